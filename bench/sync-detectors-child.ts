@@ -52,16 +52,16 @@ function debounced(): () => void {
 }
 
 async function watchWithOurs(detection: Detection): Promise<void> {
-  const watcher = createConfigWatcher({
+  const watcher = createConfigWatcher<null>({
     file: createLocalFile(path, (file) => readFile(file)),
     settings: { enabled: true, detection, pollIntervalMs, debounceMs, onFailure: "backoff" },
     clock: systemClock,
     logger: silentLogger,
-    baseline: { sha256: sha256Of(await readFile(path)) },
-    generation: () => 1,
-    async onChange({ bytes }) {
+    first: { sha256: sha256Of(await readFile(path)), snapshot: null },
+    load: async () => ({ ok: true, snapshot: null }),
+    async apply({ bytes }) {
       tellChanged(bytes);
-      return { kind: "applied", changed: true, details: "" };
+      return { snapshot: null, changed: true, details: "", diff: null };
     },
     onEvent: () => {},
     onState: () => {},

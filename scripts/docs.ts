@@ -2,7 +2,7 @@
 // A further document is one more entry in GENERATORS.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { renderCliReference } from "../src/cli/program/reference.ts";
+import { renderCliReference } from "./docs/command-line.ts";
 import { configurationReference, configurationSchema } from "./docs/configuration.ts";
 import { errorCodes } from "./docs/error-codes.ts";
 import type { DocumentGenerator } from "./docs/generator.ts";

@@ -1,5 +1,4 @@
-// Owns reading, of a status, no more than how its backends are: without a schema, which costs a process 15 MB, and of a
-// daemon of any version.
+// The phases of the backends in a status report, read leniently: the daemon may be of another version.
 import { objectOf } from "../runtime/text/json-object.ts";
 
 /** A backend's phase, as the daemon calls it; those that are not enabled have none here. */

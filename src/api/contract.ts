@@ -27,7 +27,7 @@ export const HEARTBEAT_MS = 15_000;
 export type RouteName = "tb" | "fallback";
 const routeOrNone = choice("tb", "fallback", "none");
 
-export const openFileHolderShape = object({
+const openFileHolderShape = object({
   pid: number,
   command: text,
   path: text,
@@ -47,7 +47,7 @@ export const conditionShape = object({
 export type Condition = TypeOf<typeof conditionShape>;
 
 /** A mount that stays while its route moves beneath it. */
-export const carriedStatusShape = object({
+const carriedStatusShape = object({
   /** Of 127.0.0.1. */
   port: number,
   /**
@@ -337,7 +337,7 @@ export const configMistakeWireShape = object({
 });
 export type ConfigMistakeWire = TypeOf<typeof configMistakeWireShape>;
 
-export const nameChangesShape = object({
+const nameChangesShape = object({
   added: list(text),
   removed: list(text),
   changed: list(text),

@@ -1,4 +1,4 @@
-// Owns the interface the management API is served over: what a running service (or the in-process engine) can do.
+// The interfaces behind the management API: what a running daemon, or the engine run once in a command, can do.
 import type { Duplex } from "node:stream";
 import type {
   AliasReport,

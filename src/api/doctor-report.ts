@@ -1,4 +1,4 @@
-// Owns what `mountaineer doctor` finds, as its JSON has it.
+// The JSON report of `mountaineer doctor`.
 
 export type DoctorSeverity = "ok" | "info" | "warning" | "error";
 

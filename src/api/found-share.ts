@@ -1,4 +1,4 @@
-// Owns what is told of SMB shares that this machine has mounted, or knows, without Mountaineer.
+// An SMB share that this machine has mounted, or knows, without Mountaineer.
 
 export interface FoundShare {
   /** A name or address, with `:port` only if it is not 445. */

@@ -1,4 +1,4 @@
-// Owns which backends and tools a request means, and what is said when there is none of that name, or no gateway.
+// Selects backends by name, and makes the errors for unknown backends and tools, and for a missing gateway.
 import { MountaineerError } from "../runtime/errors.ts";
 import { type NameKind, nameUnknown, selectNames } from "./name-selection.ts";
 

@@ -1,4 +1,4 @@
-// Owns how an error becomes an HTTP status and a body, and comes back from one.
+// Errors as HTTP statuses and bodies, and back.
 import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../runtime/errors.ts";
 
 /** The body of every answer that is not a 200. */

@@ -1,4 +1,4 @@
-// Owns which of the known names a request means, and what is said when there is none of that name.
+// Selects from known names, and makes the error for an unknown one.
 import { type ErrorCode, MountaineerError } from "../runtime/errors.ts";
 import { closestWord } from "../runtime/text/suggest.ts";
 

@@ -1,4 +1,4 @@
-// Owns what commands about secrets are answered by: whoever keeps this home's secrets.
+// The interface behind `mountaineer secret`: lists, keeps and removes this home's secrets.
 
 export type SecretPlaceName = "file" | "secret-service" | "keychain";
 

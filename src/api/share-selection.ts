@@ -1,4 +1,4 @@
-// Owns which shares a request means, and what is said when one of them does not exist.
+// Selects shares by name, and makes the error for an unknown one.
 import type { ShareSelection } from "./control.ts";
 import { type NameKind, selectNames } from "./name-selection.ts";
 

@@ -1,4 +1,4 @@
-// Owns the version that every face and the API tell: the package's.
+// The package's version, shown by every command and by the API.
 /** Reads package.json, synchronously: at a start, not on a hot path. */
 export function packageVersion(): string {
   // A build has its own beside it: the checkout's, or an upgraded package's, may be a newer one by now.

@@ -1,7 +1,7 @@
-// Owns how a command that failed says so: one clear line, what to do, and its exit code.
+// The message and the exit code of a command that failed: one clear line, and what to do.
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
-import { type Look, paintFor } from "./views/look.ts";
+import { paintFor, type TerminalStyle } from "./views/terminal-style.ts";
 
 /** What the machine refuses, wherever it happens; no reader of the source could mend it. */
 const OF_THE_MACHINE: ReadonlySet<string | null> = new Set([
@@ -33,8 +33,11 @@ export function exitCodeOfError(error: unknown): number {
 }
 
 /** The lines for stderr; with `debug`, stacks and causes too. */
-export function failureText(error: unknown, { look, debug }: { look: Look; debug: boolean }): string {
-  const paint = paintFor(look);
+export function failureText(
+  error: unknown,
+  { style, debug }: { style: TerminalStyle; debug: boolean },
+): string {
+  const paint = paintFor(style);
   const told = error instanceof MountaineerError || isOfTheMachine(error);
   // A message may list several mistakes, a line each.
   const [first = "", ...more] = `${told ? "" : "internal error: "}${errorText(error)}`.split("\n");

@@ -1,11 +1,11 @@
-// Owns what `mountaineer` says by itself: how things are, or how to begin.
+// The page that `mountaineer` without a command prints: the current state, or how to begin.
 import type { StatusReport } from "../api/contract.ts";
 import { packageVersion } from "../api/version.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";
 import type { CommandContext } from "./input/command.ts";
 import { withControl } from "./sessions/control-session.ts";
-import { paintFor } from "./views/look.ts";
 import { renderStatus } from "./views/status-view.ts";
+import { paintFor } from "./views/terminal-style.ts";
 
 const FIRST_COMMANDS = [
   ["mountaineer demo", "see it work: a small NAS here, with two cables to pull"],
@@ -20,7 +20,7 @@ export async function showFirstPage(context: CommandContext): Promise<number> {
     control.status(context.signal),
   );
   if (isNothing(report)) context.print(firstPage(context));
-  else context.print(`${renderStatus(report, { ...context.stdoutLook, now: Date.now() })}\n${MORE}\n`);
+  else context.print(`${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n${MORE}\n`);
   return 0;
 }
 
@@ -28,8 +28,8 @@ function isNothing({ global, shares, gateway }: StatusReport): boolean {
   return global.pid === null && shares.length === 0 && gateway === undefined;
 }
 
-function firstPage({ stdoutLook }: CommandContext): string {
-  const paint = paintFor(stdoutLook);
+function firstPage({ stdoutStyle }: CommandContext): string {
+  const paint = paintFor(stdoutStyle);
   const width = Math.max(...FIRST_COMMANDS.map(([command]) => columns(command)));
   return [
     `${paint.bold(`Mountaineer ${packageVersion()}`)} keeps your NAS mounted over the best route there is,`,

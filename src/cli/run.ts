@@ -1,4 +1,4 @@
-// Owns the process around a command: signals, streams that close early, what nobody caught, and the exit code.
+// The process around a command: signals, closed streams, uncaught errors, and the exit code.
 import { resolve } from "node:path";
 import { findPlace } from "../config/locate.ts";
 import { expandPath } from "../config/paths.ts";
@@ -9,7 +9,7 @@ import type { CommandContext } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import { askOnTerminal } from "./input/terminal-question.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
-import { lookOf } from "./views/look.ts";
+import { terminalStyle } from "./views/terminal-style.ts";
 
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** How long a command may take to end after a second signal. */
@@ -118,7 +118,7 @@ function makeContext(
     ...signals,
     home: place.home,
     configPath: configFile === null ? null : resolve(expandPath(configFile, place.userHome)),
-    stdoutLook: lookOf(stdout, process.env),
+    stdoutStyle: terminalStyle(stdout, process.env),
     isTerminal: stdout.isTTY,
     print: (text) => void stdout.write(text),
     note: (line) => void stderr.write(`mountaineer: ${line}\n`),
@@ -129,7 +129,7 @@ function makeContext(
 function complain(error: unknown): void {
   const { MOUNTAINEER_DEBUG, MOUNTAINEER_LOG } = process.env;
   const debug = Boolean(MOUNTAINEER_DEBUG) || MOUNTAINEER_LOG === "debug";
-  process.stderr.write(failureText(error, { look: lookOf(process.stderr, process.env), debug }));
+  process.stderr.write(failureText(error, { style: terminalStyle(process.stderr, process.env), debug }));
 }
 
 function fail(error: unknown, exitCode: number): void {

@@ -1,4 +1,4 @@
-// Owns how backends, their tools, variables and headers may be called, and which of the names tell of a secret.
+// The rules for names of backends, tools, variables and headers, and which of those names suggest a secret.
 import type { TextReading } from "./names.ts";
 
 const LONGEST_NAME = 64;

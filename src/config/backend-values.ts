@@ -1,4 +1,4 @@
-// Owns what a backend's values may be: its program and arguments, its address, its texts with secrets, its globs.
+// The rules for a backend's values: program and arguments, address, texts with secrets, globs.
 import { REFERENCE_FORM } from "../secrets/reference.ts";
 import type { TextReading } from "./names.ts";
 

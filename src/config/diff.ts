@@ -1,4 +1,4 @@
-// Owns the difference between two accepted configurations: what a reload has to touch, and nothing else.
+// The difference between two accepted configurations, which is all that a reload has to touch.
 import { isDeepStrictEqual } from "node:util";
 import type {
   AliasConfig,

@@ -1,4 +1,4 @@
-// Owns how a host is written: `name`, `name:port`, IPv4, and IPv6 bare or as `[address]:port`.
+// The notation of a host: `name`, `name:port`, IPv4, and IPv6 bare or as `[address]:port`.
 import { isIPv4, isIPv6 } from "node:net";
 import { quoted } from "./mistakes.ts";
 import type { TextReading } from "./names.ts";

@@ -1,4 +1,4 @@
-// Owns where Mountaineer's home is and which file in it is the configuration.
+// Finds Mountaineer's home and the configuration file in it.
 
 import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";

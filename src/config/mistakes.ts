@@ -1,4 +1,4 @@
-// Owns mistakes in a configuration: what one says, and how a list of them reads.
+// Mistakes in a configuration: their fields, and a list of them as text.
 import { MountaineerError } from "../runtime/errors.ts";
 
 /** One mistake, at its place in the file. */

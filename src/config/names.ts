@@ -1,4 +1,4 @@
-// Owns the rules for names of shares: ours (a path component) and the server's.
+// The rules for names of shares: ours (a path component) and the server's.
 
 export type TextReading =
   | { readonly ok: true; readonly value: string }

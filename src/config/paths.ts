@@ -1,4 +1,4 @@
-// Owns how paths are written in a configuration, and what they are on this machine.
+// Paths in a configuration: their notation, and their absolute form on this machine.
 import { join, normalize, relative, sep } from "node:path";
 import type { TextReading } from "./names.ts";
 

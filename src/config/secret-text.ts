@@ -1,5 +1,5 @@
-// Owns texts with references to secrets in them, as environment variables and headers of a backend are written:
-// `Bearer ${TOKEN}`, `Bearer ${secret:token}`, or `secret:token` alone; `$${` stands for `${` itself.
+// Texts with references to secrets in them, for a backend's environment and headers: `Bearer ${TOKEN}`, `Bearer
+// ${secret:token}`, or `secret:token` alone. `$${` stands for `${` itself.
 import { parseReference, REFERENCE_FORM, type SecretReference, STORED_FORM } from "../secrets/reference.ts";
 import type { SecretText } from "./snapshot.ts";
 

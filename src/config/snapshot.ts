@@ -1,4 +1,4 @@
-// Owns a configuration as the engine reads it: checked, complete, in milliseconds and absolute paths, immutable.
+// A configuration for the engine: checked, complete, in milliseconds and absolute paths, immutable.
 import type { SecretReference } from "../secrets/reference.ts";
 
 export type ConfigFormat = "toml" | "yaml";
@@ -134,6 +134,8 @@ export interface ConflictConfig {
   readonly separator: string;
   /** Names of backends, the first wins; those not named follow in the file's order. */
   readonly order: readonly string[];
+  /** Of a published tool, characters. */
+  readonly longestName: number;
 }
 
 export interface AuthUser {

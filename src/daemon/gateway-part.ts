@@ -1,4 +1,4 @@
-// Owns the gateway's place in the service: loaded when one is configured, and its part in a reload.
+// The gateway inside the service: loaded when one is configured, and its part in a reload.
 import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { GatewayControl } from "../api/control.ts";
@@ -7,7 +7,7 @@ import type { Gateway, GatewayOptions } from "../gateway/serving/gateway-contrac
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { createGatewayControl } from "./control/gateway-control.ts";
 import { gatewayStatus } from "./control/gateway-status.ts";
-import type { ConfigApplier } from "./reload/config-applier.ts";
+import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 export interface GatewayPart extends AsyncDisposable {
   readonly applier: ConfigApplier;

@@ -1,8 +1,9 @@
-// Owns the engine run once inside a command, when no daemon runs: the same engine, without beat and listeners.
+// The share engine run once inside a command, for when no daemon runs: no timer, no listeners.
 import { join } from "node:path";
 import type { StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { InProcessControl, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -50,13 +51,8 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       await ensurePrivateFolder(home);
       stack.use(await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }));
     }
-    const { place, snapshot: loaded } = await openHome({
-      home,
-      configPath,
-      environment,
-      writesStarter: false,
-      clock,
-    });
+    const asked = { home, configPath, environment, clock };
+    const { place, snapshot: loaded } = await openHome({ ...asked, writesStarter: false });
     const log = stack.use(
       startLog({
         filePath: changes
@@ -105,19 +101,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     );
     const aliases = changes || !looksFirst ? [] : await places.aliases.look();
     const status = (): StatusReport => ({
-      global: {
-        version: packageVersion(),
-        pid: null,
-        started_at: null,
-        config_path: snapshot.path,
-        home,
-        check_interval_secs: config.global.checkIntervalMs / 1000,
-        auto_failback: config.global.autoFailback,
-        auto_failback_stable_secs: config.global.autoFailbackStableMs / 1000,
-        lsof_recheck: config.global.lsofRecheck,
-        network_events: "off",
-        conditions: configWarningConditions(snapshot, startedAt),
-      },
+      global: globalStatus(home, snapshot, startedAt),
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
       ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
       ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt) : {}),
@@ -148,4 +132,21 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     await stack[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function globalStatus(home: string, snapshot: ConfigSnapshot, startedAt: string): StatusReport["global"] {
+  const { checkIntervalMs, autoFailback, autoFailbackStableMs, lsofRecheck } = snapshot.config.global;
+  return {
+    version: packageVersion(),
+    pid: null,
+    started_at: null,
+    config_path: snapshot.path,
+    home,
+    check_interval_secs: checkIntervalMs / 1000,
+    auto_failback: autoFailback,
+    auto_failback_stable_secs: autoFailbackStableMs / 1000,
+    lsof_recheck: lsofRecheck,
+    network_events: "off",
+    conditions: configWarningConditions(snapshot, startedAt),
+  };
 }

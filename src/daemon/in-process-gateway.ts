@@ -1,4 +1,4 @@
-// Owns the gateway run once inside a command, when no daemon runs: the same gateway, without a listener.
+// The gateway run once inside a command, for when no daemon runs: the same gateway, without a listener.
 import type { InProcessGateway, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
@@ -6,9 +6,9 @@ import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
-import { lineageBelow, requireNoOwnBackend } from "./compose/gateway-lineage.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
+import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
@@ -56,7 +56,7 @@ export async function openGatewayInProcess({
         clock,
         logger: log.logger,
         environment: secrets.values,
-        programEnvironment: lineageBelow(loaded.path, environment),
+        programEnvironment: loopGuard(loaded.path, environment),
         redact: (secret) => log.redact(secret),
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),

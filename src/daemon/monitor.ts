@@ -1,4 +1,4 @@
-// Owns the daemon in the foreground: one per home, serving until it is told to stop.
+// The daemon in the foreground: one per home, serving until it is told to stop.
 
 import { join } from "node:path";
 import type { Duplex } from "node:stream";

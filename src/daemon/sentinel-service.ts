@@ -1,5 +1,5 @@
-// Owns the running service: the engine, what wakes it, its configuration, and what it tells. It starts in order and
-// ends in reverse.
+// The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
+// order and ends in reverse.
 import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../api/control.ts";
@@ -12,28 +12,27 @@ import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts"
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
-import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
-import { lineageBelow } from "./compose/gateway-lineage.ts";
+import { loopGuard } from "./compose/loop-guard.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
-import { createShareControl, type ShareControl } from "./control/share-control.ts";
+import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { createEventStream } from "./events/event-stream.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import { logTransition } from "./events/transition-log.ts";
-import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
+import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
-import { createNotifications, type Notifications } from "./notify/notifications.ts";
+import { createNotifications } from "./notify/notifications.ts";
 import { openConfigFile, realPathThrough } from "./reload/config-file.ts";
-import { type ConfigService, createConfigService } from "./reload/config-service.ts";
+import { createConfigService } from "./reload/config-service.ts";
 import { shareSection } from "./share-section.ts";
-import { startWakeSources, type WakeSources } from "./wake-sources.ts";
+import { startTriggers } from "./triggers.ts";
 
 /**
  * What is not done so long after a stop began is left to the next start, ms. The rest of the 5 s that a stop takes
@@ -84,6 +83,50 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 }
 
 async function startWith(options: ServiceOptions, stack: DisposalStack): Promise<SentinelService> {
+  const { clock, logger } = options;
+  const parts = await startParts(options, stack);
+  const { engine, aliases, notifications, gateway, config, secrets, snapshot, force } = parts;
+  let state: SentinelService["state"] = "starting";
+
+  engine.triggerAll("start", clock.monotonicMs());
+  aliases.trigger("start");
+  notifications.start();
+  await gateway.start(snapshot.config);
+  state = "running";
+  logger.info("running", {
+    pid: process.pid,
+    version: packageVersion(),
+    shares: engine.names.length,
+    config: snapshot.path,
+  });
+  await config.start();
+  stack.use(startSecretRetry({ secrets, clock, logger, refresh: () => config.refreshSecrets() }));
+
+  let stopping: Promise<void> | null = null;
+  return {
+    get state() {
+      return state === "running" && config.watcher.busy ? "reloading" : state;
+    },
+    control: createServiceControl(options, parts),
+    config: config.control,
+    gateway: gateway.control,
+    places: parts.places.control,
+    serveLines: (stream) => gateway.serveLines(stream),
+    bus: parts.bus,
+    reload: (signal) => config.control.reload({}, signal),
+    forceStop: () => force.abort(),
+    [Symbol.asyncDispose]() {
+      state = "stopping";
+      stopping ??= stop(options, parts, stack);
+      return stopping;
+    },
+  };
+}
+
+type ServiceParts = Awaited<ReturnType<typeof startParts>>;
+
+/** Everything the service consists of; it ends with `stack`. */
+async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { home, place, memory, clock, logger, redact, intervalMs } = options;
   const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
   const snapshot = await secrets.bind(options.snapshot);
@@ -91,13 +134,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   const { global } = snapshot.config;
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
-  const onListenerError = (error: unknown): void =>
-    logger.error("a listener failed", { reason: errorText(error) });
-  const bus = createBus<ServiceTransition>({ onListenerError });
-  const publish = (transition: ServiceTransition): void => bus.publish(transition);
-  const stream = createEventStream({ idsAfter: Math.floor(clock.wallMs()), onListenerError });
-  stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
-  stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
+  const { bus, publish, stream } = announcements(clock, logger, stack);
   const notifications = stack.use(
     createNotifications({
       settings: snapshot.config.notify,
@@ -108,35 +145,18 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     }),
   );
   stack.defer(bus.subscribe(notifications.hear));
-  let state: "starting" | "running" | "stopping" = "starting";
 
-  const parts = stack.use(
-    startEngineParts({
-      home,
-      clock,
-      logger,
-      memory,
-      forceStop: force.signal,
-      announce: publish,
-    }),
-  );
+  const forceStop = force.signal;
+  const parts = stack.use(startEngineParts({ home, clock, logger, memory, forceStop, announce: publish }));
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
   const shareControl = createShareControl(engine, clock);
   const places = stack.use(
-    await openPlaces({
-      home,
-      clock,
-      logger,
-      parts,
-      readOnly: false,
-      first: snapshot.config,
-      publish,
-    }),
+    await openPlaces({ home, clock, logger, parts, readOnly: false, first: snapshot.config, publish }),
   );
   const { aliases } = places;
-  const wakes = startWakeSources(
+  const triggers = startTriggers(
     {
       clock,
       logger,
@@ -156,13 +176,15 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       clock,
       logger,
       environment,
-      programEnvironment: lineageBelow(snapshot.path, options.environment),
+      programEnvironment: loopGuard(snapshot.path, options.environment),
       redact,
       announce: publish,
       version: packageVersion(),
       listens: true,
     }),
   );
+  const { ticker, window } = triggers;
+  const shares = shareSection({ engine, aliases, ticker, window, clock, context, publish });
   const config = stack.use(
     createConfigService({
       home,
@@ -170,19 +192,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       snapshot,
       file: await openConfigFile(snapshot.path, { ...parts, clock }),
       realPath: realPathThrough(parts.prober),
-      appliers: [
-        gateway.applier,
-        shareSection({
-          engine,
-          aliases,
-          ticker: wakes.ticker,
-          window: wakes.window,
-          clock,
-          context,
-          publish,
-        }),
-        notifications.applier,
-      ],
+      appliers: [gateway.applier, shares, notifications.applier],
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       clock,
       logger,
@@ -190,171 +200,81 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       publish,
     }),
   );
-
-  engine.triggerAll("start", clock.monotonicMs());
-  aliases.trigger("start");
-  notifications.start();
-  await gateway.start(snapshot.config);
-  state = "running";
-  logger.info("running", {
-    pid: process.pid,
-    version: packageVersion(),
-    shares: engine.names.length,
-    config: snapshot.path,
-  });
-  await config.start();
-  stack.use(startSecretRetry({ secrets, clock, logger, refresh: () => config.refreshSecrets() }));
-  const control = createServiceControl({
-    startedAt,
-    home,
-    memory,
-    clock,
-    intervalMs,
+  return {
+    secrets,
     snapshot,
+    startedAt,
+    force,
+    bus,
     notifications,
     engine,
     shareControl,
+    places,
     aliases,
-    wakes,
+    triggers,
     gateway,
     config,
-  });
-
-  const leave = (): void => {
-    state = "stopping";
-  };
-  const stop = createStop({
-    options,
-    stack,
-    memory,
-    clock,
-    logger,
-    force,
-    engine,
-    shareControl,
-    wakes,
-    gateway,
-    config,
-    leave,
-  });
-
-  let stopping: Promise<void> | null = null;
-  return {
-    get state() {
-      return state === "running" && config.reloader.busy ? "reloading" : state;
-    },
-    control,
-    config: config.control,
-    gateway: gateway.control,
-    places: places.control,
-    serveLines: (stream) => gateway.serveLines(stream),
-    bus,
-    reload: (signal) => config.control.reload({}, signal),
-    forceStop: () => force.abort(),
-    [Symbol.asyncDispose]() {
-      stopping ??= stop();
-      return stopping;
-    },
   };
 }
 
-interface StopParts {
-  readonly options: ServiceOptions;
-  readonly stack: DisposalStack;
-  readonly memory: Memory;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly force: AbortController;
-  readonly engine: ShareEngine;
-  readonly shareControl: ShareControl;
-  readonly wakes: WakeSources;
-  readonly gateway: GatewayPart;
-  readonly config: ConfigService;
-  readonly leave: () => void;
+/** The bus of transitions, with the log and the event stream as its first listeners. */
+function announcements(clock: Clock, logger: Logger, stack: DisposalStack) {
+  const onListenerError = (error: unknown): void =>
+    logger.error("a listener failed", { reason: errorText(error) });
+  const bus = createBus<ServiceTransition>({ onListenerError });
+  const stream = createEventStream({ idsAfter: Math.floor(clock.wallMs()), onListenerError });
+  stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
+  stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
+  return { bus, stream, publish: (transition: ServiceTransition): void => bus.publish(transition) };
 }
 
 /** Ends the service: calls drain, steps end, and what is asked for is unmounted. */
-function createStop({
-  options,
-  stack,
-  memory,
-  clock,
-  logger,
-  force,
-  engine,
-  shareControl,
-  wakes,
-  gateway,
-  config,
-  leave,
-}: StopParts) {
-  const stop = async (): Promise<void> => {
-    leave();
-    const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
-    wakes.stop();
-    // A config that is applied now would begin cycles, and mount again what is unmounted here.
-    await config[Symbol.asyncDispose]();
-    // Calls drain while mounts are seen to; the stack below waits for the same end.
-    Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
-    if (options.unmountOnExit) {
-      // A cycle under way may carry out the request that the next one was begun for.
-      engine.rest();
-      await unmountAll();
-    }
-    await stack[Symbol.asyncDispose]();
-    await memory.flush();
-    deadline[Symbol.dispose]();
-  };
-
-  const unmountAll = async (): Promise<void> => {
+async function stop(
+  { memory, clock, logger, unmountOnExit }: ServiceOptions,
+  { force, engine, shareControl, triggers, gateway, config }: ServiceParts,
+  stack: DisposalStack,
+): Promise<void> {
+  const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
+  triggers.stop();
+  // A config that is applied now would begin cycles, and mount again what is unmounted here.
+  await config[Symbol.asyncDispose]();
+  // Calls drain while mounts are seen to; the stack below waits for the same end.
+  Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
+  if (unmountOnExit) {
+    // A cycle under way may carry out the request that the next one was begun for.
+    engine.rest();
     const results = await shareControl.unmount(null, { force: false, hold: false }, force.signal);
     for (const { share, result, detail } of results) {
       if (result !== "unmounted" && result !== "skipped") {
         logger.warn("left mounted at exit", { share, reason: detail });
       }
     }
-  };
-
-  return stop;
+  }
+  await stack[Symbol.asyncDispose]();
+  await memory.flush();
+  deadline[Symbol.dispose]();
 }
 
-interface ServiceControlParts {
-  readonly startedAt: string;
-  readonly home: string;
-  readonly memory: Memory;
-  readonly clock: Clock;
-  readonly intervalMs: number | null;
-  readonly snapshot: ConfigSnapshot;
-  readonly notifications: Notifications;
-  readonly engine: ShareEngine;
-  readonly shareControl: ShareControl;
-  readonly aliases: AliasLinks;
-  readonly wakes: WakeSources;
-  readonly gateway: GatewayPart;
-  readonly config: ConfigService;
-}
-
-/** What the API asks of the service. */
-function createServiceControl({
-  startedAt,
-  home,
-  memory,
-  clock,
-  intervalMs,
-  snapshot,
-  notifications,
-  engine,
-  shareControl,
-  aliases,
-  wakes,
-  gateway,
-  config,
-}: ServiceControlParts) {
+/** The service's operations in the API. */
+function createServiceControl(
+  { home, memory, clock, intervalMs }: ServiceOptions,
+  {
+    startedAt,
+    snapshot,
+    notifications,
+    engine,
+    shareControl,
+    aliases,
+    triggers,
+    gateway,
+    config,
+  }: ServiceParts,
+): DaemonControl {
   const conditions = createGlobalConditions({
     clock,
     memory,
-    listener: wakes.listener,
-    running: () => config.reloader.running,
+    listener: triggers.listener,
+    running: () => config.watcher.running.snapshot,
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
   });
@@ -364,9 +284,9 @@ function createServiceControl({
     ...notifications.conditions(),
   ];
 
-  const control: DaemonControl = {
+  return {
     status: (): StatusReport => {
-      const running = config.reloader.running.config.global;
+      const running = config.watcher.running.snapshot.config.global;
       return {
         global: {
           version: packageVersion(),
@@ -378,7 +298,7 @@ function createServiceControl({
           auto_failback: running.autoFailback,
           auto_failback_stable_secs: running.autoFailbackStableMs / 1000,
           lsof_recheck: running.lsofRecheck,
-          network_events: wakes.listener.source,
+          network_events: triggers.listener.source,
           conditions: globalConditions(),
         },
         shares: engine.names.map((name) => shareStatus(engine.view(name))),
@@ -410,8 +330,6 @@ function createServiceControl({
     unmount: (selection, { force: cut }, signal) =>
       shareControl.unmount(selection, { force: cut, hold: true }, signal),
   };
-
-  return control;
 }
 
 function aliasStatus(aliases: AliasLinks): Pick<StatusReport, "aliases"> {

@@ -1,4 +1,4 @@
-// Owns the shares' and the loop's part in a reload: only what changed is touched, and mounts wait for open files.
+// The shares' part in a reload: only what changed is touched, and a mount with open files waits.
 import type { TriggerWindow } from "../network/listen/debounce-window.ts";
 import type { Ticker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -6,7 +6,7 @@ import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
-import type { ConfigApplier } from "./reload/config-applier.ts";
+import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 interface ShareSectionParts {
   readonly engine: ShareEngine;

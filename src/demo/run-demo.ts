@@ -1,9 +1,9 @@
-// Owns the demo from its start to its end: the stage, then either the story or the live view, then nothing left.
+// Runs the demo: sets up the stage, plays the story or the live view, and clears everything up.
 import type { ReadStream, WriteStream } from "node:tty";
 import { playLive } from "./live/live.ts";
-import type { Manner } from "./stage/manner.ts";
 import type { DemoDriver } from "./stage/nas.ts";
 import { openStage, type Stage } from "./stage/stage.ts";
+import type { TerminalStyle } from "./stage/terminal-style.ts";
 import { playScript } from "./story/script.ts";
 
 export interface DemoOptions {
@@ -13,7 +13,7 @@ export interface DemoOptions {
   readonly driver: DemoDriver | null;
   /** null: no view; the story is played. */
   readonly terminal: { readonly input: ReadStream; readonly output: WriteStream } | null;
-  readonly manner: Manner;
+  readonly style: TerminalStyle;
   readonly print: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -23,12 +23,12 @@ export interface DemoOptions {
  * `driver_unavailable` when real SMB was asked for and cannot be had, and with `aborted`. Nothing is left then.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const { program, driver, terminal, manner, print, signal } = options;
+  const { program, driver, terminal, style, print, signal } = options;
   const stage = await openStage({ program, driver, signal });
   try {
-    print(introduction(stage, manner));
-    if (terminal !== null) return await playLive(stage, { ...terminal, manner, print, signal });
-    return (await playScript(stage, { manner, print, signal })) ? 0 : 1;
+    print(introduction(stage, style));
+    if (terminal !== null) return await playLive(stage, { ...terminal, style, print, signal });
+    return (await playScript(stage, { style, print, signal })) ? 0 : 1;
   } catch (error) {
     // Whatever was cancelled by it is not worth a word.
     signal.throwIfAborted();
@@ -38,7 +38,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   }
 }
 
-function introduction({ nas, insteadBecause, layout }: Stage, { paint, harmless }: Manner): string {
+function introduction({ nas, insteadBecause, layout }: Stage, { paint, harmless }: TerminalStyle): string {
   const what =
     nas.driver === "smb"
       ? "real SMB: smbd on this machine, mounted by rclone through FUSE"

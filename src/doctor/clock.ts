@@ -1,4 +1,4 @@
-// Owns what the doctor says of the machine's clock.
+// Checks the machine's clock.
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";

@@ -1,10 +1,13 @@
-// Owns what each check of the doctor is given, and how it says what it found.
+// The input of each doctor check, and the form of its findings.
 import type { DaemonClient } from "../api/client/client.ts";
 import type { DoctorArea, DoctorFinding, DoctorSeverity } from "../api/doctor-report.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import type { EngineParts } from "../daemon/compose/engine-parts.ts";
-import type { Clock } from "../runtime/time/clock.ts";
+import { type EngineParts, startEngineParts } from "../daemon/compose/engine-parts.ts";
+import { openMemory } from "../reconcile/state-file.ts";
+import type { DisposalStack } from "../runtime/disposal.ts";
+import { silentLogger } from "../runtime/log/log.ts";
+import { type Clock, systemClock } from "../runtime/time/clock.ts";
 import type { SecretValues } from "../secrets/reference.ts";
 
 export interface DoctorContext {
@@ -35,4 +38,17 @@ export function findingsOf(area: DoctorArea) {
     text: string,
     { subject = null, hint = null }: FindingDetails = {},
   ): DoctorFinding => ({ area, severity, code, subject, text, hint });
+}
+
+/** The engine's parts for looking alone; they end with `stack`, and the state is not written. */
+export async function startLookingParts(
+  home: string,
+  statePath: string,
+  stack: DisposalStack,
+): Promise<EngineParts> {
+  const force = new AbortController();
+  stack.defer(() => force.abort());
+  const tools = { clock: systemClock, logger: silentLogger };
+  const memory = await openMemory({ ...tools, path: statePath, readOnly: true });
+  return stack.use(startEngineParts({ ...tools, home, memory, forceStop: force.signal, announce: () => {} }));
 }

@@ -1,5 +1,5 @@
-// Owns what the doctor says of each share's credentials: whether the reference has a value, and whether the server takes
-// it, by listing the share once without mounting it.
+// Checks each share's credentials: whether the reference has a value, and whether the server accepts it (it lists the
+// share once without mounting it).
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,12 +89,7 @@ async function askServer(
       runCommand(
         "rclone",
         ["lsf", "--max-depth", "1", `${REMOTE_NAME}:${of}`, ...RCLONE, "--config", config],
-        {
-          clock,
-          deadlineMs: LOOK_DEADLINE_MS,
-          maxOutputBytes: 64 * 1024,
-          signal,
-        },
+        { clock, deadlineMs: LOOK_DEADLINE_MS, maxOutputBytes: 64 * 1024, signal },
       );
     const { exitCode, stderr, timedOut } = await list(spec.shareName);
     const who = share.password === null ? "a guest" : share.username;
@@ -106,46 +101,25 @@ async function askServer(
       return finding("warning", "share_slow", text, { subject, hint: "see how busy the server is" });
     }
     const failure = readLoggedFailure(stderr);
+    const refused = (code: string, text: string, hint: string | null = null): DoctorFinding =>
+      finding("error", code, `${share.name}: ${text}`, { subject, hint });
     switch (failure?.reason) {
       case "wrong_credentials":
-        return finding(
-          "error",
-          "wrong_credentials",
-          `${share.name}: ${host} refuses ${who}: ${failure.text}`,
-          {
-            subject,
-            hint: passwordHint(share),
-          },
-        );
+        return refused("wrong_credentials", `${host} refuses ${who}: ${failure.text}`, passwordHint(share));
       case "no_such_share": {
         const { stdout } = await list("");
         const names = stdout.split("\n").flatMap((line) => (line === "" ? [] : [line.replace(/\/$/, "")]));
         const there = names.length === 0 ? "" : `; it has ${names.slice(0, 12).join(", ")}`;
-        return finding(
-          "error",
-          "no_such_share",
-          `${share.name}: ${host} has no share ${spec.shareName}${there}`,
-          {
-            subject,
-            hint: `set share_name of ${share.name} to what the server calls it`,
-          },
-        );
+        const hint = `set share_name of ${share.name} to what the server calls it`;
+        return refused("no_such_share", `${host} has no share ${spec.shareName}${there}`, hint);
       }
-      case "permission_denied":
-        return finding(
-          "error",
-          "share_denied",
-          `${share.name}: ${who} may not read ${spec.shareName} on ${host}`,
-          {
-            subject,
-            hint: "give that user the right on the server, or use another one",
-          },
-        );
+      case "permission_denied": {
+        const hint = "give that user the right on the server, or use another one";
+        return refused("share_denied", `${who} may not read ${spec.shareName} on ${host}`, hint);
+      }
       default: {
         const why = failure?.text ?? (stderr.trim().split("\n").at(-1) || `rclone ended with ${exitCode}`);
-        return finding("error", "share_unreadable", `${share.name}: ${spec.shareName} on ${host}: ${why}`, {
-          subject,
-        });
+        return refused("share_unreadable", `${spec.shareName} on ${host}: ${why}`);
       }
     }
   } catch (error) {

@@ -1,4 +1,4 @@
-// Owns what the doctor says of the daemon: whether it runs and answers, what a dead one left, and whether there are two.
+// Checks the daemon: whether it runs and answers, what a dead one left behind, and whether there are two.
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../api/client/client.ts";

@@ -1,4 +1,4 @@
-// Owns looking at everything that may be wrong, each part on its own and none for longer than its deadline.
+// The doctor: runs every check on its own, each with a deadline.
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,10 +8,9 @@ import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
 import { describeMistakes } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { loadConfigApart } from "../config/worker/load-apart.ts";
-import { type EngineParts, startEngineParts } from "../daemon/compose/engine-parts.ts";
+import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
-import { openMemory } from "../reconcile/state-file.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log/log.ts";
@@ -19,7 +18,7 @@ import { sharesAndBackends, shellWord } from "../runtime/text/plain-text.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { examineClock } from "./clock.ts";
-import { type DoctorContext, findingsOf } from "./context.ts";
+import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
 import { examineCredentials } from "./credentials.ts";
 import { examineDaemon, findDaemon } from "./daemon.ts";
 import { examineGateway } from "./gateway.ts";
@@ -72,25 +71,9 @@ async function examineAll(
     ]);
     const secrets = homeSecrets({ home, environment, clock, logger: silentLogger });
     const snapshot = config.snapshot === null ? null : await secrets.bind(config.snapshot, signal);
-    const force = new AbortController();
-    stack.defer(() => force.abort());
-    // What is remembered of the shares matters to nobody here; this one is in memory alone.
-    const memory = await openMemory({
-      path: join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`),
-      clock,
-      logger: silentLogger,
-      readOnly: true,
-    });
-    const parts = stack.use(
-      startEngineParts({
-        home,
-        clock,
-        logger: silentLogger,
-        memory,
-        forceStop: force.signal,
-        announce: () => {},
-      }),
-    );
+    // What is remembered of the shares matters to nobody here: there is no such file.
+    const noState = join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`);
+    const parts = await startLookingParts(home, noState, stack);
     const context: DoctorContext = {
       home,
       place,

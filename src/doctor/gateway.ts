@@ -1,4 +1,4 @@
-// Owns what the doctor says of the gateway: backends' programs, folders and secrets, and the port.
+// Checks the gateway: its port, and the backends' programs, folders and secrets.
 import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";

@@ -1,5 +1,4 @@
-// Owns what the doctor says of the home: whether it and its secrets can be used, who else can read it, and how much
-// room there is.
+// Checks the home: whether it and its secrets can be used, who else can read it, and how much room there is.
 import { access, constants, lstat, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";

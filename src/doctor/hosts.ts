@@ -1,8 +1,8 @@
-// Owns what the doctor says of each host: whether it answers SMB, and whether the way to it is the one that is meant.
+// Checks each host: whether it answers SMB, and whether the route to it is the configured one.
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { hostText } from "../config/host.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
-import type { ProbeResult } from "../network/probe/probe-result.ts";
+import type { ProbeReason, ProbeResult } from "../network/probe/probe-result.ts";
 import { lookUpRoute } from "../network/routes/route-lookup.ts";
 import type { RouteLookup } from "../network/routes/route-output.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
@@ -74,47 +74,39 @@ function answerOf({ host, route, probe }: HostLook): DoctorFinding {
     const over = probe.interfaceName === null ? "" : ` over ${probe.interfaceName}`;
     return finding("ok", "host", `${host} answers SMB${over} (${Math.round(probe.tookMs)} ms)`, { subject });
   }
-  const off = { subject, severity: route === "fallback" ? "error" : "warning" } as const;
-  const tell = (code: string, hint: string): DoctorFinding =>
-    finding(off.severity, code, `${WORDS[route]} host ${probe.text}`, { subject, hint });
-  switch (probe.reason) {
-    case "unresolved":
-      return tell("host_unresolved", "correct the name, or write the address; is the name server there?");
-    case "link_down":
-      return tell("interface_down", "plug in the cable, or switch the interface on");
-    case "no_route":
-      return tell(
-        "host_off",
-        "switch it on, and see whether its address is right; on macOS the local network may be forbidden, too: System Settings, Privacy & Security, Local Network",
-      );
-    case "refused":
-      return tell(
-        "smb_refused",
-        "the host is on, and no SMB server listens there: start it, or correct the port",
-      );
-    case "not_smb":
-      return tell("not_smb", "something else answers at that port: correct the host or its port");
-    case "denied":
-      return tell(
-        "connection_denied",
-        "this machine forbids it: allow it in its firewall, on macOS also in System Settings, Privacy & Security, Local Network",
-      );
-    case "local_error":
-      return tell("local_error", "this machine has too much open: end something, or raise its limits");
-    case "connect_timeout":
-      return tell(
-        "host_off",
-        "the host is off, or at another address, or a firewall drops what is sent to it",
-      );
-    case "smb_timeout":
-    case "closed":
-    case "negotiated":
-      return tell(
-        "smb_silent",
-        "the host takes connections and its SMB server does not answer: restart that",
-      );
-  }
+  const [code, hint] = FAILURES[probe.reason];
+  const severity = route === "fallback" ? "error" : "warning";
+  return finding(severity, code, `${WORDS[route]} host ${probe.text}`, { subject, hint });
 }
+
+const SILENT = [
+  "smb_silent",
+  "the host takes connections and its SMB server does not answer: restart that",
+] as const;
+
+/** The finding's code and hint, by why the host gave no answer. */
+const FAILURES: Readonly<Record<ProbeReason, readonly [code: string, hint: string]>> = {
+  unresolved: ["host_unresolved", "correct the name, or write the address; is the name server there?"],
+  link_down: ["interface_down", "plug in the cable, or switch the interface on"],
+  no_route: [
+    "host_off",
+    "switch it on, and see whether its address is right; on macOS the local network may be forbidden, too: System Settings, Privacy & Security, Local Network",
+  ],
+  refused: ["smb_refused", "the host is on, and no SMB server listens there: start it, or correct the port"],
+  not_smb: ["not_smb", "something else answers at that port: correct the host or its port"],
+  denied: [
+    "connection_denied",
+    "this machine forbids it: allow it in its firewall, on macOS also in System Settings, Privacy & Security, Local Network",
+  ],
+  local_error: ["local_error", "this machine has too much open: end something, or raise its limits"],
+  connect_timeout: [
+    "host_off",
+    "the host is off, or at another address, or a firewall drops what is sent to it",
+  ],
+  smb_timeout: SILENT,
+  closed: SILENT,
+  negotiated: SILENT,
+};
 
 /** Whether what is sent there leaves by the interface that is meant. */
 function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {

@@ -1,5 +1,5 @@
-// Owns what the doctor says of SMB multichannel on a Mac: it may move a mount to another interface than its route's,
-// while the mount table goes on naming the old host.
+// Checks SMB multichannel on a Mac: it may move a mount to another interface than its route's, while the mount table
+// still names the old host.
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { ShareConfig } from "../config/snapshot.ts";

@@ -1,5 +1,5 @@
-// Owns the file that a person attaches to a report: what the doctor found, versions, configuration, state and the log's
-// end; without secrets, and unless asked for without names of users and hosts, and addresses.
+// The file that you attach to a bug report: the doctor's findings, versions, configuration, state and the end of the
+// log. It never holds secrets, and names of users and hosts and addresses only if you ask for them.
 import { open, readFile } from "node:fs/promises";
 import { arch, platform, release, userInfo } from "node:os";
 import { join } from "node:path";

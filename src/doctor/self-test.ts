@@ -1,4 +1,4 @@
-// Owns running each adapter to the system once, harmlessly: how a first user of a system proves that all of it works.
+// Runs each adapter to the system once, harmlessly: how the first user of a system proves that all of it works.
 import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, open, readdir, realpath, rm, symlink } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -6,12 +6,11 @@ import { arch, platform, release, tmpdir, uptime } from "node:os";
 import { join } from "node:path";
 import type { SelfTestReport, SelfTestResult } from "../api/doctor-report.ts";
 import { packageVersion } from "../api/version.ts";
-import { type EngineParts, startEngineParts } from "../daemon/compose/engine-parts.ts";
+import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import { readInterfaces } from "../network/interfaces.ts";
 import { startNetworkListener } from "../network/listen/network-listener.ts";
 import { lookUpRoute } from "../network/routes/route-lookup.ts";
-import { openMemory } from "../reconcile/state-file.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../runtime/files/durable-file.ts";
@@ -23,6 +22,7 @@ import { systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { carryAdapters } from "./carry-adapters.ts";
+import { startLookingParts } from "./context.ts";
 
 const DEADLINE_MS = 10_000;
 const LISTENER_WITHIN_MS = 3_000;
@@ -49,23 +49,7 @@ export async function runSelfTest(
   const stack = createDisposalStack(() => {});
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   try {
-    const force = new AbortController();
-    stack.defer(() => force.abort());
-    const parts = stack.use(
-      startEngineParts({
-        home: folder,
-        clock: systemClock,
-        logger: silentLogger,
-        memory: await openMemory({
-          path: join(folder, "state.json"),
-          clock: systemClock,
-          logger: silentLogger,
-          readOnly: true,
-        }),
-        forceStop: force.signal,
-        announce: () => {},
-      }),
-    );
+    const parts = await startLookingParts(folder, join(folder, "state.json"), stack);
     const results: SelfTestResult[] = [];
     // One after the other: each gets the machine to itself, and the order is that in which they build on each other.
     const carried = carryAdapters({ home, parts, shares: () => shares(parts, signal) });
@@ -113,7 +97,10 @@ async function runOne(
 }
 
 function adapters(parts: EngineParts): readonly Adapter[] {
-  const { prober, hostProber, mountTable, drivers } = parts;
+  return [...processAdapters(), ...networkAdapters(parts), ...mountAdapters(parts), ...keyringAndClock()];
+}
+
+function processAdapters(): readonly Adapter[] {
   return [
     {
       name: "child processes",
@@ -163,6 +150,11 @@ function adapters(parts: EngineParts): readonly Adapter[] {
       name: "list of processes",
       run: async () => `${(await listMonitors()).length} monitors run`,
     },
+  ];
+}
+
+function networkAdapters({ prober, hostProber }: EngineParts): readonly Adapter[] {
+  return [
     {
       name: "network interfaces",
       async run() {
@@ -222,6 +214,11 @@ function adapters(parts: EngineParts): readonly Adapter[] {
         }
       },
     },
+  ];
+}
+
+function mountAdapters({ prober, mountTable, drivers }: EngineParts): readonly Adapter[] {
+  return [
     {
       name: "look into a folder",
       async run(folder) {
@@ -277,6 +274,11 @@ function adapters(parts: EngineParts): readonly Adapter[] {
         return usable.join(", ");
       },
     },
+  ];
+}
+
+function keyringAndClock(): readonly Adapter[] {
+  return [
     {
       name: "keyring",
       async run(folder, signal) {

@@ -1,4 +1,4 @@
-// Owns what the doctor says of the programs and devices that mounting needs, for the drivers that are configured.
+// Checks the programs and devices that the configured drivers need.
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 

@@ -1,4 +1,4 @@
-// Owns what backends may do towards a client, whatever carries it: answer within a call, ask, and tell.
+// What backends may do towards a client, whatever carries it: answer within a call, ask, and notify.
 import type { JsonObject, Reply, RpcId } from "./json-rpc.ts";
 import type { McpLogLevel, ProtocolVersion } from "./protocol.ts";
 
@@ -9,6 +9,14 @@ export interface Principal {
   readonly name: string;
   readonly roles: readonly string[];
 }
+
+/** What a client is asked. */
+export type Question = readonly [
+  method: string,
+  params: JsonObject | undefined,
+  signal: AbortSignal,
+  onProgress?: (params: JsonObject) => void,
+];
 
 /** One client session. Equal only to itself: compare by identity. */
 export interface ClientPort {
@@ -36,12 +44,7 @@ export interface ClientPort {
    * questions): the params of each notifications/progress of this client that carries it go there until the reply,
    * and nowhere else. Params pass to the client as they are.
    */
-  request(
-    method: string,
-    params: JsonObject | undefined,
-    signal: AbortSignal,
-    onProgress?: (params: JsonObject) => void,
-  ): Promise<Reply>;
+  request(...question: Question): Promise<Reply>;
 }
 
 /** The principal of requests over the home's own sockets, which only its owner can open. */
@@ -55,12 +58,7 @@ export interface CallPort {
   readonly id: RpcId;
   notify(method: string, params: JsonObject | undefined): void;
   /** As `ClientPort.request`, on this call's stream; null: that closed before there was an answer. */
-  request(
-    method: string,
-    params: JsonObject | undefined,
-    signal: AbortSignal,
-    onProgress?: (params: JsonObject) => void,
-  ): Promise<Reply | null>;
+  request(...question: Question): Promise<Reply | null>;
   /** Null, or a promise that settles when the client has read what is buffered for it beyond a bound. */
   readonly congested: Promise<void> | null;
 }

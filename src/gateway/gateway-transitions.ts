@@ -1,4 +1,4 @@
-// Owns what the gateway announces. Wire spelling: these are logged and streamed as they are.
+// What the gateway announces, in wire spelling: it is logged and streamed as it is.
 export type GatewayTransition =
   | {
       readonly name: "backend.phase";

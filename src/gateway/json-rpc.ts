@@ -1,5 +1,5 @@
-// Owns JSON-RPC 2.0 as it passes through: what kind a message is, and the errors we make. Nothing else of a message is
-// looked at, so that what the gateway does not know still passes.
+// JSON-RPC 2.0 as it passes through: the kinds of messages, and the errors we make. The rest of a message is not looked
+// at, so that what the gateway does not know still passes.
 import { isRawNumber, type RawNumber } from "../runtime/text/exact-json.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-// Owns what the gateway knows of MCP: versions, the methods it answers or routes by, log levels.
+// What the gateway knows of MCP: versions, log levels, and the methods of change notices.
 
 /** Newest first; the first is what the gateway speaks towards backends. */
 export const LEGACY_VERSIONS = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] as const;

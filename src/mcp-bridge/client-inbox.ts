@@ -1,5 +1,5 @@
-// Owns what the client says: handed on while somebody takes it; else kept, so that its end is noticed, up to a bound
-// beyond which it waits in the pipe.
+// The client's input: passed on while there is a receiver. Otherwise a bounded amount is kept, to notice when the
+// client leaves; the rest waits in the pipe.
 import type { Readable } from "node:stream";
 
 const KEPT_BYTES = 64 * 1024;

@@ -1,4 +1,4 @@
-// Owns what an MCP client that has started its server holds of it.
+// The two ends of an MCP client that started its server: its input and its output.
 import type { Readable, Writable } from "node:stream";
 
 export interface BridgeEnds {

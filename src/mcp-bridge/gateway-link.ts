@@ -1,4 +1,4 @@
-// Owns one connection of a bridge: lines of the gateway to the client's output, as fast as that takes them.
+// One connection of a bridge to the gateway. Writes the gateway's lines to the client, at the client's speed.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";

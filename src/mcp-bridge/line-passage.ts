@@ -1,5 +1,5 @@
-// Owns the way of a stream of lines to its other end, byte for byte: a line goes on when it is whole, so that a
-// connection that breaks leaves no half of one, and only what is longer than is held goes on as it comes.
+// Passes a stream of lines on, byte for byte. A line is sent once it is complete, so that a broken connection leaves no
+// half line; only a line longer than the buffer is sent in pieces.
 import { createMessageScan, type SeenMessage } from "./message-scan.ts";
 
 const NEWLINE = 0x0a;

@@ -1,5 +1,5 @@
-// Owns the way between an MCP client on stdin and stdout and the daemon's gateway, whichever daemon that is: messages
-// byte for byte, and a session that outlives a restart.
+// Connects an MCP client on stdin and stdout to the daemon's gateway, byte for byte. The session outlives a restart of
+// the daemon.
 import { once } from "node:events";
 import { gatewayOff } from "../api/gateway-names.ts";
 import { MountaineerError } from "../runtime/errors.ts";

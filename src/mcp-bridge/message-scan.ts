@@ -1,5 +1,5 @@
-// Owns finding out what a line of JSON-RPC is while it passes, however long: the id and the method of each message in
-// it. Nothing of the rest is kept, and what is no JSON is nobody's message.
+// Finds the id and the method of each message in a line of JSON-RPC as it passes, however long the line is. Keeps
+// nothing else, and ignores invalid JSON.
 import { isRawNumber, parseExactly } from "../runtime/text/exact-json.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 

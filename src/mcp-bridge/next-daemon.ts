@@ -1,4 +1,4 @@
-// Owns finding the daemon that follows one that has ended, and waiting until its backends are there.
+// Finds the daemon that replaces one that has ended, and waits for its backends.
 import type { BackendPhases } from "../api/backend-phases.ts";
 import type { DaemonClient } from "../api/client/client.ts";
 import { gatewayOff } from "../api/gateway-names.ts";

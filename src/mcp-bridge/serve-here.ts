@@ -1,4 +1,4 @@
-// Owns serving an MCP client on stdin and stdout by a gateway of this process.
+// Serves an MCP client on stdin and stdout with a gateway inside this process.
 import { Duplex } from "node:stream";
 import { finished } from "node:stream/promises";
 import type { InProcessGateway } from "../api/control.ts";

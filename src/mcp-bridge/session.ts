@@ -1,5 +1,5 @@
-// Owns what a bridge remembers of the session that passes through it, so that the next daemon can take it on: how it
-// began, what the client asked for that lasts, and what waits for an answer. Pure: bytes and time are its caller's.
+// The state of a session that passes through a bridge, with which the next daemon can continue it: its initialize
+// request, its subscriptions and log level, and the requests in flight. Does no I/O and reads no clock.
 import { randomBytes } from "node:crypto";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";

@@ -1,4 +1,4 @@
-// Owns the programs a click starts: whatever shows a path here, and the daemon. Both outlive the menu.
+// The programs that a click starts: one that opens a path, and the daemon. Both outlive the menu.
 import { connectToDaemon } from "../api/client/client.ts";
 import { ERROR_CODES, type ErrorCode, MountaineerError } from "../runtime/errors.ts";
 import { type DetachedProcess, runCommand, startDetached } from "../runtime/process/child-process.ts";

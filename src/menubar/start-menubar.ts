@@ -1,4 +1,4 @@
-// Owns the menu as a whole: the daemon it speaks for, the desktop that draws it, and its orderly end.
+// Starts the menu on this desktop, and ends it in order.
 import type { Writable } from "node:stream";
 import { connectToDaemon } from "../api/client/client.ts";
 import { MountaineerError } from "../runtime/errors.ts";

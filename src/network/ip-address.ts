@@ -1,4 +1,4 @@
-// Owns IP addresses as bytes: reading, writing and comparing them without asking the system.
+// IP addresses as bytes: reading, writing and comparing them without asking the system.
 
 export interface IpAddress {
   readonly family: 4 | 6;

@@ -1,5 +1,5 @@
-// Owns the lane of one resource: idle → running → running again if something came in meanwhile. Cycles of one
-// lane never overlap, triggers never pile up, and a lane that is slow or fails holds back no other.
+// The lane of one resource: idle → running → running again if a trigger came in meanwhile. Cycles of one lane never
+// overlap, triggers do not pile up, and a slow or failing lane holds back no other.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 import { type Backoff, backOff, NO_BACKOFF } from "./route-health.ts";
 import type { Trigger } from "./trigger.ts";

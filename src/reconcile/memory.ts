@@ -1,4 +1,4 @@
-// Owns what is remembered of a share across restarts, in the engine's spelling; state-file.ts has the file's.
+// What is remembered of a share across restarts, as the engine uses it; state-file.ts has the file.
 
 export interface ShareMemory {
   readonly activeInterface: "tb" | "fallback" | "none";

@@ -1,5 +1,5 @@
-// Owns the arithmetic of trust that shares and backends have in common: gaps, stability windows, confirming a
-// loss, and backing off. Pure: times come in, verdicts go out.
+// The arithmetic of trust that shares and backends share: gaps, stability windows, confirming a loss, and backoff.
+// Pure: times come in, verdicts go out.
 
 /** How long a first "gone" must be confirmed by a second look, ms. */
 export const CONFIRM_AFTER_MS = 250;

@@ -1,4 +1,4 @@
-// Owns state.json: reading it without ever losing what it holds, and writing it durably, many callers to one fsync.
+// state.json: read without ever losing its content, and written durably, with one fsync for many callers.
 import type { Stats } from "node:fs";
 import { lstat, rename } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";

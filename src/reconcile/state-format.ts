@@ -1,4 +1,4 @@
-// Owns the spelling of state.json, format version 1: what is written, and what can be made of what is found.
+// The format of state.json, version 1: writing it, and reading whatever is found.
 
 import { errorText } from "../runtime/errors.ts";
 import { isoTime } from "../runtime/time/clock.ts";

@@ -1,4 +1,4 @@
-// Owns the regular beat: it does not drift, and beats missed while the process stood still are skipped.
+// The regular beat: it does not drift, and skips the beats that were missed while the process was suspended.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 export interface Ticker extends Disposable {

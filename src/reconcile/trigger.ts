@@ -1,4 +1,4 @@
-// Owns why a cycle runs. A trigger names its reason and nothing else: whatever woke the loop, it looks afresh.
+// Why a cycle runs. A trigger names only its reason: each cycle looks at everything again.
 
 export type TriggerReason =
   | "start"

@@ -1,4 +1,4 @@
-// Owns the hand-over of events to listeners: synchronous, in order, one listener's failure is its own.
+// Hands events to listeners: synchronously, in order, and one listener's failure stops no other.
 
 export interface Bus<Event> {
   publish(event: Event): void;

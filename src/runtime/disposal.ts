@@ -1,4 +1,4 @@
-// Owns orderly ending: what was started is ended in reverse, once, and one failure does not skip the rest.
+// Orderly ending: parts end in reverse order of their start, once, and one failure does not skip the rest.
 
 type Disposer = () => void | PromiseLike<void>;
 

@@ -1,4 +1,4 @@
-// Owns the one error type of the project and the table of its codes (docs/troubleshooting.md lists them).
+// The one error type of the project and the table of its codes (docs/troubleshooting.md lists them).
 
 /** Whether trying the same again may help: "never" (the input is wrong), "later" (passing), "now". */
 type Retry = "never" | "later" | "now";

@@ -1,4 +1,4 @@
-// Owns keeping secrets in the login Keychain of macOS through `security`: as generic passwords of this home.
+// Keeps secrets in the login Keychain of macOS through `security`, as generic passwords of this home.
 
 import { MountaineerError } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";

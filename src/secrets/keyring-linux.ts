@@ -1,4 +1,4 @@
-// Owns keeping secrets in the Secret Service (GNOME Keyring, KWallet, KeePassXC) through `secret-tool`.
+// Keeps secrets in the Secret Service (GNOME Keyring, KWallet, KeePassXC) through `secret-tool`.
 
 import { MountaineerError } from "../runtime/errors.ts";
 import { type CommandResult, runCommand } from "../runtime/process/child-process.ts";

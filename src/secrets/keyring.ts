@@ -1,4 +1,4 @@
-// Owns picking the system's own place for secrets.
+// Picks the system's keyring.
 import { createKeychain } from "./keyring-darwin.ts";
 import { createSecretService } from "./keyring-linux.ts";
 import type { Keyring, KeyringOptions } from "./system-keyring.ts";

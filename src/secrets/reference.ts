@@ -1,4 +1,4 @@
-// Owns references to secrets: what a configuration holds in a secret's place, and how its value is found.
+// References to secrets: their notation in a configuration, and how a value is found.
 
 /** Where a secret's value is; never the value itself, so it may be logged, compared and shown. */
 export type SecretReference =

@@ -1,4 +1,4 @@
-// Owns the form of `secrets.json`: each secret's name with its value, or with the keyring that has it.
+// The format of `secrets.json`: each secret's name with its value, or with the keyring that holds it.
 import { MountaineerError } from "../runtime/errors.ts";
 import { isSecretName } from "./reference.ts";
 

@@ -1,5 +1,5 @@
-// Owns where a home's secrets are kept: its 0600 file `secrets.json` says for each whether its value stands there or
-// in the system's keyring.
+// The store of a home's secrets. Its 0600 file `secrets.json` says for each whether the value is in it or in the
+// system's keyring.
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -66,24 +66,6 @@ export function openSecretStore(options: SecretStoreOptions): SecretStore {
   const keyring = options.keyring === undefined ? createKeyring(options) : options.keyring;
   const filePath = join(home, "secrets.json");
 
-  const read = async (): Promise<SecretFile> => {
-    let text: string | null;
-    try {
-      text = await readIfPresent(filePath);
-    } catch (error) {
-      throw unavailable(`${filePath} cannot be read: ${errorText(error)}`, error);
-    }
-    return text === null ? new Map() : parseSecretFile(text, filePath);
-  };
-
-  const write = async (file: SecretFile): Promise<void> => {
-    try {
-      await writeDurably(filePath, secretFileText(file), { mode: 0o600 });
-    } catch (error) {
-      throw unavailable(`${filePath} cannot be written: ${errorText(error)}`, error);
-    }
-  };
-
   const keyringOf = (record: SecretRecord): Keyring => {
     if (keyring !== null && keyring.kind === record.kept) return keyring;
     throw unavailable(`it is kept in ${placeText(record.kept)}, which this machine does not have`);
@@ -131,23 +113,23 @@ export function openSecretStore(options: SecretStoreOptions): SecretStore {
   return {
     filePath,
     async list() {
-      const file = await read();
+      const file = await readSecrets(filePath);
       return [...file].map(([name, { kept }]) => ({ name, kept })).sort((a, b) => (a.name < b.name ? -1 : 1));
     },
     async get(name, limits) {
-      const record = (await read()).get(name);
+      const record = (await readSecrets(filePath)).get(name);
       if (record === undefined) return null;
       return record.kept === "file" ? record.value : keyringOf(record).get(name, limits);
     },
     set: (name, value, wanted, signal) =>
       alone(signal, async () => {
-        const file = new Map(await read());
+        const file = new Map(await readSecrets(filePath));
         const before = file.get(name);
         const place = await placeFor(before, wanted, signal);
         const limits = { deadlineMs: CHANGE_DEADLINE_MS, signal };
         if (place !== null) await place.set(name, value, limits);
         file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
-        await write(file);
+        await writeSecrets(filePath, file);
         // What was kept elsewhere is of no use any more; that it cannot be removed is no reason to fail.
         if (
           place === null &&
@@ -161,14 +143,14 @@ export function openSecretStore(options: SecretStoreOptions): SecretStore {
       }),
     remove: (name, signal) =>
       alone(signal, async () => {
-        const file = new Map(await read());
+        const file = new Map(await readSecrets(filePath));
         const record = file.get(name);
         if (record === undefined) return null;
         if (record.kept !== "file") {
           await keyringOf(record).remove(name, { deadlineMs: CHANGE_DEADLINE_MS, signal });
         }
         file.delete(name);
-        await write(file);
+        await writeSecrets(filePath, file);
         return { name, kept: record.kept };
       }),
   };
@@ -183,6 +165,21 @@ export function placeText(place: SecretPlace): string {
       return "the Secret Service";
     case "keychain":
       return "the Keychain";
+  }
+}
+
+async function readSecrets(path: string): Promise<SecretFile> {
+  const text = await readIfPresent(path).catch((error: unknown) => {
+    throw unavailable(`${path} cannot be read: ${errorText(error)}`, error);
+  });
+  return text === null ? new Map() : parseSecretFile(text, path);
+}
+
+async function writeSecrets(path: string, file: SecretFile): Promise<void> {
+  try {
+    await writeDurably(path, secretFileText(file), { mode: 0o600 });
+  } catch (error) {
+    throw unavailable(`${path} cannot be written: ${errorText(error)}`, error);
   }
 }
 

@@ -1,4 +1,4 @@
-// Owns what the system's own place for secrets must offer; one file `keyring-OS.ts` for each.
+// The interface of a system's keyring; each `keyring-OS.ts` implements it.
 import type { Clock } from "../runtime/time/clock.ts";
 
 export type KeyringKind = "secret-service" | "keychain";

@@ -1,4 +1,4 @@
-// Owns what a configured share is to the engine, once the config's spelling is behind it.
+// A configured share as the engine uses it.
 
 export type RouteName = "tb" | "fallback";
 export const ROUTE_NAMES: readonly RouteName[] = ["tb", "fallback"];

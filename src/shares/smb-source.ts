@@ -1,4 +1,4 @@
-// Owns how SMB mounts name what they are mounted from: `//[domain;][user[:password]@]host[:port]/share[/path]`.
+// The source of an SMB mount: `//[domain;][user[:password]@]host[:port]/share[/path]`.
 import type { RouteSpec } from "./share-spec.ts";
 
 export interface SmbSource {
@@ -58,7 +58,8 @@ function parseAddress(text: string): { host: string; port: number } | null {
   return /^[0-9a-f:.%]+$/i.test(text) ? { host: text, port: SMB_PORT } : null;
 }
 
-function percentDecoded(text: string): string {
+/** As it is where its percent signs are no escapes. */
+export function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -1,4 +1,4 @@
-// Owns noticing change by looking again and again: one look at a time, compared with what was last seen.
+// Finds changes by polling: one look at a time, compared with the one before.
 import { startTicker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 

@@ -1,5 +1,5 @@
-// Owns detection by what the OS tells about folders, confirmed by content; named `inotify` for users. A slow poll of
-// the same check is its safety net, and its fallback where folders cannot be watched.
+// The detector named `inotify`: the OS reports events of folders, and the content confirms them. A slow poll is its
+// safety net, and its fallback where folders cannot be watched.
 
 import { sha256Of } from "../runtime/files/sha256.ts";
 import type { Timer } from "../runtime/time/clock.ts";

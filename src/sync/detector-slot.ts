@@ -1,4 +1,4 @@
-// Owns which detector runs: none, or the one that the settings want; a changed wish replaces it.
+// The detector that runs: none, or the one that the settings ask for. New settings replace it.
 import type { Detector, DetectorOptions } from "./detector.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { startDetector } from "./start-detector.ts";
@@ -18,7 +18,7 @@ interface DetectorWish {
   readonly pollIntervalMs: number;
 }
 
-interface DetectorSlot {
+export interface DetectorSlot {
   /** Makes it so, at once; resolves when a new detector is ready, or is itself replaced. */
   want(wish: DetectorWish | null): Promise<void>;
   /** Looks now, if a detector runs. Never rejects. */

@@ -1,4 +1,4 @@
-// Owns the contract of change detectors: they only say that something may have changed; what it is, is read later.
+// The contract of change detectors. They only say that something may have changed; the file is read later.
 import type { Clock } from "../runtime/time/clock.ts";
 import type { Detection } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";

@@ -1,4 +1,4 @@
-// Owns that no look at the file is waited for without end, and that a stuck one is not followed by more.
+// A deadline for every look at the file. While one look is stuck, no others are started.
 
 import { MountaineerError } from "../runtime/errors.ts";
 import type { Clock } from "../runtime/time/clock.ts";

@@ -1,132 +1,151 @@
-// Watches the configuration file as the settings say.
+// Watching the configuration file as the settings say: a detector, and a window that waits until an editor has finished.
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-
-import { createDetectorSlot } from "./detector-slot.ts";
+import { createDetectorSlot, type DetectorSlot } from "./detector-slot.ts";
 import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";
-import { createQuietWindow } from "./quiet-window.ts";
+import { createQuietWindow, type QuietWindow } from "./quiet-window.ts";
 import { MAX_WAIT_FACTOR, type SyncSettings } from "./sync-settings.ts";
+import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
-interface FileWatchParts {
-  readonly folderEvents: FolderEvents | undefined;
-  readonly onSign: (() => void) | undefined;
+interface FileWatchOptions {
+  readonly file: WatchedFile;
+  readonly settings: SyncSettings;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly file: WatchedFile;
-  readonly fields: { path: string };
-  readonly settings: () => SyncSettings;
-  readonly isWatching: () => boolean;
-  readonly publish: () => void;
-  readonly tell: (listener: () => void) => void;
-  readonly trigger: (reason: TriggerReason) => void;
+  readonly folderEvents: FolderEvents | undefined;
+  /** The file may have changed: a look is due, if at all, when that has been waited out. */
+  readonly onSign: () => void;
+  /** It is time to look at the file. */
+  readonly onDue: (reason: TriggerReason) => void;
+  /** `state` may be another one than before. */
+  readonly onState: () => void;
 }
 
-/** Watches the file as the settings say: the detector, the quiet window, and what was told of both. */
-export function createFileWatch({
-  folderEvents,
-  onSign,
-  clock,
-  logger,
-  file,
-  fields,
-  settings,
-  isWatching,
-  publish,
-  tell,
-  trigger,
-}: FileWatchParts) {
-  let stopped = false;
+export interface FileWatch extends AsyncDisposable {
+  readonly settings: SyncSettings;
+  readonly state: Pick<SyncState, "watching" | "fileMissing" | "detector">;
+  readonly isWatching: boolean;
+  /** Resolves when no later change can be missed. */
+  start(): Promise<void>;
+  setSettings(settings: SyncSettings): void;
+  /** A failed reload ended watching (`on_failure = "stop"`). */
+  stop(): void;
+  /** Watching goes on if it was stopped. */
+  endStop(): void;
+  /** Open while a change is being waited out. */
+  readonly window: Pick<QuietWindow, "isOpen" | "cancel" | "trigger">;
+  /** A change was waited out, and the file was not looked at since. */
+  changeDue: boolean;
+  /** The detector that runs, if one does. */
+  readonly slot: Pick<DetectorSlot, "look" | "noteRead">;
+}
+
+type Phase = "new" | "on" | "stopped" | "ended";
+
+/** Nothing is watched before `start`. */
+export function createFileWatch(options: FileWatchOptions): FileWatch {
+  const { file, clock, logger, onSign, onDue, onState } = options;
+  const fields = { path: file.path };
+  let { settings } = options;
+  let phase: Phase = "new";
   let fileMissing = false;
   let degraded: string | null = null;
-  /** A window ended, and the file was not read since. */
-  let changeDue = false;
 
+  const isWatching = (): boolean => phase === "on" && settings.enabled;
   const slot = createDetectorSlot({
     file,
     clock,
-    folderEvents: folderEvents ?? systemFolderEvents,
-    onSign: () => tell(() => onSign?.()),
+    folderEvents: options.folderEvents ?? systemFolderEvents,
+    onSign,
     onChange(atMs) {
       window.trigger(atMs);
-      tell(() => onSign?.());
+      onSign();
     },
-    onReady: () => trigger("start"),
+    onReady: () => onDue("start"),
     onPresence(present) {
       if (fileMissing === !present) return;
       fileMissing = !present;
       logger.info(present ? "config file is there" : "config file is missing", fields);
-      publish();
+      onState();
     },
     onDegraded(reason) {
       if (degraded === reason) return;
       degraded = reason;
       if (reason !== null) logger.warn("config watch only polls", { ...fields, reason });
-      publish();
+      onState();
     },
   });
-
   const window = createQuietWindow({
     clock,
-    quietMs: settings().debounceMs,
-    maxWaitMs: settings().debounceMs * MAX_WAIT_FACTOR,
+    quietMs: settings.debounceMs,
+    maxWaitMs: settings.debounceMs * MAX_WAIT_FACTOR,
     beforeEnd: () => slot.look(),
     onEnd() {
-      changeDue = true;
-      trigger("config");
+      watch.changeDue = true;
+      onDue("config");
     },
   });
-
   const watchAsSet = async (): Promise<void> => {
     const wanted = isWatching();
     if (!wanted) {
       window.cancel();
-      changeDue = false;
+      watch.changeDue = false;
     }
-    const ready = slot.want(wanted ? settings() : null);
-    publish();
+    const ready = slot.want(wanted ? settings : null);
+    onState();
     await ready;
   };
-  const forgetStop = (): void => {
-    stopped = false;
-  };
-  /** Whether a window has ended since the last look, which is about to be made. */
-  const takeChange = (): boolean => {
-    const wasDue = changeDue;
-    changeDue = false;
-    return wasDue;
-  };
-  const stopWatching = (): void => {
-    stopped = true;
-    void watchAsSet();
-  };
-  const endStop = (): void => {
-    stopped = false;
-    void watchAsSet();
-  };
 
-  return {
-    get stopped() {
-      return stopped;
-    },
-    get fileMissing() {
-      return fileMissing;
-    },
-    get degraded() {
-      return degraded;
-    },
-    slot,
+  const watch: FileWatch = {
+    changeDue: false,
     window,
-    get changeDue() {
-      return changeDue;
+    slot,
+    get settings() {
+      return settings;
     },
-    stopWatching,
-    endStop,
-    takeChange,
-    watchAsSet,
-    forgetStop,
+    get state() {
+      return {
+        watching: watchingIn(phase, settings),
+        fileMissing: fileMissing && isWatching(),
+        detector: { detection: settings.detection, degraded },
+      };
+    },
+    get isWatching() {
+      return isWatching();
+    },
+    async start() {
+      if (phase !== "new") return;
+      phase = "on";
+      await watchAsSet();
+    },
+    setSettings(next) {
+      settings = next;
+      window.setLengths(next.debounceMs, next.debounceMs * MAX_WAIT_FACTOR);
+      if (next.onFailure !== "stop" && phase === "stopped") phase = "on";
+      void watchAsSet();
+    },
+    stop() {
+      phase = "stopped";
+      void watchAsSet();
+    },
+    endStop() {
+      if (phase !== "stopped") return;
+      phase = "on";
+      void watchAsSet();
+    },
+    async [Symbol.asyncDispose]() {
+      phase = "ended";
+      await watchAsSet();
+      window[Symbol.dispose]();
+    },
   };
+  return watch;
 }
 
-export type FileWatch = ReturnType<typeof createFileWatch>;
+function watchingIn(phase: Phase, { enabled }: SyncSettings): SyncState["watching"] {
+  if (phase === "new" || phase === "ended") return "idle";
+  if (!enabled) return "off";
+  return phase === "stopped" ? "stopped" : "live";
+}

@@ -1,4 +1,4 @@
-// Owns what the OS tells about folders (inotify, FSEvents, kqueue): a name in a folder changed.
+// Events of folders from the OS (inotify, FSEvents, kqueue): a name in a folder changed.
 import { type FSWatcher, watch } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { findPathFolders, type PathFolders } from "./path-folders.ts";

@@ -1,4 +1,4 @@
-// Owns the set of folder watches that a path needs right now: armed, armed again when a folder is another one.
+// The folder watches that a path needs now; each is renewed when its folder is replaced.
 import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import type { FolderEvents } from "./folder-events.ts";
 

@@ -1,4 +1,4 @@
-// Owns which folders a path's meaning depends on: wherever one of them changes, the path may name another file.
+// The folders that a path's meaning depends on: a change in one of them may make the path name another file.
 import { lstat, readlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { saysMissing } from "./watched-file.ts";

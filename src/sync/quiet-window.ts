@@ -1,4 +1,4 @@
-// Owns the debounce of saves: a window that restarts on each further change, yet ends within a bound.
+// The debounce of saves: a window that restarts on each further change, yet ends within a bound.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 interface QuietWindowOptions {
@@ -14,7 +14,7 @@ interface QuietWindowOptions {
   readonly onEnd: () => void;
 }
 
-interface QuietWindow extends Disposable {
+export interface QuietWindow extends Disposable {
   readonly isOpen: boolean;
   /** A change, at `atMs` (monotonic; default: now): opens the window, or restarts the open one. */
   trigger(atMs?: number): void;

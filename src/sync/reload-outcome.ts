@@ -1,12 +1,7 @@
-// Owns what came of offering a content to the service: the answer that decides whether it is tried again.
+// What came of a content: the answer that decides whether it is tried again.
+import type { ConfigDiff } from "../config/diff.ts";
+import type { ConfigMistake } from "../config/mistakes.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-
-/** What the file held, whole. */
-export interface ConfigContent {
-  readonly bytes: Uint8Array;
-  /** Of the bytes, hexadecimal. */
-  readonly sha256: string;
-}
 
 export type ReloadOutcome =
   | {
@@ -15,19 +10,12 @@ export type ReloadOutcome =
       readonly changed: boolean;
       /** `3 backends reloaded`; "no changes" is said for what did not change. */
       readonly details: string;
+      readonly diff: ConfigDiff | null;
     }
-  | {
-      /** The content is wrong: offering the same bytes again is useless. */
-      readonly kind: "rejected";
-      /** It cannot even be parsed, as a file half written: looked at once more before it counts. */
-      readonly unparsable: boolean;
-      readonly reason: string;
-    }
-  | {
-      /** The content may be right; what is in the way may pass. */
-      readonly kind: "failed";
-      readonly reason: string;
-    };
+  /** The content is wrong: trying the same bytes again is useless. */
+  | { readonly kind: "rejected"; readonly reason: string; readonly mistakes: readonly ConfigMistake[] }
+  /** The content may be right; what is in the way may pass. */
+  | { readonly kind: "failed"; readonly reason: string };
 
 /** What came of looking at the file because somebody asked. */
 export type ReloadResult =
@@ -42,7 +30,7 @@ export type ReloadResult =
 export function outcomeOfThrown(error: unknown): ReloadOutcome {
   const reason = errorText(error);
   if (error instanceof MountaineerError && error.code === "config_invalid") {
-    return { kind: "rejected", unparsable: false, reason };
+    return { kind: "rejected", reason, mistakes: [] };
   }
   return { kind: "failed", reason };
 }

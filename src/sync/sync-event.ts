@@ -1,4 +1,4 @@
-// Owns what people are told about config sync: one event a reload, the newest thousand kept.
+// Events of the configuration's sync for people: one for each reload.
 import { isoTime } from "../runtime/time/clock.ts";
 
 export type SyncEventType = "changed" | "no-change" | "error";
@@ -33,30 +33,23 @@ export function localTime(wallMs: number): string {
     .join(":");
 }
 
-export const SYNC_EVENTS_KEPT = 1_000;
+/** An event with its number, which grows by one with each. */
+export type NumberedSyncEvent = SyncEvent & { id: number };
 
-interface SyncEventRing {
-  add(event: SyncEvent): void;
-  /** The newest `count` (default: all that are kept), oldest first. */
-  newest(count?: number): readonly SyncEvent[];
-}
+const KEPT = 1_000;
 
-/** Keeps the newest `capacity` (≥ 1) events; nothing is folded here, that is for faces. */
-export function createSyncEventRing(capacity: number = SYNC_EVENTS_KEPT): SyncEventRing {
-  const kept: SyncEvent[] = [];
-  let oldest = 0;
+/** The newest thousand events, oldest first. */
+export function createSyncEvents() {
+  const kept: NumberedSyncEvent[] = [];
+  let count = 0;
   return {
-    add(event) {
-      if (kept.length < capacity) {
-        kept.push(event);
-        return;
-      }
-      kept[oldest] = event;
-      oldest = (oldest + 1) % capacity;
+    add(event: SyncEvent): NumberedSyncEvent {
+      count += 1;
+      const numbered = { ...event, id: count };
+      kept.push(numbered);
+      if (kept.length > KEPT) kept.shift();
+      return numbered;
     },
-    newest(count = capacity) {
-      const inOrder = [...kept.slice(oldest), ...kept.slice(0, oldest)];
-      return count >= inOrder.length ? inOrder : inOrder.slice(inOrder.length - Math.max(0, count));
-    },
+    all: (): NumberedSyncEvent[] => [...kept],
   };
 }

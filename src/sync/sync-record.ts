@@ -1,9 +1,9 @@
-// Owns what is known about the file and what runs: the watcher's memory from one round to the next.
+// What is known about the file: the store's memory from one look to the next.
 import { isoTime } from "../runtime/time/clock.ts";
 import type { ReloadMemory } from "./decide-reload.ts";
 import type { SyncProblem } from "./sync-state.ts";
 
-export interface Problem extends SyncProblem {
+interface Problem extends SyncProblem {
   /** Of the content it is about; null for one that could not be read. */
   readonly sha256: string | null;
   /** Failed reloads in a row, this one included. */
@@ -13,12 +13,12 @@ export interface Problem extends SyncProblem {
 }
 
 /** A moment by both clocks. */
-export interface Moment {
+interface Moment {
   readonly monotonicMs: number;
   readonly wallMs: number;
 }
 
-interface SyncRecord extends ReloadMemory {
+export interface SyncRecord extends Pick<ReloadMemory, "expectedSha256"> {
   readonly problem: Problem | null;
   readonly lastReadSha256: string | null;
   /** ISO 8601 UTC. */
@@ -26,19 +26,22 @@ interface SyncRecord extends ReloadMemory {
 }
 
 /** Before the first look. */
-export function newRecord(runningSha256: string | null): SyncRecord {
-  return { runningSha256, expectedSha256: null, lastReadSha256: null, problem: null, lastSync: null };
+export const NEW_RECORD: SyncRecord = {
+  expectedSha256: null,
+  lastReadSha256: null,
+  problem: null,
+  lastSync: null,
+};
+
+/** A content was applied, or found to be the running one. */
+export function withRunning(record: SyncRecord, at: Moment): SyncRecord {
+  return { ...record, problem: null, lastSync: isoTime(at.wallMs) };
 }
 
-/** These bytes run now, or were found to be the running ones. null: which bytes run is not known. */
-export function withRunning(record: SyncRecord, runningSha256: string | null, at: Moment): SyncRecord {
-  return { ...record, runningSha256, problem: null, lastSync: isoTime(at.wallMs) };
-}
-
-/** These bytes run now, and are in the file; if they were not read there yet, they will be met. */
-export function withNoted(record: SyncRecord, sha256: string, at: Moment): SyncRecord {
+/** The service put these bytes into the file and runs them; if they were not read there yet, they will be met. */
+export function withSaved(record: SyncRecord, sha256: string, at: Moment): SyncRecord {
   const expectedSha256 = sha256 === record.lastReadSha256 ? null : sha256;
-  return { ...withRunning(record, sha256, at), expectedSha256 };
+  return { ...withRunning(record, at), expectedSha256 };
 }
 
 /** A reload failed. `isNew` is false when it is the very problem that stands already. */

@@ -1,4 +1,4 @@
-// Owns how the configuration file is watched: the section `sync` as the engine reads it.
+// The section `sync` of the configuration, for the engine.
 
 /** What counts as a change: another mtime or size, another SHA-256, or what the OS tells, confirmed by content. */
 export type Detection = "mtime" | "hash" | "inotify";
@@ -15,14 +15,6 @@ export interface SyncSettings {
   readonly detection: Detection;
   readonly onFailure: OnFailure;
 }
-
-export const DEFAULT_SYNC_SETTINGS: SyncSettings = {
-  enabled: true,
-  pollIntervalMs: 2_000,
-  debounceMs: 1_000,
-  detection: "mtime",
-  onFailure: "backoff",
-};
 
 /** A file that never rests is reloaded after this many debounce windows all the same. */
 export const MAX_WAIT_FACTOR = 10;

@@ -1,4 +1,4 @@
-// Owns what faces show about config sync besides its events: what watches, how well, and what stands in the way.
+// What faces show about config sync besides its events: what watches, how well, and what stands in the way.
 import type { Detection } from "./sync-settings.ts";
 
 /** What keeps the file's content from running. It stands until a content runs again. */
@@ -20,8 +20,8 @@ export interface SyncState {
   /** ISO 8601 UTC: when the file's content was last applied, or found to be the running one; null: not yet. */
   readonly lastSync: string | null;
   readonly lastError: SyncProblem | null;
-  /** SHA-256 of the running content, hexadecimal; null: what runs is no file's content. */
-  readonly hash: string | null;
+  /** SHA-256 of the running content, hexadecimal. */
+  readonly hash: string;
   /** There was no file at the last look; only known while watching. */
   readonly fileMissing: boolean;
   readonly detector: {

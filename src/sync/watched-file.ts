@@ -1,4 +1,4 @@
-// Owns how the watched file is looked at: bounded, asynchronous, and through whoever may touch where it lies.
+// Access to the watched file: bounded, asynchronous, and through a process that may touch its disk.
 import { stat } from "node:fs/promises";
 import { systemErrorCode } from "../runtime/errors.ts";
 

@@ -1,9 +1,9 @@
-// Owns the way from the Sync screen to the daemon: the management API's client, over the daemon's restarts.
-import { realpath } from "node:fs/promises";
+// The Sync screen's data from the daemon, over the management API, across the daemon's restarts.
 import { connectToDaemon, type DaemonClient } from "../api/client/client.ts";
 import { followDaemon } from "../api/client/follow-daemon.ts";
+import { requireSameConfig } from "../api/client/same-config.ts";
 import type { StreamEvent } from "../api/contract.ts";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import type { GatewayGlance, SyncListener, SyncSource } from "./status/sync-source.ts";
 
@@ -40,7 +40,7 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
     for (let look = 1; ; look += 1) {
       try {
         const report = await client.sync(signal);
-        if (configPath !== null) await requireSameFile(report.config_path, configPath);
+        if (configPath !== null) await requireSameConfig(report.config_path, configPath);
         listener.present(report);
         return;
       } catch (error) {
@@ -84,22 +84,6 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
     edit: async (request, signal) => (await daemon()).edit(request, signal),
     reload: async (signal) => (await daemon()).reload({}, signal),
   };
-}
-
-async function requireSameFile(running: string, asked: string): Promise<void> {
-  if ((await resolved(running)) === (await resolved(asked))) return;
-  throw new MountaineerError("usage", `the running daemon uses ${running}, not ${asked}`, {
-    hint: "leave --config away, or stop the daemon first",
-  });
-}
-
-async function resolved(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return path;
-  }
 }
 
 /** A reload may have brought a gateway, or taken it away. */

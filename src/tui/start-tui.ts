@@ -1,9 +1,9 @@
-// Owns the live view as a whole: its source, its screens, the terminal while it runs, and the terminal as it was.
+// Starts the live view: its data source, its screens, and the terminal, which it restores at the end.
 
 import { MountaineerError } from "../runtime/errors.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { SyncSession } from "./sync/sync-session.ts";
-import type { TuiLook } from "./terminal/look.ts";
+import type { TuiStyle } from "./terminal/terminal-style.ts";
 
 /** How long a save under way is waited for when a person leaves, ms. */
 const SAVE_WAIT_MS = 5_000;
@@ -14,7 +14,7 @@ export interface TuiOptions {
   readonly home: string;
   /** What `--config` names, absolute; null when it is not given. */
   readonly configPath: string | null;
-  readonly look: TuiLook;
+  readonly style: TuiStyle;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
@@ -24,8 +24,8 @@ export interface TuiOptions {
  * terminal then is as it was. Waits for a daemon where none runs. Rejects with the signal's reason, and with `usage`
  * when the daemon uses another configuration than `configPath`.
  */
-export async function startTui({ home, configPath, look, signal }: TuiOptions): Promise<void> {
-  prepareEnvironment(look.color);
+export async function startTui({ home, configPath, style, signal }: TuiOptions): Promise<void> {
+  prepareEnvironment(style.color);
   const [
     { createElement },
     { render },
@@ -47,8 +47,8 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
   const leave = new AbortController();
   const source = createDaemonSource({ home, configPath });
   const session = startSyncSession(source, AbortSignal.any([signal, leave.signal]));
-  const screens = [createSyncScreen(session, look)] as const;
-  const app = render(createElement(TuiApp, { screens, frame: createFrame(screens), look }), {
+  const screens = [createSyncScreen(session, style)] as const;
+  const app = render(createElement(TuiApp, { screens, frame: createFrame(screens), style }), {
     alternateScreen: true,
     incrementalRendering: true,
     // A terminal is there; that it may be a build machine's does not matter.

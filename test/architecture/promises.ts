@@ -77,7 +77,6 @@ export const PROMISES: readonly Promised[] = [
   {
     id: "D3",
     what: "one bad server spoils nothing: its entries are mended or withheld, and said so",
-    notBuilt: "A gateway to trust",
   },
   { id: "D4", what: "fewer tools in the context: finding, groups and profiles", notBuilt: "The way in" },
   { id: "E1", what: "signing in, of clients and towards backends", notBuilt: "A gateway to trust" },

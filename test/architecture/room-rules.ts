@@ -61,12 +61,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/backends/links": ["gateway"],
   "gateway/backends/links/http": ["gateway", "gateway/backends/links"],
   "gateway/backends/links/stdio": ["gateway", "gateway/backends/links"],
-  "gateway/backends/policy": [
-    "gateway",
-    "gateway/backends/instance",
-    "gateway/backends/links",
-    "gateway/catalog",
-  ],
+  "gateway/backends/policy": ["gateway", "gateway/backends/instance", "gateway/backends/links"],
   "gateway/backends/pool": [
     "gateway",
     "gateway/backends/instance",

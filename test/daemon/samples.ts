@@ -4,7 +4,7 @@ import { type ConfigDiff, diffConfigs } from "../../src/config/diff.ts";
 import type { ConfigPlace } from "../../src/config/locate.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../../src/config/snapshot.ts";
-import type { ConfigChange } from "../../src/daemon/reload/config-applier.ts";
+import type { ConfigChange } from "../../src/daemon/reload/reload-transaction.ts";
 
 export const PLACE: ConfigPlace = {
   home: "/home/ada/.mountaineer",

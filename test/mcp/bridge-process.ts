@@ -1,4 +1,4 @@
-// Owns `mountaineer mcp` as clients start it: a process between their pipes and the daemon.
+// `mountaineer mcp` as clients start it: a process between their pipes and the daemon.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";

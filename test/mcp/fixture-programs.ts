@@ -1,4 +1,4 @@
-// Owns the fixtures as programs: where they are, and those that serve over HTTP for as long as a test.
+// The fixtures as programs: where they are, and those that serve over HTTP for as long as a test.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { TestContext } from "node:test";

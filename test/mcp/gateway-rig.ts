@@ -1,4 +1,4 @@
-// Owns the real program with a gateway: `mountaineer monitor` on a temporary home, its configuration edited as people do.
+// The real program with a gateway: `mountaineer monitor` on a temporary home, its configuration edited as people do.
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

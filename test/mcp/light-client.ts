@@ -1,5 +1,5 @@
-// Owns a small MCP client over node:http with kept connections and no SDK: for load, where the SDK's own client would
-// be what is measured.
+// A small MCP client over node:http with kept connections and without the SDK, for load: the SDK's own client would be
+// measured instead.
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 
 export type Json = Readonly<Record<string, unknown>>;

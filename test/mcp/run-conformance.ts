@@ -1,4 +1,4 @@
-// Owns runs of the official conformance suites against a URL.
+// Runs the official conformance suites against a URL.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// Owns talking to a test's program by JSON lines.
+// Talks to a test's program in lines of JSON.
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";

@@ -1,4 +1,4 @@
-// Owns a real smbd on loopback for probes: a temporary configuration, a free port, gone after the test.
+// A real smbd on loopback for probes: a temporary configuration and a free port, both gone after the test.
 import { spawn } from "node:child_process";
 import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";

@@ -1,4 +1,4 @@
-// Owns leading the double of SCDynamicStore from a test: what the system says, and what it counted.
+// Controls the double of SCDynamicStore from a test: what the system says, and what it counted.
 
 import type { StoreLibraries } from "../../src/network/listen/darwin/scdynamicstore-binding.ts";
 import { loadKoffi } from "../../src/network/native/core-foundation-darwin.ts";

@@ -1,4 +1,4 @@
-// Owns small TCP peers on loopback that misbehave in one way each.
+// Small TCP peers on loopback, each of which misbehaves in one way.
 import { createServer, type Server, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 

@@ -1,5 +1,5 @@
-// Owns a simulated world for one share: hosts, links, mounts, files, a person, others who mount, and a daemon that
-// looks, decides and steps in it as src/shares/engine/observe.ts and share-cycle.ts do, in simulated time.
+// A simulated world for one share: hosts, links, mounts, files, a person, others who mount, and a daemon that looks,
+// decides and steps as src/shares/engine/observe.ts and share-cycle.ts do, in simulated time.
 import assert from "node:assert/strict";
 import type { Wake } from "../../src/reconcile/lane.ts";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
@@ -7,8 +7,8 @@ import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../src/reconcile/
 import type { MoveOutcome } from "../../src/shares/drivers/carriage.ts";
 import type { FoundMount, MountOutcome, UnmountOutcome } from "../../src/shares/drivers/mount-driver.ts";
 import { type Decision, decide } from "../../src/shares/policy/decide.ts";
-import type { DecideInput } from "../../src/shares/policy/draft.ts";
-import { type Episode, NEW_EPISODE } from "../../src/shares/policy/episode.ts";
+import type { DecideInput } from "../../src/shares/policy/decision-builder.ts";
+import { type LaneState, NEW_LANE_STATE } from "../../src/shares/policy/lane-state.ts";
 import type { RequestOutcome, ShareRequest } from "../../src/shares/policy/share-request.ts";
 import type {
   CarrySeen,
@@ -18,7 +18,7 @@ import type {
   ShareSeen,
   StepSeen,
 } from "../../src/shares/policy/share-seen.ts";
-import type { TransitionDraft } from "../../src/shares/policy/share-transitions.ts";
+import type { NewTransition } from "../../src/shares/policy/share-transitions.ts";
 import type { Step } from "../../src/shares/policy/step.ts";
 import type { Look } from "../../src/shares/prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
@@ -45,7 +45,7 @@ export interface SimMount {
 
 export interface Taken {
   readonly step: Step;
-  readonly errand: Episode["errand"];
+  readonly operation: LaneState["operation"];
   readonly atMs: number;
 }
 
@@ -119,7 +119,7 @@ export class World {
   memory: ShareMemory = EMPTY_SHARE_MEMORY;
   /** What the state file has, when its last write is lost. */
   memoryBefore: ShareMemory = EMPTY_SHARE_MEMORY;
-  episode: Episode = NEW_EPISODE;
+  state: LaneState = NEW_LANE_STATE;
   request: ShareRequest | null = null;
   readonly outcomes: RequestOutcome[] = [];
   wake: Wake | null = null;
@@ -127,7 +127,7 @@ export class World {
   last: Decision | null = null;
   lastSeen: ShareSeen | null = null;
   readonly taking: Taken[] = [];
-  readonly transitions: TransitionDraft[] = [];
+  readonly transitions: NewTransition[] = [];
   memoryWrites = 0;
   cycles = 0;
   /** Checks promises after each decision. */
@@ -259,7 +259,7 @@ export class World {
     const now = { monotonicMs: this.nowMs, wallMs: this.wallMs };
     const observedAt = this.lastSeen?.wallMs ?? null;
     const tb = recalledHealth({ reachableSince, healthySince, observedAt }, now);
-    this.episode = { ...NEW_EPISODE, health: { tb, fallback: UNKNOWN_HEALTH } };
+    this.state = { ...NEW_LANE_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
     this.request = null;
     this.wake = null;
     this.nextTickMs = this.nowMs;
@@ -269,7 +269,7 @@ export class World {
   cycle(asOfMs: number): this {
     this.cycles++;
     this.wake = null;
-    if (this.#resets) this.episode = { ...this.episode, mountBackoff: NO_BACKOFF };
+    if (this.#resets) this.state = { ...this.state, mountBackoff: NO_BACKOFF };
     this.#resets = false;
     try {
       this.#run(asOfMs);
@@ -294,13 +294,13 @@ export class World {
         steps < MAX_STEPS,
         `more than ${MAX_STEPS} steps in a cycle: ${this.stepKinds.slice(-16).join(", ")}`,
       );
-      this.taking.push({ step: decision.step, errand: decision.episode.errand, atMs: this.nowMs });
+      this.taking.push({ step: decision.step, operation: decision.state.operation, atMs: this.nowMs });
       seen = this.#perform(decision.step, seen);
     }
   }
 
   #decide(seen: ShareSeen): Decision {
-    const { spec, policy, memory, episode, request } = this;
+    const { spec, policy, memory, state, request } = this;
     const input: DecideInput = {
       spec,
       policy,
@@ -308,7 +308,7 @@ export class World {
       mayWaitForPermission: this.mayWaitForPermission,
       seen,
       memory,
-      episode,
+      state,
       request,
     };
     deepFreeze(input);
@@ -324,7 +324,7 @@ export class World {
       this.memoryWrites++;
     }
     this.memory = decision.memory;
-    this.episode = decision.episode;
+    this.state = decision.state;
     this.last = decision;
     this.lastSeen = seen;
     this.transitions.push(...decision.transitions);
@@ -364,7 +364,7 @@ export class World {
       driverProblem: this.driverProblem,
       oneAddress: null,
       openFiles: null,
-      unsent: this.episode.unsentWatched ? [...this.unsent] : null,
+      unsent: this.state.unsentWatched ? [...this.unsent] : null,
       linkBlocked: null,
       lastStep: null,
     };

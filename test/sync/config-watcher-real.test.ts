@@ -6,13 +6,13 @@ import { readConfigBytes } from "../../src/config/read/load.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
-import { DEFAULT_SYNC_SETTINGS, type Detection, type SyncSettings } from "../../src/sync/sync-settings.ts";
+import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
 import { createLocalFile } from "../../src/sync/watched-file.ts";
 import { missingForFuse, mountLocalFuse } from "../rig/local-fuse-mount.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { sha256 } from "./watcher-bench.ts";
+import { DEFAULT_SYNC_SETTINGS, sha256 } from "./watcher-bench.ts";
 
 /** No real look at a file is late by a clock that runs while it is waited for. */
 const NEVER_LATE_MS = 3_600_000;
@@ -22,7 +22,7 @@ interface Real {
   readonly clock: ManualClock;
   /** Lets time pass, step by step, until it is so. */
   readonly until: (check: () => boolean) => Promise<unknown>;
-  readonly watcher: ConfigWatcher;
+  readonly watcher: ConfigWatcher<null>;
   readonly offered: string[];
   readonly events: SyncEvent[];
 }
@@ -38,22 +38,22 @@ async function watchReally(
   const clock = createManualClock(Date.now());
   const offered: string[] = [];
   const events: SyncEvent[] = [];
-  const watcher = createConfigWatcher({
+  const watcher = createConfigWatcher<null>({
     file: createLocalFile(path, readConfigBytes),
     settings: { ...DEFAULT_SYNC_SETTINGS, pollIntervalMs: 50, debounceMs: 100, ...settings },
     clock,
     logger: silentLogger,
-    baseline: { sha256: sha256(loaded) },
-    generation: () => 1,
+    first: { sha256: sha256(loaded), snapshot: null },
     lookDeadlineMs,
-    async onChange({ bytes }) {
+    async load(bytes) {
       const text = new TextDecoder().decode(bytes);
       offered.push(text);
       if (text.startsWith("[") && !text.endsWith("]")) {
-        return { kind: "rejected", unparsable: true, reason: "torn" };
+        return { ok: false, reason: "torn", mistakes: [] };
       }
-      return { kind: "applied", changed: true, details: "settings reloaded" };
+      return { ok: true, snapshot: null };
     },
+    apply: async () => ({ snapshot: null, changed: true, details: "settings reloaded", diff: null }),
     onEvent: (event) => events.push(event),
     onState: () => {},
   });

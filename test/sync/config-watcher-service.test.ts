@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { systemError } from "./memory-file.ts";
 import { DETECTIONS, service } from "./scripted-service.ts";
-import { APPLIED, sha256, watcherBench } from "./watcher-bench.ts";
+import { APPLIED, advanceUntil, sha256, watcherBench } from "./watcher-bench.ts";
 
 test("B1 one onChange at a time, and the last save is the one that runs", async (t) => {
   const gates: (() => void)[] = [];
@@ -163,12 +163,12 @@ test("B10 ending does not wait for a file that gives no answer", async () => {
 test("a reload by hand needs no window, offers rejected bytes again, and leaves no second reload behind", async (t) => {
   const { clock, file, offered, told, watcher } = await watcherBench(t, { onChange: service });
   file.save("bad");
-  assert.deepEqual(await watcher.reloadNow(), {
+  assert.deepEqual(await advanceUntil(clock, watcher.reloadNow()), {
     kind: "rejected",
-    unparsable: false,
     reason: "wrong: bad",
+    mistakes: [],
   });
-  assert.equal((await watcher.reloadNow()).kind, "rejected");
+  assert.equal((await advanceUntil(clock, watcher.reloadNow())).kind, "rejected");
   assert.deepEqual(offered, ["bad", "bad"]);
   file.save("good");
   assert.equal((await watcher.reloadNow()).kind, "applied");
@@ -206,8 +206,7 @@ test("reloads asked for while one runs share the next look", async (t) => {
   assert.deepEqual(offered, ["b", "c"]);
 });
 
-test("what the service runs of its own while a content is being offered: file and service agree in the end", async (t) => {
-  // The service serialises: of an offered content and its own edit the later one runs.
+test("an edit that comes while a content is being applied has its turn after it: file and service agree in the end", async (t) => {
   let runs = "a";
   let gate: (() => void) | null = null;
   const { clock, file, watcher } = await watcherBench(t, {
@@ -219,11 +218,20 @@ test("what the service runs of its own while a content is being offered: file an
   });
   file.save("b");
   await clock.advance(3_000);
-  file.save("c");
-  watcher.noteLoaded(sha256("c"));
+  const edit = watcher.inTurn(async ({ applySaved }) => {
+    file.save("c");
+    runs = "c";
+    await applySaved({
+      bytes: new TextEncoder().encode("c"),
+      sha256: sha256("c"),
+      snapshot: APPLIED,
+      source: "edit",
+    });
+  });
   assert.ok(gate !== null);
   (gate as () => void)();
   await clock.advance(10_000);
+  await edit;
   assert.equal(runs, "c");
   assert.equal(watcher.state.hash, sha256("c"));
 });
@@ -270,4 +278,14 @@ test("each state differs from the one before, and a problem keeps its beginning"
   await clock.advance(100_000);
   assert.equal(watcher.state.lastError?.since, since);
   for (const [index, state] of states.slice(1).entries()) assert.notDeepEqual(state, states[index]);
+});
+
+test("other secrets applied while the file is rejected are told, and the file's problem stands", async (t) => {
+  const { clock, file, told, watcher } = await watcherBench(t, { onChange: service });
+  file.save("bad");
+  await clock.advance(5_000);
+  await watcher.inTurn(({ applyAgain }) => applyAgain("secrets"));
+  assert.deepEqual(told(), ["error wrong: bad", "changed 1 share reloaded"]);
+  assert.equal(watcher.state.lastError?.kind, "rejected");
+  assert.equal(watcher.running.generation, 2);
 });

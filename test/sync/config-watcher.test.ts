@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { DETECTIONS, service } from "./scripted-service.ts";
-import { sha256, watcherBench } from "./watcher-bench.ts";
+import { advanceUntil, saveThroughService, sha256, watcherBench } from "./watcher-bench.ts";
 
 test("B1 a change is seen within the poll interval and applied when the debounce window is over", async (t) => {
   const { clock, file, offered, events, watcher } = await watcherBench(t);
@@ -178,11 +178,11 @@ for (const detection of DETECTIONS) {
 
   test(`B10 bytes that the service itself wrote and runs are met in silence (${detection})`, async (t) => {
     const { clock, file, offered, told, watcher } = await watcherBench(t, { settings: { detection } });
-    file.save("edited by the panel");
-    watcher.noteLoaded(sha256("edited by the panel"));
+    await saveThroughService({ file, watcher }, "edited by the panel");
+    assert.deepEqual(told(), ["changed 1 share reloaded"]);
     await clock.advance(30_000);
     assert.deepEqual(offered, []);
-    assert.deepEqual(told(), []);
+    assert.deepEqual(told(), ["changed 1 share reloaded"]);
     assert.equal(watcher.state.hash, sha256("edited by the panel"));
     file.save("b");
     await clock.advance(4_000);
@@ -204,8 +204,7 @@ for (const detection of DETECTIONS) {
 for (const detection of DETECTIONS) {
   test(`B10 an edit through the service that is taken back in the file before it was met there is applied (${detection})`, async (t) => {
     const { clock, file, offered, watcher } = await watcherBench(t, { settings: { detection } });
-    file.save("b");
-    watcher.noteLoaded(sha256("b"));
+    await saveThroughService({ file, watcher }, "b");
     file.save("a");
     await clock.advance(10_000);
     assert.deepEqual(offered, ["a"]);
@@ -278,13 +277,3 @@ test("B1 a save that nobody noticed before another look met it is debounced all 
   assert.deepEqual(offered.slice(length), ["all of it"]);
   assert.equal(watcher.state.hash, sha256("all of it"));
 });
-
-async function advanceUntil<T>(
-  clock: { advance(ms: number): Promise<void> },
-  promise: Promise<T>,
-): Promise<T> {
-  let done = false;
-  void promise.finally(() => (done = true));
-  for (let step = 0; !done && step < 1_000; step += 1) await clock.advance(10);
-  return promise;
-}

@@ -3,12 +3,12 @@ import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
 import type { Detection } from "../../src/sync/sync-settings.ts";
 import { APPLIED } from "./watcher-bench.ts";
 
-/** Rejects texts that begin with "bad", cannot parse those that begin with "torn", fails on "later". */
+/** Rejects texts that begin with "bad" or "torn", fails on "later". */
 export async function service(text: string): Promise<ReloadOutcome> {
-  if (text.startsWith("bad")) return { kind: "rejected", unparsable: false, reason: `wrong: ${text}` };
-  if (text.startsWith("torn")) return { kind: "rejected", unparsable: true, reason: `no TOML: ${text}` };
+  if (text.startsWith("bad")) return { kind: "rejected", reason: `wrong: ${text}`, mistakes: [] };
+  if (text.startsWith("torn")) return { kind: "rejected", reason: `no TOML: ${text}`, mistakes: [] };
   if (text.startsWith("later")) return { kind: "failed", reason: "the gateway is busy" };
-  if (text.startsWith("same")) return { kind: "applied", changed: false, details: "" };
+  if (text.startsWith("same")) return { kind: "applied", changed: false, details: "", diff: null };
   return APPLIED;
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { createSyncEventRing, localTime, SYNC_EVENTS_KEPT, syncEvent } from "../../src/sync/sync-event.ts";
+import { createSyncEvents, localTime, syncEvent } from "../../src/sync/sync-event.ts";
 
 test("B8 an event has the local time for people, the same moment in ISO 8601, generation, type and details", () => {
   const local = new Date(2026, 10, 3, 14, 32, 5, 900);
@@ -14,33 +14,27 @@ test("B8 an event has the local time for people, the same moment in ISO 8601, ge
   assert.equal(localTime(new Date(2026, 0, 1, 0, 0, 0).getTime()), "00:00:00");
 });
 
-test("B8 the ring keeps the newest thousand, in order", () => {
-  const ring = createSyncEventRing();
-  assert.deepEqual(ring.newest(), []);
-  const details = (count?: number): string[] => ring.newest(count).map((event) => event.details);
-  for (let index = 1; index <= SYNC_EVENTS_KEPT; index += 1) ring.add(syncEvent(0, 1, "changed", `${index}`));
-  assert.equal(details().length, 1_000);
-  assert.deepEqual(details(2), ["999", "1000"]);
-  for (let index = 1_001; index <= 2_345; index += 1) ring.add(syncEvent(0, 1, "changed", `${index}`));
-  assert.equal(details().length, 1_000);
-  assert.equal(details()[0], "1346");
-  assert.deepEqual(details(3), ["2343", "2344", "2345"]);
-  assert.deepEqual(details(0), []);
-  assert.deepEqual(details(-1), []);
+test("B8 the newest thousand are kept, in order and with their numbers", () => {
+  const events = createSyncEvents();
+  assert.deepEqual(events.all(), []);
+  const named = (index: number) => syncEvent(0, 1, "changed", `${index}`);
+  assert.deepEqual(events.add(named(1)), { ...named(1), id: 1 });
+  for (let index = 2; index <= 1_000; index += 1) events.add(named(index));
+  assert.equal(events.all().length, 1_000);
+  for (let index = 1_001; index <= 2_345; index += 1) events.add(named(index));
+  assert.deepEqual(
+    events.all().map(({ id, details }) => [id, details]),
+    Array.from({ length: 1_000 }, (_, index) => [1_346 + index, `${1_346 + index}`]),
+  );
 });
 
-test("what is taken from the ring does not change afterwards", () => {
-  const ring = createSyncEventRing(2);
-  ring.add(syncEvent(0, 1, "changed", "a"));
-  const taken = ring.newest();
-  ring.add(syncEvent(0, 1, "changed", "b"));
-  ring.add(syncEvent(0, 1, "changed", "c"));
+test("B8 what was taken does not change afterwards", () => {
+  const events = createSyncEvents();
+  events.add(syncEvent(0, 1, "changed", "a"));
+  const taken = events.all();
+  events.add(syncEvent(0, 1, "changed", "b"));
   assert.deepEqual(
-    taken.map((event) => event.details),
+    taken.map(({ details }) => details),
     ["a"],
-  );
-  assert.deepEqual(
-    ring.newest().map((event) => event.details),
-    ["b", "c"],
   );
 });

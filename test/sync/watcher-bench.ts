@@ -1,20 +1,29 @@
-// Owns a ConfigWatcher on a file in memory and a clock that a test moves, with all it says written down.
+// A ConfigWatcher on a file in memory and a clock that a test moves, with all it says written down.
 import { createHash } from "node:crypto";
 import type { TestContext } from "node:test";
 import type { Logger } from "../../src/runtime/log/log.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
-import { DEFAULT_SYNC_SETTINGS, type SyncSettings } from "../../src/sync/sync-settings.ts";
+import type { SyncSettings } from "../../src/sync/sync-settings.ts";
 import type { SyncState } from "../../src/sync/sync-state.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { createMemoryFile, type MemoryFile } from "./memory-file.ts";
 
+/** As the file has them when it says nothing. */
+export const DEFAULT_SYNC_SETTINGS: SyncSettings = {
+  enabled: true,
+  pollIntervalMs: 2_000,
+  debounceMs: 1_000,
+  detection: "mtime",
+  onFailure: "backoff",
+};
+
 export interface WatcherBench {
   readonly clock: ManualClock;
   readonly file: MemoryFile;
-  readonly watcher: ConfigWatcher;
-  /** Texts offered to onChange, in order. */
+  readonly watcher: ConfigWatcher<ReloadOutcome>;
+  /** Texts that the service was asked to run, in order. */
   readonly offered: string[];
   readonly events: SyncEvent[];
   readonly states: SyncState[];
@@ -35,7 +44,12 @@ export interface WatcherBenchOptions {
   readonly start?: boolean;
 }
 
-export const APPLIED: ReloadOutcome = { kind: "applied", changed: true, details: "1 share reloaded" };
+export const APPLIED: ReloadOutcome = {
+  kind: "applied",
+  changed: true,
+  details: "1 share reloaded",
+  diff: null,
+};
 
 /** A started watcher, ended after the test. */
 export async function watcherBench(
@@ -51,27 +65,28 @@ export async function watcherBench(
   const logged: string[] = [];
   let atOnce = 0;
   let mostAtOnce = 0;
-  let generation = 1;
-  const watcher = createConfigWatcher({
+  const watcher = createConfigWatcher<ReloadOutcome>({
     file,
     clock,
     settings: { ...DEFAULT_SYNC_SETTINGS, ...options.settings },
     logger: recordingLogger(logged),
-    baseline: { sha256: loaded === null ? null : sha256(loaded) },
-    generation: () => generation,
+    first: { sha256: sha256(loaded ?? ""), snapshot: APPLIED },
     folderEvents: file.events,
-    async onChange({ bytes }, signal) {
+    async load(bytes, signal) {
       atOnce += 1;
       mostAtOnce = Math.max(mostAtOnce, atOnce);
       const content = new TextDecoder().decode(bytes);
       offered.push(content);
       try {
         const outcome = await onChange(content, signal);
-        if (outcome.kind === "applied") generation += 1;
-        return outcome;
+        return outcome.kind === "rejected" ? { ok: false, ...outcome } : { ok: true, snapshot: outcome };
       } finally {
         atOnce -= 1;
       }
+    },
+    async apply({ snapshot }) {
+      if (snapshot.kind !== "applied") throw new Error(snapshot.kind === "failed" ? snapshot.reason : "");
+      return { ...snapshot, snapshot };
     },
     onEvent: (event) => events.push(event),
     onState: (state) => states.push(state),
@@ -94,6 +109,26 @@ export async function watcherBench(
       return mostAtOnce;
     },
   };
+}
+
+/** The service saves a text itself, as an edit does, and runs it. */
+export async function saveThroughService(
+  { file, watcher }: Pick<WatcherBench, "file" | "watcher">,
+  text: string,
+): Promise<void> {
+  await watcher.inTurn(async ({ applySaved }) => {
+    file.save(text);
+    const bytes = new TextEncoder().encode(text);
+    await applySaved({ bytes, sha256: sha256(text), snapshot: APPLIED, source: "edit" });
+  });
+}
+
+/** Moves the clock until the promise settles. */
+export async function advanceUntil<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
+  let done = false;
+  void promise.finally(() => (done = true));
+  for (let step = 0; !done && step < 1_000; step += 1) await clock.advance(10);
+  return promise;
 }
 
 export function sha256(text: string): string {

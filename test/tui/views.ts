@@ -2,12 +2,12 @@
 
 import type { SyncStatus } from "../../src/tui/status/sync-source.ts";
 import { type Line, lineText } from "../../src/tui/terminal/line.ts";
-import { symbolsFor } from "../../src/tui/terminal/look.ts";
+import { symbolsFor } from "../../src/tui/terminal/terminal-style.ts";
 import type { View } from "../../src/tui/terminal/view.ts";
 
-export function viewOf(width: number, look: { color?: boolean; unicode?: boolean } = {}): View {
-  const whole = { color: look.color ?? true, unicode: look.unicode ?? true };
-  return { width, look: whole, symbols: symbolsFor(whole) };
+export function viewOf(width: number, style: { color?: boolean; unicode?: boolean } = {}): View {
+  const whole = { color: style.color ?? true, unicode: style.unicode ?? true };
+  return { width, style: whole, symbols: symbolsFor(whole) };
 }
 
 /** As a terminal shows it without colour. */

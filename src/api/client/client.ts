@@ -1,4 +1,4 @@
-// Owns the asking of a running daemon over its socket: finding it, deadlines, and trust in nothing it answers.
+// The client of a running daemon: finds its socket, asks with deadlines, and checks every answer.
 import { lstat } from "node:fs/promises";
 import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";

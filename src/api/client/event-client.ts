@@ -1,4 +1,4 @@
-// Owns the following of a daemon's events over its socket: one connection, until either side ends it.
+// The client's side of the event stream: one connection, until either side ends it.
 
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { connect } from "node:net";

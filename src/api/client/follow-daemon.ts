@@ -1,4 +1,4 @@
-// Owns following a home's daemon through its restarts: waiting for one, hearing its events, waiting for the next.
+// Follows a home's daemon across restarts: waits for one, passes its events on, waits for the next.
 
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";

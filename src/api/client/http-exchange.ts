@@ -1,4 +1,4 @@
-// Owns one question to a daemon over its socket: deadlines, and errors that say what to do.
+// One request to a daemon over its socket, with deadlines and errors that say what to do.
 
 import { connect } from "node:net";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";

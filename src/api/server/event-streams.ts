@@ -1,5 +1,5 @@
-// Owns the serving of the event stream as server-sent events: replay, heartbeats, and an end for those who read too
-// slowly. Whoever was dropped is told so by a last `gap`, whose id is where to go on.
+// The server's side of the event stream, as server-sent events: replay, heartbeats, and an end for slow readers. The
+// last event of a dropped reader is a `gap`; its id is where to resume.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";

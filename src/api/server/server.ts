@@ -1,4 +1,4 @@
-// Owns the serving of the management API over the home's socket: limits, time-outs, and errors that are always JSON.
+// The server of the management API on the home's socket: limits, time-outs, and errors that are always JSON.
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";

@@ -1,4 +1,4 @@
-// Owns `<home>/daemon.json`: who runs for this home and where its socket is, for clients to find it.
+// Reads and writes `<home>/daemon.json`, by which clients find the daemon's process and socket.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";

@@ -1,4 +1,4 @@
-// Owns the home's socket for MCP clients: its owner alone may connect, and each connection is one client.
+// The home's socket for MCP clients: only its owner can connect, and each connection is one client.
 import type { Socket } from "node:net";
 import { createServer } from "node:net";
 import type { Duplex } from "node:stream";

@@ -1,4 +1,4 @@
-// Owns where the home's sockets are and who may open them: their owner alone, from the moment they have a name.
+// Creates the home's sockets, so that only their owner can ever connect, and says where they are.
 import { chmod, lstat, mkdir, mkdtemp, rename, rm, rmdir, unlink } from "node:fs/promises";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";

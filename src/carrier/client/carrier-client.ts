@@ -161,12 +161,12 @@ class KnownShares {
       if (!this.#isFirstState) return;
       this.#isFirstState = false;
       for (const { share, phase } of this.shares.values())
-        if (phase === "unconfirmed") this.#tell({ share, what: "unconfirmed" });
+        if (phase === "unconfirmed") this.#emit({ share, what: "unconfirmed" });
     }
     if (message["push"] !== "notice") return;
     const notice = parseNotice(message["notice"]);
     // Told already when the share left the list.
-    if (notice !== null && notice.what !== "gone") this.#tell(notice);
+    if (notice !== null && notice.what !== "gone") this.#emit(notice);
   }
 
   takeState(message: Members): void {
@@ -182,10 +182,10 @@ class KnownShares {
   take(next: ReadonlyMap<string, CarriedShare>): void {
     const before = this.shares;
     this.shares = next;
-    for (const share of before.keys()) if (!next.has(share)) this.#tell({ share, what: "gone" });
+    for (const share of before.keys()) if (!next.has(share)) this.#emit({ share, what: "gone" });
   }
 
-  #tell(notice: CarrierNotice): void {
+  #emit(notice: CarrierNotice): void {
     for (const listener of [...this.#listeners]) {
       try {
         listener(notice);

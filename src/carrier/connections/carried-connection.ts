@@ -1,10 +1,10 @@
 // One connection of a mount: held until a route is there, then joined to the server, and reset when it is abandoned.
 import type { Socket } from "node:net";
+import { connectOptions } from "../../network/probe/host-probe.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { RouteEndpoint } from "../carrier.ts";
 import { RequestLedger } from "../smb/request-ledger.ts";
-import { connectOptions } from "../smb/server-proof.ts";
 import {
   answerWithoutServer,
   commandOfFrame,

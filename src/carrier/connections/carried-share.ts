@@ -123,7 +123,7 @@ export class ShareCarrier implements AsyncDisposable {
     if (before !== "carrying") {
       this.#stall.end();
       this.#share.events.notice("confirmed");
-      if (this.settings.kind === "rclone") this.#losses.tellOrphans();
+      if (this.settings.kind === "rclone") this.#losses.tellOfOrphans();
     }
     this.#joinHeld();
   }
@@ -153,7 +153,7 @@ export class ShareCarrier implements AsyncDisposable {
     settings.confirmed = true;
     events.settingsChanged();
     events.notice("moved");
-    if (isGentle) this.#losses.tellOrphans();
+    if (isGentle) this.#losses.tellOfOrphans();
     else if (retiring.size > 0) this.#losses.retireLater();
   }
 
@@ -192,14 +192,14 @@ export class ShareCarrier implements AsyncDisposable {
       serverClosed: (ended, error) => {
         logger.debug("the server ended a connection", { share, error });
         // The route in use is another by now.
-        if (retiring.has(ended)) this.#losses.tellOrphans();
+        if (retiring.has(ended)) this.#losses.tellOfOrphans();
         else if (!this.#moves.moving) this.#route.doubted();
       },
       asked: () => this.#stall.watch(STALLED_AFTER_MS),
       answered: (from, nowMs, waitedMs) => {
         if (from.retiring) return;
         if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
-        this.#stall.heardAnswer(nowMs);
+        this.#stall.answered(nowMs);
         events.counted();
       },
       // Newer versions of rclone keep it for later all the same.
@@ -327,7 +327,7 @@ function createLosses({ clock, events, connections, retiring }: ShareContext) {
 
   return {
     /** Lets rclone know of the connections that have lost their server. */
-    tellOrphans(): void {
+    tellOfOrphans(): void {
       losing = losing.then(loseOrphans);
     },
     /** What rclone keeps of them ends at the daemon's questions; only then may its readers look for another. */
@@ -366,7 +366,7 @@ function createStallWatch(share: ShareContext) {
 
   return {
     watch,
-    heardAnswer(nowMs: number): void {
+    answered(nowMs: number): void {
       lastAnswerAtMs = nowMs;
       if (!isStalled) return;
       isStalled = false;

@@ -38,7 +38,7 @@ export class RouteState implements Disposable {
   #isImpatient = false;
   #patience: Timer | null = null;
   #trying: AbortController | null = null;
-  #told: CarriedPhase = "carrying";
+  #announced: CarriedPhase = "carrying";
 
   /** `confirmed`: false after a start anew, when nobody knows what has happened meanwhile. */
   constructor(options: RouteStateOptions, confirmed: boolean) {
@@ -46,7 +46,7 @@ export class RouteState implements Disposable {
     this.#outage = options.firstOutage;
     if (confirmed) return;
     this.#doubt();
-    this.#told = this.phase;
+    this.#announced = this.phase;
     this.#startTrying();
   }
 
@@ -74,7 +74,7 @@ export class RouteState implements Disposable {
   lost(): void {
     this.#doubt();
     this.#loseRoute(this.#options.clock.monotonicMs());
-    this.#tell();
+    this.#emit();
     this.#startTrying();
   }
 
@@ -83,8 +83,8 @@ export class RouteState implements Disposable {
     this.#doubt();
     // Also while it is in doubt: a proof that is under way may be of the server before this one.
     this.#outage += 1;
-    if (this.#told === this.phase) this.#options.onPhase();
-    else this.#tell();
+    if (this.#announced === this.phase) this.#options.onPhase();
+    else this.#emit();
     this.#startTrying();
   }
 
@@ -97,7 +97,7 @@ export class RouteState implements Disposable {
     this.#answeredAtMs = null;
     this.#isImpatient = false;
     this.armPatience();
-    this.#tell();
+    this.#emit();
   }
 
   /** Also when the patience has changed. */
@@ -112,7 +112,7 @@ export class RouteState implements Disposable {
     this.#patience = clock.setTimer(Math.max(0, dueMs - clock.monotonicMs()), () => {
       this.#isImpatient = true;
       onImpatient(sinceMs);
-      this.#tell();
+      this.#emit();
     });
   }
 
@@ -122,9 +122,9 @@ export class RouteState implements Disposable {
     this.#patience = null;
   }
 
-  #tell(): void {
-    if (this.#told === this.phase) return;
-    this.#told = this.phase;
+  #emit(): void {
+    if (this.#announced === this.phase) return;
+    this.#announced = this.phase;
     this.#options.onPhase();
   }
 
@@ -165,7 +165,7 @@ export class RouteState implements Disposable {
         return;
       }
       this.#loseRoute(this.#doubtedAtMs ?? clock.monotonicMs());
-      this.#tell();
+      this.#emit();
       await clock.sleep(this.#isImpatient ? TRY_AGAIN_REFUSING_MS : TRY_AGAIN_MS, signal);
     }
   }
@@ -176,7 +176,7 @@ export class RouteState implements Disposable {
     this.#isImpatient = false;
     this.#answeredAtMs = this.#options.clock.monotonicMs();
     this.armPatience();
-    this.#tell();
+    this.#emit();
     this.#options.onUnconfirmed(proof);
   }
 }

@@ -1,4 +1,4 @@
-// What is kept of a carried share, and what it needs to be carried.
+// The settings of a carried share, and what its parts work on.
 
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -20,7 +20,7 @@ export interface ShareSettings {
   confirmed: boolean;
 }
 
-export interface ShareEvents {
+interface ShareEvents {
   /** Whether anybody hears it. */
   notice(what: CarrierNotice["what"]): boolean;
   /** A counter or a number of connections is another; nothing that hurries. */

@@ -1,4 +1,5 @@
 // What carrier and daemon say to each other: lines of JSON over a unix socket, read with care on both sides.
+import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
 import type {
   CarriedKind,
@@ -20,17 +21,6 @@ const LINE_VERSION = 1;
 export const LINE_BYTES_AT_MOST = 1024 * 1024;
 const NAME_CHARACTERS_AT_MOST = 1_024;
 
-const NOTICES = [
-  "stalled",
-  "answered",
-  "unconfirmed",
-  "confirmed",
-  "lost",
-  "moved",
-  "phase",
-  "gone",
-] as const satisfies readonly CarrierNotice["what"][];
-
 export function speaksWith(protocol: unknown): boolean {
   return typeof protocol === "number" && Math.abs(protocol - PROTOCOL_VERSION) <= 1;
 }
@@ -50,19 +40,24 @@ export function parseName(value: unknown): string | null {
   return value.length <= NAME_CHARACTERS_AT_MOST ? value : null;
 }
 
-export function parseRoute(value: unknown): CarriedRoute | null {
-  return value === "tb" || value === "fallback" ? value : null;
+/** Reads one of these texts; null for anything else. */
+function oneOf<Value extends string>(values: readonly Value[]): (value: unknown) => Value | null {
+  return (value) => values.find((known) => known === value) ?? null;
 }
 
-export function parseKind(value: unknown): CarriedKind | null {
-  return value === "rclone" || value === "cifs" || value === "netfs" ? value : null;
-}
-
-function parsePhase(value: unknown): CarriedPhase | null {
-  const isPhase =
-    value === "carrying" || value === "waiting" || value === "unconfirmed" || value === "refusing";
-  return isPhase ? value : null;
-}
+export const parseRoute = oneOf<CarriedRoute>(["tb", "fallback"]);
+export const parseKind = oneOf<CarriedKind>(["rclone", "cifs", "netfs"]);
+const parsePhase = oneOf<CarriedPhase>(["carrying", "waiting", "unconfirmed", "refusing"]);
+const parseWhat = oneOf<CarrierNotice["what"]>([
+  "stalled",
+  "answered",
+  "unconfirmed",
+  "confirmed",
+  "lost",
+  "moved",
+  "phase",
+  "gone",
+]);
 
 /** null: any port. */
 export function parseWantedPort(value: unknown): number | null {
@@ -99,10 +94,14 @@ export function parseMount(value: unknown): CarriedMount | null {
   const { id, path, process } = value;
   if (typeof id !== "string" || typeof path !== "string") return null;
   if (process === null || process === undefined) return { id, path, process: null };
-  if (!isObject(process)) return null;
-  const { pid, startTime } = process;
-  if (typeof pid !== "number" || typeof startTime !== "string") return null;
-  return { id, path, process: { pid, startTime } };
+  const identity = parseIdentity(process);
+  return identity === null ? null : { id, path, process: identity };
+}
+
+export function parseIdentity(value: unknown): ProcessIdentity | null {
+  if (!isObject(value)) return null;
+  const { pid, startTime } = value;
+  return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : null;
 }
 
 export function parseJournalEntry(value: unknown): JournalEntry | null {
@@ -116,8 +115,8 @@ export function parseJournalEntry(value: unknown): JournalEntry | null {
 
 export function parseNotice(value: unknown): CarrierNotice | null {
   if (!isObject(value) || typeof value["share"] !== "string") return null;
-  const what = NOTICES.find((known) => known === value["what"]);
-  return what === undefined ? null : { share: value["share"], what };
+  const what = parseWhat(value["what"]);
+  return what === null ? null : { share: value["share"], what };
 }
 
 /** `aheadMs`: how much further the reader's monotonic clock is than the carrier's. */

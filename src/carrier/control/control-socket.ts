@@ -1,6 +1,6 @@
 // Where the carrier listens for the daemon: a unix socket that only its owner can reach.
 import { chmod, lstat, mkdtemp, rename, rm, rmdir, unlink } from "node:fs/promises";
-import type { Server } from "node:net";
+import type { ListenOptions, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
@@ -32,7 +32,7 @@ export async function listenForControl(server: Server, home: string): Promise<()
   // The folder is private; bound under another name, so that the one that counts is right from the start.
   const first = join(carrierFolder(home), `.s${process.pid}`);
   await rm(first, { force: true });
-  await listen(server, first);
+  await listen(server, { path: first });
   await chmod(first, 0o600);
   await rename(first, path);
   return removalOf(path);
@@ -47,7 +47,7 @@ async function listenInShortFolder(server: Server, home: string): Promise<() => 
   );
   const folder = await mkdtemp(join(base ?? "/tmp", SHORT_FOLDER_PREFIX));
   const path = join(folder, "sock");
-  await listen(server, path);
+  await listen(server, { path });
   await chmod(path, 0o600);
   await writeDurably(notePath(home), `${JSON.stringify({ socket: path })}\n`, { mode: 0o600 });
   const remove = await removalOf(path);
@@ -93,10 +93,11 @@ async function removalOf(path: string): Promise<() => Promise<void>> {
   };
 }
 
-function listen(server: Server, path: string): Promise<void> {
+/** Rejects with the system's error. */
+export function listen(server: Server, where: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(path, () => {
+    server.listen(where, () => {
       server.off("error", reject);
       resolve();
     });

@@ -35,13 +35,7 @@ while [ "$tries" -lt 100 ]; do
 done
 `;
 
-export interface Keeper extends AsyncDisposable {
-  readonly identity: ProcessIdentity | null;
-  /** From now on these sockets are held. Resolves when they are, and when the one before is gone. */
-  hold(servers: readonly Server[]): Promise<void>;
-  /** Ends the carrier's watch over it, but leaves it: for a carrier that ends and is not to be started again. */
-  dismiss(): Promise<void>;
-}
+export type Keeper = ReturnType<typeof createKeeper>;
 
 interface KeeperOptions {
   readonly script: string;
@@ -53,7 +47,7 @@ interface KeeperOptions {
   readonly onChange: (identity: ProcessIdentity | null) => Promise<void>;
 }
 
-export function createKeeper(options: KeeperOptions): Keeper {
+export function createKeeper(options: KeeperOptions) {
   const { clock, logger } = options;
   let current: { child: ChildProcess; identity: ProcessIdentity | null } | null = null;
   let servers: readonly Server[] = [];
@@ -123,13 +117,15 @@ export function createKeeper(options: KeeperOptions): Keeper {
     if (last !== null) await sendAway(last.child);
   };
   return {
-    get identity() {
+    get identity(): ProcessIdentity | null {
       return current?.identity ?? null;
     },
-    hold(next) {
+    /** From now on these sockets are held. Resolves when they are, and when the one before is gone. */
+    hold(next: readonly Server[]): Promise<void> {
       servers = [...next];
       return change();
     },
+    /** Ends the carrier's watch over it, but leaves it: for a carrier that ends and is not to be started again. */
     dismiss,
     [Symbol.asyncDispose]: dismiss,
   };

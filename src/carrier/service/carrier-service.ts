@@ -14,6 +14,7 @@ import type {
 } from "../carrier.ts";
 import { ShareCarrier } from "../connections/carried-share.ts";
 import type { ShareSettings } from "../connections/share-settings.ts";
+import { listen } from "../control/control-socket.ts";
 import type { Keeper } from "../control/keeper.ts";
 import type { ProveServer } from "../smb/server-proof.ts";
 import type { SocketOwners } from "../system/socket-owner.ts";
@@ -112,7 +113,8 @@ export class CarrierService implements AsyncDisposable {
       if (this.#served.size >= SHARES_AT_MOST)
         throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
       const server = listenerFor();
-      await listen(server, wantedPort ?? 0);
+      // Port 0: one that the system picks.
+      await listen(server, { host: "127.0.0.1", port: wantedPort ?? 0, backlog: BACKLOG });
       const port = portOf(server);
       const settings = { ...request, port, mount: null, guid: null, confirmed: true };
       const { carrier } = this.#serve(server, settings, false);
@@ -259,17 +261,6 @@ export class CarrierService implements AsyncDisposable {
   #holdPorts(): Promise<void> {
     return this.#keeper.hold([...this.#served.values()].map(({ carrier }) => carrier.server));
   }
-}
-
-/** `port` 0: one that the system picks. */
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host: "127.0.0.1", port, backlog: BACKLOG }, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
 }
 
 /** Takes over listening sockets that were inherited, as many as are some. */

@@ -10,6 +10,7 @@ import type { JournalEntry } from "../carrier.ts";
 import type { ShareSettings } from "../connections/share-settings.ts";
 import {
   parseEndpoints,
+  parseIdentity,
   parseJournalEntry,
   parseKind,
   parseMount,
@@ -26,18 +27,13 @@ export interface CarrierMemory {
   readonly keeper: ProcessIdentity | null;
 }
 
-export interface CarrierStateFile {
-  /** Empty when there is none; what cannot be read is left out. */
-  read(): Promise<CarrierMemory>;
-  /** Resolves once this, or something newer, is on the disk, or the disk has refused it: it is then tried again. */
-  write(memory: CarrierMemory): Promise<void>;
-}
+export type CarrierStateFile = ReturnType<typeof createCarrierStateFile>;
 
 export function statePath(folder: string): string {
   return join(folder, "state.json");
 }
 
-export function createCarrierStateFile(folder: string, clock: Clock, logger: Logger): CarrierStateFile {
+export function createCarrierStateFile(folder: string, clock: Clock, logger: Logger) {
   const path = statePath(folder);
   let wanted: string | null = null;
   let writing: Promise<void> | null = null;
@@ -66,12 +62,14 @@ export function createCarrierStateFile(folder: string, clock: Clock, logger: Log
     return writing;
   };
   return {
-    async read() {
+    /** Empty when there is none; what cannot be read is left out. */
+    async read(): Promise<CarrierMemory> {
       await removeLeftovers(path).catch(() => {});
       const text = await readIfPresent(path);
       return text === null ? EMPTY : parseMemory(text);
     },
-    async write(memory) {
+    /** Resolves once this, or something newer, is on the disk, or the disk has refused it: it is then tried again. */
+    async write(memory: CarrierMemory): Promise<void> {
       wanted = serialize(memory);
       // One that is at its end already may not take this with it.
       if (writing !== null) await writing;
@@ -98,12 +96,6 @@ export function parseMemory(text: string): CarrierMemory {
 function listOf<T>(value: unknown, parse: (one: unknown) => T | null): T[] {
   if (!Array.isArray(value)) return [];
   return value.map(parse).filter((one) => one !== null);
-}
-
-function parseIdentity(value: unknown): ProcessIdentity | null {
-  if (!isObject(value)) return null;
-  const { pid, startTime } = value;
-  return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : null;
 }
 
 function parseSettings(value: unknown): ShareSettings | null {

@@ -54,24 +54,24 @@ export function createControlServer(options: ControlServerOptions) {
   const daemons = new Set<Socket>();
   const all = new Set<Socket>();
   let countersTimer: Timer | null = null;
-  let told = "";
-  let tellingSoon = false;
+  let pushed = "";
+  let isPushDue = false;
 
-  const tellAll = (): void => {
+  const pushState = (): void => {
     const shares = options.service().states();
     const text = JSON.stringify(shares);
-    if (text === told) return;
-    told = text;
+    if (text === pushed) return;
+    pushed = text;
     const message = { push: "shares", nowMs: clock.monotonicMs(), shares };
     for (const socket of daemons) send(socket, message);
   };
   /** What changes at once is told once. */
-  const tellSoon = (): void => {
-    if (tellingSoon || daemons.size === 0) return;
-    tellingSoon = true;
+  const pushSoon = (): void => {
+    if (isPushDue || daemons.size === 0) return;
+    isPushDue = true;
     queueMicrotask(() => {
-      tellingSoon = false;
-      tellAll();
+      isPushDue = false;
+      pushState();
     });
   };
 
@@ -124,16 +124,16 @@ export function createControlServer(options: ControlServerOptions) {
     /** Whether any daemon hears it. */
     notice(notice: CarrierNotice): boolean {
       // The state that it is about comes first.
-      tellAll();
+      pushState();
       for (const socket of daemons) send(socket, { push: "notice", notice });
       return daemons.size > 0;
     },
     changed(urgent: boolean): void {
-      if (urgent) tellSoon();
+      if (urgent) pushSoon();
       else if (countersTimer === null && daemons.size > 0) {
         countersTimer = clock.setTimer(COUNTERS_EVERY_MS, () => {
           countersTimer = null;
-          tellAll();
+          pushState();
         });
       }
     },

@@ -1,4 +1,4 @@
-// Which requests of one connection have no answer yet, told by the headers that pass.
+// The requests of one connection that have no answer yet, by the SMB headers that pass.
 import {
   FrameReader,
   HEADER_BYTES,

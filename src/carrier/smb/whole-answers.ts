@@ -1,5 +1,5 @@
-// Where a connection reads what its server sends, and how that goes on to the client: each frame once all of it is there,
-// because a client that has had half an answer can be told nothing else when the server is lost.
+// The buffers into which a connection reads from its server. The client gets each frame whole: one that has got half an
+// answer cannot be given another one when the server is lost.
 import type { Socket } from "node:net";
 
 const SMALL_BUFFER_BYTES = 8 * 1024;

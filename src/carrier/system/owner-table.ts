@@ -1,4 +1,4 @@
-// Whose the TCP connections of this machine are, as the system told it once.
+// The owners of this machine's TCP connections, as the system listed them once.
 
 /** One reading of the system's table of established TCP connections. */
 export interface OwnerTable {

@@ -11,10 +11,7 @@ interface OwnerReader {
   read(clock: Clock, port: number): Promise<OwnerTable>;
 }
 
-export interface SocketOwners {
-  /** null: there is no such connection. Rejects when the table cannot be read. */
-  ownerOf(address: string, port: number, localPort: number): Promise<number | null>;
-}
+export type SocketOwners = ReturnType<typeof createSocketOwners>;
 
 /** One reading serves all who asked before it began. */
 export function createSocketOwners(
@@ -22,7 +19,7 @@ export function createSocketOwners(
   reader: OwnerReader = process.platform === "darwin"
     ? { hasAllPorts: false, read: readOwnersDarwin }
     : { hasAllPorts: true, read: readOwnersLinux },
-): SocketOwners {
+) {
   const lines = new Map<number, { running: Promise<OwnerTable>; next: Promise<OwnerTable> | null }>();
   const tableOf = (localPort: number): Promise<OwnerTable> => {
     const key = reader.hasAllPorts ? 0 : localPort;
@@ -43,7 +40,8 @@ export function createSocketOwners(
     return running;
   };
   return {
-    async ownerOf(address, port, localPort) {
+    /** null: there is no such connection. Rejects when the table cannot be read. */
+    async ownerOf(address: string, port: number, localPort: number): Promise<number | null> {
       const owner = (await tableOf(localPort)).ownerOf(address, port, localPort);
       // The table is no snapshot: a row may be missed while others come and go.
       return owner ?? (await tableOf(localPort)).ownerOf(address, port, localPort);

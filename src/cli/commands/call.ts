@@ -1,4 +1,4 @@
-// Owns `mountaineer call`.
+// The command `mountaineer call`.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";

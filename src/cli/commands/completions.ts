@@ -1,4 +1,4 @@
-// Owns `mountaineer completions`.
+// The command `mountaineer completions`.
 import { Argument } from "commander";
 import { completionScript, SHELLS } from "../completion/completion-scripts.ts";
 import type { CommandDefinition } from "../input/command.ts";

@@ -1,10 +1,10 @@
-// Owns `mountaineer demo`.
+// The command `mountaineer demo`.
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandDefinition } from "../input/command.ts";
 import { readFlag } from "../input/options.ts";
-import { paintFor } from "../views/look.ts";
+import { paintFor } from "../views/terminal-style.ts";
 
 const DRIVERS = ["smb", "local"] as const;
 
@@ -42,12 +42,12 @@ export const demoCommand: CommandDefinition = {
     const [, main = ""] = argv;
     const { driver: given } = options;
     const isTerminal = stdin.isTTY && stdout.isTTY && env["TERM"] !== "dumb";
-    const { unicode } = context.stdoutLook;
+    const { unicode } = context.stdoutStyle;
     return runDemo({
       program: [execPath, ...execArgv, main],
       driver: DRIVERS.find((driver) => driver === given) ?? null,
       terminal: readFlag(options, "script") || !isTerminal ? null : { input: stdin, output: stdout },
-      manner: { unicode, paint: paintFor(context.stdoutLook), harmless, columns },
+      style: { unicode, paint: paintFor(context.stdoutStyle), harmless, columns },
       print: context.print,
       signal: context.signal,
     });

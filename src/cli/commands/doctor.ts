@@ -1,4 +1,4 @@
-// Owns `mountaineer doctor`.
+// The command `mountaineer doctor`.
 import { Option } from "commander";
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";

@@ -1,6 +1,6 @@
-// Owns `mountaineer folders`.
+// The command `mountaineer folders`.
 import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag, readText } from "../input/options.ts";
+import { addJsonOption, readText, showResult } from "../input/options.ts";
 
 export const foldersCommand: CommandDefinition = {
   name: "folders",
@@ -28,8 +28,7 @@ export const foldersCommand: CommandDefinition = {
     const report = await withPlaces(context, ask, ({ places }) =>
       places.folders({ share, subpath }, context.signal),
     );
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
-    else context.print(renderFolders(report));
+    showResult(context, options, report, () => renderFolders(report));
     if (report.truncated) context.note("there are more; only the first are listed");
     return 0;
   },

@@ -1,4 +1,4 @@
-// Owns `mountaineer init`.
+// The command `mountaineer init`.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Wishes } from "../init/init-questions.ts";
 import type { CommandDefinition, GivenOptions } from "../input/command.ts";

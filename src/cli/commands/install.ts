@@ -1,4 +1,4 @@
-// Owns `mountaineer install`.
+// The command `mountaineer install`.
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";
 

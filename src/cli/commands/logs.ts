@@ -1,4 +1,4 @@
-// Owns `mountaineer logs`.
+// The command `mountaineer logs`.
 import { InvalidArgumentError } from "commander";
 import { findPlace } from "../../config/locate.ts";
 import type { CommandDefinition } from "../input/command.ts";

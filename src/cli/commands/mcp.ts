@@ -1,4 +1,4 @@
-// Owns `mountaineer mcp`.
+// The command `mountaineer mcp`.
 import type { CommandDefinition } from "../input/command.ts";
 
 export const mcpCommand: CommandDefinition = {

@@ -1,4 +1,4 @@
-// Owns `mountaineer menubar`: the menu in the panel or menu bar, loaded when it is run.
+// The command `mountaineer menubar`. The menu's code is loaded when it runs.
 import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
 import { Option } from "commander";

@@ -1,4 +1,4 @@
-// Owns `mountaineer monitor`: the daemon in the foreground.
+// The command `mountaineer monitor`, which runs the daemon in the foreground.
 import { InvalidArgumentError } from "commander";
 import { runMonitorCommand } from "../in-process/run-monitor.ts";
 import type { CommandDefinition } from "../input/command.ts";

@@ -1,4 +1,4 @@
-// Owns `mountaineer mount`.
+// The command `mountaineer mount`.
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, addShareOptions } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";

@@ -1,4 +1,4 @@
-// Owns `mountaineer reconcile`.
+// The command `mountaineer reconcile`.
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, addShareOptions } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";

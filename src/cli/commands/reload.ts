@@ -1,4 +1,4 @@
-// Owns `mountaineer reload`.
+// The command `mountaineer reload`.
 import type { NameChanges } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";

@@ -1,6 +1,6 @@
-// Owns `mountaineer status`.
+// The command `mountaineer status`.
 import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { addJsonOption, showResult } from "../input/options.ts";
 
 export const statusCommand: CommandDefinition = {
   name: "status",
@@ -22,12 +22,10 @@ export const statusCommand: CommandDefinition = {
     const report = await withControl(context, { intent: "look", command: "status" }, (control) =>
       control.status(context.signal),
     );
-    if (readFlag(options, "json")) {
-      context.print(`${JSON.stringify(report, null, 2)}\n`);
-    } else {
-      const { renderStatus } = await import("../views/status-view.ts");
-      context.print(renderStatus(report, { ...context.stdoutLook, now: Date.now() }));
-    }
+    const { renderStatus } = await import("../views/status-view.ts");
+    showResult(context, options, report, () =>
+      renderStatus(report, { ...context.stdoutStyle, now: Date.now() }),
+    );
     return 0;
   },
 };

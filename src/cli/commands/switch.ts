@@ -1,4 +1,4 @@
-// Owns `mountaineer switch`.
+// The command `mountaineer switch`.
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandDefinition } from "../input/command.ts";

@@ -1,4 +1,4 @@
-// Owns `mountaineer tui`: the live view, loaded when it is run.
+// The command `mountaineer tui`. The live view's code is loaded when it runs.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandDefinition } from "../input/command.ts";
 
@@ -15,7 +15,7 @@ export const tuiCommand: CommandDefinition = {
   ],
   exits: { 2: "it is not run on a terminal" },
   addOptions() {},
-  async run({ home, configPath, stdoutLook, signal }) {
+  async run({ home, configPath, stdoutStyle, signal }) {
     const { TERM } = process.env;
     if (!process.stdin.isTTY || !process.stdout.isTTY || TERM === "dumb") {
       throw new MountaineerError("usage", "tui needs a terminal that it can draw on and read keys from", {
@@ -23,7 +23,7 @@ export const tuiCommand: CommandDefinition = {
       });
     }
     const { startTui } = await import("../../tui/start-tui.ts");
-    await startTui({ home, configPath, look: stdoutLook, signal });
+    await startTui({ home, configPath, style: stdoutStyle, signal });
     return 0;
   },
 };

@@ -1,4 +1,4 @@
-// Owns `mountaineer uninstall`.
+// The command `mountaineer uninstall`.
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";
 

@@ -1,4 +1,4 @@
-// Owns `mountaineer unmount`.
+// The command `mountaineer unmount`.
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, addShareOptions, readFlag } from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";

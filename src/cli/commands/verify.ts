@@ -1,6 +1,6 @@
-// Owns `mountaineer verify`.
+// The command `mountaineer verify`.
 import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, addShareOptions, readFlag, readSelection } from "../input/options.ts";
+import { addJsonOption, addShareOptions, readSelection, showResult } from "../input/options.ts";
 
 export const verifyCommand: CommandDefinition = {
   name: "verify",
@@ -22,8 +22,7 @@ export const verifyCommand: CommandDefinition = {
     const report = await withControl(context, { intent: "look", command: "verify" }, (control) =>
       control.verify(readSelection(options), context.signal),
     );
-    const json = readFlag(options, "json");
-    context.print(json ? `${JSON.stringify(report, null, 2)}\n` : renderVerify(report, context.stdoutLook));
+    showResult(context, options, report, () => renderVerify(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   },
 };

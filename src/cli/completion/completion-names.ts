@@ -1,4 +1,4 @@
-// Owns looking up live names for completion: quickly, quietly, and of nothing that may block.
+// Looks up live names for completion: quickly, silently, and from nothing that may block.
 import { connectToDaemon } from "../../api/client/client.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { readConfigBytes } from "../../config/read/load.ts";
@@ -7,7 +7,7 @@ import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";
 
-export interface NamePlace {
+interface NamePlace {
   readonly home: string;
   readonly configPath: string | null;
   /** What the line says besides: the share it names, and what is typed of the name. */

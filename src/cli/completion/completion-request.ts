@@ -1,4 +1,4 @@
-// Owns what is being completed on a command line: which command, which of its options or arguments, from the same
+// Finds out what a command line completes: which command, and which of its options or arguments. Uses the same
 // definitions as --help. Pure.
 import type { Argument, Command, Option } from "commander";
 

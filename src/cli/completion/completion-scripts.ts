@@ -1,4 +1,4 @@
-// Owns the scripts that make shells complete: they hold no names, but ask `mountaineer __complete` on each press of Tab.
+// The shells' completion scripts. They contain no names; they run `mountaineer __complete` on each press of Tab.
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof SHELLS)[number];

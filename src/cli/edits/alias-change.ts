@@ -1,4 +1,4 @@
-// Owns adding and removing an alias: in the configuration, and then its link.
+// Adds and removes an alias: in the configuration first, then its link.
 import { isAbsolute, resolve } from "node:path";
 import type { AliasStatus } from "../../api/contract.ts";
 import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/names.ts";
@@ -48,7 +48,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias): Promi
   // What a person types is relative to where they stand; a daemon stands elsewhere.
   const path = wanted.path !== null && isTyped ? resolve(wanted.path) : wanted.path;
   const edited = await changeConfig(context, "alias add", async (editor, view) => {
-    await refuseToBeginAfresh(view);
+    await refuseToBeginAfresh(context, view);
     const config = await readMembers(view);
     const share = findShare(config, wanted.share).name;
     const twin = config.aliases.find((alias) => nameKey(alias.name) === nameKey(name));
@@ -79,7 +79,7 @@ export async function removeAlias(context: CommandContext, wanted: string): Prom
     places.aliases(context.signal),
   );
   const edited = await changeConfig(context, "alias remove", async (editor, view) => {
-    await refuseToBeginAfresh(view);
+    await refuseToBeginAfresh(context, view);
     const { name, path } = findAlias(await readMembers(view), wanted);
     const report = await editor.edit([{ remove: "aliases", name }]);
     return { name, path, runs: tellSaved(context, report) };

@@ -1,4 +1,4 @@
-// Owns `config validate`: a file checked, and every mistake told.
+// `config validate`: checks a file and lists every mistake.
 import { resolve } from "node:path";
 import { findPlace } from "../../config/locate.ts";
 import { mistakesError } from "../../config/mistakes.ts";
@@ -8,7 +8,7 @@ import { ERROR_CODES } from "../../runtime/errors.ts";
 import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
-import { paintFor } from "../views/look.ts";
+import { paintFor } from "../views/terminal-style.ts";
 
 /** Resolves with the exit code. Rejects with `config_invalid`, every mistake in it, and `config_unreadable`. */
 export async function checkConfig(
@@ -25,7 +25,7 @@ export async function checkConfig(
   }
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   const { warnings, config } = loaded.snapshot;
-  const paint = paintFor(context.stdoutLook);
+  const paint = paintFor(context.stdoutStyle);
   const count =
     sharesAndBackends(config.shares.length, config.backends.length) ?? "it configures nothing yet";
   context.print(`${paint.green(paint.symbols.good)} ${harmless(path)} is valid: ${count}\n`);

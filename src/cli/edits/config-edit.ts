@@ -1,8 +1,9 @@
-// Owns `config edit`: a private copy in the person's editor, checked before it lands, and never lost.
+// `config edit`: opens a private copy in the editor, checks it before it is saved, and never loses it.
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { isSameFile } from "../../api/client/same-config.ts";
 import { starterText } from "../../config/edit/starter.ts";
 import { refusalError } from "../../config/mistakes.ts";
 import { parseConfig } from "../../config/read/load.ts";
@@ -12,9 +13,8 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
-import { isSameFile } from "../sessions/control-session.ts";
-import { paintFor } from "../views/look.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
 import { tellEdit } from "./edit-outcome.ts";
 import { runEditor } from "./editor.ts";
 
@@ -40,7 +40,7 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
       return FAILED_EXIT;
     }
     if (bytes === null) {
-      context.print(`${paintFor(context.stdoutLook).symbols.skip} nothing was changed\n`);
+      context.print(`${paintFor(context.stdoutStyle).symbols.skip} nothing was changed\n`);
       await discard(draft);
       return 0;
     }

@@ -1,11 +1,11 @@
-// Owns `config set` and `config unset`: one key changed, and what it was before.
+// `config set` and `config unset`: change one key, and show the value before.
 import { getConfigValue, type KeyValue } from "../../config/edit/effective.ts";
 import { type ConfigKey, parseConfigKey, parseConfigValue } from "../../config/edit/key-path.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import type { KeyEdit } from "../sessions/config-editor.ts";
-import { type ConfigView, changeConfig } from "../sessions/config-session.ts";
+import { type ConfigView, changeConfig, requireNamedFile } from "../sessions/config-session.ts";
 import { valueText } from "./config-value-text.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
@@ -15,7 +15,7 @@ export async function setKey(context: CommandContext, edit: KeyEdit, json: boole
   if (edit.value !== null) parseConfigValue(edit.value, key);
   const command = edit.value === null ? "config unset" : "config set";
   return changeConfig(context, command, async (editor, view) => {
-    await refuseToBeginAfresh(view);
+    await refuseToBeginAfresh(context, view);
     const before = await heldBy(view, key);
     const report = await editor.edit([edit]);
     const after = await heldBy(view, key);
@@ -29,9 +29,14 @@ export async function setKey(context: CommandContext, edit: KeyEdit, json: boole
   });
 }
 
-/** Rejects with `config_unreadable`: a new file with this change alone would take everything else from the daemon that runs. */
-export async function refuseToBeginAfresh({ daemon, path, read }: ConfigView): Promise<void> {
-  if (daemon === null || (await read()) !== null) return;
+/**
+ * Rejects with `config_unreadable` where a new file, with this change alone, is not what was meant: `--config` names one
+ * that is not there, or a daemon runs with what it held.
+ */
+export async function refuseToBeginAfresh(context: CommandContext, view: ConfigView): Promise<void> {
+  const { daemon, path, read } = view;
+  if (daemon === null) return requireNamedFile(context, view);
+  if ((await read()) !== null) return;
   throw new MountaineerError("config_unreadable", `${path} is not there, and what it held runs on`, {
     hint: "mountaineer config rollback 0 writes what runs",
   });

@@ -1,4 +1,4 @@
-// Owns `config rollback`: what it would change is shown and asked about, then done.
+// `config rollback`: shows what would change, asks, and does it.
 
 import { diffText } from "../../config/history/text-diff.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
@@ -54,6 +54,6 @@ async function show(
       seen: { entry: sha256Of(new TextEncoder().encode(after)), file: sha256Of(before) },
     };
   });
-  if (diff !== "") context.print(renderDiff(diff, context.stdoutLook));
+  if (diff !== "") context.print(renderDiff(diff, context.stdoutStyle));
   return { differs: diff !== "", seen };
 }

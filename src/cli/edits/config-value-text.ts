@@ -1,4 +1,4 @@
-// Owns how values of the configuration are printed.
+// Values of the configuration as text, for printing.
 import type { ConfigValue } from "../../config/edit/edit-value.ts";
 import { tomlValue } from "../../config/edit/toml-value.ts";
 

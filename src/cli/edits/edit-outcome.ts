@@ -3,8 +3,8 @@ import type { EditReport, ReloadReport } from "../../api/contract.ts";
 import { mistakesError, refusalError } from "../../config/mistakes.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
-import { paintFor } from "../views/look.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
 
 interface EditTelling {
   readonly json: boolean;
@@ -22,7 +22,7 @@ export function tellEdit(context: CommandContext, report: EditReport, telling: E
     return editExit(report);
   }
   if (errors.length > 0) throw refusalError(errors);
-  const paint = paintFor(context.stdoutLook);
+  const paint = paintFor(context.stdoutStyle);
   if (changed) context.print(`${paint.green(paint.symbols.good)} ${telling.done}\n`);
   else context.print(`${paint.dim(paint.symbols.skip)} ${telling.same}\n`);
   if (reload === null) {
@@ -32,7 +32,7 @@ export function tellEdit(context: CommandContext, report: EditReport, telling: E
   }
   if (reload.errors.length > 0) throw mistakesError(reload.errors);
   if (reload.failure !== null) context.note(`it is saved, but does not run: ${harmless(reload.failure)}`);
-  else if (changed || reload.reloaded) context.print(renderReload(reload, context.stdoutLook));
+  else if (changed || reload.reloaded) context.print(renderReload(reload, context.stdoutStyle));
   return editExit(report);
 }
 
@@ -47,6 +47,6 @@ export function tellReload(context: CommandContext, report: ReloadReport, tellin
   if (telling.json) context.print(`${JSON.stringify(report, null, 2)}\n`);
   else if (report.errors.length > 0) throw mistakesError(report.errors);
   else if (report.failure !== null) context.note(`not reloaded: ${harmless(report.failure)}`);
-  else context.print(renderReload(report, context.stdoutLook, telling.staying));
+  else context.print(renderReload(report, context.stdoutStyle, telling.staying));
   return reloadExit(report);
 }

@@ -1,4 +1,4 @@
-// Owns the person's editor: which one, started without a shell, with the terminal to itself.
+// Starts the user's editor, without a shell and with the terminal to itself.
 import { spawn } from "node:child_process";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";

@@ -1,10 +1,11 @@
-// Owns adding and removing a share: in the configuration, then its mount, its link and the aliases into it.
+// Adds and removes a share: in the configuration first, then its mount, its link and the aliases into it.
 import { lstat, readlink, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { StepResult } from "../../api/contract.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { nameKey } from "../../config/names.ts";
+import { secretUses } from "../../config/read/secret-uses.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
@@ -28,7 +29,7 @@ export interface AddedFavorite {
 /** Saves the share, mounts it and resolves when that is known. Rejects with `usage` and `config_…`. */
 export async function addFavorite(context: CommandContext, entry: NewFavorite): Promise<AddedFavorite> {
   const edited = await changeConfig(context, "shares add", async (editor, view) => {
-    await refuseToBeginAfresh(view);
+    await refuseToBeginAfresh(context, view);
     const { shares } = await readMembers(view);
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
     if (twin !== undefined) {
@@ -82,13 +83,16 @@ export interface RemovedFavorite {
 export async function removeFavorite(context: CommandContext, wanted: Removal): Promise<RemovedFavorite> {
   const { withAliases, cleanup, force } = wanted;
   const planned = await viewConfig(context, async (view) => {
-    await refuseToBeginAfresh(view);
+    await refuseToBeginAfresh(context, view);
     const config = await readMembers(view);
     const { name } = findShare(config, wanted.share);
     const aliases = config.aliases.filter(({ share }) => share === name).map((alias) => alias.name);
     if (aliases.length > 0 && !withAliases) throw dependents(name, aliases);
     const { sharesRoot, mountRoot } = config.global;
-    return { name, aliases, link: join(sharesRoot, name), mountPath: join(mountRoot, name) };
+    const secrets = secretUses(config).flatMap(({ reference, usedBy }) =>
+      reference.kind === "stored" && usedBy === `share ${name}` ? [reference.name] : [],
+    );
+    return { name, aliases, secrets, link: join(sharesRoot, name), mountPath: join(mountRoot, name) };
   });
   const { name, aliases, link } = planned;
   const targets = new Set([planned.mountPath]);
@@ -114,6 +118,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
   // What still runs would make its links again.
   if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };
   await clearAfter(context, name);
+  if (planned.secrets.length > 0) await tellUnused(context, planned.secrets);
   return {
     removed: true,
     runs,
@@ -141,6 +146,17 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
       });
     },
   );
+}
+
+/** A secret that only the share used stays, and the person who removed the share should know. */
+async function tellUnused(context: CommandContext, names: readonly string[]): Promise<void> {
+  const { openSecrets } = await import("../in-process/open.ts");
+  const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
+  if (unknown !== null) return;
+  for (const { name, kept, used_by: users } of secrets) {
+    if (names.includes(name) && kept !== null && users.length === 0)
+      context.note(`nothing uses the secret ${name} any more; mountaineer secret remove ${name} removes it`);
+  }
 }
 
 function dependents(name: string, aliases: readonly string[]): MountaineerError {

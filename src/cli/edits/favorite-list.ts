@@ -1,4 +1,4 @@
-// Owns the list of favorites: what the file says of each share, and how the daemon, if one runs, says it is.
+// The list of shares: each share's settings in the file, and its state if a daemon runs.
 import { join } from "node:path";
 import type { ShareStatus } from "../../api/contract.ts";
 import { hostText } from "../../config/host.ts";

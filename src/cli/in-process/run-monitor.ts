@@ -1,4 +1,4 @@
-// Owns the way from the command line into the daemon; with in-process/control.ts the only one. Loads it when it is run.
+// Runs the daemon in this process, and passes SIGHUP on to it. Its code is loaded when it runs.
 import type { MonitorOptions } from "../../api/control.ts";
 import type { CommandContext } from "../input/command.ts";
 import type { MonitorArguments } from "../input/monitor-arguments.ts";

@@ -1,4 +1,4 @@
-// Owns what a daemon would begin with if it were started now: the dry run of a reload when none runs.
+// The dry run of a reload when no daemon runs: what a daemon would start with now.
 
 import type { ReloadReport } from "../../api/contract.ts";
 import { isTableValue } from "../../config/edit/edit-value.ts";

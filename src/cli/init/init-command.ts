@@ -1,4 +1,4 @@
-// Owns `init`: a first configuration, from what is asked, given or found; never over one that is there.
+// `init`: writes a first configuration from answers, options or found shares; never over an existing one.
 import { pathToFileURL } from "node:url";
 import type { FoundShare } from "../../api/found-share.ts";
 import { editConfig } from "../../config/edit/edit.ts";
@@ -15,7 +15,7 @@ import { readSecretValue } from "../input/secret-question.ts";
 import { launcherPath } from "../service/launcher-path.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
-import { paintFor } from "../views/look.ts";
+import { paintFor } from "../views/terminal-style.ts";
 import { askWishes, type Wishes } from "./init-questions.ts";
 import {
   backendBlock,
@@ -219,7 +219,7 @@ function tell(context: CommandContext, json: boolean, outcome: Outcome): number 
     context.print(`${JSON.stringify({ path, created, changed, shares, backends, found }, null, 2)}\n`);
     return 0;
   }
-  const { symbols, green, dim } = paintFor(context.stdoutLook);
+  const { symbols, green, dim } = paintFor(context.stdoutStyle);
   const what = [...shares, ...backends].map(harmless).join(", ");
   const done = created ? "is written" : changed ? "is changed" : "is as it was";
   context.print(`${green(symbols.good)} ${harmless(path)} ${done}${what === "" ? "" : `: ${what}`}\n`);

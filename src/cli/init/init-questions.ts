@@ -1,4 +1,4 @@
-// Owns what `init` asks at a terminal: found shares first, then further shares, then MCP servers.
+// The questions of `init` at a terminal: found shares first, then further shares, then MCP servers.
 import type { FoundShare } from "../../api/found-share.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";

@@ -1,4 +1,4 @@
-// Owns what `init` puts into a configuration: blocks for shares and backends, and found shares as comments. Pure.
+// The configuration that `init` writes: blocks for shares and backends, and found shares as comments. Pure.
 import type { FoundShare } from "../../api/found-share.ts";
 import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import { tomlKey, tomlLines } from "../../config/edit/toml-value.ts";

@@ -1,6 +1,6 @@
-// Owns what a command of the command line is: its words, its options, and what it does.
+// The definition of a command: its words, its options, and the function that runs it.
 import type { Command } from "commander";
-import type { Look } from "../views/look.ts";
+import type { TerminalStyle } from "../views/terminal-style.ts";
 
 export interface Example {
   readonly command: string;
@@ -15,7 +15,7 @@ export interface CommandContext {
   readonly home: string;
   /** What `--config` names, absolute; null when it is not given. */
   readonly configPath: string | null;
-  readonly stdoutLook: Look;
+  readonly stdoutStyle: TerminalStyle;
   /** Whether stdout is a terminal: what is printed then is for eyes alone. */
   readonly isTerminal: boolean;
   /** Aborted by the first SIGINT or SIGTERM, with a MountaineerError as its reason. */

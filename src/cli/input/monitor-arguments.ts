@@ -1,4 +1,4 @@
-// Owns the reading of `monitor`'s arguments without the command line's library, whose 13 MB the daemon would keep.
+// Reads the arguments of `monitor` without the command line's library, which would cost the daemon 13 MB.
 
 const SHORTEST_INTERVAL_SECS = 0.05;
 const LONGEST_INTERVAL_SECS = 86_400;

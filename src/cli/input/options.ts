@@ -1,8 +1,8 @@
-// Owns the options that several commands share, and the reading of them.
+// The options that several commands share, and how they are read.
 import type { Command } from "commander";
 import type { ShareSelection } from "../../api/control.ts";
 import type { SwitchTarget } from "../../api/requests.ts";
-import type { GivenOptions } from "./command.ts";
+import type { CommandContext, GivenOptions } from "./command.ts";
 
 export const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
 
@@ -33,4 +33,14 @@ export function readFlag(options: GivenOptions, name: string): boolean {
 export function readText(options: GivenOptions, name: string): string | null {
   const value = options[name];
   return typeof value === "string" ? value : null;
+}
+
+/** Prints a command's result: as JSON with `--json`, otherwise as `text` has it for people. */
+export function showResult(
+  { print }: Pick<CommandContext, "print">,
+  options: GivenOptions,
+  result: unknown,
+  text: () => string,
+): void {
+  print(readFlag(options, "json") ? `${JSON.stringify(result, null, 2)}\n` : text());
 }

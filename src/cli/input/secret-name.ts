@@ -1,4 +1,4 @@
-// Owns the reading of a secret's name on the command line.
+// Reads a secret's name on the command line.
 import { InvalidArgumentError } from "commander";
 
 /** As references name them; the rule itself is with references, which no face knows. */

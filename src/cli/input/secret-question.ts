@@ -1,4 +1,4 @@
-// Owns how a secret's value comes in: typed at the terminal without being shown, else from standard input.
+// Reads a secret's value: typed at the terminal without an echo, otherwise from standard input.
 import type { ReadStream } from "node:tty";
 import { MountaineerError } from "../../runtime/errors.ts";
 

@@ -1,4 +1,4 @@
-// Owns parting a command line into words, as a shell does with quotes and backslashes, and without running one. Pure.
+// Splits a command line into words, with a shell's quotes and backslashes, but without running a shell. Pure.
 import { MountaineerError } from "../../runtime/errors.ts";
 
 /** Throws `usage` for a quote that is not closed. Nothing is expanded: no variables, no `~`, no patterns. */

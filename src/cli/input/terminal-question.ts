@@ -1,4 +1,4 @@
-// Owns questions to the person at the terminal: asked on stderr, answered on stdin.
+// Asks a question at the terminal: on stderr, with the answer from stdin.
 import { MountaineerError } from "../../runtime/errors.ts";
 
 /**

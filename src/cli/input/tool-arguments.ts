@@ -1,4 +1,4 @@
-// Owns the reading of a tool's arguments from the command line or stdin.
+// Reads a tool's arguments from the command line or from stdin.
 import type { Readable } from "node:stream";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";

@@ -1,4 +1,4 @@
-// Owns the list of commands, in the order in which help shows them. A new command is one file and one line here.
+// The list of commands, in the order of the help. A new command is one file and one line here.
 
 import { aliasAddCommand } from "../commands/alias/add.ts";
 import { aliasListCommand } from "../commands/alias/list.ts";

@@ -1,5 +1,5 @@
-// Owns `mountaineer __complete`: what the shells' scripts ask on each press of Tab. It answers soon, with
-// whatever it has by then, and never says a word on stderr.
+// `mountaineer __complete`, which the shells' scripts run on each press of Tab. It answers soon, with what it has found
+// by then, and prints nothing on stderr.
 import type { Clock } from "../../runtime/time/clock.ts";
 import {
   type Candidate,

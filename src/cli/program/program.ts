@@ -1,4 +1,4 @@
-// Owns the command line as a whole: the commands put together, and what is said when it is not understood.
+// The whole command line: puts the commands together, and explains mistakes in what was typed.
 import { Command, CommanderError, Help } from "commander";
 import { packageVersion } from "../../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";

@@ -1,11 +1,11 @@
-// Owns `install` and `uninstall`: the service's file, its manager, and what a person is told of both.
+// `install` and `uninstall`: write and remove the service's file, call its manager, and print the result.
 
 import { readLockHolder } from "../../runtime/process/home-lock.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
-import { paintFor } from "../views/look.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
 import { serviceDefinition } from "./service-definition.ts";
 import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
@@ -66,7 +66,7 @@ function tell(
     context.print(`${JSON.stringify(report, null, 2)}\n`);
     return failure === null ? 0 : FAILED_EXIT;
   }
-  const { symbols, green, red } = paintFor(context.stdoutLook);
+  const { symbols, green, red } = paintFor(context.stdoutStyle);
   if (failure === null) {
     context.print(`${green(symbols.good)} ${harmless(filePath)} ${words.done}\n`);
     if (words.running !== null) context.print(`${green(symbols.good)} ${words.running}\n`);

@@ -1,4 +1,4 @@
-// Owns running the daemon as an agent of launchd, in the user's desktop session.
+// Runs the daemon as a launchd agent in the user's desktop session.
 import { dirname, join } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";

@@ -1,4 +1,4 @@
-// Owns running the daemon as a unit of systemd's user manager.
+// Runs the daemon as a unit of systemd's user manager.
 import { isAbsolute, join } from "node:path";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import type { ServiceDefinition } from "./service-definition.ts";

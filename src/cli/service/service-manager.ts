@@ -1,4 +1,4 @@
-// Owns picking who runs services here: systemd's user manager, or launchd.
+// Picks the service manager of this system: systemd's user manager, or launchd.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { createLaunchd } from "./service-manager-darwin.ts";
 import { createSystemd } from "./service-manager-linux.ts";

@@ -1,4 +1,4 @@
-// Owns what installing a service comes to, and the writing of its file: only when it differs, and durably.
+// The outcome of installing a service, and the writing of its file: durable, and only if it differs.
 
 import { chmod, unlink } from "node:fs/promises";
 import { dirname } from "node:path";

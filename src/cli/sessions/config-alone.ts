@@ -1,5 +1,5 @@
-// Owns changing the configuration when no daemon runs; the home's lock must be held. What held before and what holds
-// now are kept in the history, as a daemon would.
+// Changes the configuration when no daemon runs; the home's lock must be held. Keeps the contents before and after in
+// the history, as a daemon would.
 
 import type { EditReport } from "../../api/contract.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";

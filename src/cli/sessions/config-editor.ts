@@ -1,4 +1,4 @@
-// Owns what a command asks of whoever changes the configuration file: whole or not at all.
+// The interface of whoever changes the configuration file for a command: a change is made whole or not at all.
 import type { EditReport } from "../../api/contract.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 

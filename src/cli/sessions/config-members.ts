@@ -1,4 +1,4 @@
-// Owns what a command reads of the configuration file before it adds to it or removes from it: what there is, by name.
+// The names of the shares or aliases in the configuration file, read before a command adds or removes one.
 import type { EditReport } from "../../api/contract.ts";
 import { nameUnknown } from "../../api/name-selection.ts";
 import { mistakesError, refusalError } from "../../config/mistakes.ts";

@@ -1,5 +1,4 @@
-// Owns where a command finds the configuration, and who changes it: the daemon that runs with it, or the command
-// itself with the home's lock.
+// Finds the configuration for a command, and changes it through the running daemon, or else with the home's lock held.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { HistoryEntry } from "../../api/contract.ts";
 import { openHistory } from "../../config/history/history.ts";

@@ -1,4 +1,4 @@
-// Owns the bytes of a configuration file as a command handles them.
+// Decodes the bytes of a configuration file.
 
 /** The text of bytes, a byte order mark and all; what is no text becomes U+FFFD. */
 export function decodedText(bytes: Uint8Array | null): string {

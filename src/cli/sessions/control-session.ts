@@ -1,7 +1,6 @@
-// Owns whom a command asks: the daemon that runs for this home, one that is just starting, or what runs in process.
-import { realpath } from "node:fs/promises";
+// Finds who answers a command: the running daemon, one that is just starting, or the engine in this process.
 import { connectToDaemon, type DaemonClient, type RemoteControl } from "../../api/client/client.ts";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 
@@ -70,7 +69,10 @@ export async function findDaemon(
   clock: Clock = systemClock,
 ): Promise<DaemonClient | null> {
   const daemon = await connectToDaemon(home, { clock });
-  if (daemon !== null && configPath !== null) await requireSameConfig(daemon, configPath, signal);
+  if (daemon !== null && configPath !== null) {
+    const { requireSameConfig } = await import("../../api/client/same-config.ts");
+    await requireSameConfig((await daemon.status(signal)).global.config_path, configPath);
+  }
   return daemon;
 }
 
@@ -109,31 +111,5 @@ export async function onceOpened<Resource extends AsyncDisposable, T>(
     return { kind: "done", value: await use(resource) };
   } finally {
     await resource[Symbol.asyncDispose]();
-  }
-}
-
-async function requireSameConfig(
-  daemon: DaemonClient,
-  configPath: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const { global } = await daemon.status(signal);
-  if (await isSameFile(global.config_path, configPath)) return;
-  throw new MountaineerError("usage", `the running daemon uses ${global.config_path}, not ${configPath}`, {
-    hint: "leave --config away, or stop the daemon first",
-  });
-}
-
-/** Two names of one file are one configuration. */
-export async function isSameFile(path: string, other: string): Promise<boolean> {
-  return (await resolved(path)) === (await resolved(other));
-}
-
-async function resolved(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return path;
   }
 }

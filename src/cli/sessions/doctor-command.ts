@@ -1,4 +1,4 @@
-// Owns `doctor`: what is looked at, what is printed or written of it, and the exit code.
+// `doctor`: runs the checks, prints or writes the report, and sets the exit code.
 import { open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Doctor } from "../../api/doctor-report.ts";
@@ -6,8 +6,8 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { renderDoctor, renderSelfTest } from "../views/doctor-view.ts";
-import { paintFor } from "../views/look.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
 
 export interface DoctorArguments {
   readonly selfTest: boolean;
@@ -22,12 +22,12 @@ export async function runDoctor(context: CommandContext, options: DoctorArgument
   const doctor = await openDoctor(context);
   if (options.selfTest) {
     const report = await doctor.selfTest(context.signal);
-    context.print(options.json ? jsonText(report) : renderSelfTest(report, context.stdoutLook));
+    context.print(options.json ? jsonText(report) : renderSelfTest(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   }
   if (options.report !== null) return writeReport(context, doctor, options);
   const report = await doctor.examine(context.signal);
-  context.print(options.json ? jsonText(report) : renderDoctor(report, context.stdoutLook));
+  context.print(options.json ? jsonText(report) : renderDoctor(report, context.stdoutStyle));
   return report.ok ? 0 : FAILED_EXIT;
 }
 
@@ -62,7 +62,7 @@ async function writeReport(
     context.print(jsonText({ path }));
     return 0;
   }
-  const { symbols, green } = paintFor(context.stdoutLook);
+  const { symbols, green } = paintFor(context.stdoutStyle);
   context.print(`${green(symbols.good)} ${path}\n`);
   context.note("it holds no secrets; read it before you attach it");
   return 0;

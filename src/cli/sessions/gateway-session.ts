@@ -1,4 +1,4 @@
-// Owns whom a command about the gateway asks: the daemon that runs for this home, or a gateway run once in process.
+// Finds the gateway for a command: the running daemon's, or one that runs once in this process.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { BackendStatus } from "../../api/contract.ts";
 import type { GatewayControl, InProcessGateway } from "../../api/control.ts";
@@ -28,6 +28,17 @@ export function withGateway<T>(
     (daemon) => use(ofDaemon(daemon)),
     () => withOwnGateway(context, command, (gateway) => use(ofProcess(gateway))),
   );
+}
+
+/** What is listed, or `nothing` where no gateway is configured: then a line on stderr says what to do. */
+export async function listedOr<T>(context: CommandContext, nothing: T, listed: Promise<T>): Promise<T> {
+  try {
+    return await listed;
+  } catch (error) {
+    if (!(error instanceof MountaineerError) || error.code !== "gateway_off") throw error;
+    context.note(`${error.message}; ${error.hint}`);
+    return nothing;
+  }
 }
 
 /** The gateway in process alone. */

@@ -1,4 +1,4 @@
-// Owns the reading of a log file that is written and rotated meanwhile: its last lines, and those that come after.
+// Reads a log file while it is written and rotated: its last lines, then new ones.
 
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// Owns whom a command about aliases and folders asks: the daemon of this home, or the engine once in process.
+// Finds who answers a command about aliases and folders: the running daemon, or the engine in this process.
 import type { RemoteControl } from "../../api/client/client.ts";
 import type { PlaceControl } from "../../api/control.ts";
 import type { CommandContext } from "../input/command.ts";

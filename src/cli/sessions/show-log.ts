@@ -1,4 +1,4 @@
-// Owns `logs`: which file, which lines of it, and until when.
+// `logs`: picks the file and its lines, and follows it if asked.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -27,7 +27,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   await using log = await openLogFile({ path, count, matches, clock: systemClock });
   if (share?.unknown && log.last.length === 0) throw share.unknown;
   const print = (line: string): void =>
-    context.print(json ? logLineJson(line) : renderLogLine(line, context.stdoutLook.color));
+    context.print(json ? logLineJson(line) : renderLogLine(line, context.stdoutStyle.color));
   for (const line of log.last) print(line);
   if (!log.exists) context.note(`nothing is logged yet in ${path}`);
   if (!follow) return;

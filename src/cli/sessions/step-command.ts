@@ -1,9 +1,9 @@
-// Owns what the changing commands have in common: ask, print a line for each share, end with the worst of them.
+// The common part of commands that change shares: asks, prints a line for each share, and exits with the worst result.
 import type { RemoteControl } from "../../api/client/client.ts";
 import type { StepResult } from "../../api/contract.ts";
 import type { ShareSelection } from "../../api/control.ts";
 import type { CommandContext, CommandDefinition, GivenOptions } from "../input/command.ts";
-import { readFlag, readSelection } from "../input/options.ts";
+import { readSelection, showResult } from "../input/options.ts";
 import type { Asked } from "../views/results-view.ts";
 
 /** What every changing command's exit codes mean. */
@@ -31,8 +31,7 @@ export async function runSteps(
   const results = await withControl(context, { intent: "change", command: asked }, (control) =>
     call(control, readSelection(options), context.signal),
   );
-  if (readFlag(options, "json")) context.print(`${JSON.stringify(results, null, 2)}\n`);
-  else context.print(renderResults(results, context.stdoutLook));
+  showResult(context, options, results, () => renderResults(results, context.stdoutStyle));
   if (results.length === 0) context.note("no shares are configured; mountaineer status says how to add one");
   return exitCodeOf(results, asked);
 }

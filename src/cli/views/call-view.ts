@@ -1,4 +1,4 @@
-// Owns how a tool's answer is printed: its text as it is, what is no text described. Pure.
+// A tool's answer as text; content that is not text is described. Pure.
 import type { CallReport } from "../../api/contract.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { forTerminal } from "./diff-view.ts";

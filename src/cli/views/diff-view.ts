@@ -1,7 +1,7 @@
-// Owns how a file's text, and the difference of two, look on a terminal. Elsewhere they are printed as they are. Pure.
+// A file's text, and the difference of two, for a terminal; elsewhere they are printed unchanged. Pure.
 
 import { harmless } from "../../runtime/text/plain-text.ts";
-import { type Look, paintFor } from "./look.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 /** Every line harmless, tabs kept. */
 export function forTerminal(text: string): string {
@@ -12,8 +12,8 @@ export function forTerminal(text: string): string {
 }
 
 /** A unified diff in colour, harmless. */
-export function renderDiff(diff: string, look: Look): string {
-  const paint = paintFor(look);
+export function renderDiff(diff: string, style: TerminalStyle): string {
+  const paint = paintFor(style);
   return forTerminal(diff)
     .split("\n")
     .map((line, index) => {

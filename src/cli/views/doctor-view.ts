@@ -1,14 +1,14 @@
-// Owns how the doctor's findings and the self-test's results are shown. Pure.
+// The doctor's findings and the self-test's results as text. Pure.
 import type { DoctorFinding, DoctorReport, SelfTestReport } from "../../api/doctor-report.ts";
 import { columns, counted, harmless, padded } from "../../runtime/text/plain-text.ts";
-import type { Look } from "./look.ts";
+import type { TerminalStyle } from "./terminal-style.ts";
 import { marked, text, viewOf } from "./view-lines.ts";
 
 const ORDER: readonly DoctorFinding["severity"][] = ["error", "warning", "info", "ok"];
 
 /** The most severe first; findings that are fine take one line. */
-export function renderDoctor({ findings }: DoctorReport, look: Look): string {
-  const view = viewOf({ ...look, now: 0 });
+export function renderDoctor({ findings }: DoctorReport, style: TerminalStyle): string {
+  const view = viewOf({ ...style, now: 0 });
   const { paint } = view;
   const marks = {
     error: [paint.symbols.bad, paint.red],
@@ -40,8 +40,8 @@ export function renderDoctor({ findings }: DoctorReport, look: Look): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-export function renderSelfTest({ results, platform, version }: SelfTestReport, look: Look): string {
-  const view = viewOf({ ...look, now: 0 });
+export function renderSelfTest({ results, platform, version }: SelfTestReport, style: TerminalStyle): string {
+  const view = viewOf({ ...style, now: 0 });
   const { paint } = view;
   const width = Math.max(...results.map(({ adapter }) => columns(adapter)));
   const lines = [paint.dim(`mountaineer ${version} on ${platform}`)];

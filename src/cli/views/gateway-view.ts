@@ -1,4 +1,4 @@
-// Owns how the gateway and its backends look to people. Pure.
+// The gateway and its backends as text. Pure.
 
 import type { BackendStatus, GatewayStatus } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";

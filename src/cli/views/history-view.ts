@@ -1,11 +1,11 @@
-// Owns how the configuration's history looks to people. Pure but for the machine's time zone.
+// The configuration's history as text. Pure except for the machine's time zone.
 import type { HistoryEntry } from "../../api/contract.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
-import { type Look, paintFor } from "./look.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 /** A line for each entry; ends in a newline unless empty. */
-export function renderHistory(entries: readonly HistoryEntry[], look: Look): string {
-  const paint = paintFor(look);
+export function renderHistory(entries: readonly HistoryEntry[], style: TerminalStyle): string {
+  const paint = paintFor(style);
   const width = String(entries.length - 1).length;
   const sourceWidth = Math.max(0, ...entries.map(({ source }) => columns(harmless(source))));
   return entries

@@ -1,4 +1,4 @@
-// Owns how processes that hold files are listed: few enough to read, the rest counted.
+// Processes that hold files as text: the first few by name, the others as a count.
 import type { OpenFileHolder } from "../../api/contract.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 

@@ -1,4 +1,4 @@
-// Owns how a line of the log file reads to people, and which of them are about a share. Pure.
+// A line of the log file as text, and whether it is about a share. Pure.
 
 import type { LogFields, LogRecord } from "../../runtime/log/log.ts";
 import { LOG_LEVELS, readableLine } from "../../runtime/log/log-lines.ts";

@@ -1,9 +1,9 @@
-// Owns how aliases, favorites and folders look to people. Pure.
+// Aliases, shares' settings and folders as text. Pure.
 
 import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
-import { type Look, paintFor } from "./look.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const GAP = "  ";
 const LONGEST_NAME = 32;
@@ -31,8 +31,8 @@ function widest(texts: readonly string[]): number {
 }
 
 /** A line for each alias, and what is wrong with it below. */
-export function renderAliases(aliases: readonly AliasStatus[], look: Look): string {
-  const paint = paintFor(look);
+export function renderAliases(aliases: readonly AliasStatus[], style: TerminalStyle): string {
+  const paint = paintFor(style);
   const width = widest(aliases.map(({ name }) => name));
   return aliases
     .flatMap((alias) => {
@@ -71,8 +71,8 @@ export function renderFolders({ folders }: FoldersReport): string {
 }
 
 /** A line for each share: its name, how it is, its two hosts, its link, and its aliases below. */
-export function renderFavorites(favorites: readonly Favorite[], look: Look): string {
-  const paint = paintFor(look);
+export function renderFavorites(favorites: readonly Favorite[], style: TerminalStyle): string {
+  const paint = paintFor(style);
   const width = widest(favorites.map(({ name }) => name));
   return favorites
     .flatMap((favorite) => {

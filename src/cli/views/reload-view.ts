@@ -1,11 +1,11 @@
-// Owns how a reload, or an edit that brought one, looks to people, and which exit code it has. Pure.
+// The result of a reload, or of an edit that caused one, as text and exit code. Pure.
 
 import type { EditReport, NameChanges, ReloadReport } from "../../api/contract.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
-import { type Look, paintFor } from "./look.ts";
 import { FAILED_EXIT } from "./results-view.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const INDENT = "    ";
 const NARROWEST = 40;
@@ -31,11 +31,15 @@ export interface Staying {
 export const NOTHING_STAYS: Staying = { shares: [], backends: [] };
 
 /** What a reload did, or would do; `staying`: what it does not touch, where that is to be told. */
-export function renderReload(report: ReloadReport, look: Look, staying: Staying = NOTHING_STAYS): string {
-  const paint = paintFor(look);
+export function renderReload(
+  report: ReloadReport,
+  style: TerminalStyle,
+  staying: Staying = NOTHING_STAYS,
+): string {
+  const paint = paintFor(style);
   const mark =
     report.reloaded || report.dry_run ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
-  const lines = [`${mark} ${headline(report)}`, ...rows(report, staying, look, paint)];
+  const lines = [`${mark} ${headline(report)}`, ...rows(report, staying, style, paint)];
   return lines.map((line) => `${line}\n`).join("");
 }
 
@@ -61,7 +65,7 @@ function isNothing({ settings, shares, backends, middleware }: ReloadReport): bo
   return lists.every((list) => list.length === 0);
 }
 
-function rows(report: ReloadReport, staying: Staying, look: Look, paint: Paint): string[] {
+function rows(report: ReloadReport, staying: Staying, style: TerminalStyle, paint: Paint): string[] {
   const words = report.dry_run
     ? { added: "start", removed: "let go", changed: "change", settings: "set" }
     : { added: "started", removed: "let go", changed: "changed", settings: "set" };
@@ -82,7 +86,7 @@ function rows(report: ReloadReport, staying: Staying, look: Look, paint: Paint):
     const lead = `${INDENT}${padded(word, width)}  `;
     const lines = wrapped(
       names.map((name) => harmless(name)).join(", "),
-      Math.max(NARROWEST, look.width) - columns(lead),
+      Math.max(NARROWEST, style.width) - columns(lead),
     );
     return lines.map((line, index) =>
       index === 0 ? `${paint.dim(lead)}${line}` : `${" ".repeat(columns(lead))}${line}`,

@@ -1,11 +1,11 @@
-// Owns how the outcome of a changing command looks to people, and which exit code it has. Pure.
+// The results of a command that changes shares, as text and exit code. Pure.
 
 import type { StepResult, VerifyReport } from "../../api/contract.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { holderLines, unsentLines } from "./holders-view.ts";
-import { type Look, paintFor } from "./look.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 /** What a changing command was asked for decides whether "pending" is what was asked. */
 export type Asked = "reconcile" | "mount" | "unmount" | "switch";
@@ -25,8 +25,8 @@ export function exitCodeOf(results: readonly StepResult[], asked: Asked): number
 }
 
 /** A line for each share, with what holds it and what to do below it; ends in a newline unless empty. */
-export function renderResults(results: readonly StepResult[], look: Look): string {
-  const paint = paintFor(look);
+export function renderResults(results: readonly StepResult[], style: TerminalStyle): string {
+  const paint = paintFor(style);
   const nameWidth = Math.max(0, ...results.map(({ share }) => columns(harmless(share))));
   const lines = results.flatMap((result) => {
     const below = [...holderLines(result.holders), ...unsentLines(result.unsent)];
@@ -71,8 +71,8 @@ function wellLine({ looked_at }: VerifyReport, paint: Paint): string {
 }
 
 /** What is wrong, a line each; or that nothing is. */
-export function renderVerify(report: VerifyReport, look: Look): string {
-  const paint = paintFor(look);
+export function renderVerify(report: VerifyReport, style: TerminalStyle): string {
+  const paint = paintFor(style);
   const lines: string[] = [];
   if (report.ok && report.findings.length === 0) lines.push(wellLine(report, paint));
   const nameWidth = Math.max(0, ...report.findings.map(({ share }) => columns(harmless(share ?? ""))));

@@ -1,7 +1,7 @@
-// Owns how the list of secrets is shown; values are never among it. Pure.
+// The list of secrets as text, never with their values. Pure.
 import type { SecretListReport, SecretPlaceName } from "../../api/secret-keeper.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
-import { type Look, paintFor } from "./look.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const PLACES: Readonly<Record<SecretPlaceName, string>> = {
   file: "secrets.json (0600)",
@@ -14,8 +14,8 @@ export function placeName(place: SecretPlaceName): string {
   return PLACES[place];
 }
 
-export function renderSecrets({ secrets, config_error }: SecretListReport, look: Look): string {
-  const paint = paintFor(look);
+export function renderSecrets({ secrets, config_error }: SecretListReport, style: TerminalStyle): string {
+  const paint = paintFor(style);
   if (secrets.length === 0) {
     if (config_error === null)
       return `${paint.symbols.off} no secret is kept, and the configuration refers to none\n`;

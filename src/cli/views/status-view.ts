@@ -1,4 +1,4 @@
-// Owns how a status looks to people. Pure: a report, a width and a time in, text out.
+// A status as text, for a width and a time. Pure.
 
 import type { GlobalStatus, RouteName, ShareStatus, StatusReport } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";

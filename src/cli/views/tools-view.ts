@@ -1,7 +1,7 @@
-// Owns how the published tools look to people. Pure.
+// The published tools as text. Pure.
 import type { ToolEntry } from "../../api/contract.ts";
 import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
-import { type Look, paintFor } from "./look.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const LONGEST_NAME = 40;
 const LONGEST_BACKEND = 20;
@@ -10,8 +10,8 @@ const LEAST_DESCRIPTION = 16;
 const GAP = "  ";
 
 /** A line for each tool: its name, its backend, and as much of its description as has room. */
-export function renderTools(tools: readonly ToolEntry[], look: Look): string {
-  const paint = paintFor(look);
+export function renderTools(tools: readonly ToolEntry[], style: TerminalStyle): string {
+  const paint = paintFor(style);
   const nameWidth = widest(
     tools.map(({ name }) => name),
     LONGEST_NAME,
@@ -24,8 +24,8 @@ export function renderTools(tools: readonly ToolEntry[], look: Look): string {
     .map(({ name, backend, description }) => {
       const shownName = padded(harmless(name), nameWidth);
       const shownBackend = padded(harmless(backend), backendWidth);
-      const room = look.width - columns(`${shownName}${GAP}${shownBackend}${GAP}`);
-      const said = firstWords(description ?? "", room, look.unicode ? "\u2026" : "..");
+      const room = style.width - columns(`${shownName}${GAP}${shownBackend}${GAP}`);
+      const said = firstWords(description ?? "", room, style.unicode ? "\u2026" : "..");
       const end = said === "" ? "" : `${GAP}${said}`;
       const plain = said === "" ? shownBackend.trimEnd() : shownBackend;
       return `${paint.bold(shownName)}${GAP}${paint.dim(plain)}${end}\n`;

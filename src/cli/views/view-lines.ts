@@ -1,12 +1,12 @@
-// Owns the lines that the views of a status are made of: wrapped, marked and labelled text. Pure.
+// Wrapped, marked and labelled lines, of which the status views are made. Pure.
 
 import type { Condition } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import { columns, durationText, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
 import { holderLines } from "./holders-view.ts";
-import { type Look, paintFor } from "./look.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
-export interface StatusViewOptions extends Look {
+export interface StatusViewOptions extends TerminalStyle {
   /** Wall-clock milliseconds, for "for 5 min". */
   readonly now: number;
 }

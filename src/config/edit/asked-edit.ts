@@ -1,4 +1,4 @@
-// Owns changes as they are asked for from outside: keys and values as people type them, and whole blocks of lists.
+// Edits as they come from outside: keys and values as people type them, and whole blocks of lists.
 import type { ConfigEdit } from "./edit-meaning.ts";
 import { configEdit } from "./key-path.ts";
 

@@ -1,5 +1,5 @@
-// Owns what an edit means: the change of a file's values, whatever its text looks like. The text that an editor
-// makes is right when it parses to this.
+// The meaning of an edit: how it changes the file's values, whatever the text looks like. An edited text is right when
+// it parses to this.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { type KeyPath, pathText, quoted } from "../mistakes.ts";

@@ -1,4 +1,4 @@
-// Owns what an edit may write: plain values, and what must be ruled out before any of them reaches a file.
+// The values that an edit may write, and the checks before one reaches a file.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type KeyPath, pathText } from "../mistakes.ts";
 

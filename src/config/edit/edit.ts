@@ -1,4 +1,4 @@
-// Owns editing a configuration in place: the value asked for changes, and every other byte stays as it is.
+// Edits a configuration in place: one value changes, every other byte stays.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { fileText, parseText, textValues } from "../read/file-values.ts";
 import type { ConfigFormat } from "../snapshot.ts";

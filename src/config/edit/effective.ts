@@ -1,4 +1,4 @@
-// Owns what holds for every key: the file's value, or the default, and which of the two it is.
+// The effective value of every key: the file's or the default, and which of the two.
 import { parseReference } from "../../secrets/reference.ts";
 import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
@@ -6,7 +6,7 @@ import type { KeyPath } from "../mistakes.ts";
 import { RESERVED_SHARE_NAME } from "../names.ts";
 import { defaultSharesRoot } from "../paths.ts";
 import { fileText, textValues } from "../read/file-values.ts";
-import { defaultAuditPath } from "../read/gateway-spelling.ts";
+import { defaultAuditPath } from "../read/normalize-gateway.ts";
 import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "../schema/schema.ts";
 import { isShowable } from "../secret-text.ts";
 import type { ConfigFormat } from "../snapshot.ts";

@@ -1,4 +1,4 @@
-// Owns KEY and VALUE as people type them: dotted paths, short names, and what a key takes.
+// KEY and VALUE as people type them: dotted paths, short names, and the values that a key takes.
 import { parse } from "smol-toml";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";

@@ -1,4 +1,4 @@
-// Owns writing the configuration file: only over the bytes that the caller saw, only what is valid, whole or not at all.
+// Writes the configuration file: only over the bytes that the caller saw, only if valid, whole or not at all.
 
 import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";

@@ -1,4 +1,4 @@
-// Owns changes of a text by range: splices, lines, and entries between brackets, for TOML and YAML alike.
+// Changes of a text by range: splices, lines, and entries between brackets, for TOML and YAML alike.
 
 /** Replaces `[start, end)`, offsets in UTF-16 units. */
 export interface Splice {

@@ -1,4 +1,4 @@
-// Owns the starter configuration: every option, explained and commented out, so that the file is valid as it is.
+// The starter configuration: every option explained and commented out, so that the file is valid as it is.
 import { constants } from "node:fs";
 import { open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

@@ -1,5 +1,5 @@
-// Owns how one change is made in a TOML text: which ranges are replaced by what. It only proposes; editConfig takes
-// a proposal when the text it makes means what was asked for.
+// Proposes one change in a TOML text as ranges to replace. editConfig takes a proposal if the text it makes has the
+// meaning that was asked for.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { KeyPath } from "../mistakes.ts";
 import type { EditStep } from "./edit-meaning.ts";

@@ -1,4 +1,4 @@
-// Owns where a TOML text holds what: every key, table header and array element with its path and range.
+// The layout of a TOML text: every key, table header and array element with its path and range.
 import type { AST } from "toml-eslint-parser";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { KeyPath } from "../mistakes.ts";

@@ -1,4 +1,4 @@
-// Owns how values are written in TOML, in the quotes that were there as far as they can hold them.
+// Writes values in TOML, in the quotes that were there as far as they can hold them.
 import { type ConfigTable, type ConfigValue, isTableValue } from "./edit-value.ts";
 
 const BARE_KEY = /^[A-Za-z0-9_-]+$/;

@@ -1,5 +1,5 @@
-// Owns how one change is made in a YAML text: which ranges are replaced by what. It only proposes; editConfig takes
-// the first proposal whose text means what was asked for.
+// Proposes one change in a YAML text as ranges to replace. editConfig takes the first proposal whose text has the
+// meaning that was asked for.
 import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { KeyPath } from "../mistakes.ts";

@@ -1,4 +1,4 @@
-// Owns how values are written in YAML, on one line, in the quotes that were there as far as they can hold them.
+// Writes values in YAML, on one line, in the quotes that were there as far as they can hold them.
 import { type ConfigTable, type ConfigValue, isTableValue } from "./edit-value.ts";
 
 /** How a scalar stands in the text now; null for a new one. */

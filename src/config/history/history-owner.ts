@@ -1,4 +1,4 @@
-// Owns which configuration file an entry of the history belongs to, however that file is spelled.
+// Finds the history entries of a configuration file, even if its path was spelled differently.
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";

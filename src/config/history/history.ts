@@ -1,5 +1,5 @@
-// Owns the accepted contents of a configuration file, the newest 50 of each: one file each in `<home>/history`, a line of JSON
-// that says what it is and then the bytes.
+// The newest 50 accepted contents of each configuration file. Each is a file in `<home>/history`: one line of JSON that
+// describes it, then the bytes.
 
 import { readdir, readFile, rename, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";

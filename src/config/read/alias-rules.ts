@@ -1,5 +1,5 @@
-// Owns what an alias may not be beside the others: of a share that is not there, of another's name or path, or in the
-// way of the links and mounts of shares.
+// The rules between aliases and everything else: the share exists, names and paths are unique, and no alias is in the
+// way of a share's link or mount.
 import { join } from "node:path";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { describeValue, type Finding, type KeyPath, pathText, quoted } from "../mistakes.ts";

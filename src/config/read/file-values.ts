@@ -1,4 +1,4 @@
-// Owns what a file's bytes say, key by key and unchecked: what editing and showing start from.
+// A file's values, key by key and unchecked, for editing and showing.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ConfigFormat } from "../snapshot.ts";
 import { decodeText, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";

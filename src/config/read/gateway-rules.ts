@@ -1,4 +1,4 @@
-// Owns the rules between keys of the gateway's sections. Reads what a file holds, right or wrong.
+// The rules between keys of the gateway's sections. They read the file's values right or wrong.
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { isCredentialHeader } from "../backend-names.ts";
 import { isLoopback, parseListenAddress } from "../host.ts";

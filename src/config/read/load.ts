@@ -1,4 +1,4 @@
-// Owns the way from a file's bytes to a checked snapshot, or to the list of everything wrong with it.
+// Turns a file's bytes into a checked snapshot, or into the list of everything wrong with it.
 
 import { constants } from "node:fs";
 import { type FileHandle, open, readlink } from "node:fs/promises";
@@ -16,7 +16,7 @@ import {
 } from "../mistakes.ts";
 import { configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
 import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
-import { configWarnings, engineConfig } from "./engine-spelling.ts";
+import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
 import { asTable } from "./tables.ts";

@@ -1,4 +1,5 @@
-// Owns a tree of where keys and values stand in a text; the parsers fill it, mistakes are placed by it.
+// A tree of the positions of keys and values in a text. The parsers fill it; mistakes get their line and column from
+// it.
 import type { KeyPath } from "../mistakes.ts";
 import type { Locator } from "./source-text.ts";
 

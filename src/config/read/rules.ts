@@ -1,5 +1,5 @@
-// Owns the rules between keys: what each value alone cannot tell. Reads what a file holds, right or wrong, so that
-// these mistakes are told together with those of single values.
+// The rules between keys, which no single value can break alone. They read the file's values right or wrong, so that
+// these mistakes are reported together with those of single values.
 
 import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../host.ts";
 import {
@@ -37,6 +37,10 @@ function missing(path: KeyPath, expected: string, hint: string | null): Finding 
   return { path, at: "key", found: MISSING, expected, hint };
 }
 
+function wrong(path: KeyPath, found: string, expected: string, hint: string | null = null): Finding {
+  return { path, at: "value", found, expected, hint };
+}
+
 /** Which keys the driver needs, and which do not go with it. */
 function driverFindings(share: Table, at: KeyPath): Finding[] {
   const has = (key: string): boolean => share[key] !== undefined;
@@ -55,13 +59,8 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
       findings.push(missing([...at, path], PATH_EXPECTED, "driver `local` needs both paths"));
     if (!isLocal && has(path)) {
       const hint = 'remove it, or set `driver` to "local"';
-      findings.push({
-        path: [...at, path],
-        at: "key",
-        found: `a path with driver \`${share["driver"]}\``,
-        expected: "no path",
-        hint,
-      });
+      const found = `a path with driver \`${share["driver"]}\``;
+      findings.push({ path: [...at, path], at: "key", found, expected: "no path", hint });
     }
   }
   return findings;
@@ -73,23 +72,14 @@ function routeFindings(share: Table, at: KeyPath, userHome: string): Finding[] {
   const tb = readHost(share["thunderbolt_host"]);
   const fallback = readHost(share["fallback_host"]);
   if (tb !== null && fallback !== null && hostKey(tb) === hostKey(fallback)) {
-    findings.push({
-      path: [...at, "fallback_host"],
-      at: "value",
-      found: `the same host and port as \`thunderbolt_host\` (${hostText(tb)})`,
-      expected: "another host or port",
-      hint: "each route has an address of its own on the server",
-    });
+    const found = `the same host and port as \`thunderbolt_host\` (${hostText(tb)})`;
+    const hint = "each route has an address of its own on the server";
+    findings.push(wrong([...at, "fallback_host"], found, "another host or port", hint));
   }
   const tbPath = readPath(share["thunderbolt_path"], userHome);
   if (tbPath !== null && tbPath === readPath(share["fallback_path"], userHome)) {
-    findings.push({
-      path: [...at, "fallback_path"],
-      at: "value",
-      found: "the same folder as `thunderbolt_path`",
-      expected: "another folder",
-      hint: null,
-    });
+    const found = "the same folder as `thunderbolt_path`";
+    findings.push(wrong([...at, "fallback_path"], found, "another folder"));
   }
   return findings;
 }
@@ -100,15 +90,7 @@ function serverNameFindings(share: Table, at: KeyPath): Finding[] {
   const reading = parseServerShareName(name);
   if (reading.ok) return [];
   const hint = "give `share_name`: without it, `name` is also what the server is asked for";
-  return [
-    {
-      path: [...at, "name"],
-      at: "value",
-      found: describeServerShare(name),
-      expected: reading.expected,
-      hint,
-    },
-  ];
+  return [wrong([...at, "name"], describeServerShare(name), reading.expected, hint)];
 }
 
 /** Says which earlier share has the same name, or the same source on the same route. */
@@ -124,13 +106,7 @@ function createTwinRule() {
       if (first === undefined) names.set(nameKey(name), index);
       else {
         const found = `the name of ${pathText(["shares", first])} (letter case does not count)`;
-        findings.push({
-          path: [...at, "name"],
-          at: "value",
-          found,
-          expected: "a name of its own",
-          hint: null,
-        });
+        findings.push(wrong([...at, "name"], found, "a name of its own"));
       }
     }
     const serverName = share["share_name"] ?? name;
@@ -148,13 +124,7 @@ function createTwinRule() {
         const name = /[@:]/.test(serverName) ? "the same share" : `the share ${quoted(serverName)}`;
         const found = `${name} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
         const hint = "one share of a server is mounted once; another `share_name` may be meant";
-        findings.push({
-          path: [...at, host],
-          at: "value",
-          found,
-          expected: "another host or `share_name`",
-          hint,
-        });
+        findings.push(wrong([...at, host], found, "another host or `share_name`", hint));
       }
     }
     return findings;
@@ -171,7 +141,7 @@ function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace)
     const key = global["mount_root"] === undefined ? "shares_root" : "mount_root";
     const found = `the folder of \`${key === "mount_root" ? "shares_root" : "mount_root"}\``;
     const hint = "one holds the mounts, the other the links to them";
-    return [{ path: ["global", key], at: "value", found, expected: "a folder of its own", hint }];
+    return [wrong(["global", key], found, "a folder of its own", hint)];
   }
   const findings: Finding[] = [];
   for (const [index, share] of shares.entries()) {
@@ -181,13 +151,7 @@ function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace)
     const mount = `${mountRoot}/${name}`;
     if (!isWithin(mountRoot, link) && !isWithin(sharesRoot, mount)) continue;
     const found = `${describeValue(name)}, whose place holds ${isWithin(mountRoot, link) ? "`mount_root`" : "`shares_root`"}`;
-    findings.push({
-      path: ["shares", index, "name"],
-      at: "value",
-      found,
-      expected: "another name",
-      hint: null,
-    });
+    findings.push(wrong(["shares", index, "name"], found, "another name"));
   }
   return findings;
 }

@@ -1,4 +1,4 @@
-// Owns which references to secrets a configuration holds, and where.
+// Finds all references to secrets in a configuration.
 import type { SecretReference } from "../../secrets/reference.ts";
 import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, type SecretText } from "../snapshot.ts";
 

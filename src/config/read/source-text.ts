@@ -1,4 +1,4 @@
-// Owns the file's bytes as text: decoding, limits that come before any parser, and places in the text.
+// The file's bytes as text: decoding, size limits that apply before any parser, and positions in the text.
 import type { KeyPath } from "../mistakes.ts";
 
 /** A thousand shares take about 250 KB. */

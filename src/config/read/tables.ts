@@ -1,4 +1,4 @@
-// Owns how rules look at what a file holds before anything of it is known to be right.
+// Reads tables of a file that is not checked yet.
 
 export type Table = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,4 @@
-// Owns reading TOML: values by smol-toml, places (only once there is a mistake) by toml-eslint-parser.
+// Reads TOML: values by smol-toml, positions (only once there is a mistake) by toml-eslint-parser.
 import { parse, TomlError } from "smol-toml";
 import type { AST } from "toml-eslint-parser";
 import type { KeyPath } from "../mistakes.ts";
@@ -183,14 +183,9 @@ function tooDeep(text: string): SyntaxFinding {
     if (line.split(".", DEEPEST_NESTING).length === DEEPEST_NESTING) break;
     offset += line.length + 1;
   }
+  const found = "nesting too deep";
   const expected = `at most ${DEEPEST_NESTING} levels`;
-  return {
-    offset: offset < text.length ? offset : 0,
-    path: [],
-    found: "nesting too deep",
-    expected,
-    hint: null,
-  };
+  return { offset: offset < text.length ? offset : 0, path: [], found, expected, hint: null };
 }
 
 /** Reads TOML 1.1. Never throws; every mistake that can be told apart from its consequences is in `syntax`. */

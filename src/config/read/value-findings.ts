@@ -1,4 +1,4 @@
-// Owns what is wrong with single keys and values: turns what the schema says into mistakes for people.
+// Mistakes in single keys and values: the schema's issues, in words for people.
 import type * as z from "zod";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "../mistakes.ts";
@@ -61,13 +61,8 @@ const TOP_HEADERS = TOP_NAMES.map((name) => SECTIONS.find(({ pattern }) => patte
 function unknownKeyFinding(parent: KeyPath, key: string): Finding {
   const section = sectionAt(parent);
   const expected = section === null ? `a section: ${TOP_HEADERS}` : `a key of \`${section.header}\``;
-  return {
-    path: [...parent, key],
-    at: "key",
-    found: "an unknown key",
-    expected,
-    hint: unknownKeyHint(section, key),
-  };
+  const hint = unknownKeyHint(section, key);
+  return { path: [...parent, key], at: "key", found: "an unknown key", expected, hint };
 }
 
 function isDetail(value: unknown): value is IssueDetail {
@@ -126,13 +121,8 @@ function sectionFinding(root: unknown, path: KeyPath): Finding {
   const section = sectionAt(path);
   const isMember = section !== null && section.members !== null;
   const expected = isMember ? `a table with the keys of \`${section.header}\`` : "a table";
-  return {
-    path,
-    at: "value",
-    found,
-    expected,
-    hint: isMember ? missingColonHint(section, valueAt(root, path)) : null,
-  };
+  const hint = isMember ? missingColonHint(section, valueAt(root, path)) : null;
+  return { path, at: "value", found, expected, hint };
 }
 
 /** YAML reads `command npx` as one text. */

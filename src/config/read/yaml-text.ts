@@ -1,4 +1,4 @@
-// Owns reading YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
+// Reads YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
 import type { Alias, Document, DocumentOptions, Node, Pair, ParseOptions, YAMLMap, YAMLSeq } from "yaml";
 import type { KeyPath } from "../mistakes.ts";
 import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
@@ -61,9 +61,46 @@ class LimitReached extends Error {
   }
 }
 
+function limitReached(
+  nodes: number,
+  depth: number,
+  isCycle: boolean,
+): [found: string, expected: string] | null {
+  if (nodes > MOST_NODES) return ["aliases that unfold to too much", "less repetition"];
+  if (depth > DEEPEST_NESTING) return ["nesting too deep", `at most ${DEEPEST_NESTING} levels`];
+  return isCycle ? ["an alias to what it is part of", "no cycle"] : null;
+}
+
 interface Reading {
   readonly value: unknown;
   readonly tree: PlaceTree;
+}
+
+/** null: the key is no text. */
+function keyText(yaml: YamlLibrary, key: unknown): string | null {
+  if (!yaml.isScalar(key)) return null;
+  const { value } = key;
+  if (value === null || value === undefined) return "";
+  return typeof value === "object" || typeof value === "symbol" ? null : String(value);
+}
+
+/** Of `<<`: one mapping, or a list of them. */
+function mergeSources({ value, tree }: Reading): Reading[] {
+  if (!Array.isArray(value)) return [{ value, tree }];
+  const items: readonly unknown[] = value;
+  return items.map((item, index) => ({ value: item, tree: tree.children.get(index) ?? tree }));
+}
+
+/** Takes up what the target lacks; false: the source is no mapping. */
+function mergeInto(target: Record<string, unknown>, tree: PlaceTree, source: Reading): boolean {
+  if (typeof source.value !== "object" || source.value === null || Array.isArray(source.value)) return false;
+  for (const [key, value] of Object.entries(source.value)) {
+    if (Object.hasOwn(target, key)) continue;
+    define(target, key, value);
+    const place = source.tree.children.get(key);
+    if (place !== undefined) tree.children.set(key, place);
+  }
+  return true;
 }
 
 /** Turns a document into plain values and places. Linear in the text, whatever it holds. */
@@ -75,15 +112,14 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
 
   const offsetOf = (node: unknown, fallback: number): number =>
     yaml.isNode(node) ? (node.range?.[0] ?? fallback) : fallback;
+  const wrong = (offset: number, path: KeyPath, found: string, expected: string): void => {
+    syntax.push({ offset, path, found, expected, hint: null });
+  };
 
   function enter(node: Node | null, offset: number, depth: number): void {
     nodes += 1;
-    if (nodes > MOST_NODES)
-      throw new LimitReached(offset, "aliases that unfold to too much", "less repetition");
-    if (depth > DEEPEST_NESTING)
-      throw new LimitReached(offset, "nesting too deep", `at most ${DEEPEST_NESTING} levels`);
-    if (node !== null && open.has(node))
-      throw new LimitReached(offset, "an alias to what it is part of", "no cycle");
+    const limit = limitReached(nodes, depth, node !== null && open.has(node));
+    if (limit !== null) throw new LimitReached(offset, ...limit);
   }
 
   function readAlias(alias: Alias, depth: number, path: KeyPath): Reading {
@@ -95,13 +131,7 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
       followed -= 1;
       return reading;
     }
-    syntax.push({
-      offset,
-      path,
-      found: "an alias to nothing",
-      expected: "an anchor of that name before it",
-      hint: null,
-    });
+    wrong(offset, path, "an alias to nothing", "an anchor of that name before it");
     return { value: undefined, tree: createPlaceTree(offset, offset) };
   }
 
@@ -115,40 +145,15 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
     return { value, tree };
   }
 
-  function keyText(key: unknown): string | null {
-    if (!yaml.isScalar(key)) return null;
-    const { value } = key;
-    if (value === null || value === undefined) return "";
-    return typeof value === "object" || typeof value === "symbol" ? null : String(value);
-  }
-
-  function mergeInto(target: Record<string, unknown>, tree: PlaceTree, source: Reading): boolean {
-    if (typeof source.value !== "object" || source.value === null || Array.isArray(source.value))
-      return false;
-    for (const [key, value] of Object.entries(source.value)) {
-      if (Object.hasOwn(target, key)) continue;
-      define(target, key, value);
-      const place = source.tree.children.get(key);
-      if (place !== undefined) tree.children.set(key, place);
-    }
-    return true;
-  }
-
   function readMapping(mapping: YAMLMap, offset: number, depth: number, path: KeyPath): Reading {
     const value = record();
     const tree = createPlaceTree(offset, offset);
     const merges: Pair[] = [];
     for (const pair of mapping.items) {
       const keyOffset = offsetOf(pair.key, offset);
-      const key = keyText(pair.key);
+      const key = keyText(yaml, pair.key);
       if (key === null) {
-        syntax.push({
-          offset: keyOffset,
-          path,
-          found: "a key that is no text",
-          expected: "`key: value`",
-          hint: null,
-        });
+        wrong(keyOffset, path, "a key that is no text", "`key: value`");
         continue;
       }
       if (key === "<<" && yaml.isScalar(pair.key) && pair.key.type === "PLAIN") {
@@ -158,37 +163,20 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
       const keyPath = [...path, key];
       if (Object.hasOwn(value, key)) {
         const [found, expected] = CODES["DUPLICATE_KEY"] ?? ["", ""];
-        syntax.push({ offset: keyOffset, path: keyPath, found, expected, hint: null });
+        wrong(keyOffset, keyPath, found, expected);
         continue;
       }
       const reading = read(pair.value, keyOffset, depth + 1, keyPath);
       define(value, key, reading.value);
       // Shared when it came through an alias, so the key's own place needs a tree of its own.
-      tree.children.set(key, {
-        keyOffset,
-        valueOffset: reading.tree.valueOffset,
-        children: reading.tree.children,
-      });
+      tree.children.set(key, { ...reading.tree, keyOffset });
     }
     // After the mapping's own keys, which win; of several sources the first wins.
     for (const pair of merges) {
       const reading = read(pair.value, offset, depth + 1, path);
-      const sources = Array.isArray(reading.value)
-        ? reading.value.map((item, index) => ({
-            value: item as unknown,
-            tree: reading.tree.children.get(index) ?? reading.tree,
-          }))
-        : [reading];
-      for (const source of sources) {
+      for (const source of mergeSources(reading)) {
         if (mergeInto(value, tree, source)) continue;
-        const at = offsetOf(pair.value, offset);
-        syntax.push({
-          offset: at,
-          path,
-          found: "`<<` with something else than a mapping",
-          expected: "`<<: *name`",
-          hint: null,
-        });
+        wrong(offsetOf(pair.value, offset), path, "`<<` with something else than a mapping", "`<<: *name`");
       }
     }
     return { value, tree };
@@ -196,11 +184,8 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
 
   function read(node: unknown, around: number, depth: number, path: KeyPath): Reading {
     const offset = offsetOf(node, around);
-    if (!yaml.isNode(node)) {
-      enter(null, offset, depth);
-      return { value: null, tree: createPlaceTree(offset, offset) };
-    }
-    enter(node, offset, depth);
+    enter(yaml.isNode(node) ? node : null, offset, depth);
+    if (!yaml.isNode(node)) return { value: null, tree: createPlaceTree(offset, offset) };
     if (yaml.isAlias(node)) return readAlias(node, depth + 1, path);
     // Read again through an alias, an anchor must not hide a newer one of its name.
     if (node.anchor !== undefined && followed === 0) anchors.set(node.anchor, node);
@@ -269,40 +254,22 @@ export async function parseYaml(text: string): Promise<ParsedText> {
     documents = firstDocuments(yaml, text, options);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return rejected([
-      {
-        offset: 0,
-        path: [],
-        found: "nesting too deep",
-        expected: `at most ${DEEPEST_NESTING} levels`,
-        hint: null,
-      },
-    ]);
+    const expected = `at most ${DEEPEST_NESTING} levels`;
+    return rejected([{ offset: 0, path: [], found: "nesting too deep", expected, hint: null }]);
   }
   const [document, second] = documents;
   if (document === undefined) return rejected([]);
   const syntax = firstPerLine(text, syntaxFindings(document));
   if (second !== undefined) {
     const offset = second.contents?.range?.[0] ?? second.range?.[0] ?? 0;
-    syntax.push({
-      offset,
-      path: [],
-      found: "a second document",
-      expected: "one document",
-      hint: "remove the `---`",
-    });
+    const found = "a second document";
+    syntax.push({ offset, path: [], found, expected: "one document", hint: "remove the `---`" });
   }
   if (document.errors.length > 0) return rejected(syntax);
-  const unreadable = document.warnings.map((warning) => {
-    return {
-      offset: warning.pos[0],
-      path: [],
-      found: "a tag that is not understood",
-      expected: "plain values",
-      hint: null,
-    };
-  });
-  syntax.push(...unreadable.slice(0, MOST_SYNTAX_MISTAKES));
+  for (const { pos } of document.warnings.slice(0, MOST_SYNTAX_MISTAKES)) {
+    const found = "a tag that is not understood";
+    syntax.push({ offset: pos[0], path: [], found, expected: "plain values", hint: null });
+  }
   try {
     const { value, tree } = createReader(yaml, document, syntax)();
     if (value !== null && (typeof value !== "object" || Array.isArray(value))) {

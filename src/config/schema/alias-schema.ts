@@ -1,4 +1,4 @@
-// Owns the keys of `[[aliases]]`.
+// The keys of `[[aliases]]`.
 import * as z from "zod";
 import {
   parseAliasName,

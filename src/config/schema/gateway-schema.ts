@@ -1,4 +1,4 @@
-// Owns the keys of the gateway's sections: backends, conflicts of names, who may come in and do what, the audit.
+// The keys of the gateway's sections: backends, name conflicts, authentication, authorization, audit.
 import * as z from "zod";
 import {
   REFERENCE_FORM,
@@ -307,6 +307,15 @@ export const conflictSchema = z.strictObject({
       example: "[]",
     }),
   ),
+  longest_name: numberKey({
+    min: 24,
+    max: 128,
+    whole: true,
+    absent: 46,
+    unit: "characters",
+    meaning:
+      "The longest published name of a tool. Clients put a prefix before it, as `mcp__mountaineer__`, and many allow 64 in all. A longer name is cut and ends in a hash of the whole one.",
+  }),
 });
 
 function tokenKey(doc: {

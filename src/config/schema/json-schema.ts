@@ -1,4 +1,4 @@
-// Owns the JSON Schema of the configuration file, for editors that complete and check while one types.
+// The JSON Schema of the configuration file, for completion and checks in editors.
 import * as z from "zod";
 import { configFileSchema } from "./schema.ts";
 import { type KeyDoc, keyDocs } from "./schema-keys.ts";

@@ -1,4 +1,4 @@
-// Owns how a key of the configuration is declared: what it takes, its default, and what people need to know of it.
+// Declares a key of the configuration: its values, its default and its documentation.
 import * as z from "zod";
 import { parseReference, REFERENCE_FORMS, SECRET_NAME_RULE } from "../../secrets/reference.ts";
 import { HOST_EXPECTED, parseHost } from "../host.ts";

@@ -1,5 +1,5 @@
-// Owns the whole of the configuration file: its sections in the order in which people read them, and their schema.
-// Validation, the starter, the reference in docs/ and the JSON Schema for editors are all made from here.
+// The whole configuration file: its sections in reading order, and their schema. Validation, the starter, the reference
+// in docs/ and the editors' JSON Schema are made from it.
 import * as z from "zod";
 import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";

@@ -1,4 +1,4 @@
-// Owns the keys of `[global]` and `[[shares]]`.
+// The keys of `[global]` and `[[shares]]`.
 import * as z from "zod";
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
 import { describeServerShare } from "../mistakes.ts";

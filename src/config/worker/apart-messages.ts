@@ -1,4 +1,4 @@
-// Owns what the process that reads and edits configurations is asked, and what it answers.
+// The requests to the process that reads and edits configurations, and its answers.
 import type { ErrorCode } from "../../runtime/errors.ts";
 import type { AskedEdit } from "../edit/asked-edit.ts";
 import type { KnownContent } from "../edit/save.ts";

@@ -1,11 +1,11 @@
-// Owns having a configuration's reader ready when a content comes: started at the first sign of a change, so that its
-// own start, and mostly the reading, fall into the time in which the change is waited out.
+// A reader process that is started at the first sign of a change, so that its start and often the reading itself fall
+// into the debounce time.
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { ConfigPlace } from "../locate.ts";
-import type { ApartReply } from "./apart-messages.ts";
+import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import { type LoadedApart, loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, startReaderProcess } from "./reader-process.ts";
 
@@ -57,14 +57,10 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
     unused?.[Symbol.dispose]();
     return taken;
   };
-  const request = (bytes: Uint8Array) =>
-    ({
-      kind: "load",
-      path,
-      place,
-      content: Buffer.from(bytes).toString("base64"),
-      writeStarter: false,
-    }) as const;
+  const request = (bytes: Uint8Array): ApartRequest => {
+    const content = Buffer.from(bytes).toString("base64");
+    return { kind: "load", path, place, content, writeStarter: false };
+  };
 
   /** Reads what is there now, unless that is known; again for as long as there are further signs. */
   const lookAhead = async (own: Ahead, look: () => Promise<Uint8Array | null>): Promise<void> => {
@@ -93,15 +89,8 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
     if (guess !== null && guess.sha256 === sha256Of(bytes)) {
       return unlessAborted(guess.reply, signal, () => cancelled(path, signal));
     }
-    if (
-      guess !== null &&
-      !(await settledWithin(
-        clock,
-        BUSY_MS,
-        guess.reply.catch(() => {}),
-      ))
-    )
-      return null;
+    const guessed = guess?.reply.catch(() => {});
+    if (guessed !== undefined && !(await settledWithin(clock, BUSY_MS, guessed))) return null;
     return process.isRunning ? process.ask(request(bytes), signal) : null;
   };
 

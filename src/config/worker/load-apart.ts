@@ -1,5 +1,5 @@
-// Owns reading and editing a configuration in a process of its own: a hostile file holds up nobody, and what that
-// needs (the schema library, parsers) does not stay in the daemon's memory.
+// Reads and edits a configuration in a process of its own. A hostile file holds up nobody, and the schema library and
+// the parsers do not stay in the daemon's memory.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

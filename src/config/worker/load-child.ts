@@ -1,5 +1,5 @@
-// Owns the process in which configurations are read and edited; it says when it is ready, gets requests on stdin, one
-// a line, answers each with a line on stdout, and ends with its input.
+// The process in which configurations are read and edited. It says when it is ready, takes one request a line on stdin,
+// answers each with a line on stdout, and ends with its input.
 import { createInterface } from "node:readline";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { askedEdit } from "../edit/asked-edit.ts";

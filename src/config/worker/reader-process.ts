@@ -1,4 +1,4 @@
-// Owns one process that reads and edits configurations: started, asked one thing at a time, and ended.
+// One process that reads and edits configurations: started, asked one thing at a time, and ended.
 
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,4 @@
-// Owns what the engine is made of: prober, host prober, mount table, drivers; wired once, for daemon and command alike.
+// The parts of the share engine: prober, host prober, mount table, drivers. Daemon and commands use the same.
 import { connectCarrier } from "../../carrier/client/carrier-client.ts";
 import { type AddressedHostProber, createHostProber } from "../../network/probe/host-prober.ts";
 import { tellLocalNetwork } from "../../network/probe/local-network.ts";

@@ -1,4 +1,4 @@
-// Owns which part of a configuration is the gateway's, and whether there is a gateway at all.
+// The gateway's part of a configuration, and whether there is a gateway at all.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { GatewayConfig } from "../../gateway/serving/gateway-contract.ts";
 

@@ -1,4 +1,4 @@
-// Owns the way from a home to what a start needs of it: the place, the file that holds, and a checked snapshot.
+// Everything a start needs of a home: its place, its configuration file and a checked snapshot.
 
 import { type ConfigPlace, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import { mistakesError } from "../../config/mistakes.ts";

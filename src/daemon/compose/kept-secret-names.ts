@@ -1,4 +1,4 @@
-// Owns the names of a home's secrets for who needs them at once; asks no keyring.
+// The names of a home's secrets, found at once and without asking a keyring.
 import { systemClock } from "../../runtime/time/clock.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 

@@ -1,4 +1,4 @@
-// Owns how much is logged.
+// The level of the log.
 import type { LogLevel } from "../../runtime/log/log.ts";
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];

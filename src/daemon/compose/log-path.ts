@@ -1,4 +1,4 @@
-// Owns where the log file is.
+// The path of the log file.
 import { join } from "node:path";
 
 interface LogPlace {

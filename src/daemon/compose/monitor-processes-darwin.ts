@@ -1,4 +1,4 @@
-// Owns finding monitors through `ps`, which shows no environment: their homes are not known.
+// Finds monitors through `ps`. It shows no environment, so their homes are not known.
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { isMonitor, type MonitorProcess } from "./process-arguments.ts";

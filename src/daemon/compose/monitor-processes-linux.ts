@@ -1,4 +1,4 @@
-// Owns finding monitors through /proc, with the homes that their environments name.
+// Finds monitors through /proc, with the homes that their environments name.
 import { readdir, readFile } from "node:fs/promises";
 import { findPlace } from "../../config/locate.ts";
 import { isMonitor, type MonitorProcess } from "./process-arguments.ts";

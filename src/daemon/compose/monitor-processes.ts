@@ -1,4 +1,4 @@
-// Owns finding the monitors that this user runs, for whatever home; it picks the platform's way.
+// Finds all monitors that this user runs, whatever their home; picks the platform's way.
 import { listMonitorsDarwin } from "./monitor-processes-darwin.ts";
 import { listMonitorsLinux } from "./monitor-processes-linux.ts";
 import type { MonitorProcess } from "./process-arguments.ts";

@@ -1,4 +1,4 @@
-// Owns a home's secrets for commands: kept, listed with who uses them, removed. No daemon takes part.
+// A home's secrets for commands: keep, list with their users, remove. No daemon takes part.
 import type { SecretKeeper, SecretListReport } from "../../api/secret-keeper.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";

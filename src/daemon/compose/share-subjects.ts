@@ -1,4 +1,4 @@
-// Owns the way from the configuration's shares to the engine's subjects: secrets resolved, paths made, drivers picked.
+// Turns the configuration's shares into the engine's subjects: secrets resolved, paths made, drivers picked.
 import { join } from "node:path";
 import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { resolveReference } from "../../secrets/reference.ts";

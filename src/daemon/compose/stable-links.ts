@@ -1,4 +1,4 @@
-// Owns the links people use: which of them are ours, what stands in the way of one, and what is wrong with one.
+// The links that people use to reach shares: which are ours, and what is wrong with one.
 import type { Clock } from "../../runtime/time/clock.ts";
 import { ensureStableLink, stableLinkFault } from "../../shares/links/stable-link.ts";
 import type { StableLinks } from "../../shares/links/stable-links.ts";

@@ -1,5 +1,5 @@
-// Owns the values of stored secrets while a configuration runs: read off this thread, with a deadline, each time a
-// configuration is loaded, so that those who resolve references never wait.
+// The values of stored secrets while a configuration runs. They are read each time a configuration is loaded, with a
+// deadline, so that resolving a reference never waits.
 import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";

@@ -1,4 +1,4 @@
-// Owns what can be asked of the gateway over the API: tools, calls, restarts, logs.
+// The gateway's operations in the API: tools, calls, restarts, logs.
 import type { CallReport } from "../../api/contract.ts";
 import type { GatewayControl } from "../../api/control.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";

@@ -1,4 +1,4 @@
-// Owns how the gateway's view is told over the API.
+// The gateway's state in the form of the API.
 import type { BackendStatus, Condition, GatewayStatus, StatusReport, ToolEntry } from "../../api/contract.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
 import type { BackendCondition } from "../../gateway/backends/policy/backend-pool-contract.ts";

@@ -1,4 +1,4 @@
-// Owns the standing problems that concern no single share.
+// The standing problems that concern no single share.
 import type { Condition } from "../../api/contract.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { NetworkListener } from "../../network/listen/network-listener.ts";

@@ -1,4 +1,4 @@
-// Owns the places by which people reach shares, wired once, for daemon and command alike.
+// Aliases and folders, wired once for daemon and commands.
 import { join } from "node:path";
 import type { PlaceControl } from "../../api/control.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";

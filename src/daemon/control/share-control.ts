@@ -1,4 +1,4 @@
-// Owns a person's commands over all or some shares: asked of each at once, answered one by one.
+// A user's commands for all or some shares: all asked at once, answered one by one.
 import type { StepResult, VerifyReport } from "../../api/contract.ts";
 import type { ShareSelection } from "../../api/control.ts";
 import type { SwitchTarget } from "../../api/requests.ts";

@@ -1,5 +1,5 @@
-// Owns the answer to which folders a folder of a share has: through the prober, within a deadline, and not at all
-// where the mount is known not to answer.
+// Lists the folders in a folder of a share: through the prober, within a deadline, and not at all if the mount is known
+// not to answer.
 import type { FoldersReport } from "../../api/contract.ts";
 import type { FoldersRequest } from "../../api/requests.ts";
 import { selectShares } from "../../api/share-selection.ts";

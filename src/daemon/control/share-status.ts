@@ -1,4 +1,4 @@
-// Owns how a share's view is told over the API.
+// A share's state in the form of the API.
 import type { CarriedStatus, Condition, OpenFileHolder, ShareStatus } from "../../api/contract.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
 import type { CarriedState } from "../../shares/drivers/carriage.ts";

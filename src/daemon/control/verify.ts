@@ -1,4 +1,4 @@
-// Owns what counts as wrong when a person asks whether all is well.
+// The findings of `verify`.
 import type { Condition, StatusReport, VerifyFinding } from "../../api/contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";

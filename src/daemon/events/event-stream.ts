@@ -1,5 +1,5 @@
-// Owns the numbered stream of what happens, for faces that follow it: the newest are kept, so that one who comes
-// back hears what was missed.
+// The numbered stream of events for faces that follow it. The newest are kept, so that a face that reconnects misses
+// nothing.
 import type { StreamEvent } from "../../api/contract.ts";
 import { createBus } from "../../runtime/bus.ts";
 

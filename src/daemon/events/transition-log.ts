@@ -1,4 +1,4 @@
-// Owns how transitions become log lines: the log is a listener like any other, and nothing else logs state changes.
+// Transitions as log lines. Nothing else logs state changes.
 import type { LogFields, Logger } from "../../runtime/log/log.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 

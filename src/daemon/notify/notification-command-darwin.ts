@@ -1,4 +1,4 @@
-// Owns showing a notification through AppleScript, which is part of macOS.
+// Desktop notifications through AppleScript, which is part of macOS.
 import type { Notifier } from "./notifier.ts";
 
 /** It gets its words as arguments: nothing of them is read as a script. */

@@ -1,4 +1,4 @@
-// Owns showing a notification through notify-send, which every desktop's notification service understands.
+// Desktop notifications through notify-send, which every desktop's notification service understands.
 import type { Notifier } from "./notifier.ts";
 
 export const linuxNotifier: Notifier = {

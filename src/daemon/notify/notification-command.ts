@@ -1,4 +1,4 @@
-// Owns which program shows a notification on this system's desktop; it picks the platform's.
+// The program that shows a notification on this system's desktop, picked by platform.
 import { macosNotifier } from "./notification-command-darwin.ts";
 import { linuxNotifier } from "./notification-command-linux.ts";
 import type { Notifier } from "./notifier.ts";

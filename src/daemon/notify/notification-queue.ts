@@ -1,5 +1,4 @@
-// Owns which notifications wait to be shown, and in what words: the newest of each kind and share, and several of a
-// kind as one.
+// The notifications that wait to be shown: the newest of each kind and share, several of a kind as one.
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { Notification } from "./notifier.ts";

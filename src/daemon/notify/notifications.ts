@@ -1,5 +1,5 @@
-// Owns notifications on the desktop: a listener of what is announced, that shows some of it through a program. Nothing
-// waits for it, and what it cannot show is a condition.
+// Desktop notifications: a listener of transitions that shows some of them through a program. Nothing waits for it, and
+// a notification that cannot be shown becomes a condition.
 import type { Condition } from "../../api/contract.ts";
 import type { NotifyConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -8,7 +8,7 @@ import { type CommandResult, runCommand } from "../../runtime/process/child-proc
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
-import type { ConfigApplier } from "../reload/config-applier.ts";
+import type { ConfigApplier } from "../reload/reload-transaction.ts";
 import { createNotificationQueue, type NotificationKind } from "./notification-queue.ts";
 import type { Notification, Notifier } from "./notifier.ts";
 
@@ -69,15 +69,9 @@ export function createNotifications(options: NotificationsOptions): Notification
 
   const run = async (args: readonly string[], stdin: string): Promise<void> => {
     try {
-      const result = await runCommand(notifier.program, args, {
-        clock,
-        deadlineMs: SHOW_DEADLINE_MS,
-        stdin,
-        env,
-        signal: ending.signal,
-        killGroup: true,
-        maxOutputBytes: 4096,
-      });
+      const limits = { deadlineMs: SHOW_DEADLINE_MS, killGroup: true, maxOutputBytes: 4096 };
+      const { signal } = ending;
+      const result = await runCommand(notifier.program, args, { clock, stdin, env, signal, ...limits });
       const failure = failureOf(result);
       if (failure === null) unavailable = null;
       else failed(`${notifier.program} ${failure}`, DESKTOP_HINT);
@@ -95,9 +89,9 @@ export function createNotifications(options: NotificationsOptions): Notification
     });
   };
 
-  const show = ({ title, body }: Notification): Promise<void> => {
+  const show = (notification: Notification): Promise<void> => {
     nextAtMs = clock.monotonicMs() + APART_MS;
-    const { args, stdin } = notifier.input({ title, body });
+    const { args, stdin } = notifier.input(notification);
     return run(args, stdin);
   };
 
@@ -138,15 +132,8 @@ export function createNotifications(options: NotificationsOptions): Notification
     conditions() {
       if (!settings.enabled || unavailable === null) return [];
       const { reason, hint, since } = unavailable;
-      return [
-        {
-          code: "notify_unavailable",
-          severity: "warning",
-          title: `Notifications cannot be shown: ${reason}`,
-          hint,
-          since,
-        },
-      ];
+      const title = `Notifications cannot be shown: ${reason}`;
+      return [{ code: "notify_unavailable", severity: "warning", title, hint, since }];
     },
     async [Symbol.asyncDispose]() {
       ending.abort();

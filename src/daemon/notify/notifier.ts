@@ -1,4 +1,4 @@
-// Owns what a system's way to show a notification on the desktop has to say of itself.
+// The interface of a system's way to show desktop notifications.
 
 /** Plain text; whoever shows it reads nothing else out of it. */
 export interface Notification {

@@ -1,5 +1,5 @@
-// Owns how the daemon looks at its configuration file: through the prober, because the file may lie on a network file
-// system, where a call may never return.
+// The daemon's access to its configuration file: through the prober, because a call on a network file system may never
+// return.
 import type { RealPath } from "../../config/history/history-owner.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

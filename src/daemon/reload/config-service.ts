@@ -1,27 +1,26 @@
-// Owns the configuration of a running service: watched, reloaded, edited, undone, and told about.
-import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../../api/contract.ts";
+// The configuration of a running service: watched, reloaded, edited, rolled back and reported.
+import type { ReloadReport } from "../../api/contract.ts";
 import type { ConfigControl } from "../../api/control.ts";
-import type { SavedConfig } from "../../config/edit/save.ts";
-import { openHistory, refuseOtherEntry } from "../../config/history/history.ts";
+import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
+import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { createConfigReader } from "../../config/worker/config-reader.ts";
-import { saveConfigApart } from "../../config/worker/load-apart.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { AppliedContent, ConfigSteps } from "../../sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watcher.ts";
-import type { ReloadOutcome, ReloadResult } from "../../sync/reload-outcome.ts";
-import { createSyncEventRing } from "../../sync/sync-event.ts";
+import { outcomeOfThrown } from "../../sync/reload-outcome.ts";
+import { createSyncEvents } from "../../sync/sync-event.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
 import type { EventStream } from "../events/event-stream.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
-import type { ConfigApplier } from "./config-applier.ts";
 import { createConfigEdits } from "./config-edits.ts";
-import { mistakesText } from "./reload-report.ts";
-import { createReloader, type Reloader, type ReloaderOptions } from "./reloader.ts";
+import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
+import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
 import { createUnkeptHistory, type UnkeptHistory } from "./unkept-history.ts";
 
 interface ConfigServiceOptions {
@@ -32,7 +31,8 @@ interface ConfigServiceOptions {
   /** As `openHistory` needs it. */
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
-  readonly bindSecrets?: NonNullable<ReloaderOptions["bindSecrets"]>;
+  /** Reads the secrets that a content refers to: other values are another meaning. Default: there are none. */
+  readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stream: EventStream;
@@ -42,8 +42,7 @@ interface ConfigServiceOptions {
 /** Disposing stops watching, refuses further edits and waits for what is under way; then nothing is applied any more. */
 export interface ConfigService extends AsyncDisposable {
   readonly control: ConfigControl;
-  readonly reloader: Reloader;
-  readonly watcher: ConfigWatcher;
+  readonly watcher: ConfigWatcher<ConfigSnapshot>;
   /** Why the history lacks what runs; null: it does not. */
   readonly historyUnsavedBecause: string | null;
   /** Applies what runs once more if one of its secrets has another value now. */
@@ -52,105 +51,75 @@ export interface ConfigService extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-type NumberedEvent = SyncEvent;
-
 export function createConfigService(options: ConfigServiceOptions): ConfigService {
-  const { home, place, snapshot, clock, logger, stream, publish } = options;
+  const { home, place, snapshot, file, clock, logger, stream, publish } = options;
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
   const ending = new AbortController();
+  const reader = createConfigReader({ path: snapshot.path, place, clock });
+  const events = createSyncEvents();
 
-  /** What was read while an edit was being saved may be older than what the edit has put there: read again. */
-  const file: WatchedFile = {
-    ...options.file,
-    async read(signal) {
-      for (;;) {
-        const before = saving.saves;
-        const bytes = await options.file.read(signal);
-        if (before === saving.saves) return bytes;
-      }
-    },
+  const keep = async (bytes: Uint8Array, source: string, summary: string): Promise<void> => {
+    const { sha256, snapshot: running } = watcher.running;
+    const time = isoTime(clock.wallMs());
+    await history.record({ bytes, sha256, format: running.format, source, summary, time });
   };
-
-  const keep: ReloaderOptions["keep"] = async ({ sha256, format }, bytes, source, summary) => {
-    await history.record({ bytes, sha256, format, source, summary, time: isoTime(clock.wallMs()) });
-  };
+  const tryToKeep = (message: string, ...content: Parameters<typeof keep>): Promise<void> =>
+    keep(...content).catch((error: unknown) => logger.warn(message, { reason: errorText(error) }));
 
   const syncSection: ConfigApplier = {
     name: "sync",
     prepare: ({ after }) => Promise.resolve({ commit: () => watcher.setSettings(after.sync) }),
   };
-  const reader = createConfigReader({ path: snapshot.path, place, clock });
-  const reloader = createReloader({
-    read: (bytes, signal) => reader.load(bytes, signal),
-    first: snapshot,
-    appliers: [...options.appliers, syncSection],
-    ...(options.bindSecrets === undefined ? {} : { bindSecrets: options.bindSecrets }),
-    logger,
-    publish,
-    keep,
-  });
-
+  const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader);
   const unknownContent = async (): Promise<Uint8Array | null> => {
     const bytes = await file.read(ending.signal);
-    return bytes === null || sha256Of(bytes) === reloader.running.sha256 ? null : bytes;
+    return bytes === null || sha256Of(bytes) === watcher.running.sha256 ? null : bytes;
   };
 
-  const watcher: ConfigWatcher = createConfigWatcher({
+  const watcher: ConfigWatcher<ConfigSnapshot> = createConfigWatcher<ConfigSnapshot>({
     file,
     settings: snapshot.config.sync,
     clock,
     logger,
-    baseline: { sha256: snapshot.sha256 },
-    generation: () => reloader.generation,
-    onSign() {
-      // What an edit saves is known already.
-      if (saving.editsUnderWay === 0) reader.expect(unknownContent);
+    first: { sha256: snapshot.sha256, snapshot },
+    ...steps,
+    async onApplied({ bytes, source }, { changed, details }, isNew) {
+      const { generation, sha256 } = watcher.running;
+      if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
+      if (isNew) await tryToKeep("an accepted configuration could not be kept", bytes, source, details);
     },
-    async onChange({ bytes }, signal) {
-      const report = await reloader.offer({ bytes, snapshot: null, source: "file" }, signal);
-      const outcome = outcomeOf(report);
-      reloads.reports.set(outcome, report);
-      return outcome;
-    },
+    onSign: () => reader.expect(unknownContent),
     onEvent(event) {
-      const id = sync.add(event);
-      // Here and not where it was offered: what was only half written, or fails again as before, is no news.
+      const numbered = events.add(event);
+      // Here and not where it was tried: what was only half written, or fails again as before, is no news.
       if (event.type === "error") {
         publish({ name: "config.rejected", source: "file", reason: event.details });
       }
-      stream.publish({ kind: "sync", event: { ...event, id } });
+      stream.publish({ kind: "sync", event: numbered });
     },
-    onState: () => stream.publish({ kind: "sync_state", sync: sync.state() }),
+    onState: () => stream.publish({ kind: "sync_state", sync: syncReport(snapshot.path, watcher) }),
   });
-  const sync = createSyncReports({ snapshot, reloader, watcher });
-  const reloads = createReloads({ snapshot, ending, file, reloader, watcher });
-  const saving = createConfigEdits({
-    place,
-    snapshot,
-    clock,
-    logger,
-    history,
-    ending,
-    file,
-    reloader,
-    watcher,
-    reloadNow: reloads.reloadNow,
-  });
-  const control = createConfigControl({
-    place,
-    snapshot,
-    clock,
-    stream,
-    history,
-    reloader,
-    sync,
-    reloads,
-    saving,
-  });
+  const reloads = createReloads(file, watcher, steps);
 
   return {
-    control,
-    reloader,
+    control: {
+      sync: () => ({ ...syncReport(snapshot.path, watcher), events: events.all() }),
+      reload: ({ dry_run = false }, signal) => (dry_run ? reloads.preview(signal) : reloads.reloadNow()),
+      async config(signal) {
+        const bytes = await reloads.readNow(signal);
+        return {
+          path: snapshot.path,
+          format: snapshot.format,
+          sha256: sha256Of(bytes),
+          text: Buffer.from(bytes).toString("utf8"),
+          running_sha256: watcher.running.sha256,
+        };
+      },
+      ...createConfigEdits({ place, file, watcher, history, clock, logger }),
+      history: () => historyReport(history),
+      historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
+      listen: (afterId, listener) => stream.listen(afterId, listener),
+    },
     watcher,
     refreshSecrets: reloads.refreshSecrets,
     get historyUnsavedBecause() {
@@ -158,14 +127,13 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     },
     async start() {
       // What runs is the newest accepted content, whatever brought it.
-      try {
-        const bytes = await file.read(ending.signal);
-        // A file that changed since it was loaded is brought by the watcher.
-        if (bytes !== null && sha256Of(bytes) === snapshot.sha256) {
-          await keep(snapshot, bytes, "start", "started");
-        }
-      } catch (error) {
+      const bytes = await file.read(ending.signal).catch((error: unknown) => {
         logger.warn("the running configuration could not be kept", { reason: errorText(error) });
+        return null;
+      });
+      // A file that changed since it was loaded is brought by the watcher.
+      if (bytes !== null && sha256Of(bytes) === snapshot.sha256) {
+        await tryToKeep("the running configuration could not be kept", bytes, "start", "started");
       }
       await watcher.start();
     },
@@ -173,229 +141,119 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       ending.abort();
       reader[Symbol.dispose]();
       await watcher[Symbol.asyncDispose]();
-      await saving.lastEdit;
     },
   };
 }
 
-interface ConfigControlParts {
-  readonly place: ConfigPlace;
-  readonly snapshot: ConfigSnapshot;
-  readonly clock: Clock;
-  readonly stream: EventStream;
-  readonly history: UnkeptHistory;
-  readonly reloader: Reloader;
-  readonly sync: ReturnType<typeof createSyncReports>;
-  readonly reloads: ReturnType<typeof createReloads>;
-  readonly saving: {
-    readonly saves: number;
-    readonly editsUnderWay: number;
-    inTurn: (asker: AbortSignal, edit: (signal: AbortSignal) => Promise<EditReport>) => Promise<EditReport>;
-    known: () => { sha256: string; runs: boolean };
-    applySaved: (saved: SavedConfig, source: string, signal: AbortSignal) => Promise<EditReport>;
-    replace: (
-      bytes: Uint8Array,
-      expectedSha256: string | null,
-      source: string,
-      signal: AbortSignal,
-    ) => Promise<EditReport>;
-    readonly lastEdit: Promise<unknown>;
+/** How a content is parsed, and how it becomes what runs. */
+function configSteps(
+  { appliers, bindSecrets, logger }: ConfigServiceOptions,
+  reader: ReturnType<typeof createConfigReader>,
+): Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> & {
+  /** What `apply` would do. */
+  readonly compare: (
+    snapshot: ConfigSnapshot,
+    running: ConfigSnapshot,
+    signal: AbortSignal,
+  ) => Promise<AppliedContent<ConfigSnapshot> & { readonly diff: ReturnType<typeof diffConfigs> }>;
+} {
+  const compare = async (loaded: ConfigSnapshot, running: ConfigSnapshot, signal: AbortSignal) => {
+    const snapshot = bindSecrets === undefined ? loaded : await bindSecrets(loaded, signal);
+    const diff = diffConfigs(running.config, snapshot.config);
+    return { snapshot, diff, changed: !isEmptyDiff(diff), details: describeDiff(diff).summary };
   };
-}
-
-/** What the API asks of the configuration. */
-function createConfigControl({
-  place,
-  snapshot,
-  clock,
-  stream,
-  history,
-  reloader,
-  sync,
-  reloads,
-  saving,
-}: ConfigControlParts) {
-  const control: ConfigControl = {
-    sync: () => ({ ...sync.state(), events: sync.numbered() }),
-    async reload({ dry_run = false }, signal) {
-      if (dry_run) {
-        return reloader.preview(
-          { bytes: await reloads.readNow(signal), snapshot: null, source: "file" },
-          signal,
-        );
-      }
-      return reloads.reloadNow();
+  return {
+    compare,
+    async load(bytes, signal) {
+      const { loaded } = await reader.load(bytes, signal);
+      if (loaded.ok) return loaded;
+      // Whatever is wrong with it may be half of a file that is still being written.
+      return { ok: false, mistakes: loaded.mistakes, reason: mistakesText(loaded.mistakes) };
     },
-    async config(signal) {
-      const bytes = await reloads.readNow(signal);
-      return {
-        path: snapshot.path,
-        format: snapshot.format,
-        sha256: sha256Of(bytes),
-        text: Buffer.from(bytes).toString("utf8"),
-        running_sha256: reloader.running.sha256,
-      };
+    async apply(content, running, signal) {
+      const applied = await compare(content.snapshot, running.snapshot, signal);
+      const { diff, changed, snapshot } = applied;
+      const change = { before: running.snapshot.config, after: snapshot.config, diff };
+      if (changed) await applyChange(appliers, change, logger, signal);
+      return applied;
     },
-    edit({ edits, expected_sha256, source }, asker) {
-      const seenSha256 = expected_sha256 ?? null;
-      return saving.inTurn(asker, async (signal) => {
-        const request = {
-          kind: "edit",
-          path: snapshot.path,
-          place,
-          edits,
-          seenSha256,
-          known: saving.known(),
-        } as const;
-        return saving.applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
-      });
+  };
+}
+
+async function historyReport(history: UnkeptHistory) {
+  const entries = await history.list();
+  return {
+    entries: entries.map(({ n, time, sha256, source, summary }) => ({ n, time, sha256, source, summary })),
+  };
+}
+
+/** The state of the watched file in the form of the API. */
+function syncReport(path: string, { state, running }: ConfigWatcher<ConfigSnapshot>) {
+  const { watching, lastSync, lastError, detector, fileMissing } = state;
+  const { sha256, generation, snapshot } = running;
+  const { enabled, pollIntervalMs, debounceMs, detection, onFailure } = snapshot.config.sync;
+  return {
+    config_path: path,
+    sha256,
+    generation,
+    watching,
+    last_sync: lastSync,
+    last_error: lastError,
+    degraded: detector.degraded,
+    file_missing: fileMissing,
+    settings: {
+      enabled,
+      poll_interval: pollIntervalMs / 1000,
+      debounce: debounceMs / 1000,
+      detection,
+      on_failure: onFailure,
     },
-    editText: ({ text, expected_sha256, source }, asker) =>
-      saving.inTurn(asker, (signal) => saving.replace(Buffer.from(text), expected_sha256, source, signal)),
-    async history() {
-      const entries = await history.list();
-      return {
-        entries: entries.map(({ n, time, sha256, source, summary }) => ({
-          n,
-          time,
-          sha256,
-          source,
-          summary,
-        })),
-      };
-    },
-    historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
-    rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker) =>
-      saving.inTurn(asker, async (signal) => {
-        const entry = await history.entry(n);
-        refuseOtherEntry(entry, sha256, snapshot.path);
-        return saving.replace(entry.bytes, expected_sha256, `rollback ${n}`, signal);
-      }),
-    listen: (afterId, listener) => stream.listen(afterId, listener),
   };
-
-  return control;
 }
 
-interface SyncReportsParts {
-  readonly snapshot: ConfigSnapshot;
-  readonly reloader: Reloader;
-  readonly watcher: ConfigWatcher;
-}
-
-/** What the API tells of the watched file. */
-function createSyncReports({ snapshot, reloader, watcher }: SyncReportsParts) {
-  const events = createSyncEventRing();
-  let count = 0;
-
-  /** Keeps the event and gives its number. */
-  const add = (event: Omit<SyncEvent, "id">): number => {
-    events.add(event);
-    count += 1;
-    return count;
-  };
-  const state = (): Omit<SyncReport, "events"> => {
-    const { watching, lastSync, lastError, detector, fileMissing } = watcher.state;
-    const { enabled, pollIntervalMs, debounceMs, detection, onFailure } = reloader.running.config.sync;
-    return {
-      config_path: snapshot.path,
-      sha256: reloader.running.sha256,
-      generation: reloader.generation,
-      watching,
-      last_sync: lastSync,
-      last_error: lastError,
-      degraded: detector.degraded,
-      file_missing: fileMissing,
-      settings: {
-        enabled,
-        poll_interval: pollIntervalMs / 1000,
-        debounce: debounceMs / 1000,
-        detection,
-        on_failure: onFailure,
-      },
-    };
-  };
-
-  const numbered = (): NumberedEvent[] => {
-    const kept = events.newest();
-    return kept.map((event, index) => ({ ...event, id: count - kept.length + index + 1 }));
-  };
-
-  return { add, state, numbered };
-}
-
-interface ReloadsParts {
-  readonly snapshot: ConfigSnapshot;
-  readonly ending: AbortController;
-  readonly file: WatchedFile;
-  readonly reloader: Reloader;
-  readonly watcher: ConfigWatcher;
-}
-
-/** Reading the file again because somebody asks, and what became of each content. */
-function createReloads({ snapshot, ending, file, reloader, watcher }: ReloadsParts) {
-  /** What became of each content that the watcher offered, by what it was told. */
-  const reports = new WeakMap<object, ReloadReport>();
-
+/** Reading the file again because somebody asks. */
+function createReloads(
+  file: WatchedFile,
+  watcher: ConfigWatcher<ConfigSnapshot>,
+  { load, compare }: ReturnType<typeof configSteps>,
+) {
   const readNow = async (signal: AbortSignal): Promise<Uint8Array> => {
     const bytes = await file.read(signal);
     if (bytes !== null) return bytes;
-    throw new MountaineerError("config_unreadable", `${snapshot.path} is not there`, {
+    throw new MountaineerError("config_unreadable", `${file.path} is not there`, {
       hint: "`mountaineer config rollback 0` writes what runs",
     });
   };
 
-  const reloadNow = async (): Promise<ReloadReport> => {
-    const result = await watcher.reloadNow();
-    const offered = reports.get(result);
-    if (offered !== undefined) return offered;
-    // The same bytes mean something else when a secret has another value.
-    const report = result.kind === "same" ? await refreshSecrets() : null;
-    return report?.reloaded === true || (report !== null && report.failure !== null)
-      ? report
-      : unofferedReport(result, reloader);
-  };
+  const refreshSecrets = (): Promise<ReloadReport> =>
+    watcher.inTurn(async (turn) => reportOf(await turn.applyAgain("secrets"), watcher.running));
 
-  const refreshSecrets = async (): Promise<ReloadReport> => {
-    const report = await reloader.refreshSecrets("secrets", ending.signal);
-    if (report.reloaded) {
-      watcher.noteApplied(reloader.running.sha256, { changed: true, details: report.summary });
-    }
-    return report;
-  };
-
-  return { reports, reloadNow, readNow, refreshSecrets };
-}
-
-function outcomeOf(report: ReloadReport): ReloadOutcome {
-  const { reloaded, summary, errors, failure } = report;
-  if (failure !== null) return { kind: "failed", reason: failure };
-  if (errors.length > 0) {
-    // Whatever is wrong with it: half of a file that is still being written may well parse.
-    return { kind: "rejected", unparsable: true, reason: mistakesText(errors) };
-  }
-  return { kind: "applied", changed: reloaded, details: summary };
-}
-
-/** Of a look at the file after which nothing was offered. */
-function unofferedReport(result: ReloadResult, reloader: Reloader): ReloadReport {
-  const failure =
-    result.kind === "missing"
-      ? "the file is not there; what runs goes on"
-      : result.kind === "unreadable" || result.kind === "failed" || result.kind === "rejected"
-        ? result.reason
-        : null;
   return {
-    reloaded: false,
-    dry_run: false,
-    generation: reloader.generation,
-    sha256: reloader.running.sha256,
-    settings: [],
-    shares: { added: [], removed: [], changed: [] },
-    backends: { added: [], removed: [], changed: [] },
-    middleware: [],
-    errors: [],
-    failure,
-    summary: failure ?? "no changes",
+    readNow,
+    refreshSecrets,
+    async reloadNow(): Promise<ReloadReport> {
+      const result = await watcher.reloadNow();
+      const report = reportOf(result, watcher.running);
+      if (result.kind !== "same") return report;
+      // The same bytes mean something else when a secret has another value.
+      const refreshed = await refreshSecrets();
+      return refreshed.reloaded || refreshed.failure !== null ? refreshed : report;
+    },
+    async preview(signal: AbortSignal): Promise<ReloadReport> {
+      const bytes = await readNow(signal);
+      return watcher.inTurn(async () => {
+        const { running } = watcher;
+        try {
+          const loaded = await load(bytes, signal);
+          if (!loaded.ok) return reportOf({ kind: "rejected", ...loaded }, running, true);
+          const would = await compare(loaded.snapshot, running.snapshot, signal);
+          const { generation } = running;
+          const { sha256 } = loaded.snapshot;
+          return reportOf({ kind: "applied", ...would }, { generation, sha256 }, true);
+        } catch (error) {
+          return reportOf(outcomeOfThrown(error), running, true);
+        }
+      });
+    },
   };
 }

@@ -1,11 +1,43 @@
-// Owns how a change of the configuration is told: what was touched, in names and in a few words.
+// What is said of a reload: what it touched, in names and in a few words.
 import type { NameChanges, ReloadReport } from "../../api/contract.ts";
 import { type ConfigDiff, isEmptyDiff, type NamedDiff } from "../../config/diff.ts";
 import type { ConfigMistake } from "../../config/mistakes.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { Running } from "../../sync/config-steps.ts";
+import { NO_CHANGES, type ReloadResult } from "../../sync/reload-outcome.ts";
 
 type Told = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
 
-export const NO_CHANGES = "no changes";
+/** What became of a reload, or would become of it (`dryRun`), while this runs. */
+export function reportOf(
+  result: ReloadResult,
+  { generation, sha256 }: Pick<Running<ConfigSnapshot>, "generation" | "sha256">,
+  dryRun = false,
+): ReloadReport {
+  const failure =
+    result.kind === "missing"
+      ? "the file is not there; what runs goes on"
+      : result.kind === "unreadable" || result.kind === "failed"
+        ? result.reason
+        : null;
+  const report: ReloadReport = {
+    reloaded: result.kind === "applied" && result.changed && !dryRun,
+    dry_run: dryRun,
+    generation,
+    sha256,
+    ...(result.kind === "applied" && result.diff !== null ? describeDiff(result.diff) : untouched()),
+    errors: [],
+    failure,
+  };
+  if (failure !== null) return { ...report, summary: failure };
+  if (result.kind !== "rejected") return report;
+  return { ...report, summary: result.reason, errors: [...result.mistakes] };
+}
+
+function untouched(): Told {
+  const none = (): NameChanges => ({ added: [], removed: [], changed: [] });
+  return { settings: [], shares: none(), backends: none(), middleware: [], summary: NO_CHANGES };
+}
 
 export function describeDiff(diff: ConfigDiff): Told {
   const settings = [

@@ -1,8 +1,32 @@
-// Owns a reload as a transaction: every section prepares, then all commit, then the old retires; a failure in any
-// preparation rolls back those before it, and what runs goes on.
+// A reload as a transaction: every section prepares, then all commit, then the old retires. If one cannot prepare, those
+// before it are rolled back and what runs goes on.
+import type { ConfigDiff } from "../../config/diff.ts";
+import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import type { ConfigApplier, ConfigChange, PreparedChange } from "./config-applier.ts";
+
+export interface ConfigChange {
+  readonly before: MountaineerConfig;
+  readonly after: MountaineerConfig;
+  readonly diff: ConfigDiff;
+}
+
+export interface PreparedChange {
+  /** Swaps to the new; must not throw. */
+  commit(): void;
+  /** Ends what was replaced, after every section has committed; nobody waits for it. */
+  retire?(): Promise<void>;
+  /** Undoes the preparation, because another section's failed. */
+  rollback?(): Promise<void>;
+}
+
+/** How a section takes part in a reload: preparing may fail and touches nothing that runs; committing cannot fail. */
+export interface ConfigApplier {
+  /** For messages: "shares". */
+  readonly name: string;
+  /** Builds the new beside the old. A failure rejects the whole reload. */
+  prepare(change: ConfigChange, signal: AbortSignal): Promise<PreparedChange>;
+}
 
 /**
  * Rejects with what a preparation rejected with, named by its section; nothing has changed then. What fails after the

@@ -1,4 +1,5 @@
-// Owns what the history could not be told, as on a full disk: held here and tried again, so that no entry is missing.
+// A history that keeps what could not be written (a full disk, for example) and tries again, so that no entry is
+// missing.
 import {
   type AcceptedContent,
   type ConfigHistory,

@@ -1,11 +1,11 @@
-// Owns how the live view looks: a state and a terminal's size in, lines out. Pure.
+// The text of the live view, for a state and a terminal's size. Pure.
 
 import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
-import type { Manner } from "../stage/manner.ts";
 import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import { HELD_FILE, SHARE, SIGN_FILE } from "../stage/stage-layout.ts";
+import type { TerminalStyle } from "../stage/terminal-style.ts";
 import { type LogEvent, ROUTE_LABELS } from "./log-events.ts";
 
 export interface LiveState {
@@ -36,8 +36,8 @@ const ROOMY = 20;
 const LABEL_WIDTH = Math.max(...Object.values(ROUTE_LABELS).map((label) => label.length));
 
 /** At most `height` lines of at most `width` columns, the keys in the last one. */
-export function renderLive(state: LiveState, { width, height }: Size, manner: Manner): string[] {
-  const { paint } = manner;
+export function renderLive(state: LiveState, { width, height }: Size, style: TerminalStyle): string[] {
+  const { paint } = style;
   const blank: readonly Part[][] = height >= ROOMY ? [[]] : [];
   const head: (readonly Part[])[] = [
     [
@@ -46,21 +46,21 @@ export function renderLive(state: LiveState, { width, height }: Size, manner: Ma
       ...(state.driver === "smb" ? carryKey(state, paint) : []),
     ],
     ...blank,
-    cableLine(state, "tb", "t", manner),
-    cableLine(state, "fallback", "f", manner),
+    cableLine(state, "tb", "t", style),
+    cableLine(state, "fallback", "f", style),
     ...blank,
     shareLine(state.share, paint),
     [[`   ${state.stablePath}`]],
     readingLine(state, paint),
     holderLine(state, paint),
-    noticeLine(state, width, manner),
+    noticeLine(state, width, style),
     ...blank,
   ];
   const room = Math.max(0, height - head.length - 1);
   const events = state.events.slice(-room).map((event) => eventLine(event, paint));
   const filler = Array.from({ length: Math.max(0, room - events.length) }, (): readonly Part[] => []);
   const lines = [...head, ...(room === 0 ? [] : events), ...filler].slice(0, Math.max(0, height - 1));
-  return [...lines, keyLine(state, paint)].map((line) => fit(line, width, manner));
+  return [...lines, keyLine(state, paint)].map((line) => fit(line, width, style));
 }
 
 const asIs: Style = (text) => text;
@@ -73,19 +73,19 @@ function carryKey({ share }: LiveState, paint: Paint): Part[] {
   return [[" c ", paint.cyan], [share?.carried === undefined ? "carry on" : "carry off"]];
 }
 
-function cableLine(state: LiveState, route: RouteName, key: string, manner: Manner): Part[] {
-  const { paint, unicode } = manner;
+function cableLine(state: LiveState, route: RouteName, key: string, style: TerminalStyle): Part[] {
+  const { paint, unicode } = style;
   const plugged = state.plugged[route];
   const used = state.share?.active_interface === route && state.share.mount_state === "mounted";
   const [line, gap] = unicode ? ["━", "╸  ╺"] : ["=", "-  -"];
   const wire = plugged ? line.repeat(12) : `${line.repeat(4)}${gap}${line.repeat(4)}`;
-  const style = plugged ? paint.green : paint.red;
+  const tone = plugged ? paint.green : paint.red;
   const { on } = paint.symbols;
   return [
     [` ${key} `, paint.cyan],
     [` ${ROUTE_LABELS[route].padEnd(LABEL_WIDTH)}  `, used ? paint.bold : asIs],
-    [`${on}${wire}${on}`, style],
-    [plugged ? "  plugged" : "  PULLED ", style],
+    [`${on}${wire}${on}`, tone],
+    [plugged ? "  plugged" : "  PULLED ", tone],
     [used ? "  in use" : "        ", paint.bold],
     [`  ${state.addresses[route]}`, paint.dim],
   ];
@@ -132,7 +132,7 @@ function holderLine({ heldBy }: LiveState, paint: Paint): Part[] {
 }
 
 /** What a person should know first. */
-function noticeLine({ share, heldBy }: LiveState, width: number, { paint, columns }: Manner): Part[] {
+function noticeLine({ share, heldBy }: LiveState, width: number, { paint, columns }: TerminalStyle): Part[] {
   if (share === null) return [];
   if (share.tb_recovery_pending) {
     const why = heldBy === null ? "it switches once nothing is open" : "close the file (o) and it switches";
@@ -189,7 +189,7 @@ function timeText(atMs: number): string {
 }
 
 /** Cut to the width, measured without styles. */
-function fit(parts: readonly Part[], width: number, { harmless, columns }: Manner): string {
+function fit(parts: readonly Part[], width: number, { harmless, columns }: TerminalStyle): string {
   let left = width;
   let line = "";
   for (const [text, style] of parts) {

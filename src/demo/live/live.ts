@@ -1,14 +1,13 @@
-// Owns the live view at work: looking all the time, acting on keys, and showing what changed.
+// Runs the live view: looks at the share all the time, acts on keys, and draws changes.
 import type { ReadStream, WriteStream } from "node:tty";
 import type { RouteName, ShareStatus, StepResult } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 import { setCarry } from "../stage/carry-setting.ts";
 import type { FileHolder } from "../stage/file-holder.ts";
-import type { Manner } from "../stage/manner.ts";
-import type { Nas } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
+import type { TerminalStyle } from "../stage/terminal-style.ts";
 import { type LiveState, renderLive } from "./live-view.ts";
 import { createLogTail, type LogEvent, ROUTE_LABELS } from "./log-events.ts";
 import { openScreen } from "./screen.ts";
@@ -16,7 +15,7 @@ import { openScreen } from "./screen.ts";
 interface LiveOptions {
   readonly input: ReadStream;
   readonly output: WriteStream;
-  readonly manner: Manner;
+  readonly style: TerminalStyle;
   readonly print: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -38,9 +37,9 @@ const INTERRUPTED_EXIT = 130;
 /** Resolves with the exit code, when the person quits. Rejects with the signal's reason. */
 export async function playLive(
   stage: Stage,
-  { input, output, manner, print, signal }: LiveOptions,
+  { input, output, style, print, signal }: LiveOptions,
 ): Promise<number> {
-  const { nas, layout } = stage;
+  const { layout } = stage;
   const quit = Promise.withResolvers<number>();
   const over = new AbortController();
   const ending = AbortSignal.any([over.signal, signal]);
@@ -57,21 +56,8 @@ export async function playLive(
     events = [...events, ...more].sort((a, b) => a.atMs - b.atMs).slice(-EVENTS_KEPT);
     draw();
   };
-  const state = (): LiveState => {
-    const waitingMs = play.readingSinceMs === null ? 0 : systemClock.monotonicMs() - play.readingSinceMs;
-    return {
-      driver: nas.driver,
-      plugged: { tb: nas.cables.tb.plugged, fallback: nas.cables.fallback.plugged },
-      addresses: { tb: nas.cables.tb.address, fallback: nas.cables.fallback.address },
-      stablePath: layout.stablePath,
-      share,
-      reading: play.reading,
-      waitingMs: waitingMs < WAITS_FROM_MS ? null : waitingMs,
-      heldBy: play.holder === null || play.holder.ended ? null : play.holder.pid,
-      events,
-    };
-  };
-  const draw = (): void => screen.show(renderLive(state(), screen.size, manner));
+  const draw = (): void =>
+    screen.show(renderLive(liveState(stage, play, { share, events }), screen.size, style));
 
   const act = (what: () => Promise<void>): void => {
     // One after the other, in the order of the keys.
@@ -98,32 +84,32 @@ export async function playLive(
     else if (key === "c") act(play.toggleCarry);
   };
 
-  const every = async (pauseMs: number, look: () => Promise<void>): Promise<void> => {
+  const every = async (pauseMs: () => number, look: () => Promise<void>): Promise<void> => {
     while (!ending.aborted) {
       await look();
       draw();
-      await systemClock.sleep(pauseMs, ending);
+      await systemClock.sleep(pauseMs(), ending);
     }
   };
-  const play = createPlay({ stage, nas, ending, share: () => share, tell });
+  const play = createPlay({ stage, ending, share: () => share, tell });
   const loops = (): Promise<unknown> => {
     const logTail = createLogTail(layout.logFile);
     let missed = false;
     return Promise.all([
-      every(STATUS_EVERY_MS, async () => {
-        share = await stage.share();
-        if (share !== null || missed || stage.monitor?.running !== false) return;
-        missed = true;
-        tell(`the daemon has ended; ${layout.daemonOutput} says why`, "bad");
-      }),
-      every(LOG_EVERY_MS, async () => add(await logTail())),
-      (async () => {
-        while (!ending.aborted) {
-          await play.readAgain();
-          draw();
-          await systemClock.sleep(play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS, ending);
-        }
-      })(),
+      every(
+        () => STATUS_EVERY_MS,
+        async () => {
+          share = await stage.share();
+          if (share !== null || missed || stage.monitor?.running !== false) return;
+          missed = true;
+          tell(`the daemon has ended; ${layout.daemonOutput} says why`, "bad");
+        },
+      ),
+      every(
+        () => LOG_EVERY_MS,
+        async () => add(await logTail()),
+      ),
+      every(() => (play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS), play.readAgain),
     ]);
   };
 
@@ -146,16 +132,34 @@ export async function playLive(
   }
 }
 
+function liveState(
+  { nas, layout }: Stage,
+  play: ReturnType<typeof createPlay>,
+  seen: Pick<LiveState, "share" | "events">,
+): LiveState {
+  const waitingMs = play.readingSinceMs === null ? 0 : systemClock.monotonicMs() - play.readingSinceMs;
+  return {
+    ...seen,
+    driver: nas.driver,
+    plugged: { tb: nas.cables.tb.plugged, fallback: nas.cables.fallback.plugged },
+    addresses: { tb: nas.cables.tb.address, fallback: nas.cables.fallback.address },
+    stablePath: layout.stablePath,
+    reading: play.reading,
+    waitingMs: waitingMs < WAITS_FROM_MS ? null : waitingMs,
+    heldBy: play.holder === null || play.holder.ended ? null : play.holder.pid,
+  };
+}
+
 interface PlayParts {
   readonly stage: Stage;
-  readonly nas: Nas;
   readonly ending: AbortSignal;
   readonly share: () => ShareStatus | null;
   readonly tell: (text: string, tone?: LogEvent["tone"]) => void;
 }
 
 /** What a person at the keys does to the stage, and whether the share is still read meanwhile. */
-function createPlay({ stage, nas, ending, share, tell }: PlayParts) {
+function createPlay({ stage, ending, share, tell }: PlayParts) {
+  const { nas } = stage;
   let reading: Reading | null = null;
   let readingSinceMs: number | null = null;
   let holder: FileHolder | null = null;

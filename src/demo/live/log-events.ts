@@ -1,4 +1,4 @@
-// Owns what people see of the daemon's log: one short line for each thing that happened, as it happens.
+// The daemon's log for people: one short line for each event, as it happens.
 
 import { open } from "node:fs/promises";
 import type { RouteName } from "../../api/contract.ts";

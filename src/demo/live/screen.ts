@@ -1,5 +1,4 @@
-// Owns the terminal while the live view is up: its other screen, raw keys, and giving it back as it was, however the
-// process ends.
+// The terminal while the live view is shown: alternate screen and raw keys, restored however the process ends.
 import { writeSync } from "node:fs";
 import type { ReadStream, WriteStream } from "node:tty";
 import type { Size } from "./live-view.ts";

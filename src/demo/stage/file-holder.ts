@@ -1,4 +1,4 @@
-// Owns a process that holds a file of the share open, as an editor or a player would: `tail -f`.
+// A process that holds a file of the share open, as an editor or a player would: `tail -f`.
 import { spawn } from "node:child_process";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";

@@ -1,4 +1,4 @@
-// Owns the demo's daemon: the very program that shows the demo, run as a person would, in a process of its own.
+// The demo's daemon: the same program, in a process of its own.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type ExitInfo, startDetached } from "../../runtime/process/child-process.ts";

@@ -1,5 +1,5 @@
-// Owns the demo's server where there is no SMB: one folder, and for each route a folder that leads to it. A route is
-// there while its folder is; a pulled cable is a folder renamed away.
+// The demo's server where SMB is not available: one folder, and for each route a folder that leads to it. A cable is
+// pulled by renaming that folder away.
 import { mkdir, rename, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { RouteName } from "../../api/contract.ts";

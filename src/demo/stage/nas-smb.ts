@@ -1,4 +1,4 @@
-// Owns the demo's server as a real one: smbd on loopback, two relays to it as cables.
+// The demo's real server: smbd on loopback, with two relays as cables.
 import type { RouteName } from "../../api/contract.ts";
 import type { Cable, Nas } from "./nas.ts";
 import { type PlainRig, startPlainRig } from "./plain-rig.ts";

@@ -1,4 +1,4 @@
-// Owns what the demo's server is to the demo: a folder, two cables to it, and how a share on it is configured.
+// The interface of the demo's server: a folder, two cables to it, and the config of a share on it.
 import type { RouteName } from "../../api/contract.ts";
 
 export interface Cable {

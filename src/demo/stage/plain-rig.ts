@@ -1,4 +1,4 @@
-// Owns a real SMB server with two routes to it, all on loopback and without root: two relays stand for the cables.
+// A real SMB server with two routes, on loopback and without root: two relays are the cables.
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";

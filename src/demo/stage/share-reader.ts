@@ -1,4 +1,4 @@
-// Owns reading a file of the share: in a child of its own, so that a mount which hangs holds up nobody else.
+// Reads a file of the share in a child process, so that a mount that hangs blocks nothing else.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";

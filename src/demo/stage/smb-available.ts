@@ -1,4 +1,4 @@
-// Owns telling whether real SMB can be had on this machine, by trying what cannot be told otherwise.
+// Finds out whether real SMB works on this machine, by trying it where nothing else tells.
 import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../../runtime/process/child-process.ts";

@@ -1,4 +1,4 @@
-// Owns what is where in the demo's folder.
+// The paths in the demo's folder.
 import { join } from "node:path";
 
 /** The one share's name. */

@@ -1,4 +1,4 @@
-// Owns finding and clearing what a demo has started or mounted, whoever is left to do it: the demo, or its warden.
+// Finds and clears everything that a demo started or mounted; used by the demo and by its warden.
 import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readDaemonNote } from "../../api/socket/daemon-note.ts";

@@ -1,5 +1,5 @@
-// Owns the demo's stage: a server with two cables, a home, and the ways to look at and to act on them. All of it is
-// in one temporary folder, and gone when the stage is disposed, or when the demo ends in any other way.
+// The demo's stage: a server with two cables, a home, and the ways to look at them and act on them. It is in one
+// temporary folder, and cleared when it is disposed or when the demo ends in any other way.
 import { lstat, mkdir, mkdtemp, open, realpath, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -236,12 +236,7 @@ function createStage(parts: StageParts): Stage {
     },
     async sign() {
       const text = signText(++signs);
-      const file = await open(join(nas.serverFolder, SIGN_FILE), "r+");
-      try {
-        await file.write(text, 0);
-      } finally {
-        await file.close();
-      }
+      await overwriteSign(join(nas.serverFolder, SIGN_FILE), text);
       return text;
     },
     read: (deadlineMs) =>
@@ -271,17 +266,7 @@ function createStage(parts: StageParts): Stage {
         environment: childEnvironment(environment),
         onStart,
       }),
-    async mountId() {
-      if (nas.driver === "smb") {
-        return (await mountTable()).findLast(({ path }) => path === layout.mountPath)?.id ?? null;
-      }
-      try {
-        const { ino, ctimeNs } = await lstat(layout.mountPath, { bigint: true });
-        return `${ino}:${ctimeNs}`;
-      } catch {
-        return null;
-      }
-    },
+    mountId: () => mountIdOf(nas, layout),
     async remains() {
       const { processes, mounts } = await findRemains(marks);
       const others = processes.filter(({ ofServer }) => !ofServer);
@@ -293,4 +278,22 @@ function createStage(parts: StageParts): Stage {
     },
   };
   return stage;
+}
+
+/** Of what is mounted, or of the folder that stands for it; null: nothing is there. */
+async function mountIdOf(nas: Nas, { mountPath }: StageLayout): Promise<string | null> {
+  if (nas.driver === "smb") {
+    return (await mountTable()).findLast(({ path }) => path === mountPath)?.id ?? null;
+  }
+  try {
+    const { ino, ctimeNs } = await lstat(mountPath, { bigint: true });
+    return `${ino}:${ctimeNs}`;
+  } catch {
+    return null;
+  }
+}
+
+async function overwriteSign(file: string, text: string): Promise<void> {
+  await using sign = await open(file, "r+");
+  await sign.write(text, 0);
 }

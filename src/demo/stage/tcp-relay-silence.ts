@@ -1,4 +1,4 @@
-// Owns the thread of a listener that never accepts: it blocks until it is told to end.
+// The thread of a listener that never accepts: it blocks until it is told to end.
 import { createServer } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 

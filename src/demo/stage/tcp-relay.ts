@@ -1,4 +1,4 @@
-// Owns a TCP relay on one loopback address: the cable that a test, or the demo, pulls.
+// A TCP relay on a loopback address: the cable that a test, or the demo, pulls.
 
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";

@@ -1,4 +1,4 @@
-// Owns the demo's side of its warden: starting it, and telling it what there is to clear.
+// The demo's connection to its warden: starts it, and tells it what to clear.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { childEnvironment, programBeside } from "../../runtime/process/child-process.ts";

@@ -1,5 +1,5 @@
-// Owns the process that clears up after a demo which could not do so itself: killed, crashed, or hurried by a second
-// Ctrl-C. It learns what is to be cleared as it is started, and acts when its standard input ends.
+// The process that clears up after a demo that was killed, crashed, or ended by a second Ctrl-C. It learns at its start
+// what to clear, and acts when its standard input ends.
 import { createInterface } from "node:readline";
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import { clearRemains } from "./stage-remains.ts";

@@ -1,14 +1,14 @@
-// Owns the playing of the story: a line for each step, with its time, and at the end whether all was so.
+// Plays the story: prints a line with the time for each step, and says at the end whether all went well.
 import { readFile } from "node:fs/promises";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { Manner } from "../stage/manner.ts";
 import type { Stage } from "../stage/stage.ts";
+import type { TerminalStyle } from "../stage/terminal-style.ts";
 import { storySteps } from "./story.ts";
 import { StoryFailure } from "./story-checks.ts";
 
 interface ScriptOptions {
-  readonly manner: Manner;
+  readonly style: TerminalStyle;
   readonly print: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -16,8 +16,8 @@ interface ScriptOptions {
 const LOG_LINES_SHOWN = 30;
 
 /** Plays on `stage`, disposes it, and resolves with whether everything was so. Rejects with `aborted`. */
-export async function playScript(stage: Stage, { manner, print, signal }: ScriptOptions): Promise<boolean> {
-  const { paint, harmless } = manner;
+export async function playScript(stage: Stage, { style, print, signal }: ScriptOptions): Promise<boolean> {
+  const { paint, harmless } = style;
   const startedAtMs = systemClock.monotonicMs();
   const steps = storySteps(stage, signal);
   const width = Math.max(...steps.map(({ title }) => title.length));
@@ -37,7 +37,7 @@ export async function playScript(stage: Stage, { manner, print, signal }: Script
         error instanceof StoryFailure || (error instanceof MountaineerError && error.code !== "aborted");
       if (!known) throw error;
       tell(false, title, fromMs, error.message);
-      print(await logEnd(stage, manner));
+      print(await logEnd(stage, style));
       break;
     }
   }
@@ -69,7 +69,7 @@ async function clear(stage: Stage, tell: Tell): Promise<boolean> {
   return true;
 }
 
-async function logEnd({ layout }: Stage, { paint, harmless }: Manner): Promise<string> {
+async function logEnd({ layout }: Stage, { paint, harmless }: TerminalStyle): Promise<string> {
   const text = await readFile(layout.daemonOutput, "utf8").catch(() => "");
   const lines = text.trimEnd().split("\n").slice(-LOG_LINES_SHOWN);
   return `\nThe end of the daemon's log:\n${lines.map((line) => `  ${paint.dim(harmless(line))}\n`).join("")}\n`;

@@ -1,4 +1,4 @@
-// Owns the checks of the story: what the daemon says, and what a child process reads at the stable path.
+// The story's checks: the daemon's status, and what a child process reads at the stable path.
 import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { Stage } from "../stage/stage.ts";

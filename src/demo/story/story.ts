@@ -1,4 +1,4 @@
-// Owns the story that the demo plays by itself: what is done, what must be so afterwards, and what is told of it.
+// The demo's story: the steps, what must be true after each, and what is printed.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -6,7 +6,15 @@ import type { FileHolder } from "../stage/file-holder.ts";
 import type { Stage } from "../stage/stage.ts";
 import { SHARE } from "../stage/stage-layout.ts";
 import { carriedSteps } from "./carried-act.ts";
-import { createChecks, isOver, mounted, type Step, StoryFailure, seconds } from "./story-checks.ts";
+import {
+  type Checks,
+  createChecks,
+  isOver,
+  mounted,
+  type Step,
+  StoryFailure,
+  seconds,
+} from "./story-checks.ts";
 
 /** Long enough for the daemon to look three times, at two looks a second. */
 const UNCHANGED_FOR_MS = 1_500;
@@ -14,20 +22,29 @@ const UNCHANGED_FOR_MS = 1_500;
 /** The steps, to be played in this order on a stage whose daemon does not run yet. */
 export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
   const checks = createChecks(stage, signal);
+  return [
+    ...cableSteps(stage, checks),
+    ...handSteps(stage, checks),
+    ...carriedSteps(stage, checks, signal),
+    {
+      title: "stop the daemon",
+      async play() {
+        const end = await stage.endMonitor("stop");
+        if (end?.code !== 0) throw new StoryFailure(`it ended with ${end?.code ?? end?.signal}`);
+        await checks.eventually("nothing of it is left", async () => {
+          const remains = await stage.remains();
+          return remains.length === 0 ? null : remains.join("; ");
+        });
+        return "stopped in order, and unmounted: no process and no mount is left of it";
+      },
+    },
+  ];
+}
+
+/** What cables do: they are pulled and plugged in, with a file open and without. */
+function cableSteps(stage: Stage, checks: Checks): readonly Step[] {
   const { cables } = stage.nas;
   let holder: FileHolder | null = null;
-  let keptMount: string | null = null;
-
-  const backOverThunderbolt = async (fromMs: number): Promise<string> => {
-    await checks.until(
-      "back over Thunderbolt",
-      (share) => mounted(share, "tb") && !share.tb_recovery_pending,
-    );
-    const backMs = systemClock.monotonicMs() - fromMs;
-    await checks.readable();
-    return `back over Thunderbolt after ${seconds(backMs)}`;
-  };
-
   return [
     {
       title: "start the daemon",
@@ -65,7 +82,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
       title: "close the file",
       async play() {
         await holder?.close();
-        return backOverThunderbolt(systemClock.monotonicMs());
+        return backOverThunderbolt(checks, systemClock.monotonicMs());
       },
     },
     {
@@ -86,7 +103,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
     {
       title: "pull Thunderbolt, too",
       async play() {
-        keptMount = await stage.mountId();
+        const keptMount = await stage.mountId();
         await cables.tb.pull();
         await checks.until("an error", (share) => share.last_error !== null);
         await checks.staysSo("the mount is kept", UNCHANGED_FOR_MS, (share) => share.last_error !== null);
@@ -111,9 +128,16 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
       title: "plug in Thunderbolt, with no file open",
       async play() {
         await cables.tb.plug();
-        return backOverThunderbolt(systemClock.monotonicMs());
+        return backOverThunderbolt(checks, systemClock.monotonicMs());
       },
     },
+  ];
+}
+
+/** What people and programs do: they switch by hand, write while a cable is pulled, and kill the daemon. */
+function handSteps(stage: Stage, checks: Checks): readonly Step[] {
+  const { cables } = stage.nas;
+  return [
     {
       title: "mountaineer switch --to fallback",
       async play() {
@@ -130,7 +154,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
       async play() {
         const askedAtMs = systemClock.monotonicMs();
         await checks.command(["switch", "--share", SHARE, "--to", "auto"]);
-        const told = await backOverThunderbolt(askedAtMs);
+        const told = await backOverThunderbolt(checks, askedAtMs);
         await checks.until("held no more", (share) => share.held === null);
         return `the rules go on: ${told}`;
       },
@@ -153,7 +177,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
     {
       title: "kill the daemon with SIGKILL, start it again",
       async play() {
-        keptMount = await stage.mountId();
+        const keptMount = await stage.mountId();
         await stage.endMonitor("kill");
         await checks.readable();
         await stage.startMonitor();
@@ -163,18 +187,12 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
         return "readable without a daemon, too; the new one takes over the same mount";
       },
     },
-    ...carriedSteps(stage, checks, signal),
-    {
-      title: "stop the daemon",
-      async play() {
-        const end = await stage.endMonitor("stop");
-        if (end?.code !== 0) throw new StoryFailure(`it ended with ${end?.code ?? end?.signal}`);
-        await checks.eventually("nothing of it is left", async () => {
-          const remains = await stage.remains();
-          return remains.length === 0 ? null : remains.join("; ");
-        });
-        return "stopped in order, and unmounted: no process and no mount is left of it";
-      },
-    },
   ];
+}
+
+async function backOverThunderbolt(checks: Checks, fromMs: number): Promise<string> {
+  await checks.until("back over Thunderbolt", (share) => mounted(share, "tb") && !share.tb_recovery_pending);
+  const backMs = systemClock.monotonicMs() - fromMs;
+  await checks.readable();
+  return `back over Thunderbolt after ${seconds(backMs)}`;
 }

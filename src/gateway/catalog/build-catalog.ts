@@ -1,10 +1,11 @@
-// Owns what is published: filters, then overrides, then who keeps a name that two offer. Pure: the same sources give
-// the same catalog, in the same order.
+// Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
+// sources give the same catalog, in the same order.
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { Catalog, CatalogEntry, CatalogSource, Collision, EntryKind, ResourceReach } from "./catalog.ts";
 import { compileGlobs } from "./glob.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
+import { usableName } from "./usable-name.ts";
 
 interface Permission {
   permits(name: string): boolean;
@@ -22,8 +23,7 @@ const EVERYTHING: Permission = { permits: () => true, denies: () => false };
  */
 export function buildCatalog(sources: readonly CatalogSource[], conflict: ConflictConfig): Catalog {
   const offers = sources.map((source) => offerOf(source, conflict));
-  const listed = sources.map((_, index) => index);
-  const byPriority = conflict.strategy === "priority" ? precedence(sources, conflict.order) : listed;
+  const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
   const collisions: Collision[] = [];
   const publish = (kind: "tools" | "resources" | "templates" | "prompts"): Map<string, CatalogEntry> =>
     settle(
@@ -55,7 +55,7 @@ interface SourceOffer {
   readonly reach: ResourceReach | null;
 }
 
-function offerOf(source: CatalogSource, { strategy, separator }: ConflictConfig): SourceOffer {
+function offerOf(source: CatalogSource, { strategy, separator, longestName }: ConflictConfig): SourceOffer {
   const { backend, filters, toolOverrides, listings } = source;
   const prefix = strategy === "prefix" ? backend + separator : "";
   const toolPermission = permissionOf(filters.tools);
@@ -74,12 +74,14 @@ function offerOf(source: CatalogSource, { strategy, separator }: ConflictConfig)
       const override =
         kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : null;
       const isNamed = kind === "tool" || kind === "prompt";
-      const name = isNamed ? prefix + (override?.name ?? originalName) : originalName;
+      const fullName = isNamed ? prefix + (override?.name ?? originalName) : originalName;
+      const name = kind === "tool" ? usableName(fullName, longestName) : fullName;
       const description = override?.description ?? null;
       entries.push({
         kind,
         name,
         backend,
+        fullName,
         originalName,
         definition: isNamed ? published(definition, name, description) : definition,
       });

@@ -1,7 +1,20 @@
-// Owns the shape of what is published: every name, whose it is, and what the server calls it.
+// What is published: every name, which backend it belongs to, and what the server calls it.
 import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import type { Listings } from "./listings.ts";
+
+/** Entries are the server's own objects, in its order, wherever they have the name that they are known by. */
+export interface Listings {
+  /** Each has a string `name`. */
+  readonly tools: readonly JsonObject[];
+  /** Each has a string `uri`. */
+  readonly resources: readonly JsonObject[];
+  /** Each has a string `uriTemplate`. */
+  readonly resourceTemplates: readonly JsonObject[];
+  /** Each has a string `name`. */
+  readonly prompts: readonly JsonObject[];
+}
+
+export const NO_LISTINGS: Listings = { tools: [], resources: [], resourceTemplates: [], prompts: [] };
 
 /** One backend's part. */
 export interface CatalogSource {
@@ -18,6 +31,8 @@ export interface CatalogEntry {
   /** What clients call it: a name, a URI or a URI template. Unique within its kind. */
   readonly name: string;
   readonly backend: string;
+  /** What it would be called if clients could use any name; policies know it by both. */
+  readonly fullName: string;
   /** What the server calls it. */
   readonly originalName: string;
   /** As listed to clients. */

@@ -1,50 +1,15 @@
-// Owns what became different between two catalogs, for the announcements.
+// The announcements of what changed between two catalogs.
 import type { GatewayTransition } from "../gateway-transitions.ts";
-import type { Catalog, CatalogEntry, Collision } from "./catalog.ts";
-
-interface CatalogDiff {
-  /** `tool:NAME`, `resource:URI`, `template:TEMPLATE`, `prompt:NAME`; in the order of the lists. */
-  readonly added: readonly string[];
-  readonly removed: readonly string[];
-  /** Those that were none before. */
-  readonly collisions: readonly Collision[];
-}
+import type { Catalog, Collision } from "./catalog.ts";
 
 const LISTS = ["tools", "resources", "templates", "prompts"] as const;
 const MAX_ANNOUNCED = 20;
 
-/** `before` null: nothing was published. */
-export function diffCatalogs(before: Catalog | null, after: Catalog): CatalogDiff {
-  const added: string[] = [];
-  const removed: string[] = [];
-  for (const list of LISTS) {
-    for (const entry of after[list].values()) {
-      if (before?.[list].has(entry.name) !== true) added.push(label(entry));
-    }
-    for (const entry of before?.[list].values() ?? []) {
-      if (!after[list].has(entry.name)) removed.push(label(entry));
-    }
-  }
-  return { added, removed, collisions: newCollisions(before, after) };
-}
-
-/** Each once, however often a backend offers the name. */
-export function newCollisions(before: Catalog | null, after: Catalog): Collision[] {
-  const known = new Set(before?.collisions.map(collisionKey));
-  const collisions: Collision[] = [];
-  for (const collision of after.collisions) {
-    const key = collisionKey(collision);
-    if (known.has(key)) continue;
-    known.add(key);
-    collisions.push(collision);
-  }
-  return collisions;
-}
-
-/** What is announced of it: nothing, when no name came or went and nobody new collides. */
-export function catalogTransitions(before: Catalog | null, after: Catalog): readonly GatewayTransition[] {
-  const { added, removed, collisions } = diffCatalogs(before, after);
+/** Nothing, when no name came or went and nobody new collides. */
+export function catalogTransitions(before: Catalog, after: Catalog): readonly GatewayTransition[] {
   const transitions: GatewayTransition[] = [];
+  const added = namesBeyond(before, after);
+  const removed = namesBeyond(after, before);
   if (added.length + removed.length > 0) {
     transitions.push({
       name: "catalog.changed",
@@ -55,14 +20,26 @@ export function catalogTransitions(before: Catalog | null, after: Catalog): read
       removed: removed.slice(0, MAX_ANNOUNCED),
     });
   }
-  for (const { kind, name, kept, hidden } of collisions) {
-    transitions.push({ name: "catalog.collision", kind, entry: name, kept, hidden });
+  for (const { kind, name: entry, kept, hidden } of newCollisions(before, after)) {
+    transitions.push({ name: "catalog.collision", kind, entry, kept, hidden });
   }
   return transitions;
 }
 
-function label({ kind, name }: CatalogEntry): string {
-  return `${kind}:${name}`;
+/** Each once, however often a backend offers the name. `before` null: all are new. */
+export function newCollisions(before: Catalog | null, after: Catalog): readonly Collision[] {
+  const known = new Set(before?.collisions.map(collisionKey));
+  const byKey = new Map(after.collisions.map((collision) => [collisionKey(collision), collision]));
+  return [...byKey].flatMap(([key, collision]) => (known.has(key) ? [] : [collision]));
+}
+
+/** What `catalog` has and `other` has not: `tool:NAME`, `resource:URI`, …, in the order of the lists. */
+function namesBeyond(other: Catalog, catalog: Catalog): readonly string[] {
+  return LISTS.flatMap((list) =>
+    [...catalog[list].values()].flatMap(({ kind, name }) =>
+      other[list].has(name) ? [] : [`${kind}:${name}`],
+    ),
+  );
 }
 
 function collisionKey({ kind, name, kept, hidden }: Collision): string {

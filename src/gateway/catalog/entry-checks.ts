@@ -3,7 +3,7 @@
 // Resource, ResourceTemplate, Prompt) and for the official TypeScript SDK 1.32, which is stricter.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import type { Listings } from "./listings.ts";
+import type { Listings } from "./catalog.ts";
 
 export interface CheckedEntry {
   /** The server's own object when nothing was mended; null: it must not reach a client. */

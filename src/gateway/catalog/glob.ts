@@ -1,4 +1,4 @@
-// Owns globs over names, URIs and methods: `*`, `?`, `[abc]` and `\` escapes, without regular expressions, so that no
+// Globs over names, URIs and methods: `*`, `?`, `[abc]` and `\` escapes, without regular expressions, so that no
 // pattern of a configuration and no text of a client takes more than text × pattern steps.
 
 /** How many UTF-16 units the token takes at that place; 0: it does not match there. */

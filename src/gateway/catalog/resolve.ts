@@ -5,19 +5,29 @@ import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 /** The backend that a request goes to, and what the server there calls the thing. */
 type Resolved = Pick<CatalogEntry, "backend" | "originalName">;
 
-export function resolveTool(catalog: Catalog, name: string): CatalogEntry | null {
-  return catalog.tools.get(name) ?? null;
-}
-
-export function resolvePrompt(catalog: Catalog, name: string): CatalogEntry | null {
-  return catalog.prompts.get(name) ?? null;
+/** Where a name or a URI is served; null: nobody publishes it. */
+export function resolveTarget(
+  catalog: Catalog,
+  { kind, name }: Pick<CatalogEntry, "kind" | "name">,
+): Resolved | null {
+  switch (kind) {
+    case "tool":
+      return catalog.tools.get(name) ?? null;
+    case "prompt":
+      return catalog.prompts.get(name) ?? null;
+    case "resource":
+      return resolveResource(catalog, name);
+    // As completion/complete names it by `ref/resource`: a template as it is listed, else a URI.
+    case "template":
+      return catalog.templates.get(name) ?? resolveResource(catalog, name);
+  }
 }
 
 /**
  * Whose a URI is: who published it; else whose template it fits (the first in order); else, since servers also serve
  * what they do not list, the only backend that has resources at all. What a backend's filters deny is nobody's.
  */
-export function resolveResource(catalog: Catalog, uri: string): Resolved | null {
+function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);
   if (entry !== undefined) return entry;
   if (uri.length > MAX_URI_LENGTH) return null;
@@ -27,11 +37,6 @@ export function resolveResource(catalog: Catalog, uri: string): Resolved | null 
   const [only, ...others] = catalog.resourceReach;
   if (only === undefined || others.length > 0 || !only.permits(uri)) return null;
   return { backend: only.backend, originalName: uri };
-}
-
-/** What completion/complete names by `ref/resource`: a template as it is listed, else a URI. */
-export function resolveTemplate(catalog: Catalog, uri: string): Resolved | null {
-  return catalog.templates.get(uri) ?? resolveResource(catalog, uri);
 }
 
 interface CompiledTemplate {

@@ -1,5 +1,5 @@
-// Owns other spellings of a URI: what a server may take for the same thing must not slip past a filter or a policy
-// that is written in one of them.
+// Other spellings of a URI: what a server may take for the same resource must not slip past a filter or a policy that
+// is written in one of them.
 
 const MAX_ROUNDS = 3;
 

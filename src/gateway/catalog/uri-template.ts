@@ -1,5 +1,5 @@
-// Owns whether a URI can come from a URI template (RFC 6570, levels 1 to 3, and explode read as a list). It decides
-// only whose a URI is; what the values are is the server's affair, so it is as lenient as servers are.
+// Tells whether a URI can come from a URI template (RFC 6570, levels 1 to 3, and explode read as a list). It only
+// decides which backend a URI belongs to; the values are checked by the server, so this is as lenient as servers are.
 
 /** One step of a small automaton; all states that are possible run side by side, so nothing is ever tried twice. */
 type Step =

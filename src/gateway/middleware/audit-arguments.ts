@@ -1,4 +1,4 @@
-// Owns arguments as the audit may write them: named values left out, secrets taken out, bounded in every direction.
+// Arguments as the audit may write them: configured names left out, secrets taken out, bounded in every direction.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 
 const REDACTED = "[redacted]";

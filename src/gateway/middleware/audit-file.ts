@@ -1,5 +1,5 @@
-// Owns the audit's file: lines on their way to it, rotation by size, and what is known of a disk that does not take
-// them. A request never waits for it.
+// The audit's file: lines on their way to it, rotation by size, and what happens while the disk takes none. A request
+// never waits for it.
 import { stat } from "node:fs/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
@@ -15,127 +15,122 @@ const MAX_QUEUED_LINES = 10_000;
 const FLUSH_MS = 2_000;
 const NEWLINE = 0x0a;
 
-export type AuditFileState =
-  | { readonly kind: "writing" }
-  | {
-      readonly kind: "failing";
-      readonly reason: string;
-      /** Wall ms. */
-      readonly sinceMs: number;
-      /** Lines that found no room while they could not be written. */
-      readonly dropped: number;
-    };
-
-export interface AuditFile extends AsyncDisposable {
-  /** Never throws, never waits. */
-  write(record: AuditRecord | RefusalRecord): void;
-  readonly state: AuditFileState;
+interface Failing {
+  readonly kind: "failing";
+  readonly reason: string;
+  /** Wall ms. */
+  readonly sinceMs: number;
+  /** Lines that found no room while they could not be written. */
+  readonly dropped: number;
 }
+
+export type AuditFileState = { readonly kind: "writing" } | Failing;
 
 interface AuditFileOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** `state` is another one. */
-  readonly onState?: () => void;
 }
 
-interface Failure {
-  readonly reason: string;
-  readonly sinceMs: number;
-}
+type FileConfig = Pick<AuditConfig, "path" | "maxSizeBytes" | "keep">;
 
 /**
  * Appends to the file (0600; its folder is made, 0700), follows it when it is moved away, and rotates it to `path.1` …
  * `path.keep` before it would grow beyond its size. A disk that refuses is tried again, after 0.5 s at first and 30 s
  * at most, and has cost no line until 10,000 or 8 MiB wait. Disposal writes what waits, for 2 s at most.
  */
-export function startAuditFile(
-  config: Pick<AuditConfig, "path" | "maxSizeBytes" | "keep">,
-  { clock, logger, onState = () => {} }: AuditFileOptions,
-): AuditFile {
-  const { path } = config;
-  const file = createFileTarget(path, clock, null);
-  let waitingBytes = 0;
-  let waitingLines = 0;
-  let failure: Failure | null = null;
-  let dropped = 0;
+export class AuditFile implements AsyncDisposable {
+  state: AuditFileState = { kind: "writing" };
+  readonly #config: FileConfig;
+  readonly #options: AuditFileOptions;
+  readonly #file: FileTarget;
+  readonly #queue: ReturnType<typeof createLineQueue>;
+  #waitingBytes = 0;
+  #waitingLines = 0;
+  #ending: Promise<void> | null = null;
 
-  const fail = (reason: string): void => {
-    if (failure !== null) return;
-    failure = { reason, sinceMs: clock.wallMs() };
-    logger.error("the audit cannot be written", { path, error: reason });
-    onState();
-  };
-  const succeed = (): void => {
-    if (failure === null) return;
-    const lost = dropped;
-    const { sinceMs } = failure;
-    failure = null;
-    dropped = 0;
-    logger.info("the audit is written again", { path, dropped: lost });
-    if (lost > 0)
-      enqueue(JSON.stringify({ time: isoTime(clock.wallMs()), dropped: lost, since: isoTime(sinceMs) }));
-    onState();
-  };
-  const target = {
-    async write(bytes: Buffer, offset: number): Promise<number> {
-      try {
-        const next = await writeWithin(file, config, bytes, offset);
-        if (next > offset) {
-          waitingBytes -= next - offset;
-          waitingLines -= countLines(bytes, offset, next);
-          succeed();
-        } else if (next < offset) {
-          // Its first part went into a file that is gone: it waits again.
-          waitingBytes += offset - next;
-          waitingLines += countLines(bytes, next, offset);
-        }
-        return next;
-      } catch (error) {
-        fail(reasonOf(error));
-        throw error;
-      }
-    },
-  };
-  const queue = createLineQueue({
-    clock,
-    target,
-    // Lines are refused here before the queue would throw older ones away, so that each lost one is counted.
-    maxBytes: 2 * MAX_QUEUED_BYTES,
-    onFailure: () => {},
-    droppedLine: (count) => `${JSON.stringify({ time: isoTime(clock.wallMs()), dropped: count })}\n`,
-    flushMs: FLUSH_MS,
-  });
-  const enqueue = (text: string): void => {
+  constructor(config: FileConfig, options: AuditFileOptions) {
+    const { clock } = options;
+    this.#config = config;
+    this.#options = options;
+    this.#file = createFileTarget(config.path, clock, null);
+    this.#queue = createLineQueue({
+      clock,
+      target: { write: (bytes, offset) => this.#writeBytes(bytes, offset) },
+      // Lines are refused here before the queue would throw older ones away, so that each lost one is counted.
+      maxBytes: 2 * MAX_QUEUED_BYTES,
+      onFailure: () => {},
+      droppedLine: (count) => `${JSON.stringify({ time: isoTime(clock.wallMs()), dropped: count })}\n`,
+      flushMs: FLUSH_MS,
+    });
+  }
+
+  /** Never throws, never waits. */
+  write(record: AuditRecord | RefusalRecord): void {
+    if (this.#ending !== null) return;
+    if (this.#waitingLines < MAX_QUEUED_LINES && this.#waitingBytes < MAX_QUEUED_BYTES) {
+      this.#enqueue(JSON.stringify(record));
+      return;
+    }
+    const { dropped, ...failure } = this.#fail("the disk does not keep up");
+    this.state = { ...failure, dropped: dropped + 1 };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  #fail(reason: string): Failing {
+    if (this.state.kind === "failing") return this.state;
+    const { clock, logger } = this.#options;
+    logger.error("the audit cannot be written", { path: this.#config.path, error: reason });
+    const failing: Failing = { kind: "failing", reason, sinceMs: clock.wallMs(), dropped: 0 };
+    this.state = failing;
+    return failing;
+  }
+
+  #succeed(): void {
+    if (this.state.kind === "writing") return;
+    const { clock, logger } = this.#options;
+    const { dropped, sinceMs } = this.state;
+    this.state = { kind: "writing" };
+    logger.info("the audit is written again", { path: this.#config.path, dropped });
+    if (dropped === 0) return;
+    this.#enqueue(JSON.stringify({ time: isoTime(clock.wallMs()), dropped, since: isoTime(sinceMs) }));
+  }
+
+  #enqueue(text: string): void {
     const line = `${text}\n`;
-    waitingBytes += Buffer.byteLength(line);
-    waitingLines++;
-    queue.append("info", line);
-  };
-  let ending: Promise<void> | null = null;
-  const end = async (): Promise<void> => {
-    await queue[Symbol.asyncDispose]();
-    // Closing waits for a write in flight, and that may hang with its disk.
-    await settledWithin(clock, FLUSH_MS, Promise.allSettled([file[Symbol.asyncDispose]()]));
-  };
-  return {
-    write(record) {
-      if (ending !== null) return;
-      if (waitingLines >= MAX_QUEUED_LINES || waitingBytes >= MAX_QUEUED_BYTES) {
-        dropped++;
-        fail("the disk does not keep up");
-        return;
+    this.#waitingBytes += Buffer.byteLength(line);
+    this.#waitingLines++;
+    this.#queue.append("info", line);
+  }
+
+  async #writeBytes(bytes: Buffer, offset: number): Promise<number> {
+    try {
+      const next = await writeWithin(this.#file, this.#config, bytes, offset);
+      if (next > offset) {
+        this.#waitingBytes -= next - offset;
+        this.#waitingLines -= countLines(bytes, offset, next);
+        this.#succeed();
+      } else if (next < offset) {
+        // Its first part went into a file that is gone: it waits again.
+        this.#waitingBytes += offset - next;
+        this.#waitingLines += countLines(bytes, next, offset);
       }
-      enqueue(JSON.stringify(record));
-    },
-    get state(): AuditFileState {
-      return failure === null ? { kind: "writing" } : { kind: "failing", ...failure, dropped };
-    },
-    [Symbol.asyncDispose]() {
-      ending ??= end();
-      return ending;
-    },
-  };
+      return next;
+    } catch (error) {
+      this.#fail(reasonOf(error));
+      throw error;
+    }
+  }
+
+  async #end(): Promise<void> {
+    await this.#queue[Symbol.asyncDispose]();
+    // Closing waits for a write in flight, and that may hang with its disk.
+    const closed = Promise.allSettled([this.#file[Symbol.asyncDispose]()]);
+    await settledWithin(this.#options.clock, FLUSH_MS, closed);
+  }
 }
 
 function reasonOf(error: unknown): string {
@@ -152,7 +147,7 @@ function reasonOf(error: unknown): string {
 /** Writes whole lines as far as the file has room for them, and rotates it when it has none. */
 async function writeWithin(
   file: FileTarget,
-  config: Pick<AuditConfig, "path" | "maxSizeBytes" | "keep">,
+  config: FileConfig,
   bytes: Buffer,
   offset: number,
 ): Promise<number> {

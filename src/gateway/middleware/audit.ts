@@ -1,15 +1,16 @@
-// Owns the record of each request: who, what, on which target, with which outcome, how long. What it never holds:
-// results, and arguments unless they are asked for.
+// The audit record of each request: who, what, on which target, with which outcome, how long. It never holds results,
+// and holds arguments only if they are asked for.
 
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import type { ClientPort } from "../client-port.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
-import { resolveTarget, targetLabel, targetOf } from "./request-target.ts";
+import { targetLabel, targetOf } from "./request-target.ts";
 import { shortened } from "./sanitise.ts";
 
 /** One line of the file; keys as they are written. */

@@ -1,20 +1,15 @@
-// Owns what a principal may do: the first policy that matches, else the default. Lists are filtered by the same rule
-// (`isAllowed`), and what is not allowed answers as what does not exist.
+// Authorization: the first policy that matches decides, else the default. Lists are filtered by the same rule
+// (`isAllowed`), and what a client may not use is answered as if it did not exist.
+
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
 import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import { isUnclear, otherSpellings } from "../catalog/uri-spelling.ts";
 import type { Principal } from "../client-port.ts";
 import type { Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
-import {
-  type RequestTarget,
-  resolveTarget,
-  targetLabel,
-  targetOf,
-  unknownMethod,
-  unknownTarget,
-} from "./request-target.ts";
+import { type RequestTarget, targetLabel, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
 
 export interface Policies {
   /** `target` null: the method is about nothing that has a name. */
@@ -100,10 +95,16 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
   if (resources === null) return () => true;
   const matchesLabel = compileGlobs(resources);
   const matchesName = compileGlobs(resources.filter((glob) => !QUALIFIED.test(glob)));
-  return (target) => target !== null && (matchesLabel(targetLabel(target)) || matchesName(target.name));
+  const isNamed = (target: RequestTarget): boolean =>
+    matchesLabel(targetLabel(target)) || matchesName(target.name);
+  return (target) => {
+    if (target === null) return false;
+    const { kind, name, fullName = name } = target;
+    return isNamed(target) || (fullName !== name && isNamed({ kind, name: fullName }));
+  };
 }
 
-/** Answers what is forbidden itself; `denied` hears of it, since what records requests comes after this. */
+/** Answers what is forbidden itself; `denied` is called, since requests are recorded further in. */
 export function createAuthorization(
   policies: Policies,
   denied: (request: GatewayRequest, reply: Reply) => void,
@@ -114,19 +115,16 @@ export function createAuthorization(
     const target = targetOf(method, params);
     // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
     if (target !== null && resolveTarget(served.catalog, target) === null) return next(request);
-    if (isPermitted(policies, request, target)) return next(request);
+    const { principal } = port.client;
+    const isPermitted =
+      target === null
+        ? policies.isAllowed(principal, target, method)
+        : isTargetPermitted(policies, served.catalog, principal, target, method);
+    if (isPermitted) return next(request);
     const reply = target === null ? unknownMethod(method) : unknownTarget(target);
     denied(request, reply);
     return Promise.resolve(reply);
   };
-}
-
-function isPermitted(policies: Policies, request: GatewayRequest, target: RequestTarget | null): boolean {
-  const { method, served, port } = request;
-  const { principal } = port.client;
-  return target === null
-    ? policies.isAllowed(principal, target, method)
-    : isTargetPermitted(policies, served.catalog, principal, target, method);
 }
 
 /** For what is listed and for what a client made up. */
@@ -138,8 +136,13 @@ export function isTargetPermitted(
   method: string,
 ): boolean {
   return isListed(catalog, target)
-    ? policies.isAllowed(principal, target, method)
+    ? policies.isAllowed(principal, catalogued(catalog, target), method)
     : policies.isAllowedUnlisted(principal, target, method);
+}
+
+/** With the name that a policy may have been written for. */
+function catalogued({ tools }: Catalog, target: RequestTarget): RequestTarget {
+  return (target.kind === "tool" ? tools.get(target.name) : undefined) ?? target;
 }
 
 function isListed({ resources, templates }: Catalog, { kind, name }: RequestTarget): boolean {

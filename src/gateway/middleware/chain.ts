@@ -1,5 +1,5 @@
-// Owns the order of the chain, from the outside in: authorization → rate limit → telemetry → audit → recovery →
-// routing. Rate limit and telemetry come in by `between`.
+// The order of the chain, from the outside in: authorization → rate limit → telemetry → audit → recovery → routing.
+// Rate limit and telemetry are passed in as `between`.
 //
 // What authorization refuses never comes to the audit, which is further in; the audit gives it a way to record that
 // directly, so the order stays and a refused request costs no more than the line about it.

@@ -1,4 +1,4 @@
-// Owns who a request's headers say it is: nobody in particular, or a configured user by its token.
+// Authentication of requests: everybody is anonymous, or a configured user by the token in the headers.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser, IncomingAuthConfig } from "../../config/snapshot.ts";
@@ -14,7 +14,7 @@ export interface Authenticator {
   readonly missing: readonly string[];
 }
 
-/** `redact` hears each token, so that no log line ever shows one. */
+/** `redact` gets each token, so that no log line ever shows one. */
 export function createAuthentication(
   config: IncomingAuthConfig,
   environment: Readonly<Record<string, string | undefined>>,
@@ -41,7 +41,7 @@ function authenticateUsers(
   environment: Readonly<Record<string, string | undefined>>,
   redact: (secret: string) => void,
 ): Authenticator {
-  // Digests of one length compare in constant time, and under a random key they tell nobody anything.
+  // Digests of one length compare in constant time, and under a random key they reveal nothing.
   const key = randomBytes(32);
   const digestOf = (token: Buffer): Buffer => createHmac("sha256", key).update(token).digest();
   const known: KnownUser[] = [];

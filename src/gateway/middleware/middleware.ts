@@ -1,5 +1,5 @@
-// Owns the contract of the chain that every client request passes, and of what is served: one immutable object, built
-// beside the one that serves and swapped; a request keeps the one it began with.
+// The contract of the chain that every client request passes, and of the serving set: one immutable object, built
+// beside the current one and swapped; a request keeps the one it began with.
 import type { IncomingHttpHeaders } from "node:http";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { CallPort, Principal } from "../client-port.ts";
@@ -49,7 +49,7 @@ export interface ServingSet {
   refresh(principal: Principal): Principal | null;
   viewFor(principal: Principal): CatalogView;
   /** Whether it may be told outside of calls that the resource is another one, as this set's configuration knows it. */
-  mayHearOf(principal: Principal, uri: string): boolean;
+  mayBeNotified(principal: Principal, uri: string): boolean;
   /** The whole chain. Never rejects. */
   readonly handle: Handle;
 }

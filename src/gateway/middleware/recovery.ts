@@ -1,5 +1,5 @@
-// Owns that every request gets a well-formed answer: what throws, or answers something else, is an internal error for
-// the client and a line in the log for us. Well-formed answers pass as they are, but for secrets of ours in an error.
+// Gives every request a well-formed answer: an exception or a malformed answer becomes an internal error for the client
+// and a line in our log. Well-formed answers pass unchanged, except for our secrets in an error.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";

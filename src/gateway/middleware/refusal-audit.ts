@@ -1,5 +1,5 @@
-// Owns the records of requests that are refused before anything is known of them but where they come from. Anybody can
-// make as many of those as they like: they are counted, so that the audit's files keep room for what was done.
+// The audit's records of requests that were refused before a session served them. Anybody can send as many of those as
+// they like, so they are counted, and the audit's files keep room for what was done.
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { shortened } from "./sanitise.ts";
 
@@ -28,13 +28,6 @@ export interface RefusalRecord {
   readonly count: number;
   /** ISO 8601 UTC, of the first of those that are counted; absent: it is one request, told at once. */
   readonly since?: string;
-}
-
-/** Disposing writes what is counted. */
-export interface RefusalAudit extends Disposable {
-  record(request: TurnedAway): void;
-  /** Writes what is counted now, as from here on it is written elsewhere or not at all. */
-  tellCounted(): void;
 }
 
 interface RefusalAuditOptions {
@@ -67,12 +60,70 @@ interface Counted {
 
 /**
  * For each reason: the first request of a sender is written at once, for at most 32 senders an hour; all others are
- * counted, and written as one line a minute after the first of them.
+ * counted, and written as one line a minute after the first of them. Disposing writes what is counted.
  */
-export function createRefusalAudit({ write, clock, clean }: RefusalAuditOptions): RefusalAudit {
-  const kinds = new Map<string, Kind>();
+export class RefusalAudit implements Disposable {
+  readonly #options: RefusalAuditOptions;
+  readonly #kinds = new Map<string, Kind>();
 
-  const tell = (request: TurnedAway, counts: Pick<RefusalRecord, "count" | "since">): void => {
+  constructor(options: RefusalAuditOptions) {
+    this.#options = options;
+  }
+
+  record(request: TurnedAway): void {
+    const { clock } = this.#options;
+    const kind = this.#kindOf(request);
+    if (this.#isNamed(kind, request)) this.#write(request, { count: 1 });
+    else if (kind.counted === null) {
+      const timer = clock.setTimer(COUNT_MS, () => this.#writeCountedOf(kind));
+      kind.counted = { timer, sinceMs: clock.wallMs(), like: request, count: 1 };
+    } else {
+      kind.counted.count += 1;
+      kind.counted.like = alike(kind.counted.like, request);
+    }
+  }
+
+  /** Writes what is counted now, as from here on it is written elsewhere or not at all. */
+  writeCounted(): void {
+    for (const kind of this.#kinds.values()) this.#writeCountedOf(kind);
+  }
+
+  [Symbol.dispose](): void {
+    this.writeCounted();
+  }
+
+  #kindOf({ reason }: TurnedAway): Kind {
+    let kind = this.#kinds.get(reason);
+    if (kind === undefined) {
+      kind = { named: new Set(), namedSinceMs: this.#options.clock.monotonicMs(), counted: null };
+      this.#kinds.set(reason, kind);
+    }
+    return kind;
+  }
+
+  /** Whether it is a sender's first for a while, and there is room to write it. */
+  #isNamed(kind: Kind, { remote, principal }: TurnedAway): boolean {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - kind.namedSinceMs >= NAMED_MS) {
+      kind.named.clear();
+      kind.namedSinceMs = nowMs;
+    }
+    const sender = `${remote} ${principal}`;
+    if (kind.named.has(sender) || kind.named.size >= MOST_NAMED) return false;
+    kind.named.add(sender);
+    return true;
+  }
+
+  #writeCountedOf(kind: Kind): void {
+    if (kind.counted === null) return;
+    const { timer, like, count, sinceMs } = kind.counted;
+    timer[Symbol.dispose]();
+    kind.counted = null;
+    this.#write(like, { count, since: isoTime(sinceMs) });
+  }
+
+  #write(request: TurnedAway, counts: Pick<RefusalRecord, "count" | "since">): void {
+    const { write, clock, clean } = this.#options;
     const { status, reason, remote, principal } = request;
     write({
       time: isoTime(clock.wallMs()),
@@ -82,54 +133,7 @@ export function createRefusalAudit({ write, clock, clean }: RefusalAuditOptions)
       reason,
       ...counts,
     });
-  };
-  const tellCountedOf = (kind: Kind): void => {
-    if (kind.counted === null) return;
-    const { timer, like, count, sinceMs } = kind.counted;
-    timer[Symbol.dispose]();
-    kind.counted = null;
-    tell(like, { count, since: isoTime(sinceMs) });
-  };
-  const tellCounted = (): void => {
-    for (const kind of kinds.values()) tellCountedOf(kind);
-  };
-  /** Whether it is a sender's first for a while, and there is room to tell of it. */
-  const isNamed = (kind: Kind, { remote, principal }: TurnedAway): boolean => {
-    const nowMs = clock.monotonicMs();
-    if (nowMs - kind.namedSinceMs >= NAMED_MS) {
-      kind.named.clear();
-      kind.namedSinceMs = nowMs;
-    }
-    const sender = `${remote} ${principal}`;
-    if (kind.named.has(sender) || kind.named.size >= MOST_NAMED) return false;
-    kind.named.add(sender);
-    return true;
-  };
-
-  return {
-    record(request) {
-      let kind = kinds.get(request.reason);
-      if (kind === undefined) {
-        kind = { named: new Set(), namedSinceMs: clock.monotonicMs(), counted: null };
-        kinds.set(request.reason, kind);
-      }
-      if (isNamed(kind, request)) {
-        tell(request, { count: 1 });
-        return;
-      }
-      const { counted } = kind;
-      if (counted === null) {
-        const own = kind;
-        const timer = clock.setTimer(COUNT_MS, () => tellCountedOf(own));
-        kind.counted = { timer, sinceMs: clock.wallMs(), like: request, count: 1 };
-        return;
-      }
-      counted.count += 1;
-      counted.like = alike(counted.like, request);
-    },
-    tellCounted,
-    [Symbol.dispose]: tellCounted,
-  };
+  }
 }
 
 function alike(one: TurnedAway, other: TurnedAway): TurnedAway {

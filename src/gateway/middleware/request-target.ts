@@ -1,6 +1,5 @@
-// Owns what a request is about, and the answer when there is no such thing — or none that one may know of.
-import type { Catalog, EntryKind } from "../catalog/catalog.ts";
-import { resolvePrompt, resolveResource, resolveTemplate, resolveTool } from "../catalog/resolve.ts";
+// The target of a request, and the answer when it does not exist or the client may not know of it.
+import type { CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -13,10 +12,7 @@ import {
 import { sanitise } from "./sanitise.ts";
 
 /** `template`: as completion/complete names it, a template or a URI. */
-export interface RequestTarget {
-  readonly kind: EntryKind;
-  readonly name: string;
-}
+export type RequestTarget = Pick<CatalogEntry, "kind" | "name"> & Partial<Pick<CatalogEntry, "fullName">>;
 
 /** Null: the method is about nothing that has a name, or the name is missing. */
 export function targetOf(method: string, params: JsonObject | undefined): RequestTarget | null {
@@ -43,23 +39,6 @@ export function targetOf(method: string, params: JsonObject | undefined): Reques
 
 function target(kind: EntryKind, name: unknown): RequestTarget | null {
   return typeof name === "string" ? { kind, name } : null;
-}
-
-/** Where it is served, and its name there; null: nobody publishes it. */
-export function resolveTarget(
-  catalog: Catalog,
-  { kind, name }: RequestTarget,
-): { readonly backend: string; readonly originalName: string } | null {
-  switch (kind) {
-    case "tool":
-      return resolveTool(catalog, name);
-    case "prompt":
-      return resolvePrompt(catalog, name);
-    case "resource":
-      return resolveResource(catalog, name);
-    case "template":
-      return resolveTemplate(catalog, name);
-  }
 }
 
 /** `tool:NAME`, `prompt:NAME`, `resource:URI`: how policies and the audit name it. */

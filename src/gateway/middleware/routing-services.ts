@@ -1,12 +1,17 @@
-// Owns what routing needs of the rest of the gateway.
-import type { BackendPool } from "../backends/policy/backend-pool-contract.ts";
+// What routing needs of the rest of the gateway.
+import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
+import type { Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
 import type { TaskMemory } from "./task-memory.ts";
 
 export interface RoutingServices {
-  readonly pool: Pick<BackendPool, "call" | "subscribe" | "unsubscribe">;
+  readonly pool: {
+    call(backend: string, call: PoolCall): Promise<Reply>;
+    subscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
+    unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
+  };
   /** What is published now, whatever a request began with. */
   catalog(): Catalog;
   setLogLevel(client: ClientPort, level: McpLogLevel): void;

@@ -1,15 +1,11 @@
 // The way of a request: lists are answered from the catalog, and all else goes to a backend, under its own names.
+
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS } from "../protocol.ts";
 import type { CatalogView, GatewayRequest, Handle } from "./middleware.ts";
-import {
-  type RequestTarget,
-  resolveTarget,
-  targetOf,
-  unknownMethod,
-  unknownTarget,
-} from "./request-target.ts";
+import { type RequestTarget, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 

@@ -1,4 +1,4 @@
-// Owns texts that we put into errors for clients: one line, bounded, without secrets and without where we are installed.
+// Texts for error replies to clients: one line, bounded, without secrets and without the path of the installation.
 import { fileURLToPath } from "node:url";
 import { harmless } from "../../runtime/text/plain-text.ts";
 

@@ -1,38 +1,37 @@
-// Owns which backend runs which task of which session: a task's id is all that later requests about it carry.
+// Which backend runs which task of which session: a task's id is all that later requests about it carry.
 import type { ClientPort } from "../client-port.ts";
-
-export interface TaskMemory {
-  remember(client: ClientPort, taskId: string, backend: string): void;
-  /** Null: no task of this session, or forgotten. */
-  backendOf(client: ClientPort, taskId: string): string | null;
-}
 
 const MAX_TASKS = 10_000;
 const MAX_ID_LENGTH = 1_024;
 
 /** Bounded: of all sessions' tasks the one not asked for the longest is forgotten. Outlives any one catalog. */
-export function createTaskMemory(maxTasks: number = MAX_TASKS): TaskMemory {
+export class TaskMemory {
+  readonly #maxTasks: number;
   // A Map keeps the order of insertion: what is used is inserted anew.
-  const tasks = new Map<string, string>();
-  const keyOf = ({ sessionId }: ClientPort, taskId: string): string => JSON.stringify([sessionId, taskId]);
-  return {
-    remember(client, taskId, backend) {
-      if (taskId.length > MAX_ID_LENGTH) return;
-      const key = keyOf(client, taskId);
-      tasks.delete(key);
-      tasks.set(key, backend);
-      if (tasks.size <= maxTasks) return;
-      const oldest = tasks.keys().next();
-      if (!oldest.done) tasks.delete(oldest.value);
-    },
-    backendOf(client, taskId) {
-      if (taskId.length > MAX_ID_LENGTH) return null;
-      const key = keyOf(client, taskId);
-      const backend = tasks.get(key);
-      if (backend === undefined) return null;
-      tasks.delete(key);
-      tasks.set(key, backend);
-      return backend;
-    },
-  };
+  readonly #tasks = new Map<string, string>();
+
+  constructor(maxTasks: number = MAX_TASKS) {
+    this.#maxTasks = maxTasks;
+  }
+
+  remember(client: ClientPort, taskId: string, backend: string): void {
+    if (taskId.length > MAX_ID_LENGTH) return;
+    const key = keyOf(client, taskId);
+    this.#tasks.delete(key);
+    this.#tasks.set(key, backend);
+    if (this.#tasks.size <= this.#maxTasks) return;
+    for (const oldest of this.#tasks.keys()) return void this.#tasks.delete(oldest);
+  }
+
+  /** Null: no task of this session, or forgotten. */
+  backendOf(client: ClientPort, taskId: string): string | null {
+    const backend = this.#tasks.get(keyOf(client, taskId));
+    if (backend === undefined) return null;
+    this.remember(client, taskId, backend);
+    return backend;
+  }
+}
+
+function keyOf({ sessionId }: ClientPort, taskId: string): string {
+  return JSON.stringify([sessionId, taskId]);
 }

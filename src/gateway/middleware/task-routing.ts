@@ -1,4 +1,4 @@
-// Owns requests about tasks (experimental in 2025-11-25): each goes where its task runs, and to nobody else's.
+// Requests about tasks (experimental in 2025-11-25): each goes to the backend that runs its task.
 import {
   errorReply,
   INVALID_PARAMS,

@@ -3,14 +3,11 @@
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Principal } from "../client-port.ts";
 import type { JsonObject } from "../json-rpc.ts";
+import type { Policies } from "../middleware/authorization.ts";
 import type { CatalogView } from "../middleware/middleware.ts";
 
 /** What a view needs of the policies. */
-export interface ViewRights {
-  /** Equal for principals that the policies cannot tell apart. */
-  rightsKey(principal: Principal): string;
-  isVisible(principal: Principal, entry: CatalogEntry): boolean;
-}
+export type ViewRights = Pick<Policies, "rightsKey" | "isVisible">;
 
 type ViewFor = (principal: Principal) => CatalogView;
 

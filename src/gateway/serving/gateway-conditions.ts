@@ -70,7 +70,23 @@ function standing(
       });
     }
   } else conditions.push(...hiddenNames(catalog));
+  conditions.push(...shortenedNames(catalog));
   return conditions;
+}
+
+function shortenedNames({ tools }: Catalog): Standing[] {
+  const shortened = [...tools.values()].filter(({ name, fullName }) => name !== fullName);
+  if (shortened.length === 0) return [];
+  const told = shortened.slice(0, MOST_NAMES).map(({ name, fullName }) => `${fullName} as ${name}`);
+  const more = shortened.length - told.length;
+  return [
+    {
+      code: "names_shortened",
+      severity: "info",
+      title: `Tools whose names clients could not use are published under others: ${told.join(", ")}${more === 0 ? "" : ` and ${more} more`}`,
+      hint: "Give them names of your own with `tool_overrides`, or set [conflict_resolution].longest_name if your clients allow more.",
+    },
+  ];
 }
 
 /** Names that are told of each pair of backends. */

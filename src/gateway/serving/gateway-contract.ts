@@ -1,4 +1,4 @@
-// Owns what the daemon asks of the gateway.
+// What the daemon asks of the gateway.
 import type { Duplex } from "node:stream";
 import type {
   AuditConfig,

@@ -1,5 +1,5 @@
 // The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
-import { type AuditFile, startAuditFile } from "../middleware/audit-file.ts";
+import { AuditFile } from "../middleware/audit-file.ts";
 import { type Authenticator, createAuthentication } from "../middleware/incoming-auth.ts";
 import type { GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
 
@@ -15,7 +15,7 @@ export type RulesTools = Pick<GatewayOptions, "clock" | "logger" | "environment"
 export const NO_GATEWAY: GatewayConfig = {
   server: null,
   backends: [],
-  conflictResolution: { strategy: "first-wins", separator: "_", order: [] },
+  conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
   incomingAuth: { type: "anonymous" },
   authorization: null,
   audit: null,
@@ -38,7 +38,7 @@ export function createRules(
       ? before.auditFile
       : config.audit === null
         ? null
-        : startAuditFile(config.audit, { clock, logger }),
+        : new AuditFile(config.audit, { clock, logger }),
   };
 }
 

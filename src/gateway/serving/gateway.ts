@@ -5,9 +5,8 @@ import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../backends/links/stdio/warden.ts";
-import type { BackendPool } from "../backends/policy/backend-pool-contract.ts";
-import { createBackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
+import { Warden } from "../backends/links/stdio/warden.ts";
+import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
@@ -26,7 +25,7 @@ import { gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { Serving } from "./serving.ts";
-import { createSessionRoster } from "./session-roster.ts";
+import { SessionRoster } from "./session-roster.ts";
 
 const DEFAULT_SERVER = {
   host: "127.0.0.1",
@@ -51,8 +50,8 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
 
 class RunningGateway implements Gateway {
   readonly #options: GatewayOptions;
-  readonly #warden: ReturnType<typeof startWarden>;
-  readonly #roster = createSessionRoster();
+  readonly #warden: Warden;
+  readonly #roster = new SessionRoster();
   readonly #pool: BackendPool;
   readonly #serving: Serving;
   readonly #front: FrontGateway;
@@ -73,7 +72,7 @@ class RunningGateway implements Gateway {
     };
     const options = { ...given, redact };
     this.#options = options;
-    this.#warden = startWarden({ clock, logger });
+    this.#warden = new Warden({ clock, logger });
     this.#pool = this.#createPool(options, means);
     this.#serving = new Serving({ tools: options, redaction, roster: this.#roster, pool: this.#pool });
     this.#front = this.#createFront();
@@ -114,7 +113,7 @@ class RunningGateway implements Gateway {
     };
     return {
       commit: () => {
-        if (isOtherFile && before.auditFile !== null) this.#serving.refusals.tellCounted();
+        if (isOtherFile && before.auditFile !== null) this.#serving.refusals.writeCounted();
         this.#apply(next);
         listener.commit();
       },
@@ -196,7 +195,7 @@ class RunningGateway implements Gateway {
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
     const { clock, version, programEnvironment } = options;
     const warden = this.#warden;
-    return createBackendPool({
+    return new BackendPool({
       ...options,
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
@@ -206,7 +205,7 @@ class RunningGateway implements Gateway {
         return openStdioLink({ ...connection, env, warden, clock, secrets });
       },
       random: Math.random,
-      onLog: (params, backend) => this.#roster.tellLog(params, backend, this.#serving.served),
+      onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),
       ...means,
     });
   }

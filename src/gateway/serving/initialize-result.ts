@@ -1,5 +1,5 @@
-// Owns what the gateway says of itself at initialize. Backends come and go within a session, so it promises what any of
-// them may offer.
+// The gateway's own result of `initialize`. Backends come and go within a session, so it declares what any of them may
+// offer.
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 

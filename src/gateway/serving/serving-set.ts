@@ -1,4 +1,4 @@
-// Owns building what serves requests: one immutable object out of a catalog, who may come in, and the chain.
+// Builds the serving set: one immutable object with the catalog, the authentication and the chain.
 import { hash } from "node:crypto";
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -41,7 +41,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
     viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),
-    mayHearOf(principal, uri) {
+    mayBeNotified(principal, uri) {
       // What the filters leave of no backend cannot be read either.
       if (!catalog.resourceReach.some((reach) => reach.permits(uri))) return false;
       if (policies === null) return true;

@@ -1,15 +1,15 @@
 // What serves requests now, and the swap to what serves the next ones: one object, built from the configuration and the
 // backends' answers.
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
-import type { BackendPool } from "../backends/policy/backend-pool-contract.ts";
+import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
-import { createRefusalAudit, type RefusalAudit } from "../middleware/refusal-audit.ts";
+import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
-import { createTaskMemory } from "../middleware/task-memory.ts";
+import { TaskMemory } from "../middleware/task-memory.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { tasksListedBy } from "./initialize-result.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -36,7 +36,7 @@ export class Serving {
     this.#options = options;
     this.rules = createRules(NO_GATEWAY, null, tools);
     this.catalog = buildCatalog(this.#sources, NO_GATEWAY.conflictResolution);
-    this.refusals = createRefusalAudit({
+    this.refusals = new RefusalAudit({
       write: (record) => this.rules.auditFile?.write(record),
       clock: tools.clock,
       clean: redaction.clean,
@@ -44,7 +44,7 @@ export class Serving {
     this.#services = {
       pool,
       catalog: () => this.catalog,
-      tasks: createTaskMemory(),
+      tasks: new TaskMemory(),
       setLogLevel: (client, level) => {
         roster.setLogLevel(client, level);
         this.followLogLevel();
@@ -72,7 +72,7 @@ export class Serving {
     this.rules = next;
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
-    roster.tellChanges(this.served);
+    roster.notifyChanges(this.served);
   }
 
   #build(): ServingSet {

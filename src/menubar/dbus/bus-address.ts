@@ -1,4 +1,4 @@
-// Owns where the session's bus is: the addresses in the environment, as sockets to connect to.
+// The addresses of the session bus from the environment, as sockets to connect to.
 import { join } from "node:path";
 
 type Environment = Readonly<Record<string, string | undefined>>;

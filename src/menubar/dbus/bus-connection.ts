@@ -1,4 +1,4 @@
-// Owns one connection to a message bus: signing in, calls with deadlines, and the answering of calls to us.
+// A connection to a message bus: authentication, calls with deadlines, and answers to incoming calls.
 import { connect, type Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";

@@ -1,5 +1,5 @@
-// Owns D-Bus values as bytes. Integers of 64 bits are bigint, `ay` is a Uint8Array, a dictionary an array of pairs,
-// a struct an array, a variant `{ signature, value }`; all others are what one expects.
+// D-Bus values to bytes and back. 64-bit integers are bigint, `ay` is a Uint8Array, a dictionary is an array of pairs,
+// a struct an array, a variant `{ signature, value }`; the rest are the obvious types.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { alignmentOf, type DbusType, parseSignature } from "./type-signature.ts";
 

@@ -1,4 +1,4 @@
-// Owns D-Bus messages: what they carry, and where one ends in a stream of bytes.
+// D-Bus messages: their content, and where one ends in a stream of bytes.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { marshal, unmarshal, variant } from "./marshal.ts";
 

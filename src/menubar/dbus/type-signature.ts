@@ -1,4 +1,4 @@
-// Owns D-Bus type signatures: "a{sv}" as a tree.
+// D-Bus type signatures: "a{sv}" as a tree.
 import { MountaineerError } from "../../runtime/errors.ts";
 
 type BasicCode = "y" | "b" | "n" | "q" | "i" | "u" | "x" | "t" | "d" | "s" | "o" | "g" | "h";

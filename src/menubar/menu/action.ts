@@ -1,4 +1,4 @@
-// Owns what a person can ask for in the menu, as data, and its spelling where only text passes (a menu's command line).
+// The actions of the menu as data, and as text where only text can pass (a menu's command line).
 import type { SwitchTarget } from "../../api/requests.ts";
 
 const TOGGLES = ["auto_failback", "lsof_recheck"] as const;

@@ -1,4 +1,4 @@
-// Owns the part of the menu that is about aliases: links to folders inside of shares.
+// The menu's items for aliases, the links to folders inside shares.
 import { basename } from "node:path/posix";
 import type { AliasStatus, StatusReport } from "../../api/contract.ts";
 import type { MenuAction } from "./action.ts";

@@ -1,4 +1,4 @@
-// Owns the part of the menu that is about the gateway and its backends.
+// The menu's items for the gateway and its backends.
 import type { BackendStatus, StatusReport } from "../../api/contract.ts";
 import type { MenuAction } from "./action.ts";
 import type { MenuItem } from "./menu.ts";
@@ -45,7 +45,10 @@ function backendItem(backend: BackendStatus, world: MenuWorld): MenuItem {
     if (severity !== "info")
       items.push(text(`${key} condition ${code}`, title, severity === "error" ? "bad" : "warning"));
   }
-  if (backend.phase === "Ready") items.push(text(`${key} tools`, `${backend.tools} tools`));
+  const { tools, withheld_tools: withheld = 0, group } = backend;
+  if (backend.phase === "Ready")
+    items.push(text(`${key} tools`, `${tools} tools${withheld > 0 ? `, ${withheld} withheld` : ""}`));
+  if (group !== null) items.push(text(`${key} group`, `Group ${group}`));
   items.push(restartItem(key, `Restart ${name}`, { kind: "restart", backend: backend.name }, world));
   return submenu(key, `${name} — ${backend.phase}`, items, TONES[stateOfBackend(backend)]);
 }

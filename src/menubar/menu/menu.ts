@@ -1,4 +1,4 @@
-// Owns what a menu is, before any desktop draws it.
+// The menu as data, before a desktop draws it.
 import type { MenuAction } from "./action.ts";
 
 /** How things are, all in all. */

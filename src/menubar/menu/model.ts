@@ -1,4 +1,4 @@
-// Owns the menu: a pure function of what is known, the same for every desktop.
+// The whole menu as a pure function of the known state, the same for every desktop.
 import type { ShareStatus, StatusReport } from "../../api/contract.ts";
 import { actionText, type MenuAction, type ToggleName } from "./action.ts";
 import { aliasItems } from "./alias-items.ts";

@@ -1,4 +1,4 @@
-// Owns the doing of what was clicked: one call of the management API, or one program, each with a deadline.
+// Runs an action of the menu: one call of the management API, or one program, each with a deadline.
 
 import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";

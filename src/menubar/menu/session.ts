@@ -1,4 +1,4 @@
-// Owns the life of a menu: what is known, what was clicked and is under way, and the redraws that follow from both.
+// The state behind a menu: what is known, which actions run, and when the menu is drawn again.
 import { connectToDaemon } from "../../api/client/client.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
@@ -113,12 +113,8 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
     const opened = findItem(session.menu().items, key);
     const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
     const unknown = places.filter((place) => world.folders?.has(folderKey(place)) === false);
-    const worker = async (): Promise<void> => {
-      // Whoever opens something else waits for that.
-      for (let next = unknown.shift(); next !== undefined && turn === turns; next = unknown.shift())
-        await look(next);
-    };
-    await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
+    // Whoever opens something else waits for that.
+    await eachOf(unknown, look, () => turn === turns);
   };
   const session: MenuSession = {
     menu() {
@@ -160,6 +156,17 @@ function placeOf(item: MenuItem): FolderPlace[] {
 /** A share that hangs must not hold up the others' lists. */
 const LOOKS_AT_ONCE = 4;
 
+async function eachOf(
+  places: FolderPlace[],
+  look: (place: FolderPlace) => Promise<void>,
+  isWanted: () => boolean,
+): Promise<void> {
+  const worker = async (): Promise<void> => {
+    for (let next = places.shift(); next !== undefined && isWanted(); next = places.shift()) await look(next);
+  };
+  await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
+}
+
 /** Those that were opened last; a menu that is open for days must not keep all that was ever looked at. */
 const FOLDERS_KEPT = 256;
 
@@ -181,7 +188,7 @@ function failureUnder(now: MenuConnection, { connection: before, failure }: Menu
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }
 
-/** A success takes back what was told of the same shares, or of the same wish; another wish's failure stays. */
+/** A success takes back what was told of the same shares, or of the same action; the failure of another action stays. */
 function failureAfter(failure: ActionOutcome | null, outcome: ActionOutcome): ActionOutcome | null {
   if (!outcome.ok) return outcome;
   return failure !== null && makesGood(outcome, failure) ? null : failure;

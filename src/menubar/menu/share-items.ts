@@ -1,4 +1,4 @@
-// Owns the part of the menu that is about one share.
+// The menu's items for one share.
 import { dirname } from "node:path/posix";
 import type { OpenFileHolder, ShareStatus } from "../../api/contract.ts";
 import { counted } from "../../runtime/text/plain-text.ts";

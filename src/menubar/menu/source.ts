@@ -1,4 +1,4 @@
-// Owns what is known of the daemon: told by its events, looked at afresh when they say so, at most every 50 ms.
+// The menu's data from the daemon: events, and a fresh status when they ask for one, at most every 50 ms.
 import type { DaemonClient } from "../../api/client/client.ts";
 import { followDaemon } from "../../api/client/follow-daemon.ts";
 import type { StatusReport, StreamEvent } from "../../api/contract.ts";

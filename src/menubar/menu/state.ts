@@ -1,4 +1,4 @@
-// Owns the judgement: how well a share is, a backend, and all of it together.
+// The health of a share, of a backend, and of everything together.
 import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.ts";
 import type { MenuState } from "./menu.ts";
 import type { MenuWorld } from "./world.ts";

@@ -1,4 +1,4 @@
-// Owns the making of items: labels of one harmless line, cut to what a menu can show.
+// Makes menu items. A label is one line without control characters, cut to a menu's width.
 import type { SwitchTarget } from "../../api/requests.ts";
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";

@@ -1,4 +1,4 @@
-// Owns what the menu is drawn from: what the daemon told last, and what this menu itself is doing.
+// The data that the menu is drawn from: the daemon's last report, and the menu's own running actions.
 import type { OpenFileHolder, StatusReport, StepResult, SyncReport } from "../../api/contract.ts";
 import type { MenuAction } from "./action.ts";
 import type { FolderPlace } from "./menu.ts";

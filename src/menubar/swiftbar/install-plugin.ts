@@ -1,4 +1,4 @@
-// Owns the plugin file: the small script in SwiftBar's (or xbar's) folder that becomes `mountaineer menubar --swiftbar`.
+// The plugin file: a small script in SwiftBar's (or xbar's) folder that runs `mountaineer menubar --swiftbar`.
 import { chmod, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";

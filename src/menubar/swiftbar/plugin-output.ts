@@ -1,4 +1,4 @@
-// Owns the menu as SwiftBar and xbar read it: lines of text, `---`, dashes for submenus, `| key=value`.
+// The menu in the format of SwiftBar and xbar: lines of text, `---`, dashes for submenus, `| key=value`.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { actionText, type MenuAction } from "../menu/action.ts";
 import type { Menu, MenuItem, MenuState, Tone } from "../menu/menu.ts";

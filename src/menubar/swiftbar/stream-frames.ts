@@ -1,4 +1,4 @@
-// Owns the long-lived plugin process: a frame for each new menu, on a pipe that may not be read for a while.
+// The long-lived plugin process: writes a frame for each new menu to a pipe whose reader may pause.
 import type { Writable } from "node:stream";
 import type { Menu } from "../menu/menu.ts";
 import type { MenuSession } from "../menu/session.ts";

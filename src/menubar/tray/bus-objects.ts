@@ -1,4 +1,4 @@
-// Owns the dispatch of calls to objects on the bus: their own methods, properties, introspection and ping.
+// Dispatches D-Bus calls to objects: their methods, properties, introspection and ping.
 import type { BusReply } from "../dbus/bus-connection.ts";
 import type { Variant } from "../dbus/marshal.ts";
 import type { Message } from "../dbus/message.ts";

@@ -1,4 +1,4 @@
-// Owns com.canonical.dbusmenu, version 3: the menu as a panel asks for it, and the clicks it sends back.
+// com.canonical.dbusmenu, version 3: the menu that a panel asks for, and the clicks that it sends.
 import type { BusReply, BusSignal } from "../dbus/bus-connection.ts";
 import { type Variant, variant } from "../dbus/marshal.ts";
 import type { Menu, MenuItem } from "../menu/menu.ts";

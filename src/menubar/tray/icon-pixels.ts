@@ -1,4 +1,4 @@
-// Owns the icons: drawn here, so that no theme has to have them. Each state differs by shape, not by colour alone.
+// The icons, drawn here so that no theme is needed. The states differ by shape, not only by colour.
 import type { MenuState } from "../menu/menu.ts";
 
 interface IconPixels {

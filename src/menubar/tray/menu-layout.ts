@@ -1,4 +1,5 @@
-// Owns the menu as dbusmenu numbers it: an id for each meaning, never used for another one, and what differs from before.
+// Numbers the menu's items for dbusmenu: an id is never reused for another item. Finds what changed since the last
+// menu.
 import { type Variant, variant } from "../dbus/marshal.ts";
 import type { MenuItem, Tone } from "../menu/menu.ts";
 

@@ -1,4 +1,4 @@
-// Owns org.kde.StatusNotifierItem: the icon in the panel, and what it says when pointed at.
+// org.kde.StatusNotifierItem: the icon in the panel, and its tooltip.
 import type { BusReply, BusSignal } from "../dbus/bus-connection.ts";
 import { type Variant, variant } from "../dbus/marshal.ts";
 import type { Menu, MenuState } from "../menu/menu.ts";

@@ -1,4 +1,4 @@
-// Owns the icon's life on the session bus: one for each home, registered anew whenever another panel takes over.
+// Runs the icon on the session bus: one for each home, registered again whenever a new panel starts.
 
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";

@@ -1,4 +1,4 @@
-// Owns what introspection tells of the two interfaces; a test holds it against what they answer.
+// The introspection XML of the two interfaces; a test compares it with their answers.
 import { method, signalOf } from "./bus-objects.ts";
 
 export const MENU_XML = [

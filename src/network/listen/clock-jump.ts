@@ -1,4 +1,4 @@
-// Owns noticing that time did not pass as expected: sleep, and a wall clock that was set.
+// Detects sleep and a wall clock that was set: time did not pass as expected.
 import { uptime } from "node:os";
 import type { Clock } from "../../runtime/time/clock.ts";
 
@@ -19,15 +19,7 @@ interface ClockWatchOptions {
   uptimeMs?: () => number;
 }
 
-interface ClockWatch {
-  /**
-   * Compares the time that passed since the last call (or the creation). `expectedMs` is when the caller meant to
-   * call again; where the monotonic clock runs on in sleep (macOS), being late is the only sign of it.
-   */
-  observe(expectedMs?: number): ClockJump | null;
-}
-
-export function createClockWatch(options: ClockWatchOptions): ClockWatch {
+export function createClockWatch(options: ClockWatchOptions) {
   const { clock, thresholdMs = 2_000, uptimeMs = () => uptime() * 1_000 } = options;
   let monotonicMs = clock.monotonicMs();
   let wallMs = clock.wallMs();
@@ -35,7 +27,11 @@ export function createClockWatch(options: ClockWatchOptions): ClockWatch {
   let sleptMs = uptimeMs() - monotonicMs;
 
   return {
-    observe(expectedMs) {
+    /**
+     * Compares the time that passed since the last call (or the creation). `expectedMs` is when the caller meant to
+     * call again; where the monotonic clock runs on in sleep (macOS), being late is the only sign of it.
+     */
+    observe(expectedMs?: number): ClockJump | null {
       const passedMs = clock.monotonicMs() - monotonicMs;
       const differenceMs = clock.wallMs() - wallMs - passedMs;
       monotonicMs += passedMs;

@@ -1,4 +1,4 @@
-// Owns how many cycles network events may cause: the first runs at once, the rest of a window share one.
+// Limits the cycles that network events cause: the first runs at once, the rest of a window share one.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 interface TriggerWindowOptions {
@@ -9,11 +9,7 @@ interface TriggerWindowOptions {
   onCycle: (reasons: readonly string[]) => void;
 }
 
-export interface TriggerWindow extends Disposable {
-  trigger(reason: string): void;
-  /** Holds from now on, also for a window that is open. */
-  setWindowMs(windowMs: number): void;
-}
+export type TriggerWindow = ReturnType<typeof createTriggerWindow>;
 
 /** More than this many reasons are counted, not kept: a flapping link must not grow a log line without end. */
 const MAX_REASONS = 50;
@@ -22,7 +18,7 @@ const MAX_REASONS = 50;
  * At most one triggered cycle per window: an event outside a window runs at once and opens one; events inside
  * it collapse into one cycle at its end, which opens the next. Every event is followed by a cycle.
  */
-export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowOptions): TriggerWindow {
+export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowOptions) {
   let lengthMs = windowMs;
   let openedAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | null = null;
@@ -51,7 +47,7 @@ export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowO
   };
 
   return {
-    trigger(reason) {
+    trigger(reason: string): void {
       if (disposed) return;
       if (reasons.length < MAX_REASONS) reasons.push(reason);
       else uncounted += 1;
@@ -59,7 +55,8 @@ export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowO
       if (remainingMs() > 0) arm();
       else run();
     },
-    setWindowMs(newLengthMs) {
+    /** Holds from now on, also for a window that is open. */
+    setWindowMs(newLengthMs: number): void {
       lengthMs = newLengthMs;
       if (timer !== null) arm();
     },

@@ -1,4 +1,4 @@
-// Owns learning of network changes by comparing interfaces again and again: the fallback, and late by design.
+// Finds network changes by comparing the interfaces again and again: the slow fallback.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
 import type { NetworkDelta } from "./events/network-delta.ts";
@@ -11,15 +11,8 @@ interface InterfacePollOptions {
   read?: (nowMs: number) => InterfaceSnapshot;
 }
 
-interface InterfacePoll extends Disposable {
-  /** Compares once more, then rests. */
-  pause(): void;
-  /** Compares with what was seen last, at once, and goes on. */
-  resume(): void;
-}
-
 /** Runs from the start. `onChange` is called from a timer, or from `pause` and `resume`, never with nothing. */
-export function startInterfacePoll(options: InterfacePollOptions): InterfacePoll {
+export function startInterfacePoll(options: InterfacePollOptions) {
   const { clock, intervalMs, onChange, read = readInterfaces } = options;
   let last = read(clock.monotonicMs());
   let timer: Timer | null = null;
@@ -44,12 +37,14 @@ export function startInterfacePoll(options: InterfacePollOptions): InterfacePoll
 
   schedule();
   return {
-    pause() {
+    /** Compares once more, then rests. */
+    pause(): void {
       if (timer === null) return;
       rest();
       compare();
     },
-    resume() {
+    /** Compares with what was seen last, at once, and goes on. */
+    resume(): void {
       if (timer !== null || disposed) return;
       schedule();
       // What changed while events should have told was told, or was lost with the source: better twice than never.

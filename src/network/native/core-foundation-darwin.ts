@@ -1,5 +1,5 @@
-// Owns the pieces of macOS's CoreFoundation that are called here: strings, arrays, dictionaries, booleans, URLs.
-// Nothing of it is loaded on another system; a library with the same ABI stands in for it in tests.
+// The parts of macOS's CoreFoundation that are called: strings, arrays, dictionaries, booleans, URLs. Other systems
+// load none of it; in tests, a library with the same ABI stands in for it.
 import { errorText } from "../../runtime/errors.ts";
 
 /** A CFTypeRef: an address, never 0. */

@@ -1,4 +1,4 @@
-// Owns calling functions of a C library for folders that do not know how that is done.
+// Calls into C libraries, without koffi's types.
 import { loadKoffi } from "./core-foundation-darwin.ts";
 
 export interface ForeignLibrary {

@@ -1,6 +1,6 @@
-// Owns one probe of one address: TCP connect, SMB2 NEGOTIATE, one deadline for both, the socket always ended.
+// One probe of one address: TCP connect and SMB2 NEGOTIATE under one deadline; the socket is always closed.
 import { randomFillSync } from "node:crypto";
-import { Socket } from "node:net";
+import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ProbeReason, ProbeVerdict } from "./probe-result.ts";
@@ -97,6 +97,11 @@ export function meaningOfError(error: unknown, connected: boolean): EndpointFind
   return { ...meaning, tcpAnswered: false, serverGuid: null };
 }
 
+/** Where a socket connects to, and from where. */
+export function connectOptions({ address, port, localAddress }: ProbeEndpoint): TcpSocketConnectOpts {
+  return { host: address, port, ...(localAddress === null ? {} : { localAddress }) };
+}
+
 /** An answer comes whole in one read: what is left unread makes the close a reset. */
 const READ_BUFFER_BYTES = 2048;
 
@@ -158,11 +163,7 @@ export function startHostProbe(clock: Clock, endpoint: ProbeEndpoint, timeoutMs:
   socket.on("error", (error) => end(meaningOfError(error, connected)));
   socket.on("close", () => endSilent("closed", "the connection was closed"));
   try {
-    socket.connect({
-      host: endpoint.address,
-      port: endpoint.port,
-      ...(endpoint.localAddress === null ? {} : { localAddress: endpoint.localAddress }),
-    });
+    socket.connect(connectOptions(endpoint));
   } catch (error) {
     end(meaningOfError(error, false));
   }

@@ -1,4 +1,4 @@
-// Owns asking many hosts whether they answer SMB: by the right interface, equal questions once, so many at once.
+// Asks many hosts whether they answer SMB: over the right interface, equal questions once, a limited number at a time.
 
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -7,8 +7,8 @@ import { type IpAddress, parseIp } from "../ip-address.ts";
 import { type EndpointFinding, type ProbeEndpoint, type RunningProbe, startHostProbe } from "./host-probe.ts";
 import { createNameResolution } from "./name-resolution.ts";
 import type { HostProber, ProbeRequest, ProbeResult, ProbeTarget } from "./probe-result.ts";
-import { createSharedAsks } from "./shared-asks.ts";
-import { createSlots } from "./slots.ts";
+import { createSemaphore } from "./semaphore.ts";
+import { createSingleFlight } from "./single-flight.ts";
 
 export interface HostProberOptions {
   clock: Clock;
@@ -37,7 +37,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   const { clock, logger, resolve, onAddressesChanged, maxAtOnce = DEFAULT_MAX_AT_ONCE } = options;
   const interfaces = createInterfaceReader(clock);
   const resolution = createNameResolution({ clock, resolve, logger, onAddressesChanged });
-  const asks = createSharedAsks<ProbeResult>(clock);
+  const asks = createSingleFlight<ProbeResult>(clock);
   const endpoints = createEndpointProbes(clock, maxAtOnce);
   const plan = createAddressPlans();
   /** The address of a name that answered last is asked first. */
@@ -99,15 +99,15 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
 
 /** Probes of endpoints: equal ones once, and so many at once. */
 function createEndpointProbes(clock: Clock, maxAtOnce: number) {
-  const asks = createSharedAsks<EndpointFinding>(clock);
-  const slots = createSlots(maxAtOnce);
+  const asks = createSingleFlight<EndpointFinding>(clock);
+  const semaphore = createSemaphore(maxAtOnce);
   const running = new Set<RunningProbe>();
   let disposed = false;
   return {
     ask(endpoint: ProbeEndpoint, notBeforeMs: number, timeoutMs: number): Promise<EndpointFinding> {
       const key = `${endpoint.address}|${endpoint.port}|${endpoint.localAddress ?? ""}|${timeoutMs}`;
       return asks.ask(key, notBeforeMs, (goesOut) =>
-        slots.use(async () => {
+        semaphore.use(async () => {
           goesOut();
           if (disposed) return DISPOSED;
           const probe = startHostProbe(clock, endpoint, timeoutMs);

@@ -4,8 +4,8 @@
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { AddressedHostProber } from "./host-prober.ts";
 import type { ProbeRequest, ProbeResult } from "./probe-result.ts";
-import { createSharedAsks } from "./shared-asks.ts";
-import { createSlots } from "./slots.ts";
+import { createSemaphore } from "./semaphore.ts";
+import { createSingleFlight } from "./single-flight.ts";
 import { type NcFinding, negotiateThroughNc } from "./smb-through-nc.ts";
 
 const LOCAL_NETWORK_HINT =
@@ -77,13 +77,13 @@ export function withLocalNetworkCheck(
   let isHeldBack = false;
   /** When a host was last asked about in vain. */
   const askedAtMs = new Map<string, number>();
-  const asks = createSharedAsks<NcFinding>(clock);
-  const slots = createSlots(AT_ONCE);
+  const asks = createSingleFlight<NcFinding>(clock);
+  const semaphore = createSemaphore(AT_ONCE);
   const ending = new AbortController();
 
   const ask = (address: string, port: number, { notBeforeMs, timeoutMs }: ProbeRequest): Promise<NcFinding> =>
     asks.ask(`${address}|${port}`, notBeforeMs, (goesOut) =>
-      slots.use(async () => {
+      semaphore.use(async () => {
         goesOut();
         const { signal } = ending;
         const finding = await negotiateThroughNc({ clock, nc, address, port, timeoutMs, signal });

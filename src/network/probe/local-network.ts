@@ -1,4 +1,4 @@
-// Owns picking whether a system keeps programs from their local network without saying so: macOS does.
+// Whether the system silently keeps this program from the local network, as macOS can: picks the platform's check.
 import type { AddressedHostProber } from "./host-prober.ts";
 import { type LocalNetworkOptions, withLocalNetworkCheck } from "./local-network-darwin.ts";
 

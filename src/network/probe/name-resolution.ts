@@ -1,4 +1,4 @@
-// Owns which addresses a host name has: asked elsewhere, remembered, asked again when that may have changed.
+// The addresses of host names: resolved in another process, cached, resolved again when they may have changed.
 
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -21,18 +21,6 @@ interface NameResolutionOptions {
   onAddressesChanged?: ((host: string) => void) | undefined;
 }
 
-interface NameResolution {
-  /**
-   * Canonical addresses of `host`, at once where any are known (they are refreshed behind the scenes when old),
-   * else after at most `waitMs`; [] when there are none. A literal address is its own.
-   */
-  addresses(host: string, waitMs: number): readonly string[] | Promise<readonly string[]>;
-  /** What is known now, without asking anyone. */
-  known(host: string): readonly string[];
-  /** Known addresses stay in use until new ones are there. */
-  networkChanged(): void;
-}
-
 interface NameEntry {
   addresses: readonly string[];
   /** Monotonic ms from which on the name is asked again. */
@@ -44,7 +32,7 @@ interface NameEntry {
 
 const NONE: readonly string[] = [];
 
-export function createNameResolution(options: NameResolutionOptions): NameResolution {
+export function createNameResolution(options: NameResolutionOptions) {
   const { clock, resolve, logger, onAddressesChanged } = options;
   const literals = new Map<string, readonly string[] | null>();
   const names = new Map<string, NameEntry>();
@@ -81,7 +69,11 @@ export function createNameResolution(options: NameResolutionOptions): NameResolu
   };
 
   return {
-    addresses(host, waitMs) {
+    /**
+     * Canonical addresses of `host`, at once where any are known (they are refreshed behind the scenes when old),
+     * else after at most `waitMs`; [] when there are none. A literal address is its own.
+     */
+    addresses(host: string, waitMs: number): readonly string[] | Promise<readonly string[]> {
       const own = literal(host);
       if (own !== null) return own;
       let entry = names.get(host);
@@ -98,10 +90,12 @@ export function createNameResolution(options: NameResolutionOptions): NameResolu
       if (entry.addresses.length > 0 || entry.asking === null) return entry.addresses;
       return waitAtMost(clock, entry.asking, waitMs, entry);
     },
-    known(host) {
+    /** What is known now, without asking anyone. */
+    known(host: string): readonly string[] {
       return literal(host) ?? names.get(host)?.addresses ?? NONE;
     },
-    networkChanged() {
+    /** Known addresses stay in use until new ones are there. */
+    networkChanged(): void {
       for (const entry of names.values()) {
         entry.askAgainAtMs = Number.NEGATIVE_INFINITY;
         entry.askingIsStale = entry.asking !== null;

@@ -1,4 +1,4 @@
-// Owns what a probe of a host can find.
+// The possible results of probing a host.
 
 interface HostAddress {
   /** A name or an IP address, without brackets. */

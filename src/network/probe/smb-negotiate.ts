@@ -1,4 +1,4 @@
-// Owns the bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the question, and a bounded reader of the answer.
+// The bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the request, and a reader of the answer with a size limit.
 
 const TRANSPORT_HEADER_BYTES = 4;
 const SMB2_HEADER_BYTES = 64;
@@ -77,20 +77,16 @@ export type NegotiateAnswer =
   /** `detail` says what came instead, for people. */
   | { readonly kind: "not_smb"; readonly detail: string };
 
-interface NegotiateReader {
-  /** Takes the next bytes (not kept); once it answered, more bytes change nothing. */
-  push(chunk: Uint8Array): NegotiateAnswer;
-}
-
 const NEED_MORE: NegotiateAnswer = { kind: "need_more" };
 
 /** Reads at most 92 bytes of an answer and decides as soon as they allow, at the first wrong byte if one is. */
-export function createNegotiateReader(): NegotiateReader {
+export function createNegotiateReader() {
   const seen = Buffer.alloc(READ_AT_MOST_BYTES);
   let length = 0;
   let answer: NegotiateAnswer = NEED_MORE;
   return {
-    push(chunk) {
+    /** Takes the next bytes (not kept); once it answered, more bytes change nothing. */
+    push(chunk: Uint8Array): NegotiateAnswer {
       if (answer.kind !== "need_more") return answer;
       const taken = chunk.subarray(0, READ_AT_MOST_BYTES - length);
       seen.set(taken, length);

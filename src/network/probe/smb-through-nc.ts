@@ -45,7 +45,7 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
   const question = new Readable({ read() {} });
   question.push(buildNegotiateRequest(randomFillSync(new Uint8Array(CLIENT_GUID_BYTES))));
   let received = 0;
-  const hear = (piece: string): void => {
+  const onOutput = (piece: string): void => {
     received += piece.length;
     const answer = reader.push(Buffer.from(piece, "latin1"));
     if (answer.kind === "negotiated") {
@@ -63,7 +63,7 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
     deadlineMs: timeoutMs,
     killGraceMs: 0,
     stdin: question,
-    onStdout: hear,
+    onStdout: onOutput,
     stdoutEncoding: "latin1",
     signal: AbortSignal.any([signal, stop.signal]),
   }).then(meaningOfEnd, (error: unknown): NcFinding => {

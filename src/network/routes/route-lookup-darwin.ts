@@ -1,4 +1,4 @@
-// Owns asking macOS for a route, through `route`.
+// Looks up a route on macOS, with `route`.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";

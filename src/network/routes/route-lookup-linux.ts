@@ -1,4 +1,4 @@
-// Owns asking Linux for a route, through `ip`.
+// Looks up a route on Linux, with `ip`.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";

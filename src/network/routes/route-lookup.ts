@@ -1,4 +1,4 @@
-// Owns asking the system by which interface it sends to an address; it picks the platform's way.
+// The interface by which the system sends to an address: picks the platform's look-up.
 import type { Clock } from "../../runtime/time/clock.ts";
 import { lookUpRouteDarwin } from "./route-lookup-darwin.ts";
 import { lookUpRouteLinux } from "./route-lookup-linux.ts";

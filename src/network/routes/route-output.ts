@@ -1,4 +1,4 @@
-// Owns reading what the systems' programs print of a route. Pure.
+// Reads routes as `ip` and `route` print them. Pure.
 
 export type RouteLookup =
   | {

@@ -1,4 +1,4 @@
-// Owns files that a crash at any instant leaves whole, old or new, and that no other user can read.
+// Files that a crash at any instant leaves whole, old or new, and that no other user can read.
 import {
   access,
   constants,

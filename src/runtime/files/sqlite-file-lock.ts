@@ -1,5 +1,5 @@
-// Owns an operating system's file lock, held through SQLite, which Node brings along: no state to go stale, no
-// take-over race, freed by the kernel when the process ends, and its descriptor is not passed on to children.
+// An operating system's file lock, held through SQLite, which comes with Node. It cannot go stale, the kernel frees it
+// when the process ends, and children do not inherit it.
 
 export interface ExclusiveFileLock {
   release(): void;

@@ -1,5 +1,5 @@
-// Owns the way of log lines to where they are written: bounded, in batches, one write at a time. Whoever logs
-// never waits; what cannot be written is kept while there is room and tried again.
+// The queue of log lines before they are written: bounded, in batches, one write at a time. Logging never waits; lines
+// that cannot be written are kept while there is room and tried again.
 import { type Clock, settledWithin } from "../time/clock.ts";
 import type { LogLevel } from "./log.ts";
 
@@ -53,38 +53,22 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
   let failures = 0;
   let pumping: Promise<void> | null = null;
   let closed = false;
-  let work: (() => Promise<void>)[] = [];
+  const work: (() => Promise<void>)[] = [];
 
   const sweep = (): void => {
-    for (const levels of DROPPED_FIRST) {
-      lines = lines.filter(({ level, bytes }) => {
-        if (queuedBytes <= maxBytes * SWEEP_TO || !levels.includes(level)) return true;
-        queuedBytes -= bytes.length;
-        dropped++;
-        return false;
-      });
-    }
+    const kept = sweptLines(lines, queuedBytes - maxBytes * SWEEP_TO);
+    dropped += lines.length - kept.length;
+    lines = kept;
+    queuedBytes = kept.reduce((sum, { bytes }) => sum + bytes.length, 0);
   };
   const takeBatch = (): Buffer | null => {
-    let bytes = 0;
-    let count = 0;
-    for (const line of lines) {
-      if (count > 0 && bytes + line.bytes.length > BATCH_BYTES) break;
-      bytes += line.bytes.length;
-      count++;
-    }
-    const taken = lines.splice(0, count).map((line) => line.bytes);
-    queuedBytes -= bytes;
+    const taken = lines.splice(0, batchLength(lines)).map((line) => line.bytes);
+    for (const { length } of taken) queuedBytes -= length;
     if (dropped > 0) {
       taken.unshift(Buffer.from(options.droppedLine(dropped)));
       dropped = 0;
     }
     return taken.length === 0 ? null : Buffer.concat(taken);
-  };
-  const doWork = async (): Promise<void> => {
-    const due = work;
-    work = [];
-    for (const piece of due) await piece();
   };
   const pauseAfter = async (error: unknown): Promise<void> => {
     if (failures === 0) options.onFailure(error);
@@ -100,7 +84,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
     // In a later microtask, so that lines logged in one go are one batch.
     await null;
     for (;;) {
-      await doWork();
+      for (const piece of work.splice(0)) await piece();
       if (batch === null) {
         batch = takeBatch();
         offset = 0;
@@ -125,9 +109,6 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
       if (closed) return;
     }
   };
-  const wake = (): void => {
-    pumping ??= pump();
-  };
 
   return {
     append(level, line) {
@@ -136,7 +117,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
       lines.push({ level, bytes });
       queuedBytes += bytes.length;
       if (queuedBytes > maxBytes) sweep();
-      wake();
+      pumping ??= pump();
     },
     between(piece) {
       if (ending.signal.aborted) return Promise.resolve();
@@ -149,7 +130,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
           }
           resolve();
         });
-        wake();
+        pumping ??= pump();
       });
     },
     async [Symbol.asyncDispose]() {
@@ -159,4 +140,28 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
       closed = true;
     },
   };
+}
+
+/** The lines without at least so many bytes of those that matter least. */
+function sweptLines(lines: readonly QueuedLine[], surplusBytes: number): QueuedLine[] {
+  let surplus = surplusBytes;
+  let kept = [...lines];
+  for (const levels of DROPPED_FIRST) {
+    kept = kept.filter(({ level, bytes }) => {
+      if (surplus <= 0 || !levels.includes(level)) return true;
+      surplus -= bytes.length;
+      return false;
+    });
+  }
+  return kept;
+}
+
+/** How many lines are written at once: at least one. */
+function batchLength(lines: readonly QueuedLine[]): number {
+  let bytes = 0;
+  const end = lines.findIndex((line, index) => {
+    bytes += line.bytes.length;
+    return index > 0 && bytes > BATCH_BYTES;
+  });
+  return end === -1 ? lines.length : end;
 }

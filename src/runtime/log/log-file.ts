@@ -1,4 +1,4 @@
-// Owns the log: JSON lines in a file, readable lines on stderr, neither ever holding up whoever logs.
+// The log: JSON lines in a file, readable lines on stderr. Logging never waits for either.
 import { isatty } from "node:tty";
 import { errorText } from "../errors.ts";
 import { type Clock, isoTime, settledWithin } from "../time/clock.ts";

@@ -1,5 +1,5 @@
-// Owns how a log record reads: one JSON line for the file, one readable line for a terminal. Neither can be broken
-// out of: whatever a name or a message holds, it stays one line and its field.
+// A log record as text: one JSON line for the file, one readable line for a terminal. Whatever a name or a message
+// holds, it stays one line and inside its field.
 import type { LogFields, LogLevel, LogRecord } from "./log.ts";
 
 /** Longer texts are cut: a queue that is bounded needs records that are. */

@@ -1,4 +1,4 @@
-// Owns keeping secrets out of text: what was registered never appears, in whichever spelling it would come.
+// Keeps secrets out of text: a registered secret never appears, in whichever encoding.
 
 export interface Redaction {
   /** From now on the secret never appears in what `clean` gives. An empty one is ignored. */

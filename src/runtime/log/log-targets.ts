@@ -1,4 +1,4 @@
-// Owns where log lines go: a file that may be rotated away at any time, and a stderr that may stop being read.
+// The targets of log lines: a file that may be rotated away at any time, and a stderr that may stop being read.
 import { constants, fstat, write } from "node:fs";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";

@@ -1,4 +1,4 @@
-// Owns the shape of a log record: a constant message, variables as fields.
+// The shape of a log record: a constant message, variables as fields.
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogFields = Readonly<

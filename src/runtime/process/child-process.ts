@@ -1,5 +1,5 @@
-// Owns starting programs: argument arrays, a short environment, a deadline of our own that holds even when
-// the child hangs in the kernel, and processes that outlive the daemon.
+// Starts programs: argument arrays, a short environment, a deadline that holds even if the child hangs in the kernel,
+// and processes that outlive the daemon.
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";

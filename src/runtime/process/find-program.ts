@@ -1,4 +1,4 @@
-// Owns finding the file that a program's name stands for.
+// Finds the file of a program by its name.
 import { access, constants, stat } from "node:fs/promises";
 import { join } from "node:path";
 

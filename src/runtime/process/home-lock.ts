@@ -1,4 +1,4 @@
-// Owns the right to change a home: one process at a time, freed by the system the moment its holder ends.
+// The right to change a home: one process at a time, freed by the system the moment its holder ends.
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";

@@ -1,4 +1,4 @@
-// Owns a process's start time on macOS, as `ps` prints it.
+// A process's start time on macOS, as `ps` prints it.
 
 import { MountaineerError } from "../errors.ts";
 import { systemClock } from "../time/clock.ts";

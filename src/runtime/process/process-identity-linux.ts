@@ -1,4 +1,4 @@
-// Owns a process's start time on Linux: clock ticks since boot, told apart across boots by the boot's id.
+// A process's start time on Linux: clock ticks since boot, with the boot's id.
 import { readFile } from "node:fs/promises";
 import { systemErrorCode } from "../errors.ts";
 

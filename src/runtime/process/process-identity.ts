@@ -1,4 +1,4 @@
-// Owns knowing a process again: a pid alone is soon somebody else's, a pid with its start time is not.
+// Recognizes a process: a pid alone is soon reused, a pid with its start time is not.
 
 import { MountaineerError, systemErrorCode } from "../errors.ts";
 import type { Clock } from "../time/clock.ts";

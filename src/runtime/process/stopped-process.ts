@@ -1,5 +1,5 @@
-// Owns whether a process that was sent SIGSTOP has stopped: the signal is only asked for, and threads may go on for
-// some time where processors are busy.
+// Tells whether a process that was sent SIGSTOP has stopped. The signal is only a request, and threads may run on for a
+// while on a busy machine.
 import { readdir } from "node:fs/promises";
 import { systemErrorCode } from "../errors.ts";
 import { stateLinux } from "./process-identity-linux.ts";

@@ -1,4 +1,4 @@
-// Owns the mark that some programs, those of .NET and of PowerShell above all, put before their UTF-8.
+// The byte order mark that some programs (.NET and PowerShell above all) put before their UTF-8.
 
 /** Of a text's or a stream's beginning. JSON knows no such mark. */
 export function withoutByteOrderMark(text: string): string {

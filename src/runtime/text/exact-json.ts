@@ -1,4 +1,4 @@
-// Owns reading JSON that is to be written again as it came: numbers that a double cannot hold keep their digits.
+// Reads JSON that is to be written again unchanged: numbers that a double cannot hold keep their digits.
 
 /** A number with more digits than a number here has. Equal only to itself: compare the digits. */
 export interface RawNumber {

@@ -1,4 +1,4 @@
-// Owns looking at what should be one JSON object, and may be torn, foreign or anything else.
+// Reads what should be one JSON object, and may be torn, foreign or anything else.
 
 export type JsonMembers = Readonly<Record<string, unknown>>;
 

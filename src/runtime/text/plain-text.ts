@@ -1,4 +1,4 @@
-// Owns text on its way to a terminal: made harmless, measured in columns, wrapped.
+// Text for a terminal: made harmless, measured in columns, wrapped.
 
 // C0, DEL and C1 drive terminals; bidirectional and zero-width marks and separators lie about what is shown.
 const HARMFUL =

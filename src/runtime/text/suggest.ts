@@ -1,4 +1,4 @@
-// Owns "did you mean": which known word a mistyped one stands for.
+// "Did you mean": the known word closest to a mistyped one.
 
 const LONGEST_WORD = 48;
 

@@ -1,4 +1,4 @@
-// Owns time: every delay, deadline and timestamp in the daemon comes from a Clock, so tests advance it.
+// Time: every delay, deadline and timestamp in the daemon comes from a Clock, so that tests can advance it.
 
 /** A pending timer. Disposing it twice, or after it fired, does nothing. */
 export interface Timer {

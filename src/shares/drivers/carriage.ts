@@ -1,4 +1,4 @@
-// What the engine asks of whoever carries mounts: a port per share, and moves between routes beneath the mount.
+// The interface to the carrier of mounts, as the engine needs it: a port per share, and moves between routes.
 
 import type { DriverName, RouteName } from "../share-spec.ts";
 import type { FoundMount } from "./mount-driver.ts";

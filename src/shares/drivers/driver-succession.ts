@@ -1,5 +1,5 @@
-// Owns what a share's driver takes over from the one before it: a link where SMB is wanted now, or the other way round,
-// goes by the hand of the driver that made it, and only when nobody has files open.
+// A change of a share's driver: a link or a mount that the former driver made is removed by that driver, and only when
+// no files are open.
 import { errorText } from "../../runtime/errors.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { FoundMount, MountDriver } from "./mount-driver.ts";
@@ -10,18 +10,13 @@ interface DrivenShare {
   readonly driver: MountDriver;
 }
 
-export interface DriverSuccession {
-  /** The driver for a share that is new to this process, who also sees what drivers of the other kind made before. */
-  begin(first: DrivenShare): MountDriver;
-  /** The driver for `next`, who also sees and unmounts what former drivers of the share have left standing. */
-  take(before: DrivenShare, next: DrivenShare): MountDriver;
-}
+export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
  * Of one share. A former driver is forgotten once nothing that it mounted stands. Of `drivers`, all that a share may have
  * had, the first who says that a mount is its own is who made it.
  */
-export function createDriverSuccession(drivers: readonly MountDriver[]): DriverSuccession {
+export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const former = new Map<MountDriver, ShareSpec>();
   const succeed = ({ driver }: DrivenShare): MountDriver => {
     // Drivers of SMB know each other's mounts.
@@ -29,11 +24,13 @@ export function createDriverSuccession(drivers: readonly MountDriver[]): DriverS
     return former.size === 0 ? driver : withFormer(driver, former);
   };
   return {
-    begin(first) {
+    /** The driver for a share that is new to this process, who also sees what drivers of the other kind made before. */
+    begin(first: DrivenShare): MountDriver {
       for (const driver of drivers) former.set(driver, first.spec);
       return succeed(first);
     },
-    take(before, next) {
+    /** The driver for `next`, who also sees and unmounts what former drivers of the share have left standing. */
+    take(before: DrivenShare, next: DrivenShare): MountDriver {
       if (isLocal(before.driver) !== isLocal(next.driver)) {
         // It may have changed more than once between drivers of SMB, with the mount of the first still there.
         for (const driver of [before.driver, ...drivers]) former.set(driver, before.spec);

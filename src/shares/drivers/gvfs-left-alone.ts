@@ -1,4 +1,4 @@
-// Owns what a driver does with a share that the desktop (GVfs) has mounted: it is used, and let go of, never unmounted.
+// Shares that the desktop (GVfs) has mounted: a driver uses them and stops using them, and never unmounts them.
 import { isGvfsMount } from "../mounts/mount-table-gvfs.ts";
 import type { MountDriver } from "./mount-driver.ts";
 

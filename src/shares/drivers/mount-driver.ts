@@ -1,4 +1,4 @@
-// Owns what every way to mount must offer; one file beside this one per way.
+// The interface of a mount driver; each folder beside this file has one.
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 
 /** A file that is written and that the server does not take. */

@@ -1,5 +1,5 @@
-// Owns the bare folder that a mount stands on: there only while something is mounted, and what programs wrote into it
-// meanwhile is set aside, because it would be hidden below the mount and never get to the server.
+// The empty folder below a mount. It exists only while something is mounted; what programs write into it before that is
+// set aside, because the mount would hide it and it would never get to the server.
 import type { Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -9,7 +9,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type Failed, failed, reasonOf } from "./mount-failure.ts";
-import { isDiskFull, type SharePlace, writeIfChanged } from "./share-files.ts";
+import { type SharePlace, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
   /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */
@@ -30,24 +30,20 @@ export type MountFolders = ReturnType<typeof createMountFolders>;
 
 export function createMountFolders({ clock, logger }: { clock: Clock; logger: Logger }) {
   const notes = createFolderNotes();
-  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
+  const aside = createAsideList(clock, logger, notes);
 
   /** Noted before it is there: a crash in between must not hide where the files went. */
   const newPlace = async (place: SharePlace): Promise<string> => {
     const folder = await unusedPlace(place.mountPath, clock.wallMs());
-    const { aside } = await notes.read(place);
-    await notes.write(place, { aside: [...(await stillHolding(aside)), folder] });
+    const before = await notes.read(place);
+    await notes.write(place, { aside: [...(await stillHolding(before.aside)), folder] });
     return folder;
-  };
-  const tell = (share: string, folder: string, entries: number): void => {
-    listed.delete(share);
-    logger.warn("files set aside", { share, folder, entries });
   };
   const setAsideWhole = async (place: SharePlace): Promise<void> => {
     const folder = await newPlace(place);
     await rename(place.mountPath, folder);
     await chmod(folder, 0o700);
-    tell(place.shareName, folder, (await readdir(folder)).length);
+    aside.added(place, folder, (await readdir(folder)).length);
   };
 
   return {
@@ -76,7 +72,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         const folder = await newPlace(place);
         await mkdir(folder, { mode: 0o700 });
         for (const name of names) await rename(join(below, name), join(folder, name));
-        tell(place.shareName, folder, names.length);
+        aside.added(place, folder, names.length);
       } catch (error) {
         // They come to light again at the next unmount.
         logger.warn("files below the mount not set aside", {
@@ -108,7 +104,23 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       }
     },
     /** Folders that hold what was set aside, as long as they do. Cached; never rejects. */
-    async setAside(place: Pick<SharePlace, "shareName" | "files">): Promise<readonly string[]> {
+    setAside: aside.list,
+    /** Something was set aside by others: what is cached is old. */
+    changed: aside.forget,
+  };
+}
+
+/** The folders that hold what was set aside, by share. */
+function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
+  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
+  const forget = (shareName: string): void => void listed.delete(shareName);
+  return {
+    forget,
+    added({ shareName }: SharePlace, folder: string, entries: number): void {
+      forget(shareName);
+      logger.warn("files set aside", { share: shareName, folder, entries });
+    },
+    async list(place: Pick<SharePlace, "shareName" | "files">): Promise<readonly string[]> {
       const { shareName, files } = place;
       const before = listed.get(shareName);
       const nowMs = clock.monotonicMs();
@@ -125,8 +137,6 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         return before?.folders ?? [];
       }
     },
-    /** Something was set aside by others: what is cached is old. */
-    changed: (shareName: string): void => void listed.delete(shareName),
   };
 }
 
@@ -148,12 +158,8 @@ function createFolderNotes() {
     async write(place: SharePlace, change: Partial<FolderNote>): Promise<void> {
       const next = { ...(await read(place)), ...change };
       known.set(place.shareName, next);
-      try {
-        await writeIfChanged(place.files.mountFolder, `${JSON.stringify(next)}\n`);
-      } catch (error) {
-        // While this process runs it is known anyway.
-        if (!isDiskFull(error)) throw error;
-      }
+      // While this process runs it is known anyway.
+      await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);
     },
     /** For as long as this process runs. */
     async forgetIdentity(place: SharePlace): Promise<void> {

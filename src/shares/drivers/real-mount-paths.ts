@@ -1,21 +1,15 @@
-// Owns where mounts stand as the mount table spells it: mount_root may be reached through a link.
+// The real paths of mounts, as the mount table shows them: mount_root may be reached through a link.
 import { basename, dirname, join } from "node:path";
 import type { Prober } from "../prober/prober.ts";
 
 const REAL_PATH_MS = 1_000;
 
-interface RealMountPaths {
-  /** `mountPath` below the real path of its folder; as it is while that is not known. */
-  find(mountPath: string): Promise<string>;
-  /** The same by what was found before, without asking. */
-  known(mountPath: string): string;
-}
-
 /** Each folder is asked for until it is found, in the prober, and then never again. */
-export function createRealMountPaths(prober: Pick<Prober, "realPath">): RealMountPaths {
+export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
   const realParents = new Map<string, string>();
   return {
-    async find(mountPath) {
+    /** `mountPath` below the real path of its folder; as it is while that is not known. */
+    async find(mountPath: string): Promise<string> {
       const parent = dirname(mountPath);
       let real = realParents.get(parent);
       if (real === undefined) {
@@ -26,7 +20,8 @@ export function createRealMountPaths(prober: Pick<Prober, "realPath">): RealMoun
       }
       return join(real, basename(mountPath));
     },
-    known: (mountPath) =>
+    /** The same by what was found before, without asking. */
+    known: (mountPath: string): string =>
       join(realParents.get(dirname(mountPath)) ?? dirname(mountPath), basename(mountPath)),
   };
 }

@@ -77,6 +77,15 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
   }
 }
 
+/** The same for what may be missing: on a full disk nothing is written. */
+export async function writeUnlessFull(path: string, content: string): Promise<void> {
+  try {
+    await writeIfChanged(path, content);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+  }
+}
+
 /** Whether there is no room left, on the disk or for this user. */
 export function isDiskFull(error: unknown): boolean {
   const code = systemErrorCode(error);

@@ -1,4 +1,4 @@
-// Owns telling which entries of the mount table are SMB shares, which share each is, and over which route.
+// Which entries of the mount table are SMB shares, which share each is, and over which route.
 import { isIPv6 } from "node:net";
 import type { MountEntry } from "../mounts/mount-entry.ts";
 import { GVFS_SHARE } from "../mounts/mount-table-gvfs.ts";

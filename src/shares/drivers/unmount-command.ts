@@ -21,18 +21,11 @@ export async function runUnmount(
   { path, type }: Pick<MountEntry, "path" | "type">,
   { clock, deadlineMs, lazy }: UnmountCommandOptions,
 ): Promise<UnmountAttempt> {
-  const [command, args] = type.startsWith("fuse")
+  const [command, args]: [string, string[]] = type.startsWith("fuse")
     ? ["fusermount3", [lazy ? "-uz" : "-u", "--", path]]
     : ["umount", [...(lazy ? ["-l"] : []), "--", path]];
-  let result: CommandResult;
-  try {
-    result = await runCommand(command, args, { clock, deadlineMs, killGraceMs: 0, env: { LC_ALL: "C" } });
-  } catch (error) {
-    return { result: "failed", text: errorText(error) };
-  }
-  if (result.timedOut) return { result: "failed", text: `${command} did not end within ${deadlineMs} ms` };
-  if (result.exitCode === 0) return { result: "done" };
-  const text = (result.stderr || result.stdout).trim() || `${command} ended with ${result.exitCode}`;
+  const text = await runUnmountProgram({ command, args }, { clock, deadlineMs });
+  if (text === "") return { result: "done" };
   if (/busy/i.test(text)) return { result: "busy", text };
   if (/not mounted|not found in|no mount point|Invalid argument/i.test(text))
     return { result: "not_mounted", text };

@@ -2,16 +2,11 @@
 import type { Logger } from "../../runtime/log/log.ts";
 import type { StandingCondition } from "../policy/decide.ts";
 
-interface ConditionLog {
-  /** What stands now; only what has changed since the last call is told. */
-  note(share: string, conditions: readonly StandingCondition[]): void;
-  forget(share: string): void;
-}
-
-export function createConditionLog(logger: Logger): ConditionLog {
+export function createConditionLog(logger: Logger) {
   const told = new Map<string, ReadonlyMap<string, StandingCondition>>();
   return {
-    note(share, conditions) {
+    /** What stands now; only what has changed since the last call is told. */
+    note(share: string, conditions: readonly StandingCondition[]): void {
       const before = told.get(share) ?? new Map<string, StandingCondition>();
       const errors = conditions.filter(({ severity }) => severity === "error");
       const now = new Map(errors.map((condition) => [aboutOf(condition), condition]));
@@ -23,7 +18,7 @@ export function createConditionLog(logger: Logger): ConditionLog {
         logger.error("share.condition", { share, code, reason: title, ...(hint === null ? {} : { hint }) });
       }
     },
-    forget(share) {
+    forget(share: string): void {
       told.delete(share);
     },
   };

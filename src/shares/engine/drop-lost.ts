@@ -1,4 +1,4 @@
-// Has a mount's driver find out which of the connections that it keeps are dead, whenever the carrier says that some are.
+// Makes a mount's driver find and drop its dead connections when the carrier reports that it has some.
 import type { Carriage } from "../drivers/carriage.ts";
 import type { Subject } from "./share-subject.ts";
 

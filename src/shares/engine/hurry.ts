@@ -1,9 +1,9 @@
-// Owns how fast hosts have to answer while something waits for the verdict about them.
+// How fast hosts have to answer while programs or a decision wait for them.
 import type { CarriedPhase } from "../drivers/carriage.ts";
 import type { RouteName } from "../share-spec.ts";
 import type { Hurried } from "./share-subject.ts";
 
-export interface HurryInput {
+interface HurryInput {
   /** Of what is carried; null: nothing is. */
   readonly phase: CarriedPhase | null;
   /** What is mounted goes over it. */

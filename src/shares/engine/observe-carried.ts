@@ -1,4 +1,4 @@
-// What is seen of a carried mount: the route it really uses, what its connections tell, and whether its server is proved.
+// Observes a carried mount: the route it really uses, the state of its connections, and whether its server is proved.
 import type { CarriedState, Endpoints } from "../drivers/carriage.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import {

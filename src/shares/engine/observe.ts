@@ -1,9 +1,9 @@
-// Owns one look at a share: both hosts, the mount table, the mount and the stable link, all at once. Bounded:
-// nothing is waited for longer than its own deadline, and a mount not at all when its host is certainly gone.
+// One look at a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has its own
+// deadline, and a mount is not waited for when its host is certainly gone.
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { FoundMount, Lacking, RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
-import type { Episode } from "../policy/episode.ts";
+import type { LaneState } from "../policy/lane-state.ts";
 import type {
   MountSeen,
   OpenFilesSeen,
@@ -29,7 +29,7 @@ export async function observe(
   tools: ObserveTools,
   subject: Subject,
   asOfMs: number,
-  episode: Episode,
+  state: LaneState,
   openFiles: OpenFilesSeen | null,
 ): Promise<ShareSeen> {
   const { clock, hurried = {} } = tools;
@@ -54,7 +54,7 @@ export async function observe(
   const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
   const driverProblem = await (serves ? findDriverProblem(tools, subject) : driver.unavailable(spec));
-  const unsent = episode.unsentWatched ? await driver.unsent(spec) : null;
+  const unsent = state.unsentWatched ? await driver.unsent(spec) : null;
   const linkBlocked = link === null ? null : await link;
   return {
     atMs: clock.monotonicMs(),

@@ -1,4 +1,4 @@
-// Keeps what is proved about the server behind each route of one share, and has it proved again when a route was away.
+// What is proved about the servers behind a share's two routes. After a route was away, it is proved again.
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

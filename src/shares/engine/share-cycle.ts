@@ -1,4 +1,4 @@
-// Owns the cycle of one share: observe, decide, one step, observe again, until there is nothing to do.
+// The cycle of one share: observe, decide, take one step, observe again, until there is nothing to do.
 import type { Wake } from "../../reconcile/lane.ts";
 import type { Memory, ShareMemory } from "../../reconcile/memory.ts";
 import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";
@@ -7,7 +7,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { CarriedState } from "../drivers/carriage.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
-import { type Episode, forgetChangedRoutes, NEW_EPISODE } from "../policy/episode.ts";
+import { forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
 import type { OpenFilesSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
 import type { ShareTransition } from "../policy/share-transitions.ts";
@@ -21,7 +21,7 @@ import { mountWatched, moveCarried } from "./perform-carried.ts";
 import { ServerTrust } from "./server-trust.ts";
 import type { Hurried, LookTools, Subject } from "./share-subject.ts";
 
-/** More steps than any errand has; reaching it is a mistake in the decision. */
+/** More steps than any operation has; reaching it is a mistake in the decision. */
 const MAX_STEPS = 16;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
@@ -59,7 +59,7 @@ export class ShareCycle {
   readonly #hurry = createHurry();
   #subject: Subject;
   #memory: ShareMemory;
-  #episode: Episode;
+  #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
@@ -78,7 +78,7 @@ export class ShareCycle {
     this.#subject = first;
     this.#memory = recalled.memory;
     this.#tools = { ...given, rememberedPort: () => this.#memory.carriedPort };
-    this.#episode = recalledEpisode(given, recalled);
+    this.#state = recalledLaneState(given, recalled);
     this.#view = { subject: first, memory: recalled.memory, seen: null, conditions: [] };
     const { clock, serverProof } = given;
     const outage = (): number | null => this.#carriedNow()?.outage ?? null;
@@ -92,7 +92,7 @@ export class ShareCycle {
     // What a request does to the pauses is its own; without one a person wants everything tried now.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
-      this.#episode = { ...this.#episode, mountBackoff: NO_BACKOFF };
+      this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
     }
     const { links } = this.#tools;
     let seen = await observe(
@@ -104,13 +104,13 @@ export class ShareCycle {
       },
       this.#subject,
       Math.max(...triggers.map(({ atMs }) => atMs)),
-      this.#episode,
+      this.#state,
       this.#openFilesAhead?.files ?? null,
     );
     for (let steps = 0; steps < MAX_STEPS; steps++) {
       const decision = this.#decide(seen, this.#asked?.request ?? null);
       this.#keep(decision, seen);
-      if (decision.step === null || (stopping.aborted && !finishesErrand(decision))) {
+      if (decision.step === null || (stopping.aborted && !finishesOperation(decision))) {
         this.#lookUpOpenFiles(seen);
         return decision.wake;
       }
@@ -145,7 +145,7 @@ export class ShareCycle {
 
   /** From the next cycle on. What did not change keeps its memory. */
   reconfigure(next: Subject): void {
-    this.#episode = forgetChangedRoutes(this.#episode, this.#subject.spec, next.spec);
+    this.#state = forgetChangedRoutes(this.#state, this.#subject.spec, next.spec);
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }
@@ -154,7 +154,7 @@ export class ShareCycle {
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const lookOnly = { ...this.#tools, ensureLink: () => null, trust: this.#trust };
-    const found = await observe(lookOnly, subject, asOfMs, this.#episode, null);
+    const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
     const seen = { ...found, linkBlocked };
     const { conditions, memory } = this.#decide(seen, null);
@@ -192,7 +192,7 @@ export class ShareCycle {
     return this.#hurry({
       phase: this.#carriedNow()?.phase ?? null,
       route: seen?.mount?.found.route ?? null,
-      inDoubt: this.#episode.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
+      inDoubt: this.#state.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
       tookMs: { tb: answeredIn("tb"), fallback: answeredIn("fallback") },
     });
   }
@@ -204,18 +204,18 @@ export class ShareCycle {
       cacheMs: driver.cacheMs,
       mayWaitForPermission: driver.mayWaitForPermission === true,
       memory: this.#memory,
-      episode: this.#episode,
+      state: this.#state,
     });
   }
 
   /** The change is remembered before it is announced; steps do not wait for the disk. */
   #keep(decision: Decision, seen: ShareSeen): void {
-    const { memory, episode, transitions, step } = decision;
+    const { memory, state, transitions, step } = decision;
     const subject = this.#subject;
     const { name } = subject.spec;
     const saved = memory === this.#memory ? null : this.#tools.memory.remember(name, memory);
     this.#memory = memory;
-    this.#episode = episode;
+    this.#state = state;
     // Until the check answers, what is known of open files is what the last one found.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
@@ -236,7 +236,7 @@ export class ShareCycle {
 
   /** While a loss waits for its confirmation, who holds files is looked up: it must be known before the unmount. */
   #lookUpOpenFiles({ mount }: ShareSeen): void {
-    const { suspicion } = this.#episode;
+    const { suspicion } = this.#state;
     if (suspicion === null || mount === null) {
       this.#openFilesAhead = null;
       return;
@@ -249,7 +249,7 @@ export class ShareCycle {
         ahead.files = files;
       },
       () => {
-        // The errand asks again, and there a failure is told.
+        // The operation asks again, and there a failure is told.
       },
     );
   }
@@ -304,16 +304,16 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
 }
 
 /** A share that was unmounted in order to be mounted elsewhere is not left so. */
-function finishesErrand({ step, episode }: Decision): boolean {
-  return step?.kind === "mount" && episode.errand !== null && episode.errand.from !== "none";
+function finishesOperation({ step, state }: Decision): boolean {
+  return step?.kind === "mount" && state.operation !== null && state.operation.from !== "none";
 }
 
-function recalledEpisode(
+function recalledLaneState(
   { clock }: CycleTools,
   { memory, observedAt }: { memory: ShareMemory; observedAt: number | null },
-): Episode {
+): LaneState {
   const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
   const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = memory;
   const tb = recalledHealth({ reachableSince, healthySince, observedAt }, now);
-  return { ...NEW_EPISODE, health: { tb, fallback: UNKNOWN_HEALTH } };
+  return { ...NEW_LANE_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
 }

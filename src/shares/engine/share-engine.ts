@@ -1,4 +1,4 @@
-// Owns all shares of one home: a lane each, so that a slow or hung share holds back no other.
+// All shares of one home, each with a lane of its own: a slow or hung share holds back no other.
 import { createLane, type Lane } from "../../reconcile/lane.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { EMPTY_SHARE_MEMORY } from "../../reconcile/memory.ts";
@@ -26,28 +26,7 @@ interface EngineTools extends CycleTools {
   readonly drivers: readonly MountDriver[];
 }
 
-export interface ShareEngine extends AsyncDisposable {
-  readonly names: readonly string[];
-  /** Runs a cycle of every share; those for which `first` is true are begun before the others. */
-  triggerAll(
-    reason: TriggerReason,
-    atMs: number,
-    details?: readonly string[],
-    first?: (spec: ShareSpec) => boolean,
-  ): void;
-  trigger(name: string, reason: TriggerReason): void;
-  /** Asks one share; aborting the signal withdraws what still waits. Rejects for a name it does not know. */
-  ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome>;
-  /** Resolves when the share has nothing more to do for now. */
-  settle(name: string, signal: AbortSignal): Promise<void>;
-  view(name: string): ShareView;
-  /** A fresh look without a step. */
-  look(name: string): Promise<ShareView>;
-  /** From now on cycles are begun for people's requests alone: what these unmount is not mounted again. */
-  rest(): void;
-  /** Replaces what is wanted; shares that go stay mounted and are forgotten, the others keep their lanes. */
-  apply(subjects: readonly Subject[]): void;
-}
+export type ShareEngine = ReturnType<typeof createShareEngine>;
 
 interface Keeper {
   readonly lane: Lane;
@@ -57,7 +36,7 @@ interface Keeper {
   subject: Subject;
 }
 
-export function createShareEngine(tools: EngineTools): ShareEngine {
+export function createShareEngine(tools: EngineTools) {
   const { clock, logger, memory } = tools;
   const keepers = new Map<string, Keeper>();
   /** Shares that were removed, while their last cycle ends. */
@@ -65,7 +44,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
   const conditionLog = createConditionLog(logger);
   const resting = { is: false };
   const keep = createKeepers(tools, { keepers, ending, conditionLog, resting });
-  const unregisterNotices = hearNotices(tools, keepers);
+  const unregister = listenToCarrier(tools, keepers);
 
   const keeperOf = (name: string): Keeper => {
     const keeper = keepers.get(name);
@@ -93,19 +72,26 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
   };
 
   return {
-    get names() {
+    get names(): readonly string[] {
       return [...keepers.keys()];
     },
-    triggerAll(reason, atMs, details = [], first) {
+    /** Runs a cycle of every share; those for which `first` is true are begun before the others. */
+    triggerAll(
+      reason: TriggerReason,
+      atMs: number,
+      details: readonly string[] = [],
+      first?: (spec: ShareSpec) => boolean,
+    ): void {
       const trigger: Trigger = { reason, atMs, details };
       const all = [...keepers.values()];
       const ordered = first === undefined ? all : [...all].sort((a, b) => rank(b, first) - rank(a, first));
       for (const { lane } of ordered) lane.trigger(trigger);
     },
-    trigger(name, reason) {
+    trigger(name: string, reason: TriggerReason): void {
       keepers.get(name)?.lane.trigger(triggerNow(clock, reason));
     },
-    async ask(name, request, signal) {
+    /** Asks one share; aborting the signal withdraws what still waits. Rejects for a name it does not know. */
+    async ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
       const { cycle, lane } = keeperOf(name);
       signal.throwIfAborted();
       const answer = cycle.ask(request);
@@ -118,23 +104,18 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
         signal.removeEventListener("abort", withdraw);
       }
     },
-    async settle(name, signal) {
-      const { lane } = keeperOf(name);
-      for (let round = 0; round < SETTLE_ROUNDS; round++) {
-        await lane.idle();
-        const { wake } = lane;
-        if (wake === null || wake.reason !== "confirm") return;
-        const waitMs = wake.atMs - clock.monotonicMs();
-        if (waitMs > SETTLE_WITHIN_MS) return;
-        await clock.sleep(Math.max(0, waitMs) + 1, signal);
-      }
-    },
-    view: (name) => keeperOf(name).cycle.view(),
-    look: (name) => keeperOf(name).cycle.look(clock.monotonicMs()),
-    rest() {
+    /** Resolves when the share has nothing more to do for now. */
+    settle: async (name: string, signal: AbortSignal): Promise<void> =>
+      settled(clock, keeperOf(name).lane, signal),
+    view: (name: string): ShareView => keeperOf(name).cycle.view(),
+    /** A fresh look without a step. */
+    look: (name: string): Promise<ShareView> => keeperOf(name).cycle.look(clock.monotonicMs()),
+    /** From now on cycles are begun for people's requests alone: what these unmount is not mounted again. */
+    rest(): void {
       resting.is = true;
     },
-    apply(subjects) {
+    /** Replaces what is wanted; shares that go stay mounted and are forgotten, the others keep their lanes. */
+    apply(subjects: readonly Subject[]): void {
       const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
       for (const [name, keeper] of keepers) {
         if (!wanted.has(name)) void end(name, keeper, true);
@@ -142,11 +123,22 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       for (const subject of wanted.values()) keep(subject);
     },
     async [Symbol.asyncDispose]() {
-      unregisterNotices?.();
+      unregister?.();
       for (const [name, keeper] of keepers) void end(name, keeper, false);
       await Promise.all(ending.values());
     },
   };
+}
+
+async function settled(clock: Clock, lane: Lane, signal: AbortSignal): Promise<void> {
+  for (let round = 0; round < SETTLE_ROUNDS; round++) {
+    await lane.idle();
+    const { wake } = lane;
+    if (wake === null || wake.reason !== "confirm") return;
+    const waitMs = wake.atMs - clock.monotonicMs();
+    if (waitMs > SETTLE_WITHIN_MS) return;
+    await clock.sleep(Math.max(0, waitMs) + 1, signal);
+  }
 }
 
 interface Keeping {
@@ -217,7 +209,7 @@ function createKeepers(
 }
 
 /** What the carrier notices of a mount wakes its lane. */
-function hearNotices(
+function listenToCarrier(
   { carriage, clock }: EngineTools,
   keepers: ReadonlyMap<string, Keeper>,
 ): (() => void) | undefined {

@@ -1,5 +1,5 @@
-// Owns the links that lead to folders inside shares: made, mended and removed, never over what is not ours, and never
-// by a call that could reach a mount.
+// Links to folders inside shares: made, repaired and removed, never over what is not ours, and never by a call that
+// could reach a mount.
 import { dirname, join } from "node:path";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { LinkLook, Prober } from "../prober/prober.ts";

@@ -1,5 +1,4 @@
-// Owns the aliases of a home: a lane of their own that makes, mends and removes their links at the shares' beat, and
-// what is wrong with each.
+// The aliases of a home: one lane makes, repairs and removes their links, at the shares' beat.
 
 import { join } from "node:path";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -55,7 +54,7 @@ export interface AliasView extends AliasSpec {
   readonly detail: string | null;
 }
 
-export interface AliasCondition {
+interface AliasCondition {
   readonly code: "alias_path_taken" | "alias_not_linked";
   readonly severity: "warning";
   readonly title: string;

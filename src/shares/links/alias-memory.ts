@@ -1,5 +1,5 @@
-// Owns `<home>/aliases.json`: which links this home has made for aliases, so that only those are ever changed or
-// removed, whatever became of the configuration while nothing ran.
+// `<home>/aliases.json`: the links that this home has made for aliases. Only those are ever changed or removed, even if
+// the configuration changed while no daemon ran.
 import { rename, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";

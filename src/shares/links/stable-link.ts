@@ -1,4 +1,4 @@
-// Owns symlinks that change their target at once: nobody ever sees none, and nothing that is not ours is replaced.
+// Symlinks that change their target in one step: they are never missing, and nothing that is not ours is replaced.
 
 import { open, rename, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";

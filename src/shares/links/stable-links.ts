@@ -1,4 +1,4 @@
-// Owns what is asked of the links people use.
+// The interface of the links that people use.
 import type { ShareSpec } from "../share-spec.ts";
 
 export interface StableLinks {

@@ -1,13 +1,15 @@
-// Owns finding the SMB shares that somebody has mounted here already: in the mount table, in the desktop's own mounts
-// (GVfs), and in /etc/fstab. No mount is touched; the folder with the desktop's mounts is looked into by the prober.
+// Finds SMB shares that are mounted here already: in the mount table, among the desktop's mounts (GVfs), and in
+// /etc/fstab. It touches no mount; the prober looks into the folder with the desktop's mounts.
 import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/host.ts";
 import { silentLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { startProber } from "../prober/prober-process.ts";
-import { parseSmbSource } from "../smb-source.ts";
+import { parseSmbSource, percentDecoded } from "../smb-source.ts";
 import type { MountEntry } from "./mount-entry.ts";
 import { createMountTable } from "./mount-table.ts";
+import { gvfsValues } from "./mount-table-gvfs.ts";
+import { unescapeField } from "./mount-table-mountinfo.ts";
 
 const LOOK_MS = 3_000;
 
@@ -53,7 +55,7 @@ export function sharesOfFstab(text: string): readonly FoundShare[] {
     if (source.startsWith("#") || !/^(cifs|smb3)$/.test(type)) return [];
     const list = options.split(",");
     const user = optionOf(list, "username") ?? optionOf(list, "user");
-    return found(unescaped(source), { path: unescaped(path), by: "fstab", user });
+    return found(unescapeField(source), { path: unescapeField(path), by: "fstab", user });
   });
 }
 
@@ -71,18 +73,14 @@ async function sharesOfGvfs(entries: readonly MountEntry[]): Promise<readonly Fo
 
 /** `smb-share:server=nas.local,share=core,user=ann`, each value percent-escaped. */
 export function shareOfGvfsFolder(folder: string, root: string): readonly FoundShare[] {
-  if (!folder.startsWith("smb-share:")) return [];
-  const values = new Map<string, string>();
-  for (const part of folder.slice("smb-share:".length).split(",")) {
-    const at = part.indexOf("=");
-    if (at > 0) values.set(part.slice(0, at), percentDecoded(part.slice(at + 1)));
-  }
-  const [server, share] = [values.get("server"), values.get("share")];
-  if (server === undefined || share === undefined || server === "" || share === "") return [];
-  const port = Number(values.get("port") ?? "445");
+  const values = gvfsValues(folder);
+  const server = values?.get("server") ?? "";
+  const share = values?.get("share") ?? "";
+  if (server === "" || share === "") return [];
+  const port = Number(values?.get("port") ?? "445");
   const host = hostText({ host: server, port: Number.isInteger(port) ? port : 445 });
   const path = `${root}/${folder}`;
-  return [{ host, share, user: values.get("user") ?? null, path, by: "gvfs" }];
+  return [{ host, share, user: values?.get("user") ?? null, path, by: "gvfs" }];
 }
 
 function found(source: string, rest: Pick<FoundShare, "path" | "by" | "user">): readonly FoundShare[] {
@@ -99,20 +97,6 @@ function optionOf(options: readonly string[], key: string): string | null {
 function userOfSource(source: string): string | null {
   const user = /^\/\/(?:[^;/@]*;)?([^:/@]+)(?::[^/@]*)?@/.exec(source)?.[1];
   return user === undefined ? null : percentDecoded(user);
-}
-
-function unescaped(field: string): string {
-  return field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
-    String.fromCharCode(Number.parseInt(octal, 8)),
-  );
-}
-
-function percentDecoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 /** What is mounted says more than what could be. */

@@ -1,5 +1,4 @@
-// Owns asking macOS's kernel for its table of mounts. MNT_NOWAIT: it tells what it knows and asks no file system,
-// so a mount that hangs does not hold it up.
+// Reads the mount table from macOS's kernel. With MNT_NOWAIT no file system is asked: a hung mount does not block it.
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
 import type { MountLine } from "./mount-output-darwin.ts";
 import { readStatfs, STATFS_BYTES } from "./statfs-darwin.ts";

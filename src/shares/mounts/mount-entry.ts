@@ -1,4 +1,4 @@
-// Owns what the system's table of mounts tells. It never touches a mount.
+// The interface of the system's mount table. Reading it never touches a mount.
 
 export interface MountEntry {
   /** Changes whenever something else is mounted there, although the kernel uses its own ids again. */

@@ -1,4 +1,4 @@
-// Owns what macOS's `mount` prints: `FROM on PATH (TYPE, FLAG, …, mounted by USER)`, a line for each mount.
+// Reads what macOS's `mount` prints: `FROM on PATH (TYPE, FLAG, …, mounted by USER)`, one line per mount.
 
 export interface MountLine {
   /** The file system's own number, another for each mount; null where it is not told. */

@@ -1,4 +1,4 @@
-// Owns reading macOS's table of mounts: getfsstat, or the `mount` command where koffi cannot be had.
+// The mount table on macOS: by getfsstat, or by the `mount` command where koffi is missing.
 import { userInfo } from "node:os";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";

@@ -1,8 +1,8 @@
-// Owns finding the SMB shares that the desktop (GVfs) has mounted: folders of its one FUSE mount, in no table of mounts.
+// SMB shares that the desktop (GVfs) has mounted: folders of its one FUSE mount, which the mount table does not list.
 import { join } from "node:path";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Prober } from "../prober/prober.ts";
-import { sourceOf } from "../smb-source.ts";
+import { percentDecoded, sourceOf } from "../smb-source.ts";
 import type { MountEntry, MountTable } from "./mount-entry.ts";
 
 interface GvfsOptions {
@@ -116,12 +116,8 @@ export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTa
 
 /** `//HOST[:port]/SHARE` of `smb-share:server=HOST,share=SHARE[,port=…][,user=…][,domain=…]`; null: no share's root. */
 export function gvfsSource(name: string): string | null {
-  if (!name.startsWith("smb-share:")) return null;
-  const keys = new Map<string, string>();
-  for (const part of name.slice("smb-share:".length).split(",")) {
-    const equals = part.indexOf("=");
-    if (equals > 0) keys.set(part.slice(0, equals), decoded(part.slice(equals + 1)));
-  }
+  const keys = gvfsValues(name);
+  if (keys === null) return null;
   const host = keys.get("server")?.replace(/^\[(.*)\]$/, "$1");
   const share = keys.get("share");
   const port = Number(keys.get("port") ?? 445);
@@ -132,10 +128,13 @@ export function gvfsSource(name: string): string | null {
   return sourceOf({ host, port }, share.replaceAll("%", "%25"));
 }
 
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
+/** Of a folder's name, `smb-share:server=HOST,share=SHARE`, by their keys; null: of another kind of mount. */
+export function gvfsValues(name: string): ReadonlyMap<string, string> | null {
+  if (!name.startsWith("smb-share:")) return null;
+  const values = new Map<string, string>();
+  for (const part of name.slice("smb-share:".length).split(",")) {
+    const equals = part.indexOf("=");
+    if (equals > 0) values.set(part.slice(0, equals), percentDecoded(part.slice(equals + 1)));
   }
+  return values;
 }

@@ -1,4 +1,4 @@
-// Owns reading /proc/self/mountinfo, which is parsed again only when it changed.
+// The mount table on Linux: /proc/self/mountinfo, parsed again only after a change.
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "./mount-entry.ts";

@@ -1,4 +1,4 @@
-// Owns the format of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+// The format of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
 
 export interface MountInfoLine {
   readonly mountId: number;
@@ -48,7 +48,7 @@ function parseLine(line: string): MountInfoLine | null {
 }
 
 /** Blanks, newlines, backslashes (and `#` in sources) are octal: `\040`. The bytes around them are UTF-8. */
-function unescapeField(field: string): string {
+export function unescapeField(field: string): string {
   if (!field.includes("\\")) return field;
   return field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),

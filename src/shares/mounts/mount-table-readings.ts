@@ -1,5 +1,5 @@
-// Owns what every system's table of mounts has in common: a reading is shared between those who ask at once, and a
-// mount keeps its id for as long as it stands.
+// The common part of all mount tables: concurrent callers share one reading, and a mount keeps its id as long as it
+// stands.
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "./mount-entry.ts";
 

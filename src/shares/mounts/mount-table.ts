@@ -1,4 +1,4 @@
-// Owns picking how the system's table of mounts is read.
+// Picks the platform's mount table.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -1,4 +1,4 @@
-// Owns the bytes of macOS's `struct statfs` with 64-bit inode numbers ([getfsstat(2)], <sys/mount.h>).
+// The bytes of macOS's `struct statfs` with 64-bit inode numbers ([getfsstat(2)], <sys/mount.h>).
 import type { MountLine } from "./mount-output-darwin.ts";
 
 /**

@@ -1,4 +1,4 @@
-// Owns what a mount that refuses to be read means on macOS: a permission of the system, or rights on the server.
+// Why a mount cannot be read on macOS: a privacy permission of the system, or rights on the server.
 
 interface DeniedMeaning {
   readonly cause: "network_volumes" | "server_rights";

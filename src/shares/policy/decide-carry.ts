@@ -1,41 +1,41 @@
 // Whether a share may be carried, and where to: the rules of proof, read by every decision that mounts or moves.
 
 import { otherRoute, type RouteName } from "../share-spec.ts";
-import { answers, type Draft } from "./draft.ts";
+import { answers, type Builder } from "./decision-builder.ts";
 
 /** Whether a mount over `route` is to be carried. Both routes answer: only when one server is proved behind them. */
-export function carriesAt(draft: Draft, route: RouteName): boolean {
-  const trust = trustToCarry(draft);
+export function carriesAt(builder: Builder, route: RouteName): boolean {
+  const trust = trustToCarry(builder);
   if (trust === null || trust.state === "different") return false;
   const other = otherRoute(route);
-  return !answers(draft, other) || (trust.proved[route] && trust.proved[other]);
+  return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
 }
 
 /** A mount waits for the proof that is under way, so that it need not be made anew after it. */
-export function awaitsProof(draft: Draft): boolean {
-  const trust = trustToCarry(draft);
+export function awaitsProof(builder: Builder): boolean {
+  const trust = trustToCarry(builder);
   // What an earlier proof came to says nothing of this one, as a route was away since; two servers stay two.
   return trust?.asking === true && trust.state !== "different";
 }
 
 /** What is mounted can be moved to `route` now: it is carried, and the server there is proved to be its own. */
-export function canMove(draft: Draft, route: RouteName): boolean {
-  const { mount, carry } = draft.seen;
-  return (mount?.carried ?? null) !== null && carry?.trust.proved[route] === true && answers(draft, route);
+export function canMove(builder: Builder, route: RouteName): boolean {
+  const { mount, carry } = builder.seen;
+  return (mount?.carried ?? null) !== null && carry?.trust.proved[route] === true && answers(builder, route);
 }
 
 /** It could be moved to `route` as soon as a proof that is under way says so. */
-export function mayMoveSoon(draft: Draft, route: RouteName): boolean {
-  const { mount, carry } = draft.seen;
-  return (mount?.carried ?? null) !== null && carry?.trust.asking === true && answers(draft, route);
+export function mayMoveSoon(builder: Builder, route: RouteName): boolean {
+  const { mount, carry } = builder.seen;
+  return (mount?.carried ?? null) !== null && carry?.trust.asking === true && answers(builder, route);
 }
 
-function trustToCarry({ policy, seen }: Draft) {
+function trustToCarry({ policy, seen }: Builder) {
   const { carry } = seen;
   return policy.carry === "off" || !carry || carry.unable !== null ? null : carry.trust;
 }
 
-export function carryConditions({ policy, seen, spec, conditions }: Draft): void {
+export function carryConditions({ policy, seen, spec, conditions }: Builder): void {
   const { carry, mount } = seen;
   if (!carry || policy.carry === "off") return;
   if (carry.unable !== null) {

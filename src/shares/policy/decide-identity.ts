@@ -1,41 +1,41 @@
-// Owns telling one mount from another: a mount that appeared by someone's doing, and one that vanished.
+// Tells one mount from another: a mount that someone else made, and one that vanished.
 import { foldYoungDeath } from "./decide-mount-alive.ts";
-import { clearPending, type Draft, setEpisode, setHeld, setMemory } from "./draft.ts";
+import { type Builder, clearPending, setHeld, setMemory, setState } from "./decision-builder.ts";
 import type { StepSeen } from "./share-seen.ts";
 
-export function foldMountIdentity(draft: Draft): void {
-  const { mount, lastStep } = draft.seen;
+export function foldMountIdentity(builder: Builder): void {
+  const { mount, lastStep } = builder.seen;
   const id = mount?.found.id ?? null;
-  const before = draft.episode.mountId;
+  const before = builder.state.mountId;
   if (id !== before) {
-    setEpisode(draft, { mountId: id, deadLook: null, pendingLook: null, suspicion: null });
-    setEpisode(draft, { madeMount: isOurDoing(lastStep, id) ? id : null });
-    if (mount === null) foldVanished(draft, before);
+    setState(builder, { mountId: id, deadLook: null, pendingLook: null, suspicion: null });
+    setState(builder, { madeMount: isOurDoing(lastStep, id) ? id : null });
+    if (mount === null) foldVanished(builder, before);
     else if (!isOurDoing(lastStep, id)) {
-      draft.transitions.push({
+      builder.transitions.push({
         name: "share.adopted",
         route: mount.found.route ?? "unknown",
         source: mount.found.source,
         path: mount.found.path,
       });
-      if (draft.memory.held === "unmounted" && draft.episode.errand === null) setHeld(draft, null);
+      if (builder.memory.held === "unmounted" && builder.state.operation === null) setHeld(builder, null);
     }
   }
   const activeInterface = mount?.found.route ?? "none";
   const carriedPort = mount?.carried?.port ?? null;
-  if (draft.memory.activeInterface !== activeInterface || draft.memory.carriedPort !== carriedPort) {
-    setMemory(draft, { activeInterface, carriedPort });
+  if (builder.memory.activeInterface !== activeInterface || builder.memory.carriedPort !== carriedPort) {
+    setMemory(builder, { activeInterface, carriedPort });
   }
-  if (activeInterface !== "fallback" && draft.episode.errand === null)
-    clearPending(draft, mount === null ? "unmounted" : "not mounted over fallback any more");
+  if (activeInterface !== "fallback" && builder.state.operation === null)
+    clearPending(builder, mount === null ? "unmounted" : "not mounted over fallback any more");
 }
 
 function isOurDoing(last: StepSeen | null, id: string | null): boolean {
   return last?.kind === "mount" && last.outcome.ok && last.outcome.mount.id === id && !last.outcome.adopted;
 }
 
-function foldVanished(draft: Draft, mountId: string | null): void {
-  if (draft.seen.lastStep?.kind === "unmount") return;
-  if (mountId !== null) foldYoungDeath(draft, mountId);
-  draft.transitions.push({ name: "share.vanished", from: draft.memory.activeInterface });
+function foldVanished(builder: Builder, mountId: string | null): void {
+  if (builder.seen.lastStep?.kind === "unmount") return;
+  if (mountId !== null) foldYoungDeath(builder, mountId);
+  builder.transitions.push({ name: "share.vanished", from: builder.memory.activeInterface });
 }

@@ -1,8 +1,8 @@
-// Owns whether a mount lives, from what looks at it found. No verdict that costs open files rests on one look.
+// Whether a mount is alive, by the looks at it. A verdict that costs open files never rests on one look.
 import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
-import { type ConditionDraft, type Draft, setEpisode } from "./draft.ts";
+import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
 /** A mount that lives this long does not count towards the backoff of those before it, ms. */
@@ -16,21 +16,21 @@ export type MountVerdict =
 
 const UNPROVEN: MountVerdict = { state: "unproven" };
 
-export function judgeMount(draft: Draft, { found, look }: MountSeen): MountVerdict {
+export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
   switch (look.state) {
     case "never":
       return UNPROVEN;
     case "pending":
-      return judgePending(draft, found, look.startedAtMs);
+      return judgePending(builder, found, look.startedAtMs);
     case "answered": {
       if (look.errno === "ENOTCONN") return { state: "dead", reason: "ENOTCONN" };
-      if (isDeadErrno(look.errno)) return judgeFailed(draft, found.id, look.errno ?? "", look.startedAtMs);
+      if (isDeadErrno(look.errno)) return judgeFailed(builder, found.id, look.errno ?? "", look.startedAtMs);
       if (isLocalErrno(look.errno)) return UNPROVEN;
-      if (draft.episode.deadLook !== null) setEpisode(draft, { deadLook: null });
-      if (draft.episode.answeredMount !== found.id) setEpisode(draft, { answeredMount: found.id });
+      if (builder.state.deadLook !== null) setState(builder, { deadLook: null });
+      if (builder.state.answeredMount !== found.id) setState(builder, { answeredMount: found.id });
       if (look.errno !== null) {
-        draft.conditions.push({
+        builder.conditions.push({
           code: "mount_denied",
           severity: "warning",
           title: `The mount at ${found.path} answers ${look.errno}: reading it is not permitted`,
@@ -42,22 +42,22 @@ export function judgeMount(draft: Draft, { found, look }: MountSeen): MountVerdi
   }
 }
 
-function judgePending(draft: Draft, found: FoundMount, startedAtMs: number): MountVerdict {
-  const { atMs } = draft.seen;
-  const { mountHangMs } = draft.policy;
-  const before = draft.episode.pendingLook;
+function judgePending(builder: Builder, found: FoundMount, startedAtMs: number): MountVerdict {
+  const { atMs } = builder.seen;
+  const { mountHangMs } = builder.policy;
+  const before = builder.state.pendingLook;
   const seenAtMs = before?.startedAtMs === startedAtMs ? before.seenAtMs : atMs;
-  if (seenAtMs === atMs) setEpisode(draft, { pendingLook: { startedAtMs, seenAtMs } });
+  if (seenAtMs === atMs) setState(builder, { pendingLook: { startedAtMs, seenAtMs } });
   const waited = atMs - startedAtMs;
-  if (mayWaitForPermission(draft, found.id)) {
-    if (waited >= SILENT_LOOK_MS) draft.conditions.push(waitingForPermission(found.path));
+  if (mayWaitForPermission(builder, found.id)) {
+    if (waited >= SILENT_LOOK_MS) builder.conditions.push(waitingForPermission(found.path));
     return UNPROVEN;
   }
   const deadAtMs = Math.max(startedAtMs + mountHangMs, seenAtMs + CONFIRM_AFTER_MS);
   if (atMs >= deadAtMs) return { state: "dead", reason: `no answer for ${mountHangMs / 1000} s` };
-  draft.wakes.push({ atMs: deadAtMs, reason: "confirm" });
+  builder.wakes.push({ atMs: deadAtMs, reason: "confirm" });
   if (waited >= SILENT_LOOK_MS) {
-    draft.conditions.push({
+    builder.conditions.push({
       code: "mount_slow",
       severity: "warning",
       title: "The mount does not answer",
@@ -68,11 +68,11 @@ function judgePending(draft: Draft, found: FoundMount, startedAtMs: number): Mou
 }
 
 /** One of ours that has answered once waits for nobody; a server that is gone makes the others fail in time. */
-function mayWaitForPermission({ mayWaitForPermission = false, episode }: Draft, mountId: string): boolean {
-  return mayWaitForPermission && !(episode.madeMount === mountId && episode.answeredMount === mountId);
+function mayWaitForPermission({ mayWaitForPermission = false, state }: Builder, mountId: string): boolean {
+  return mayWaitForPermission && !(state.madeMount === mountId && state.answeredMount === mountId);
 }
 
-function waitingForPermission(path: string): ConditionDraft {
+function waitingForPermission(path: string): NewCondition {
   return {
     code: "waiting_for_permission",
     severity: "warning",
@@ -81,36 +81,36 @@ function waitingForPermission(path: string): ConditionDraft {
   };
 }
 
-function judgeFailed(draft: Draft, mountId: string, errno: string, startedAtMs: number): MountVerdict {
-  const first = draft.episode.deadLook;
+function judgeFailed(builder: Builder, mountId: string, errno: string, startedAtMs: number): MountVerdict {
+  const first = builder.state.deadLook;
   if (first === null || first.mountId !== mountId) {
-    setEpisode(draft, { deadLook: { mountId, errno, startedAtMs } });
-    draft.wakes.push({ atMs: startedAtMs + CONFIRM_AFTER_MS, reason: "confirm" });
+    setState(builder, { deadLook: { mountId, errno, startedAtMs } });
+    builder.wakes.push({ atMs: startedAtMs + CONFIRM_AFTER_MS, reason: "confirm" });
     return UNPROVEN;
   }
   const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
   if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
   // The same look again: there is no newer one yet, and asking at once would ask without end.
-  const { atMs } = draft.seen;
+  const { atMs } = builder.seen;
   const wakeAtMs = confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS;
-  draft.wakes.push({ atMs: wakeAtMs, reason: "confirm" });
+  builder.wakes.push({ atMs: wakeAtMs, reason: "confirm" });
   return UNPROVEN;
 }
 
 /** A mount that has shown itself steady ends the pauses. */
-export function settleBackoff(draft: Draft): void {
-  const { mountBackoff, mountedAtMs } = draft.episode;
+export function settleBackoff(builder: Builder): void {
+  const { mountBackoff, mountedAtMs } = builder.state;
   if (mountBackoff.failures === 0) return;
-  if (mountedAtMs !== null && draft.seen.atMs - mountedAtMs < STEADY_MS) return;
-  setEpisode(draft, { mountBackoff: NO_BACKOFF });
+  if (mountedAtMs !== null && builder.seen.atMs - mountedAtMs < STEADY_MS) return;
+  setState(builder, { mountBackoff: NO_BACKOFF });
 }
 
 /** The first mount that dies soon after it was made is replaced at once, those after it with growing pauses. */
-export function foldYoungDeath(draft: Draft, mountId: string): void {
-  const { diedYoung, mountedAtMs, mountBackoff } = draft.episode;
-  const { atMs } = draft.seen;
+export function foldYoungDeath(builder: Builder, mountId: string): void {
+  const { diedYoung, mountedAtMs, mountBackoff } = builder.state;
+  const { atMs } = builder.seen;
   if (mountedAtMs === null || atMs - mountedAtMs >= STEADY_MS || diedYoung === mountId) return;
-  setEpisode(draft, {
+  setState(builder, {
     diedYoung: mountId,
     mountBackoff:
       mountBackoff.failures === 0 ? { failures: 1, notBeforeMs: atMs } : backOff(mountBackoff, atMs),

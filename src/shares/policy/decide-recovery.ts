@@ -1,34 +1,34 @@
-// Owns the way back to Thunderbolt: the stability window, and the table of the two toggles and open files.
+// The rules for going back to Thunderbolt: the stability window, and the table of the two toggles and open files.
 import { stableFrom } from "../../reconcile/route-health.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
-import { checkedOpenFiles, startErrand, whyNotMountable } from "./decide-errand.ts";
-import { deferRecovery } from "./decide-errand-end.ts";
-import { answers, type Draft, setEpisode } from "./draft.ts";
+import { checkedOpenFiles, startOperation, whyNotMountable } from "./decide-operation.ts";
+import { deferRecovery } from "./decide-operation-end.ts";
+import { answers, type Builder, setState } from "./decision-builder.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** Called for a share mounted over fallback, whose mount answers. Never recovers over open files. */
-export function decideRecovery(draft: Draft, mount: MountSeen): Step | null {
-  if (draft.memory.held !== null || !answers(draft, "tb") || mayMoveSoon(draft, "tb")) return null;
-  if (!canMove(draft, "tb") && whyNotMountable(draft) !== null) return null;
-  const stableAtMs = stableFrom(draft.episode.health.tb, draft.policy.stableMs);
+export function decideRecovery(builder: Builder, mount: MountSeen): Step | null {
+  if (builder.memory.held !== null || !answers(builder, "tb") || mayMoveSoon(builder, "tb")) return null;
+  if (!canMove(builder, "tb") && whyNotMountable(builder) !== null) return null;
+  const stableAtMs = stableFrom(builder.state.health.tb, builder.policy.stableMs);
   if (stableAtMs === null) return null;
-  const dueAtMs = Math.max(stableAtMs, draft.episode.recoveryBackoff.notBeforeMs);
-  if (dueAtMs > draft.seen.atMs) {
-    draft.wakes.push({ atMs: dueAtMs, reason: "window_end" });
+  const dueAtMs = Math.max(stableAtMs, builder.state.recoveryBackoff.notBeforeMs);
+  if (dueAtMs > builder.seen.atMs) {
+    builder.wakes.push({ atMs: dueAtMs, reason: "window_end" });
     return null;
   }
-  return isTableDue(draft) ? readTable(draft, mount) : null;
+  return isTableDue(builder) ? readTable(builder, mount) : null;
 }
 
-function toggles({ policy }: Draft): string {
+function toggles({ policy }: Builder): string {
   return `${policy.autoFailback} ${policy.lsofRecheck}`;
 }
 
 /** At the window's end, when either toggle changes, and, with re-checks on, each cycle while pending. */
-function isTableDue(draft: Draft): boolean {
-  if (draft.episode.tableReadWith !== toggles(draft)) return true;
-  return draft.memory.tbRecoveryPending && draft.policy.lsofRecheck;
+function isTableDue(builder: Builder): boolean {
+  if (builder.state.tableReadWith !== toggles(builder)) return true;
+  return builder.memory.tbRecoveryPending && builder.policy.lsofRecheck;
 }
 
 /**
@@ -40,55 +40,55 @@ function isTableDue(draft: Draft): boolean {
  *
  * What is carried moves beneath open files, so for it they count as closed.
  */
-function readTable(draft: Draft, mount: MountSeen): Step | null {
-  const { autoFailback, lsofRecheck } = draft.policy;
-  const recheck = draft.memory.tbRecoveryPending && lsofRecheck;
+function readTable(builder: Builder, mount: MountSeen): Step | null {
+  const { autoFailback, lsofRecheck } = builder.policy;
+  const recheck = builder.memory.tbRecoveryPending && lsofRecheck;
   if (!autoFailback && !recheck) {
-    setEpisode(draft, { tableReadWith: toggles(draft) });
-    deferRecovery(draft, lsofRecheck ? "waiting for the next check of open files" : "a person switches");
+    setState(builder, { tableReadWith: toggles(builder) });
+    deferRecovery(builder, lsofRecheck ? "waiting for the next check of open files" : "a person switches");
     return null;
   }
-  if (canMove(draft, "tb")) {
-    setEpisode(draft, { tableReadWith: toggles(draft) });
-    return startErrand(draft, {
+  if (canMove(builder, "tb")) {
+    setState(builder, { tableReadWith: toggles(builder) });
+    return startOperation(builder, {
       kind: "recovery",
-      reason: `Thunderbolt has answered for ${Math.round(draft.policy.stableMs / 1000)} s`,
+      reason: `Thunderbolt has answered for ${Math.round(builder.policy.stableMs / 1000)} s`,
       mode: "plain",
       plan: ["tb"],
       goal: "tb",
       moves: true,
     });
   }
-  const { lastStep } = draft.seen;
+  const { lastStep } = builder.seen;
   if (lastStep?.kind === "unmount" && !lastStep.outcome.ok) {
     // EBUSY means open, whatever a check saw or would see now.
-    if (lastStep.outcome.reason === "busy") deferRecovery(draft, lastStep.outcome.text);
+    if (lastStep.outcome.reason === "busy") deferRecovery(builder, lastStep.outcome.text);
     return null;
   }
-  const files = checkedOpenFiles(draft);
+  const files = checkedOpenFiles(builder);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
-  setEpisode(draft, { tableReadWith: toggles(draft) });
-  announceCheck(draft, files);
+  setState(builder, { tableReadWith: toggles(builder) });
+  announceCheck(builder, files);
   if (files.state === "none") {
-    return startErrand(draft, {
+    return startOperation(builder, {
       kind: "recovery",
-      reason: `Thunderbolt has answered for ${Math.round(draft.policy.stableMs / 1000)} s and nothing is open`,
+      reason: `Thunderbolt has answered for ${Math.round(builder.policy.stableMs / 1000)} s and nothing is open`,
       mode: "plain",
       plan: ["tb", "fallback"],
       goal: "tb",
     });
   }
-  deferRecovery(draft, describe(files));
+  deferRecovery(builder, describe(files));
   return null;
 }
 
 /** Said once per result: the check itself runs each cycle. */
-function announceCheck(draft: Draft, files: OpenFilesSeen): void {
-  if (draft.episode.announcedBusy && files.state === "none") return;
+function announceCheck(builder: Builder, files: OpenFilesSeen): void {
+  if (builder.state.announcedBusy && files.state === "none") return;
   const reason = describe(files);
-  if (draft.episode.announcedOpenFiles === reason) return;
-  setEpisode(draft, { announcedOpenFiles: reason });
-  draft.transitions.push({
+  if (builder.state.announcedOpenFiles === reason) return;
+  setState(builder, { announcedOpenFiles: reason });
+  builder.transitions.push({
     name: "share.open_files_checked",
     result: files.state,
     open_files: files.holders.length,

@@ -1,7 +1,7 @@
-// Owns what a share makes of its two hosts' answers: health, ups and downs, and whether the active host is gone.
+// What the answers of a share's two hosts mean: health, ups and downs, and whether the active host is gone.
 import { foldHealth, suspect } from "../../reconcile/route-health.ts";
 import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
-import { answers, clearPending, type Draft, hostOf, setEpisode, setMemory } from "./draft.ts";
+import { answers, type Builder, clearPending, hostOf, setMemory, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
 /** A stretch unobserved for more than this many check intervals is a gap. */
@@ -15,46 +15,50 @@ export const SILENT_LOOK_MS = 1000;
 
 const LOCAL_ERRNOS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
 
-export function foldRoutes(draft: Draft): void {
-  for (const route of ROUTE_NAMES) foldRoute(draft, route);
-  const { tb } = draft.episode.health;
+export function foldRoutes(builder: Builder): void {
+  for (const route of ROUTE_NAMES) foldRoute(builder, route);
+  const { tb } = builder.state.health;
   const reachable = tb.reachableSince?.wallMs ?? null;
   const healthy = tb.healthySince?.wallMs ?? null;
-  if (draft.memory.tbReachableSince !== reachable || draft.memory.tbHealthySince !== healthy) {
-    setMemory(draft, { tbReachableSince: reachable, tbHealthySince: healthy });
+  if (builder.memory.tbReachableSince !== reachable || builder.memory.tbHealthySince !== healthy) {
+    setMemory(builder, { tbReachableSince: reachable, tbHealthySince: healthy });
   }
-  if (healthy === null || !answers(draft, "tb")) clearPending(draft, "Thunderbolt dropped");
+  if (healthy === null || !answers(builder, "tb")) clearPending(builder, "Thunderbolt dropped");
 }
 
-function foldRoute(draft: Draft, route: RouteName): void {
-  const { probe, atMs } = draft.seen.routes[route];
-  const before = draft.episode.health[route];
+function foldRoute(builder: Builder, route: RouteName): void {
+  const { probe, atMs } = builder.seen.routes[route];
+  const before = builder.state.health[route];
   if (before.observedAt !== null && before.observedAt.monotonicMs > atMs) return;
   const up = probe.verdict === "answers";
-  const age = draft.seen.atMs - atMs;
+  const age = builder.seen.atMs - atMs;
   const { health, dropped } = foldHealth(
     before,
-    { at: { monotonicMs: atMs, wallMs: draft.seen.wallMs - age }, reachable: probe.tcpAnswered, healthy: up },
-    gapMs(draft),
+    {
+      at: { monotonicMs: atMs, wallMs: builder.seen.wallMs - age },
+      reachable: probe.tcpAnswered,
+      healthy: up,
+    },
+    gapMs(builder),
   );
-  draft.episode.announced[route] === up || announce(draft, route, up, probe.text);
-  setEpisode(draft, { health: { ...draft.episode.health, [route]: health } });
+  builder.state.announced[route] === up || announce(builder, route, up, probe.text);
+  setState(builder, { health: { ...builder.state.health, [route]: health } });
   // A gap counts as a drop, even when the host answers again by now; so does a health that was not recalled.
   if (route === "tb" && (dropped || before.healthySince === null))
-    clearPending(draft, up ? "Thunderbolt was not observed" : probe.text);
+    clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
 
 /** With short intervals a cycle of our own (silent hosts, a slow look, a late check) is no gap. */
-function gapMs({ policy }: Draft): number {
+function gapMs({ policy }: Builder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
 
-function announce(draft: Draft, route: RouteName, up: boolean, reason: string): void {
-  setEpisode(draft, { announced: { ...draft.episode.announced, [route]: up } });
-  draft.transitions.push({
+function announce(builder: Builder, route: RouteName, up: boolean, reason: string): void {
+  setState(builder, { announced: { ...builder.state.announced, [route]: up } });
+  builder.transitions.push({
     name: up ? "share.route_up" : "share.route_down",
     route,
-    host: hostOf(draft, route),
+    host: hostOf(builder, route),
     reason,
   });
 }
@@ -66,41 +70,47 @@ function announce(draft: Draft, route: RouteName, up: boolean, reason: string): 
 export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
 
 /** Whether the host a share is mounted over is gone: certain losses by two probes, silence only with the mount's word. */
-export function judgeOwnRoute(draft: Draft, route: RouteName, mount: MountSeen): OwnRoute {
-  const { probe, atMs } = draft.seen.routes[route];
+export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSeen): OwnRoute {
+  const judged = judgeByProbes(builder, route, mount);
+  return typeof judged === "string" ? judged : judgeSilence(builder, mount, judged.silentSinceMs);
+}
+
+/** What the probes of the host alone say; `silentSinceMs`: two of them had no answer, which proves nothing yet. */
+export function judgeByProbes(
+  builder: Builder,
+  route: RouteName,
+  { found }: MountSeen,
+): Exclude<OwnRoute, "slow"> | { readonly silentSinceMs: number } {
+  const { probe, atMs } = builder.seen.routes[route];
   if (probe.verdict === "answers") {
-    if (draft.episode.suspicion !== null) setEpisode(draft, { suspicion: null });
+    if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
     return "answers";
   }
   // This machine's own link says so itself.
   if (probe.reason === "link_down") return "gone";
-  const verdict = suspect(
-    draft.episode.suspicion,
-    `${route} ${mount.found.id}`,
-    atMs,
-    probe.verdict === "gone",
-  );
-  setEpisode(draft, { suspicion: verdict.suspicion });
+  const key = `${route} ${found.id}`;
+  const verdict = suspect(builder.state.suspicion, key, atMs, probe.verdict === "gone");
+  setState(builder, { suspicion: verdict.suspicion });
   if (verdict.state === "waiting") {
-    draft.wakes.push({ atMs: verdict.confirmAtMs, reason: "confirm" });
+    builder.wakes.push({ atMs: verdict.confirmAtMs, reason: "confirm" });
     return "waiting";
   }
-  return verdict.suspicion.certain ? "gone" : judgeSilence(draft, mount, verdict.suspicion.firstAtMs);
+  return verdict.suspicion.certain ? "gone" : { silentSinceMs: verdict.suspicion.firstAtMs };
 }
 
-function judgeSilence(draft: Draft, { found, look }: MountSeen, sinceMs: number): OwnRoute {
+function judgeSilence(builder: Builder, { found, look }: MountSeen, sinceMs: number): OwnRoute {
   if (found.processGone) return "gone";
-  const { atMs: nowMs } = draft.seen;
+  const { atMs: nowMs } = builder.seen;
   if (look.state === "pending") {
     const waited = nowMs - look.startedAtMs;
     if (waited >= SILENT_LOOK_MS) return "gone";
-    draft.wakes.push({ atMs: look.startedAtMs + SILENT_LOOK_MS, reason: "confirm" });
+    builder.wakes.push({ atMs: look.startedAtMs + SILENT_LOOK_MS, reason: "confirm" });
     return "waiting";
   }
   if (look.state === "answered" && look.startedAtMs >= sinceMs && !isLocalErrno(look.errno))
     return isDeadErrno(look.errno) ? "gone" : "slow";
   const finishedAtMs = look.state === "answered" ? look.finishedAtMs : nowMs;
-  draft.wakes.push({ atMs: Math.max(nowMs, finishedAtMs + draft.cacheMs), reason: "confirm" });
+  builder.wakes.push({ atMs: Math.max(nowMs, finishedAtMs + builder.cacheMs), reason: "confirm" });
   return "waiting";
 }
 

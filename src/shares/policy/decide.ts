@@ -1,26 +1,31 @@
-// Owns the decision for one share: from what is wanted, seen and remembered to one step, or rest. Pure.
+// The decision for one share: from what is wanted, seen and remembered to one step, or none. Pure.
 import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";
 import { decideCarried } from "./decide-carried.ts";
 import { carryConditions } from "./decide-carry.ts";
-import { continueErrand, foldLastStep } from "./decide-errand.ts";
 import { foldMountIdentity } from "./decide-identity.ts";
 import { decideMounted, decideUnexplained } from "./decide-mounted.ts";
+import { continueOperation, foldLastStep } from "./decide-operation.ts";
 import { answerRequest, takeRequest } from "./decide-request.ts";
 import { foldRoutes } from "./decide-routes.ts";
 import { decideUnmounted } from "./decide-unmounted.ts";
-import { type ConditionDraft, createDraft, type DecideInput, type Draft } from "./draft.ts";
-import type { Episode } from "./episode.ts";
+import {
+  type Builder,
+  createDecisionBuilder,
+  type DecideInput,
+  type NewCondition,
+} from "./decision-builder.ts";
+import type { LaneState } from "./lane-state.ts";
 import type { RequestOutcome } from "./share-request.ts";
-import type { TransitionDraft } from "./share-transitions.ts";
+import type { NewTransition } from "./share-transitions.ts";
 import { standingConditions } from "./standing-conditions.ts";
 import type { Step } from "./step.ts";
 
 export interface Decision {
   readonly memory: ShareMemory;
-  readonly episode: Episode;
-  readonly transitions: readonly TransitionDraft[];
+  readonly state: LaneState;
+  readonly transitions: readonly NewTransition[];
   readonly conditions: readonly StandingCondition[];
   /** The end of the person's request; null while it goes on, or when there is none. */
   readonly outcome: RequestOutcome | null;
@@ -30,58 +35,60 @@ export interface Decision {
   readonly wake: Wake | null;
 }
 
-export interface StandingCondition extends ConditionDraft {
+export interface StandingCondition extends NewCondition {
   /** Wall ms. */
   readonly since: number;
 }
 
 /** Equal input gives an equal decision; a settled world gives no step and no transition. */
 export function decide(input: DecideInput): Decision {
-  const draft = createDraft(input);
-  foldRoutes(draft);
-  foldLastStep(draft);
-  foldMountIdentity(draft);
-  const step = chooseStep(draft);
-  if (step === null) answerRequest(draft);
-  standingConditions(draft);
-  carryConditions(draft);
-  const conditions = since(draft);
+  const builder = createDecisionBuilder(input);
+  foldRoutes(builder);
+  foldLastStep(builder);
+  foldMountIdentity(builder);
+  const step = chooseStep(builder);
+  if (step === null) answerRequest(builder);
+  standingConditions(builder);
+  carryConditions(builder);
+  const conditions = since(builder);
   return {
-    memory: draft.memory,
-    episode: draft.episode,
-    transitions: draft.transitions,
+    memory: builder.memory,
+    state: builder.state,
+    transitions: builder.transitions,
     conditions,
-    outcome: draft.outcome,
+    outcome: builder.outcome,
     step,
-    wake: earliest(draft.wakes),
+    wake: earliest(builder.wakes),
   };
 }
 
-function chooseStep(draft: Draft): Step | null {
-  if (draft.episode.errand !== null) {
-    const step = continueErrand(draft);
+function chooseStep(builder: Builder): Step | null {
+  if (builder.state.operation !== null) {
+    const step = continueOperation(builder);
     if (step !== null) return step;
   }
-  if (draft.request !== null && draft.outcome === null) {
-    const step = takeRequest(draft);
+  if (builder.request !== null && builder.outcome === null) {
+    const step = takeRequest(builder);
     if (step !== null) return step;
   }
-  const { mount } = draft.seen;
-  if (mount === null) return decideUnmounted(draft);
+  const { mount } = builder.seen;
+  if (mount === null) return decideUnmounted(builder);
   const { route, path, madeByDriver } = mount.found;
-  const isMisplaced = madeByDriver && path !== draft.spec.mountPath;
-  if (route === null || isMisplaced) return decideUnexplained(draft, mount);
+  const isMisplaced = madeByDriver && path !== builder.spec.mountPath;
+  if (route === null || isMisplaced) return decideUnexplained(builder, mount);
   const { carried = null } = mount;
-  return carried === null ? decideMounted(draft, mount, route) : decideCarried(draft, mount, route, carried);
+  return carried === null
+    ? decideMounted(builder, mount, route)
+    : decideCarried(builder, mount, route, carried);
 }
 
-function since(draft: Draft): StandingCondition[] {
-  const before = draft.episode.conditionsSince;
-  if (before.size === 0 && draft.conditions.length === 0) return [];
-  const conditionsSince = standingSince(draft.conditions, before, draft.seen.wallMs);
-  draft.episode = { ...draft.episode, conditionsSince };
-  return draft.conditions.map((condition) => ({
+function since(builder: Builder): StandingCondition[] {
+  const before = builder.state.conditionsSince;
+  if (before.size === 0 && builder.conditions.length === 0) return [];
+  const conditionsSince = standingSince(builder.conditions, before, builder.seen.wallMs);
+  builder.state = { ...builder.state, conditionsSince };
+  return builder.conditions.map((condition) => ({
     ...condition,
-    since: conditionsSince.get(condition.code) ?? draft.seen.wallMs,
+    since: conditionsSince.get(condition.code) ?? builder.seen.wallMs,
   }));
 }

@@ -1,4 +1,4 @@
-// Owns what a person may ask of one share, and how it ends.
+// The requests that a person can make of one share, and their outcomes.
 import type { OpenFile } from "../prober/prober.ts";
 import type { RouteName } from "../share-spec.ts";
 

@@ -1,4 +1,4 @@
-// Owns what one observation of a share holds: plain data for the decision, with no way back to the world.
+// The result of one observation of a share: plain data for the decision.
 import type { ProbeResult } from "../../network/probe/probe-result.ts";
 import type { CarriedPhase, MoveOutcome } from "../drivers/carriage.ts";
 import type {

@@ -1,4 +1,4 @@
-// Owns the changes of a share that are announced: to the log, to status, to every face.
+// The changes of a share that are announced: in the log, in status, and in every user interface.
 import type { RouteName } from "../share-spec.ts";
 
 type Place = RouteName | "none" | "unknown";
@@ -58,4 +58,4 @@ type Named<Name extends string, Fields> = { readonly name: Name; readonly share:
 type WithoutShare<T> = T extends unknown ? Omit<T, "share"> : never;
 
 /** A transition before it is known whose it is. */
-export type TransitionDraft = WithoutShare<ShareTransition>;
+export type NewTransition = WithoutShare<ShareTransition>;

@@ -1,24 +1,24 @@
-// Owns the conditions of a share that follow from what is seen alone; rules add theirs where they decide.
+// The conditions of a share that follow from the observation alone; rules add others where they decide.
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
-import { type ConditionDraft, type Draft, setEpisode } from "./draft.ts";
+import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
 import type { OpenFilesSeen } from "./share-seen.ts";
 
-export function standingConditions(draft: Draft): void {
-  if (draft.seen.unsent?.length === 0 && draft.seen.mount !== null)
-    setEpisode(draft, { unsentWatched: false });
-  draft.conditions.push(
-    ...obstacles(draft),
-    ...sideBySide(draft),
-    ...fileConditions(draft),
-    ...readiness(draft),
+export function standingConditions(builder: Builder): void {
+  if (builder.seen.unsent?.length === 0 && builder.seen.mount !== null)
+    setState(builder, { unsentWatched: false });
+  builder.conditions.push(
+    ...obstacles(builder),
+    ...sideBySide(builder),
+    ...fileConditions(builder),
+    ...readiness(builder),
   );
 }
 
 /** What keeps the share from being mounted, or its link from leading there. */
-function obstacles({ seen, spec }: Draft): ConditionDraft[] {
-  const conditions: ConditionDraft[] = [];
+function obstacles({ seen, spec }: Builder): NewCondition[] {
+  const conditions: NewCondition[] = [];
   const { missingVariable, mountPath } = spec;
   if (missingVariable !== null) {
     conditions.push({
@@ -57,9 +57,9 @@ function obstacles({ seen, spec }: Draft): ConditionDraft[] {
 }
 
 /** Mounts and routes of which there are two where one was meant. */
-function sideBySide({ seen }: Draft): ConditionDraft[] {
+function sideBySide({ seen }: Builder): NewCondition[] {
   const twins = seen.twins.map(
-    ({ path, source }): ConditionDraft => ({
+    ({ path, source }): NewCondition => ({
       code: `twin_mount:${path}`,
       severity: "warning",
       title: `The same share is also mounted at ${path} from ${source}`,
@@ -79,9 +79,9 @@ function sideBySide({ seen }: Draft): ConditionDraft[] {
 }
 
 /** Files that are written and not on the server. */
-function fileConditions({ seen }: Draft): ConditionDraft[] {
+function fileConditions({ seen }: Builder): NewCondition[] {
   const { unsent, mount, setAside = [], refusedUploads = [] } = seen;
-  const conditions: ConditionDraft[] = [];
+  const conditions: NewCondition[] = [];
   if (unsent !== null && unsent.length > 0) {
     conditions.push({
       code: "unsent_files",
@@ -110,12 +110,12 @@ function fileConditions({ seen }: Draft): ConditionDraft[] {
 }
 
 /** Going back to Thunderbolt: that it failed, or waits. */
-function readiness({ seen, spec, memory, episode }: Draft): ConditionDraft[] {
+function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
   const { openFiles, routes, mount } = seen;
-  const conditions: ConditionDraft[] = [];
+  const conditions: NewCondition[] = [];
   const tbAnswers = routes.tb.probe.verdict === "answers";
-  if (episode.recoveryBackoff.failures > 0 && tbAnswers && mount?.found.route === "fallback") {
-    const why = episode.recoveryFailure === null ? "" : `: ${episode.recoveryFailure}`;
+  if (state.recoveryBackoff.failures > 0 && tbAnswers && mount?.found.route === "fallback") {
+    const why = state.recoveryFailure === null ? "" : `: ${state.recoveryFailure}`;
     conditions.push({
       code: "recovery_failed",
       severity: "warning",

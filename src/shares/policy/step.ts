@@ -1,4 +1,4 @@
-// Owns the steps a decision may ask for; each is bounded by a deadline and performed by drivers.
+// The steps that a decision can ask for. Drivers take them, each under a deadline.
 import type { FoundMount, UnmountMode } from "../drivers/mount-driver.ts";
 import type { RouteName } from "../share-spec.ts";
 

@@ -1,5 +1,4 @@
-// Owns the listing of the folders in a folder of a share, which never leaves the share. It touches the mount, so it
-// runs in the prober alone.
+// Lists the folders in a folder of a share; it never leaves it. It touches the mount, so only the prober runs it.
 import { opendir, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";

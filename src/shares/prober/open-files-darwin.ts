@@ -1,10 +1,10 @@
-// Owns finding open files on macOS: libproc names the processes that hold a volume after one look at its path;
-// `lsof`, which looks at every mount, where libproc cannot be called.
+// Finds open files on macOS: libproc names the processes that use a volume after one look at its path; where libproc
+// cannot be called, `lsof` does, which looks at every mount.
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { scanOpenFilesLsof } from "./open-files-lsof.ts";
-import type { OpenFilesScan } from "./open-files-request.ts";
 import type { OpenFilesAnswer } from "./prober.ts";
+import type { OpenFilesScan } from "./prober-protocol.ts";
 
 const LIBPROC = "/usr/lib/libproc.dylib";
 const PROC_ALL_PIDS = 1;

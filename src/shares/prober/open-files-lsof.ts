@@ -1,11 +1,11 @@
-// Owns finding open files by `lsof`, and the format it prints for programs (`-F`, [lsof(8)], "OUTPUT FOR OTHER
-// PROGRAMS"). It asks every file system of the machine, so it is run by the prober alone.
+// Finds open files by `lsof`, and reads its output for programs (`-F`, [lsof(8)], "OUTPUT FOR OTHER PROGRAMS"). It looks
+// at every file system of the machine, so only the prober runs it.
 
 import { errorText } from "../../runtime/errors.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { OpenFilesRequest } from "./open-files-request.ts";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
+import type { OpenFilesRequest } from "./prober-protocol.ts";
 
 const LSOF = "/usr/sbin/lsof";
 /** Of the prober's own deadline for a scan; what is later counts as open anyway. */

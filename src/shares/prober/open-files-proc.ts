@@ -1,9 +1,9 @@
-// Owns finding open files on Linux: one walk over /proc/*/{fd,cwd,root,maps}, which shows paths as the kernel
-// knows them and never asks the file system behind them.
+// Finds open files on Linux: one walk over /proc/*/{fd,cwd,root,maps}, which shows paths as the kernel knows them and
+// never asks the file system behind them.
 import { readdir, readdirSync, readFile, readFileSync, readlinkSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { OpenFilesRequest } from "./open-files-request.ts";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
+import type { OpenFilesRequest } from "./prober-protocol.ts";
 
 /** More are never shown to anyone; a build farm on the share must not fill a message. */
 export const OPEN_FILES_AT_MOST = 200;

@@ -1,7 +1,7 @@
-// Owns picking how open files are scanned for on this system.
+// Picks the platform's scan for open files.
 import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
 import { scanOpenFilesProc } from "./open-files-proc.ts";
-import type { OpenFilesScan } from "./open-files-request.ts";
+import type { OpenFilesScan } from "./prober-protocol.ts";
 
 const notHere: OpenFilesScan = async (requests) =>
   requests.map(({ paths }) =>

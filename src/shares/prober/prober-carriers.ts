@@ -22,7 +22,7 @@ export interface Pending {
   /** It hangs in a retired child, the only one that still waits for it. */
   late: boolean;
   /** Adds itself to the next message. */
-  write(request: RequestDraft, nowMs: number): void;
+  write(request: RequestBuilder, nowMs: number): void;
   /** The child that it hung in has ended without an answer, or will not be waited for. */
   lost(reason: string): void;
   /** Late: is there anyone who wants the answer when it comes? */
@@ -38,7 +38,7 @@ export interface Carrier {
   silenceTimer: Timer | null;
 }
 
-interface RequestDraft {
+interface RequestBuilder {
   readonly questions: { [Kind in QuestionKind]?: (readonly [number, string])[] };
   readonly scans: { sequence: number; paths: readonly string[]; exceptPids: readonly number[] }[];
 }
@@ -106,7 +106,7 @@ export class ProberCarriers implements AsyncDisposable {
     if (this.#disposed || this.#current !== null) return;
     const carrier: Carrier = {
       child: startProberChild(this.#options.lookDeadlineMs, {
-        onReply: (reply) => this.#hear(carrier, reply),
+        onReply: (reply) => this.#onReply(carrier, reply),
         onEnd: (why) => this.#ended(carrier, why),
       }),
       carried: new Set(),
@@ -205,28 +205,28 @@ export class ProberCarriers implements AsyncDisposable {
     const carrier = this.#current;
     if (carrier === null || this.#disposed) return;
     const nowMs = this.#options.clock.monotonicMs();
-    const draft: RequestDraft = { questions: {}, scans: [] };
+    const builder: RequestBuilder = { questions: {}, scans: [] };
     if (carrier.carried.size === 0) carrier.heardAtMs = nowMs;
     for (const pending of this.#toSend) {
       pending.carrier = carrier;
       carrier.carried.add(pending);
-      pending.write(draft, nowMs);
+      pending.write(builder, nowMs);
     }
     this.#toSend = [];
-    carrier.child.send({ ...draft, retire: false });
+    carrier.child.send({ ...builder, retire: false });
     if (carrier.silenceTimer === null && carrier.carried.size > 0) this.#watchSilence(carrier);
   }
 
-  #hear(carrier: Carrier, reply: ProberReply): void {
+  #onReply(carrier: Carrier, reply: ProberReply): void {
     if (this.#disposed) return;
     carrier.heardAtMs = this.#options.clock.monotonicMs();
     this.#restarts = 0;
     this.#options.takeAnswers(carrier, reply);
-    if (reply.late.length > 0) this.#hearLate(carrier, reply.late);
+    if (reply.late.length > 0) this.#takeLate(carrier, reply.late);
     this.#endIfDone(carrier);
   }
 
-  #hearLate(carrier: Carrier, late: readonly number[]): void {
+  #takeLate(carrier: Carrier, late: readonly number[]): void {
     const lateOnes = new Set(late);
     for (const pending of [...carrier.carried]) {
       if (!lateOnes.has(pending.sequence)) continue;

@@ -1,4 +1,4 @@
-// Owns one prober process: how it is started, spoken to, and ended even when it hangs in the kernel.
+// One prober process: starting it, talking to it, and ending it even when it hangs in the kernel.
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { errorText } from "../../runtime/errors.ts";
@@ -11,14 +11,7 @@ interface ProberChildEvents {
   onEnd(why: string): void;
 }
 
-export interface ProberChild {
-  /** 0 when it could not be started. */
-  readonly pid: number;
-  /** What is sent to a child that has ended is lost; `onEnd` tells. */
-  send(request: ProberRequest): void;
-  /** SIGKILL, and no more events. Resolves when it has ended; one blocked in the kernel may never. */
-  kill(): Promise<void>;
-}
+export type ProberChild = ReturnType<typeof startProberChild>;
 
 /** Seventeen threads for what may hang; few of its own for V8, and no optimiser (5 MB), for work this small. */
 const POOL_SIZE = "17";
@@ -32,7 +25,7 @@ const NODE_FLAGS = [
 /** What the system's resolver listens to. */
 const RESOLVER_VARIABLES = ["RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES"];
 
-export function startProberChild(lookDeadlineMs: number, events: ProberChildEvents): ProberChild {
+export function startProberChild(lookDeadlineMs: number, events: ProberChildEvents) {
   let over = false;
   let crash: string | null = null;
   let tellEnded = (): void => {};
@@ -76,11 +69,14 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   child.channel?.unref();
 
   return {
+    /** 0 when it could not be started. */
     pid: child.pid ?? 0,
-    send(request) {
+    /** What is sent to a child that has ended is lost; `onEnd` tells. */
+    send(request: ProberRequest): void {
       if (child.connected) child.send(request, () => {});
     },
-    kill() {
+    /** SIGKILL, and no more events. Resolves when it has ended; one blocked in the kernel may never. */
+    kill(): Promise<void> {
       over = true;
       child.kill("SIGKILL");
       if (child.connected) child.disconnect();

@@ -1,14 +1,14 @@
-// Owns the inside of the prober process: all that may hang is asked for here, asynchronously, and never more
-// at once than libuv's pool (UV_THREADPOOL_SIZE=17) has threads for, so that "begun" means begun.
+// The program of the prober process: every call that may hang is made here, asynchronously, and never more at once than
+// libuv's pool (UV_THREADPOOL_SIZE=17) has threads, so that a question that has begun really runs.
 import { lookup } from "node:dns";
 import { lstat, readFile, readlink, realpath, stat } from "node:fs";
 import { listFolders } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
-import type { OpenFilesScan } from "./open-files-request.ts";
 import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
 import {
   type AnswerOf,
+  type OpenFilesScan,
   type ProberReply,
   type ProberRequest,
   type QuestionKind,

@@ -1,5 +1,4 @@
-// Owns the daemon's side of the prober: what is asked, batched and joined; which child carries it; and what
-// happens to children whose threads hang.
+// The daemon's side of the prober: questions are batched and joined, and late ones are kept apart.
 import { isIP } from "node:net";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -53,8 +52,8 @@ export function startProber(options: ProberOptions): Prober {
     lookDeadlineMs,
     waits,
     takeAnswers(carrier, reply) {
-      for (const kind of QUESTION_KINDS) asking.hearAnswers(carrier, kind, reply);
-      scanning.hearAnswers(carrier, reply);
+      for (const kind of QUESTION_KINDS) asking.takeAnswers(carrier, kind, reply);
+      scanning.takeAnswers(carrier, reply);
     },
   });
   let nextSequence = 1;
@@ -157,7 +156,7 @@ function createProberQuestions({ clock, waits, newSequence, children }: AskTools
   /** By what makes two questions one: the mount's id, the path, the host. */
   const asked = questionMaps<string>();
 
-  const hearAnswers = <Kind extends QuestionKind>(carrier: Carrier, kind: Kind, reply: ProberReply): void => {
+  const takeAnswers = <Kind extends QuestionKind>(carrier: Carrier, kind: Kind, reply: ProberReply): void => {
     for (const [sequence, answer] of reply.answers[kind] ?? []) {
       const question = questions[kind].get(sequence);
       // One that was asked again elsewhere is answered there.
@@ -193,7 +192,7 @@ function createProberQuestions({ clock, waits, newSequence, children }: AskTools
       settle(answer) {
         questions[kind].delete(sequence);
         if (asked[kind].get(key) === created) asked[kind].delete(key);
-        // Not through drop(): hear() kills a retired child once, after the last answer of a message.
+        // Not through drop(): ProberCarriers ends a retired child once, after the last answer of a message.
         created.carrier?.carried.delete(created);
         created.carrier = null;
         created.answer = answer;
@@ -221,7 +220,7 @@ function createProberQuestions({ clock, waits, newSequence, children }: AskTools
       : waits.wait(one.waiters, waitMs, () => read(one.answer));
   };
 
-  return { hearAnswers, answerOf, asked, question, questions };
+  return { takeAnswers, answerOf, asked, question, questions };
 }
 
 /** Questions for the processes that hold files open: one answer for each path, and nobody waits for a late one. */
@@ -268,7 +267,7 @@ function createProberScans({ waits, newSequence, children }: AskTools) {
 
   return {
     openFiles,
-    hearAnswers(carrier: Carrier, reply: ProberReply): void {
+    takeAnswers(carrier: Carrier, reply: ProberReply): void {
       for (const [sequence, answers] of reply.scans) {
         const scan = scans.get(sequence);
         if (scan?.carrier === carrier) scan.settle(answers);

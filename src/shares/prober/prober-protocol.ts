@@ -1,19 +1,11 @@
-// Owns the messages between the daemon and its prober process: lists per kind, so that a thousand looks are one
-// compact message and one answer.
+// The messages between the daemon and its prober process: one list per kind, so that a thousand looks are one compact
+// message and one answer.
 import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer } from "./prober.ts";
 
-/** What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`). */
-export type QuestionKind =
-  | "look"
-  | "link"
-  | "folder"
-  | "folders"
-  | "realPath"
-  | "fileLook"
-  | "fileBytes"
-  | "addresses";
-
-/** What the answer to each kind is. A look's is the errno's name, null when it succeeded. */
+/**
+ * What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`), and the
+ * answer to it. A look's is the errno's name, null when it succeeded.
+ */
 export interface AnswerOf {
   readonly look: string | null;
   readonly link: LinkLook;
@@ -25,6 +17,8 @@ export interface AnswerOf {
   readonly addresses: readonly string[];
 }
 
+export type QuestionKind = keyof AnswerOf;
+
 /** A question of the kind `folders` as a subject, which is a text. */
 export function foldersSubject(root: string, subpath: string): string {
   return `${root}\0${subpath}`;
@@ -35,10 +29,19 @@ export function readFoldersSubject(subject: string): { readonly root: string; re
   return { root, subpath };
 }
 
-export interface ScanQuestion {
-  readonly sequence: number;
+export interface OpenFilesRequest {
+  /** Absolute, as the kernel spells them: no symlinks inside. */
   readonly paths: readonly string[];
   readonly exceptPids: readonly number[];
+}
+
+/** Answers all requests by one walk over the processes; one answer per path. Never touches the paths. */
+export type OpenFilesScan = (
+  requests: readonly OpenFilesRequest[],
+) => Promise<readonly (readonly OpenFilesAnswer[])[]>;
+
+export interface ScanQuestion extends OpenFilesRequest {
+  readonly sequence: number;
 }
 
 export interface ProberRequest {

@@ -1,24 +1,14 @@
-// Owns waiting for answers with a deadline: a thousand waits begun in one turn for one length share one timer.
+// Waits for answers, with a deadline: a thousand waits that begin in one turn for the same time share one timer.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
-export interface ProberWaits {
-  /**
-   * Resolves with what `read` then gives when a waiter added to `waiters` is called, after `waitMs`, or when all is
-   * ended. One promise a wait: there are thousands in a cycle.
-   */
-  wait<T>(waiters: Set<() => void>, waitMs: number, read: () => T): Promise<T>;
-  /** Waits begun from now on get timers of their own. */
-  closeTurn(): void;
-  /** Resolves every wait; later ones resolve at once. */
-  endAll(): void;
-}
+export type ProberWaits = ReturnType<typeof createProberWaits>;
 
 interface Room {
   readonly waiting: Set<() => void>;
   readonly timer: Timer;
 }
 
-export function createProberWaits(clock: Clock): ProberWaits {
+export function createProberWaits(clock: Clock) {
   const rooms = new Set<Room>();
   let open = new Map<number, Room>();
   let ended = false;
@@ -41,7 +31,11 @@ export function createProberWaits(clock: Clock): ProberWaits {
   };
 
   return {
-    wait(waiters, waitMs, read) {
+    /**
+     * Resolves with what `read` then gives when a waiter added to `waiters` is called, after `waitMs`, or when all is
+     * ended. One promise a wait: there are thousands in a cycle.
+     */
+    wait<T>(waiters: Set<() => void>, waitMs: number, read: () => T): Promise<T> {
       if (ended) return Promise.resolve(read());
       const room = roomFor(waitMs);
       return new Promise((resolve) => {
@@ -55,10 +49,12 @@ export function createProberWaits(clock: Clock): ProberWaits {
         room.waiting.add(done);
       });
     },
-    closeTurn() {
+    /** Waits begun from now on get timers of their own. */
+    closeTurn(): void {
       open = new Map();
     },
-    endAll() {
+    /** Resolves every wait; later ones resolve at once. */
+    endAll(): void {
       ended = true;
       for (const room of [...rooms]) empty(room);
     },

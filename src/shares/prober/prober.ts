@@ -1,4 +1,4 @@
-// Owns what is asked of the prober, the one child process that touches mounts so that the daemon never does.
+// The interface of the prober, the one child process that touches mounts so that the daemon never does.
 
 /** One look at a mount that no cache can answer. A pending look goes on in the background and is not asked again. */
 export type Look =

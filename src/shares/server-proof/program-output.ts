@@ -25,16 +25,6 @@ export interface Birth {
   readonly isOwn: boolean;
 }
 
-interface SmbclientReader {
-  onLine(line: string): void;
-  /** By the position of their question; null where there was no answer. */
-  births(): readonly (Birth | null)[];
-  /** Whether smbclient got so far as to ask anything: its exit code tells of the last question only. */
-  isConnected(): boolean;
-  /** What the server said instead of a listing; null when it listed. */
-  listingError(): string | null;
-}
-
 /** A command that smbclient does not know: it says so, which tells what the next answer is about. */
 const MARK = "mountaineer-mark";
 
@@ -45,13 +35,13 @@ export function smbclientScript(list: boolean, paths: readonly string[]): string
 }
 
 /** Reads the output of `smbclientScript`. */
-export function createSmbclientReader(count: number, onEntry: (entry: ListedEntry) => void): SmbclientReader {
+export function createSmbclientReader(count: number, onEntry: (entry: ListedEntry) => void) {
   const times = Array.from({ length: count }, () => new Map<string, number>());
   let at = -1;
   let error: string | null = null;
   const mark = new RegExp(`^${MARK}-(\\d+): `);
   return {
-    onLine(line) {
+    onLine(line: string): void {
       const marked = mark.exec(line)?.[1];
       if (marked !== undefined) at = Number(marked);
       if (at !== -1) {
@@ -65,9 +55,12 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
       const entry = parseSmbclientLine(line);
       if (entry !== null) onEntry(entry);
     },
-    births: () => times.map(birthOf),
-    isConnected: () => at !== -1,
-    listingError: () => error,
+    /** By the position of their question; null where there was no answer. */
+    births: (): readonly (Birth | null)[] => times.map(birthOf),
+    /** Whether smbclient got so far as to ask anything: its exit code tells of the last question only. */
+    isConnected: (): boolean => at !== -1,
+    /** What the server said instead of a listing; null when it listed. */
+    listingError: (): string | null => error,
   };
 }
 

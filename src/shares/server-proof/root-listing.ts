@@ -27,16 +27,11 @@ interface RestOfListing {
   readonly digest: string;
 }
 
-interface ListingCollector {
-  add(entry: ListedEntry): void;
-  end(precisionMs: number): RootListing;
-}
-
 const KEPT_AT_MOST = 4_096;
 const DIGEST_BYTES = 16;
 
 /** Takes any number of entries, in any order. */
-export function createListingCollector(keptAtMost = KEPT_AT_MOST): ListingCollector {
+export function createListingCollector(keptAtMost = KEPT_AT_MOST) {
   let kept: ListedEntry[] = [];
   let count = 0;
   let isCut = false;
@@ -50,12 +45,12 @@ export function createListingCollector(keptAtMost = KEPT_AT_MOST): ListingCollec
     kept = kept.slice(0, keptAtMost);
   };
   return {
-    add(entry) {
+    add(entry: ListedEntry): void {
       count += 1;
       kept.push(entry);
       if (kept.length >= keptAtMost * 2) cut();
     },
-    end(precisionMs) {
+    end(precisionMs: number): RootListing {
       cut();
       const left = { count: count - kept.length, digest: rest.toString("hex") };
       return { precisionMs, count, entries: kept, rest: isCut ? left : null };

@@ -62,19 +62,7 @@ interface BirthsRead {
 }
 
 /** Every method resolves soon after the deadline, and rejects only when the signal aborts. One read at a time of a route. */
-export interface RootReader {
-  /** Those that are installed, the best for a listing first. */
-  programs(): Promise<readonly ProofProgram[]>;
-  list(program: ProofProgram, request: ReadRequest): Promise<RootRead | ReadFailure>;
-  /** By smbclient: when the root and these entries were created. Names that it cannot be asked about are left out. */
-  births(
-    request: ReadRequest,
-    names: readonly string[],
-    listsRoot: boolean,
-  ): Promise<BirthsRead | ReadFailure>;
-  /** Removes what a crash may have left for the share. */
-  forget(share: ShareSpec): Promise<void>;
-}
+export type RootReader = ReturnType<typeof createRootReader>;
 
 interface RootReaderOptions {
   readonly clock: Clock;
@@ -105,20 +93,27 @@ interface ReadTools {
   readonly obscured: (password: string) => Promise<string>;
 }
 
-export function createRootReader(options: RootReaderOptions): RootReader {
+export function createRootReader(options: RootReaderOptions) {
   const { clock, stateFolder, folders = pathFolders } = options;
   const find = (program: ProofProgram) => findProgram(program, folders());
   const tools: ReadTools = { clock, stateFolder, find, obscured: createObscuredPasswords(clock) };
   return {
-    async programs() {
+    /** Those that are installed, the best for a listing first. */
+    async programs(): Promise<readonly ProofProgram[]> {
       const order: readonly ProofProgram[] = ["rclone", "smbclient"];
       const there = await Promise.all(order.map(async (name) => ((await find(name)) === null ? [] : [name])));
       return there.flat();
     },
-    list: (program, request) =>
+    list: (program: ProofProgram, request: ReadRequest): Promise<RootRead | ReadFailure> =>
       orFailure(program === "rclone" ? listByRclone(tools, request) : askSmbclient(tools, request, [], true)),
-    births: (request, names, listsRoot) => orFailure(askSmbclient(tools, request, names, listsRoot)),
-    async forget(share) {
+    /** By smbclient: when the root and these entries were created. Names that it cannot be asked about are left out. */
+    births: (
+      request: ReadRequest,
+      names: readonly string[],
+      listsRoot: boolean,
+    ): Promise<BirthsRead | ReadFailure> => orFailure(askSmbclient(tools, request, names, listsRoot)),
+    /** Removes what a crash may have left for the share. */
+    async forget(share: ShareSpec): Promise<void> {
       const names = ["proof-tb.conf", "proof-tb.auth", "proof-fallback.conf", "proof-fallback.auth"];
       const { folder } = shareFiles(stateFolder, share.name);
       await Promise.all(names.map((name) => rm(join(folder, name), { force: true })));

@@ -1,6 +1,6 @@
 // Proves that both routes of a share lead to one server, and that a server that was away is the one from before.
 
-import { createSlots } from "../../network/probe/slots.ts";
+import { createSemaphore } from "../../network/probe/semaphore.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -36,27 +36,7 @@ export type ProofVerdict =
  * Each answer comes within 12 s of its turn (two proofs run at once, the others wait), and is `unproved` when that is
  * too short. Rejects only when the signal aborts. One at a time for a share.
  */
-export interface ServerProof {
-  /**
-   * While both routes answer: compares what the share's root shows over each, and remembers it, if that `isSteady`
-   * still, to recognise the server by.
-   */
-  compare(
-    share: ShareSpec,
-    endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
-    isSteady: () => boolean,
-    signal: AbortSignal,
-  ): Promise<ProofVerdict>;
-  /** After the server was away: is the server on this one route the one that the last proof saw? */
-  recognise(
-    share: ShareSpec,
-    route: RouteName,
-    endpoint: ProofEndpoint,
-    signal: AbortSignal,
-  ): Promise<ProofVerdict>;
-  /** Removes what is known of the server behind a share. */
-  forget(share: ShareSpec): Promise<void>;
-}
+export type ServerProof = ReturnType<typeof createServerProof>;
 
 export interface ServerProofOptions {
   readonly clock: Clock;
@@ -74,7 +54,7 @@ const BETWEEN_READINGS_MS = 1_000;
 const BIRTHS_AT_MOST = 16;
 const INSTALL = "install rclone or smbclient";
 
-export function createServerProof(options: ServerProofOptions): ServerProof {
+export function createServerProof(options: ServerProofOptions) {
   const { clock, logger, stateFolder, programFolders } = options;
   const reader = createRootReader({
     clock,
@@ -82,11 +62,20 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
     ...(programFolders === undefined ? {} : { folders: programFolders }),
   });
   const witnesses = createWitnessStore(stateFolder, logger);
-  const slots = createSlots(PROOFS_AT_ONCE);
+  const semaphore = createSemaphore(PROOFS_AT_ONCE);
 
   return {
-    compare(share, endpoints, isSteady, signal) {
-      return slots.use(async () => {
+    /**
+     * While both routes answer: compares what the share's root shows over each, and remembers it, if that `isSteady`
+     * still, to recognise the server by.
+     */
+    compare(
+      share: ShareSpec,
+      endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
+      isSteady: () => boolean,
+      signal: AbortSignal,
+    ): Promise<ProofVerdict> {
+      return semaphore.use(async () => {
         signal.throwIfAborted();
         const guids = compareGuids(share, endpoints);
         if (guids.kind !== "one") return guids.verdict;
@@ -105,8 +94,14 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
       });
     },
 
-    recognise(share, route, endpoint, signal) {
-      return slots.use(async () => {
+    /** After the server was away: is the server on this one route the one that the last proof saw? */
+    recognise(
+      share: ShareSpec,
+      route: RouteName,
+      endpoint: ProofEndpoint,
+      signal: AbortSignal,
+    ): Promise<ProofVerdict> {
+      return semaphore.use(async () => {
         signal.throwIfAborted();
         const source = sourceOf(share.routes[route], share.shareName);
         const witness = await witnesses.read(share);
@@ -135,7 +130,8 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
       });
     },
 
-    async forget(share) {
+    /** Removes what is known of the server behind a share. */
+    async forget(share: ShareSpec): Promise<void> {
       await witnesses.forget(share);
       await reader.forget(share);
     },

@@ -1,4 +1,4 @@
-// What is known of the server behind a share, kept on disk: written after each proof, read when a server is back.
+// What is known of the server behind a share, on disk: written after each proof, read when a server is back.
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorText } from "../../runtime/errors.ts";
@@ -23,22 +23,15 @@ export interface ServerWitness {
   readonly entries: readonly KnownEntry[];
 }
 
-interface WitnessStore {
-  /** null: nothing is known of what the share is now set to. Never rejects. */
-  read(share: ShareSpec): Promise<ServerWitness | null>;
-  /** Never rejects: what cannot be kept is logged. */
-  write(share: ShareSpec, witness: ServerWitness): Promise<void>;
-  forget(share: ShareSpec): Promise<void>;
-}
-
 export const KNOWN_ENTRIES_AT_MOST = 64;
 const VERSION = 1;
 
-export function createWitnessStore(stateFolder: string, logger: Logger): WitnessStore {
+export function createWitnessStore(stateFolder: string, logger: Logger) {
   const pathOf = (share: ShareSpec): string =>
     join(shareFiles(stateFolder, share.name).folder, "server.json");
   return {
-    async read(share) {
+    /** null: nothing is known of what the share is now set to. Never rejects. */
+    async read(share: ShareSpec): Promise<ServerWitness | null> {
       try {
         return parseWitness(await readIfPresent(pathOf(share)), share);
       } catch (error) {
@@ -49,7 +42,8 @@ export function createWitnessStore(stateFolder: string, logger: Logger): Witness
         return null;
       }
     },
-    async write(share, witness) {
+    /** Never rejects: what cannot be kept is logged. */
+    async write(share: ShareSpec, witness: ServerWitness): Promise<void> {
       const path = pathOf(share);
       try {
         const text = witnessText(share, witness);
@@ -63,7 +57,7 @@ export function createWitnessStore(stateFolder: string, logger: Logger): Witness
         });
       }
     },
-    forget: (share) => rm(pathOf(share), { force: true }),
+    forget: (share: ShareSpec): Promise<void> => rm(pathOf(share), { force: true }),
   };
 }
 

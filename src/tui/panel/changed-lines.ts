@@ -1,4 +1,4 @@
-// Owns what an edit did to the file, as people want to see it: the lines that went and came, with their numbers.
+// The lines that an edit removed and added, with their numbers.
 import { diffText } from "../../config/history/text-diff.ts";
 
 export interface ChangedLine {

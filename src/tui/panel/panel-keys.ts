@@ -1,4 +1,4 @@
-// Owns what keys do to the settings panel. Pure: what is to be asked of the daemon comes out as a wish.
+// The settings panel's reaction to keys. Pure: requests to the daemon are returned as actions.
 import type { Key } from "../terminal/key.ts";
 import { isDirty, type PanelState } from "./panel-state.ts";
 import {
@@ -15,18 +15,18 @@ import {
 } from "./sync-fields.ts";
 
 /** What is to be asked of the daemon. */
-export type PanelWish = "save" | "reload" | "reread";
+export type PanelAction = "save" | "reload" | "reread";
 
 export interface PanelStep {
   readonly state: PanelState;
-  readonly wish: PanelWish | null;
+  readonly action: PanelAction | null;
   /** False: the key means nothing here, and may mean something elsewhere. */
   readonly used: boolean;
 }
 
 /**
  * What a key does. `needsReload`: the file's content does not run, or nobody watches it, so that saving an unchanged
- * panel is a wish to apply what is there.
+ * panel asks to apply what is there.
  */
 export function pressKey(state: PanelState, key: Key, needsReload: boolean): PanelStep {
   const { draft } = state;
@@ -47,11 +47,11 @@ export function pressKey(state: PanelState, key: Key, needsReload: boolean): Pan
 }
 
 function unused(state: PanelState): PanelStep {
-  return { state, wish: null, used: false };
+  return { state, action: null, used: false };
 }
 
 function used(state: PanelState): PanelStep {
-  return { state, wish: null, used: true };
+  return { state, action: null, used: true };
 }
 
 function moved(state: PanelState, draft: SyncDraft, by: 1 | -1): PanelStep {
@@ -63,8 +63,8 @@ function moved(state: PanelState, draft: SyncDraft, by: 1 | -1): PanelStep {
 
 function save(state: PanelState, draft: SyncDraft, needsReload: boolean): PanelStep {
   if (Object.keys(draftMistakes(draft)).length > 0) return used({ ...state, note: { kind: "invalid" } });
-  if (isDirty(state)) return { state: { ...state, saving: true, note: null }, wish: "save", used: true };
-  if (needsReload) return { state: { ...state, saving: true, note: null }, wish: "reload", used: true };
+  if (isDirty(state)) return { state: { ...state, saving: true, note: null }, action: "save", used: true };
+  if (needsReload) return { state: { ...state, saving: true, note: null }, action: "reload", used: true };
   return used({ ...state, note: { kind: "nothing" } });
 }
 
@@ -88,7 +88,7 @@ function revert(state: PanelState): PanelStep {
       caret: length,
       marked: length > 0,
     },
-    wish: "reread",
+    action: "reread",
     used: wasDirty || state.focus !== null || state.note !== null,
   };
 }

@@ -1,4 +1,4 @@
-// Owns the words of the settings panel: a line for each field, what is wrong beside it, and what became of a save.
+// The text of the settings panel: a line for each field, its mistake beside it, and the result of a save.
 import type { SyncSettingsWire } from "../../api/contract.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { markedLines } from "../status/status-lines.ts";
@@ -104,16 +104,16 @@ function numberSpans(
   { caret, marked }: PanelState,
   draft: SyncDraft,
   isFocused: boolean,
-  { look }: View,
+  { style }: View,
 ): readonly Span[] {
   const text = span(draft[field]).text;
   const rest = " ".repeat(Math.max(0, NUMBER_WIDTH - columns(text)));
   if (!isFocused) return [span(text, "strong"), span(`${rest} s`, "faint")];
-  if (marked && look.color) return [span(text, "cursor"), span(`${rest} s`, "faint")];
+  if (marked && style.color) return [span(text, "cursor"), span(`${rest} s`, "faint")];
   const at = marked ? "" : text.slice(caret, caret + 1);
   // Without colour nothing can be shown inverted: the place is shown by a character of its own.
-  const spot: Span[] = look.color ? [span(at === "" ? " " : at, "cursor")] : [span("_", "cursor"), span(at)];
-  const filled = rest.slice(look.color && at !== "" ? 0 : 1);
+  const spot: Span[] = style.color ? [span(at === "" ? " " : at, "cursor")] : [span("_", "cursor"), span(at)];
+  const filled = rest.slice(style.color && at !== "" ? 0 : 1);
   return [span(text.slice(0, caret)), ...spot, span(text.slice(caret + 1)), span(`${filled} s`, "faint")];
 }
 

@@ -1,4 +1,4 @@
-// Owns what the settings panel is at any moment, and how it goes on with what comes from the daemon. Pure.
+// The state of the settings panel, and its changes when something comes from the daemon. Pure.
 import type { ConfigMistakeWire, SyncSettingsWire } from "../../api/contract.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 import {

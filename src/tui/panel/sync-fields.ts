@@ -1,6 +1,5 @@
-// Owns the fields of the settings panel: their order, labels, rules, and what a draft means. The rules are the
-// schema's; they are spelled here because the schema's library is heavier than this whole face, and a test holds both
-// to the same.
+// The fields of the settings panel: order, labels, rules, and the edits that a draft stands for. The rules repeat the
+// schema's, because loading its library costs more than the whole TUI; a test compares the two.
 import type { SyncSettingsWire } from "../../api/contract.ts";
 
 export type FieldName = keyof SyncSettingsWire;

@@ -1,4 +1,4 @@
-// Owns the rows of the event table: consecutive events without a change are one row, the newest twenty rows are kept.
+// The rows of the event table. Consecutive events without a change share one row; the newest twenty rows are kept.
 import type { SyncEvent } from "../../api/contract.ts";
 
 export const ROWS_KEPT = 20;

@@ -1,4 +1,4 @@
-// Owns the words about the gateway in the live view: one line for it, and one for each backend, the troubled first.
+// The gateway in the live view: one line for itself and one for each backend, those with trouble first.
 import type { BackendStatus, GatewayStatus } from "../../api/contract.ts";
 import { columns } from "../../runtime/text/plain-text.ts";
 import { cutLine, cutText, type Line, type Span, span, type Tone } from "../terminal/line.ts";
@@ -44,9 +44,11 @@ function singular(fact: string): string {
 
 function backendLine(backend: BackendStatus, { symbols }: View): Line {
   const [mark, tone] = markOf(backend, symbols);
-  const { enabled, phase, in_flight: inFlight, draining } = backend;
+  const { enabled, phase, in_flight: inFlight, draining, withheld_tools: withheld = 0 } = backend;
   const facts = [
     ...(enabled ? [singular(`${backend.tools} tools`)] : []),
+    ...(withheld > 0 ? [`${withheld} withheld`] : []),
+    ...(backend.group === null ? [] : [`group ${backend.group}`]),
     ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
     ...(draining > 0 ? [`${draining} draining`] : []),
   ];

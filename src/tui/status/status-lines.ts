@@ -1,4 +1,4 @@
-// Owns the words of the sync status: the status line, what stands in the way, and the table of events.
+// The text of the sync status: the status line, what is wrong, and the table of events.
 import { columns } from "../../runtime/text/plain-text.ts";
 import type { Connection } from "../terminal/connection.ts";
 import {

@@ -1,4 +1,4 @@
-// Owns what the Sync screen needs of the outside: the state of config sync as it goes on, and the file's editing.
+// The interface of the Sync screen's data: the state of config sync as it changes, and edits of the file.
 import type {
   BackendStatus,
   ConfigReport,

@@ -1,4 +1,4 @@
-// Owns how the Sync screen shares its height: what must be seen comes first, the table takes what is left.
+// Divides the Sync screen's height: the status and the panel come first, the table gets the rest.
 import { ROWS_KEPT } from "../status/event-rows.ts";
 
 interface SyncParts {

@@ -1,4 +1,4 @@
-// Owns the Sync screen: the status widget over the settings panel, and the hints for its keys.
+// The Sync screen: status above, settings panel below, and the hints for its keys.
 import { Box } from "ink";
 import { createElement as h, type ReactElement, useSyncExternalStore } from "react";
 import { PANEL_HEIGHT, panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
@@ -11,9 +11,9 @@ import type { GatewayGlance, SyncStatus } from "../status/sync-source.ts";
 import type { Connection } from "../terminal/connection.ts";
 import type { Line } from "../terminal/line.ts";
 import { Lines } from "../terminal/lines-view.ts";
-import { symbolsFor, type TuiLook } from "../terminal/look.ts";
 import type { Screen, ScreenProps } from "../terminal/screen.ts";
 import type { Readable } from "../terminal/store.ts";
+import { symbolsFor, type TuiStyle } from "../terminal/terminal-style.ts";
 import type { View } from "../terminal/view.ts";
 import { type SyncHeights, shareHeight } from "./sync-layout.ts";
 import type { SyncSession } from "./sync-session.ts";
@@ -42,7 +42,7 @@ function SyncStatusWidget({ status, gateway, connection, rows, heights, view }: 
     ...air,
     ...tableLines(rows, view, heights.table),
   ];
-  return h(Lines, { lines, look: view.look });
+  return h(Lines, { lines, style: view.style });
 }
 
 interface PanelProps {
@@ -61,21 +61,21 @@ function SyncConfigPanel({ panel, hasProblem, heights, view }: PanelProps): Reac
     ...panelNoteLines(panel, view, heights.note),
     ...panelHelpLines(panel, view).slice(0, heights.help),
   ];
-  return h(Lines, { lines, look: view.look });
+  return h(Lines, { lines, style: view.style });
 }
 
 function useReadable<T>({ subscribe, get }: Readable<T>): T {
   return useSyncExternalStore(subscribe, get);
 }
 
-export function createSyncScreen(session: SyncSession, look: TuiLook): Screen {
+export function createSyncScreen(session: SyncSession, style: TuiStyle): Screen {
   const Body = ({ width, height }: ScreenProps): ReactElement => {
     const status = useReadable(session.status);
     const gateway = useReadable(session.gateway);
     const connection = useReadable(session.connection);
     const rows = useReadable(session.widget.rows);
     const panel = useReadable(session.panel);
-    const view: View = { width, look, symbols: symbolsFor(look) };
+    const view: View = { width, style, symbols: symbolsFor(style) };
     const statusHeight = statusLines(status, connection, view).length;
     const heights = shareHeight(height, {
       status: statusHeight,
@@ -97,7 +97,7 @@ export function createSyncScreen(session: SyncSession, look: TuiLook): Screen {
     key: "s",
     name: "Sync",
     Body,
-    hints: hintsFor(session.panel, look),
+    hints: hintsFor(session.panel, style),
     connection: session.connection,
     onKey: (key) => session.onKey(key),
     warnUnsaved() {
@@ -109,8 +109,8 @@ export function createSyncScreen(session: SyncSession, look: TuiLook): Screen {
 }
 
 /** The hints follow the panel; equal hints are one value. */
-function hintsFor(panel: Readable<PanelState>, look: TuiLook): Readable<readonly string[]> {
-  const { arrows } = symbolsFor(look);
+function hintsFor(panel: Readable<PanelState>, style: TuiStyle): Readable<readonly string[]> {
+  const { arrows } = symbolsFor(style);
   const known = new Map<string, readonly string[]>();
   return {
     subscribe: panel.subscribe,

@@ -1,8 +1,8 @@
-// Owns the Sync screen's life: follows the daemon, feeds widget and panel, and asks for what the panel wishes.
+// The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
 import type { SyncEvent } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { changedLines } from "../panel/changed-lines.ts";
-import { type PanelWish, pressKey } from "../panel/panel-keys.ts";
+import { type PanelAction, pressKey } from "../panel/panel-keys.ts";
 import {
   EMPTY_PANEL,
   type FileSeen,
@@ -106,10 +106,10 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
   ended.catch(() => {});
 
   let granting: Promise<void> | null = null;
-  const grant = async (wish: PanelWish): Promise<void> => {
+  const grant = async (action: PanelAction): Promise<void> => {
     try {
-      if (wish === "save") panel.set(await save(source, panel, signal));
-      else if (wish === "reload") panel.set(await reload(source, panel, signal));
+      if (action === "save") panel.set(await save(source, panel, signal));
+      else if (action === "reload") panel.set(await reload(source, panel, signal));
       else fileReader.readAgain();
     } catch (error) {
       if (signal.aborted) return;
@@ -128,8 +128,8 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
     onKey(key) {
       const step = pressKey(panel.get(), key, needsReload(status.get()));
       panel.set(step.state);
-      if (step.wish === "reread") void grant(step.wish);
-      else if (step.wish !== null) granting = grant(step.wish);
+      if (step.action === "reread") void grant(step.action);
+      else if (step.action !== null) granting = grant(step.action);
       return step.used;
     },
     async saved() {

@@ -1,4 +1,4 @@
-// Owns what is known of the way to the daemon.
+// The state of the connection to the daemon.
 
 export type Connection =
   | { readonly kind: "connecting" }

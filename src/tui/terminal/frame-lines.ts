@@ -1,4 +1,4 @@
-// Owns the first and the last line of every screen.
+// The first and the last line of every screen.
 
 import type { Connection } from "./connection.ts";
 import { cutLine, type Line, type Span, span, spread } from "./line.ts";

@@ -1,4 +1,4 @@
-// Owns which screen is shown, and what keys mean that no screen takes: another screen, leaving.
+// The current screen, and the keys that work on every screen: to another screen, and to quit.
 import type { Key } from "./key.ts";
 import type { Screen } from "./screen.ts";
 import { createStore, type Readable } from "./store.ts";

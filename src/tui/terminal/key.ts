@@ -1,4 +1,4 @@
-// Owns keys as screens get them: named, one at a time, whatever pieces the terminal sent them in.
+// Turns the terminal's input into named keys, one at a time, however the input was split.
 
 export type KeyName =
   | "tab"

@@ -1,4 +1,4 @@
-// Owns a line of the screen before it is drawn: pieces of text with a tone each, measured and cut to fit.
+// A line of the screen as pieces of text with a tone each, measured and cut to fit.
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
 
 /** What a piece of text is, not which colour it has; without colour it reads the same. */

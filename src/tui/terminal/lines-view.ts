@@ -1,8 +1,8 @@
-// Owns the drawing of lines: one row each, never squeezed, in the colours that their tones have here.
+// Draws lines: one row each, in the colours of their tones.
 import { Box, Text, type TextProps } from "ink";
 import { createElement as h, type ReactElement } from "react";
 import type { Line, Tone } from "./line.ts";
-import type { TuiLook } from "./look.ts";
+import type { TuiStyle } from "./terminal-style.ts";
 
 const STYLES: Readonly<Record<Tone, TextProps>> = {
   plain: {},
@@ -17,21 +17,21 @@ const STYLES: Readonly<Record<Tone, TextProps>> = {
 
 interface LinesProps {
   readonly lines: readonly Line[];
-  readonly look: TuiLook;
+  readonly style: TuiStyle;
 }
 
 /** The lines under each other. They fit already: a row too many would be drawn over another one. */
-export function Lines({ lines, look }: LinesProps): ReactElement {
+export function Lines({ lines, style }: LinesProps): ReactElement {
   return h(
     Box,
     { flexDirection: "column", flexShrink: 0 },
-    lines.map((line, row) => h(Box, { key: row, height: 1, flexShrink: 0 }, lineText(line, look))),
+    lines.map((line, row) => h(Box, { key: row, height: 1, flexShrink: 0 }, lineText(line, style))),
   );
 }
 
-function lineText(line: Line, look: TuiLook): ReactElement {
+function lineText(line: Line, style: TuiStyle): ReactElement {
   const pieces = line
     .filter(({ text }) => text !== "")
-    .map(({ text, tone }, index) => h(Text, { key: index, ...(look.color ? STYLES[tone] : {}) }, text));
+    .map(({ text, tone }, index) => h(Text, { key: index, ...(style.color ? STYLES[tone] : {}) }, text));
   return h(Text, { wrap: "truncate" }, pieces.length === 0 ? " " : pieces);
 }

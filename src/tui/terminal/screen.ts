@@ -1,16 +1,16 @@
-// Owns what a screen of the live view is: its key, its name, what it shows, and which keys it takes.
+// The interface of a screen: its key, its name, its content, and the keys it handles.
 import type { ComponentType } from "react";
 import type { Connection } from "./connection.ts";
 import type { Key } from "./key.ts";
-import type { TuiLook } from "./look.ts";
 import type { Readable } from "./store.ts";
+import type { TuiStyle } from "./terminal-style.ts";
 
 export interface ScreenProps {
   /** Columns. */
   readonly width: number;
   /** Lines; a screen draws no more than these. */
   readonly height: number;
-  readonly look: TuiLook;
+  readonly style: TuiStyle;
 }
 
 export interface Screen {

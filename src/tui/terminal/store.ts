@@ -1,4 +1,4 @@
-// Owns what the views look at: one value, replaced as a whole, and those who want to know.
+// A value that is replaced as a whole, and its listeners.
 
 export interface Readable<T> {
   get(): T;

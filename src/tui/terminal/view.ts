@@ -1,9 +1,9 @@
-// Owns what every view is given: the room there is, and how things look there.
-import type { TuiLook, TuiSymbols } from "./look.ts";
+// The properties that every view gets: the room it has, and the style.
+import type { TuiStyle, TuiSymbols } from "./terminal-style.ts";
 
 export interface View {
   /** Columns. */
   readonly width: number;
-  readonly look: TuiLook;
+  readonly style: TuiStyle;
   readonly symbols: TuiSymbols;
 }

@@ -163,6 +163,26 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.equal((await stat(file)).mode & 0o777, 0o600);
   });
 
+  test("what --config names is not made by a change: a file that is not there is an error, and init is the hint", async (t) => {
+    const { home } = await homeWith(t, null);
+    const missing = join(home, "elsewhere.toml");
+    for (const args of [
+      ["config", "set", "lsof-recheck", "off"],
+      ["config", "unset", "lsof-recheck"],
+      ["shares", "add", "--share", "A", "--tb-host", "127.0.0.2", "--fallback-host", "127.0.0.3"],
+      ["alias", "add", "--name", "a", "--share", "A", "--target-subpath", "x"],
+    ]) {
+      const { code, stderr } = await runCommand([...args, "--config", missing], { home });
+      assert.equal(code, 3, stderr);
+      assert.match(
+        stderr,
+        /there is no file at .*elsewhere\.toml\n.*hint: .*mountaineer init --config/,
+        args.join(" "),
+      );
+      await assert.rejects(stat(missing), { code: "ENOENT" });
+    }
+  });
+
   test("YAML is read and edited like TOML", async (t) => {
     const { ok, text } = await homeWith(t, "# mine\nglobal:\n  lsof_recheck: true # yes\n", "config.yaml");
     assert.equal(await ok("config", "get", "lsof-recheck"), "true\n");

@@ -20,7 +20,7 @@ function contextOf(home: string, changes: Partial<CommandContext> = {}): Command
   return {
     home,
     configPath: null,
-    stdoutLook: { width: 80, color: false, unicode: false },
+    stdoutStyle: { width: 80, color: false, unicode: false },
     isTerminal: false,
     ask: null,
     yieldInterrupts: () => ({ [Symbol.dispose]() {} }),

@@ -55,6 +55,22 @@ test("a secret is set from standard input, listed by its name, and removed", asy
   assert.match(again.stderr, /no secret nas is kept/);
 });
 
+test("shares remove names a secret that nothing uses any more, and not one that something does", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(
+    join(home, "config.toml"),
+    `${CONFIG}${CONFIG.replace("CORE", "MEDIA").split("[backends")[0]}`,
+  );
+  await piped(["secret", "set", "nas"], "hidden word\n", home);
+  const first = await runCommand(["shares", "remove", "--share", "CORE"], { home });
+  assert.deepEqual([first.code, first.stderr], [0, ""]);
+  const last = await runCommand(["shares", "remove", "--share", "MEDIA"], { home });
+  assert.deepEqual(
+    [last.code, last.stderr],
+    [0, "mountaineer: nothing uses the secret nas any more; mountaineer secret remove nas removes it\n"],
+  );
+});
+
 test("what can be no value or no name is refused, without repeating it, and changes nothing", async (t) => {
   const home = await temporaryFolder(t);
   const values: readonly (readonly [string | Buffer, RegExp])[] = [

@@ -151,6 +151,7 @@ test("conflicts, users, policies and the audit come out in the engine's spelling
 strategy = "priority"
 separator = "__"
 order = ["files"]
+longest_name = 60
 [incoming_auth]
 type = "local"
 token = "\${OWN}"
@@ -174,7 +175,12 @@ keep = 0
 arguments = true
 redact = ["x"]
 `);
-  assert.deepEqual(config.conflictResolution, { strategy: "priority", separator: "__", order: ["files"] });
+  assert.deepEqual(config.conflictResolution, {
+    strategy: "priority",
+    separator: "__",
+    order: ["files"],
+    longestName: 60,
+  });
   assert.deepEqual(config.incomingAuth, {
     type: "local",
     users: [

@@ -36,7 +36,7 @@ const NOTIFY_DEFAULTS = { enabled: false, failover: true, tbReady: true, configR
 const NO_GATEWAY = {
   server: null,
   backends: [],
-  conflictResolution: { strategy: "first-wins", separator: "_", order: [] },
+  conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
   incomingAuth: { type: "anonymous" },
   authorization: null,
   audit: null,

@@ -13,7 +13,7 @@ const FINE: SyncState = {
   watching: "live",
   lastSync: null,
   lastError: null,
-  hash: null,
+  hash: "a",
   fileMissing: false,
   detector: { detection: "mtime", degraded: null },
 };

@@ -193,7 +193,7 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
 
 async function assertSettled(world: World): Promise<void> {
   const { service, path, transitions, streamed } = world;
-  const { control, reloader } = service;
+  const { control, watcher } = service;
   const place = findPlace({ HOME: join(path, "../.."), MOUNTAINEER_HOME: join(path, "..") });
   const fileNow = async (): Promise<string | null> => readFile(path, "utf8").catch(() => null);
   await eventually(async () => {
@@ -210,14 +210,14 @@ async function assertSettled(world: World): Promise<void> {
     } else {
       assert.equal(last_error?.kind, "rejected", "a broken file is told");
     }
-    return !reloader.busy;
+    return !watcher.busy;
   });
 
   const { entries } = await control.history(NEVER);
   const newest = sha256(await control.historyText(0, NEVER));
   // Nothing is awaited from here on: a look that ends meanwhile would be told by one of both alone.
   const report = control.sync();
-  assert.equal(world.committedMs(), reloader.running.config.global.checkIntervalMs, "one thing runs");
+  assert.equal(world.committedMs(), watcher.running.snapshot.config.global.checkIntervalMs, "one thing runs");
   assert.equal(entries[0]?.sha256, report.sha256, "the newest of the history is what runs");
   assert.equal(newest, report.sha256);
 

@@ -1,89 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import test, { type TestContext } from "node:test";
-import type { StreamEvent } from "../../../src/api/contract.ts";
-import { ownRealPath } from "../../../src/config/history/history-owner.ts";
-import { findPlace } from "../../../src/config/locate.ts";
-import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
-import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
-import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
-import type { ConfigApplier } from "../../../src/daemon/reload/config-applier.ts";
-import { type ConfigService, createConfigService } from "../../../src/daemon/reload/config-service.ts";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import test from "node:test";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
-import { createLocalFile, type WatchedFile } from "../../../src/sync/watched-file.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createRecordingLogger } from "../../support/recording-logger.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { sha256 } from "../samples.ts";
+import { scene, text } from "./config-scene.ts";
 
 const NEVER = new AbortController().signal;
-
-function text(timeoutMs: number, sync = "enabled = false"): string {
-  return `[global]\nconnect_timeout_ms = ${timeoutMs}\n[sync]\npoll_interval = 0.05\ndebounce = 0.05\n${sync}\n`;
-}
-
-interface Scene {
-  readonly path: string;
-  readonly home: string;
-  readonly service: ConfigService;
-  readonly transitions: ServiceTransition[];
-  readonly streamed: StreamEvent[];
-  /** While set, the section refuses whatever is offered. */
-  readonly mood: { refuses: boolean };
-  readonly committed: number[];
-  edit(key: string, value: string | null): ReturnType<ConfigService["control"]["edit"]>;
-}
-
-/** A service of configuration alone: one section that may refuse, and nothing to mount. */
-async function scene(
-  t: TestContext,
-  first: string,
-  wrap: (file: WatchedFile) => WatchedFile = (file) => file,
-): Promise<Scene> {
-  const ends: ConfigService[] = [];
-  // Registered before the folder's removal, so that it runs before it.
-  t.after(async () => {
-    for (const service of ends) await service[Symbol.asyncDispose]();
-  });
-  const home = join(await temporaryFolder(t), "home");
-  await mkdir(home);
-  const path = join(home, "config.toml");
-  await writeFile(path, first);
-  const place = findPlace({ HOME: home, MOUNTAINEER_HOME: home });
-  const loaded = await loadConfig(path, place);
-  assert.ok(loaded.ok);
-  const transitions: ServiceTransition[] = [];
-  const streamed: StreamEvent[] = [];
-  const stream = createEventStream({ onListenerError: assert.ifError });
-  stream.listen(null, (_, event) => streamed.push(event));
-  const mood = { refuses: false };
-  const committed: number[] = [];
-  const section: ConfigApplier = {
-    name: "moody",
-    async prepare({ after }) {
-      if (mood.refuses) throw new Error("not now");
-      return { commit: () => void committed.push(after.global.connectTimeoutMs) };
-    },
-  };
-  const service = createConfigService({
-    home,
-    place,
-    snapshot: loaded.snapshot,
-    file: wrap(createLocalFile(path, readConfigBytes)),
-    realPath: ownRealPath,
-    appliers: [section],
-    clock,
-    logger: createRecordingLogger(),
-    stream,
-    publish: (transition) => transitions.push(transition),
-  });
-  ends.push(service);
-  await service.start();
-  const edit: Scene["edit"] = (key, value) =>
-    service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER);
-  return { path, home, service, transitions, streamed, mood, committed, edit };
-}
 
 test("B6 reloads asked for at once are each answered with what theirs did", async (t) => {
   const { path, service } = await scene(t, text(801));
@@ -300,7 +223,7 @@ test("what was read while an edit was saved is read again, so that nothing old r
   gate.resolve();
   const report = await reload;
   assert.equal(report.sha256, edited.sha256);
-  assert.equal(service.reloader.running.config.global.connectTimeoutMs, 802);
+  assert.equal(service.watcher.running.snapshot.config.global.connectTimeoutMs, 802);
   assert.equal(service.control.sync().generation, 2);
 });
 
@@ -345,8 +268,8 @@ test("an edit whose asker leaves while it is saved is carried through: what is i
     await edit("global.check_interval_secs", String(index + 3));
     const loaded = await readFile(path, "utf8");
     assert.match(loaded, new RegExp(`= ${value}`));
-    assert.equal(service.reloader.running.config.global.connectTimeoutMs, 810 + index);
-    assert.equal(service.reloader.running.sha256, sha256(loaded));
+    assert.equal(service.watcher.running.snapshot.config.global.connectTimeoutMs, 810 + index);
+    assert.equal(service.watcher.running.sha256, sha256(loaded));
   }
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { ConfigApplier, PreparedChange } from "../../../src/daemon/reload/config-applier.ts";
+import type { ConfigApplier, PreparedChange } from "../../../src/daemon/reload/reload-transaction.ts";
 import { applyChange } from "../../../src/daemon/reload/reload-transaction.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { eventually } from "../../support/eventually.ts";

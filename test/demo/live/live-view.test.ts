@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ShareStatus } from "../../../src/api/contract.ts";
-import { paintFor } from "../../../src/cli/views/look.ts";
+import { paintFor } from "../../../src/cli/views/terminal-style.ts";
 import { type LiveState, renderLive } from "../../../src/demo/live/live-view.ts";
-import type { Manner } from "../../../src/demo/stage/manner.ts";
+import type { TerminalStyle } from "../../../src/demo/stage/terminal-style.ts";
 import { columns, harmless } from "../../../src/runtime/text/plain-text.ts";
 
-function manner(color: boolean, unicode = true): Manner {
+function style(color: boolean, unicode = true): TerminalStyle {
   return { unicode, paint: paintFor({ color, unicode }), harmless, columns };
 }
 
@@ -45,7 +45,7 @@ const healthy: LiveState = {
 const SMALL = { width: 60, height: 15 };
 
 function shown(state: LiveState, size = SMALL): string {
-  return renderLive(state, size, manner(false)).join("\n");
+  return renderLive(state, size, style(false)).join("\n");
 }
 
 test("both cables, the path, the content with its time, and the keys are there at 60 by 15", () => {
@@ -98,7 +98,7 @@ test("TB READY fills a line of its own, in the banner's colour and without it", 
     share: { ...share, active_interface: "fallback", tb_recovery_pending: true },
   } as const;
   assert.match(shown(state), /^ ▶▶ TB READY: Thunderbolt is back; close the file \(o\)/m);
-  const line = renderLive(state, SMALL, manner(true)).find((each) => each.includes("TB READY")) ?? "";
+  const line = renderLive(state, SMALL, style(true)).find((each) => each.includes("TB READY")) ?? "";
   assert.ok(line.startsWith("\x1b[1;30;43m"), JSON.stringify(line));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what is taken away.
   assert.equal(columns(line.replace(/\x1b\[[\d;]*m/g, "")), SMALL.width);
@@ -135,7 +135,7 @@ test("it is never wider or higher than the terminal, whatever it has to tell", (
   };
   for (const width of [1, 5, 20, 60, 200]) {
     for (const height of [1, 3, 8, 15, 24, 60]) {
-      const lines = renderLive(long, { width, height }, manner(false));
+      const lines = renderLive(long, { width, height }, style(false));
       assert.ok(lines.length <= height, `${lines.length} lines at ${width}x${height}`);
       for (const line of lines) {
         assert.ok(columns(line) <= width, `${columns(line)} columns at ${width}x${height}: ${line}`);
@@ -152,7 +152,7 @@ test("the newest events are shown, the last at the bottom; at least four at 60 b
     tone: "plain" as const,
   }));
   const at = (width: number, height: number): string[] =>
-    renderLive({ ...healthy, events }, { width, height }, manner(false)).filter((line) =>
+    renderLive({ ...healthy, events }, { width, height }, style(false)).filter((line) =>
       line.includes("event "),
     );
   assert.ok(at(60, 15).length >= 4);
@@ -166,7 +166,7 @@ test("without UTF-8 there is only ASCII", () => {
     plugged: { tb: false, fallback: true },
     share: { ...share, tb_recovery_pending: true },
   };
-  const text = renderLive(state, { width: 80, height: 24 }, manner(false, false)).join("\n");
+  const text = renderLive(state, { width: 80, height: 24 }, style(false, false)).join("\n");
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII.
   assert.match(text, /^[\x00-\x7f]*$/);
 });

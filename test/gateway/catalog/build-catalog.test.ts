@@ -262,6 +262,7 @@ describe("whatever the world", () => {
     strategy: fc.constantFrom("first-wins", "prefix", "priority", "error"),
     separator: fc.constantFrom("_", "."),
     order: fc.uniqueArray(fc.constantFrom("a", "b", "c"), { maxLength: 3 }),
+    longestName: fc.constantFrom(46),
   });
   const LISTS = [
     ["tools", "tools", "tools", "name"],

@@ -8,8 +8,8 @@ import {
   ToolSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import fc from "fast-check";
+import type { Listings } from "../../../src/gateway/catalog/catalog.ts";
 import { checkEntry } from "../../../src/gateway/catalog/entry-checks.ts";
-import type { Listings } from "../../../src/gateway/catalog/listings.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 
 const SCHEMAS = {

@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import {
-  resolvePrompt,
-  resolveResource,
-  resolveTemplate,
-  resolveTool,
-} from "../../../src/gateway/catalog/resolve.ts";
+import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { FIRST_WINS, source } from "./sources.ts";
 
 const catalog = buildCatalog(
@@ -17,13 +12,14 @@ const catalog = buildCatalog(
   ],
   FIRST_WINS,
 );
-const backendOf = (uri: string): string | null => resolveResource(catalog, uri)?.backend ?? null;
+const backendOf = (uri: string): string | null =>
+  resolveTarget(catalog, { kind: "resource", name: uri })?.backend ?? null;
 
 describe("names", () => {
   test("are found by what is published", () => {
-    assert.equal(resolveTool(catalog, "x")?.backend, "tools");
-    assert.equal(resolveTool(catalog, "p"), null);
-    assert.equal(resolvePrompt(catalog, "p")?.backend, "tools");
+    assert.equal(resolveTarget(catalog, { kind: "tool", name: "x" })?.backend, "tools");
+    assert.equal(resolveTarget(catalog, { kind: "tool", name: "p" }), null);
+    assert.equal(resolveTarget(catalog, { kind: "prompt", name: "p" })?.backend, "tools");
   });
 });
 
@@ -47,9 +43,9 @@ describe("URIs", () => {
       [source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] })],
       FIRST_WINS,
     );
-    assert.equal(resolveResource(one, "unlisted:2")?.backend, "a");
+    assert.equal(resolveTarget(one, { kind: "resource", name: "unlisted:2" })?.backend, "a");
     const none = buildCatalog([source("t", { tools: ["x"] })], FIRST_WINS);
-    assert.equal(resolveResource(none, "u:1"), null);
+    assert.equal(resolveTarget(none, { kind: "resource", name: "u:1" }), null);
   });
 
   test("that filters deny are nobody's, although a template or a sole backend would fit", () => {
@@ -64,9 +60,9 @@ describe("URIs", () => {
       FIRST_WINS,
     );
     for (const uri of ["u://secret", "u://secret2", "other:secret"]) {
-      assert.equal(resolveResource(denying, uri), null, uri);
+      assert.equal(resolveTarget(denying, { kind: "resource", name: uri }), null, uri);
     }
-    assert.equal(resolveResource(denying, "u://open")?.backend, "a");
+    assert.equal(resolveTarget(denying, { kind: "resource", name: "u://open" })?.backend, "a");
   });
 
   test("that are not allowed are reached only by a template that is", () => {
@@ -79,8 +75,8 @@ describe("URIs", () => {
       ],
       FIRST_WINS,
     );
-    assert.equal(resolveResource(allowing, "pub://1")?.backend, "a");
-    assert.equal(resolveResource(allowing, "own://1"), null);
+    assert.equal(resolveTarget(allowing, { kind: "resource", name: "pub://1" })?.backend, "a");
+    assert.equal(resolveTarget(allowing, { kind: "resource", name: "own://1" }), null);
   });
 
   test("get around no filter by another spelling, and pass as they are where there is none", () => {
@@ -108,8 +104,8 @@ describe("URIs", () => {
       [allowing, "file:///public/.."],
       [allowing, "file:///public/%252e%252e/x"],
     ] as const) {
-      assert.equal(resolveResource(from, uri), null, uri);
-      assert.equal(resolveResource(open, uri)?.backend, "a", uri);
+      assert.equal(resolveTarget(from, { kind: "resource", name: uri }), null, uri);
+      assert.equal(resolveTarget(open, { kind: "resource", name: uri })?.backend, "a", uri);
     }
     for (const uri of [
       "file:///public/b",
@@ -117,8 +113,8 @@ describe("URIs", () => {
       "file:///public/.hidden",
       "file:///public/a..b",
     ]) {
-      assert.equal(resolveResource(allowing, uri)?.backend, "a", uri);
-      assert.equal(resolveResource(denying, uri)?.backend, "a", uri);
+      assert.equal(resolveTarget(allowing, { kind: "resource", name: uri })?.backend, "a", uri);
+      assert.equal(resolveTarget(denying, { kind: "resource", name: uri })?.backend, "a", uri);
     }
   });
 
@@ -127,8 +123,8 @@ describe("URIs", () => {
   });
 
   test("of completions are templates as listed, or URIs", () => {
-    assert.equal(resolveTemplate(catalog, "u://b/{id}")?.backend, "b");
-    assert.equal(resolveTemplate(catalog, "u://a/listed")?.backend, "a");
-    assert.equal(resolveTemplate(catalog, "v://{id}"), null);
+    assert.equal(resolveTarget(catalog, { kind: "template", name: "u://b/{id}" })?.backend, "b");
+    assert.equal(resolveTarget(catalog, { kind: "template", name: "u://a/listed" })?.backend, "a");
+    assert.equal(resolveTarget(catalog, { kind: "template", name: "v://{id}" }), null);
   });
 });

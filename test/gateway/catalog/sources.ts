@@ -1,9 +1,14 @@
-// Owns made-up backends' parts of a catalog, for tests.
+// Made-up backends' parts of a catalog, for tests.
 import type { ConflictConfig, NameFilter } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 
 export const ALL: NameFilter = { allow: null, deny: [] };
-export const FIRST_WINS: ConflictConfig = { strategy: "first-wins", separator: "_", order: [] };
+export const FIRST_WINS: ConflictConfig = {
+  strategy: "first-wins",
+  separator: "_",
+  order: [],
+  longestName: 46,
+};
 
 export interface SourceParts {
   readonly tools?: readonly string[];

@@ -1,4 +1,4 @@
-// Owns a gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
+// A gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
 
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { FrontGateway, SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
@@ -18,7 +18,7 @@ export interface ScriptedGateway extends FrontGateway {
   readonly turnedAwayRequests: TurnedAway[];
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
   handle: Handle;
-  mayHearOf: ServingSet["mayHearOf"];
+  mayBeNotified: ServingSet["mayBeNotified"];
 }
 
 const empty = new Map<never, never>();
@@ -40,7 +40,7 @@ export function createScriptedGateway(
         ? text(JSON.stringify(request.params?.["arguments"] ?? {}))
         : { result: { method: request.method } };
     },
-    mayHearOf: () => true,
+    mayBeNotified: () => true,
     get served(): ServingSet {
       return {
         catalog: {
@@ -54,7 +54,7 @@ export function createScriptedGateway(
         },
         authenticate: (headers) => gateway.authenticate(headers),
         refresh: (principal) => principal,
-        mayHearOf: (principal, uri) => gateway.mayHearOf(principal, uri),
+        mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => {
           throw new Error("no views here");
         },

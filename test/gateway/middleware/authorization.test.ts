@@ -115,6 +115,23 @@ describe("what is forbidden", () => {
     }
   });
 
+  test("D3 a policy for a tool's whole name holds under the shorter one that is published", async () => {
+    const whole = `delete_${"every_".repeat(10)}thing`;
+    const sources = [source("files", { tools: [whole, "read"] })];
+    for (const glob of [whole, `tool:${whole}`, "*_thing"]) {
+      const set = servingSet(sources, services, {
+        authorization: rules("allow", policy("deny", { resources: [glob] })),
+      });
+      const [published = ""] = [...set.catalog.tools.keys()];
+      assert.notEqual(published, whole);
+      const before = services.calls.length;
+      assert.ok(isError(await ask(set, "tools/call", { name: published })), glob);
+      assert.equal(services.calls.length, before);
+      const listed = await ask(set, "tools/list");
+      assert.ok(!isError(listed) && !JSON.stringify(listed).includes(published), glob);
+    }
+  });
+
   test("and what is allowed passes, to a sole backend's own methods, too", async () => {
     for (const [method, params] of [
       ["tools/call", { name: "read" }],

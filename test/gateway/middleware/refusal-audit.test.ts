@@ -3,10 +3,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import {
-  createRefusalAudit,
   MOST_NAMED,
   NAMED_MS,
-  type RefusalAudit,
+  RefusalAudit,
   type RefusalRecord,
   type TurnedAway,
 } from "../../../src/gateway/middleware/refusal-audit.ts";
@@ -25,7 +24,7 @@ function start(): { audit: RefusalAudit; records: RefusalRecord[]; clock: Manual
   const clock = createManualClock(Date.UTC(2026, 10, 20, 10));
   const clean = (text: string): string => text.replaceAll("secret", "[redacted]");
   return {
-    audit: createRefusalAudit({ write: (record) => records.push(record), clock, clean }),
+    audit: new RefusalAudit({ write: (record) => records.push(record), clock, clean }),
     records,
     clock,
   };

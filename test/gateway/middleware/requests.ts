@@ -1,4 +1,4 @@
-// Owns requests, clients and a pool that writes down what it is asked, for tests of the chain.
+// Requests, clients and a pool that records what it is asked, for tests of the chain.
 import type { ConflictConfig } from "../../../src/config/snapshot.ts";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
@@ -13,7 +13,7 @@ import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/js
 import { createAuthentication } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
-import { createTaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
+import { TaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
 import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
 import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -78,7 +78,7 @@ export function recordingServices(
       unsubscribe: watch("unsubscribe"),
     },
     setLogLevel: (_client, level) => levels.push(level),
-    tasks: createTaskMemory(),
+    tasks: new TaskMemory(),
     taskBackends: () => taskBackends,
   };
 }

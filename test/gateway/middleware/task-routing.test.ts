@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errorReply, isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { createTaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
+import { TaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet } from "./requests.ts";
 
@@ -110,7 +110,7 @@ describe("tasks", () => {
 
 describe("the memory of tasks", () => {
   test("is bounded: what was not asked for the longest goes first", () => {
-    const tasks = createTaskMemory(2);
+    const tasks = new TaskMemory(2);
     const one = client();
     tasks.remember(one, "t1", "a");
     tasks.remember(one, "t2", "a");
@@ -122,7 +122,7 @@ describe("the memory of tasks", () => {
   });
 
   test("does not mix sessions, whatever their ids and the tasks' hold", () => {
-    const tasks = createTaskMemory();
+    const tasks = new TaskMemory();
     tasks.remember(client(undefined, 's","t'), "x", "a");
     assert.equal(tasks.backendOf(client(undefined, "s"), 't","x'), null);
   });

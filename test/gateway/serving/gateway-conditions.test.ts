@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BackendCondition } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import type { AuditFileState } from "../../../src/gateway/middleware/audit-file.ts";
+import { AuditFile, type AuditFileState } from "../../../src/gateway/middleware/audit-file.ts";
 import { createGatewayConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -102,7 +102,9 @@ test("a listener that fails and an audit that is not written are told with their
     sinceMs: 5,
   };
   const state: AuditFileState = { kind: "failing", reason: "no space left", sinceMs: 7, dropped: 3 };
-  const auditFile = { state, write() {}, [Symbol.asyncDispose]: async () => {} };
+  const audit = { path: "/nonexistent/audit.jsonl", maxSizeBytes: 1, keep: 1 };
+  const file = new AuditFile(audit, { clock, logger: silentLogger });
+  const auditFile = Object.assign(file, { state });
   const found = conditions({ ...rulesOf(), auditFile }, NO_CATALOG, listening);
   assert.deepEqual(
     found.map(({ code, sinceMs }) => [code, sinceMs]),
@@ -112,4 +114,16 @@ test("a listener that fails and an audit that is not written are told with their
     ],
   );
   assert.match(found[1]?.title ?? "", /no space left \(3 lines lost\)/);
+});
+
+test("D3 a tool whose name clients cannot use is published under another, and both are told", () => {
+  const long = `read_${"very_".repeat(12)}long`;
+  const catalog = buildCatalog([source("files", { tools: [long, "a b", "read"] })], FIRST_WINS);
+  const [cut = "", odd = "", ...rest] = [...catalog.tools.keys()];
+  assert.deepEqual(rest, ["read"]);
+  assert.deepEqual([...catalog.tools.values()][0]?.definition["name"], cut);
+  const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), catalog, null);
+  assert.deepEqual([found?.code, found?.severity, more.length], ["names_shortened", "info", 0]);
+  const title = found?.title ?? "";
+  assert.ok(title.endsWith(`: ${long} as ${cut}, a b as ${odd}`), title);
 });

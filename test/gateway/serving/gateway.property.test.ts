@@ -128,7 +128,7 @@ function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConf
     ...NO_GATEWAY,
     server: { host: "127.0.0.1", port: 0, bodyLimitBytes: 1_000_000, drainTimeoutMs: 30_000 },
     backends: backends.map(backendOf),
-    conflictResolution: { strategy, separator: "_", order: ["c", "a"] },
+    conflictResolution: { strategy, separator: "_", order: ["c", "a"], longestName: 46 },
     incomingAuth: tokens
       ? {
           type: "local",

@@ -141,7 +141,7 @@ describe("the gateway as a whole", () => {
     b.told.length = 0;
     await b.change({
       backends: [second],
-      conflictResolution: { strategy: "prefix", separator: ".", order: [] },
+      conflictResolution: { strategy: "prefix", separator: ".", order: [], longestName: 46 },
     });
     assert.deepEqual(b.names(), ["b.two"]);
     const changes = b.told.filter(({ name }) => name === "catalog.changed");

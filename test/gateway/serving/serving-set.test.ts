@@ -38,7 +38,7 @@ describe("the serving set", () => {
       defaultEffect: "deny",
       policies: [{ effect: "allow", roles: ["reader"], resources: ["resource:x://open*"], methods: null }],
     } as const;
-    assert.equal(servingSet(files, recordingServices()).mayHearOf(ANONYMOUS, "x://secret"), true);
+    assert.equal(servingSet(files, recordingServices()).mayBeNotified(ANONYMOUS, "x://secret"), true);
     const users = [
       { name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] },
       { name: "ben", token: { kind: "environment", variable: "U" }, roles: ["writer"] },
@@ -47,7 +47,7 @@ describe("the serving set", () => {
     const guarded = servingSet(files, recordingServices(), { authorization, authentication });
     const mayHear = (uri: string) =>
       [user("ann"), user("ben", "reader"), user("gone", "reader"), OWNER].map((who) =>
-        guarded.mayHearOf(who, uri),
+        guarded.mayBeNotified(who, uri),
       );
     assert.deepEqual(mayHear("x://open"), [true, false, false, true]);
     assert.deepEqual(mayHear("x://open/part"), [true, false, false, true]);
@@ -60,10 +60,10 @@ describe("the serving set", () => {
       const files = source("a", { resources, filters: { resources: { allow: null, deny } } });
       return servingSet([files], recordingServices());
     };
-    assert.equal(without("*").mayHearOf(ANONYMOUS, "x://open"), false);
+    assert.equal(without("*").mayBeNotified(ANONYMOUS, "x://open"), false);
     const served = without("x://secret*");
     const heard = ["x://open", "x://open/part", "x://secret", "x://secret/part"].filter((uri) =>
-      served.mayHearOf(ANONYMOUS, uri),
+      served.mayBeNotified(ANONYMOUS, uri),
     );
     assert.deepEqual(heard, ["x://open", "x://open/part"]);
   });
@@ -81,7 +81,7 @@ describe("the serving set", () => {
   });
 
   test("B7 digests do not differ for a catalog built anew of the same lists", () => {
-    const conflict = { strategy: "prefix", separator: "_", order: [] } as const;
+    const conflict = { strategy: "prefix", separator: "_", order: [], longestName: 46 } as const;
     const first = servingSet(sources, recordingServices(), { conflict }).viewFor(ANONYMOUS);
     const relisted = structuredClone(sources);
     const second = servingSet(relisted, recordingServices(), { conflict }).viewFor(ANONYMOUS);

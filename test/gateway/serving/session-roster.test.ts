@@ -4,7 +4,7 @@ import { ANONYMOUS, type Principal } from "../../../src/gateway/client-port.ts";
 import type { SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { ListKind, McpLogLevel } from "../../../src/gateway/protocol.ts";
-import { createSessionRoster } from "../../../src/gateway/serving/session-roster.ts";
+import { SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { source } from "../catalog/sources.ts";
 import { client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
@@ -56,57 +56,57 @@ const without = (served: ServingSet, kind: Principal["kind"]): ServingSet => ({
 
 describe("the roster of sessions", () => {
   test("B7 tells each session once of each list that it sees differently, and of no other", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const session = sessionOf(ANONYMOUS);
     roster.add(session, tools("one"));
-    roster.tellChanges(tools("one"));
+    roster.notifyChanges(tools("one"));
     assert.deepEqual(session.changes, []);
     const next = servingSet([source("a", { tools: ["two"], prompts: ["p"] })], recordingServices());
-    roster.tellChanges(next);
+    roster.notifyChanges(next);
     assert.deepEqual(session.changes, ["tools", "prompts"]);
-    roster.tellChanges(next);
+    roster.notifyChanges(next);
     assert.equal(session.changes.length, 2);
   });
 
   test("B7 a session that has ended is told nothing", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const session = sessionOf(ANONYMOUS);
     roster.add(session, tools("one"));
     roster.remove(session);
-    roster.tellChanges(tools("two"));
+    roster.notifyChanges(tools("two"));
     roster.identified(session, tools("two"));
     assert.deepEqual([session.changes, roster.size], [[], 0]);
   });
 
   test("B7 policies that are another for one role are told to that role alone", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];
     for (const session of [ann, ben]) roster.add(session, onlyFor("reader"));
-    roster.tellChanges(onlyFor("r*"));
+    roster.notifyChanges(onlyFor("r*"));
     assert.deepEqual([ann.changes, ben.changes], [[], []]);
-    roster.tellChanges(onlyFor("writer"));
+    roster.notifyChanges(onlyFor("writer"));
     assert.deepEqual([ann.changes, ben.changes], [["tools"], ["tools"]]);
   });
 
   test("B7 who is locked out and let in again hears of what changed meanwhile, and of nothing else", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const session = sessionOf(user("ann"));
     roster.add(session, tools("one"));
-    roster.tellChanges(without(tools("two"), "user"));
+    roster.notifyChanges(without(tools("two"), "user"));
     assert.deepEqual(session.changes, []);
-    roster.tellChanges(tools("two"));
+    roster.notifyChanges(tools("two"));
     assert.deepEqual(session.changes, ["tools"]);
-    roster.tellChanges(without(tools("three"), "user"));
-    roster.tellChanges(tools("two"));
+    roster.notifyChanges(without(tools("three"), "user"));
+    roster.notifyChanges(tools("two"));
     assert.deepEqual(session.changes, ["tools"]);
   });
 
   test("B7 who turns out to be another one hears that its lists are others", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const session = sessionOf(ANONYMOUS);
     const served = without(onlyFor("reader"), "anonymous");
     roster.add(session, onlyFor("reader"));
-    roster.tellChanges(served);
+    roster.notifyChanges(served);
     assert.deepEqual(session.changes, []);
     session.principal = user("ann", "reader");
     roster.identified(session, served);
@@ -118,7 +118,7 @@ describe("the roster of sessions", () => {
   });
 
   test("the lowest log level counts for the backends, each session's own for what it is told", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const [ann, ben, cyd] = [sessionOf(user("ann")), sessionOf(user("ben")), sessionOf(user("cyd"))];
     for (const session of [ann, ben, cyd]) roster.add(session, tools("one"));
     assert.equal(roster.lowestLogLevel, null);
@@ -126,7 +126,7 @@ describe("the roster of sessions", () => {
     roster.setLogLevel(ben, "info");
     assert.equal(roster.lowestLogLevel, "info");
     for (const level of ["warning", "error", "no level"]) {
-      roster.tellLog({ level, data: "x" }, "a", { ...tools("one"), refresh: (principal) => principal });
+      roster.emitLog({ level, data: "x" }, "a", { ...tools("one"), refresh: (principal) => principal });
     }
     assert.deepEqual([ann.told.length, ben.told.length, cyd.told.length], [1, 2, 0]);
     roster.remove(ben);
@@ -134,7 +134,7 @@ describe("the roster of sessions", () => {
   });
 
   test("logs of a backend are for those who see anything of it, and are let in", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];
     const served = onlyFor("reader");
     for (const session of [ann, ben]) {
@@ -142,7 +142,7 @@ describe("the roster of sessions", () => {
       roster.setLogLevel(session, "debug");
     }
     const tell = (backend: string, now: ServingSet) =>
-      roster.tellLog({ level: "error", data: "x" }, backend, now);
+      roster.emitLog({ level: "error", data: "x" }, backend, now);
     tell("a", served);
     assert.deepEqual([ann.told.length, ben.told.length], [1, 0]);
     tell("b", served);
@@ -151,12 +151,12 @@ describe("the roster of sessions", () => {
   });
 
   test("who is not let in any more is so until the rules let it in again", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const [ann, cyd] = [sessionOf(user("ann", "reader")), sessionOf(ANONYMOUS)];
     for (const session of [ann, cyd]) roster.add(session, onlyFor("reader"));
-    roster.tellChanges(without(onlyFor("reader"), "user"));
+    roster.notifyChanges(without(onlyFor("reader"), "user"));
     assert.deepEqual([ann.admitted, cyd.admitted], [false, true]);
-    roster.tellChanges(onlyFor("reader"));
+    roster.notifyChanges(onlyFor("reader"));
     assert.equal(ann.admitted, true);
   });
 });

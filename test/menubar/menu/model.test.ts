@@ -289,7 +289,7 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
     backends: [
       sampleBackend({ name: "a", phase: "Failed", reason: "its program ended", last_error: "exit code 3" }),
       sampleBackend({ name: "b", enabled: false }),
-      sampleBackend({ name: "c" }),
+      sampleBackend({ name: "c", group: "search", tools: 4, withheld_tools: 2 }),
     ],
   };
   const lines = outline(menuOf(sampleWorld(report)).items);
@@ -299,6 +299,8 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
   assert.ok(lines.includes("    its program ended"));
   assert.ok(lines.includes("    !! Last error: exit code 3"));
   assert.ok(lines.includes("  b — off"));
+  assert.ok(lines.includes("    4 tools, 2 withheld"));
+  assert.ok(lines.includes("    Group search"));
   assert.ok(lines.includes("  Restart all <restart>"));
 });
 

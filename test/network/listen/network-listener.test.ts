@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { describeDelta } from "../../../src/network/listen/events/network-delta.ts";
 import type {
-  NetworkEventHearer,
+  NetworkEventListener,
   NetworkEventSource,
 } from "../../../src/network/listen/events/network-event-source.ts";
 import { startNetworkListener } from "../../../src/network/listen/network-listener.ts";
@@ -11,12 +11,12 @@ import { createManualClock } from "../../support/manual-clock.ts";
 
 /** A source whose life the test leads. */
 function ledSource() {
-  const hearers: NetworkEventHearer[] = [];
+  const hearers: NetworkEventListener[] = [];
   let disposed = 0;
   const source: NetworkEventSource = {
     name: "rtnetlink",
-    start(hearer) {
-      hearers.push(hearer);
+    start(listener) {
+      hearers.push(listener);
       return {
         async [Symbol.asyncDispose]() {
           disposed += 1;

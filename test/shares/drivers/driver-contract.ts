@@ -1,4 +1,4 @@
-// Owns what every way to mount must keep to; each driver's test runs it on real parts.
+// The contract that every mount driver keeps; each driver's test runs it on real parts.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-// Every state of the mount, of its own host and of the other, and errands that were interrupted.
+// Every state of the mount, of its own host and of the other, and operations that were interrupted.
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
 import { mountedOver, OTHER } from "../mounted-world.ts";
@@ -122,12 +122,12 @@ describe("the table of mount, own host and the other", () => {
   });
 });
 
-describe("an errand that was interrupted before its unmount", () => {
+describe("an operation that was interrupted before its unmount", () => {
   function interrupted(kind: "failover" | "remount"): World {
     const world = mountedOver("tb");
-    world.episode = {
-      ...world.episode,
-      errand: {
+    world.state = {
+      ...world.state,
+      operation: {
         kind,
         reason: "the host was gone",
         startedAtMs: world.nowMs,
@@ -152,7 +152,7 @@ describe("an errand that was interrupted before its unmount", () => {
       world.hosts.fallback = "refused";
       world.event();
       assert.deepEqual(world.stepKinds, []);
-      assert.equal(world.episode.errand, null);
+      assert.equal(world.state.operation, null);
     });
 
     test(`What to mount: a ${kind} ends when host and mount answer again`, () => {
@@ -160,7 +160,7 @@ describe("an errand that was interrupted before its unmount", () => {
       world.pass(CACHE_MS);
       world.event();
       assert.deepEqual(world.stepKinds, []);
-      assert.equal(world.episode.errand, null);
+      assert.equal(world.state.operation, null);
     });
   }
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import { forgetChangedRoutes } from "../../../src/shares/policy/episode.ts";
+import { forgetChangedRoutes } from "../../../src/shares/policy/lane-state.ts";
 import { World } from "../world.ts";
 
 interface Toggles {
@@ -233,13 +233,13 @@ describe("pending clears", () => {
       ...world.spec,
       routes: { ...world.spec.routes, tb: { ...world.spec.routes.tb, host: "10.0.1.9" } },
     };
-    world.episode = forgetChangedRoutes(world.episode, world.spec, after);
+    world.state = forgetChangedRoutes(world.state, world.spec, after);
     world.spec = after;
     world.event();
     assert.equal(world.memory.tbRecoveryPending, false);
     world.advance(29_000);
     assert.equal(world.memory.tbRecoveryPending, false);
-    assert.equal(forgetChangedRoutes(world.episode, after, { ...after, username: "other" }), world.episode);
+    assert.equal(forgetChangedRoutes(world.state, after, { ...after, username: "other" }), world.state);
   });
 
   test("Recovery: when someone else mounts it over tb", () => {

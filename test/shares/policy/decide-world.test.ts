@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
 import type { Decision } from "../../../src/shares/policy/decide.ts";
-import type { Errand } from "../../../src/shares/policy/episode.ts";
+import type { Operation } from "../../../src/shares/policy/lane-state.ts";
 import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { Step } from "../../../src/shares/policy/step.ts";
 import { otherRoute, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
@@ -258,7 +258,7 @@ function watch(world: World): void {
       assert.equal(seen.mount?.found.route, "fallback", "pending means mounted over fallback");
       assert.equal(seen.routes.tb.probe.verdict, "answers", "pending means that tb answers");
     }
-    const { step, episode } = decision;
+    const { step, state } = decision;
     if (step === null) return;
     if (step.kind === "mount") checkMount(world, decision, step);
     if (step.kind === "move") checkMove(world, seen, step);
@@ -268,7 +268,7 @@ function watch(world: World): void {
         `a second mount is unmounted in one cycle: ${step.mount.path}`,
       );
       unmounted = step.mount.id;
-      checkUnmount(world, seen, step, episode.errand, evidence);
+      checkUnmount(world, seen, step, state.operation, evidence);
     }
   };
 }
@@ -341,20 +341,20 @@ function checkUnmount(
   world: World,
   seen: ShareSeen,
   { mount, mode }: Extract<Step, { kind: "unmount" }>,
-  errand: Errand | null,
+  operation: Operation | null,
   evidence: Evidence,
 ): void {
-  assert.ok(errand !== null);
+  assert.ok(operation !== null);
   assert.equal(seen.mount?.found.id, mount.id, "only the mount that is ours to look after");
-  const { kind } = errand;
+  const { kind } = operation;
   const isOrphan = seen.mount?.found.route === null || mount.path !== world.spec.mountPath;
-  if (seen.mount?.carried && !errand.asked && !isOrphan) {
+  if (seen.mount?.carried && !operation.asked && !isOrphan) {
     assert.ok(
       isCarriedLost(seen, evidence),
-      `a carried mount is unmounted for a route's sake: ${errand.reason}`,
+      `a carried mount is unmounted for a route's sake: ${operation.reason}`,
     );
   }
-  const anyAnswers = errand.plan.some((route) => seen.routes[route].probe.verdict === "answers");
+  const anyAnswers = operation.plan.some((route) => seen.routes[route].probe.verdict === "answers");
   if (kind !== "unmount") assert.ok(anyAnswers, `never unmounted for a ${kind} without a live target`);
   if (seen.driverProblem !== null && kind !== "unmount") {
     assert.ok(

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
 import { createOpenFilesScanDarwin, loadLibproc } from "../../../src/shares/prober/open-files-darwin.ts";
-import type { OpenFilesScan } from "../../../src/shares/prober/open-files-request.ts";
+import type { OpenFilesScan } from "../../../src/shares/prober/prober-protocol.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 import { eventually } from "../../support/eventually.ts";
 

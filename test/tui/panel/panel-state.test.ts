@@ -56,7 +56,7 @@ function keys(...presses: readonly string[]): Key[] {
 }
 
 function pressed(state: PanelState, ...presses: readonly string[]): PanelStep {
-  let step: PanelStep = { state, wish: null, used: false };
+  let step: PanelStep = { state, action: null, used: false };
   for (const key of keys(...presses)) step = pressKey(step.state, key, false);
   return step;
 }
@@ -135,28 +135,28 @@ describe("B9 the panel's keys", () => {
     assert.equal(pressed(FRESH, "BackTab", "s").used, false);
   });
 
-  test("B9 Ctrl-S wishes to save only what changed and has no mistake", () => {
-    assert.equal(pressed(FRESH, "Save").wish, null);
+  test("B9 Ctrl-S saves only what changed and has no mistake", () => {
+    assert.equal(pressed(FRESH, "Save").action, null);
     assert.deepEqual(pressed(FRESH, "Save").state.note, { kind: "nothing" });
     const good = pressed(FRESH, "Tab", " ", "Save");
-    assert.equal(good.wish, "save");
+    assert.equal(good.action, "save");
     assert.ok(good.state.saving);
     const bad = pressed(FRESH, "Tab", "Tab", "0", "Save");
-    assert.equal(bad.wish, null);
+    assert.equal(bad.action, null);
     assert.deepEqual(bad.state.note, { kind: "invalid" });
   });
 
   test("B4, B9 Ctrl-S on an unchanged panel applies a mended file when one waits to be applied", () => {
     const [save] = keys("Save");
     assert.ok(save !== undefined);
-    assert.equal(pressKey(FRESH, save, true).wish, "reload");
-    assert.equal(pressKey(after(FRESH, "Tab", " "), save, true).wish, "save");
+    assert.equal(pressKey(FRESH, save, true).action, "reload");
+    assert.equal(pressKey(after(FRESH, "Tab", " "), save, true).action, "save");
   });
 
   test("while a save is under way, keys wait for its end", () => {
     const saving = after(FRESH, "Tab", " ", "Save");
     for (const press of [" ", "Tab", "Save", "Esc"]) {
-      assert.deepEqual(pressed(saving, press), { state: saving, wish: null, used: false });
+      assert.deepEqual(pressed(saving, press), { state: saving, action: null, used: false });
     }
   });
 
@@ -164,13 +164,13 @@ describe("B9 the panel's keys", () => {
     const step = pressed(FRESH, "Tab", "Tab", "9999", "Esc");
     assert.equal(step.state.draft?.poll_interval, "2.0");
     assert.equal(step.state.focus, "poll_interval");
-    assert.equal(step.wish, "reread");
+    assert.equal(step.action, "reread");
     assert.equal(after(step.state, "Esc").focus, null);
   });
 
   test("before a daemon told what runs, no key means anything", () => {
     for (const press of ["Tab", " ", "Save", "Esc", "q"]) {
-      assert.deepEqual(pressed(EMPTY_PANEL, press), { state: EMPTY_PANEL, wish: null, used: false });
+      assert.deepEqual(pressed(EMPTY_PANEL, press), { state: EMPTY_PANEL, action: null, used: false });
     }
   });
 });
@@ -221,7 +221,7 @@ describe("B9 the panel and the file", () => {
     assert.ok(!refused.saving);
     assert.equal(refused.draft?.enabled, false, "nothing typed is lost by a refusal");
     const step = pressed(refused, "Esc");
-    assert.equal(step.wish, "reread");
+    assert.equal(step.action, "reread");
     assert.equal(step.state.fileChanged, false);
     const read = withFile(step.state, { sha256: "cccc", text: "y" });
     assert.equal(read.file?.sha256, "cccc");

@@ -29,6 +29,12 @@ test("C3 a line for the gateway, and one for each backend, the troubled first", 
   ]);
 });
 
+test("C3 a backend's group, and how many of its tools are withheld", () => {
+  const backend = sampleBackend({ group: "search", withheld_tools: 3 });
+  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(100), 10));
+  assert.equal(line, "  ● files                Ready          14 tools, 3 withheld, group search");
+});
+
 test("C3 backends without room are counted, and a gateway that cannot listen says why", () => {
   const conditions = [
     { code: "listen_failed", severity: "error", title: "port 9000 is taken", hint: null, since: "" } as const,

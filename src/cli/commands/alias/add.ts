@@ -1,4 +1,4 @@
-// Owns `mountaineer alias add`.
+// The command `mountaineer alias add`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag, readText } from "../../input/options.ts";
 import { FAILED_EXIT } from "../../views/results-view.ts";
@@ -45,7 +45,7 @@ export const aliasAddCommand: CommandDefinition = {
     });
     const { alias } = added;
     if (readFlag(options, "json")) context.print(`${JSON.stringify(added, null, 2)}\n`);
-    else if (alias !== null) context.print(renderAliases([alias], context.stdoutLook));
+    else if (alias !== null) context.print(renderAliases([alias], context.stdoutStyle));
     return alias?.link === "right" ? 0 : FAILED_EXIT;
   },
 };

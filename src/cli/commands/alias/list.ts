@@ -1,6 +1,6 @@
-// Owns `mountaineer alias list`.
+// The command `mountaineer alias list`.
 import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, readFlag } from "../../input/options.ts";
+import { addJsonOption, showResult } from "../../input/options.ts";
 
 export const aliasListCommand: CommandDefinition = {
   name: "alias list",
@@ -20,8 +20,7 @@ export const aliasListCommand: CommandDefinition = {
     const { renderAliases } = await import("../../views/place-view.ts");
     const ask = { intent: "look", command: "alias list" } as const;
     const report = await withPlaces(context, ask, ({ places }) => places.aliases(context.signal));
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
-    else context.print(renderAliases(report.aliases, context.stdoutLook));
+    showResult(context, options, report, () => renderAliases(report.aliases, context.stdoutStyle));
     if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return 0;
   },

@@ -1,6 +1,6 @@
-// Owns `mountaineer alias reconcile`.
+// The command `mountaineer alias reconcile`.
 import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, readFlag } from "../../input/options.ts";
+import { addJsonOption, showResult } from "../../input/options.ts";
 import { FAILED_EXIT } from "../../views/results-view.ts";
 
 export const aliasReconcileCommand: CommandDefinition = {
@@ -16,8 +16,7 @@ export const aliasReconcileCommand: CommandDefinition = {
     const { reconcileAliases } = await import("../../edits/alias-change.ts");
     const { renderAliases } = await import("../../views/place-view.ts");
     const aliases = await reconcileAliases(context, "alias reconcile");
-    if (readFlag(options, "json")) context.print(`${JSON.stringify({ aliases }, null, 2)}\n`);
-    else context.print(renderAliases(aliases, context.stdoutLook));
+    showResult(context, options, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
     if (aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;
   },

@@ -1,9 +1,9 @@
-// Owns `mountaineer alias remove`.
+// The command `mountaineer alias remove`.
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag, readText } from "../../input/options.ts";
-import { paintFor } from "../../views/look.ts";
 import { FAILED_EXIT } from "../../views/results-view.ts";
+import { paintFor } from "../../views/terminal-style.ts";
 
 export const aliasRemoveCommand: CommandDefinition = {
   name: "alias remove",
@@ -28,7 +28,7 @@ export const aliasRemoveCommand: CommandDefinition = {
       context.print(`${JSON.stringify(removed, null, 2)}\n`);
       return 0;
     }
-    const paint = paintFor(context.stdoutLook);
+    const paint = paintFor(context.stdoutStyle);
     context.print(`${paint.green(paint.symbols.good)} ${harmless(name)} is removed\n`);
     if (kept) context.print(paint.dim(`  what stands at ${harmless(path)} is not ours, and stays\n`));
     return 0;

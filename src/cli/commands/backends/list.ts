@@ -1,6 +1,6 @@
-// Owns `mountaineer backends list`.
+// The command `mountaineer backends list`.
 import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, readFlag } from "../../input/options.ts";
+import { addJsonOption, showResult } from "../../input/options.ts";
 
 export const backendsListCommand: CommandDefinition = {
   name: "backends list",
@@ -18,17 +18,15 @@ export const backendsListCommand: CommandDefinition = {
   exits: { 0: "it could answer, however the backends are" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withGateway } = await import("../../sessions/gateway-session.ts");
-    const backends = await withGateway(context, "backends list", (gateway) =>
-      gateway.backends(context.signal),
+    const { listedOr, withGateway } = await import("../../sessions/gateway-session.ts");
+    const asking = withGateway(context, "backends list", (gateway) => gateway.backends(context.signal));
+    const listed = await listedOr(context, null, asking);
+    const backends = listed ?? [];
+    const { renderBackends } = await import("../../views/gateway-view.ts");
+    showResult(context, options, { backends }, () =>
+      renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }),
     );
-    if (readFlag(options, "json")) {
-      context.print(`${JSON.stringify({ backends }, null, 2)}\n`);
-    } else {
-      const { renderBackends } = await import("../../views/gateway-view.ts");
-      context.print(renderBackends(backends, { ...context.stdoutLook, now: Date.now() }));
-    }
-    if (backends.length === 0)
+    if (listed?.length === 0)
       context.note("no backend is configured; the gateway listens with nothing to publish");
     return 0;
   },

@@ -1,4 +1,4 @@
-// Owns `mountaineer backends logs`.
+// The command `mountaineer backends logs`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 

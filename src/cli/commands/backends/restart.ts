@@ -1,9 +1,9 @@
-// Owns `mountaineer backends restart`.
+// The command `mountaineer backends restart`.
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import type { CommandContext, CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
-import { paintFor } from "../../views/look.ts";
+import { paintFor } from "../../views/terminal-style.ts";
 
 export const backendsRestartCommand: CommandDefinition = {
   name: "backends restart",
@@ -47,7 +47,7 @@ function requireOneWay(names: readonly string[], all: boolean): void {
 }
 
 function tell(context: CommandContext, restarted: readonly string[], asked: readonly string[]): void {
-  const paint = paintFor(context.stdoutLook);
+  const paint = paintFor(context.stdoutStyle);
   for (const name of restarted) {
     context.print(`${paint.green(paint.symbols.good)} ${paint.bold(harmless(name))}  is started anew\n`);
   }

@@ -1,4 +1,4 @@
-// Owns `mountaineer config diff`.
+// The command `mountaineer config diff`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addEntryArgument, readEntry } from "./entry-argument.ts";
 
@@ -26,7 +26,7 @@ export const configDiffCommand: CommandDefinition = {
       const names = { before: `history ${n}`, after: view.path };
       return diffText(await view.historyText(n), decodedText(await view.read()), names);
     });
-    context.print(context.isTerminal ? renderDiff(diff, context.stdoutLook) : diff);
+    context.print(context.isTerminal ? renderDiff(diff, context.stdoutStyle) : diff);
     if (diff === "") context.note(`the file is what entry ${n} was`);
     return 0;
   },

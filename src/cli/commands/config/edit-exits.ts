@@ -1,4 +1,4 @@
-// Owns what the exit codes of commands that change the configuration mean.
+// The exit codes of commands that change the configuration.
 import type { CommandDefinition } from "../../input/command.ts";
 
 export const EDIT_EXITS: CommandDefinition["exits"] = {

@@ -1,4 +1,4 @@
-// Owns `mountaineer config edit`.
+// The command `mountaineer config edit`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { EDIT_EXITS } from "./edit-exits.ts";
 

@@ -1,4 +1,4 @@
-// Owns the argument N, an entry of the history.
+// The argument N, an entry of the history.
 import { type Command, InvalidArgumentError } from "commander";
 
 export function addEntryArgument(command: Command, description: string): void {

@@ -1,4 +1,4 @@
-// Owns `mountaineer config get`.
+// The command `mountaineer config get`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 import { FAILED_EXIT } from "../../views/results-view.ts";

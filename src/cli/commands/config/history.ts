@@ -1,6 +1,6 @@
-// Owns `mountaineer config history`.
+// The command `mountaineer config history`.
 import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, readFlag } from "../../input/options.ts";
+import { addJsonOption, showResult } from "../../input/options.ts";
 
 export const configHistoryCommand: CommandDefinition = {
   name: "config history",
@@ -16,8 +16,7 @@ export const configHistoryCommand: CommandDefinition = {
     const { viewConfig } = await import("../../sessions/config-session.ts");
     const { renderHistory } = await import("../../views/history-view.ts");
     const entries = await viewConfig(context, (view) => view.history());
-    if (readFlag(options, "json")) context.print(`${JSON.stringify(entries, null, 2)}\n`);
-    else context.print(renderHistory(entries, context.stdoutLook));
+    showResult(context, options, entries, () => renderHistory(entries, context.stdoutStyle));
     if (entries.length === 0) context.note("no configuration has been accepted yet");
     return 0;
   },

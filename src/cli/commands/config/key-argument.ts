@@ -1,4 +1,4 @@
-// Owns the argument KEY, which several commands share.
+// The argument KEY, which several commands share.
 import type { Command } from "commander";
 
 export function addKeyArgument(command: Command): void {

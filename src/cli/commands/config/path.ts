@@ -1,4 +1,4 @@
-// Owns `mountaineer config path`.
+// The command `mountaineer config path`.
 import type { CommandDefinition } from "../../input/command.ts";
 
 export const configPathCommand: CommandDefinition = {

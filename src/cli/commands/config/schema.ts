@@ -1,4 +1,4 @@
-// Owns `mountaineer config schema`.
+// The command `mountaineer config schema`.
 import type { CommandDefinition } from "../../input/command.ts";
 
 export const configSchemaCommand: CommandDefinition = {

@@ -1,4 +1,4 @@
-// Owns `mountaineer config set`.
+// The command `mountaineer config set`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 import { EDIT_EXITS } from "./edit-exits.ts";

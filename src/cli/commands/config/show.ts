@@ -1,4 +1,4 @@
-// Owns `mountaineer config show`.
+// The command `mountaineer config show`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 

@@ -1,4 +1,4 @@
-// Owns `mountaineer config unset`.
+// The command `mountaineer config unset`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 import { EDIT_EXITS } from "./edit-exits.ts";

@@ -1,4 +1,4 @@
-// Owns `mountaineer config validate`.
+// The command `mountaineer config validate`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 

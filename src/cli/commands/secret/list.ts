@@ -1,6 +1,6 @@
-// Owns `mountaineer secret list`.
+// The command `mountaineer secret list`.
 import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, readFlag } from "../../input/options.ts";
+import { addJsonOption, showResult } from "../../input/options.ts";
 
 export const secretListCommand: CommandDefinition = {
   name: "secret list",
@@ -22,8 +22,7 @@ export const secretListCommand: CommandDefinition = {
     const { openSecrets } = await import("../../in-process/open.ts");
     const { renderSecrets } = await import("../../views/secret-view.ts");
     const report = await (await openSecrets(context)).list();
-    const json = readFlag(options, "json");
-    context.print(json ? `${JSON.stringify(report, null, 2)}\n` : renderSecrets(report, context.stdoutLook));
+    showResult(context, options, report, () => renderSecrets(report, context.stdoutStyle));
     return 0;
   },
 };

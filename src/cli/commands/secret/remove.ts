@@ -1,4 +1,4 @@
-// Owns `mountaineer secret remove`.
+// The command `mountaineer secret remove`.
 import { Argument } from "commander";
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
@@ -18,11 +18,11 @@ export const secretRemoveCommand: CommandDefinition = {
   async run(context, options, [name = ""]) {
     const { openSecrets } = await import("../../in-process/open.ts");
     const { placeName } = await import("../../views/secret-view.ts");
-    const { paintFor } = await import("../../views/look.ts");
+    const { paintFor } = await import("../../views/terminal-style.ts");
     const change = await (await openSecrets(context)).remove(name, context.signal);
     if (readFlag(options, "json")) context.print(`${JSON.stringify(change, null, 2)}\n`);
     else {
-      const paint = paintFor(context.stdoutLook);
+      const paint = paintFor(context.stdoutStyle);
       context.print(`${paint.green(paint.symbols.good)} ${name} is removed: ${placeName(change.kept)}\n`);
     }
     return 0;

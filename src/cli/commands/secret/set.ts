@@ -1,4 +1,4 @@
-// Owns `mountaineer secret set`.
+// The command `mountaineer secret set`.
 import { Argument, Option } from "commander";
 import type { CommandContext, CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
@@ -35,7 +35,7 @@ export const secretSetCommand: CommandDefinition = {
       import("../../in-process/open.ts"),
       import("../../input/secret-question.ts"),
       import("../../views/secret-view.ts"),
-      import("../../views/look.ts"),
+      import("../../views/terminal-style.ts"),
     ]);
     const keeper = await openSecrets(context);
     const value = await readSecretValue(name, context.signal);
@@ -45,7 +45,7 @@ export const secretSetCommand: CommandDefinition = {
       context.print(`${JSON.stringify(change, null, 2)}\n`);
       return 0;
     }
-    const paint = paintFor(context.stdoutLook);
+    const paint = paintFor(context.stdoutStyle);
     context.print(`${paint.green(paint.symbols.good)} ${name} is kept: ${placeName(change.kept)}\n`);
     await tellReload(context);
     return 0;

@@ -1,4 +1,4 @@
-// Owns `mountaineer shares add`.
+// The command `mountaineer shares add`.
 
 import type { NewFavorite } from "../../edits/favorite-change.ts";
 import type { CommandDefinition, GivenOptions } from "../../input/command.ts";
@@ -52,7 +52,7 @@ export const sharesAddCommand: CommandDefinition = {
     const added = await addFavorite(context, entryOf(options));
     const { share } = added;
     if (readFlag(options, "json")) context.print(`${JSON.stringify(added, null, 2)}\n`);
-    else if (share !== null) context.print(renderResults([share], context.stdoutLook));
+    else if (share !== null) context.print(renderResults([share], context.stdoutStyle));
     if (share === null) return FAILED_EXIT;
     const exit = exitCodeOf([share], "mount");
     if (exit !== 0) context.note("it is saved all the same; mountaineer status says how it goes on");

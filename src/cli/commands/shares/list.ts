@@ -1,6 +1,6 @@
-// Owns `mountaineer shares list`.
+// The command `mountaineer shares list`.
 import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, readFlag } from "../../input/options.ts";
+import { addJsonOption, showResult } from "../../input/options.ts";
 
 export const sharesListCommand: CommandDefinition = {
   name: "shares list",
@@ -17,9 +17,9 @@ export const sharesListCommand: CommandDefinition = {
     const { listFavorites } = await import("../../edits/favorite-list.ts");
     const { renderFavorites } = await import("../../views/place-view.ts");
     const favorites = await listFavorites(context);
-    if (readFlag(options, "json"))
-      context.print(`${JSON.stringify({ shares: favorites, favorites }, null, 2)}\n`);
-    else context.print(renderFavorites(favorites, context.stdoutLook));
+    showResult(context, options, { shares: favorites, favorites }, () =>
+      renderFavorites(favorites, context.stdoutStyle),
+    );
     if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
     return 0;
   },

@@ -1,11 +1,11 @@
-// Owns `mountaineer shares remove`.
+// The command `mountaineer shares remove`.
 
 import { Option } from "commander";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import type { RemovedFavorite } from "../../edits/favorite-change.ts";
 import type { CommandContext, CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag, readText } from "../../input/options.ts";
-import { paintFor } from "../../views/look.ts";
+import { paintFor } from "../../views/terminal-style.ts";
 
 export const sharesRemoveCommand: CommandDefinition = {
   name: "shares remove",
@@ -45,7 +45,7 @@ export const sharesRemoveCommand: CommandDefinition = {
     const { unmount } = removed;
     if (readFlag(options, "json")) context.print(`${JSON.stringify(removed, null, 2)}\n`);
     else {
-      if (unmount !== null) context.print(renderResults([unmount], context.stdoutLook));
+      if (unmount !== null) context.print(renderResults([unmount], context.stdoutStyle));
       if (removed.removed) tell(context, removed);
     }
     if (!removed.runs) return FAILED_EXIT;
@@ -54,7 +54,7 @@ export const sharesRemoveCommand: CommandDefinition = {
 };
 
 function tell(context: CommandContext, { share, aliases, link }: RemovedFavorite): void {
-  const paint = paintFor(context.stdoutLook);
+  const paint = paintFor(context.stdoutStyle);
   const also = aliases.length === 0 ? "" : ` with its aliases ${aliases.map(harmless).join(", ")}`;
   context.print(`${paint.green(paint.symbols.good)} ${harmless(share)} is removed${also}\n`);
   if (link === "kept") context.note("what stands in its link's place is not ours, and stays");

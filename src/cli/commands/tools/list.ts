@@ -1,6 +1,6 @@
-// Owns `mountaineer tools list`.
+// The command `mountaineer tools list`.
 import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, readFlag } from "../../input/options.ts";
+import { addJsonOption, showResult } from "../../input/options.ts";
 
 export const toolsListCommand: CommandDefinition = {
   name: "tools list",
@@ -19,21 +19,17 @@ export const toolsListCommand: CommandDefinition = {
   exits: {},
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withGateway } = await import("../../sessions/gateway-session.ts");
+    const { listedOr, withGateway } = await import("../../sessions/gateway-session.ts");
     const { absentBackends } = await import("../../views/gateway-view.ts");
     const { signal } = context;
-    const { report, backends } = await withGateway(context, "tools list", async (gateway) => ({
-      report: await gateway.control.tools(signal),
-      backends: await gateway.backends(signal),
-    }));
-    if (readFlag(options, "json")) {
-      context.print(`${JSON.stringify(report, null, 2)}\n`);
-    } else {
-      const { renderTools } = await import("../../views/tools-view.ts");
-      context.print(renderTools(report.tools, context.stdoutLook));
-    }
-    if (report.tools.length === 0) context.note("no tool is published");
-    for (const line of absentBackends(backends, Date.now())) context.note(line);
+    const asking = withGateway(context, "tools list", ({ control, backends }) =>
+      Promise.all([control.tools(signal), backends(signal)]),
+    );
+    const [report, backends] = (await listedOr(context, null, asking)) ?? [{ tools: [] }, null];
+    const { renderTools } = await import("../../views/tools-view.ts");
+    showResult(context, options, report, () => renderTools(report.tools, context.stdoutStyle));
+    if (backends !== null && report.tools.length === 0) context.note("no tool is published");
+    for (const line of absentBackends(backends ?? [], Date.now())) context.note(line);
     return 0;
   },
 };

@@ -1,4 +1,4 @@
-// Owns whose a message of the server is that names no call: of the one client it can only be, else of nobody.
+// Finds the client that a message of the server belongs to when it names no call: the only one possible, else nobody.
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { RpcId } from "../../json-rpc.ts";
@@ -63,15 +63,7 @@ function isClientCall(request: PendingRequest): request is ClientCall {
   return request.port !== null && !request.own;
 }
 
-/** The calls that were given up. A server that was told to stop may still ask or tell within one. */
-export interface GivenUpCalls {
-  add(request: PendingRequest): void;
-  /** The server has answered it after all. */
-  answered(id: RpcId): void;
-  clients(): Iterable<ClientPort | null>;
-}
-
-/** Within these a server does work; many do not mind that it was cancelled, and ask or tell at its end. */
+/** Within these a server does work; many ignore that it was cancelled, and send something at its end. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 
@@ -81,36 +73,48 @@ function lingersMs({ method, timeoutMs }: PendingRequest): number {
   return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
 }
 
-export function createGivenUpCalls(clock: Clock): GivenUpCalls {
+/** The calls that were given up. A server that was told to stop may still ask or send something within one. */
+export class GivenUpCalls {
+  readonly #clock: Clock;
   // By client, so that one who cancels a lot makes no other wait; only what is before the first that lingers is dropped.
-  const ends = new Map<ClientPort | null, Map<RpcId, number>>();
-  const dropOld = (client: ClientPort | null, calls: Map<RpcId, number>): void => {
-    const nowMs = clock.monotonicMs();
-    for (const [id, untilMs] of calls) {
-      if (untilMs > nowMs) return;
-      calls.delete(id);
+  readonly #ends = new Map<ClientPort | null, Map<RpcId, number>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(request: PendingRequest): void {
+    const client = request.port?.client ?? null;
+    // Of every client: nobody else may ever look, and one that has left would be kept for good.
+    this.#dropOld();
+    const calls = this.#ends.get(client) ?? new Map<RpcId, number>();
+    calls.set(request.id, this.#clock.monotonicMs() + lingersMs(request));
+    this.#ends.set(client, calls);
+  }
+
+  /** The server has answered it after all. */
+  answered(id: RpcId): void {
+    for (const [client, calls] of this.#ends) {
+      if (!calls.delete(id)) continue;
+      if (calls.size === 0) this.#ends.delete(client);
+      return;
     }
-    ends.delete(client);
-  };
-  return {
-    add(request) {
-      const client = request.port?.client ?? null;
-      // Of every client: nobody else may ever look, and one that has left would be kept for good.
-      for (const [each, old] of ends) dropOld(each, old);
-      const calls = ends.get(client) ?? new Map<RpcId, number>();
-      calls.set(request.id, clock.monotonicMs() + lingersMs(request));
-      ends.set(client, calls);
-    },
-    answered(id) {
-      for (const [client, calls] of ends) {
-        if (!calls.delete(id)) continue;
-        if (calls.size === 0) ends.delete(client);
-        return;
+  }
+
+  clients(): Iterable<ClientPort | null> {
+    this.#dropOld();
+    return this.#ends.keys();
+  }
+
+  #dropOld(): void {
+    if (this.#ends.size === 0) return;
+    const nowMs = this.#clock.monotonicMs();
+    for (const [client, calls] of this.#ends) {
+      for (const [id, untilMs] of calls) {
+        if (untilMs > nowMs) break;
+        calls.delete(id);
       }
-    },
-    clients() {
-      for (const [client, calls] of ends) dropOld(client, calls);
-      return ends.keys();
-    },
-  };
+      if (calls.size === 0) this.#ends.delete(client);
+    }
+  }
 }

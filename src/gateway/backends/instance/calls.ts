@@ -12,10 +12,10 @@ import {
   type RpcRequest,
 } from "../../json-rpc.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
-import { type Attribution, attribute, createGivenUpCalls, type GivenUpCalls } from "./attribution.ts";
+import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
-import { type Asked, createPendingRequests, type PendingRequest, type PendingRequests } from "./pending.ts";
+import { type Asked, type PendingRequest, PendingRequests } from "./pending.ts";
 import { progressTokenOf, withProgressToken } from "./progress.ts";
 
 /** What carries the requests. */
@@ -43,8 +43,8 @@ export class InstanceCalls {
     const { clock } = options;
     this.#options = options;
     this.#carrier = carrier;
-    this.#givenUp = createGivenUpCalls(clock);
-    this.#pending = createPendingRequests({
+    this.#givenUp = new GivenUpCalls(clock);
+    this.#pending = new PendingRequests({
       clock,
       onOverdue: (request) => this.#overdue(request),
       onAborted: (request, reason) => this.#giveUp(request, reasonText(reason), cancelled(), null),

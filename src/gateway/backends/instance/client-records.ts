@@ -1,5 +1,5 @@
-// Whose an id is that a server mentions later: URLs that it sent a client to, and tasks that a client's call began
-// (experimental in 2025-11-25).
+// Ids that a server mentions later, and the client each belongs to: URLs that it sent a client to, and tasks that a
+// client's call began (experimental in 2025-11-25).
 import type { ClientPort } from "../../client-port.ts";
 import { isError, isJsonObject, type Reply, type RpcError, type RpcId } from "../../json-rpc.ts";
 import type { PendingRequest } from "./pending.ts";

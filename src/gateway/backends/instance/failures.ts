@@ -1,5 +1,5 @@
-// Owns how an instance words what went wrong: in one line, bounded, and naming the backend.
-import { BACKEND_UNAVAILABLE, errorReply, type Reply, type RpcError } from "../../json-rpc.ts";
+// Error texts of an instance: on one line, bounded, and with the backend's name.
+import { BACKEND_UNAVAILABLE, errorReply, type RpcError } from "../../json-rpc.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 
 const LONGEST_TEXT = 300;
@@ -41,8 +41,4 @@ export function errorAnswer(method: string, error: RpcError): LinkFailure {
     "protocol",
     `${method} was answered with error ${error.code}: ${oneLine(error.message)}`,
   );
-}
-
-export function isFailure(value: LinkFailure | Reply | object): value is LinkFailure {
-  return "kind" in value && "message" in value && "hint" in value;
 }

@@ -22,7 +22,7 @@ export class Health {
   }
 
   /** A message came. */
-  heard(): void {
+  onMessage(): void {
     this.#messages++;
     if (this.missedChecks > 0) this.#set(0);
   }

@@ -1,7 +1,7 @@
 // What the gateway sends with `initialize`, and how it reads the server's result.
 import type { ClientPort } from "../../client-port.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
-import { ownMark } from "../../own-mark.ts";
+import { loopGuard } from "../../loop-guard.ts";
 import { isProtocolVersion, LATEST_VERSION, LEGACY_VERSIONS, type ProtocolVersion } from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import { errorAnswer, oneLine } from "./failures.ts";
@@ -30,7 +30,7 @@ export function initializeParams(
     protocolVersion: LATEST_VERSION,
     capabilities: owner === null ? SHARED_CAPABILITIES : owner.capabilities,
     clientInfo,
-    _meta: ownMark(),
+    _meta: loopGuard(),
   };
 }
 

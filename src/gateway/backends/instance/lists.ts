@@ -1,7 +1,7 @@
-// Owns reading one list of a server to its end, within bounds of time, pages, entries and bytes.
+// Reads one list of a server to its end, within bounds of time, pages, entries and bytes.
 import type { Clock } from "../../../runtime/time/clock.ts";
+import type { Listings } from "../../catalog/catalog.ts";
 import { type CheckedEntry, checkEntry } from "../../catalog/entry-checks.ts";
-import type { Listings } from "../../catalog/listings.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import type { ListKind } from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";

@@ -23,8 +23,8 @@ export class ServerLogLevel {
     this.#wanted = level;
   }
 
-  /** Tells the server where it differs; resolves when it has answered. */
-  async tell(): Promise<void> {
+  /** Sends the level to the server if it is another one; resolves when the server has answered. */
+  async send(): Promise<void> {
     const level = this.#wanted;
     // There is no way to take a level back, so null leaves the last one; clients are filtered each for itself.
     if (level === null || level === this.told || !this.#session.declares("logging")) return;

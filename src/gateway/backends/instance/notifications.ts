@@ -78,20 +78,20 @@ export class Notifications {
     this.#parts.calls.restart(request);
     if (request.port === null) return null;
     const theirs = { ...params, progressToken: request.progressToken };
-    return this.#tellLossy(request.port, method, theirs, streamOf);
+    return this.#forwardLossy(request.port, method, theirs, streamOf);
   }
 
   #taskProgress({ method, params }: RpcNotification, streamOf: RpcId | null): void {
     const task = taskOfCall(this.#parts.tasks, params?.["progressToken"]);
     if (task === null || task.progressToken === null) return;
     const theirs = { ...params, progressToken: task.progressToken };
-    this.#tell(task.client, [streamOf], { jsonrpc: "2.0", method, params: theirs });
+    this.#forward(task.client, [streamOf], { jsonrpc: "2.0", method, params: theirs });
   }
 
   #taskStatus(message: RpcNotification, streamOf: RpcId | null): void {
     const { options, tasks } = this.#parts;
     const client = tasks.find(message.params?.["taskId"])?.client ?? options.owner;
-    if (client !== null) this.#tell(client, [streamOf], message);
+    if (client !== null) this.#forward(client, [streamOf], message);
   }
 
   #log({ method, params = {} }: RpcNotification, streamOf: RpcId | null): Wait {
@@ -100,7 +100,7 @@ export class Notifications {
     if (whose.kind === "call") {
       const { port } = whose.call;
       if (!passesLogLevel(params, port.client, level.told)) return null;
-      return this.#tellLossy(port, method, params, streamOf);
+      return this.#forwardLossy(port, method, params, streamOf);
     }
     if (whose.kind === "owner") {
       if (passesLogLevel(params, whose.client, level.told)) whose.client.notify(method, params);
@@ -112,14 +112,15 @@ export class Notifications {
   #updated(message: RpcNotification, streamOf: RpcId | null): void {
     const uri = message.params?.["uri"];
     if (typeof uri !== "string") return;
-    for (const client of this.#parts.subscriptions.subscribers(uri)) this.#tell(client, [streamOf], message);
+    for (const client of this.#parts.subscriptions.subscribers(uri))
+      this.#forward(client, [streamOf], message);
   }
 
   #elicitationComplete(message: RpcNotification, streamOf: RpcId | null): void {
     const { options, elicitations } = this.#parts;
     const record = elicitations.find(message.params?.["elicitationId"]);
     const client = record?.client ?? options.owner;
-    if (client !== null) this.#tell(client, [streamOf, record?.call ?? null], message);
+    if (client !== null) this.#forward(client, [streamOf, record?.call ?? null], message);
   }
 
   #other(message: RpcNotification, streamOf: RpcId | null): void {
@@ -130,7 +131,7 @@ export class Notifications {
   }
 
   /** In the first of these calls that is in flight and the client's own; else outside of calls. */
-  #tell(client: ClientPort, calls: readonly (RpcId | null)[], { method, params }: RpcNotification): void {
+  #forward(client: ClientPort, calls: readonly (RpcId | null)[], { method, params }: RpcNotification): void {
     for (const id of calls) {
       const port = id === null ? undefined : this.#parts.calls.get(id)?.port;
       if (port?.client !== client) continue;
@@ -141,7 +142,7 @@ export class Notifications {
   }
 
   /** What a client can do without is not piled up for one that does not read while others wait. */
-  #tellLossy(port: CallPort, method: string, params: JsonObject, streamOf: RpcId | null): Wait {
+  #forwardLossy(port: CallPort, method: string, params: JsonObject, streamOf: RpcId | null): Wait {
     const { calls } = this.#parts;
     const before = calls.hold(port, streamOf);
     if (before === null && port.congested !== null) return null;

@@ -1,4 +1,4 @@
-// Owns the requests that wait for a server's answer: their ids, their deadlines (one timer for all), their cancelling.
+// The requests that wait for a server's answer: their ids, their deadlines (one timer for all), their cancelling.
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallPort } from "../../client-port.ts";
 import type { Reply, RpcId } from "../../json-rpc.ts";
@@ -49,19 +49,6 @@ export interface PendingRequest extends NewRequest {
   onAbort: (() => void) | null;
 }
 
-export interface PendingRequests extends Iterable<PendingRequest>, Disposable {
-  /** Those that are not the gateway's own. */
-  readonly calls: number;
-  /** The id given last; 0: none. */
-  readonly newestId: number;
-  add(request: NewRequest): PendingRequest;
-  get(id: RpcId): PendingRequest | undefined;
-  /** Starts its time anew. */
-  restart(request: PendingRequest): void;
-  /** Forgets it, tells what is attached to it, and hands the reply over; once, later ones do nothing. */
-  settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void;
-}
-
 interface PendingOptions {
   readonly clock: Clock;
   /** Its time has passed; it is still there. */
@@ -78,90 +65,104 @@ function isAsking({ attached }: PendingRequest): boolean {
  * Ids count up from 1. One clock timer stands for the earliest deadline known when it was set; a deadline that moved on
  * or went is found out when it fires, so that a call sets no timer of its own.
  */
-export function createPendingRequests({ clock, onOverdue, onAborted }: PendingOptions): PendingRequests {
-  const requests = new Map<RpcId, PendingRequest>();
-  let lastId = 0;
-  let calls = 0;
-  let timer: Timer | null = null;
-  let timerDueMs = Number.POSITIVE_INFINITY;
+export class PendingRequests implements Iterable<PendingRequest>, Disposable {
+  /** How many are not the gateway's own. */
+  calls = 0;
+  /** The id given last; 0: none. */
+  newestId = 0;
+  readonly #options: PendingOptions;
+  readonly #requests = new Map<RpcId, PendingRequest>();
+  #timer: Timer | null = null;
+  #timerDueMs = Number.POSITIVE_INFINITY;
 
-  const arm = (dueMs: number): void => {
-    if (dueMs >= timerDueMs) return;
-    timer?.[Symbol.dispose]();
-    timerDueMs = dueMs;
-    timer = clock.setTimer(Math.max(0, dueMs - clock.monotonicMs()), onTimer);
-  };
-  const onTimer = (): void => {
-    timer = null;
-    timerDueMs = Number.POSITIVE_INFINITY;
+  constructor(options: PendingOptions) {
+    this.#options = options;
+  }
+
+  add(asked: NewRequest): PendingRequest {
+    const { clock, onAborted } = this.#options;
+    const { graceMs = 0 } = asked;
+    const dueMs = clock.monotonicMs() + graceMs + asked.timeoutMs;
+    const request: PendingRequest = {
+      method: asked.method,
+      port: asked.port,
+      own: asked.own,
+      progressToken: asked.progressToken,
+      timeoutMs: asked.timeoutMs,
+      graceMs,
+      signal: asked.signal,
+      settled: asked.settled,
+      id: ++this.newestId,
+      sentIn: null,
+      dueMs,
+      attached: null,
+      onAbort: null,
+    };
+    this.#requests.set(request.id, request);
+    if (!request.own) this.calls++;
+    const { signal } = request;
+    if (signal !== null) {
+      request.onAbort = () => onAborted(request, signal.reason);
+      signal.addEventListener("abort", request.onAbort, { once: true });
+    }
+    this.#arm(dueMs);
+    return request;
+  }
+
+  get(id: RpcId): PendingRequest | undefined {
+    return this.#requests.get(id);
+  }
+
+  /** Starts its time anew. */
+  restart(request: PendingRequest): void {
+    request.dueMs = this.#options.clock.monotonicMs() + request.timeoutMs;
+    if (request.graceMs === 0) return;
+    request.graceMs = 0;
+    this.#arm(request.dueMs);
+  }
+
+  /** Forgets it, tells what is attached to it, and hands the reply over; once, later ones do nothing. */
+  settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void {
+    if (!this.#requests.delete(request.id)) return;
+    if (!request.own) this.calls--;
+    if (request.onAbort !== null) request.signal?.removeEventListener("abort", request.onAbort);
+    if (request.attached !== null) for (const attached of [...request.attached]) attached.ended(request);
+    request.settled(reply, failure);
+  }
+
+  [Symbol.iterator](): Iterator<PendingRequest> {
+    return this.#requests.values();
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+    // Nothing arms it again.
+    this.#timerDueMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #arm(dueMs: number): void {
+    if (dueMs >= this.#timerDueMs) return;
+    const { clock } = this.#options;
+    this.#timer?.[Symbol.dispose]();
+    this.#timerDueMs = dueMs;
+    this.#timer = clock.setTimer(Math.max(0, dueMs - clock.monotonicMs()), this.#onTimer);
+  }
+
+  readonly #onTimer = (): void => {
+    const { clock, onOverdue } = this.#options;
+    this.#timer = null;
+    this.#timerDueMs = Number.POSITIVE_INFINITY;
     const nowMs = clock.monotonicMs();
     const overdue: PendingRequest[] = [];
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const request of requests.values()) {
+    for (const request of this.#requests.values()) {
       // Who waits for a client's answer is not late, however long a person takes.
       if (request.dueMs <= nowMs && isAsking(request)) request.dueMs = nowMs + request.timeoutMs;
       if (request.dueMs <= nowMs) overdue.push(request);
       else nextMs = Math.min(nextMs, request.dueMs);
     }
-    if (nextMs !== Number.POSITIVE_INFINITY) arm(nextMs);
-    for (const request of overdue) if (requests.has(request.id)) onOverdue(request);
-  };
-
-  return {
-    get calls() {
-      return calls;
-    },
-    get newestId() {
-      return lastId;
-    },
-    add(asked) {
-      const { graceMs = 0 } = asked;
-      const dueMs = clock.monotonicMs() + graceMs + asked.timeoutMs;
-      const request: PendingRequest = {
-        method: asked.method,
-        port: asked.port,
-        own: asked.own,
-        progressToken: asked.progressToken,
-        timeoutMs: asked.timeoutMs,
-        graceMs,
-        signal: asked.signal,
-        settled: asked.settled,
-        id: ++lastId,
-        sentIn: null,
-        dueMs,
-        attached: null,
-        onAbort: null,
-      };
-      requests.set(request.id, request);
-      if (!request.own) calls++;
-      const { signal } = request;
-      if (signal !== null) {
-        request.onAbort = () => onAborted(request, signal.reason);
-        signal.addEventListener("abort", request.onAbort, { once: true });
-      }
-      arm(dueMs);
-      return request;
-    },
-    get: (id) => requests.get(id),
-    restart(request) {
-      request.dueMs = clock.monotonicMs() + request.timeoutMs;
-      if (request.graceMs === 0) return;
-      request.graceMs = 0;
-      arm(request.dueMs);
-    },
-    settle(request, reply, failure) {
-      if (!requests.delete(request.id)) return;
-      if (!request.own) calls--;
-      if (request.onAbort !== null) request.signal?.removeEventListener("abort", request.onAbort);
-      if (request.attached !== null) for (const attached of [...request.attached]) attached.ended(request);
-      request.settled(reply, failure);
-    },
-    [Symbol.iterator]: () => requests.values(),
-    [Symbol.dispose]() {
-      timer?.[Symbol.dispose]();
-      timer = null;
-      // Nothing arms it again.
-      timerDueMs = Number.NEGATIVE_INFINITY;
-    },
+    if (nextMs !== Number.POSITIVE_INFINITY) this.#arm(nextMs);
+    for (const request of overdue) if (this.#requests.has(request.id)) onOverdue(request);
   };
 }

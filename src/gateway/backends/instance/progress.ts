@@ -1,4 +1,4 @@
-// Owns progress tokens: who asks for progress names it as it likes, the gateway puts its own name in between.
+// Progress tokens: the server gets a token of the gateway's own in place of the client's, and the client's token back.
 import { isJsonObject, isRpcId, type JsonObject, type RpcId } from "../../json-rpc.ts";
 
 /** The token by which a request asks for progress; null: it asks for none. */

@@ -1,6 +1,6 @@
 // The server's own requests: each goes to the client that it belongs to, or is refused; never to a guess.
 import { randomBytes } from "node:crypto";
-import type { ClientPort } from "../../client-port.ts";
+import type { ClientPort, Question as ClientQuestion } from "../../client-port.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -159,7 +159,7 @@ export class Questions {
       });
     };
     const { signal } = question.abort;
-    const asking = (): Parameters<ClientPort["request"]> =>
+    const asking = (): ClientQuestion =>
       params === undefined || theirToken === null
         ? [method, params, signal]
         : [

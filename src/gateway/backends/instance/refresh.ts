@@ -1,7 +1,7 @@
 // The lists of one instance: read at the start, read again when the server says so, replaced as a whole.
 import { isDeepStrictEqual } from "node:util";
 import type { Timer } from "../../../runtime/time/clock.ts";
-import { type Listings, NO_LISTINGS } from "../../catalog/listings.ts";
+import { type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
 import { LIST_KINDS, type ListKind } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";

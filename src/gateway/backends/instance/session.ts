@@ -4,7 +4,6 @@ import type { ProtocolVersion } from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
-import { isFailure } from "./failures.ts";
 import { type InitializeResult, initializeParams, readInitializeResult } from "./initialize-result.ts";
 import type { Ask } from "./pending.ts";
 
@@ -36,7 +35,7 @@ export class ServerSession {
   readonly #options: InstanceOptions;
   readonly #calls: InstanceCalls;
   readonly #events: SessionEvents;
-  #isHeard = false;
+  #hasOutput = false;
   #initializeId = 0;
   #renewedMs: readonly number[] = [];
 
@@ -51,9 +50,9 @@ export class ServerSession {
   }
 
   /** The server itself has written something: its time to answer `initialize` begins. */
-  heard(): void {
-    if (this.#isHeard) return;
-    this.#isHeard = true;
+  onOutput(): void {
+    if (this.#hasOutput) return;
+    this.#hasOutput = true;
     const request = this.#calls.get(this.#initializeId);
     if (request !== undefined) this.#calls.restart(request);
   }
@@ -62,13 +61,13 @@ export class ServerSession {
   async initialize(): Promise<LinkFailure | null> {
     const { backend, clientInfo, owner, initMs, downloadMs = 0 } = this.#options;
     const params = initializeParams(clientInfo, owner);
-    const asking = this.#calls.ask("initialize", params, initMs, this.#isHeard ? 0 : downloadMs);
+    const asking = this.#calls.ask("initialize", params, initMs, this.#hasOutput ? 0 : downloadMs);
     this.#initializeId = this.#calls.newestId;
     const asked = await asking;
     if (this.#events.isOver()) return STOPPED;
     if (asked.kind === "failed") return asked.failure;
     const answer = readInitializeResult(asked.reply, backend);
-    if (isFailure(answer)) return answer;
+    if ("kind" in answer) return answer;
     this.result = answer;
     this.number++;
     this.#events.established(answer.protocolVersion);

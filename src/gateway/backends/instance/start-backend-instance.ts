@@ -1,6 +1,6 @@
 // One instance of a backend: it connects, initializes, reads the lists, and then carries calls and what belongs to
 // them, until it ends or is closed.
-import { createSpacedNotice } from "../../../runtime/time/spaced-notice.ts";
+import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ClientPort } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -77,8 +77,8 @@ class RunningInstance implements BackendInstance {
   readonly #subscriptions: Subscriptions;
   readonly #questions: Questions;
   readonly #notifications: Notifications;
-  readonly #idle: ReturnType<typeof createSpacedNotice>;
-  readonly #gaps: ReturnType<typeof createSpacedNotice>;
+  readonly #idle: ReturnType<typeof createThrottle>;
+  readonly #gaps: ReturnType<typeof createThrottle>;
   readonly #link: BackendLink;
 
   constructor(options: InstanceOptions) {
@@ -88,10 +88,10 @@ class RunningInstance implements BackendInstance {
     this.id = options.id;
     this.#options = options;
     this.#startedAtMs = clock.monotonicMs();
-    this.#idle = createSpacedNotice(clock, BETWEEN_IDLE_MS, () => {
+    this.#idle = createThrottle(clock, BETWEEN_IDLE_MS, () => {
       if (this.#calls.inFlight === 0) this.#changed();
     });
-    this.#gaps = createSpacedNotice(clock, BETWEEN_GAPS_MS, () => this.#catchUp());
+    this.#gaps = createThrottle(clock, BETWEEN_GAPS_MS, () => this.#catchUp());
     this.#log = new ServerLog(options);
     this.#calls = new InstanceCalls(options, {
       send,
@@ -142,13 +142,13 @@ class RunningInstance implements BackendInstance {
 
   async start(): Promise<void> {
     let failure = await this.#session.initialize();
-    if (failure === null) [failure] = await Promise.all([this.#lists.readFirst(), this.#level.tell()]);
+    if (failure === null) [failure] = await Promise.all([this.#lists.readFirst(), this.#level.send()]);
     if (this.#over !== null) return;
     if (failure !== null) return this.#fail(failure);
     this.#state = { kind: "ready" };
     this.#readyAtMs = this.#options.clock.monotonicMs();
     // What was wanted meanwhile.
-    void this.#level.tell();
+    void this.#level.send();
     this.#subscriptions.resume();
     this.#calls.release();
     this.#changed();
@@ -212,7 +212,7 @@ class RunningInstance implements BackendInstance {
 
   setLogLevel(wanted: McpLogLevel | null): void {
     this.#level.want(wanted);
-    if (this.#state.kind === "ready") void this.#level.tell();
+    if (this.#state.kind === "ready") void this.#level.send();
   }
 
   async subscribe(uri: string, client: ClientPort): Promise<Reply> {
@@ -282,7 +282,7 @@ class RunningInstance implements BackendInstance {
   }
 
   #sessionRenewed(): void {
-    void this.#level.tell();
+    void this.#level.send();
     this.#calls.release();
     this.#subscriptions.resume();
     this.#lists.refresh();
@@ -294,18 +294,18 @@ class RunningInstance implements BackendInstance {
       const declared = this.#session.result?.capabilities[kind];
       if (isJsonObject(declared) && declared["listChanged"] === true) this.#lists.changed(kind);
     }
-    this.#subscriptions.tellAll();
+    this.#subscriptions.notifyAll();
   }
 
   #keepLine(line: string): void {
-    if (!isInstallerLine(line)) this.#session.heard();
+    if (!isInstallerLine(line)) this.#session.onOutput();
     this.#log.keep(line);
   }
 
   #take(message: unknown, streamOf: RpcId | null): Promise<void> | null {
     if (this.#over !== null) return null;
-    this.#session.heard();
-    this.#health.heard();
+    this.#session.onOutput();
+    this.#health.onMessage();
     if (!Array.isArray(message)) return this.#takeOne(message, streamOf);
     // Servers of 2025-03-26 may gather messages.
     const waits = message.map((one) => this.#takeOne(one, streamOf)).filter((wait) => wait !== null);

@@ -90,7 +90,7 @@ export class Subscriptions {
   }
 
   /** Any of the resources may have changed: all who are subscribed are told. */
-  tellAll(): void {
+  notifyAll(): void {
     for (const { uri, told, clients } of this.#topics.values()) {
       if (told) for (const client of clients) client.notify(RESOURCE_UPDATED, { uri });
     }

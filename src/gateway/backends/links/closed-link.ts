@@ -1,4 +1,4 @@
-// Owns the link that never opened: it tells why, once, and does nothing else.
+// A link that could not be opened: it reports why, once, and does nothing else.
 import type { BackendLink, LinkEvents, LinkFailure } from "./backend-link.ts";
 
 /** Calls `onClosed` back after this turn, unless it is closed first. */

@@ -1,4 +1,4 @@
-// Owns making text from a backend fit for logs and people.
+// Makes text from a backend fit for logs and people.
 import { stripVTControlCharacters } from "node:util";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";

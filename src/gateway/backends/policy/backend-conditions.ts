@@ -1,6 +1,6 @@
 // The standing problems of one backend, in words: what is wrong, and what a person can do about it. Pure.
 import { missingHint, missingText } from "../../../secrets/reference.ts";
-import type { BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
+import type { BackendSpec, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
 
@@ -13,92 +13,68 @@ type ConditionText = Omit<BackendCondition, "sinceMs">;
 export function backendConditions(builder: DecisionBuilder): readonly ConditionText[] {
   const { spec, memory } = builder;
   if (spec.wanted.kind === "nothing") return [];
-  return memory.serving === null ? withoutServing(builder) : whileServing(builder);
+  if (memory.serving !== null) return whileServing(builder, memory.serving);
+  const problem = withoutServing(builder);
+  return problem === null ? [] : [problem];
 }
 
-function withoutServing({ spec, memory }: DecisionBuilder): readonly ConditionText[] {
+function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null {
   const { name, wanted } = spec;
-  const { tries } = memory;
+  const { failure, failures } = memory.tries;
+  const error = (code: string, title: string, hint: string): ConditionText => {
+    return { code, severity: "error", title, hint };
+  };
   if (wanted.kind === "secret_missing") {
-    return [
-      {
-        code: "secret_missing",
-        severity: "error",
-        title: `backend ${name} cannot start: ${missingText(wanted.variables)}`,
-        hint: missingHint(wanted.variables),
-      },
-    ];
+    const title = `backend ${name} cannot start: ${missingText(wanted.variables)}`;
+    return error("secret_missing", title, missingHint(wanted.variables));
   }
-  if (tries.failure === null || tries.failures === 0) return [];
-  const { message, hint } = tries.failure;
-  const advice = hint ?? lookFurther(spec);
-  if (tries.failures < CIRCUIT_FAILURES) {
-    return [{ code: "not_running", severity: "error", title: `backend ${name}: ${message}`, hint: advice }];
-  }
-  return [
-    {
-      code: "circuit_open",
-      severity: "error",
-      title: `backend ${name} failed ${tries.failures} times in a row and is tried once a minute: ${message}`,
-      hint: `${advice} A change of its configuration, or \`mountaineer backends restart ${name}\`, tries at once.`,
-    },
-  ];
+  if (failure === null || failures === 0) return null;
+  const advice = failure.hint ?? lookFurther(spec);
+  if (failures < CIRCUIT_FAILURES) return error("not_running", `backend ${name}: ${failure.message}`, advice);
+  const title = `backend ${name} failed ${failures} times in a row and is tried once a minute: ${failure.message}`;
+  const hint = `${advice} A change of its configuration, or \`mountaineer backends restart ${name}\`, tries at once.`;
+  return error("circuit_open", title, hint);
 }
 
-function whileServing(builder: DecisionBuilder): readonly ConditionText[] {
+function whileServing(builder: DecisionBuilder, serving: Serving): readonly ConditionText[] {
   const { spec, memory } = builder;
   const { name, wanted } = spec;
-  const { serving, tries } = memory;
-  if (serving === null) return [];
+  const { failure, failures } = memory.tries;
   const seen = builder.seenOf(serving.id);
   const found: ConditionText[] = [];
+  const warn = (code: string, title: string, hint: string | null): void => {
+    found.push({ code, severity: "warning", title, hint });
+  };
   const goesOn = `backend ${name} goes on as it was`;
   if (wanted.kind === "secret_missing") {
-    found.push({
-      code: "change_failed",
-      severity: "warning",
-      title: `${goesOn}: its new configuration needs what is ${missingText(wanted.variables)}`,
-      hint: missingHint(wanted.variables),
-    });
-  } else if (tries.failures > 0 && !builder.isCurrent(serving)) {
-    const what =
-      wanted.kind === "connection" && wanted.key === serving.key ? "a fresh instance" : "its change";
-    found.push({
-      code: "change_failed",
-      severity: "warning",
-      title: `${goesOn}: ${what} does not come up: ${tries.failure?.message ?? "no reason given"}`,
-      hint: tries.failure?.hint ?? `Mend its configuration or take the change back. ${lookFurther(spec)}`,
-    });
+    const title = `${goesOn}: its new configuration needs what is ${missingText(wanted.variables)}`;
+    warn("change_failed", title, missingHint(wanted.variables));
+  } else if (failures > 0 && !builder.isCurrent(serving)) {
+    const isSame = wanted.kind === "connection" && wanted.key === serving.key;
+    const what = isSame ? "a fresh instance" : "its change";
+    const title = `${goesOn}: ${what} does not come up: ${failure?.message ?? "no reason given"}`;
+    const hint = `Mend its configuration or take the change back. ${lookFurther(spec)}`;
+    warn("change_failed", title, failure?.hint ?? hint);
   }
-  if (seen !== null && seen.missedChecks >= TELL_CHECKS) {
-    found.push({
-      code: "not_answering",
-      severity: "warning",
-      title: `backend ${name} left ${seen.missedChecks} checks without an answer`,
-      hint: serving.distrusted
-        ? tries.failure === null
-          ? "Another instance is being started and takes its place when it is ready."
-          : `Another instance does not come up either: ${tries.failure.message}`
-        : null,
-    });
+  if (seen === null) return found;
+  if (seen.missedChecks >= TELL_CHECKS) {
+    const other =
+      failure === null
+        ? "Another instance is being started and takes its place when it is ready."
+        : `Another instance does not come up either: ${failure.message}`;
+    const title = `backend ${name} left ${seen.missedChecks} checks without an answer`;
+    warn("not_answering", title, serving.distrusted ? other : null);
   }
-  if (seen !== null && seen.listsStaleBecause !== null) {
-    found.push({
-      code: "lists_stale",
-      severity: "warning",
-      title: `a list of backend ${name} cannot be read: ${seen.listsStaleBecause}`,
-      hint: "It is tried again. What was read of it before stays published, and so do the other lists.",
-    });
+  if (seen.listsStaleBecause !== null) {
+    const title = `a list of backend ${name} cannot be read: ${seen.listsStaleBecause}`;
+    const hint = "It is tried again. What was read of it before stays published, and so do the other lists.";
+    warn("lists_stale", title, hint);
   }
-  const [first, ...others] = seen?.withheldEntries ?? [];
+  const [first, ...others] = seen.withheldEntries;
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${others.length} more, which the log names)`;
-    found.push({
-      code: "entries_withheld",
-      severity: "warning",
-      title: `backend ${name}: ${first}${more}`,
-      hint: "Clients would refuse the whole list for it. Have the server mended, then `mountaineer backends restart NAME`.",
-    });
+    const hint = `Clients would refuse the whole list for it. Have the server mended, then \`mountaineer backends restart ${name}\`.`;
+    warn("entries_withheld", `backend ${name}: ${first}${more}`, hint);
   }
   return found;
 }

@@ -4,7 +4,7 @@ import { type Backoff, NO_BACKOFF } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
-import type { Draining, DrainReason } from "./draining.ts";
+import type { Draining, DrainReason, Kept } from "./draining.ts";
 
 /** What the configuration wants of one backend. */
 export interface BackendSpec {
@@ -41,13 +41,6 @@ export interface BackendSeen {
 export interface Now {
   readonly monotonicMs: number;
   readonly wallMs: number;
-}
-
-/** An instance that this memory has a use for. */
-export interface Kept {
-  readonly id: number;
-  readonly key: string;
-  readonly epoch: number;
 }
 
 export interface Serving extends Kept {

@@ -1,9 +1,5 @@
 // What the rest of the gateway asks of its backends.
-import type { BackendConfig } from "../../../config/snapshot.ts";
-import type { CatalogSource } from "../../catalog/catalog.ts";
-import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
-import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendCall } from "../instance/backend-instance.ts";
 import type { InitializeResult } from "../instance/initialize-result.ts";
 
@@ -63,34 +59,3 @@ export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
 export type RenewedCall =
   | { readonly params: JsonObject | undefined; readonly answer: null }
   | { readonly answer: Promise<Reply> };
-
-export interface BackendPool extends AsyncDisposable {
-  /**
-   * What is wanted from now on, in the file's order. Takes effect at once where nothing has to be connected: a removed
-   * or disabled backend leaves `published` in this very call, filters and overrides of unchanged ones apply.
-   */
-  apply(configs: readonly BackendConfig[], settings: PoolSettings): void;
-  /** What is served now, in the file's order; the same object until it changes. */
-  readonly published: readonly CatalogSource[];
-  /** Called after each change of `published`, also from within `apply`. Returns its unregister. */
-  onPublished(listener: () => void): () => void;
-  /** Never rejects. Waits, within the call's deadline, only for a stop-first replacement or a restart under way. */
-  call(backend: string, call: PoolCall): Promise<Reply>;
-  subscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
-  unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
-  /** Tells the instance of that client alone (`per-client`); shared ones hear nothing. */
-  notifyOwn(client: ClientPort, method: string, params: Readonly<Record<string, unknown>> | undefined): void;
-  setLogLevel(level: McpLogLevel | null): void;
-  /** A session has ended: its own instances end, its subscriptions go, its calls are cancelled. */
-  forget(client: ClientPort): void;
-  /** In the file's order, and then what is being shut down. */
-  view(): readonly BackendView[];
-  /** Of those that serve, in the file's order. */
-  initializeResults(): readonly BackendInitializeResult[];
-  /** Starts it anew at once, whatever backs off; the old instance serves until the new one is ready. False: unknown. */
-  restart(backend: string): boolean;
-  /** The last lines beside the protocol, oldest first; null: unknown. */
-  logLines(backend: string): readonly string[] | null;
-  /** Resolves when no backend is in its first attempt any more (ready or failed), or the signal aborts. */
-  settled(signal: AbortSignal): Promise<void>;
-}

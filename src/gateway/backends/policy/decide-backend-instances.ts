@@ -3,8 +3,8 @@ import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../../reconcile/rout
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
-import type { DecisionBuilder, Kept, Serving } from "./backend-decision-builder.ts";
-import type { DrainReason } from "./draining.ts";
+import type { DecisionBuilder, Serving } from "./backend-decision-builder.ts";
+import type { DrainReason, Kept } from "./draining.ts";
 
 /** So long an instance must have been ready before its failures are forgotten. */
 const STABLE_MS = 30_000;

@@ -1,4 +1,4 @@
-// The decision for one backend: from what is wanted, seen and remembered to one step, or rest. Pure.
+// The decision for one backend: one step, or rest, from what is wanted, seen and remembered. Pure.
 import { earliest, standingSince } from "../../../reconcile/decision.ts";
 import type { Wake } from "../../../reconcile/lane.ts";
 import { NO_BACKOFF } from "../../../reconcile/route-health.ts";

@@ -3,10 +3,14 @@
 /** Why an instance gets no more calls. */
 export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled";
 
-export interface Draining {
+/** An instance that this memory has a use for. */
+export interface Kept {
   readonly id: number;
   readonly key: string;
   readonly epoch: number;
+}
+
+export interface Draining extends Kept {
   readonly why: DrainReason;
   /** Monotonic ms. */
   readonly sinceMs: number;

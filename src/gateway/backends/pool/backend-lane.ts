@@ -3,49 +3,46 @@ import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
-import type { JsonObject, Reply } from "../../json-rpc.ts";
+import { BACKEND_UNAVAILABLE, errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
-import { backendView, inFlightOf } from "./backend-lane-news.ts";
 import { ClientInstances } from "./client-instances.ts";
 import { resolveConnection } from "./connection-key.ts";
-import { LaneCalls } from "./lane-calls.ts";
 import { LaneCycles } from "./lane-cycles.ts";
 import { SharedInstances } from "./lane-instances.ts";
 import { Published } from "./lane-published.ts";
 import { LaneState } from "./lane-state.ts";
-import { createPoolSubscriptions } from "./subscriptions.ts";
-import { createWaitingCalls, type WaitingCalls } from "./waiting-calls.ts";
+import type { PoolInstance } from "./pool-instance.ts";
+import { PoolSubscriptions } from "./subscriptions.ts";
+import { WaitingCalls } from "./waiting-calls.ts";
 
 export class BackendLane {
   readonly #state: LaneState;
   readonly #waiting: WaitingCalls;
-  readonly #subscriptions = createPoolSubscriptions();
+  readonly #subscriptions = new PoolSubscriptions();
   readonly #own: ClientInstances;
   readonly #published: Published;
   readonly #shared: SharedInstances;
   readonly #cycles: LaneCycles;
-  readonly #calls: LaneCalls;
 
   constructor(tools: LaneTools, name: string, config: BackendConfig) {
-    const state = new LaneState(tools, name, config, {
+    this.#state = new LaneState(tools, name, config, {
       run: () => this.#cycles.run(),
       onChanged: () => tools.onChanged(name),
     });
-    const subscriptions = this.#subscriptions;
-    const waiting = createWaitingCalls(tools.clock, name);
-    const own = new ClientInstances(state, subscriptions);
-    const published = new Published(state, subscriptions, own);
-    const shared = new SharedInstances(state, published);
-    this.#state = state;
-    this.#waiting = waiting;
-    this.#own = own;
-    this.#published = published;
-    this.#shared = shared;
-    this.#cycles = new LaneCycles({ state, waiting, own, shared, published });
-    this.#calls = new LaneCalls({ state, waiting, subscriptions, own, published });
+    this.#waiting = new WaitingCalls(tools.clock, name);
+    this.#own = new ClientInstances(this.#state, this.#subscriptions);
+    this.#published = new Published(this.#state, this.#subscriptions, this.#own);
+    this.#shared = new SharedInstances(this.#state, this.#published);
+    this.#cycles = new LaneCycles({
+      state: this.#state,
+      waiting: this.#waiting,
+      own: this.#own,
+      shared: this.#shared,
+      published: this.#published,
+    });
     this.configure(config);
   }
 
@@ -109,15 +106,37 @@ export class BackendLane {
 
   /** Never rejects. */
   call(call: PoolCall): Promise<Reply> {
-    return this.#calls.call(call);
+    const state = this.#state;
+    const { serving, config } = state;
+    const { callMs } = config.timeouts;
+    const isPlain = config.instances === "shared" && this.source !== null && state.stopped === null;
+    if (serving?.isReady === true && isPlain) return serving.send(call, callMs);
+    return this.#dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) => {
+      // Of a backend that is wanted no more it goes on as it was accepted: the new catalog knows nothing of it.
+      const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
+      return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
+    });
   }
 
   subscribe(uri: string, client: ClientPort): Promise<Reply> {
-    return this.#calls.subscribe(uri, client);
+    const state = this.#state;
+    return this.#dispatch(client, client.ended, state.config.timeouts.callMs, async (entry) => {
+      const reply = await entry.watch(entry.instance.subscribe(uri, client));
+      if (isError(reply) || client.ended.aborted || !state.isConfigured) return reply;
+      this.#subscriptions.add(client, uri);
+      const target = this.#instanceOf(client);
+      // It was replaced meanwhile; the new one does not know of it.
+      if (target !== null && target !== entry) target.instance.adopt(new Map([[uri, new Set([client])]]));
+      return reply;
+    });
   }
 
-  unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
-    return this.#calls.unsubscribe(uri, client);
+  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+    this.#subscriptions.delete(client, uri);
+    const entry = this.#instanceOf(client);
+    // With nobody there it is not subscribed to, which is what was asked for.
+    if (entry?.isReady !== true) return { result: {} };
+    return entry.watch(entry.instance.unsubscribe(uri, client));
   }
 
   notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
@@ -135,7 +154,32 @@ export class BackendLane {
   }
 
   view(): BackendView {
-    return backendView(this.#state, this.#shared, this.#own);
+    const { config, decision, serving, phase } = this.#state;
+    const { memory, retryAtMs } = decision;
+    const now = this.#state.now();
+    const sharedOnes = [...this.#shared.instances.values()].map(({ instance }) => instance);
+    const own = this.#own.all.map(({ instance }) => instance);
+    const draining = sharedOnes.filter(({ id }) => memory.draining.some((leaving) => leaving.id === id));
+    const initialized = serving?.instance.initializeResult ?? null;
+    return {
+      name: config.name,
+      group: config.group,
+      type: config.connection.type,
+      enabled: config.enabled,
+      phase: decision.phase,
+      reason: decision.reason,
+      sinceMs: phase.since.wallMs,
+      pid: serving?.instance.pid ?? null,
+      server: initialized?.serverInfo ?? null,
+      protocolVersion: initialized?.protocolVersion ?? null,
+      instances: sharedOnes.length + own.length,
+      inFlight: inFlightOf([...sharedOnes, ...own]),
+      draining: inFlightOf(draining) + this.#own.drainingInFlight,
+      restarts: memory.ends,
+      retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
+      lastError: memory.lastError,
+      conditions: decision.conditions,
+    };
   }
 
   restart(): void {
@@ -166,4 +210,39 @@ export class BackendLane {
   get #instances(): readonly BackendInstance[] {
     return [...this.#shared.instances.values(), ...this.#own.all].map(({ instance }) => instance);
   }
+
+  /** A call that finds no ready instance waits for one, or is refused. */
+  #dispatch(
+    client: ClientPort | null,
+    signal: AbortSignal,
+    deadlineMs: number,
+    run: (entry: PoolInstance, leftMs: number) => Promise<Reply>,
+  ): Promise<Reply> {
+    const state = this.#state;
+    const own = this.#own;
+    if (state.stopped !== null || !state.isWanted || state.decision.calls.kind === "refuse") {
+      return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, state.unavailable));
+    }
+    const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
+    const ownClient = state.isPerClient ? client : null;
+    if (ownClient !== null) {
+      const ready = own.ready(ownClient);
+      if (ready !== null) return run(ready, deadlineMs);
+      const runUnlessShared = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
+        state.isWanted && !state.isPerClient ? again(leftMs) : run(entry, leftMs);
+      if (state.serving !== null) return own.call(ownClient, { run: runUnlessShared, deadlineMs, signal });
+    } else if (state.serving?.isReady === true) return run(state.serving, deadlineMs);
+    return this.#waiting.add({ run: again, deadlineMs, signal });
+  }
+
+  /** The instance that a client's requests go to now. */
+  #instanceOf(client: ClientPort): PoolInstance | null {
+    const state = this.#state;
+    return state.isPerClient ? this.#own.ready(client) : state.serving;
+  }
+}
+
+/** Client requests without an answer yet. */
+function inFlightOf(instances: readonly BackendInstance[]): number {
+  return instances.reduce((sum, { seen }) => sum + seen.inFlight, 0);
 }

@@ -9,7 +9,6 @@ import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "..
 import type { McpLogLevel } from "../../protocol.ts";
 import type {
   BackendInitializeResult,
-  BackendPool,
   BackendView,
   PoolCall,
   PoolSettings,
@@ -25,11 +24,8 @@ const STOPPING = "the gateway is stopping";
 export type PoolOptions = Omit<LaneTools, "logLevel" | "drainTimeoutMs" | "takeTurn" | "onChanged">;
 
 /** Nothing is started before the first `apply`. */
-export function createBackendPool(options: PoolOptions): BackendPool {
-  return new LanePool(options);
-}
-
-class LanePool implements BackendPool {
+export class BackendPool implements AsyncDisposable {
+  /** What is served now, in the file's order; the same object until it changes. */
   published: readonly CatalogSource[] = [];
   readonly #options: PoolOptions;
   readonly #laneTools: LaneTools;
@@ -60,6 +56,10 @@ class LanePool implements BackendPool {
     };
   }
 
+  /**
+   * What is wanted from now on, in the file's order. Takes effect at once where nothing has to be connected: a removed
+   * or disabled backend leaves `published` in this very call, filters and overrides of unchanged ones apply.
+   */
   apply(configs: readonly BackendConfig[], { drainTimeoutMs }: PoolSettings): void {
     if (this.#stopping !== null) return;
     const isOtherDrain = drainTimeoutMs !== this.#drainTimeoutMs;
@@ -75,11 +75,13 @@ class LanePool implements BackendPool {
     this.#publish();
   }
 
+  /** Called after each change of `published`, also from within `apply`. Returns its unregister. */
   onPublished(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Never rejects. Waits, within the call's deadline, only for a stop-first replacement or a restart under way. */
   call(backend: string, call: PoolCall): Promise<Reply> {
     return this.#lanes.get(backend)?.call(call) ?? this.#unknown(backend);
   }
@@ -92,6 +94,7 @@ class LanePool implements BackendPool {
     return this.#lanes.get(backend)?.unsubscribe(uri, client) ?? this.#unknown(backend);
   }
 
+  /** Tells the instance of that client alone (`per-client`); shared ones get nothing. */
   notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
     for (const lane of this.#lanes.values()) lane.notifyOwn(client, method, params);
   }
@@ -102,28 +105,34 @@ class LanePool implements BackendPool {
     for (const lane of this.#lanes.values()) lane.setLogLevel(level);
   }
 
+  /** A session has ended: its own instances end, its subscriptions go, its calls are cancelled. */
   forget(client: ClientPort): void {
     for (const lane of this.#lanes.values()) lane.forget(client);
   }
 
+  /** Of those that serve, in the file's order. */
   initializeResults(): readonly BackendInitializeResult[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.initializeResult ?? []);
   }
 
+  /** In the file's order, and then what is being shut down. */
   view(): readonly BackendView[] {
     return [...this.#lanes.values()].map((lane) => lane.view());
   }
 
+  /** Starts it anew at once, whatever backs off; the old instance serves until the new one is ready. False: unknown. */
   restart(backend: string): boolean {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     lane?.restart();
     return lane !== undefined;
   }
 
+  /** The last lines beside the protocol, oldest first; null: unknown. */
   logLines(backend: string): readonly string[] | null {
     return this.#lanes.get(backend)?.logLines() ?? null;
   }
 
+  /** Resolves when no backend is in its first attempt any more (ready or failed), or the signal aborts. */
   settled(signal: AbortSignal): Promise<void> {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
   }
@@ -163,10 +172,10 @@ class LanePool implements BackendPool {
       lane.stop(`backend ${backend} was removed from the configuration`);
     }
     if (!this.#applying) this.#publish();
-    this.#tellWatchers();
+    this.#notifyWatchers();
   }
 
-  #tellWatchers(): void {
+  #notifyWatchers(): void {
     for (const watcher of [...this.#watchers]) watcher();
   }
 
@@ -224,7 +233,7 @@ class LanePool implements BackendPool {
     drain[Symbol.dispose]();
     this.#lanes.clear();
     this.#listeners.clear();
-    this.#tellWatchers();
+    this.#notifyWatchers();
     this.#watchers.clear();
   }
 }

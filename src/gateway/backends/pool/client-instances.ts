@@ -7,7 +7,7 @@ import { type DrainReason, drainMessage, unwantedMessage } from "../policy/drain
 import type { LaneState } from "./lane-state.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import type { PoolSubscriptions } from "./subscriptions.ts";
-import { createWaitingCalls, type WaitingCalls } from "./waiting-calls.ts";
+import { WaitingCalls } from "./waiting-calls.ts";
 
 /**
  * Of one backend. Those that drain do not count: a change must not refuse the clients that it moves. Beyond it, that of
@@ -189,7 +189,7 @@ export class ClientInstances {
     const own: Own = {
       entry: this.#start(client, base),
       usedMs: this.#nowMs(),
-      waiting: createWaitingCalls(tools.clock, name),
+      waiting: new WaitingCalls(tools.clock, name),
     };
     this.#owned.set(client, own);
     return own;

@@ -1,8 +1,9 @@
-// Owns what tells two connections apart: the values that references stand for, and one key over all of them.
-
-import type { BackendConfig } from "../../../config/snapshot.ts";
+// Resolves a connection: the values that its references stand for, and one key that tells connections apart.
+import type { BackendConfig, SecretText } from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
-import { type Environment, resolveSecretRecord } from "./secret-values.ts";
+import { resolveReference } from "../../../secrets/reference.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A connection with the values of its secrets; never logged, never kept where it could be shown. */
 export type ResolvedConnection =
@@ -28,15 +29,27 @@ export type ConnectionOutcome =
       /** What must appear in no log. */
       readonly secrets: readonly string[];
     }
-  /** Variables that are not set, each once. */
-  | { readonly ok: false; readonly missing: readonly string[] };
+  | MissingSecrets;
+
+/** Variables that are not set, each once, in order. */
+interface MissingSecrets {
+  readonly ok: false;
+  readonly missing: readonly string[];
+}
+
+interface ResolvedRecord {
+  readonly ok: true;
+  readonly values: Readonly<Record<string, string>>;
+  /** The values that came from references: never to be shown or logged. */
+  readonly secrets: readonly string[];
+}
 
 /** Puts the values of the secrets in; tells all that are missing at once. */
 export function resolveConnection(
   connection: BackendConfig["connection"],
   environment: Environment,
 ): ConnectionOutcome {
-  const record = resolveSecretRecord(
+  const record = resolveSecrets(
     connection.type === "stdio" ? connection.env : connection.headers,
     environment,
   );
@@ -58,4 +71,34 @@ function connectionKey(connection: ResolvedConnection): string {
 
 function sorted(values: Readonly<Record<string, string>>): readonly (readonly [string, string])[] {
   return Object.entries(values).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+/** Environment variables or headers, each reference replaced by its value. Only the caller may show or keep it. */
+export function resolveSecrets(
+  texts: Readonly<Record<string, SecretText>>,
+  environment: Environment,
+): ResolvedRecord | MissingSecrets {
+  const missing = new Set<string>();
+  const secrets = new Set<string>();
+  // Without a prototype, so that a variable may be called `__proto__`.
+  const values: Record<string, string> = Object.create(null);
+  for (const [name, text] of Object.entries(texts)) {
+    let value = "";
+    for (const part of text) {
+      if (typeof part === "string") {
+        value += part;
+        continue;
+      }
+      const found = resolveReference(part, environment);
+      if (!found.ok) missing.add(found.missing);
+      else {
+        value += found.value;
+        if (found.value !== "") secrets.add(found.value);
+      }
+    }
+    values[name] = value;
+  }
+  return missing.size > 0
+    ? { ok: false, missing: [...missing] }
+    : { ok: true, values, secrets: [...secrets] };
 }

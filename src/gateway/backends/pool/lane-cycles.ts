@@ -1,8 +1,11 @@
 // The cycles of one backend: decide and take steps until there is nothing to do.
 import type { Wake } from "../../../reconcile/lane.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
+import { NO_LISTINGS } from "../../catalog/catalog.ts";
+import type { GatewayTransition } from "../../gateway-transitions.ts";
+import type { BackendInstance } from "../instance/backend-instance.ts";
+import type { BackendEvent } from "../policy/backend-decision-builder.ts";
 import { type BackendDecision, type BackendStep, decideBackend } from "../policy/decide-backend.ts";
-import { eventTransition } from "./backend-lane-news.ts";
 import type { ClientInstances } from "./client-instances.ts";
 import type { SharedInstances } from "./lane-instances.ts";
 import type { Published } from "./lane-published.ts";
@@ -119,4 +122,32 @@ export class LaneCycles {
     }
     state.changed();
   }
+}
+
+/** `find` gives an instance that the event names; null: it is gone. */
+function eventTransition(
+  backend: string,
+  event: BackendEvent,
+  find: (id: number) => BackendInstance | null,
+): GatewayTransition {
+  if (event.kind === "ended") {
+    const { reason, retryInMs } = event;
+    const retry_in_ms = retryInMs === null ? null : Math.round(retryInMs);
+    return { name: "backend.ended", backend, reason, retry_in_ms };
+  }
+  if (event.kind === "change_failed") return { name: "backend.change_failed", backend, reason: event.reason };
+  if (event.kind === "replaced") {
+    return { name: "backend.replaced", backend, draining: find(event.id)?.seen.inFlight ?? 0 };
+  }
+  const instance = find(event.id);
+  const { tools, resources, prompts } = instance?.listings ?? NO_LISTINGS;
+  const took = (instance?.seen.readyAtMs ?? 0) - (instance?.seen.startedAtMs ?? 0);
+  return {
+    name: "backend.ready",
+    backend,
+    tools: tools.length,
+    resources: resources.length,
+    prompts: prompts.length,
+    took_ms: Math.round(took),
+  };
 }

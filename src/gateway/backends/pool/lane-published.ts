@@ -1,8 +1,7 @@
 // What one backend publishes, and who is moved when another instance serves.
 import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
-import type { CatalogSource } from "../../catalog/catalog.ts";
-import { NO_LISTINGS } from "../../catalog/listings.ts";
+import { type CatalogSource, NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
 import type { DrainReason } from "../policy/draining.ts";
 import type { ClientInstances } from "./client-instances.ts";
@@ -87,7 +86,7 @@ export class Published {
     if (base === null || isOf(base)) return;
     const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
     this.#own.retire((entry) => isOf(entry.base), why);
-    // What a client waits to hear of must not depend on its next call.
+    // A client gets its updates without having to call first.
     for (const client of this.#subscriptions.clients) this.#own.ensure(client);
   }
 

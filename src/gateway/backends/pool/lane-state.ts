@@ -9,12 +9,7 @@ import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/backend-decis
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import type { ConnectionOutcome } from "./connection-key.ts";
-import {
-  type InstanceBase,
-  type PoolInstance,
-  type PoolInstanceEvents,
-  startPoolInstance,
-} from "./pool-instance.ts";
+import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
 
 /** How long `npx` and the like may download a server before its time to answer begins. */
 const DOWNLOAD_MS = 60_000;
@@ -94,7 +89,7 @@ export class LaneState {
       logLevel: tools.logLevel(),
       onLog: (params: JsonObject) => tools.onLog(params, name),
     };
-    return startPoolInstance(tools, base, options, events);
+    return new PoolInstance(tools, base, options, events);
   }
 
   stop(message: string): void {

@@ -12,26 +12,14 @@ const CLOSE_LIMIT_MS = 10_000;
 /** Calls in a row without an answer that are a reason to ask whether the server lives. */
 const DOUBTFUL_TIMEOUTS = 5;
 
+type InstanceTools = Pick<LaneTools, "startInstance" | "clock" | "logger">;
+
 /** Of what an instance is made. */
 export interface InstanceBase {
   readonly connection: ResolvedConnection;
   readonly secrets: readonly string[];
   readonly key: string;
   readonly epoch: number;
-}
-
-export interface PoolInstance {
-  readonly id: number;
-  readonly base: InstanceBase;
-  readonly instance: BackendInstance;
-  /** It answers; cheaper to ask than `instance.seen`. */
-  readonly isReady: boolean;
-  /** The hot path: nothing but the instance's own work, and a look at the answer. */
-  send(call: PoolCall, timeoutMs: number): Promise<Reply>;
-  /** Waits with `settled` for something else than a call. */
-  watch(reply: Promise<Reply>): Promise<Reply>;
-  /** Calls in flight get the error; resolves when nothing is left, or never will be. */
-  close(error: { readonly code: number; readonly message: string }): Promise<void>;
 }
 
 export interface PoolInstanceEvents {
@@ -44,81 +32,83 @@ export interface PoolInstanceEvents {
   readonly onDoubt: (entry: PoolInstance) => void;
 }
 
-export function startPoolInstance(
-  tools: Pick<LaneTools, "startInstance" | "clock" | "logger">,
-  base: InstanceBase,
-  options: Omit<InstanceOptions, "onSeen" | "onListings" | "clock" | "logger" | "key">,
-  events: PoolInstanceEvents,
-): PoolInstance {
-  const { clock, logger } = tools;
-  let entry: PoolInstance | null = null;
-  let isReady = false;
-  let before: InstanceSeen | null = null;
-  let timeoutsInRow = 0;
+export class PoolInstance {
+  readonly id: number;
+  readonly base: InstanceBase;
+  readonly instance: BackendInstance;
+  /** It answers; cheaper to ask than `instance.seen`. */
+  isReady: boolean;
+  readonly #tools: InstanceTools;
+  readonly #backend: string;
+  readonly #events: PoolInstanceEvents;
+  #seen: InstanceSeen;
+  #timeoutsInRow = 0;
 
-  const look = (): boolean => {
-    if (entry === null) return false;
-    const { seen } = entry.instance;
-    const changed = before === null || isNews(before, seen);
-    before = seen;
-    isReady = seen.state.kind === "ready";
-    return changed;
-  };
-  const answered = (reply: Reply): void => {
-    if (entry === null) return;
-    const timedOut = isError(reply) && reply.error.code === REQUEST_TIMEOUT;
-    timeoutsInRow = timedOut ? timeoutsInRow + 1 : 0;
-    if (timeoutsInRow >= DOUBTFUL_TIMEOUTS) {
-      timeoutsInRow = 0;
-      events.onDoubt(entry);
+  constructor(
+    tools: InstanceTools,
+    base: InstanceBase,
+    options: Omit<InstanceOptions, "onSeen" | "onListings" | "clock" | "logger" | "key">,
+    events: PoolInstanceEvents,
+  ) {
+    const { clock, logger } = tools;
+    this.id = options.id;
+    this.base = base;
+    this.#tools = tools;
+    this.#backend = options.backend;
+    this.#events = events;
+    this.instance = tools.startInstance({
+      ...options,
+      key: base.key,
+      clock,
+      logger,
+      onSeen: () => this.#look(),
+      onListings: () => events.onListings(this),
+    });
+    this.#seen = this.instance.seen;
+    this.isReady = this.#seen.state.kind === "ready";
+  }
+
+  /** The hot path: nothing but the instance's own work, and a look at the answer. */
+  send({ method, params, port, signal }: PoolCall, timeoutMs: number): Promise<Reply> {
+    return this.watch(this.instance.request({ method, params, port, signal, timeoutMs }));
+  }
+
+  /** Waits with `settled` for something else than a call. */
+  watch(reply: Promise<Reply>): Promise<Reply> {
+    void reply.then(this.#answered);
+    return reply;
+  }
+
+  /** Calls in flight get the error; resolves when nothing is left, or never will be. */
+  async close(error: { readonly code: number; readonly message: string }): Promise<void> {
+    const { clock, logger } = this.#tools;
+    const backend = this.#backend;
+    this.isReady = false;
+    try {
+      if (await settledWithin(clock, CLOSE_LIMIT_MS, this.instance.close(error))) return;
+      logger.error("an instance does not end", { backend, pid: this.instance.pid });
+    } catch (failure) {
+      logger.error("an instance did not end well", { backend, reason: errorText(failure) });
     }
-    events.onSettled(entry);
-  };
+  }
 
-  const instance = tools.startInstance({
-    ...options,
-    key: base.key,
-    clock,
-    logger,
-    onSeen: () => {
-      if (look() && entry !== null) events.onChange(entry);
-    },
-    onListings: () => {
-      if (entry !== null) events.onListings(entry);
-    },
-  });
-  const made: PoolInstance = {
-    id: options.id,
-    base,
-    instance,
-    get isReady() {
-      return isReady;
-    },
-    send({ method, params, port, signal }, timeoutMs) {
-      const reply = instance.request({ method, params, port, signal, timeoutMs });
-      void reply.then(answered);
-      return reply;
-    },
-    watch(reply) {
-      void reply.then(answered);
-      return reply;
-    },
-    async close(error) {
-      isReady = false;
-      try {
-        if (await settledWithin(clock, CLOSE_LIMIT_MS, instance.close(error))) return;
-        logger.error("an instance does not end", { backend: options.backend, pid: instance.pid });
-      } catch (failure) {
-        logger.error("an instance did not end well", {
-          backend: options.backend,
-          reason: errorText(failure),
-        });
-      }
-    },
+  #look(): void {
+    const { seen } = this.instance;
+    const isChanged = isNews(this.#seen, seen);
+    this.#seen = seen;
+    this.isReady = seen.state.kind === "ready";
+    if (isChanged) this.#events.onChange(this);
+  }
+
+  readonly #answered = (reply: Reply): void => {
+    const timedOut = isError(reply) && reply.error.code === REQUEST_TIMEOUT;
+    this.#timeoutsInRow = timedOut ? this.#timeoutsInRow + 1 : 0;
+    if (this.#timeoutsInRow >= DOUBTFUL_TIMEOUTS) {
+      this.#timeoutsInRow = 0;
+      this.#events.onDoubt(this);
+    }
+    this.#events.onSettled(this);
   };
-  entry = made;
-  look();
-  return made;
 }
 
 function isNews(before: InstanceSeen, seen: InstanceSeen): boolean {

@@ -50,7 +50,7 @@ export function answerJson(
 
 export function answerEmpty(response: ServerResponse, status: number): void {
   if (response.destroyed) return;
-  response.writeHead(status, status === 204 ? {} : { "Content-Length": 0 });
+  response.writeHead(status, { "Content-Length": 0 });
   response.end();
 }
 

@@ -1,10 +1,8 @@
-// Owns the refusal of requests that a web page was tricked into (DNS rebinding): by Host and by Origin.
+// Refuses requests that a web page was tricked into (DNS rebinding): by Host and by Origin.
 import { isIP } from "node:net";
 
-interface HostGuard {
-  /** Why a request with these headers is refused; null: it is not. */
-  refusal(host: string | undefined, origin: string | undefined): string | null;
-}
+/** Why a request with these headers is refused; null: it is not. */
+type HostGuard = (host: string | undefined, origin: string | undefined) => string | null;
 
 /** `boundHost`: the configured host. Bound to loopback, loopback names alone are right, and that one. */
 export function createHostGuard(boundHost: () => string): HostGuard {
@@ -26,14 +24,12 @@ export function createHostGuard(boundHost: () => string): HostGuard {
     }
     return allowed;
   };
-  return {
-    refusal(host, origin) {
-      if (host === undefined || !hostAllowed(host)) {
-        return "the Host header names another host than this server's: its address, or the name in [server].host";
-      }
-      if (origin === undefined || originAllowed(origin, host)) return null;
-      return "the Origin header names a foreign origin";
-    },
+  return (host, origin) => {
+    if (host === undefined || !hostAllowed(host)) {
+      return "the Host header names another host than this server's: its address, or the name in [server].host";
+    }
+    if (origin === undefined || originAllowed(origin, host)) return null;
+    return "the Origin header names a foreign origin";
   };
 }
 

@@ -26,7 +26,7 @@ import {
   sessionId,
   tooLarge,
 } from "./request.ts";
-import { createRequestAdmission, type Exchange, type Visit } from "./request-admission.ts";
+import { type Exchange, RequestAdmission, type Visit } from "./request-admission.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 const MCP_PATH = "/mcp";
@@ -46,8 +46,8 @@ export class HttpFront implements AsyncDisposable {
   readonly #options: HttpFrontOptions;
   readonly #parts: StreamParts;
   readonly #sessions: SessionStore;
-  readonly #intake = createBodyIntake();
-  readonly #admission: ReturnType<typeof createRequestAdmission>;
+  readonly #receiveBody = createBodyIntake();
+  readonly #admission: RequestAdmission;
   #stopping: Promise<void> | null = null;
 
   constructor(options: HttpFrontOptions) {
@@ -55,7 +55,7 @@ export class HttpFront implements AsyncDisposable {
     this.#options = options;
     this.#parts = { clock, keepAlive: new KeepAlive(clock) };
     this.#sessions = new SessionStore(options);
-    this.#admission = createRequestAdmission(options, this.#sessions, this.#refuse);
+    this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
   }
 
   /** Answers any request, sooner or later; never throws. */
@@ -171,7 +171,7 @@ export class HttpFront implements AsyncDisposable {
     const session = id === undefined ? null : this.#admission.session(visit, id);
     if (id !== undefined && session === null) return;
     const limitBytes = this.#options.bodyLimitBytes();
-    this.#intake.receive(request, limitBytes, (body) => {
+    this.#receiveBody(request, limitBytes, (body) => {
       this.#guarded(visit, () => {
         if (body.kind === "whole") this.#read(visit, session, accepts, body.bytes);
         else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : OVERRUN);

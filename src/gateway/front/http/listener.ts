@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
-import { createSpacedNotice } from "../../../runtime/time/spaced-notice.ts";
+import { createThrottle } from "../../../runtime/time/throttle.ts";
 import { errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
@@ -35,28 +35,6 @@ interface ListenerOptions {
   readonly connectionLimit?: number;
 }
 
-export interface Listener {
-  /** `http://HOST:PORT/mcp`, with a host that can be connected to. */
-  readonly url: string;
-  readonly host: string;
-  /** The real one. */
-  readonly port: number;
-  readonly connections: number;
-  /** Takes no more connections for the moment; those there live on. */
-  pauseListening(): void;
-  /** Takes no more connections; those there are served on, each to the response of its next request. */
-  stopListening(): void;
-  /** Listens again at the same address. Rejects with `listen_failed`. */
-  listenAgain(): Promise<void>;
-  /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
-  close(graceMs: number): Promise<void>;
-  /**
-   * As `close`, but what is idle has until then, too: a request may be on its way there. The response to it, or the
-   * client, ends the connection.
-   */
-  drain(graceMs: number): Promise<void>;
-}
-
 /** Rejects with `listen_failed`, whose message names the key to change, the address, and who holds it. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   try {
@@ -68,19 +46,20 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
 /** Rejects with the system's error. */
 async function bind(options: ListenerOptions): Promise<Listener> {
-  const listener = new TcpListener(options);
+  const listener = new Listener(options);
   await listener.open();
   return listener;
 }
 
-class TcpListener implements Listener {
+export class Listener {
   readonly host: string;
+  /** The real one, once it listens. */
   port: number;
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #sockets = new Map<Socket, SeenSocket>();
   readonly #emptied = new Set<() => void>();
-  readonly #drops: ReturnType<typeof createSpacedNotice>;
+  readonly #drops: ReturnType<typeof createThrottle>;
   #dropped = 0;
   #listening = false;
   #stopped = false;
@@ -93,7 +72,7 @@ class TcpListener implements Listener {
     this.host = host;
     this.port = port;
     this.#options = options;
-    this.#drops = createSpacedNotice(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfDrops());
+    this.#drops = createThrottle(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfDrops());
     this.#server = createServer({
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -116,6 +95,7 @@ class TcpListener implements Listener {
     });
   }
 
+  /** Rejects with the system's error. */
   async open(): Promise<void> {
     await this.#listen();
     const { logger } = this.#options;
@@ -127,6 +107,7 @@ class TcpListener implements Listener {
     if (typeof address === "object" && address !== null) this.port = address.port;
   }
 
+  /** `http://HOST:PORT/mcp`, with a host that can be connected to. */
   get url(): string {
     return `http://${reachable(this.host)}:${this.port}/mcp`;
   }
@@ -135,6 +116,7 @@ class TcpListener implements Listener {
     return this.#sockets.size;
   }
 
+  /** Takes no more connections for the moment; those there live on. */
   pauseListening(): void {
     if (!this.#listening) return;
     this.#listening = false;
@@ -142,11 +124,13 @@ class TcpListener implements Listener {
     NetServer.prototype.close.call(this.#server);
   }
 
+  /** Takes no more connections; those there are served on, each to the response of its next request. */
   stopListening(): void {
     this.#stopped = true;
     this.pauseListening();
   }
 
+  /** Listens again at the same address. Rejects with `listen_failed`. */
   async listenAgain(): Promise<void> {
     try {
       if (!this.#listening) await this.#listen();
@@ -156,10 +140,15 @@ class TcpListener implements Listener {
     this.#stopped = false;
   }
 
+  /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
   close(graceMs: number): Promise<void> {
     return this.#end(graceMs, true);
   }
 
+  /**
+   * As `close`, but what is idle has until then, too: a request may be on its way there. The response to it, or the
+   * client, ends the connection.
+   */
   drain(graceMs: number): Promise<void> {
     return this.#end(graceMs, false);
   }
@@ -189,7 +178,7 @@ class TcpListener implements Listener {
       this.#sockets.delete(socket);
       if (this.#sockets.size > 0) return;
       this.#stopLooking();
-      for (const tell of this.#emptied) tell();
+      for (const onEmpty of this.#emptied) onEmpty();
     });
   }
 
@@ -293,6 +282,22 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
   }
 }
 
+const OTHER_ADDRESS = "set another [server].port or [server].host";
+const NO_NAME = [
+  "host",
+  "the name is not known",
+  "set [server].host to 127.0.0.1, or to a name that resolves",
+] as const;
+const NO_ADDRESS = "set [server].host to an address of this machine";
+
+/** By the system's code: the key to change, why, and the hint. */
+const LISTEN_FAILURES: Readonly<Record<string, readonly [string, string, string]>> = {
+  EACCES: ["port", "the system does not allow it", "set a [server].port of 1024 or more"],
+  EADDRNOTAVAIL: ["host", "no interface has that address", NO_ADDRESS],
+  ENOTFOUND: NO_NAME,
+  EAI_AGAIN: NO_NAME,
+};
+
 async function listenFailed(error: unknown, host: string, port: number): Promise<MountaineerError> {
   const address = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
   const failed = (key: string, why: string, hint: string): MountaineerError =>
@@ -312,20 +317,7 @@ async function listenFailed(error: unknown, host: string, port: number): Promise
           `stop process ${holder.pid}, or set another [server].port`,
         );
   }
-  if (code === "EACCES") {
-    return failed("port", "the system does not allow it", "set a [server].port of 1024 or more");
-  }
-  if (code === "EADDRNOTAVAIL") {
-    return failed("host", "no interface has that address", "set [server].host to an address of this machine");
-  }
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
-    return failed(
-      "host",
-      "the name is not known",
-      "set [server].host to 127.0.0.1, or to a name that resolves",
-    );
-  }
-  return failed("port", errorText(error), "set another [server].port or [server].host");
+  return failed(...(LISTEN_FAILURES[code ?? ""] ?? ["port", errorText(error), OTHER_ADDRESS]));
 }
 
 /** Who listens everywhere is reached over loopback. */

@@ -1,4 +1,4 @@
-// Owns finding a port's listener through /proc, and what is told of it.
+// Finds the process that listens at a port through /proc, and its name.
 import { readdir, readFile, readlink } from "node:fs/promises";
 
 export interface PortHolder {

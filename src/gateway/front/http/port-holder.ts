@@ -1,4 +1,4 @@
-// Owns finding out which process listens at a port; it picks the platform's way.
+// Finds the process that listens at a port, in the platform's way.
 import { findPortHolderLinux, type PortHolder } from "./port-holder-linux.ts";
 
 /** Null: not to be found out here, or not readable by us. Never rejects. */

@@ -1,4 +1,4 @@
-// Owns what the front reads from a request's head, and what it refuses a request with.
+// Reads a request's head, and holds the refusals that depend on it.
 import type { IncomingMessage } from "node:http";
 import type { Refusal } from "./answer.ts";
 import type { Accepts } from "./post-exchange.ts";

@@ -25,7 +25,7 @@ export class SseStream implements ListeningOutlet, KeptStream {
   readonly #onClosed: () => void;
   #open = true;
   #ended = false;
-  #told = false;
+  #notified = false;
 
   /** Sends the head of the response. `onClosed` is called once, whoever closed it. */
   constructor({ clock, keepAlive }: StreamParts, response: ServerResponse, onClosed: () => void) {
@@ -64,7 +64,7 @@ export class SseStream implements ListeningOutlet, KeptStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#writer.end();
-    this.#tell();
+    this.#notifyClosed();
   }
 
   stalled(limitMs: number): boolean {
@@ -85,12 +85,12 @@ export class SseStream implements ListeningOutlet, KeptStream {
     this.#open = false;
     this.#keepAlive.delete(this);
     this.#writer.destroy();
-    this.#tell();
+    this.#notifyClosed();
   };
 
-  #tell(): void {
-    if (this.#told) return;
-    this.#told = true;
+  #notifyClosed(): void {
+    if (this.#notified) return;
+    this.#notified = true;
     this.#onClosed();
   }
 }

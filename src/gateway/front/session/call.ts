@@ -1,10 +1,10 @@
-// Owns one request of a client in flight, as the gateway sees it.
-import type { CallPort } from "../../client-port.ts";
+// One request of a client in flight, as the gateway sees it.
+import type { CallPort, Question } from "../../client-port.ts";
 import type { JsonObject, Reply, RpcId, RpcRequest } from "../../json-rpc.ts";
 import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
 import type { SessionPort } from "./front-contract.ts";
 import type { CallOutlet } from "./outlet.ts";
-import { messageJson, type OnProgress, type Questions } from "./questions.ts";
+import { messageJson, type Questions } from "./questions.ts";
 
 /** Once closed it says nothing more: its stream has had its last word. */
 export class Call implements CallPort {
@@ -41,14 +41,9 @@ export class Call implements CallPort {
     if (json !== null) this.#outlet.send(json);
   }
 
-  request(
-    method: string,
-    params: JsonObject | undefined,
-    signal: AbortSignal,
-    onProgress?: OnProgress,
-  ): Promise<Reply | null> {
+  request(...question: Question): Promise<Reply | null> {
     if (this.#outlet === null) return Promise.resolve(null);
-    return this.#questions.ask(this.#outlet, method, params, signal, onProgress);
+    return this.#questions.ask(this.#outlet, ...question);
   }
 
   /** Its outlet, the first time. */

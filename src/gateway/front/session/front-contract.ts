@@ -1,4 +1,4 @@
-// Owns what the fronts (HTTP, lines) need of the gateway, and what the gateway needs of the sessions they keep.
+// What the fronts (HTTP, lines) need of the gateway, and what the gateway needs of their sessions.
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
@@ -30,6 +30,6 @@ export interface SessionPort extends ClientPort {
   /** Tells the client that its visible list is another one; kept (once per kind) until it can be told. */
   listChanged(kind: ListKind): void;
   setLogLevel(level: McpLogLevel): void;
-  /** False: not let in as who it was. Until a request shows who it is, it hears and is asked nothing outside of calls. */
+  /** False: not let in as who it was. Until a request shows who it is, it is sent nothing outside of calls. */
   admit(isAdmitted: boolean): void;
 }

@@ -8,7 +8,7 @@ import {
   type JsonObject,
   type Reply,
 } from "../../json-rpc.ts";
-import { isOwnIntroduction } from "../../own-mark.ts";
+import { isFromThisGateway } from "../../loop-guard.ts";
 import { isProtocolVersion, LATEST_VERSION, type ProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 
@@ -25,7 +25,7 @@ export function readIntroduction(params: JsonObject | undefined): Introduction {
   if (typeof protocolVersion !== "string") {
     return refused(INVALID_PARAMS, "`params.protocolVersion` of initialize must be a string");
   }
-  if (isOwnIntroduction(params)) {
+  if (isFromThisGateway(params)) {
     const why = "the gateway cannot be its own backend; remove this one from its configuration";
     return refused(INVALID_REQUEST, why);
   }

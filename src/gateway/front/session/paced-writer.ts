@@ -1,5 +1,4 @@
-// Owns writing to a reader that may be slow: in pieces, with what is unread counted, and a reader that takes nothing
-// found out.
+// Writes to a reader that may be slow: in pieces, counting what is unread, and noticing a reader that takes nothing.
 import type { Clock } from "../../../runtime/time/clock.ts";
 
 /** Written at once; beyond it the next piece waits, so that a reader's progress shows. */
@@ -89,7 +88,7 @@ export class PacedWriter {
     const size = piece.length;
     this.#writtenBytes += size;
     this.#target.write(piece, (error) => {
-      // The target is gone; whoever owns it hears of that by itself.
+      // The target is gone; its owner gets that event, too.
       if (error) return;
       this.#writtenBytes -= size;
       this.#takenMs = this.#clock.monotonicMs();

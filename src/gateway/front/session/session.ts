@@ -2,7 +2,7 @@
 // and the notices it is owed.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import type { Principal } from "../../client-port.ts";
+import type { Principal, Question } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   type Classified,
@@ -28,7 +28,7 @@ import {
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import type { CallOutlet, Outlet } from "./outlet.ts";
-import { createQuestions, messageJson, type OnProgress } from "./questions.ts";
+import { messageJson, Questions } from "./questions.ts";
 
 /** Calls of one session in flight. */
 const IN_FLIGHT_LIMIT = 512;
@@ -59,21 +59,19 @@ export class Session implements SessionPort {
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
-  readonly #gateway: FrontGateway;
-  readonly #logger: Logger;
-  readonly #onSettled: () => void;
-  readonly #onEnded: () => void;
+  logLevel: McpLogLevel | null = null;
+  /** Calls handed on and not settled yet; cancelled ones count until they are. */
+  inFlight = 0;
+  readonly #options: SessionOptions;
   readonly #ended = new AbortController();
   readonly #calls = new Map<ReturnType<typeof idKey>, Call>();
-  readonly #questions = createQuestions((json) => {
+  readonly #questions = new Questions((json) => {
     if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
   });
   readonly #owed = new Set<ListKind>();
   readonly #streams: ListeningOutlet[] = [];
   #principal: Principal;
   #isAdmitted = true;
-  #logLevel: McpLogLevel | null = null;
-  #inFlight = 0;
 
   constructor(options: SessionOptions) {
     this.sessionId = options.id;
@@ -81,35 +79,23 @@ export class Session implements SessionPort {
     this.protocolVersion = options.protocolVersion;
     this.capabilities = options.capabilities;
     this.clientInfo = options.clientInfo;
-    this.#gateway = options.gateway;
-    this.#logger = options.logger;
-    this.#onSettled = options.onSettled;
-    this.#onEnded = options.onEnded;
+    this.#options = options;
   }
 
   get principal(): Principal {
     return this.#principal;
   }
 
-  get logLevel(): McpLogLevel | null {
-    return this.#logLevel;
-  }
-
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
 
-  /** Handed on and not settled yet; cancelled ones count until they are. */
-  get inFlight(): number {
-    return this.#inFlight;
-  }
-
   get busy(): boolean {
-    return this.#inFlight > 0 || this.#streams.length > 0;
+    return this.inFlight > 0 || this.#streams.length > 0;
   }
 
   setLogLevel(level: McpLogLevel): void {
-    this.#logLevel = level;
+    this.logLevel = level;
   }
 
   /**
@@ -125,7 +111,7 @@ export class Session implements SessionPort {
     if (same) this.#isAdmitted = true;
     if (same && own !== principal) {
       this.#principal = principal;
-      this.#gateway.identified(this);
+      this.#options.gateway.identified(this);
     }
     return same;
   }
@@ -134,8 +120,8 @@ export class Session implements SessionPort {
     if (!this.#isAdmitted) return;
     // A subscription outlives the rules under which it was made.
     const uri = method === RESOURCE_UPDATED ? params?.["uri"] : null;
-    if (typeof uri === "string" && !this.#gateway.served.mayHearOf(this.#principal, uri)) return;
-    this.#tell(method, params);
+    if (typeof uri === "string" && !this.#options.gateway.served.mayBeNotified(this.#principal, uri)) return;
+    this.#emit(method, params);
   }
 
   admit(isAdmitted: boolean): void {
@@ -143,18 +129,13 @@ export class Session implements SessionPort {
   }
 
   listChanged(kind: ListKind): void {
-    if (!this.#tell(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
+    if (!this.#emit(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
   }
 
-  async request(
-    method: string,
-    params: JsonObject | undefined,
-    signal: AbortSignal,
-    onProgress?: OnProgress,
-  ): Promise<Reply> {
+  async request(...question: Question): Promise<Reply> {
     const stream = this.#isAdmitted ? this.#streams.at(-1) : undefined;
     if (stream === undefined) return errorReply(BACKEND_UNAVAILABLE, "the client has no open stream");
-    const reply = await this.#questions.ask(stream, method, params, signal, onProgress);
+    const reply = await this.#questions.ask(stream, ...question);
     return reply ?? errorReply(BACKEND_UNAVAILABLE, "the client closed the stream it was asked on");
   }
 
@@ -165,17 +146,20 @@ export class Session implements SessionPort {
       outlet.answer(message.id, refusal);
       return;
     }
-    const { served } = this.#gateway;
+    const { served } = this.#options.gateway;
     const call = new Call(this, this.#questions, message, outlet, served);
     this.#calls.set(idKey(message.id), call);
-    this.#inFlight += 1;
+    this.inFlight += 1;
     const settled = (reply: Reply): void => {
-      this.#inFlight -= 1;
+      this.inFlight -= 1;
       this.#close(call, reply);
-      this.#onSettled();
+      this.#options.onSettled();
     };
     const failed = (error: unknown): void => {
-      this.#logger.error("a request was not handled", { method: message.method, error: errorText(error) });
+      this.#options.logger.error("a request was not handled", {
+        method: message.method,
+        error: errorText(error),
+      });
       settled(errorReply(INTERNAL_ERROR, "internal error"));
     };
     try {
@@ -194,7 +178,7 @@ export class Session implements SessionPort {
   handleNotification({ method, params }: RpcNotification): void {
     if (this.#ended.signal.aborted || method === "notifications/initialized") return;
     if (method === "notifications/cancelled") this.#cancel(params);
-    else if (method !== "notifications/progress") this.#gateway.notified(this, method, params);
+    else if (method !== "notifications/progress") this.#options.gateway.notified(this, method, params);
     else if (params !== undefined) this.#questions.progress(params);
   }
 
@@ -245,8 +229,8 @@ export class Session implements SessionPort {
     for (const call of [...this.#calls.values()]) this.#close(call, reply, cause);
     this.#questions.end(reason);
     this.endStreams();
-    this.#onEnded();
-    this.#gateway.closed(this);
+    this.#options.onEnded();
+    this.#options.gateway.closed(this);
   }
 
   /** The reply to what is not handed on; null: it is. */
@@ -255,7 +239,7 @@ export class Session implements SessionPort {
     if (method === "ping") return { result: {} };
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
     if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
-    if (this.#inFlight < IN_FLIGHT_LIMIT) return null;
+    if (this.inFlight < IN_FLIGHT_LIMIT) return null;
     return errorReply(BACKEND_UNAVAILABLE, `too many requests in flight (${IN_FLIGHT_LIMIT})`);
   }
 
@@ -278,7 +262,7 @@ export class Session implements SessionPort {
     this.#close(call, null, new MountaineerError("aborted", text));
   }
 
-  #tell(method: string, params: JsonObject | undefined): boolean {
+  #emit(method: string, params: JsonObject | undefined): boolean {
     const stream = this.#streams.at(-1);
     if (stream === undefined) return false;
     const json = messageJson({ jsonrpc: "2.0", method, params });

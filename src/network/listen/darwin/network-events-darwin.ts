@@ -1,6 +1,6 @@
-// Owns how macOS's network events are learnt: SCDynamicStore on a thread, `scutil` where that cannot be had.
+// Network events on macOS: SCDynamicStore on a thread, or `scutil` where koffi is missing.
 import type {
-  NetworkEventHearer,
+  NetworkEventListener,
   NetworkEventSource,
   RunningEventSource,
 } from "../events/network-event-source.ts";
@@ -17,22 +17,22 @@ export function networkEventsDarwin(
     get name() {
       return current.name;
     },
-    start: (hearer) => {
-      if (current === second) return second.start(hearer);
+    start: (listener) => {
+      if (current === second) return second.start(listener);
       let running: RunningEventSource;
       let disposed = false;
-      const orSecond: NetworkEventHearer = {
-        onReady: () => hearer.onReady(),
-        onChange: (deltas) => hearer.onChange(deltas),
+      const orSecond: NetworkEventListener = {
+        onReady: () => listener.onReady(),
+        onChange: (deltas) => listener.onChange(deltas),
         onEnd(end) {
           if (disposed) return;
           if (end.kind !== "unavailable") {
-            hearer.onEnd(end);
+            listener.onEnd(end);
             return;
           }
           // It will not mend by itself, so it is not tried again either.
           current = second;
-          running = second.start(hearer);
+          running = second.start(listener);
         },
       };
       running = first.start(orSecond);

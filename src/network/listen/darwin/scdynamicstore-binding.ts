@@ -1,5 +1,5 @@
-// Owns the calls into SCDynamicStore and its run loop: a store whose changes call back while this thread runs the
-// loop. A library with the same ABI stands in for macOS in tests.
+// Calls into SCDynamicStore and its run loop: a store whose changes call back while this thread runs the loop.
+// In tests, a library with the same ABI stands in for macOS.
 import {
   type CfRef,
   CORE_FOUNDATION_PATH,

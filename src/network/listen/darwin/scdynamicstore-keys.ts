@@ -1,4 +1,4 @@
-// Owns which entries of SCDynamicStore tell of the network, and what their changes mean.
+// The entries of SCDynamicStore that describe the network, and what a change of each means.
 import type { NetworkDelta } from "../events/network-delta.ts";
 
 /** Whole keys, and regular expressions: the store takes those only as patterns. */
@@ -15,12 +15,7 @@ export interface StoreEntry {
   readonly addresses: readonly string[];
 }
 
-export interface StoreReader {
-  /** What is so now, to compare with later. */
-  learn(): void;
-  /** What changed, by reading the entries of `keys`, or all of them when there are none (configd restarted). */
-  changed(keys: readonly string[]): readonly NetworkDelta[];
-}
+export type StoreReader = ReturnType<typeof createStoreReader>;
 
 interface ReadableStore {
   read(key: string): StoreEntry | null;
@@ -41,7 +36,7 @@ export function meaningOfKey(key: string): KeyMeaning | null {
 }
 
 /** Remembers entries, so that addresses and routes that are set anew to what they were are no delta. */
-export function createStoreReader(store: ReadableStore): StoreReader {
+export function createStoreReader(store: ReadableStore) {
   const known = new Map<string, StoreEntry>();
 
   const allKeys = (): readonly string[] => [
@@ -66,10 +61,12 @@ export function createStoreReader(store: ReadableStore): StoreReader {
   };
 
   return {
-    learn() {
+    /** What is so now, to compare with later. */
+    learn(): void {
       for (const key of allKeys()) update(key, false);
     },
-    changed(keys) {
+    /** What changed, by reading the entries of `keys`, or all of them when there are none (configd restarted). */
+    changed(keys: readonly string[]): readonly NetworkDelta[] {
       if (keys.length > 0) return keys.flatMap((key) => update(key, true));
       const everything = new Set([...known.keys(), ...allKeys()]);
       return [

@@ -1,4 +1,4 @@
-// Owns macOS's network events as a source: how the SCDynamicStore thread is started, and asked to end.
+// The SCDynamicStore thread as a source of network events.
 import { programBeside } from "../../../runtime/process/child-process.ts";
 import { startNativeEventThread } from "../events/native-event-thread.ts";
 import type { NetworkEventSource } from "../events/network-event-source.ts";
@@ -21,7 +21,7 @@ export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): Netwo
     options;
   return {
     name: "scdynamicstore",
-    start(hearer) {
+    start(listener) {
       const control = new SharedArrayBuffer(CONTROL_BYTES);
       const workerData: StoreWorkerData = { control, libraries };
       return startNativeEventThread(
@@ -32,7 +32,7 @@ export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): Netwo
           stop: () => void Atomics.store(new Int32Array(control), STOP_SLOT, 1),
           stopDeadlineMs: STOP_DEADLINE_MS,
         },
-        hearer,
+        listener,
       );
     },
   };

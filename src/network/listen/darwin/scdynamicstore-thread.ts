@@ -1,4 +1,4 @@
-// Owns what the SCDynamicStore thread is given, and the memory by which the main thread has it end.
+// The input of the SCDynamicStore thread, and the shared memory that stops it.
 import type { StoreLibraries } from "./scdynamicstore-binding.ts";
 
 /** Slot of the shared Int32Array: stop is asked for by 1. */

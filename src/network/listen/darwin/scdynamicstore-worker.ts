@@ -1,4 +1,4 @@
-// Owns the thread that runs macOS's run loop for SCDynamicStore, and nothing else.
+// The thread that runs macOS's run loop for SCDynamicStore.
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
@@ -17,13 +17,13 @@ const TURN_SECONDS = 0.25;
 async function run({ control, libraries }: StoreWorkerData): Promise<void> {
   const flags = new Int32Array(control);
   const stopped = (): boolean => Atomics.load(flags, STOP_SLOT) !== 0;
-  const tell = (message: NativeEventMessage): void => parentPort?.postMessage(message);
+  const emit = (message: NativeEventMessage): void => parentPort?.postMessage(message);
 
   let reader: StoreReader | null = null;
   const onKeys = (keys: readonly string[]): void => {
     if (reader === null || stopped()) return;
     const deltas = reader.changed(keys);
-    if (deltas.length > 0) tell({ kind: "deltas", deltas });
+    if (deltas.length > 0) emit({ kind: "deltas", deltas });
   };
 
   let store: WatchedStore;
@@ -31,13 +31,13 @@ async function run({ control, libraries }: StoreWorkerData): Promise<void> {
     const binding = await loadStoreBinding(libraries);
     store = binding.open({ keys: WATCHED_KEYS, patterns: WATCHED_PATTERNS, onKeys });
   } catch (error) {
-    tell({ kind: "unavailable", text: errorText(error) });
+    emit({ kind: "unavailable", text: errorText(error) });
     return;
   }
   try {
     reader = createStoreReader(store);
     reader.learn();
-    tell({ kind: "ready" });
+    emit({ kind: "ready" });
     while (!stopped()) store.run(TURN_SECONDS);
   } finally {
     store[Symbol.dispose]();

@@ -1,4 +1,4 @@
-// Owns the life of a `scutil` child that watches SCDynamicStore: what is used where koffi cannot be had.
+// A `scutil` child process as a source of network events, for Macs without koffi.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { systemErrorCode } from "../../../runtime/errors.ts";
@@ -6,7 +6,7 @@ import { childEnvironment } from "../../../runtime/process/child-process.ts";
 import { createLineSplitter } from "../../../runtime/text/line-splitter.ts";
 import type { NetworkDelta } from "../events/network-delta.ts";
 import type {
-  NetworkEventHearer,
+  NetworkEventListener,
   NetworkEventSource,
   RunningEventSource,
 } from "../events/network-event-source.ts";
@@ -21,12 +21,12 @@ const LINE_AT_MOST = 4_096;
 
 /** `command`: the program and its arguments, for tests. */
 export function scutilSource(command: readonly [string, ...string[]] = [SCUTIL]): NetworkEventSource {
-  return { name: "scutil", start: (hearer) => startScutil(command, hearer) };
+  return { name: "scutil", start: (listener) => startScutil(command, listener) };
 }
 
 function startScutil(
   [program, ...args]: readonly [string, ...string[]],
-  hearer: NetworkEventHearer,
+  listener: NetworkEventListener,
 ): RunningEventSource {
   const exited = Promise.withResolvers<void>();
   let over = false;
@@ -36,7 +36,7 @@ function startScutil(
     if (over || stopping) return;
     over = true;
     const kind = systemErrorCode(error) === "ENOENT" ? "unavailable" : "crashed";
-    hearer.onEnd({ kind, error });
+    listener.onEnd({ kind, error });
   };
 
   let child: ChildProcess;
@@ -61,11 +61,11 @@ function startScutil(
     const deltas = [...splitter.take(chunk)]
       .map(deltaOfScutilLine)
       .filter((delta): delta is NetworkDelta => delta !== null);
-    if (deltas.length > 0 && !stopping && !over) hearer.onChange(deltas);
+    if (deltas.length > 0 && !stopping && !over) listener.onChange(deltas);
   });
   child.once("spawn", () => {
     child.stdin?.write(SCUTIL_COMMANDS, (error) => {
-      if (!error && !stopping && !over) hearer.onReady();
+      if (!error && !stopping && !over) listener.onReady();
     });
   });
   // A child that ended; its exit tells.

@@ -1,4 +1,4 @@
-// Owns what `scutil` is told to watch, and what it prints when some of it changes.
+// The commands for `scutil`, and a reader of the changes that it prints.
 import type { NetworkDelta } from "../events/network-delta.ts";
 import { meaningOfKey, WATCHED_KEYS, WATCHED_PATTERNS } from "./scdynamicstore-keys.ts";
 

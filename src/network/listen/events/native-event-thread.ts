@@ -1,10 +1,9 @@
-// Owns the life of a thread that waits in the system for network events: its start, what it tells, its ending within a
-// deadline, and the end of the process.
+// A worker thread that waits in the system for network events: its start, its messages, and its end within a deadline.
 import { Worker } from "node:worker_threads";
 import type { NetworkDelta } from "./network-delta.ts";
 import type {
   NetworkEventEnd,
-  NetworkEventHearer,
+  NetworkEventListener,
   NetworkEventSource,
   RunningEventSource,
 } from "./network-event-source.ts";
@@ -30,10 +29,10 @@ export interface NativeEventThread {
 /** Enough for koffi and what it reads; a bound so that a mistake in the thread ends the thread, not the daemon. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** Never throws: a thread that cannot be started is a crash that the hearer is told. */
+/** Never throws: a thread that cannot be started is a crash that the listener is told. */
 export function startNativeEventThread(
   thread: NativeEventThread,
-  hearer: NetworkEventHearer,
+  listener: NetworkEventListener,
 ): RunningEventSource {
   const { name, url, workerData, stop, stopDeadlineMs, onGone } = thread;
   let worker: Worker;
@@ -47,7 +46,7 @@ export function startNativeEventThread(
       trackUnmanagedFds: false,
     });
   } catch (error) {
-    return endedAtOnce(hearer, { kind: "crashed", error });
+    return endedAtOnce(listener, { kind: "crashed", error });
   }
 
   const exited = Promise.withResolvers<void>();
@@ -58,8 +57,8 @@ export function startNativeEventThread(
 
   worker.on("message", (message: NativeEventMessage) => {
     if (stopping) return;
-    if (message.kind === "ready") hearer.onReady();
-    else if (message.kind === "deltas") hearer.onChange(message.deltas);
+    if (message.kind === "ready") listener.onReady();
+    else if (message.kind === "deltas") listener.onChange(message.deltas);
     else failure = { kind: "unavailable", error: new Error(message.text) };
   });
   worker.on("error", (error) => {
@@ -70,7 +69,7 @@ export function startNativeEventThread(
     onGone?.();
     exited.resolve();
     if (stopping) return;
-    hearer.onEnd(failure ?? { kind: "crashed", error: new Error(`the thread ended with code ${code}`) });
+    listener.onEnd(failure ?? { kind: "crashed", error: new Error(`the thread ended with code ${code}`) });
   });
 
   return {
@@ -90,10 +89,10 @@ export function startNativeEventThread(
 }
 
 /** In place of a thread that is not to be started, or cannot be. The end is told after this has returned. */
-export function endedAtOnce(hearer: NetworkEventHearer, end: NetworkEventEnd): RunningEventSource {
+export function endedAtOnce(listener: NetworkEventListener, end: NetworkEventEnd): RunningEventSource {
   let stopped = false;
   queueMicrotask(() => {
-    if (!stopped) hearer.onEnd(end);
+    if (!stopped) listener.onEnd(end);
   });
   return {
     async [Symbol.asyncDispose]() {

@@ -1,4 +1,4 @@
-// Owns what can change in a network, how it is said, and whether it may concern a host.
+// One change in the network: its kinds, its text for people, and whether it may concern a host.
 import { inPrefix, parseIp } from "../../ip-address.ts";
 
 export type NetworkDelta =

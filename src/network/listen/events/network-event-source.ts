@@ -1,13 +1,13 @@
-// Owns the interface that each system's network events stand behind; one file per system implements it.
+// The interface of a system's network events; one file per system implements it.
 import type { NetworkDelta } from "./network-delta.ts";
 
 export interface NetworkEventSource {
   readonly name: "rtnetlink" | "scdynamicstore" | "scutil";
   /** Never throws; what goes wrong, at once or later, is told to `onEnd`. */
-  start(hearer: NetworkEventHearer): RunningEventSource;
+  start(listener: NetworkEventListener): RunningEventSource;
 }
 
-export interface NetworkEventHearer {
+export interface NetworkEventListener {
   /** Every change from now on is told. */
   onReady(): void;
   onChange(deltas: readonly NetworkDelta[]): void;

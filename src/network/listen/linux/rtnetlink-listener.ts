@@ -1,11 +1,11 @@
-// Owns Linux's network events as a source: how the rtnetlink thread is woken to end, and its eventfd closed after it.
+// The rtnetlink thread as a source of network events: how it is woken to stop, and when its eventfd is closed.
 
 import { closeSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
 import { programBeside } from "../../../runtime/process/child-process.ts";
 import { endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
 import type {
-  NetworkEventHearer,
+  NetworkEventListener,
   NetworkEventSource,
   RunningEventSource,
 } from "../events/network-event-source.ts";
@@ -20,12 +20,12 @@ const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 export function rtnetlinkSource(
   threadUrl: URL = programBeside(import.meta.url, "rtnetlink-worker"),
 ): NetworkEventSource {
-  return { name: "rtnetlink", start: (hearer) => startThread(threadUrl, hearer) };
+  return { name: "rtnetlink", start: (listener) => startThread(threadUrl, listener) };
 }
 
-function startThread(url: URL, hearer: NetworkEventHearer): RunningEventSource {
+function startThread(url: URL, listener: NetworkEventListener): RunningEventSource {
   if (endianness() !== "LE")
-    return endedAtOnce(hearer, { kind: "unavailable", error: "only little-endian machines are read" });
+    return endedAtOnce(listener, { kind: "unavailable", error: "only little-endian machines are read" });
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_BYTES));
   return startNativeEventThread(
     {
@@ -44,6 +44,6 @@ function startThread(url: URL, hearer: NetworkEventHearer): RunningEventSource {
         if (eventFd >= 0) closeSync(eventFd);
       },
     },
-    hearer,
+    listener,
   );
 }

@@ -1,4 +1,4 @@
-// Owns the bytes of rtnetlink ([rtnetlink(7)]): what to ask for, and what its messages change. Little-endian.
+// The bytes of rtnetlink ([rtnetlink(7)]): requests, and what each message changes. Little-endian.
 import { formatIp, isLinkLocalIpv6 } from "../../ip-address.ts";
 import type { NetworkDelta } from "../events/network-delta.ts";
 

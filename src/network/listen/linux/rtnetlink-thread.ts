@@ -1,4 +1,4 @@
-// Owns the memory by which the main thread has the rtnetlink thread end.
+// The shared memory by which the main thread stops the rtnetlink thread.
 
 /** Slots of the shared Int32Array: stop is asked for by 1. */
 export const STOP_SLOT = 0;

@@ -1,4 +1,4 @@
-// Owns the thread that waits in the kernel for rtnetlink: poll on the socket and an eventfd, nothing else.
+// The thread that waits for rtnetlink messages: a poll on the socket and on an eventfd that wakes it.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
@@ -90,7 +90,7 @@ function listen(
   socket: number,
   eventFd: number,
   stopped: () => boolean,
-  tell: (message: NativeEventMessage) => void,
+  emit: (message: NativeEventMessage) => void,
 ): void {
   const reader = new RtnetlinkReader();
   const received = Buffer.alloc(RECEIVE_BYTES);
@@ -119,7 +119,7 @@ function listen(
     else if (dumping === "links") askFor("addresses");
     else {
       dumping = null;
-      if (!ready) tell({ kind: "ready" });
+      if (!ready) emit({ kind: "ready" });
       ready = true;
     }
   };
@@ -148,13 +148,13 @@ function listen(
         else missedSome = true;
       } else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
     }
-    if (deltas.length > 0) tell({ kind: "deltas", deltas });
+    if (deltas.length > 0) emit({ kind: "deltas", deltas });
   }
 }
 
 async function run(): Promise<void> {
   const control = new Int32Array(workerData.control);
-  const tell = (message: NativeEventMessage): void => parentPort?.postMessage(message);
+  const emit = (message: NativeEventMessage): void => parentPort?.postMessage(message);
   try {
     const calls = await loadSystemCalls();
     const socket = openSocket(calls);
@@ -163,13 +163,13 @@ async function run(): Promise<void> {
       if (eventFd < 0) throw new Unavailable(`no eventfd: errno ${calls.errno()}`);
       // The main thread closes it, once this thread has ended: a number closed here could be another file by then.
       Atomics.store(control, EVENT_FD_SLOT, eventFd + 1);
-      listen(calls, socket, eventFd, () => Atomics.load(control, STOP_SLOT) !== 0, tell);
+      listen(calls, socket, eventFd, () => Atomics.load(control, STOP_SLOT) !== 0, emit);
     } finally {
       calls.close(socket);
     }
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
-    tell({ kind: "unavailable", text: error.message });
+    emit({ kind: "unavailable", text: error.message });
   }
 }
 

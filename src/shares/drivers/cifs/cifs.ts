@@ -1,5 +1,5 @@
-// Owns mounting SMB shares with the Linux kernel's own client: fast, by root or as fstab lets users. The kernel serves
-// the mount; no process of ours stands behind it.
+// The driver for the Linux kernel's own SMB client: fast, as root or where fstab lets users mount. The kernel serves
+// the mount; Mountaineer runs no process for it.
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";

@@ -1,4 +1,4 @@
-// Owns what mount.cifs and mount say when they fail, and what that means.
+// The error messages of mount.cifs and mount, and what each means.
 import type { MountFailure } from "../mount-driver.ts";
 
 interface CifsMeaning {

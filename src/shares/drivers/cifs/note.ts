@@ -1,4 +1,4 @@
-// Owns the note of what was mounted for a share: who made a mount, and its port, are not in the kernel's table.
+// A file with what was mounted for a share: the kernel's table shows neither who mounted it nor its port.
 import { join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
@@ -22,18 +22,15 @@ interface CarriedNote {
   readonly host: string;
 }
 
-export interface CifsNotes {
-  /** `folder`: the share's own. null: there is none, or none that can be read. */
-  read(folder: string): Promise<CifsNote | null>;
-  write(folder: string, note: CifsNote): Promise<void>;
-}
+export type CifsNotes = ReturnType<typeof createCifsNotes>;
 
 const FILE_NAME = "cifs.json";
 
-export function createCifsNotes(): CifsNotes {
+export function createCifsNotes() {
   const known = new Map<string, CifsNote | null>();
   return {
-    async read(folder) {
+    /** `folder`: the share's own. null: there is none, or none that can be read. */
+    async read(folder: string): Promise<CifsNote | null> {
       const before = known.get(folder);
       if (before !== undefined) return before;
       const note = parseCifsNote(await readIfPresent(join(folder, FILE_NAME)));
@@ -42,7 +39,7 @@ export function createCifsNotes(): CifsNotes {
       known.set(folder, note);
       return note;
     },
-    async write(folder, note) {
+    async write(folder: string, note: CifsNote): Promise<void> {
       known.set(folder, note);
       const { path, source, port, carried } = note;
       const text = JSON.stringify({ path, source, port, ...(carried === null ? {} : { carried }) });

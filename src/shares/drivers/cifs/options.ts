@@ -1,7 +1,8 @@
-// Owns the words in which the kernel's SMB client is told what to mount, and where the password travels.
+// The mount options for the kernel's SMB client, and how the password is passed.
 import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";
+import { account } from "../rclone/files.ts";
 
 interface CifsMount {
   readonly share: ShareSpec;
@@ -93,10 +94,6 @@ export function cifsEnvironment({ password }: ShareSpec): Record<string, string>
 /** Who to be on the server; the password travels otherwise. */
 export function accountOptions({ username, password }: ShareSpec): string[] {
   if (password === null) return ["guest"];
-  // `DOMAIN\user` and `DOMAIN;user`, as people write them.
-  const match = /^([^\\;]+)[\\;](.+)$/s.exec(username);
-  const [, domain, user] = match ?? [];
-  return domain === undefined || user === undefined
-    ? [`username=${username}`]
-    : [`username=${user}`, `domain=${domain}`];
+  const { user, domain } = account(username);
+  return domain === null ? [`username=${user}`] : [`username=${user}`, `domain=${domain}`];
 }

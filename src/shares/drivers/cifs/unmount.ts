@@ -1,4 +1,4 @@
-// Owns letting go of a mount of the kernel's SMB client. What is done is what the mount table shows.
+// Unmounts a share of the kernel's SMB client. It is done when the mount table no longer shows it.
 
 import { errorText } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";

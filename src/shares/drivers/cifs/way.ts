@@ -1,4 +1,4 @@
-// Owns by which program, and by whose right, the kernel's SMB client mounts a share here: as root, or as fstab lets users.
+// How the kernel's SMB client can mount a share on this machine: as root, or as fstab lets users.
 
 import { readFile } from "node:fs/promises";
 import { delimiter } from "node:path";
@@ -9,8 +9,14 @@ import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts
 import { isShareNamed, parseSmbSource } from "../../smb-source.ts";
 import type { Lacking, Through } from "../mount-driver.ts";
 import { type AddressesOf, routeOfSource } from "../smb-mounts.ts";
-import { accountOf, type CifsAccount } from "./account.ts";
-import { asMountEntry, type FstabEntry, fstabLine, parseFstab } from "./fstab.ts";
+import {
+  accountOf,
+  asMountEntry,
+  type CifsAccount,
+  type FstabEntry,
+  fstabLine,
+  parseFstab,
+} from "./fstab.ts";
 import { accountOptions, CARRIED_ADDRESS, carriedEchoIntervalS, cifsSource } from "./options.ts";
 
 export interface CifsTools {

@@ -1,13 +1,16 @@
-// Owns the driver for machines without SMB, for demo and tests: a folder per route, swapped by a symlink.
+// The driver for machines without SMB, for demo and tests: one folder per route, switched by a symlink.
 import { rmdir } from "node:fs/promises";
+import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { createLink, removeLink } from "../../links/stable-link.ts";
 import type { LinkLook, OpenFile, Prober } from "../../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
 import type { FoundMount, MountDriver, MountOutcome } from "../mount-driver.ts";
 import { type Failed, failed, reasonOf, unmountFailed } from "../mount-failure.ts";
-import { readLocalNote, writeLocalNote } from "./note.ts";
+import { shareFiles, writeIfChanged } from "../share-files.ts";
 
 interface LocalDriverOptions {
   readonly clock: Clock;
@@ -27,74 +30,18 @@ type Link = Extract<LinkLook, { state: "link" }>;
 export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOptions): MountDriver {
   const memory = createLinkMemory(stateFolder);
   const realFolders = createRealFolders(prober);
-  const lookAt = (path: string): Promise<LinkLook> => prober.readLink(path, LINK_MS);
-
-  const foundBy = (share: ShareSpec, look: Link): FoundMount => {
-    const route = ROUTE_NAMES.find((name) => share.routes[name].folder === look.target) ?? null;
-    return {
-      id: look.identity,
-      path: share.mountPath,
-      source: look.target,
-      sameShare: route !== null,
-      route,
-      processGone: false,
-      madeByDriver: memory.foldersOf(share).has(look.target),
-    };
-  };
-  /** Links of ours where the share was mounted before its path was changed. */
-  const findFormer = async (share: ShareSpec): Promise<readonly FoundMount[]> => {
-    const ours = memory.foldersOf(share);
-    const former = memory.formerPathsOf(share);
-    const mounts: FoundMount[] = [];
-    for (const path of former) {
-      const look = await lookAt(path);
-      if (look.state === "link" && ours.has(look.target)) {
-        mounts.push({ ...foundBy(share, look), path, sameShare: true });
-      } else if (look.state !== "unknown") former.delete(path);
-    }
-    return mounts;
-  };
-  /** What stands at the share's path if it cannot be mounted there; null: the way is free. */
-  const whatStands = async (share: ShareSpec): Promise<MountOutcome | null> => {
-    const present = await lookAt(share.mountPath);
-    if (present.state === "unknown") return failed("timed_out", present.text);
-    if (present.state === "missing") return null;
-    if (present.state === "other") {
-      const isGone = await removeEmptyFolder(share.mountPath);
-      return isGone ? null : failed("path_taken", `${share.mountPath} is a ${present.kind}`);
-    }
-    const mount = foundBy(share, present);
-    if (mount.sameShare) return { ok: true, mount, adopted: true };
-    return failed("path_taken", `${share.mountPath} is a link to ${present.target}`);
-  };
-  /** A readdir through the link; without it the link is taken away again. */
-  const prove = async (
-    share: ShareSpec,
-    route: RouteName,
-    folder: string,
-    waitMs: number,
-  ): Promise<Failed | null> => {
-    const made = await lookAt(share.mountPath);
-    const id = made.state === "link" ? made.identity : share.mountPath;
-    const look = await prober.look(id, share.mountPath, waitMs);
-    if (look.state === "answered" && look.errno === null) return null;
-    if (made.state === "link" && made.target === folder) await removeLink(share.mountPath).catch(() => {});
-    prober.forget(id);
-    if (look.state !== "answered") return failed("timed_out", `${folder} did not list in time`);
-    const reason = look.errno === "ENOENT" || look.errno === "ENOTDIR" ? "unreachable" : "other";
-    return failed(reason, `${folder} (${route}) does not list (${look.errno})`);
-  };
+  const foundBy = (share: ShareSpec, look: Link): FoundMount => foundMount(memory, share, look);
 
   return {
     name: "local",
     cacheMs: 0,
     unavailable: () => Promise.resolve(null),
     async find(share) {
-      const look = await lookAt(share.mountPath);
+      const look = await lookAt(prober, share.mountPath);
       if (look.state === "unknown") {
         throw new MountaineerError("timed_out", `${share.mountPath}: ${look.text}`, { retry: "later" });
       }
-      const former = await findFormer(share);
+      const former = await findFormer(prober, memory, share);
       for (const mount of former) await realFolders.learn(mount.source);
       if (look.state !== "link") return former;
       await memory.recall(share, look.target);
@@ -108,7 +55,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       if (folder === null) return failed("other", `route ${route} has no folder`);
       const untilMs = clock.monotonicMs() + deadlineMs;
       try {
-        const standing = await whatStands(share);
+        const standing = await whatStands(prober, memory, share);
         if (standing !== null) return standing;
         await writeLocalNote(stateFolder, share.name, { path: share.mountPath, folder });
         await createLink(share.mountPath, folder);
@@ -116,9 +63,10 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
         const reason = systemErrorCode(error) === "EEXIST" ? "path_taken" : reasonOf(error);
         return failed(reason, errorText(error));
       }
-      const failure = await prove(share, route, folder, Math.max(0, untilMs - clock.monotonicMs()));
+      const waitMs = Math.max(0, untilMs - clock.monotonicMs());
+      const failure = await prove(prober, share, route, folder, waitMs);
       if (failure !== null) return failure;
-      const look = await lookAt(share.mountPath);
+      const look = await lookAt(prober, share.mountPath);
       if (look.state !== "link") return failed("other", `${share.mountPath} vanished at once`);
       await realFolders.learn(folder);
       return { ok: true, mount: foundBy(share, look), adopted: false };
@@ -131,7 +79,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
           const busy = await whyBusy(prober, realFolders.known(mount.source), deadlineMs);
           if (busy !== null) return { ok: false, reason: "busy", text: busy };
         }
-        const look = await lookAt(mount.path);
+        const look = await lookAt(prober, mount.path);
         if (look.state === "unknown") return unmountFailed(look.text);
         // Gone, or replaced by another: that one was not asked to go.
         if (look.state === "link" && look.identity === mount.id) {
@@ -151,6 +99,83 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
   };
 }
 
+function lookAt(prober: Prober, path: string): Promise<LinkLook> {
+  return prober.readLink(path, LINK_MS);
+}
+
+function foundMount(memory: LinkMemory, share: ShareSpec, { identity, target }: Link): FoundMount {
+  const route = ROUTE_NAMES.find((name) => share.routes[name].folder === target) ?? null;
+  return {
+    id: identity,
+    path: share.mountPath,
+    source: target,
+    sameShare: route !== null,
+    route,
+    processGone: false,
+    madeByDriver: memory.foldersOf(share).has(target),
+  };
+}
+
+/** Links of ours where the share was mounted before its path was changed. */
+async function findFormer(
+  prober: Prober,
+  memory: LinkMemory,
+  share: ShareSpec,
+): Promise<readonly FoundMount[]> {
+  const ours = memory.foldersOf(share);
+  const former = memory.formerPathsOf(share);
+  const mounts: FoundMount[] = [];
+  for (const path of former) {
+    const look = await lookAt(prober, path);
+    if (look.state === "link" && ours.has(look.target)) {
+      mounts.push({ ...foundMount(memory, share, look), path, sameShare: true });
+    } else if (look.state !== "unknown") former.delete(path);
+  }
+  return mounts;
+}
+
+/** What stands at the share's path if it cannot be mounted there; null: the way is free. */
+async function whatStands(
+  prober: Prober,
+  memory: LinkMemory,
+  share: ShareSpec,
+): Promise<MountOutcome | null> {
+  const { mountPath } = share;
+  const present = await lookAt(prober, mountPath);
+  if (present.state === "unknown") return failed("timed_out", present.text);
+  if (present.state === "missing") return null;
+  if (present.state === "other") {
+    // What another driver mounted on.
+    const isGone = await rmdir(mountPath).then(
+      () => true,
+      () => false,
+    );
+    return isGone ? null : failed("path_taken", `${mountPath} is a ${present.kind}`);
+  }
+  const mount = foundMount(memory, share, present);
+  if (mount.sameShare) return { ok: true, mount, adopted: true };
+  return failed("path_taken", `${mountPath} is a link to ${present.target}`);
+}
+
+/** A readdir through the link; without it the link is taken away again. */
+async function prove(
+  prober: Prober,
+  { mountPath }: ShareSpec,
+  route: RouteName,
+  folder: string,
+  waitMs: number,
+): Promise<Failed | null> {
+  const made = await lookAt(prober, mountPath);
+  const id = made.state === "link" ? made.identity : mountPath;
+  const look = await prober.look(id, mountPath, waitMs);
+  if (look.state === "answered" && look.errno === null) return null;
+  if (made.state === "link" && made.target === folder) await removeLink(mountPath).catch(() => {});
+  prober.forget(id);
+  if (look.state !== "answered") return failed("timed_out", `${folder} did not list in time`);
+  const reason = look.errno === "ENOENT" || look.errno === "ENOTDIR" ? "unreachable" : "other";
+  return failed(reason, `${folder} (${route}) does not list (${look.errno})`);
+}
+
 /** Folders without symlinks inside, as processes show them. */
 function createRealFolders(prober: Prober) {
   const real = new Map<string, string>();
@@ -163,6 +188,8 @@ function createRealFolders(prober: Prober) {
     known: (folder: string): string => real.get(folder) ?? folder,
   };
 }
+
+type LinkMemory = ReturnType<typeof createLinkMemory>;
 
 /** Which links are ours: those to folders that were configured, at paths that were. */
 function createLinkMemory(stateFolder: string) {
@@ -219,19 +246,41 @@ async function whyBusy(prober: Prober, folder: string, deadlineMs: number): Prom
   return answer.files.length === 0 ? null : holdersText(answer.files);
 }
 
-/** What another driver mounted on; false when it is anything else. */
-async function removeEmptyFolder(path: string): Promise<boolean> {
-  try {
-    await rmdir(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function holdersText(files: readonly OpenFile[]): string {
   const holders = new Map(files.map(({ pid, command }) => [pid, command]));
   const named = [...holders].slice(0, HOLDERS_NAMED).map(([pid, command]) => `${command} (${pid})`);
   const more = holders.size - named.length;
   return `files are open in ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+/** Of the link of a share: that it is ours must be known after a restart, too. */
+interface LocalNote {
+  readonly path: string;
+  readonly folder: string;
+}
+
+/** null: there is none, or none that can be read. */
+async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
+  try {
+    const { path, folder } = jsonObject((await readIfPresent(notePath(stateFolder, shareName))) ?? "") ?? {};
+    return typeof path === "string" && typeof folder === "string" ? { path, folder } : null;
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return null;
+  }
+}
+
+async function writeLocalNote(stateFolder: string, shareName: string, note: LocalNote): Promise<void> {
+  const { path, folder } = note;
+  try {
+    await ensureFolder(shareFiles(stateFolder, shareName).folder, 0o700);
+    await writeIfChanged(notePath(stateFolder, shareName), `${JSON.stringify({ path, folder })}\n`);
+  } catch (error) {
+    // While this process runs it is known anyway, and no share is to be down for it.
+    if (systemErrorCode(error) === null) throw error;
+  }
+}
+
+function notePath(stateFolder: string, shareName: string): string {
+  return join(shareFiles(stateFolder, shareName).folder, "local.json");
 }

@@ -1,4 +1,4 @@
-// Owns what the numbers mean that macOS's ways to mount fail with: errnos, NetAuth's and the old File Manager's.
+// The error numbers of macOS's ways to mount (errnos, NetAuth's, the old File Manager's), and what each means.
 import type { MountFailure } from "../mount-driver.ts";
 
 export interface NetfsMeaning {

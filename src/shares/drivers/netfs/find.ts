@@ -1,4 +1,4 @@
-// Owns telling which mounts of a Mac are a share's: by source, service and path, however they are spelled.
+// Finds a share's mounts on a Mac by source, Bonjour service and path.
 import { dirname, join } from "node:path";
 import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
 import { ANOTHER_USERS } from "../../mounts/mount-table-darwin.ts";

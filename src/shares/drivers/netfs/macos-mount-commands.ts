@@ -1,5 +1,5 @@
-// Owns the commands that mount on macOS where NetFS cannot be called: `osascript` under /Volumes, `mount_smbfs` on a
-// folder of ours. No password is ever in an argument.
+// Mounts on macOS by command where NetFS cannot be called: `osascript` under /Volumes, `mount_smbfs` on a folder of
+// ours. No argument holds a password.
 import { type CommandResult, runCommand } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountFailure } from "../mount-driver.ts";

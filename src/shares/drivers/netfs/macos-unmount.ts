@@ -1,4 +1,4 @@
-// Owns the ladder by which macOS lets go of a mount, and what the commands say. What is done is what the table shows.
+// Unmounts on macOS, by stronger commands in turn. It is done when the mount table no longer shows it.
 
 import { errorText } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";

@@ -1,19 +1,9 @@
 // Turns at a server: work of one key runs one after another, each waiting no longer than it may.
 import type { Clock } from "../../../runtime/time/clock.ts";
 
-export interface MountTurns {
-  /**
-   * Runs `work` when no other work of that key runs, in order of coming, and gives what it gives. null: the turn did not
-   * come within `waitMs`, or before the signal; the work was not begun then. Work that fails ends its turn.
-   */
-  take<T>(
-    key: string,
-    limits: { readonly waitMs: number; readonly signal: AbortSignal },
-    work: () => Promise<T>,
-  ): Promise<T | null>;
-}
+export type MountTurns = ReturnType<typeof createMountTurns>;
 
-export function createMountTurns(clock: Clock): MountTurns {
+export function createMountTurns(clock: Clock) {
   /** Who waits behind the work that runs; a key without an entry is free. */
   const waiting = new Map<string, Set<() => void>>();
 
@@ -45,7 +35,15 @@ export function createMountTurns(clock: Clock): MountTurns {
   };
 
   return {
-    async take(key, { waitMs, signal }, work) {
+    /**
+     * Runs `work` when no other work of that key runs, in order of coming, and gives what it gives. null: the turn did not
+     * come within `waitMs`, or before the signal; the work was not begun then. Work that fails ends its turn.
+     */
+    async take<T>(
+      key: string,
+      { waitMs, signal }: { readonly waitMs: number; readonly signal: AbortSignal },
+      work: () => Promise<T>,
+    ): Promise<T | null> {
       if (!(await turnCame(key, waitMs, signal))) return null;
       try {
         return await work();

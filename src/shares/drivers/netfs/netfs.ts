@@ -1,5 +1,5 @@
-// Owns mounting SMB shares the way macOS does: by NetFS, at /Volumes/SHARE where the system makes the folder, or at a
-// folder of ours. The kernel serves the mount; no process of ours stands behind it.
+// The driver for macOS: mounts by NetFS, at /Volumes/SHARE where the system makes the folder, or at a folder of ours.
+// The kernel serves the mount; Mountaineer runs no process for it.
 import { access, lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";

@@ -1,4 +1,4 @@
-// Asks the NetFS process: one process for each mount, which is told to cancel when its deadline passes, and killed last.
+// Calls NetFS in a process of its own per mount: cancelled when its deadline passes, and killed as the last resort.
 import { fileURLToPath } from "node:url";
 import { programBeside, runCommand } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";

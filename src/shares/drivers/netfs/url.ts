@@ -1,4 +1,4 @@
-// Owns the URL that macOS mounts a share by: `smb://[user@]host[:port]/share`, each piece escaped by itself.
+// The URL that macOS mounts: `smb://[user@]host[:port]/share`, each part escaped by itself.
 import { SMB_PORT } from "../../smb-source.ts";
 
 export interface NetfsTarget {

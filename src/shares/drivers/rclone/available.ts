@@ -1,4 +1,4 @@
-// Owns telling what the machine lacks for mounting with rclone.
+// What this machine lacks for mounting with rclone.
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
@@ -22,7 +22,7 @@ const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
  * Gives a check that looks anew each time, as programs come and go while the daemon runs; only a program that it has not
  * seen before is run, for its version. Calls at the same time share one look.
  */
-export function createRcloneCheck(clock: Clock): RcloneCheck {
+export function createRcloneCheck(clock: Clock) {
   /** The identity of the newest rclone that was found fit. */
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
@@ -48,23 +48,20 @@ export function createRcloneCheck(clock: Clock): RcloneCheck {
   };
 
   return {
-    lacking() {
+    lacking(): Promise<Lacking | null> {
       underWay ??= check().finally(() => {
         underWay = null;
       });
       return underWay;
     },
-    get version() {
+    /** Of the one that was last looked at; null: not known. */
+    get version(): RcloneVersion | null {
       return version;
     },
   };
 }
 
-export interface RcloneCheck {
-  lacking(): Promise<Lacking | null>;
-  /** Of the one that was last looked at; null: not known. */
-  readonly version: RcloneVersion | null;
-}
+export type RcloneCheck = ReturnType<typeof createRcloneCheck>;
 
 export interface RcloneVersion {
   readonly major: number;

@@ -1,14 +1,15 @@
 // Everything the driver does about files that a killed rclone left in its cache: before a mount, while it does not come
 // up, and after it.
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { SetAsideFolder } from "../mount-driver.ts";
 import { createCompletion } from "./completion.ts";
 import { type RcloneFiles, type RcloneShare, REMOTE_NAME } from "./files.ts";
 import { hasRouteTrouble, readStuckFiles } from "./log.ts";
+import { cachePathsOpenIn } from "./note-writer.ts";
 import { listSetAside, reviewCache, setStuckAside } from "./set-aside.ts";
 import type { UnsentWrites } from "./unsent.ts";
 
@@ -61,7 +62,7 @@ export function createCacheCare({ clock, logger, unsent, onChange }: CacheCareOp
       const log = await readFile(files.log, "utf8").catch(() => "");
       const named = readStuckFiles(log).map((path) => join(REMOTE_NAME, servedName, path));
       if (named.length > 0 || !late || hasRouteTrouble(log)) return named;
-      return await openInCache(files, pid);
+      return [...(await cachePathsOpenIn(files, pid))];
     },
     /** Call once that rclone has ended. Rejects with the system's error. */
     async setStuckAside({ shareName, files }: RcloneShare, paths: readonly string[]): Promise<void> {
@@ -103,18 +104,3 @@ const HOLES = {
   changed: "what was not changed is missing: the server has another file by now",
   gone: "what was not changed is missing: the server has no such file any more",
 } as const;
-
-/** Files of the cache that a process has open. */
-async function openInCache(files: RcloneFiles, pid: number): Promise<readonly string[]> {
-  const root = join(files.cache, "vfs");
-  const found = new Set<string>();
-  try {
-    for (const descriptor of await readdir(`/proc/${pid}/fd`)) {
-      const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "");
-      if (target.startsWith(`${root}/${REMOTE_NAME}/`)) found.add(target.slice(root.length + 1));
-    }
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-  }
-  return [...found];
-}

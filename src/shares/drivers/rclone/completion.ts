@@ -18,13 +18,6 @@ import {
 } from "./set-aside.ts";
 import { holdsZeros } from "./sparse-file.ts";
 
-interface Completion {
-  /** Begins it for a share, in place of one that runs; `onChange` is called when something was filled. */
-  start(shareName: string, files: RcloneFiles, onChange: () => void): void;
-  /** Ends what is under way, which is done again after the next mount. Resolves when its processes have ended. */
-  stop(shareName: string): Promise<void>;
-}
-
 const ASKED_MS = 30_000;
 /** A copy of the server's whole file, which may be large. */
 const COPIED_MS = 3_600_000;
@@ -37,7 +30,7 @@ const FLAGS = ["--contimeout", "5s", "--timeout", "30s", "--low-level-retries", 
 /** It holds nothing that could be torn. */
 const ENDED_AT_ONCE = { killGroup: true, killGraceMs: 0 };
 
-export function createCompletion({ clock, logger }: { clock: Clock; logger: Logger }): Completion {
+export function createCompletion({ clock, logger }: { clock: Clock; logger: Logger }) {
   const running = new Map<string, { readonly controller: AbortController; readonly ended: Promise<void> }>();
 
   const completeAll = async (shareName: string, files: RcloneFiles, signal: AbortSignal): Promise<number> => {
@@ -87,8 +80,10 @@ export function createCompletion({ clock, logger }: { clock: Clock; logger: Logg
     await own?.ended;
   };
   return {
+    /** Ends what is under way, which is done again after the next mount. Resolves when its processes have ended. */
     stop,
-    start(shareName, files, onChange) {
+    /** Begins it for a share, in place of one that runs; `onChange` is called when something was filled. */
+    start(shareName: string, files: RcloneFiles, onChange: () => void): void {
       void stop(shareName);
       const controller = new AbortController();
       const ended = run(shareName, files, onChange, controller.signal).catch((error: unknown) => {

@@ -1,12 +1,13 @@
-// Owns asking a running rclone itself: its remote control, HTTP on a port of 127.0.0.1, behind a password.
+// The remote control of a running rclone: HTTP on a port of 127.0.0.1, behind a password.
 import { randomBytes } from "node:crypto";
 import { open } from "node:fs/promises";
 import { request } from "node:http";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import { isDiskFull, writeIfChanged } from "../share-files.ts";
-import { parseRcloneVersion, type RcloneVersion } from "./available.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import { writeUnlessFull } from "../share-files.ts";
+import { isOlder, KEEPS_DEAD_SINCE, parseRcloneVersion, type RcloneVersion } from "./available.ts";
 import type { RcloneFiles } from "./files.ts";
 
 export interface RcloneControl {
@@ -22,6 +23,11 @@ const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
 /** The line that tells the port is among the first. */
 const LOG_BYTES = 64 * 1024;
+
+/** A reader that has given one up finds one of these before that. */
+const STAND_READY = 6;
+const QUESTIONS_AT_MOST = 2_048;
+const ALL_MS = 2_000;
 
 /** Not among the arguments: those everybody may read. */
 export function controlEnvironment(password: string): Readonly<Record<string, string>> {
@@ -40,12 +46,8 @@ export async function noteControl(
 ): Promise<void> {
   const port = portIn(await beginningOf(files.log));
   if (port === null) return;
-  try {
-    await writeIfChanged(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
-  } catch (error) {
-    // Without it rclone finds its dead connections itself: the mount is worth more.
-    if (!isDiskFull(error)) throw error;
-  }
+  // Without it rclone finds its dead connections itself: the mount is worth more.
+  await writeUnlessFull(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
 }
 
 /** null: this process is not known to have one. */
@@ -53,6 +55,33 @@ export async function controlOf(files: RcloneFiles, server: ProcessIdentity): Pr
   const { pid, startTime, port, password } = jsonObject((await readIfPresent(files.control)) ?? "") ?? {};
   if (pid !== server.pid || startTime !== server.startTime) return null;
   return typeof port === "number" && typeof password === "string" ? { port, password } : null;
+}
+
+/**
+ * Uses up the connections that rclone keeps and that are dead: it takes the oldest without a look, and whatever it takes a
+ * dead one for fails. Each question takes one: after the first that reaches the server, none of those that were dead before
+ * is left. It is asked beside the mount, where programs that wait for the server would hold it up. `kept`: so many
+ * connections it has at most. Ends after 2 s, and when rclone does not answer. Never rejects.
+ */
+export async function dropLostConnections(
+  clock: Clock,
+  control: RcloneControl,
+  remote: string,
+  kept: number,
+): Promise<void> {
+  const untilMs = clock.monotonicMs() + ALL_MS;
+  const leftMs = (): number => Math.max(1, untilMs - clock.monotonicMs());
+  const version = await askVersion(control, ALL_MS);
+  const keepsDead = version !== null && !isOlder(version, KEEPS_DEAD_SINCE);
+  const wanted = keepsDead ? kept + 1 : 1;
+  for (let asked = 0, served = 0; served < wanted; asked++) {
+    const isLate = asked >= QUESTIONS_AT_MOST || clock.monotonicMs() >= untilMs;
+    const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
+    if (answer === "unreachable") return;
+    served = answer === "done" ? served + 1 : 0;
+  }
+  if (!keepsDead) return;
+  await Promise.all(Array.from({ length: STAND_READY }, () => askSpace(control, remote, leftMs())));
 }
 
 /** Asks the server behind `remote` for its free space: the cheapest question that takes a connection. Never rejects. */
@@ -66,7 +95,7 @@ export async function askSpace(
 }
 
 /** Of the process that runs, whatever is installed by now; null: it did not say. Never rejects. */
-export async function askVersion(control: RcloneControl, timeoutMs: number): Promise<RcloneVersion | null> {
+async function askVersion(control: RcloneControl, timeoutMs: number): Promise<RcloneVersion | null> {
   const { status, text } = await ask(control, "core/version", {}, timeoutMs);
   const { version } = status === 200 ? (jsonObject(text) ?? {}) : {};
   return typeof version === "string" ? parseRcloneVersion(version) : null;

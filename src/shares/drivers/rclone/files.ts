@@ -1,4 +1,4 @@
-// Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
+// The folder that each share has for its rclone: config, write cache, log, and a note of the process that serves it.
 
 import { join } from "node:path";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";

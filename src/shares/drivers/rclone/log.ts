@@ -1,4 +1,4 @@
-// Owns reading from rclone's log why a mount does not work; rclone tells it nowhere else.
+// Reads in rclone's log why a mount does not work; rclone says it nowhere else.
 import type { MountFailure, RefusedUpload } from "../mount-driver.ts";
 
 interface LoggedFailure {

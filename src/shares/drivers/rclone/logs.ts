@@ -1,4 +1,4 @@
-// Owns keeping rclone's logs small while their mounts live: unless it is cut, a log grows as long as its mount lives.
+// Cuts rclone's logs while their mounts live: by itself a log grows as long as its mount lives.
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
@@ -14,17 +14,14 @@ interface RcloneLogsOptions {
   readonly stateFolder: string;
 }
 
-export interface RcloneLogs {
-  /** Looks at all of them soon, unless it did so within the last 10 s. Also at those of shares that are no more. */
-  trigger(): void;
-}
+export type RcloneLogs = ReturnType<typeof createRcloneLogs>;
 
 const LOOKED_AT_MS = 10_000;
 const MOST_BYTES = 1024 * 1024;
 const KEPT_BYTES = 256 * 1024;
 const PIECE_BYTES = 64 * 1024;
 
-export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptions): RcloneLogs {
+export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptions) {
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   let looking = false;
 
@@ -40,7 +37,8 @@ export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptio
   };
 
   return {
-    trigger() {
+    /** Looks at all of them soon, unless it did so within the last 10 s. Also at those of shares that are no more. */
+    trigger(): void {
       const atMs = clock.monotonicMs();
       if (looking || atMs - lookedAtMs < LOOKED_AT_MS) return;
       lookedAtMs = atMs;

@@ -18,17 +18,14 @@ interface NoteKeeperOptions {
   readonly stateFolder: string;
 }
 
-export interface NoteKeeper {
-  /** Looks after all mounts soon, unless that is under way. Touches nothing where nothing is being written. */
-  trigger(): void;
-}
+export type NoteKeeper = ReturnType<typeof createNoteKeeper>;
 
 const WRITTEN_WITHIN_MS = 1_000;
 /** A mount that did not answer in time is left alone for a while, and longer each time. */
 const FIRST_PAUSE_MS = 10_000;
 const LONGEST_PAUSE_MS = 300_000;
 
-export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeeperOptions): NoteKeeper {
+export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeeperOptions) {
   /** By the share's folder. */
   const pauses = new Map<
     string,
@@ -61,7 +58,8 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   };
 
   return {
-    trigger() {
+    /** Looks after all mounts soon, unless that is under way. Touches nothing where nothing is being written. */
+    trigger(): void {
       void (async () => {
         for (const name of await readdir(shareMountsFolder(stateFolder)).catch(() => [])) {
           if (underWay.has(name)) continue;

@@ -7,7 +7,7 @@ import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
-import { type RclonePlace, REMOTE_NAME } from "./files.ts";
+import { type RcloneFiles, type RclonePlace, REMOTE_NAME } from "./files.ts";
 
 export interface ServedMount extends RclonePlace {
   /** Of the rclone that serves it. */
@@ -84,7 +84,7 @@ async function writeDue(
   mount: ServedMount,
   which: "stale" | "all",
   untilMs: number,
-  tell: (count: NotesWritten) => void,
+  report: (count: NotesWritten) => void,
 ): Promise<void> {
   const { clock, reached, hanging } = memory;
   const open = await openCacheFiles(mount);
@@ -93,7 +93,7 @@ async function writeDue(
     if ((hanging.get(file.cacheFile) ?? 0) > clock.monotonicMs()) continue;
     if (which === "all" || (await unlessGone(isStale(memory, file), false))) due.push(file);
   }
-  tell({ due: due.length, written: 0 });
+  report({ due: due.length, written: 0 });
   if (due.length === 0) return;
   const writers = await writersOf(memory, mount, due, untilMs);
   let written = 0;
@@ -108,7 +108,7 @@ async function writeDue(
         (await unlessGone(touch(memory, file, inMount, untilMs), true));
       if (!done) continue;
       written++;
-      tell({ due: due.length, written });
+      report({ due: due.length, written });
       if (writer === undefined) reached.delete(inMount);
       else reached.set(inMount, writer);
     }
@@ -224,28 +224,36 @@ function forgetOthers(
 
 /** Cache files that rclone has open and not sent: those it may still be changing. */
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
-  const root = join(files.cache, "vfs");
-  const found = new Map<string, OpenCacheFile>();
-  if (!(await hasNotes(files))) return [];
-  for (const descriptor of await unlessGone(readdir(`/proc/${pid}/fd`), [])) {
-    const target = await unlessGone(readlink(`/proc/${pid}/fd/${descriptor}`), "");
-    if (!target.startsWith(`${root}/${REMOTE_NAME}/`) || found.size >= FILES_AT_MOST) continue;
-    const cachePath = target.slice(root.length + 1);
+  const found: OpenCacheFile[] = [];
+  if (!(await hasNotes(files))) return found;
+  for (const cachePath of await cachePathsOpenIn(files, pid)) {
     const path = cachePath.split("/").slice(2).join("/");
     const noteFile = join(files.cache, "vfsMeta", cachePath);
     if (path === "" || !(await unlessGone(isNotedDirty(noteFile), false))) continue;
-    found.set(target, { path, cacheFile: target, noteFile });
+    found.push({ path, cacheFile: join(files.cache, "vfs", cachePath), noteFile });
+    if (found.length >= FILES_AT_MOST) break;
   }
-  return [...found.values()];
+  return found;
 }
 
 /** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
-async function hasNotes({ cache }: ServedMount["files"]): Promise<boolean> {
+async function hasNotes({ cache }: RcloneFiles): Promise<boolean> {
   const root = join(cache, "vfsMeta", REMOTE_NAME);
   for (const share of await unlessGone(readdir(root), [])) {
     if ((await unlessGone(readdir(join(root, share)), [])).length > 0) return true;
   }
   return false;
+}
+
+/** Files of the cache that a process has open, by their paths in it. */
+export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Promise<ReadonlySet<string>> {
+  const root = join(cache, "vfs");
+  const paths = new Set<string>();
+  for (const descriptor of await unlessGone(readdir(`/proc/${pid}/fd`), [])) {
+    const target = await unlessGone(readlink(`/proc/${pid}/fd/${descriptor}`), "");
+    if (target.startsWith(`${root}/${REMOTE_NAME}/`)) paths.add(target.slice(root.length + 1));
+  }
+  return paths;
 }
 
 /** Of a file that was not changed rclone would set the time on the server. */

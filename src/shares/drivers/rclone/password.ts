@@ -1,4 +1,4 @@
-// Owns passwords in the form that rclone wants them: made by rclone itself, once for each, kept in memory.
+// Passwords in the form that rclone takes: made by rclone itself, once for each, kept in memory.
 
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";

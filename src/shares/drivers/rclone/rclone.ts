@@ -1,4 +1,4 @@
-// Owns mounting SMB shares by rclone through FUSE: no root, writes that survive a failover, one process a mount.
+// The driver that mounts SMB shares by rclone and FUSE: no root, writes that survive a failover, one process per mount.
 import { dirname } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
@@ -16,9 +16,8 @@ import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount
 import { attemptMount } from "./attempt.ts";
 import { createRcloneCheck } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";
-import { controlOf } from "./control.ts";
+import { controlOf, dropLostConnections } from "./control.ts";
 import { type RcloneFiles, type RclonePlace, rcloneFiles, remoteOf } from "./files.ts";
-import { dropLostConnections } from "./lost.ts";
 import { createNoteWriter, type NoteWriter } from "./note-writer.ts";
 import { createObscuredPasswords } from "./password.ts";
 import { createRefusedUploads } from "./refused.ts";

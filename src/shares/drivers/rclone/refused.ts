@@ -5,18 +5,6 @@ import type { RefusedUpload } from "../mount-driver.ts";
 import type { RcloneFiles } from "./files.ts";
 import { readRefusedUpload } from "./log.ts";
 
-interface RefusedUploads {
-  /**
-   * Of the files that are not on the server yet. Cheap where nothing was logged since: `unsent`, their paths in the
-   * share, is asked only while there are some. Rejects with the system's error.
-   */
-  of(
-    shareName: string,
-    files: RcloneFiles,
-    unsent: () => Promise<readonly string[]>,
-  ): Promise<readonly RefusedUpload[]>;
-}
-
 interface Reading {
   /** What was read to, the end of a line. */
   offset: number;
@@ -30,7 +18,7 @@ interface Reading {
 const READ_AT_MOST = 2 * 1024 * 1024;
 const SHOWN_AT_MOST = 1_000;
 
-export function createRefusedUploads(): RefusedUploads {
+export function createRefusedUploads() {
   const readings = new Map<string, Reading>();
 
   const readOn = async (path: string, reading: Reading): Promise<void> => {
@@ -61,7 +49,15 @@ export function createRefusedUploads(): RefusedUploads {
   };
 
   return {
-    async of(shareName, files, unsent) {
+    /**
+     * Of the files that are not on the server yet. Cheap where nothing was logged since: `unsent`, their paths in the
+     * share, is asked only while there are some. Rejects with the system's error.
+     */
+    async of(
+      shareName: string,
+      files: RcloneFiles,
+      unsent: () => Promise<readonly string[]>,
+    ): Promise<readonly RefusedUpload[]> {
       let reading = readings.get(shareName);
       if (reading === undefined) {
         reading = { offset: 0, inode: 0n, lastLine: "", refused: new Map() };

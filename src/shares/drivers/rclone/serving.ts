@@ -1,4 +1,4 @@
-// Owns knowing which process serves which mount: started by us now, by us before a restart, or by someone else.
+// The processes that serve mounts: started by this daemon, by an earlier one, or by someone else.
 import { readdir, readFile, rm } from "node:fs/promises";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { DetachedProcess } from "../../../runtime/process/child-process.ts";
@@ -8,7 +8,7 @@ import {
   processIdentity,
 } from "../../../runtime/process/process-identity.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
-import { isDiskFull, writeIfChanged } from "../share-files.ts";
+import { writeUnlessFull } from "../share-files.ts";
 import {
   carriedPortOf,
   type ProcessNote,
@@ -30,23 +30,7 @@ interface Server {
   readonly carriedPort: number | null;
 }
 
-export interface ServingProcesses {
-  /** Who serves a mount that stands in the mount table. */
-  of(share: RcloneShare, entry: MountEntry): Promise<Server>;
-  /** Processes that were started for this share and run, whether a mount shows for them or not. */
-  running(share: RcloneShare): Promise<readonly ProcessIdentity[]>;
-  /** Notes a process just started, durable enough to outlive a kill of the daemon. null: it has ended already. */
-  started(
-    place: RclonePlace,
-    child: DetachedProcess,
-    carriedPort: number | null,
-  ): Promise<ProcessIdentity | null>;
-  /** While it is being ended, its end is our doing, and news to nobody. */
-  ending(shareName: string, ending: boolean): void;
-  /** Nothing is started for this share any more. */
-  ended(share: RcloneShare): Promise<void>;
-  onUnexpectedExit(listener: (shareName: string) => void): () => void;
-}
+export type ServingProcesses = ReturnType<typeof createServingProcesses>;
 
 interface Known extends ProcessNote {
   /** The mount it was first seen to serve; one that came later is somebody else's. */
@@ -55,7 +39,7 @@ interface Known extends ProcessNote {
   ending: boolean;
 }
 
-export function createServingProcesses(): ServingProcesses {
+export function createServingProcesses() {
   /** null: looked for, and none. */
   const started = new Map<string, Known | null>();
   /** Shares whose processes of an earlier life were searched for. */
@@ -80,7 +64,8 @@ export function createServingProcesses(): ServingProcesses {
   };
 
   return {
-    async of(share, entry) {
+    /** Who serves a mount that stands in the mount table. */
+    async of(share: RcloneShare, entry: MountEntry): Promise<Server> {
       const own = await known(share);
       const isAtPath = own?.mountPath === entry.path;
       if (isAtPath && (own.mountId ?? entry.id) === entry.id) {
@@ -96,7 +81,8 @@ export function createServingProcesses(): ServingProcesses {
       if (other !== null) return foreignServer(other, share.files);
       return { identity: null, gone: isAtPath && own.mountId === null, own: isAtPath, carriedPort: null };
     },
-    async running(share) {
+    /** Processes that were started for this share and run, whether a mount shows for them or not. */
+    async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {
       const own = await known(share);
       const found = own !== null && (await runs(own)) ? [own.identity] : [];
       if (searched.has(share.shareName)) return found;
@@ -107,7 +93,12 @@ export function createServingProcesses(): ServingProcesses {
       searched.add(share.shareName);
       return [...found, ...unnoted.map(({ identity }) => identity)];
     },
-    async started({ shareName, files, mountPath }, child, carriedPort) {
+    /** Notes a process just started, durable enough to outlive a kill of the daemon. null: it has ended already. */
+    async started(
+      { shareName, files, mountPath }: RclonePlace,
+      child: DetachedProcess,
+      carriedPort: number | null,
+    ): Promise<ProcessIdentity | null> {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
       const note = { identity, mountPath, carriedPort };
@@ -118,23 +109,21 @@ export function createServingProcesses(): ServingProcesses {
         if (own.ending || started.get(shareName) !== own) return;
         for (const listener of [...listeners]) listener(shareName);
       });
-      try {
-        await writeIfChanged(files.process, processNoteText(note));
-      } catch (error) {
-        // Without a note it is found by its arguments.
-        if (!isDiskFull(error)) throw error;
-      }
+      // Without a note it is found by its arguments.
+      await writeUnlessFull(files.process, processNoteText(note));
       return identity;
     },
-    ending(shareName, ending) {
+    /** While it is being ended, its end is our doing, and news to nobody. */
+    ending(shareName: string, ending: boolean): void {
       const own = started.get(shareName);
       if (own !== undefined && own !== null) own.ending = ending;
     },
-    async ended({ shareName, files }) {
+    /** Nothing is started for this share any more. */
+    async ended({ shareName, files }: RcloneShare): Promise<void> {
       started.set(shareName, null);
       await rm(files.process, { force: true });
     },
-    onUnexpectedExit(listener) {
+    onUnexpectedExit(listener: (shareName: string) => void): () => void {
       const own = (shareName: string): void => listener(shareName);
       listeners.add(own);
       return () => listeners.delete(own);

@@ -1,5 +1,5 @@
-// Owns ending mounts so that nothing of them is left: the process that serves a mount ends before anything else
-// is mounted at its path, because an old rclone, when it ends, unmounts whatever is there then.
+// Unmounts rclone's mounts. The serving process ends before anything else is mounted at its path, because an old rclone
+// unmounts whatever is there when it ends.
 
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";

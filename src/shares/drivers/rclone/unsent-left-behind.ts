@@ -1,5 +1,4 @@
-// Owns telling what rclone still had to send when a share went to another driver or another name on its server: nobody
-// sends it any more.
+// Files that rclone had not sent when its share got another driver or another name on the server: they are sent no more.
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";

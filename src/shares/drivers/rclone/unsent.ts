@@ -1,4 +1,4 @@
-// Owns finding what was written to a share and is not yet on its server: rclone notes it on the local disk.
+// Files that were written to a share and are not on its server yet, by rclone's notes on the local disk.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
@@ -15,17 +15,10 @@ interface Note {
   readonly state: "sent" | "unsent" | "torn";
 }
 
-export interface UnsentWrites {
-  /** Paths inside the share, sorted. A missing cache has none. */
-  of(cacheFolder: string, shareName: string): Promise<readonly string[]>;
-  /** The same for all that is in the cache, by paths in it: the remote's name, the share's name, the path inside. */
-  all(cacheFolder: string): Promise<readonly string[]>;
-  /** Whether rclone, killed now, would leave a note that it cannot read again, and so lose what it is about. */
-  unsettled(cacheFolder: string): Promise<boolean>;
-}
+export type UnsentWrites = ReturnType<typeof createUnsentWrites>;
 
 /** Notes are read again only when they changed. */
-export function createUnsentWrites(): UnsentWrites {
+export function createUnsentWrites() {
   const byFolder = new Map<string, Map<string, Note>>();
   const notesIn = async (root: string): Promise<ReadonlyMap<string, Note>> => {
     const known = byFolder.get(root) ?? new Map<string, Note>();
@@ -48,9 +41,13 @@ export function createUnsentWrites(): UnsentWrites {
       .map(([path]) => path)
       .sort();
   return {
-    of: (cacheFolder, shareName) => unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
-    all: (cacheFolder) => unsentIn(join(cacheFolder, "vfsMeta")),
-    async unsettled(cacheFolder) {
+    /** Paths inside the share, sorted. A missing cache has none. */
+    of: (cacheFolder: string, shareName: string): Promise<readonly string[]> =>
+      unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
+    /** The same for all that is in the cache, by paths in it: the remote's name, the share's name, the path inside. */
+    all: (cacheFolder: string): Promise<readonly string[]> => unsentIn(join(cacheFolder, "vfsMeta")),
+    /** Whether rclone, killed now, would leave a note that it cannot read again, and so lose what it is about. */
+    async unsettled(cacheFolder: string): Promise<boolean> {
       const notes = await notesIn(join(cacheFolder, "vfsMeta"));
       return notes.values().some(({ state }) => state === "torn");
     },

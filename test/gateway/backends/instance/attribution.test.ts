@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { array, assert as check, constantFrom, integer, option, property, record } from "fast-check";
 import "../../../support/properties.ts";
 import { attribute } from "../../../../src/gateway/backends/instance/attribution.ts";
-import { createPendingRequests } from "../../../../src/gateway/backends/instance/pending.ts";
+import { PendingRequests } from "../../../../src/gateway/backends/instance/pending.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { createTestClient, type TestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
@@ -21,7 +21,7 @@ describe("attribution", () => {
         option(integer({ min: 1, max: 8 })),
         constantFrom<(TestClient | null)[]>(null, ...CLIENTS.slice(0, 1)),
         (requests, lingering, streamOf, owner) => {
-          const pending = createPendingRequests({
+          const pending = new PendingRequests({
             clock: createManualClock(),
             onOverdue() {},
             onAborted() {},

@@ -3,17 +3,14 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import {
-  createGivenUpCalls,
-  type GivenUpCalls,
-} from "../../../../src/gateway/backends/instance/attribution.ts";
-import { createPendingRequests } from "../../../../src/gateway/backends/instance/pending.ts";
+import { GivenUpCalls } from "../../../../src/gateway/backends/instance/attribution.ts";
+import { PendingRequests } from "../../../../src/gateway/backends/instance/pending.ts";
 import { createManualClock, type ManualClock } from "../../../support/manual-clock.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 
 function giveUp(givenUp: GivenUpCalls, clock: ManualClock, name: string): WeakRef<object> {
   const client = createTestClient(name);
-  const pending = createPendingRequests({ clock, onOverdue() {}, onAborted() {} });
+  const pending = new PendingRequests({ clock, onOverdue() {}, onAborted() {} });
   const request = pending.add({
     method: "tools/call",
     port: client.call(1),
@@ -30,7 +27,7 @@ function giveUp(givenUp: GivenUpCalls, clock: ManualClock, name: string): WeakRe
 
 test("a client that has left is not kept for its calls that were given up, though no message is ever attributed", async () => {
   const clock = createManualClock();
-  const givenUp = createGivenUpCalls(clock);
+  const givenUp = new GivenUpCalls(clock);
   const left = giveUp(givenUp, clock, "a");
   await clock.advance(60_000);
   giveUp(givenUp, clock, "b");

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
-  createPendingRequests,
   type NewRequest,
   type PendingRequest,
-  type PendingRequests,
+  PendingRequests,
 } from "../../../../src/gateway/backends/instance/pending.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
 import { createManualClock, type ManualClock } from "../../../support/manual-clock.ts";
@@ -23,7 +22,7 @@ function setUp(): Setup {
   const clock = createManualClock();
   const overdue: PendingRequest[] = [];
   const aborted: [PendingRequest, unknown][] = [];
-  const pending = createPendingRequests({
+  const pending = new PendingRequests({
     clock,
     onOverdue(request) {
       overdue.push(request);
@@ -98,7 +97,7 @@ describe("requests that wait", () => {
   test("those that are overdue at once may end each other", async () => {
     const clock = createManualClock();
     let fired = 0;
-    const pending = createPendingRequests({
+    const pending = new PendingRequests({
       clock,
       onOverdue() {
         fired++;

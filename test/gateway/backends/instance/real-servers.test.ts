@@ -12,7 +12,7 @@ import { startBackendInstance } from "../../../../src/gateway/backends/instance/
 import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
 import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import type { CallPort } from "../../../../src/gateway/client-port.ts";
 import { isError, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
@@ -35,7 +35,7 @@ const EVERYTHING = join(
 );
 
 function overStdio(t: TestContext, file: string, args: readonly string[] = []): OpenLink {
-  const warden = startWarden({ clock, logger });
+  const warden = new Warden({ clock, logger });
   t.after(() => warden[Symbol.asyncDispose]());
   return openStdioLink({
     command: process.execPath,

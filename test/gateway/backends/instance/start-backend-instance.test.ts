@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ownMark } from "../../../../src/gateway/own-mark.ts";
+import { loopGuard } from "../../../../src/gateway/loop-guard.ts";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { FAILURE, INITIALIZED, toolOf } from "../programs/instance-scripted-link.ts";
@@ -70,7 +70,7 @@ describe("starting", () => {
   test("a shared instance declares all that any client may have, one with an owner exactly the owner's", async () => {
     const shared = await startReady();
     const { _meta, ...said } = shared.link.requests("initialize")[0]?.params ?? {};
-    assert.deepEqual(_meta, ownMark());
+    assert.deepEqual(_meta, loopGuard());
     assert.deepEqual(said, {
       protocolVersion: "2025-11-25",
       capabilities: {

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 import { freePort } from "../../../support/free-port.ts";
@@ -14,12 +14,12 @@ testLinkContract({
   name: "stdio",
   tellsStream: false,
   async echo(t) {
-    const warden = startWarden({ clock, logger });
+    const warden = new Warden({ clock, logger });
     t.after(() => warden[Symbol.asyncDispose]());
     return openStdioLink({ command: process.execPath, args: [ECHO], env: {}, cwd: "/", warden, clock });
   },
   async nothing(t) {
-    const warden = startWarden({ clock, logger });
+    const warden = new Warden({ clock, logger });
     t.after(() => warden[Symbol.asyncDispose]());
     return openStdioLink({ command: "no-such-program", args: [], env: {}, cwd: "/", warden, clock });
   },

@@ -1,4 +1,4 @@
-// Owns what every backend transport must do: one suite, run on each of them.
+// What every backend transport must do: one suite, run on each of them.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import { isJsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
@@ -57,7 +57,7 @@ async function startEverything(t: TestContext, port: number): Promise<() => Prom
 }
 
 test("the everything server is usable over stdio", async (t) => {
-  const warden = startWarden({ clock, logger });
+  const warden = new Warden({ clock, logger });
   t.after(() => warden[Symbol.asyncDispose]());
   const args = [EVERYTHING, "stdio"];
   const recorded = openRecorded(

@@ -1,4 +1,4 @@
-// Owns a receiver of a link's events that keeps all it is told, for tests to look at and wait for.
+// A receiver of a link's events that keeps all of them, for tests to look at and wait for.
 import type {
   BackendLink,
   LinkEvents,

@@ -1,11 +1,8 @@
 // A pool of scripted instances on a clock of its own, and what tests ask of it.
 import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
-import type {
-  BackendPool,
-  BackendView,
-} from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import { createBackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
+import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -31,7 +28,7 @@ export function bench(environment: Record<string, string> = {}): Bench {
   const script = createScript();
   const told: GatewayTransition[] = [];
   const redacted: string[] = [];
-  const pool = createBackendPool({
+  const pool = new BackendPool({
     clock,
     logger: silentLogger,
     environment,

@@ -4,12 +4,9 @@ import { fileURLToPath } from "node:url";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
-import type {
-  BackendPool,
-  BackendView,
-} from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import { createBackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
+import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { ClientPort } from "../../../../src/gateway/client-port.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
@@ -31,9 +28,9 @@ interface RealPool {
 }
 
 function realPool(t: TestContext, clock: Clock = systemClock): RealPool {
-  const warden = startWarden({ clock: systemClock, logger });
+  const warden = new Warden({ clock: systemClock, logger });
   const told: GatewayTransition[] = [];
-  const pool = createBackendPool({
+  const pool = new BackendPool({
     clock,
     logger,
     environment: {},

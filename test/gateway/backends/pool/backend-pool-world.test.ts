@@ -3,7 +3,7 @@ import { it } from "node:test";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
-import { createBackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
+import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
@@ -73,7 +73,7 @@ async function play(happenings: readonly Happening[]): Promise<void> {
   let clients = [createClient("0"), createClient("1")];
   let wanted: readonly BackendConfig[] = [];
   let open = 0;
-  const pool = createBackendPool({
+  const pool = new BackendPool({
     clock,
     logger: silentLogger,
     environment: {},

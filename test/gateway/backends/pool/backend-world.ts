@@ -1,5 +1,5 @@
-// Owns a simulated world for one backend: starts that succeed, fail or hang, crashes, calls, a person who edits; and a
-// lane that looks, decides and steps in it as src/gateway/backends/pool/backend-lane.ts does, in simulated time.
+// A simulated world for one backend: starts that succeed, fail or hang, crashes, calls, a person who edits; and a lane
+// that looks, decides and steps in it as src/gateway/backends/pool/lane-cycles.ts does, in simulated time.
 import assert from "node:assert/strict";
 import type { InstanceSeen } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import {

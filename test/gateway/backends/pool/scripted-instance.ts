@@ -1,4 +1,4 @@
-// Owns a backend instance that does what a test says, when it says so: becomes ready, ends, answers, hangs.
+// A backend instance that does what a test says, when it says so: becomes ready, ends, answers, hangs.
 import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type {
@@ -9,8 +9,7 @@ import type {
   StartInstance,
 } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import type { PoolCall } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import type { Listings } from "../../../../src/gateway/catalog/listings.ts";
-import { NO_LISTINGS } from "../../../../src/gateway/catalog/listings.ts";
+import { type Listings, NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, type CallPort, type ClientPort } from "../../../../src/gateway/client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import type { McpLogLevel } from "../../../../src/gateway/protocol.ts";

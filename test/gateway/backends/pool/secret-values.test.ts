@@ -1,25 +1,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  resolveSecretRecord,
-  resolveSecretText,
-} from "../../../../src/gateway/backends/pool/secret-values.ts";
+import { resolveSecrets } from "../../../../src/gateway/backends/pool/connection-key.ts";
 import type { SecretReference } from "../../../../src/secrets/reference.ts";
 
 const variable = (name: string): SecretReference => ({ kind: "environment", variable: name });
 
 test("references become their values, which are told apart as secrets", () => {
-  assert.deepEqual(resolveSecretText(["Bearer ", variable("TOKEN")], { TOKEN: "s3cret" }), {
-    ok: true,
-    value: "Bearer s3cret",
-    secrets: ["s3cret"],
-  });
-  assert.deepEqual(resolveSecretText([], {}), { ok: true, value: "", secrets: [] });
-  assert.deepEqual(resolveSecretText([variable("EMPTY")], { EMPTY: "" }), {
-    ok: true,
-    value: "",
-    secrets: [],
-  });
+  const resolved = (...text: (string | SecretReference)[]) =>
+    resolveSecrets({ text }, { TOKEN: "s3cret", EMPTY: "" });
+  assert.deepEqual(
+    [resolved("Bearer ", variable("TOKEN")), resolved(), resolved(variable("EMPTY"))].map(
+      (outcome) => outcome.ok && { text: outcome.values["text"], secrets: outcome.secrets },
+    ),
+    [
+      { text: "Bearer s3cret", secrets: ["s3cret"] },
+      { text: "", secrets: [] },
+      { text: "", secrets: [] },
+    ],
+  );
 });
 
 test("every variable that is missing is named once", () => {
@@ -29,12 +27,12 @@ test("every variable that is missing is named once", () => {
     C: ["plain"],
     D: [variable("constructor")],
   };
-  assert.deepEqual(resolveSecretRecord(texts, { ONE: "1" }), { ok: false, missing: ["TWO", "constructor"] });
+  assert.deepEqual(resolveSecrets(texts, { ONE: "1" }), { ok: false, missing: ["TWO", "constructor"] });
 });
 
 test("a record keeps its names, awkward ones too", () => {
   const texts = JSON.parse('{"__proto__": ["x"], "A": ["1", "2"]}');
-  const resolved = resolveSecretRecord(texts, {});
+  const resolved = resolveSecrets(texts, {});
   assert.ok(resolved.ok);
   assert.deepEqual(Object.entries(resolved.values), [
     ["__proto__", "x"],

@@ -1,4 +1,4 @@
-// Owns a server for tests of instances: a link in memory, whose answers the test scripts.
+// A server for tests of instances: a link in memory, whose answers the test scripts.
 import type {
   LinkEvents,
   LinkFailure,

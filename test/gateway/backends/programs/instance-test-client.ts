@@ -1,4 +1,4 @@
-// Owns clients for tests of instances: they keep what they are told and asked, and answer when the test says so.
+// Clients for tests of instances: they keep what they are told and asked, and answer when the test says so.
 import type { CallPort, ClientPort } from "../../../../src/gateway/client-port.ts";
 import { ANONYMOUS } from "../../../../src/gateway/client-port.ts";
 import type { JsonObject, Reply } from "../../../../src/gateway/json-rpc.ts";

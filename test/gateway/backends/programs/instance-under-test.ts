@@ -1,4 +1,4 @@
-// Owns starting an instance on a scripted link, with a clock that the test moves.
+// Starts an instance on a scripted link, with a clock that the test moves.
 import type {
   BackendInstance,
   InstanceOptions,

@@ -1,4 +1,4 @@
-// Owns what the echo servers of the link tests answer, over whatever transport.
+// The answers of the echo servers of the link tests, over any transport.
 interface Incoming {
   readonly id?: string | number;
   readonly method?: string;

@@ -1,4 +1,4 @@
-// Owns the echo server of the link tests over streamable HTTP, run within the test.
+// The echo server of the link tests over streamable HTTP, run within the test.
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,12 +1,12 @@
 // A program that starts backends as the daemon does, and then waits to be killed: `link-parent.ts COUNT COMMAND ARGS…`.
 // Prints the process ids of the backends and of the warden, once each backend has written a line to stderr.
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 
 const [count = "1", command = "sh", ...args] = process.argv.slice(2);
-const warden = startWarden({ clock, logger });
+const warden = new Warden({ clock, logger });
 const open = openStdioLink({ command, args, env: {}, cwd: "/", warden, clock });
 const links = await Promise.all(
   Array.from({ length: Number(count) }, async () => {

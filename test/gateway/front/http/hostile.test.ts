@@ -17,7 +17,7 @@ describe("the HTTP front's doors", () => {
   it("bound to loopback, a Host other than loopback's or the configured one is refused", () => {
     const guard = createHostGuard(() => "127.0.0.1");
     for (const host of ["localhost", "LocalHost:9000", "127.0.0.1:9000", "127.9.9.9", "[::1]:80", "[::1]"]) {
-      assert.equal(guard.refusal(host, undefined), null, host);
+      assert.equal(guard(host, undefined), null, host);
     }
     for (const host of [
       undefined,
@@ -33,36 +33,36 @@ describe("the HTTP front's doors", () => {
       "127.1",
       "[::1",
     ]) {
-      assert.notEqual(guard.refusal(host, undefined), null, String(host));
+      assert.notEqual(guard(host, undefined), null, String(host));
     }
-    assert.equal(createHostGuard(() => "my-mac.local").refusal("My-Mac.local:1", undefined), null);
+    assert.equal(createHostGuard(() => "my-mac.local")("My-Mac.local:1", undefined), null);
   });
 
   it("bound beyond, addresses and the configured name are right, other names are not", () => {
     const guard = createHostGuard(() => "0.0.0.0");
     for (const host of ["192.168.1.4:9000", "[fe80::1]:9000", "localhost", "0.0.0.0"]) {
-      assert.equal(guard.refusal(host, undefined), null, host);
+      assert.equal(guard(host, undefined), null, host);
     }
-    assert.match(guard.refusal("mac.local", undefined) ?? "", /the name in \[server\]\.host/);
+    assert.match(guard("mac.local", undefined) ?? "", /the name in \[server\]\.host/);
     const named = createHostGuard(() => "nas.lan");
-    assert.equal(named.refusal("nas.lan:9000", "http://nas.lan:9000"), null);
-    assert.equal(named.refusal("192.168.1.4", undefined), null);
-    assert.notEqual(named.refusal("other.lan", undefined), null);
+    assert.equal(named("nas.lan:9000", "http://nas.lan:9000"), null);
+    assert.equal(named("192.168.1.4", undefined), null);
+    assert.notEqual(named("other.lan", undefined), null);
   });
 
   it("a change of the configured host counts from the next request on", () => {
     let host = "nas.lan";
     const guard = createHostGuard(() => host);
-    assert.equal(guard.refusal("nas.lan", undefined), null);
+    assert.equal(guard("nas.lan", undefined), null);
     host = "127.0.0.1";
-    assert.notEqual(guard.refusal("nas.lan", undefined), null);
+    assert.notEqual(guard("nas.lan", undefined), null);
   });
 
   it("an Origin must be loopback's or the very host's", () => {
     const guard = createHostGuard(() => "0.0.0.0");
     const host = "192.168.1.4:9000";
     for (const origin of ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", `http://${host}`]) {
-      assert.equal(guard.refusal(host, origin), null, origin);
+      assert.equal(guard(host, origin), null, origin);
     }
     for (const origin of [
       "null",
@@ -75,7 +75,7 @@ describe("the HTTP front's doors", () => {
       "file://localhost",
       "http://localhost\\.evil.example",
     ]) {
-      assert.notEqual(guard.refusal(host, origin), null, origin);
+      assert.notEqual(guard(host, origin), null, origin);
     }
   });
 
@@ -289,7 +289,7 @@ describe("the listener against", () => {
 
   it("bodies that are too much all together: 503 with Retry-After until one is through", async () => {
     const { createServer } = await import("node:http");
-    const intake = createBodyIntake(1_000);
+    const receive = createBodyIntake(1_000);
     const kinds: string[] = [];
     let received = 0;
     let closed = 0;
@@ -300,7 +300,7 @@ describe("the listener against", () => {
       request.on("close", () => {
         closed += 1;
       });
-      intake.receive(request, 800, (body) => {
+      receive(request, 800, (body) => {
         kinds.push(body.kind);
         request.resume();
         response.end();

@@ -73,7 +73,7 @@ describe("the HTTP front's calls", () => {
 
   it("a resource's changes are told as the rules of that moment allow", async () => {
     const gateway = createScriptedGateway();
-    gateway.mayHearOf = (_, uri) => uri === "x://open";
+    gateway.mayBeNotified = (_, uri) => uri === "x://open";
     await using rig = await startRig(gateway);
     const headers = { "mcp-session-id": await rig.initialize() };
     const { response } = await rig.open("GET", headers);

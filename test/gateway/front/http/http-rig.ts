@@ -1,4 +1,4 @@
-// Owns a front on a real socket, and raw requests to it.
+// A front on a real socket, and raw requests to it.
 import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";

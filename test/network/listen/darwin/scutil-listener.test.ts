@@ -68,8 +68,8 @@ test("one that does not want to end is ended", async (t) => {
 test("A3 scutil takes the place of SCDynamicStore where that cannot be had, and keeps it", async () => {
   const lacking: NetworkEventSource = {
     name: "scdynamicstore",
-    start(hearer) {
-      queueMicrotask(() => hearer.onEnd({ kind: "unavailable", error: new Error("no koffi") }));
+    start(listener) {
+      queueMicrotask(() => listener.onEnd({ kind: "unavailable", error: new Error("no koffi") }));
       return { async [Symbol.asyncDispose]() {} };
     },
   };
@@ -87,8 +87,8 @@ test("A3 scutil takes the place of SCDynamicStore where that cannot be had, and 
 test("A3 a crash of SCDynamicStore is told, not replaced: it may mend", async () => {
   const crashing: NetworkEventSource = {
     name: "scdynamicstore",
-    start(hearer) {
-      queueMicrotask(() => hearer.onEnd({ kind: "crashed", error: new Error("on purpose") }));
+    start(listener) {
+      queueMicrotask(() => listener.onEnd({ kind: "crashed", error: new Error("on purpose") }));
       return { async [Symbol.asyncDispose]() {} };
     },
   };

@@ -1,4 +1,4 @@
-// Owns programs that stand in for mount.cifs and mount where the kernel has no SMB client: they note what they are told,
+// Programs that stand in for mount.cifs and mount where the kernel has no SMB client: they record their arguments,
 // answer in the documented words, and bind a folder where the kernel would mount a share.
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

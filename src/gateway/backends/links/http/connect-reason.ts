@@ -1,4 +1,4 @@
-// Owns why a connection to an HTTP server did not come about, in words, and what a person can do about it. Pure.
+// Why a connection to an HTTP server failed, in words, and what a person can do about it. Pure.
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 
 export interface ConnectReason {

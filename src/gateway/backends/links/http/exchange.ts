@@ -15,7 +15,7 @@ const ERROR_BODY_BYTES = 64 * 1024;
 const SAID_AT_MOST = 200;
 /** Looks for the rest of a broken stream, in a row without an event. */
 const RESUME_TRIES = 5;
-/** A server may wish for no wait at all, and end each stream after one event: as often as that it is asked. */
+/** A server may ask for no wait at all, and end each stream after one event: `least` is kept all the same. */
 const RESUME_MS = { least: 50, usual: 1_000, atMost: 30_000 };
 /** A server ends the stream after its answer; one that does not is not waited for. */
 const AFTER_ANSWER_MS = 2_000;

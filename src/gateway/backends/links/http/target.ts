@@ -24,7 +24,7 @@ interface TargetOptions {
 
 export interface Asked {
   readonly request: ClientRequest;
-  /** A response has begun: what goes wrong from now on is the response's to tell. */
+  /** A response has begun: what goes wrong from now on is an event of the response. */
   readonly responded: boolean;
   /** What an error before the response means. */
   failure(error: unknown): LinkFailure;

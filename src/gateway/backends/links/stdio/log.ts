@@ -1,5 +1,4 @@
-// Owns reading what a backend writes beside the protocol: a flood is read no faster than it costs little, the excess
-// dropped.
+// Reads what a backend writes beside the protocol, at a bounded rate: the excess of a flood is dropped.
 import type { Readable } from "node:stream";
 import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
@@ -12,13 +11,15 @@ const WINDOW_BYTES = 512 * 1024;
 /** Beyond it one chunk (64 KiB) is read and dropped in that time: some 13 MB/s, at little cost to us. */
 const DROP_PAUSE_MS = 5;
 
-interface LogReader extends Disposable {
-  /** Tells what is left without a line's end. Nothing more is told after it. */
-  finish(): void;
-}
-
-/** Reads to the end of the stream, at a bounded rate. Lines come whole, and not yet cleaned. */
-export function readLogLines(stream: Readable, clock: Clock, onLine: (line: string) => void): LogReader {
+/**
+ * Reads to the end of the stream, at a bounded rate. Lines come whole, and not yet cleaned. What is returned ends the
+ * reading; `isRead`: what is left without a line's end is handed over before.
+ */
+export function readLogLines(
+  stream: Readable,
+  clock: Clock,
+  onLine: (line: string) => void,
+): (isRead: boolean) => void {
   let splitter: LineSplitter = createLineSplitter(LINE_BYTES);
   let windowEndMs = 0;
   let lines = 0;
@@ -64,20 +65,12 @@ export function readLogLines(stream: Readable, clock: Clock, onLine: (line: stri
   stream.on("data", onData);
   stream.on("error", () => {});
 
-  return {
-    finish() {
-      if (over) return;
-      over = true;
-      const rest = splitter.rest();
-      if (rest !== null && rest !== "") onLine(rest);
-      tellDropped();
-      timer?.[Symbol.dispose]();
-      stream.off("data", onData);
-    },
-    [Symbol.dispose]() {
-      over = true;
-      timer?.[Symbol.dispose]();
-      stream.off("data", onData);
-    },
+  return (isRead) => {
+    const rest = isRead && !over ? splitter.rest() : null;
+    if (rest !== null && rest !== "") onLine(rest);
+    if (isRead && !over) tellDropped();
+    over = true;
+    timer?.[Symbol.dispose]();
+    stream.off("data", onData);
   };
 }

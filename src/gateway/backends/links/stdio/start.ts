@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
-import type { LinkFailure } from "../backend-link.ts";
+import { type LinkFailure, linkFailure } from "../backend-link.ts";
 import { programPath, type Warden } from "./warden.ts";
 
 export interface ProgramOptions {
@@ -71,51 +71,33 @@ export function startFailure(
   lastLine: string | null,
 ): LinkFailure | null {
   if ((exitCode !== 126 && exitCode !== 127) || lastLine === null) return null;
-  const folder = options.cwd;
-  switch (LAUNCHER_WORDS.exec(lastLine)?.[1]) {
-    case "folder-missing":
-      return cannotStart(
-        options,
-        `its folder ${folder} does not exist`,
-        "create the folder, or change `cwd`",
-      );
-    case "folder-is-file":
-      return cannotStart(options, `${folder} is no folder`, "change `cwd`");
-    case "folder-closed":
-      return cannotStart(
-        options,
-        `its folder ${folder} may not be entered`,
-        "check the folder's permissions",
-      );
-    case "program-missing":
-      return cannotStart(
-        options,
-        "it is not installed, or not on PATH",
-        // A whole command line, as some clients take it.
-        /\s/.test(options.command)
-          ? "`command` is the program alone; give its arguments in `args`"
-          : "install it, or give its absolute path as `command`",
-      );
-    case "program-closed":
-      return cannotStart(
-        options,
-        "it may not be executed",
-        `make it executable: chmod +x ${options.command}`,
-      );
-    case "program-is-folder":
-      return cannotStart(options, "it is a folder", "give the program itself as `command`");
-    default:
-      // The shell's own word: it found the file, and the system would not run it.
-      return lastLine.startsWith(programPath("backend-launch.sh"))
-        ? cannotStart(
-            options,
-            "the system cannot run it",
-            "its first line may name an interpreter that is not installed",
-          )
-        : null;
-  }
+  const failure = launcherFailures(options)[LAUNCHER_WORDS.exec(lastLine)?.[1] ?? ""];
+  if (failure !== undefined) return cannotStart(options, ...failure);
+  // The shell's own word: it found the file, and the system would not run it.
+  if (!lastLine.startsWith(programPath("backend-launch.sh"))) return null;
+  const hint = "its first line may name an interpreter that is not installed";
+  return cannotStart(options, "the system cannot run it", hint);
+}
+
+/** By the launcher's word: the reason and the hint. */
+function launcherFailures({ cwd, command }: ProgramOptions): Record<string, readonly [string, string]> {
+  // A whole command line, as some clients take it.
+  const isLine = /\s/.test(command);
+  return {
+    "folder-missing": [`its folder ${cwd} does not exist`, "create the folder, or change `cwd`"],
+    "folder-is-file": [`${cwd} is no folder`, "change `cwd`"],
+    "folder-closed": [`its folder ${cwd} may not be entered`, "check the folder's permissions"],
+    "program-missing": [
+      "it is not installed, or not on PATH",
+      isLine
+        ? "`command` is the program alone; give its arguments in `args`"
+        : "install it, or give its absolute path as `command`",
+    ],
+    "program-closed": ["it may not be executed", `make it executable: chmod +x ${command}`],
+    "program-is-folder": ["it is a folder", "give the program itself as `command`"],
+  };
 }
 
 function cannotStart(options: ProgramOptions, reason: string, hint: string | null): LinkFailure {
-  return { kind: "unreachable", message: `cannot start ${options.command}: ${reason}`, hint };
+  return linkFailure("unreachable", `cannot start ${options.command}: ${reason}`, hint);
 }

@@ -59,7 +59,7 @@ class StdioLink implements BackendLink {
   readonly #events: LinkEvents;
   readonly #clean: CleanLine;
   readonly #messages: MessageReader;
-  readonly #log: ReturnType<typeof readLogLines>;
+  readonly #endLog: ReturnType<typeof readLogLines>;
   readonly #exitReason = new ExitReason();
   readonly #gone = Promise.withResolvers<void>();
   /** The instance gets no more events. */
@@ -82,7 +82,7 @@ class StdioLink implements BackendLink {
     this.#events = events;
     this.#clean = createLineCleaner(options.secrets ?? []);
     if (this.pid !== null) warden.watch(this.pid);
-    this.#log = readLogLines(stderr, clock, (line) => this.#onLogLine(line));
+    this.#endLog = readLogLines(stderr, clock, (line) => this.#onLogLine(line));
     this.#messages = new MessageReader(stdout, lineLimitBytes, clock, {
       onMessage: (message) => events.onMessage(message, null),
       onNoise: (line) => events.onLogLine(this.#clean(line)),
@@ -125,7 +125,7 @@ class StdioLink implements BackendLink {
     if (this.#closing === null) {
       this.#silence();
       this.#disposeTimers();
-      this.#log[Symbol.dispose]();
+      this.#endLog(false);
       // Read on and dropped: a server that blocks on a full pipe would not see its stdin end.
       this.#child.stdout.resume();
       this.#child.stderr.resume();
@@ -223,7 +223,7 @@ class StdioLink implements BackendLink {
   #finishWhenRead(): void {
     if (this.#exit === null || this.#messages.isHeld || this.#reading.size > 0) return;
     this.#disposeTimers();
-    this.#log.finish();
+    this.#endLog(true);
     this.#messages.finish();
     if (this.#silent) return;
     this.#silence();

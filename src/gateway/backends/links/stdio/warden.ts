@@ -15,44 +15,80 @@ const RELEASE_AT_MOST_MS = 300;
 /** It ends what is left within 2 s. */
 const END_AT_MOST_MS = 3_000;
 
-export interface Warden {
-  /**
-   * For a starting backend, which writes `+ID` of its group to it, so that none is unknown for a moment. Starts the
-   * warden when there is none; "ignore" while it cannot be started.
-   */
-  channel(): Writable | "ignore";
-  /** The group of this leader is to be ended when the daemon ends. */
-  watch(groupId: number): void;
-  /**
-   * The leader has ended: the rest of its group gets SIGKILL, and the warden forgets it. Resolves when the group is
-   * empty, or after 0.3 s.
-   */
-  release(groupId: number): Promise<void>;
-  /** Of the warden itself; null while there is none. */
-  readonly pid: number | null;
-}
-
 interface WardenOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** Costs nothing until the first backend starts. Disposing ends it, and every group that it still knows. */
-export function startWarden({ clock, logger }: WardenOptions): Warden & AsyncDisposable {
-  const groups = new Set<number>();
-  let child: ChildProcess | null = null;
-  let startedAtMs = 0;
-  let restartMs = RESTART_MS.first;
-  let restartTimer: Timer | null = null;
-  let disposed = false;
+export class Warden implements AsyncDisposable {
+  readonly #options: WardenOptions;
+  readonly #groups = new Set<number>();
+  #child: ChildProcess | null = null;
+  #startedAtMs = 0;
+  #restartMs = RESTART_MS.first;
+  #restartTimer: Timer | null = null;
+  #disposed = false;
 
-  const write = (line: string): void => {
-    if (child?.stdin?.writable) child.stdin.write(line);
-  };
+  constructor(options: WardenOptions) {
+    this.#options = options;
+  }
 
-  const start = (): void => {
-    restartTimer = null;
-    startedAtMs = clock.monotonicMs();
+  /** Of the warden itself; null while there is none. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  /**
+   * For a starting backend, which writes `+ID` of its group to it, so that none is unknown for a moment. Starts the
+   * warden when there is none; "ignore" while it cannot be started.
+   */
+  channel(): Writable | "ignore" {
+    if (this.#child === null && this.#restartTimer === null && !this.#disposed) this.#start();
+    const channel = this.#child?.stdin;
+    return channel?.writable ? channel : "ignore";
+  }
+
+  /** The group of this leader is to be ended when the daemon ends. */
+  watch(groupId: number): void {
+    this.#groups.add(groupId);
+    this.#write(`+${groupId}\n`);
+  }
+
+  /**
+   * The leader has ended: the rest of its group gets SIGKILL, and the warden forgets it. Resolves when the group is
+   * empty, or after 0.3 s.
+   */
+  async release(groupId: number): Promise<void> {
+    const { clock } = this.#options;
+    const signalled = signalGroup(groupId, "SIGKILL");
+    // At once: whatever is in it is as good as gone, and its number may soon be another's.
+    if (this.#groups.delete(groupId)) this.#write(`-${groupId}\n`);
+    if (!signalled) return;
+    const deadlineMs = clock.monotonicMs() + RELEASE_AT_MOST_MS;
+    for (let delayMs = 2; clock.monotonicMs() < deadlineMs; delayMs = Math.min(100, delayMs * 2)) {
+      await clock.sleep(delayMs);
+      if (!signalGroup(groupId, 0)) return;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    this.#restartTimer?.[Symbol.dispose]();
+    const ending = this.#child;
+    if (ending === null) return;
+    const ended = once(ending, "exit");
+    ending.stdin?.end();
+    await settledWithin(this.#options.clock, END_AT_MOST_MS, ended);
+  }
+
+  #write(line: string): void {
+    if (this.#child?.stdin?.writable) this.#child.stdin.write(line);
+  }
+
+  #start(): void {
+    this.#restartTimer = null;
+    this.#startedAtMs = this.#options.clock.monotonicMs();
     let started: ChildProcess;
     try {
       started = spawn("/bin/sh", [programPath("backend-warden.sh")], {
@@ -62,17 +98,17 @@ export function startWarden({ clock, logger }: WardenOptions): Warden & AsyncDis
         stdio: ["pipe", "ignore", "ignore"],
       });
     } catch (error) {
-      onEnd(errorText(error));
+      this.#onEnd(errorText(error));
       return;
     }
-    child = started;
+    this.#child = started;
     let over = false;
     const end = (how: string): void => {
       if (over) return;
       over = true;
       started.stdin?.destroy();
-      if (child === started) child = null;
-      onEnd(how);
+      if (this.#child === started) this.#child = null;
+      this.#onEnd(how);
     };
     started.once("error", (error) => {
       if (started.pid === undefined) end(errorText(error));
@@ -80,52 +116,17 @@ export function startWarden({ clock, logger }: WardenOptions): Warden & AsyncDis
     started.once("exit", (code, signal) => end(`exit ${signal ?? code}`));
     started.stdin?.on("error", () => {});
     started.unref();
-    if (groups.size > 0) write([...groups].map((id) => `+${id}\n`).join(""));
-  };
+    if (this.#groups.size > 0) this.#write([...this.#groups].map((id) => `+${id}\n`).join(""));
+  }
 
-  const onEnd = (how: string): void => {
-    if (disposed) return;
-    const nowMs = clock.monotonicMs();
-    if (nowMs - startedAtMs > RESTART_MS.calmAfter) restartMs = RESTART_MS.first;
-    logger.warn("the backends' warden ended and is started again", { how, afterMs: restartMs });
-    restartTimer = clock.setTimer(restartMs, start);
-    restartMs = Math.min(RESTART_MS.atMost, restartMs * 2);
-  };
-
-  return {
-    get pid() {
-      return child?.pid ?? null;
-    },
-    channel() {
-      if (child === null && restartTimer === null && !disposed) start();
-      const channel = child?.stdin;
-      return channel?.writable ? channel : "ignore";
-    },
-    watch(groupId) {
-      groups.add(groupId);
-      write(`+${groupId}\n`);
-    },
-    async release(groupId) {
-      const signalled = signalGroup(groupId, "SIGKILL");
-      // At once: whatever is in it is as good as gone, and its number may soon be another's.
-      if (groups.delete(groupId)) write(`-${groupId}\n`);
-      if (!signalled) return;
-      const deadlineMs = clock.monotonicMs() + RELEASE_AT_MOST_MS;
-      for (let delayMs = 2; clock.monotonicMs() < deadlineMs; delayMs = Math.min(100, delayMs * 2)) {
-        await clock.sleep(delayMs);
-        if (!signalGroup(groupId, 0)) return;
-      }
-    },
-    async [Symbol.asyncDispose]() {
-      disposed = true;
-      restartTimer?.[Symbol.dispose]();
-      const ending = child;
-      if (ending === null) return;
-      const ended = once(ending, "exit");
-      ending.stdin?.end();
-      await settledWithin(clock, END_AT_MOST_MS, ended);
-    },
-  };
+  #onEnd(how: string): void {
+    if (this.#disposed) return;
+    const { clock, logger } = this.#options;
+    if (clock.monotonicMs() - this.#startedAtMs > RESTART_MS.calmAfter) this.#restartMs = RESTART_MS.first;
+    logger.warn("the backends' warden ended and is started again", { how, afterMs: this.#restartMs });
+    this.#restartTimer = clock.setTimer(this.#restartMs, () => this.#start());
+    this.#restartMs = Math.min(RESTART_MS.atMost, this.#restartMs * 2);
+  }
 }
 
 /** Of a shell program that accompanies backends. A build has it beside its own programs; the sources, in `bin`. */

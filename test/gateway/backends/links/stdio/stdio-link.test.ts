@@ -6,7 +6,7 @@ import {
   openStdioLink,
   type StdioLinkOptions,
 } from "../../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
+import { Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../../support/eventually.ts";
@@ -22,7 +22,7 @@ function run(
   args: string[],
   more: Partial<StdioLinkOptions> = {},
 ): RecordedLink {
-  const warden = startWarden({ clock, logger });
+  const warden = new Warden({ clock, logger });
   const recorded = openRecorded(openStdioLink({ command, args, env: {}, cwd: "/", warden, clock, ...more }));
   t.after(async () => {
     await recorded.link.close();
@@ -96,10 +96,10 @@ test("without a descriptor to spare a program does not start, is told so, and no
   const of = (file: string): string => new URL(`../../../../../src/${file}`, import.meta.url).href;
   const told = await runOutOfFiles(
     `import { openStdioLink } from "${of("gateway/backends/links/stdio/stdio-link.ts")}";
-     import { startWarden } from "${of("gateway/backends/links/stdio/warden.ts")}";
+     import { Warden } from "${of("gateway/backends/links/stdio/warden.ts")}";
      import { systemClock as clock } from "${of("runtime/time/clock.ts")}";
      import { silentLogger as logger } from "${of("runtime/log/log.ts")}";`,
-    `const warden = startWarden({ clock, logger });
+    `const warden = new Warden({ clock, logger });
      const open = openStdioLink({ command: "cat", args: [], env: {}, cwd: "/", warden, clock });
      const failure = await new Promise((onClosed) =>
        open({ onMessage: () => null, onRequestFailed() {}, onLogLine() {}, onClosed }));
@@ -369,7 +369,7 @@ test("a server's child that keeps the pipes open delays neither the end nor clos
 test("100 starts and ends leave no process, descriptor or timer", {
   skip: process.platform !== "linux",
 }, async (t) => {
-  const warden = startWarden({ clock, logger });
+  const warden = new Warden({ clock, logger });
   t.after(() => warden[Symbol.asyncDispose]());
   const still = createManualClock();
   const open = openStdioLink({ command: "cat", args: [], env: {}, cwd: "/", warden, clock: still });

@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { openStdioLink } from "../../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden, type Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
+import { Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../../support/eventually.ts";
@@ -41,7 +41,7 @@ async function ignores(pid: number): Promise<boolean> {
 }
 
 function openWarden(t: TestContext): Warden & AsyncDisposable {
-  const warden = startWarden({ clock, logger });
+  const warden = new Warden({ clock, logger });
   t.after(() => warden[Symbol.asyncDispose]());
   return warden;
 }

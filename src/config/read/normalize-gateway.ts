@@ -1,0 +1,219 @@
+// Normalizes the values of the gateway's sections for the engine, and collects warnings.
+import { join } from "node:path";
+import { isCredentialHeader, isSecretHeader, isSecretVariable } from "../backend-names.ts";
+import { hasSecretQuery } from "../backend-values.ts";
+import type { ConfigPlace } from "../locate.ts";
+import { pathText } from "../mistakes.ts";
+import { expandPath } from "../paths.ts";
+import type { BackendFile, ConfigFile } from "../schema/schema.ts";
+import { isLiteral } from "../secret-text.ts";
+import type {
+  AuditConfig,
+  AuthUser,
+  BackendConfig,
+  ConfigWarning,
+  HttpConnection,
+  IncomingAuthConfig,
+  MountaineerConfig,
+  NameFilter,
+  PolicyConfig,
+  ServerConfig,
+  StdioConnection,
+  ToolOverride,
+} from "../snapshot.ts";
+
+type GatewayConfig = Pick<
+  MountaineerConfig,
+  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit"
+>;
+
+const MEBIBYTE = 1024 * 1024;
+
+function milliseconds(seconds: number): number {
+  return Math.round(seconds * 1000);
+}
+
+function bytes(mebibytes: number): number {
+  return Math.round(mebibytes * MEBIBYTE);
+}
+
+function connection(backend: BackendFile, place: ConfigPlace): StdioConnection | HttpConnection {
+  const { command, url } = backend;
+  // The rules refuse a backend with neither, and one whose type and keys contradict each other.
+  if (command === undefined)
+    return { type: "streamable-http", url: url ?? "", headers: backend.headers ?? {} };
+  return {
+    type: "stdio",
+    command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
+    args: backend.args ?? [],
+    env: backend.env ?? {},
+    cwd: backend.cwd === undefined ? place.userHome : expandPath(backend.cwd, place.userHome),
+  };
+}
+
+function nameFilter({ allow, deny }: BackendFile["filters"]["tools"]): NameFilter {
+  return { allow: allow ?? null, deny };
+}
+
+function toolOverride({ name, description }: BackendFile["tool_overrides"][string]): ToolOverride {
+  return { name: name ?? null, description: description ?? null };
+}
+
+function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): BackendConfig {
+  const { timeouts, filters } = backend;
+  return {
+    name,
+    enabled: backend.enabled,
+    group: backend.group ?? null,
+    connection: connection(backend, place),
+    timeouts: {
+      initMs: milliseconds(timeouts.init),
+      listMs: milliseconds(timeouts.cap_fetch),
+      callMs: milliseconds(timeouts.call),
+    },
+    filters: {
+      tools: nameFilter(filters.tools),
+      resources: nameFilter(filters.resources),
+      prompts: nameFilter(filters.prompts),
+    },
+    toolOverrides: Object.fromEntries(
+      Object.entries(backend.tool_overrides).map(([tool, override]) => [tool, toolOverride(override)]),
+    ),
+    instances: backend.instances,
+    replace: backend.replace,
+  };
+}
+
+function engineServer(server: ConfigFile["server"]): ServerConfig | null {
+  if (server === undefined) return null;
+  return {
+    host: server.host,
+    port: server.port,
+    bodyLimitBytes: bytes(server.body_limit_mb),
+    drainTimeoutMs: milliseconds(server.drain_timeout),
+  };
+}
+
+/** Whom a token alone in `[incoming_auth]` stands for. */
+const LOCAL_USER = { name: "local", roles: ["local"] } as const;
+
+function engineAuth({ type, token, users }: ConfigFile["incoming_auth"]): IncomingAuthConfig {
+  if (type === "anonymous") return { type };
+  const all: AuthUser[] = users.map((user) => ({ name: user.name, token: user.token, roles: user.roles }));
+  if (token !== undefined) all.unshift({ ...LOCAL_USER, token });
+  return { type, users: all };
+}
+
+function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
+  const { effect, roles = null, resources = null, methods = null } = policy;
+  return { effect, roles, resources, methods };
+}
+
+function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfig | null {
+  if (audit === undefined || !audit.enabled) return null;
+  return {
+    path: audit.path === undefined ? defaultAuditPath(place) : expandPath(audit.path, place.userHome),
+    maxSizeBytes: bytes(audit.max_size_mb),
+    keep: audit.keep,
+    includeArguments: audit.arguments,
+    redact: audit.redact,
+  };
+}
+
+/** Where the audit goes unless the configuration says otherwise, absolute. */
+export function defaultAuditPath({ home }: Pick<ConfigPlace, "home">): string {
+  return join(home, "audit.jsonl");
+}
+
+/** What the gateway's sections of a checked file mean on this machine. */
+export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConfig {
+  const { conflict_resolution: conflict, authorization } = file;
+  return {
+    server: engineServer(file.server),
+    backends: Object.entries(file.backends).map(([name, backend]) => engineBackend(name, backend, place)),
+    conflictResolution: {
+      strategy: conflict.strategy,
+      separator: conflict.separator,
+      order: conflict.order,
+      longestName: conflict.longest_name,
+    },
+    incomingAuth: engineAuth(file.incoming_auth),
+    authorization:
+      authorization === undefined
+        ? null
+        : {
+            defaultEffect: authorization.default_effect,
+            policies: authorization.policies.map(enginePolicy),
+          },
+    audit: engineAudit(file.audit, place),
+  };
+}
+
+function commandWarnings({ command, args }: BackendFile, at: readonly string[]): ConfigWarning[] {
+  const warnings: ConfigWarning[] = [];
+  if (command !== undefined && !/[/\\]/.test(command) && /\s/.test(command)) {
+    warnings.push({
+      path: pathText([...at, "command"]),
+      text: "the whole text is the name of one program, spaces included",
+      hint: "put what follows the program into `args`",
+    });
+  }
+  for (const [index, argument] of (args ?? []).entries()) {
+    if (!argument.startsWith("~/")) continue;
+    warnings.push({
+      path: pathText([...at, "args", index]),
+      text: "no shell reads it: `~` is passed on as it is",
+      hint: "write the whole path",
+    });
+  }
+  return warnings;
+}
+
+/** Values that look like secrets; what they are is never said. */
+function secretWarnings({ env, headers, url }: BackendFile, at: readonly string[]): ConfigWarning[] {
+  const warnings: ConfigWarning[] = [];
+  const warn = (path: readonly string[], what: string): void => {
+    const hint = "`mountaineer secret set NAME` keeps it, and `${secret:NAME}` stands for it here";
+    warnings.push({
+      path: pathText(path),
+      text: `${what} seems to be a secret, and stands in the file`,
+      hint,
+    });
+  };
+  for (const [name, value] of Object.entries(env ?? {})) {
+    if (isSecretVariable(name) && isLiteral(value)) warn([...at, "env", name], "the value");
+  }
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    if (isSecretHeader(name) && !isCredentialHeader(name) && isLiteral(value))
+      warn([...at, "headers", name], "the value");
+  }
+  if (url !== undefined && hasSecretQuery(url)) {
+    const text = "the address seems to carry a secret, and stands in the file";
+    warnings.push({ path: pathText([...at, "url"]), text, hint: "pass it in `headers`, by reference" });
+  }
+  return warnings;
+}
+
+function policyWarnings(file: ConfigFile): ConfigWarning[] {
+  const warnings: ConfigWarning[] = [];
+  for (const [index, policy] of (file.authorization?.policies ?? []).entries()) {
+    for (const key of ["roles", "resources", "methods"] as const) {
+      if (policy[key]?.length !== 0) continue;
+      warnings.push({
+        path: `authorization.policies[${index}].${key}`,
+        text: "an empty list fits nothing: the policy never applies",
+        hint: "remove the key, and the policy fits any",
+      });
+    }
+  }
+  return warnings;
+}
+
+/** What the gateway's sections allow, but probably do not mean. */
+export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
+  const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
+    const at = ["backends", name];
+    return [...commandWarnings(backend, at), ...secretWarnings(backend, at)];
+  });
+  return [...warnings, ...policyWarnings(file)];
+}

@@ -1,0 +1,125 @@
+// The triggers of the share engine: the tick, network events through the debounce window, and clock jumps.
+import { createClockWatch } from "../network/listen/clock-jump.ts";
+import { createTriggerWindow, type TriggerWindow } from "../network/listen/debounce-window.ts";
+import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
+import { type NetworkListener, startNetworkListener } from "../network/listen/network-listener.ts";
+import type { AddressedHostProber } from "../network/probe/host-prober.ts";
+import { startTicker, type Ticker } from "../reconcile/ticker.ts";
+import type { DisposalStack } from "../runtime/disposal.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { RcloneLogs } from "../shares/drivers/rclone/logs.ts";
+import type { NoteKeeper } from "../shares/drivers/rclone/note-keeper.ts";
+import type { ShareEngine } from "../shares/engine/share-engine.ts";
+import type { AliasLinks } from "../shares/links/alias-links.ts";
+import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
+import type { NetworkTransition } from "./events/service-transitions.ts";
+
+/** Deltas kept for the order of looks while a link flaps. */
+const MAX_DELTAS = 100;
+
+interface TriggerOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly engine: ShareEngine;
+  readonly hostProber: AddressedHostProber;
+  /** Looked after at the same beat. */
+  readonly aliases: Pick<AliasLinks, "trigger">;
+  /** As well. */
+  readonly rcloneLogs: RcloneLogs;
+  /** As well. */
+  readonly noteKeeper: NoteKeeper;
+  readonly checkIntervalMs: number;
+  readonly networkDebounceMs: number;
+  readonly publish: (transition: NetworkTransition) => void;
+}
+
+export interface Triggers {
+  readonly listener: NetworkListener;
+  readonly window: TriggerWindow;
+  readonly ticker: Pick<Ticker, "setInterval">;
+  /** No more cycles are begun by themselves. */
+  stop(): void;
+}
+
+/** All of them end with `stack`. */
+export function startTriggers(options: TriggerOptions, stack: DisposalStack): Triggers {
+  const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, publish } = options;
+  let checkIntervalMs = options.checkIntervalMs;
+  let touching: readonly NetworkDelta[] = [];
+  let woke = false;
+
+  const mayTouch = (delta: NetworkDelta, spec: ShareSpec): boolean => {
+    const { seen } = engine.view(spec.name);
+    return ROUTE_NAMES.some((route) => {
+      const { host, interfaceName } = spec.routes[route];
+      if (host === null) return false;
+      return deltaMayTouch(delta, {
+        addresses: hostProber.addressesOf(host),
+        interfaceName: interfaceName ?? seen?.routes[route].probe.interfaceName ?? null,
+      });
+    });
+  };
+
+  const window = stack.use(
+    createTriggerWindow({
+      clock,
+      windowMs: options.networkDebounceMs,
+      onCycle(reasons) {
+        const deltas = touching;
+        const trigger = woke ? "wake" : "network";
+        touching = [];
+        woke = false;
+        publish({ name: "network.changed", reasons, trigger });
+        engine.triggerAll(trigger, clock.monotonicMs(), reasons, (spec) =>
+          deltas.some((delta) => mayTouch(delta, spec)),
+        );
+      },
+    }),
+  );
+
+  const listener = stack.use(
+    startNetworkListener({
+      clock,
+      logger,
+      onChange(deltas) {
+        hostProber.networkChanged();
+        touching = [...touching, ...deltas].slice(-MAX_DELTAS);
+        for (const delta of deltas) window.trigger(describeDelta(delta));
+      },
+    }),
+  );
+
+  const clockWatch = createClockWatch({ clock });
+  const ticker = stack.use(
+    startTicker(clock, checkIntervalMs, (dueMs) => {
+      const jump = clockWatch.observe(checkIntervalMs);
+      if (jump !== null) {
+        woke = true;
+        hostProber.networkChanged();
+        window.trigger(jump.text);
+      }
+      engine.triggerAll("tick", dueMs);
+      aliases.trigger("tick");
+      rcloneLogs.trigger();
+      noteKeeper.trigger();
+    }),
+  );
+
+  return {
+    listener,
+    window,
+    ticker: {
+      setInterval(intervalMs) {
+        // The first beat of a new interval may come later than the old one would have.
+        clockWatch.observe();
+        checkIntervalMs = intervalMs;
+        ticker.setInterval(intervalMs);
+      },
+    },
+    stop() {
+      ticker[Symbol.dispose]();
+      window[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,39 @@
+// Equal questions asked at about the same time are sent once, and all callers get the answer.
+import type { Clock } from "../../runtime/time/clock.ts";
+
+interface SingleFlight<Answer> {
+  /**
+   * Joins the newest question of that key if it began at `notBeforeMs` (monotonic) or later, or has not begun;
+   * else asks. `begin` gets a function to call when the question truly goes out (it may have to queue first).
+   */
+  ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer>;
+}
+
+interface Ask<Answer> {
+  /** Infinity until it goes out: whoever asks before that is asking early enough. */
+  startedAtMs: number;
+  readonly answer: Promise<Answer>;
+}
+
+/** Keys come from the configuration; beyond this many, old ones are of configurations long gone. */
+const MAX_KEYS = 4_096;
+
+export function createSingleFlight<Answer>(clock: Clock): SingleFlight<Answer> {
+  const newest = new Map<string, Ask<Answer>>();
+  return {
+    ask(key, notBeforeMs, begin) {
+      const known = newest.get(key);
+      if (known !== undefined && known.startedAtMs >= notBeforeMs) return known.answer;
+      let startedAtMs = Number.POSITIVE_INFINITY;
+      let own: Ask<Answer> | null = null;
+      const answer = begin(() => {
+        startedAtMs = clock.monotonicMs();
+        if (own !== null) own.startedAtMs = startedAtMs;
+      });
+      own = { startedAtMs, answer };
+      if (newest.size >= MAX_KEYS && known === undefined) newest.clear();
+      newest.set(key, own);
+      return answer;
+    },
+  };
+}

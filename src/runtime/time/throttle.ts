@@ -1,0 +1,29 @@
+// A throttle for something that is told often: at once after a quiet time, otherwise now and then.
+import type { Clock, Timer } from "./clock.ts";
+
+interface Throttle extends Disposable {
+  /** It has happened (again): it is told now, or `betweenMs` after the last time. */
+  due(): void;
+}
+
+export function createThrottle(clock: Clock, betweenMs: number, tell: () => void): Throttle {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  let timer: Timer | null = null;
+  const now = (): void => {
+    timer = null;
+    toldAtMs = clock.monotonicMs();
+    tell();
+  };
+  return {
+    due() {
+      if (timer !== null) return;
+      const waitMs = toldAtMs + betweenMs - clock.monotonicMs();
+      if (waitMs > 0) timer = clock.setTimer(waitMs, now);
+      else now();
+    },
+    [Symbol.dispose]() {
+      timer?.[Symbol.dispose]();
+      timer = null;
+    },
+  };
+}

@@ -1,0 +1,278 @@
+// Operations of several steps: unmount where needed, then try the planned routes in order until one mounts.
+import { backOff } from "../../reconcile/route-health.ts";
+import { oneMissingText } from "../../secrets/reference.ts";
+import type { RouteName } from "../share-spec.ts";
+import { awaitsProof, carriesAt } from "./decide-carry.ts";
+import { continueMove, foldMoved } from "./decide-move.ts";
+import {
+  finishArrived,
+  finishExhausted,
+  finishFound,
+  finishUnmounted,
+  stopOperation,
+} from "./decide-operation-end.ts";
+import { isDeadErrno } from "./decide-routes.ts";
+import { answers, type Builder, hostOf, setError, setState } from "./decision-builder.ts";
+import type { Operation, OperationKind } from "./lane-state.ts";
+import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
+import type { Step } from "./step.ts";
+
+/** How old a check may be that only counts what an unmount will cost, ms; its own deadline is shorter. */
+const COUNT_FRESH_MS = 3000;
+
+type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
+  readonly asked?: boolean;
+  readonly goal?: RouteName;
+};
+
+/** Starts it with its first step; null when it cannot be started: the error says why. */
+export function startOperation(builder: Builder, start: OperationStart): Step | null {
+  const { mount } = builder.seen;
+  const obstacle = whyNotBegun(builder, start);
+  if (obstacle !== null) {
+    setError(builder, obstacle);
+    return null;
+  }
+  const operation: Operation = {
+    asked: isAnswering(builder, start.kind),
+    goal: null,
+    ...start,
+    startedAtMs: builder.seen.atMs,
+    from: mount === null ? "none" : (mount.found.route ?? "unknown"),
+    failures: [],
+    mountId: mount?.found.id ?? null,
+    checked: false,
+    cost: null,
+  };
+  setState(builder, { operation });
+  return continueOperation(builder);
+}
+
+/** Why nothing of ours could be mounted at our path, so that nothing that serves is unmounted for it either. */
+export function whyNotMountable(builder: Builder): string | null {
+  return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
+}
+
+function whyNotOurs({ spec, seen }: Builder): string | null {
+  if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
+  return seen.taken === null ? null : `${spec.mountPath} is taken by ${seen.taken.source}`;
+}
+
+function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
+  if (kind === "unmount" || moves) return null;
+  // What is dead serves nobody: who waits in it is freed, whatever the driver lacks for now.
+  const isDead = mode === "force" && kind !== "switch";
+  return isDead ? whyNotOurs(builder) : whyNotMountable(builder);
+}
+
+/** What the rules do for a person who asked for a mount, or for the rules, answers that person. */
+function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
+  if (request === null || outcome !== null) return false;
+  if (request.kind === "mount") return kind !== "recovery";
+  return request.kind === "switch" && request.to === "auto";
+}
+
+export function continueOperation(builder: Builder): Step | null {
+  const { operation } = builder.state;
+  if (operation === null) return null;
+  if (operation.moves) return continueMove(builder, operation);
+  const { mount } = builder.seen;
+  if (mount !== null && isForOperation(builder, operation, mount))
+    return unmountFor(builder, operation, mount);
+  if (operation.kind === "unmount") return finishUnmounted(builder, operation);
+  // Of two mounts of one share the other, elsewhere, comes to light once ours is gone; it is left alone.
+  const isTwin = operation.mountId !== null && mount?.found.path !== builder.spec.mountPath;
+  return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
+}
+
+function isForOperation({ spec }: Builder, operation: Operation, { found }: MountSeen): boolean {
+  // A person who wants the path free means whatever of this share is there.
+  return found.id === operation.mountId || (operation.kind === "unmount" && found.path === spec.mountPath);
+}
+
+function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): Step | null {
+  const stop = whyStop(builder, operation, mount);
+  if (stop !== null) return stopOperation(builder, stop);
+  const files = countedOpenFiles(builder);
+  // Counted before the unmount: afterwards the links of open files lose their paths.
+  if (operation.mode === "force" && files === null && !operation.checked) {
+    setState(builder, { operation: { ...operation, checked: true } });
+    return { kind: "check_open_files", mount: mount.found };
+  }
+  setState(builder, { operation: { ...operation, cost: files } });
+  return { kind: "unmount", mount: mount.found, mode: operation.mode };
+}
+
+/** What the rules began rests on what they saw; it ends when that is no longer so. */
+function whyStop(
+  builder: Builder,
+  { kind, from, mode, plan }: Operation,
+  { found, look, carried = null }: MountSeen,
+): string | null {
+  if (kind !== "failover" && kind !== "remount") return null;
+  if (!plan.some((route) => answers(builder, route))) return "no other host answers any more";
+  if (kind === "failover") {
+    const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
+    return isBack ? "its own host answers again" : null;
+  }
+  // What its look found before its server was replaced says nothing.
+  const isHeld = carried !== null && carried.phase !== "carrying";
+  const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
+  return mode === "force" && isAlive ? "the mount answers again" : null;
+}
+
+function nextRoute(builder: Builder, operation: Operation): Step | null {
+  const failures = [...operation.failures];
+  for (const [index, route] of operation.plan.entries()) {
+    if (answers(builder, route)) {
+      setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
+      const isCarried = carriesAt(builder, route);
+      // Mounted now it would stay without a carrier until it is mounted anew.
+      if (!isCarried && awaitsProof(builder)) return null;
+      builder.transitions.push({
+        name: "share.mount_attempt",
+        route,
+        host: hostOf(builder, route),
+        reason: operation.reason,
+      });
+      return isCarried ? { kind: "mount", route, carried: true } : { kind: "mount", route };
+    }
+    failures.push(`${hostOf(builder, route)}: ${builder.seen.routes[route].probe.text}`);
+  }
+  return finishExhausted(builder, { ...operation, plan: [], failures });
+}
+
+/**
+ * The open-file check of this cycle, or null when there is none. It says nothing once something was mounted or
+ * unmounted since; how long it took does not matter, or a slow one would be asked for again and again.
+ */
+export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
+  const { openFiles, lastStep, routes } = seen;
+  if (openFiles === null || openFiles.atMs < Math.max(routes.tb.atMs, routes.fallback.atMs)) return null;
+  const changed = lastStep?.kind === "mount" || lastStep?.kind === "unmount";
+  return !changed || !lastStep.outcome.ok ? openFiles : null;
+}
+
+/** A check good enough to count what an unmount costs: it may have been made while a loss was confirmed. */
+function countedOpenFiles(builder: Builder): OpenFilesSeen | null {
+  const { openFiles, atMs } = builder.seen;
+  const isFresh = openFiles !== null && atMs - openFiles.atMs <= COUNT_FRESH_MS;
+  return isFresh ? openFiles : checkedOpenFiles(builder);
+}
+
+export function foldLastStep(builder: Builder): void {
+  const { lastStep } = builder.seen;
+  if (lastStep === null) return;
+  if (lastStep.kind === "mount") foldMounted(builder, lastStep);
+  else if (lastStep.kind === "unmount") foldUnmounted(builder, lastStep);
+  else if (lastStep.kind === "move") foldMoved(builder, lastStep);
+}
+
+function foldMounted(builder: Builder, last: MountStepSeen): void {
+  const { operation } = builder.state;
+  const { mount } = builder.seen;
+  const { route } = last.step;
+  const text = last.outcome.ok ? whyUseless(mount) : last.outcome.text;
+  if (text === null && mount !== null) {
+    setState(builder, { suspicion: null, deadLook: null, mountedAtMs: builder.seen.atMs });
+    if (operation === null) return;
+    // "Already there" is success when it is the share over that route; over another it is what was found.
+    if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
+      finishFound(builder, operation, mount);
+    else finishArrived(builder, operation, route);
+    return;
+  }
+  const host = hostOf(builder, route);
+  const reason = text ?? "";
+  builder.transitions.push({
+    name: "share.mount_failed",
+    route,
+    host,
+    reason,
+    duration_ms: Math.round(last.tookMs),
+  });
+  if (operation === null) return;
+  setState(builder, {
+    operation: {
+      ...operation,
+      plan: operation.plan.slice(1),
+      failures: [...operation.failures, `${host}: ${reason}`],
+    },
+  });
+}
+
+/** A mount that came up and ended at once has failed, or it would be tried again without a pause. */
+function whyUseless(mount: MountSeen | null): string | null {
+  if (mount === null) return "the mount vanished as soon as it was made";
+  return mount.found.processGone ? "the mount's process ended as soon as it was mounted" : null;
+}
+
+function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
+  const { operation } = builder.state;
+  const { step } = last;
+  const from = step.mount.route ?? "unknown";
+  const duration_ms = Math.round(last.tookMs);
+  const failure = unmountFailure(builder, last);
+  if (failure === null) {
+    const files = operation?.cost ?? null;
+    const forced = step.mode === "force";
+    setState(builder, { announcedBusy: false, announcedOpenFiles: null });
+    if (forced) setState(builder, { unsentWatched: true });
+    builder.transitions.push({
+      name: "share.unmounted",
+      from,
+      forced,
+      reason: operation?.reason ?? "",
+      duration_ms,
+      open_files: files?.holders.length ?? 0,
+      unsent_files: files?.unsent.length ?? 0,
+    });
+    return;
+  }
+  const { busy, text } = failure;
+  // A check that sees nothing while the system answers EBUSY repeats each cycle; it is told once.
+  if (!busy || !builder.state.announcedBusy) {
+    builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
+  }
+  setState(builder, { announcedBusy: busy });
+  if (operation === null) return;
+  if (operation.mode === "plain" && operation.asked && isByForce(builder)) {
+    // What holds it is not to be seen (another user's, a look that hangs), or its server is gone. A person said to go on.
+    setState(builder, { operation: { ...operation, mode: "force" } });
+    return;
+  }
+  if (!busy) {
+    setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
+    // A recovery that could not begin leaves the share as it was: mounted, and well.
+    if (operation.kind !== "recovery") setError(builder, `unmount failed: ${text}`);
+  }
+  stopOperation(builder, text, busy);
+}
+
+function isByForce({ request }: Builder): boolean {
+  return (request?.kind === "unmount" || request?.kind === "switch") && request.force;
+}
+
+/** What is seen decides: a mount that is gone is unmounted although the step was late, and one still there is not. */
+function unmountFailure(
+  { seen }: Builder,
+  { step, outcome }: UnmountStepSeen,
+): { readonly busy: boolean; readonly text: string } | null {
+  const isThere = seen.mount?.found.id === step.mount.id;
+  if (outcome.ok) return isThere ? { busy: false, text: "it is still in the table of mounts" } : null;
+  if (!isThere) return null;
+  // Only a plain unmount may wait for open files; a forced one that is refused has failed.
+  return { busy: outcome.reason === "busy" && step.mode === "plain", text: outcome.text };
+}
+
+/** Whether the last look says that what is mounted no longer answers. */
+export function looksDead(builder: Builder): boolean {
+  const { mount } = builder.seen;
+  if (mount === null) return false;
+  return mount.found.processGone || (mount.look.state === "answered" && isDeadErrno(mount.look.errno));
+}
+
+/** Routes to try for what was mounted over `route`: it, then the other; held to fallback, that first. */
+export function routesFrom({ memory }: Builder, route: RouteName): RouteName[] {
+  return route === "tb" && memory.held !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
+}

@@ -1,0 +1,211 @@
+// The one owner of what runs, and the lane in which that changes. A detector's sign, `reload`, an edit, a rollback and a
+// retry only trigger the lane; each cycle looks at the file, decides, and takes one step.
+import { createLane } from "../reconcile/lane.ts";
+import type { TriggerReason } from "../reconcile/trigger.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { CheckedContent, ConfigSteps, Running } from "./config-steps.ts";
+import { createFileLook } from "./file-look.ts";
+import type { FileWatch } from "./file-watch.ts";
+import { LEFT, outcomeOfThrown, type ReloadOutcome, type ReloadResult } from "./reload-outcome.ts";
+import type { SyncEventType } from "./sync-event.ts";
+import { createSyncMemory } from "./sync-memory.ts";
+import type { SyncState } from "./sync-state.ts";
+import type { WatchedFile } from "./watched-file.ts";
+
+interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
+  readonly first: Pick<Running<Snapshot>, "sha256" | "snapshot">;
+  readonly file: WatchedFile;
+  readonly watch: FileWatch;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly announce: (type: SyncEventType, details: string) => void;
+  /** Called after each cycle. */
+  readonly onState: () => void;
+}
+
+/** What work that has its turn in the lane may do. */
+export interface ConfigTurn<Snapshot> {
+  /** Aborts when the lane ends. */
+  readonly signal: AbortSignal;
+  /**
+   * Applies what the work has put into the file. A content that cannot be applied stays there, is told, and is tried
+   * again as one that was saved by hand.
+   */
+  applySaved(content: CheckedContent<Snapshot>): Promise<ReloadResult>;
+  /** Applies what runs once more, because its secrets may have other values now. */
+  applyAgain(source: string): Promise<ReloadOutcome>;
+}
+
+export interface ConfigStore<Snapshot> extends AsyncDisposable {
+  readonly running: Running<Snapshot>;
+  /** A content is being parsed or applied. */
+  readonly busy: boolean;
+  /** Work is waiting for its turn, or has it. */
+  readonly hasWork: boolean;
+  readonly state: Pick<SyncState, "lastSync" | "lastError" | "hash">;
+  /** The file is looked at in the lane's next cycle. */
+  lookFor(reason: TriggerReason): void;
+  /** Looks now. Never rejects; calls made while a cycle runs share the next look. */
+  reloadNow(): Promise<ReloadResult>;
+  /**
+   * Does this with nothing else under way; a look that has begun is begun anew after it. Rejects with what the work
+   * rejects with, and with `aborted` when the store ends before its turn.
+   */
+  inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T>;
+}
+
+interface Work {
+  readonly perform: (signal: AbortSignal) => Promise<void>;
+  readonly refuse: () => void;
+}
+
+/** Disposing aborts what is under way and waits for its end; nothing is applied after it. */
+export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot>): ConfigStore<Snapshot> {
+  const { file, watch, clock, logger, announce } = options;
+  let running: Running<Snapshot> = { ...options.first, generation: 1 };
+  let busy = false;
+  let hasWork = false;
+  let ended = false;
+  const waiting: Work[] = [];
+  const askers: ((result: ReloadResult) => void)[] = [];
+  /** Ends the look that is under way, for work that comes first. */
+  let looking = new AbortController();
+
+  const memory = createSyncMemory({ path: file.path, watch, clock, logger, announce });
+  const lookFor = (reason: TriggerReason): void =>
+    lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
+  const busily = async <T>(step: () => Promise<T>): Promise<T> => {
+    busy = true;
+    try {
+      return await step();
+    } finally {
+      busy = false;
+    }
+  };
+
+  const apply = (content: CheckedContent<Snapshot>, signal: AbortSignal): Promise<ReloadOutcome> =>
+    busily(async () => {
+      try {
+        const applied = await options.apply(content, running, signal);
+        const { snapshot, changed, details, diff } = applied;
+        const isNew = content.sha256 !== running.sha256;
+        running = { sha256: content.sha256, snapshot, generation: running.generation + Number(changed) };
+        await options.onApplied?.(content, applied, isNew);
+        return { kind: "applied", changed, details, diff };
+      } catch (error) {
+        return outcomeOfThrown(error);
+      }
+    });
+  const look = createFileLook<Snapshot>({
+    file,
+    watch,
+    clock,
+    memory: () => ({ ...memory.record, runningSha256: running.sha256 }),
+    onRead: memory.noteRead,
+    load: (bytes, signal) => busily(() => options.load(bytes, signal)),
+    apply,
+  });
+
+  const turnOf = (signal: AbortSignal): ConfigTurn<Snapshot> => ({
+    signal,
+    async applySaved(content) {
+      watch.slot.noteRead(content.sha256);
+      const outcome = await apply(content, signal);
+      memory.noteSaved(content.sha256, outcome.kind === "applied" ? outcome : null);
+      if (outcome.kind === "applied") return outcome;
+      // The file holds what does not run: try it once more, tell it and, if the file is watched, go on trying.
+      return memory.settle(await look(true, signal, signal), running.sha256, true);
+    },
+    async applyAgain(source) {
+      const { sha256, snapshot } = running;
+      const outcome = await apply({ bytes: new Uint8Array(), sha256, snapshot, source }, signal);
+      if (outcome.kind === "applied" && outcome.changed) memory.announceApplied(true, outcome.details);
+      return outcome;
+    },
+  });
+
+  const takeTurns = async (signal: AbortSignal): Promise<void> => {
+    for (let work = waiting.shift(); work !== undefined; work = waiting.shift()) {
+      if (signal.aborted) work.refuse();
+      else await work.perform(signal);
+    }
+    hasWork = false;
+  };
+
+  const lane = createLane({
+    clock,
+    async run(triggers, signal) {
+      const isDue = triggers.some(({ reason }) => reason !== "user");
+      const answering: typeof askers = [];
+      let result = LEFT;
+      try {
+        for (let again = true; again; ) {
+          await takeTurns(signal);
+          answering.push(...askers.splice(0));
+          const asked = answering.length > 0;
+          if (!asked && !isDue) break;
+          looking = new AbortController();
+          const end = await look(asked, signal, AbortSignal.any([signal, looking.signal]));
+          again = end.kind === "left" && hasWork && !signal.aborted;
+          if (again) continue;
+          const counts = !signal.aborted || end.kind === "tried";
+          result = memory.settle(counts ? end : { kind: "left" }, running.sha256, asked);
+        }
+      } finally {
+        options.onState();
+        for (const answer of answering) answer(result);
+      }
+      return memory.retry();
+    },
+    onFailure: (error) =>
+      logger.error("config watch broke off", { path: file.path, reason: errorText(error) }),
+  });
+
+  return {
+    get running() {
+      return running;
+    },
+    get busy() {
+      return busy;
+    },
+    get hasWork() {
+      return hasWork;
+    },
+    get state() {
+      return { ...memory.state, hash: running.sha256 };
+    },
+    lookFor,
+    reloadNow() {
+      if (ended) return Promise.resolve(LEFT);
+      return new Promise((resolve) => {
+        askers.push(resolve);
+        lookFor("user");
+      });
+    },
+    inTurn(work) {
+      if (ended) return Promise.reject(stopping());
+      return new Promise((resolve, reject) => {
+        waiting.push({
+          // Who is answered finds the state that the answer speaks of.
+          perform: (signal) => work(turnOf(signal)).finally(options.onState).then(resolve, reject),
+          refuse: () => reject(stopping()),
+        });
+        hasWork = true;
+        looking.abort();
+        lookFor("user");
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      ended = true;
+      await lane[Symbol.asyncDispose]();
+      for (const { refuse } of waiting.splice(0)) refuse();
+      for (const answer of askers.splice(0)) answer(LEFT);
+    },
+  };
+}
+
+function stopping(): MountaineerError {
+  return new MountaineerError("aborted", "the daemon is stopping; nothing was written");
+}

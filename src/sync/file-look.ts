@@ -1,0 +1,142 @@
+// One look at the file and what follows from it: parse what is new, look again at what may be half written, apply.
+import { errorText } from "../runtime/errors.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { CheckedContent, ConfigSteps } from "./config-steps.ts";
+import { decideReload, type ReloadMemory, type SeenFile } from "./decide-reload.ts";
+import type { FileWatch } from "./file-watch.ts";
+import { outcomeOfThrown, type ReloadOutcome } from "./reload-outcome.ts";
+import type { WatchedFile } from "./watched-file.ts";
+
+export type LookEnd<Snapshot> =
+  /** Somebody else's business now: the file changed again, watching ended, or an edit comes first. */
+  | { readonly kind: "left" }
+  | { readonly kind: "problem_gone" }
+  | { readonly kind: "rest"; readonly seen: SeenFile<Snapshot> }
+  | { readonly kind: "unreadable"; readonly reason: string }
+  | { readonly kind: "same"; readonly sha256: string }
+  | { readonly kind: "tried"; readonly sha256: string; readonly outcome: ReloadOutcome };
+
+interface FileLookOptions<Snapshot> extends Pick<ConfigSteps<Snapshot>, "load"> {
+  readonly file: WatchedFile;
+  readonly watch: FileWatch;
+  readonly clock: Clock;
+  readonly memory: () => ReloadMemory;
+  readonly onRead: (sha256: string) => void;
+  /** Never rejects. */
+  readonly apply: (content: CheckedContent<Snapshot>, signal: AbortSignal) => Promise<ReloadOutcome>;
+}
+
+/** `signal` ends it; `early` (which aborts with it) ends it before its step has begun. */
+type FileLook<Snapshot> = (
+  asked: boolean,
+  signal: AbortSignal,
+  early: AbortSignal,
+) => Promise<LookEnd<Snapshot>>;
+
+/** A doubtful content is looked at again after the debounce time, within these bounds. */
+const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
+
+/** One look at a time. Applies at most once. */
+export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): FileLook<Snapshot> {
+  const { file, watch, clock, onRead } = options;
+
+  const observe = async (signal: AbortSignal): Promise<SeenFile<Snapshot>> => {
+    try {
+      const bytes = await file.read(signal);
+      if (bytes === null) return { kind: "missing" };
+      const sha256 = sha256Of(bytes);
+      onRead(sha256);
+      return { kind: "content", bytes, sha256, loaded: null };
+    } catch (error) {
+      // Whatever keeps the file from being read is shown and retried alike.
+      return { kind: "unreadable", reason: errorText(error) };
+    }
+  };
+
+  /** Whether the second look is still this cycle's business. */
+  const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
+    const { least, most } = SECOND_LOOK_MS;
+    const waitMs = asked ? least : Math.min(most, Math.max(least, watch.settings.debounceMs));
+    try {
+      await clock.sleep(waitMs, signal);
+    } catch (error) {
+      if (signal.aborted) return false;
+      throw error;
+    }
+    await watch.slot.look();
+    if (asked) watch.window.cancel();
+    // Changed again meanwhile: that has, or will have, a look of its own.
+    return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
+  };
+
+  return async (asked, signal, early) => {
+    if (!asked && !watch.isWatching) return { kind: "left" };
+    // A change that nobody noticed yet is debounced like any other, unless somebody asks.
+    if (asked || !watch.changeDue) await watch.slot.look();
+    if (asked) watch.window.cancel();
+    else if (watch.window.isOpen) return { kind: "left" };
+    let noticed = asked;
+    const takeLook = (): Promise<SeenFile<Snapshot>> => {
+      noticed ||= watch.changeDue;
+      watch.changeDue = false;
+      return observe(early);
+    };
+    let second = false;
+    let seen = await takeLook();
+    for (;;) {
+      if (early.aborted) {
+        watch.changeDue ||= noticed && !asked;
+        return { kind: "left" };
+      }
+      const memory = options.memory();
+      const decision = decideReload(seen, memory, { asked, noticed, second });
+      switch (decision.do) {
+        case "rest":
+          return { kind: "rest", seen };
+        case "report_same":
+          return { kind: "same", sha256: memory.runningSha256 };
+        case "forget_problem":
+          return { kind: "problem_gone" };
+        case "wait_until_quiet":
+          watch.window.trigger();
+          return { kind: "left" };
+        case "fail":
+          return { kind: "unreadable", reason: decision.reason };
+        case "look_again": {
+          if (!(await untilSecondLook(asked, early)) && !early.aborted) return { kind: "left" };
+          second = true;
+          const before = seen;
+          seen = await takeLook();
+          if (isSameContent(before, seen)) seen = before;
+          break;
+        }
+        case "load": {
+          const { content } = decision;
+          try {
+            const loaded = await options.load(content.bytes, early);
+            seen = { ...content, loaded };
+          } catch (error) {
+            if (!early.aborted) {
+              return { kind: "tried", sha256: content.sha256, outcome: outcomeOfThrown(error) };
+            }
+          }
+          break;
+        }
+        case "reject": {
+          const { reason, mistakes } = decision.wrong;
+          return { kind: "tried", sha256: decision.sha256, outcome: { kind: "rejected", reason, mistakes } };
+        }
+        case "apply": {
+          const { bytes, sha256 } = decision.content;
+          const content = { bytes, sha256, snapshot: decision.snapshot, source: "file" };
+          return { kind: "tried", sha256, outcome: await options.apply(content, signal) };
+        }
+      }
+    }
+  };
+}
+
+function isSameContent(one: SeenFile<unknown>, other: SeenFile<unknown>): boolean {
+  return one.kind === "content" && other.kind === "content" && one.sha256 === other.sha256;
+}
