@@ -15,7 +15,8 @@ function ticks(demo: RunningDemo): number {
 
 /** `skip` is the reason why it cannot be played here, or false. */
 export function testStory(driver: "local" | "smb", skip: string | false): void {
-  describe(`the demo's script, driver ${driver}`, { skip, concurrency: 1 }, () => {
+  // Each waits most of its time.
+  describe(`the demo's script, driver ${driver}`, { skip, concurrency: 2 }, () => {
     test("A7, A10 plays every step, says which driver it is, and leaves nothing behind", async (t) => {
       const demo = await startDemo(t, ["--script", "--driver", driver]);
       const end = await demo.ended;

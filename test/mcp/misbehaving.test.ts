@@ -1,6 +1,6 @@
 // Servers that misbehave, behind the real program: named in status, others served, nothing left after the end.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import type { BackendStatus } from "../../src/api/contract.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
@@ -81,25 +81,28 @@ const STORIES: readonly Story[] = [
   { mode: "slow-lists", timeouts: { cap_fetch: 1 }, env: { LATE_MS: TOO_LATE_MS }, comesTo: isNamed },
 ];
 
-for (const { mode, timeouts = {}, env = {}, comesTo, afterwards } of STORIES) {
-  test(`a server that does ${mode} is contained`, async (t) => {
-    const rig = await startGatewayRig(t, {
-      backends: {
-        well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),
-        odd: nodeBackend(MISBEHAVING_SERVER, [mode], { timeouts: { ...PATIENT, ...timeouts }, env }),
-      },
+// Each waits most of its time, for processes and time-outs.
+describe("one server that misbehaves", { concurrency: 2 }, () => {
+  for (const { mode, timeouts = {}, env = {}, comesTo, afterwards } of STORIES) {
+    test(`a server that does ${mode} is contained`, async (t) => {
+      const rig = await startGatewayRig(t, {
+        backends: {
+          well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),
+          odd: nodeBackend(MISBEHAVING_SERVER, [mode], { timeouts: { ...PATIENT, ...timeouts }, env }),
+        },
+      });
+      await rig.untilReady("well");
+      await using client = await connectLight(rig.url);
+      // Before it is known how the other fares.
+      assert.equal(await client.call("well_echo", { text: "at once" }), "at once");
+      await rig.untilBackend("odd", comesTo);
+      await afterwards?.(client, rig);
+      assert.equal(await client.call("well_echo", { text: "still" }), "still");
+      const { ms } = await rig.stop();
+      assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
     });
-    await rig.untilReady("well");
-    await using client = await connectLight(rig.url);
-    // Before it is known how the other fares.
-    assert.equal(await client.call("well_echo", { text: "at once" }), "at once");
-    await rig.untilBackend("odd", comesTo);
-    await afterwards?.(client, rig);
-    assert.equal(await client.call("well_echo", { text: "still" }), "still");
-    const { ms } = await rig.stop();
-    assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
-  });
-}
+  }
+});
 
 test("a server that crashes again and again is tried ever more seldom, and says so", async (t) => {
   const rig = await startGatewayRig(t, {
