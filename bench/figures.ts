@@ -1,4 +1,4 @@
-// Owns how figures are told: medians and extremes, and whether a goal is met.
+// Prints figures: medians, extremes, and whether a goal is met.
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -1,4 +1,4 @@
-// Owns starting what is measured side by side: the gateway, the least forwarder, and what others made.
+// Starts what is measured side by side: the gateway, the simplest forwarder, and gateways made by others.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";

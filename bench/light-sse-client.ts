@@ -1,4 +1,4 @@
-// Owns a light client of the older HTTP+SSE transport, which one of the peers serves: answers come on one GET stream.
+// A light client of the older HTTP+SSE transport, which one of the peers serves: answers come on one GET stream.
 import { Agent, request } from "node:http";
 
 export type Json = Readonly<Record<string, unknown>>;

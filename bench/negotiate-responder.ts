@@ -1,4 +1,4 @@
-// Owns hosts that do nothing but answer SMB2 NEGOTIATE, so that a bench measures the daemon and not a server.
+// Hosts that only answer SMB2 NEGOTIATE, so that a bench measures the daemon and not a server.
 import { createServer } from "node:net";
 
 const count = Number(process.argv[2]);

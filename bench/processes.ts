@@ -1,4 +1,4 @@
-// Owns what the kernel says a process has cost so far.
+// What a process has cost so far, as the kernel counts it.
 import { readFile } from "node:fs/promises";
 
 /** The kernel counts processor time in ticks of 10 ms. */

@@ -1,4 +1,4 @@
-// Owns the two that the story of edits is played on: the gateway and mcp-hub, each with a file, three clients and the
+// The two programs that the story of edits is played on: the gateway and mcp-hub, each with a file, three clients and the
 // names that it gives to tools.
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-// Owns one way to watch a file, in a process of its own, so that what it costs can be told from the others.
+// One way to watch a file, in its own process, so that its cost can be told from the others'.
 // Arguments: the way, the path, the poll interval and the debounce in ms. Says "ready", then each content it would apply.
 import { watchFile } from "node:fs";
 import { readFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// Owns running the benches, one after the other: they measure side by side in one run, and assert nothing.
+// Runs the benches, one after the other: they measure side by side in one run, and assert nothing.
 import { glob } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";

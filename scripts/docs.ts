@@ -1,4 +1,4 @@
-// Owns the documents that are made from the code. Writes them; with --check, only says which are stale and fails.
+// Writes the documents that are made from the code; with --check, only names the stale ones and fails.
 // A further document is one more entry in GENERATORS.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";

@@ -1,4 +1,4 @@
-// Owns docs/configuration.md and docs/config.schema.json, both from the schema.
+// Makes docs/configuration.md and docs/config.schema.json from the schema.
 
 import { LARGEST_FILE_BYTES } from "../../src/config/read/source-text.ts";
 import { configJsonSchema } from "../../src/config/schema/json-schema.ts";

@@ -1,4 +1,4 @@
-// Owns docs/error-codes.md: every error code with the exit code it ends a command with.
+// Makes docs/error-codes.md: every error code with the exit code it ends a command with.
 import { ERROR_CODES } from "../../src/runtime/errors.ts";
 import { type DocumentGenerator, table } from "./generator.ts";
 

@@ -1,4 +1,4 @@
-// Owns what a generated document is: a path in the checkout, and the text that belongs there.
+// A generated document: a path in the checkout, and the text that belongs there.
 
 export interface DocumentGenerator {
   /** Relative to the checkout. */

@@ -1,4 +1,4 @@
-// Owns a management server of one test, and raw talk with it.
+// A management server for one test, and raw requests to it.
 import { connect } from "node:net";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../../src/api/control.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server/server.ts";

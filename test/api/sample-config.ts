@@ -1,4 +1,4 @@
-// Owns configuration controls that tests of the API and the command line speak of.
+// Sample configuration controls for tests of the API and the command line.
 import type {
   ConfigMistakeWire,
   ConfigReport,

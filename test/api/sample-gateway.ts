@@ -1,4 +1,4 @@
-// Owns gateways and backends that tests of the API and the command line speak of.
+// Sample gateways and backends for tests of the API and the command line.
 import type {
   BackendStatus,
   CallReport,

@@ -1,4 +1,4 @@
-// Owns reports and controls that tests of the API and the command line speak of.
+// Sample reports and controls for tests of the API and the command line.
 import type {
   GlobalStatus,
   ShareStatus,

@@ -1,4 +1,4 @@
-// Owns the running of the real command line in a child process.
+// Runs the real command line in a child process.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Owns the running of the real demo in a process of its own, and the search for what it left behind.
+// Runs the real demo in its own process, and finds what it left behind.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdir } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// Owns files that never answer, for tests of what waits for one.
+// Files that never answer, for tests of code that waits for one.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 

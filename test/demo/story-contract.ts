@@ -1,4 +1,4 @@
-// Owns what must be so of the story, whichever driver it is played on.
+// What must hold for the story with every driver.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";

@@ -1,4 +1,4 @@
-// Owns a real terminal: a tmux of its own, what it shows, and keys typed into it.
+// A real terminal: a tmux of its own, what it shows, and keys typed into it.
 import { execFile, execFileSync } from "node:child_process";
 import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

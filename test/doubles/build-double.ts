@@ -1,4 +1,4 @@
-// Owns compiling the C doubles of macOS libraries, once for each test process.
+// Compiles the C doubles of macOS libraries, once for each test process.
 import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// Owns the calls of a story: many in flight at any moment, and which of them were lost.
+// The calls of a story: many in flight at any moment, and which of them were lost.
 import { setTimeout as pause } from "node:timers/promises";
 import { type LightClient, LightError } from "../mcp/light-client.ts";
 import { pickOf } from "./gateway-edits.ts";

@@ -1,4 +1,4 @@
-// Owns the edits of a story: where it begins, and what may become of a configuration next.
+// The edits of a story: the first configuration, and the changes that may follow.
 import { CLIENTS, type Policy, running, type StoryBackend, type StoryConfig } from "./gateway-model.ts";
 
 const ROLES = ["admin", "reader", "writer"] as const;

@@ -1,4 +1,4 @@
-// Owns a configuration of the gateway as a story changes it, and an account of what each client then sees that shares
+// A gateway configuration as a story changes it, and a separate account of what each client then sees, which shares
 // nothing with the gateway's own.
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { type GatewaySections, nodeBackend, type Section } from "../mcp/gateway-rig.ts";

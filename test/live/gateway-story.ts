@@ -1,4 +1,4 @@
-// Owns a story of edits under load: three clients with calls in flight while the file is changed again and again, and
+// A story of edits under load: three clients with calls in flight while the file is changed again and again, and
 // what came of it.
 import { setTimeout as pause } from "node:timers/promises";
 import { LIGHT_SERVER, openHttpFixture } from "../mcp/fixture-programs.ts";

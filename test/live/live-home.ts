@@ -1,4 +1,4 @@
-// Owns a home with a real daemon on one machine, without root: shares of driver `local`, the configuration edited as
+// A home with a real daemon on one machine, without root: shares of driver `local`, the configuration edited as
 // people do.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

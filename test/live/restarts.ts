@@ -1,4 +1,4 @@
-// Owns restarting a backend again and again, and what that leaves behind.
+// Restarts a backend again and again, and checks what that leaves behind.
 import { rssMb } from "../../bench/processes.ts";
 import { LIGHT_SERVER, SHELL_SERVER } from "../mcp/fixture-programs.ts";
 import { nodeBackend, openGatewayRig, type Section } from "../mcp/gateway-rig.ts";

@@ -1,4 +1,4 @@
-// Owns a mount of an SMB share that is nobody's but the test's: what the configuration file may lie on.
+// A mount of an SMB share for the configuration file to lie on; only the test uses it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// Owns what tests of the bridge have on either side of it: a daemon's socket served by the test, and a client's output.
+// Both sides of the bridge in tests: a daemon's socket that the test serves, and a client's output.
 import { createInterface } from "node:readline";
 import { type Duplex, Writable } from "node:stream";
 import type { TestContext } from "node:test";

@@ -1,4 +1,4 @@
-// Owns a daemon's socket that can hang: its events go on, and whatever else is asked gets no answer.
+// A daemon's socket that can hang: its events go on, and no other question gets an answer.
 import { connect, createServer, type Socket } from "node:net";
 import { EVENT_STREAM_PATH } from "../../src/api/contract.ts";
 import { defaultSocketPath } from "../../src/api/socket/private-socket.ts";

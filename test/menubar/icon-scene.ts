@@ -1,4 +1,4 @@
-// Owns an icon of its own process, and the worst that it must stand: a share and an API that hang, and a flood of events.
+// An icon in its own process, and the worst that it must stand: a share and an API that hang, and a flood of events.
 import assert from "node:assert/strict";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../api/sample-report.ts";

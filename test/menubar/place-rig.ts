@@ -1,4 +1,4 @@
-// Owns a management server of one test that answers about aliases and folders, too.
+// A management server for one test that answers about aliases and folders, too.
 import type { TestContext } from "node:test";
 import type { ConfigControl, DaemonControl, PlaceControl } from "../../src/api/control.ts";
 import { startManagementServer } from "../../src/api/server/server.ts";

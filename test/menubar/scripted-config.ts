@@ -1,4 +1,4 @@
-// Owns a configuration's control that notes what was asked of it, and a switch for the events it sends.
+// A configuration control that records what it is asked, and a switch for the events it sends.
 import type { StreamEvent } from "../../src/api/contract.ts";
 import type { ConfigControl } from "../../src/api/control.ts";
 import type { EditRequest } from "../../src/api/requests.ts";

@@ -1,4 +1,4 @@
-// Owns a real session bus of one test, and what stands in it for a panel.
+// A real session bus for one test, with a stand-in for the panel.
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import {

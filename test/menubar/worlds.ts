@@ -1,4 +1,4 @@
-// Owns what menus of tests are drawn from, and looks at them.
+// Sample states that menus are drawn from in tests, and ways to look at a menu.
 import type { AliasStatus, BackendStatus, GatewayStatus, StatusReport } from "../../src/api/contract.ts";
 import { actionText } from "../../src/menubar/menu/action.ts";
 import type { Menu, MenuItem } from "../../src/menubar/menu/menu.ts";

@@ -1,4 +1,4 @@
-// Owns a FUSE mount of a local folder, for tests that need a mount to hang or die and no server.
+// A FUSE mount of a local folder, for tests that need a mount to hang or die and no server.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, constants, existsSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Owns ports that a test may listen at later: nobody else takes one between the look at it and its use.
+// Free ports for a test to listen at later: nobody else takes one in between.
 import { randomInt } from "node:crypto";
 import { createServer, type ListenOptions } from "node:net";
 

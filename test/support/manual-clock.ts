@@ -1,4 +1,4 @@
-// Owns time in tests: a Clock that moves only when the test says so.
+// Time in tests: a Clock that moves only when the test says so.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../../src/runtime/time/clock.ts";
 

@@ -1,4 +1,4 @@
-// Owns network namespaces of a test's own: made with unique names, gone after the test, programs run inside.
+// Network namespaces for one test: with unique names, gone after the test, and programs run inside.
 import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import type { TestContext } from "node:test";

@@ -1,4 +1,4 @@
-// Owns running a module in a process that can open no file any more, as a daemon under a low limit.
+// Runs a module in a process that can open no more files, as a daemon under a low limit.
 import { runCommand } from "../../src/runtime/process/child-process.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 

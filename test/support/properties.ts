@@ -1,4 +1,4 @@
-// Owns the properties' seed: a run is red by its change's making, not by the dice. MOUNTAINEER_TEST_SEED looks elsewhere:
+// The seed of property tests: the same in each run, so that only a change can fail one. MOUNTAINEER_TEST_SEED sets it:
 // a number, or `random`, which fast-check tells when something fails.
 import fc from "fast-check";
 

@@ -1,4 +1,4 @@
-// Owns a logger that keeps what it is told, for tests to look at.
+// A logger that keeps its lines for tests to look at.
 import type { LogFields, Logger, LogLevel } from "../../src/runtime/log/log.ts";
 
 export interface RecordedLine {

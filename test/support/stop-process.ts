@@ -1,4 +1,4 @@
-// Owns stopping a process for a while: what is done next finds none of its threads still at work.
+// Stops a process for a while: once this returns, none of its threads is still at work.
 import { isAtRest } from "../../src/runtime/process/stopped-process.ts";
 import { eventually } from "./eventually.ts";
 

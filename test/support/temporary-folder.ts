@@ -1,4 +1,4 @@
-// Owns folders that live as long as one test, or one bench.
+// Folders that live as long as one test or bench.
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// Owns disks that are full, tiny or read-only, for tests of what happens then.
+// Disks that are full, tiny or read-only.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";

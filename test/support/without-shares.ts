@@ -1,4 +1,4 @@
-// Owns a view of this machine without the SMB shares that others, as tests beside this one, have mounted on it.
+// A view of this machine without the SMB shares that other tests have mounted on it.
 
 const LET_GO = `
 awk '$3 ~ /^(cifs|smb3|fuse)/ { print $2 }' /proc/mounts | while read -r at; do umount -l "$(printf %b "$at")"; done

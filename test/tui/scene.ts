@@ -1,4 +1,4 @@
-// Owns what the live view's tests play on: a home, and a terminal that shows it.
+// The live view's stage: a home, and a terminal that shows it.
 import assert from "node:assert/strict";
 import { rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";

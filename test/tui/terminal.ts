@@ -1,4 +1,4 @@
-// Owns a real terminal for tests: tmux with one pane, its keys and what stands on its screen.
+// A real terminal for tests: tmux with one pane, its keys, and what its screen shows.
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// Owns what the tests of views start from: a room to draw in, and a status to draw.
+// What tests of views start from: a space to draw in, and a status to draw.
 
 import type { SyncStatus } from "../../src/tui/status/sync-source.ts";
 import { type Line, lineText } from "../../src/tui/terminal/line.ts";

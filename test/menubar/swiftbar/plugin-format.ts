@@ -1,4 +1,4 @@
-// Owns a reader of SwiftBar's published plugin format, written from its documentation and the behaviour of its parser:
+// Reads SwiftBar's published plugin format, written from its documentation and the behaviour of its parser:
 // the header is what comes before the first line of `---`, dashes in front make submenus, parameters follow the first
 // `|`, values may be quoted by ' or ", and a streamed frame is whatever follows the last `~~~` anywhere.
 

@@ -1,4 +1,4 @@
-// Owns a real desktop of one test: an X server without a screen, and Xfce's panel with its tray.
+// A real desktop for one test: an X server without a screen, and Xfce's panel with its tray.
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

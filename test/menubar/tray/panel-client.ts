@@ -1,4 +1,4 @@
-// Owns a panel's side of an icon: reads its menu as panels do, and clicks in it.
+// The panel's side of an icon: reads its menu as panels do, and clicks in it.
 import assert from "node:assert/strict";
 import type { BusConnection } from "../../../src/menubar/dbus/bus-connection.ts";
 import { variant } from "../../../src/menubar/dbus/marshal.ts";
