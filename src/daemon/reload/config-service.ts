@@ -239,9 +239,9 @@ function createReloads(
       const refreshed = await refreshSecrets();
       return refreshed.reloaded || refreshed.failure !== null ? refreshed : report;
     },
-    async preview(signal: AbortSignal): Promise<ReloadReport> {
-      const bytes = await readNow(signal);
+    preview(signal: AbortSignal): Promise<ReloadReport> {
       return watcher.inTurn(async () => {
+        const bytes = await readNow(signal);
         const { running } = watcher;
         try {
           const loaded = await load(bytes, signal);
