@@ -239,8 +239,9 @@ function createReloads(
       const refreshed = await refreshSecrets();
       return refreshed.reloaded || refreshed.failure !== null ? refreshed : report;
     },
-    preview(signal: AbortSignal): Promise<ReloadReport> {
-      return watcher.inTurn(async () => {
+    preview(asker: AbortSignal): Promise<ReloadReport> {
+      return watcher.inTurn(async (turn) => {
+        const signal = AbortSignal.any([asker, turn.signal]);
         const bytes = await readNow(signal);
         const { running } = watcher;
         try {
