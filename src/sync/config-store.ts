@@ -194,7 +194,8 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       return new Promise((resolve, reject) => {
         waiting.push({
           // Who is answered finds the state that the answer speaks of.
-          perform: (signal) => work(turnOf(signal)).finally(options.onState).then(resolve, reject),
+          perform: (signal) =>
+            Promise.resolve(turnOf(signal)).then(work).finally(options.onState).then(resolve, reject),
           refuse: () => reject(stopping()),
         });
         hasWork = true;

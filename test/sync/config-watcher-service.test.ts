@@ -290,6 +290,19 @@ test("other secrets applied while the file is rejected are told, and the file's 
   assert.equal(watcher.running.generation, 2);
 });
 
+test("work that throws before it waits for anything is rejected, and those behind it have their turn", async (t) => {
+  const { clock, watcher } = await watcherBench(t);
+  const thrown = watcher.inTurn(() => {
+    throw new Error("at once");
+  });
+  const next = watcher.inTurn(async () => "next");
+  const settled = await advanceUntil(clock, Promise.allSettled([thrown, next]));
+  assert.deepEqual(
+    settled.map(({ status }) => status),
+    ["rejected", "fulfilled"],
+  );
+});
+
 test("B6 a reload is answered, and a save applied, although one edit follows the other without end", async (t) => {
   const { clock, file, watcher, offered } = await watcherBench(t, {
     onChange: async (_text, signal) => {
