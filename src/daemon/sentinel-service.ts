@@ -100,7 +100,8 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     config: snapshot.path,
   });
   await config.start();
-  stack.use(startSecretRetry({ secrets, clock, logger, refresh: () => config.refreshSecrets() }));
+  const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
+  stack.use(startSecretRetry({ unread, clock, logger, refresh: () => config.refreshSecrets() }));
 
   let stopping: Promise<void> | null = null;
   return {

@@ -50,8 +50,8 @@ export interface ConfigStore<Snapshot> extends AsyncDisposable {
   /** Looks now. Never rejects; calls made while a cycle runs share the next look. */
   reloadNow(): Promise<ReloadResult>;
   /**
-   * Does this with nothing else under way; a look that has begun is begun anew after it. Rejects with what the work
-   * rejects with, and with `aborted` when the store ends before its turn.
+   * Does this with nothing else under way; a look that has begun is begun anew after it, three times in a row at most.
+   * Rejects with what the work rejects with, and with `aborted` when the store ends before its turn.
    */
   inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T>;
 }
@@ -60,6 +60,9 @@ interface Work {
   readonly perform: (signal: AbortSignal) => Promise<void>;
   readonly refuse: () => void;
 }
+
+/** How often a look is begun anew because work comes first: a row of edits without end must not put it off for ever. */
+const MOST_BROKEN_OFF = 3;
 
 /** Disposing aborts what is under way and waits for its end; nothing is applied after it. */
 export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot>): ConfigStore<Snapshot> {
@@ -126,12 +129,13 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     },
   });
 
+  /** Work that comes meanwhile has its turn after the next look. */
   const takeTurns = async (signal: AbortSignal): Promise<void> => {
-    for (let work = waiting.shift(); work !== undefined; work = waiting.shift()) {
+    for (const work of waiting.splice(0)) {
       if (signal.aborted) work.refuse();
       else await work.perform(signal);
     }
-    hasWork = false;
+    hasWork = waiting.length > 0;
   };
 
   const lane = createLane({
@@ -141,13 +145,14 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       const answering: typeof askers = [];
       let result = LEFT;
       try {
-        for (let again = true; again; ) {
+        for (let looks = 1, again = true; again; looks += 1) {
           await takeTurns(signal);
           answering.push(...askers.splice(0));
           const asked = answering.length > 0;
           if (!asked && !isDue) break;
           looking = new AbortController();
-          const end = await look(asked, signal, AbortSignal.any([signal, looking.signal]));
+          const early = looks > MOST_BROKEN_OFF ? signal : AbortSignal.any([signal, looking.signal]);
+          const end = await look(asked, signal, early);
           again = end.kind === "left" && hasWork && !signal.aborted;
           if (again) continue;
           const counts = !signal.aborted || end.kind === "tried";
@@ -189,7 +194,8 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       return new Promise((resolve, reject) => {
         waiting.push({
           // Who is answered finds the state that the answer speaks of.
-          perform: (signal) => work(turnOf(signal)).finally(options.onState).then(resolve, reject),
+          perform: (signal) =>
+            Promise.resolve(turnOf(signal)).then(work).finally(options.onState).then(resolve, reject),
           refuse: () => reject(stopping()),
         });
         hasWork = true;

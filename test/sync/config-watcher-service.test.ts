@@ -289,3 +289,41 @@ test("other secrets applied while the file is rejected are told, and the file's 
   assert.equal(watcher.state.lastError?.kind, "rejected");
   assert.equal(watcher.running.generation, 2);
 });
+
+test("work that throws before it waits for anything is rejected, and those behind it have their turn", async (t) => {
+  const { clock, watcher } = await watcherBench(t);
+  const thrown = watcher.inTurn(() => {
+    throw new Error("at once");
+  });
+  const next = watcher.inTurn(async () => "next");
+  const settled = await advanceUntil(clock, Promise.allSettled([thrown, next]));
+  assert.deepEqual(
+    settled.map(({ status }) => status),
+    ["rejected", "fulfilled"],
+  );
+});
+
+test("B6 a reload is answered, and a save applied, although one edit follows the other without end", async (t) => {
+  const { clock, file, watcher, offered } = await watcherBench(t, {
+    onChange: async (_text, signal) => {
+      await clock.sleep(30, signal);
+      return APPLIED;
+    },
+  });
+  let ended = false;
+  let edits = 0;
+  const editOn = async (): Promise<void> => {
+    for (; !ended && edits < 1_000; edits += 1) {
+      await watcher.inTurn(async ({ signal }) => clock.sleep(edits % 2, signal));
+    }
+  };
+  file.save("b");
+  const editors = [editOn(), editOn(), editOn()];
+  const reload = watcher.reloadNow().finally(() => {
+    ended = true;
+  });
+  assert.equal((await advanceUntil(clock, reload)).kind, "applied");
+  await advanceUntil(clock, Promise.all(editors));
+  assert.deepEqual(offered.at(-1), "b");
+  assert.ok(edits < 1_000, "the reload did not wait for the last edit");
+});

@@ -20,8 +20,8 @@ interface StoredSecrets {
    * keeps the value it had. Never rejects but for the signal's reason.
    */
   bind(snapshot: ConfigSnapshot, signal?: AbortSignal): Promise<ConfigSnapshot>;
-  /** Names that could not be read when they were last looked for, for a reason that may pass. */
-  readonly unread: readonly string[];
+  /** Its names that could not be read when they were last looked for, for a reason that may pass. */
+  unreadOf(snapshot: ConfigSnapshot): readonly string[];
 }
 
 interface StoredSecretsOptions {
@@ -37,9 +37,10 @@ export function createStoredSecrets(options: StoredSecretsOptions): StoredSecret
   const values: Record<string, string | undefined> = { ...environment };
   const revisions = new Map<string, number>();
   let opening: Promise<SecretStore> | null = null;
-  let unread: readonly string[] = [];
+  /** Also of configurations that were only previewed, or rejected. */
+  const unread = new Set<string>();
 
-  const readOne = async (name: string, signal: AbortSignal): Promise<boolean> => {
+  const readOne = async (name: string, signal: AbortSignal): Promise<void> => {
     const key = storedKey(name);
     try {
       opening ??= openStore();
@@ -51,24 +52,21 @@ export function createStoredSecrets(options: StoredSecretsOptions): StoredSecret
       const now = value ?? undefined;
       if (values[key] !== now || !revisions.has(name)) revisions.set(name, (revisions.get(name) ?? 0) + 1);
       values[key] = now;
-      return true;
+      unread.delete(name);
     } catch (error) {
       signal.throwIfAborted();
       logger.warn("a secret cannot be read", { secret: name, reason: errorText(error) });
       if (!revisions.has(name)) revisions.set(name, 1);
-      return false;
+      unread.add(name);
     }
   };
 
   return {
     values,
-    get unread() {
-      return unread;
-    },
+    unreadOf: ({ config }) => storedSecretNames(config).filter((name) => unread.has(name)),
     async bind(snapshot, signal = new AbortController().signal) {
       const names = storedSecretNames(snapshot.config);
-      const read = await Promise.all(names.map((name) => readOne(name, signal)));
-      unread = names.filter((_, index) => read[index] === false);
+      await Promise.all(names.map((name) => readOne(name, signal)));
       return withRevisions(snapshot, (name) => revisions.get(name) ?? 0);
     },
   };
@@ -88,7 +86,8 @@ export function homeSecrets(
 }
 
 interface SecretRetryOptions {
-  readonly secrets: Pick<StoredSecrets, "unread">;
+  /** Of what runs. */
+  readonly unread: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
   /** Looks for all of them again. */
@@ -96,7 +95,7 @@ interface SecretRetryOptions {
 }
 
 /** While secrets could not be read, looks again: a keyring is often unlocked only after the daemon has started. */
-export function startSecretRetry({ secrets, clock, logger, refresh }: SecretRetryOptions): Disposable {
+export function startSecretRetry({ unread, clock, logger, refresh }: SecretRetryOptions): Disposable {
   let timer: Timer | null = null;
   let ended = false;
   const arm = (): void => {
@@ -106,7 +105,7 @@ export function startSecretRetry({ secrets, clock, logger, refresh }: SecretRetr
     });
   };
   const again = async (): Promise<void> => {
-    if (secrets.unread.length === 0) return;
+    if (unread().length === 0) return;
     await refresh().catch((error: unknown) =>
       logger.warn("secrets could not be looked up again", { reason: errorText(error) }),
     );

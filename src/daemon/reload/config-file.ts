@@ -1,6 +1,7 @@
 // The daemon's access to its configuration file: through the prober, because a call on a network file system may never
 // return.
 import type { RealPath } from "../../config/history/history-owner.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../shares/mounts/mount-entry.ts";
@@ -30,9 +31,9 @@ export async function openConfigFile(
   let mounts = await mountsNow();
   return {
     path,
-    async stat() {
+    async stat(signal) {
       mounts = await mountsNow();
-      const look = await prober.fileLook(path, LOOK_MS);
+      const look = await unlessAborted(prober.fileLook(path, LOOK_MS), signal);
       if (look === null) throw late(path);
       if (look.state === "failed") return unlessMissing(path, look.errno);
       const { dev, ino, size, mtimeNs, ctimeNs } = look;
@@ -44,8 +45,8 @@ export async function openConfigFile(
         ctimeNs: BigInt(ctimeNs),
       };
     },
-    async read() {
-      const bytes = await prober.fileBytes(path, LOOK_MS);
+    async read(signal) {
+      const bytes = await unlessAborted(prober.fileBytes(path, LOOK_MS), signal);
       if (bytes === null) throw late(path);
       return bytes.state === "failed"
         ? unlessMissing(path, bytes.errno)

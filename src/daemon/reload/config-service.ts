@@ -239,9 +239,10 @@ function createReloads(
       const refreshed = await refreshSecrets();
       return refreshed.reloaded || refreshed.failure !== null ? refreshed : report;
     },
-    async preview(signal: AbortSignal): Promise<ReloadReport> {
-      const bytes = await readNow(signal);
-      return watcher.inTurn(async () => {
+    preview(asker: AbortSignal): Promise<ReloadReport> {
+      return watcher.inTurn(async (turn) => {
+        const signal = AbortSignal.any([asker, turn.signal]);
+        const bytes = await readNow(signal);
         const { running } = watcher;
         try {
           const loaded = await load(bytes, signal);

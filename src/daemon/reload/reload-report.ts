@@ -14,12 +14,7 @@ export function reportOf(
   { generation, sha256 }: Pick<Running<ConfigSnapshot>, "generation" | "sha256">,
   dryRun = false,
 ): ReloadReport {
-  const failure =
-    result.kind === "missing"
-      ? "the file is not there; what runs goes on"
-      : result.kind === "unreadable" || result.kind === "failed"
-        ? result.reason
-        : null;
+  const failure = failureOf(result);
   const report: ReloadReport = {
     reloaded: result.kind === "applied" && result.changed && !dryRun,
     dry_run: dryRun,
@@ -32,6 +27,13 @@ export function reportOf(
   if (failure !== null) return { ...report, summary: failure };
   if (result.kind !== "rejected") return report;
   return { ...report, summary: result.reason, errors: [...result.mistakes] };
+}
+
+function failureOf(result: ReloadResult): string | null {
+  if (result.kind === "missing") return "the file is not there; what runs goes on";
+  if (result.kind === "unreadable" || result.kind === "failed") return result.reason;
+  // Without a mistake to show, it would read like success.
+  return result.kind === "rejected" && result.mistakes.length === 0 ? result.reason : null;
 }
 
 function untouched(): Told {

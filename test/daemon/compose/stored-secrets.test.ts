@@ -55,7 +55,7 @@ test("values stand beside the environment, and another value is another revision
   value = null;
   await secrets.bind(snapshot);
   assert.equal(secrets.values["secret:nas"], undefined, "removed is removed");
-  assert.deepEqual(secrets.unread, []);
+  assert.deepEqual(secrets.unreadOf(snapshot), []);
 });
 
 test("without a stored secret no store is opened", async () => {
@@ -77,7 +77,7 @@ test("a keyring that cannot be read leaves the value that was, and says so witho
   failing = true;
   assert.deepEqual(revisionOf(await secrets.bind(snapshot)), revisionOf(before));
   assert.equal(secrets.values["secret:nas"], "word");
-  assert.deepEqual(secrets.unread, ["nas"]);
+  assert.deepEqual(secrets.unreadOf(snapshot), ["nas"]);
   const said = JSON.stringify(logger.lines);
   assert.match(said, /it is locked/);
   assert.doesNotMatch(said, /word/);
@@ -85,15 +85,23 @@ test("a keyring that cannot be read leaves the value that was, and says so witho
 
 test("a keyring that never answers holds up a start for its deadline at most", async () => {
   const { secrets, clock } = rig(() => new Promise(() => {}));
-  const binding = secrets.bind(await snapshotOf("secret:nas"));
+  const snapshot = await snapshotOf("secret:nas");
+  const binding = secrets.bind(snapshot);
   await eventually(() => clock.pendingTimers > 0);
   await clock.advance(4_000);
   await binding;
-  assert.deepEqual(secrets.unread, ["nas"]);
+  assert.deepEqual(secrets.unreadOf(snapshot), ["nas"]);
   const stop = new AbortController();
-  const cancelled = secrets.bind(await snapshotOf("secret:nas"), stop.signal);
+  const cancelled = secrets.bind(snapshot, stop.signal);
   stop.abort(new MountaineerError("aborted", "stopped"));
   await assert.rejects(cancelled, { code: "aborted" });
+});
+
+test("a dry run of a configuration without it does not make an unread secret forgotten, which runs on", async () => {
+  const { secrets } = rig(() => Promise.reject(new MountaineerError("secret_unavailable", "it is locked")));
+  const running = await secrets.bind(await snapshotOf("secret:nas"));
+  const other = await secrets.bind(await snapshotOf("${PASSWORD}"));
+  assert.deepEqual([secrets.unreadOf(running), secrets.unreadOf(other)], [["nas"], []]);
 });
 
 test("what could not be read is looked for again every 30 s, until it was, and no more after the end", async () => {
@@ -101,7 +109,7 @@ test("what could not be read is looked for again every 30 s, until it was, and n
   const unread = ["nas"];
   let looks = 0;
   const retry = startSecretRetry({
-    secrets: { unread },
+    unread: () => unread,
     clock,
     logger,
     refresh: () => {

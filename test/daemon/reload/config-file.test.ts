@@ -3,6 +3,7 @@ import { mkdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { openConfigFile } from "../../../src/daemon/reload/config-file.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
@@ -67,6 +68,14 @@ test("B4 a folder in its place cannot be read, and may pass", async (t) => {
   const { path, file } = await opened(t);
   await mkdir(path);
   await assert.rejects(file.read(NEVER), { code: "config_unreadable", retry: "later" });
+});
+
+test("B10 who does not want the answer any more waits for none: a stop is not held up by the file's disk", async (t) => {
+  const { path, file } = await opened(t);
+  await writeFile(path, "");
+  const stopped = AbortSignal.abort(new MountaineerError("aborted", "the daemon stops"));
+  await assert.rejects(file.read(stopped), { code: "aborted" });
+  await assert.rejects(file.stat(stopped), { code: "aborted" });
 });
 
 test("B4 a pipe in its place is refused, and nobody waits for its writer", async (t) => {

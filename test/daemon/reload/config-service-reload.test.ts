@@ -183,3 +183,10 @@ test("B6 a preview tells what a reload would do, and changes nothing", async (t)
   assert.equal(watcher.running, before);
   assert.deepEqual([world.transitions, await kept(world), world.committed], [[], [], []]);
 });
+
+test("B6 a preview asked for while an edit is saved reads the file after it", async (t) => {
+  const { service, edit } = await scene(t, text(801));
+  const edited = edit("global.connect_timeout_ms", "802");
+  const would = await service.control.reload({ dry_run: true }, NEVER);
+  assert.deepEqual([would.settings, would.sha256], [[], (await edited).sha256]);
+});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { ConfigDiff } from "../../../src/config/diff.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
-import { describeDiff, mistakesText } from "../../../src/daemon/reload/reload-report.ts";
+import { describeDiff, mistakesText, reportOf } from "../../../src/daemon/reload/reload-report.ts";
 import { diffOf, smbShare } from "../samples.ts";
 
 /** A value that is not the default, for each key of the sections whose keys are told one by one. */
@@ -149,4 +149,10 @@ test("B6 the first mistake is told whole, with how many more there are", () => {
     "/home/ada/config.toml:3:7: found an unknown key, expected a key of `[global]`",
   );
   assert.equal(mistakesText([]), "the configuration is rejected");
+});
+
+test("B6 what a section refuses as a wrong configuration, without a place in the file, is told as a failure", () => {
+  const rejected = { kind: "rejected", reason: "gateway: no such group", mistakes: [] } as const;
+  const { failure, summary } = reportOf(rejected, { generation: 1, sha256: "" });
+  assert.deepEqual([failure, summary], ["gateway: no such group", "gateway: no such group"]);
 });
