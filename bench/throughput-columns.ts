@@ -7,6 +7,8 @@ import { promisify } from "node:util";
 import type { PlainRig } from "../src/demo/stage/plain-rig.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import type { MountDriver } from "../src/shares/drivers/mount-driver.ts";
+import { askRcloneVersion } from "../src/shares/drivers/rclone/available.ts";
+import { writeBack } from "../src/shares/drivers/rclone/files.ts";
 import type { ShareSpec } from "../src/shares/share-spec.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { cpuMs, peakRssMb } from "./processes.ts";
@@ -118,11 +120,12 @@ export async function bareRcloneColumn(rig: PlainRig, share: string, folder: str
   const pass = (await obscuring).stdout.trim();
   const remote = `[bare]\ntype = smb\nhost = 127.0.0.1\nport = ${rig.serverPort}\nuser = ${rig.username}\npass = ${pass}\n`;
   await writeFile(config, remote, { mode: 0o600 });
+  const version = await askRcloneVersion(systemClock);
   const child = spawn(
     "rclone",
     [
       ...["mount", `bare:${share}`, path, "--config", config, "--cache-dir", cache],
-      ...["--vfs-cache-mode", "writes", "--vfs-write-back", "1s", "--dir-cache-time", "1s"],
+      ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--dir-cache-time", "1s"],
     ],
     // In a session of its own, as ours is: the kernel shares out the processors by sessions.
     { stdio: "ignore", cwd: "/", detached: true },

@@ -127,7 +127,7 @@ export function mountArguments(
  * How long after its last close a file is sent. Older versions fail what opens a file that is being sent: of 343 git
  * commits in a row, on a mount that nothing happened to, 10 failed with a second, none of 351 with three.
  */
-function writeBack(version: RcloneVersion | null): string {
+export function writeBack(version: RcloneVersion | null): string {
   return version === null || isOlder(version, OPENS_WHILE_SENDING_SINCE) ? "3s" : "1s";
 }
 
