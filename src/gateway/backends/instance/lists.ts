@@ -61,8 +61,8 @@ interface ReadOptions {
 export interface ReadKind {
   /** The lists that were read. */
   readonly part: Partial<Listings>;
-  /** Of them. */
-  readonly faulty: readonly FaultyEntry[];
+  /** Of each of them. */
+  readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
   /** Why one of them was not read; null: all were. */
   readonly failure: LinkFailure | null;
 }
@@ -70,14 +70,14 @@ export interface ReadKind {
 /** Reads what a notice of that kind is about: for resources the templates, too, both at a time. */
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
-  const faulty: FaultyEntry[] = [];
+  const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
   let failure: LinkFailure | null = null;
   const reads = LISTS[kind].map(async (list) => ({ list, read: await readList(list, options) }));
   for (const { list, read } of await Promise.all(reads)) {
     if (read.kind === "failed") failure ??= read.failure;
     else {
       part[list.key] = read.entries;
-      faulty.push(...read.faulty);
+      faulty[list.key] = read.faulty;
     }
   }
   return { part, faulty, failure };

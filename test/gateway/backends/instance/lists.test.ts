@@ -52,7 +52,7 @@ describe("reading a list", () => {
     const withheld = { name: "x", inputSchema: 1 };
     const outcome = await read(() => page({ tools: Array.from({ length: 100_001 }, () => withheld) }));
     assert.equal(outcome.failure?.message, "tools/list gives more than 100000 entries");
-    assert.deepEqual(outcome.faulty, []);
+    assert.deepEqual(outcome.faulty, {});
   });
   test("one deadline holds for all pages", async () => {
     const clock = createManualClock();
@@ -82,7 +82,7 @@ describe("reading a list", () => {
     );
     assert.deepEqual(outcome, {
       part: { resources: [], resourceTemplates: [{ uriTemplate: "f:///{x}", name: "x" }] },
-      faulty: [],
+      faulty: { resources: [], resourceTemplates: [] },
       failure: null,
     });
     assert.deepEqual(oddities.sort(), [
@@ -108,7 +108,7 @@ describe("reading a list", () => {
       );
       assert.deepEqual(outcome, {
         part: { tools: [toolOf("t0"), toolOf("t1"), toolOf("t2")] },
-        faulty: [],
+        faulty: { tools: [] },
         failure: null,
       });
     }
