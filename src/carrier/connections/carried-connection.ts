@@ -286,6 +286,7 @@ export class CarriedConnection {
     traffic.longestWaitMs = Math.max(traffic.longestWaitMs, clock.monotonicMs() - this.#heldSinceMs);
     this.#client.on("data", this.#onClientData);
     this.#client.on("drain", () => {
+      this.#answers.taken();
       this.#server?.resume();
       this.#endIfRetired();
     });

@@ -43,6 +43,8 @@ export class WholeAnswers {
   readonly #stores: AnswerStores;
   #own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
   #store: Buffer | null = null;
+  /** A store of which all is passed, and not yet all taken. */
+  #leaving: Buffer | null = null;
   /** Of the buffer in use: what is kept lies between, and the last read put its bytes after `cameFrom`. */
   #keptFrom = 0;
   #filledTo = 0;
@@ -91,9 +93,14 @@ export class WholeAnswers {
     if (this.#keptFrom === this.#filledTo) {
       this.#keptFrom = 0;
       this.#filledTo = 0;
-      if (this.#isTaken()) this.#leaveStore();
+      this.#leaveStore();
     }
     return this.#isTaken();
+  }
+
+  /** The client has taken all that was passed. */
+  taken(): void {
+    this.#giveBackLeaving();
   }
 
   /** Forgets what is kept. Only when nothing will be read any more. */
@@ -101,6 +108,7 @@ export class WholeAnswers {
     this.#keptFrom = 0;
     this.#filledTo = 0;
     this.#leaveStore();
+    this.#giveBackLeaving();
   }
 
   #buffer(): Buffer {
@@ -152,8 +160,17 @@ export class WholeAnswers {
     this.#filledTo = kept.length;
   }
 
+  /** The next read goes into the own buffer: nothing is read until the client has taken what may be in there. */
   #leaveStore(): void {
-    if (this.#store !== null) this.#stores.giveBack(this.#store, this.#isTaken());
+    if (this.#store === null) return;
+    this.#giveBackLeaving();
+    this.#leaving = this.#store;
     this.#store = null;
+    if (this.#isTaken()) this.#giveBackLeaving();
+  }
+
+  #giveBackLeaving(): void {
+    if (this.#leaving !== null) this.#stores.giveBack(this.#leaving, this.#isTaken());
+    this.#leaving = null;
   }
 }

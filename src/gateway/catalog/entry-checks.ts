@@ -258,7 +258,9 @@ function checkProperties(schema: Mender): void {
 
 const isText = (value: unknown): value is string => typeof value === "string";
 const isBoolean = (value: unknown): boolean => typeof value === "boolean";
-const isNumber = (value: unknown): boolean => typeof value === "number" || isRawNumber(value);
+/** Clients read one that is too large as infinite, and refuse that. */
+const isNumber = (value: unknown): boolean =>
+  typeof value === "number" || (isRawNumber(value) && Number.isFinite(Number(value.rawJSON)));
 const isListOfTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
 const isShare = (value: number): boolean => value >= 0 && value <= 1;
 const numberOf = (value: unknown): unknown => (isRawNumber(value) ? value.rawJSON : value);

@@ -1,5 +1,6 @@
 // The standing problems of the gateway that do not belong to one backend.
 import { standingSince } from "../../reconcile/decision.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -65,7 +66,7 @@ function standing(
       conditions.push({
         code: "catalog_collision",
         severity: "warning",
-        title: `${kind} ${name} is offered by ${kept} and by ${hidden}; that of ${hidden} is not published`,
+        title: `${kind} ${shown(name)} is offered by ${kept} and by ${hidden}; that of ${hidden} is not published`,
         hint: `Rename one with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy.`,
       });
     }
@@ -77,7 +78,7 @@ function standing(
 function shortenedNames({ tools }: Catalog): Standing[] {
   const shortened = [...tools.values()].filter(({ name, fullName }) => name !== fullName);
   if (shortened.length === 0) return [];
-  const told = shortened.slice(0, MOST_NAMES).map(({ name, fullName }) => `${fullName} as ${name}`);
+  const told = shortened.slice(0, MOST_NAMES).map(({ name, fullName }) => `${shown(fullName)} as ${name}`);
   const more = shortened.length - told.length;
   return [
     {
@@ -91,6 +92,13 @@ function shortenedNames({ tools }: Catalog): Standing[] {
 
 /** Names that are told of each pair of backends. */
 const MOST_NAMES = 5;
+const LONGEST_SHOWN = 100;
+
+/** A server's own word: it may be of any length, and hold what drives terminals or turns text around. */
+function shown(name: string): string {
+  const text = harmless(name.slice(0, LONGEST_SHOWN));
+  return name.length > LONGEST_SHOWN ? `${text}…` : text;
+}
 
 /** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */
 function hiddenNames(catalog: Catalog): Standing[] {
@@ -101,7 +109,7 @@ function hiddenNames(catalog: Catalog): Standing[] {
     const [first] = same;
     if (first === undefined) return [];
     const { kept, hidden } = first;
-    const names = same.slice(0, MOST_NAMES).map(({ kind, name }) => `${kind} ${name}`);
+    const names = same.slice(0, MOST_NAMES).map(({ kind, name }) => `${kind} ${shown(name)}`);
     const more = same.length - names.length;
     const told = `${names.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
     return {

@@ -10,7 +10,8 @@ import {
 import fc from "fast-check";
 import type { Listings } from "../../../src/gateway/catalog/catalog.ts";
 import { checkEntry } from "../../../src/gateway/catalog/entry-checks.ts";
-import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 
 const SCHEMAS = {
   tools: ToolSchema,
@@ -163,6 +164,17 @@ describe("checks of listed entries", () => {
       assert.equal(entry, null);
       assert.equal(faults.length, 1);
     }
+  });
+
+  test("D3 a number that clients read as infinite is left out; one with more digits than a double has stays", () => {
+    const members = parseExactly('{"size":1e999}');
+    assert.ok(isJsonObject(members));
+    const { entry, faults } = checked("resources", members);
+    assert.equal(ResourceSchema.safeParse(JSON.parse(JSON.stringify(entry))).success, true);
+    assert.equal(faults.length, 1);
+    const long = parseExactly('{"size":12345678901234567890}');
+    assert.ok(isJsonObject(long));
+    assert.deepEqual(checked("resources", long).faults, []);
   });
 
   test("D3 thousands of faults in one entry are told in ten, and cost no more than reading it", () => {

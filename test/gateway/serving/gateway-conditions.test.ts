@@ -127,3 +127,16 @@ test("D3 a tool whose name clients cannot use is published under another, and bo
   const title = found?.title ?? "";
   assert.ok(title.endsWith(`: ${long} as ${cut}, a b as ${odd}`), title);
 });
+
+test("D3 what a server calls its tools is told in bounds, and drives no terminal", () => {
+  const names = [`${"x".repeat(100_000)}`, "a\u001b[2Jb", "c\u202ed", "e\u{e0041}"];
+  for (const sources of [
+    [source("one", { tools: names })],
+    [source("one", { tools: [], prompts: names }), source("two", { tools: [], prompts: names })],
+  ]) {
+    const [found] = createGatewayConditions(() => 1)(rulesOf(), buildCatalog(sources, FIRST_WINS), null);
+    const title = found?.title ?? "";
+    assert.ok(title.length < 1_000, String(title.length));
+    assert.match(title, /a\\x1b\[2Jb.*c\\u\{202e\}d.*e\\u\{e0041\}/);
+  }
+});

@@ -61,8 +61,8 @@ interface ReadOptions {
 export interface ReadKind {
   /** The lists that were read. */
   readonly part: Partial<Listings>;
-  /** Of them. */
-  readonly faulty: readonly FaultyEntry[];
+  /** Of each of them. */
+  readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
   /** Why one of them was not read; null: all were. */
   readonly failure: LinkFailure | null;
 }
@@ -70,14 +70,14 @@ export interface ReadKind {
 /** Reads what a notice of that kind is about: for resources the templates, too, both at a time. */
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
-  const faulty: FaultyEntry[] = [];
+  const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
   let failure: LinkFailure | null = null;
   const reads = LISTS[kind].map(async (list) => ({ list, read: await readList(list, options) }));
   for (const { list, read } of await Promise.all(reads)) {
     if (read.kind === "failed") failure ??= read.failure;
     else {
       part[list.key] = read.entries;
-      faulty.push(...read.faulty);
+      faulty[list.key] = read.faulty;
     }
   }
   return { part, faulty, failure };
@@ -103,6 +103,7 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld });
   };
   const cursors = new Set<string>();
+  let given = 0;
   let characters = 0;
   let firstPage: readonly JsonObject[] | null = null;
   let cursor: string | null = null;
@@ -125,6 +126,9 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     const page: unknown = result[list.key];
     if (!Array.isArray(page))
       return failed(linkFailure("protocol", `${list.method} was answered without a list of ${list.key}`));
+    // Before anything is made of them: a page may hold millions of faulty ones.
+    given += page.length;
+    if (given > MAX_ENTRIES) return failed(tooMuch(list, `${MAX_ENTRIES} entries`));
     const kept: JsonObject[] = [];
     for (const entry of page) {
       if (!isJsonObject(entry) || typeof entry[list.name] !== "string") {
@@ -137,7 +141,6 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
       }
     }
     for (const entry of kept) entries.push(entry);
-    if (entries.length > MAX_ENTRIES) return failed(tooMuch(list, `${MAX_ENTRIES} entries`));
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would begin anew if it were sent back.
     if (typeof next !== "string" || next === "") return { kind: "read", entries, faulty };

@@ -29,7 +29,7 @@ interface KindState {
   readAtMs: number;
   timer: Timer | null;
   staleBecause: string | null;
-  faulty: readonly FaultyEntry[];
+  faulty: ReadKind["faulty"];
 }
 
 const unread = (): KindState => ({
@@ -38,8 +38,13 @@ const unread = (): KindState => ({
   readAtMs: Number.NEGATIVE_INFINITY,
   timer: null,
   staleBecause: null,
-  faulty: [],
+  faulty: {},
 });
+
+function faultyOf({ faulty }: KindState): readonly FaultyEntry[] {
+  const { tools = [], resources = [], resourceTemplates = [], prompts = [] } = faulty;
+  return [...tools, ...resources, ...resourceTemplates, ...prompts];
+}
 
 export class InstanceLists implements Disposable {
   /** Null until all were read for the first time. */
@@ -124,26 +129,32 @@ export class InstanceLists implements Disposable {
     state.again = false;
     const outcome: ReadKind = this.#session.declares(kind)
       ? await readKind(kind, { ask: this.#session.ask, clock, timeoutMs, onOddity: this.#onOddity })
-      : { part: NOTHING[kind], faulty: [], failure: null };
+      : { part: NOTHING[kind], faulty: {}, failure: null };
     state.reading = false;
     state.readAtMs = clock.monotonicMs();
-    if (outcome.failure === null) this.#foundFaulty(kind, outcome.faulty);
+    this.#foundFaulty(kind, outcome.faulty);
     return outcome;
   }
 
+  /** The same reason is not told again, however often the list is asked for. */
   #notRead(kind: ListKind, { message: reason }: LinkFailure): void {
     const { backend, logger } = this.#options;
-    this.#states[kind].staleBecause = reason;
+    const state = this.#states[kind];
+    if (state.staleBecause === reason) return;
+    state.staleBecause = reason;
     logger.warn("a backend's list could not be read", { backend, kind, reason });
   }
 
   /** The same faults are not told again, however often the list is read. */
-  #foundFaulty(kind: ListKind, faulty: readonly FaultyEntry[]): void {
+  #foundFaulty(kind: ListKind, found: ReadKind["faulty"]): void {
     const { backend, logger } = this.#options;
     const state = this.#states[kind];
-    if (isDeepStrictEqual(faulty, state.faulty)) return;
-    state.faulty = faulty;
-    this.withheld = LIST_KINDS.flatMap((each) => this.#states[each].faulty)
+    const before = faultyOf(state);
+    // A list that was not read is as it was.
+    state.faulty = { ...state.faulty, ...found };
+    const faulty = faultyOf(state);
+    if (isDeepStrictEqual(faulty, before)) return;
+    this.withheld = LIST_KINDS.flatMap((each) => faultyOf(this.#states[each]))
       .filter(({ isWithheld }) => isWithheld)
       .map(({ entry, faults }) => `${entry} is withheld: ${faults}`);
     const told = (wanted: boolean): readonly string[] =>

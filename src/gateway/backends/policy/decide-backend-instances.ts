@@ -106,8 +106,18 @@ export function foldCandidate(builder: DecisionBuilder): void {
   const seen = builder.seenOf(candidate.id);
   if (seen?.state.kind === "starting") return;
   builder.remember({ candidate: null });
-  if (seen?.state.kind === "ready") promote(builder, candidate);
-  else noteFailure(builder, seen?.state.kind === "ended" ? seen.state.failure : VANISHED);
+  if (seen?.state.kind === "ready") {
+    const missing = takesAway(builder, seen);
+    if (missing === null) promote(builder, candidate);
+    else noteFailure(builder, linkFailure("protocol", missing));
+  } else noteFailure(builder, seen?.state.kind === "ended" ? seen.state.failure : VANISHED);
+}
+
+/** Why it lacks a list that what serves has; null: it does not. */
+function takesAway(builder: DecisionBuilder, { listsStaleBecause }: InstanceSeen): string | null {
+  const { serving } = builder.memory;
+  if (serving === null || serving.distrusted) return null;
+  return builder.seenOf(serving.id)?.listsStaleBecause === null ? listsStaleBecause : null;
 }
 
 /** The one swap: in this very decision calls go to it, and what served before gets no more. */

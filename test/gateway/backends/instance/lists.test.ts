@@ -48,6 +48,12 @@ describe("reading a list", () => {
     const large = [{ name: "x", description: "x".repeat(8 * 1024 * 1024) }];
     assert.equal(await failure(endless(large)), "overloaded: tools/list gives more than 64 MiB");
   });
+  test("D3 entries that are withheld or skipped count, too, before anything is made of them", async () => {
+    const withheld = { name: "x", inputSchema: 1 };
+    const outcome = await read(() => page({ tools: Array.from({ length: 100_001 }, () => withheld) }));
+    assert.equal(outcome.failure?.message, "tools/list gives more than 100000 entries");
+    assert.deepEqual(outcome.faulty, {});
+  });
   test("one deadline holds for all pages", async () => {
     const clock = createManualClock();
     const asked: number[] = [];
@@ -76,7 +82,7 @@ describe("reading a list", () => {
     );
     assert.deepEqual(outcome, {
       part: { resources: [], resourceTemplates: [{ uriTemplate: "f:///{x}", name: "x" }] },
-      faulty: [],
+      faulty: { resources: [], resourceTemplates: [] },
       failure: null,
     });
     assert.deepEqual(oddities.sort(), [
@@ -102,7 +108,7 @@ describe("reading a list", () => {
       );
       assert.deepEqual(outcome, {
         part: { tools: [toolOf("t0"), toolOf("t1"), toolOf("t2")] },
-        faulty: [],
+        faulty: { tools: [] },
         failure: null,
       });
     }

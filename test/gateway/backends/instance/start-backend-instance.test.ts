@@ -163,6 +163,40 @@ describe("starting", () => {
     assert.ok(state.kind === "ended" && !state.wasReady, JSON.stringify(state));
     assert.equal(state.failure.message, "tools/list was answered with error -32603: x");
   });
+  test("D3 what is wrong in a list is told, though the list beside it fails", async () => {
+    const { instance, logger } = startUnderTest({}, (link) => {
+      const resources = [{ uri: "a://1", size: "1" }];
+      link.answers.set("resources/list", () => ({ result: { resources } }));
+      link.answers.set("resources/templates/list", () => ({ error: { code: -32603, message: "x" } }));
+    });
+    await settle();
+    assert.match(instance.seen.listsStaleBecause ?? "", /templates/);
+    const told = logger.lines.filter(({ message }) => message.startsWith("malformed entries"));
+    assert.deepEqual(
+      told.map(({ fields }) => fields["entries"]),
+      [['resource "a://1": name is missing, size is "1", not a number']],
+    );
+  });
+  test("D3 a list that fails again for the same reason is no news", async () => {
+    const { link, clock, logger } = startUnderTest({}, (link) =>
+      link.answers.set("tools/list", () => ({ error: { code: -32603, message: "x" } })),
+    );
+    await settle();
+    const told = () => logger.lines.filter(({ message }) => message.includes("could not be read")).length;
+    assert.equal(told(), 1);
+    for (let time = 0; time < 5; time++) {
+      await clock.advance(1_000);
+      link.notify(LIST_CHANGED.tools);
+      await settle();
+    }
+    assert.equal(link.requests("tools/list").length, 6);
+    assert.equal(told(), 1);
+    link.answers.set("tools/list", () => ({ error: { code: -32603, message: "y" } }));
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(told(), 2);
+  });
   test("D3 malformed entries are mended or withheld; what is withheld is told once, and no longer once it is sound", async () => {
     const broken = { name: "broken", inputSchema: { type: "string" } };
     const { instance, link, clock, logger, counts } = startUnderTest({}, (link) =>

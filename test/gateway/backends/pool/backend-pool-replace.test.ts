@@ -73,6 +73,39 @@ describe("a changed connection", () => {
     assert.equal(b.script.started.length, 1);
   });
 
+  it("D3 one that cannot read a list which the old one could takes no names away, and is tried again", async () => {
+    const b = await ready();
+    b.apply(CHANGED);
+    await settle();
+    b.script.last.see({ listsStaleBecause: "tools/list was answered with an error" });
+    b.script.last.becomeReady();
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+    assert.deepEqual(b.codes(), ["change_failed"]);
+    assert.match(
+      b.view().conditions[0]?.title ?? "",
+      /its change does not come up: tools\/list was answered/,
+    );
+    assert.deepEqual([b.script.started[0]?.isClosed, b.script.started[1]?.isClosed], [false, true]);
+    await b.clock.advance(1_000);
+    b.script.last.becomeReady("two");
+    await settle();
+    assert.deepEqual(b.names(), ["two"]);
+    assert.deepEqual(b.codes(), []);
+  });
+
+  it("D3 one that cannot read a list replaces one that could not either", async () => {
+    const b = await ready();
+    b.script.last.see({ listsStaleBecause: "prompts/list was answered with an error" });
+    b.apply(CHANGED);
+    await settle();
+    b.script.last.see({ listsStaleBecause: "prompts/list was answered with an error" });
+    b.script.last.becomeReady("two");
+    await settle();
+    assert.deepEqual(b.names(), ["two"]);
+    assert.deepEqual(b.codes(), ["lists_stale"]);
+  });
+
   it("B7 one that does not come up leaves the old one serving, with a condition, and is tried again", async () => {
     const b = await ready();
     b.apply(CHANGED);
