@@ -78,21 +78,25 @@ function standing(
 function shortenedNames({ tools }: Catalog): Standing[] {
   const shortened = [...tools.values()].filter(({ name, fullName }) => name !== fullName);
   if (shortened.length === 0) return [];
-  const told = shortened.slice(0, MOST_NAMES).map(({ name, fullName }) => `${shown(fullName)} as ${name}`);
-  const more = shortened.length - told.length;
+  const told = firstOf(shortened, ({ name, fullName }) => `${shown(fullName)} as ${name}`);
   return [
     {
       code: "names_shortened",
       severity: "info",
-      title: `Tools whose names clients could not use are published under others: ${told.join(", ")}${more === 0 ? "" : ` and ${more} more`}`,
+      title: `Tools whose names clients could not use are published under others: ${told}`,
       hint: "Give them names of your own with `tool_overrides`, or set [conflict_resolution].longest_name if your clients allow more.",
     },
   ];
 }
 
-/** Names that are told of each pair of backends. */
 const MOST_NAMES = 5;
 const LONGEST_SHOWN = 100;
+
+/** The first of them in words, and how many more there are. */
+function firstOf<Item>(items: readonly Item[], told: (item: Item) => string): string {
+  const more = items.length - MOST_NAMES;
+  return `${items.slice(0, MOST_NAMES).map(told).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
 
 /** A server's own word: it may be of any length, and hold what drives terminals or turns text around. */
 function shown(name: string): string {
@@ -109,9 +113,7 @@ function hiddenNames(catalog: Catalog): Standing[] {
     const [first] = same;
     if (first === undefined) return [];
     const { kept, hidden } = first;
-    const names = same.slice(0, MOST_NAMES).map(({ kind, name }) => `${kind} ${shown(name)}`);
-    const more = same.length - names.length;
-    const told = `${names.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
+    const told = firstOf(same, ({ kind, name }) => `${kind} ${shown(name)}`);
     return {
       code: "catalog_hidden",
       severity: "info" as const,

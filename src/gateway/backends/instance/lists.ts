@@ -96,10 +96,10 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
   const dueMs = clock.monotonicMs() + timeoutMs;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
-  const note = ({ key }: List, name: string, { entry, faults }: CheckedEntry): void => {
+  const note = (name: string, { entry, faults }: CheckedEntry): void => {
     const isWithheld = entry === null;
     if (faulty.filter((each) => each.isWithheld === isWithheld).length >= TOLD_AT_MOST) return;
-    const named = `${KIND_NAMES[key]} ${JSON.stringify(name.slice(0, 100))}`;
+    const named = `${KIND_NAMES[list.key]} ${JSON.stringify(name.slice(0, 100))}`;
     faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld });
   };
   const cursors = new Set<string>();
@@ -137,7 +137,7 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
       else {
         const checked = checkEntry(list.key, entry);
         if (checked.entry !== null) kept.push(checked.entry);
-        if (checked.faults.length > 0) note(list, String(entry[list.name]), checked);
+        if (checked.faults.length > 0) note(String(entry[list.name]), checked);
       }
     }
     for (const entry of kept) entries.push(entry);
