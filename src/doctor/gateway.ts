@@ -55,7 +55,7 @@ async function ofBackend(context: DoctorContext, backend: BackendConfig): Promis
 
 function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
   const auth = snapshot?.config.incomingAuth;
-  if (auth?.type !== "local") return [];
+  if (auth === undefined || auth.type === "anonymous") return [];
   return auth.users.flatMap(({ name, token }) => {
     const resolved = resolveReference(token, values);
     if (resolved.ok) return [];

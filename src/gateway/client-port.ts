@@ -6,8 +6,16 @@ import type { McpLogLevel, ProtocolVersion } from "./protocol.ts";
 export interface Principal {
   /** `owner`: came over the home's own socket; no policy applies. */
   readonly kind: "owner" | "anonymous" | "user";
+  /** Issuer and subject of a signed token; absent: the name alone tells who it is. */
+  readonly id?: string;
+  /** For people: logs, the audit. */
   readonly name: string;
   readonly roles: readonly string[];
+}
+
+/** Equal for one and the same principal, whatever its roles are by now, and whatever it is called. */
+export function principalKey({ kind, id, name }: Principal): string {
+  return id === undefined ? `${kind} ${name}` : `signed ${id}`;
 }
 
 /** What a client is asked. */

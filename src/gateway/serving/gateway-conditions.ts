@@ -5,6 +5,7 @@ import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
+import type { KeyState } from "../middleware/incoming-auth.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 
 type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
@@ -16,11 +17,12 @@ export function createGatewayConditions(
   rules: GatewayRules,
   catalog: Catalog,
   listening: BackendCondition | null,
+  url?: string | null,
 ) => readonly BackendCondition[] {
   let since: ReadonlyMap<string, number> = new Map();
-  return (rules, catalog, listening) => {
+  return (rules, catalog, listening, url = null) => {
     const now = wallMs();
-    const found = standing(rules, catalog, listening);
+    const found = [...standing(rules, catalog, listening), ...openDoor(rules, url)];
     since = standingSince(
       found.map((condition) => ({ code: keyOf(condition) })),
       since,
@@ -51,6 +53,7 @@ function standing(
       hint: missingHint(authentication.missing),
     });
   }
+  if (authentication.signed !== null) conditions.push(...missingKeys(authentication.signed.keys));
   if (auditFile !== null && auditFile.state.kind === "failing") {
     const { reason, sinceMs, dropped } = auditFile.state;
     conditions.push({
@@ -73,6 +76,40 @@ function standing(
   } else conditions.push(...hiddenNames(catalog));
   conditions.push(...shortenedNames(catalog));
   return conditions;
+}
+
+/** Signed tokens cannot be checked, or only with keys that grow old. */
+function missingKeys(keys: KeyState): Standing[] {
+  if (keys.kind !== "aging" && keys.kind !== "none") return [];
+  const { kind, reason, sinceMs } = keys;
+  return [
+    {
+      code: kind === "none" ? "auth_keys_unavailable" : "auth_keys_aging",
+      severity: kind === "none" ? "error" : "warning",
+      title:
+        kind === "none"
+          ? `Nobody can come in with a signed token: ${reason}`
+          : `The keys that tokens are checked with cannot be read again: ${reason}`,
+      hint:
+        kind === "none"
+          ? "It is tried again by itself; check [incoming_auth].issuer, and that this machine reaches it."
+          : "The last ones are used for [incoming_auth].keys_max_age; it is tried again by itself.",
+      sinceMs,
+    },
+  ];
+}
+
+/** Any program of this machine, of any user, may use everything: worth knowing, and for many as it should be. */
+function openDoor({ config }: GatewayRules, url: string | null): Standing[] {
+  if (url === null || config.incomingAuth.type !== "anonymous") return [];
+  return [
+    {
+      code: "auth_open",
+      severity: "info",
+      title: "No token is needed: whoever is on this machine may use everything that is served",
+      hint: "mountaineer init --add makes one; the command mountaineer mcp needs none.",
+    },
+  ];
 }
 
 function shortenedNames({ tools }: Catalog): Standing[] {

@@ -82,6 +82,7 @@ export class Serving {
     return buildServingSet({
       catalog: this.catalog,
       authentication,
+      scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
       authorization: config.authorization,
       audit:
         audit === null || auditFile === null

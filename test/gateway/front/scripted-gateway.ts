@@ -53,6 +53,8 @@ export function createScriptedGateway(
           resourceReach: [],
         },
         authenticate: (headers) => gateway.authenticate(headers),
+        resource: null,
+        missingScope: () => null,
         refresh: (principal) => principal,
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => {

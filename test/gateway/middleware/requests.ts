@@ -10,7 +10,7 @@ import {
   type Principal,
 } from "../../../src/gateway/client-port.ts";
 import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { createAuthentication } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { ANYBODY } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
 import { TaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
@@ -92,7 +92,7 @@ export function servingSet(
   const { conflict = FIRST_WINS, ...others } = options;
   return buildServingSet({
     catalog: buildCatalog(sources, conflict),
-    authentication: createAuthentication({ type: "anonymous" }, {}),
+    authentication: ANYBODY,
     authorization: null,
     audit: null,
     services,
