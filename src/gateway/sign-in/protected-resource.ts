@@ -12,22 +12,30 @@ type Address = Pick<ServerConfig, "host" | "port" | "publicUrl">;
 /** Without a public address it goes by the name that the request used, which admission has found to be ours. */
 export function createProtectedResource(
   { publicUrl }: Address,
-  { issuer, scopes, requiredScopes }: Pick<SignedTokensConfig, "issuer" | "scopes" | "requiredScopes">,
+  tokens: Pick<SignedTokensConfig, "issuer" | "scopes" | "requiredScopes">,
 ): ProtectedResource {
   const own = publicUrl === null ? null : new URL(publicUrl);
   const path = own === null ? MCP_PATH : own.pathname.replace(/\/$/, "");
-  const supported = [...new Set([...requiredScopes, ...Object.keys(scopes)])];
+  const supported = knownScopes(tokens);
   return {
     paths: new Set([WELL_KNOWN, `${WELL_KNOWN}${MCP_PATH}`, `${WELL_KNOWN}${path}`]),
     metadata: (host) => ({
       resource: publicUrl ?? `http://${host}${MCP_PATH}`,
-      authorization_servers: [issuer],
+      authorization_servers: [tokens.issuer],
       bearer_methods_supported: ["header"],
       ...(supported.length > 0 && { scopes_supported: supported }),
       resource_name: "Mountaineer",
     }),
     metadataUrl: (host) => `${own?.origin ?? `http://${host}`}${WELL_KNOWN}${path}`,
   };
+}
+
+/** Those that the configuration names: required ones first. */
+export function knownScopes({
+  scopes,
+  requiredScopes,
+}: Pick<SignedTokensConfig, "scopes" | "requiredScopes">): readonly string[] {
+  return [...new Set([...requiredScopes, ...Object.keys(scopes)])];
 }
 
 /** Whom tokens may be for: as configured, else the gateway under each of its own names. */

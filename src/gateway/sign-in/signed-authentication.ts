@@ -8,7 +8,7 @@ import { type Authenticator, bearerToken, type LocalUsers, NO_TOKEN } from "../m
 import type { Authentication, RefusedAuthentication } from "../middleware/middleware.ts";
 import { KeyRing, type KeySet } from "./key-ring.ts";
 import { createKeySource } from "./key-source.ts";
-import { acceptedAudience, createProtectedResource } from "./protected-resource.ts";
+import { acceptedAudience, createProtectedResource, knownScopes } from "./protected-resource.ts";
 import { type Checked, createTokenCheck } from "./token-check.ts";
 import { LONGEST_TOKEN, principalOf, REFUSED, scopesOf, secondsAsMs } from "./token-claims.ts";
 import { TokenMemory, tokenDigest } from "./token-memory.ts";
@@ -129,7 +129,7 @@ class SignedAuthentication implements Authenticator {
     const expiresAtMs = (secondsAsMs(claims["exp"]) ?? 0) + tokens.leewayMs;
     const answer: Authentication = tokens.requiredScopes.every((scope) => scopes.includes(scope))
       ? { ok: true, principal }
-      : this.#challenge({ ok: false, status: 403, reason: REFUSED.scope, error: "insufficient_scope" });
+      : lacking(tokens, scopes);
     this.#holders.set(principal, { scopes, expiresAtMs });
     this.#forgetWithOldKeys();
     if (set === this.#checkedWith) this.#memory.remember(digest, answer, expiresAtMs);
@@ -140,9 +140,10 @@ class SignedAuthentication implements Authenticator {
     return this.#challenge({ ok: false, reason, error: "invalid_token" });
   }
 
+  /** All that there are: lists show only what a token may, so that a client with fewer would never miss anything. */
   #challenge(refused: RefusedAuthentication): RefusedAuthentication {
-    const { requiredScopes } = this.#options.tokens;
-    return requiredScopes.length === 0 ? refused : { ...refused, scope: requiredScopes.join(" ") };
+    const scopes = knownScopes(this.#options.tokens);
+    return scopes.length === 0 ? refused : { ...refused, scope: scopes.join(" ") };
   }
 
   /** A key that its issuer has withdrawn opens nothing any more. */
@@ -152,4 +153,10 @@ class SignedAuthentication implements Authenticator {
     this.#checkedWith = current;
     this.#memory.clear();
   }
+}
+
+/** With the scopes that it has already: a client that asks for the others alone would lose these. */
+function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[]): RefusedAuthentication {
+  const scope = [...new Set([...requiredScopes, ...own])].join(" ");
+  return { ok: false, status: 403, reason: REFUSED.scope, error: "insufficient_scope", scope };
 }

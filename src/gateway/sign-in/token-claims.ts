@@ -10,6 +10,8 @@ const LONGEST_NAME = 200;
 const MOST_ROLES = 500;
 const LONGEST_ROLE = 256;
 const SCOPE_ROLE = "scope:";
+/** Of RFC 6749: what is one can stand in a header. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
 /** The texts that refuse a token: a fixed few, since they are counted, logged and told to whoever sent it. */
 export const REFUSED = {
@@ -125,7 +127,7 @@ function textsOf(value: unknown): readonly string[] {
 /** What it may, of `scope` (a text) and `scp` (a text, or several). */
 export function scopesOf({ scope, scp }: JsonMembers): readonly string[] {
   const words = [...textsOf(scope), ...textsOf(scp)].flatMap((text) => text.split(" "));
-  return [...new Set(words.filter((word) => word !== ""))];
+  return [...new Set(words.filter((word) => SCOPE.test(word)))];
 }
 
 /** A role for each scope, the roles that scopes give, and those of the roles claim. */

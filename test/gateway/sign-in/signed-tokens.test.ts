@@ -7,11 +7,13 @@ import { runInNewContext } from "node:vm";
 import { exportSPKI } from "jose";
 import type { SignedTokensConfig } from "../../../src/config/snapshot.ts";
 import { readLocalUsers } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/sign-in/key-ring.ts";
 import { createSignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
+import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { newKey, startAuthorizationServer } from "./authorization-server.ts";
 import { post, signedTokens, startSignedGateway } from "./signed-gateway.ts";
 
@@ -123,19 +125,9 @@ test("E1 an issuer that is down at the start holds nothing up, is told of, and i
 
 test("E1 ten thousand different wrong tokens leave nothing behind, and make the issuer answer no more", async (t) => {
   const resource = "http://127.0.0.1:9000/mcp";
-  const server = await startAuthorizationServer(t, resource);
-  const authenticator = createSignedAuthentication({
-    tokens: signedTokens(server.issuer),
-    server: { host: "127.0.0.1", port: 9000, publicUrl: null },
-    users: readLocalUsers([], {}, () => {}),
-    clock: systemClock,
-    logger: silentLogger,
-    listens: true,
-  });
-  t.after(() => authenticator[Symbol.dispose]());
-  const come = async (token: string) => authenticator.authenticate({ authorization: `Bearer ${token}` });
+  const { server, come } = await authenticatorOf(t, resource);
   const good = await server.token(resource);
-  assert.ok((await come(good)).ok);
+  await eventually(async () => (await come(good)).ok);
   const [head, body] = good.split(".");
   const strange = base64({ alg: "RS256", kid: "strange" });
   const asked = server.asked.get("/jwks");
@@ -152,6 +144,67 @@ test("E1 ten thousand different wrong tokens leave nothing behind, and make the 
   assert.ok((await come(good)).ok);
   assert.equal(server.asked.get("/jwks"), asked);
 });
+
+test("E1 a key that is rotated away opens nothing any more, and the new one does", async (t) => {
+  const { server, clock, come } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
+  const before = await server.forge({});
+  await eventually(async () => (await come(before)).ok);
+  await server.rotate();
+  const after = await server.forge({});
+  assert.deepEqual((await come(after)).ok, false, "the issuer was asked just before");
+  await clock.advance(UNKNOWN_KEY_PAUSE_MS);
+  const all = await Promise.all(Array.from({ length: 50 }, () => come(after)));
+  assert.ok(all.every(({ ok }) => ok));
+  assert.equal(server.asked.get("/jwks"), 2);
+  assert.equal((await come(before)).ok, false, "though it was remembered");
+});
+
+test("E1 tokens are checked with the last keys while the issuer is down, for as long as is configured", async (t) => {
+  const { server, clock, come } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp", {
+    keysMaxAgeMs: 120_000,
+  });
+  const [known, fresh] = await Promise.all([server.forge({}), server.forge({ sub: "new" })]);
+  await eventually(async () => (await come(known)).ok);
+  await server.down();
+  await clock.advance(60_000);
+  assert.ok((await come(known)).ok);
+  assert.ok((await come(fresh)).ok);
+  await clock.advance(61_000);
+  for (const token of [known, fresh]) {
+    const late = await come(token);
+    assert.ok(!late.ok && late.status === 503);
+  }
+});
+
+test("E1 what a token gave ends with it, though it is remembered", async (t) => {
+  const { server, clock, come, authenticator } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
+  const token = await server.forge({});
+  const answer = await eventually(async () => {
+    const found = await come(token);
+    return found.ok && found;
+  });
+  assert.equal(authenticator.refresh(answer.principal), answer.principal);
+  clock.jumpWall(600_000 + 31_000);
+  assert.equal(authenticator.refresh(answer.principal), null);
+  const late = await come(token);
+  assert.ok(!late.ok && late.reason === REFUSED.expired);
+});
+
+async function authenticatorOf(t: TestContext, resource: string, change: Partial<SignedTokensConfig> = {}) {
+  const server = await startAuthorizationServer(t, resource);
+  const clock = createManualClock(Date.now());
+  const authenticator = createSignedAuthentication({
+    tokens: signedTokens(server.issuer, change),
+    server: { host: "127.0.0.1", port: 9000, publicUrl: null },
+    users: readLocalUsers([], {}, () => {}),
+    clock,
+    logger: silentLogger,
+    listens: true,
+  });
+  t.after(() => authenticator[Symbol.dispose]());
+  const come = async (token: string) => authenticator.authenticate({ authorization: `Bearer ${token}` });
+  return { server, clock, authenticator, come };
+}
 
 function heapUsed(): number {
   setFlagsFromString("--expose-gc");

@@ -93,6 +93,7 @@ describe("a principal", () => {
       realm: { roles: ["admin", "scope:files:write", 7] },
     };
     assert.deepEqual(scopesOf(claims), ["files:read", "mcp", "extra"]);
+    assert.deepEqual(scopesOf({ scope: 'a"b \u00e9 good \n' }), ["good"]);
     assert.deepEqual(principalOf(claims, SETTINGS).roles, [
       "scope:files:read",
       "reader",
