@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser } from "../../config/snapshot.ts";
 import { referenceKey, resolveReference } from "../../secrets/reference.ts";
 import { ANONYMOUS, type Principal } from "../client-port.ts";
+import type { JsonObject } from "../json-rpc.ts";
 import type { Authentication, ProtectedResource } from "./middleware.ts";
 
 export interface Authenticator extends Disposable {
@@ -21,8 +22,23 @@ export interface Authenticator extends Disposable {
 export interface SignedTokens {
   readonly resource: ProtectedResource;
   readonly keys: KeyState;
+  /** For whoever takes over with another configuration: an edit needs no issuer that answers. */
+  readonly lastKeys: LastKeys | null;
   /** The scopes that a principal's token has; null: it came with none of these. */
   scopesOf(principal: Principal): readonly string[] | null;
+}
+
+/** Keys as they were read last. */
+export interface LastKeys {
+  /** Equal for the same issuer and the same place of its keys. */
+  readonly from: string;
+  readonly set: KeySet;
+  readonly readAtMs: number;
+}
+
+/** One set; a set with the same keys is the same object. */
+export interface KeySet {
+  readonly keys: readonly JsonObject[];
 }
 
 /** The keys that tokens are checked with. */

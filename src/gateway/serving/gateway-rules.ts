@@ -44,7 +44,11 @@ export function createRules(
     config,
     authentication: sameAuth
       ? before.authentication
-      : createAuthentication(config.incomingAuth, { ...tools, server: config.server ?? DEFAULT_SERVER }),
+      : createAuthentication(config.incomingAuth, {
+          ...tools,
+          server: config.server ?? DEFAULT_SERVER,
+          before: before?.authentication ?? null,
+        }),
     auditFile: sameFile
       ? before.auditFile
       : config.audit === null

@@ -18,14 +18,21 @@ interface AuthenticationOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly listens: boolean;
+  /** What it takes over from; null: nothing. */
+  readonly before: Authenticator | null;
 }
 
 export function createAuthentication(
   config: IncomingAuthConfig,
-  { environment, redact, ...rest }: AuthenticationOptions,
+  { environment, redact, before, ...rest }: AuthenticationOptions,
 ): Authenticator {
   if (config.type === "anonymous") return ANYBODY;
   const users = readLocalUsers(config.users, environment, redact);
   if (config.type === "local") return authenticateUsers(users);
-  return createSignedAuthentication({ ...rest, tokens: config.tokens, users });
+  return createSignedAuthentication({
+    ...rest,
+    tokens: config.tokens,
+    users,
+    last: before?.signed?.lastKeys ?? null,
+  });
 }

@@ -1,9 +1,8 @@
 // An issuer's keys as they are known now: read again before they grow old, once more for a key that is not among them,
 // and kept for a while when the issuer does not answer.
 import type { Logger } from "../../runtime/log/log.ts";
-import type { JsonMembers } from "../../runtime/text/json-object.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
-import type { KeyState } from "../middleware/incoming-auth.ts";
+import type { KeySet, KeyState, LastKeys } from "../middleware/incoming-auth.ts";
 import type { KeySource } from "./key-source.ts";
 
 /** How often keys are read again, where the issuer says nothing, and within which bounds it may say otherwise. */
@@ -17,11 +16,6 @@ export const UNKNOWN_KEY_PAUSE_MS = 30_000;
 /** How long a request waits for keys that are being read. */
 const WAIT_MS = 5_000;
 
-/** One set; a set with the same keys is the same object. */
-export interface KeySet {
-  readonly keys: readonly JsonMembers[];
-}
-
 interface KeyRingOptions {
   readonly source: KeySource;
   readonly clock: Clock;
@@ -29,6 +23,8 @@ interface KeyRingOptions {
   readonly issuer: string;
   /** How long keys are used after they were read last. */
   readonly maxAgeMs: number;
+  /** As another ring of the same issuer read them. */
+  readonly last?: Pick<LastKeys, "set" | "readAtMs"> | null;
 }
 
 export class KeyRing implements Disposable {
@@ -44,6 +40,15 @@ export class KeyRing implements Disposable {
 
   constructor(options: KeyRingOptions) {
     this.#options = options;
+    const { last } = options;
+    if (last === undefined || last === null) return;
+    this.#set = last.set;
+    this.#readAtMs = last.readAtMs;
+  }
+
+  /** Null: none were ever read. */
+  get last(): Pick<LastKeys, "set" | "readAtMs"> | null {
+    return this.#set === null ? null : { set: this.#set, readAtMs: this.#readAtMs };
   }
 
   /** Begins to read; nothing waits for it. */

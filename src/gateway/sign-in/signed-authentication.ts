@@ -4,9 +4,16 @@ import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Principal } from "../client-port.ts";
-import { type Authenticator, bearerToken, type LocalUsers, NO_TOKEN } from "../middleware/incoming-auth.ts";
+import {
+  type Authenticator,
+  bearerToken,
+  type KeySet,
+  type LastKeys,
+  type LocalUsers,
+  NO_TOKEN,
+} from "../middleware/incoming-auth.ts";
 import type { Authentication, RefusedAuthentication } from "../middleware/middleware.ts";
-import { KeyRing, type KeySet } from "./key-ring.ts";
+import { KeyRing } from "./key-ring.ts";
 import { createKeySource } from "./key-source.ts";
 import { acceptedAudience, createProtectedResource, knownScopes } from "./protected-resource.ts";
 import { type Checked, createTokenCheck } from "./token-check.ts";
@@ -26,6 +33,8 @@ interface SignedAuthenticationOptions {
   readonly logger: Logger;
   /** False: nobody will come, and nothing is read. */
   readonly listens: boolean;
+  /** Of what it takes over from; used where they are the same issuer's. */
+  readonly last?: LastKeys | null;
 }
 
 type Admitted = Extract<Checked, { readonly kind: "valid" }>;
@@ -56,12 +65,15 @@ class SignedAuthentication implements Authenticator {
     const { issuer, algorithms, leewayMs, requiredClaims, keysMaxAgeMs } = tokens;
     this.#options = options;
     this.missing = users.missing;
+    const from = JSON.stringify([issuer, tokens.keys]);
+    const { last = null } = options;
     const ring = new KeyRing({
       source: createKeySource(tokens, clock),
       clock,
       logger,
       issuer,
       maxAgeMs: keysMaxAgeMs,
+      last: last?.from === from ? last : null,
     });
     this.#ring = ring;
     const audience = acceptedAudience(server, tokens.audience);
@@ -71,6 +83,10 @@ class SignedAuthentication implements Authenticator {
       resource: createProtectedResource(server, tokens),
       get keys() {
         return ring.state;
+      },
+      get lastKeys() {
+        const { last: own } = ring;
+        return own === null ? null : { from, ...own };
       },
       scopesOf: (principal) => this.#holders.get(principal)?.scopes ?? null,
     };

@@ -1,7 +1,8 @@
 // Checks a token's signature with the keys that its issuer has now.
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
-import type { KeyRing, KeySet } from "./key-ring.ts";
+import type { KeySet } from "../middleware/incoming-auth.ts";
+import type { KeyRing } from "./key-ring.ts";
 import { type ExpectedOfToken, REFUSED, type RefusedReason, readToken, refusalOf } from "./token-claims.ts";
 
 export type Checked =

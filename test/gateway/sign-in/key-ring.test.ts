@@ -108,6 +108,25 @@ test("E1 an unknown key has the issuer asked once in a while, and all who wait s
   assert.equal(source.asked, 2);
 });
 
+test("E1 an edit of the configuration goes on with the keys of before, as old as they are", async () => {
+  const { clock, ring } = ringOf(named("a"));
+  ring.start();
+  await clock.advance(0);
+  const next = new KeyRing({
+    source: async () => DOWN,
+    clock,
+    logger: silentLogger,
+    issuer: "https://issuer.example",
+    maxAgeMs: HOUR,
+    last: ring.last,
+  });
+  next.start();
+  assert.equal(await next.ready(), ring.current);
+  await clock.advance(HOUR + 1);
+  assert.equal(next.current, null);
+  next[Symbol.dispose]();
+});
+
 test("E1 what has ended reads no more", async () => {
   const { clock, source, ring } = ringOf(named("a"));
   ring.start();
