@@ -107,7 +107,7 @@ function openDoor({ config }: GatewayRules, url: string | null): Standing[] {
       code: "auth_open",
       severity: "info",
       title: "No token is needed: whoever is on this machine may use everything that is served",
-      hint: "mountaineer init --add makes one; the command mountaineer mcp needs none.",
+      hint: "mountaineer init --add --token makes one; the command mountaineer mcp needs none.",
     },
   ];
 }
