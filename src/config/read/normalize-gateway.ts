@@ -24,7 +24,7 @@ import type {
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit"
+  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit" | "trust"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -81,6 +81,7 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     ),
     instances: backend.instances,
     replace: backend.replace,
+    pin: backend.pin ?? null,
   };
 }
 
@@ -146,6 +147,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
             policies: authorization.policies.map(enginePolicy),
           },
     audit: engineAudit(file.audit, place),
+    trust: { pin: file.trust.pin },
   };
 }
 
