@@ -14,6 +14,8 @@ import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import { NO_PIN_STORE } from "../pins/pin-store.ts";
+import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -55,6 +57,7 @@ class RunningGateway implements Gateway {
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
   readonly #pool: BackendPool;
+  readonly #pins: ToolPins;
   readonly #serving: Serving;
   readonly #front: FrontGateway;
   readonly #http: HttpFront;
@@ -76,7 +79,14 @@ class RunningGateway implements Gateway {
     this.#options = options;
     this.#warden = new Warden({ clock, logger });
     this.#pool = this.#createPool(options, means);
-    this.#serving = new Serving({ tools: options, redaction, roster: this.#roster, pool: this.#pool });
+    this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE });
+    this.#serving = new Serving({
+      tools: options,
+      redaction,
+      roster: this.#roster,
+      pool: this.#pool,
+      pins: this.#pins,
+    });
     this.#front = this.#createFront();
     this.#http = new HttpFront({
       gateway: this.#front,
@@ -101,11 +111,13 @@ class RunningGateway implements Gateway {
 
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
+    await this.#pins.load();
     this.#apply(createRules(config, this.#serving.rules, this.#options));
     if (address !== null) await this.#keeper.open(address);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
+    await this.#pins.load();
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
@@ -143,7 +155,7 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(rules, catalog, this.#keeper.condition),
+      conditions: this.#conditions(rules, catalog, this.#keeper.condition, this.#pins.state),
     };
   }
 
@@ -154,6 +166,16 @@ class RunningGateway implements Gateway {
       prompts: [...prompts.values()],
       resources: [...resources.values()],
     };
+  }
+
+  pendingTools(): ReturnType<Gateway["pendingTools"]> {
+    return this.#pins.pending;
+  }
+
+  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
+    const outcome = this.#pins.approve(items, all);
+    this.#serving.swap(this.#serving.rules);
+    return outcome;
   }
 
   restart(backend: string): boolean {
@@ -277,6 +299,7 @@ class RunningGateway implements Gateway {
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.refusals[Symbol.dispose]();
+    await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }
 }
