@@ -86,6 +86,8 @@ export interface StdioConnection {
   readonly env: Readonly<Record<string, SecretText>>;
   /** Absolute. */
   readonly cwd: string;
+  /** The file names the folder; absent: it is the user's home folder, because the file names none. */
+  readonly cwdGiven?: true;
 }
 
 export interface HttpConnection {
@@ -129,6 +131,15 @@ export interface BackendConfig {
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly instances: "shared" | "per-client";
   readonly replace: "overlap" | "stop-first";
+  /** null: as `[trust]` says. */
+  readonly pin: PinMode | null;
+}
+
+/** What happens when a server describes a tool otherwise than before. */
+export type PinMode = "tell" | "block" | "off";
+
+export interface TrustConfig {
+  readonly pin: PinMode;
 }
 
 export interface ConflictConfig {
@@ -236,6 +247,7 @@ export interface MountaineerConfig {
   readonly authorization: AuthorizationConfig | null;
   /** null: off. */
   readonly audit: AuditConfig | null;
+  readonly trust: TrustConfig;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */

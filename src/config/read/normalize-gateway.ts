@@ -23,7 +23,7 @@ import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit"
+  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit" | "trust"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -46,7 +46,9 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
     args: backend.args ?? [],
     env: backend.env ?? {},
-    cwd: backend.cwd === undefined ? place.userHome : expandPath(backend.cwd, place.userHome),
+    ...(backend.cwd === undefined
+      ? { cwd: place.userHome }
+      : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
   };
 }
 
@@ -80,6 +82,7 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     ),
     instances: backend.instances,
     replace: backend.replace,
+    pin: backend.pin ?? null,
   };
 }
 
@@ -136,6 +139,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
             policies: authorization.policies.map(enginePolicy),
           },
     audit: engineAudit(file.audit, place),
+    trust: { pin: file.trust.pin },
   };
 }
 

@@ -1,12 +1,16 @@
 // The standing problems of the gateway that do not belong to one backend.
 import { standingSince } from "../../reconcile/decision.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
-import type { KeyState } from "../middleware/incoming-auth.ts";
+import type { PinsState } from "../pins/tool-pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
+import { signInConditions } from "./sign-in-conditions.ts";
+import { trustConditions } from "./trust-conditions.ts";
+
+const NO_PINS: PinsState = { pending: [], beyond: new Map(), lost: null, unsavedBecause: null };
 
 type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 
@@ -17,12 +21,17 @@ export function createGatewayConditions(
   rules: GatewayRules,
   catalog: Catalog,
   listening: BackendCondition | null,
+  pins?: PinsState,
   url?: string | null,
 ) => readonly BackendCondition[] {
   let since: ReadonlyMap<string, number> = new Map();
-  return (rules, catalog, listening, url = null) => {
+  return (rules, catalog, listening, pins = NO_PINS, url = null) => {
     const now = wallMs();
-    const found = [...standing(rules, catalog, listening), ...openDoor(rules, url)];
+    const found = [
+      ...standing(rules, catalog, listening),
+      ...signInConditions(rules, url),
+      ...trustConditions(pins, catalog),
+    ];
     since = standingSince(
       found.map((condition) => ({ code: keyOf(condition) })),
       since,
@@ -53,7 +62,6 @@ function standing(
       hint: missingHint(authentication.missing),
     });
   }
-  if (authentication.signed !== null) conditions.push(...missingKeys(authentication.signed.keys));
   if (auditFile !== null && auditFile.state.kind === "failing") {
     const { reason, sinceMs, dropped } = auditFile.state;
     conditions.push({
@@ -65,7 +73,8 @@ function standing(
     });
   }
   if (config.conflictResolution.strategy === "error") {
-    for (const { kind, name, kept, hidden } of newCollisions(null, catalog)) {
+    const collisions = newCollisions(null, catalog);
+    for (const { kind, name, kept, hidden } of collisions.slice(0, MOST_COLLISIONS)) {
       conditions.push({
         code: "catalog_collision",
         severity: "warning",
@@ -73,43 +82,18 @@ function standing(
         hint: `Rename one with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy.`,
       });
     }
+    const more = collisions.length - MOST_COLLISIONS;
+    if (more > 0) {
+      conditions.push({
+        code: "catalog_collision",
+        severity: "warning",
+        title: `${more} more names are offered twice, and the later ones are not published`,
+        hint: 'Set [conflict_resolution].strategy = "prefix", and no two names are the same.',
+      });
+    }
   } else conditions.push(...hiddenNames(catalog));
   conditions.push(...shortenedNames(catalog));
   return conditions;
-}
-
-/** Signed tokens cannot be checked, or only with keys that grow old. */
-function missingKeys(keys: KeyState): Standing[] {
-  if (keys.kind !== "aging" && keys.kind !== "none") return [];
-  const { kind, reason, sinceMs } = keys;
-  return [
-    {
-      code: kind === "none" ? "auth_keys_unavailable" : "auth_keys_aging",
-      severity: kind === "none" ? "error" : "warning",
-      title:
-        kind === "none"
-          ? `Nobody can come in with a signed token: ${reason}`
-          : `The keys that tokens are checked with cannot be read again: ${reason}`,
-      hint:
-        kind === "none"
-          ? "It is tried again by itself; check [incoming_auth].issuer, and that this machine reaches it."
-          : "The last ones are used for [incoming_auth].keys_max_age; it is tried again by itself.",
-      sinceMs,
-    },
-  ];
-}
-
-/** Any program of this machine, of any user, may use everything: worth knowing, and for many as it should be. */
-function openDoor({ config }: GatewayRules, url: string | null): Standing[] {
-  if (url === null || config.incomingAuth.type !== "anonymous") return [];
-  return [
-    {
-      code: "auth_open",
-      severity: "info",
-      title: "No token is needed: whoever is on this machine may use everything that is served",
-      hint: "mountaineer init --add --token makes one; the command mountaineer mcp needs none.",
-    },
-  ];
 }
 
 function shortenedNames({ tools }: Catalog): Standing[] {
@@ -127,6 +111,8 @@ function shortenedNames({ tools }: Catalog): Standing[] {
 }
 
 const MOST_NAMES = 5;
+/** Told one by one. */
+const MOST_COLLISIONS = 20;
 const LONGEST_SHOWN = 100;
 
 /** The first of them in words, and how many more there are. */
@@ -135,10 +121,9 @@ function firstOf<Item>(items: readonly Item[], told: (item: Item) => string): st
   return `${items.slice(0, MOST_NAMES).map(told).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A server's own word: it may be of any length, and hold what drives terminals or turns text around. */
+/** A server's own word. */
 function shown(name: string): string {
-  const text = harmless(name.slice(0, LONGEST_SHOWN));
-  return name.length > LONGEST_SHOWN ? `${text}…` : text;
+  return foreignLine(name, LONGEST_SHOWN);
 }
 
 /** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */
