@@ -21,7 +21,13 @@ type AliasField = Exclude<keyof AliasConfig, "name">;
 type BackendField = Exclude<keyof BackendConfig, "name">;
 
 /** Sections that say how the gateway serves, by their names in the file. */
-type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit" | "trust";
+type MiddlewareSection =
+  | "conflict_resolution"
+  | "incoming_auth"
+  | "authorization"
+  | "audit"
+  | "trust"
+  | "telemetry";
 
 /** What became of things that are known by their names. */
 export interface NamedDiff<Field> {
@@ -105,6 +111,7 @@ const MIDDLEWARE = [
   ["incoming_auth", "incomingAuth"],
   ["authorization", "authorization"],
   ["audit", "audit"],
+  ["telemetry", "telemetry"],
   ["trust", "trust"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];
 

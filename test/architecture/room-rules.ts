@@ -75,6 +75,13 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/front/stdio": ["gateway", "gateway/front/session"],
   "gateway/middleware": ["gateway", "gateway/backends/policy", "gateway/catalog"],
   "gateway/pins": ["gateway", "gateway/catalog"],
+  "gateway/telemetry": [
+    "gateway",
+    "gateway/backends/policy",
+    "gateway/catalog",
+    "gateway/front/session",
+    "gateway/middleware",
+  ],
   "gateway/sign-in": ["gateway", "gateway/middleware"],
   "gateway/serving": [
     "gateway",
@@ -91,6 +98,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/middleware",
     "gateway/pins",
     "gateway/sign-in",
+    "gateway/telemetry",
   ],
   menubar: ["menubar/menu", "menubar/swiftbar", "menubar/tray"],
   "menubar/dbus": [],

@@ -20,10 +20,18 @@ import type {
   ToolOverride,
 } from "../snapshot.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
+import { telemetryConfig } from "./normalize-telemetry.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit" | "trust"
+  | "server"
+  | "backends"
+  | "conflictResolution"
+  | "incomingAuth"
+  | "authorization"
+  | "audit"
+  | "trust"
+  | "telemetry"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -140,6 +148,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
           },
     audit: engineAudit(file.audit, place),
     trust: { pin: file.trust.pin },
+    telemetry: telemetryConfig(file.telemetry),
   };
 }
 

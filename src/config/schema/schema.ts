@@ -20,6 +20,7 @@ import {
 import { claimSchema, incomingAuthSchema, scopeSchema, userSchema } from "./incoming-auth-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
+import { telemetryHeaderSchema, telemetrySchema } from "./telemetry-schema.ts";
 import { trustSchema } from "./trust-schema.ts";
 
 /** How a change of the file may be noticed. */
@@ -77,6 +78,7 @@ export const configFileSchema = z.strictObject({
   authorization: authorizationSchema.optional(),
   audit: auditSchema.optional(),
   trust: trustSchema.prefault({}),
+  telemetry: telemetrySchema.optional(),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
@@ -305,6 +307,19 @@ export const SECTIONS: readonly SectionDoc[] = (
       at: "trust",
       meaning: "What of the servers behind the gateway is believed. Every key has a default.",
       keys: trustSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "telemetry",
+      meaning:
+        "Traces and metrics, for OpenTelemetry and Prometheus. Without this section nothing is measured.",
+      keys: telemetrySchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "telemetry.headers",
+      meaning: "Headers of everything that is sent, such as `Authorization`.",
+      keys: telemetryHeaderSchema,
       isOptional: true,
     },
   ] satisfies readonly SectionPlan[]

@@ -7,6 +7,7 @@ import type {
   ConflictConfig,
   IncomingAuthConfig,
   ServerConfig,
+  TelemetryConfig,
   TrustConfig,
 } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -17,6 +18,7 @@ import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PendingChange, ToolPins } from "../pins/tool-pins.ts";
+import type { Measured } from "../telemetry/metric-families.ts";
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -30,6 +32,8 @@ export interface GatewayConfig {
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;
+  /** null: off. */
+  readonly telemetry: TelemetryConfig | null;
 }
 
 export interface GatewayOptions {
@@ -42,6 +46,8 @@ export interface GatewayOptions {
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
   readonly version: string;
+  /** What is measured outside of the gateway, now; absent: nothing. */
+  readonly measured?: () => readonly Measured[];
   /** Where the pins of tools are kept; absent: they are not. */
   readonly pinStore?: PinStore;
   /** False: no TCP listener at all, as for a single-shot command. */

@@ -3,6 +3,7 @@ import type { ServerConfig } from "../../config/snapshot.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import { createAuthentication } from "../sign-in/create-authentication.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
 
 export interface GatewayRules {
@@ -10,6 +11,8 @@ export interface GatewayRules {
   readonly authentication: Authenticator;
   /** Survives a reload that does not change its section. */
   readonly auditFile: AuditFile | null;
+  /** null: off. */
+  readonly telemetry: Telemetry | null;
 }
 
 /** What holds without a section `[server]`. */
@@ -31,6 +34,7 @@ export const NO_GATEWAY: GatewayConfig = {
   authorization: null,
   audit: null,
   trust: { pin: "tell" },
+  telemetry: null,
 };
 
 /** Keeps of `before` what means the same: tokens are not hashed anew, the audit's file stays open. */
@@ -38,11 +42,13 @@ export function createRules(
   config: GatewayConfig,
   before: GatewayRules | null,
   tools: RulesTools,
+  telemetry: Telemetry | null = null,
 ): GatewayRules {
   const sameAuth = before !== null && isSame(authOf(before.config), authOf(config));
   const sameFile = before !== null && isSame(fileOf(before.config), fileOf(config));
   return {
     config,
+    telemetry,
     authentication: sameAuth
       ? before.authentication
       : createAuthentication(config.incomingAuth, {

@@ -80,7 +80,7 @@ export class Serving {
 
   #build(): ServingSet {
     const { tools, redaction } = this.#options;
-    const { config, authentication, auditFile } = this.rules;
+    const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
     return buildServingSet({
       catalog: this.catalog,
@@ -92,7 +92,11 @@ export class Serving {
           ? null
           : // A request that began before its file was replaced is written to the new one.
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
-      services: this.#services,
+      services:
+        telemetry === null
+          ? this.#services
+          : { ...this.#services, pool: telemetry.traced(this.#services.pool) },
+      between: telemetry === null ? [] : [telemetry.middleware],
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
       clock: tools.clock,
       logger: tools.logger,

@@ -41,6 +41,7 @@ const NO_GATEWAY = {
   authorization: null,
   audit: null,
   trust: { pin: "tell" },
+  telemetry: null,
 };
 const EMPTY = {
   ...NO_GATEWAY,
