@@ -54,6 +54,9 @@ export class BackendPool implements AsyncDisposable {
       },
       onChanged: (backend) => this.#changed(backend),
     };
+    options.data?.onChange(() => {
+      for (const lane of this.#lanes.values()) lane.lookAtData();
+    });
   }
 
   /**

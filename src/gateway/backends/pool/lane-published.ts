@@ -35,7 +35,9 @@ export class Published {
 
   publish(): void {
     const { name, isWanted, decision, changed } = this.#state;
-    const shape = isWanted && decision.calls.kind !== "refuse" ? this.#shape : null;
+    const { calls, gate } = decision;
+    const isHidden = calls.kind === "refuse" || (gate.kind === "refuse" && gate.mode !== "error");
+    const shape = isWanted && !isHidden ? this.#shape : null;
     const { source } = this;
     if (shape === null) {
       if (source === null) return;
