@@ -63,6 +63,11 @@ export class BackendLane {
     return this.#published.source;
   }
 
+  /** What is not published only because its data is away; null: nothing. */
+  get hidden(): CatalogSource | null {
+    return this.#published.hidden;
+  }
+
   /** No first attempt is under way or due. */
   get isSettled(): boolean {
     const { isWanted, decision } = this.#state;

@@ -187,6 +187,11 @@ export class BackendPool implements AsyncDisposable {
     return errorReply(BACKEND_UNAVAILABLE, message);
   }
 
+  /** What is not published only because its data is away. */
+  get hidden(): readonly CatalogSource[] {
+    return this.#order.flatMap((name) => this.#lanes.get(name)?.hidden ?? []);
+  }
+
   /** Tells the listeners when other sources are published. */
   #publish(): void {
     if (this.#stopping !== null) return;
