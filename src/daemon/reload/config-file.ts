@@ -10,6 +10,8 @@ import type { WatchedFile } from "../../sync/watched-file.ts";
 
 /** How long the prober may take, ms: less than the watcher's own deadline, so that a late look is told in one way. */
 const LOOK_MS = 4000;
+/** How old a mount table may be by which a file system is told: the shares' beat reads it as often as the file is looked at. */
+const TABLE_AGE_MS = 2_500;
 /** How long the history waits to learn which file this is; then it goes by the spelling alone, ms. */
 const REAL_PATH_MS = 1000;
 
@@ -27,7 +29,7 @@ export async function openConfigFile(
   path: string,
   { prober, mountTable, clock }: ConfigFileTools,
 ): Promise<WatchedFile> {
-  const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs());
+  const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs() - TABLE_AGE_MS);
   let mounts = await mountsNow();
   return {
     path,

@@ -23,6 +23,8 @@ const LOCAL_LOOK_MS = 1000;
 const OPEN_FILES_MS = 2000;
 /** How long what serves waits to learn whether its driver could mount it anew, ms. */
 const ABLE_MS = 1000;
+/** A carried mount is not unmounted for a route's sake: what it would take to mount it anew is asked this seldom, ms. */
+const ABLE_AGAIN_MS = 10_000;
 
 /** `asOfMs` (monotonic): nothing older will do, and what others learn for the same moment is shared. */
 export async function observe(
@@ -35,7 +37,7 @@ export async function observe(
   const { clock, hurried = {} } = tools;
   const { spec, driver } = subject;
   await tools.carriage?.ready();
-  const [tb, fallback, { ours, lookUnderWay, twins, taken }] = await Promise.all([
+  const [tb, fallback, { ours, lookUnderWay, twins, taken, link }] = await Promise.all([
     probeRoute(tools, subject, "tb", asOfMs, hurried),
     probeRoute(tools, subject, "fallback", asOfMs, hurried),
     findMounts(tools, subject, asOfMs),
@@ -49,11 +51,13 @@ export async function observe(
           look: await chooseLook(tools, ours, lookUnderWay, routes, Object.keys(hurried).length > 0),
         });
   const carry = await observeCarry(tools, subject, routes, mount);
-  const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
   const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
   const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
-  const driverProblem = await (serves ? findDriverProblem(tools, subject) : driver.unavailable(spec));
+  const ableSinceMs = (mount?.carried ?? null) === null ? undefined : clock.monotonicMs() - ABLE_AGAIN_MS;
+  const driverProblem = await (serves
+    ? findDriverProblem(tools, subject, ableSinceMs)
+    : driver.unavailable(spec));
   const unsent = state.unsentWatched ? await driver.unsent(spec) : null;
   const linkBlocked = link === null ? null : await link;
   return {
@@ -106,8 +110,9 @@ export async function observeAfterStep(
 export async function findDriverProblem(
   { clock }: Pick<LookTools, "clock">,
   { spec, driver }: Subject,
+  notBeforeMs?: number,
 ): Promise<Lacking | null> {
-  const asked = driver.unavailable(spec);
+  const asked = driver.unavailable(spec, notBeforeMs);
   return (await settledWithin(clock, ABLE_MS, asked)) ? asked : null;
 }
 
@@ -137,13 +142,19 @@ interface ChosenMounts {
   readonly taken: FoundMount | null;
 }
 
+/** What is asked of the prober goes out with one message. */
 async function findMounts(
-  tools: LookTools,
+  tools: ObserveTools,
   subject: Subject,
   asOfMs: number,
-): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null }> {
+): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<string | null> | null }> {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
-  return { ...chosen, lookUnderWay: chosen.ours === null ? null : startLook(tools, subject, chosen.ours) };
+  const { ours } = chosen;
+  return {
+    ...chosen,
+    lookUnderWay: ours === null ? null : startLook(tools, subject, ours),
+    link: tools.ensureLink(subject.spec, ours?.path ?? subject.spec.mountPath),
+  };
 }
 
 const NONE: readonly FoundMount[] = [];
