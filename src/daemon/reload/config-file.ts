@@ -1,5 +1,6 @@
 // The daemon's access to its configuration file: through the prober, because a call on a network file system may never
 // return.
+import { lstat } from "node:fs/promises";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -31,11 +32,23 @@ export async function openConfigFile(
 ): Promise<WatchedFile> {
   const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs() - TABLE_AGE_MS);
   let mounts = await mountsNow();
+  // By its own name, on a disk of this machine: nothing to it waits for another one.
+  let isPlain = (await prober.realPath(path, REAL_PATH_MS)) === path;
   return {
     path,
     async stat(signal) {
       mounts = await mountsNow();
+      if (isPlain && !isRemote(mounts, path)) {
+        const stats = await lstat(path, { bigint: true }).catch(() => null);
+        if (stats?.isFile() === true) {
+          const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+          return { dev, ino, size, mtimeNs, ctimeNs };
+        }
+      }
+      // A new file is there, or a link that may lead anywhere.
+      isPlain = false;
       const look = await unlessAborted(prober.fileLook(path, LOOK_MS), signal);
+      isPlain = look?.state === "file" && (await prober.realPath(path, REAL_PATH_MS)) === path;
       if (look === null) throw late(path);
       if (look.state === "failed") return unlessMissing(path, look.errno);
       const { dev, ino, size, mtimeNs, ctimeNs } = look;

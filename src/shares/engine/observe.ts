@@ -1,6 +1,7 @@
 // One look at a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has its own
 // deadline, and a mount is not waited for when its host is certainly gone.
 import { settledWithin } from "../../runtime/time/clock.ts";
+import type { CarriedState } from "../drivers/carriage.ts";
 import type { FoundMount, Lacking, RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
 import type { LaneState } from "../policy/lane-state.ts";
@@ -43,6 +44,9 @@ export async function observe(
     findMounts(tools, subject, asOfMs),
   ]);
   const routes = { tb, fallback };
+  const carriedOver = carriedNow(tools, subject, ours)?.route ?? null;
+  // What the carrier has seen meanwhile decides what that means.
+  if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
   const mount =
     ours === null
       ? null
@@ -136,6 +140,14 @@ export async function observeOpenFiles(
   return { atMs, state, holders: answer.files, unsent, hiddenProcesses: answer.hiddenProcesses, text: null };
 }
 
+function carriedNow(
+  { carriage }: LookTools,
+  { spec }: Subject,
+  mount: FoundMount | null,
+): CarriedState | null {
+  return mount !== null && isCarriedPort(mount) ? (carriage?.of(spec.name) ?? null) : null;
+}
+
 interface ChosenMounts {
   readonly ours: FoundMount | null;
   readonly twins: readonly FoundMount[];
@@ -150,6 +162,8 @@ async function findMounts(
 ): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<string | null> | null }> {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
+  // Mostly it has its answer by now, and a look may begin.
+  if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.carriage?.recount();
   return {
     ...chosen,
     lookUnderWay: ours === null ? null : startLook(tools, subject, ours),
@@ -179,20 +193,17 @@ function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundM
   };
 }
 
-function startLook(
-  { clock, prober, carriage }: LookTools,
-  { spec, driver }: Subject,
-  mount: FoundMount,
-): Promise<Look> | null {
+function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promise<Look> | null {
+  const { clock, prober } = tools;
   // One that waits for a route, or for an answer that is outstanding already, tells nothing by a look.
   if (isCarriedPort(mount)) {
-    const state = carriage?.of(spec.name) ?? null;
+    const state = carriedNow(tools, subject, mount);
     if (state === null || state.phase !== "carrying" || state.unansweredSinceMs !== null) return null;
   }
   const last = prober.lastLook(mount.id);
   const proved = last.state === "answered" && last.errno === null;
   const nowMs = clock.monotonicMs();
-  if (proved && nowMs - last.finishedAtMs < driver.cacheMs) return null;
+  if (proved && nowMs - last.finishedAtMs < subject.driver.cacheMs) return null;
   const waitedMs = last.state === "pending" ? nowMs - last.startedAtMs : 0;
   return prober.look(mount.id, mount.path, Math.max(0, SILENT_LOOK_MS - waitedMs));
 }
