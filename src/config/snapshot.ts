@@ -84,6 +84,8 @@ export interface StdioConnection {
   readonly env: Readonly<Record<string, SecretText>>;
   /** Absolute. */
   readonly cwd: string;
+  /** The file names the folder; absent: it is the user's home folder, because the file names none. */
+  readonly cwdGiven?: true;
 }
 
 export interface HttpConnection {
@@ -127,6 +129,15 @@ export interface BackendConfig {
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly instances: "shared" | "per-client";
   readonly replace: "overlap" | "stop-first";
+  /** null: as `[trust]` says. */
+  readonly pin: PinMode | null;
+}
+
+/** What happens when a server describes a tool otherwise than before. */
+export type PinMode = "tell" | "block" | "off";
+
+export interface TrustConfig {
+  readonly pin: PinMode;
 }
 
 export interface ConflictConfig {
@@ -199,6 +210,7 @@ export interface MountaineerConfig {
   readonly authorization: AuthorizationConfig | null;
   /** null: off. */
   readonly audit: AuditConfig | null;
+  readonly trust: TrustConfig;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */
