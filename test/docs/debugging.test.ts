@@ -39,7 +39,8 @@ test("from the sources, a breakpoint stands in the file that one edits", async (
   await inspector.ask("Debugger.enable");
   const edited = join(ROOT, "src/daemon/control/global-conditions.ts");
   const lines = (await readFile(edited, "utf8")).split("\n");
-  const lineNumber = 1 + lines.findIndex((line) => line.startsWith("export function configWarningConditions("));
+  const lineNumber =
+    1 + lines.findIndex((line) => line.startsWith("export function configWarningConditions("));
   const { locations } = await inspector.ask("Debugger.setBreakpointByUrl", {
     url: pathToFileURL(edited).href,
     lineNumber,
