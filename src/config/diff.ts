@@ -10,6 +10,7 @@ import type {
   ServerConfig,
   ShareConfig,
   SyncSettings,
+  TrustConfig,
 } from "./snapshot.ts";
 
 type ShareField =
@@ -43,6 +44,7 @@ export interface ConfigDiff {
     readonly reordered: boolean;
   };
   readonly middleware: readonly MiddlewareSection[];
+  readonly trust: readonly (keyof TrustConfig)[];
   readonly shares: NamedDiff<ShareField>;
   readonly aliases: NamedDiff<AliasField>;
 }
@@ -79,6 +81,7 @@ const SERVER_KEYS = [
   "bodyLimitBytes",
   "drainTimeoutMs",
 ] as const satisfies readonly (keyof ServerConfig)[];
+const TRUST_KEYS = ["approve"] as const satisfies readonly (keyof TrustConfig)[];
 const SHARE_KEYS = ["shareName", "username", "password", "driver", "carry"] as const;
 const ROUTE_KEYS = [
   "host",
@@ -171,6 +174,7 @@ export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig)
     middleware: MIDDLEWARE.filter(([, key]) => !isDeepStrictEqual(before[key], after[key])).map(
       ([name]) => name,
     ),
+    trust: changedKeys(before.trust, after.trust, TRUST_KEYS),
     shares: diffNamed(before.shares, after.shares, changedFields),
     aliases: diffNamed(before.aliases, after.aliases, (was, is) => changedKeys(was, is, ALIAS_KEYS)),
   };
@@ -182,7 +186,7 @@ function isUntouched({ added, removed, changed }: NamedDiff<unknown>): boolean {
 
 /** True when nothing changed: other bytes with the same meaning. */
 export function isEmptyDiff(diff: ConfigDiff): boolean {
-  const { global, sync, notify, server, backends, middleware, shares, aliases } = diff;
+  const { global, sync, notify, server, backends, middleware, trust, shares, aliases } = diff;
   if (backends.reordered || ![backends, shares, aliases].every(isUntouched)) return false;
-  return [global, sync, notify, server, middleware].every((list) => list.length === 0);
+  return [global, sync, notify, server, middleware, trust].every((list) => list.length === 0);
 }

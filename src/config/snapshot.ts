@@ -174,6 +174,14 @@ export interface AuditConfig {
   readonly redact: readonly string[];
 }
 
+/** Which changes of the file wait for a person's approval. */
+export type ApproveMode = "commands" | "all" | "none";
+
+export interface TrustConfig {
+  /** null: as the backends reach the home. */
+  readonly approve: ApproveMode | null;
+}
+
 /** A link to a folder inside a share. */
 export interface AliasConfig {
   readonly name: string;
@@ -199,6 +207,7 @@ export interface MountaineerConfig {
   readonly authorization: AuthorizationConfig | null;
   /** null: off. */
   readonly audit: AuditConfig | null;
+  readonly trust: TrustConfig;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */

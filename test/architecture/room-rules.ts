@@ -36,6 +36,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "cli/sessions": ["cli/in-process", "cli/input", "cli/views"],
   "cli/views": [],
   config: [],
+  "config/approval": ["config"],
   "config/edit": ["config", "config/read", "config/schema"],
   "config/history": ["config"],
   "config/read": ["config", "config/schema"],

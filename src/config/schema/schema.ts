@@ -21,6 +21,7 @@ import {
 } from "./gateway-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
+import { trustSchema } from "./trust-schema.ts";
 
 /** How a change of the file may be noticed. */
 export const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
@@ -76,6 +77,7 @@ export const configFileSchema = z.strictObject({
   incoming_auth: incomingAuthSchema.prefault({}),
   authorization: authorizationSchema.optional(),
   audit: auditSchema.optional(),
+  trust: trustSchema.prefault({}),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
@@ -285,6 +287,12 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning:
         "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
       keys: auditSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "trust",
+      meaning: "What must be approved before it holds.",
+      keys: trustSchema.shape,
       isOptional: true,
     },
   ] satisfies readonly SectionPlan[]
