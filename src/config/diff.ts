@@ -10,7 +10,6 @@ import type {
   ServerConfig,
   ShareConfig,
   SyncSettings,
-  TrustConfig,
 } from "./snapshot.ts";
 
 type ShareField =
@@ -22,7 +21,7 @@ type AliasField = Exclude<keyof AliasConfig, "name">;
 type BackendField = Exclude<keyof BackendConfig, "name">;
 
 /** Sections that say how the gateway serves, by their names in the file. */
-type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit";
+type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit" | "trust";
 
 /** What became of things that are known by their names. */
 export interface NamedDiff<Field> {
@@ -44,7 +43,6 @@ export interface ConfigDiff {
     readonly reordered: boolean;
   };
   readonly middleware: readonly MiddlewareSection[];
-  readonly trust: readonly (keyof TrustConfig)[];
   readonly shares: NamedDiff<ShareField>;
   readonly aliases: NamedDiff<AliasField>;
 }
@@ -81,7 +79,6 @@ const SERVER_KEYS = [
   "bodyLimitBytes",
   "drainTimeoutMs",
 ] as const satisfies readonly (keyof ServerConfig)[];
-const TRUST_KEYS = ["approve"] as const satisfies readonly (keyof TrustConfig)[];
 const SHARE_KEYS = ["shareName", "username", "password", "driver", "carry"] as const;
 const ROUTE_KEYS = [
   "host",
@@ -100,12 +97,14 @@ const BACKEND_KEYS = [
   "toolOverrides",
   "instances",
   "replace",
+  "pin",
 ] as const satisfies readonly BackendField[];
 const MIDDLEWARE = [
   ["conflict_resolution", "conflictResolution"],
   ["incoming_auth", "incomingAuth"],
   ["authorization", "authorization"],
   ["audit", "audit"],
+  ["trust", "trust"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];
 
 function changedKeys<T extends object, Key extends keyof T>(
@@ -174,7 +173,6 @@ export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig)
     middleware: MIDDLEWARE.filter(([, key]) => !isDeepStrictEqual(before[key], after[key])).map(
       ([name]) => name,
     ),
-    trust: changedKeys(before.trust, after.trust, TRUST_KEYS),
     shares: diffNamed(before.shares, after.shares, changedFields),
     aliases: diffNamed(before.aliases, after.aliases, (was, is) => changedKeys(was, is, ALIAS_KEYS)),
   };
@@ -186,7 +184,7 @@ function isUntouched({ added, removed, changed }: NamedDiff<unknown>): boolean {
 
 /** True when nothing changed: other bytes with the same meaning. */
 export function isEmptyDiff(diff: ConfigDiff): boolean {
-  const { global, sync, notify, server, backends, middleware, trust, shares, aliases } = diff;
+  const { global, sync, notify, server, backends, middleware, shares, aliases } = diff;
   if (backends.reordered || ![backends, shares, aliases].every(isUntouched)) return false;
-  return [global, sync, notify, server, middleware, trust].every((list) => list.length === 0);
+  return [global, sync, notify, server, middleware].every((list) => list.length === 0);
 }

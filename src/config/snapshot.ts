@@ -84,6 +84,8 @@ export interface StdioConnection {
   readonly env: Readonly<Record<string, SecretText>>;
   /** Absolute. */
   readonly cwd: string;
+  /** The file names the folder; absent: it is the user's home folder, because the file names none. */
+  readonly cwdGiven?: true;
 }
 
 export interface HttpConnection {
@@ -127,6 +129,20 @@ export interface BackendConfig {
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly instances: "shared" | "per-client";
   readonly replace: "overlap" | "stop-first";
+  /** null: as `[trust]` says. */
+  readonly pin: PinMode | null;
+}
+
+/** What happens when a server describes a tool otherwise than before. */
+export type PinMode = "tell" | "block" | "off";
+
+/** Which changes of the file wait for a person's approval. */
+export type ApproveMode = "commands" | "all" | "none";
+
+export interface TrustConfig {
+  /** null: as the backends reach the home. */
+  readonly approve: ApproveMode | null;
+  readonly pin: PinMode;
 }
 
 export interface ConflictConfig {
@@ -172,14 +188,6 @@ export interface AuditConfig {
   readonly includeArguments: boolean;
   /** Globs over argument names whose values are never written. */
   readonly redact: readonly string[];
-}
-
-/** Which changes of the file wait for a person's approval. */
-export type ApproveMode = "commands" | "all" | "none";
-
-export interface TrustConfig {
-  /** null: as the backends reach the home. */
-  readonly approve: ApproveMode | null;
 }
 
 /** A link to a folder inside a share. */

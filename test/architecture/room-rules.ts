@@ -75,6 +75,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/front/session": ["gateway", "gateway/middleware"],
   "gateway/front/stdio": ["gateway", "gateway/front/session"],
   "gateway/middleware": ["gateway", "gateway/backends/policy", "gateway/catalog"],
+  "gateway/pins": ["gateway", "gateway/catalog"],
   "gateway/serving": [
     "gateway",
     "gateway/backends/instance",
@@ -87,6 +88,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/front/session",
     "gateway/front/stdio",
     "gateway/middleware",
+    "gateway/pins",
   ],
   menubar: ["menubar/menu", "menubar/swiftbar", "menubar/tray"],
   "menubar/dbus": [],

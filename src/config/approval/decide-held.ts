@@ -1,5 +1,6 @@
 // Which entries of a file wait for a person's approval, and what runs meanwhile: the file with those entries as they were
 // approved. Pure.
+import { enabledReach, type GuardedPlaces } from "../reach.ts";
 import type { ApproveMode, BackendConfig, MountaineerConfig } from "../snapshot.ts";
 import {
   type Entry,
@@ -11,7 +12,6 @@ import {
   isSameMeaning,
 } from "./entries.ts";
 import { type EntryKind, isAsStrict, stricter, waits } from "./entry-kinds.ts";
-import { type HomePlace, someReachHome } from "./home-reach.ts";
 
 export type PartValues = Readonly<Record<string, EntryValue>>;
 
@@ -47,7 +47,7 @@ interface HeldInput {
   readonly running: MountaineerConfig | null;
   /** null: the home never had approvals. */
   readonly approvals: Approvals | null;
-  readonly place: HomePlace;
+  readonly places: GuardedPlaces;
 }
 
 export interface Held {
@@ -63,10 +63,10 @@ export interface Held {
 const MOST_REMEMBERED = 200;
 
 /** What the file asks for; where it says nothing, `commands` if a backend of the file or of what runs reaches the home. */
-export function askedMode({ file, running, place }: Omit<HeldInput, "approvals">): ApproveMode {
+export function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
-  const reaches = someReachHome(file, place) || (running !== null && someReachHome(running, place));
-  return reaches ? "commands" : "none";
+  const backends = [...file.backends, ...(running?.backends ?? [])];
+  return enabledReach(backends, places).length > 0 ? "commands" : "none";
 }
 
 export function decideHeld(input: HeldInput): Held {
@@ -107,7 +107,9 @@ export function withApproved(
     entries.delete(id);
     if (entry !== undefined) entries.set(id, { live: true, parts: valuesOf(entry.parts) });
   }
-  return { ...approvals, entries, mode: ids.has(TRUST) ? askedMode(input) : approvals.mode };
+  const was = approvals.entries.get(TRUST)?.parts["approve"] ?? null;
+  const asksAnew = ids.has(TRUST) && input.file.trust.approve !== was;
+  return { ...approvals, entries, mode: asksAnew ? askedMode(input) : approvals.mode };
 }
 
 const TRUST = "trust";
@@ -121,11 +123,13 @@ function judged(
   const known = approvals.entries.get(entry.id);
   const remembered = known?.live === true ? known.parts : null;
   const approved = remembered ?? (approvals.lost ? closedSection(entry.id) : null);
-  const covered = Object.entries(entry.parts).filter(([, { kind }]) => waits(kind, mode));
+  const tightens = isAsStrict(asked, approvals.mode);
+  const covered = Object.entries(entry.parts).filter(
+    ([, { kind }]) => waits(kind, mode) && !(kind === "approval" && tightens),
+  );
   const differing = covered.filter(([name, { value }]) => !isSameMeaning(approved?.[name], value));
   const told = approved === null ? covered : differing;
   if (told.length === 0) return null;
-  if (entry.id === TRUST && isAsStrict(asked, approvals.mode)) return null;
   // A section of a later version than what was remembered, or one that nothing stricter could stand in for.
   if (entry.group === "sections" && approved === null) return null;
   if (entry.group !== "sections" && isApprovedElsewhere(entry, approvals, mode)) return null;

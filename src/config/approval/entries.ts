@@ -53,6 +53,7 @@ const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
   toolOverrides: "guards",
   instances: "free",
   replace: "free",
+  pin: "guards",
 };
 const SHARE_FIELDS: Readonly<Record<keyof ShareConfig, FieldKind>> = {
   name: "free",
@@ -75,7 +76,10 @@ const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
   bodyLimitBytes: "free",
   drainTimeoutMs: "free",
 };
-const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = { approve: "approval" };
+const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
+  approve: "approval",
+  pin: "guards",
+};
 
 /** Entries with a place of their own in the file: null are those that have members, or parts below. */
 const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>> = {
@@ -170,10 +174,13 @@ export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | u
   return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
 }
 
+/** Whether the file names the folder; the folder itself stands beside it. */
+const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven"]);
+
 function withoutNulls(value: EntryValue): EntryValue {
   if (isList(value)) return value.map(withoutNulls);
   if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).filter(([, part]) => part !== null);
+  const entries = Object.entries(value).filter(([key, part]) => part !== null && !SAID_ALREADY.has(key));
   return Object.fromEntries(entries.map(([key, part]) => [key, withoutNulls(part)]));
 }
 

@@ -54,6 +54,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "backends.*": {
     runs: ["type", "command", "args", "cwd", "enabled"],
     sends: ["url"],
+    guards: ["pin"],
     free: ["group", "instances", "replace"],
   },
   "backends.*.env": { runs: ["any"] },
@@ -70,7 +71,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   authorization: { access: ["default_effect"] },
   "authorization.policies.#": { access: ["effect", "roles", "resources", "methods"] },
   audit: { guards: ["enabled", "path", "max_size_mb", "keep", "arguments", "redact"] },
-  trust: { approval: ["approve"] },
+  trust: { approval: ["approve"], guards: ["pin"] },
 };
 
 /** Of a key in the section with this path (`backends.*`); null: no row tells. */

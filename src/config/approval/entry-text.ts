@@ -1,6 +1,6 @@
 // An entry as a person reads it before approving it: a line for each key, references to secrets as references. Pure.
 import { isSecretHeader, isSecretVariable } from "../backend-names.ts";
-import { hasSecretQuery } from "../backend-values.ts";
+import { HIDDEN, shownArguments, shownText, shownUrl } from "../shown-values.ts";
 import type { PartValues, WaitingEntry } from "./decide-held.ts";
 import { type EntryValue, isList, snakeCase } from "./entries.ts";
 
@@ -31,12 +31,10 @@ function lines(path: readonly string[], value: EntryValue): string[] {
   if (typeof value === "object") {
     return Object.entries(value).flatMap(([name, part]) => lines([...path, name], part));
   }
-  if (key === "url" && typeof value === "string") return [`url = ${quote(urlText(value))}`];
+  if (key === "url" && typeof value === "string") return [`url = ${quote(shownUrl(value, "log"))}`];
   if (typeof value !== "string") return [`${keyText(path)} = ${value}`];
   return [`${keyText(path)} = ${quote(isHidden(parent, key) ? HIDDEN : value)}`];
 }
-
-const HIDDEN = "(hidden)";
 
 function isHidden(parent: string, key: string): boolean {
   return (parent === "env" && isSecretVariable(key)) || (parent === "headers" && isSecretHeader(key));
@@ -74,13 +72,6 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
     .join("");
 }
 
-function urlText(url: string): string {
-  if (!URL.canParse(url)) return HIDDEN;
-  const { username, password, origin, pathname } = new URL(url);
-  const hasSecret = username !== "" || password !== "" || hasSecretQuery(url);
-  return hasSecret ? `${origin}${pathname}?${HIDDEN}` : url;
-}
-
 /** What an entry would do, in a few words, without any value that could be a secret: for the log, events and status. */
 export function entrySummary({ group, name, kind, approved, waiting }: WaitingEntry): string {
   const connection = waiting["connection"];
@@ -104,24 +95,8 @@ const MEANINGS = {
 function connectionSummary(connection: EntryValue): string {
   if (typeof connection !== "object" || connection === null || isList(connection)) return "";
   const { command, args, url } = connection;
-  if (typeof url === "string") return `connect to ${URL.canParse(url) ? new URL(url).host : HIDDEN}`;
+  if (typeof url === "string") return `connect to ${shownUrl(url, "log")}`;
   if (typeof command !== "string") return "";
   const texts = args !== undefined && isList(args) ? args.filter((arg) => typeof arg === "string") : [];
-  return `run ${commandText(command, texts)}`;
-}
-
-const SECRET_WORD = /token|secret|passw|key|auth|credential/i;
-/** A flag, a path, a package, a short word: nothing that a random secret looks like. */
-const HARMLESS = /^(?!.*[A-Za-z0-9+_-]{24})(-{1,2}[A-Za-z][\w-]*|[@~./\w+:-]{1,120})$/;
-
-/** A command with its arguments, those hidden that are not known to be harmless. */
-export function commandText(command: string, args: readonly string[]): string {
-  const shown = args.map((arg, index) => {
-    const before = args[index - 1] ?? "";
-    const follows = before.startsWith("-") && SECRET_WORD.test(before);
-    const assigns = SECRET_WORD.test(arg) && /[=:]/.test(arg);
-    const signsIn = /:\/\/[^/]*@/.test(arg);
-    return follows || assigns || signsIn || !HARMLESS.test(arg) ? HIDDEN : arg;
-  });
-  return [command, ...shown].join(" ");
+  return `run ${[shownText(command, "log"), ...shownArguments(command, texts, "log")].join(" ")}`;
 }

@@ -24,7 +24,7 @@ import type {
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit"
+  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit" | "trust"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -47,7 +47,9 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
     args: backend.args ?? [],
     env: backend.env ?? {},
-    cwd: backend.cwd === undefined ? place.userHome : expandPath(backend.cwd, place.userHome),
+    ...(backend.cwd === undefined
+      ? { cwd: place.userHome }
+      : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
   };
 }
 
@@ -81,6 +83,7 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     ),
     instances: backend.instances,
     replace: backend.replace,
+    pin: backend.pin ?? null,
   };
 }
 
@@ -146,6 +149,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
             policies: authorization.policies.map(enginePolicy),
           },
     audit: engineAudit(file.audit, place),
+    trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
   };
 }
 

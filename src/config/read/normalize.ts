@@ -96,7 +96,6 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
       configRejected: notify.config_rejected,
     },
     ...gatewayConfig(file, place),
-    trust: { approve: file.trust.approve ?? null },
     shares: shares.map((share) => engineShare(share, global, place)),
     aliases: aliases.map((alias) => engineAlias(alias, sharesRoot, place)),
   };

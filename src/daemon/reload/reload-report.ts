@@ -47,7 +47,6 @@ export function describeDiff(diff: ConfigDiff): Told {
     ...diff.sync.map((key) => `sync.${snakeCase(key)}`),
     ...diff.notify.map((key) => `notify.${snakeCase(key)}`),
     ...diff.server.map((key) => `server.${snakeCase(key)}`),
-    ...diff.trust.map((key) => `trust.${snakeCase(key)}`),
     // Their order is no key, but who comes first wins.
     ...(diff.backends.reordered ? ["backends"] : []),
     // An alias is a setting of the share that it leads to: nothing is mounted or started for it.

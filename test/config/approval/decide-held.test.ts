@@ -7,7 +7,8 @@ import {
   withApproved,
 } from "../../../src/config/approval/decide-held.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
-import { accepted, PLACE } from "../support.ts";
+import { accepted } from "../support.ts";
+import { PLACES } from "./places.ts";
 
 /** A home that goes from file to file, as a daemon does. */
 export function world() {
@@ -16,7 +17,7 @@ export function world() {
   let file: MountaineerConfig | null = null;
   const look = (): Held => {
     if (file === null) throw new TypeError("no file yet");
-    const held = decideHeld({ file, running, approvals, place: PLACE });
+    const held = decideHeld({ file, running, approvals, places: PLACES });
     running = held.effective;
     approvals = held.approvals;
     return held;
@@ -28,7 +29,7 @@ export function world() {
     },
     approve(...ids: string[]): Held {
       if (file === null || approvals === null) throw new TypeError("nothing waits");
-      approvals = withApproved(approvals, { file, running, place: PLACE }, new Set(ids));
+      approvals = withApproved(approvals, { file, running, places: PLACES }, new Set(ids));
       return look();
     },
     /** The next daemon finds what was remembered. */
@@ -229,14 +230,14 @@ test("E2 the revision of a secret is no change of an entry, and another referenc
 
 test("E2 a null that a later version adds is no change, and what it misses is null", async () => {
   const { config } = await accepted(FILES);
-  const first = decideHeld({ file: config, running: null, approvals: null, place: PLACE });
+  const first = decideHeld({ file: config, running: null, approvals: null, places: PLACES });
   const [backend] = config.backends;
   assert.ok(backend !== undefined && first.approvals !== null);
   const connection = Object.assign({}, backend.connection, { later: null });
   const later = { ...config, backends: [{ ...backend, connection }] };
-  const same = decideHeld({ file: later, running: null, approvals: first.approvals, place: PLACE });
+  const same = decideHeld({ file: later, running: null, approvals: first.approvals, places: PLACES });
   assert.deepEqual(same.waiting, []);
   const evil = { ...config, backends: [{ ...backend, connection: { ...connection, command: "evil" } }] };
-  const held = decideHeld({ file: evil, running: null, approvals: first.approvals, place: PLACE });
+  const held = decideHeld({ file: evil, running: null, approvals: first.approvals, places: PLACES });
   assert.deepEqual(held.effective.backends[0]?.connection, connection);
 });

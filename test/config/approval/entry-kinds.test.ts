@@ -5,7 +5,8 @@ import { decideHeld } from "../../../src/config/approval/decide-held.ts";
 import { kindOfKey, waits } from "../../../src/config/approval/entry-kinds.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import type { ApproveMode } from "../../../src/config/snapshot.ts";
-import { accepted, PLACE } from "../support.ts";
+import { accepted } from "../support.ts";
+import { PLACES } from "./places.ts";
 
 /** Everything is written once, so that each key has a value to change. */
 const BASE = `
@@ -108,6 +109,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "sync.detection": ["[sync]", '[sync]\ndetection = "hash"'],
   "sync.on_failure": ["[sync]", '[sync]\non_failure = "stop"'],
   "global.carry": ["[global]", '[global]\ncarry = "off"'],
+  "trust.pin": ["[trust]", '[trust]\npin = "off"'],
   "audit.redact": ["[audit]", '[audit]\nredact = ["x"]'],
 };
 
@@ -144,12 +146,12 @@ for (const section of SECTIONS) {
       for (const mode of ["none", "commands", "all"] satisfies ApproveMode[]) {
         const { config: first } = await accepted(BASE.replace("MODE", mode));
         const { config: second } = await accepted(after.replace("MODE", mode));
-        const begun = decideHeld({ file: first, running: null, approvals: null, place: PLACE });
+        const begun = decideHeld({ file: first, running: null, approvals: null, places: PLACES });
         const held = decideHeld({
           file: second,
           running: begun.effective,
           approvals: begun.approvals,
-          place: PLACE,
+          places: PLACES,
         });
         // Switching a backend off needs nobody; `decide-held.test.ts` has the other way. Of a type, what it becomes counts.
         const isFree: boolean = kind === "free" || name === "backends.enabled";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { decideHeld } from "../../../src/config/approval/decide-held.ts";
-import { commandText, entrySummary, entryText } from "../../../src/config/approval/entry-text.ts";
-import { accepted, PLACE } from "../support.ts";
+import { entrySummary, entryText } from "../../../src/config/approval/entry-text.ts";
+import { accepted } from "../support.ts";
+import { PLACES } from "./places.ts";
 
 const FIRST = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n[trust]\napprove = "all"\n';
 const REST = `
@@ -29,13 +30,13 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
     file: (await accepted(FIRST)).config,
     running: null,
     approvals: null,
-    place: PLACE,
+    places: PLACES,
   });
   const { waiting } = decideHeld({
     file: (await accepted(FIRST.replace('"serve"', '"evil"') + REST)).config,
     running: first.effective,
     approvals: first.approvals,
-    place: PLACE,
+    places: PLACES,
   });
   const of = (id: string) => {
     const entry = waiting.find((each) => each.id === id);
@@ -65,24 +66,9 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
     "backend new is new: it would run npx -y pkg@1 --api-key (hidden)",
   );
   assert.equal(entrySummary(of("backends.files")), "backend files is changed: it would run evil /home/ann");
-  assert.equal(entrySummary(of("backends.web")), "backend web is new: it would connect to web.example");
-  assert.equal(entrySummary(of("authorization")), "[authorization] is changed: it decides who may do what");
-});
-
-test("E2 E5 a command is told without any argument that could be a secret", () => {
-  const args = [
-    "-y",
-    "@modelcontextprotocol/server-filesystem",
-    "/srv/files",
-    "--token=abc",
-    "ghp_0123456789abcdefghijABCDEFGHIJ012345",
-    "-p",
-    "postgres://ann:pw@db/x",
-    "--password",
-    "pw",
-  ];
   assert.equal(
-    commandText("npx", args),
-    "npx -y @modelcontextprotocol/server-filesystem /srv/files (hidden) (hidden) -p (hidden) --password (hidden)",
+    entrySummary(of("backends.web")),
+    "backend web is new: it would connect to https://web.example/mcp?api_key=(hidden)",
   );
+  assert.equal(entrySummary(of("authorization")), "[authorization] is changed: it decides who may do what");
 });
