@@ -13,11 +13,14 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
+import type { OpenedApprovals } from "./approvals/open-approvals.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
+import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
@@ -52,6 +55,8 @@ interface ServiceOptions {
   /** Beats the file's check interval, ms. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
+  /** Opened while the configuration was read. */
+  readonly approvals?: Promise<OpenedApprovals>;
 }
 
 export interface SentinelService extends AsyncDisposable {
@@ -85,7 +90,7 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 async function startWith(options: ServiceOptions, stack: DisposalStack): Promise<SentinelService> {
   const { clock, logger } = options;
   const parts = await startParts(options, stack);
-  const { engine, aliases, notifications, gateway, config, secrets, snapshot, force } = parts;
+  const { engine, aliases, notifications, gateway, config, secrets, keeper, snapshot, force } = parts;
   let state: SentinelService["state"] = "starting";
 
   engine.triggerAll("start", clock.monotonicMs());
@@ -102,6 +107,11 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   await config.start();
   const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
   stack.use(startSecretRetry({ unread, clock, logger, refresh: () => config.refreshSecrets() }));
+  const judgeAgain = async (): Promise<void> => {
+    if (await keeper.readAgain()) await config.judgeAgain();
+  };
+  const unreadApprovals = () => (keeper.mayPass ? ["approvals"] : []);
+  stack.use(startSecretRetry({ unread: unreadApprovals, clock, logger, refresh: judgeAgain }));
 
   let stopping: Promise<void> | null = null;
   return {
@@ -130,12 +140,17 @@ type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { home, place, memory, clock, logger, redact, intervalMs } = options;
   const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
-  const snapshot = await secrets.bind(options.snapshot);
-  const environment = secrets.values;
-  const { global } = snapshot.config;
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
   const { bus, publish, stream } = announcements(clock, logger, stack);
+  const approvals = await startApprovals(
+    { ...options, opened: options.approvals, publish, writes: true },
+    force.signal,
+  );
+  const keeper = stack.use(approvals.keeper);
+  const snapshot = await secrets.bind(approvals.snapshot);
+  const environment = secrets.values;
+  const { global } = snapshot.config;
   const notifications = stack.use(
     createNotifications({
       settings: snapshot.config.notify,
@@ -194,6 +209,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       file: await openConfigFile(snapshot.path, { ...parts, clock }),
       realPath: realPathThrough(parts.prober),
       appliers: [gateway.applier, shares, notifications.applier],
+      approvals: keeper,
+      loadedFile: options.snapshot,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       clock,
       logger,
@@ -203,6 +220,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   );
   return {
     secrets,
+    keeper,
     snapshot,
     startedAt,
     force,
@@ -269,6 +287,7 @@ function createServiceControl(
     triggers,
     gateway,
     config,
+    keeper,
   }: ServiceParts,
 ): DaemonControl {
   const conditions = createGlobalConditions({
@@ -283,6 +302,7 @@ function createServiceControl(
     ...conditions(),
     ...aliases.conditions(),
     ...notifications.conditions(),
+    ...keeper.conditions(),
   ];
 
   return {
@@ -304,7 +324,7 @@ function createServiceControl(
         },
         shares: engine.names.map((name) => shareStatus(engine.view(name))),
         ...aliasStatus(aliases),
-        ...gateway.status(),
+        ...withWaiting(gateway.status(), keeper.conditions()),
       };
     },
     ...shareControl,

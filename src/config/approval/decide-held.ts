@@ -94,11 +94,15 @@ export function decideHeld(input: HeldInput): Held {
   };
 }
 
-/** What is approved when a person says yes to these entries of the file, ids of its own or of entries that are gone. */
+/**
+ * What is approved when a person says yes to these entries of the file, ids of its own or of entries that are gone.
+ * `loosens`: the mode becomes what the file asks for.
+ */
 export function withApproved(
   approvals: Approvals,
   input: Omit<HeldInput, "approvals">,
   ids: ReadonlySet<string>,
+  loosens = false,
 ): Approvals {
   const inFile = entriesOf(input.file);
   const entries = new Map(approvals.entries);
@@ -108,7 +112,7 @@ export function withApproved(
     if (entry !== undefined) entries.set(id, { live: true, parts: valuesOf(entry.parts) });
   }
   const was = approvals.entries.get(TRUST)?.parts["approve"] ?? null;
-  const asksAnew = ids.has(TRUST) && input.file.trust.approve !== was;
+  const asksAnew = loosens || (ids.has(TRUST) && input.file.trust.approve !== was);
   return { ...approvals, entries, mode: asksAnew ? askedMode(input) : approvals.mode };
 }
 

@@ -76,20 +76,18 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
 export function entrySummary({ group, name, kind, approved, waiting }: WaitingEntry): string {
   const connection = waiting["connection"];
   const what = connection === undefined ? "" : connectionSummary(connection);
-  const verb = approved === null ? "is new" : "is changed";
-  const noun = { backends: "backend", shares: "share", aliases: "alias", sections: "" }[group];
-  const who = group === "sections" ? `[${name}]` : `${noun} ${name}`;
-  if (what !== "") return `${who} ${verb}: it would ${what}`;
-  const meaning = MEANINGS[kind];
-  return `${who} ${verb}: ${meaning}`;
+  const noun = { backends: "backend ", shares: "share ", aliases: "alias ", sections: "" }[group];
+  const who = group === "sections" ? `[${name}]` : `${noun}${name}`;
+  if (what === "") return `${who} would ${MEANINGS[kind]}`;
+  return `${who} would ${what}${approved === null ? "" : " instead"}`;
 }
 
 const MEANINGS = {
-  runs: "it decides what runs",
-  approval: "it loosens which changes wait",
-  sends: "it decides where a credential goes",
-  access: "it decides who may do what",
-  guards: "it decides what is guarded",
+  runs: "change what runs",
+  approval: "loosen which changes wait",
+  sends: "change where a credential goes",
+  access: "change who may do what",
+  guards: "change what is guarded",
 } as const;
 
 function connectionSummary(connection: EntryValue): string {

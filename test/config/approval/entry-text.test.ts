@@ -61,14 +61,11 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
   assert.match(web, /^headers\.Authorization = "Bearer \$\{TOKEN\}"$/m);
   assert.doesNotMatch(web, /hunter2/);
   assert.match(entryText(of("authorization").waiting), /^policies\[0\]\.effect = "allow"$/m);
-  assert.equal(
-    entrySummary(of("backends.new")),
-    "backend new is new: it would run npx -y pkg@1 --api-key (hidden)",
-  );
-  assert.equal(entrySummary(of("backends.files")), "backend files is changed: it would run evil /home/ann");
+  assert.equal(entrySummary(of("backends.new")), "backend new would run npx -y pkg@1 --api-key (hidden)");
+  assert.equal(entrySummary(of("backends.files")), "backend files would run evil /home/ann instead");
   assert.equal(
     entrySummary(of("backends.web")),
-    "backend web is new: it would connect to https://web.example/mcp?api_key=(hidden)",
+    "backend web would connect to https://web.example/mcp?api_key=(hidden)",
   );
-  assert.equal(entrySummary(of("authorization")), "[authorization] is changed: it decides who may do what");
+  assert.equal(entrySummary(of("authorization")), "[authorization] would change who may do what");
 });
