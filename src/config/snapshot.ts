@@ -142,7 +142,12 @@ export interface BackendConfig {
 /** What happens when a server describes a tool otherwise than before. */
 export type PinMode = "tell" | "block" | "off";
 
+/** Which changes of the file wait for a person's approval. */
+export type ApproveMode = "commands" | "all" | "none";
+
 export interface TrustConfig {
+  /** null: as the backends reach the home. */
+  readonly approve: ApproveMode | null;
   readonly pin: PinMode;
 }
 

@@ -5,6 +5,7 @@ import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { systemClock } from "../runtime/time/clock.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
@@ -28,7 +29,7 @@ export async function openGatewayInProcess({
     process.stderr.write(`end was not clean: ${errorText(error)}\n`),
   );
   try {
-    const { snapshot: loaded } = await openHome({
+    const { place, snapshot: loaded } = await openHome({
       home,
       configPath,
       environment,
@@ -49,8 +50,21 @@ export async function openGatewayInProcess({
         clock,
       }),
     );
-    const secrets = homeSecrets({ home, environment, clock, logger: log.logger });
-    const snapshot = await secrets.bind(loaded, signal);
+    const { logger } = log;
+    const secrets = homeSecrets({ home, environment, clock, logger });
+    const approvals = await startApprovals(
+      {
+        place,
+        environment,
+        snapshot: loaded,
+        clock,
+        logger,
+        publish: (transition) => logTransition(logger, transition),
+        writes: false,
+      },
+      signal,
+    );
+    const snapshot = await secrets.bind(approvals.snapshot, signal);
     const part = stack.use(
       createGatewayPart({
         clock,

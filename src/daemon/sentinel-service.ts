@@ -13,11 +13,14 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
+import type { OpenedApprovals } from "./approvals/open-approvals.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
+import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
 import { createRequiredShares } from "./control/required-shares.ts";
@@ -53,6 +56,8 @@ interface ServiceOptions {
   /** Beats the file's check interval, ms. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
+  /** Opened while the configuration was read. */
+  readonly approvals?: Promise<OpenedApprovals>;
 }
 
 export interface SentinelService extends AsyncDisposable {
@@ -86,7 +91,7 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 async function startWith(options: ServiceOptions, stack: DisposalStack): Promise<SentinelService> {
   const { clock, logger } = options;
   const parts = await startParts(options, stack);
-  const { engine, aliases, notifications, gateway, config, secrets, snapshot, force } = parts;
+  const { engine, aliases, notifications, gateway, config, secrets, keeper, snapshot, force } = parts;
   let state: SentinelService["state"] = "starting";
 
   engine.triggerAll("start", clock.monotonicMs());
@@ -103,6 +108,11 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   await config.start();
   const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
   stack.use(startSecretRetry({ unread, clock, logger, refresh: () => config.refreshSecrets() }));
+  const judgeAgain = async (): Promise<void> => {
+    if (await keeper.readAgain()) await config.judgeAgain();
+  };
+  const unreadApprovals = () => (keeper.mayPass ? ["approvals"] : []);
+  stack.use(startSecretRetry({ unread: unreadApprovals, clock, logger, refresh: judgeAgain }));
 
   let stopping: Promise<void> | null = null;
   return {
@@ -131,12 +141,17 @@ type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { home, place, memory, clock, logger, redact, intervalMs } = options;
   const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
-  const snapshot = await secrets.bind(options.snapshot);
-  const environment = secrets.values;
-  const { global } = snapshot.config;
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
   const { bus, publish, stream } = announcements(clock, logger, stack);
+  const approvals = await startApprovals(
+    { ...options, opened: options.approvals, publish, writes: true },
+    force.signal,
+  );
+  const keeper = stack.use(approvals.keeper);
+  const snapshot = await secrets.bind(approvals.snapshot);
+  const environment = secrets.values;
+  const { global } = snapshot.config;
   const notifications = stack.use(
     createNotifications({
       settings: snapshot.config.notify,
@@ -207,6 +222,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       file: await openConfigFile(snapshot.path, { ...parts, clock }),
       realPath: realPathThrough(parts.prober),
       appliers: [gateway.applier, shares, notifications.applier],
+      approvals: keeper,
+      loadedFile: options.snapshot,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       clock,
       logger,
@@ -216,6 +233,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   );
   return {
     secrets,
+    keeper,
     snapshot,
     startedAt,
     force,
@@ -282,6 +300,7 @@ function createServiceControl(
     triggers,
     gateway,
     config,
+    keeper,
   }: ServiceParts,
 ): DaemonControl {
   const conditions = createGlobalConditions({
@@ -296,6 +315,7 @@ function createServiceControl(
     ...conditions(),
     ...aliases.conditions(),
     ...notifications.conditions(),
+    ...keeper.conditions(),
   ];
 
   return {
@@ -317,7 +337,7 @@ function createServiceControl(
         },
         shares: engine.names.map((name) => shareStatus(engine.view(name))),
         ...aliasStatus(aliases),
-        ...gateway.status(),
+        ...withWaiting(gateway.status(), keeper.conditions()),
       };
     },
     ...shareControl,

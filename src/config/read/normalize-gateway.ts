@@ -153,7 +153,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
             policies: authorization.policies.map(enginePolicy),
           },
     audit: engineAudit(file.audit, place),
-    trust: { pin: file.trust.pin },
+    trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
   };
 }
 
