@@ -15,6 +15,7 @@ import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
+import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
@@ -29,7 +30,7 @@ import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
-import { openConfigFile, realPathThrough } from "./reload/config-file.ts";
+import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
 import { shareSection } from "./share-section.ts";
 import { startTriggers } from "./triggers.ts";
@@ -150,6 +151,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const forceStop = force.signal;
   const parts = stack.use(startEngineParts({ home, clock, logger, memory, forceStop, announce: publish }));
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
+  const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });
+  await privacy.require(snapshot);
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
   const shareControl = createShareControl(engine, clock);
@@ -195,6 +198,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       realPath: realPathThrough(parts.prober),
       appliers: [gateway.applier, shares, notifications.applier],
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
+      requirePrivate: (loaded) => privacy.require(loaded),
       clock,
       logger,
       stream,
@@ -203,6 +207,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   );
   return {
     secrets,
+    privacy,
     snapshot,
     startedAt,
     force,
@@ -262,6 +267,7 @@ function createServiceControl(
   {
     startedAt,
     snapshot,
+    privacy,
     notifications,
     engine,
     shareControl,
@@ -283,6 +289,7 @@ function createServiceControl(
     ...conditions(),
     ...aliases.conditions(),
     ...notifications.conditions(),
+    ...privacy.conditions(),
   ];
 
   return {

@@ -33,6 +33,8 @@ interface ConfigServiceOptions {
   readonly appliers: readonly ConfigApplier[];
   /** Reads the secrets that a content refers to: other values are another meaning. Default: there are none. */
   readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
+  /** Rejects when others may write what stands there, or read a secret in it. Default: whatever stands there may run. */
+  readonly requirePrivate?: (snapshot: ConfigSnapshot) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stream: EventStream;
@@ -147,7 +149,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
 
 /** How a content is parsed, and how it becomes what runs. */
 function configSteps(
-  { appliers, bindSecrets, logger }: ConfigServiceOptions,
+  { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,
 ): Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> & {
   /** What `apply` would do. */
@@ -158,6 +160,7 @@ function configSteps(
   ) => Promise<AppliedContent<ConfigSnapshot> & { readonly diff: ReturnType<typeof diffConfigs> }>;
 } {
   const compare = async (loaded: ConfigSnapshot, running: ConfigSnapshot, signal: AbortSignal) => {
+    await requirePrivate?.(loaded);
     const snapshot = bindSecrets === undefined ? loaded : await bindSecrets(loaded, signal);
     const diff = diffConfigs(running.config, snapshot.config);
     return { snapshot, diff, changed: !isEmptyDiff(diff), details: describeDiff(diff).summary };
