@@ -10,6 +10,7 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
+import { requirePrivateHere } from "./compose/private-places.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
@@ -42,6 +43,7 @@ export async function openGatewayInProcess({
       });
     }
     requireNoOwnBackend(loaded.path, environment);
+    await requirePrivateHere(home, loaded);
     const log = stack.use(
       startLog({
         filePath: null,

@@ -54,6 +54,9 @@ const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
   instances: "free",
   replace: "free",
   pin: "guards",
+  requires: "free",
+  unavailableAfterMs: "free",
+  whenUnavailable: "free",
 };
 const SHARE_FIELDS: Readonly<Record<keyof ShareConfig, FieldKind>> = {
   name: "free",
@@ -79,6 +82,9 @@ const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
 const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
   approve: "approval",
   pin: "guards",
+  requires: "free",
+  unavailableAfterMs: "free",
+  whenUnavailable: "free",
 };
 
 /** Entries with a place of their own in the file: null are those that have members, or parts below. */
