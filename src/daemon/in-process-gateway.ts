@@ -77,6 +77,10 @@ export async function openGatewayInProcess({
           await settled(asker);
           return control.tools(asker);
         },
+        async toolChanges(request, asker) {
+          await settled(asker);
+          return control.toolChanges(request, asker);
+        },
         async call(request, asker) {
           await settled(asker);
           return control.call(request, asker);

@@ -166,8 +166,9 @@ class RunningGateway implements Gateway {
     };
   }
 
-  pendingTools(): ReturnType<Gateway["pendingTools"]> {
-    return this.#pins.pending;
+  trust(): ReturnType<Gateway["trust"]> {
+    const { pending, lost } = this.#pins.state;
+    return { pending, lost, unseen: this.#serving.catalog.unseen };
   }
 
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
