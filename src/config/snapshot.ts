@@ -84,6 +84,8 @@ export interface StdioConnection {
   readonly env: Readonly<Record<string, SecretText>>;
   /** Absolute. */
   readonly cwd: string;
+  /** The file names the folder; absent: it is the user's home folder, because the file names none. */
+  readonly cwdGiven?: true;
 }
 
 export interface HttpConnection {

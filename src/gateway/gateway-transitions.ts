@@ -1,5 +1,16 @@
 // What the gateway announces, in wire spelling: it is logged and streamed as it is.
 export type GatewayTransition =
+  /** A program runs. Never with a secret: what may be one is `(hidden)`, and a reference is as it is written. */
+  | {
+      readonly name: "backend.started";
+      readonly backend: string;
+      readonly pid: number;
+      readonly command: string;
+      readonly args: readonly string[];
+      /** `NAME=VALUE` of what the configuration adds. */
+      readonly env: readonly string[];
+      readonly cwd: string;
+    }
   | {
       readonly name: "backend.phase";
       readonly backend: string;

@@ -47,7 +47,9 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
     args: backend.args ?? [],
     env: backend.env ?? {},
-    cwd: backend.cwd === undefined ? place.userHome : expandPath(backend.cwd, place.userHome),
+    ...(backend.cwd === undefined
+      ? { cwd: place.userHome }
+      : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
   };
 }
 

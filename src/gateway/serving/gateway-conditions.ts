@@ -1,6 +1,6 @@
 // The standing problems of the gateway that do not belong to one backend.
 import { standingSince } from "../../reconcile/decision.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -115,10 +115,9 @@ function firstOf<Item>(items: readonly Item[], told: (item: Item) => string): st
   return `${items.slice(0, MOST_NAMES).map(told).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A server's own word: it may be of any length, and hold what drives terminals or turns text around. */
+/** A server's own word. */
 function shown(name: string): string {
-  const text = harmless(name.slice(0, LONGEST_SHOWN));
-  return name.length > LONGEST_SHOWN ? `${text}…` : text;
+  return foreignLine(name, LONGEST_SHOWN);
 }
 
 /** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */
