@@ -9,6 +9,7 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
+import { sealedPinStore } from "./compose/pin-store.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
@@ -60,6 +61,7 @@ export async function openGatewayInProcess({
         redact: (secret) => log.redact(secret),
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),
+        pinStore: sealedPinStore({ home, clock, environment }, false),
         listens: false,
       }),
     );

@@ -15,6 +15,7 @@ import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
+import { sealedPinStore } from "./compose/pin-store.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
@@ -181,6 +182,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       redact,
       announce: publish,
       version: packageVersion(),
+      pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),
   );

@@ -79,7 +79,11 @@ class RunningGateway implements Gateway {
     this.#options = options;
     this.#warden = new Warden({ clock, logger });
     this.#pool = this.#createPool(options, means);
-    this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE });
+    this.#pins = new ToolPins({
+      ...options,
+      store: options.pinStore ?? NO_PIN_STORE,
+      onChanged: () => this.#serving.swap(this.#serving.rules),
+    });
     this.#serving = new Serving({
       tools: options,
       redaction,
@@ -111,13 +115,13 @@ class RunningGateway implements Gateway {
 
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
-    await this.#pins.load();
+    await this.#pins.load(config);
     this.#apply(createRules(config, this.#serving.rules, this.#options));
     if (address !== null) await this.#keeper.open(address);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await this.#pins.load();
+    await this.#pins.load(config);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
