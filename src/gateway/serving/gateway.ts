@@ -256,7 +256,7 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults()),
+      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
       opened: (session) => roster.add(session, serving.served),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
