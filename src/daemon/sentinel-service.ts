@@ -17,6 +17,7 @@ import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
+import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
@@ -212,6 +213,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       announce: publish,
       version: packageVersion(),
       data: required,
+      pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),
   );

@@ -82,9 +82,6 @@ const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
 const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
   approve: "approval",
   pin: "guards",
-  requires: "free",
-  unavailableAfterMs: "free",
-  whenUnavailable: "free",
 };
 
 /** Entries with a place of their own in the file: null are those that have members, or parts below. */

@@ -77,7 +77,11 @@ class RunningGateway implements Gateway {
     this.#options = options;
     this.#warden = new Warden({ clock, logger });
     this.#pool = this.#createPool(options, means);
-    this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE });
+    this.#pins = new ToolPins({
+      ...options,
+      store: options.pinStore ?? NO_PIN_STORE,
+      onChanged: () => this.#serving.swap(this.#serving.rules),
+    });
     this.#serving = new Serving({
       tools: options,
       redaction,
@@ -109,13 +113,13 @@ class RunningGateway implements Gateway {
 
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
-    await this.#pins.load();
+    await this.#pins.load(config);
     this.#apply(createRules(config, this.#serving.rules, this.#options));
     if (address !== null) await this.#keeper.open(address);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await this.#pins.load();
+    await this.#pins.load(config);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
@@ -166,8 +170,9 @@ class RunningGateway implements Gateway {
     };
   }
 
-  pendingTools(): ReturnType<Gateway["pendingTools"]> {
-    return this.#pins.pending;
+  trust(): ReturnType<Gateway["trust"]> {
+    const { pending, lost } = this.#pins.state;
+    return { pending, lost, unseen: this.#serving.catalog.unseen };
   }
 
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
@@ -248,7 +253,7 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults()),
+      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
       opened: (session) => roster.add(session, serving.served),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
