@@ -21,7 +21,7 @@ type AliasField = Exclude<keyof AliasConfig, "name">;
 type BackendField = Exclude<keyof BackendConfig, "name">;
 
 /** Sections that say how the gateway serves, by their names in the file. */
-type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit";
+type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "limits" | "audit";
 
 /** What became of things that are known by their names. */
 export interface NamedDiff<Field> {
@@ -102,6 +102,7 @@ const MIDDLEWARE = [
   ["conflict_resolution", "conflictResolution"],
   ["incoming_auth", "incomingAuth"],
   ["authorization", "authorization"],
+  ["limits", "limits"],
   ["audit", "audit"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];
 

@@ -73,6 +73,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/front/http": ["gateway", "gateway/front/session", "gateway/middleware"],
   "gateway/front/session": ["gateway", "gateway/middleware"],
   "gateway/front/stdio": ["gateway", "gateway/front/session"],
+  "gateway/limits": ["gateway", "gateway/catalog", "gateway/middleware"],
   "gateway/middleware": ["gateway", "gateway/backends/policy", "gateway/catalog"],
   "gateway/serving": [
     "gateway",
@@ -85,6 +86,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/front/http",
     "gateway/front/session",
     "gateway/front/stdio",
+    "gateway/limits",
     "gateway/middleware",
   ],
   menubar: ["menubar/menu", "menubar/swiftbar", "menubar/tray"],

@@ -21,10 +21,11 @@ import type {
   StdioConnection,
   ToolOverride,
 } from "../snapshot.ts";
+import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit"
+  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "limits" | "audit"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -145,6 +146,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
             defaultEffect: authorization.default_effect,
             policies: authorization.policies.map(enginePolicy),
           },
+    limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
   };
 }
@@ -215,5 +217,5 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     const at = ["backends", name];
     return [...commandWarnings(backend, at), ...secretWarnings(backend, at)];
   });
-  return [...warnings, ...policyWarnings(file)];
+  return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }

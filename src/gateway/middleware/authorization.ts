@@ -9,7 +9,14 @@ import { isUnclear, otherSpellings } from "../catalog/uri-spelling.ts";
 import type { Principal } from "../client-port.ts";
 import type { Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
-import { type RequestTarget, targetLabel, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
+import {
+  isKeptResult,
+  type RequestTarget,
+  targetLabel,
+  targetOf,
+  unknownMethod,
+  unknownTarget,
+} from "./request-target.ts";
 
 export interface Policies {
   /** `target` null: the method is about nothing that has a name. */
@@ -115,6 +122,8 @@ export function createAuthorization(
     const target = targetOf(method, params);
     // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
     if (target !== null && resolveTarget(served.catalog, target) === null) return next(request);
+    // What was kept of a call that was permitted; it is given to the session that made it.
+    if (method === "resources/read" && target !== null && isKeptResult(target.name)) return next(request);
     const { principal } = port.client;
     const isPermitted =
       target === null

@@ -220,11 +220,13 @@ class RunningGateway implements Gateway {
         return serving.served;
       },
       initializeResult: () => gatewayInitializeResult(version, pool.initializeResults()),
+      sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
         roster.remove(session);
         pool.forget(session);
+        serving.kept.forget(session);
         serving.followLogLevel();
       },
       notified: (session, method, params) => pool.notifyOwn(session, method, params),
@@ -266,6 +268,7 @@ class RunningGateway implements Gateway {
     ]);
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
+    this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }

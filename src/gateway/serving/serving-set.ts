@@ -4,6 +4,7 @@ import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts"
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { type AuditRecord, createAudit } from "../middleware/audit.ts";
 import { compilePolicies, isTargetPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
@@ -28,13 +29,16 @@ export interface ServingSetOptions {
   readonly logger: Logger;
   /** Takes registered secrets out of a text. */
   readonly clean: (text: string) => string;
-  /** Rate limit, telemetry: what comes between authorization and audit, from the outside in. */
+  /** null: off. */
+  readonly limits?: LimitParts | null;
+  /** Telemetry: what comes between limits and audit, from the outside in. */
   readonly between?: readonly Middleware[];
 }
 
 /** Cheap: views and digests are computed when first asked for, the chain once. */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { catalog, authentication, authorization, audit, services, backends, clock, logger, clean } = options;
+  const { limits = null } = options;
   const policies = authorization === null ? null : compilePolicies(authorization);
   return {
     catalog,
@@ -51,6 +55,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     },
     handle: composeChain({
       policies,
+      limits: limits === null ? null : createLimits(limits),
       between: options.between ?? [],
       audit:
         audit === null

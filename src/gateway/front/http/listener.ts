@@ -9,9 +9,11 @@ import { createThrottle } from "../../../runtime/time/throttle.ts";
 import { errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
+import { Door } from "./door.ts";
 import { findPortHolder } from "./port-holder.ts";
 
 const CONNECTION_LIMIT = 2_048;
+const CLOSING_CONNECTIONS = 512;
 const HEADERS_TIMEOUT_MS = 15_000;
 /** For the whole request: 64 MiB at 4 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
@@ -31,7 +33,7 @@ interface ListenerOptions {
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** At once; more are refused. Default 2,048. */
+  /** At once; beyond it one that nobody needs gives way, else the newcomer is refused. Default 2,048. */
   readonly connectionLimit?: number;
 }
 
@@ -57,7 +59,7 @@ export class Listener {
   port: number;
   readonly #options: ListenerOptions;
   readonly #server: Server;
-  readonly #sockets = new Map<Socket, SeenSocket>();
+  readonly #door: Door;
   readonly #emptied = new Set<() => void>();
   readonly #drops: ReturnType<typeof createThrottle>;
   #dropped = 0;
@@ -72,6 +74,7 @@ export class Listener {
     this.host = host;
     this.port = port;
     this.#options = options;
+    this.#door = new Door(clock);
     this.#drops = createThrottle(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfDrops());
     this.#server = createServer({
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
@@ -82,17 +85,16 @@ export class Listener {
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     });
-    this.#server.maxConnections = this.#limit;
+    // Those that are closed to make room are counted for a moment longer.
+    this.#server.maxConnections = this.#limit + CLOSING_CONNECTIONS;
     this.#server.on("request", (request, response) => {
+      this.#door.requested(request, response);
       if (this.#stopped) response.setHeader("Connection", "close");
       handler(request, response);
     });
     this.#server.on("clientError", answerClientError);
     this.#server.on("connection", (socket) => this.#connected(socket));
-    this.#server.on("drop", () => {
-      this.#dropped++;
-      this.#drops.due();
-    });
+    this.#server.on("drop", () => this.#droppedOne());
   }
 
   /** Rejects with the system's error. */
@@ -113,7 +115,7 @@ export class Listener {
   }
 
   get connections(): number {
-    return this.#sockets.size;
+    return this.#door.size;
   }
 
   /** Takes no more connections for the moment; those there live on. */
@@ -172,11 +174,16 @@ export class Listener {
   }
 
   #connected(socket: Socket): void {
-    this.#sockets.set(socket, { written: 0, unread: 0, sinceMs: 0 });
+    if (this.#door.size >= this.#limit && !this.#door.makeRoom()) {
+      this.#droppedOne();
+      socket.destroy();
+      return;
+    }
+    this.#door.add(socket);
     this.#timer ??= this.#options.clock.setTimer(LOOK_MS, this.#look);
     socket.once("close", () => {
-      this.#sockets.delete(socket);
-      if (this.#sockets.size > 0) return;
+      this.#door.delete(socket);
+      if (this.#door.size > 0) return;
       this.#stopLooking();
       for (const onEmpty of this.#emptied) onEmpty();
     });
@@ -186,13 +193,14 @@ export class Listener {
   readonly #look = (): void => {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    for (const [socket, seen] of this.#sockets) {
+    for (const [socket, seen] of this.#door.connections) {
       const { bytesWritten: written, writableLength: unread } = socket;
+      if (seen.response?.writableFinished === true) seen.response = null;
       if (unread === 0 || written !== seen.written || unread !== seen.unread) {
-        Object.assign(seen, { written, unread, sinceMs: nowMs });
-      } else if (nowMs - seen.sinceMs >= STALL_LIMIT_MS) socket.destroy();
+        Object.assign(seen, { written, unread, unreadSinceMs: nowMs });
+      } else if (nowMs - seen.unreadSinceMs >= STALL_LIMIT_MS) socket.destroy();
     }
-    this.#timer = this.#sockets.size > 0 ? clock.setTimer(LOOK_MS, this.#look) : null;
+    this.#timer = this.#door.size > 0 ? clock.setTimer(LOOK_MS, this.#look) : null;
   };
 
   #stopLooking(): void {
@@ -200,8 +208,13 @@ export class Listener {
     this.#timer = null;
   }
 
+  #droppedOne(): void {
+    this.#dropped++;
+    this.#drops.due();
+  }
+
   #warnOfDrops(): void {
-    this.#options.logger.warn("connections were refused: too many are open", {
+    this.#options.logger.warn("connections were refused: too many are in use", {
       count: this.#dropped,
       limit: this.#limit,
       hint: `see who keeps them open (\`lsof -i :${this.port}\`), and end or mend that client`,
@@ -214,7 +227,7 @@ export class Listener {
     this.stopListening();
     const empty = Promise.withResolvers<void>();
     this.#emptied.add(empty.resolve);
-    if (this.#sockets.size > 0 && graceMs > 0) {
+    if (this.#door.size > 0 && graceMs > 0) {
       const emptied = new AbortController();
       const closing = closesIdle ? this.#closeIdle(emptied.signal) : null;
       await settledWithin(clock, graceMs, empty.promise);
@@ -223,7 +236,7 @@ export class Listener {
     }
     this.#emptied.delete(empty.resolve);
     this.#drops[Symbol.dispose]();
-    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const socket of [...this.#door.connections.keys()]) socket.destroy();
     // It does not listen any more; this ends its look at late requests.
     this.#server.close(() => {});
     this.#stopLooking();
@@ -235,12 +248,6 @@ export class Listener {
       await this.#options.clock.sleep(CLOSING_LOOK_MS, signal).catch(() => {});
     }
   }
-}
-
-interface SeenSocket {
-  readonly written: number;
-  readonly unread: number;
-  readonly sinceMs: number;
 }
 
 interface Rebinding {
