@@ -85,6 +85,8 @@ export interface StdioConnection {
   readonly env: Readonly<Record<string, SecretText>>;
   /** Absolute. */
   readonly cwd: string;
+  /** The file names the folder; absent: it is the user's home folder, because the file names none. */
+  readonly cwdGiven?: true;
 }
 
 export interface HttpConnection {
@@ -128,6 +130,15 @@ export interface BackendConfig {
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly instances: "shared" | "per-client";
   readonly replace: "overlap" | "stop-first";
+  /** null: as `[trust]` says. */
+  readonly pin: PinMode | null;
+}
+
+/** What happens when a server describes a tool otherwise than before. */
+export type PinMode = "tell" | "block" | "off";
+
+export interface TrustConfig {
+  readonly pin: PinMode;
 }
 
 export interface ConflictConfig {
@@ -201,6 +212,7 @@ export interface MountaineerConfig {
   readonly limits: LimitsConfig;
   /** null: off. */
   readonly audit: AuditConfig | null;
+  readonly trust: TrustConfig;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */

@@ -10,18 +10,6 @@ const BETWEEN_LOOKS_MS = 100;
 /** A window waits for a person. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;
 
-export interface DesktopPrograms {
-  /** Rejects with `program_unavailable` when nothing could be started, or it refused at once. */
-  openPath(path: string, signal: AbortSignal): Promise<void>;
-  /**
-   * A window of the desktop's; null when it was cancelled. Rejects with `program_unavailable` where there is none, with
-   * what to do instead.
-   */
-  chooseFolder(prompt: string, folder: string, signal: AbortSignal): Promise<string | null>;
-  /** Resolves once a daemon of this home answers; rejects with what it ended with. */
-  startDaemon(signal: AbortSignal): Promise<void>;
-}
-
 /** A program that asks for a folder, prints it, and ends with 0; with 1 when it was cancelled. */
 export type FolderChooser = (prompt: string, folder: string) => readonly [program: string, ...args: string[]];
 
@@ -62,7 +50,7 @@ export interface DesktopOptions {
   readonly clock: Clock;
 }
 
-export function createDesktopPrograms(options: DesktopOptions): DesktopPrograms {
+export function createDesktopPrograms(options: DesktopOptions) {
   const { home, program, configPath, opener, clock } = options;
   const env = Object.fromEntries(
     Object.entries(options.environment).flatMap(([name, value]) =>
@@ -70,7 +58,8 @@ export function createDesktopPrograms(options: DesktopOptions): DesktopPrograms 
     ),
   );
   return {
-    async openPath(path, signal) {
+    /** Rejects with `program_unavailable` when nothing could be started, or it refused at once. */
+    async openPath(path: string, signal: AbortSignal): Promise<void> {
       const child = await startDetached(opener, [path], { env, logPath: null });
       const exit = await exitWithin(child, clock, REFUSAL_WAIT_MS, signal);
       if (exit !== null && exit !== 0)
@@ -78,7 +67,11 @@ export function createDesktopPrograms(options: DesktopOptions): DesktopPrograms 
           hint: `try it in a terminal: ${opener} ${path}`,
         });
     },
-    async chooseFolder(prompt, folder, signal) {
+    /**
+     * A window of the desktop's; null when it was cancelled. Rejects with `program_unavailable` where there is none, with
+     * what to do instead.
+     */
+    async chooseFolder(prompt: string, folder: string, signal: AbortSignal): Promise<string | null> {
       for (const chooser of options.folderChoosers) {
         const [file, ...args] = chooser(prompt, folder);
         try {
@@ -98,7 +91,8 @@ export function createDesktopPrograms(options: DesktopOptions): DesktopPrograms 
         hint: "install zenity or kdialog; or: mountaineer alias add",
       });
     },
-    async startDaemon(signal) {
+    /** Resolves once a daemon of this home answers; rejects with what it ended with. */
+    async startDaemon(signal: AbortSignal): Promise<void> {
       const [file = "", ...first] = program;
       const config = configPath === null ? [] : ["--config", configPath];
       const child = await startDetached(file, [...first, ...config, "monitor"], { env, logPath: null });

@@ -92,16 +92,7 @@ function touchesGateway(event: StreamEvent): boolean {
   return event.kind === "gap" || (event.kind === "sync" && event.event.type === "changed");
 }
 
-interface Glances {
-  /** One look at a time; asked meanwhile, once more. */
-  lookAgain(): void;
-}
-
-function createGlances(
-  current: () => DaemonClient | null,
-  listener: SyncListener,
-  signal: AbortSignal,
-): Glances {
+function createGlances(current: () => DaemonClient | null, listener: SyncListener, signal: AbortSignal) {
   let isLooking = false;
   let isAsked = false;
   const look = async (): Promise<void> => {
@@ -122,7 +113,8 @@ function createGlances(
     }
   };
   return {
-    lookAgain() {
+    /** One look at a time; asked meanwhile, once more. */
+    lookAgain(): void {
       isAsked = true;
       if (!isLooking) void look();
     },

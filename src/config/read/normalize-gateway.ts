@@ -25,7 +25,14 @@ import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "limits" | "audit"
+  | "server"
+  | "backends"
+  | "conflictResolution"
+  | "incomingAuth"
+  | "authorization"
+  | "limits"
+  | "audit"
+  | "trust"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -48,7 +55,9 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
     args: backend.args ?? [],
     env: backend.env ?? {},
-    cwd: backend.cwd === undefined ? place.userHome : expandPath(backend.cwd, place.userHome),
+    ...(backend.cwd === undefined
+      ? { cwd: place.userHome }
+      : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
   };
 }
 
@@ -82,6 +91,7 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     ),
     instances: backend.instances,
     replace: backend.replace,
+    pin: backend.pin ?? null,
   };
 }
 
@@ -148,6 +158,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
           },
     limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
+    trust: { pin: file.trust.pin },
   };
 }
 

@@ -43,6 +43,7 @@ import {
   textDoc,
   toggleKey,
 } from "./schema-keys.ts";
+import { pinKey } from "./trust-schema.ts";
 
 export const serverSchema = z.strictObject({
   host: document(
@@ -259,6 +260,7 @@ export const backendSchema = z.strictObject({
   instances: choiceKey(["shared", "per-client"], "shared", {
     meaning: "Whether all clients share one instance, or each session has one of its own.",
   }),
+  pin: pinKey,
   replace: choiceKey(["overlap", "stop-first"], "overlap", {
     meaning:
       "When it changes: `overlap` starts the new one beside the old one, `stop-first` is for servers that cannot run twice.",

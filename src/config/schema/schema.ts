@@ -22,6 +22,7 @@ import {
 import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
+import { trustSchema } from "./trust-schema.ts";
 
 /** How a change of the file may be noticed. */
 export const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
@@ -78,6 +79,7 @@ export const configFileSchema = z.strictObject({
   authorization: authorizationSchema.optional(),
   limits: limitsSchema.prefault({}),
   audit: auditSchema.optional(),
+  trust: trustSchema.prefault({}),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
@@ -300,6 +302,12 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning:
         "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
       keys: auditSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "trust",
+      meaning: "What of the servers behind the gateway is believed. Every key has a default.",
+      keys: trustSchema.shape,
       isOptional: true,
     },
   ] satisfies readonly SectionPlan[]

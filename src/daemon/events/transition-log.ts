@@ -15,6 +15,8 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
   "backend.ended": "warn",
   "backend.change_failed": "error",
   "catalog.collision": "warn",
+  "catalog.tool_changed": "warn",
+  "catalog.tool_new": "warn",
   "gateway.listen_failed": "error",
 };
 

@@ -4,13 +4,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 
-export interface FileHolder {
-  readonly pid: number;
-  /** The process has ended, by `close` or because what it held is gone. */
-  readonly ended: boolean;
-  /** Resolves when it has ended; gives up after two seconds, should it be stuck in a dead mount. */
-  close(): Promise<void>;
-}
+export type FileHolder = Awaited<ReturnType<typeof holdFile>>;
 
 interface HolderOptions {
   readonly environment: Readonly<Record<string, string>>;
@@ -21,7 +15,7 @@ const OPENS_WITHIN_MS = 15_000;
 const CLOSES_WITHIN_MS = 2_000;
 
 /** Resolves once the file is open: its first bytes have come. Rejects with `timed_out`, `program_unavailable`. */
-export async function holdFile(path: string, { environment, onStart }: HolderOptions): Promise<FileHolder> {
+export async function holdFile(path: string, { environment, onStart }: HolderOptions) {
   const child = spawn("tail", ["-n", "+1", "-f", "--", path], {
     cwd: "/",
     detached: true,
@@ -63,9 +57,11 @@ export async function holdFile(path: string, { environment, onStart }: HolderOpt
   }
   return {
     pid: child.pid,
+    /** The process has ended, by `close` or because what it held is gone. */
     get ended() {
       return ended;
     },
+    /** Resolves when it has ended; gives up after two seconds, should it be stuck in a dead mount. */
     close,
   };
 }

@@ -3,6 +3,7 @@
 
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { resolveTarget } from "../catalog/resolve.ts";
@@ -11,7 +12,6 @@ import { isError, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
 import { targetLabel, targetOf } from "./request-target.ts";
-import { shortened } from "./sanitise.ts";
 
 /** One line of the file; keys as they are written. */
 export interface AuditRecord {

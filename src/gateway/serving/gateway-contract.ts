@@ -8,6 +8,7 @@ import type {
   ConflictConfig,
   IncomingAuthConfig,
   ServerConfig,
+  TrustConfig,
 } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -15,6 +16,8 @@ import type { BackendCondition, BackendView } from "../backends/policy/backend-p
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { PinStore } from "../pins/pin-store.ts";
+import type { ApprovedItem, PendingChange, ToolPins } from "../pins/tool-pins.ts";
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -28,6 +31,7 @@ export interface GatewayConfig {
   readonly limits: LimitsConfig;
   /** null: off. */
   readonly audit: AuditConfig | null;
+  readonly trust: TrustConfig;
 }
 
 export interface GatewayOptions {
@@ -40,6 +44,8 @@ export interface GatewayOptions {
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
   readonly version: string;
+  /** Where the pins of tools are kept; absent: they are not. */
+  readonly pinStore?: PinStore;
   /** False: no TCP listener at all, as for a single-shot command. */
   readonly listens: boolean;
 }
@@ -84,6 +90,10 @@ export interface Gateway extends AsyncDisposable {
     readonly prompts: readonly CatalogEntry[];
     readonly resources: readonly CatalogEntry[];
   };
+  /** Tools that are not as they were approved, or wait to be. */
+  pendingTools(): readonly PendingChange[];
+  /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
+  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<ToolPins["approve"]>;
   restart(backend: string): boolean;
   logLines(backend: string): readonly string[] | null;
   /** The owner's own request, past authentication and policies; it is audited. Never rejects. */

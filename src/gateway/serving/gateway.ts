@@ -4,14 +4,18 @@ import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
+import { createLineCleaner } from "../backends/links/line-cleaner.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
+import type { ShownProgram } from "../backends/pool/connection-key.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import { NO_PIN_STORE } from "../pins/pin-store.ts";
+import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -53,6 +57,7 @@ class RunningGateway implements Gateway {
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
   readonly #pool: BackendPool;
+  readonly #pins: ToolPins;
   readonly #serving: Serving;
   readonly #front: FrontGateway;
   readonly #http: HttpFront;
@@ -74,7 +79,14 @@ class RunningGateway implements Gateway {
     this.#options = options;
     this.#warden = new Warden({ clock, logger });
     this.#pool = this.#createPool(options, means);
-    this.#serving = new Serving({ tools: options, redaction, roster: this.#roster, pool: this.#pool });
+    this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE });
+    this.#serving = new Serving({
+      tools: options,
+      redaction,
+      roster: this.#roster,
+      pool: this.#pool,
+      pins: this.#pins,
+    });
     this.#front = this.#createFront();
     this.#http = new HttpFront({
       gateway: this.#front,
@@ -99,11 +111,13 @@ class RunningGateway implements Gateway {
 
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
+    await this.#pins.load();
     this.#apply(createRules(config, this.#serving.rules, this.#options));
     if (address !== null) await this.#keeper.open(address);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
+    await this.#pins.load();
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
@@ -141,7 +155,7 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(rules, catalog, this.#keeper.condition),
+      conditions: this.#conditions(rules, catalog, this.#keeper.condition, this.#pins.state),
     };
   }
 
@@ -152,6 +166,16 @@ class RunningGateway implements Gateway {
       prompts: [...prompts.values()],
       resources: [...resources.values()],
     };
+  }
+
+  pendingTools(): ReturnType<Gateway["pendingTools"]> {
+    return this.#pins.pending;
+  }
+
+  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
+    const outcome = this.#pins.approve(items, all);
+    this.#serving.swap(this.#serving.rules);
+    return outcome;
   }
 
   restart(backend: string): boolean {
@@ -199,10 +223,18 @@ class RunningGateway implements Gateway {
       ...options,
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
-      openLink: (connection, _backend, secrets) => {
+      openLink: (connection, backend, secrets) => {
         if (connection.type !== "stdio") return openHttpLink({ ...connection, clock, secrets });
+        const { cwd } = connection;
+        const shown = withoutSecrets(connection.shown, secrets);
         const env = { ...programEnvironment, ...connection.env };
-        return openStdioLink({ ...connection, env, warden, clock, secrets });
+        const open = openStdioLink({ ...connection, env, warden, clock, secrets });
+        return (events) => {
+          const link = open(events);
+          const { pid } = link;
+          if (pid !== null) options.announce({ name: "backend.started", backend, pid, ...shown, cwd });
+          return link;
+        };
       },
       random: Math.random,
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),
@@ -270,6 +302,13 @@ class RunningGateway implements Gateway {
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
+    await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }
+}
+
+/** An argument may happen to be what a reference stands for. */
+function withoutSecrets({ command, args, env }: ShownProgram, secrets: readonly string[]): ShownProgram {
+  const clean = createLineCleaner(secrets);
+  return { command: clean(command), args: args.map(clean), env: env.map(clean) };
 }

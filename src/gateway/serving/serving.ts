@@ -12,6 +12,7 @@ import type { ServingSet } from "../middleware/middleware.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { TaskMemory } from "../middleware/task-memory.ts";
+import type { ToolPins } from "../pins/tool-pins.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { tasksListedBy } from "./initialize-result.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -22,6 +23,7 @@ interface ServingOptions {
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
+  readonly pins: ToolPins;
 }
 
 export class Serving {
@@ -69,11 +71,12 @@ export class Serving {
 
   /** One swap: what was published, and by which rules, changes for everybody in the same instant. */
   swap(next: GatewayRules): void {
-    const { pool, roster, tools } = this.#options;
+    const { pool, pins, roster, tools } = this.#options;
     const before = this.catalog;
     const conflicts = next.config.conflictResolution;
-    if (this.#sources !== pool.published || conflicts !== this.rules.config.conflictResolution) {
-      this.#sources = pool.published;
+    const sources = pins.admit(pool.published, next.config);
+    if (this.#sources !== sources || conflicts !== this.rules.config.conflictResolution) {
+      this.#sources = sources;
       this.catalog = buildCatalog(this.#sources, conflicts);
     }
     if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);

@@ -100,13 +100,7 @@ export interface ExitInfo {
   readonly signal: NodeJS.Signals | null;
 }
 
-export interface DetachedProcess {
-  readonly pid: number;
-  /** Settles while our event loop runs; does not keep it running. */
-  readonly exited: Promise<ExitInfo>;
-  /** Calls back once, at once if it has ended already. Returns its own unregister. */
-  onExit(listener: (exit: ExitInfo) => void): () => void;
-}
+export type DetachedProcess = Awaited<ReturnType<typeof startDetached>>;
 
 export interface DetachedOptions {
   /** Added to the short list that every child gets (`childEnvironment`). */
@@ -121,11 +115,7 @@ export interface DetachedOptions {
  * Starts what must outlive the daemon, in a session of its own, with no tie to our stdio or event loop.
  * Resolves when the program runs; rejects with `program_unavailable` when it cannot be started.
  */
-export async function startDetached(
-  command: string,
-  args: readonly string[],
-  options: DetachedOptions,
-): Promise<DetachedProcess> {
+export async function startDetached(command: string, args: readonly string[], options: DetachedOptions) {
   const log = options.logPath === null ? null : await open(options.logPath, "a", 0o600);
   try {
     const output = log === null ? "ignore" : log.fd;
@@ -148,8 +138,10 @@ export async function startDetached(
     child.unref();
     return {
       pid,
+      /** Settles while our event loop runs; does not keep it running. */
       exited,
-      onExit(listener) {
+      /** Calls back once, at once if it has ended already. Returns its own unregister. */
+      onExit(listener: (exit: ExitInfo) => void): () => void {
         let registered = true;
         void exited.then((exit) => {
           if (registered) listener(exit);

@@ -1,10 +1,15 @@
 // Text for a terminal: made harmless, measured in columns, wrapped.
 
+/** Zero-width joiners shape what stands on both sides of them in these scripts, and join pictures; elsewhere they hide. */
+const JOINED =
+  "[\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\p{Mark}\\p{scx=Arab}\\p{scx=Syrc}\\p{scx=Deva}\\p{scx=Beng}\\p{scx=Guru}\\p{scx=Gujr}\\p{scx=Orya}\\p{scx=Taml}\\p{scx=Telu}\\p{scx=Knda}\\p{scx=Mlym}\\p{scx=Sinh}\\p{scx=Khmr}]";
 // C0, DEL and C1 drive terminals; bidirectional and zero-width marks and separators lie about what is shown.
-const HARMFUL =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Surrogate}/gu;
-const COMBINING = /^\p{Mark}$/u;
+const HARMFUL = new RegExp(
+  "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb]" +
+    `|[\\u{e0000}-\\u{e007f}]|\\p{Surrogate}|(?<!${JOINED})[\\u200c\\u200d]|[\\u200c\\u200d](?!${JOINED})`,
+  "gu",
+);
+const COMBINING = /^[\p{Mark}\u200c\u200d]$/u;
 const WIDE =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 

@@ -29,33 +29,12 @@ import type { Key } from "../terminal/key.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
 
 /** The content of the table of events. */
-export interface SyncStatusWidget {
-  /** One call for each event, oldest first; what is shown follows. */
-  addSyncEvent(event: RowEvent): void;
-  /** Oldest first, at most ROWS_KEPT. */
-  readonly rows: Readable<readonly EventRow[]>;
-}
+export type SyncStatusWidget = ReturnType<typeof createSyncStatusWidget>;
 
-export interface SyncSession {
-  readonly connection: Readable<Connection>;
-  /** null until a daemon told. */
-  readonly status: Readable<SyncStatus | null>;
-  /** null: nothing of a gateway is shown. */
-  readonly gateway: Readable<GatewayGlance | null>;
-  readonly panel: Readable<PanelState>;
-  readonly widget: SyncStatusWidget;
-  /** False: the key means nothing to the panel. */
-  onKey(key: Key): boolean;
-  /** Says in the panel that there is something to save. */
-  warnUnsaved(): void;
-  /** Resolves when what the daemon was asked to save is answered, with what kept it from being saved, or null. */
-  saved(): Promise<string | null>;
-  /** Settles as the source's `follow` does. */
-  readonly ended: Promise<void>;
-}
+export type SyncSession = ReturnType<typeof startSyncSession>;
 
 /** Starts following; ends when `signal` aborts. */
-export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncSession {
+export function startSyncSession(source: SyncSource, signal: AbortSignal) {
   const connection = createStore<Connection>({ kind: "connecting" });
   const status = createStore<SyncStatus | null>(null);
   const gateway = createStore<GatewayGlance | null>(null);
@@ -120,19 +99,24 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
 
   return {
     connection,
+    /** null until a daemon told. */
     status,
+    /** null: nothing of a gateway is shown. */
     gateway,
     panel,
     widget,
+    /** Settles as the source's `follow` does. */
     ended,
-    onKey(key) {
+    /** False: the key means nothing to the panel. */
+    onKey(key: Key): boolean {
       const step = pressKey(panel.get(), key, needsReload(status.get()));
       panel.set(step.state);
       if (step.action === "reread") void grant(step.action);
       else if (step.action !== null) granting = grant(step.action);
       return step.used;
     },
-    async saved() {
+    /** Resolves when what the daemon was asked to save is answered, with what kept it from being saved, or null. */
+    async saved(): Promise<string | null> {
       if (!panel.get().saving || granting === null) return null;
       await granting;
       const { note, refused } = panel.get();
@@ -140,7 +124,8 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
       const [refusal] = Object.values(refused);
       return refusal ?? (panel.get().fileChanged ? "the file was changed meanwhile" : null);
     },
-    warnUnsaved: () => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
+    /** Says in the panel that there is something to save. */
+    warnUnsaved: (): void => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
   };
 }
 
@@ -157,16 +142,7 @@ function failureText(error: MountaineerError): string {
   return error.code === "daemon_unreachable" ? `nothing saved: ${first}` : first;
 }
 
-interface FileReader {
-  /** One read at a time; asked meanwhile, once more. */
-  readAgain(): void;
-}
-
-function createFileReader(
-  source: SyncSource,
-  signal: AbortSignal,
-  tell: (file: FileSeen) => void,
-): FileReader {
+function createFileReader(source: SyncSource, signal: AbortSignal, tell: (file: FileSeen) => void) {
   let isReading = false;
   let isAsked = false;
   const read = async (): Promise<void> => {
@@ -185,7 +161,8 @@ function createFileReader(
     }
   };
   return {
-    readAgain() {
+    /** One read at a time; asked meanwhile, once more. */
+    readAgain(): void {
       isAsked = true;
       if (!isReading) void read();
     },
@@ -232,10 +209,12 @@ async function reload(
   return withNote(panel.get(), { kind: "reloaded", summary: report.summary });
 }
 
-function createSyncStatusWidget(): SyncStatusWidget {
+function createSyncStatusWidget() {
   const rows = createStore<readonly EventRow[]>([]);
   return {
-    addSyncEvent: (event) => rows.set(withEvent(rows.get(), event)),
+    /** One call for each event, oldest first; what is shown follows. */
+    addSyncEvent: (event: RowEvent): void => rows.set(withEvent(rows.get(), event)),
+    /** Oldest first, at most ROWS_KEPT. */
     rows,
   };
 }

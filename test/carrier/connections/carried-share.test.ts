@@ -385,6 +385,45 @@ describe("the connections of a carried share", () => {
     await eventually(() => alive.received.length === 3 * answerTo(0, 0).length);
   });
 
+  for (const kind of ["rclone", "cifs"] as const) {
+    test(`A10 what heard nothing since its route was lost connects anew once that is back, and what goes on stays (${kind})`, async (t) => {
+      const [nas, clock] = [await startFakeNas(), createManualClock()];
+      const bench = await startShare(t, { nas, clock, kind });
+      const [stuck, lively, idle] = [await bench.client(), await bench.client(), await bench.client()];
+      for (const client of [stuck, lively, idle]) {
+        client.send(request(COMMAND.create, 1));
+        await eventually(() => client.received.length > 0);
+      }
+      nas.mode = "withhold";
+      await clock.advance(10);
+      for (const client of [stuck, lively]) client.send(request(COMMAND.read, 2));
+      await eventually(() => nas.joined().filter(({ unanswered }) => unanswered.length > 0).length === 2);
+      await clock.advance(10);
+      bench.share.hold();
+      await eventually(() => bench.unconfirmed.length > 0);
+      await clock.advance(30_000);
+      const before = lively.received.length;
+      nas.joined()[1]?.socket.write(answerTo(COMMAND.read, 2));
+      await eventually(() => lively.received.length > before);
+      nas.mode = "answer";
+      bench.share.confirm();
+      await clock.advance(299);
+      assert.equal(nas.joined()[0]?.ending, "open", "it may still go on by itself");
+      await clock.advance(1);
+      await eventually(() => nas.joined()[0]?.ending === "reset");
+      await eventually(() => {
+        bench.share.usedUp();
+        return stuck.ending === "reset";
+      });
+      for (const client of [lively, idle]) {
+        const soFar = client.received.length;
+        client.send(request(COMMAND.read, 3));
+        await eventually(() => client.received.length > soFar);
+      }
+      assert.equal(bench.share.state().phase, "carrying");
+    });
+  }
+
   test("A10 a request that waits 300 ms is told of, and so is its answer", async (t) => {
     const nas = await startFakeNas();
     nas.mode = "withhold";

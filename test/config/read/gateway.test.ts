@@ -110,6 +110,7 @@ incoming_auth:
     command: "/home/ann/bin/files",
     args: ["--root", "$HOME"],
     cwd: "/home/ann/data",
+    cwdGiven: true,
     env: { TOKEN: ["a", { kind: "environment", variable: "X" }, "b${Y}$c"], EMPTY: [] },
   });
   assert.deepEqual(files?.timeouts, { initMs: 500, listMs: 1000, callMs: 2250 });

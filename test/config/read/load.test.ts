@@ -42,6 +42,7 @@ const NO_GATEWAY = {
   incomingAuth: { type: "anonymous" },
   authorization: null,
   audit: null,
+  trust: { pin: "tell" },
 };
 const EMPTY = {
   ...NO_GATEWAY,

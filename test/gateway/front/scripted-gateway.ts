@@ -49,6 +49,7 @@ export function createScriptedGateway(
           templates: empty,
           prompts: empty,
           collisions: [],
+          unseen: [],
           withheldTools: new Map(),
           resourceReach: [],
         },

@@ -240,6 +240,7 @@ export function backendConfig(
     toolOverrides: {},
     instances: "shared",
     replace: "overlap",
+    pin: null,
     ...rest,
   };
 }
