@@ -44,6 +44,9 @@ import { ServerSession, STOPPED } from "./session.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 const PING_MS = 5_000;
+/** How long the first call waits for the answers to what the server itself asks first; then what it does with them. */
+const FIRST_QUESTIONS_MS = 10_000;
+const AFTER_ANSWER_MS = 100;
 /** One call after the other must not become one notice after the other. */
 const BETWEEN_IDLE_MS = 100;
 /** Some proxies cut each idle stream, and some servers end it with each event: lists and resources are read again. */
@@ -114,7 +117,7 @@ class RunningInstance implements BackendInstance {
     this.#lists = new InstanceLists(options, this.#session, changed);
     this.#level = new ServerLogLevel(options, this.#session);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
-    this.#questions = new Questions(options, this.#calls, send, this.#elicitations);
+    this.#questions = new Questions(options, this.#calls, send, this.#elicitations, changed);
     this.#notifications = new Notifications({
       options,
       calls: this.#calls,
@@ -145,6 +148,11 @@ class RunningInstance implements BackendInstance {
     if (failure === null) [failure] = await Promise.all([this.#lists.readFirst(), this.#level.send()]);
     if (this.#over !== null) return;
     if (failure !== null) return this.#fail(failure);
+    // A server that asks its client for its folders refuses calls that come before the answer.
+    if (this.#options.owner !== null) {
+      await this.#questions.settled(this.#options.clock, AFTER_ANSWER_MS, FIRST_QUESTIONS_MS);
+      if (this.#over !== null) return;
+    }
     this.#state = { kind: "ready" };
     this.#readyAtMs = this.#options.clock.monotonicMs();
     // What was wanted meanwhile.
@@ -168,6 +176,7 @@ class RunningInstance implements BackendInstance {
         checkedAtMs: this.#health.checkedAtMs,
         listsStaleBecause: this.#lists.staleBecause,
         withheldEntries: this.#lists.withheld,
+        asksForRoots: this.#questions.asksForRoots,
       };
     }
     return this.#seen;
@@ -306,6 +315,7 @@ class RunningInstance implements BackendInstance {
     if (this.#over !== null) return null;
     this.#session.onOutput();
     this.#health.onMessage();
+    this.#calls.heard();
     if (!Array.isArray(message)) return this.#takeOne(message, streamOf);
     // Servers of 2025-03-26 may gather messages.
     const waits = message.map((one) => this.#takeOne(one, streamOf)).filter((wait) => wait !== null);

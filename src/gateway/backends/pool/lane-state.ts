@@ -106,7 +106,7 @@ export class LaneState {
   }
 
   get spec(): BackendSpec {
-    const { connection, replace } = this.config;
+    const { connection, replace, instances } = this.config;
     return {
       name: this.name,
       origin: "url" in connection ? (URL.parse(connection.url)?.origin ?? null) : null,
@@ -114,6 +114,7 @@ export class LaneState {
       revision: this.revision,
       epoch: this.epoch,
       replace,
+      instances,
       drainTimeoutMs: this.tools.drainTimeoutMs(),
     };
   }
