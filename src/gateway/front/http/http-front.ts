@@ -74,6 +74,11 @@ export class HttpFront implements AsyncDisposable {
     return this.#sessions.inFlight;
   }
 
+  /** What clients were asked and have not answered yet. */
+  get openQuestions(): number {
+    return this.#sessions.openQuestions;
+  }
+
   /**
    * Takes no more requests (503), ends the streams on which clients listen, waits `graceMs` at most for what is in
    * flight, then ends every session. Again: the same ending.

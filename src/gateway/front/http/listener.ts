@@ -6,11 +6,12 @@ import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/e
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
-import { errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
+import { BACKEND_UNAVAILABLE, errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
 import { Door } from "./door.ts";
 import { findPortHolder } from "./port-holder.ts";
+import { sessionId } from "./request.ts";
 
 const CONNECTION_LIMIT = 2_048;
 const CLOSING_CONNECTIONS = 512;
@@ -64,6 +65,7 @@ export class Listener {
   readonly #drops: ReturnType<typeof createThrottle>;
   #dropped = 0;
   #listening = false;
+  #isLeaving = false;
   #stopped = false;
   #timer: Timer | null = null;
 
@@ -89,8 +91,9 @@ export class Listener {
     this.#server.maxConnections = this.#limit + CLOSING_CONNECTIONS;
     this.#server.on("request", (request, response) => {
       this.#door.requested(request, response);
-      if (this.#stopped) response.setHeader("Connection", "close");
-      handler(request, response);
+      if (this.#stopped || this.#isLeaving) response.setHeader("Connection", "close");
+      if (this.#isLeaving && sessionId(request) === undefined) answerMoved(response);
+      else handler(request, response);
     });
     this.#server.on("clientError", answerClientError);
     this.#server.on("connection", (socket) => this.#connected(socket));
@@ -126,6 +129,15 @@ export class Listener {
     NetServer.prototype.close.call(this.#server);
   }
 
+  get isListening(): boolean {
+    return this.#listening;
+  }
+
+  /** Still takes connections, but only for sessions that there are; each ends with its response. */
+  leave(): void {
+    this.#isLeaving = true;
+  }
+
   /** Takes no more connections; those there are served on, each to the response of its next request. */
   stopListening(): void {
     this.#stopped = true;
@@ -140,6 +152,7 @@ export class Listener {
       throw await listenFailed(error, this.host, this.port);
     }
     this.#stopped = false;
+    this.#isLeaving = false;
   }
 
   /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
@@ -332,6 +345,16 @@ function reachable(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
   return isIPv6(host) ? `[${host}]` : host;
+}
+
+function answerMoved(response: ServerResponse): void {
+  const message = "the gateway is at another address now; only sessions that were asked something end here";
+  const json = responseJson(null, errorReply(BACKEND_UNAVAILABLE, message));
+  response.writeHead(503, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(json),
+  });
+  response.end(json);
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string]>> = {

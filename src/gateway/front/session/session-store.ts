@@ -49,6 +49,10 @@ export class SessionStore {
     return this.#sessions.reduce((sum, session) => sum + session.inFlight, 0);
   }
 
+  get openQuestions(): number {
+    return this.#sessions.reduce((sum, session) => sum + session.openQuestions, 0);
+  }
+
   /**
    * Room for one more of that principal. One that has as many as it may have gives up its own; a full table takes from
    * the principal that has most, so that nobody loses a session to one who has more.

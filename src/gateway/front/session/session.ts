@@ -91,6 +91,11 @@ export class Session implements SessionPort {
     return this.#ended.signal;
   }
 
+  /** What the client was asked and has not answered yet. */
+  get openQuestions(): number {
+    return this.#questions.size;
+  }
+
   get busy(): boolean {
     return this.inFlight > 0 || this.#streams.length > 0;
   }
