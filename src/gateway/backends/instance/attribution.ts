@@ -106,7 +106,7 @@ export class GivenUpCalls {
     this.#ends.set(client, calls);
   }
 
-  /** The server has said something. */
+  /** The server has said something that may belong to one of them. */
   heard(): void {
     if (this.#ends.size === 0) return;
     this.#dropOld();

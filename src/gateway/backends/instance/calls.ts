@@ -129,7 +129,7 @@ export class InstanceCalls {
     this.#held.clear();
   }
 
-  /** The server has said something, whatever it is. */
+  /** The server has said something that may belong to any call. */
   heard(): void {
     this.#givenUp.heard();
   }

@@ -50,7 +50,7 @@ export class Questions {
   readonly #onRootsAsked: () => void;
   /** Resolves when the last that is open is closed. */
   #none: PromiseWithResolvers<void> | null = null;
-  #closedMs = Number.NEGATIVE_INFINITY;
+  #came = false;
   readonly #tokenPrefix = randomBytes(9).toString("base64url");
   #lastToken = 0;
 
@@ -69,22 +69,15 @@ export class Questions {
     this.#elicitations = elicitations;
   }
 
-  /**
-   * Resolves once none is open and none was for `quietMs`, as what an answer begins takes the server a moment; at once
-   * where none came; and after `limitMs` in any case.
-   */
-  async settled(clock: Clock, quietMs: number, limitMs: number): Promise<void> {
-    const untilMs = clock.monotonicMs() + limitMs;
-    for (let leftMs = limitMs; leftMs > 0; leftMs = untilMs - clock.monotonicMs()) {
-      if (this.#open.size > 0) {
-        this.#none ??= Promise.withResolvers<void>();
-        await settledWithin(clock, leftMs, this.#none.promise);
-      } else {
-        const quietForMs = clock.monotonicMs() - this.#closedMs;
-        if (quietForMs >= quietMs) return;
-        await clock.sleep(Math.min(leftMs, quietMs - quietForMs));
-      }
+  /** Whether any has come since this was asked last; resolves when none is open, or after `limitMs`. */
+  async answered(limitMs: number): Promise<boolean> {
+    if (this.#open.size > 0) {
+      this.#none ??= Promise.withResolvers<void>();
+      await settledWithin(this.#clock, limitMs, this.#none.promise);
     }
+    const came = this.#came;
+    this.#came = false;
+    return came;
   }
 
   take(request: RpcRequest, streamOf: RpcId | null): void {
@@ -175,6 +168,7 @@ export class Questions {
       },
     };
     this.#open.set(idKey(id), question);
+    this.#came = true;
     for (const call of question.calls) {
       call.attached ??= new Set();
       call.attached.add(question);
@@ -239,7 +233,6 @@ export class Questions {
     if (this.#open.get(key) !== question) return false;
     this.#open.delete(key);
     for (const call of question.calls) call.attached?.delete(question);
-    this.#closedMs = this.#clock.monotonicMs();
     if (this.#open.size === 0) {
       this.#none?.resolve();
       this.#none = null;

@@ -9,6 +9,7 @@ import { startUnderTest } from "../programs/instance-under-test.ts";
 function startAsking(owner = createTestClient("a")) {
   const started = startUnderTest({ owner }, (link) => {
     link.answers.set("initialize", () => INITIALIZED);
+    link.answers.set("ping", () => null);
   });
   // As server-filesystem does: in one go with what it answers to `initialized`.
   started.link.ask("roots", "roots/list");
@@ -25,7 +26,13 @@ describe("B7 a client's own instance", () => {
     owner.asked[0]?.answer({ result: { roots: [] } });
     await settle();
     assert.deepEqual(link.replyTo("roots"), { result: { roots: [] } });
-    await clock.advance(99);
+    const [ping] = link.requests("ping");
+    assert.ok(ping !== undefined);
+    await clock.advance(1_000);
+    assert.equal(link.requests("tools/call").length, 0, "it may not have read the answer yet");
+    link.answer(ping.id, { result: {} });
+    await settle();
+    await clock.advance(199);
     assert.equal(link.requests("tools/call").length, 0);
     await clock.advance(1);
     assert.equal(instance.seen.state.kind, "ready");
@@ -35,12 +42,12 @@ describe("B7 a client's own instance", () => {
     assert.deepEqual(await reply, { result: { content: [] } });
   });
 
-  test("waits ten seconds at most, and not at all for a server that asks nothing", async () => {
+  test("waits for ten seconds and a look at most, and not at all for a server that asks nothing", async () => {
     const { instance, clock } = startAsking();
     await settle();
     await clock.advance(9_999);
     assert.equal(instance.seen.state.kind, "starting");
-    await clock.advance(1);
+    await clock.advance(2_201);
     assert.equal(instance.seen.state.kind, "ready");
     const quiet = startUnderTest({ owner: createTestClient("b") });
     await settle();
