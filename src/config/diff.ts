@@ -25,6 +25,7 @@ type MiddlewareSection =
   | "conflict_resolution"
   | "incoming_auth"
   | "authorization"
+  | "limits"
   | "audit"
   | "trust"
   | "telemetry";
@@ -110,6 +111,7 @@ const MIDDLEWARE = [
   ["conflict_resolution", "conflictResolution"],
   ["incoming_auth", "incomingAuth"],
   ["authorization", "authorization"],
+  ["limits", "limits"],
   ["audit", "audit"],
   ["telemetry", "telemetry"],
   ["trust", "trust"],

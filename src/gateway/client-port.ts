@@ -11,11 +11,20 @@ export interface Principal {
   /** For people: logs, the audit. */
   readonly name: string;
   readonly roles: readonly string[];
+  /** A person says it on the command line: nobody needs to be asked. */
+  readonly isPerson?: true;
 }
 
-/** Equal for one and the same principal, whatever its roles are by now, and whatever it is called. */
+/** The same for the same principal, whatever object stands for it, whatever its roles are by now and whatever it is called. */
 export function principalKey({ kind, id, name }: Principal): string {
-  return id === undefined ? `${kind} ${name}` : `signed ${id}`;
+  if (kind !== "user") return kind;
+  return id === undefined ? `user ${name}` : `signed ${id}`;
+}
+
+/** How messages call it. */
+export function named({ kind, name }: Principal): string {
+  if (kind === "owner") return "the owner";
+  return kind === "anonymous" ? "everybody without a token together" : `user ${name}`;
 }
 
 /** What a client is asked. */
@@ -55,8 +64,13 @@ export interface ClientPort {
   request(...question: Question): Promise<Reply>;
 }
 
+/** The session of the requests that the owner makes without a connection (`mountaineer call`). */
+export const OWNER_SESSION_ID = "owner";
+
 /** The principal of requests over the home's own sockets, which only its owner can open. */
 export const OWNER: Principal = { kind: "owner", name: "owner", roles: ["owner"] };
+/** The same who types `mountaineer call`. */
+export const OWNER_IN_PERSON: Principal = { ...OWNER, isPerson: true };
 export const ANONYMOUS: Principal = { kind: "anonymous", name: "anonymous", roles: ["anonymous"] };
 
 /** One request of a client that is in flight: what belongs to it travels on its stream. */

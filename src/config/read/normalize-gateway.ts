@@ -5,6 +5,7 @@ import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
 import { pathText } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
+import { requirementOf } from "../requirement.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
 import { isLiteral } from "../secret-text.ts";
 import type {
@@ -20,6 +21,7 @@ import type {
   ToolOverride,
 } from "../snapshot.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
+import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 import { telemetryConfig } from "./normalize-telemetry.ts";
 
 type GatewayConfig = Pick<
@@ -29,6 +31,7 @@ type GatewayConfig = Pick<
   | "conflictResolution"
   | "incomingAuth"
   | "authorization"
+  | "limits"
   | "audit"
   | "trust"
   | "telemetry"
@@ -91,6 +94,9 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     instances: backend.instances,
     replace: backend.replace,
     pin: backend.pin ?? null,
+    requires: backend.requires.map(requirementOf),
+    unavailableAfterMs: milliseconds(backend.unavailable_after_secs),
+    whenUnavailable: backend.when_unavailable,
   };
 }
 
@@ -106,8 +112,8 @@ function engineServer(server: ConfigFile["server"]): ServerConfig | null {
 }
 
 function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
-  const { effect, roles = null, resources = null, methods = null } = policy;
-  return { effect, roles, resources, methods };
+  const { effect, roles = null, resources = null, methods = null, annotations = null } = policy;
+  return { effect, roles, resources, methods, annotations, arguments: policy.arguments ?? null };
 }
 
 function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfig | null {
@@ -144,10 +150,13 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
         ? null
         : {
             defaultEffect: authorization.default_effect,
+            destructive: authorization.destructive,
+            unannotated: authorization.unannotated,
             policies: authorization.policies.map(enginePolicy),
           },
+    limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
-    trust: { pin: file.trust.pin },
+    trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
     telemetry: telemetryConfig(file.telemetry),
   };
 }
@@ -218,5 +227,5 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     const at = ["backends", name];
     return [...commandWarnings(backend, at), ...secretWarnings(backend, at)];
   });
-  return [...warnings, ...policyWarnings(file)];
+  return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }

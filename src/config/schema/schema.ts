@@ -5,19 +5,19 @@ import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
 import {
   auditSchema,
-  authorizationSchema,
   backendSchema,
   backendsSchema,
   conflictSchema,
   filterSchemas,
   headerSchema,
-  policySchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
   variableSchema,
 } from "./gateway-schema.ts";
 import { claimSchema, incomingAuthSchema, scopeSchema, userSchema } from "./incoming-auth-schema.ts";
+import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
+import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
 import { telemetryHeaderSchema, telemetrySchema } from "./telemetry-schema.ts";
@@ -76,6 +76,7 @@ export const configFileSchema = z.strictObject({
   conflict_resolution: conflictSchema.prefault({}),
   incoming_auth: incomingAuthSchema.prefault({}),
   authorization: authorizationSchema.optional(),
+  limits: limitsSchema.prefault({}),
   audit: auditSchema.optional(),
   trust: trustSchema.prefault({}),
   telemetry: telemetrySchema.optional(),
@@ -297,6 +298,24 @@ export const SECTIONS: readonly SectionDoc[] = (
       members: "policies",
     },
     {
+      at: "authorization.policies.#.arguments",
+      meaning: "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
+      keys: argumentSchema,
+    },
+    {
+      at: "limits",
+      meaning:
+        "What one principal (a user, everybody without a token, the owner) may use of the gateway. Every key has a default, which a person with a dozen agents never meets.",
+      keys: limitsSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "limits.overrides.#",
+      meaning: "Other limits for some; the first block that fits counts.",
+      keys: limitsOverrideSchema.shape,
+      members: "overrides",
+    },
+    {
       at: "audit",
       meaning:
         "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
@@ -305,7 +324,8 @@ export const SECTIONS: readonly SectionDoc[] = (
     },
     {
       at: "trust",
-      meaning: "What of the servers behind the gateway is believed. Every key has a default.",
+      meaning:
+        "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
       keys: trustSchema.shape,
       isOptional: true,
     },

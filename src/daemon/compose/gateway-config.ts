@@ -8,7 +8,8 @@ export function wantsGateway({ backends, server }: MountaineerConfig): boolean {
 }
 
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
-  const { server, backends, conflictResolution, incomingAuth, authorization, audit, trust, telemetry } =
-    config;
-  return { server, backends, conflictResolution, incomingAuth, authorization, audit, trust, telemetry };
+  const { server, backends, conflictResolution, incomingAuth, authorization } = config;
+  const { limits, audit, trust, telemetry } = config;
+  const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
+  return { server, backends, conflictResolution, ...access };
 }

@@ -21,7 +21,12 @@ export interface GatewayRequest {
   readonly served: ServingSet;
   /** Absent: its headers had none. */
   readonly trace?: TraceHeaders;
+  /** A person was asked whether it may be done, and said so. */
+  readonly asked?: Asked;
 }
+
+/** What came of asking a person; all but `accept` refuse the call. */
+export type Asked = "accept" | "decline" | "cancel" | "timeout" | "unable" | "busy";
 
 /** Never rejects once `recovery` is in the chain. */
 export type Handle = (request: GatewayRequest) => Promise<Reply>;
@@ -70,6 +75,8 @@ export interface ProtectedResource {
 
 export interface ServingSet {
   readonly catalog: Catalog;
+  /** What is in no list while its data is away: calls to it are told so. null: nothing. */
+  readonly away: Catalog | null;
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
   /** null: no authorization server is configured. */
   readonly resource: ProtectedResource | null;

@@ -3,8 +3,9 @@ import type { AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
-import { isTargetPermitted, type Policies } from "./authorization.ts";
+import { isTargetPermitted } from "./authorization.ts";
 import type { ServingSet } from "./middleware.ts";
+import type { Policies } from "./policies.ts";
 import { targetOf } from "./request-target.ts";
 
 const SCOPE_ROLE = /^scope:([^*?[\]{}]+)$/;

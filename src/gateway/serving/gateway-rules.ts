@@ -1,4 +1,5 @@
 // The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
+import { DEFAULT_LIMITS } from "../../config/limits.ts";
 import type { ServerConfig } from "../../config/snapshot.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
@@ -32,8 +33,9 @@ export const NO_GATEWAY: GatewayConfig = {
   conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
   incomingAuth: { type: "anonymous" },
   authorization: null,
+  limits: DEFAULT_LIMITS,
   audit: null,
-  trust: { pin: "tell" },
+  trust: { approve: null, pin: "tell" },
   telemetry: null,
 };
 

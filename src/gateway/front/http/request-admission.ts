@@ -1,6 +1,7 @@
 // Admits requests over HTTP: by Host and Origin, by token, by the session that is named. Other requests are answered
 // here, and the gateway is told.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
 import type { RpcId, RpcRequest } from "../../json-rpc.ts";
 import type { Authentication, RefusedAuthentication } from "../../middleware/middleware.ts";
@@ -12,6 +13,7 @@ import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
 import { createHostGuard } from "./host-guard.ts";
 import { hostOf, remoteOf, sessionId } from "./request.ts";
+import { WrongTokens } from "./wrong-tokens.ts";
 
 /** A request and where its answer goes. */
 export interface Exchange {
@@ -29,6 +31,7 @@ interface AdmissionOptions {
   readonly boundHost: () => string;
   /** The name that a proxy may pass on; null: none. */
   readonly publicHost?: () => string | null;
+  readonly clock: Clock;
 }
 
 const GONE = "the session is not known, or has ended; initialize anew";
@@ -39,9 +42,10 @@ export class RequestAdmission {
   readonly #sessions: SessionStore;
   readonly #refuse: (exchange: Exchange, refusal: Refusal) => void;
   readonly #refusalFor: ReturnType<typeof createHostGuard>;
+  readonly #wrongTokens: WrongTokens;
 
   constructor(
-    { gateway, boundHost, publicHost }: AdmissionOptions,
+    { gateway, boundHost, publicHost, clock }: AdmissionOptions,
     sessions: SessionStore,
     refuse: (exchange: Exchange, refusal: Refusal) => void,
   ) {
@@ -49,6 +53,7 @@ export class RequestAdmission {
     this.#sessions = sessions;
     this.#refuse = refuse;
     this.#refusalFor = createHostGuard(boundHost, publicHost);
+    this.#wrongTokens = new WrongTokens(clock);
   }
 
   /** False: a web page was tricked into it. */
@@ -115,7 +120,16 @@ export class RequestAdmission {
       status === 503
         ? { "Retry-After": "5" }
         : { "WWW-Authenticate": challenge(refused, this.#metadataUrl(exchange.request)) };
-    this.#turnAway(exchange, { status, reason, principal }, { message: reason, headers, id });
+    if (status !== 401) {
+      this.#turnAway(exchange, { status, reason, principal }, { message: reason, headers, id });
+      return;
+    }
+    const remote = remoteOf(exchange.request);
+    this.#gateway.turnedAway({ status, reason, principal, remote });
+    this.#wrongTokens.refuse(remote, (isSlowed) => {
+      const ending = isSlowed ? { Connection: "close" } : {};
+      this.#refuse(exchange, { status, message: reason, headers: { ...headers, ...ending }, id });
+    });
   }
 
   /** Null: there is no authorization server that it could lead to. */

@@ -103,6 +103,7 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     checkedAtMs: null,
     listsStaleBecause: null,
     withheldEntries: [],
+    asksForRoots: false,
   };
   const see = (change: Partial<InstanceSeen>): void => {
     seen = { ...seen, ...change };
@@ -241,6 +242,9 @@ export function backendConfig(
     instances: "shared",
     replace: "overlap",
     pin: null,
+    requires: [],
+    unavailableAfterMs: 5_000,
+    whenUnavailable: "hide",
     ...rest,
   };
 }
