@@ -15,16 +15,16 @@ export interface Principal {
   readonly isPerson?: true;
 }
 
-/** The same for the same principal, whatever object stands for it, whatever its roles are by now and whatever it is called. */
-export function principalKey({ kind, id, name }: Principal): string {
-  if (kind !== "user") return kind;
-  return id === undefined ? `user ${name}` : `signed ${id}`;
-}
-
 /** How messages call it. */
 export function named({ kind, name }: Principal): string {
   if (kind === "owner") return "the owner";
   return kind === "anonymous" ? "everybody without a token together" : `user ${name}`;
+}
+
+/** Equal for one and the same principal, whatever its roles are by now, and whatever it is called. */
+export function principalKey({ kind, id, name }: Principal): string {
+  if (id !== undefined) return `signed ${id}`;
+  return kind === "user" ? `user ${name}` : kind;
 }
 
 /** What a client is asked. */

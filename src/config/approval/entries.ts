@@ -76,9 +76,9 @@ const ALIAS_FIELDS: Readonly<Record<keyof AliasConfig, FieldKind>> = {
 const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
   host: "access",
   port: "free",
-  publicUrl: "access",
   bodyLimitBytes: "free",
   drainTimeoutMs: "free",
+  publicUrl: "access",
 };
 const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
   approve: "approval",

@@ -55,7 +55,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
     runs: ["type", "command", "args", "cwd", "enabled"],
     sends: ["url"],
     guards: ["pin"],
-    free: ["group", "instances", "replace"],
+    free: ["group", "instances", "replace", "requires", "unavailable_after_secs", "when_unavailable"],
   },
   "backends.*.env": { runs: ["any"] },
   "backends.*.headers": { sends: ["any"] },
@@ -84,8 +84,9 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "incoming_auth.scopes": { access: ["any"] },
   "incoming_auth.required_claims": { access: ["any"] },
   "incoming_auth.users.#": { access: ["name", "token", "roles"] },
-  authorization: { access: ["default_effect"] },
-  "authorization.policies.#": { access: ["effect", "roles", "resources", "methods"] },
+  authorization: { access: ["default_effect", "destructive", "unannotated"] },
+  "authorization.policies.#": { access: ["effect", "roles", "resources", "methods", "annotations"] },
+  "authorization.policies.#.arguments": { access: ["any"] },
   audit: { guards: ["enabled", "path", "max_size_mb", "keep", "arguments", "redact"] },
   telemetry: {
     sends: [
@@ -100,6 +101,10 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
     ],
   },
   "telemetry.headers": { sends: ["any"] },
+  limits: { guards: ["calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"] },
+  "limits.overrides.#": {
+    guards: ["users", "roles", "calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"],
+  },
   trust: { approval: ["approve"], guards: ["pin"] },
 };
 

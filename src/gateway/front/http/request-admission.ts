@@ -29,9 +29,9 @@ export interface Visit extends Exchange {
 interface AdmissionOptions {
   readonly gateway: FrontGateway;
   readonly boundHost: () => string;
+  readonly clock: Clock;
   /** The name that a proxy may pass on; null: none. */
   readonly publicHost?: () => string | null;
-  readonly clock: Clock;
 }
 
 const GONE = "the session is not known, or has ended; initialize anew";
@@ -45,15 +45,15 @@ export class RequestAdmission {
   readonly #wrongTokens: WrongTokens;
 
   constructor(
-    { gateway, boundHost, publicHost, clock }: AdmissionOptions,
+    { gateway, boundHost, clock, publicHost }: AdmissionOptions,
     sessions: SessionStore,
     refuse: (exchange: Exchange, refusal: Refusal) => void,
   ) {
     this.#gateway = gateway;
     this.#sessions = sessions;
     this.#refuse = refuse;
-    this.#refusalFor = createHostGuard(boundHost, publicHost);
     this.#wrongTokens = new WrongTokens(clock);
+    this.#refusalFor = createHostGuard(boundHost, publicHost);
   }
 
   /** False: a web page was tricked into it. */
@@ -120,16 +120,19 @@ export class RequestAdmission {
       status === 503
         ? { "Retry-After": "5" }
         : { "WWW-Authenticate": challenge(refused, this.#metadataUrl(exchange.request)) };
+    const refusal = { message: reason, headers, id };
     if (status !== 401) {
-      this.#turnAway(exchange, { status, reason, principal }, { message: reason, headers, id });
+      this.#turnAway(exchange, { status, reason, principal }, refusal);
       return;
     }
-    const remote = remoteOf(exchange.request);
-    this.#gateway.turnedAway({ status, reason, principal, remote });
-    this.#wrongTokens.refuse(remote, (isSlowed) => {
-      const ending = isSlowed ? { Connection: "close" } : {};
-      this.#refuse(exchange, { status, message: reason, headers: { ...headers, ...ending }, id });
-    });
+    this.#gateway.turnedAway({ status, reason, principal, remote: remoteOf(exchange.request) });
+    this.#wrongTokens.refuse(remoteOf(exchange.request), (isSlowed) =>
+      this.#refuse(exchange, {
+        ...refusal,
+        status,
+        headers: { ...headers, ...(isSlowed && { Connection: "close" }) },
+      }),
+    );
   }
 
   /** Null: there is no authorization server that it could lead to. */
