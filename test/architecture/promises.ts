@@ -90,7 +90,7 @@ export const PROMISES: readonly Promised[] = [
     what: "limits for each principal, and refusals that say when to come back",
     notBuilt: "A gateway to trust",
   },
-  { id: "E5", what: "traces, metrics and audit, without a secret in any", notBuilt: "A gateway to trust" },
+  { id: "E5", what: "traces, metrics and audit, without a secret in any" },
   { id: "F1", what: "import what people have, connect their clients, and undo both", notBuilt: "The way in" },
   { id: "F2", what: "one dashboard in terminal and browser with every control", notBuilt: "The way in" },
   { id: "G1", what: "daemons of many machines form a fleet over NATS", notBuilt: "Many machines" },

@@ -1,6 +1,7 @@
 // The whole way of a client that knows nothing but the gateway's address: 401, metadata, registration, a person's consent,
 // a token, a call; and scopes that decide what it may.
 import assert from "node:assert/strict";
+import { get } from "node:http";
 import { type TestContext, test } from "node:test";
 import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js";
 import { UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
@@ -148,4 +149,38 @@ test("E1 the metadata is there for everybody, at both of its addresses, and says
   }
   const posted = await fetch(`${origin}/.well-known/oauth-protected-resource`, { method: "POST" });
   assert.equal(posted.status, 405);
+});
+
+test("E1 behind a proxy, requests may name the public host, and tokens are for the public address", async (t) => {
+  const port = await freePort();
+  const publicUrl = "https://mcp.example.com/mcp";
+  const server = await startAuthorizationServer(t, publicUrl);
+  const incomingAuth = { type: "oidc", users: [], tokens: signedTokens(server.issuer) } as const;
+  const { url } = await startSignedGateway(t, { port, incomingAuth, publicUrl });
+  const asked = (host: string, path: string) =>
+    new Promise<{ readonly status: number; readonly challenge: string; readonly body: string }>(
+      (resolve, reject) => {
+        const request = get({ port, host: "127.0.0.1", path, headers: { host } }, (response) => {
+          const chunks: Uint8Array[] = [];
+          response.on("data", (chunk: Uint8Array) => chunks.push(chunk));
+          response.on("end", () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              challenge: response.headers["www-authenticate"] ?? "",
+              body: Buffer.concat(chunks).toString("utf8"),
+            }),
+          );
+        });
+        request.on("error", reject);
+      },
+    );
+  const metadata = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
+  const challenged = await asked("mcp.example.com", "/mcp");
+  assert.equal(challenged.status, 401);
+  assert.ok(challenged.challenge.includes(`resource_metadata="${metadata}"`));
+  const document = await asked("mcp.example.com", "/.well-known/oauth-protected-resource/mcp");
+  assert.equal(JSON.parse(document.body).resource, publicUrl);
+  assert.equal((await asked("evil.example", "/mcp")).status, 403);
+  assert.equal((await post(url, await server.token(publicUrl))).status, 200);
+  assert.equal((await post(url, await server.token(url))).status, 401);
 });
