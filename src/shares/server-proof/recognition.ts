@@ -6,7 +6,7 @@ import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerWitness } from "./se
 
 export type Births = ReadonlyMap<string, Birth>;
 
-/** `text` continues "X ". */
+/** `text` is told after what was listed: "//nas/core is empty: …". */
 type Recognition =
   | { readonly kind: "same" }
   | { readonly kind: "different"; readonly text: string }
