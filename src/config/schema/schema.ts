@@ -5,20 +5,19 @@ import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
 import {
   auditSchema,
-  authorizationSchema,
   backendSchema,
   backendsSchema,
   conflictSchema,
   filterSchemas,
   headerSchema,
   incomingAuthSchema,
-  policySchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
   userSchema,
   variableSchema,
 } from "./gateway-schema.ts";
+import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
 import { trustSchema } from "./trust-schema.ts";
@@ -283,6 +282,11 @@ export const SECTIONS: readonly SectionDoc[] = (
       members: "policies",
     },
     {
+      at: "authorization.policies.#.arguments",
+      meaning: "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
+      keys: argumentSchema,
+    },
+    {
       at: "audit",
       meaning:
         "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
@@ -291,7 +295,8 @@ export const SECTIONS: readonly SectionDoc[] = (
     },
     {
       at: "trust",
-      meaning: "What of the servers behind the gateway is believed. Every key has a default.",
+      meaning:
+        "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
       keys: trustSchema.shape,
       isOptional: true,
     },

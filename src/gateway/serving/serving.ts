@@ -79,11 +79,13 @@ export class Serving {
   }
 
   #build(): ServingSet {
-    const { tools, redaction } = this.#options;
+    const { tools, redaction, pool } = this.#options;
+    const { hidden } = pool;
     const { config, authentication, auditFile } = this.rules;
     const { audit } = config;
     return buildServingSet({
       catalog: this.catalog,
+      away: hidden.length === 0 ? null : buildCatalog(hidden, config.conflictResolution),
       authentication,
       authorization: config.authorization,
       audit:
@@ -93,6 +95,7 @@ export class Serving {
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
       services: this.#services,
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
+      callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
       clock: tools.clock,
       logger: tools.logger,
       clean: redaction.clean,

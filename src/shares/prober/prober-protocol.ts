@@ -1,10 +1,12 @@
 // The messages between the daemon and its prober process: one list per kind, so that a thousand looks are one compact
 // message and one answer.
+import type { Exposure } from "../../runtime/files/exposure.ts";
 import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer } from "./prober.ts";
 
 /**
- * The questions about one path, and the type of each answer. `addresses` is about a host name, `folders` about a root
- * and a path below it; the answer to `look` is the errno's name, or null when the look succeeded.
+ * The questions about one path, and the type of each answer. `addresses` is about a host name, `exposures` about several
+ * paths, `folders` about a root and a path below it; the answer to `look` is the errno's name, or null when the look
+ * succeeded.
  */
 export interface AnswerOf {
   readonly look: string | null;
@@ -14,6 +16,7 @@ export interface AnswerOf {
   readonly realPath: string | null;
   readonly fileLook: FileLook;
   readonly fileBytes: FileBytes;
+  readonly exposures: readonly Exposure[];
   readonly addresses: readonly string[];
 }
 
@@ -27,6 +30,15 @@ export function foldersSubject(root: string, subpath: string): string {
 export function readFoldersSubject(subject: string): { readonly root: string; readonly subpath: string } {
   const [root = "", subpath = ""] = subject.split("\0");
   return { root, subpath };
+}
+
+/** A question of the kind `exposures` likewise. */
+export function exposuresSubject(paths: readonly string[]): string {
+  return paths.join("\0");
+}
+
+export function readExposuresSubject(subject: string): readonly string[] {
+  return subject.split("\0");
 }
 
 export interface OpenFilesRequest {
@@ -73,5 +85,6 @@ export const QUESTION_KINDS: readonly QuestionKind[] = [
   "realPath",
   "fileLook",
   "fileBytes",
+  "exposures",
   "addresses",
 ];
