@@ -215,7 +215,7 @@ export interface PolicyConfig {
   readonly effect: "allow" | "deny" | "ask";
   /** null: whoever. */
   readonly roles: readonly string[] | null;
-  /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: whatever. */
+  /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: all. */
   readonly resources: readonly string[] | null;
   /** Globs over MCP methods; null: any. */
   readonly methods: readonly string[] | null;

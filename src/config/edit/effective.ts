@@ -87,7 +87,7 @@ function aliasPath(file: unknown, alias: unknown, place: ConfigPlace): string | 
 
 const HIDDEN = "(hidden)";
 
-/** A file with a secret in it is refused, or warned of, but may be asked about all the same. */
+/** A file with a secret in it is refused, or warned about; its values can be asked for all the same. */
 function shown(section: SectionDoc, key: string, written: ConfigValue): ConfigValue {
   const isText = typeof written === "string";
   if (section.isOpen) return isText && (written === "" || isShowable(written)) ? written : HIDDEN;

@@ -70,7 +70,7 @@ const OF_ADDRESS: readonly string[] = ["url", "headers"];
 interface Block {
   readonly header: string;
   readonly introduction: readonly string[];
-  /** What is said of a key, and its line. */
+  /** The comment about a key, and the line with the key. */
   readonly lines: readonly (readonly [key: string, doc: KeyDoc])[];
 }
 
