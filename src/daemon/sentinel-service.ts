@@ -16,7 +16,7 @@ import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
-import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
+import { homeSecrets, signInHome, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
@@ -178,6 +178,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       logger,
       environment,
       programEnvironment: loopGuard(snapshot.path, options.environment),
+      signIn: signInHome({ home, clock, environment: options.environment }),
       redact,
       announce: publish,
       version: packageVersion(),

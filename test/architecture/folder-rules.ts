@@ -110,6 +110,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   // Foreign data comes in at three edges: the file, the wire, the state file.
   zod: ["config", "reconcile"],
   commander: ["cli"],
+  oauth4webapi: ["gateway"],
   ink: ["tui"],
   react: ["tui"],
 };

@@ -5,6 +5,8 @@ import { aliasListCommand } from "../commands/alias/list.ts";
 import { aliasReconcileCommand } from "../commands/alias/reconcile.ts";
 import { aliasRemoveCommand } from "../commands/alias/remove.ts";
 import { backendsListCommand } from "../commands/backends/list.ts";
+import { backendsLoginCommand } from "../commands/backends/login.ts";
+import { backendsLogoutCommand } from "../commands/backends/logout.ts";
 import { backendsLogsCommand } from "../commands/backends/logs.ts";
 import { backendsRestartCommand } from "../commands/backends/restart.ts";
 import { callCommand } from "../commands/call.ts";
@@ -153,7 +155,16 @@ export const SECTIONS: readonly CommandSection[] = [
   {
     heading: "MCP servers:",
     entries: [
-      { group: BACKENDS, commands: [backendsListCommand, backendsRestartCommand, backendsLogsCommand] },
+      {
+        group: BACKENDS,
+        commands: [
+          backendsListCommand,
+          backendsRestartCommand,
+          backendsLogsCommand,
+          backendsLoginCommand,
+          backendsLogoutCommand,
+        ],
+      },
       { group: TOOLS, commands: [toolsListCommand] },
       callCommand,
       mcpCommand,

@@ -3,6 +3,7 @@ import type { Wake } from "../../../reconcile/lane.ts";
 import { type Backoff, NO_BACKOFF } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
+import type { SignInNotice } from "../links/link-authorization.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
 import type { Draining, DrainReason, Kept } from "./draining.ts";
 
@@ -21,6 +22,8 @@ export interface BackendSpec {
   readonly epoch: number;
   readonly replace: "overlap" | "stop-first";
   readonly drainTimeoutMs: number;
+  /** What is wrong with its sign-in; null, or absent: nothing. */
+  readonly signIn?: SignInNotice | null;
 }
 
 export interface BackendSeen {

@@ -6,6 +6,7 @@ import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { InstanceOptions, StartInstance } from "../instance/backend-instance.ts";
 import type { OpenLink } from "../links/backend-link.ts";
+import type { SignInNotice } from "../links/link-authorization.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 export interface LaneTools {
@@ -22,6 +23,8 @@ export interface LaneTools {
     backend: string,
     secrets: readonly string[],
   ) => OpenLink;
+  /** What is wrong with a backend's sign-in; null: nothing. Absent: nobody signs in. */
+  readonly signIn?: (backend: string) => SignInNotice | null;
   /** 0 to 1. */
   readonly random: () => number;
   /** A log message that belongs to no call. */

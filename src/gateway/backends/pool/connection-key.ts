@@ -1,7 +1,13 @@
 // Resolves a connection: the values that its references stand for, and one key that tells connections apart.
-import type { BackendConfig, SecretText } from "../../../config/snapshot.ts";
+import type {
+  BackendAuthConfig,
+  BackendConfig,
+  HttpConnection,
+  SecretText,
+} from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
-import { resolveReference } from "../../../secrets/reference.ts";
+import { resolveReference, type SecretReference } from "../../../secrets/reference.ts";
+import type { ResolvedAuth } from "../links/link-authorization.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -18,6 +24,7 @@ export type ResolvedConnection =
       readonly type: "streamable-http";
       readonly url: string;
       readonly headers: Readonly<Record<string, string>>;
+      readonly auth?: ResolvedAuth;
     };
 
 export type ConnectionOutcome =
@@ -49,15 +56,36 @@ export function resolveConnection(
   connection: BackendConfig["connection"],
   environment: Environment,
 ): ConnectionOutcome {
-  const record = resolveSecrets(
-    connection.type === "stdio" ? connection.env : connection.headers,
-    environment,
-  );
-  if (!record.ok) return record;
-  const { values, secrets } = record;
-  const resolved: ResolvedConnection =
-    connection.type === "stdio" ? { ...connection, env: values } : { ...connection, headers: values };
-  return { ok: true, connection: resolved, key: connectionKey(resolved), secrets };
+  if (connection.type !== "stdio") return resolveHttp(connection, environment);
+  const record = resolveSecrets(connection.env, environment);
+  return record.ok ? outcomeOf({ ...connection, env: record.values }, record.secrets) : record;
+}
+
+function resolveHttp({ auth, ...plain }: HttpConnection, environment: Environment): ConnectionOutcome {
+  const headers = resolveSecrets(plain.headers, environment);
+  const given = resolveSecrets(authTexts(auth), environment);
+  if (!headers.ok || !given.ok) {
+    const missing = [headers, given].flatMap((record) => (record.ok ? [] : record.missing));
+    return { ok: false, missing: [...new Set(missing)] };
+  }
+  const connection = { ...plain, headers: headers.values };
+  if (auth === undefined) return outcomeOf(connection, headers.secrets);
+  const { clientSecret = null, privateKey = null } = given.values;
+  const secrets = [...headers.secrets, ...given.secrets];
+  return outcomeOf({ ...connection, auth: { ...auth, clientSecret, privateKey } }, secrets);
+}
+
+function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string, SecretText>> {
+  const { clientSecret = null, privateKey = null } = auth ?? {};
+  const text = (reference: SecretReference): SecretText => [reference];
+  return {
+    ...(clientSecret === null ? {} : { clientSecret: text(clientSecret) }),
+    ...(privateKey === null ? {} : { privateKey: text(privateKey) }),
+  };
+}
+
+function outcomeOf(connection: ResolvedConnection, secrets: readonly string[]): ConnectionOutcome {
+  return { ok: true, connection, key: connectionKey(connection), secrets };
 }
 
 /** The order of variables and of headers means nothing; that of arguments does. */
@@ -65,7 +93,12 @@ function connectionKey(connection: ResolvedConnection): string {
   const parts =
     connection.type === "stdio"
       ? [connection.type, connection.command, connection.args, sorted(connection.env), connection.cwd]
-      : [connection.type, connection.url, sorted(connection.headers)];
+      : [
+          connection.type,
+          connection.url,
+          sorted(connection.headers),
+          ...(connection.auth === undefined ? [] : [connection.auth]),
+        ];
   return sha256Of(JSON.stringify(parts));
 }
 

@@ -115,6 +115,7 @@ export class LaneState {
       epoch: this.epoch,
       replace,
       drainTimeoutMs: this.tools.drainTimeoutMs(),
+      signIn: this.tools.signIn?.(this.name) ?? null,
     };
   }
 
