@@ -36,6 +36,8 @@ interface Kept {
   readonly keeper: TokenKeeper;
 }
 
+const MOST_UNUSED = 1_024;
+
 export class SignIns implements Disposable {
   readonly #options: SignInsOptions;
   readonly #grants: GrantStore;
@@ -57,8 +59,7 @@ export class SignIns implements Disposable {
   }
 
   notice(backend: string): SignInNotice | null {
-    const kept = this.#keepers.get(backend);
-    return kept?.keeper.isUsed === true ? kept.keeper.notice : null;
+    return this.#keepers.get(backend)?.keeper.notice ?? null;
   }
 
   [Symbol.dispose](): void {
@@ -81,6 +82,8 @@ export class SignIns implements Disposable {
 
   #forgetUnused(): void {
     for (const keeper of this.#older) if (!keeper.isUsed) this.#older.delete(keeper);
+    // Of backends that are down, and of those that are configured no more.
+    if (this.#keepers.size < MOST_UNUSED) return;
     for (const [name, { keeper }] of this.#keepers) if (!keeper.isUsed) this.#keepers.delete(name);
   }
 

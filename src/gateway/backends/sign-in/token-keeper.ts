@@ -275,8 +275,9 @@ export class TokenKeeper {
     const { backend, origin, isMachine } = this.#options;
     await this.#options.keepChallenge({ status: 403, ...challenge });
     // Somebody may have signed in again without a word to this process.
-    const now = this.#current;
-    if (now !== null && now.header !== null && now.header !== carried.header) return now;
+    if (!isMachine) this.#isUnread = true;
+    const now = this.#current ?? (await this.#obtain(null));
+    if (isCredential(now) && now.header !== null && now.header !== carried.header) return now;
     const scopes = (challenge.scopes ?? []).slice(0, MOST_SCOPES_SAID).join(" ");
     const what = scopes === "" ? "more scopes" : `the scopes ${scopes}`;
     const hint = isMachine ? "add them to `scopes` in `[backends.NAME.auth]`" : this.#loginHint;
