@@ -13,6 +13,8 @@ import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import { NO_PIN_STORE } from "../pins/pin-store.ts";
+import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -55,6 +57,7 @@ class RunningGateway implements Gateway {
   readonly #roster = new SessionRoster();
   readonly #signIns: SignIns | null;
   readonly #pool: BackendPool;
+  readonly #pins: ToolPins;
   readonly #serving: Serving;
   readonly #front: FrontGateway;
   readonly #http: HttpFront;
@@ -86,7 +89,18 @@ class RunningGateway implements Gateway {
             onNotice: (backend) => this.#pool.lookAgain(backend),
           });
     this.#pool = this.#createPool(options, means);
-    this.#serving = new Serving({ tools: options, redaction, roster: this.#roster, pool: this.#pool });
+    this.#pins = new ToolPins({
+      ...options,
+      store: options.pinStore ?? NO_PIN_STORE,
+      onChanged: () => this.#serving.swap(this.#serving.rules),
+    });
+    this.#serving = new Serving({
+      tools: options,
+      redaction,
+      roster: this.#roster,
+      pool: this.#pool,
+      pins: this.#pins,
+    });
     this.#front = this.#createFront();
     this.#http = new HttpFront({
       gateway: this.#front,
@@ -102,6 +116,7 @@ class RunningGateway implements Gateway {
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
+      openQuestions: () => this.#http.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.#pool.onPublished(() => {
@@ -111,11 +126,13 @@ class RunningGateway implements Gateway {
 
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
+    await this.#pins.load(config);
     this.#apply(createRules(config, this.#serving.rules, this.#options));
     if (address !== null) await this.#keeper.open(address);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
+    await this.#pins.load(config);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
@@ -153,7 +170,7 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(rules, catalog, this.#keeper.condition),
+      conditions: this.#conditions(rules, catalog, this.#keeper.condition, this.#pins.state),
     };
   }
 
@@ -164,6 +181,17 @@ class RunningGateway implements Gateway {
       prompts: [...prompts.values()],
       resources: [...resources.values()],
     };
+  }
+
+  trust(): ReturnType<Gateway["trust"]> {
+    const { pending, lost } = this.#pins.state;
+    return { pending, lost, unseen: this.#serving.catalog.unseen };
+  }
+
+  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
+    const outcome = this.#pins.approve(items, all);
+    this.#serving.swap(this.#serving.rules);
+    return outcome;
   }
 
   restart(backend: string): boolean {
@@ -217,8 +245,15 @@ class RunningGateway implements Gateway {
           const authorize = () => this.#signIns?.authorize(backend, connection) ?? null;
           return openHttpLink({ ...connection, authorize, clock, secrets });
         }
+        const { shown, cwd } = connection;
         const env = { ...programEnvironment, ...connection.env };
-        return openStdioLink({ ...connection, env, warden, clock, secrets });
+        const open = openStdioLink({ ...connection, env, warden, clock, secrets });
+        return (events) => {
+          const link = open(events);
+          const { pid } = link;
+          if (pid !== null) options.announce({ name: "backend.started", backend, pid, ...shown, cwd });
+          return link;
+        };
       },
       random: Math.random,
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),
@@ -235,12 +270,14 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults()),
+      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
+      sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
         roster.remove(session);
         pool.forget(session);
+        serving.kept.forget(session);
         serving.followLogLevel();
       },
       notified: (session, method, params) => pool.notifyOwn(session, method, params),
@@ -283,7 +320,9 @@ class RunningGateway implements Gateway {
     this.#signIns?.[Symbol.dispose]();
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
+    this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
+    await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }
 }

@@ -6,6 +6,7 @@ import type { LinkFailure } from "../links/backend-link.ts";
 import type { SignInNotice } from "../links/link-authorization.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
 import type { Draining, DrainReason, Kept } from "./draining.ts";
+import type { Needs } from "./required-data.ts";
 
 /** What the configuration wants of one backend. */
 export interface BackendSpec {
@@ -21,9 +22,11 @@ export interface BackendSpec {
   /** Counts the restarts that were asked for: an instance of an older one is not wanted any more. */
   readonly epoch: number;
   readonly replace: "overlap" | "stop-first";
+  readonly instances: "shared" | "per-client";
   readonly drainTimeoutMs: number;
   /** What is wrong with its sign-in; null, or absent: nothing. */
   readonly signIn?: SignInNotice | null;
+  readonly needs: Needs;
 }
 
 export interface BackendSeen {

@@ -7,6 +7,7 @@ import type { McpLogLevel } from "../../protocol.ts";
 import type { InstanceOptions, StartInstance } from "../instance/backend-instance.ts";
 import type { OpenLink } from "../links/backend-link.ts";
 import type { SignInNotice } from "../links/link-authorization.ts";
+import type { DataSource } from "../policy/required-data.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 export interface LaneTools {
@@ -25,6 +26,8 @@ export interface LaneTools {
   ) => OpenLink;
   /** What is wrong with a backend's sign-in; null: nothing. Absent: nobody signs in. */
   readonly signIn?: (backend: string) => SignInNotice | null;
+  /** Absent: nothing is known of shares, and what requires one is served as if it were there. */
+  readonly data?: DataSource;
   /** 0 to 1. */
   readonly random: () => number;
   /** A log message that belongs to no call. */

@@ -1,11 +1,15 @@
 // Resolves a connection: the values that its references stand for, and one key that tells connections apart.
+import { literalValues } from "../../../config/literal-secrets.ts";
+import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type {
   BackendAuthConfig,
   BackendConfig,
   HttpConnection,
   SecretText,
+  StdioConnection,
 } from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
+import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { resolveReference, type SecretReference } from "../../../secrets/reference.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
 
@@ -19,6 +23,7 @@ export type ResolvedConnection =
       readonly args: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
+      readonly shown: ShownProgram;
     }
   | {
       readonly type: "streamable-http";
@@ -26,6 +31,14 @@ export type ResolvedConnection =
       readonly headers: Readonly<Record<string, string>>;
       readonly auth?: ResolvedAuth;
     };
+
+/** A program as logs may name it: references as they are written, `(hidden)` for what may be a secret. */
+export interface ShownProgram {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** `NAME=VALUE`. */
+  readonly env: readonly string[];
+}
 
 export type ConnectionOutcome =
   | {
@@ -56,23 +69,32 @@ export function resolveConnection(
   connection: BackendConfig["connection"],
   environment: Environment,
 ): ConnectionOutcome {
-  if (connection.type !== "stdio") return resolveHttp(connection, environment);
-  const record = resolveSecrets(connection.env, environment);
-  return record.ok ? outcomeOf({ ...connection, env: record.values }, record.secrets) : record;
+  return connection.type === "stdio"
+    ? resolveProgram(connection, environment)
+    : resolveServer(connection, environment);
 }
 
-function resolveHttp({ auth, ...plain }: HttpConnection, environment: Environment): ConnectionOutcome {
+function resolveProgram(connection: StdioConnection, environment: Environment): ConnectionOutcome {
+  const record = resolveSecrets(connection.env, environment);
+  if (!record.ok) return record;
+  const { values, secrets } = record;
+  const resolved = { ...connection, env: values, shown: shownProgram(connection, secrets) };
+  return outcomeOf(resolved, [...secrets, ...literalValues(connection)]);
+}
+
+function resolveServer(connection: HttpConnection, environment: Environment): ConnectionOutcome {
+  const { auth, ...plain } = connection;
   const headers = resolveSecrets(plain.headers, environment);
   const given = resolveSecrets(authTexts(auth), environment);
   if (!headers.ok || !given.ok) {
     const missing = [headers, given].flatMap((record) => (record.ok ? [] : record.missing));
     return { ok: false, missing: [...new Set(missing)] };
   }
-  const connection = { ...plain, headers: headers.values };
-  if (auth === undefined) return outcomeOf(connection, headers.secrets);
+  const secrets = [...headers.secrets, ...given.secrets, ...literalValues(connection)];
+  const resolved = { ...plain, headers: headers.values };
+  if (auth === undefined) return outcomeOf(resolved, secrets);
   const { clientSecret = null, privateKey = null } = given.values;
-  const secrets = [...headers.secrets, ...given.secrets];
-  return outcomeOf({ ...connection, auth: { ...auth, clientSecret, privateKey } }, secrets);
+  return outcomeOf({ ...resolved, auth: { ...auth, clientSecret, privateKey } }, secrets);
 }
 
 function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string, SecretText>> {
@@ -85,7 +107,19 @@ function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string,
 }
 
 function outcomeOf(connection: ResolvedConnection, secrets: readonly string[]): ConnectionOutcome {
-  return { ok: true, connection, key: connectionKey(connection), secrets };
+  return { ok: true, connection, key: connectionKey(connection), secrets: [...new Set(secrets)] };
+}
+
+/** An argument may happen to be what a reference stands for. */
+function shownProgram({ command, args, env }: StdioConnection, secrets: readonly string[]): ShownProgram {
+  const redaction = createRedaction();
+  for (const secret of secrets) redaction.redact(secret);
+  const texts = Object.entries(env).map(([name, text]) => `${name}=${shownSecretText(name, text, "log")}`);
+  return {
+    command: redaction.clean(shownText(command, "log")),
+    args: shownArguments(command, args, "log").map(redaction.clean),
+    env: texts.map(redaction.clean),
+  };
 }
 
 /** The order of variables and of headers means nothing; that of arguments does. */
