@@ -35,7 +35,7 @@ export function secretUses({ shares, backends, incomingAuth }: MountaineerConfig
       uses.push({ reference: clientSecret, usedBy: `backend ${name} (client_secret)` });
     if (privateKey !== null) uses.push({ reference: privateKey, usedBy: `backend ${name} (private_key)` });
   }
-  if (incomingAuth.type === "local") {
+  if (incomingAuth.type !== "anonymous") {
     for (const { name, token } of incomingAuth.users) uses.push({ reference: token, usedBy: `user ${name}` });
   }
   return uses;
@@ -95,7 +95,7 @@ export function withRevisions(
         connection: ofConnection(backend.connection),
       })),
       incomingAuth:
-        config.incomingAuth.type === "local"
+        config.incomingAuth.type !== "anonymous"
           ? {
               ...config.incomingAuth,
               users: config.incomingAuth.users.map((user) => ({ ...user, token: stamped(user.token) })),
