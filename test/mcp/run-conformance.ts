@@ -96,6 +96,8 @@ export async function runClientScenario(
     ...version,
     "--output-dir",
     folder,
+    "--timeout",
+    "120000",
   ];
   const child = spawn(process.execPath, args, {
     stdio: "ignore",
