@@ -62,7 +62,7 @@ export class Exporter implements AsyncDisposable {
     this.#metricsTimer?.[Symbol.dispose]();
     const last = (async () => {
       await this.#sending;
-      if (this.failure === null) await Promise.all([this.#sendSpans(), this.#sendMetrics()]);
+      if (this.failure === null) await Promise.all([this.#sendAll(), this.#sendMetrics()]);
     })();
     await settledWithin(clock, LAST_WORD_MS, last);
     this.#timer?.[Symbol.dispose]();
@@ -88,6 +88,11 @@ export class Exporter implements AsyncDisposable {
 
   #pause(): number {
     return this.failure === null ? BATCH_MS : this.#pauseMs;
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#queue.length > 0 && this.failure === null && !this.#ended.signal.aborted)
+      await this.#sendSpans();
   }
 
   async #sendSpans(): Promise<void> {
