@@ -263,6 +263,22 @@ export interface AuditConfig {
   readonly redact: readonly string[];
 }
 
+/** Where traces and metrics go. */
+export interface TelemetryConfig {
+  /** Without a slash at its end; null: nothing is sent. */
+  readonly endpoint: string | null;
+  readonly headers: Readonly<Record<string, SecretReference>>;
+  readonly traces: boolean;
+  readonly metrics: boolean;
+  /** From 0 to 1. */
+  readonly sample: number;
+  readonly intervalMs: number;
+  readonly serviceName: string;
+  readonly prometheus: boolean;
+  /** null: `/metrics` is for this machine alone. */
+  readonly metricsToken: SecretReference | null;
+}
+
 /** A link to a folder inside a share. */
 export interface AliasConfig {
   readonly name: string;
@@ -290,6 +306,8 @@ export interface MountaineerConfig {
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;
+  /** null: off. */
+  readonly telemetry: TelemetryConfig | null;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */

@@ -31,6 +31,7 @@ import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { createEventStream } from "./events/event-stream.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
+import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
@@ -203,6 +204,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     },
     stack,
   );
+  const shareMetrics = createShareMetrics(engine);
+  stack.defer(bus.subscribe(shareMetrics.hear));
   const gateway = stack.use(
     createGatewayPart({
       clock,
@@ -214,6 +217,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       announce: publish,
       version: packageVersion(),
       data: required,
+      measured: shareMetrics.measured,
       pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),

@@ -7,6 +7,7 @@ import { isLiteral, parseSecretText } from "../secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
 import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
+import { telemetryFindings } from "./telemetry-rules.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
 const HTTP_KEYS = ["url", "headers", "auth"] as const;
@@ -167,6 +168,7 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
     ...backendFindings(backends),
     ...orderFindings(asTable(file["conflict_resolution"])?.["order"], backends),
     ...incomingAuthFindings(file, place),
+    ...telemetryFindings(file),
     ...auditFindings(file, place),
   ];
 }

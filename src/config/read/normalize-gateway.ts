@@ -23,6 +23,7 @@ import type {
 import { backendAuth } from "./backend-auth.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
+import { telemetryConfig } from "./normalize-telemetry.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
@@ -34,6 +35,7 @@ type GatewayConfig = Pick<
   | "limits"
   | "audit"
   | "trust"
+  | "telemetry"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -160,6 +162,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
     limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
     trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
+    telemetry: telemetryConfig(file.telemetry),
   };
 }
 

@@ -21,6 +21,7 @@ import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
 import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
+import { telemetryHeaderSchema, telemetrySchema } from "./telemetry-schema.ts";
 import { trustSchema } from "./trust-schema.ts";
 
 /** How a change of the file may be noticed. */
@@ -79,6 +80,7 @@ export const configFileSchema = z.strictObject({
   limits: limitsSchema.prefault({}),
   audit: auditSchema.optional(),
   trust: trustSchema.prefault({}),
+  telemetry: telemetrySchema.optional(),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
@@ -334,6 +336,19 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning:
         "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
       keys: trustSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "telemetry",
+      meaning:
+        "Traces and metrics, for OpenTelemetry and Prometheus. Without this section nothing is measured.",
+      keys: telemetrySchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "telemetry.headers",
+      meaning: "Headers of everything that is sent, such as `Authorization`.",
+      keys: telemetryHeaderSchema,
       isOptional: true,
     },
   ] satisfies readonly SectionPlan[]

@@ -8,6 +8,7 @@ import type {
   ConflictConfig,
   IncomingAuthConfig,
   ServerConfig,
+  TelemetryConfig,
   TrustConfig,
 } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -20,6 +21,7 @@ import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
+import type { Measured } from "../telemetry/metric-families.ts";
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -34,6 +36,8 @@ export interface GatewayConfig {
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;
+  /** null: off. */
+  readonly telemetry: TelemetryConfig | null;
 }
 
 export interface GatewayOptions {
@@ -48,6 +52,8 @@ export interface GatewayOptions {
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
   readonly version: string;
+  /** What is measured outside of the gateway, now; absent: nothing. */
+  readonly measured?: () => readonly Measured[];
   /** Absent: nothing is known of shares. */
   readonly data?: DataSource;
   /** Where the pins of tools are kept; absent: they are not. */

@@ -15,6 +15,7 @@ import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -29,6 +30,7 @@ import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { Serving } from "./serving.ts";
 import { SessionRoster } from "./session-roster.ts";
+import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
 
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
@@ -121,7 +123,7 @@ class RunningGateway implements Gateway {
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
     await this.#pins.load(config);
-    this.#apply(createRules(config, this.#serving.rules, this.#options));
+    this.#apply(createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config)));
     if (address !== null) await this.#keeper.open(address);
   }
 
@@ -129,11 +131,13 @@ class RunningGateway implements Gateway {
     await this.#pins.load(config);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
-    const next = createRules(config, before, this.#options);
+    const next = createRules(config, before, this.#options, await this.#telemetryFor(config));
     const isOtherFile = before.auditFile !== next.auditFile;
+    const isOtherTelemetry = before.telemetry !== next.telemetry;
     const isOtherAuth = before.authentication !== next.authentication;
-    const close = async ({ auditFile, authentication }: GatewayRules): Promise<void> => {
+    const close = async ({ auditFile, authentication, telemetry }: GatewayRules): Promise<void> => {
       if (isOtherAuth) authentication[Symbol.dispose]();
+      if (isOtherTelemetry) await telemetry?.[Symbol.asyncDispose]();
       if (isOtherFile) await auditFile?.[Symbol.asyncDispose]();
     };
     return {
@@ -234,6 +238,17 @@ class RunningGateway implements Gateway {
     return this.#serving.rules.config.server ?? DEFAULT_SERVER;
   }
 
+  async #telemetryFor({ telemetry: wanted }: GatewayConfig): Promise<Telemetry | null> {
+    const { telemetry, config } = this.#serving.rules;
+    const running =
+      telemetry === null || config.telemetry === null ? null : { telemetry, config: config.telemetry };
+    const { measured = () => [] } = this.#options;
+    const tools = { ...this.#options, measured: () => [...measuredOf(this.view()), ...measured()] };
+    // A command that runs once is not measured.
+    const found = await telemetryFor(this.#options.listens ? wanted : null, running, tools);
+    return found?.telemetry ?? null;
+  }
+
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
     const { clock, version, programEnvironment } = options;
     const warden = this.#warden;
@@ -286,6 +301,7 @@ class RunningGateway implements Gateway {
       turnedAway(request) {
         if (serving.rules.auditFile !== null) serving.refusals.record(request);
       },
+      metrics: (...asked) => serving.rules.telemetry?.metrics(...asked) ?? null,
       health: () => ({
         status: "ok",
         version,
@@ -327,6 +343,7 @@ class RunningGateway implements Gateway {
     this.#serving.rules.authentication[Symbol.dispose]();
     await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
+    await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
   }
 }
 
