@@ -1,5 +1,16 @@
 // What the gateway announces, in wire spelling: it is logged and streamed as it is.
 export type GatewayTransition =
+  /** A program runs. Never with a secret: what may be one is `(hidden)`, and a reference is as it is written. */
+  | {
+      readonly name: "backend.started";
+      readonly backend: string;
+      readonly pid: number;
+      readonly command: string;
+      readonly args: readonly string[];
+      /** `NAME=VALUE` of what the configuration adds. */
+      readonly env: readonly string[];
+      readonly cwd: string;
+    }
   | {
       readonly name: "backend.phase";
       readonly backend: string;
@@ -49,6 +60,29 @@ export type GatewayTransition =
       readonly entry: string;
       readonly kept: string;
       readonly hidden: string;
+    }
+  /** A backend's tools were seen for the first time, and are remembered. */
+  | { readonly name: "catalog.tools_pinned"; readonly backend: string; readonly count: number }
+  | {
+      /** Not as it was approved; of many, the last that is announced tells how many more there are. */
+      readonly name: "catalog.tool_changed" | "catalog.tool_new";
+      readonly backend: string;
+      /** The server's own name of it. */
+      readonly tool: string;
+      /** `description`, `inputSchema`, …; empty for a new one. */
+      readonly members: readonly string[];
+      /** A few lines, what was and what is. */
+      readonly diff: readonly string[];
+      /** No client gets it until it is approved. */
+      readonly withheld: boolean;
+      readonly more: number;
+    }
+  | {
+      readonly name: "catalog.tools_added" | "catalog.tools_gone" | "catalog.tools_approved";
+      readonly backend: string;
+      readonly count: number;
+      /** At most 20 of them. */
+      readonly tools: readonly string[];
     }
   | { readonly name: "gateway.listening"; readonly url: string }
   | { readonly name: "gateway.listen_failed"; readonly address: string; readonly reason: string }

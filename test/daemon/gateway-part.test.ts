@@ -58,6 +58,36 @@ test("C3 with nothing of a gateway configured there is none: nothing is shown, a
   assert.deepEqual(told, []);
 });
 
+test("E2 E5 what starts is told with its command, arguments and variables, and no secret of theirs", async (t) => {
+  const { part, told } = start(t);
+  process.env["STARTED_TEST_TOKEN"] = "of-the-environment";
+  t.after(() => delete process.env["STARTED_TEST_TOKEN"]);
+  const text = `[server]
+port = ${await freePort()}
+[backends.a]
+command = ${JSON.stringify(process.execPath)}
+args = [${JSON.stringify(LIGHT_SERVER)}, "--token", "written-out", "--mode=plain", "of-the-environment"]
+env = { TOKEN = "\${STARTED_TEST_TOKEN}", API_KEY = "also-written-out", LEVEL = "debug" }
+cwd = "/"
+`;
+  await part.start(await configOf(text));
+  await part.settled(NEVER);
+  const started = told.filter(({ name }) => name === "backend.started");
+  assert.deepEqual(started, [
+    {
+      name: "backend.started",
+      backend: "a",
+      pid: part.status().backends?.[0]?.pid,
+      command: process.execPath,
+      args: [LIGHT_SERVER, "--token", "(hidden)", "--mode=plain", "[redacted]"],
+      env: ["TOKEN=${STARTED_TEST_TOKEN}", "API_KEY=(hidden)", "LEVEL=debug"],
+      cwd: "/",
+    },
+  ]);
+  const all = JSON.stringify([told, part.status()]);
+  for (const secret of ["written-out", "of-the-environment"]) assert.ok(!all.includes(secret), secret);
+});
+
 test("B6 C3 the first backend in the file brings the gateway, the last one's removal ends it, and it comes again", async (t) => {
   const { part } = start(t);
   const server = `[server]\nport = ${await freePort()}\n`;

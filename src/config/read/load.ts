@@ -14,6 +14,7 @@ import {
   MISTAKE_LIMIT,
   pathText,
 } from "../mistakes.ts";
+import { reachWarnings } from "../reach.ts";
 import { configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
 import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
@@ -132,12 +133,14 @@ export async function parseConfig(
     return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
   });
   if (checked.success && told.length === 0 && parsed.syntax.length === 0) {
+    const config = engineConfig(checked.data, place);
+    const guarded = { homes: [place.home], configs: [path], userHome: place.userHome };
     const snapshot = {
       path,
       sha256: sha256Of(bytes),
       format,
-      config: engineConfig(checked.data, place),
-      warnings: configWarnings(checked.data, place),
+      config,
+      warnings: [...configWarnings(checked.data, place), ...reachWarnings(config.backends, guarded)],
     };
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }

@@ -5,6 +5,7 @@ import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
 import { pathText } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
+import { requirementOf } from "../requirement.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
 import { isLiteral } from "../secret-text.ts";
 import type {
@@ -21,10 +22,18 @@ import type {
   StdioConnection,
   ToolOverride,
 } from "../snapshot.ts";
+import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit"
+  | "server"
+  | "backends"
+  | "conflictResolution"
+  | "incomingAuth"
+  | "authorization"
+  | "limits"
+  | "audit"
+  | "trust"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -47,7 +56,9 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
     args: backend.args ?? [],
     env: backend.env ?? {},
-    cwd: backend.cwd === undefined ? place.userHome : expandPath(backend.cwd, place.userHome),
+    ...(backend.cwd === undefined
+      ? { cwd: place.userHome }
+      : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
   };
 }
 
@@ -81,6 +92,10 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     ),
     instances: backend.instances,
     replace: backend.replace,
+    pin: backend.pin ?? null,
+    requires: backend.requires.map(requirementOf),
+    unavailableAfterMs: milliseconds(backend.unavailable_after_secs),
+    whenUnavailable: backend.when_unavailable,
   };
 }
 
@@ -105,8 +120,8 @@ function engineAuth({ type, token, users }: ConfigFile["incoming_auth"]): Incomi
 }
 
 function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
-  const { effect, roles = null, resources = null, methods = null } = policy;
-  return { effect, roles, resources, methods };
+  const { effect, roles = null, resources = null, methods = null, annotations = null } = policy;
+  return { effect, roles, resources, methods, annotations, arguments: policy.arguments ?? null };
 }
 
 function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfig | null {
@@ -143,9 +158,13 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
         ? null
         : {
             defaultEffect: authorization.default_effect,
+            destructive: authorization.destructive,
+            unannotated: authorization.unannotated,
             policies: authorization.policies.map(enginePolicy),
           },
+    limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
+    trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
   };
 }
 
@@ -215,5 +234,5 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     const at = ["backends", name];
     return [...commandWarnings(backend, at), ...secretWarnings(backend, at)];
   });
-  return [...warnings, ...policyWarnings(file)];
+  return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }

@@ -5,22 +5,23 @@ import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
 import {
   auditSchema,
-  authorizationSchema,
   backendSchema,
   backendsSchema,
   conflictSchema,
   filterSchemas,
   headerSchema,
   incomingAuthSchema,
-  policySchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
   userSchema,
   variableSchema,
 } from "./gateway-schema.ts";
+import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
+import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
+import { trustSchema } from "./trust-schema.ts";
 
 /** How a change of the file may be noticed. */
 export const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
@@ -75,7 +76,9 @@ export const configFileSchema = z.strictObject({
   conflict_resolution: conflictSchema.prefault({}),
   incoming_auth: incomingAuthSchema.prefault({}),
   authorization: authorizationSchema.optional(),
+  limits: limitsSchema.prefault({}),
   audit: auditSchema.optional(),
+  trust: trustSchema.prefault({}),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
@@ -281,10 +284,35 @@ export const SECTIONS: readonly SectionDoc[] = (
       members: "policies",
     },
     {
+      at: "authorization.policies.#.arguments",
+      meaning: "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
+      keys: argumentSchema,
+    },
+    {
+      at: "limits",
+      meaning:
+        "What one principal (a user, everybody without a token, the owner) may use of the gateway. Every key has a default, which a person with a dozen agents never meets.",
+      keys: limitsSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "limits.overrides.#",
+      meaning: "Other limits for some; the first block that fits counts.",
+      keys: limitsOverrideSchema.shape,
+      members: "overrides",
+    },
+    {
       at: "audit",
       meaning:
         "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
       keys: auditSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "trust",
+      meaning:
+        "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
+      keys: trustSchema.shape,
       isOptional: true,
     },
   ] satisfies readonly SectionPlan[]

@@ -1,11 +1,17 @@
 // The way of a request: lists are answered from the catalog, and all else goes to a backend, under its own names.
 
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS } from "../protocol.ts";
 import type { CatalogView, GatewayRequest, Handle } from "./middleware.ts";
-import { type RequestTarget, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
+import {
+  isKeptResult,
+  type RequestTarget,
+  targetOf,
+  unknownMethod,
+  unknownTarget,
+} from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 
@@ -36,7 +42,7 @@ export function createRouting(services: RoutingServices, backends: readonly stri
     ["prompts/list", listing("prompts")],
     ["tools/call", routed(NAME, callNamed)],
     ["prompts/get", routed(NAME, callNamed)],
-    ["resources/read", routed(URI, pass)],
+    ["resources/read", readingKept(services, routed(URI, pass))],
     [
       "resources/subscribe",
       routed(URI, ({ port }, { name }, { backend }) => pool.subscribe(backend, name, port.client)),
@@ -65,6 +71,15 @@ export function createRouting(services: RoutingServices, backends: readonly stri
   };
 }
 
+/** What was kept of a result is no backend's, whatever its URI would fit. */
+function readingKept({ kept }: RoutingServices, otherwise: Handle): Handle {
+  return (request) => {
+    const uri = request.params?.["uri"];
+    if (typeof uri !== "string" || !isKeptResult(uri)) return otherwise(request);
+    return Promise.resolve(kept.read({ client: request.port.client, uri }));
+  };
+}
+
 type Found = NonNullable<ReturnType<typeof resolveTarget>>;
 type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Found) => Promise<Reply>;
 
@@ -74,7 +89,7 @@ function routed(needs: string, to: ToTarget): Handle {
     const { method, params, served } = request;
     const target = targetOf(method, params);
     if (target === null) return Promise.resolve(errorReply(INVALID_PARAMS, `${method} needs ${needs}`));
-    const found = resolveTarget(served.catalog, target);
+    const found = resolveServed(served, target);
     return found === null ? Promise.resolve(unknownTarget(target)) : to(request, target, found);
   };
 }

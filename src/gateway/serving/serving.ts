@@ -6,10 +6,13 @@ import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
+import { KeptResults } from "../limits/kept-results.ts";
+import { PrincipalLimiter } from "../limits/principal-limits.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { TaskMemory } from "../middleware/task-memory.ts";
+import type { ToolPins } from "../pins/tool-pins.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { tasksListedBy } from "./initialize-result.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -20,6 +23,7 @@ interface ServingOptions {
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
+  readonly pins: ToolPins;
 }
 
 export class Serving {
@@ -27,6 +31,8 @@ export class Serving {
   catalog: Catalog;
   served: ServingSet;
   readonly refusals: RefusalAudit;
+  readonly limiter: PrincipalLimiter;
+  readonly kept: KeptResults;
   readonly #options: ServingOptions;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
@@ -41,10 +47,13 @@ export class Serving {
       clock: tools.clock,
       clean: redaction.clean,
     });
+    this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
+    this.kept = new KeptResults(tools.clock);
     this.#services = {
       pool,
       catalog: () => this.catalog,
       tasks: new TaskMemory(),
+      kept: this.kept,
       setLogLevel: (client, level) => {
         roster.setLogLevel(client, level);
         this.followLogLevel();
@@ -62,13 +71,15 @@ export class Serving {
 
   /** One swap: what was published, and by which rules, changes for everybody in the same instant. */
   swap(next: GatewayRules): void {
-    const { pool, roster, tools } = this.#options;
+    const { pool, pins, roster, tools } = this.#options;
     const before = this.catalog;
     const conflicts = next.config.conflictResolution;
-    if (this.#sources !== pool.published || conflicts !== this.rules.config.conflictResolution) {
-      this.#sources = pool.published;
+    const sources = pins.admit(pool.published, next.config);
+    if (this.#sources !== sources || conflicts !== this.rules.config.conflictResolution) {
+      this.#sources = sources;
       this.catalog = buildCatalog(this.#sources, conflicts);
     }
+    if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);
     this.rules = next;
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
@@ -76,11 +87,13 @@ export class Serving {
   }
 
   #build(): ServingSet {
-    const { tools, redaction } = this.#options;
+    const { tools, redaction, pool } = this.#options;
+    const { hidden } = pool;
     const { config, authentication, auditFile } = this.rules;
     const { audit } = config;
     return buildServingSet({
       catalog: this.catalog,
+      away: hidden.length === 0 ? null : buildCatalog(hidden, config.conflictResolution),
       authentication,
       authorization: config.authorization,
       audit:
@@ -88,8 +101,10 @@ export class Serving {
           ? null
           : // A request that began before its file was replaced is written to the new one.
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
+      limits: { limiter: this.limiter, kept: this.kept },
       services: this.#services,
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
+      callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
       clock: tools.clock,
       logger: tools.logger,
       clean: redaction.clean,

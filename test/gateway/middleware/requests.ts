@@ -79,6 +79,7 @@ export function recordingServices(
     },
     setLogLevel: (_client, level) => levels.push(level),
     tasks: new TaskMemory(),
+    kept: { read: ({ uri }) => errorReply(-32002, "nothing is kept", { uri }) },
     taskBackends: () => taskBackends,
   };
 }
@@ -92,6 +93,7 @@ export function servingSet(
   const { conflict = FIRST_WINS, ...others } = options;
   return buildServingSet({
     catalog: buildCatalog(sources, conflict),
+    away: null,
     authentication: createAuthentication({ type: "anonymous" }, {}),
     authorization: null,
     audit: null,

@@ -1,6 +1,9 @@
 // Resolves a connection: the values that its references stand for, and one key that tells connections apart.
-import type { BackendConfig, SecretText } from "../../../config/snapshot.ts";
+import { literalValues } from "../../../config/literal-secrets.ts";
+import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
+import type { BackendConfig, SecretText, StdioConnection } from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
+import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { resolveReference } from "../../../secrets/reference.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -13,12 +16,21 @@ export type ResolvedConnection =
       readonly args: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
+      readonly shown: ShownProgram;
     }
   | {
       readonly type: "streamable-http";
       readonly url: string;
       readonly headers: Readonly<Record<string, string>>;
     };
+
+/** A program as logs may name it: references as they are written, `(hidden)` for what may be a secret. */
+export interface ShownProgram {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** `NAME=VALUE`. */
+  readonly env: readonly string[];
+}
 
 export type ConnectionOutcome =
   | {
@@ -56,8 +68,23 @@ export function resolveConnection(
   if (!record.ok) return record;
   const { values, secrets } = record;
   const resolved: ResolvedConnection =
-    connection.type === "stdio" ? { ...connection, env: values } : { ...connection, headers: values };
-  return { ok: true, connection: resolved, key: connectionKey(resolved), secrets };
+    connection.type === "stdio"
+      ? { ...connection, env: values, shown: shownProgram(connection, secrets) }
+      : { ...connection, headers: values };
+  const all = [...new Set([...secrets, ...literalValues(connection)])];
+  return { ok: true, connection: resolved, key: connectionKey(resolved), secrets: all };
+}
+
+/** An argument may happen to be what a reference stands for. */
+function shownProgram({ command, args, env }: StdioConnection, secrets: readonly string[]): ShownProgram {
+  const redaction = createRedaction();
+  for (const secret of secrets) redaction.redact(secret);
+  const texts = Object.entries(env).map(([name, text]) => `${name}=${shownSecretText(name, text, "log")}`);
+  return {
+    command: redaction.clean(shownText(command, "log")),
+    args: shownArguments(command, args, "log").map(redaction.clean),
+    env: texts.map(redaction.clean),
+  };
 }
 
 /** The order of variables and of headers means nothing; that of arguments does. */

@@ -54,6 +54,18 @@ describe("the key of a connection", () => {
     assert.notEqual(outcome.key, keyOf(connection, { TOKEN: "other" }));
   });
 
+  it("E5 a secret that is written out is kept out of messages like one that is referred to", () => {
+    const args = ["--api-key", "first-secret", "https://example.org/?token=second-secret"];
+    const env = { PASSWORD: ["third-secret"], LEVEL: ["debug"] };
+    const program = resolveConnection({ ...STDIO, args, env }, {});
+    assert.ok(program.ok);
+    assert.deepEqual(program.secrets, ["first-secret", "second-secret", "third-secret"]);
+    const headers = { "x-api-key": ["fourth-secret"] };
+    const address = resolveConnection({ ...HTTP, url: `${HTTP.url}?key=fifth-secret`, headers }, {});
+    assert.ok(address.ok);
+    assert.deepEqual(address.secrets, ["fifth-secret", "fourth-secret"]);
+  });
+
   it("B6 names every variable that is missing, once", () => {
     const env = { A: token, B: token, C: [{ kind: "environment", variable: "OTHER" }] } as const;
     assert.deepEqual(resolveConnection({ ...STDIO, env }, {}), { ok: false, missing: ["TOKEN", "OTHER"] });

@@ -103,6 +103,7 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     checkedAtMs: null,
     listsStaleBecause: null,
     withheldEntries: [],
+    asksForRoots: false,
   };
   const see = (change: Partial<InstanceSeen>): void => {
     seen = { ...seen, ...change };
@@ -240,6 +241,10 @@ export function backendConfig(
     toolOverrides: {},
     instances: "shared",
     replace: "overlap",
+    pin: null,
+    requires: [],
+    unavailableAfterMs: 5_000,
+    whenUnavailable: "hide",
     ...rest,
   };
 }

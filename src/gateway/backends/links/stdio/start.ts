@@ -1,6 +1,7 @@
 // Starts a backend's program, and turns the launcher's words into a failure that says what to do.
 import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
+import { shownText } from "../../../../config/shown-values.ts";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
@@ -99,5 +100,5 @@ function launcherFailures({ cwd, command }: ProgramOptions): Record<string, read
 }
 
 function cannotStart(options: ProgramOptions, reason: string, hint: string | null): LinkFailure {
-  return linkFailure("unreachable", `cannot start ${options.command}: ${reason}`, hint);
+  return linkFailure("unreachable", `cannot start ${shownText(options.command, "log")}: ${reason}`, hint);
 }

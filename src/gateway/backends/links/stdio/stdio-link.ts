@@ -1,5 +1,6 @@
 // MCP over a child process' stdin and stdout: newline-delimited JSON both ways, bounded, and the end of the whole
 // process group whichever way the program ends.
+import { shownText } from "../../../../config/shown-values.ts";
 import { errorText } from "../../../../runtime/errors.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import type { RpcMessage } from "../../../json-rpc.ts";
@@ -190,7 +191,7 @@ class StdioLink implements BackendLink {
     this.#gone.resolve();
     if (this.#silent) return;
     this.#silence();
-    const message = `cannot start ${this.#options.command}: ${errorText(error)}`;
+    const message = `cannot start ${shownText(this.#options.command, "log")}: ${errorText(error)}`;
     this.#events.onClosed(linkFailure("unreachable", message));
   }
 

@@ -1,0 +1,71 @@
+// The secrets that a configuration holds written out, as far as one can tell by their looks or by the names that they
+// stand under. Pure.
+import { pathText } from "./mistakes.ts";
+import { hiddenValues, shownArguments, shownSecretText, shownText, shownUrl } from "./shown-values.ts";
+import type { BackendConfig, SecretText, StdioConnection } from "./snapshot.ts";
+
+export interface LiteralSecret {
+  /** The key that holds it: `backends.files.args[2]`. */
+  readonly key: string;
+  readonly value: string;
+}
+
+type Connection = BackendConfig["connection"];
+
+/** Shorter ones, and words and numbers that everybody uses, are taken for settings: `--auth none`. */
+const SHORTEST = 4;
+const SETTING =
+  /^(?:\d{1,5}|true|false|none|null|auto|basic|bearer|token|default|disabled|enabled|required|optional|anonymous|stdio)$/i;
+
+/** Of all backends, in the file's order. Only the caller may show or keep a value. */
+export function literalSecrets(
+  backends: readonly Pick<BackendConfig, "name" | "connection">[],
+): readonly LiteralSecret[] {
+  return backends.flatMap(({ name, connection }) =>
+    ofConnection(connection).map(({ path, value }) => ({
+      key: pathText(["backends", name, ...path]),
+      value,
+    })),
+  );
+}
+
+/** The values alone, each once: what must appear in no log. */
+export function literalValues(connection: Connection): readonly string[] {
+  return [...new Set(ofConnection(connection).map(({ value }) => value))];
+}
+
+interface Found {
+  readonly path: readonly (string | number)[];
+  readonly value: string;
+}
+
+function ofConnection(connection: Connection): readonly Found[] {
+  if (connection.type === "stdio") return [...ofProgram(connection), ...ofTexts("env", connection.env)];
+  const { url, headers } = connection;
+  return [...found(["url"], url, shownUrl(url, "log")), ...ofTexts("headers", headers)];
+}
+
+function ofProgram({ command, args }: StdioConnection): readonly Found[] {
+  const shown = shownArguments(command, args, "log");
+  return [
+    ...found(["command"], command, shownText(command, "log")),
+    ...args.flatMap((argument, index) => found(["args", index], argument, shown[index] ?? "")),
+  ];
+}
+
+function ofTexts(table: string, texts: Readonly<Record<string, SecretText>>): readonly Found[] {
+  return Object.entries(texts).flatMap(([name, text]) =>
+    text.flatMap((part) => {
+      if (typeof part !== "string") return [];
+      // Text beside a reference is part of a value of which the secret is elsewhere, unless it looks like one itself.
+      const label = text.length === 1 ? name : "";
+      return found([table, name], part, shownSecretText(label, [part], "log"));
+    }),
+  );
+}
+
+function found(path: Found["path"], text: string, shown: string): readonly Found[] {
+  return hiddenValues([text], [shown])
+    .filter((value) => value.length >= SHORTEST && !SETTING.test(value))
+    .map((value) => ({ path, value }));
+}

@@ -1,0 +1,163 @@
+// Which backends can reach Mountaineer's home, its configuration or its secrets by what they are given. Path arithmetic
+// alone: no file is looked at and no link is followed.
+import { join } from "node:path";
+import { pathText } from "./mistakes.ts";
+import { expandPath, isWithin } from "./paths.ts";
+import type { BackendConfig, ConfigWarning, StdioConnection } from "./snapshot.ts";
+
+/** What a backend is not meant to touch, in every spelling that is known. Absolute paths. */
+export interface GuardedPlaces {
+  /** Mountaineer's own folder. */
+  readonly homes: readonly string[];
+  /** The configuration file, which may be elsewhere. */
+  readonly configs: readonly string[];
+  /** What `~` stands for. */
+  readonly userHome: string;
+}
+
+export type ReachedPlace = "home" | "config" | "secrets";
+
+/** One way in which a backend reaches guarded places. */
+export interface Reach {
+  readonly backend: string;
+  readonly through:
+    | { readonly kind: "argument"; readonly index: number }
+    | { readonly kind: "cwd" }
+    | { readonly kind: "env"; readonly variable: string };
+  /** The path that it is given, absolute; above the places, one of them, or in the home. */
+  readonly path: string;
+  /** At least one. */
+  readonly places: readonly ReachedPlace[];
+}
+
+/** What every program gets of these says nothing about what a server may use. */
+const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
+
+/** What parts several paths in one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */
+const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
+
+/**
+ * How this backend reaches the places: by an argument, by a `cwd` that the file names, or by a variable written out in
+ * `env`. None for a server that is elsewhere, and none for one in a sandbox, which shows it neither of them. Being
+ * started in your home folder, as every backend without a `cwd` is, counts only together with an argument that says so
+ * (`.`).
+ */
+export function backendReach(backend: BackendConfig, places: GuardedPlaces): readonly Reach[] {
+  const { name, connection } = backend;
+  if (connection.type !== "stdio") return [];
+  const { args, env, cwd } = connection;
+  const found: Reach[] = [];
+  const look = (through: Reach["through"], paths: readonly string[]): void => {
+    for (const path of paths) {
+      const reached = placesReached(path, places);
+      if (reached.length === 0) continue;
+      found.push({ backend: name, through, path, places: reached });
+      return;
+    }
+  };
+  for (const [index, argument] of args.entries()) {
+    look({ kind: "argument", index }, pathsIn(argument, cwd, places.userHome));
+  }
+  if (isNamedFolder(connection, places)) look({ kind: "cwd" }, [cwd]);
+  for (const [variable, text] of Object.entries(env)) {
+    if (GIVEN_TO_ALL.has(variable)) continue;
+    const written = text.filter((part) => typeof part === "string").join(" ");
+    look({ kind: "env", variable }, pathsIn(written, null, places.userHome));
+  }
+  return found;
+}
+
+/** Those of the backends that are enabled, in their order. */
+export function enabledReach(backends: readonly BackendConfig[], places: GuardedPlaces): readonly Reach[] {
+  return backends.flatMap((backend) => (backend.enabled ? backendReach(backend, places) : []));
+}
+
+/** What people are warned about: one for each backend that is enabled and reaches something. */
+export function reachWarnings(backends: readonly BackendConfig[], places: GuardedPlaces): ConfigWarning[] {
+  const first = new Map(
+    enabledReach(backends, places)
+      .toReversed()
+      .map((reach) => [reach.backend, reach]),
+  );
+  return backends.flatMap(({ name }) => {
+    const reach = first.get(name);
+    return reach === undefined ? [] : [reachWarning(reach)];
+  });
+}
+
+function reachWarning({ backend, through, path, places }: Reach): ConfigWarning {
+  const at = ["backends", backend];
+  const key =
+    through.kind === "argument"
+      ? [...at, "args", through.index]
+      : through.kind === "cwd"
+        ? [...at, "cwd"]
+        : [...at, "env", through.variable];
+  const names = PLACE_ORDER.filter((place) => places.includes(place)).map((place) => PLACE_NAMES[place]);
+  const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+  return {
+    path: pathText(key),
+    text: `through ${path} the backend can reach Mountaineer's ${what}`,
+    hint: `give it the folders it needs and no more, or a [backends.${backend}.sandbox]; see docs/security.md`,
+  };
+}
+
+const PLACE_ORDER: readonly ReachedPlace[] = ["home", "config", "secrets"];
+const PLACE_NAMES: Readonly<Record<ReachedPlace, string>> = {
+  home: "folder",
+  config: "configuration",
+  secrets: "secrets",
+};
+
+/** Which of the places lie at, above or below this absolute path. */
+export function placesReached(path: string, { homes, configs }: GuardedPlaces): readonly ReachedPlace[] {
+  const given = plain(path);
+  const isAbove = (place: string): boolean => isWithin(plain(place), given);
+  const reached = new Set<ReachedPlace>();
+  for (const home of homes) {
+    if (isAbove(home) || isWithin(given, plain(home))) reached.add("home");
+    if (isAbove(join(home, "secrets.json"))) reached.add("secrets");
+  }
+  if (configs.some(isAbove)) reached.add("config");
+  return [...reached];
+}
+
+/** The absolute paths that a text may mean: as a whole, and in parts. Relative ones only where `cwd` is known. */
+function pathsIn(text: string, cwd: string | null, userHome: string): readonly string[] {
+  const words = [text.trim(), ...text.replace(/\b(?:https?|wss?):\/\/\S*/gi, " ").split(SEPARATORS)];
+  const paths = new Set<string>();
+  for (const word of words) {
+    const path = pathOf(word, cwd, userHome);
+    if (path !== null) paths.add(path);
+  }
+  return [...paths];
+}
+
+function pathOf(word: string, cwd: string | null, userHome: string): string | null {
+  // What a shell or the server itself makes of it.
+  const meant = word
+    .replace(/^-[A-Za-z](?=[/~])/, "")
+    .replace(/^file:\/\/(?=\/)/i, "")
+    .replace(/^\$(?:HOME\b|\{HOME\})/, "~");
+  if (meant === "" || meant.length > 4096 || meant.includes("\0")) return null;
+  if (meant.startsWith("/") || meant === "~" || meant.startsWith("~/")) {
+    // `~/*` is all that is in it.
+    return expandPath(meant.replace(/\/\*+$/, "") || "/", userHome).replace(/^\/\//, "/");
+  }
+  return cwd === null || /^-|^\w+:\/\//.test(meant) ? null : expandPath(join(cwd, meant), userHome);
+}
+
+/** The folder that the file names; the user's own home folder is what it is without any. */
+function isNamedFolder({ cwd, cwdGiven }: StdioConnection, { userHome }: GuardedPlaces): boolean {
+  return cwdGiven === true || plain(cwd) !== plain(userHome);
+}
+
+/** macOS tells neither letter case nor ways of composing letters apart, and has two names for some folders. */
+function plain(path: string): string {
+  const lower = path.normalize("NFC").toLowerCase();
+  return (
+    lower
+      .replace(/^\/system\/volumes\/data(?=\/|$)/, "")
+      .replace(/^\/private(?=\/(?:var|tmp|etc)(?:\/|$))/, "") || "/"
+  );
+}

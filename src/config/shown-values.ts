@@ -1,0 +1,227 @@
+// What may be shown of a program's arguments, of an address and of other texts in the configuration, any of which may
+// hold a secret that somebody wrote out. Pure.
+import { parseSecretText } from "./secret-text.ts";
+import type { SecretText } from "./snapshot.ts";
+
+/**
+ * `log`: everything is shown but what may be a secret, since who reads it wants to know what ran. `report`: nothing is
+ * shown but what is known to be harmless, since others read it.
+ */
+export type Audience = "log" | "report";
+
+export const HIDDEN = "(hidden)";
+
+/** Names of options, variables, headers and query keys whose values are secrets, most likely. */
+const SECRET_NAME =
+  /api[-_]?key|(?:^|[-_])key$|token|secret|passw|passphrase|pwd|(?:^|[-_])pass$|credential|signature|authorization|(?:^|[-_])auth$|bearer|cookie|session[-_]?id|(?:^|[-_])(?:pat|pin|sig|dsn|jwt)$|connection[-_]?string|private|webhook/i;
+/** How tokens of well-known services begin, and JSON web tokens. */
+const TOKEN_PREFIX =
+  /^(?:sk|pk|rk)[-_](?=.{6})|^gh[opsur]_|^github_pat_|^gl[a-z]{2,4}-|^xox[a-z]-|^xapp-|^AKIA|^ASIA|^AIza|^ya29\.|^eyJ|^npm_|^hf_|^pypi-|^dop_v1_|^shp[a-z]{2}_|^SG\.|^whsec_|^lin_api_|^ntn_|^secret_|^figd_|^ATATT|^tvly-|^pplx-|^gsk_|^nvapi-|^dckr_pat_/;
+/** What one word of a text is made of; everything else parts words. */
+const WORD = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
+/** Programs whose first argument is the package they run. */
+const RUNNERS = /^(?:npx|pnpx|bunx|uvx|pipx|x)$/;
+const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
+const PLAIN_WORDS =
+  /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
+
+/** Whether a value of this name is a secret, most likely. */
+export function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name);
+}
+
+/** The arguments, one text each, with what may be a secret replaced by `(hidden)`. */
+export function shownArguments(
+  command: string,
+  args: readonly string[],
+  audience: Audience,
+): readonly string[] {
+  const shown: string[] = [];
+  let isAwaited = false;
+  let packageAt = RUNNERS.test(baseName(command)) ? firstOperand(args) : -1;
+  if (packageAt === -1 && args[0] === "dlx") packageAt = 1;
+  for (const [index, argument] of args.entries()) {
+    const isOption = /^--?[A-Za-z]/.test(argument);
+    const equals = argument.indexOf("=");
+    if (isAwaited && argument !== "--") {
+      isAwaited = false;
+      shown.push(argument === "" ? "" : HIDDEN);
+    } else if (isOption && equals === -1) {
+      isAwaited = isSecretName(argument);
+      shown.push(shownOption(argument, audience));
+    } else if (index === packageAt && PACKAGE.test(argument) && isHarmless(argument)) {
+      shown.push(argument);
+    } else {
+      shown.push(shownText(argument, audience));
+    }
+  }
+  return shown;
+}
+
+/** An address without what may be a secret in it: user, password, values of the query, odd parts of the path. */
+export function shownUrl(url: string, audience: Audience): string {
+  const [, scheme = "", authority = "", path = "", query = "", fragment = ""] =
+    /^([a-z][\w+.-]*:\/\/)([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i.exec(url) ?? [];
+  if (scheme === "") return audience === "log" ? hiddenWords(url) : HIDDEN;
+  const at = authority.lastIndexOf("@");
+  const host = at === -1 ? authority : `${HIDDEN}@${authority.slice(at + 1)}`;
+  const values = query
+    .slice(1)
+    .split("&")
+    .map((pair) => {
+      const [name = "", ...value] = pair.split("=");
+      if (value.length === 0) return name === "" ? "" : shownPart(name, "log");
+      const isShown = !isSecretName(name) && isHarmless(value.join("="));
+      return `${isHarmless(name) ? name : HIDDEN}=${isShown ? value.join("=") : HIDDEN}`;
+    });
+  const segments = path.split("/").map((segment) => shownPart(segment, audience));
+  return [
+    scheme,
+    host,
+    segments.join("/"),
+    query === "" ? "" : `?${audience === "report" ? HIDDEN : values.join("&")}`,
+    fragment === "" ? "" : `#${HIDDEN}`,
+  ].join("");
+}
+
+/** A text of `env` or `headers`: its references as they are written, and no value that is written out. */
+export function shownSecretText(name: string, text: SecretText, audience: Audience): string {
+  return text
+    .map((part) => {
+      if (typeof part !== "string") return referenceShown(part);
+      if (/^[\s:;,./@=&-]*$/.test(part) || /^(?:bearer|basic|token|apikey) +$/i.test(part)) return part;
+      return isSecretName(name) ? HIDDEN : shownText(part, audience);
+    })
+    .join("");
+}
+
+/** The same of the text as it is written in the file. */
+export function shownWritten(name: string, written: string, audience: Audience): string {
+  const reading = parseSecretText(written);
+  return reading.ok ? shownSecretText(name, reading.value, audience) : HIDDEN;
+}
+
+/** A text of whatever kind: an argument, a command line, a path. */
+export function shownText(text: string, audience: Audience): string {
+  return shownNested(text, audience, DEEPEST_PAIR);
+}
+
+/** `--env=NAME=VALUE` is a pair in a pair. */
+const DEEPEST_PAIR = 3;
+
+function shownNested(text: string, audience: Audience, levels: number): string {
+  if (text === "") return "";
+  if (/^[a-z][\w+.-]*:\/\/\S*$/i.test(text)) return shownUrl(text, audience);
+  const pair = levels === 0 ? null : /^(-{0,2}[A-Za-z_][\w.-]*)=(.*)$/s.exec(text);
+  if (pair !== null) {
+    const [, name = "", value = ""] = pair;
+    const isSecret = isSecretName(name) && value !== "";
+    return `${shownOption(name, audience)}=${isSecret ? HIDDEN : shownNested(value, audience, levels - 1)}`;
+  }
+  return audience === "log" ? hiddenWords(text) : knownHarmless(text);
+}
+
+/** The parts of arguments, addresses, variables and headers that are not shown in logs, for whoever filters text. */
+export function hiddenValues(texts: readonly string[], shown: readonly string[]): readonly string[] {
+  const values = new Set<string>();
+  for (const [index, text] of texts.entries()) {
+    for (const value of hiddenIn(text, shown[index] ?? HIDDEN)) values.add(value);
+  }
+  return [...values];
+}
+
+/** What stood where `shown` says `(hidden)`. */
+function hiddenIn(text: string, shown: string): readonly string[] {
+  const values: string[] = [];
+  const [first = "", ...rest] = shown.split(HIDDEN);
+  let from = first.length;
+  for (const [index, part] of rest.entries()) {
+    const isLast = index === rest.length - 1;
+    const until = isLast ? text.length - part.length : part === "" ? from : text.indexOf(part, from);
+    if (until < from) return [text];
+    values.push(text.slice(from, until));
+    from = until + part.length;
+  }
+  return values.filter((value) => value !== "");
+}
+
+function referenceShown(part: Exclude<SecretText[number], string>): string {
+  return part.kind === "environment" ? `\${${part.variable}}` : `\${secret:${part.name}}`;
+}
+
+/** An option's name; a value that is attached to it (`-pPASSWORD`) has no name of its own. */
+function shownOption(name: string, audience: Audience): string {
+  if (/^--?[A-Za-z][A-Za-z-]*$/.test(name) && name.length <= 40 && isHarmless(name)) return name;
+  return shownPart(name, audience);
+}
+
+function shownPart(part: string, audience: Audience): string {
+  if (part === "") return "";
+  return audience === "log" ? hiddenWords(part) : isHarmless(part) ? part : HIDDEN;
+}
+
+/** In a text of many words, each that may be a secret by its looks or by what stands before it. */
+function hiddenWords(text: string): string {
+  return text
+    .replace(/(?<![\w+.-])[a-z][\w+.-]{0,20}:\/\/[^\s"'`<>]+/gi, (url) => shownUrl(url, "log"))
+    .replace(
+      /\b((?:bearer|basic) +|(?:proxy-)?authorization\s*[:=]\s*(?:(?:bearer|basic|token) +)?|cookie\s*[:=]\s*)([^\s"'`]+)/gi,
+      (_, before: string, value: string) => `${before}${value.startsWith(HIDDEN) ? value : HIDDEN}`,
+    )
+    .replace(/(?<![\w.-])([A-Za-z_-][\w.-]*)(["']?\s{0,8}[:=]\s{0,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair)
+    .replace(/(?<![\w.-])(-{1,2}[A-Za-z][\w.-]*)(["']?\s{1,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair)
+    .replace(WORD, (word, at: number, whole: string) => {
+      const isDigest = /^[0-9a-f]{64}$/.test(word) && whole.slice(Math.max(0, at - 7), at) === "sha256:";
+      const isName = whole[at - 1] === "/" && isHarmlessName(word);
+      return isDigest || isName || isHarmless(word) ? word : HIDDEN;
+    });
+}
+
+function hiddenPair(whole: string, name: string, between: string, value: string): string {
+  const isDone = value.startsWith(HIDDEN) || /^(?:bearer|basic|token)$/i.test(value);
+  return isSecretName(name) && !isDone ? `${name}${between}${HIDDEN}` : whole;
+}
+
+/** Numbers, plain words that mean a setting, and paths of plain words. */
+function knownHarmless(text: string): string {
+  if (/^-?\d{1,5}(?:\.\d{1,3})?$/.test(text) || PLAIN_WORDS.test(text)) return text;
+  if (/^(?:~|\.{1,2}|\/)$/.test(text) || /^--?$/.test(text)) return text;
+  const isPath = /^(?:~|\.{1,2})?(?:\/[\w@.+ -]+)+\/?$/.test(text);
+  if (isPath && text.split("/").every((segment) => segment === "" || isHarmless(segment))) return text;
+  const isScoped = /^@[a-z0-9][\w.-]*\//i.test(text) && PACKAGE.test(text);
+  return isScoped && isHarmless(text) ? text : HIDDEN;
+}
+
+/** Words as people write them: letters, short numbers, versions; neither a token nor anything that looks drawn by lot. */
+function isHarmless(text: string): boolean {
+  if (TOKEN_PREFIX.test(text) || text.length > 200) return false;
+  return text.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every(isHarmlessPart) && !/[%!^]/.test(text);
+}
+
+/** A folder or file: programs draw their names by lot, too, and those are short. */
+function isHarmlessName(name: string): boolean {
+  if (TOKEN_PREFIX.test(name)) return false;
+  return name.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every((part) => part.length < 16 || isHarmlessPart(part));
+}
+
+function isHarmlessPart(part: string): boolean {
+  if (part === "") return true;
+  if (/^\d+$/.test(part)) return part.length <= 8;
+  // Names, `camelCase`, `README`; letters of other scripts are words.
+  if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*|[A-Z]+|[A-Z]{2,5}[a-z]+)$/.test(part)) return part.length <= 24;
+  if (/[\u00a1-\uffff]/.test(part)) return part.length <= 24;
+  // `python3`, `v20`, `utf8`, `3d`, `x86`.
+  return part.length <= 10 && /^(?:[A-Za-z]?[a-z]{0,8}\d{1,3}|\d{1,3}[a-z]{1,3})$/.test(part);
+}
+
+function firstOperand(args: readonly string[]): number {
+  return args.findIndex((argument, index) => {
+    if (argument.startsWith("-")) return false;
+    const before = args[index - 1];
+    return before === undefined || !/^(?:-p|--package|--from|--with|--python|-c|--call|--spec)$/.test(before);
+  });
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}

