@@ -44,7 +44,7 @@ const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
  */
 export function backendReach(backend: BackendConfig, places: GuardedPlaces): readonly Reach[] {
   const { name, connection } = backend;
-  if (connection.type !== "stdio") return [];
+  if (connection.type !== "stdio" || connection.sandbox !== undefined) return [];
   const { args, env, cwd } = connection;
   const found: Reach[] = [];
   const look = (through: Reach["through"], paths: readonly string[]): void => {

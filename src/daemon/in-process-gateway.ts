@@ -29,7 +29,7 @@ export async function openGatewayInProcess({
     process.stderr.write(`end was not clean: ${errorText(error)}\n`),
   );
   try {
-    const { snapshot: loaded } = await openHome({
+    const { place, snapshot: loaded } = await openHome({
       home,
       configPath,
       environment,
@@ -59,6 +59,7 @@ export async function openGatewayInProcess({
         logger: log.logger,
         environment: secrets.values,
         programEnvironment: loopGuard(loaded.path, environment),
+        guarded: { homes: [home], configs: [loaded.path], userHome: place.userHome },
         redact: (secret) => log.redact(secret),
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),

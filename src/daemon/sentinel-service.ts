@@ -181,6 +181,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       logger,
       environment,
       programEnvironment: loopGuard(snapshot.path, options.environment),
+      guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
       redact,
       announce: publish,
       version: packageVersion(),

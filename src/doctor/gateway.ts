@@ -39,7 +39,13 @@ async function ofBackend(context: DoctorContext, backend: BackendConfig): Promis
     found.push(finding("error", "secret_missing", text, { subject, hint: missingHint([...missing]) }));
   }
   if (connection.type !== "stdio") return found;
-  const { command, cwd } = connection;
+  const { command, cwd, sandbox } = connection;
+  const folders = (context.environment["PATH"] ?? "").split(delimiter);
+  if (sandbox !== undefined && (await findProgram("bwrap", folders)) === null) {
+    const text = `backend ${name}: bubblewrap, which its sandbox needs, is not installed`;
+    const hint = "install it (Debian: apt install bubblewrap); the backend is never started without it";
+    found.push(finding("error", "backend_sandbox", text, { subject, hint }));
+  }
   if (!(await isFolder(cwd))) {
     const text = `backend ${name}: its folder ${cwd} does not exist`;
     found.push(finding("error", "backend_folder", text, { subject, hint: "make it, or correct cwd" }));

@@ -5,6 +5,7 @@ import { isLoopback, parseListenAddress } from "../host.ts";
 import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "../mistakes.ts";
 import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
 import { isLiteral, parseSecretText } from "../secret-text.ts";
+import { sandboxFindings } from "./sandbox-rules.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
@@ -88,7 +89,7 @@ function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
   return findings;
 }
 
-function backendFindings(backends: Table): Finding[] {
+function backendFindings(backends: Table, place: RulePlace): Finding[] {
   const ofEach = Object.entries(backends).flatMap(([name, entry]) => {
     const backend = asTable(entry);
     if (backend === null) return [];
@@ -98,6 +99,7 @@ function backendFindings(backends: Table): Finding[] {
     const overrides = asTable(backend["tool_overrides"]);
     return [
       ...connectionFindings(backend, at),
+      ...sandboxFindings(backend, at, place),
       ...forbiddenNames(env, [...at, "env"]),
       ...forbiddenNames(headers, [...at, "headers"]),
       ...forbiddenNames(overrides, [...at, "tool_overrides"]),
@@ -214,7 +216,7 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   const auth = asTable(file["incoming_auth"]) ?? {};
   return [
-    ...backendFindings(backends),
+    ...backendFindings(backends, place),
     ...orderFindings(asTable(file["conflict_resolution"])?.["order"], backends),
     ...userFindings(auth),
     ...listenFindings(asTable(file["server"]) ?? {}, auth),

@@ -21,6 +21,7 @@ import type {
   StdioConnection,
   ToolOverride,
 } from "../snapshot.ts";
+import { engineSandbox } from "./sandbox-rules.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
@@ -50,6 +51,7 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     ...(backend.cwd === undefined
       ? { cwd: place.userHome }
       : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
+    ...(backend.sandbox === undefined ? {} : { sandbox: engineSandbox(backend.sandbox, place.userHome) }),
   };
 }
 

@@ -19,6 +19,7 @@ import {
   userSchema,
   variableSchema,
 } from "./gateway-schema.ts";
+import { sandboxSchema } from "./sandbox-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
 
@@ -217,6 +218,13 @@ export const SECTIONS: readonly SectionDoc[] = (
       at: "backends.*.headers",
       meaning: "Headers of every request to the server. For `streamable-http`.",
       keys: headerSchema,
+    },
+    {
+      at: "backends.*.sandbox",
+      meaning:
+        "Keeps the program apart from your files, from the network and from other programs. For `stdio` on Linux; never started without it.",
+      keys: sandboxSchema.shape,
+      isOptional: true,
     },
     {
       at: "backends.*.timeouts",

@@ -1,5 +1,6 @@
 // What the daemon asks of the gateway.
 import type { Duplex } from "node:stream";
+import type { GuardedPlaces } from "../../config/reach.ts";
 import type {
   AuditConfig,
   AuthorizationConfig,
@@ -34,6 +35,8 @@ export interface GatewayOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Added to what every backend's program gets of our environment. */
   readonly programEnvironment?: Readonly<Record<string, string>>;
+  /** What no sandbox ever shows. Default: nothing but what its user's home folder hides. */
+  readonly guarded?: GuardedPlaces;
   /** A secret's value, so that no log line ever shows it. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;

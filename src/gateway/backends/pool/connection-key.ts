@@ -1,7 +1,7 @@
 // Resolves a connection: the values that its references stand for, and one key that tells connections apart.
 import { literalValues } from "../../../config/literal-secrets.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
-import type { BackendConfig, SecretText, StdioConnection } from "../../../config/snapshot.ts";
+import type { BackendConfig, SandboxConfig, SecretText, StdioConnection } from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { resolveReference } from "../../../secrets/reference.ts";
@@ -16,6 +16,7 @@ export type ResolvedConnection =
       readonly args: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
+      readonly sandbox?: SandboxConfig;
       readonly shown: ShownProgram;
     }
   | {
@@ -91,7 +92,14 @@ function shownProgram({ command, args, env }: StdioConnection, secrets: readonly
 function connectionKey(connection: ResolvedConnection): string {
   const parts =
     connection.type === "stdio"
-      ? [connection.type, connection.command, connection.args, sorted(connection.env), connection.cwd]
+      ? [
+          connection.type,
+          connection.command,
+          connection.args,
+          sorted(connection.env),
+          connection.cwd,
+          connection.sandbox,
+        ]
       : [connection.type, connection.url, sorted(connection.headers)];
   return sha256Of(JSON.stringify(parts));
 }
