@@ -21,7 +21,7 @@ type AliasField = Exclude<keyof AliasConfig, "name">;
 type BackendField = Exclude<keyof BackendConfig, "name">;
 
 /** Sections that say how the gateway serves, by their names in the file. */
-type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit";
+type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit" | "trust";
 
 /** What became of things that are known by their names. */
 export interface NamedDiff<Field> {
@@ -97,12 +97,14 @@ const BACKEND_KEYS = [
   "toolOverrides",
   "instances",
   "replace",
+  "pin",
 ] as const satisfies readonly BackendField[];
 const MIDDLEWARE = [
   ["conflict_resolution", "conflictResolution"],
   ["incoming_auth", "incomingAuth"],
   ["authorization", "authorization"],
   ["audit", "audit"],
+  ["trust", "trust"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];
 
 function changedKeys<T extends object, Key extends keyof T>(

@@ -1,6 +1,6 @@
 // The share engine run once inside a command, for when no daemon runs: no timer, no listeners.
 import { join } from "node:path";
-import type { StatusReport, VerifyFinding } from "../api/contract.ts";
+import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { InProcessControl, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
@@ -11,6 +11,7 @@ import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { isoTime, systemClock } from "../runtime/time/clock.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
@@ -86,7 +87,11 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       await createPrivatePlaces({ home, look, clock, logger }).require(loaded);
     }
     const secrets = homeSecrets({ home, environment, clock, logger });
-    const snapshot = await secrets.bind(loaded, signal);
+    const approvals = await startApprovals(
+      { place, environment, snapshot: loaded, clock, logger, publish: () => {}, writes: false },
+      signal,
+    );
+    const snapshot = await secrets.bind(approvals.snapshot, signal);
     const { config } = snapshot;
     const startedAt = isoTime(clock.wallMs());
     const redact = (secret: string): void => log.redact(secret);
@@ -107,7 +112,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     );
     const aliases = changes || !looksFirst ? [] : await places.aliases.look();
     const status = (): StatusReport => ({
-      global: globalStatus(home, snapshot, startedAt),
+      global: globalStatus(home, snapshot, startedAt, approvals.keeper.conditions()),
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
       ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
       ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, secrets.values) : {}),
@@ -140,7 +145,12 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
   }
 }
 
-function globalStatus(home: string, snapshot: ConfigSnapshot, startedAt: string): StatusReport["global"] {
+function globalStatus(
+  home: string,
+  snapshot: ConfigSnapshot,
+  startedAt: string,
+  waiting: readonly Condition[],
+): StatusReport["global"] {
   const { checkIntervalMs, autoFailback, autoFailbackStableMs, lsofRecheck } = snapshot.config.global;
   return {
     version: packageVersion(),
@@ -153,6 +163,6 @@ function globalStatus(home: string, snapshot: ConfigSnapshot, startedAt: string)
     auto_failback_stable_secs: autoFailbackStableMs / 1000,
     lsof_recheck: lsofRecheck,
     network_events: "off",
-    conditions: configWarningConditions(snapshot, startedAt),
+    conditions: [...configWarningConditions(snapshot, startedAt), ...waiting],
   };
 }

@@ -4,15 +4,11 @@ import { release } from "node:os";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import type { Lacking } from "../shares/drivers/mount-driver.ts";
-import { askRcloneVersion, isOlder, type RcloneVersion } from "../shares/drivers/rclone/available.ts";
+import { askRcloneVersion, type RcloneVersion, rcloneCan } from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
 
-/** The first whose Update does not take the answer of a Stat that failed (rclone c9e5f45d7). */
-const SURVIVES_BROKEN_UPLOADS: RcloneVersion = { major: 1, minor: 69 };
-/** The first that sends one file over several connections at once. */
-const SENDS_IN_PARALLEL: RcloneVersion = { major: 1, minor: 64 };
 /** A file of 537 MB, sent by the one version that was measured beside 1.60 (docs/performance.md). */
 const MEASURED = "1.75 was measured at about twice the speed";
 
@@ -40,15 +36,15 @@ export async function examineSpeed({ snapshot, clock, parts }: DoctorContext): P
 export function speedFindings(look: SpeedLook): DoctorFinding[] {
   const { version, kernelHasCifs, cifsLacks } = look;
   const found: DoctorFinding[] = [];
-  if (version !== null && isOlder(version, SENDS_IN_PARALLEL)) {
-    const ours = `rclone ${version.major}.${version.minor}`;
+  const ours = `rclone ${version?.major}.${version?.minor}`;
+  if (!rcloneCan(version, "sendsInParallel", true)) {
     const text = `${ours} sends a large file over one connection; 1.64 or newer over several (${MEASURED})`;
     const hint =
       "install a newer rclone (https://rclone.org/downloads); each share uses it from its next mount on";
     found.push(finding("info", "rclone_one_connection", text, { hint }));
   }
-  if (version !== null && isOlder(version, SURVIVES_BROKEN_UPLOADS)) {
-    const text = `rclone ${version.major}.${version.minor} may fail a file, or end, when a route is lost during its upload; 1.69 or newer does not`;
+  if (!rcloneCan(version, "survivesBrokenUploads", true)) {
+    const text = `${ours} may fail a file, or end, when a route is lost during its upload; 1.69 or newer does not`;
     const hint = "nothing written is lost; install a newer rclone (https://rclone.org/downloads)";
     found.push(finding("info", "rclone_breaks_at_uploads", text, { hint }));
   }

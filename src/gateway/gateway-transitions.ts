@@ -62,6 +62,29 @@ export type GatewayTransition =
       readonly kept: string;
       readonly hidden: string;
     }
+  /** A backend's tools were seen for the first time, and are remembered. */
+  | { readonly name: "catalog.tools_pinned"; readonly backend: string; readonly count: number }
+  | {
+      /** Not as it was approved; of many, the last that is announced tells how many more there are. */
+      readonly name: "catalog.tool_changed" | "catalog.tool_new";
+      readonly backend: string;
+      /** The server's own name of it. */
+      readonly tool: string;
+      /** `description`, `inputSchema`, …; empty for a new one. */
+      readonly members: readonly string[];
+      /** A few lines, what was and what is. */
+      readonly diff: readonly string[];
+      /** No client gets it until it is approved. */
+      readonly withheld: boolean;
+      readonly more: number;
+    }
+  | {
+      readonly name: "catalog.tools_added" | "catalog.tools_gone" | "catalog.tools_approved";
+      readonly backend: string;
+      readonly count: number;
+      /** At most 20 of them. */
+      readonly tools: readonly string[];
+    }
   | { readonly name: "gateway.listening"; readonly url: string }
   | { readonly name: "gateway.listen_failed"; readonly address: string; readonly reason: string }
   | { readonly name: "gateway.stopped_listening"; readonly url: string };

@@ -11,19 +11,11 @@ export interface InboxTaker {
   end(): void;
 }
 
-/** Reads nothing before it is first handed to somebody, and nothing more once it is disposed. */
-interface ClientInbox extends Disposable {
-  /** The client has said all, though some of it may still be kept. */
-  readonly ended: boolean;
-  /** What is kept goes first. */
-  handTo(taker: InboxTaker): void;
-  /** Nobody takes anything for now. */
-  keep(): void;
-  more(): void;
-}
-
-/** `onEnd` is called when the client has said all while nobody takes it. */
-export function openInbox(input: Readable, onEnd: () => void): ClientInbox {
+/**
+ * `onEnd` is called when the client has said all while nobody takes it.
+ * Reads nothing before it is first handed to somebody, and nothing more once it is disposed.
+ */
+export function openInbox(input: Readable, onEnd: () => void) {
   let taker: InboxTaker | null = null;
   let kept: Buffer[] = [];
   let keptBytes = 0;
@@ -45,10 +37,12 @@ export function openInbox(input: Readable, onEnd: () => void): ClientInbox {
     else taker.end();
   };
   return {
+    /** The client has said all, though some of it may still be kept. */
     get ended() {
       return ended;
     },
-    handTo(next) {
+    /** What is kept goes first. */
+    handTo(next: InboxTaker): void {
       taker = next;
       const chunks = kept;
       kept = [];
@@ -60,11 +54,12 @@ export function openInbox(input: Readable, onEnd: () => void): ClientInbox {
       else if (hasRoom) input.resume();
       begun = true;
     },
-    keep() {
+    /** Nobody takes anything for now. */
+    keep(): void {
       taker = null;
       if (begun && keptBytes < KEPT_BYTES) input.resume();
     },
-    more() {
+    more(): void {
       if (taker !== null) input.resume();
     },
     [Symbol.dispose]() {

@@ -17,17 +17,7 @@ interface LinkOptions {
 }
 
 /** Disposed, it is gone at once. */
-export interface GatewayLink extends Disposable {
-  /** The gateway has said something. */
-  readonly said: boolean;
-  /** Resolves when it is gone, whoever ended it. */
-  readonly closed: Promise<void>;
-  /** All that is written within `work` goes out together; false when there is no room for more. */
-  together(work: () => void): boolean;
-  write(bytes: Buffer | string): void;
-  /** Nothing more is said to the gateway, which may still answer. */
-  end(): void;
-}
+export type GatewayLink = ReturnType<typeof linkOn>;
 
 /** Null when nobody takes the connection. */
 export async function openGatewayLink(
@@ -45,7 +35,7 @@ export async function openGatewayLink(
   return linkOn(socket, options);
 }
 
-function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions): GatewayLink {
+function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) {
   const passage = createPassage({ onLine, write: (bytes) => void output.write(bytes) });
   const closed = Promise.withResolvers<void>();
   let said = false;
@@ -84,18 +74,22 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions):
   });
 
   return {
+    /** The gateway has said something. */
     get said() {
       return said;
     },
+    /** Resolves when it is gone, whoever ended it. */
     closed: closed.promise,
-    together(work) {
+    /** All that is written within `work` goes out together; false when there is no room for more. */
+    together(work: () => void): boolean {
       socket.cork();
       work();
       socket.uncork();
       return !socket.writableNeedDrain;
     },
-    write: (bytes) => void socket.write(bytes),
-    end: () => void socket.end(),
+    write: (bytes: Buffer | string): void => void socket.write(bytes),
+    /** Nothing more is said to the gateway, which may still answer. */
+    end: (): void => void socket.end(),
     [Symbol.dispose]: () => void socket.destroy(),
   };
 }

@@ -17,18 +17,7 @@ interface PassageOptions {
   readonly write: (bytes: Buffer) => void;
 }
 
-interface Passage {
-  push(chunk: Buffer): void;
-  /** Nothing more comes: what is left lacks its newline, and goes on without. */
-  end(): void;
-  /**
-   * The other end is gone: of a line that has gone on in part, the rest does not. Whether there is one. A line that is
-   * held is untouched.
-   */
-  cut(): boolean;
-}
-
-export function createPassage({ onLine, onCut, write }: PassageOptions): Passage {
+export function createPassage({ onLine, onCut, write }: PassageOptions) {
   const scan = createMessageScan();
   let held: Buffer[] = [];
   let size = 0;
@@ -59,7 +48,7 @@ export function createPassage({ onLine, onCut, write }: PassageOptions): Passage
   };
 
   return {
-    push(chunk) {
+    push(chunk: Buffer): void {
       let start = 0;
       for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
         take(chunk.subarray(start, end + 1));
@@ -68,10 +57,15 @@ export function createPassage({ onLine, onCut, write }: PassageOptions): Passage
       }
       if (start < chunk.length) take(chunk.subarray(start));
     },
-    end() {
+    /** Nothing more comes: what is left lacks its newline, and goes on without. */
+    end(): void {
       if (size > 0) complete();
     },
-    cut() {
+    /**
+     * The other end is gone: of a line that has gone on in part, the rest does not. Whether there is one. A line that is
+     * held is untouched.
+     */
+    cut(): boolean {
       if (way !== "passing") return false;
       way = "cut";
       return true;

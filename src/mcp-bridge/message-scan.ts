@@ -12,12 +12,6 @@ export interface SeenMessage {
   readonly method: string | null;
 }
 
-interface MessageScan {
-  push(bytes: Buffer): void;
-  /** What the line was, in order; begins with the next line. Empty for what is no message, or too large a batch. */
-  end(): readonly SeenMessage[];
-}
-
 /** Messages in one batch; the gateway refuses larger batches whole. */
 const MOST_MESSAGES = 100;
 /** Bytes of a key, an id or a method as written; nothing longer matters here. */
@@ -33,7 +27,7 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const LAST_SPACE = 0x20;
 
-export function createMessageScan(): MessageScan {
+export function createMessageScan() {
   const text = Buffer.alloc(MOST_BYTES);
   let length = 0;
   /** What of a message is being spelled. */
@@ -116,7 +110,7 @@ export function createMessageScan(): MessageScan {
   };
 
   return {
-    push(bytes) {
+    push(bytes: Buffer): void {
       for (let index = 0; index < bytes.length; index += 1) {
         let byte = bytes[index];
         if (!inString) {
@@ -140,7 +134,8 @@ export function createMessageScan(): MessageScan {
         }
       }
     },
-    end() {
+    /** What the line was, in order; begins with the next line. Empty for what is no message, or too large a batch. */
+    end(): readonly SeenMessage[] {
       const isWhole = depth === 0 && !inString && count <= (base === 1 ? MOST_MESSAGES : 1);
       const seen = isWhole ? messages : [];
       spelled = null;

@@ -40,26 +40,6 @@ interface BridgeSessionEnds {
   readonly tellGateway: (json: string) => void;
 }
 
-interface BridgeSession {
-  /** Requests of the client that wait for an answer. */
-  readonly inFlight: number;
-  /** What the client says, before it goes on; `line` is null when it was too long to be looked at. */
-  fromClient(messages: readonly SeenMessage[], line: Buffer | null): void;
-  /** What the gateway says; false: it answers the bridge, and is not for the client. */
-  fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean;
-  /** The client says no more: it answers nothing, and no other daemon will hear of it. */
-  fallSilent(): void;
-  /** The client's message that was cut off with its connection: no daemon can make sense of it. */
-  notTaken(messages: readonly SeenMessage[]): void;
-  /** The connection is gone: tells the client what will not be answered any more, and what needs no answer. */
-  lost(): void;
-  /**
-   * Takes the session up on a new connection; resolves when the client's messages may follow. Rejects with
-   * `daemon_unreachable` when this gateway does not take it. Settles not at all when the connection is lost meanwhile.
-   */
-  resume(): Promise<void>;
-}
-
 /** What an answer makes true. */
 type Effect =
   | { readonly kind: "initialize"; readonly params: JsonMembers }
@@ -79,7 +59,7 @@ interface Introduction {
   readonly notices: readonly string[];
 }
 
-export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEnds): BridgeSession {
+export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEnds) {
   const own = createOwnRequests();
   const waiting = new Map<MessageId, Waiting>();
   const questions = new Set<MessageId>();
@@ -104,10 +84,12 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   };
 
   return {
+    /** Requests of the client that wait for an answer. */
     get inFlight() {
       return waiting.size;
     },
-    fromClient(messages, line) {
+    /** What the client says, before it goes on; `line` is null when it was too long to be looked at. */
+    fromClient(messages: readonly SeenMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
         const params = (): JsonMembers => objectOf(read(index)["params"]);
@@ -117,7 +99,8 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
         else if (method === "notifications/cancelled") forget(waiting, params());
       }
     },
-    fromGateway(messages, line) {
+    /** What the gateway says; false: it answers the bridge, and is not for the client. */
+    fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
         if (method === null && own.isOwn(id)) {
@@ -137,14 +120,17 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
       }
       return true;
     },
-    fallSilent() {
+    /** The client says no more: it answers nothing, and no other daemon will hear of it. */
+    fallSilent(): void {
       silent = true;
       questions.clear();
     },
-    notTaken(messages) {
+    /** The client's message that was cut off with its connection: no daemon can make sense of it. */
+    notTaken(messages: readonly SeenMessage[]): void {
       for (const { id, method } of messages) if (id !== null && method !== null) tellFailure(id, NOT_TAKEN);
     },
-    lost() {
+    /** The connection is gone: tells the client what will not be answered any more, and what needs no answer. */
+    lost(): void {
       own.forget();
       lasting.forgetRefused();
       for (const [id, { again }] of [...waiting]) {
@@ -159,7 +145,11 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
       }
       questions.clear();
     },
-    async resume() {
+    /**
+     * Takes the session up on a new connection; resolves when the client's messages may follow. Rejects with
+     * `daemon_unreachable` when this gateway does not take it. Settles not at all when the connection is lost meanwhile.
+     */
+    async resume(): Promise<void> {
       const notices = await lasting.introduce();
       if (notices !== null) {
         if (initialized) tellGateway(notice("notifications/initialized"));
@@ -240,35 +230,28 @@ function createLasting(askGateway: AskGateway) {
 }
 
 /** What the bridge asks the gateway itself, between the requests of its client: under ids that no client has. */
-interface OwnRequests {
-  /** The request as JSON; its answer, a JSON-RPC response, goes to `onAnswer`. */
-  ask(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string;
-  isOwn(id: MessageId | null): id is MessageId;
-  settle(id: MessageId, answer: JsonMembers): void;
-  /** Whoever was asked is gone. */
-  forget(): void;
-}
-
-function createOwnRequests(): OwnRequests {
+function createOwnRequests() {
   const prefix = `"mountaineer-bridge-${randomBytes(12).toString("base64url")}-`;
   const waiting = new Map<MessageId, (answer: JsonMembers) => void>();
   let asked = 0;
   return {
-    ask(method, params, onAnswer) {
+    /** The request as JSON; its answer, a JSON-RPC response, goes to `onAnswer`. */
+    ask(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string {
       asked += 1;
       const id = `${prefix}${asked}"`;
       waiting.set(id, onAnswer);
       return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${JSON.stringify(params)}}`;
     },
-    isOwn(id): id is MessageId {
+    isOwn(id: MessageId | null): id is MessageId {
       return id?.startsWith(prefix) === true;
     },
-    settle(id, answer) {
+    settle(id: MessageId, answer: JsonMembers): void {
       const onAnswer = waiting.get(id);
       waiting.delete(id);
       onAnswer?.(answer);
     },
-    forget: () => waiting.clear(),
+    /** Whoever was asked is gone. */
+    forget: (): void => waiting.clear(),
   };
 }
 

@@ -16,6 +16,7 @@ export const ERROR_CODES = {
     means: "the configuration is written in a way that this change cannot be made in; nothing was written",
   },
   config_unwritable: { exit: 6, means: "the configuration file cannot be written" },
+  entry_unknown: { exit: 2, means: "no entry of that name waits for approval" },
   history_unknown: { exit: 2, means: "the configuration's history has no such entry" },
   already_running: { exit: 4, means: "another monitor already runs for this home" },
   lock_held: { exit: 4, means: "another command is changing this home and did not finish in time" },

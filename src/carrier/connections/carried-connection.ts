@@ -111,6 +111,13 @@ export class CarriedConnection {
     return this.#held.holding === "retire";
   }
 
+  /** Something of it is under way at the server, of which nothing has come since then. */
+  isStuckSince(atMs: number): boolean {
+    if (this.#stage !== "joined" || this.#server === null) return false;
+    if (this.#lastServerByteMs !== null && this.#lastServerByteMs >= atMs) return false;
+    return this.ledger.outstanding > 0 || !this.#isBetweenFrames() || this.#server.writableLength > 0;
+  }
+
   /** Only when held. */
   join(endpoint: RouteEndpoint): void {
     if (this.#stage !== "held") return;
@@ -366,8 +373,9 @@ export class CarriedConnection {
     this.#stage = "orphaned";
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
-    // rclone asks that of one that it has kept, takes another when it fails, and keeps everybody waiting meanwhile.
-    if (this.ledger.isChangingShare) {
+    // rclone asks that of one that it has kept, takes another when it fails, and keeps everybody waiting meanwhile. The
+    // daemon's question is of an earlier loss: the answer to this one waits for its end.
+    if (this.ledger.isChangingShare || this.ledger.isLookingAtRoot) {
       this.#close();
       return;
     }

@@ -20,6 +20,12 @@ const STALLED_AFTER_MS = 300;
  */
 const USE_UP_AT_MOST_MS = 700;
 
+/**
+ * How long what waits may stay silent once its route is confirmed. TCP asks again after ever longer pauses: after an outage
+ * of half a minute the next one may come half a minute later, and a new connection is there at once.
+ */
+const STUCK_AT_MOST_MS = 300;
+
 const NO_ENDPOINT: RouteEndpoint = { address: "", port: 0, localAddress: null };
 
 export class ShareCarrier implements AsyncDisposable {
@@ -32,6 +38,7 @@ export class ShareCarrier implements AsyncDisposable {
   readonly #losses: ReturnType<typeof createLosses>;
   readonly #moves: ReturnType<typeof createMoves>;
   readonly #admission: ReturnType<typeof createAdmission>;
+  #stuckTimer: Timer | null = null;
 
   /** `server` listens, with `pauseOnConnect` and `allowHalfOpen`. */
   constructor(server: Server, settings: ShareSettings, parts: ShareParts) {
@@ -118,12 +125,13 @@ export class ShareCarrier implements AsyncDisposable {
   }
 
   confirm(): void {
-    const before = this.#route.phase;
+    const { phase: before, lossAtMs } = this.#route;
     this.#route.confirm();
     if (before !== "carrying") {
       this.#stall.end();
       this.#share.events.notice("confirmed");
       if (this.settings.kind === "rclone") this.#losses.tellOfOrphans();
+      if (lossAtMs !== null) this.#endStuckLater(lossAtMs);
     }
     this.#joinHeld();
   }
@@ -141,6 +149,7 @@ export class ShareCarrier implements AsyncDisposable {
     this.#share.closed = true;
     this.#route[Symbol.dispose]();
     this.#stall.stop();
+    this.#stuckTimer?.[Symbol.dispose]();
     const ended = new Promise<void>((resolve) => this.server.close(() => resolve()));
     await Promise.all([...this.#share.connections].map((connection) => connection.reset()));
     await ended;
@@ -155,6 +164,23 @@ export class ShareCarrier implements AsyncDisposable {
     events.notice("moved");
     if (isGentle) this.#losses.tellOfOrphans();
     else if (retiring.size > 0) this.#losses.retireLater();
+  }
+
+  /** What has heard nothing since the loss connects anew, if it still has not a moment after the route is back. */
+  #endStuckLater(lossAtMs: number): void {
+    const { clock, connections } = this.#share;
+    this.#stuckTimer?.[Symbol.dispose]();
+    this.#stuckTimer = clock.setTimer(STUCK_AT_MOST_MS, () => {
+      const stuck = [...connections].filter((each) => !each.retiring && each.isStuckSince(lossAtMs));
+      if (stuck.length === 0) return;
+      this.#share.logger.info("connections did not go on with their route", {
+        share: this.settings.share,
+        connections: stuck.length,
+      });
+      const isGentle = this.settings.kind === "rclone";
+      for (const each of stuck) void (isGentle ? each.orphan() : each.reset());
+      if (isGentle) this.#losses.tellOfOrphans();
+    });
   }
 
   /** Lets what is held go to the route, as far as that is open. */

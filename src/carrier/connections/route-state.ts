@@ -34,6 +34,7 @@ export class RouteState implements Disposable {
   /** When the server was first doubted, since it was last proved. */
   #doubtedAtMs: number | null = null;
   #routeLostAtMs: number | null = null;
+  #lossAtMs: number | null = null;
   #answeredAtMs: number | null = null;
   #isImpatient = false;
   #patience: Timer | null = null;
@@ -58,6 +59,11 @@ export class RouteState implements Disposable {
 
   get routeLostAtMs(): number | null {
     return this.#routeLostAtMs;
+  }
+
+  /** When the route was last lost since the server was last proved, also when it answers again; null: it was not. */
+  get lossAtMs(): number | null {
+    return this.#lossAtMs;
   }
 
   /** Another one after each loss: a proof that was begun before it says nothing. */
@@ -94,6 +100,7 @@ export class RouteState implements Disposable {
     this.#isConfirmed = true;
     this.#doubtedAtMs = null;
     this.#routeLostAtMs = null;
+    this.#lossAtMs = null;
     this.#answeredAtMs = null;
     this.#isImpatient = false;
     this.armPatience();
@@ -139,6 +146,7 @@ export class RouteState implements Disposable {
   #loseRoute(atMs: number): void {
     if (this.#routeLostAtMs !== null) return;
     this.#routeLostAtMs = atMs;
+    this.#lossAtMs = atMs;
     this.#outage += 1;
   }
 

@@ -45,6 +45,8 @@ import { sharesListCommand } from "../commands/shares/list.ts";
 import { sharesRemoveCommand } from "../commands/shares/remove.ts";
 import { statusCommand } from "../commands/status.ts";
 import { switchCommand } from "../commands/switch.ts";
+import { toolsApproveCommand } from "../commands/tools/approve.ts";
+import { toolsDiffCommand } from "../commands/tools/diff.ts";
 import { toolsListCommand } from "../commands/tools/list.ts";
 import { tuiCommand } from "../commands/tui.ts";
 import { uninstallCommand } from "../commands/uninstall.ts";
@@ -93,10 +95,11 @@ const BACKENDS: CommandGroup = {
 
 const TOOLS: CommandGroup = {
   name: "tools",
-  summary: "see the tools that the gateway publishes",
+  summary: "see the tools that the gateway publishes, and what changed of them",
   description: "Of all backends together, under the names that clients see.",
   examples: [
     { command: "mountaineer tools list", does: "see what there is to call" },
+    { command: "mountaineer tools diff", does: "see which are not as they were" },
     { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call one" },
   ],
 };
@@ -174,7 +177,7 @@ export const SECTIONS: readonly CommandSection[] = [
           backendsLogsCommand,
         ],
       },
-      { group: TOOLS, commands: [toolsListCommand] },
+      { group: TOOLS, commands: [toolsListCommand, toolsDiffCommand, toolsApproveCommand] },
       callCommand,
       mcpCommand,
     ],

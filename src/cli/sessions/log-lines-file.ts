@@ -17,15 +17,6 @@ const NEWLINE = 0x0a;
 /** What log rotators call the newest file that they have moved away. */
 const ROTATED_SUFFIXES = [".1", ".0"];
 
-interface FollowedLog extends AsyncDisposable {
-  /** The last lines that match, oldest first; those of the rotated file where this one has too few. */
-  readonly last: readonly string[];
-  /** Whether there is a file at all. */
-  readonly exists: boolean;
-  /** Every line after those, over rotations, truncation and absence, until the signal aborts; never rejects for that. */
-  follow(signal: AbortSignal): AsyncGenerator<string, void, undefined>;
-}
-
 interface LogFileOptions {
   /** Absolute. */
   readonly path: string;
@@ -36,7 +27,7 @@ interface LogFileOptions {
 }
 
 /** Reads the last lines. Rejects with `permission_denied` for a file that may not be read. */
-export async function openLogFile({ path, count, matches, clock }: LogFileOptions): Promise<FollowedLog> {
+export async function openLogFile({ path, count, matches, clock }: LogFileOptions) {
   const first = await openPresent(path);
   const size = first === null ? 0 : (await first.stat()).size;
   const own = first === null ? [] : await lastLines(first, size, count, matches);
@@ -46,9 +37,12 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
   // A line that is just being written comes whole with what follows.
   let offset = first === null ? 0 : await lineStart(first, size);
   return {
+    /** The last lines that match, oldest first; those of the rotated file where this one has too few. */
     last,
+    /** Whether there is a file at all. */
     exists: first !== null,
-    async *follow(signal) {
+    /** Every line after those, over rotations, truncation and absence, until the signal aborts; never rejects for that. */
+    async *follow(signal: AbortSignal): AsyncGenerator<string, void, undefined> {
       const aborted = whenAborted(signal);
       const lines = createLineSplitter(Number.POSITIVE_INFINITY);
       while (!signal.aborted) {

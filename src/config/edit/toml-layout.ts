@@ -27,11 +27,7 @@ interface TomlElement {
   readonly array: AST.TOMLArray;
 }
 
-export interface TomlLayout {
-  readonly entries: readonly TomlEntry[];
-  readonly tables: readonly TomlTable[];
-  readonly elements: readonly TomlElement[];
-}
+export type TomlLayout = Awaited<ReturnType<typeof readLayout>>;
 
 export function samePath(one: KeyPath, other: KeyPath): boolean {
   return one.length === other.length && isWithinPath(one, other);
@@ -59,7 +55,7 @@ export function lastOffset(table: AST.TOMLTable): number {
 }
 
 /** Rejects with `config_uneditable` what only the other TOML parser reads. */
-export async function readLayout(text: string): Promise<TomlLayout> {
+export async function readLayout(text: string) {
   const { parseTOML } = await import("toml-eslint-parser");
   const entries: TomlEntry[] = [];
   const tables: TomlTable[] = [];

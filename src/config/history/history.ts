@@ -45,20 +45,7 @@ interface CorruptEntry {
   readonly reason: string;
 }
 
-export interface ConfigHistory {
-  /**
-   * Keeps an accepted content; the newest one again adds nothing (`added` false). Durable when it resolves. Entries
-   * that cannot be used are set aside as `*.corrupt`, and are in `setAside`. Rejects with `home_unwritable`, or the
-   * system's error; what was kept stays.
-   */
-  record(content: AcceptedContent): Promise<{ readonly added: boolean; readonly setAside: CorruptEntry[] }>;
-  /** The newest first, at most 50. Writes nothing; entries that cannot be used are left out. */
-  list(): Promise<HistoryEntry[]>;
-  /** Entry `n` with its bytes. Rejects with `history_unknown`. */
-  entry(n: number): Promise<HistoryEntry & { readonly bytes: Uint8Array }>;
-  /** Entries that cannot be used and are not set aside yet. Writes nothing. */
-  corrupt(): Promise<CorruptEntry[]>;
-}
+export type ConfigHistory = ReturnType<typeof openHistory>;
 
 interface Stored extends EntryPlace {
   readonly file: string;
@@ -177,11 +164,7 @@ export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null,
  * The history of the configuration file at `configPath` (absolute), kept in `home`. Looks at nothing yet, and makes
  * nothing: the folder comes with the first record. `realPath` must answer also when the file's disk does not.
  */
-export function openHistory(
-  home: string,
-  configPath: string,
-  realPath: RealPath = ownRealPath,
-): ConfigHistory {
+export function openHistory(home: string, configPath: string, realPath: RealPath = ownRealPath) {
   const folder = join(home, "history");
   let last: Promise<unknown> = Promise.resolve();
 
@@ -236,22 +219,32 @@ export function openHistory(
   }
 
   return {
-    record(content) {
+    /**
+     * Keeps an accepted content; the newest one again adds nothing (`added` false). Durable when it resolves. Entries
+     * that cannot be used are set aside as `*.corrupt`, and are in `setAside`. Rejects with `home_unwritable`, or the
+     * system's error; what was kept stays.
+     */
+    record(
+      content: AcceptedContent,
+    ): Promise<{ readonly added: boolean; readonly setAside: CorruptEntry[] }> {
       const mine = last.catch(() => {}).then(() => record(content));
       last = mine;
       return mine;
     },
-    async list() {
+    /** The newest first, at most 50. Writes nothing; entries that cannot be used are left out. */
+    async list(): Promise<HistoryEntry[]> {
       return (await newest()).map(({ entry }, n) => ({ n, ...entry }));
     },
-    async entry(n) {
+    /** Entry `n` with its bytes. Rejects with `history_unknown`. */
+    async entry(n: number): Promise<HistoryEntry & { readonly bytes: Uint8Array }> {
       const entries = await newest();
       const found = entries[n];
       if (found !== undefined) return { n, ...found.entry, bytes: found.bytes };
       const hint = entries.length === 0 ? "it is empty" : `its entries are 0 to ${entries.length - 1}`;
       throw new MountaineerError("history_unknown", `the history has no entry ${n}`, { hint });
     },
-    async corrupt() {
+    /** Entries that cannot be used and are not set aside yet. Writes nothing. */
+    async corrupt(): Promise<CorruptEntry[]> {
       return (await readAll(folder)).corrupt;
     },
   };

@@ -5,6 +5,7 @@ import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
 import { pathText } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
+import { requirementOf } from "../requirement.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
 import { isLiteral } from "../secret-text.ts";
 import type {
@@ -25,7 +26,7 @@ import { engineSandbox } from "./sandbox-rules.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit"
+  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit" | "trust"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -85,6 +86,10 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     ),
     instances: backend.instances,
     replace: backend.replace,
+    pin: backend.pin ?? null,
+    requires: backend.requires.map(requirementOf),
+    unavailableAfterMs: milliseconds(backend.unavailable_after_secs),
+    whenUnavailable: backend.when_unavailable,
   };
 }
 
@@ -109,8 +114,8 @@ function engineAuth({ type, token, users }: ConfigFile["incoming_auth"]): Incomi
 }
 
 function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
-  const { effect, roles = null, resources = null, methods = null } = policy;
-  return { effect, roles, resources, methods };
+  const { effect, roles = null, resources = null, methods = null, annotations = null } = policy;
+  return { effect, roles, resources, methods, annotations, arguments: policy.arguments ?? null };
 }
 
 function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfig | null {
@@ -147,9 +152,12 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
         ? null
         : {
             defaultEffect: authorization.default_effect,
+            destructive: authorization.destructive,
+            unannotated: authorization.unannotated,
             policies: authorization.policies.map(enginePolicy),
           },
     audit: engineAudit(file.audit, place),
+    trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
   };
 }
 

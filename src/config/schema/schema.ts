@@ -5,23 +5,23 @@ import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
 import {
   auditSchema,
-  authorizationSchema,
   backendSchema,
   backendsSchema,
   conflictSchema,
   filterSchemas,
   headerSchema,
   incomingAuthSchema,
-  policySchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
   userSchema,
   variableSchema,
 } from "./gateway-schema.ts";
+import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { sandboxSchema } from "./sandbox-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
+import { trustSchema } from "./trust-schema.ts";
 
 /** How a change of the file may be noticed. */
 export const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
@@ -77,6 +77,7 @@ export const configFileSchema = z.strictObject({
   incoming_auth: incomingAuthSchema.prefault({}),
   authorization: authorizationSchema.optional(),
   audit: auditSchema.optional(),
+  trust: trustSchema.prefault({}),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
@@ -289,10 +290,22 @@ export const SECTIONS: readonly SectionDoc[] = (
       members: "policies",
     },
     {
+      at: "authorization.policies.#.arguments",
+      meaning: "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
+      keys: argumentSchema,
+    },
+    {
       at: "audit",
       meaning:
         "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
       keys: auditSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "trust",
+      meaning:
+        "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
+      keys: trustSchema.shape,
       isOptional: true,
     },
   ] satisfies readonly SectionPlan[]

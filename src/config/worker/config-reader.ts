@@ -21,17 +21,6 @@ interface ConfigReaderOptions {
   readonly clock: Clock;
 }
 
-/** Has at most one process at a time, and none 5 s after the last sign of a change. */
-interface ConfigReader extends Disposable {
-  /**
-   * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
-   * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.
-   */
-  expect(look: () => Promise<Uint8Array | null>): void;
-  /** One at a time. Rejects as `loadConfigApart` does. */
-  load(bytes: Uint8Array, signal: AbortSignal): Promise<LoadedApart>;
-}
-
 interface Guess {
   readonly sha256: string;
   readonly reply: Promise<ApartReply>;
@@ -45,7 +34,8 @@ interface Ahead {
   again: boolean;
 }
 
-export function createConfigReader({ path, place, clock }: ConfigReaderOptions): ConfigReader {
+/** Has at most one process at a time, and none 5 s after the last sign of a change. */
+export function createConfigReader({ path, place, clock }: ConfigReaderOptions) {
   let ahead: Ahead | null = null;
   let unused: Timer | null = null;
   let loading = false;
@@ -107,7 +97,11 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
   };
 
   return {
-    expect(look) {
+    /**
+     * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
+     * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.
+     */
+    expect(look: () => Promise<Uint8Array | null>): void {
       if (disposed || loading) return;
       if (ahead?.process.isRunning === false) take();
       unused?.[Symbol.dispose]();
@@ -116,7 +110,8 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
       if (ahead.looking) ahead.again = true;
       else void lookAhead(ahead, look);
     },
-    async load(bytes, signal) {
+    /** One at a time. Rejects as `loadConfigApart` does. */
+    async load(bytes: Uint8Array, signal: AbortSignal): Promise<LoadedApart> {
       loading = true;
       const taken = take();
       let process = taken?.process ?? null;

@@ -22,21 +22,9 @@ export interface ReaderReady {
   readonly kind: "ready";
 }
 
-export interface ReaderProcess {
-  /** Resolves when it can answer at once; also when it has ended. */
-  readonly ready: Promise<void>;
-  /** It was not ended, and has not ended itself. */
-  readonly isRunning: boolean;
-  /**
-   * Only when what was asked before is settled. Rejects with what the process says, with `config_unreadable` when it
-   * takes longer than 10 s or ends instead, and with `aborted`; after that it has ended.
-   */
-  ask(request: ApartRequest, signal?: AbortSignal): Promise<ApartReply>;
-  /** Kills it, whatever it is doing. Idempotent. */
-  end(): void;
-}
+export type ReaderProcess = ReturnType<typeof startReaderProcess>;
 
-export function startReaderProcess(clock: Clock): ReaderProcess {
+export function startReaderProcess(clock: Clock) {
   const input = new PassThrough();
   const ending = new AbortController();
   const ready = Promise.withResolvers<void>();
@@ -86,11 +74,17 @@ export function startReaderProcess(clock: Clock): ReaderProcess {
   };
 
   return {
+    /** Resolves when it can answer at once; also when it has ended. */
     ready: ready.promise,
+    /** It was not ended, and has not ended itself. */
     get isRunning() {
       return isRunning;
     },
-    async ask(request, signal) {
+    /**
+     * Only when what was asked before is settled. Rejects with what the process says, with `config_unreadable` when it
+     * takes longer than 10 s or ends instead, and with `aborted`; after that it has ended.
+     */
+    async ask(request: ApartRequest, signal?: AbortSignal): Promise<ApartReply> {
       const { path } = request;
       const answer = Promise.withResolvers<ApartReply>();
       asked = answer;
@@ -124,6 +118,7 @@ export function startReaderProcess(clock: Clock): ReaderProcess {
         signal?.removeEventListener("abort", leave);
       }
     },
+    /** Kills it, whatever it is doing. Idempotent. */
     end,
   };
 }

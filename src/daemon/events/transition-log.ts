@@ -12,9 +12,12 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
   "share.error": "error",
   "alias.blocked": "warn",
   "config.rejected": "error",
+  "config.entry_waits": "warn",
   "backend.ended": "warn",
   "backend.change_failed": "error",
   "catalog.collision": "warn",
+  "catalog.tool_changed": "warn",
+  "catalog.tool_new": "warn",
   "gateway.listen_failed": "error",
 };
 

@@ -2,15 +2,9 @@
 import { spawn } from "node:child_process";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
+import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 
-export interface FileHolder {
-  readonly pid: number;
-  /** The process has ended, by `close` or because what it held is gone. */
-  readonly ended: boolean;
-  /** Resolves when it has ended; gives up after two seconds, should it be stuck in a dead mount. */
-  close(): Promise<void>;
-}
+export type FileHolder = Awaited<ReturnType<typeof holdFile>>;
 
 interface HolderOptions {
   readonly environment: Readonly<Record<string, string>>;
@@ -21,7 +15,7 @@ const OPENS_WITHIN_MS = 15_000;
 const CLOSES_WITHIN_MS = 2_000;
 
 /** Resolves once the file is open: its first bytes have come. Rejects with `timed_out`, `program_unavailable`. */
-export async function holdFile(path: string, { environment, onStart }: HolderOptions): Promise<FileHolder> {
+export async function holdFile(path: string, { environment, onStart }: HolderOptions) {
   const child = spawn("tail", ["-n", "+1", "-f", "--", path], {
     cwd: "/",
     detached: true,
@@ -51,32 +45,23 @@ export async function holdFile(path: string, { environment, onStart }: HolderOpt
   const close = async (): Promise<void> => {
     if (ended) return;
     child.kill("SIGKILL");
-    await within(CLOSES_WITHIN_MS, end);
+    await settledWithin(systemClock, CLOSES_WITHIN_MS, end);
     for (const stream of [child.stdout, child.stderr]) stream.destroy();
     child.unref();
   };
-  const isOpen = await within(OPENS_WITHIN_MS, opened);
-  if (isOpen !== true || child.pid === undefined) {
+  const isLate = !(await settledWithin(systemClock, OPENS_WITHIN_MS, opened));
+  if (isLate || !(await opened) || child.pid === undefined) {
     await close();
-    if (isOpen === null) throw new MountaineerError("timed_out", `${path} could not be opened in time`);
+    if (isLate) throw new MountaineerError("timed_out", `${path} could not be opened in time`);
     throw new MountaineerError("program_unavailable", `tail could not open it: ${complaint.trim()}`);
   }
   return {
     pid: child.pid,
+    /** The process has ended, by `close` or because what it held is gone. */
     get ended() {
       return ended;
     },
+    /** Resolves when it has ended; gives up after two seconds, should it be stuck in a dead mount. */
     close,
   };
-}
-
-/** null when it took longer. */
-async function within<T>(limitMs: number, work: Promise<T>): Promise<T | null> {
-  const late = Promise.withResolvers<null>();
-  const timer = systemClock.setTimer(limitMs, () => late.resolve(null));
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    timer[Symbol.dispose]();
-  }
 }

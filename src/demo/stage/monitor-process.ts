@@ -5,12 +5,7 @@ import { type ExitInfo, startDetached } from "../../runtime/process/child-proces
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 
-export interface MonitorProcess {
-  readonly pid: number;
-  readonly running: boolean;
-  /** Resolves with how it ended, at once if it has already. Rejects with `timed_out` when it does not in 15 s. */
-  end(signal: "SIGTERM" | "SIGKILL"): Promise<ExitInfo>;
-}
+export type MonitorProcess = Awaited<ReturnType<typeof startMonitor>>;
 
 interface MonitorOptions {
   /** The argv that runs Mountaineer. */
@@ -24,7 +19,7 @@ interface MonitorOptions {
 const ENDS_WITHIN_MS = 15_000;
 
 /** Resolves when the process runs, which is before it serves. */
-export async function startMonitor(options: MonitorOptions): Promise<MonitorProcess> {
+export async function startMonitor(options: MonitorOptions) {
   const [command = process.execPath, ...rest] = options.program;
   const started = await startDetached(command, [...rest, "monitor", "--unmount-on-exit"], {
     env: options.environment,
@@ -41,7 +36,8 @@ export async function startMonitor(options: MonitorOptions): Promise<MonitorProc
     get running() {
       return running;
     },
-    async end(signal) {
+    /** Resolves with how it ended, at once if it has already. Rejects with `timed_out` when it does not in 15 s. */
+    async end(signal: "SIGTERM" | "SIGKILL"): Promise<ExitInfo> {
       if (running) process.kill(started.pid, signal);
       if (await settledWithin(systemClock, ENDS_WITHIN_MS, started.exited)) return started.exited;
       throw new MountaineerError("timed_out", `the daemon (pid ${started.pid}) did not end on ${signal}`);

@@ -13,13 +13,7 @@ import { programBeside } from "../../runtime/process/child-process.ts";
  */
 type RelayMode = "pass" | "refuse" | "hang" | "drop";
 
-export interface TcpRelay extends AsyncDisposable {
-  readonly host: string;
-  readonly port: number;
-  readonly mode: RelayMode;
-  /** Resolves when it is so. Calls take effect one after the other. */
-  setMode(mode: RelayMode): Promise<void>;
-}
+export type TcpRelay = Awaited<ReturnType<typeof startTcpRelay>>;
 
 interface TcpRelayOptions {
   /** The loopback address to listen on; its port is a free one. */
@@ -33,7 +27,7 @@ interface Link {
   far: Socket | null;
 }
 
-export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOptions): Promise<TcpRelay> {
+export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOptions) {
   const links = new Set<Link>();
   let mode: RelayMode = "pass";
   let server: Server | null = null;
@@ -117,7 +111,8 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
     get mode() {
       return mode;
     },
-    setMode(next) {
+    /** Resolves when it is so. Calls take effect one after the other. */
+    setMode(next: RelayMode): Promise<void> {
       const changed = changes.then(() => change(next));
       changes = changed.catch(() => {});
       return changed;

@@ -9,17 +9,11 @@ export type WardenMessage =
   | { readonly kind: "started"; readonly identity: ProcessIdentity }
   | { readonly kind: "done" };
 
-interface Warden {
-  started(identity: ProcessIdentity): void;
-  /** Everything is cleared: the warden ends and does nothing. Resolves when it has ended. */
-  dismiss(): Promise<void>;
-}
-
 /**
  * A process in a session of its own, out of reach of Ctrl-C and of a terminal that is closed. When the demo ends
  * without having dismissed it, however that comes, it clears the folder.
  */
-export function startWarden(stage: { readonly folder: string; readonly home: string }): Warden {
+export function startWarden(stage: { readonly folder: string; readonly home: string }) {
   const program = fileURLToPath(programBeside(import.meta.url, "warden"));
   const child = spawn(process.execPath, [...process.execArgv, program], {
     cwd: "/",
@@ -38,8 +32,9 @@ export function startWarden(stage: { readonly folder: string; readonly home: str
   };
   tell({ kind: "stage", ...stage });
   return {
-    started: (identity) => tell({ kind: "started", identity }),
-    dismiss() {
+    started: (identity: ProcessIdentity): void => tell({ kind: "started", identity }),
+    /** Everything is cleared: the warden ends and does nothing. Resolves when it has ended. */
+    dismiss(): Promise<void> {
       tell({ kind: "done" });
       child.ref();
       return ended;

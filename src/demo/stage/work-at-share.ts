@@ -112,19 +112,12 @@ export async function startWork(options: WorkOptions): Promise<WorkAtShare> {
   };
 }
 
-interface WorkingProgram {
-  readonly ended: Promise<void>;
-  dots(): number;
-  /** `mayEnd`: that it has ended is no complaint, if it ended with 0. */
-  complaint(mayEnd: boolean): string | null;
-}
-
 async function startProgram(
   name: string,
   script: string,
   args: readonly string[],
   { environment, onStart }: WorkOptions,
-): Promise<WorkingProgram> {
+) {
   const child = spawn("sh", ["-c", script, name, ...args], {
     cwd: "/",
     detached: true,
@@ -154,8 +147,9 @@ async function startProgram(
   if (identity !== null) onStart(identity);
   return {
     ended,
-    dots: () => dots,
-    complaint(mayEnd) {
+    dots: (): number => dots,
+    /** `mayEnd`: that it has ended is no complaint, if it ended with 0. */
+    complaint(mayEnd: boolean): string | null {
       const complaints = [said.trim(), end === "" && !mayEnd ? "it ended too soon" : (end ?? "")];
       const told = complaints.filter((text) => text !== "");
       return told.length === 0 ? null : `${name}: ${told.join(", ")}`;

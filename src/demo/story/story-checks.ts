@@ -12,28 +12,14 @@ export interface Step {
 /** Something is not as the story tells it. */
 export class StoryFailure extends Error {}
 
-export interface Checks {
-  /** Resolves once a child reads what the server has just written, with the time since the call, ms. */
-  readable(): Promise<number>;
-  /** Resolves once the daemon says so, with the time since the call, ms. */
-  until(what: string, holds: (share: ShareStatus) => boolean): Promise<number>;
-  /** Resolves when it has been so, whenever it was looked, for that long. */
-  staysSo(what: string, forMs: number, holds: (share: ShareStatus) => boolean): Promise<void>;
-  /** Resolves once `missing` gives null, with the time since the call, ms; until then it says what is missing. */
-  eventually(what: string, missing: () => Promise<string | null>): Promise<number>;
-  /** Rejects unless that very mount is there. */
-  sameMount(id: string | null): Promise<void>;
-  share(): Promise<ShareStatus>;
-  /** Rejects when the command does not end with 0. */
-  command(args: readonly string[]): Promise<void>;
-}
+export type Checks = ReturnType<typeof createChecks>;
 
 const WITHIN_MS = 30_000;
 const READ_WITHIN_MS = 3_000;
 const BETWEEN_READS_MS = 5;
 const BETWEEN_LOOKS_MS = 25;
 
-export function createChecks(stage: Stage, signal: AbortSignal): Checks {
+export function createChecks(stage: Stage, signal: AbortSignal) {
   const waitFor = async (
     what: string,
     pauseMs: number,
@@ -50,8 +36,9 @@ export function createChecks(stage: Stage, signal: AbortSignal): Checks {
       await systemClock.sleep(pauseMs, signal);
     }
   };
-  const checks: Checks = {
-    async readable() {
+  const checks = {
+    /** Resolves once a child reads what the server has just written, with the time since the call, ms. */
+    async readable(): Promise<number> {
       const expected = await stage.sign();
       return waitFor("the file is readable at the stable path", BETWEEN_READS_MS, async () => {
         const reading = await stage.read(READ_WITHIN_MS);
@@ -59,13 +46,15 @@ export function createChecks(stage: Stage, signal: AbortSignal): Checks {
         return reading.text === expected ? null : `it reads ${JSON.stringify(reading.text.trim())}`;
       });
     },
-    until: (what, holds) =>
+    /** Resolves once the daemon says so, with the time since the call, ms. */
+    until: (what: string, holds: (share: ShareStatus) => boolean): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, async () => {
         const share = await stage.share();
         if (share === null) return "the daemon does not answer";
         return holds(share) ? null : describe(share);
       }),
-    async staysSo(what, forMs, holds) {
+    /** Resolves when it has been so, whenever it was looked, for that long. */
+    async staysSo(what: string, forMs: number, holds: (share: ShareStatus) => boolean): Promise<void> {
       const untilMs = systemClock.monotonicMs() + forMs;
       while (systemClock.monotonicMs() < untilMs) {
         const share = await checks.share();
@@ -73,17 +62,21 @@ export function createChecks(stage: Stage, signal: AbortSignal): Checks {
         await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
       }
     },
-    eventually: (what, missing) => waitFor(what, BETWEEN_LOOKS_MS, missing),
-    async sameMount(id) {
+    /** Resolves once `missing` gives null, with the time since the call, ms; until then it says what is missing. */
+    eventually: (what: string, missing: () => Promise<string | null>): Promise<number> =>
+      waitFor(what, BETWEEN_LOOKS_MS, missing),
+    /** Rejects unless that very mount is there. */
+    async sameMount(id: string | null): Promise<void> {
       const now = await stage.mountId();
       if (id === null || now !== id) throw new StoryFailure(`another mount: ${now} instead of ${id}`);
     },
-    async share() {
+    async share(): Promise<ShareStatus> {
       const share = await stage.share();
       if (share === null) throw new StoryFailure("the daemon does not answer");
       return share;
     },
-    async command(args) {
+    /** Rejects when the command does not end with 0. */
+    async command(args: readonly string[]): Promise<void> {
       const { exitCode, stdout, stderr } = await stage.mountaineer(args);
       if (exitCode === 0) return;
       throw new StoryFailure(`it ended with ${exitCode}: ${(stderr || stdout).trim()}`);

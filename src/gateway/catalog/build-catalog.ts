@@ -1,18 +1,31 @@
 // Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
 // sources give the same catalog, in the same order.
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
+import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import type { Catalog, CatalogEntry, CatalogSource, Collision, EntryKind, ResourceReach } from "./catalog.ts";
+import type {
+  Catalog,
+  CatalogEntry,
+  CatalogSource,
+  Collision,
+  EntryKind,
+  ResourceReach,
+  UnseenEntry,
+} from "./catalog.ts";
 import { compileGlobs } from "./glob.ts";
+import { seenEntry } from "./seen-text.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
 import { usableName } from "./usable-name.ts";
 
-interface Permission {
+export interface Permission {
   permits(name: string): boolean;
   denies(name: string): boolean;
 }
 
 type Offer = readonly CatalogEntry[];
+
+/** Of all backends; a server may have any number. */
+const UNSEEN_AT_MOST = 200;
 
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 
@@ -37,6 +50,7 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
     templates: publish("templates"),
     prompts: publish("prompts"),
     collisions,
+    unseen: offers.flatMap(({ unseen }) => unseen).slice(0, UNSEEN_AT_MOST),
     withheldTools: new Map(
       sources.flatMap(({ backend, filters, listings }) => {
         const withheld = withheldOf(listings.tools, filters.tools);
@@ -53,6 +67,7 @@ interface SourceOffer {
   readonly templates: Offer;
   readonly prompts: Offer;
   readonly reach: ResourceReach | null;
+  readonly unseen: readonly UnseenEntry[];
 }
 
 function offerOf(source: CatalogSource, { strategy, separator, longestName }: ConflictConfig): SourceOffer {
@@ -61,6 +76,7 @@ function offerOf(source: CatalogSource, { strategy, separator, longestName }: Co
   const toolPermission = permissionOf(filters.tools);
   const resourcePermission = permissionOf(filters.resources);
   const promptPermission = permissionOf(filters.prompts);
+  const unseen: UnseenEntry[] = [];
   const offer = (
     kind: EntryKind,
     definitions: readonly JsonObject[],
@@ -68,14 +84,19 @@ function offerOf(source: CatalogSource, { strategy, separator, longestName }: Co
     permission: Permission,
   ): Offer => {
     const entries: CatalogEntry[] = [];
-    for (const definition of definitions) {
-      const originalName = definition[key];
+    for (const given of definitions) {
+      const originalName = given[key];
       if (typeof originalName !== "string" || !permission.permits(originalName)) continue;
       const override =
         kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : null;
       const isNamed = kind === "tool" || kind === "prompt";
+      const { entry: definition, faults } = seenEntry(given, !isNamed);
+      if (faults.length > 0 && unseen.length < UNSEEN_AT_MOST) {
+        unseen.push({ backend, kind, name: originalName, faults });
+      }
       const fullName = isNamed ? prefix + (override?.name ?? originalName) : originalName;
-      const name = kind === "tool" ? usableName(fullName, longestName) : fullName;
+      const name =
+        kind === "tool" ? usableName(fullName, longestName) : isNamed ? withoutUnseen(fullName) : fullName;
       const description = override?.description ?? null;
       entries.push({
         kind,
@@ -95,6 +116,7 @@ function offerOf(source: CatalogSource, { strategy, separator, longestName }: Co
     resources,
     templates,
     prompts: offer("prompt", listings.prompts, "name", promptPermission),
+    unseen,
     reach: resources.length + templates.length === 0 ? null : { backend, ...unlisted(resourcePermission) },
   };
 }
@@ -104,7 +126,8 @@ function withheldOf(tools: readonly JsonObject[], filter: NameFilter): number {
   return tools.filter(({ name }) => typeof name === "string" && !permits(name)).length;
 }
 
-function permissionOf({ allow, deny }: NameFilter): Permission {
+/** What the filter leaves of names. */
+export function permissionOf({ allow, deny }: NameFilter): Permission {
   if (allow === null && deny.length === 0) return EVERYTHING;
   const allows = allow === null ? (): boolean => true : compileGlobs(allow);
   const denies = compileGlobs(deny);

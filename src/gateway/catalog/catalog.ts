@@ -49,6 +49,16 @@ export interface Collision {
   readonly hidden: string;
 }
 
+/** An entry with characters that nobody sees. */
+export interface UnseenEntry {
+  readonly backend: string;
+  readonly kind: EntryKind;
+  /** The server's own. */
+  readonly name: string;
+  /** Each names the member and what is in it, as "description: 3 unseen characters (U+202E)". */
+  readonly faults: readonly string[];
+}
+
 /** Which URIs a backend's filters allow, however they are written; for resources that are read without being listed. */
 export interface ResourceReach {
   readonly backend: string;
@@ -64,6 +74,8 @@ export interface Catalog {
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
   readonly collisions: readonly Collision[];
+  /** The first of those that are published; their `definition` is without these characters. */
+  readonly unseen: readonly UnseenEntry[];
   /** By backend: how many of its tools its filters keep back, where there are any. */
   readonly withheldTools: ReadonlyMap<string, number>;
   /** Of the backends that offer resources or templates, in the same order. */

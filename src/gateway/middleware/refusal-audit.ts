@@ -1,7 +1,8 @@
 // The audit's records of requests that were refused before a session served them. Anybody can send as many of those as
 // they like, so they are counted, and the audit's files keep room for what was done.
+
+import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
-import { shortened } from "./sanitise.ts";
 
 export interface TurnedAway {
   /** Of HTTP: who it is, where it comes from, or the session it names. */

@@ -1,6 +1,6 @@
 // Texts for error replies to clients: one line, bounded, without secrets and without the path of the installation.
 import { fileURLToPath } from "node:url";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { foreignLine } from "../../runtime/text/foreign-line.ts";
 
 const MAX_CHARACTERS = 2_000;
 const INSTALLED_AT = fileURLToPath(new URL("../../..", import.meta.url));
@@ -11,11 +11,7 @@ export function sanitise(text: string, clean: (text: string) => string = (same) 
   // it would otherwise halve.
   const line = firstLine(text.slice(0, 4 * MAX_CHARACTERS));
   const anonymous = INSTALLED_AT.length > 1 ? line.replaceAll(INSTALLED_AT, "") : line;
-  return shortened(harmless(clean(anonymous)), MAX_CHARACTERS);
-}
-
-export function shortened(text: string, maxCharacters: number): string {
-  return text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters - 1).toWellFormed()}…`;
+  return foreignLine(clean(anonymous), MAX_CHARACTERS);
 }
 
 /** Stack traces begin on the second line. */

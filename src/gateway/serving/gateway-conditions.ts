@@ -1,11 +1,15 @@
 // The standing problems of the gateway that do not belong to one backend.
 import { standingSince } from "../../reconcile/decision.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
+import type { PinsState } from "../pins/tool-pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
+import { trustConditions } from "./trust-conditions.ts";
+
+const NO_PINS: PinsState = { pending: [], beyond: new Map(), lost: null, unsavedBecause: null };
 
 type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 
@@ -16,11 +20,12 @@ export function createGatewayConditions(
   rules: GatewayRules,
   catalog: Catalog,
   listening: BackendCondition | null,
+  pins?: PinsState,
 ) => readonly BackendCondition[] {
   let since: ReadonlyMap<string, number> = new Map();
-  return (rules, catalog, listening) => {
+  return (rules, catalog, listening, pins = NO_PINS) => {
     const now = wallMs();
-    const found = standing(rules, catalog, listening);
+    const found = [...standing(rules, catalog, listening), ...trustConditions(pins, catalog)];
     since = standingSince(
       found.map((condition) => ({ code: keyOf(condition) })),
       since,
@@ -62,12 +67,22 @@ function standing(
     });
   }
   if (config.conflictResolution.strategy === "error") {
-    for (const { kind, name, kept, hidden } of newCollisions(null, catalog)) {
+    const collisions = newCollisions(null, catalog);
+    for (const { kind, name, kept, hidden } of collisions.slice(0, MOST_COLLISIONS)) {
       conditions.push({
         code: "catalog_collision",
         severity: "warning",
         title: `${kind} ${shown(name)} is offered by ${kept} and by ${hidden}; that of ${hidden} is not published`,
         hint: `Rename one with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy.`,
+      });
+    }
+    const more = collisions.length - MOST_COLLISIONS;
+    if (more > 0) {
+      conditions.push({
+        code: "catalog_collision",
+        severity: "warning",
+        title: `${more} more names are offered twice, and the later ones are not published`,
+        hint: 'Set [conflict_resolution].strategy = "prefix", and no two names are the same.',
       });
     }
   } else conditions.push(...hiddenNames(catalog));
@@ -90,6 +105,8 @@ function shortenedNames({ tools }: Catalog): Standing[] {
 }
 
 const MOST_NAMES = 5;
+/** Told one by one. */
+const MOST_COLLISIONS = 20;
 const LONGEST_SHOWN = 100;
 
 /** The first of them in words, and how many more there are. */
@@ -98,10 +115,9 @@ function firstOf<Item>(items: readonly Item[], told: (item: Item) => string): st
   return `${items.slice(0, MOST_NAMES).map(told).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A server's own word: it may be of any length, and hold what drives terminals or turns text around. */
+/** A server's own word. */
 function shown(name: string): string {
-  const text = harmless(name.slice(0, LONGEST_SHOWN));
-  return name.length > LONGEST_SHOWN ? `${text}…` : text;
+  return foreignLine(name, LONGEST_SHOWN);
 }
 
 /** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */

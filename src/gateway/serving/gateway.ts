@@ -13,6 +13,8 @@ import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import { NO_PIN_STORE } from "../pins/pin-store.ts";
+import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -54,6 +56,7 @@ class RunningGateway implements Gateway {
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
   readonly #pool: BackendPool;
+  readonly #pins: ToolPins;
   readonly #serving: Serving;
   readonly #front: FrontGateway;
   readonly #http: HttpFront;
@@ -75,7 +78,18 @@ class RunningGateway implements Gateway {
     this.#options = options;
     this.#warden = new Warden({ clock, logger });
     this.#pool = this.#createPool(options, means);
-    this.#serving = new Serving({ tools: options, redaction, roster: this.#roster, pool: this.#pool });
+    this.#pins = new ToolPins({
+      ...options,
+      store: options.pinStore ?? NO_PIN_STORE,
+      onChanged: () => this.#serving.swap(this.#serving.rules),
+    });
+    this.#serving = new Serving({
+      tools: options,
+      redaction,
+      roster: this.#roster,
+      pool: this.#pool,
+      pins: this.#pins,
+    });
     this.#front = this.#createFront();
     this.#http = new HttpFront({
       gateway: this.#front,
@@ -100,11 +114,13 @@ class RunningGateway implements Gateway {
 
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
+    await this.#pins.load(config);
     this.#apply(createRules(config, this.#serving.rules, this.#options));
     if (address !== null) await this.#keeper.open(address);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
+    await this.#pins.load(config);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
@@ -142,7 +158,7 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(rules, catalog, this.#keeper.condition),
+      conditions: this.#conditions(rules, catalog, this.#keeper.condition, this.#pins.state),
     };
   }
 
@@ -153,6 +169,17 @@ class RunningGateway implements Gateway {
       prompts: [...prompts.values()],
       resources: [...resources.values()],
     };
+  }
+
+  trust(): ReturnType<Gateway["trust"]> {
+    const { pending, lost } = this.#pins.state;
+    return { pending, lost, unseen: this.#serving.catalog.unseen };
+  }
+
+  approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
+    const outcome = this.#pins.approve(items, all);
+    this.#serving.swap(this.#serving.rules);
+    return outcome;
   }
 
   restart(backend: string): boolean {
@@ -241,7 +268,7 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults()),
+      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
       opened: (session) => roster.add(session, serving.served),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
@@ -289,6 +316,7 @@ class RunningGateway implements Gateway {
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.refusals[Symbol.dispose]();
+    await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }
 }

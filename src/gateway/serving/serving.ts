@@ -10,6 +10,7 @@ import type { ServingSet } from "../middleware/middleware.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { TaskMemory } from "../middleware/task-memory.ts";
+import type { ToolPins } from "../pins/tool-pins.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { tasksListedBy } from "./initialize-result.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -20,6 +21,7 @@ interface ServingOptions {
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
+  readonly pins: ToolPins;
 }
 
 export class Serving {
@@ -62,11 +64,12 @@ export class Serving {
 
   /** One swap: what was published, and by which rules, changes for everybody in the same instant. */
   swap(next: GatewayRules): void {
-    const { pool, roster, tools } = this.#options;
+    const { pool, pins, roster, tools } = this.#options;
     const before = this.catalog;
     const conflicts = next.config.conflictResolution;
-    if (this.#sources !== pool.published || conflicts !== this.rules.config.conflictResolution) {
-      this.#sources = pool.published;
+    const sources = pins.admit(pool.published, next.config);
+    if (this.#sources !== sources || conflicts !== this.rules.config.conflictResolution) {
+      this.#sources = sources;
       this.catalog = buildCatalog(this.#sources, conflicts);
     }
     this.rules = next;
@@ -76,11 +79,13 @@ export class Serving {
   }
 
   #build(): ServingSet {
-    const { tools, redaction } = this.#options;
+    const { tools, redaction, pool } = this.#options;
+    const { hidden } = pool;
     const { config, authentication, auditFile } = this.rules;
     const { audit } = config;
     return buildServingSet({
       catalog: this.catalog,
+      away: hidden.length === 0 ? null : buildCatalog(hidden, config.conflictResolution),
       authentication,
       authorization: config.authorization,
       audit:
@@ -90,6 +95,7 @@ export class Serving {
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
       services: this.#services,
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
+      callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
       clock: tools.clock,
       logger: tools.logger,
       clean: redaction.clean,

@@ -8,6 +8,21 @@ export interface Variant {
   readonly value: unknown;
 }
 
+/** The numbers' sizes, which they are aligned to, and what a DataView calls them. */
+const NUMBERS = {
+  y: [1, "Uint8"],
+  n: [2, "Int16"],
+  q: [2, "Uint16"],
+  i: [4, "Int32"],
+  u: [4, "Uint32"],
+  h: [4, "Uint32"],
+  x: [8, "BigInt64"],
+  t: [8, "BigUint64"],
+  d: [8, "Float64"],
+} as const;
+
+type NumberCode = keyof typeof NUMBERS;
+
 const DEEPEST = 64;
 const LONGEST_ARRAY = 64 * 1024 * 1024;
 
@@ -66,51 +81,10 @@ function room(writer: Writer, size: number, alignment: number): number {
 
 function write(writer: Writer, type: DbusType, value: unknown): void {
   switch (type.code) {
-    case "y":
-      writer.bytes.writeUInt8(asNumber(type, value), room(writer, 1, 1));
-      return;
     case "b": {
       if (typeof value !== "boolean") throw unfit(type.code, value);
       const at = room(writer, 4, 4);
       writer.bytes.writeUInt32LE(value ? 1 : 0, at);
-      return;
-    }
-    case "n": {
-      const at = room(writer, 2, 2);
-      writer.bytes.writeInt16LE(asNumber(type, value), at);
-      return;
-    }
-    case "q": {
-      const at = room(writer, 2, 2);
-      writer.bytes.writeUInt16LE(asNumber(type, value), at);
-      return;
-    }
-    case "i": {
-      const at = room(writer, 4, 4);
-      writer.bytes.writeInt32LE(asNumber(type, value), at);
-      return;
-    }
-    case "u":
-    case "h": {
-      const at = room(writer, 4, 4);
-      writer.bytes.writeUInt32LE(asNumber(type, value), at);
-      return;
-    }
-    case "x": {
-      if (typeof value !== "bigint") throw unfit(type.code, value);
-      const at = room(writer, 8, 8);
-      writer.bytes.writeBigInt64LE(value, at);
-      return;
-    }
-    case "t": {
-      if (typeof value !== "bigint") throw unfit(type.code, value);
-      const at = room(writer, 8, 8);
-      writer.bytes.writeBigUInt64LE(value, at);
-      return;
-    }
-    case "d": {
-      const at = room(writer, 8, 8);
-      writer.bytes.writeDoubleLE(asNumber(type, value), at);
       return;
     }
     case "s":
@@ -138,8 +112,27 @@ function write(writer: Writer, type: DbusType, value: unknown): void {
       type.fields.forEach((field, index) => {
         write(writer, field, value[index]);
       });
+      return;
     }
+    default:
+      writeNumber(writer, type.code, value);
   }
+}
+
+function writeNumber(writer: Writer, code: NumberCode, value: unknown): void {
+  const [size, method] = NUMBERS[code];
+  const at = room(writer, size, size);
+  const { buffer, byteOffset } = writer.bytes;
+  const view = new DataView(buffer, byteOffset);
+  if (method === "BigInt64" || method === "BigUint64") {
+    if (typeof value !== "bigint") throw unfit(code, value);
+    view[`set${method}`](at, value, true);
+  } else {
+    if (typeof value !== "number") throw unfit(code, value);
+    view[`set${method}`](at, value, true);
+  }
+  const isKept = method === "Float64" || view[`get${method}`](at, true) === value;
+  if (!isKept) throw unfit(code, value);
 }
 
 function writeText(writer: Writer, text: string): void {
@@ -168,11 +161,6 @@ function writeArray(writer: Writer, element: DbusType, value: unknown): void {
     for (const one of value) write(writer, element, one);
   }
   writer.bytes.writeUInt32LE(writer.length - begin, lengthAt);
-}
-
-function asNumber({ code }: DbusType, value: unknown): number {
-  if (typeof value !== "number") throw unfit(code, value);
-  return value;
 }
 
 function asText({ code }: DbusType, value: unknown): string {
@@ -206,39 +194,10 @@ function take(reader: Reader, size: number, alignment: number): number {
 
 function read(reader: Reader, type: DbusType, depth: number): unknown {
   if (depth > DEEPEST) throw malformed("it is nested too deeply");
-  const { bytes, littleEndian: little } = reader;
+  const { bytes } = reader;
   switch (type.code) {
-    case "y":
-      return bytes.readUInt8(take(reader, 1, 1));
     case "b":
       return readLength(reader) !== 0;
-    case "n": {
-      const at = take(reader, 2, 2);
-      return little ? bytes.readInt16LE(at) : bytes.readInt16BE(at);
-    }
-    case "q": {
-      const at = take(reader, 2, 2);
-      return little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
-    }
-    case "i": {
-      const at = take(reader, 4, 4);
-      return little ? bytes.readInt32LE(at) : bytes.readInt32BE(at);
-    }
-    case "u":
-    case "h":
-      return readLength(reader);
-    case "x": {
-      const at = take(reader, 8, 8);
-      return little ? bytes.readBigInt64LE(at) : bytes.readBigInt64BE(at);
-    }
-    case "t": {
-      const at = take(reader, 8, 8);
-      return little ? bytes.readBigUInt64LE(at) : bytes.readBigUInt64BE(at);
-    }
-    case "d": {
-      const at = take(reader, 8, 8);
-      return little ? bytes.readDoubleLE(at) : bytes.readDoubleBE(at);
-    }
     case "s":
     case "o": {
       const length = readLength(reader);
@@ -259,7 +218,16 @@ function read(reader: Reader, type: DbusType, depth: number): unknown {
     case "e":
       take(reader, 0, 8);
       return type.fields.map((field) => read(reader, field, depth + 1));
+    default:
+      return readNumber(reader, type.code);
   }
+}
+
+function readNumber(reader: Reader, code: NumberCode): number | bigint {
+  const [size, method] = NUMBERS[code];
+  const { buffer, byteOffset } = reader.bytes;
+  const at = take(reader, size, size);
+  return new DataView(buffer, byteOffset)[`get${method}`](at, reader.littleEndian);
 }
 
 function readLength(reader: Reader): number {

@@ -1,10 +1,9 @@
 // The menu's items for aliases, the links to folders inside shares.
 import { basename } from "node:path/posix";
 import type { AliasStatus, StatusReport } from "../../api/contract.ts";
-import type { MenuAction } from "./action.ts";
 import type { FolderPlace, MenuItem } from "./menu.ts";
-import { canAct, isRunning, isUsable } from "./share-items.ts";
-import { click, nameText, separator, submenu, text } from "./words.ts";
+import { isUsable } from "./share-items.ts";
+import { act, click, nameText, separator, submenu, text } from "./words.ts";
 import { type FolderList, folderKey, type MenuWorld } from "./world.ts";
 
 /** More would leave the screen; a window shows them all. */
@@ -23,7 +22,7 @@ export function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWo
     const label = `Add a folder of ${nameText(name)} …`;
     const choose = { kind: "alias-choose", share: name } as const;
     if (world.folders === null || !usable.has(name))
-      items.push(act("aliases", label, choose, world, usable.has(name)));
+      items.push(act("aliases", label, choose, world, { possible: usable.has(name) }));
     else items.push(folderMenu({ share: name, subpath: "" }, label, world.folders, world));
   }
   return [submenu("aliases", "Aliases", items, wrong.length > 0 ? "warning" : "plain")];
@@ -71,16 +70,4 @@ function aliasItem(alias: AliasStatus, isReachable: boolean, world: MenuWorld): 
     ]),
   );
   return submenu(key, nameText(name), items, isRight ? "plain" : "warning");
-}
-
-function act(
-  prefix: string,
-  label: string,
-  action: MenuAction,
-  world: MenuWorld,
-  isPossible = true,
-): MenuItem {
-  const running = isRunning(world, action);
-  const enabled = isPossible && !running && canAct(world);
-  return click(prefix, running ? `${label} …` : label, action, { enabled });
 }

@@ -4,10 +4,10 @@ import { actionText, type MenuAction, type ToggleName } from "./action.ts";
 import { aliasItems } from "./alias-items.ts";
 import { gatewayItems } from "./gateway-items.ts";
 import type { Menu, MenuItem, MenuState } from "./menu.ts";
-import { canAct, isRunning, isUsable, readyItem, shareItem, sharesFolder } from "./share-items.ts";
+import { isUsable, readyItems, shareItem, sharesFolder } from "./share-items.ts";
 import { stateOfShare, stateOfWorld } from "./state.ts";
-import { click, nameText, separator, submenu, text } from "./words.ts";
-import type { MenuWorld, SyncState } from "./world.ts";
+import { act, click, conditionItems, nameText, STATE_TONES, separator, submenu, text } from "./words.ts";
+import { canAct, isRunning, type MenuWorld, type SyncState } from "./world.ts";
 
 /** More shares than that would leave the screen; the rest is one submenu further. */
 const SHARES_AT_ONCE = 24;
@@ -23,8 +23,6 @@ const SYNC_WORDS: Readonly<Record<SyncState["watching"], string>> = {
   stopped: "no longer watched after a failure",
   off: "not watched (off)",
 };
-
-const STATE_TONES = { healthy: "good", tb_ready: "warning", degraded: "warning", down: "bad" } as const;
 
 /** Equal worlds give equal menus. */
 export function menuOf(world: MenuWorld): Menu {
@@ -86,15 +84,10 @@ function failureItems({ failure }: MenuWorld): MenuItem[] {
 
 function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   const { global, shares } = status;
-  const items: MenuItem[] = [];
-  for (const { code, severity, title } of global.conditions) {
-    if (severity !== "info")
-      items.push(text(`condition ${code}`, title, severity === "error" ? "bad" : "warning"));
-  }
-  for (const share of shares) {
-    const ready = readyItem(share, world, "ready");
-    if (ready !== null) items.push(ready);
-  }
+  const items: MenuItem[] = [
+    ...conditionItems("", global.conditions),
+    ...shares.flatMap((share) => readyItems(share, world, "ready")),
+  ];
   items.push(separator("| shares"), ...shareList(shares, world));
   if (shares.length > 0) items.push(...allItems(shares, world), favoriteItem(shares, world));
   items.push(...aliasItems(status, world));
@@ -120,17 +113,12 @@ function worstTone(items: readonly MenuItem[]): "good" | "warning" | "bad" {
 }
 
 function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] {
-  const one = (label: string, action: MenuAction, possible: boolean): MenuItem => {
-    const running = isRunning(world, action);
-    const enabled = possible && !running && canAct(world);
-    return click("all", running ? `${label} …` : label, action, { enabled });
-  };
   const isAnyOut = shares.some(({ mount_state }) => mount_state !== "mounted");
   const isAnyIn = shares.some(({ mount_state }) => mount_state !== "unmounted");
   return [
     separator("| all"),
-    one("Mount all", { kind: "mount", share: null }, isAnyOut),
-    one("Unmount all", { kind: "unmount", share: null, force: false }, isAnyIn),
+    act("all", "Mount all", { kind: "mount", share: null }, world, { possible: isAnyOut }),
+    act("all", "Unmount all", { kind: "unmount", share: null, force: false }, world, { possible: isAnyIn }),
   ];
 }
 

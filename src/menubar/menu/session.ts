@@ -22,20 +22,7 @@ const BETWEEN_REDRAWS_MS = 50;
 /** For the folders of a share, ms. */
 const LOOK_DEADLINE_MS = 8_000;
 
-export interface MenuSession {
-  /** What is shown now; never waits. */
-  menu(): Menu;
-  /** Does what the item stands for, unless it is disabled or under way already; returns at once. */
-  click(item: MenuItem): void;
-  /** Does that, unless it is under way already; returns at once. */
-  act(action: MenuAction): void;
-  /** Somebody opens the menu, or a submenu: what it shows is looked at afresh. */
-  open(item: MenuItem | null): void;
-  /** Hears each new menu, at most twenty a second, the last one always. Returns its unregister. */
-  onChange(listener: (menu: Menu) => void): () => void;
-  /** Settles when the signal aborts, and what was under way has been let go. */
-  readonly ended: Promise<void>;
-}
+export type MenuSession = ReturnType<typeof startMenuSession>;
 
 interface MenuSessionOptions extends ActionPorts {
   /** Whether `open` is called for submenus: their folders are shown then. */
@@ -49,7 +36,7 @@ interface MenuSessionOptions extends ActionPorts {
   readonly onOutcome?: (outcome: ActionOutcome) => void;
 }
 
-export function startMenuSession(options: MenuSessionOptions): MenuSession {
+export function startMenuSession(options: MenuSessionOptions) {
   const { clock, signal, home } = options;
   const listeners = new Set<(menu: Menu) => void>();
   let world: MenuWorld = {
@@ -116,32 +103,38 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
     // Whoever opens something else waits for that.
     await eachOf(unknown, look, () => turn === turns);
   };
-  const session: MenuSession = {
-    menu() {
+  const session = {
+    /** What is shown now; never waits. */
+    menu(): Menu {
       if (isStale) {
         isStale = false;
         menu = menuOf(world);
       }
       return menu;
     },
-    click(item) {
+    /** Does what the item stands for, unless it is disabled or under way already; returns at once. */
+    click(item: MenuItem): void {
       if (item.kind !== "action" && item.kind !== "toggle") return;
       if (item.enabled) session.act(item.action);
     },
-    act(action) {
+    /** Does that, unless it is under way already; returns at once. */
+    act(action: MenuAction): void {
       if (signal.aborted) return;
       if (action.kind === "quit") options.onQuit();
       else if (action.kind === "dismiss") change({ failure: null });
       else if (!world.running.some((each) => actionText(each) === actionText(action))) void run(action);
     },
-    open(item) {
+    /** Somebody opens the menu, or a submenu: what it shows is looked at afresh. */
+    open(item: MenuItem | null): void {
       if (item === null) source.lookAgain();
       else if (item.kind === "submenu" && world.folders !== null) void lookAhead(item);
     },
-    onChange(listener) {
+    /** Hears each new menu, at most twenty a second, the last one always. Returns its unregister. */
+    onChange(listener: (menu: Menu) => void): () => void {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    /** Settles when the signal aborts, and what was under way has been let go. */
     ended: source.ended.finally(() => redraws.stop()),
   };
   return session;
@@ -226,13 +219,8 @@ function stillBusy(
   return new Map([...busy].filter(([share]) => mounted.has(share)));
 }
 
-interface Redraws {
-  ask(): void;
-  stop(): void;
-}
-
 /** The first at once, the rest of a burst together at the end of each interval. */
-function createRedraws(clock: Clock, redraw: () => void): Redraws {
+function createRedraws(clock: Clock, redraw: () => void) {
   let timer: Timer | null = null;
   let asked = false;
   let isStopped = false;
@@ -245,12 +233,12 @@ function createRedraws(clock: Clock, redraw: () => void): Redraws {
     redraw();
   };
   return {
-    ask() {
+    ask(): void {
       if (isStopped) return;
       asked = true;
       if (timer === null) draw();
     },
-    stop() {
+    stop(): void {
       isStopped = true;
       timer?.[Symbol.dispose]();
     },

@@ -5,16 +5,21 @@ import { counted } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem, Tone } from "./menu.ts";
 import { stateOfShare } from "./state.ts";
-import { click, nameText, ROUTE_NAMES, separator, submenu, TARGET_NAMES, text } from "./words.ts";
-import type { BusyShare, MenuWorld } from "./world.ts";
+import {
+  act,
+  click,
+  conditionItems,
+  nameText,
+  ROUTE_NAMES,
+  STATE_TONES,
+  separator,
+  submenu,
+  TARGET_NAMES,
+  text,
+} from "./words.ts";
+import { type BusyShare, canAct, isRunning, type MenuWorld } from "./world.ts";
 
 const HOLDERS_SHOWN = 8;
-const TONES = { healthy: "good", tb_ready: "warning", degraded: "warning", down: "bad" } as const;
-
-/** Asking again for what is under way would only stand in line behind it. */
-export function isRunning({ running }: MenuWorld, action: MenuAction): boolean {
-  return running.some((each) => actionText(each) === actionText(action));
-}
 
 /** A share's route and state, in a few words. */
 function shareText(share: ShareStatus): string {
@@ -27,26 +32,20 @@ function shareText(share: ShareStatus): string {
 }
 
 /** "TB Ready – switch": what a person is waited for. */
-export function readyItem(share: ShareStatus, world: MenuWorld, prefix: string): MenuItem | null {
-  if (!share.tb_recovery_pending) return null;
+export function readyItems(share: ShareStatus, world: MenuWorld, prefix: string): MenuItem[] {
+  if (!share.tb_recovery_pending) return [];
   const action: MenuAction = { kind: "switch", share: share.name, to: "tb", force: false };
-  const running = isRunning(world, action);
-  const label = `TB Ready – switch ${nameText(share.name)}${running ? " …" : ""}`;
-  return click(prefix, label, action, { tone: "warning", enabled: canAct(world) && !running });
+  return [act(prefix, `TB Ready – switch ${nameText(share.name)}`, action, world, { tone: "warning" })];
 }
 
 export function shareItem(share: ShareStatus, world: MenuWorld): MenuItem {
   const key = `share ${share.name}`;
   const label = `${nameText(share.name)} — ${shareText(share)}`;
-  return submenu(key, label, shareItems(share, world, key), TONES[stateOfShare(share)]);
-}
-
-export function canAct({ connection }: MenuWorld): boolean {
-  return connection.kind !== "absent";
+  return submenu(key, label, shareItems(share, world, key), STATE_TONES[stateOfShare(share)]);
 }
 
 function shareItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
-  const items: MenuItem[] = [
+  return [
     ...routeLines(share, key),
     ...troubleLines(share, key),
     separator(`${key} | do`),
@@ -56,7 +55,6 @@ function shareItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem
     separator(`${key} | show`),
     click(key, "Open", { kind: "open", path: share.stable_path }, { enabled: isUsable(share) }),
   ];
-  return items;
 }
 
 export function isUsable(share: ShareStatus): boolean {
@@ -88,26 +86,14 @@ function routeLines(share: ShareStatus, key: string): MenuItem[] {
 function troubleLines(share: ShareStatus, key: string): MenuItem[] {
   const lines: MenuItem[] = [];
   if (share.last_error !== null) lines.push(text(`${key} error`, `Last error: ${share.last_error}`, "bad"));
-  for (const { code, severity, title } of share.conditions) {
-    if (severity === "info") continue;
-    lines.push(text(`${key} condition ${code}`, title, severity === "error" ? "bad" : "warning"));
-  }
-  return lines;
-}
-
-function readyItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
-  const item = readyItem(share, world, key);
-  return item === null ? [] : [item];
+  return [...lines, ...conditionItems(`${key} `, share.conditions)];
 }
 
 function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   const { name } = share;
   const items: MenuItem[] = [];
-  const add = (label: string, action: MenuAction, possible = true): void => {
-    const running = isRunning(world, action);
-    const enabled = possible && !running && canAct(world);
-    items.push(click(key, running ? `${label} …` : label, action, { enabled }));
-  };
+  const add = (label: string, action: MenuAction, possible = true): void =>
+    void items.push(act(key, label, action, world, { possible }));
   const isMounted = share.mount_state === "mounted";
   if (isMounted) {
     if (share.active_interface !== "tb" && !share.tb_recovery_pending && share.tb_host !== null)

@@ -22,13 +22,6 @@ interface DaemonGlance {
   readonly sync: SyncState | null;
 }
 
-interface MenuSource {
-  /** Asks for a look; many calls are one. */
-  lookAgain(): void;
-  /** Settles when the signal aborts; rejects with a mistake in the program only. */
-  readonly ended: Promise<void>;
-}
-
 interface MenuSourceOptions {
   readonly home: string;
   readonly clock: Clock;
@@ -37,7 +30,7 @@ interface MenuSourceOptions {
 }
 
 /** Follows the home's daemon over its restarts until `signal` aborts. */
-export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOptions): MenuSource {
+export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOptions) {
   let client: DaemonClient | null = null;
   let glance: DaemonGlance = { connection: { kind: "connecting" }, status: null, sync: null };
   let asked = false;
@@ -130,7 +123,11 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
     life.abort();
     unschedule();
   });
-  return { lookAgain, ended };
+  return {
+    /** Asks for a look; many calls are one. */
+    lookAgain /** Settles when the signal aborts; rejects with a mistake in the program only. */,
+    ended,
+  };
 }
 
 /** One that is there and hangs is not one to be started. */

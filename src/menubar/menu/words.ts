@@ -1,8 +1,10 @@
 // Makes menu items. A label is one line without control characters, cut to a menu's width.
+import type { Condition } from "../../api/contract.ts";
 import type { SwitchTarget } from "../../api/requests.ts";
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
-import type { MenuItem, Tone } from "./menu.ts";
+import type { MenuItem, MenuState, Tone } from "./menu.ts";
+import { canAct, isRunning, type MenuWorld } from "./world.ts";
 
 /** A menu wider than that leaves narrow screens. */
 const LONGEST_LABEL = 90;
@@ -10,6 +12,13 @@ const LONGEST_LABEL = 90;
 const LONGEST_NAME = 40;
 
 export const ROUTE_NAMES = { tb: "Thunderbolt", fallback: "fallback", none: "no route" } as const;
+
+export const STATE_TONES: Readonly<Record<MenuState, Tone>> = {
+  healthy: "good",
+  tb_ready: "warning",
+  degraded: "warning",
+  down: "bad",
+};
 
 export const TARGET_NAMES: Readonly<Record<SwitchTarget, string>> = {
   tb: "Thunderbolt",
@@ -35,6 +44,28 @@ export function click(
   const { enabled = true, tone = "plain" } = options;
   const key = `${prefix} ${actionText(action)}`;
   return { kind: "action", key, label: labelText(label), tone, action, enabled };
+}
+
+/** A click that asks the daemon: disabled while the same is under way, and without a daemon. */
+export function act(
+  prefix: string,
+  label: string,
+  action: MenuAction,
+  world: MenuWorld,
+  { possible = true, tone = "plain" }: { readonly possible?: boolean; readonly tone?: Tone } = {},
+): MenuItem {
+  const running = isRunning(world, action);
+  const enabled = possible && !running && canAct(world);
+  return click(prefix, running ? `${label} …` : label, action, { enabled, tone });
+}
+
+/** Those that a person should know of. */
+export function conditionItems(prefix: string, conditions: readonly Condition[]): MenuItem[] {
+  return conditions
+    .filter(({ severity }) => severity !== "info")
+    .map(({ code, severity, title }) =>
+      text(`${prefix}condition ${code}`, title, severity === "error" ? "bad" : "warning"),
+    );
 }
 
 export function submenu(

@@ -1,6 +1,6 @@
 // The data that the menu is drawn from: the daemon's last report, and the menu's own running actions.
 import type { OpenFileHolder, StatusReport, StepResult, SyncReport } from "../../api/contract.ts";
-import type { MenuAction } from "./action.ts";
+import { actionText, type MenuAction } from "./action.ts";
 import type { FolderPlace } from "./menu.ts";
 
 export type SyncState = Omit<SyncReport, "events">;
@@ -68,3 +68,12 @@ export const FIRST_WORLD: MenuWorld = {
   folders: null,
   logPath: null,
 };
+
+/** Asking again for what is under way would only stand in line behind it. */
+export function isRunning({ running }: Pick<MenuWorld, "running">, action: MenuAction): boolean {
+  return running.some((each) => actionText(each) === actionText(action));
+}
+
+export function canAct({ connection }: MenuWorld): boolean {
+  return connection.kind !== "absent";
+}

@@ -75,19 +75,20 @@ function introspection(path: string, objects: Readonly<Record<string, BusObject>
   return `<node>${inner}${nodes}</node>`;
 }
 
-type Arguments = readonly (readonly [name: string, type: string])[];
-
-/** `method("GetLayout", [["parentId", "i"]], [["revision", "u"]])` */
-export function method(name: string, takes: Arguments, gives: Arguments = []): string {
-  const argument = (direction: string, [each, type]: readonly [string, string]): string =>
-    `<arg name="${each}" type="${type}" direction="${direction}"/>`;
-  const all = [...takes.map((one) => argument("in", one)), ...gives.map((one) => argument("out", one))];
+/** As introspection has them: `method("GetLayout", "parentId i, propertyNames as", "revision u")`. */
+export function method(name: string, takes = "", gives = ""): string {
+  const all = [...argumentsOf(takes, ' direction="in"'), ...argumentsOf(gives, ' direction="out"')];
   return `<method name="${name}">${all.join("")}</method>`;
 }
 
-export function signalOf(name: string, carries: Arguments = []): string {
-  const all = carries.map(([each, type]) => `<arg name="${each}" type="${type}"/>`);
-  return `<signal name="${name}">${all.join("")}</signal>`;
+export function signalOf(name: string, carries = ""): string {
+  return `<signal name="${name}">${argumentsOf(carries).join("")}</signal>`;
+}
+
+function argumentsOf(list: string, direction = ""): string[] {
+  return [...list.matchAll(/(\w+) ([^\s,]+)/g)].map(
+    ([, name, type]) => `<arg name="${name}" type="${type}"${direction}/>`,
+  );
 }
 
 export function propertiesXml(properties: ReadonlyMap<string, Variant>): string {

@@ -17,14 +17,6 @@ export const MENU_INTERFACE = "com.canonical.dbusmenu";
 const EVERYTHING = -1;
 const NO_ITEM = "com.canonical.dbusmenu.Error.UnknownItem";
 
-interface DbusMenu {
-  /** Shows another menu; what is to be told of it goes to `emit`. */
-  show(menu: Menu): void;
-  /** Answers a method of the interface; null: it has none of that name and signature. */
-  answer(member: string, signature: string, body: readonly unknown[]): BusReply | null;
-  properties(): ReadonlyMap<string, Variant>;
-}
-
 interface DbusMenuOptions {
   readonly menu: Menu;
   readonly emit: (signal: BusSignal) => void;
@@ -33,7 +25,7 @@ interface DbusMenuOptions {
   readonly onOpen: (item: MenuItem | null) => void;
 }
 
-export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions): DbusMenu {
+export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions) {
   const builder = createLayoutBuilder();
   let layout = builder.build(menu.items);
   let state = menu.state;
@@ -64,7 +56,8 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
 
   return {
     properties,
-    show(next) {
+    /** Shows another menu; what is to be told of it goes to `emit`. */
+    show(next: Menu): void {
       const before = layout;
       layout = builder.build(next.items);
       const stateBefore = state;
@@ -90,7 +83,8 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
         });
       }
     },
-    answer(member, signature, body) {
+    /** Answers a method of the interface; null: it has none of that name and signature. */
+    answer(member: string, signature: string, body: readonly unknown[]): BusReply | null {
       switch (`${member} ${signature}`) {
         case "GetLayout iias": {
           const [parent, depth, names] = body;

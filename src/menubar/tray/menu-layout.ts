@@ -20,16 +20,12 @@ export interface Layout {
   readonly nodes: ReadonlyMap<number, LayoutNode>;
 }
 
-interface LayoutBuilder {
-  /** Items that mean the same keep their id; one that is gone leaves an id that nobody gets again. */
-  build(items: readonly MenuItem[]): Layout;
-}
-
-export function createLayoutBuilder(): LayoutBuilder {
+export function createLayoutBuilder() {
   let ids = new Map<string, number>();
   let lastId = ROOT_ID;
   return {
-    build(items) {
+    /** Items that mean the same keep their id; one that is gone leaves an id that nobody gets again. */
+    build(items: readonly MenuItem[]): Layout {
       const used = new Map<string, number>();
       const nodes = new Map<number, LayoutNode>();
       const idOf = (key: string): number => {

@@ -10,13 +10,7 @@ export const ITEM_INTERFACE = "org.kde.StatusNotifierItem";
 
 const PIXMAPS = "a(iiay)";
 
-interface NotifierItem {
-  show(menu: Menu): void;
-  answer(member: string, signature: string): BusReply | null;
-  properties(): ReadonlyMap<string, Variant>;
-}
-
-export function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void): NotifierItem {
+export function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void) {
   let state = menu.state;
   let summary = menu.summary;
   const drawn = new Map<MenuState, unknown>();
@@ -34,7 +28,7 @@ export function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void
     emit({ path: ITEM_PATH, interface: ITEM_INTERFACE, member, signature, body });
 
   return {
-    show(next) {
+    show(next: Menu): void {
       const changed = next.state !== state;
       const told = next.summary !== summary || changed;
       const statusBefore = statusOf(state);
@@ -47,13 +41,13 @@ export function createNotifierItem(menu: Menu, emit: (signal: BusSignal) => void
       if (told) signal("NewToolTip");
       if (statusOf(state) !== statusBefore) signal("NewStatus", "s", [statusOf(state)]);
     },
-    answer(member, signature) {
+    answer(member: string, signature: string): BusReply | null {
       // The menu is the item's only face, and the panel opens it by itself (`ItemIsMenu`).
       const known = ["ContextMenu ii", "Activate ii", "SecondaryActivate ii", "Scroll is"];
       known.push("ProvideXdgActivationToken s");
       return known.includes(`${member} ${signature}`) ? { signature: "", body: [] } : null;
     },
-    properties: () =>
+    properties: (): ReadonlyMap<string, Variant> =>
       new Map([
         ["Category", variant("s", "SystemServices")],
         ["Id", variant("s", "mountaineer")],

@@ -13,19 +13,6 @@ interface ForeignBlock {
   free(): void;
 }
 
-interface Dispatch {
-  /** A queue with threads of the system's own. */
-  readonly queue: ForeignAddress;
-  /**
-   * A block without a result. It is called on this thread, while its event loop runs; the thread that calls it waits
-   * meanwhile. What `call` throws is lost.
-   */
-  block(
-    parameters: readonly string[],
-    call: (...args: readonly (number | bigint | null)[]) => void,
-  ): ForeignBlock;
-}
-
 /** Copying such a block gives the block itself, so that it lives as long as we say. */
 const BLOCK_IS_GLOBAL = 1n << 28n;
 /** isa, flags, invoke, descriptor; the descriptor is a reserved word and the size of these. */
@@ -33,7 +20,7 @@ const BLOCK_BYTES = 32n;
 const WORDS = 6;
 
 /** Rejects when koffi or the library cannot be had. */
-export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH): Promise<Dispatch> {
+export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH) {
   const koffi = await loadKoffi();
   const library = koffi.load(path);
   const isa: ForeignAddress = library.symbol("_NSConcreteGlobalBlock");
@@ -41,8 +28,16 @@ export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH): Promise<
     "void *dispatch_get_global_queue(long, unsigned long)",
   );
   return {
+    /** A queue with threads of the system's own. */
     queue: globalQueue(0, 0),
-    block(parameters, call) {
+    /**
+     * A block without a result. It is called on this thread, while its event loop runs; the thread that calls it waits
+     * meanwhile. What `call` throws is lost.
+     */
+    block(
+      parameters: readonly string[],
+      call: (...args: readonly (number | bigint | null)[]) => void,
+    ): ForeignBlock {
       // The first argument is the block itself.
       const prototype = koffi.pointer(koffi.proto("void", ["void *", ...parameters]));
       const invoke = koffi.register((_block: ForeignAddress, ...args: (number | bigint | null)[]) => {

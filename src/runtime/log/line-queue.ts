@@ -31,18 +31,14 @@ interface LineQueueOptions {
   readonly flushMs: number;
 }
 
-export interface LineQueue extends AsyncDisposable {
-  append(level: LogLevel, line: string): void;
-  /** Does something to the target when no write is in flight. Never rejects. */
-  between(work: () => Promise<void>): Promise<void>;
-}
+export type LineQueue = ReturnType<typeof createLineQueue>;
 
 interface QueuedLine {
   readonly level: LogLevel;
   readonly bytes: Buffer;
 }
 
-export function createLineQueue(options: LineQueueOptions): LineQueue {
+export function createLineQueue(options: LineQueueOptions) {
   const { clock, target, maxBytes } = options;
   const ending = new AbortController();
   let lines: QueuedLine[] = [];
@@ -111,7 +107,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
   };
 
   return {
-    append(level, line) {
+    append(level: LogLevel, line: string): void {
       if (ending.signal.aborted) return;
       const bytes = Buffer.from(line);
       lines.push({ level, bytes });
@@ -119,7 +115,8 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
       if (queuedBytes > maxBytes) sweep();
       pumping ??= pump();
     },
-    between(piece) {
+    /** Does something to the target when no write is in flight. Never rejects. */
+    between(piece: () => Promise<void>): Promise<void> {
       if (ending.signal.aborted) return Promise.resolve();
       return new Promise((resolve) => {
         work.push(async () => {

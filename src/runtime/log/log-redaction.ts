@@ -1,25 +1,22 @@
 // Keeps secrets out of text: a registered secret never appears, in whichever encoding.
 
-export interface Redaction {
-  /** From now on the secret never appears in what `clean` gives. An empty one is ignored. */
-  redact(secret: string): void;
-  clean(text: string): string;
-}
+export type Redaction = ReturnType<typeof createRedaction>;
 
 const REPLACEMENT = "[redacted]";
 
-export function createRedaction(): Redaction {
+export function createRedaction() {
   const spellings = new Set<string>();
   let pattern: RegExp | null = null;
   return {
-    redact(secret) {
+    /** From now on the secret never appears in what `clean` gives. An empty one is ignored. */
+    redact(secret: string): void {
       if (secret === "") return;
       for (const spelling of spellingsOf(secret)) spellings.add(spelling);
       // The longest first, so that a secret that begins like another one leaves no rest.
       const alternatives = [...spellings].sort((a, b) => b.length - a.length).map(asPattern);
       pattern = new RegExp(alternatives.join("|"), "g");
     },
-    clean: (text) => (pattern === null ? text : text.replace(pattern, REPLACEMENT)),
+    clean: (text: string): string => (pattern === null ? text : text.replace(pattern, REPLACEMENT)),
   };
 }
 

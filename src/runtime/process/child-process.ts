@@ -13,7 +13,11 @@ const KILL_SETTLE_MS = 250;
 /** After an exit, output still in the pipe comes at once; a grandchild that holds the pipe may never close it. */
 const DRAIN_MS = 100;
 
-const PASSED_ON = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"];
+const PASSED_ON = [
+  ...["PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"],
+  // Whoever gives this Node a cache of compiled code means its children, too: most of them run the same modules.
+  "NODE_COMPILE_CACHE",
+];
 
 export interface CommandOptions {
   readonly clock: Clock;
@@ -100,13 +104,7 @@ export interface ExitInfo {
   readonly signal: NodeJS.Signals | null;
 }
 
-export interface DetachedProcess {
-  readonly pid: number;
-  /** Settles while our event loop runs; does not keep it running. */
-  readonly exited: Promise<ExitInfo>;
-  /** Calls back once, at once if it has ended already. Returns its own unregister. */
-  onExit(listener: (exit: ExitInfo) => void): () => void;
-}
+export type DetachedProcess = Awaited<ReturnType<typeof startDetached>>;
 
 export interface DetachedOptions {
   /** Added to the short list that every child gets (`childEnvironment`). */
@@ -121,11 +119,7 @@ export interface DetachedOptions {
  * Starts what must outlive the daemon, in a session of its own, with no tie to our stdio or event loop.
  * Resolves when the program runs; rejects with `program_unavailable` when it cannot be started.
  */
-export async function startDetached(
-  command: string,
-  args: readonly string[],
-  options: DetachedOptions,
-): Promise<DetachedProcess> {
+export async function startDetached(command: string, args: readonly string[], options: DetachedOptions) {
   const log = options.logPath === null ? null : await open(options.logPath, "a", 0o600);
   try {
     const output = log === null ? "ignore" : log.fd;
@@ -148,8 +142,10 @@ export async function startDetached(
     child.unref();
     return {
       pid,
+      /** Settles while our event loop runs; does not keep it running. */
       exited,
-      onExit(listener) {
+      /** Calls back once, at once if it has ended already. Returns its own unregister. */
+      onExit(listener: (exit: ExitInfo) => void): () => void {
         let registered = true;
         void exited.then((exit) => {
           if (registered) listener(exit);
@@ -164,7 +160,7 @@ export async function startDetached(
   }
 }
 
-/** What a child sees of our environment: where programs, home, language and temporary files are; and `extra`. */
+/** What a child sees of our environment: where programs, home, language and temporary files are, and a cache; and `extra`. */
 export function childEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {

@@ -4,29 +4,13 @@
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
-export interface LineSplitter {
-  push(chunk: Buffer | string): void;
-  /** The next whole line, without its end (LF or CRLF); null when there is none yet, or nothing more comes. */
-  next(): string | null;
-  /** The same as bytes, which may be no UTF-8. */
-  nextBytes(): Buffer | null;
-  /** Pushes the chunk and gives every line that is whole now. */
-  take(chunk: Buffer | string): Iterable<string>;
-  /** What is left without an end, and forgets it; null when that is nothing. */
-  rest(): string | null;
-  restBytes(): Buffer | null;
-  /** A line was longer than the limit, and nobody wanted to go on: nothing more comes. */
-  readonly overlong: boolean;
-}
+export type LineSplitter = ReturnType<typeof createLineSplitter>;
 
 /**
  * `limitBytes`: of one line. With `onTooLong`, which is called once for each longer one, such lines are left out and the
  * next ones come; without it the first ends everything. Time and memory are linear in what is pushed.
  */
-export function createLineSplitter(
-  limitBytes: number | (() => number),
-  onTooLong?: () => void,
-): LineSplitter {
+export function createLineSplitter(limitBytes: number | (() => number), onTooLong?: () => void) {
   const limit = typeof limitBytes === "number" ? () => limitBytes : limitBytes;
   let chunk: Buffer | null = null;
   let offset = 0;
@@ -95,17 +79,22 @@ export function createLineSplitter(
   const next = (): string | null => nextBytes()?.toString("utf8") ?? null;
 
   return {
+    /** A line was longer than the limit, and nobody wanted to go on: nothing more comes. */
     get overlong() {
       return overlong;
     },
     push,
+    /** The next whole line, without its end (LF or CRLF); null when there is none yet, or nothing more comes. */
     next,
+    /** The same as bytes, which may be no UTF-8. */
     nextBytes,
-    *take(more) {
+    /** Pushes the chunk and gives every line that is whole now. */
+    *take(more: Buffer | string): Iterable<string> {
       push(more);
       for (let line = next(); line !== null; line = next()) yield line;
     },
-    rest: () => restBytes()?.toString("utf8") ?? null,
+    /** What is left without an end, and forgets it; null when that is nothing. */
+    rest: (): string | null => restBytes()?.toString("utf8") ?? null,
     restBytes,
   };
 }

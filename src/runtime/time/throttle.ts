@@ -1,12 +1,7 @@
 // A throttle for something that is told often: at once after a quiet time, otherwise now and then.
 import type { Clock, Timer } from "./clock.ts";
 
-interface Throttle extends Disposable {
-  /** It has happened (again): it is told now, or `betweenMs` after the last time. */
-  due(): void;
-}
-
-export function createThrottle(clock: Clock, betweenMs: number, tell: () => void): Throttle {
+export function createThrottle(clock: Clock, betweenMs: number, tell: () => void) {
   let toldAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | null = null;
   const now = (): void => {
@@ -15,7 +10,8 @@ export function createThrottle(clock: Clock, betweenMs: number, tell: () => void
     tell();
   };
   return {
-    due() {
+    /** It has happened (again): it is told now, or `betweenMs` after the last time. */
+    due(): void {
       if (timer !== null) return;
       const waitMs = toldAtMs + betweenMs - clock.monotonicMs();
       if (waitMs > 0) timer = clock.setTimer(waitMs, now);

@@ -1,6 +1,7 @@
 // The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
 import type { SyncEvent } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { onceMore } from "../../runtime/once-more.ts";
 import { changedLines } from "../panel/changed-lines.ts";
 import { type PanelAction, pressKey } from "../panel/panel-keys.ts";
 import {
@@ -29,33 +30,12 @@ import type { Key } from "../terminal/key.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
 
 /** The content of the table of events. */
-export interface SyncStatusWidget {
-  /** One call for each event, oldest first; what is shown follows. */
-  addSyncEvent(event: RowEvent): void;
-  /** Oldest first, at most ROWS_KEPT. */
-  readonly rows: Readable<readonly EventRow[]>;
-}
+export type SyncStatusWidget = ReturnType<typeof createSyncStatusWidget>;
 
-export interface SyncSession {
-  readonly connection: Readable<Connection>;
-  /** null until a daemon told. */
-  readonly status: Readable<SyncStatus | null>;
-  /** null: nothing of a gateway is shown. */
-  readonly gateway: Readable<GatewayGlance | null>;
-  readonly panel: Readable<PanelState>;
-  readonly widget: SyncStatusWidget;
-  /** False: the key means nothing to the panel. */
-  onKey(key: Key): boolean;
-  /** Says in the panel that there is something to save. */
-  warnUnsaved(): void;
-  /** Resolves when what the daemon was asked to save is answered, with what kept it from being saved, or null. */
-  saved(): Promise<string | null>;
-  /** Settles as the source's `follow` does. */
-  readonly ended: Promise<void>;
-}
+export type SyncSession = ReturnType<typeof startSyncSession>;
 
 /** Starts following; ends when `signal` aborts. */
-export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncSession {
+export function startSyncSession(source: SyncSource, signal: AbortSignal) {
   const connection = createStore<Connection>({ kind: "connecting" });
   const status = createStore<SyncStatus | null>(null);
   const gateway = createStore<GatewayGlance | null>(null);
@@ -74,7 +54,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
     status.set(fresh);
     panel.set(withRunning(panel.get(), fresh.settings, fresh.sha256));
   };
-  const fileReader = createFileReader(source, signal, (file) => panel.set(withFile(panel.get(), file)));
+  const readAgain = createFileReader(source, signal, (file) => panel.set(withFile(panel.get(), file)));
 
   const ended = source.follow(
     {
@@ -83,17 +63,17 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
         newestId = events.at(-1)?.id ?? 0;
         connection.set({ kind: "connected" });
         learn(fresh);
-        fileReader.readAgain();
+        readAgain();
       },
       state(fresh) {
         const isOther = status.get()?.sha256 !== fresh.sha256;
         learn(fresh);
-        if (isOther) fileReader.readAgain();
+        if (isOther) readAgain();
       },
       event(event) {
         if (event.id <= newestId) return;
         see(event);
-        fileReader.readAgain();
+        readAgain();
       },
       gateway: (glance) => gateway.set(glance),
       absent(reason) {
@@ -110,7 +90,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
     try {
       if (action === "save") panel.set(await save(source, panel, signal));
       else if (action === "reload") panel.set(await reload(source, panel, signal));
-      else fileReader.readAgain();
+      else readAgain();
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
@@ -120,19 +100,24 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
 
   return {
     connection,
+    /** null until a daemon told. */
     status,
+    /** null: nothing of a gateway is shown. */
     gateway,
     panel,
     widget,
+    /** Settles as the source's `follow` does. */
     ended,
-    onKey(key) {
+    /** False: the key means nothing to the panel. */
+    onKey(key: Key): boolean {
       const step = pressKey(panel.get(), key, needsReload(status.get()));
       panel.set(step.state);
       if (step.action === "reread") void grant(step.action);
       else if (step.action !== null) granting = grant(step.action);
       return step.used;
     },
-    async saved() {
+    /** Resolves when what the daemon was asked to save is answered, with what kept it from being saved, or null. */
+    async saved(): Promise<string | null> {
       if (!panel.get().saving || granting === null) return null;
       await granting;
       const { note, refused } = panel.get();
@@ -140,7 +125,8 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
       const [refusal] = Object.values(refused);
       return refusal ?? (panel.get().fileChanged ? "the file was changed meanwhile" : null);
     },
-    warnUnsaved: () => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
+    /** Says in the panel that there is something to save. */
+    warnUnsaved: (): void => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
   };
 }
 
@@ -157,39 +143,21 @@ function failureText(error: MountaineerError): string {
   return error.code === "daemon_unreachable" ? `nothing saved: ${first}` : first;
 }
 
-interface FileReader {
-  /** One read at a time; asked meanwhile, once more. */
-  readAgain(): void;
-}
-
+/** Gives what asks for the file to be read again. */
 function createFileReader(
   source: SyncSource,
   signal: AbortSignal,
   tell: (file: FileSeen) => void,
-): FileReader {
-  let isReading = false;
-  let isAsked = false;
-  const read = async (): Promise<void> => {
-    isReading = true;
+): () => void {
+  return onceMore(async () => {
     try {
-      while (isAsked && !signal.aborted) {
-        isAsked = false;
-        const { sha256, text } = await source.config(signal);
-        tell({ sha256, text });
-      }
+      const { sha256, text } = await source.config(signal);
+      tell({ sha256, text });
     } catch (error) {
       // The daemon's own reports say what is wrong with the file, or that it is gone.
       if (!(error instanceof MountaineerError)) throw error;
-    } finally {
-      isReading = false;
     }
-  };
-  return {
-    readAgain() {
-      isAsked = true;
-      if (!isReading) void read();
-    },
-  };
+  }, signal);
 }
 
 async function save(
@@ -232,10 +200,12 @@ async function reload(
   return withNote(panel.get(), { kind: "reloaded", summary: report.summary });
 }
 
-function createSyncStatusWidget(): SyncStatusWidget {
+function createSyncStatusWidget() {
   const rows = createStore<readonly EventRow[]>([]);
   return {
-    addSyncEvent: (event) => rows.set(withEvent(rows.get(), event)),
+    /** One call for each event, oldest first; what is shown follows. */
+    addSyncEvent: (event: RowEvent): void => rows.set(withEvent(rows.get(), event)),
+    /** Oldest first, at most ROWS_KEPT. */
     rows,
   };
 }

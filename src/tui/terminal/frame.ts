@@ -1,21 +1,18 @@
 // The current screen, and the keys that work on every screen: to another screen, and to quit.
 import type { Key } from "./key.ts";
 import type { Screen } from "./screen.ts";
-import { createStore, type Readable } from "./store.ts";
+import { createStore } from "./store.ts";
 
-export interface Frame {
-  readonly shown: Readable<Screen>;
-  /** True: a person wants to leave. */
-  press(key: Key): boolean;
-}
+export type Frame = ReturnType<typeof createFrame>;
 
 /** The first screen is shown first. Leaving by `q` is asked back once where something would be lost. */
-export function createFrame(screens: readonly [Screen, ...Screen[]]): Frame {
+export function createFrame(screens: readonly [Screen, ...Screen[]]) {
   const shown = createStore<Screen>(screens[0]);
   let hasWarned = false;
   return {
     shown,
-    press(key) {
+    /** True: a person wants to leave. */
+    press(key: Key): boolean {
       if (key.kind === "named" && key.name === "quit") return true;
       const screen = shown.get();
       if (screen.onKey(key)) {

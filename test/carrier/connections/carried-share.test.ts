@@ -135,6 +135,32 @@ describe("the connections of a carried share", () => {
     assert.equal(first.ending, "open");
   });
 
+  test("A10 a look at the root that is under way when the server is lost ends at once: the daemon's next question waits for it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const [asking, listing] = [await bench.client(), await bench.client()];
+    for (const client of [asking, listing]) {
+      client.send(request(COMMAND.treeConnect, 1));
+      await eventually(() => client.received.length > 0);
+    }
+    asking.send(request(COMMAND.create, 2, lookAtRoot()));
+    await eventually(() => asking.received.length > answerTo(0, 0).length);
+    nas.mode = "withhold";
+    asking.send(request(COMMAND.queryInfo, 3));
+    listing.send(request(COMMAND.create, 2, lookAtRoot()));
+    listing.send(request(COMMAND.queryDirectory, 3));
+    await eventually(
+      () =>
+        nas
+          .joined()
+          .map(({ unanswered }) => unanswered.length)
+          .join() === "1,2",
+    );
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => asking.ending === "reset");
+    assert.equal(listing.ending, "open", "a program's listing waits until nothing that is kept is dead");
+  });
+
   test("A10 an encrypted session hears of it at once", async (t) => {
     const nas = await startFakeNas();
     const bench = await startShare(t, { nas });
@@ -384,6 +410,45 @@ describe("the connections of a carried share", () => {
     alive.send(request(COMMAND.read, 3));
     await eventually(() => alive.received.length === 3 * answerTo(0, 0).length);
   });
+
+  for (const kind of ["rclone", "cifs"] as const) {
+    test(`A10 what heard nothing since its route was lost connects anew once that is back, and what goes on stays (${kind})`, async (t) => {
+      const [nas, clock] = [await startFakeNas(), createManualClock()];
+      const bench = await startShare(t, { nas, clock, kind });
+      const [stuck, lively, idle] = [await bench.client(), await bench.client(), await bench.client()];
+      for (const client of [stuck, lively, idle]) {
+        client.send(request(COMMAND.create, 1));
+        await eventually(() => client.received.length > 0);
+      }
+      nas.mode = "withhold";
+      await clock.advance(10);
+      for (const client of [stuck, lively]) client.send(request(COMMAND.read, 2));
+      await eventually(() => nas.joined().filter(({ unanswered }) => unanswered.length > 0).length === 2);
+      await clock.advance(10);
+      bench.share.hold();
+      await eventually(() => bench.unconfirmed.length > 0);
+      await clock.advance(30_000);
+      const before = lively.received.length;
+      nas.joined()[1]?.socket.write(answerTo(COMMAND.read, 2));
+      await eventually(() => lively.received.length > before);
+      nas.mode = "answer";
+      bench.share.confirm();
+      await clock.advance(299);
+      assert.equal(nas.joined()[0]?.ending, "open", "it may still go on by itself");
+      await clock.advance(1);
+      await eventually(() => nas.joined()[0]?.ending === "reset");
+      await eventually(() => {
+        bench.share.usedUp();
+        return stuck.ending === "reset";
+      });
+      for (const client of [lively, idle]) {
+        const soFar = client.received.length;
+        client.send(request(COMMAND.read, 3));
+        await eventually(() => client.received.length > soFar);
+      }
+      assert.equal(bench.share.state().phase, "carrying");
+    });
+  }
 
   test("A10 a request that waits 300 ms is told of, and so is its answer", async (t) => {
     const nas = await startFakeNas();

@@ -40,6 +40,7 @@ const NO_GATEWAY = {
   incomingAuth: { type: "anonymous" },
   authorization: null,
   audit: null,
+  trust: { approve: null, pin: "tell" },
 };
 const EMPTY = {
   ...NO_GATEWAY,

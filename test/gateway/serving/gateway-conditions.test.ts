@@ -59,6 +59,15 @@ test("a calm gateway has none, and a collision is a warning under the strategy `
   assert.match(found?.hint ?? "", /\[backends\.b\.tool_overrides\]/);
 });
 
+test("D3 a thousand collisions under the strategy `error` are twenty conditions, and one about the rest", () => {
+  const tools = Array.from({ length: 1_000 }, (_, at) => `t${at}`);
+  const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
+  const catalog = buildCatalog([source("a", { tools }), source("b", { tools })], conflictResolution);
+  const found = createGatewayConditions(() => 1)(rulesOf({ conflictResolution }), catalog, null);
+  assert.equal(found.length, 21);
+  assert.match(found.at(-1)?.title ?? "", /^980 more names are offered twice/u);
+});
+
 test("C3 one collision is told once, however often the hidden backend offers the name", () => {
   const sources = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "echo"] })];
   const conditions = createGatewayConditions(() => 1);
@@ -132,7 +141,7 @@ test("D3 what a server calls its tools is told in bounds, and drives no terminal
   const names = [`${"x".repeat(100_000)}`, "a\u001b[2Jb", "c\u202ed", "e\u{e0041}"];
   for (const sources of [
     [source("one", { tools: names })],
-    [source("one", { tools: [], prompts: names }), source("two", { tools: [], prompts: names })],
+    [source("one", { resources: names }), source("two", { resources: names })],
   ]) {
     const [found] = createGatewayConditions(() => 1)(rulesOf(), buildCatalog(sources, FIRST_WINS), null);
     const title = found?.title ?? "";

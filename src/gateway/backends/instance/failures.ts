@@ -1,17 +1,13 @@
 // Error texts of an instance: on one line, bounded, and with the backend's name.
+import { foreignLine } from "../../../runtime/text/foreign-line.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type RpcError } from "../../json-rpc.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 
 const LONGEST_TEXT = 300;
 
-/** A foreign text on one line, without control characters, at most 300 characters. */
+/** A server's own words, at most 300 characters of them. */
 export function oneLine(text: string): string {
-  const plain = text
-    .slice(0, LONGEST_TEXT * 4)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
-    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\s]+/gu, " ")
-    .trim();
-  return plain.length > LONGEST_TEXT ? `${plain.slice(0, LONGEST_TEXT - 1)}…` : plain;
+  return foreignLine(text, LONGEST_TEXT);
 }
 
 /** The reply to a request that a failure of the link left without an answer. */

@@ -84,11 +84,7 @@ interface Asked {
 export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   const { clock, prober, mountTable, addressesOf, tools = MACOS } = options;
   const { volumes, unmountCommands } = tools;
-  const unmount = createMacosUnmount({
-    clock,
-    mountTable,
-    ...(unmountCommands === undefined ? {} : { commands: unmountCommands }),
-  });
+  const unmount = createMacosUnmount({ clock, mountTable, commands: unmountCommands });
   const mounts = createNetfsMounts({ prober, mountTable, addressesOf, volumes });
   const attemptTools = { ...options, tools, unmount, mounts, turns: createMountTurns(clock) };
 

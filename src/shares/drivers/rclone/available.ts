@@ -6,16 +6,11 @@ import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Lacking } from "../mount-driver.ts";
+import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
 
-/** Since then it keeps a dead connection for later when a reader has given it up, behind those that live. */
-export const KEEPS_DEAD_SINCE = { major: 1, minor: 70 };
-/** Before it, opening a file that is just being sent may fail. */
-export const OPENS_WHILE_SENDING_SINCE = { major: 1, minor: 69 };
-/** The first with an SMB backend. */
-const OLDEST = { major: 1, minor: 60 };
-const VERSION_DEADLINE_MS = 5_000;
 /** How long a program is where it was found, as long as it is there: a better place on PATH may get one, too. */
 const SEARCHED_ANEW_MS = 60_000;
+const NOTHING = Promise.resolve(null);
 const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
 
 /**
@@ -27,6 +22,7 @@ export function createRcloneCheck(clock: Clock) {
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
   let underWay: Promise<Lacking | null> | null = null;
+  let completeAtMs = Number.NEGATIVE_INFINITY;
 
   const find = createFinder(clock);
 
@@ -47,9 +43,18 @@ export function createRcloneCheck(clock: Clock) {
     return answer.lacking;
   };
 
+  const checkNow = async (): Promise<Lacking | null> => {
+    const startedAtMs = clock.monotonicMs();
+    const lacking = await check();
+    completeAtMs = lacking === null ? startedAtMs : Number.NEGATIVE_INFINITY;
+    return lacking;
+  };
+
   return {
-    lacking(): Promise<Lacking | null> {
-      underWay ??= check().finally(() => {
+    /** `notBeforeMs`: that nothing was missing then will do. */
+    lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
+      if (completeAtMs >= notBeforeMs) return NOTHING;
+      underWay ??= checkNow().finally(() => {
         underWay = null;
       });
       return underWay;
@@ -63,31 +68,6 @@ export function createRcloneCheck(clock: Clock) {
 
 export type RcloneCheck = ReturnType<typeof createRcloneCheck>;
 
-export interface RcloneVersion {
-  readonly major: number;
-  readonly minor: number;
-}
-
-/** null: there is none, or it does not say. */
-export async function askRcloneVersion(clock: Clock): Promise<RcloneVersion | null> {
-  try {
-    const { stdout } = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
-    return parseRcloneVersion(stdout);
-  } catch (error) {
-    if (!(error instanceof MountaineerError)) throw error;
-    return null;
-  }
-}
-
-export function isOlder(version: RcloneVersion, than: RcloneVersion): boolean {
-  return version.major < than.major || (version.major === than.major && version.minor < than.minor);
-}
-
-export function parseRcloneVersion(text: string): RcloneVersion | null {
-  const match = /^(?:rclone )?v(\d+)\.(\d+)/.exec(text);
-  return match === null ? null : { major: Number(match[1]), minor: Number(match[2]) };
-}
-
 async function askWhetherFit(
   clock: Clock,
 ): Promise<{ readonly version: RcloneVersion | null; readonly lacking: Lacking | null }> {
@@ -100,8 +80,8 @@ async function askWhetherFit(
       return { version, lacking: { text: `rclone does not run: ${said}`, hint: INSTALL } };
     }
     // A version that cannot be read is given the benefit of the doubt.
-    if (version === null || !isOlder(version, OLDEST)) return { version, lacking: null };
-    const text = `rclone ${version.major}.${version.minor} cannot speak SMB`;
+    if (rcloneCan(version, "speaksSmb", true)) return { version, lacking: null };
+    const text = `rclone ${version?.major}.${version?.minor} cannot speak SMB`;
     return { version, lacking: { text, hint: "install rclone 1.60 or newer" } };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;

@@ -7,8 +7,8 @@ import type { ProcessIdentity } from "../../../runtime/process/process-identity.
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { writeUnlessFull } from "../share-files.ts";
-import { isOlder, KEEPS_DEAD_SINCE, parseRcloneVersion, type RcloneVersion } from "./available.ts";
 import type { RcloneFiles } from "./files.ts";
+import { parseRcloneVersion, type RcloneVersion, rcloneCan } from "./version.ts";
 
 interface RcloneControl {
   readonly port: number;
@@ -72,7 +72,7 @@ export async function dropLostConnections(
   const untilMs = clock.monotonicMs() + ALL_MS;
   const leftMs = (): number => Math.max(1, untilMs - clock.monotonicMs());
   const version = await askVersion(control, ALL_MS);
-  const keepsDead = version !== null && !isOlder(version, KEEPS_DEAD_SINCE);
+  const keepsDead = rcloneCan(version, "keepsDeadConnections");
   const wanted = keepsDead ? kept + 1 : 1;
   for (let asked = 0, served = 0; served < wanted; asked++) {
     const isLate = asked >= QUESTIONS_AT_MOST || clock.monotonicMs() >= untilMs;

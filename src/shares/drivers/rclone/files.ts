@@ -8,7 +8,7 @@ import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";
 import { type ShareFiles, type SharePlace, shareFiles, shareFilesIn } from "../share-files.ts";
-import { isOlder, KEEPS_DEAD_SINCE, OPENS_WHILE_SENDING_SINCE, type RcloneVersion } from "./available.ts";
+import { type RcloneVersion, rcloneCan } from "./version.ts";
 
 export interface RcloneFiles extends ShareFiles {
   readonly config: string;
@@ -123,12 +123,9 @@ export function mountArguments(
   ];
 }
 
-/**
- * How long after its last close a file is sent. Older versions fail what opens a file that is being sent: of 343 git
- * commits in a row, on a mount that nothing happened to, 10 failed with a second, none of 351 with three.
- */
+/** How long after its last close a file is sent: with three seconds none of 351 git commits in a row failed. */
 export function writeBack(version: RcloneVersion | null): string {
-  return version === null || isOlder(version, OPENS_WHILE_SENDING_SINCE) ? "3s" : "1s";
+  return rcloneCan(version, "opensWhileSending") ? "1s" : "3s";
 }
 
 /**
@@ -137,7 +134,7 @@ export function writeBack(version: RcloneVersion | null): string {
  * may take the dead connection once more.
  */
 function retriesCarried(version: RcloneVersion | null): number {
-  return version === null || isOlder(version, KEEPS_DEAD_SINCE) ? 1 : 10;
+  return rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
 /** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */

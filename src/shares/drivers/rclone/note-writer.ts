@@ -14,13 +14,7 @@ export interface ServedMount extends RclonePlace {
   readonly pid: number;
 }
 
-export interface NoteWriter {
-  /**
-   * Has the notes of all files written that rclone holds open in its cache and whose notes may be older (`stale`), or of
-   * all such files. Resolves within `limitMs`, whatever hangs. Never rejects.
-   */
-  writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten>;
-}
+export type NoteWriter = ReturnType<typeof createNoteWriter>;
 
 interface NotesWritten {
   readonly due: number;
@@ -59,10 +53,14 @@ interface NoteMemory {
   readonly hanging: Map<string, number>;
 }
 
-export function createNoteWriter({ clock, logger }: NoteWriterOptions): NoteWriter {
+export function createNoteWriter({ clock, logger }: NoteWriterOptions) {
   const memory: NoteMemory = { clock, reached: new Map(), noted: new Map(), hanging: new Map() };
   return {
-    async writeNotes(mount, which, limitMs) {
+    /**
+     * Has the notes of all files written that rclone holds open in its cache and whose notes may be older (`stale`), or of
+     * all such files. Resolves within `limitMs`, whatever hangs. Never rejects.
+     */
+    async writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten> {
       let told: NotesWritten = { due: 1, written: 0 };
       try {
         const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, (count) => {
@@ -237,7 +235,7 @@ async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly Ope
 }
 
 /** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
-async function hasNotes({ cache }: RcloneFiles): Promise<boolean> {
+export async function hasNotes({ cache }: RcloneFiles): Promise<boolean> {
   const root = join(cache, "vfsMeta", REMOTE_NAME);
   for (const share of await unlessGone(readdir(root), [])) {
     if ((await unlessGone(readdir(join(root, share)), [])).length > 0) return true;

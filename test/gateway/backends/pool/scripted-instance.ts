@@ -240,6 +240,10 @@ export function backendConfig(
     toolOverrides: {},
     instances: "shared",
     replace: "overlap",
+    pin: null,
+    requires: [],
+    unavailableAfterMs: 5_000,
+    whenUnavailable: "hide",
     ...rest,
   };
 }

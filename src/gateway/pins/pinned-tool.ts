@@ -1,0 +1,87 @@
+// What of a tool is pinned, as one canonical text and its digest: whatever a model or a person decides by.
+import { hash } from "node:crypto";
+import { isRawNumber, parseExactly } from "../../runtime/text/exact-json.ts";
+import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+
+/** In the order in which they are told. */
+export const PINNED_MEMBERS = [
+  "name",
+  "title",
+  "description",
+  "inputSchema",
+  "outputSchema",
+  "annotations",
+] as const;
+export type PinnedMember = (typeof PINNED_MEMBERS)[number];
+
+// A server's objects are its own until it lists again: each is read once, whatever is rebuilt meanwhile.
+const digests = new WeakMap<JsonObject, string>();
+
+/** Equal for tools that mean the same, however their keys are ordered. SHA-256, base64url. */
+export function toolDigest(tool: JsonObject): string {
+  return digests.get(tool) ?? toolPin(tool).digest;
+}
+
+export function toolPin(tool: JsonObject): { readonly digest: string; readonly text: string } {
+  const text = toolText(tool);
+  const digest = hash("sha256", text, "base64url");
+  digests.set(tool, digest);
+  return { digest, text };
+}
+
+/** The pinned members as canonical JSON: keys in order, no spaces, numbers with the digits they came with. */
+function toolText({ name, title, description, inputSchema, outputSchema, annotations }: JsonObject): string {
+  return JSON.stringify({
+    name,
+    title,
+    description,
+    inputSchema: inOrder(inputSchema),
+    outputSchema: inOrder(outputSchema),
+    annotations: inOrder(annotations),
+  });
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(inOrder(value)) ?? "null";
+}
+
+/** A copy whose keys are in order, at any depth. Whole numbers as keys come first, as they do in any object. */
+function inOrder(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || isRawNumber(value)) return value;
+  if (Array.isArray(value)) {
+    return value.some((part) => typeof part === "object" && part !== null) ? value.map(inOrder) : value;
+  }
+  const copy: Record<string, unknown> = {};
+  for (const key of Object.keys(value).sort()) {
+    const part = inOrder(Reflect.get(value, key));
+    if (key !== "__proto__") copy[key] = part;
+    else Object.defineProperty(copy, key, { value: part, enumerable: true });
+  }
+  return copy;
+}
+
+export interface MemberChange {
+  readonly member: PinnedMember;
+  /** JSON on several lines, a text as it is; null: it has none. */
+  readonly before: string | null;
+  readonly after: string | null;
+}
+
+/** What differs between a pinned text and a tool as it is now; `before` null: nothing of it is known. */
+export function memberChanges(before: string | null, after: JsonObject): readonly MemberChange[] {
+  const was: unknown = before === null ? {} : parseExactly(before);
+  const old = isJsonObject(was) ? was : {};
+  return PINNED_MEMBERS.flatMap((member) => {
+    const [one, other] = [old[member], after[member]];
+    const isSame =
+      one === undefined || other === undefined ? one === other : canonical(one) === canonical(other);
+    return isSame ? [] : [{ member, before: readable(one), after: readable(other) }];
+  });
+}
+
+function readable(value: unknown): string | null {
+  if (value === undefined) return null;
+  if (typeof value === "string") return value;
+  // In canonical order, so that only what differs differs.
+  return JSON.stringify(parseExactly(canonical(value)), null, 2);
+}

@@ -1,0 +1,310 @@
+// The pins of the running gateway: looks at each list of tools once, when it was read; tells what changed, withholds it
+// where that is asked for, and remembers what people approve.
+import type { BackendConfig, PinMode } from "../../config/snapshot.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { permissionOf } from "../catalog/build-catalog.ts";
+import type { CatalogSource } from "../catalog/catalog.ts";
+import type { GatewayTransition } from "../gateway-transitions.ts";
+import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { checkPins, type PendingTool } from "./check-pins.ts";
+import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
+import type { PinStore } from "./pin-store.ts";
+import { memberChanges, toolPin } from "./pinned-tool.ts";
+import { shortDiff, shownName } from "./short-diff.ts";
+
+/** Changes of one list that are announced one by one. */
+const MOST_ANNOUNCED = 20;
+const TRY_AGAIN_MS = 60_000;
+
+/** What of the configuration pinning reads. */
+export interface PinRules {
+  readonly trust: { readonly pin: PinMode };
+  readonly backends: readonly Pick<BackendConfig, "name" | "pin">[];
+}
+
+export interface PendingChange extends PendingTool {
+  readonly backend: string;
+  readonly isWithheld: boolean;
+}
+
+/** One pending tool as a person saw it: another one by now is not approved. */
+export interface ApprovedItem {
+  readonly backend: string;
+  readonly tool: string;
+  readonly digest: string;
+}
+
+/** What conditions are made of. */
+export interface PinsState {
+  readonly pending: readonly PendingChange[];
+  /** By backend: how many of its tools are beyond what is remembered. */
+  readonly beyond: ReadonlyMap<string, { readonly count: number; readonly isWithheld: boolean }>;
+  readonly lost: string | null;
+  readonly unsavedBecause: string | null;
+}
+
+interface PinsOptions {
+  readonly store: PinStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly announce: (transition: GatewayTransition) => void;
+  /** What is remembered is another, and the sources are to be admitted anew. */
+  readonly onChanged: () => void;
+}
+
+/** The outcome of looking at one list. */
+interface Looked {
+  readonly mode: PinMode;
+  readonly approvals: number;
+  readonly pending: readonly PendingTool[];
+  readonly beyond: readonly string[];
+  readonly source: CatalogSource;
+  readonly admitted: CatalogSource;
+}
+
+export class ToolPins implements AsyncDisposable {
+  readonly #options: PinsOptions;
+  #book: PinBook = EMPTY_BOOK;
+  #loaded: Promise<void> | null = null;
+  #looked = new Map<string, Looked>();
+  #admitted: readonly CatalogSource[] = [];
+  #configured: ReadonlySet<string> = new Set();
+  #approvals = 0;
+  #isDirty = false;
+  #saving: Promise<void> | null = null;
+  #tryAgain: Timer | null = null;
+  /** What was remembered could not be read yet: nothing may take its place. */
+  #isUnread = false;
+  #isDisposed = false;
+  #unsavedBecause: string | null = null;
+
+  constructor(options: PinsOptions) {
+    this.#options = options;
+  }
+
+  /** Reads what was remembered, once it is needed; to be awaited before the first list is looked at. */
+  async load({ trust, backends }: PinRules): Promise<void> {
+    const isWanted = backends.some(({ pin }) => (pin ?? trust.pin) !== "off");
+    if (isWanted) this.#loaded ??= this.#load();
+    await this.#loaded;
+  }
+
+  get state(): PinsState {
+    const beyond = new Map<string, { count: number; isWithheld: boolean }>();
+    for (const [backend, looked] of this.#looked) {
+      const count = looked.beyond.length;
+      if (count > 0) beyond.set(backend, { count, isWithheld: looked.mode === "block" });
+    }
+    const { lost } = this.#book;
+    return { pending: this.pending, beyond, lost, unsavedBecause: this.#unsavedBecause };
+  }
+
+  /** In the order of the sources. */
+  get pending(): readonly PendingChange[] {
+    return [...this.#looked].flatMap(([backend, { pending, mode }]) =>
+      pending.map((one) => ({ ...one, backend, isWithheld: mode === "block" })),
+    );
+  }
+
+  /** The sources without what is withheld. The same list, with the same members, while nothing changes. */
+  admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
+    const modes = new Map(rules.backends.map(({ name, pin }) => [name, pin ?? rules.trust.pin]));
+    this.#configured = new Set(modes.keys());
+    const looked = new Map<string, Looked>();
+    for (const source of sources) {
+      const mode = modes.get(source.backend) ?? rules.trust.pin;
+      looked.set(source.backend, this.#look(source, mode));
+    }
+    this.#looked = looked;
+    const admitted = [...looked.values()].map((one) => one.admitted);
+    const isSame =
+      admitted.length === this.#admitted.length && admitted.every((one, at) => one === this.#admitted[at]);
+    if (!isSame) this.#admitted = admitted;
+    return this.#admitted;
+  }
+
+  /**
+   * Remembers these as they are now; the caller has the sources admitted anew. `all`: also that what was lost is lost.
+   * What is not pending as it was seen is left, and returned.
+   */
+  approve(
+    items: readonly ApprovedItem[],
+    all: boolean,
+  ): { readonly approved: readonly ApprovedItem[]; readonly left: readonly ApprovedItem[] } {
+    if (this.#isUnread) return { approved: [], left: items };
+    const backends = new Map(this.#book.backends);
+    const approved: ApprovedItem[] = [];
+    const left: ApprovedItem[] = [];
+    const byBackend = Map.groupBy(items, ({ backend }) => backend);
+    for (const [backend, wanted] of byBackend) {
+      const pending = new Map(this.#looked.get(backend)?.pending.map((one) => [one.tool, one]));
+      const tools = new Map(backends.get(backend));
+      for (const item of wanted) {
+        const one = pending.get(item.tool);
+        if (one === undefined || one.digest !== item.digest) left.push(item);
+        else {
+          const { digest, text } = toolPin(one.definition);
+          tools.set(item.tool, approvedAs(tools.get(item.tool), digest, text));
+          approved.push(item);
+        }
+      }
+      backends.set(backend, tools);
+    }
+    const lost = all ? null : this.#book.lost;
+    if (approved.length === 0 && lost === this.#book.lost) return { approved, left };
+    this.#book = { backends, lost };
+    this.#approvals += 1;
+    for (const [backend, of] of Map.groupBy(approved, ({ backend }) => backend)) {
+      const tools = of.slice(0, MOST_ANNOUNCED).map(({ tool }) => shownName(tool));
+      this.#options.announce({ name: "catalog.tools_approved", backend, count: of.length, tools });
+    }
+    this.#save();
+    return { approved, left };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    this.#tryAgain?.[Symbol.dispose]();
+    await this.#saving;
+  }
+
+  async #load(): Promise<void> {
+    const { store, logger } = this.#options;
+    const kept = await store.read();
+    const isFirst = !this.#isUnread;
+    this.#isUnread = kept.kind === "unanswered";
+    if (this.#isDisposed) return;
+    if (kept.kind === "unanswered") {
+      if (isFirst) logger.warn("the pins of tools cannot be checked yet", { reason: kept.reason });
+      this.#book = { ...this.#book, lost: kept.reason };
+      this.#later(async () => {
+        await this.#load();
+        if (!this.#isUnread && !this.#isDisposed) this.#options.onChanged();
+      });
+      return;
+    }
+    this.#approvals += 1;
+    if (kept.kind === "none") {
+      this.#book = EMPTY_BOOK;
+      return;
+    }
+    const book = kept.kind === "kept" ? readBook(kept.value) : null;
+    if (book !== null) this.#book = book;
+    else {
+      const reason =
+        kept.kind === "untrusted" ? kept.reason : "they are not of a form that this version reads";
+      logger.error("the pins of tools cannot be trusted", { reason });
+      this.#book = { ...EMPTY_BOOK, lost: reason };
+    }
+  }
+
+  #later(again: () => unknown): void {
+    if (this.#isDisposed) return;
+    this.#tryAgain?.[Symbol.dispose]();
+    this.#tryAgain = this.#options.clock.setTimer(TRY_AGAIN_MS, again);
+  }
+
+  #look(source: CatalogSource, mode: PinMode): Looked {
+    const { backend, listings, filters } = source;
+    const before = this.#looked.get(backend);
+    const isSeen =
+      before !== undefined &&
+      before.source.listings.tools === listings.tools &&
+      before.source.filters === filters &&
+      before.mode === mode &&
+      before.approvals === this.#approvals;
+    if (isSeen) {
+      if (before.source === source) return before;
+      return { ...before, source, admitted: withoutTools(source, before.mode, before) };
+    }
+    const outcome = { mode, approvals: this.#approvals, source };
+    if (mode === "off") return { ...outcome, pending: [], beyond: [], admitted: source };
+    const { permits } = permissionOf(filters.tools);
+    const listed = listings.tools.filter(({ name }) => typeof name === "string" && permits(name));
+    const { pending, beyond } = this.#check(backend, listed, mode);
+    return { ...outcome, pending, beyond, admitted: withoutTools(source, mode, { pending, beyond }) };
+  }
+
+  #check(
+    backend: string,
+    listed: readonly JsonObject[],
+    mode: "tell" | "block",
+  ): Pick<Looked, "pending" | "beyond"> {
+    const { announce } = this.#options;
+    const { backends, lost } = this.#book;
+    const known = backends.get(backend) ?? (lost === null ? null : new Map());
+    const { tools, pending, news, added, gone, beyond } = checkPins(listed, known, mode);
+    if (tools !== backends.get(backend)) {
+      this.#book = { backends: new Map(backends).set(backend, tools), lost };
+      this.#save();
+    }
+    const isFirst = !backends.has(backend);
+    if (isFirst && tools.size > news.length)
+      announce({ name: "catalog.tools_pinned", backend, count: tools.size });
+    const isWithheld = mode === "block";
+    for (const [index, { tool, kind, definition, before }] of news.slice(0, MOST_ANNOUNCED).entries()) {
+      const changes = kind === "new" ? [] : memberChanges(before, definition);
+      const more = index === MOST_ANNOUNCED - 1 ? news.length - MOST_ANNOUNCED : 0;
+      announce({
+        name: kind === "new" ? "catalog.tool_new" : "catalog.tool_changed",
+        backend,
+        tool: shownName(tool),
+        members: changes.map(({ member }) => member),
+        diff: shortDiff(changes),
+        withheld: isWithheld,
+        more: Math.max(0, more),
+      });
+    }
+    if (added.length > 0 && !isFirst) announce(listedTools("catalog.tools_added", backend, added));
+    if (gone.length > 0) announce(listedTools("catalog.tools_gone", backend, gone));
+    return { pending, beyond };
+  }
+
+  #save(): void {
+    if (this.#isUnread) return;
+    this.#isDirty = true;
+    this.#saving ??= this.#write();
+  }
+
+  async #write(): Promise<void> {
+    const { store, logger } = this.#options;
+    // After whatever else changes in this turn.
+    await null;
+    while (this.#isDirty) {
+      this.#isDirty = false;
+      this.#book = withinBounds(this.#book, this.#configured);
+      try {
+        await store.write(bookValue(this.#book));
+        this.#unsavedBecause = null;
+      } catch (error) {
+        const reason = errorText(error);
+        if (this.#unsavedBecause === null) logger.error("the pins of tools cannot be written", { reason });
+        this.#unsavedBecause = reason;
+        this.#later(() => this.#save());
+        break;
+      }
+    }
+    this.#saving = null;
+  }
+}
+
+function listedTools(
+  name: "catalog.tools_added" | "catalog.tools_gone",
+  backend: string,
+  tools: readonly string[],
+): GatewayTransition {
+  return { name, backend, count: tools.length, tools: tools.slice(0, MOST_ANNOUNCED).map(shownName) };
+}
+
+function withoutTools(
+  source: CatalogSource,
+  mode: PinMode,
+  { pending, beyond }: Pick<Looked, "pending" | "beyond">,
+): CatalogSource {
+  if (mode !== "block" || pending.length + beyond.length === 0) return source;
+  const withheld = new Set<unknown>([...pending.map(({ tool }) => tool), ...beyond]);
+  const tools = source.listings.tools.filter((tool) => isJsonObject(tool) && !withheld.has(tool["name"]));
+  return { ...source, listings: { ...source.listings, tools } };
+}

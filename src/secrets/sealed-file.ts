@@ -1,0 +1,177 @@
+// A durable JSON file of the home whose author is checked on reading: what somebody else wrote, an older copy, and a file
+// that was removed are told from what we wrote last. docs/security.md says what that does not defend against.
+import { join } from "node:path";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import {
+  ensurePrivateFolder,
+  readIfPresent,
+  removeLeftovers,
+  writeDurably,
+} from "../runtime/files/durable-file.ts";
+import { jsonObject } from "../runtime/text/json-object.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import { createKeyring } from "./keyring.ts";
+import { type KeyPlace, openSealingKey, type SealingKey } from "./sealing-key.ts";
+import type { Keyring, KeyringLimits } from "./system-keyring.ts";
+
+export type SealedContent =
+  /** Nothing was ever sealed. */
+  | { readonly state: "never" }
+  | { readonly state: "sound"; readonly value: unknown; readonly note: string }
+  /** There was a file, and it is gone; `note` is that of the newest content. */
+  | { readonly state: "missing"; readonly note: string }
+  /** Not what we wrote last; `note` is that of the newest content, "" where that is lost, too. */
+  | { readonly state: "unsound"; readonly reason: string; readonly note: string }
+  /** The keyring that has the key gives no answer now; look again later. */
+  | { readonly state: "unverifiable"; readonly reason: string };
+
+export interface SealedWriteOptions {
+  /** False: an older copy with the same note may stand in for this one; the keyring is not asked. Default true. */
+  readonly advances?: boolean;
+  /** A word that is still known when the file is gone. Default: as it was. */
+  readonly note?: string;
+}
+
+/** One process at a time may write it: its caller holds the home's lock. */
+export interface SealedFile {
+  /** Absolute. */
+  readonly path: string;
+  /** Where the key is; null: it was not looked for yet, or there is none. */
+  readonly keyPlace: KeyPlace | null;
+  /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
+  read(limits: KeyringLimits): Promise<SealedContent>;
+  /**
+   * Durable when it resolves, whole at any instant. Makes a key where there is none. Rejects with
+   * `secret_unavailable`, the old content untouched.
+   */
+  write(value: unknown, limits: KeyringLimits, options?: SealedWriteOptions): Promise<void>;
+}
+
+export interface SealedFileOptions {
+  readonly home: string;
+  /** Of small letters: the file is `<home>/NAME.sealed`. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Default: this machine's. */
+  readonly keyring?: Keyring | null;
+}
+
+interface Held {
+  readonly key: SealingKey;
+  readonly place: KeyPlace;
+}
+
+const VERSION = 1;
+
+export function openSealedFile(options: SealedFileOptions): SealedFile {
+  const { home, name, environment } = options;
+  const path = join(home, `${name}.sealed`);
+  const keyring = options.keyring === undefined ? createKeyring(options) : options.keyring;
+  const keys = openSealingKey({ name, path: join(home, `${name}.key`), keyring, environment });
+  let held: Held | null = null;
+
+  const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
+    const found = await keys.find(limits);
+    if (found.kind === "unanswered") {
+      throw new MountaineerError("secret_unavailable", `the keyring gives no answer: ${found.reason}`, {
+        hint: "unlock the keyring, and try again",
+        retry: "later",
+      });
+    }
+    return found.kind === "found" ? { key: found.key, place: found.place } : null;
+  };
+
+  const makeKey = async (limits: KeyringLimits): Promise<Held> => {
+    const key = process.getBuiltinModule("node:crypto").randomBytes(32).toString("hex");
+    const fresh: Held = { key: { key, serial: 0, note: "" }, place: await keys.placeForNew(limits) };
+    await keys.keep(fresh.key, fresh.place, limits);
+    return fresh;
+  };
+
+  return {
+    path,
+    get keyPlace() {
+      return held?.place ?? null;
+    },
+    async read(limits) {
+      const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
+      if (found.kind === "unanswered") return { state: "unverifiable", reason: found.reason };
+      if (found.kind === "none") {
+        if (text === null) return { state: "never" };
+        return { state: "unsound", reason: "the key that it was sealed with is gone", note: "" };
+      }
+      held = { key: found.key, place: found.place };
+      const { key, serial, note } = found.key;
+      if (text === null) return serial === 0 ? { state: "never" } : { state: "missing", note };
+      const opened = openSeal(text, name, key);
+      if (typeof opened === "string") return { state: "unsound", reason: opened, note };
+      if (opened.serial < serial) return { state: "unsound", reason: "it is an older copy", note };
+      held = { ...held, key: { key, serial: opened.serial, note: opened.note } };
+      return { state: "sound", value: opened.value, note: opened.note };
+    },
+    async write(value, limits, { advances = true, note } = {}) {
+      try {
+        await ensurePrivateFolder(home);
+        held ??= (await findKey(limits)) ?? (await makeKey(limits));
+        const { key, place } = held;
+        const next: SealingKey = {
+          key: key.key,
+          serial: advances ? key.serial + 1 : Math.max(1, key.serial),
+          note: note ?? key.note,
+        };
+        await removeLeftovers(path);
+        await writeDurably(path, sealed(value, name, next), { mode: 0o600 });
+        held = { key: next, place };
+        // After the file, which is good without it: a keyring that fails now lets an older copy pass until the next write.
+        if (next.serial !== key.serial) await keys.keep(next, place, limits).catch(() => {});
+      } catch (error) {
+        if (error instanceof MountaineerError) throw error;
+        throw new MountaineerError("secret_unavailable", `${path} cannot be written: ${errorText(error)}`, {
+          cause: error,
+          retry: "later",
+        });
+      }
+    },
+  };
+}
+
+function sealed(value: unknown, name: string, { key, serial, note }: SealingKey): string {
+  const body = JSON.stringify(value, null, 2);
+  const header = { version: VERSION, serial, note, mac: macOf(name, serial, note, body, key) };
+  return `${JSON.stringify(header)}\n${body}\n`;
+}
+
+/** The content, or why it is none of ours. */
+function openSeal(
+  text: string,
+  name: string,
+  key: string,
+): { readonly value: unknown; readonly serial: number; readonly note: string } | string {
+  const strange = "it is not a file that Mountaineer wrote";
+  try {
+    const end = text.indexOf("\n");
+    const { version, serial, note, mac } = jsonObject(text.slice(0, end)) ?? {};
+    if (typeof serial !== "number" || typeof note !== "string" || typeof mac !== "string") return strange;
+    if (version !== VERSION) return "another version of Mountaineer wrote it";
+    const body = text.slice(end + 1, -1);
+    const expected = Buffer.from(macOf(name, serial, note, body, key));
+    const found = Buffer.from(mac);
+    const { timingSafeEqual } = process.getBuiltinModule("node:crypto");
+    if (expected.length !== found.length || !timingSafeEqual(expected, found)) {
+      return "somebody else wrote it, or changed it";
+    }
+    return { value: JSON.parse(body), serial, note };
+  } catch {
+    return strange;
+  }
+}
+
+function macOf(name: string, serial: number, note: string, body: string, key: string): string {
+  const { createHmac } = process.getBuiltinModule("node:crypto");
+  return createHmac("sha256", Buffer.from(key, "hex"))
+    .update(JSON.stringify([VERSION, name, serial, note]))
+    .update("\n")
+    .update(body)
+    .digest("hex");
+}

@@ -1,0 +1,90 @@
+// The key that a sealed file is authenticated with: in the system's keyring, or in a private file of the home where no
+// keyring is. Beside the key stands how far the sealed file has come, so that an older copy of it is told from the newest.
+import { MountaineerError } from "../runtime/errors.ts";
+import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
+import { jsonObject } from "../runtime/text/json-object.ts";
+import type { Keyring, KeyringLimits } from "./system-keyring.ts";
+
+export interface SealingKey {
+  /** 32 bytes, hexadecimal. */
+  readonly key: string;
+  /** Of the newest sealed content that counts; 0: none was sealed yet. */
+  readonly serial: number;
+  /** A word about the newest content that must be known without it. */
+  readonly note: string;
+}
+
+export type KeyPlace = "keyring" | "file";
+
+type FoundKey =
+  | { readonly kind: "found"; readonly key: SealingKey; readonly place: KeyPlace }
+  | { readonly kind: "none" }
+  /** The keyring is there and gives no answer: it may be locked. */
+  | { readonly kind: "unanswered"; readonly reason: string };
+
+interface SealingKeyOptions {
+  readonly name: string;
+  /** Absolute: where it stands without a keyring. */
+  readonly path: string;
+  readonly keyring: Keyring | null;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A key in the keyring comes before one in the file, which whoever writes to the home could have put there. */
+export function openSealingKey({ name, path, keyring, environment }: SealingKeyOptions) {
+  // No secret of a person can be called that: those begin with a letter or a digit.
+  const item = `_seal-${name}`;
+
+  const inFile = async (): Promise<FoundKey> => {
+    const text = await readIfPresent(path);
+    const key = text === null ? null : parseKey(text);
+    return key === null ? { kind: "none" } : { kind: "found", key, place: "file" };
+  };
+
+  return {
+    async find(limits: KeyringLimits): Promise<FoundKey> {
+      if (keyring === null) return inFile();
+      try {
+        const text = await keyring.get(item, limits);
+        const key = text === null ? null : parseKey(text);
+        return key === null ? await inFile() : { kind: "found", key, place: "keyring" };
+      } catch (error) {
+        if (!(error instanceof MountaineerError) || error.code === "aborted") throw error;
+        const isAbsent = hasNoService(keyring, error, environment);
+        return isAbsent ? await inFile() : { kind: "unanswered", reason: error.message };
+      }
+    },
+
+    /** Where a new key goes. */
+    async placeForNew(limits: KeyringLimits): Promise<KeyPlace> {
+      return keyring !== null && (await keyring.unusableBecause(limits)) === null ? "keyring" : "file";
+    },
+
+    /** Durable when it resolves. Rejects with `secret_unavailable`, or the system's error. */
+    async keep(key: SealingKey, place: KeyPlace, limits: KeyringLimits): Promise<void> {
+      const text = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
+      if (place === "keyring" && keyring !== null) return keyring.set(item, text, limits);
+      await removeLeftovers(path);
+      await writeDurably(path, `${text}\n`, { mode: 0o600 });
+    },
+  };
+}
+
+/** What the programs say where no keyring could be asked at all, as on a server without a desktop session. */
+const NO_SERVICE = /not provided by any|ServiceUnknown|autolaunch|no default keychain/i;
+
+function hasNoService(
+  { kind }: Keyring,
+  { code, message }: MountaineerError,
+  environment: Readonly<Record<string, string | undefined>>,
+): boolean {
+  if (code === "program_unavailable" || NO_SERVICE.test(message)) return true;
+  return kind === "secret-service" && !environment["DBUS_SESSION_BUS_ADDRESS"];
+}
+
+function parseKey(text: string): SealingKey | null {
+  const { key, serial, note } = jsonObject(text) ?? {};
+  if (typeof key !== "string" || !/^[0-9a-f]{64}$/.test(key)) return null;
+  if (typeof serial !== "number" || !Number.isSafeInteger(serial) || typeof note !== "string") return null;
+  return { key, serial, note };
+}

@@ -1,0 +1,49 @@
+// rclone's version, and what it can do: one table of the versions that brought each ability.
+import { MountaineerError } from "../../../runtime/errors.ts";
+import { runCommand } from "../../../runtime/process/child-process.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+
+export interface RcloneVersion {
+  readonly major: number;
+  readonly minor: number;
+}
+
+export const VERSION_DEADLINE_MS = 5_000;
+
+/** The minor version of rclone 1 that was the first with it. */
+const SINCE = {
+  /** It has an SMB backend. */
+  speaksSmb: 60,
+  /** One file is sent over several connections at once. */
+  sendsInParallel: 64,
+  /** A file that is being sent can be opened: before, of 343 git commits in a row 10 failed with a delay of a second. */
+  opensWhileSending: 69,
+  /** An upload whose Stat fails does not take that answer for the file's (rclone c9e5f45d7). */
+  survivesBrokenUploads: 69,
+  /** A dead connection that a reader has given up is kept for later, behind those that live. */
+  keepsDeadConnections: 70,
+} as const;
+
+export type RcloneAbility = keyof typeof SINCE;
+
+/** `unknown`: what is assumed of a version that nobody knows (null). */
+export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility, unknown = false): boolean {
+  if (version === null) return unknown;
+  return version.major > 1 || (version.major === 1 && version.minor >= SINCE[ability]);
+}
+
+/** null: there is none, or it does not say. */
+export async function askRcloneVersion(clock: Clock): Promise<RcloneVersion | null> {
+  try {
+    const { stdout } = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
+    return parseRcloneVersion(stdout);
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    return null;
+  }
+}
+
+export function parseRcloneVersion(text: string): RcloneVersion | null {
+  const match = /^(?:rclone )?v(\d+)\.(\d+)/.exec(text);
+  return match === null ? null : { major: Number(match[1]), minor: Number(match[2]) };
+}

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { memberChanges, PINNED_MEMBERS, toolDigest, toolPin } from "../../../src/gateway/pins/pinned-tool.ts";
+import { shortDiff, shownName } from "../../../src/gateway/pins/short-diff.ts";
+import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
+import { fc } from "../../support/properties.ts";
+import { tool } from "./tools.ts";
+
+/** The same value with the keys of every object in another order. */
+function shuffled(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(shuffled);
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .toReversed()
+      .map(([key, part]) => [key, shuffled(part)]),
+  );
+}
+
+function parsed(text: string): JsonObject {
+  const value = parseExactly(text);
+  assert.ok(isJsonObject(value));
+  return value;
+}
+
+test("E3 a tool has one digest, however its keys are ordered and whatever else its server says of it", () => {
+  const schema = fc.jsonValue({ maxDepth: 4 }).map((extra) => ({ type: "object", extra, a: { z: 1, b: 2 } }));
+  fc.assert(
+    fc.property(schema, (inputSchema) => {
+      const one = tool("read", { inputSchema, annotations: { readOnlyHint: true, title: "Read" } });
+      const other = shuffled(one);
+      assert.ok(isJsonObject(other));
+      assert.equal(toolDigest(other), toolDigest(one));
+      assert.deepEqual(memberChanges(toolPin(one).text, other), []);
+      assert.equal(toolDigest({ ...one, _meta: { seen: 5 }, icons: [] }), toolDigest(one));
+    }),
+  );
+});
+
+test("E3 a change of each pinned member changes the digest, and is the only one told", () => {
+  const before = tool("read", { title: "Read", outputSchema: { type: "object" }, annotations: {} });
+  for (const member of PINNED_MEMBERS) {
+    const value = member.endsWith("Schema") || member === "annotations" ? { type: "object", x: 1 } : "other";
+    const after = { ...before, [member]: value };
+    assert.notEqual(toolDigest(after), toolDigest(before));
+    const changes = memberChanges(toolPin(before).text, after);
+    assert.deepEqual(
+      changes.map((change) => change.member),
+      [member],
+    );
+  }
+});
+
+test("E3 numbers count with all their digits, and odd keys like any other", () => {
+  const withDefault = (text: string): JsonObject =>
+    parsed(`{"name":"a","inputSchema":{"type":"object","default":${text}}}`);
+  assert.notEqual(
+    toolDigest(withDefault("12345678901234567890")),
+    toolDigest(withDefault("12345678901234567891")),
+  );
+  assert.notEqual(toolDigest(withDefault('{"__proto__":1}')), toolDigest(withDefault('{"__proto__":2}')));
+  assert.notEqual(toolDigest(withDefault("{}")), toolDigest(withDefault('{"__proto__":1}')));
+});
+
+test("E3 the short form shows what differs with a little around it, and nothing that drives a terminal", () => {
+  const before = tool("read", { description: `${"Reads a file. ".repeat(40)}At most 5 MB.` });
+  const after = tool("read", {
+    description: `${"Reads a file. ".repeat(40)}At most 9 MB.\u001b[31m`,
+    title: "New\u202e",
+  });
+  assert.deepEqual(shortDiff(memberChanges(toolPin(before).text, after)), [
+    "+ title: New\\u{202e}",
+    "- description: …a file. Reads a file. At most 5 MB.",
+    "+ description: …a file. Reads a file. At most 9 MB.\\x1b[31m",
+  ]);
+  const long = tool("read", { description: "x".repeat(100_000) });
+  for (const line of shortDiff(memberChanges(toolPin(before).text, long))) assert.ok(line.length < 500);
+  assert.equal(shownName("a\u200bb"), "a\\u{200b}b");
+  assert.equal(shownName("x".repeat(5_000)).length, 101);
+});

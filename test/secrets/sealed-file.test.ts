@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { copyFile, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { systemClock } from "../../src/runtime/time/clock.ts";
+import { openSealedFile, type SealedFile } from "../../src/secrets/sealed-file.ts";
+import type { Keyring } from "../../src/secrets/system-keyring.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { memoryKeyring } from "./memory-keyring.ts";
+
+const LIMITS = { deadlineMs: 1_000 };
+/** A bus there is: what fails then is a keyring that is locked, and not one that is not there. */
+const environment = { DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/bus" };
+
+interface Scene {
+  readonly home: string;
+  /** The file as a process that starts now sees it. */
+  readonly opened: (name?: string) => SealedFile;
+}
+
+async function scene(t: TestContext, keyring: Keyring | null): Promise<Scene> {
+  const home = join(await temporaryFolder(t), "home");
+  const opened = (name = "approvals"): SealedFile =>
+    openSealedFile({ home, name, clock: systemClock, environment, keyring });
+  return { home, opened };
+}
+
+for (const place of ["keyring", "file"] as const) {
+  const keyringFor = (): Keyring | null => (place === "keyring" ? memoryKeyring() : null);
+
+  test(`E2 what was sealed is read back by the next process, key in the ${place}`, async (t) => {
+    const { home, opened } = await scene(t, keyringFor());
+    const file = opened();
+    assert.deepEqual(await file.read(LIMITS), { state: "never" });
+    await file.write({ a: ["ü", 1, null] }, LIMITS, { note: "commands" });
+    assert.equal(file.keyPlace, place);
+    assert.deepEqual(await opened().read(LIMITS), {
+      state: "sound",
+      value: { a: ["ü", 1, null] },
+      note: "commands",
+    });
+    await opened().write({ a: 2 }, LIMITS);
+    assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { a: 2 }, note: "commands" });
+    assert.equal((await stat(join(home, "approvals.sealed"))).mode & 0o777, 0o600);
+  });
+
+  test(`E2 a sealed file that somebody changed, or took from another name, is unsound, key in the ${place}`, async (t) => {
+    const { opened } = await scene(t, keyringFor());
+    const file = opened();
+    await file.write({ command: "good" }, LIMITS, { note: "all" });
+    const text = await readFile(file.path, "utf8");
+    const [header = "", ...body] = text.split("\n");
+    const changes = [
+      text.replace("good", "evil"),
+      text.replace('"serial":1', '"serial":9'),
+      text.replace('"note":"all"', '"note":"none"'),
+      header,
+      `${header}\n${body.join("\n")}\n`,
+      "",
+      "{}\n{}\n",
+      text.replace('"version":1', '"version":2'),
+    ];
+    for (const change of changes) {
+      await writeFile(file.path, change);
+      const read = await opened().read(LIMITS);
+      assert.equal(read.state, "unsound", change);
+      assert.ok(read.state === "unsound" && read.note === "all", "the newest content's note is still known");
+    }
+    const other = opened("pins");
+    await other.write({ command: "good" }, LIMITS);
+    await copyFile(other.path, file.path);
+    assert.equal((await opened().read(LIMITS)).state, "unsound");
+  });
+
+  test(`E2 a sealed file that was removed is missing, and not one that never was, key in the ${place}`, async (t) => {
+    const { opened } = await scene(t, keyringFor());
+    const file = opened();
+    await file.write({}, LIMITS, { note: "commands" });
+    await rm(file.path);
+    assert.deepEqual(await opened().read(LIMITS), { state: "missing", note: "commands" });
+    await opened().write({ back: true }, LIMITS);
+    assert.equal((await opened().read(LIMITS)).state, "sound");
+  });
+
+  test(`E2 an older copy does not pass for the newest, key in the ${place}`, async (t) => {
+    const { opened } = await scene(t, keyringFor());
+    const file = opened();
+    await file.write({ n: 1 }, LIMITS);
+    const older = await readFile(file.path);
+    await file.write({ n: 2 }, LIMITS, { advances: false });
+    await writeFile(file.path, older);
+    assert.equal((await opened().read(LIMITS)).state, "sound", "nothing that counts came after it");
+    await file.write({ n: 3 }, LIMITS);
+    await writeFile(file.path, older);
+    assert.deepEqual(await opened().read(LIMITS), {
+      state: "unsound",
+      reason: "it is an older copy",
+      note: "",
+    });
+  });
+}
+
+test("E2 with the key in the keyring, neither a key file nor a locked keyring makes a forged file pass", async (t) => {
+  const keyring = memoryKeyring();
+  const { home, opened } = await scene(t, keyring);
+  await opened().write({ n: 1 }, LIMITS);
+  const forger = openSealedFile({
+    home,
+    name: "approvals",
+    clock: systemClock,
+    environment: {},
+    keyring: null,
+  });
+  await rm(join(home, "approvals.sealed"));
+  await forger.write({ n: 666 }, LIMITS);
+  assert.equal((await opened().read(LIMITS)).state, "unsound");
+  keyring.lockedBecause = "it is locked";
+  assert.deepEqual(await opened().read(LIMITS), { state: "unverifiable", reason: "it is locked" });
+  await assert.rejects(opened().write({}, LIMITS), { code: "secret_unavailable" });
+});
+
+test("E2 a home whose keyring came later keeps what its key file sealed", async (t) => {
+  const { home, opened } = await scene(t, null);
+  await opened().write({ n: 1 }, LIMITS);
+  const later = openSealedFile({
+    home,
+    name: "approvals",
+    clock: systemClock,
+    environment,
+    keyring: memoryKeyring(),
+  });
+  assert.equal((await later.read(LIMITS)).state, "sound");
+});
+
+test("E2 a key file that is gone leaves a sealed file that proves nothing, and the next write makes a new key", async (t) => {
+  const { home, opened } = await scene(t, null);
+  await opened().write({ n: 1 }, LIMITS);
+  await rm(join(home, "approvals.key"));
+  assert.equal((await opened().read(LIMITS)).state, "unsound");
+  await opened().write({ n: 2 }, LIMITS);
+  assert.equal((await opened().read(LIMITS)).state, "sound");
+});
+
+test("E2 a kill between the file and its key's count leaves the newest file sound", async (t) => {
+  const keyring = memoryKeyring();
+  const { opened } = await scene(t, keyring);
+  const file = opened();
+  await file.write({ n: 1 }, LIMITS);
+  const before = [...keyring.values];
+  await file.write({ n: 2 }, LIMITS);
+  for (const [name, value] of before) keyring.values.set(name, value);
+  assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 2 }, note: "" });
+  await opened().write({ n: 3 }, LIMITS);
+  assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 3 }, note: "" });
+});
