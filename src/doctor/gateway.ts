@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import { shownText } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
 import { findPortHolder } from "../gateway/front/http/port-holder.ts";
@@ -58,7 +59,7 @@ async function ofBackend(context: DoctorContext, backend: BackendConfig): Promis
   }
   const program = await findCommand(command, cwd, context.environment["PATH"] ?? "");
   if (program === null) {
-    const text = `backend ${name}: its program ${command} is not found`;
+    const text = `backend ${name}: its program ${shownText(command, "log")} is not found`;
     const hint = "install it, or write its whole path; a service has the PATH of the shell that installed it";
     found.push(finding("error", "backend_program", text, { subject, hint }));
   } else found.push(finding("ok", "backend", `backend ${name} starts ${program}`, { subject }));
