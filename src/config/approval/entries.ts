@@ -78,6 +78,7 @@ const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
   port: "free",
   bodyLimitBytes: "free",
   drainTimeoutMs: "free",
+  publicUrl: "access",
 };
 const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
   approve: "approval",
@@ -95,6 +96,7 @@ const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>>
   incomingAuth: null,
   authorization: "access",
   audit: "guards",
+  limits: "guards",
   trust: null,
   shares: null,
   aliases: null,

@@ -10,11 +10,9 @@ import type { BackendFile, ConfigFile } from "../schema/schema.ts";
 import { isLiteral } from "../secret-text.ts";
 import type {
   AuditConfig,
-  AuthUser,
   BackendConfig,
   ConfigWarning,
   HttpConnection,
-  IncomingAuthConfig,
   MountaineerConfig,
   NameFilter,
   PolicyConfig,
@@ -22,11 +20,20 @@ import type {
   StdioConnection,
   ToolOverride,
 } from "../snapshot.ts";
+import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
+import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 import { engineSandbox } from "./sandbox-rules.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit" | "trust"
+  | "server"
+  | "backends"
+  | "conflictResolution"
+  | "incomingAuth"
+  | "authorization"
+  | "limits"
+  | "audit"
+  | "trust"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -98,19 +105,10 @@ function engineServer(server: ConfigFile["server"]): ServerConfig | null {
   return {
     host: server.host,
     port: server.port,
+    publicUrl: server.public_url ?? null,
     bodyLimitBytes: bytes(server.body_limit_mb),
     drainTimeoutMs: milliseconds(server.drain_timeout),
   };
-}
-
-/** Whom a token alone in `[incoming_auth]` stands for. */
-const LOCAL_USER = { name: "local", roles: ["local"] } as const;
-
-function engineAuth({ type, token, users }: ConfigFile["incoming_auth"]): IncomingAuthConfig {
-  if (type === "anonymous") return { type };
-  const all: AuthUser[] = users.map((user) => ({ name: user.name, token: user.token, roles: user.roles }));
-  if (token !== undefined) all.unshift({ ...LOCAL_USER, token });
-  return { type, users: all };
 }
 
 function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
@@ -146,7 +144,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
       order: conflict.order,
       longestName: conflict.longest_name,
     },
-    incomingAuth: engineAuth(file.incoming_auth),
+    incomingAuth: incomingAuthConfig(file.incoming_auth, place),
     authorization:
       authorization === undefined
         ? null
@@ -156,6 +154,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
             unannotated: authorization.unannotated,
             policies: authorization.policies.map(enginePolicy),
           },
+    limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
     trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
   };
@@ -227,5 +226,5 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     const at = ["backends", name];
     return [...commandWarnings(backend, at), ...secretWarnings(backend, at)];
   });
-  return [...warnings, ...policyWarnings(file)];
+  return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }

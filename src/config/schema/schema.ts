@@ -10,13 +10,13 @@ import {
   conflictSchema,
   filterSchemas,
   headerSchema,
-  incomingAuthSchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
-  userSchema,
   variableSchema,
 } from "./gateway-schema.ts";
+import { claimSchema, incomingAuthSchema, scopeSchema, userSchema } from "./incoming-auth-schema.ts";
+import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
 import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { sandboxSchema } from "./sandbox-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
@@ -76,6 +76,7 @@ export const configFileSchema = z.strictObject({
   conflict_resolution: conflictSchema.prefault({}),
   incoming_auth: incomingAuthSchema.prefault({}),
   authorization: authorizationSchema.optional(),
+  limits: limitsSchema.prefault({}),
   audit: auditSchema.optional(),
   trust: trustSchema.prefault({}),
 });
@@ -278,6 +279,19 @@ export const SECTIONS: readonly SectionDoc[] = (
       members: "users",
     },
     {
+      at: "incoming_auth.scopes",
+      meaning:
+        "The roles that a scope of a token gives, by the scope's name. Each scope NAME is the role `scope:NAME`, too.",
+      keys: scopeSchema,
+      isOptional: true,
+    },
+    {
+      at: "incoming_auth.required_claims",
+      meaning: "What a token must say besides, by the claim's name. For `jwt` and `oidc`.",
+      keys: claimSchema,
+      isOptional: true,
+    },
+    {
       at: "authorization",
       meaning: "Who may use what. Without this section everybody who comes in may use everything.",
       keys: authorizationSchema.shape,
@@ -293,6 +307,19 @@ export const SECTIONS: readonly SectionDoc[] = (
       at: "authorization.policies.#.arguments",
       meaning: "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
       keys: argumentSchema,
+    },
+    {
+      at: "limits",
+      meaning:
+        "What one principal (a user, everybody without a token, the owner) may use of the gateway. Every key has a default, which a person with a dozen agents never meets.",
+      keys: limitsSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "limits.overrides.#",
+      meaning: "Other limits for some; the first block that fits counts.",
+      keys: limitsOverrideSchema.shape,
+      members: "overrides",
     },
     {
       at: "audit",

@@ -23,19 +23,12 @@ import type {
   GatewayView,
   PreparedGateway,
 } from "./gateway-contract.ts";
-import { createRules, type GatewayRules } from "./gateway-rules.ts";
+import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
 import { gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { Serving } from "./serving.ts";
 import { SessionRoster } from "./session-roster.ts";
-
-const DEFAULT_SERVER = {
-  host: "127.0.0.1",
-  port: 9000,
-  bodyLimitBytes: 64 * 1024 * 1024,
-  drainTimeoutMs: 30_000,
-} as const;
 
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
@@ -97,6 +90,7 @@ class RunningGateway implements Gateway {
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
       boundHost: () => this.#keeper.host,
+      publicHost: () => publicHostOf(this.#server),
     });
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
     this.#keeper = new ListenerKeeper({
@@ -105,6 +99,7 @@ class RunningGateway implements Gateway {
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
+      openQuestions: () => this.#http.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.#pool.onPublished(() => {
@@ -125,7 +120,9 @@ class RunningGateway implements Gateway {
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
     const isOtherFile = before.auditFile !== next.auditFile;
-    const close = async ({ auditFile }: GatewayRules): Promise<void> => {
+    const isOtherAuth = before.authentication !== next.authentication;
+    const close = async ({ auditFile, authentication }: GatewayRules): Promise<void> => {
+      if (isOtherAuth) authentication[Symbol.dispose]();
       if (isOtherFile) await auditFile?.[Symbol.asyncDispose]();
     };
     return {
@@ -158,7 +155,13 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(rules, catalog, this.#keeper.condition, this.#pins.state),
+      conditions: this.#conditions(
+        rules,
+        catalog,
+        this.#keeper.condition,
+        this.#pins.state,
+        this.#keeper.url,
+      ),
     };
   }
 
@@ -269,11 +272,13 @@ class RunningGateway implements Gateway {
         return serving.served;
       },
       initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
+      sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
         roster.remove(session);
         pool.forget(session);
+        serving.kept.forget(session);
         serving.followLogLevel();
       },
       notified: (session, method, params) => pool.notifyOwn(session, method, params),
@@ -315,8 +320,15 @@ class RunningGateway implements Gateway {
     ]);
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
+    this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
+    this.#serving.rules.authentication[Symbol.dispose]();
     await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }
+}
+
+/** By which clients reach it through a proxy, in lower case; null: as it listens. */
+function publicHostOf({ publicUrl }: NonNullable<GatewayConfig["server"]>): string | null {
+  return publicUrl === null ? null : new URL(publicUrl).hostname;
 }

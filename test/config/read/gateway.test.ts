@@ -31,6 +31,9 @@ test("a backend needs a command alone; the rest has defaults", async () => {
       instances: "shared",
       replace: "overlap",
       pin: null,
+      requires: [],
+      unavailableAfterMs: 5_000,
+      whenUnavailable: "hide",
     },
   ]);
   assert.equal(config.server, null);
@@ -102,6 +105,7 @@ incoming_auth:
   assert.deepEqual(config.server, {
     host: "127.0.0.1",
     port: 9000,
+    publicUrl: null,
     bodyLimitBytes: 1_572_864,
     drainTimeoutMs: 250,
   });

@@ -55,6 +55,8 @@ export function createScriptedGateway(
         },
         away: null,
         authenticate: (headers) => gateway.authenticate(headers),
+        resource: null,
+        missingScope: () => null,
         refresh: (principal) => principal,
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => {
@@ -70,6 +72,7 @@ export function createScriptedGateway(
       capabilities: { tools: { listChanged: true }, logging: {} },
       serverInfo: { name: "scripted", version: "1" },
     }),
+    sessionsAllowed: () => 1_000,
     opened: (session) => void gateway.sessions.add(session),
     identified() {},
     closed: (session) => void gateway.sessions.delete(session),

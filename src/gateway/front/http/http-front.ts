@@ -5,7 +5,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { INTERNAL_ERROR, type RpcRequest } from "../../json-rpc.ts";
+import { named, type Principal, principalKey } from "../../client-port.ts";
+import { INTERNAL_ERROR, type JsonObject, LIMIT_REACHED, type RpcRequest } from "../../json-rpc.ts";
+import type { ProtectedResource } from "../../middleware/middleware.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
@@ -14,14 +16,15 @@ import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
-import { createBodyIntake } from "./body-intake.ts";
+import { BodyIntake } from "./body-intake.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
 import {
   accepted,
   formFor,
+  hostOf,
   isJsonType,
+  NOT_READ,
   notAllowed,
-  OVERRUN,
   pathOf,
   sessionId,
   tooLarge,
@@ -39,6 +42,8 @@ interface HttpFrontOptions {
   readonly bodyLimitBytes: () => number;
   /** As configured: a name or an IP address, without brackets. */
   readonly boundHost: () => string;
+  /** The name that a proxy may pass on, in lower case; null: none. */
+  readonly publicHost?: () => string | null;
 }
 
 /** Disposing is `stop(0)`. */
@@ -46,7 +51,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #options: HttpFrontOptions;
   readonly #parts: StreamParts;
   readonly #sessions: SessionStore;
-  readonly #receiveBody = createBodyIntake();
+  readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
   #stopping: Promise<void> | null = null;
 
@@ -54,6 +59,7 @@ export class HttpFront implements AsyncDisposable {
     const { clock } = options;
     this.#options = options;
     this.#parts = { clock, keepAlive: new KeepAlive(clock) };
+    this.#bodies = new BodyIntake(clock);
     this.#sessions = new SessionStore(options);
     this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
   }
@@ -72,12 +78,19 @@ export class HttpFront implements AsyncDisposable {
     return this.#sessions.inFlight;
   }
 
+  /** What clients were asked and have not answered yet. */
+  get openQuestions(): number {
+    return this.#sessions.openQuestions;
+  }
+
   /**
    * Takes no more requests (503), ends the streams on which clients listen, waits `graceMs` at most for what is in
    * flight, then ends every session. Again: the same ending.
    */
   stop(graceMs: number): Promise<void> {
-    this.#stopping ??= this.#sessions.end(graceMs, "the gateway is stopping");
+    this.#stopping ??= this.#sessions
+      .end(graceMs, "the gateway is stopping")
+      .finally(() => this.#bodies[Symbol.dispose]());
     return this.#stopping;
   }
 
@@ -109,16 +122,32 @@ export class HttpFront implements AsyncDisposable {
       this.#answerHealth(exchange);
       return;
     }
+    const { resource } = this.#options.gateway.served;
+    if (resource?.paths.has(path)) {
+      this.#answerMetadata(exchange, resource);
+      return;
+    }
     const refusal = this.#refusalOf(path, request.method);
     if (refusal !== null) {
       this.#refuse(exchange, refusal);
       return;
     }
     const principal = this.#admission.identify(exchange);
-    if (principal === null) return;
-    const visit: Visit = { request, response, principal };
-    if (request.method === "POST") this.#post(visit);
-    else if (request.method === "GET") this.#listen(visit);
+    if (!(principal instanceof Promise)) {
+      if (principal !== null) this.#visit({ request, response, principal });
+      return;
+    }
+    void principal.then((known) => {
+      // Whoever went away meanwhile wants nothing any more.
+      if (known === null || response.destroyed) return;
+      this.#guarded(exchange, () => this.#visit({ request, response, principal: known }));
+    });
+  }
+
+  #visit(visit: Visit): void {
+    const { method } = visit.request;
+    if (method === "POST") this.#post(visit);
+    else if (method === "GET") this.#listen(visit);
     else this.#remove(visit);
   }
 
@@ -134,10 +163,18 @@ export class HttpFront implements AsyncDisposable {
     const { method } = exchange.request;
     // Some probes ask for no body.
     if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
-    else {
-      const json = JSON.stringify(this.#options.gateway.health());
-      answerJson(this.#parts, exchange.response, 200, json, { "Cache-Control": "no-store" });
-    }
+    else this.#answerDocument(exchange, this.#options.gateway.health());
+  }
+
+  /** For clients that are not signed in yet: where they can. */
+  #answerMetadata(exchange: Exchange, resource: ProtectedResource): void {
+    const { method } = exchange.request;
+    if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
+    else this.#answerDocument(exchange, resource.metadata(hostOf(exchange.request) ?? ""));
+  }
+
+  #answerDocument({ response }: Exchange, document: JsonObject): void {
+    answerJson(this.#parts, response, 200, JSON.stringify(document), { "Cache-Control": "no-store" });
   }
 
   #listen(visit: Visit): void {
@@ -171,12 +208,13 @@ export class HttpFront implements AsyncDisposable {
     const session = id === undefined ? null : this.#admission.session(visit, id);
     if (id !== undefined && session === null) return;
     const limitBytes = this.#options.bodyLimitBytes();
-    this.#receiveBody(request, limitBytes, (body) => {
+    const sender = principalKey(visit.principal);
+    const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       this.#guarded(visit, () => {
         if (body.kind === "whole") this.#read(visit, session, accepts, body.bytes);
-        else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : OVERRUN);
+        else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : NOT_READ[body.kind]);
       });
-    });
+    this.#bodies.receive({ request, limitBytes, sender, done });
   }
 
   #read(visit: Visit, session: Session | null, accepts: Accepts, bytes: Buffer): void {
@@ -196,6 +234,7 @@ export class HttpFront implements AsyncDisposable {
         this.#initialize(visit, accepts, message.message);
       } else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
+      if (!this.#admission.mayAsk(visit, message.message)) return;
       const form = formFor(message.message.method, accepts);
       session.serve(message.message, new PostExchange(this.#parts, visit.response, session, form, null));
     } else {
@@ -227,9 +266,9 @@ export class HttpFront implements AsyncDisposable {
       this.#answer(visit, accepts, responseJson(request.id, introduction.reply));
       return;
     }
-    if (!this.#sessions.makeRoom()) {
-      const message = `there are ${this.#sessions.size} sessions, all of them in use`;
-      this.#refuse(visit, { status: 503, id: request.id, message, headers: { "Retry-After": "10" } });
+    const room = this.#sessions.makeRoom(visit.principal);
+    if (room.kind !== "room") {
+      this.#refuse(visit, { ...refusalOfSession(room, visit.principal), id: request.id });
       return;
     }
     const { client } = introduction;
@@ -250,6 +289,25 @@ export class HttpFront implements AsyncDisposable {
     stream.sendAnyway(json);
     stream.end();
   }
+}
+
+/** Whoever holds as many as it may waits for its own; a full table is everybody's. */
+function refusalOfSession(
+  room: Exclude<ReturnType<SessionStore["makeRoom"]>, { readonly kind: "room" }>,
+  principal: Principal,
+): Refusal {
+  const headers = { "Retry-After": "10" };
+  if (room.kind === "full") {
+    return { status: 503, message: `there are ${room.sessions} sessions, all of them in use`, headers };
+  }
+  const { allowed } = room;
+  return {
+    status: 429,
+    code: LIMIT_REACHED,
+    message: `${named(principal)} has ${allowed} sessions, all of them in use ([limits].sessions); end one, or try again in 10 s`,
+    data: { limit: "[limits].sessions", allowed, retryAfterMs: 10_000 },
+    headers,
+  };
 }
 
 /** Why a POST is not read; null: it is. */

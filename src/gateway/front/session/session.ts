@@ -2,7 +2,7 @@
 // and the notices it is owed.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import type { Principal, Question } from "../../client-port.ts";
+import { type Principal, principalKey, type Question } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   type Classified,
@@ -13,6 +13,7 @@ import {
   isJsonObject,
   isRpcId,
   type JsonObject,
+  LIMIT_REACHED,
   type Reply,
   type RpcId,
   type RpcNotification,
@@ -90,6 +91,11 @@ export class Session implements SessionPort {
     return this.#ended.signal;
   }
 
+  /** What the client was asked and has not answered yet. */
+  get openQuestions(): number {
+    return this.#questions.size;
+  }
+
   get busy(): boolean {
     return this.inFlight > 0 || this.#streams.length > 0;
   }
@@ -107,7 +113,8 @@ export class Session implements SessionPort {
     const same =
       own.kind === "anonymous" ||
       principal.kind === "anonymous" ||
-      (own.kind === principal.kind && own.name === principal.name);
+      own === principal ||
+      principalKey(own) === principalKey(principal);
     if (same) this.#isAdmitted = true;
     if (same && own !== principal) {
       this.#principal = principal;
@@ -240,7 +247,8 @@ export class Session implements SessionPort {
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
     if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
     if (this.inFlight < IN_FLIGHT_LIMIT) return null;
-    return errorReply(BACKEND_UNAVAILABLE, `too many requests in flight (${IN_FLIGHT_LIMIT})`);
+    const message = `this session has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;
+    return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
   }
 
   /** The end of a call, whoever comes first: its reply, or null and why it is aborted. */
