@@ -213,6 +213,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       environment,
       programEnvironment: loopGuard(snapshot.path, options.environment),
       signIn: signInHome({ home, clock, environment: options.environment }),
+      guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
       redact,
       announce: publish,
       version: packageVersion(),

@@ -1,6 +1,7 @@
 // What the daemon asks of the gateway.
 import type { Duplex } from "node:stream";
 import type { LimitsConfig } from "../../config/limits.ts";
+import type { GuardedPlaces } from "../../config/reach.ts";
 import type {
   AuditConfig,
   AuthorizationConfig,
@@ -48,6 +49,8 @@ export interface GatewayOptions {
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Where sign-ins to backends are kept; absent: backends are reached with their headers alone. */
   readonly signIn?: SignInHome;
+  /** What no sandbox ever shows. Default: nothing but what its user's home folder hides. */
+  readonly guarded?: GuardedPlaces;
   /** A secret's value, so that no log line ever shows it. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;

@@ -1,4 +1,5 @@
 // The gateway as a whole: its backends, what serves requests, and where clients come in.
+import { homedir } from "node:os";
 import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -250,7 +251,12 @@ class RunningGateway implements Gateway {
   }
 
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
-    const { clock, version, programEnvironment } = options;
+    const {
+      clock,
+      version,
+      programEnvironment,
+      guarded = { homes: [], configs: [], userHome: homedir() },
+    } = options;
     const warden = this.#warden;
     return new BackendPool({
       ...options,
@@ -262,13 +268,22 @@ class RunningGateway implements Gateway {
           const authorize = () => this.#signIns?.authorize(backend, connection) ?? null;
           return openHttpLink({ ...connection, authorize, clock, secrets });
         }
-        const { shown, cwd } = connection;
+        const { shown, cwd, sandbox, ...program } = connection;
         const env = { ...programEnvironment, ...connection.env };
-        const open = openStdioLink({ ...connection, env, warden, clock, secrets });
+        const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
+        const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
         return (events) => {
           const link = open(events);
           const { pid } = link;
-          if (pid !== null) options.announce({ name: "backend.started", backend, pid, ...shown, cwd });
+          if (pid !== null)
+            options.announce({
+              name: "backend.started",
+              backend,
+              pid,
+              ...shown,
+              cwd,
+              sandboxed: sandbox !== undefined,
+            });
           return link;
         };
       },

@@ -23,6 +23,11 @@ cwd = "/srv"
 any = "1"
 [backends.files.tool_overrides.one]
 name = "two"
+[backends.apart]
+command = "serve"
+[backends.apart.sandbox]
+kind = "bubblewrap"
+read = ["/srv/a"]
 [backends.web]
 url = "https://one.example/mcp"
 [backends.web.headers]
@@ -118,6 +123,11 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
       redirect_port: 'client_id = "a"\nredirect_port = 8765',
     }).map(([key, to]) => [`backends.auth.${key}`, ['client_id = "a"', to] as const]),
   ),
+  // There is one kind: what it can become is none.
+  "backends.sandbox.kind": ['[backends.apart.sandbox]\nkind = "bubblewrap"\nread = ["/srv/a"]\n', ""],
+  "backends.sandbox.read": ['"/srv/a"', '"/srv/b"'],
+  "backends.sandbox.write": ['read = ["/srv/a"]', 'read = ["/srv/a"]\nwrite = ["/srv/b"]'],
+  "backends.sandbox.network": ['read = ["/srv/a"]', 'read = ["/srv/a"]\nnetwork = true'],
   "backends.instances": ["[backends.files]", '[backends.files]\ninstances = "per-client"'],
   "backends.replace": ["[backends.files]", '[backends.files]\nreplace = "stop-first"'],
   "backends.tool_overrides.name": ['name = "two"', 'name = "three"'],
