@@ -1,5 +1,6 @@
 // The interfaces behind the management API: what a running daemon, or the engine run once in a command, can do.
 import type { Duplex } from "node:stream";
+import type { ApprovalsReport, ApproveReport, ApproveRequest } from "./approval-contract.ts";
 import type {
   AliasReport,
   BackendLogsReport,
@@ -26,6 +27,13 @@ import type {
   RollbackRequest,
   SwitchTarget,
 } from "./requests.ts";
+
+import type {
+  ApproveToolsReport,
+  ApproveToolsRequest,
+  ToolChangesReport,
+  ToolChangesRequest,
+} from "./tool-changes-contract.ts";
 
 /** Which shares a command means: null is all. Unknown names reject with `share_unknown`. */
 export type ShareSelection = readonly string[] | null;
@@ -75,6 +83,10 @@ export interface ConfigControl {
   edit(request: EditRequest, signal: AbortSignal): Promise<EditReport>;
   editText(request: EditTextRequest, signal: AbortSignal): Promise<EditReport>;
   history(signal: AbortSignal): Promise<HistoryReport>;
+  /** What waits for a person's approval. */
+  approvals(): ApprovalsReport;
+  /** Rejects with `entry_unknown`, `config_changed` (something else waits than was shown) and `secret_unavailable`. */
+  approve(request: ApproveRequest, signal: AbortSignal): Promise<ApproveReport>;
   /** The text of an accepted content. */
   historyText(n: number, signal: AbortSignal): Promise<string>;
   rollback(request: RollbackRequest, signal: AbortSignal): Promise<EditReport>;
@@ -91,6 +103,10 @@ export interface GatewayControl {
   tools(signal: AbortSignal): Promise<ToolsReport>;
   /** A tool's error is an answer; the owner may call whatever is published. */
   call(request: CallRequest, signal: AbortSignal): Promise<CallReport>;
+  /** Tools that are not as they were approved. */
+  toolChanges(request: ToolChangesRequest, signal: AbortSignal): Promise<ToolChangesReport>;
+  /** Approves them as they were seen; what is another by now is left. */
+  approveTools(request: ApproveToolsRequest, signal: AbortSignal): Promise<ApproveToolsReport>;
   restart(selection: readonly string[] | null, signal: AbortSignal): Promise<RestartReport>;
   logs(backend: string, signal: AbortSignal): Promise<BackendLogsReport>;
 }

@@ -5,6 +5,7 @@ import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
 import { pathText } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
+import { requirementOf } from "../requirement.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
 import { isLiteral } from "../secret-text.ts";
 import type {
@@ -92,6 +93,9 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     instances: backend.instances,
     replace: backend.replace,
     pin: backend.pin ?? null,
+    requires: backend.requires.map(requirementOf),
+    unavailableAfterMs: milliseconds(backend.unavailable_after_secs),
+    whenUnavailable: backend.when_unavailable,
   };
 }
 
@@ -116,8 +120,8 @@ function engineAuth({ type, token, users }: ConfigFile["incoming_auth"]): Incomi
 }
 
 function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
-  const { effect, roles = null, resources = null, methods = null } = policy;
-  return { effect, roles, resources, methods };
+  const { effect, roles = null, resources = null, methods = null, annotations = null } = policy;
+  return { effect, roles, resources, methods, annotations, arguments: policy.arguments ?? null };
 }
 
 function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfig | null {
@@ -154,11 +158,13 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
         ? null
         : {
             defaultEffect: authorization.default_effect,
+            destructive: authorization.destructive,
+            unannotated: authorization.unannotated,
             policies: authorization.policies.map(enginePolicy),
           },
     limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
-    trust: { pin: file.trust.pin },
+    trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
   };
 }
 

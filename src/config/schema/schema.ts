@@ -5,14 +5,12 @@ import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
 import {
   auditSchema,
-  authorizationSchema,
   backendSchema,
   backendsSchema,
   conflictSchema,
   filterSchemas,
   headerSchema,
   incomingAuthSchema,
-  policySchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
@@ -20,6 +18,7 @@ import {
   variableSchema,
 } from "./gateway-schema.ts";
 import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
+import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
 import { trustSchema } from "./trust-schema.ts";
@@ -285,6 +284,11 @@ export const SECTIONS: readonly SectionDoc[] = (
       members: "policies",
     },
     {
+      at: "authorization.policies.#.arguments",
+      meaning: "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
+      keys: argumentSchema,
+    },
+    {
       at: "limits",
       meaning:
         "What one principal (a user, everybody without a token, the owner) may use of the gateway. Every key has a default, which a person with a dozen agents never meets.",
@@ -306,7 +310,8 @@ export const SECTIONS: readonly SectionDoc[] = (
     },
     {
       at: "trust",
-      meaning: "What of the servers behind the gateway is believed. Every key has a default.",
+      meaning:
+        "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
       keys: trustSchema.shape,
       isOptional: true,
     },

@@ -13,7 +13,12 @@ export interface GatewayRequest {
   readonly port: CallPort;
   readonly signal: AbortSignal;
   readonly served: ServingSet;
+  /** A person was asked whether it may be done, and said so. */
+  readonly asked?: Asked;
 }
+
+/** What came of asking a person; all but `accept` refuse the call. */
+export type Asked = "accept" | "decline" | "cancel" | "timeout" | "unable" | "busy";
 
 /** Never rejects once `recovery` is in the chain. */
 export type Handle = (request: GatewayRequest) => Promise<Reply>;
@@ -44,6 +49,8 @@ export type Authentication =
 
 export interface ServingSet {
   readonly catalog: Catalog;
+  /** What is in no list while its data is away: calls to it are told so. null: nothing. */
+  readonly away: Catalog | null;
   authenticate(headers: IncomingHttpHeaders): Authentication;
   /** The same person as this set's configuration knows them (other roles); null: not at all any more. */
   refresh(principal: Principal): Principal | null;

@@ -21,7 +21,7 @@ export const NO_GATEWAY: GatewayConfig = {
   authorization: null,
   limits: DEFAULT_LIMITS,
   audit: null,
-  trust: { pin: "tell" },
+  trust: { approve: null, pin: "tell" },
 };
 
 /** Keeps of `before` what means the same: tokens are not hashed anew, the audit's file stays open. */

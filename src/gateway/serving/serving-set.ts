@@ -5,11 +5,13 @@ import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
+import { createAsking } from "../middleware/asking.ts";
 import { type AuditRecord, createAudit } from "../middleware/audit.ts";
-import { compilePolicies, isTargetPermitted } from "../middleware/authorization.ts";
+import { isTargetPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { Middleware, ServingSet } from "../middleware/middleware.ts";
+import { compilePolicies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { createRouting } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
@@ -17,6 +19,7 @@ import { createViews } from "./catalog-view.ts";
 
 export interface ServingSetOptions {
   readonly catalog: Catalog;
+  readonly away: Catalog | null;
   readonly authentication: Pick<Authenticator, "authenticate" | "refresh">;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
@@ -25,6 +28,8 @@ export interface ServingSetOptions {
   readonly services: RoutingServices;
   /** Names of the backends that are configured and enabled. */
   readonly backends: readonly string[];
+  /** How long a call of each may take, ms; absent: 60 s. */
+  readonly callMs?: ReadonlyMap<string, number>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Takes registered secrets out of a text. */
@@ -35,13 +40,28 @@ export interface ServingSetOptions {
   readonly between?: readonly Middleware[];
 }
 
+const DEFAULT_CALL_MS = 60_000;
+
 /** Cheap: views and digests are computed when first asked for, the chain once. */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
-  const { catalog, authentication, authorization, audit, services, backends, clock, logger, clean } = options;
-  const { limits = null } = options;
+  const {
+    catalog,
+    away,
+    authentication,
+    authorization,
+    audit,
+    services,
+    backends,
+    callMs,
+    clock,
+    logger,
+    clean,
+    limits = null,
+  } = options;
   const policies = authorization === null ? null : compilePolicies(authorization);
   return {
     catalog,
+    away,
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
     viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),
@@ -55,6 +75,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     },
     handle: composeChain({
       policies,
+      ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
       limits: limits === null ? null : createLimits(limits),
       between: options.between ?? [],
       audit:

@@ -87,11 +87,13 @@ export class Serving {
   }
 
   #build(): ServingSet {
-    const { tools, redaction } = this.#options;
+    const { tools, redaction, pool } = this.#options;
+    const { hidden } = pool;
     const { config, authentication, auditFile } = this.rules;
     const { audit } = config;
     return buildServingSet({
       catalog: this.catalog,
+      away: hidden.length === 0 ? null : buildCatalog(hidden, config.conflictResolution),
       authentication,
       authorization: config.authorization,
       audit:
@@ -102,6 +104,7 @@ export class Serving {
       limits: { limiter: this.limiter, kept: this.kept },
       services: this.#services,
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
+      callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
       clock: tools.clock,
       logger: tools.logger,
       clean: redaction.clean,
