@@ -70,6 +70,10 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "incoming_auth.users.#": { access: ["name", "token", "roles"] },
   authorization: { access: ["default_effect"] },
   "authorization.policies.#": { access: ["effect", "roles", "resources", "methods"] },
+  limits: { guards: ["calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"] },
+  "limits.overrides.#": {
+    guards: ["users", "roles", "calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"],
+  },
   audit: { guards: ["enabled", "path", "max_size_mb", "keep", "arguments", "redact"] },
   trust: { approval: ["approve"], guards: ["pin"] },
 };

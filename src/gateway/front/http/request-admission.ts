@@ -67,10 +67,8 @@ export class RequestAdmission {
     const { reason } = authentication;
     const remote = remoteOf(exchange.request);
     this.#gateway.turnedAway({ status: 401, reason, principal: null, remote });
-    this.#wrongTokens.refuse(remote, (isSlowed) => {
-      const headers = { "WWW-Authenticate": "Bearer", ...(isSlowed && { Connection: "close" }) };
-      this.#refuse(exchange, { status: 401, message: reason, headers });
-    });
+    const headers = { "WWW-Authenticate": "Bearer" };
+    this.#wrongTokens.refuse(remote, () => this.#refuse(exchange, { status: 401, message: reason, headers }));
     return null;
   }
 
