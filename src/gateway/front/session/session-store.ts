@@ -69,11 +69,13 @@ export class SessionStore {
     return { kind: "full", sessions: this.size };
   }
 
-  #of({ kind, name }: Principal): Kept[] {
+  /** As `principalKey` tells them apart, without a text for each. */
+  #of({ kind, id, name }: Principal): Kept[] {
     const own: Kept[] = [];
     for (const kept of this.#kept.values()) {
       const { principal } = kept.session;
-      if (principal.kind === kind && principal.name === name) own.push(kept);
+      if (principal.kind !== kind || principal.id !== id) continue;
+      if (id !== undefined || principal.name === name) own.push(kept);
     }
     return own;
   }
