@@ -4,6 +4,7 @@ import { aliasAddCommand } from "../commands/alias/add.ts";
 import { aliasListCommand } from "../commands/alias/list.ts";
 import { aliasReconcileCommand } from "../commands/alias/reconcile.ts";
 import { aliasRemoveCommand } from "../commands/alias/remove.ts";
+import { approveCommand } from "../commands/approve.ts";
 import { backendsListCommand } from "../commands/backends/list.ts";
 import { backendsLogsCommand } from "../commands/backends/logs.ts";
 import { backendsRestartCommand } from "../commands/backends/restart.ts";
@@ -180,6 +181,7 @@ export const SECTIONS: readonly CommandSection[] = [
       },
       { group: SECRET, commands: [secretSetCommand, secretListCommand, secretRemoveCommand] },
       reloadCommand,
+      approveCommand,
     ],
   },
   { heading: "More:", entries: [completionsCommand, uninstallCommand] },
