@@ -23,6 +23,7 @@ import { aliasStatuses } from "./control/alias-status.ts";
 import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
+import { createRequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
@@ -163,7 +164,18 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   stack.defer(bus.subscribe(notifications.hear));
 
   const forceStop = force.signal;
-  const parts = stack.use(startEngineParts({ home, clock, logger, memory, forceStop, announce: publish }));
+  const required = createRequiredShares({ clock, engine: () => parts.engine, prober: () => parts.prober });
+  const parts = stack.use(
+    startEngineParts({
+      home,
+      clock,
+      logger,
+      memory,
+      forceStop,
+      announce: publish,
+      onCycle: required.noteCycle,
+    }),
+  );
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
@@ -196,11 +208,12 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       redact,
       announce: publish,
       version: packageVersion(),
+      data: required,
       listens: true,
     }),
   );
   const { ticker, window } = triggers;
-  const shares = shareSection({ engine, aliases, ticker, window, clock, context, publish });
+  const shares = shareSection({ engine, aliases, ticker, window, clock, context, required, publish });
   const config = stack.use(
     createConfigService({
       home,

@@ -1,5 +1,6 @@
 // The daemon's access to its configuration file: through the prober, because a call on a network file system may never
 // return.
+import { lstat } from "node:fs/promises";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -10,6 +11,8 @@ import type { WatchedFile } from "../../sync/watched-file.ts";
 
 /** How long the prober may take, ms: less than the watcher's own deadline, so that a late look is told in one way. */
 const LOOK_MS = 4000;
+/** How old a mount table may be by which a file system is told: the shares' beat reads it as often as the file is looked at. */
+const TABLE_AGE_MS = 2_500;
 /** How long the history waits to learn which file this is; then it goes by the spelling alone, ms. */
 const REAL_PATH_MS = 1000;
 
@@ -27,13 +30,25 @@ export async function openConfigFile(
   path: string,
   { prober, mountTable, clock }: ConfigFileTools,
 ): Promise<WatchedFile> {
-  const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs());
+  const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs() - TABLE_AGE_MS);
   let mounts = await mountsNow();
+  // By its own name, on a disk of this machine: nothing to it waits for another one.
+  let isPlain = (await prober.realPath(path, REAL_PATH_MS)) === path;
   return {
     path,
     async stat(signal) {
       mounts = await mountsNow();
+      if (isPlain && !isRemote(mounts, path)) {
+        const stats = await lstat(path, { bigint: true }).catch(() => null);
+        if (stats?.isFile() === true) {
+          const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+          return { dev, ino, size, mtimeNs, ctimeNs };
+        }
+      }
+      // A new file is there, or a link that may lead anywhere.
+      isPlain = false;
       const look = await unlessAborted(prober.fileLook(path, LOOK_MS), signal);
+      isPlain = look?.state === "file" && (await prober.realPath(path, REAL_PATH_MS)) === path;
       if (look === null) throw late(path);
       if (look.state === "failed") return unlessMissing(path, look.errno);
       const { dev, ino, size, mtimeNs, ctimeNs } = look;

@@ -23,6 +23,14 @@ export function resolveTarget(
   }
 }
 
+/** The same among what is published and then among what is hidden because its data is away. */
+export function resolveServed(
+  { catalog, away }: { readonly catalog: Catalog; readonly away: Catalog | null },
+  target: Pick<CatalogEntry, "kind" | "name">,
+): Resolved | null {
+  return resolveTarget(catalog, target) ?? (away === null ? null : resolveTarget(away, target));
+}
+
 /**
  * Whose a URI is: who published it; else whose template it fits (the first in order); else, since servers also serve
  * what they do not list, the only backend that has resources at all. What a backend's filters deny is nobody's.

@@ -4,7 +4,7 @@
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
 import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { resolveServed } from "../catalog/resolve.ts";
 import { isUnclear, otherSpellings } from "../catalog/uri-spelling.ts";
 import type { Principal } from "../client-port.ts";
 import type { Reply } from "../json-rpc.ts";
@@ -114,7 +114,7 @@ export function createAuthorization(
     if (ALWAYS_ALLOWED.has(method) || port.client.principal.kind === "owner") return next(request);
     const target = targetOf(method, params);
     // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
-    if (target !== null && resolveTarget(served.catalog, target) === null) return next(request);
+    if (target !== null && resolveServed(served, target) === null) return next(request);
     const { principal } = port.client;
     const isPermitted =
       target === null

@@ -157,7 +157,7 @@ class Answering {
       this.#due -= queue.length;
       queue.length = 0;
     }
-    if (this.#lateTimer !== null) clearTimeout(this.#lateTimer);
+    this.#endWatchForLate();
   }
 
   #pump(kind: QuestionKind): void {
@@ -202,6 +202,7 @@ class Answering {
 
   #answered(sequence: number): void {
     this.#begun.delete(sequence);
+    if (this.#begun.size === 0) this.#endWatchForLate();
     this.#due--;
     if (this.#due === 0) this.#send();
     else this.#linger ??= setTimeout(() => this.#send(), LINGER_MS);
@@ -222,6 +223,12 @@ class Answering {
     // In a process that was held up, answers may wait to be read; timers come before them.
     const late = (): void => void setImmediate(() => this.#markLate());
     this.#lateTimer = setTimeout(late, Math.max(1, oldest.dueMs - performance.now()));
+  }
+
+  /** At rest nothing wakes this process. */
+  #endWatchForLate(): void {
+    if (this.#lateTimer !== null) clearTimeout(this.#lateTimer);
+    this.#lateTimer = null;
   }
 
   #markLate(): void {
