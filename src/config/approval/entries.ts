@@ -53,6 +53,9 @@ const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
   toolOverrides: "guards",
   instances: "free",
   replace: "free",
+  requires: "free",
+  unavailableAfterMs: "free",
+  whenUnavailable: "free",
   pin: "guards",
 };
 const SHARE_FIELDS: Readonly<Record<keyof ShareConfig, FieldKind>> = {

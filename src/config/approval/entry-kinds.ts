@@ -55,7 +55,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
     runs: ["type", "command", "args", "cwd", "enabled"],
     sends: ["url"],
     guards: ["pin"],
-    free: ["group", "instances", "replace"],
+    free: ["group", "instances", "replace", "requires", "unavailable_after_secs", "when_unavailable"],
   },
   "backends.*.env": { runs: ["any"] },
   "backends.*.headers": { sends: ["any"] },

@@ -16,6 +16,7 @@ import type { DataSource } from "../backends/policy/required-data.ts";
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { NoticeRecord } from "../middleware/audit.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PendingChange, ToolPins } from "../pins/tool-pins.ts";
 
@@ -97,6 +98,8 @@ export interface Gateway extends AsyncDisposable {
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<ToolPins["approve"]>;
   restart(backend: string): boolean;
   logLines(backend: string): readonly string[] | null;
+  /** Into the audit, where there is one: what no client's request did. */
+  note(record: NoticeRecord): void;
   /** The owner's own request, past authentication and policies; it is audited. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
   /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */

@@ -92,6 +92,8 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.env": ['.env]\nany = "1"', '.env]\nany = "2"'],
   "backends.headers": ['.headers]\nany = "1"', '.headers]\nany = "2"'],
   "backends.instances": ["[backends.files]", '[backends.files]\ninstances = "per-client"'],
+  "backends.requires": ["[backends.files]", '[backends.files]\nrequires = ["CORE"]'],
+  "backends.when_unavailable": ["[backends.files]", '[backends.files]\nwhen_unavailable = "stop"'],
   "backends.replace": ["[backends.files]", '[backends.files]\nreplace = "stop-first"'],
   "backends.tool_overrides.name": ['name = "two"', 'name = "three"'],
   "conflict_resolution.strategy": ["[conflict_resolution]", '[conflict_resolution]\nstrategy = "prefix"'],
