@@ -28,6 +28,13 @@ import type {
   SwitchTarget,
 } from "./requests.ts";
 
+import type {
+  ApproveToolsReport,
+  ApproveToolsRequest,
+  ToolChangesReport,
+  ToolChangesRequest,
+} from "./tool-changes-contract.ts";
+
 /** Which shares a command means: null is all. Unknown names reject with `share_unknown`. */
 export type ShareSelection = readonly string[] | null;
 
@@ -96,6 +103,10 @@ export interface GatewayControl {
   tools(signal: AbortSignal): Promise<ToolsReport>;
   /** A tool's error is an answer; the owner may call whatever is published. */
   call(request: CallRequest, signal: AbortSignal): Promise<CallReport>;
+  /** Tools that are not as they were approved. */
+  toolChanges(request: ToolChangesRequest, signal: AbortSignal): Promise<ToolChangesReport>;
+  /** Approves them as they were seen; what is another by now is left. */
+  approveTools(request: ApproveToolsRequest, signal: AbortSignal): Promise<ApproveToolsReport>;
   restart(selection: readonly string[] | null, signal: AbortSignal): Promise<RestartReport>;
   logs(backend: string, signal: AbortSignal): Promise<BackendLogsReport>;
 }

@@ -38,12 +38,20 @@ import {
   unmountRequest,
 } from "./requests.ts";
 import { count, type Shape, strictObject, type TypeOf, text } from "./shape.ts";
+import {
+  approveToolsReportShape,
+  approveToolsRequest,
+  toolChangesReportShape,
+  toolChangesRequest,
+} from "./tool-changes-contract.ts";
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 /** The largest configuration (512 KiB), each byte of it at its longest in JSON (`\u0000`), and the fields around it. */
 const TEXT_LIMIT_BYTES = 6 * 512 * 1024 + BODY_LIMIT_BYTES;
 /** A tool may be given a file's content. */
 const CALL_LIMIT_BYTES = 16 * 1024 * 1024;
+/** Thousands of names, each with its digest. */
+const TOOLS_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** Whom an operation asks. */
 export interface Served {
@@ -192,6 +200,22 @@ export const OPERATIONS = {
     counts: "calls",
     bodyLimitBytes: CALL_LIMIT_BYTES,
     perform: (gateway, request, signal) => gateway.call(request, signal),
+  }),
+  toolChanges: operation({
+    part: "gateway",
+    at: "POST tools/changes",
+    input: toolChangesRequest,
+    output: toolChangesReportShape,
+    bodyLimitBytes: TOOLS_LIMIT_BYTES,
+    perform: (gateway, request, signal) => gateway.toolChanges(request, signal),
+  }),
+  approveTools: operation({
+    part: "gateway",
+    at: "POST tools/approve",
+    input: approveToolsRequest,
+    output: approveToolsReportShape,
+    bodyLimitBytes: TOOLS_LIMIT_BYTES,
+    perform: (gateway, request, signal) => gateway.approveTools(request, signal),
   }),
   restart: operation({
     part: "gateway",

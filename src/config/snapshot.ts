@@ -170,18 +170,29 @@ export type IncomingAuthConfig =
   | { readonly type: "anonymous" }
   | { readonly type: "local"; readonly users: readonly AuthUser[] };
 
+/** What a server says of a tool, in the file's words. */
+export type ToolHint = `${"" | "not_"}${"read_only" | "destructive" | "idempotent" | "open_world"}`;
+
 export interface PolicyConfig {
-  readonly effect: "allow" | "deny";
+  readonly effect: "allow" | "deny" | "ask";
   /** null: whoever. */
   readonly roles: readonly string[] | null;
   /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: whatever. */
   readonly resources: readonly string[] | null;
   /** Globs over MCP methods; null: any. */
   readonly methods: readonly string[] | null;
+  /** All must hold; null or absent: whatever, and not only tools. */
+  readonly annotations?: readonly ToolHint[] | null;
+  /** Globs over the values of arguments, by name, all of which must fit; null or absent: whatever. */
+  readonly arguments?: Readonly<Record<string, readonly string[]>> | null;
 }
 
 export interface AuthorizationConfig {
   readonly defaultEffect: "allow" | "deny";
+  /** For destructive tools that would be allowed; absent: "allow". */
+  readonly destructive?: "allow" | "ask" | "refuse";
+  /** What a tool counts as whose server does not say; absent: "destructive", as the protocol has it. */
+  readonly unannotated?: "destructive" | "harmless";
   readonly policies: readonly PolicyConfig[];
 }
 

@@ -17,6 +17,7 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
+import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
@@ -26,6 +27,7 @@ import { openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { logTransition } from "./events/transition-log.ts";
+import { localExposures } from "./reload/config-file.ts";
 
 /** How long another command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
@@ -80,6 +82,10 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       }),
     );
     const { engine, drivers } = parts;
+    if (changes) {
+      const look = localExposures(parts, clock);
+      await createPrivatePlaces({ home, look, clock, logger }).require(loaded);
+    }
     const secrets = homeSecrets({ home, environment, clock, logger });
     const approvals = await startApprovals(
       { place, environment, snapshot: loaded, clock, logger, publish: () => {}, writes: false },

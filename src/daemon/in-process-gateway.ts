@@ -10,6 +10,8 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
+import { sealedPinStore } from "./compose/pin-store.ts";
+import { requirePrivateHere } from "./compose/private-places.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
@@ -42,6 +44,7 @@ export async function openGatewayInProcess({
       });
     }
     requireNoOwnBackend(loaded.path, environment);
+    await requirePrivateHere(home, loaded);
     const log = stack.use(
       startLog({
         filePath: null,
@@ -74,6 +77,7 @@ export async function openGatewayInProcess({
         redact: (secret) => log.redact(secret),
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),
+        pinStore: sealedPinStore({ home, clock, environment }, false),
         listens: false,
       }),
     );
@@ -90,6 +94,10 @@ export async function openGatewayInProcess({
         async tools(asker) {
           await settled(asker);
           return control.tools(asker);
+        },
+        async toolChanges(request, asker) {
+          await settled(asker);
+          return control.toolChanges(request, asker);
         },
         async call(request, asker) {
           await settled(asker);

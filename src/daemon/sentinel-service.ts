@@ -17,6 +17,8 @@ import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
+import { sealedPinStore } from "./compose/pin-store.ts";
+import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
@@ -33,7 +35,7 @@ import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
-import { openConfigFile, realPathThrough } from "./reload/config-file.ts";
+import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
 import { shareSection } from "./share-section.ts";
 import { startTriggers } from "./triggers.ts";
@@ -192,6 +194,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     }),
   );
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
+  const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });
+  await privacy.require(snapshot);
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
   const shareControl = createShareControl(engine, clock);
@@ -224,6 +228,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       announce: publish,
       version: packageVersion(),
       data: required,
+      pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),
   );
@@ -240,6 +245,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       approvals: keeper,
       loadedFile: options.snapshot,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
+      requirePrivate: (loaded) => privacy.require(loaded),
       clock,
       logger,
       stream,
@@ -249,6 +255,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   return {
     secrets,
     keeper,
+    privacy,
     snapshot,
     startedAt,
     force,
@@ -308,6 +315,7 @@ function createServiceControl(
   {
     startedAt,
     snapshot,
+    privacy,
     notifications,
     engine,
     shareControl,
@@ -331,6 +339,7 @@ function createServiceControl(
     ...aliases.conditions(),
     ...notifications.conditions(),
     ...keeper.conditions(),
+    ...privacy.conditions(),
   ];
 
   return {

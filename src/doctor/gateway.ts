@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
+import type { StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
@@ -10,6 +11,7 @@ import { systemErrorCode } from "../runtime/errors.ts";
 import { findProgram, isProgram } from "../runtime/process/find-program.ts";
 import { missingHint, missingText, resolveReference } from "../secrets/reference.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
+import { conditionFindings } from "./gateway-conditions.ts";
 
 const finding = findingsOf("gateway");
 const DEFAULT_ADDRESS = { host: "127.0.0.1", port: 9000 };
@@ -19,8 +21,12 @@ export async function examineGateway(context: DoctorContext): Promise<DoctorFind
   const config = context.snapshot?.config;
   if (config === undefined || !wantsGateway(config)) return [];
   const enabled = config.backends.filter((backend) => backend.enabled);
-  const ofBackends = await Promise.all(enabled.map((backend) => ofBackend(context, backend)));
-  return [...ofBackends.flat(), ...ofUsers(context), await ofPort(context)];
+  const [status, ...ofBackends] = await Promise.all([
+    statusOf(context),
+    ...enabled.map((backend) => ofBackend(context, backend)),
+  ]);
+  const found = [...ofBackends.flat(), ...ofUsers(context), await ofPort(context, status)];
+  return [...found, ...(status === null ? [] : conditionFindings(status, found))];
 }
 
 async function ofBackend(context: DoctorContext, backend: BackendConfig): Promise<DoctorFinding[]> {
@@ -66,13 +72,16 @@ function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
   });
 }
 
+/** Null: no daemon answers. */
+async function statusOf({ daemon, signal }: DoctorContext): Promise<StatusReport | null> {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
+  return (await daemon?.status(deadline).catch(() => null)) ?? null;
+}
+
 /** Whether the gateway's port is free, or ours. */
-async function ofPort({ snapshot, daemon, signal }: DoctorContext): Promise<DoctorFinding> {
+async function ofPort({ snapshot }: DoctorContext, status: StatusReport | null): Promise<DoctorFinding> {
   const { host, port } = snapshot?.config.server ?? DEFAULT_ADDRESS;
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  const status = await daemon
-    ?.status(AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]))
-    .catch(() => null);
   const url = status?.gateway?.url ?? null;
   if (url !== null) return finding("ok", "gateway", `the daemon serves ${url}`);
   const refused = await whyNotListen(host, port);

@@ -8,6 +8,8 @@ export interface Principal {
   readonly kind: "owner" | "anonymous" | "user";
   readonly name: string;
   readonly roles: readonly string[];
+  /** A person says it on the command line: nobody needs to be asked. */
+  readonly isPerson?: true;
 }
 
 /** What a client is asked. */
@@ -49,6 +51,8 @@ export interface ClientPort {
 
 /** The principal of requests over the home's own sockets, which only its owner can open. */
 export const OWNER: Principal = { kind: "owner", name: "owner", roles: ["owner"] };
+/** The same who types `mountaineer call`. */
+export const OWNER_IN_PERSON: Principal = { ...OWNER, isPerson: true };
 export const ANONYMOUS: Principal = { kind: "anonymous", name: "anonymous", roles: ["anonymous"] };
 
 /** One request of a client that is in flight: what belongs to it travels on its stream. */

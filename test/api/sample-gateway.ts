@@ -11,6 +11,7 @@ import type {
 import type { GatewayControl } from "../../src/api/control.ts";
 import { selectBackends, toolUnknown } from "../../src/api/gateway-names.ts";
 import type { CallRequest } from "../../src/api/requests.ts";
+import { isCalled, type ToolChange, type ToolChangesReport } from "../../src/api/tool-changes-contract.ts";
 import { sampleReport, secondsAgo } from "./sample-report.ts";
 
 export function sampleGateway(changes: Partial<GatewayStatus> = {}): GatewayStatus {
@@ -90,6 +91,23 @@ export interface ScriptedGateway extends GatewayControl {
   readonly calls: GatewayCall[];
 }
 
+/** The digest of a sample tool that is another one by the time it is approved. */
+export const CHANGES_MEANWHILE = "changes-meanwhile";
+
+export function sampleToolChange(changes: Partial<ToolChange> = {}): ToolChange {
+  return {
+    backend: "files",
+    tool: "read_file",
+    published_as: "read_file",
+    kind: "changed",
+    withheld: false,
+    digest: "digest",
+    before_known: true,
+    members: [{ member: "description", before: "Reads a file.", after: "Reads a\u202e file." }],
+    ...changes,
+  };
+}
+
 /** A gateway that notes every request, and answers a call with what `answer` says. */
 export function scriptedGateway(
   answer: (request: CallRequest, signal: AbortSignal) => CallReport | Promise<CallReport> = ({ tool }) => ({
@@ -101,6 +119,7 @@ export function scriptedGateway(
     sampleTool({ name: "write_file", original_name: "write_file" }),
   ],
   backends: readonly string[] = ["files", "web"],
+  changes: ToolChangesReport = { changes: [], unseen: [], lost: null },
 ): ScriptedGateway {
   const calls: GatewayCall[] = [];
   return {
@@ -114,6 +133,20 @@ export function scriptedGateway(
       const names = tools.map(({ name }) => name);
       if (!names.includes(request.tool)) throw toolUnknown(request.tool, names);
       return answer(request, signal);
+    },
+    async toolChanges(request, signal) {
+      calls.push({ name: "toolChanges", request, signal });
+      const { tools: named = null } = request;
+      const isMeant = (change: ToolChange): boolean => named?.some((name) => isCalled(change, name)) ?? true;
+      return { ...changes, changes: changes.changes.filter(isMeant) };
+    },
+    async approveTools(request, signal) {
+      calls.push({ name: "approveTools", request, signal });
+      const isSeen = ({ digest }: { digest: string }): boolean => digest !== CHANGES_MEANWHILE;
+      return {
+        approved: request.items.filter(isSeen),
+        left: request.items.filter((item) => !isSeen(item)),
+      };
     },
     async restart(selection, signal) {
       calls.push({ name: "restart", request: selection, signal });

@@ -84,7 +84,6 @@ export const PROMISES: readonly Promised[] = [
   {
     id: "E3",
     what: "a tool whose description changes is told of, and held where that is asked for",
-    notBuilt: "A gateway to trust",
   },
   {
     id: "E4",

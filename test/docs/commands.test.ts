@@ -105,6 +105,12 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   "mountaineer tools list": running(/echo\s+files/),
+  "mountaineer tools diff": running(/^$/),
+  "mountaineer tools diff read_file": running(/^$/),
+  "mountaineer tools diff files:read_file": running(/^$/),
+  "mountaineer tools approve read_file": running(/no tool called read_file waits/, 2),
+  "mountaineer tools approve --backend files": running(/^$/),
+  "mountaineer tools approve --all": running(/^$/),
   "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": {
     on: "running",
     says: /"name": "echo"/,

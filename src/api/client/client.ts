@@ -163,6 +163,8 @@ function createClient(
     gateway: {
       tools: (signal) => ask("tools", null, signal),
       call: (request, signal) => ask("call", request, signal),
+      toolChanges: (request, signal) => ask("toolChanges", request, signal),
+      approveTools: (request, signal) => ask("approveTools", request, signal),
       restart: (backends, signal) => ask("restart", { backends }, signal),
       logs: (backend, signal) => ask("logs", { backend }, signal),
     },

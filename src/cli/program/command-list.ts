@@ -5,8 +5,13 @@ import { aliasListCommand } from "../commands/alias/list.ts";
 import { aliasReconcileCommand } from "../commands/alias/reconcile.ts";
 import { aliasRemoveCommand } from "../commands/alias/remove.ts";
 import { approveCommand } from "../commands/approve.ts";
+import { backendsAddCommand } from "../commands/backends/add.ts";
+import { backendsDisableCommand } from "../commands/backends/disable.ts";
+import { backendsEditCommand } from "../commands/backends/edit.ts";
+import { backendsEnableCommand } from "../commands/backends/enable.ts";
 import { backendsListCommand } from "../commands/backends/list.ts";
 import { backendsLogsCommand } from "../commands/backends/logs.ts";
+import { backendsRemoveCommand } from "../commands/backends/remove.ts";
 import { backendsRestartCommand } from "../commands/backends/restart.ts";
 import { callCommand } from "../commands/call.ts";
 import { completionsCommand } from "../commands/completions.ts";
@@ -41,6 +46,8 @@ import { sharesListCommand } from "../commands/shares/list.ts";
 import { sharesRemoveCommand } from "../commands/shares/remove.ts";
 import { statusCommand } from "../commands/status.ts";
 import { switchCommand } from "../commands/switch.ts";
+import { toolsApproveCommand } from "../commands/tools/approve.ts";
+import { toolsDiffCommand } from "../commands/tools/diff.ts";
 import { toolsListCommand } from "../commands/tools/list.ts";
 import { tuiCommand } from "../commands/tui.ts";
 import { uninstallCommand } from "../commands/uninstall.ts";
@@ -75,21 +82,25 @@ const ALIAS: CommandGroup = {
 
 const BACKENDS: CommandGroup = {
   name: "backends",
-  summary: "see, restart and read the MCP servers behind the gateway",
+  summary: "see, add, change and restart the MCP servers behind the gateway",
   description: "They are configured as [backends.NAME], and started, stopped and replaced by the daemon.",
   examples: [
     { command: "mountaineer backends list", does: "see how they are" },
-    { command: "mountaineer backends restart files", does: "start one anew" },
+    {
+      command: "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents",
+      does: "add one",
+    },
     { command: "mountaineer backends logs files", does: "see what it says" },
   ],
 };
 
 const TOOLS: CommandGroup = {
   name: "tools",
-  summary: "see the tools that the gateway publishes",
+  summary: "see the tools that the gateway publishes, and what changed of them",
   description: "Of all backends together, under the names that clients see.",
   examples: [
     { command: "mountaineer tools list", does: "see what there is to call" },
+    { command: "mountaineer tools diff", does: "see which are not as they were" },
     { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call one" },
   ],
 };
@@ -154,8 +165,20 @@ export const SECTIONS: readonly CommandSection[] = [
   {
     heading: "MCP servers:",
     entries: [
-      { group: BACKENDS, commands: [backendsListCommand, backendsRestartCommand, backendsLogsCommand] },
-      { group: TOOLS, commands: [toolsListCommand] },
+      {
+        group: BACKENDS,
+        commands: [
+          backendsListCommand,
+          backendsAddCommand,
+          backendsEditCommand,
+          backendsRemoveCommand,
+          backendsEnableCommand,
+          backendsDisableCommand,
+          backendsRestartCommand,
+          backendsLogsCommand,
+        ],
+      },
+      { group: TOOLS, commands: [toolsListCommand, toolsDiffCommand, toolsApproveCommand] },
       callCommand,
       mcpCommand,
     ],

@@ -112,8 +112,8 @@ function engineAuth({ type, token, users }: ConfigFile["incoming_auth"]): Incomi
 }
 
 function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
-  const { effect, roles = null, resources = null, methods = null } = policy;
-  return { effect, roles, resources, methods };
+  const { effect, roles = null, resources = null, methods = null, annotations = null } = policy;
+  return { effect, roles, resources, methods, annotations, arguments: policy.arguments ?? null };
 }
 
 function engineAudit(audit: ConfigFile["audit"], place: ConfigPlace): AuditConfig | null {
@@ -150,6 +150,8 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
         ? null
         : {
             defaultEffect: authorization.default_effect,
+            destructive: authorization.destructive,
+            unannotated: authorization.unannotated,
             policies: authorization.policies.map(enginePolicy),
           },
     audit: engineAudit(file.audit, place),

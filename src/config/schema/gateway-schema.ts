@@ -364,49 +364,6 @@ export const incomingAuthSchema = z.strictObject({
   users: z.array(userSchema).default([]),
 });
 
-export const policySchema = z.strictObject({
-  effect: document(
-    z.enum(["allow", "deny"]),
-    choiceDoc({
-      choices: ["allow", "deny"],
-      meaning: "What the policy does where it fits.",
-      example: '"allow"',
-    }),
-  ),
-  roles: document(
-    globs.optional(),
-    listDoc({
-      type: "list of patterns",
-      absent: "whoever",
-      meaning: "Patterns over roles; it fits who has one of them. Who comes without a token has `anonymous`.",
-      example: '["developer"]',
-    }),
-  ),
-  resources: document(
-    globs.optional(),
-    listDoc({
-      type: "list of patterns",
-      absent: "whatever",
-      meaning: "Patterns over `tool:NAME`, `prompt:NAME`, `resource:ADDRESS`, or over the bare name.",
-      example: '["tool:read_*"]',
-    }),
-  ),
-  methods: document(
-    globs.optional(),
-    listDoc({
-      type: "list of patterns",
-      absent: "any",
-      meaning: "Patterns over methods of the protocol.",
-      example: '["tools/*"]',
-    }),
-  ),
-});
-
-export const authorizationSchema = z.strictObject({
-  default_effect: choiceKey(["deny", "allow"], "deny", { meaning: "What holds where no policy fits." }),
-  policies: z.array(policySchema).default([]),
-});
-
 const REDACTED = ["*password*", "*passwd*", "*token*", "*secret*", "*api_key*", "*apikey*", "authorization"];
 
 export const auditSchema = z.strictObject({

@@ -5,20 +5,19 @@ import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
 import {
   auditSchema,
-  authorizationSchema,
   backendSchema,
   backendsSchema,
   conflictSchema,
   filterSchemas,
   headerSchema,
   incomingAuthSchema,
-  policySchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
   userSchema,
   variableSchema,
 } from "./gateway-schema.ts";
+import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
 import { trustSchema } from "./trust-schema.ts";
@@ -281,6 +280,11 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning: "One block per policy; the first that fits decides, and lists show only what one may use.",
       keys: policySchema.shape,
       members: "policies",
+    },
+    {
+      at: "authorization.policies.#.arguments",
+      meaning: "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
+      keys: argumentSchema,
     },
     {
       at: "audit",

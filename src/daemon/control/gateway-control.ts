@@ -4,6 +4,7 @@ import type { GatewayControl } from "../../api/control.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { toolEntry } from "./gateway-status.ts";
+import { toolChangesReport } from "./tool-changes.ts";
 
 /** `current` tells the gateway that is configured, null when there is none; all that is asked rejects then. */
 export function createGatewayControl(current: () => Gateway | null): GatewayControl {
@@ -30,6 +31,13 @@ export function createGatewayControl(current: () => Gateway | null): GatewayCont
       return "error" in reply
         ? { result: null, error: reply.error }
         : { result: { ...reply.result }, error: null };
+    },
+    async toolChanges({ tools = null }) {
+      return toolChangesReport(gateway(), tools);
+    },
+    async approveTools({ items, begin_anew = false }) {
+      const { approved, left } = gateway().approveTools(items, begin_anew);
+      return { approved: [...approved], left: [...left] };
     },
     async restart(selection) {
       const enabled = new Set(

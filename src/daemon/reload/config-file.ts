@@ -4,6 +4,7 @@ import { lstat } from "node:fs/promises";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import type { Exposure } from "../../runtime/files/exposure.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../shares/mounts/mount-entry.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
@@ -76,7 +77,19 @@ export function realPathThrough(prober: Prober): RealPath {
   return (path) => prober.realPath(path, REAL_PATH_MS);
 }
 
-function isRemote(mounts: readonly MountEntry[], path: string): boolean {
+/** Looks at those of the paths whose mode says something, and whose look cannot hang: not on another machine's disk. */
+export function localExposures({ prober, mountTable }: Omit<ConfigFileTools, "clock">, clock: Clock) {
+  return async (paths: readonly string[]): Promise<readonly Exposure[] | null> => {
+    const mounts = await mountTable.read(clock.monotonicMs());
+    return prober.exposures(
+      paths.filter((path) => !isRemote(mounts, path)),
+      LOOK_MS,
+    );
+  };
+}
+
+/** Whether looking at it asks another machine or process. */
+export function isRemote(mounts: readonly MountEntry[], path: string): boolean {
   let holder: MountEntry | null = null;
   for (const mount of mounts) {
     const isAbove = mount.path === "/" || path === mount.path || path.startsWith(`${mount.path}/`);

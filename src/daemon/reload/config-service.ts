@@ -40,6 +40,8 @@ interface ConfigServiceOptions {
   readonly loadedFile?: ConfigSnapshot;
   /** Reads the secrets that a content refers to: other values are another meaning. Default: there are none. */
   readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
+  /** Rejects when others may write what stands there, or read a secret in it. Default: whatever stands there may run. */
+  readonly requirePrivate?: (snapshot: ConfigSnapshot) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stream: EventStream;
@@ -159,7 +161,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
 
 /** How a content is parsed, and how it becomes what runs. */
 function configSteps(
-  { appliers, bindSecrets, logger }: ConfigServiceOptions,
+  { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,
   holding: Holding,
 ): Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> & {
@@ -177,6 +179,7 @@ function configSteps(
 } {
   const compareJudged = async (judged: Judged, running: ConfigSnapshot, signal: AbortSignal) => {
     const { effective } = judged;
+    await requirePrivate?.(judged.file);
     const snapshot = bindSecrets === undefined ? effective : await bindSecrets(effective, signal);
     const diff = diffConfigs(running.config, snapshot.config);
     const touches = !isEmptyDiff(diff);

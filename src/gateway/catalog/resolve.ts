@@ -23,11 +23,24 @@ export function resolveTarget(
   }
 }
 
-/** The same among what is published and then among what is hidden because its data is away. */
-export function resolveServed(
-  { catalog, away }: { readonly catalog: Catalog; readonly away: Catalog | null },
+/** What is published, and what is hidden because its data is away. */
+interface Served {
+  readonly catalog: Catalog;
+  readonly away: Catalog | null;
+}
+
+/** Which of the two knows the name or the URI; null: neither. */
+export function catalogOf(
+  { catalog, away }: Served,
   target: Pick<CatalogEntry, "kind" | "name">,
-): Resolved | null {
+): Catalog | null {
+  if (resolveTarget(catalog, target) !== null) return catalog;
+  return away !== null && resolveTarget(away, target) !== null ? away : null;
+}
+
+/** The same as `resolveTarget` in either of the two. */
+export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null {
+  const { catalog, away } = served;
   return resolveTarget(catalog, target) ?? (away === null ? null : resolveTarget(away, target));
 }
 

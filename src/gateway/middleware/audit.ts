@@ -10,7 +10,7 @@ import { resolveServed } from "../catalog/resolve.ts";
 import type { ClientPort } from "../client-port.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
-import type { GatewayRequest, Middleware } from "./middleware.ts";
+import type { Asked, GatewayRequest, Middleware } from "./middleware.ts";
 import { targetLabel, targetOf } from "./request-target.ts";
 
 /** One line of the file; keys as they are written. */
@@ -27,6 +27,8 @@ export interface AuditRecord {
   /** `ok`, `tool_error`, `denied`, `cancelled`, or `error:CODE` with the JSON-RPC code. */
   readonly outcome: string;
   readonly duration_ms: number;
+  /** What came of asking a person; absent: nobody was asked. */
+  readonly asked?: Asked;
   readonly arguments?: unknown;
 }
 
@@ -74,7 +76,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   };
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
   const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
-    const { method, params, port, served } = request;
+    const { method, params, port, served, asked } = request;
     const target = targetOf(method, params);
     const given = params?.["arguments"];
     const withArguments = config.includeArguments && given !== undefined && WITH_ARGUMENTS.has(method);
@@ -87,6 +89,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       backend: target === null ? null : (resolveServed(served, target)?.backend ?? null),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
+      ...(asked === undefined ? {} : { asked }),
       ...(withArguments ? { arguments: auditedArguments(given, isRedacted, clean) } : {}),
     });
   };

@@ -1,26 +1,14 @@
-// Authorization: the first policy that matches decides, else the default. Lists are filtered by the same rule
-// (`isAllowed`), and what a client may not use is answered as if it did not exist.
-
-import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
-import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
-import { compileGlobs } from "../catalog/glob.ts";
-import { resolveServed } from "../catalog/resolve.ts";
-import { isUnclear, otherSpellings } from "../catalog/uri-spelling.ts";
+// Authorization of requests by the policies. Lists are filtered by the same rule, what a client may not use is answered
+// as if it did not exist, and what needs a person's consent is asked about.
+import type { Catalog } from "../catalog/catalog.ts";
+import { catalogOf, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
-import type { Reply } from "../json-rpc.ts";
-import type { GatewayRequest, Middleware } from "./middleware.ts";
-import { type RequestTarget, targetLabel, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
-
-export interface Policies {
-  /** `target` null: the method is about nothing that has a name. */
-  isAllowed(principal: Principal, target: RequestTarget | null, method: string): boolean;
-  /** As `isAllowed`, for a URI that a client made up: no other spelling of it gets around a policy. */
-  isAllowedUnlisted(principal: Principal, target: RequestTarget, method: string): boolean;
-  /** A tool is seen by who may call it, a prompt by who may get it, a resource or template by who may read it. */
-  isVisible(principal: Principal, entry: CatalogEntry): boolean;
-  /** Equal for principals that the policies cannot tell apart. */
-  rightsKey(principal: Principal): string;
-}
+import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
+import { type AskedCall, refusalText } from "./asking.ts";
+import type { Asked, GatewayRequest, Handle, Middleware } from "./middleware.ts";
+import { type Effect, effectWith, type Policies, type PolicyTarget } from "./policies.ts";
+import { type RequestTarget, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
+import { hintsOf } from "./tool-hints.ts";
 
 /** What these give is filtered, or concerns nobody but who asks (a task is known only to the session that began it). */
 const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
@@ -37,97 +25,52 @@ const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
   "tasks/list",
 ]);
 
-const USED_BY: Readonly<Record<EntryKind, string>> = {
-  tool: "tools/call",
-  prompt: "prompts/get",
-  resource: "resources/read",
-  template: "resources/read",
-};
+/** Nobody wants to be asked for each letter that is typed, nor about leaving. */
+const NEVER_ASKED: ReadonlySet<string> = new Set(["completion/complete", "resources/unsubscribe"]);
 
-const QUALIFIED = /^(?:tool|prompt|resource):/;
-
-interface CompiledPolicy {
-  readonly allows: boolean;
-  hasRole(principal: Principal): boolean;
-  isAbout(target: RequestTarget | null): boolean;
-  isMethod(method: string): boolean;
+export interface AuthorizationParts {
+  readonly policies: Policies;
+  readonly ask: (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
+  /** Records what is refused, since requests are recorded further in. */
+  readonly denied: (request: GatewayRequest, reply: Reply) => void;
 }
 
-export function compilePolicies({ defaultEffect, policies }: AuthorizationConfig): Policies {
-  const compiled = policies.map(compilePolicy);
-  const byDefault = defaultEffect === "allow";
-  /** Null: no policy matches. */
-  const effect = (principal: Principal, target: RequestTarget | null, method: string): boolean | null => {
-    for (const policy of compiled) {
-      if (policy.hasRole(principal) && policy.isMethod(method) && policy.isAbout(target))
-        return policy.allows;
-    }
-    return null;
+/** Answers what is forbidden, or not consented to, itself. */
+export function createAuthorization({ policies, ask, denied }: AuthorizationParts): Middleware {
+  const refuse = (request: GatewayRequest, reply: Reply): Reply => {
+    denied(request, reply);
+    return reply;
   };
-  const isAllowed: Policies["isAllowed"] = (principal, target, method) =>
-    principal.kind === "owner" || (effect(principal, target, method) ?? byDefault);
-  return {
-    isAllowed,
-    isAllowedUnlisted(principal, target, method) {
-      if (principal.kind === "owner") return true;
-      if (!isAllowed(principal, target, method) || isUnclear(target.name)) return false;
-      return otherSpellings(target.name).every(
-        (name) => effect(principal, { ...target, name }, method) !== false,
-      );
-    },
-    isVisible: (principal, entry) => isAllowed(principal, entry, USED_BY[entry.kind]),
-    rightsKey: ({ kind, roles }) => JSON.stringify([kind === "owner", ...new Set(roles.toSorted())]),
+  const passes = ({ kind, isPerson }: Principal): boolean =>
+    kind === "owner" && (isPerson === true || !policies.limitsOwner);
+  const asked = async (
+    request: GatewayRequest,
+    target: PolicyTarget | null,
+    next: Handle,
+  ): Promise<Reply> => {
+    const answer = await ask(request, askedCall(request, target));
+    const told = { ...request, asked: answer };
+    return answer === "accept" ? next(told) : refuse(told, refusal(request, answer, target));
   };
-}
-
-function compilePolicy({ effect, roles, resources, methods }: PolicyConfig): CompiledPolicy {
-  const isRole = roles === null ? null : compileGlobs(roles);
-  return {
-    allows: effect === "allow",
-    hasRole: (principal) => isRole === null || principal.roles.some(isRole),
-    isAbout: compileResources(resources),
-    isMethod: methods === null ? () => true : compileGlobs(methods),
-  };
-}
-
-/** A glob that names a kind is over that kind alone: `tool:x` is not the prompt that calls itself "tool:x". */
-function compileResources(resources: readonly string[] | null): CompiledPolicy["isAbout"] {
-  if (resources === null) return () => true;
-  const matchesLabel = compileGlobs(resources);
-  const matchesName = compileGlobs(resources.filter((glob) => !QUALIFIED.test(glob)));
-  const isNamed = (target: RequestTarget): boolean =>
-    matchesLabel(targetLabel(target)) || matchesName(target.name);
-  return (target) => {
-    if (target === null) return false;
-    const { kind, name, fullName = name } = target;
-    return isNamed(target) || (fullName !== name && isNamed({ kind, name: fullName }));
-  };
-}
-
-/** Answers what is forbidden itself; `denied` is called, since requests are recorded further in. */
-export function createAuthorization(
-  policies: Policies,
-  denied: (request: GatewayRequest, reply: Reply) => void,
-): Middleware {
   return (next) => (request) => {
     const { method, params, served, port } = request;
-    if (ALWAYS_ALLOWED.has(method) || port.client.principal.kind === "owner") return next(request);
-    const target = targetOf(method, params);
-    // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
-    if (target !== null && resolveServed(served, target) === null) return next(request);
     const { principal } = port.client;
-    const isPermitted =
-      target === null
-        ? policies.isAllowed(principal, target, method)
-        : isTargetPermitted(policies, served.catalog, principal, target, method);
-    if (isPermitted) return next(request);
-    const reply = target === null ? unknownMethod(method) : unknownTarget(target);
-    denied(request, reply);
-    return Promise.resolve(reply);
+    if (ALWAYS_ALLOWED.has(method) || passes(principal)) return next(request);
+    const named = targetOf(method, params);
+    // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
+    const catalog = named === null ? served.catalog : catalogOf(served, named);
+    if (catalog === null) return next(request);
+    const target = named === null ? null : listed(catalog, named);
+    const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
+    // Nobody is asked about what cannot be done now anyway.
+    const isUnasked = NEVER_ASKED.has(method) || catalog === served.away;
+    if (effect === "allow" || (effect === "ask" && isUnasked)) return next(request);
+    if (effect === "ask") return asked(request, target, next);
+    return Promise.resolve(refuse(request, named === null ? unknownMethod(method) : unknownTarget(named)));
   };
 }
 
-/** For what is listed and for what a client made up. */
+/** Whether it is not refused, whatever the arguments: for what is listed and for what a client made up. */
 export function isTargetPermitted(
   policies: Policies,
   catalog: Catalog,
@@ -135,14 +78,29 @@ export function isTargetPermitted(
   target: RequestTarget,
   method: string,
 ): boolean {
+  const known = listed(catalog, target);
   return isListed(catalog, target)
-    ? policies.isAllowed(principal, catalogued(catalog, target), method)
-    : policies.isAllowedUnlisted(principal, target, method);
+    ? policies.isAllowed(principal, known, method)
+    : policies.effectUnlisted(principal, known, method) !== "deny";
 }
 
-/** With the name that a policy may have been written for. */
-function catalogued({ tools }: Catalog, target: RequestTarget): RequestTarget {
-  return (target.kind === "tool" ? tools.get(target.name) : undefined) ?? target;
+function effectOf(
+  policies: Policies,
+  catalog: Catalog,
+  principal: Principal,
+  target: PolicyTarget | null,
+  method: string,
+  given: unknown,
+): Effect {
+  if (target !== null && !isListed(catalog, target))
+    return policies.effectUnlisted(principal, target, method);
+  return effectWith(policies.decide(principal, target, method), given);
+}
+
+/** With all that a policy may have been written for: its whole name, and what its server says of it. */
+function listed({ tools, prompts }: Catalog, target: RequestTarget): PolicyTarget {
+  if (target.kind === "tool") return tools.get(target.name) ?? target;
+  return target.kind === "prompt" ? (prompts.get(target.name) ?? target) : target;
 }
 
 function isListed({ resources, templates }: Catalog, { kind, name }: RequestTarget): boolean {
@@ -152,4 +110,28 @@ function isListed({ resources, templates }: Catalog, { kind, name }: RequestTarg
     resources.has(name) ||
     (kind === "template" && templates.has(name))
   );
+}
+
+function askedCall({ served }: GatewayRequest, target: PolicyTarget | null): AskedCall {
+  const { definition } = target ?? {};
+  return {
+    target,
+    backend: target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null),
+    // Only what is said: of most tools nothing is.
+    isDestructive:
+      target?.kind === "tool" && definition !== undefined && hintsOf(definition, "harmless").destructive,
+  };
+}
+
+/** The model that called is to read why, so it is a tool's own error where that can be one. */
+function refusal(
+  { method, params }: GatewayRequest,
+  asked: Exclude<Asked, "accept">,
+  target: PolicyTarget | null,
+): Reply {
+  const text = refusalText(asked, target);
+  const isCall = method === "tools/call" && params?.["task"] === undefined;
+  return isCall
+    ? { result: { content: [{ type: "text", text }], isError: true } }
+    : errorReply(INVALID_REQUEST, text);
 }

@@ -4,12 +4,15 @@
 // What authorization refuses never comes to the audit, which is further in; the audit gives it a way to record that
 // directly, so the order stays and a refused request costs no more than the line about it.
 import type { Audit } from "./audit.ts";
-import { createAuthorization, type Policies } from "./authorization.ts";
+import { type AuthorizationParts, createAuthorization } from "./authorization.ts";
 import type { Handle, Middleware } from "./middleware.ts";
+import type { Policies } from "./policies.ts";
 
 export interface ChainParts {
   /** null: off, as everywhere here. */
   readonly policies: Policies | null;
+  /** What policies want a person to be asked about; absent: it is refused. */
+  readonly ask?: AuthorizationParts["ask"];
   /** From the outside in. */
   readonly between: readonly Middleware[];
   readonly audit: Audit | null;
@@ -17,11 +20,20 @@ export interface ChainParts {
   readonly routing: Handle;
 }
 
+const nobodyAsks: AuthorizationParts["ask"] = async () => "unable";
+
 /** The whole chain; never rejects. What is off is not in it. */
-export function composeChain({ policies, between, audit, recovery, routing }: ChainParts): Handle {
+export function composeChain({
+  policies,
+  ask = nobodyAsks,
+  between,
+  audit,
+  recovery,
+  routing,
+}: ChainParts): Handle {
   const outer: Middleware[] = [];
   if (policies !== null) {
-    outer.push(createAuthorization(policies, (request) => audit?.denied(request)));
+    outer.push(createAuthorization({ policies, ask, denied: (request) => audit?.denied(request) }));
   }
   outer.push(...between);
   if (audit !== null) outer.push(audit.middleware);

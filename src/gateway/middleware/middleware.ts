@@ -13,7 +13,12 @@ export interface GatewayRequest {
   readonly port: CallPort;
   readonly signal: AbortSignal;
   readonly served: ServingSet;
+  /** A person was asked whether it may be done, and said so. */
+  readonly asked?: Asked;
 }
+
+/** What came of asking a person; all but `accept` refuse the call. */
+export type Asked = "accept" | "decline" | "cancel" | "timeout" | "unable" | "busy";
 
 /** Never rejects once `recovery` is in the chain. */
 export type Handle = (request: GatewayRequest) => Promise<Reply>;

@@ -1,5 +1,5 @@
 // What is remembered of the tools of all backends, and how it is written down. Plain data, bounded.
-import { isObject } from "../../runtime/text/json-object.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
 
 /** Of one backend; what it lists beyond is not remembered. */
 export const MOST_TOOLS = 5_000;
@@ -70,26 +70,16 @@ export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySe
   return { backends: kept, lost };
 }
 
-export function bookText({ backends, lost }: PinBook): string {
-  const tools = (of: ReadonlyMap<string, PinnedTool>) =>
+/** As plain JSON. */
+export function bookValue({ backends, lost }: PinBook): unknown {
+  const tools = (of: ReadonlyMap<string, PinnedTool>): unknown =>
     [...of].map(([name, { approved, text, told, isListed }]) => [name, approved, text, told, isListed]);
-  return JSON.stringify({
-    version: 1,
-    lost,
-    backends: [...backends].map(([name, of]) => [name, tools(of)]),
-  });
+  return { version: 1, lost, backends: [...backends].map(([name, of]) => [name, tools(of)]) };
 }
 
-/** Null: it is not of this form. Its authenticity is whoever read it has to know. */
-export function readBook(text: string): PinBook | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (!isObject(value)) return null;
-  const { version, lost, backends } = value as Readonly<Record<string, unknown>>;
+/** Null: it is not of this form. Whether it is authentic is for whoever read it to know. */
+export function readBook(value: unknown): PinBook | null {
+  const { version, lost, backends } = objectOf(value) as Readonly<Record<string, unknown>>;
   if (version !== 1 || !Array.isArray(backends) || !(lost === null || typeof lost === "string")) return null;
   const book = new Map<string, Map<string, PinnedTool>>();
   for (const entry of backends) {

@@ -1,17 +1,19 @@
-// Where pins are kept: text that is authentic when it is read again, or is not trusted.
+// Where pins are kept: a value that is authentic when it is read again, or is not trusted.
 
 export type KeptPins =
   /** This home never had any. */
   | { readonly kind: "none" }
-  | { readonly kind: "kept"; readonly text: string }
+  | { readonly kind: "kept"; readonly value: unknown }
   /** Missing although there were some, changed by somebody else, or unreadable. */
-  | { readonly kind: "untrusted"; readonly reason: string };
+  | { readonly kind: "untrusted"; readonly reason: string }
+  /** Whether they can be trusted cannot be told now; to be read again later, and not written until then. */
+  | { readonly kind: "unanswered"; readonly reason: string };
 
 export interface PinStore {
   /** Never rejects. */
   read(): Promise<KeptPins>;
-  /** Durable when it resolves. Rejects with the system's error. */
-  write(text: string): Promise<void>;
+  /** `value` is plain JSON. Durable when it resolves; rejects where it is not. */
+  write(value: unknown): Promise<void>;
 }
 
 /** Remembers nothing beyond this process. */

@@ -9,14 +9,14 @@ import type { CatalogSource } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
-import { approvedAs, bookText, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
+import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { PinStore } from "./pin-store.ts";
 import { memberChanges, toolPin } from "./pinned-tool.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
 /** Changes of one list that are announced one by one. */
 const MOST_ANNOUNCED = 20;
-const SAVE_AGAIN_MS = 60_000;
+const TRY_AGAIN_MS = 60_000;
 
 /** What of the configuration pinning reads. */
 export interface PinRules {
@@ -50,6 +50,8 @@ interface PinsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly announce: (transition: GatewayTransition) => void;
+  /** What is remembered is another, and the sources are to be admitted anew. */
+  readonly onChanged: () => void;
 }
 
 /** The outcome of looking at one list. */
@@ -72,17 +74,21 @@ export class ToolPins implements AsyncDisposable {
   #approvals = 0;
   #isDirty = false;
   #saving: Promise<void> | null = null;
-  #saveAgain: Timer | null = null;
+  #tryAgain: Timer | null = null;
+  /** What was remembered could not be read yet: nothing may take its place. */
+  #isUnread = false;
+  #isDisposed = false;
   #unsavedBecause: string | null = null;
 
   constructor(options: PinsOptions) {
     this.#options = options;
   }
 
-  /** What was remembered; to be awaited before the first list is looked at. */
-  load(): Promise<void> {
-    this.#loaded ??= this.#load();
-    return this.#loaded;
+  /** Reads what was remembered, once it is needed; to be awaited before the first list is looked at. */
+  async load({ trust, backends }: PinRules): Promise<void> {
+    const isWanted = backends.some(({ pin }) => (pin ?? trust.pin) !== "off");
+    if (isWanted) this.#loaded ??= this.#load();
+    await this.#loaded;
   }
 
   get state(): PinsState {
@@ -127,6 +133,7 @@ export class ToolPins implements AsyncDisposable {
     items: readonly ApprovedItem[],
     all: boolean,
   ): { readonly approved: readonly ApprovedItem[]; readonly left: readonly ApprovedItem[] } {
+    if (this.#isUnread) return { approved: [], left: items };
     const backends = new Map(this.#book.backends);
     const approved: ApprovedItem[] = [];
     const left: ApprovedItem[] = [];
@@ -158,16 +165,32 @@ export class ToolPins implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#saveAgain?.[Symbol.dispose]();
-    this.#saveAgain = null;
+    this.#isDisposed = true;
+    this.#tryAgain?.[Symbol.dispose]();
     await this.#saving;
   }
 
   async #load(): Promise<void> {
     const { store, logger } = this.#options;
     const kept = await store.read();
-    if (kept.kind === "none") return;
-    const book = kept.kind === "kept" ? readBook(kept.text) : null;
+    const isFirst = !this.#isUnread;
+    this.#isUnread = kept.kind === "unanswered";
+    if (this.#isDisposed) return;
+    if (kept.kind === "unanswered") {
+      if (isFirst) logger.warn("the pins of tools cannot be checked yet", { reason: kept.reason });
+      this.#book = { ...this.#book, lost: kept.reason };
+      this.#later(async () => {
+        await this.#load();
+        if (!this.#isUnread && !this.#isDisposed) this.#options.onChanged();
+      });
+      return;
+    }
+    this.#approvals += 1;
+    if (kept.kind === "none") {
+      this.#book = EMPTY_BOOK;
+      return;
+    }
+    const book = kept.kind === "kept" ? readBook(kept.value) : null;
     if (book !== null) this.#book = book;
     else {
       const reason =
@@ -175,6 +198,12 @@ export class ToolPins implements AsyncDisposable {
       logger.error("the pins of tools cannot be trusted", { reason });
       this.#book = { ...EMPTY_BOOK, lost: reason };
     }
+  }
+
+  #later(again: () => unknown): void {
+    if (this.#isDisposed) return;
+    this.#tryAgain?.[Symbol.dispose]();
+    this.#tryAgain = this.#options.clock.setTimer(TRY_AGAIN_MS, again);
   }
 
   #look(source: CatalogSource, mode: PinMode): Looked {
@@ -211,7 +240,9 @@ export class ToolPins implements AsyncDisposable {
       this.#book = { backends: new Map(backends).set(backend, tools), lost };
       this.#save();
     }
-    if (known === null) announce({ name: "catalog.tools_pinned", backend, count: tools.size });
+    const isFirst = !backends.has(backend);
+    if (isFirst && tools.size > news.length)
+      announce({ name: "catalog.tools_pinned", backend, count: tools.size });
     const isWithheld = mode === "block";
     for (const [index, { tool, kind, definition, before }] of news.slice(0, MOST_ANNOUNCED).entries()) {
       const changes = kind === "new" ? [] : memberChanges(before, definition);
@@ -226,32 +257,32 @@ export class ToolPins implements AsyncDisposable {
         more: Math.max(0, more),
       });
     }
-    if (added.length > 0) announce(listedTools("catalog.tools_added", backend, added));
+    if (added.length > 0 && !isFirst) announce(listedTools("catalog.tools_added", backend, added));
     if (gone.length > 0) announce(listedTools("catalog.tools_gone", backend, gone));
     return { pending, beyond };
   }
 
   #save(): void {
+    if (this.#isUnread) return;
     this.#isDirty = true;
     this.#saving ??= this.#write();
   }
 
   async #write(): Promise<void> {
-    const { store, logger, clock } = this.#options;
+    const { store, logger } = this.#options;
     // After whatever else changes in this turn.
     await null;
     while (this.#isDirty) {
       this.#isDirty = false;
       this.#book = withinBounds(this.#book, this.#configured);
       try {
-        await store.write(bookText(this.#book));
+        await store.write(bookValue(this.#book));
         this.#unsavedBecause = null;
       } catch (error) {
         const reason = errorText(error);
         if (this.#unsavedBecause === null) logger.error("the pins of tools cannot be written", { reason });
         this.#unsavedBecause = reason;
-        this.#saveAgain?.[Symbol.dispose]();
-        this.#saveAgain = clock.setTimer(SAVE_AGAIN_MS, () => this.#save());
+        this.#later(() => this.#save());
         break;
       }
     }

@@ -3,11 +3,11 @@
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Principal } from "../client-port.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import type { Policies } from "../middleware/authorization.ts";
 import type { CatalogView } from "../middleware/middleware.ts";
+import type { Policies } from "../middleware/policies.ts";
 
 /** What a view needs of the policies. */
-export type ViewRights = Pick<Policies, "rightsKey" | "isVisible">;
+export type ViewRights = Pick<Policies, "rightsKey" | "isVisible" | "hidesFromOwner">;
 
 type ViewFor = (principal: Principal) => CatalogView;
 
@@ -33,7 +33,8 @@ export function createViews(
     let view = byRights.get(key);
     if (view === undefined) {
       const isVisible = (entry: CatalogEntry): boolean => rights.isVisible(principal, entry);
-      view = createView(catalog, principal.kind === "owner" ? "everything" : isVisible, hash);
+      const seesAll = principal.kind === "owner" && !rights.hidesFromOwner;
+      view = createView(catalog, seesAll ? "everything" : isVisible, hash);
       if (byRights.size >= MAX_VIEWS) byRights.clear();
       byRights.set(key, view);
     }

@@ -13,12 +13,12 @@ import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource } from "../backends/policy/required-data.ts";
-import type { CatalogEntry } from "../catalog/catalog.ts";
+import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import type { PinStore } from "../pins/pin-store.ts";
-import type { ApprovedItem, PendingChange, ToolPins } from "../pins/tool-pins.ts";
+import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -92,8 +92,8 @@ export interface Gateway extends AsyncDisposable {
     readonly prompts: readonly CatalogEntry[];
     readonly resources: readonly CatalogEntry[];
   };
-  /** Tools that are not as they were approved, or wait to be. */
-  pendingTools(): readonly PendingChange[];
+  /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
+  trust(): Pick<PinsState, "pending" | "lost"> & Pick<Catalog, "unseen">;
   /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<ToolPins["approve"]>;
   restart(backend: string): boolean;

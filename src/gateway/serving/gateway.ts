@@ -4,11 +4,9 @@ import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
-import { createLineCleaner } from "../backends/links/line-cleaner.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
-import type { ShownProgram } from "../backends/pool/connection-key.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
@@ -80,7 +78,11 @@ class RunningGateway implements Gateway {
     this.#options = options;
     this.#warden = new Warden({ clock, logger });
     this.#pool = this.#createPool(options, means);
-    this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE });
+    this.#pins = new ToolPins({
+      ...options,
+      store: options.pinStore ?? NO_PIN_STORE,
+      onChanged: () => this.#serving.swap(this.#serving.rules),
+    });
     this.#serving = new Serving({
       tools: options,
       redaction,
@@ -112,13 +114,13 @@ class RunningGateway implements Gateway {
 
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
-    await this.#pins.load();
+    await this.#pins.load(config);
     this.#apply(createRules(config, this.#serving.rules, this.#options));
     if (address !== null) await this.#keeper.open(address);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await this.#pins.load();
+    await this.#pins.load(config);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
@@ -169,8 +171,9 @@ class RunningGateway implements Gateway {
     };
   }
 
-  pendingTools(): ReturnType<Gateway["pendingTools"]> {
-    return this.#pins.pending;
+  trust(): ReturnType<Gateway["trust"]> {
+    const { pending, lost } = this.#pins.state;
+    return { pending, lost, unseen: this.#serving.catalog.unseen };
   }
 
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
@@ -230,8 +233,7 @@ class RunningGateway implements Gateway {
       startInstance: startBackendInstance,
       openLink: (connection, backend, secrets) => {
         if (connection.type !== "stdio") return openHttpLink({ ...connection, clock, secrets });
-        const { cwd } = connection;
-        const shown = withoutSecrets(connection.shown, secrets);
+        const { shown, cwd } = connection;
         const env = { ...programEnvironment, ...connection.env };
         const open = openStdioLink({ ...connection, env, warden, clock, secrets });
         return (events) => {
@@ -256,7 +258,7 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults()),
+      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
       opened: (session) => roster.add(session, serving.served),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
@@ -307,10 +309,4 @@ class RunningGateway implements Gateway {
     await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }
-}
-
-/** An argument may happen to be what a reference stands for. */
-function withoutSecrets({ command, args, env }: ShownProgram, secrets: readonly string[]): ShownProgram {
-  const clean = createLineCleaner(secrets);
-  return { command: clean(command), args: args.map(clean), env: env.map(clean) };
 }

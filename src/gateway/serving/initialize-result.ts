@@ -1,13 +1,18 @@
 // The gateway's own result of `initialize`. Backends come and go within a session, so it declares what any of them may
 // offer.
+
+import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { publishedInstructions } from "./published-instructions.ts";
 
 export function gatewayInitializeResult(
   version: string,
   servers: readonly BackendInitializeResult[],
+  catalog: Catalog,
 ): JsonObject {
-  const instructions = joinInstructions(servers);
+  const instructions = joinInstructions(servers, catalog);
   const tasks = servers.find(({ capabilities }) => capabilities["tasks"] !== undefined);
   return {
     capabilities: {
@@ -30,11 +35,12 @@ export function tasksListedBy(servers: readonly BackendInitializeResult[]): read
   );
 }
 
-/** One server's words as they are; of several, each under the name of its backend. */
-function joinInstructions(servers: readonly BackendInitializeResult[]): string | null {
-  const told = servers.flatMap(({ backend, instructions }) =>
-    instructions === null || instructions === "" ? [] : [{ backend, instructions }],
-  );
+/** One server's words, with its tools' published names; of several, each under the name of its backend. */
+function joinInstructions(servers: readonly BackendInitializeResult[], catalog: Catalog): string | null {
+  const told = servers.flatMap(({ backend, instructions }) => {
+    const seen = withoutUnseen(instructions ?? "");
+    return seen === "" ? [] : [{ backend, instructions: publishedInstructions(seen, backend, catalog) }];
+  });
   const [first] = told;
   if (first === undefined) return null;
   if (told.length === 1) return first.instructions;

@@ -1,6 +1,6 @@
 // The requests that the home's owner makes without a connection (`mountaineer call`): all are of one session.
 import { errorText } from "../../runtime/errors.ts";
-import { OWNER } from "../client-port.ts";
+import { OWNER_IN_PERSON } from "../client-port.ts";
 import type { CallOutlet } from "../front/session/outlet.ts";
 import type { Session } from "../front/session/session.ts";
 import { SessionStore } from "../front/session/session-store.ts";
@@ -60,7 +60,7 @@ export class OwnerCalls {
   #begin(): Session {
     return this.#sessions.open({
       id: SESSION_ID,
-      principal: OWNER,
+      principal: OWNER_IN_PERSON,
       protocolVersion: LATEST_VERSION,
       capabilities: {},
       clientInfo: { name: "mountaineer" },

@@ -4,11 +4,13 @@ import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts"
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { createAsking } from "../middleware/asking.ts";
 import { type AuditRecord, createAudit } from "../middleware/audit.ts";
-import { compilePolicies, isTargetPermitted } from "../middleware/authorization.ts";
+import { isTargetPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { Middleware, ServingSet } from "../middleware/middleware.ts";
+import { compilePolicies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { createRouting } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
@@ -25,6 +27,8 @@ export interface ServingSetOptions {
   readonly services: RoutingServices;
   /** Names of the backends that are configured and enabled. */
   readonly backends: readonly string[];
+  /** How long a call of each may take, ms; absent: 60 s. */
+  readonly callMs?: ReadonlyMap<string, number>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Takes registered secrets out of a text. */
@@ -33,10 +37,23 @@ export interface ServingSetOptions {
   readonly between?: readonly Middleware[];
 }
 
+const DEFAULT_CALL_MS = 60_000;
+
 /** Cheap: views and digests are computed when first asked for, the chain once. */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
-  const { catalog, away, authentication, authorization, audit, services, backends, clock, logger, clean } =
-    options;
+  const {
+    catalog,
+    away,
+    authentication,
+    authorization,
+    audit,
+    services,
+    backends,
+    callMs,
+    clock,
+    logger,
+    clean,
+  } = options;
   const policies = authorization === null ? null : compilePolicies(authorization);
   return {
     catalog,
@@ -54,6 +71,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     },
     handle: composeChain({
       policies,
+      ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
       between: options.between ?? [],
       audit:
         audit === null

@@ -95,6 +95,7 @@ export class Serving {
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
       services: this.#services,
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
+      callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
       clock: tools.clock,
       logger: tools.logger,
       clean: redaction.clean,

@@ -1,7 +1,8 @@
 // The program of the prober process: every call that may hang is made here, asynchronously, and never more at once than
-// libuv's pool (UV_THREADPOOL_SIZE=17) has threads, so that a question that has begun really runs.
+// libuv's pool (UV_THREADPOOL_SIZE=18) has threads, so that a question that has begun really runs.
 import { lookup } from "node:dns";
 import { lstat, readFile, readlink, realpath, stat } from "node:fs";
+import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { listFolders } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
@@ -12,11 +13,12 @@ import {
   type ProberReply,
   type ProberRequest,
   type QuestionKind,
+  readExposuresSubject,
   readFoldersSubject,
   type ScanQuestion,
 } from "./prober-protocol.ts";
 
-/** Together below 18; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
+/** Together below 19; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
 const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
   look: 8,
   link: 2,
@@ -25,6 +27,7 @@ const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
   realPath: 1,
   fileLook: 1,
   fileBytes: 1,
+  exposures: 1,
   addresses: 2,
 };
 /** Answers that come while others are due travel together; well below what a failover would notice. */
@@ -102,12 +105,23 @@ const ask: Ask = {
       }
     });
   },
+  exposures(subject, done) {
+    void lookAtExposures(readExposuresSubject(subject)).then(done);
+  },
   addresses(host, done) {
     lookup(host, { all: true }, (error, found) =>
       done(error === null ? found.map(({ address }) => address) : []),
     );
   },
 };
+
+/** One after the other, so that it takes one thread. Never rejects. */
+async function lookAtExposures(paths: readonly string[]): Promise<readonly Exposure[]> {
+  const identity = await ownIdentity();
+  const found: Exposure[] = [];
+  for (const path of paths) found.push(await exposureOf(path, identity));
+  return found;
+}
 
 function codeOf(error: NodeJS.ErrnoException): string {
   return error.code ?? error.message;
@@ -254,6 +268,7 @@ function emptyReply(): ProberReply {
       realPath: [],
       fileLook: [],
       fileBytes: [],
+      exposures: [],
       addresses: [],
     },
     scans: [],

@@ -7,10 +7,12 @@ import { startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { startRig } from "../../api/management-rig.ts";
 import {
+  CHANGES_MEANWHILE,
   gatewayReport,
   type ScriptedGateway,
   sampleBackend,
   sampleTool,
+  sampleToolChange,
   scriptedGateway,
 } from "../../api/sample-gateway.ts";
 import { scriptedControl } from "../../api/sample-report.ts";
@@ -319,5 +321,84 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
       assert.equal(code, args[1] === "list" ? 0 : 1, stderr);
       assert.match(stderr, /no (gateway|backend) is configured/);
     }
+  });
+});
+
+describe("tools that are not as they were approved", { concurrency: 2 }, () => {
+  const changes = {
+    changes: [
+      sampleToolChange(),
+      sampleToolChange({ backend: "web", published_as: null, withheld: true, digest: CHANGES_MEANWHILE }),
+      sampleToolChange({
+        tool: "stat",
+        published_as: null,
+        kind: "new",
+        withheld: true,
+        members: [{ member: "name", before: null, after: "stat" }],
+      }),
+    ],
+    unseen: [
+      { backend: "web", kind: "prompt", entry: "p", faults: ["description: 1 unseen character (U+200B)"] },
+    ],
+    lost: null,
+  };
+  const rig = (t: TestContext) =>
+    startGatewayRig(t, scriptedGateway(undefined, undefined, undefined, changes));
+
+  test("E3 tools diff shows old beside new, with what nobody sees spelled out; --json is the daemon's report", async (t) => {
+    const { home } = await rig(t);
+    const human = await runCommand(["tools", "diff"], { home });
+    assert.deepEqual([human.code, human.stderr], [0, ""]);
+    assert.match(human.stdout, /^read_file of files {2}changed, published\n/u);
+    assert.match(human.stdout, /\n-Reads a file\.\n\+Reads a\\u\{202e\} file\.\n/u);
+    assert.match(human.stdout, /\nstat of files {2}new, withheld until it is approved\n/u);
+    assert.match(human.stdout, /prompt p of web {2}has text that nobody sees\n {4}description: 1 unseen/u);
+    const one = await runCommand(["tools", "diff", "stat"], { home });
+    assert.doesNotMatch(one.stdout, /read_file/u);
+    const json = await runCommand(["tools", "diff", "--json"], { home });
+    assert.deepEqual(JSON.parse(json.stdout), changes);
+  });
+
+  test("E3 tools approve approves what it shows, and leaves what changed meanwhile", async (t) => {
+    const { home, gateway } = await rig(t);
+    const one = await runCommand(["tools", "approve", "stat"], { home });
+    assert.equal(one.code, 0);
+    assert.match(one.stdout, /^stat of files/u);
+    assert.equal(one.stderr, "mountaineer: 1 tool approved\n");
+    assert.deepEqual(gateway.calls.at(-1)?.request, {
+      items: [{ backend: "files", tool: "stat", digest: "digest" }],
+      begin_anew: false,
+    });
+    const all = await runCommand(["tools", "approve", "--all", "--json"], { home });
+    assert.equal(all.code, 1);
+    assert.deepEqual(
+      JSON.parse(all.stdout).left.map(({ backend }: { backend: string }) => backend),
+      ["web"],
+    );
+    assert.match(all.stderr, /read_file of backend web changed again meanwhile/u);
+    const own = await runCommand(["tools", "approve", "--backend", "files"], { home });
+    assert.match(own.stderr, /2 tools approved/u);
+  });
+
+  test("E3 tools approve asks which tool is meant where that is not clear", async (t) => {
+    const { home, gateway } = await rig(t);
+    for (const [args, says] of [
+      [[], /which tools are meant is not said/u],
+      [["a", "--all"], /says two things/u],
+      [["nothing"], /no tool called nothing waits/u],
+      [["read_file"], /say which: files:read_file, web:read_file/u],
+    ] as const) {
+      const { code, stderr } = await runCommand(["tools", "approve", ...args], { home });
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, says);
+    }
+    assert.ok(gateway.calls.every(({ name }) => name !== "approveTools"));
+    assert.equal((await runCommand(["tools", "approve", "files:read_file"], { home })).code, 0);
+  });
+
+  test("E3 with nothing to show, tools diff says so", async (t) => {
+    const { home } = await startGatewayRig(t);
+    const { code, stdout, stderr } = await runCommand(["tools", "diff"], { home });
+    assert.deepEqual([code, stdout, stderr], [0, "", "mountaineer: every tool is as it was approved\n"]);
   });
 });

@@ -30,6 +30,7 @@ test("a backend needs a command alone; the rest has defaults", async () => {
       toolOverrides: {},
       instances: "shared",
       replace: "overlap",
+      pin: null,
     },
   ]);
   assert.equal(config.server, null);
@@ -191,9 +192,25 @@ redact = ["x"]
   });
   assert.deepEqual(config.authorization, {
     defaultEffect: "allow",
+    destructive: "allow",
+    unannotated: "destructive",
     policies: [
-      { effect: "deny", roles: ["d*"], resources: null, methods: ["tools/call"] },
-      { effect: "allow", roles: null, resources: ["tool:read_*"], methods: null },
+      {
+        effect: "deny",
+        roles: ["d*"],
+        resources: null,
+        methods: ["tools/call"],
+        annotations: null,
+        arguments: null,
+      },
+      {
+        effect: "allow",
+        roles: null,
+        resources: ["tool:read_*"],
+        methods: null,
+        annotations: null,
+        arguments: null,
+      },
     ],
   });
   assert.deepEqual(config.audit, {
@@ -207,7 +224,12 @@ redact = ["x"]
 
 test("an absent section is off; one that is there has defaults", async () => {
   const { config } = await accepted("[authorization]\n[audit]\n[incoming_auth]\n");
-  assert.deepEqual(config.authorization, { defaultEffect: "deny", policies: [] });
+  assert.deepEqual(config.authorization, {
+    defaultEffect: "deny",
+    destructive: "allow",
+    unannotated: "destructive",
+    policies: [],
+  });
   assert.equal(config.audit?.path, "/home/ann/.mountaineer/audit.jsonl");
   assert.equal(config.audit?.maxSizeBytes, 10 * 1024 * 1024);
   assert.ok(config.audit?.redact.includes("authorization"));

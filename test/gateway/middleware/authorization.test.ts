@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
-import { compilePolicies } from "../../../src/gateway/middleware/authorization.ts";
+import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "./requests.ts";

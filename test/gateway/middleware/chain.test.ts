@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { errorReply, INTERNAL_ERROR, isError } from "../../../src/gateway/json-rpc.ts";
 import type { Audit } from "../../../src/gateway/middleware/audit.ts";
-import type { Policies } from "../../../src/gateway/middleware/authorization.ts";
 import { type ChainParts, composeChain } from "../../../src/gateway/middleware/chain.ts";
 import type { Middleware } from "../../../src/gateway/middleware/middleware.ts";
+import type { Effect, Policies } from "../../../src/gateway/middleware/policies.ts";
 import { createRecovery } from "../../../src/gateway/middleware/recovery.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { source } from "../catalog/sources.ts";
@@ -19,6 +19,18 @@ const request = {
   served: servingSet([source("a", { tools: ["x"] })], recordingServices()),
 };
 
+function policiesBy(effect: () => Effect): Policies {
+  return {
+    decide: () => ({ conditional: [], otherwise: effect(), isExplicit: true }),
+    effectUnlisted: effect,
+    isAllowed: () => effect() !== "deny",
+    isVisible: () => effect() !== "deny",
+    rightsKey: () => "",
+    hidesFromOwner: false,
+    limitsOwner: false,
+  };
+}
+
 function traced(parts: Partial<ChainParts> = {}) {
   const trace: string[] = [];
   const tracing =
@@ -30,15 +42,10 @@ function traced(parts: Partial<ChainParts> = {}) {
       trace.push(`${name} out ${isError(reply) ? reply.error.code : "ok"}`);
       return reply;
     };
-  const policies: Policies = {
-    isAllowed: () => {
-      trace.push("asked");
-      return true;
-    },
-    isAllowedUnlisted: () => true,
-    isVisible: () => true,
-    rightsKey: () => "",
-  };
+  const policies = policiesBy(() => {
+    trace.push("asked");
+    return "allow";
+  });
   const audit: Audit = { middleware: tracing("audit"), denied: () => trace.push("denied") };
   const handle = composeChain({
     policies,
@@ -82,12 +89,7 @@ describe("the chain", () => {
 
   test("what is refused is told to the audit and goes no further", async () => {
     const { trace, handle } = traced({
-      policies: {
-        isAllowed: () => false,
-        isAllowedUnlisted: () => false,
-        isVisible: () => false,
-        rightsKey: () => "",
-      },
+      policies: policiesBy(() => "deny"),
     });
     assert.deepEqual(await handle(request), errorReply(-32602, "Unknown tool: x"));
     assert.deepEqual(trace, ["denied"]);
@@ -98,13 +100,27 @@ describe("the chain", () => {
       throw new Error("boom");
     };
     for (const parts of [
-      { policies: { isAllowed: boom, isAllowedUnlisted: boom, isVisible: boom, rightsKey: boom } },
+      { policies: policiesBy(boom) },
+      { policies: policiesBy(() => "ask"), ask: boom },
       { between: [() => boom] },
       { audit: { middleware: () => boom, denied: boom } },
     ] satisfies Partial<ChainParts>[]) {
       const { trace, handle } = traced(parts);
       assert.deepEqual(await handle(request), errorReply(INTERNAL_ERROR, "internal error"));
       assert.ok(!trace.includes("routing"));
+    }
+  });
+
+  test("E2 what a person has to consent to goes on with that consent alone, and the audit hears of it", async () => {
+    const policies = policiesBy(() => "ask");
+    const { trace, handle } = traced({ policies, ask: async () => "accept" });
+    assert.deepEqual(await handle(request), { result: {} });
+    assert.ok(trace.includes("routing"));
+    for (const parts of [{ policies }, { policies, ask: async () => "decline" as const }]) {
+      const refused = traced(parts);
+      const reply = await refused.handle(request);
+      assert.ok("result" in reply && reply.result["isError"] === true);
+      assert.deepEqual(refused.trace, ["denied"]);
     }
   });
 

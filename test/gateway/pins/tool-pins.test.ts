@@ -13,12 +13,19 @@ async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: P
   const clock = createManualClock();
   const told: GatewayTransition[] = [];
   const announce = (transition: GatewayTransition): void => void told.push(transition);
-  const pins = new ToolPins({ store, clock, logger: silentLogger, announce });
-  await pins.load();
+  let changes = 0;
+  const onChanged = (): void => void changes++;
+  const pins = new ToolPins({ store, clock, logger: silentLogger, announce, onChanged });
+  const backends = [
+    { name: "files", pin: null },
+    { name: "loose", pin: "off" as const },
+  ];
+  const rules = { trust: { pin: mode }, backends };
+  await pins.load(rules);
   t.after(() => pins[Symbol.asyncDispose]());
-  const rules = { trust: { pin: mode }, backends: [{ name: "loose", pin: "off" as const }] };
   return {
     pins,
+    changes: () => changes,
     clock,
     store,
     told,
@@ -112,7 +119,7 @@ describe("the pins of the running gateway", () => {
 
   for (const kept of [
     { kind: "untrusted", reason: "its seal is not right" },
-    { kind: "kept", text: "{" },
+    { kind: "kept", value: { version: 2 } },
   ] as const) {
     test(`E3 pins that are ${kept.kind} and unusable approve nothing: a backend seen later is no new one either`, async (t) => {
       const b = await bench(t, memoryStore(kept));
@@ -130,6 +137,34 @@ describe("the pins of the running gateway", () => {
       assert.equal(again.pins.state.lost, null);
     });
   }
+
+  test("E3 a keyring that gives no answer yet: nothing is approved or overwritten, and it is read again", async (t) => {
+    const before = await bench(t);
+    before.admitted(tool("a"));
+    await settle();
+    const { kept } = before.store;
+    const b = await bench(t, memoryStore({ kind: "unanswered", reason: "locked" }));
+    assert.deepEqual(b.admitted(tool("a")), []);
+    assert.equal(b.pins.state.lost, "locked");
+    assert.equal(b.approveAll().approved.length, 0);
+    await settle();
+    assert.equal(b.store.writes, 0);
+    b.store.kept = kept;
+    b.clock.advance(60_000);
+    await settle();
+    assert.equal(b.changes(), 1);
+    assert.equal(b.pins.state.lost, null);
+    assert.deepEqual(b.admitted(tool("a")), ["a"]);
+    assert.deepEqual(b.admitted(CHANGED), []);
+  });
+
+  test("E3 where nothing is pinned, nothing is read", async (t) => {
+    const store = memoryStore();
+    store.read = () => assert.fail("the store is read");
+    const b = await bench(t, store, "off");
+    assert.deepEqual(b.admitted(tool("a")), ["a"]);
+    assert.deepEqual(b.admitted(CHANGED), ["a"]);
+  });
 
   test("E3 what is approved is what was seen: another version by now is left", async (t) => {
     const b = await bench(t);

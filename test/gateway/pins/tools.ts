@@ -27,10 +27,10 @@ export function memoryStore(kept: KeptPins = { kind: "none" }): MemoryStore {
     fails: null,
     writes: 0,
     read: async () => store.kept,
-    async write(text) {
+    async write(value) {
       if (store.fails !== null) throw new Error(store.fails);
       store.writes += 1;
-      store.kept = { kind: "kept", text };
+      store.kept = { kind: "kept", value: JSON.parse(JSON.stringify(value)) };
     },
   };
   return store;

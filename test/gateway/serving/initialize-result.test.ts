@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
+import { FIRST_WINS, source } from "../catalog/sources.ts";
+
+const NO_CATALOG = buildCatalog([], FIRST_WINS);
 
 const server = (backend: string, instructions: string | null, capabilities = {}) => ({
   backend,
@@ -9,7 +13,7 @@ const server = (backend: string, instructions: string | null, capabilities = {})
 });
 
 test("the gateway promises what any backend may offer, whichever there are", () => {
-  const { capabilities, serverInfo, instructions } = gatewayInitializeResult("1.2.3", []);
+  const { capabilities, serverInfo, instructions } = gatewayInitializeResult("1.2.3", [], NO_CATALOG);
   assert.deepEqual(capabilities, {
     tools: { listChanged: true },
     resources: { subscribe: true, listChanged: true },
@@ -23,9 +27,12 @@ test("the gateway promises what any backend may offer, whichever there are", () 
 
 test("one server's instructions pass as they are; of several each stands under its backend's name", () => {
   const one = [server("a", "Use it well."), server("b", null), server("c", "")];
-  assert.equal(gatewayInitializeResult("1", one)["instructions"], "Use it well.");
+  assert.equal(gatewayInitializeResult("1", one, NO_CATALOG)["instructions"], "Use it well.");
   const two = [server("a", "Use it well."), server("b", "Or not.")];
-  assert.equal(gatewayInitializeResult("1", two)["instructions"], "a:\nUse it well.\n\nb:\nOr not.");
+  assert.equal(
+    gatewayInitializeResult("1", two, NO_CATALOG)["instructions"],
+    "a:\nUse it well.\n\nb:\nOr not.",
+  );
 });
 
 test("tasks are promised when a server has them, and listed by those that can", () => {
@@ -35,7 +42,43 @@ test("tasks are promised when a server has them, and listed by those that can", 
     server("c", null, { tasks: true }),
   ];
   assert.deepEqual(tasksListedBy(servers), ["b"]);
-  const { capabilities } = gatewayInitializeResult("1", servers);
+  const { capabilities } = gatewayInitializeResult("1", servers, NO_CATALOG);
   assert.ok(typeof capabilities === "object" && capabilities !== null && "tasks" in capabilities);
   assert.deepEqual(capabilities.tasks, { requests: {} });
+});
+
+test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {
+  const tools = ["read_file", "read", "listFiles", "db.query", "stat"];
+  const catalog = buildCatalog([source("files", { tools }), source("web", { tools: ["fetch_page"] })], {
+    ...FIRST_WINS,
+    strategy: "prefix",
+    separator: "__",
+  });
+  const told = (text: string): unknown =>
+    gatewayInitializeResult("1", [server("files", text)], catalog)["instructions"];
+  assert.equal(
+    told(
+      "Call `read` or `read_file(path)`, then read_file. Use db.query. listFiles, not my.read_file or read_file2.",
+    ),
+    "Call `files__read` or `files__read_file(path)`, then files__read_file. Use files__db.query. files__listFiles, not my.read_file or read_file2.",
+  );
+  assert.equal(
+    told("You may read and stat."),
+    "You may read and stat.\n\n(Names of tools here: `read` is `files__read`, `stat` is `files__stat`.)",
+  );
+  assert.equal(told("`fetch_page` is another server's."), "`fetch_page` is another server's.");
+  assert.equal(told("Hidden\u200b words"), "Hidden words");
+  const plain = buildCatalog([source("files", { tools })], FIRST_WINS);
+  const text = "Call `read`.";
+  assert.equal(gatewayInitializeResult("1", [server("files", text)], plain)["instructions"], text);
+});
+
+test("D3 a server of a thousand plain names adds twenty of them to its instructions", () => {
+  const tools = Array.from(
+    { length: 100 },
+    (_, at) => "abcdefghij"[at % 10] + "abcdefghij".charAt(Math.floor(at / 10)),
+  );
+  const catalog = buildCatalog([source("a", { tools })], { ...FIRST_WINS, strategy: "prefix" });
+  const text = gatewayInitializeResult("1", [server("a", tools.join(" "))], catalog)["instructions"];
+  assert.match(String(text), /`aa` is `a_aa`.*, and 80 more\.\)$/su);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { OWNER } from "../../../src/gateway/client-port.ts";
+import { OWNER_IN_PERSON } from "../../../src/gateway/client-port.ts";
 import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { OwnerCalls } from "../../../src/gateway/serving/owner-calls.ts";
@@ -40,7 +40,7 @@ describe("the owner's own calls", () => {
     await b.call("two");
     const [first, second] = b.clients();
     assert.equal(first, second);
-    assert.equal(first?.principal, OWNER);
+    assert.equal(first?.principal, OWNER_IN_PERSON);
     const held = b.call("held");
     const [request] = b.held.started;
     assert.equal(await request?.port?.request("sampling/createMessage", {}, NEVER), null);

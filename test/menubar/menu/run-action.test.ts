@@ -42,6 +42,8 @@ async function sceneOf(t: TestContext, answer?: Parameters<typeof scriptedContro
     tools: never,
     call: never,
     logs: never,
+    toolChanges: never,
+    approveTools: never,
     async restart(selection: readonly string[] | null) {
       restarts.push(selection);
       return { restarted: ["files"] };

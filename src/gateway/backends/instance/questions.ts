@@ -1,6 +1,7 @@
 // The server's own requests: each goes to the client that it belongs to, or is refused; never to a guess.
 import { randomBytes } from "node:crypto";
 import type { ClientPort, Question as ClientQuestion } from "../../client-port.ts";
+import { takesElicitation } from "../../elicitation.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -224,11 +225,9 @@ function refusalFor(method: string, params: JsonObject | undefined, capabilities
       : null;
   }
   if (method === "elicitation/create") {
-    const { elicitation } = capabilities;
-    if (!isJsonObject(elicitation)) return missing("elicitation");
     const mode = params?.["mode"] === "url" ? "url" : "form";
-    // An empty object means forms: so clients declared it before there were modes.
-    const takes = isJsonObject(elicitation[mode]) || (mode === "form" && !isJsonObject(elicitation["url"]));
+    const takes = takesElicitation(capabilities, mode);
+    if (takes === null) return missing("elicitation");
     return takes
       ? null
       : errorReply(

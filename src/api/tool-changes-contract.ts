@@ -1,0 +1,82 @@
+// The shapes of what the management API asks and answers about tools that are not as they were approved.
+import {
+  choice,
+  flag,
+  list,
+  nullable,
+  object,
+  optional,
+  strictObject,
+  type TypeOf,
+  text,
+  wellFormedText,
+} from "./shape.ts";
+
+/** Of these the texts are in a report of all; the others' are in a report that names them. */
+export const MOST_SHOWN = 200;
+/** Tools of one backend are at most half as many. */
+const MOST_ITEMS = 10_000;
+
+const memberChangeShape = object({
+  /** `description`, `inputSchema`, … */
+  member: text,
+  /** A text as it is, else JSON on several lines; null: there was none. */
+  before: nullable(text),
+  after: nullable(text),
+});
+
+const toolChangeShape = object({
+  backend: text,
+  /** The server's own name of it. */
+  tool: text,
+  /** What clients call it; null: it is withheld, or another backend has the name. */
+  published_as: nullable(text),
+  kind: choice("changed", "new"),
+  /** No client gets it until it is approved. */
+  withheld: flag,
+  /** Of the tool as it is now: what `approve` has to name. */
+  digest: text,
+  /** False: the text that was approved was too long to be kept, and `before` is null throughout. */
+  before_known: flag,
+  /** Null: there are too many; ask for it by its name. */
+  members: nullable(list(memberChangeShape)),
+});
+export type ToolChange = TypeOf<typeof toolChangeShape>;
+
+export const toolChangesReportShape = object({
+  changes: list(toolChangeShape),
+  /** Text that nobody sees, of whatever is published; clients get it without. */
+  unseen: list(object({ backend: text, kind: text, entry: text, faults: list(text) })),
+  /** Why it is not known what tools were like; null: it is. */
+  lost: nullable(text),
+});
+export type ToolChangesReport = TypeOf<typeof toolChangesReportShape>;
+
+const names = optional(nullable(list(wellFormedText, MOST_ITEMS)));
+
+/** Names are those that clients use, the servers' own, or `BACKEND:NAME`; null is all. */
+export const toolChangesRequest = strictObject({ tools: names });
+export type ToolChangesRequest = TypeOf<typeof toolChangesRequest>;
+
+const itemShape = strictObject({ backend: wellFormedText, tool: text, digest: wellFormedText });
+export type ApprovedTool = TypeOf<typeof itemShape>;
+
+export const approveToolsRequest = strictObject({
+  /** As a report of changes had them: what is another by now is not approved. */
+  items: list(itemShape, MOST_ITEMS),
+  /** What tools were like before is given up, where that was lost. Default false. */
+  begin_anew: optional(flag),
+});
+export type ApproveToolsRequest = TypeOf<typeof approveToolsRequest>;
+
+export const approveToolsReportShape = object({
+  approved: list(itemShape),
+  /** Not as they were seen any more, or gone. */
+  left: list(itemShape),
+});
+export type ApproveToolsReport = TypeOf<typeof approveToolsReportShape>;
+
+/** Whether a person means this tool by that name. */
+export function isCalled({ backend, tool, published_as }: ToolChange, name: string): boolean {
+  return name === tool || name === published_as || name === `${backend}:${tool}`;
+}

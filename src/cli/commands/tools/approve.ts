@@ -1,0 +1,98 @@
+// The command `mountaineer tools approve`.
+import { isCalled, type ToolChange, type ToolChangesReport } from "../../../api/tool-changes-contract.ts";
+import { MountaineerError } from "../../../runtime/errors.ts";
+import { counted, harmless } from "../../../runtime/text/plain-text.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag, readText } from "../../input/options.ts";
+
+export const toolsApproveCommand: CommandDefinition = {
+  name: "tools approve",
+  summary: "accept tools as they are now",
+  description:
+    "Shows what it approves. A tool that was withheld is published at once; one that changes again while you look is " +
+    "left waiting. An approved version that comes back later needs no new approval.",
+  examples: [
+    { command: "mountaineer tools approve read_file", does: "accept one" },
+    { command: "mountaineer tools approve --backend files", does: "accept all of one server" },
+    { command: "mountaineer tools approve --all", does: "accept all that waits" },
+  ],
+  exits: {
+    1: "a tool changed meanwhile, and was left",
+    2: "nothing of that name waits, or two backends have one of it",
+    8: "no daemon runs",
+  },
+  addOptions(command) {
+    command
+      .argument("[names...]", "tools, by the name that clients use or that the server gives, or BACKEND:NAME")
+      .option("--backend <name>", "all that waits of this backend")
+      .addOption(command.createOption("--all", "all that waits").conflicts("backend"));
+    addJsonOption(command);
+  },
+  async run(context, options, names) {
+    const chosen: Choice = { names, backend: readText(options, "backend"), all: readFlag(options, "all") };
+    requireOneWay(chosen);
+    const { signal } = context;
+    const { withDaemonsGateway } = await import("../../sessions/gateway-session.ts");
+    const { seen, report } = await withDaemonsGateway(context, async ({ control }) => {
+      const whole = await control.toolChanges({ tools: null }, signal);
+      const changes = choose(whole, chosen);
+      const items = changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
+      const outcome = await control.approveTools({ items, begin_anew: chosen.all }, signal);
+      return { seen: { ...whole, changes }, report: outcome };
+    });
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    else {
+      const { renderToolChanges } = await import("../../views/tool-changes-view.ts");
+      const left = new Set(report.left.map(({ backend, tool }) => JSON.stringify([backend, tool])));
+      const approved = seen.changes.filter(({ backend, tool }) => !left.has(JSON.stringify([backend, tool])));
+      context.print(renderToolChanges({ ...seen, changes: approved }, context.stdoutStyle, false));
+      context.note(`${counted(report.approved.length, "tool")} approved`);
+    }
+    for (const { backend, tool } of report.left) {
+      context.note(
+        `${harmless(tool)} of backend ${harmless(backend)} changed again meanwhile: look at it once more`,
+      );
+    }
+    return report.left.length === 0 ? 0 : 1;
+  },
+};
+
+interface Choice {
+  readonly names: readonly string[];
+  readonly backend: string | null;
+  readonly all: boolean;
+}
+
+function requireOneWay({ names, backend, all }: Choice): void {
+  const ways = [names.length > 0, backend !== null, all].filter(Boolean).length;
+  if (ways === 1) return;
+  throw new MountaineerError(
+    "usage",
+    ways === 0 ? "which tools are meant is not said" : "that says two things",
+    {
+      hint: "name tools, or say --backend NAME, or --all; mountaineer tools diff shows what waits",
+    },
+  );
+}
+
+/** Throws `usage` for a name that is nobody's, or that two backends have. */
+function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice): readonly ToolChange[] {
+  if (all) return changes;
+  if (backend !== null) return changes.filter((change) => change.backend === backend);
+  return [...new Set(names)].map((name) => {
+    const meant = changes.filter((change) => isCalled(change, name));
+    const [first, second] = meant;
+    if (first === undefined) {
+      throw new MountaineerError("usage", `no tool called ${harmless(name)} waits for approval`, {
+        hint: "mountaineer tools diff shows what waits",
+      });
+    }
+    if (second !== undefined) {
+      const own = meant.map((change) => `${change.backend}:${change.tool}`).map(harmless);
+      throw new MountaineerError("usage", `${harmless(name)} is a tool of several backends`, {
+        hint: `say which: ${own.join(", ")}`,
+      });
+    }
+    return first;
+  });
+}

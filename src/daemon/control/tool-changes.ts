@@ -1,0 +1,53 @@
+// Tools that are not as they were approved, in the form of the API.
+import {
+  isCalled,
+  MOST_SHOWN,
+  type ToolChange,
+  type ToolChangesReport,
+} from "../../api/tool-changes-contract.ts";
+import { memberChanges } from "../../gateway/pins/pinned-tool.ts";
+import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
+
+/** `named` null: of all, with the texts of the first ones. */
+export function toolChangesReport(gateway: Gateway, named: readonly string[] | null): ToolChangesReport {
+  const published = new Map(
+    gateway.entries().tools.map(({ backend, originalName, name }) => [keyOf(backend, originalName), name]),
+  );
+  const { pending, lost, unseen } = gateway.trust();
+  const all = pending.map((one) => {
+    const { backend, tool, kind, isWithheld, digest, before } = one;
+    const change: ToolChange = {
+      backend,
+      tool,
+      published_as: published.get(keyOf(backend, tool)) ?? null,
+      kind,
+      withheld: isWithheld,
+      digest,
+      before_known: before !== null || kind === "new",
+      members: null,
+    };
+    return { change, one };
+  });
+  const chosen =
+    named === null ? all : all.filter(({ change }) => named.some((name) => isCalled(change, name)));
+  return {
+    changes: chosen.map(({ change, one }, index) => ({
+      ...change,
+      members:
+        index < MOST_SHOWN
+          ? memberChanges(one.before, one.definition).map((member) => ({ ...member }))
+          : null,
+    })),
+    unseen: unseen.map(({ backend, kind, name, faults }) => ({
+      backend,
+      kind,
+      entry: name,
+      faults: [...faults],
+    })),
+    lost,
+  };
+}
+
+function keyOf(backend: string, tool: string): string {
+  return JSON.stringify([backend, tool]);
+}

@@ -1,0 +1,114 @@
+// Asks the person at the client that calls whether a call may be made: an elicitation within the call, where the client
+// declared that it can be asked.
+
+import { foreignLine } from "../../runtime/text/foreign-line.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ClientPort } from "../client-port.ts";
+import { takesElicitation } from "../elicitation.ts";
+import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import { auditedArguments } from "./audit-arguments.ts";
+import type { Asked, GatewayRequest } from "./middleware.ts";
+import type { RequestTarget } from "./request-target.ts";
+
+interface AskingOptions {
+  readonly clock: Clock;
+  /** Takes registered secrets out of a text. */
+  readonly clean: (text: string) => string;
+  /** How long a call of that backend may take, ms; a question may take as long. */
+  readonly callMs: (backend: string) => number;
+}
+
+export interface AskedCall {
+  readonly target: RequestTarget | null;
+  /** null: it belongs to none alone. */
+  readonly backend: string | null;
+  readonly isDestructive: boolean;
+}
+
+/** Questions to one client that wait at a time: a person answers one after the other. */
+const MOST_OPEN = 8;
+const MOST_ARGUMENTS = 20;
+const LONGEST_NAME = 100;
+const LONGEST_VALUE = 300;
+const DEFAULT_MS = 60_000;
+
+const UNANSWERED: Readonly<Record<Exclude<Asked, "accept">, string>> = {
+  decline: "the person at the client declined it",
+  cancel: "the person at the client gave no answer",
+  timeout: "the person at the client did not answer in time",
+  unable: "it needs the consent of a person, and this client cannot be asked (no elicitation)",
+  busy: `it needs the consent of a person, and ${MOST_OPEN} other questions wait for one already`,
+};
+
+/** Never rejects; ends with the call's deadline, and with the request. */
+export function createAsking({ clock, clean, callMs }: AskingOptions) {
+  const open = new WeakMap<ClientPort, number>();
+  return async (request: GatewayRequest, call: AskedCall): Promise<Asked> => {
+    const { client } = request.port;
+    if (takesElicitation(client.capabilities, "form") !== true) return "unable";
+    const waiting = open.get(client) ?? 0;
+    if (waiting >= MOST_OPEN) return "busy";
+    open.set(client, waiting + 1);
+    const limit = new AbortController();
+    const limitMs = call.backend === null ? DEFAULT_MS : callMs(call.backend);
+    const timer = clock.setTimer(limitMs, () => limit.abort("nobody answered in time"));
+    try {
+      const signal = AbortSignal.any([request.signal, limit.signal]);
+      const params = {
+        // Of the version that knows another mode.
+        ...(client.protocolVersion === "2025-11-25" ? { mode: "form" } : {}),
+        message: messageFor(request, call, clean),
+        requestedSchema: { type: "object", properties: {} },
+      };
+      const reply = await request.port.request("elicitation/create", params, signal);
+      return limit.signal.aborted ? "timeout" : answerOf(reply);
+    } finally {
+      timer[Symbol.dispose]();
+      open.set(client, (open.get(client) ?? 1) - 1);
+    }
+  };
+}
+
+/** For people and models; the name is the client's own. */
+export function refusalText(asked: Exclude<Asked, "accept">, target: RequestTarget | null): string {
+  const what = target === null ? "The request" : `${target.kind} ${foreignLine(target.name, LONGEST_NAME)}`;
+  return `${what} was not run: ${UNANSWERED[asked]}.`;
+}
+
+/** `null`: the stream on which it was asked has closed. */
+function answerOf(reply: Reply | null): Asked {
+  if (reply === null || isError(reply)) return "unable";
+  const { action } = reply.result;
+  return action === "accept" || action === "decline" || action === "cancel" ? action : "unable";
+}
+
+function messageFor(
+  { method, params }: GatewayRequest,
+  { target, backend, isDestructive }: AskedCall,
+  clean: (text: string) => string,
+): string {
+  const of = backend === null ? "" : ` of ${foreignLine(backend, LONGEST_NAME)}`;
+  const what =
+    target === null
+      ? `Allow ${foreignLine(method, LONGEST_NAME)}?`
+      : `Allow the ${target.kind} ${foreignLine(target.name, LONGEST_NAME)}${of}?`;
+  const warning = isDestructive ? " It may change or delete things." : "";
+  return [`${what}${warning}`, ...argumentLines(params?.["arguments"], clean)].join("\n");
+}
+
+function argumentLines(given: unknown, clean: (text: string) => string): readonly string[] {
+  // Bounded before anything is made of it, and without secrets.
+  const shown: unknown = auditedArguments(given, () => false, clean);
+  if (!isJsonObject(shown)) return [];
+  const entries = Object.entries<unknown>(shown satisfies JsonObject);
+  const more = isJsonObject(given) ? Object.keys(given).length - MOST_ARGUMENTS : 0;
+  return [
+    ...entries
+      .slice(0, MOST_ARGUMENTS)
+      .map(
+        ([name, value]) =>
+          `${foreignLine(name, LONGEST_NAME)}: ${foreignLine(JSON.stringify(value), LONGEST_VALUE)}`,
+      ),
+    ...(more > 0 ? [`and ${more} more arguments`] : []),
+  ];
+}

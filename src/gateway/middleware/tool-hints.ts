@@ -1,0 +1,46 @@
+// What a server says of its tool, as policies read it: with the protocol's defaults (2025-11-25, ToolAnnotations) for
+// what it does not say. Servers may lie: a policy that rests on hints trusts the server.
+import type { AuthorizationConfig, ToolHint } from "../../config/snapshot.ts";
+import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+
+export interface ToolHints {
+  readonly read_only: boolean;
+  readonly destructive: boolean;
+  readonly idempotent: boolean;
+  readonly open_world: boolean;
+}
+
+export function hintsOf(
+  { annotations }: JsonObject,
+  unannotated: NonNullable<AuthorizationConfig["unannotated"]>,
+): ToolHints {
+  const said = isJsonObject(annotations) ? annotations : {};
+  const readOnly = said["readOnlyHint"] === true;
+  const { destructiveHint } = said;
+  const destroys = typeof destructiveHint === "boolean" ? destructiveHint : unannotated === "destructive";
+  return {
+    read_only: readOnly,
+    // What changes nothing destroys nothing, whatever else is said, and may be repeated.
+    destructive: !readOnly && destroys,
+    idempotent: readOnly || said["idempotentHint"] === true,
+    open_world: said["openWorldHint"] !== false,
+  };
+}
+
+export function hasHint(hints: ToolHints, hint: ToolHint): boolean {
+  switch (hint) {
+    case "read_only":
+    case "destructive":
+    case "idempotent":
+    case "open_world":
+      return hints[hint];
+    case "not_read_only":
+      return !hints.read_only;
+    case "not_destructive":
+      return !hints.destructive;
+    case "not_idempotent":
+      return !hints.idempotent;
+    case "not_open_world":
+      return !hints.open_world;
+  }
+}

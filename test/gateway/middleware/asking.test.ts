@@ -1,0 +1,283 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
+import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import { type ClientPort, OWNER, OWNER_IN_PERSON, type Question } from "../../../src/gateway/client-port.ts";
+import { errorReply, isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { source } from "../catalog/sources.ts";
+import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
+
+const tool = (name: string, annotations?: JsonObject): JsonObject => ({
+  name,
+  description: name,
+  inputSchema: { type: "object" },
+  ...(annotations === undefined ? {} : { annotations }),
+});
+const empty = source("files", { prompts: ["p"], resources: ["u:a"] });
+const SOURCES: readonly CatalogSource[] = [
+  {
+    ...empty,
+    listings: {
+      ...empty.listings,
+      tools: [
+        tool("read", { readOnlyHint: true }),
+        tool("delete", { destructiveHint: true }),
+        tool("append", { destructiveHint: false }),
+        tool("plain"),
+      ],
+    },
+  },
+];
+const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConfig> = {}): PolicyConfig => ({
+  effect,
+  roles: null,
+  resources: null,
+  methods: null,
+  ...parts,
+});
+
+interface Asking {
+  readonly questions: Question[];
+  readonly client: ClientPort;
+}
+
+/** A client that can be asked, and answers so. */
+function asked(
+  answer: (question: Question) => Reply | Promise<Reply>,
+  change: Partial<ClientPort> = {},
+): Asking {
+  const questions: Question[] = [];
+  const request = async (...question: Question): Promise<Reply> => {
+    questions.push(question);
+    return answer(question);
+  };
+  return {
+    questions,
+    client: { ...client(user("ann")), capabilities: { elicitation: {} }, request, ...change },
+  };
+}
+const says = (action: string) => (): Reply => ({ result: { action } });
+
+function bench(authorization: Partial<AuthorizationConfig>) {
+  const services = recordingServices();
+  const clock = createManualClock();
+  const records: AuditRecord[] = [];
+  const config = { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: false, redact: [] };
+  const served = servingSet(SOURCES, services, {
+    authorization: { defaultEffect: "allow", policies: [], ...authorization },
+    audit: { config, write: (record) => void records.push(record) },
+    callMs: new Map([["files", 5_000]]),
+    clock,
+    clean: (text) => text.replaceAll("hunter2", "[redacted]"),
+  });
+  const call = (of: ClientPort, name: string, given: JsonObject = {}, signal?: AbortSignal) =>
+    ask(served, "tools/call", { name, arguments: given }, of, signal);
+  const listed = (of: ClientPort): unknown[] => {
+    const { tools } = served.viewFor(of.principal).lists.tools;
+    return Array.isArray(tools) ? tools.map(({ name }) => name) : [];
+  };
+  return { services, clock, records, served, call, listed };
+}
+
+function textOf(reply: Reply): string {
+  if (isError(reply)) return reply.error.message;
+  return JSON.stringify(reply.result["content"]);
+}
+
+describe("asking for consent", () => {
+  test("E2 a destructive tool is listed, asked about at the client that calls, and run when accepted", async () => {
+    const b = bench({ destructive: "ask" });
+    const a = asked(says("accept"));
+    assert.deepEqual(b.listed(a.client), ["read", "delete", "append", "plain"]);
+    const given = { path: "/srv/a\u202e", key: "hunter2", long: "x".repeat(50_000) };
+    assert.ok(!isError(await b.call(a.client, "delete", given)));
+    assert.equal(b.services.calls.length, 1);
+    const [[method, params] = []] = a.questions;
+    assert.equal(method, "elicitation/create");
+    assert.deepEqual(params?.["requestedSchema"], { type: "object", properties: {} });
+    assert.equal(params?.["mode"], "form");
+    const [head, ...lines] = String(params?.["message"]).split("\n");
+    assert.equal(head, "Allow the tool delete of files? It may change or delete things.");
+    assert.deepEqual(lines.slice(0, 2), ['path: "/srv/a\\u{202e}"', 'key: "[redacted]"']);
+    assert.ok((lines[2] ?? "").length < 400);
+    assert.deepEqual(
+      b.records.map(({ outcome, asked: answer }) => [outcome, answer]),
+      [["ok", "accept"]],
+    );
+  });
+
+  test("E2 what is not destructive is not asked about; silence is read as the configuration says", async () => {
+    const a = asked(says("decline"));
+    const strict = bench({ destructive: "ask" });
+    for (const name of ["read", "append"]) await strict.call(a.client, name);
+    assert.equal(a.questions.length, 0);
+    await strict.call(a.client, "plain");
+    assert.equal(a.questions.length, 1);
+    await bench({ destructive: "ask", unannotated: "harmless" }).call(a.client, "plain");
+    assert.equal(a.questions.length, 1);
+  });
+
+  for (const [answer, says_, told] of [
+    [says("decline"), "decline", /declined it/u],
+    [says("cancel"), "cancel", /gave no answer/u],
+    [says("whatever"), "unable", /cannot be asked/u],
+    [(): Reply => errorReply(-32603, "no"), "unable", /cannot be asked/u],
+  ] as const) {
+    test(`E2 an answer that is ${says_} refuses, and is in the audit`, async () => {
+      const b = bench({ destructive: "ask" });
+      const reply = await b.call(asked(answer).client, "delete");
+      assert.ok(!isError(reply) && reply.result["isError"] === true);
+      assert.match(textOf(reply), told);
+      assert.equal(b.services.calls.length, 0);
+      assert.deepEqual(
+        b.records.map(({ outcome, asked: of }) => [outcome, of]),
+        [["denied", says_]],
+      );
+    });
+  }
+
+  test("E2 a client that did not declare elicitation is refused, and told why", async () => {
+    const b = bench({ destructive: "ask" });
+    for (const capabilities of [{}, { elicitation: { url: {} } }, { elicitation: true }]) {
+      const a = asked(says("accept"), { capabilities });
+      const reply = await b.call(a.client, "delete");
+      assert.match(textOf(reply), /needs the consent of a person, and this client cannot be asked/u);
+      assert.equal(a.questions.length, 0);
+    }
+    assert.equal(b.services.calls.length, 0);
+  });
+
+  test("E2 nobody waits longer than a call may take", async () => {
+    const b = bench({ destructive: "ask" });
+    const a = asked(
+      ([, , signal]) =>
+        new Promise((resolve) => {
+          signal.addEventListener("abort", () => resolve(errorReply(-32000, "withdrawn")));
+        }),
+    );
+    const reply = b.call(a.client, "delete");
+    await settle();
+    b.clock.advance(4_999);
+    await settle();
+    assert.equal(a.questions[0]?.[2].aborted, false);
+    b.clock.advance(1);
+    assert.match(textOf(await reply), /did not answer in time/u);
+    assert.equal(b.records[0]?.asked, "timeout");
+  });
+
+  test("E2 a call that is cancelled takes its question back", async () => {
+    const b = bench({ destructive: "ask" });
+    const a = asked(
+      ([, , signal]) =>
+        new Promise((resolve) => {
+          signal.addEventListener("abort", () => resolve(errorReply(-32000, "withdrawn")));
+        }),
+    );
+    const abort = new AbortController();
+    const reply = b.call(a.client, "delete", {}, abort.signal);
+    await settle();
+    abort.abort("the client cancelled");
+    assert.ok(!isError(await reply));
+    assert.equal(a.questions[0]?.[2].aborted, true);
+    assert.equal(b.services.calls.length, 0);
+  });
+
+  test("E2 eight questions wait at one client, the ninth call is refused, and later ones are asked again", async () => {
+    const b = bench({ destructive: "ask" });
+    const gate = Promise.withResolvers<Reply>();
+    const a = asked(() => gate.promise);
+    const calls = Array.from({ length: 8 }, () => b.call(a.client, "delete"));
+    await settle();
+    assert.match(textOf(await b.call(a.client, "delete")), /8 other questions wait/u);
+    const other = asked(says("accept"));
+    assert.ok(!isError(await b.call(other.client, "delete")), "another client is another person");
+    gate.resolve({ result: { action: "accept" } });
+    await Promise.all(calls);
+    assert.equal(b.services.calls.length, 9);
+    await b.call(a.client, "delete");
+    assert.equal(a.questions.length, 9);
+  });
+
+  test("E2 `refuse` hides destructive tools, from the owner's agents too; a person's own word is not asked about", async () => {
+    const b = bench({ destructive: "refuse" });
+    const owner = asked(says("accept"), { principal: OWNER });
+    const person = asked(says("accept"), { principal: OWNER_IN_PERSON });
+    assert.deepEqual(b.listed(client(user("ann"))), ["read", "append"]);
+    assert.deepEqual(b.listed(owner.client), ["read", "append"]);
+    assert.match(textOf(await b.call(owner.client, "delete")), /Unknown tool/u);
+    assert.ok(!isError(await b.call(person.client, "delete")));
+    const asking = bench({ destructive: "ask" });
+    await asking.call(person.client, "delete");
+    assert.equal(person.questions.length, 0);
+    await asking.call(owner.client, "delete");
+    assert.equal(owner.questions.length, 1);
+  });
+
+  test("E2 a policy that names annotations decides by itself; one that does not leaves destructive tools to `destructive`", async () => {
+    const b = bench({
+      destructive: "refuse",
+      defaultEffect: "deny",
+      policies: [
+        policy("allow", { resources: ["tool:delete"], annotations: ["destructive"], roles: ["admin"] }),
+        policy("ask", { annotations: ["not_read_only"], roles: ["agent"] }),
+        policy("allow", { annotations: ["read_only"] }),
+        policy("allow", { roles: ["admin"] }),
+      ],
+    });
+    assert.deepEqual(b.listed(client(user("a", "admin"))), ["read", "delete", "append"]);
+    assert.deepEqual(b.listed(client(user("b", "agent"))), ["read", "delete", "append", "plain"]);
+    assert.deepEqual(b.listed(client(user("c"))), ["read"]);
+    const agent = asked(says("accept"), { principal: user("b", "agent") });
+    for (const name of ["read", "append", "delete"]) await b.call(agent.client, name);
+    assert.equal(agent.questions.length, 2);
+    assert.equal(b.services.calls.length, 3);
+    const { prompts } = b.served.viewFor(user("c")).lists.prompts;
+    assert.deepEqual(prompts, [], "annotations fit tools alone");
+  });
+
+  test("E2 a list has what is refused for some arguments only, and the call's own arguments decide", async () => {
+    const b = bench({
+      defaultEffect: "deny",
+      policies: [
+        policy("deny", { resources: ["tool:*"], arguments: { path: ["/srv/secret/*"] } }),
+        policy("ask", { resources: ["tool:delete"], arguments: { path: ["/srv/*"] } }),
+        policy("allow", { resources: ["tool:read"], arguments: { path: ["/srv/*", "/tmp/*"] } }),
+        policy("deny", { resources: ["tool:append"], arguments: { path: ["/*"] } }),
+      ],
+    });
+    const a = asked(says("accept"));
+    assert.deepEqual(b.listed(a.client), ["read", "delete"]);
+    const outcome = async (name: string, path: unknown): Promise<string> => {
+      const before = a.questions.length;
+      const reply = await b.call(a.client, name, { path });
+      return isError(reply) ? "refused" : a.questions.length > before ? "asked" : "run";
+    };
+    assert.equal(await outcome("read", "/srv/a"), "run");
+    assert.equal(await outcome("read", "/tmp/a"), "run");
+    assert.equal(await outcome("read", "/etc/passwd"), "refused");
+    assert.equal(await outcome("read", "/srv/../etc/passwd"), "refused");
+    assert.equal(await outcome("read", "/srv/secret/a"), "refused");
+    assert.equal(await outcome("read", ["/tmp/a", "/srv/secret/a"]), "refused");
+    assert.equal(await outcome("delete", "/srv/a"), "asked");
+    assert.equal(await outcome("delete", "/tmp/a"), "refused");
+    assert.equal(await outcome("read", undefined), "refused");
+  });
+
+  test("E2 prompts and resources may be asked about, completion and leaving are not", async () => {
+    const b = bench({ policies: [policy("ask", { resources: ["prompt:*", "resource:*"] })] });
+    const a = asked(says("decline"));
+    assert.match(
+      textOf(await ask(b.served, "prompts/get", { name: "p" }, a.client)),
+      /prompt p was not run/u,
+    );
+    assert.match(textOf(await ask(b.served, "resources/read", { uri: "u:a" }, a.client)), /was not run/u);
+    assert.equal(a.questions.length, 2);
+    const reference = { ref: { type: "ref/prompt", name: "p" }, argument: {} };
+    await ask(b.served, "completion/complete", reference, a.client);
+    await ask(b.served, "resources/unsubscribe", { uri: "u:a" }, a.client);
+    assert.equal(a.questions.length, 2);
+    assert.equal(b.services.calls.length, 2);
+  });
+});
