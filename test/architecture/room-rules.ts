@@ -88,7 +88,6 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/serving": [
     "gateway",
     "gateway/backends/instance",
-    "gateway/backends/links",
     "gateway/backends/links/http",
     "gateway/backends/links/stdio",
     "gateway/backends/policy",

@@ -72,6 +72,10 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "authorization.policies.#": { access: ["effect", "roles", "resources", "methods", "annotations"] },
   "authorization.policies.#.arguments": { access: ["any"] },
   audit: { guards: ["enabled", "path", "max_size_mb", "keep", "arguments", "redact"] },
+  limits: { guards: ["calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"] },
+  "limits.overrides.#": {
+    guards: ["users", "roles", "calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"],
+  },
   trust: { approval: ["approve"], guards: ["pin"] },
 };
 

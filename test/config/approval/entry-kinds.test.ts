@@ -38,6 +38,11 @@ token = "\${B}"
 [[authorization.policies]]
 effect = "allow"
 [audit]
+[limits]
+calls_per_second = 7
+[[limits.overrides]]
+users = ["ann"]
+sessions = 7
 [trust]
 approve = "MODE"
 [[shares]]
@@ -111,6 +116,12 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "sync.detection": ["[sync]", '[sync]\ndetection = "hash"'],
   "sync.on_failure": ["[sync]", '[sync]\non_failure = "stop"'],
   "global.carry": ["[global]", '[global]\ncarry = "off"'],
+  "authorization.destructive": ["[authorization]", '[authorization]\ndestructive = "ask"'],
+  "authorization.unannotated": ["[authorization]", '[authorization]\nunannotated = "harmless"'],
+  "limits.calls_per_second": ["calls_per_second = 7", "calls_per_second = 8"],
+  "limits.overrides.users": ['users = ["ann"]', 'users = ["eve"]'],
+  "limits.overrides.roles": ['users = ["ann"]', 'roles = ["x"]'],
+  "limits.overrides.sessions": ["sessions = 7", "sessions = 8"],
   "trust.pin": ["[trust]", '[trust]\npin = "off"'],
   "audit.redact": ["[audit]", '[audit]\nredact = ["x"]'],
 };
