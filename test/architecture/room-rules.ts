@@ -85,6 +85,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/limits": ["gateway", "gateway/catalog", "gateway/middleware"],
   "gateway/middleware": ["gateway", "gateway/backends/policy", "gateway/catalog"],
   "gateway/pins": ["gateway", "gateway/catalog"],
+  "gateway/sign-in": ["gateway", "gateway/middleware"],
   "gateway/serving": [
     "gateway",
     "gateway/backends/instance",
@@ -99,6 +100,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/limits",
     "gateway/middleware",
     "gateway/pins",
+    "gateway/sign-in",
   ],
   menubar: ["menubar/menu", "menubar/swiftbar", "menubar/tray"],
   "menubar/dbus": [],
