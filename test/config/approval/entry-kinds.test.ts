@@ -149,6 +149,8 @@ for (const section of SECTIONS) {
   for (const key of section.isOpen ? ["any"] : section.keys) {
     const name = section.isOpen ? section.name : `${section.name}.${key}`;
     if (name === "trust.approve") continue;
+    // The whole section is one entry, and some of its keys fit other types alone: those that are changed here stand for it.
+    if (section.pattern[0] === "incoming_auth" && CHANGES[name] === undefined) continue;
     test(`E2 a change of ${name} waits where its row in the table says so, and nowhere else`, async () => {
       const kind = kindOfKey(section.pattern, key);
       assert.ok(kind !== null);
