@@ -91,7 +91,11 @@ export function decideHeld(input: HeldInput): Held {
     effective,
     waiting,
     mode,
-    approvals: { mode, entries: approvedAs(effective === file ? entries : entriesOf(effective), approvals.entries), lost: false },
+    approvals: {
+      mode,
+      entries: approvedAs(effective === file ? entries : entriesOf(effective), approvals.entries),
+      lost: false,
+    },
   };
 }
 
