@@ -20,7 +20,7 @@ import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
-import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
+import { homeSecrets, signInHome, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
 import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
@@ -224,6 +224,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       logger,
       environment,
       programEnvironment: loopGuard(snapshot.path, options.environment),
+      signIn: signInHome({ home, clock, environment: options.environment }),
       redact,
       announce: publish,
       version: packageVersion(),

@@ -63,7 +63,7 @@ export const PROMISES: readonly Promised[] = [
     id: "C3",
     what: "one file, one daemon, one status for both halves; either runs alone and shows nothing of the other",
   },
-  { id: "C4", what: "a server whose folder is missing waits for its share", notBuilt: "Never down" },
+  { id: "C4", what: "a server whose folder is missing waits for its share" },
   {
     id: "D1",
     what: "clients and servers of both protocol eras work together, all four ways",
@@ -79,7 +79,7 @@ export const PROMISES: readonly Promised[] = [
     what: "one bad server spoils nothing: its entries are mended or withheld, and said so",
   },
   { id: "D4", what: "fewer tools in the context: finding, groups and profiles", notBuilt: "The way in" },
-  { id: "E1", what: "signing in, of clients and towards backends", notBuilt: "A gateway to trust" },
+  { id: "E1", what: "signing in, of clients and towards backends" },
   { id: "E2", what: "nothing runs that nobody approved" },
   {
     id: "E3",

@@ -70,6 +70,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/backends/links": ["gateway"],
   "gateway/backends/links/http": ["gateway", "gateway/backends/links"],
   "gateway/backends/links/stdio": ["gateway", "gateway/backends/links"],
+  "gateway/backends/sign-in": ["gateway/backends/links", "gateway/backends/links/http"],
   "gateway/backends/policy": ["gateway", "gateway/backends/instance", "gateway/backends/links"],
   "gateway/backends/pool": [
     "gateway",
@@ -93,6 +94,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/backends/links/stdio",
     "gateway/backends/policy",
     "gateway/backends/pool",
+    "gateway/backends/sign-in",
     "gateway/catalog",
     "gateway/front/http",
     "gateway/front/session",

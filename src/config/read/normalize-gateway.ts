@@ -20,6 +20,7 @@ import type {
   StdioConnection,
   ToolOverride,
 } from "../snapshot.ts";
+import { backendAuth } from "./backend-auth.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 
@@ -48,8 +49,7 @@ function bytes(mebibytes: number): number {
 function connection(backend: BackendFile, place: ConfigPlace): StdioConnection | HttpConnection {
   const { command, url } = backend;
   // The rules refuse a backend with neither, and one whose type and keys contradict each other.
-  if (command === undefined)
-    return { type: "streamable-http", url: url ?? "", headers: backend.headers ?? {} };
+  if (command === undefined) return httpConnection(backend, url ?? "");
   return {
     type: "stdio",
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
@@ -59,6 +59,11 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
       ? { cwd: place.userHome }
       : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
   };
+}
+
+function httpConnection({ headers = {}, auth }: BackendFile, url: string): HttpConnection {
+  const connection: HttpConnection = { type: "streamable-http", url, headers };
+  return auth === undefined ? connection : { ...connection, auth: backendAuth(auth) };
 }
 
 function nameFilter({ allow, deny }: BackendFile["filters"]["tools"]): NameFilter {

@@ -1,6 +1,12 @@
 // Finds all references to secrets in a configuration.
 import type { SecretReference } from "../../secrets/reference.ts";
-import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, type SecretText } from "../snapshot.ts";
+import {
+  type BackendConfig,
+  type ConfigSnapshot,
+  deepFreeze,
+  type MountaineerConfig,
+  type SecretText,
+} from "../snapshot.ts";
 
 interface SecretUse {
   readonly reference: SecretReference;
@@ -23,6 +29,11 @@ export function secretUses({ shares, backends, incomingAuth }: MountaineerConfig
           uses.push({ reference: part, usedBy: `backend ${name} (${what} ${key})` });
       }
     }
+    if (connection.type === "stdio" || connection.auth === undefined) continue;
+    const { clientSecret, privateKey } = connection.auth;
+    if (clientSecret !== null)
+      uses.push({ reference: clientSecret, usedBy: `backend ${name} (client_secret)` });
+    if (privateKey !== null) uses.push({ reference: privateKey, usedBy: `backend ${name} (private_key)` });
   }
   if (incomingAuth.type !== "anonymous") {
     for (const { name, token } of incomingAuth.users) uses.push({ reference: token, usedBy: `user ${name}` });
@@ -57,6 +68,20 @@ export function withRevisions(
     }
     return made;
   };
+  const ofConnection = (connection: BackendConfig["connection"]): BackendConfig["connection"] => {
+    if (connection.type === "stdio") return { ...connection, env: ofTexts(connection.env) };
+    const headers = ofTexts(connection.headers);
+    const { auth } = connection;
+    if (auth === undefined) return { ...connection, headers };
+    const stampedOrNull = (reference: SecretReference | null): SecretReference | null =>
+      reference === null ? null : stamped(reference);
+    const clientSecret = stampedOrNull(auth.clientSecret);
+    return {
+      ...connection,
+      headers,
+      auth: { ...auth, clientSecret, privateKey: stampedOrNull(auth.privateKey) },
+    };
+  };
   return deepFreeze({
     ...snapshot,
     config: {
@@ -67,10 +92,7 @@ export function withRevisions(
       })),
       backends: config.backends.map((backend) => ({
         ...backend,
-        connection:
-          backend.connection.type === "stdio"
-            ? { ...backend.connection, env: ofTexts(backend.connection.env) }
-            : { ...backend.connection, headers: ofTexts(backend.connection.headers) },
+        connection: ofConnection(backend.connection),
       })),
       incomingAuth:
         config.incomingAuth.type !== "anonymous"

@@ -3,6 +3,7 @@
 import * as z from "zod";
 import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
+import { backendAuthSchema } from "./backend-auth-schema.ts";
 import {
   auditSchema,
   backendSchema,
@@ -85,6 +86,7 @@ export type ConfigFile = z.output<typeof configFileSchema>;
 export type ShareFile = z.output<typeof shareSchema>;
 export type AliasFile = z.output<typeof aliasSchema>;
 export type BackendFile = z.output<typeof backendSchema>;
+export type BackendAuthFile = z.output<typeof backendAuthSchema>;
 
 /** In a pattern, a name that people choose. */
 export const ANY_NAME = "*";
@@ -219,6 +221,13 @@ export const SECTIONS: readonly SectionDoc[] = (
       at: "backends.*.headers",
       meaning: "Headers of every request to the server. For `streamable-http`.",
       keys: headerSchema,
+    },
+    {
+      at: "backends.*.auth",
+      meaning:
+        "How the gateway signs in to the server by OAuth. For `streamable-http`; without it a server that asks for a login is signed in to with `mountaineer backends login NAME`, as with every key's default.",
+      keys: backendAuthSchema.shape,
+      isOptional: true,
     },
     {
       at: "backends.*.timeouts",

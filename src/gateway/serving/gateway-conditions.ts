@@ -121,7 +121,7 @@ function firstOf<Item>(items: readonly Item[], told: (item: Item) => string): st
   return `${items.slice(0, MOST_NAMES).map(told).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A server's own word. */
+/** A name that a server gave, safe to show. */
 function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
 }

@@ -7,6 +7,7 @@ import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
+import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
@@ -48,6 +49,7 @@ class RunningGateway implements Gateway {
   readonly #options: GatewayOptions;
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
+  readonly #signIns: SignIns | null;
   readonly #pool: BackendPool;
   readonly #pins: ToolPins;
   readonly #serving: Serving;
@@ -70,6 +72,16 @@ class RunningGateway implements Gateway {
     const options = { ...given, redact };
     this.#options = options;
     this.#warden = new Warden({ clock, logger });
+    this.#signIns =
+      options.signIn === undefined
+        ? null
+        : new SignIns({
+            ...options.signIn,
+            clock,
+            logger,
+            random: means.random ?? Math.random,
+            onNotice: (backend) => this.#pool.lookAgain(backend),
+          });
     this.#pool = this.#createPool(options, means);
     this.#pins = new ToolPins({
       ...options,
@@ -234,8 +246,12 @@ class RunningGateway implements Gateway {
       ...options,
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
+      signIn: (backend) => this.#signIns?.notice(backend) ?? null,
       openLink: (connection, backend, secrets) => {
-        if (connection.type !== "stdio") return openHttpLink({ ...connection, clock, secrets });
+        if (connection.type !== "stdio") {
+          const authorize = () => this.#signIns?.authorize(backend, connection) ?? null;
+          return openHttpLink({ ...connection, authorize, clock, secrets });
+        }
         const { shown, cwd } = connection;
         const env = { ...programEnvironment, ...connection.env };
         const open = openStdioLink({ ...connection, env, warden, clock, secrets });
@@ -308,6 +324,7 @@ class RunningGateway implements Gateway {
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
       this.#pool[Symbol.asyncDispose](),
     ]);
+    this.#signIns?.[Symbol.dispose]();
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();

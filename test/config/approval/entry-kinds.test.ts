@@ -27,6 +27,10 @@ name = "two"
 url = "https://one.example/mcp"
 [backends.web.headers]
 any = "1"
+[backends.signed]
+url = "https://two.example/mcp"
+[backends.signed.auth]
+client_id = "a"
 [conflict_resolution]
 [incoming_auth]
 type = "local"
@@ -96,6 +100,19 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.enabled": ["[backends.files]", "[backends.files]\nenabled = false"],
   "backends.env": ['.env]\nany = "1"', '.env]\nany = "2"'],
   "backends.headers": ['.headers]\nany = "1"', '.headers]\nany = "2"'],
+  ...Object.fromEntries(
+    Object.entries({
+      type: 'type = "client-credentials"\nclient_id = "a"\nclient_secret = "${C}"',
+      client_id: 'client_id = "b"',
+      client_secret: 'client_id = "a"\nclient_secret = "${C}"',
+      private_key: 'type = "client-credentials"\nclient_id = "a"\nprivate_key = "${C}"',
+      client_metadata_url: 'client_metadata_url = "https://x.example/client.json"',
+      client_name: 'client_id = "a"\nclient_name = "x"',
+      scopes: 'client_id = "a"\nscopes = ["x"]',
+      issuer: 'client_id = "a"\nissuer = "https://x.example"',
+      redirect_port: 'client_id = "a"\nredirect_port = 8765',
+    }).map(([key, to]) => [`backends.auth.${key}`, ['client_id = "a"', to] as const]),
+  ),
   "backends.instances": ["[backends.files]", '[backends.files]\ninstances = "per-client"'],
   "backends.requires": ["[backends.files]", '[backends.files]\nrequires = ["CORE"]'],
   "backends.when_unavailable": ["[backends.files]", '[backends.files]\nwhen_unavailable = "stop"'],

@@ -80,7 +80,7 @@ export class PostExchange implements CallOutlet {
     if (this.#stream !== null) return this.#stream;
     const onClosed = (): void => {
       this.#gone = true;
-      // After the last answer, what was asked may still be answered by a POST of its own.
+      // The client may still answer the server's questions, by other POSTs, after it has got the last answer.
       if (this.#waiting > 0) this.#session.outletClosed(this);
     };
     this.#stream = new SseStream(this.#parts, this.#response, onClosed);
