@@ -14,6 +14,7 @@ import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -199,6 +200,10 @@ class RunningGateway implements Gateway {
     const outcome = this.#pins.approve(items, all);
     this.#serving.swap(this.#serving.rules);
     return outcome;
+  }
+
+  note(record: NoticeRecord): void {
+    this.#serving.rules.auditFile?.write(record);
   }
 
   restart(backend: string): boolean {
