@@ -7,7 +7,7 @@ import { silentLogger } from "../src/runtime/log/log.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { createConfigWatcher } from "../src/sync/config-watcher.ts";
 import type { Detection } from "../src/sync/sync-settings.ts";
-import { createLocalFile } from "../src/sync/watched-file.ts";
+import { createLocalFile } from "../test/support/local-file.ts";
 
 export type WatchMessage =
   | { readonly kind: "ready" }

@@ -356,6 +356,8 @@ export const reloadReportShape = object({
   shares: nameChangesShape,
   backends: nameChangesShape,
   middleware: list(text),
+  /** Entries that wait for approval then, by their ids; absent: none. */
+  waiting: optional(list(text)),
   /** Why it was rejected; what ran before runs on. */
   errors: list(configMistakeWireShape),
   /** Why it failed for another reason: unreadable, or it could not be applied. */

@@ -1,5 +1,6 @@
 // The interfaces behind the management API: what a running daemon, or the engine run once in a command, can do.
 import type { Duplex } from "node:stream";
+import type { ApprovalsReport, ApproveReport, ApproveRequest } from "./approval-contract.ts";
 import type {
   AliasReport,
   BackendLogsReport,
@@ -82,6 +83,10 @@ export interface ConfigControl {
   edit(request: EditRequest, signal: AbortSignal): Promise<EditReport>;
   editText(request: EditTextRequest, signal: AbortSignal): Promise<EditReport>;
   history(signal: AbortSignal): Promise<HistoryReport>;
+  /** What waits for a person's approval. */
+  approvals(): ApprovalsReport;
+  /** Rejects with `entry_unknown`, `config_changed` (something else waits than was shown) and `secret_unavailable`. */
+  approve(request: ApproveRequest, signal: AbortSignal): Promise<ApproveReport>;
   /** The text of an accepted content. */
   historyText(n: number, signal: AbortSignal): Promise<string>;
   rollback(request: RollbackRequest, signal: AbortSignal): Promise<EditReport>;

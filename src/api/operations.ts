@@ -1,6 +1,7 @@
 // The table of what can be asked of the daemon. Types, the client's calls and the server's dispatch follow from it.
 
 import { objectOf } from "../runtime/text/json-object.ts";
+import { approvalsReportShape, approveReportShape, approveRequest } from "./approval-contract.ts";
 import {
   aliasReportShape,
   backendLogsReportShape,
@@ -267,6 +268,21 @@ export const OPERATIONS = {
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
     perform: (config, request, signal) => config.editText(request, signal),
+  }),
+  approvals: operation({
+    part: "config",
+    at: "GET config/approvals",
+    output: approvalsReportShape,
+    perform: (config) => config.approvals(),
+  }),
+  approve: operation({
+    part: "config",
+    at: "POST config/approve",
+    input: approveRequest,
+    output: approveReportShape,
+    counts: "config",
+    bodyLimitBytes: TEXT_LIMIT_BYTES,
+    perform: (config, request, signal) => config.approve(request, signal),
   }),
   history: operation({
     part: "config",

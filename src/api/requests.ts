@@ -34,7 +34,8 @@ const names: Shape<readonly string[] | null> = described(
 const sha256 = matching(/^[0-9a-f]{64}$/, "a SHA-256 in small hexadecimal digits");
 /** A word that a log line and the history can show. */
 const source = matching(/^[a-z][a-z0-9-]{0,31}$/, "a word of small letters");
-const editedList = choice("shares", "aliases");
+const addedList = choice("shares", "aliases");
+const removedFrom = choice("shares", "aliases", "backends");
 
 export const sharesRequest = strictObject({ shares: optional(names) });
 export const unmountRequest = strictObject({ shares: optional(names), force: optional(flag) });
@@ -71,9 +72,9 @@ const configEdit = union(
   /** `value` is TOML, else taken as a string; null unsets the key. */
   strictObject({ key: wellFormedText, value: nullable(wellFormedText) }),
   /** A new block of that list, with its keys. */
-  strictObject({ add: editedList, entry: record(wellFormedText) }),
+  strictObject({ add: addedList, entry: record(wellFormedText) }),
   /** The block of that name. */
-  strictObject({ remove: editedList, name: wellFormedText }),
+  strictObject({ remove: removedFrom, name: wellFormedText }),
 );
 export type ConfigEditWire = TypeOf<typeof configEdit>;
 
@@ -81,7 +82,7 @@ export const editRequest = strictObject({
   /** In order. */
   edits: described(
     `a list of at most ${MOST_EDITS} { key, value }, each value a text or null, { add, entry } or ` +
-      "{ remove, name } of shares or aliases",
+      "{ remove, name } of shares, aliases or backends",
     list(configEdit, MOST_EDITS),
   ),
   /** The content that was edited; another one underneath is refused. Absent: whatever is there. */

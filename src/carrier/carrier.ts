@@ -123,6 +123,8 @@ export interface Carrier extends AsyncDisposable {
   readonly absentSinceMs: number | null;
   /** Asks for everything anew; the map above is then no older than this call. Starts no carrier. */
   refresh(signal: AbortSignal): Promise<ReadonlyMap<string, CarriedShare>>;
+  /** Brings the counters in the map up to date; nothing happens where no carrier can be asked. */
+  recount(signal: AbortSignal): Promise<void>;
   /** Starts the carrier if there is none. Opens a port for the share; whoever asks has nothing mounted, so
    * what an earlier mount has left of it ends. */
   open(request: OpenRequest, signal: AbortSignal): Promise<CarriedShare>;

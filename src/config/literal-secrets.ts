@@ -18,7 +18,9 @@ const SETTING =
   /^(?:\d{1,5}|true|false|none|null|auto|basic|bearer|token|default|disabled|enabled|required|optional|anonymous|stdio)$/i;
 
 /** Of all backends, in the file's order. Only the caller may show or keep a value. */
-export function literalSecrets(backends: readonly BackendConfig[]): readonly LiteralSecret[] {
+export function literalSecrets(
+  backends: readonly Pick<BackendConfig, "name" | "connection">[],
+): readonly LiteralSecret[] {
   return backends.flatMap(({ name, connection }) =>
     ofConnection(connection).map(({ path, value }) => ({
       key: pathText(["backends", name, ...path]),

@@ -70,8 +70,8 @@ export function shownUrl(url: string, audience: Audience): string {
     .split("&")
     .map((pair) => {
       const [name = "", ...value] = pair.split("=");
-      if (value.length === 0) return name === "" ? "" : shownPart(name, audience);
-      const isShown = audience === "log" && !isSecretName(name) && isHarmless(value.join("="));
+      if (value.length === 0) return name === "" ? "" : shownPart(name, "log");
+      const isShown = !isSecretName(name) && isHarmless(value.join("="));
       return `${isHarmless(name) ? name : HIDDEN}=${isShown ? value.join("=") : HIDDEN}`;
     });
   const segments = path.split("/").map((segment) => shownPart(segment, audience));
@@ -79,7 +79,7 @@ export function shownUrl(url: string, audience: Audience): string {
     scheme,
     host,
     segments.join("/"),
-    query === "" ? "" : `?${values.join("&")}`,
+    query === "" ? "" : `?${audience === "report" ? HIDDEN : values.join("&")}`,
     fragment === "" ? "" : `#${HIDDEN}`,
   ].join("");
 }

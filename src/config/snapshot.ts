@@ -1,5 +1,6 @@
 // A configuration for the engine: checked, complete, in milliseconds and absolute paths, immutable.
 import type { SecretReference } from "../secrets/reference.ts";
+import type { ShareRequirement } from "./requirement.ts";
 
 export type ConfigFormat = "toml" | "yaml";
 
@@ -131,12 +132,22 @@ export interface BackendConfig {
   readonly replace: "overlap" | "stop-first";
   /** null: as `[trust]` says. */
   readonly pin: PinMode | null;
+  /** Shares that it works on; empty: none. */
+  readonly requires: readonly ShareRequirement[];
+  /** How long one of them may be away before `whenUnavailable` applies. */
+  readonly unavailableAfterMs: number;
+  readonly whenUnavailable: "hide" | "stop" | "error";
 }
 
 /** What happens when a server describes a tool otherwise than before. */
 export type PinMode = "tell" | "block" | "off";
 
+/** Which changes of the file wait for a person's approval. */
+export type ApproveMode = "commands" | "all" | "none";
+
 export interface TrustConfig {
+  /** null: as the backends reach the home. */
+  readonly approve: ApproveMode | null;
   readonly pin: PinMode;
 }
 

@@ -1,6 +1,6 @@
 // The share engine run once inside a command, for when no daemon runs: no timer, no listeners.
 import { join } from "node:path";
-import type { StatusReport, VerifyFinding } from "../api/contract.ts";
+import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { InProcessControl, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
@@ -11,11 +11,13 @@ import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { isoTime, systemClock } from "../runtime/time/clock.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
+import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
@@ -25,6 +27,7 @@ import { openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { logTransition } from "./events/transition-log.ts";
+import { localExposures } from "./reload/config-file.ts";
 
 /** How long another command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
@@ -79,8 +82,16 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       }),
     );
     const { engine, drivers } = parts;
+    if (changes) {
+      const look = localExposures(parts, clock);
+      await createPrivatePlaces({ home, look, clock, logger }).require(loaded);
+    }
     const secrets = homeSecrets({ home, environment, clock, logger });
-    const snapshot = await secrets.bind(loaded, signal);
+    const approvals = await startApprovals(
+      { place, environment, snapshot: loaded, clock, logger, publish: () => {}, writes: false },
+      signal,
+    );
+    const snapshot = await secrets.bind(approvals.snapshot, signal);
     const { config } = snapshot;
     const startedAt = isoTime(clock.wallMs());
     const redact = (secret: string): void => log.redact(secret);
@@ -101,7 +112,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     );
     const aliases = changes || !looksFirst ? [] : await places.aliases.look();
     const status = (): StatusReport => ({
-      global: globalStatus(home, snapshot, startedAt),
+      global: globalStatus(home, snapshot, startedAt, approvals.keeper.conditions()),
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
       ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
       ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, secrets.values) : {}),
@@ -134,7 +145,12 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
   }
 }
 
-function globalStatus(home: string, snapshot: ConfigSnapshot, startedAt: string): StatusReport["global"] {
+function globalStatus(
+  home: string,
+  snapshot: ConfigSnapshot,
+  startedAt: string,
+  waiting: readonly Condition[],
+): StatusReport["global"] {
   const { checkIntervalMs, autoFailback, autoFailbackStableMs, lsofRecheck } = snapshot.config.global;
   return {
     version: packageVersion(),
@@ -147,6 +163,6 @@ function globalStatus(home: string, snapshot: ConfigSnapshot, startedAt: string)
     auto_failback_stable_secs: autoFailbackStableMs / 1000,
     lsof_recheck: lsofRecheck,
     network_events: "off",
-    conditions: configWarningConditions(snapshot, startedAt),
+    conditions: [...configWarningConditions(snapshot, startedAt), ...waiting],
   };
 }

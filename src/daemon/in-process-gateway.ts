@@ -5,11 +5,13 @@ import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { systemClock } from "../runtime/time/clock.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
+import { requirePrivateHere } from "./compose/private-places.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
@@ -29,7 +31,7 @@ export async function openGatewayInProcess({
     process.stderr.write(`end was not clean: ${errorText(error)}\n`),
   );
   try {
-    const { snapshot: loaded } = await openHome({
+    const { place, snapshot: loaded } = await openHome({
       home,
       configPath,
       environment,
@@ -42,6 +44,7 @@ export async function openGatewayInProcess({
       });
     }
     requireNoOwnBackend(loaded.path, environment);
+    await requirePrivateHere(home, loaded);
     const log = stack.use(
       startLog({
         filePath: null,
@@ -50,8 +53,21 @@ export async function openGatewayInProcess({
         clock,
       }),
     );
-    const secrets = homeSecrets({ home, environment, clock, logger: log.logger });
-    const snapshot = await secrets.bind(loaded, signal);
+    const { logger } = log;
+    const secrets = homeSecrets({ home, environment, clock, logger });
+    const approvals = await startApprovals(
+      {
+        place,
+        environment,
+        snapshot: loaded,
+        clock,
+        logger,
+        publish: (transition) => logTransition(logger, transition),
+        writes: false,
+      },
+      signal,
+    );
+    const snapshot = await secrets.bind(approvals.snapshot, signal);
     const part = stack.use(
       createGatewayPart({
         clock,

@@ -16,6 +16,7 @@ import type { Logger } from "../runtime/log/log.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { systemClock } from "../runtime/time/clock.ts";
+import { openApprovals } from "./approvals/open-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
@@ -40,6 +41,9 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     stack.use(await acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal }));
     // The engine would mount what nobody can then ask about.
     await requireSocketPlace(home);
+    // Asks the keyring, while the configuration is read.
+    const approvals = openApprovals({ home, clock, environment }, signal);
+    approvals.catch(() => {});
     // A disk that hangs must not make a start deaf.
     const { place, snapshot, starterWritten } = await unlessAborted(
       openHome({ home, configPath, environment, writesStarter: true, clock }),
@@ -72,6 +76,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
         redact: (secret) => log.redact(secret),
         intervalMs,
         unmountOnExit,
+        approvals,
       }),
     );
     forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });

@@ -13,14 +13,19 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
+import type { OpenedApprovals } from "./approvals/open-approvals.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
+import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
+import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
+import { createRequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
@@ -30,7 +35,7 @@ import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
-import { openConfigFile, realPathThrough } from "./reload/config-file.ts";
+import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
 import { shareSection } from "./share-section.ts";
 import { startTriggers } from "./triggers.ts";
@@ -53,6 +58,8 @@ interface ServiceOptions {
   /** Beats the file's check interval, ms. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
+  /** Opened while the configuration was read. */
+  readonly approvals?: Promise<OpenedApprovals>;
 }
 
 export interface SentinelService extends AsyncDisposable {
@@ -86,7 +93,7 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 async function startWith(options: ServiceOptions, stack: DisposalStack): Promise<SentinelService> {
   const { clock, logger } = options;
   const parts = await startParts(options, stack);
-  const { engine, aliases, notifications, gateway, config, secrets, snapshot, force } = parts;
+  const { engine, aliases, notifications, gateway, config, secrets, keeper, snapshot, force } = parts;
   let state: SentinelService["state"] = "starting";
 
   engine.triggerAll("start", clock.monotonicMs());
@@ -103,6 +110,11 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   await config.start();
   const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
   stack.use(startSecretRetry({ unread, clock, logger, refresh: () => config.refreshSecrets() }));
+  const judgeAgain = async (): Promise<void> => {
+    if (await keeper.readAgain()) await config.judgeAgain();
+  };
+  const unreadApprovals = () => (keeper.mayPass ? ["approvals"] : []);
+  stack.use(startSecretRetry({ unread: unreadApprovals, clock, logger, refresh: judgeAgain }));
 
   let stopping: Promise<void> | null = null;
   return {
@@ -131,12 +143,17 @@ type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { home, place, memory, clock, logger, redact, intervalMs } = options;
   const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
-  const snapshot = await secrets.bind(options.snapshot);
-  const environment = secrets.values;
-  const { global } = snapshot.config;
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
   const { bus, publish, stream } = announcements(clock, logger, stack);
+  const approvals = await startApprovals(
+    { ...options, opened: options.approvals, publish, writes: true },
+    force.signal,
+  );
+  const keeper = stack.use(approvals.keeper);
+  const snapshot = await secrets.bind(approvals.snapshot);
+  const environment = secrets.values;
+  const { global } = snapshot.config;
   const notifications = stack.use(
     createNotifications({
       settings: snapshot.config.notify,
@@ -149,8 +166,21 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   stack.defer(bus.subscribe(notifications.hear));
 
   const forceStop = force.signal;
-  const parts = stack.use(startEngineParts({ home, clock, logger, memory, forceStop, announce: publish }));
+  const required = createRequiredShares({ clock, engine: () => parts.engine, prober: () => parts.prober });
+  const parts = stack.use(
+    startEngineParts({
+      home,
+      clock,
+      logger,
+      memory,
+      forceStop,
+      announce: publish,
+      onCycle: required.noteCycle,
+    }),
+  );
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
+  const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });
+  await privacy.require(snapshot);
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
   const shareControl = createShareControl(engine, clock);
@@ -182,12 +212,13 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       redact,
       announce: publish,
       version: packageVersion(),
+      data: required,
       pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),
   );
   const { ticker, window } = triggers;
-  const shares = shareSection({ engine, aliases, ticker, window, clock, context, publish });
+  const shares = shareSection({ engine, aliases, ticker, window, clock, context, required, publish });
   const config = stack.use(
     createConfigService({
       home,
@@ -196,7 +227,10 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       file: await openConfigFile(snapshot.path, { ...parts, clock }),
       realPath: realPathThrough(parts.prober),
       appliers: [gateway.applier, shares, notifications.applier],
+      approvals: keeper,
+      loadedFile: options.snapshot,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
+      requirePrivate: (loaded) => privacy.require(loaded),
       clock,
       logger,
       stream,
@@ -205,6 +239,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   );
   return {
     secrets,
+    keeper,
+    privacy,
     snapshot,
     startedAt,
     force,
@@ -264,6 +300,7 @@ function createServiceControl(
   {
     startedAt,
     snapshot,
+    privacy,
     notifications,
     engine,
     shareControl,
@@ -271,6 +308,7 @@ function createServiceControl(
     triggers,
     gateway,
     config,
+    keeper,
   }: ServiceParts,
 ): DaemonControl {
   const conditions = createGlobalConditions({
@@ -285,6 +323,8 @@ function createServiceControl(
     ...conditions(),
     ...aliases.conditions(),
     ...notifications.conditions(),
+    ...keeper.conditions(),
+    ...privacy.conditions(),
   ];
 
   return {
@@ -306,7 +346,7 @@ function createServiceControl(
         },
         shares: engine.names.map((name) => shareStatus(engine.view(name))),
         ...aliasStatus(aliases),
-        ...gateway.status(),
+        ...withWaiting(gateway.status(), keeper.conditions()),
       };
     },
     ...shareControl,

@@ -5,6 +5,7 @@ import type { Clock } from "../runtime/time/clock.ts";
 import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
+import type { RequiredShares } from "./control/required-shares.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
@@ -15,11 +16,12 @@ interface ShareSectionParts {
   readonly window: TriggerWindow;
   readonly clock: Clock;
   readonly context: SubjectContext;
+  readonly required: Pick<RequiredShares, "noteConfig">;
   readonly publish: (transition: ServiceTransition) => void;
 }
 
 export function shareSection(parts: ShareSectionParts): ConfigApplier {
-  const { engine, aliases, ticker, window, clock, context, publish } = parts;
+  const { engine, aliases, ticker, window, clock, context, required, publish } = parts;
   return {
     name: "shares",
     prepare({ after, diff }) {
@@ -31,6 +33,7 @@ export function shareSection(parts: ShareSectionParts): ConfigApplier {
             publish({ name: "share.unmanaged", share, left_mounted_over: activeInterface });
           }
           engine.apply(subjects);
+          required.noteConfig();
           aliases.apply(after);
           ticker.setInterval(context.intervalMs ?? after.global.checkIntervalMs);
           window.setWindowMs(after.global.networkDebounceMs);

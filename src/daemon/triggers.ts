@@ -90,6 +90,8 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack): Tr
     }),
   );
 
+  hostProber.watchedBy(() => listener.source !== "polling");
+
   const clockWatch = createClockWatch({ clock });
   const ticker = stack.use(
     startTicker(clock, checkIntervalMs, (dueMs) => {

@@ -26,6 +26,7 @@ import { examineHome } from "./home.ts";
 import { examineHosts, lookAtHosts } from "./hosts.ts";
 import { examineMountRoot } from "./mount-root.ts";
 import { examineMultichannel, multichannelPlaces } from "./multichannel.ts";
+import { examinePrivatePlaces } from "./private-places.ts";
 import { reportText } from "./report-text.ts";
 import { runSelfTest } from "./self-test.ts";
 import { examineSpeed } from "./speed.ts";
@@ -101,6 +102,7 @@ async function examineAll(
       part("shares", signal, () => examineShares(context)),
       part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(place.userHome))),
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
+      part("home", signal, () => examinePrivatePlaces(context)),
       part("gateway", signal, () => examineGateway(context)),
       part("clock", signal, async () => [await examineClock(home, clock)]),
     ]);

@@ -4,6 +4,7 @@ import { open, readFile } from "node:fs/promises";
 import { arch, platform, release, userInfo } from "node:os";
 import { join } from "node:path";
 import type { DoctorReport, ReportOptions } from "../api/doctor-report.ts";
+import { reportedConfig, unreportedValues } from "../config/edit/report-config.ts";
 import { findPlace, locateConfig } from "../config/locate.ts";
 import { parseConfig } from "../config/read/load.ts";
 import { secretUses } from "../config/read/secret-uses.ts";
@@ -68,7 +69,9 @@ export async function reportText({
     // A file with mistakes may have a password in it, in whatever place.
     [
       "configuration",
-      known === null ? "not shown: it cannot be read, or has mistakes" : literalsHidden(config ?? ""),
+      known === null
+        ? "not shown: it cannot be read, or has mistakes"
+        : await reportedConfig(Buffer.from(config ?? ""), known.format),
     ],
     ["state.json", (await readEnd(join(home, "state.json"), LOG_END_BYTES)) ?? "there is none"],
     ["the end of the log", (await readEnd(logPath, LOG_END_BYTES)) ?? "there is none"],
@@ -83,9 +86,16 @@ export async function reportText({
       const resolved = resolveReference(reference, secrets.values);
       if (resolved.ok) redaction.redact(resolved.value);
     }
+    const unreported = unreportedValues(known.config.backends).filter(isDistinct);
+    for (const value of unreported) redaction.redact(value);
   }
   const clean = redaction.clean(text);
   return options.withNames ? clean : withoutNames(clean, known?.config ?? null, place.userHome);
+}
+
+/** Shorter ones, and numbers, would tear other words apart; they are no secrets. */
+function isDistinct(value: string): boolean {
+  return value.length >= 4 && !/^\d{1,5}$/.test(value);
 }
 
 /** All that is kept in the home, whether a configuration that can be read refers to it or not. */
@@ -100,48 +110,6 @@ async function valuesInFile(home: string, signal: AbortSignal): Promise<readonly
     if (error instanceof MountaineerError && error.code === "secret_unavailable") return [];
     throw error;
   }
-}
-
-/** What follows such a word is taken for a secret: in its line, or in the next where a list has one value a line. */
-const SECRET_WORD =
-  /^(.*?(?:token|secret|password|passwd|key|authorization)[\w-]*["']?\s*(?:[=:,]|$)\s*)(.*)$/i;
-
-/** Values of `env` and `headers` may be secrets although they were not written as references. */
-export function literalsHidden(text: string): string {
-  let inTable = false;
-  // YAML: how deep the section's own name stands.
-  let sectionDepth = Number.POSITIVE_INFINITY;
-  let isAwaited = false;
-  return text
-    .split("\n")
-    .map((line) => {
-      const depth = line.search(/\S/);
-      if (depth === -1) return line;
-      if (/^\s*\[/.test(line)) inTable = /\.(env|headers)\s*\]/.test(line);
-      if (depth <= sectionDepth) sectionDepth = Number.POSITIVE_INFINITY;
-      if (/^\s*(env|headers)\s*:\s*$/.test(line)) sectionDepth = depth;
-      const isComment = line[depth] === "#";
-      if (!isComment && (inTable || depth > sectionDepth)) return hideValue(line);
-      const inline = /^(.*\b(?:env|headers)\s*[=:]\s*)\{.+$/.exec(line);
-      if (inline !== null) return `${inline[1]}(hidden)`;
-      const [, before = "", value = ""] = SECRET_WORD.exec(line) ?? [];
-      const wasAwaited = isAwaited && !isComment;
-      isAwaited = before !== "" && value === "" && !isComment;
-      if (before !== "") return value === "" || isReference(value) ? line : `${before}(hidden)`;
-      return wasAwaited ? `${" ".repeat(depth)}(hidden)` : line;
-    })
-    .join("\n");
-}
-
-function hideValue(line: string): string {
-  const match = /^(\s*["']?[\w.-]+["']?\s*[=:]\s*)(.+)$/.exec(line);
-  if (match === null) return line;
-  const [, name = "", value = ""] = match;
-  return isReference(value) ? line : `${name}(hidden)`;
-}
-
-function isReference(value: string): boolean {
-  return /^["']?(\$\{[A-Za-z_][A-Za-z0-9_]*\}|secret:[A-Za-z0-9._-]+)["']?\s*$/.test(value);
 }
 
 const IPV4 = /\b(?:\d{1,3}\.){3}\d{1,3}\b/g;

@@ -18,7 +18,7 @@ import { silentLogger } from "../runtime/log/log.ts";
 import { childEnvironment, runCommand } from "../runtime/process/child-process.ts";
 import { acquireHomeLock, readLockHolder } from "../runtime/process/home-lock.ts";
 import { isRunning, processIdentity } from "../runtime/process/process-identity.ts";
-import { systemClock } from "../runtime/time/clock.ts";
+import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { carryAdapters } from "./carry-adapters.ts";
@@ -79,20 +79,17 @@ async function runOne(
     detail: detail.split("\n")[0] ?? "",
     took_ms: Math.round(systemClock.monotonicMs() - startedAtMs),
   });
-  const late = Promise.withResolvers<never>();
-  const timer = systemClock.setTimer(deadlineMs, () =>
-    late.reject(new Error(`no end within ${deadlineMs} ms`)),
-  );
   try {
     const folder = join(parent, randomUUID());
     await mkdir(folder);
-    const detail = await Promise.race([run(folder, signal), late.promise]);
+    const work = run(folder, signal);
+    if (!(await settledWithin(systemClock, deadlineMs, work)))
+      throw new Error(`no end within ${deadlineMs} ms`);
+    const detail = await work;
     return typeof detail === "string" ? told(true, detail) : told(null, detail.without);
   } catch (error) {
     signal.throwIfAborted();
     return told(false, errorText(error));
-  } finally {
-    timer[Symbol.dispose]();
   }
 }
 

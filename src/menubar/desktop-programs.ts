@@ -1,8 +1,9 @@
 // The programs that a click starts: one that opens a path, and the daemon. Both outlive the menu.
 import { connectToDaemon } from "../api/client/client.ts";
+import { whenAborted } from "../runtime/abort.ts";
 import { ERROR_CODES, type ErrorCode, MountaineerError } from "../runtime/errors.ts";
-import { type DetachedProcess, runCommand, startDetached } from "../runtime/process/child-process.ts";
-import type { Clock } from "../runtime/time/clock.ts";
+import { runCommand, startDetached } from "../runtime/process/child-process.ts";
+import { type Clock, settledWithin } from "../runtime/time/clock.ts";
 
 /** One that cannot show a path says so at once; one that can may run for as long as its window. */
 const REFUSAL_WAIT_MS = 3_000;
@@ -61,11 +62,16 @@ export function createDesktopPrograms(options: DesktopOptions) {
     /** Rejects with `program_unavailable` when nothing could be started, or it refused at once. */
     async openPath(path: string, signal: AbortSignal): Promise<void> {
       const child = await startDetached(opener, [path], { env, logPath: null });
-      const exit = await exitWithin(child, clock, REFUSAL_WAIT_MS, signal);
-      if (exit !== null && exit !== 0)
-        throw new MountaineerError("program_unavailable", `${opener} cannot show it (exit code ${exit})`, {
-          hint: `try it in a terminal: ${opener} ${path}`,
-        });
+      const exited = Promise.race([child.exited, whenAborted(signal)]);
+      const exit = (await settledWithin(clock, REFUSAL_WAIT_MS, exited)) ? await exited : undefined;
+      if (exit?.code)
+        throw new MountaineerError(
+          "program_unavailable",
+          `${opener} cannot show it (exit code ${exit.code})`,
+          {
+            hint: `try it in a terminal: ${opener} ${path}`,
+          },
+        );
     },
     /**
      * A window of the desktop's; null when it was cancelled. Rejects with `program_unavailable` where there is none, with
@@ -122,22 +128,3 @@ function endedAtOnce(exitCode: number): MountaineerError {
 
 /** Of the codes that share an exit code, the ones a start ends with. */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];
-
-/** null: it runs on, or a signal ended it. */
-async function exitWithin(
-  child: DetachedProcess,
-  clock: Clock,
-  limitMs: number,
-  signal: AbortSignal,
-): Promise<number | null> {
-  const limit = Promise.withResolvers<null>();
-  const timer = clock.setTimer(limitMs, () => limit.resolve(null));
-  const onAbort = (): void => limit.resolve(null);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([child.exited.then(({ code }) => code), limit.promise]);
-  } finally {
-    timer[Symbol.dispose]();
-    signal.removeEventListener("abort", onAbort);
-  }
-}

@@ -19,14 +19,24 @@ export interface InterfaceSnapshot {
   readonly names: ReadonlySet<string>;
 }
 
+/** While every change of the network is told, what was read is good for longer: should one be lost, so late are we, ms. */
+const WATCHED_FOR_MS = 10_000;
+
 /** Reading costs 40 µs of the calling thread with three interfaces; one snapshot serves all probes of a cycle. */
 export function createInterfaceReader(clock: Clock) {
   let newest: InterfaceSnapshot | null = null;
+  let isWatched = (): boolean => false;
   return {
     /** The newest snapshot if it is no older than `notBeforeMs` (monotonic), else a new one. */
     snapshot(notBeforeMs: number): InterfaceSnapshot {
-      if (newest === null || newest.takenAtMs < notBeforeMs) newest = readInterfaces(clock.monotonicMs());
+      const sinceMs = isWatched() ? notBeforeMs - WATCHED_FOR_MS : notBeforeMs;
+      if (newest === null || newest.takenAtMs < sinceMs) newest = readInterfaces(clock.monotonicMs());
       return newest;
+    },
+    /** From now on asked whether `networkChanged` is called at every change, at once. */
+    watchedBy(ask: () => boolean): void {
+      isWatched = ask;
+      newest = null;
     },
     /** The next snapshot is a new one. */
     networkChanged(): void {

@@ -18,6 +18,8 @@ export type TriggerReason =
   | "carrier"
   /** A proof of which server is behind the routes has ended. */
   | "proof"
+  /** What a backend works on has come, or is gone. */
+  | "data"
   /** A backend's instance became ready, ended, or has answered what it was asked. */
   | "instance"
   /** A backend's instance is due to be asked whether it lives. */

@@ -16,11 +16,17 @@ export const ERROR_CODES = {
     means: "the configuration is written in a way that this change cannot be made in; nothing was written",
   },
   config_unwritable: { exit: 6, means: "the configuration file cannot be written" },
+  entry_unknown: { exit: 2, means: "no entry of that name waits for approval" },
   history_unknown: { exit: 2, means: "the configuration's history has no such entry" },
   already_running: { exit: 4, means: "another monitor already runs for this home" },
   lock_held: { exit: 4, means: "another command is changing this home and did not finish in time" },
   state_newer: { exit: 5, means: "state.json was written by a newer version; it is left untouched" },
   home_unwritable: { exit: 6, means: "the home folder cannot be created or written" },
+  open_to_others: {
+    exit: 6,
+    means:
+      "others may write the home, the configuration or the secrets, or read a secret that is written out",
+  },
   share_unknown: { exit: 2, means: "no share of that name is configured" },
   alias_unknown: { exit: 2, means: "no alias of that name is configured" },
   share_unavailable: { exit: 1, means: "the share is not mounted, or its mount does not answer" },

@@ -1,5 +1,4 @@
 // Access to the watched file: bounded, asynchronous, and through a process that may touch its disk.
-import { stat } from "node:fs/promises";
 import { systemErrorCode } from "../runtime/errors.ts";
 
 /** What distinguishes one state of a file from another without reading it. */
@@ -24,33 +23,6 @@ export interface WatchedFile {
    * network file systems, where a call may never return. Answers at once, from memory.
    */
   isHere(path: string): boolean;
-}
-
-/** A file on a local disk, its bytes read by `readBytes`, which may reject with ENOENT itself or as a cause. */
-export function createLocalFile(
-  path: string,
-  readBytes: (path: string, signal: AbortSignal) => Promise<Uint8Array>,
-): WatchedFile {
-  return {
-    path,
-    async stat() {
-      return unlessMissing(async () => {
-        const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-        return { dev, ino, size, mtimeNs, ctimeNs };
-      });
-    },
-    read: (signal) => unlessMissing(() => readBytes(path, signal)),
-    isHere: () => true,
-  };
-}
-
-async function unlessMissing<T>(look: () => Promise<T>): Promise<T | null> {
-  try {
-    return await look();
-  } catch (error) {
-    if (saysMissing(error)) return null;
-    throw error;
-  }
 }
 
 /** Whether an error, or what caused it, says that there is no such file. */

@@ -4,6 +4,7 @@ import { followDaemon } from "../api/client/follow-daemon.ts";
 import { requireSameConfig } from "../api/client/same-config.ts";
 import type { StreamEvent } from "../api/contract.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { onceMore } from "../runtime/once-more.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import type { GatewayGlance, SyncListener, SyncSource } from "./status/sync-source.ts";
 
@@ -56,13 +57,13 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
 
   return {
     async follow(listener, signal) {
-      const glances = createGlances(() => current, listener, signal);
+      const glanceAgain = createGlances(() => current, listener, signal);
       for await (const notice of followDaemon(home, { signal })) {
         switch (notice.kind) {
           case "connected":
             current = notice.client;
             await lookAfresh(notice.client, listener, signal);
-            glances.lookAgain();
+            glanceAgain();
             break;
           case "lost":
             current = null;
@@ -76,7 +77,7 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
             else if (notice.event.kind === "sync_state") listener.state(notice.event.sync);
             else if (notice.event.kind === "gap" && current !== null)
               await lookAfresh(current, listener, signal);
-            if (touchesGateway(notice.event)) glances.lookAgain();
+            if (touchesGateway(notice.event)) glanceAgain();
         }
       }
     },
@@ -92,33 +93,23 @@ function touchesGateway(event: StreamEvent): boolean {
   return event.kind === "gap" || (event.kind === "sync" && event.event.type === "changed");
 }
 
-function createGlances(current: () => DaemonClient | null, listener: SyncListener, signal: AbortSignal) {
-  let isLooking = false;
-  let isAsked = false;
-  const look = async (): Promise<void> => {
-    isLooking = true;
+/** Gives what asks for a fresh glance at the gateway. */
+function createGlances(
+  current: () => DaemonClient | null,
+  listener: SyncListener,
+  signal: AbortSignal,
+): () => void {
+  return onceMore(async () => {
+    const client = current();
+    if (client === null) return;
     try {
-      while (isAsked && !signal.aborted) {
-        isAsked = false;
-        const client = current();
-        if (client === null) return;
-        const glance = await glanceOf(client, signal);
-        if (current() === client) listener.gateway(glance);
-      }
+      const glance = await glanceOf(client, signal);
+      if (current() === client) listener.gateway(glance);
     } catch (error) {
       // Following tells what became of the daemon; it is looked at again when it is there.
       if (!(error instanceof MountaineerError)) throw error;
-    } finally {
-      isLooking = false;
     }
-  };
-  return {
-    /** One look at a time; asked meanwhile, once more. */
-    lookAgain(): void {
-      isAsked = true;
-      if (!isLooking) void look();
-    },
-  };
+  }, signal);
 }
 
 async function glanceOf(client: DaemonClient, signal: AbortSignal): Promise<GatewayGlance | null> {

@@ -25,7 +25,8 @@ const names = z.exactOptional(z.nullable(z.array(text)));
 const wellFormed = z.string().check(z.refine((value) => value.isWellFormed()));
 const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
 const source = z.string().check(z.regex(/^[a-z][a-z0-9-]{0,31}$/));
-const editedList = z.enum(["shares", "aliases"]);
+const addedList = z.enum(["shares", "aliases"]);
+const removedFrom = z.enum(["shares", "aliases", "backends"]);
 
 function agree<T>(
   body: fc.Arbitrary<T>,
@@ -102,8 +103,8 @@ test("bodies about the configuration are read as a schema would", () => {
   const edits = z.array(
     z.union([
       z.strictObject({ key: wellFormed, value: z.nullable(wellFormed) }),
-      z.strictObject({ add: editedList, entry: z.record(wellFormed, wellFormed) }),
-      z.strictObject({ remove: editedList, name: wellFormed }),
+      z.strictObject({ add: addedList, entry: z.record(wellFormed, wellFormed) }),
+      z.strictObject({ remove: removedFrom, name: wellFormed }),
     ]),
   );
   agree(body, [

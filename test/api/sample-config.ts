@@ -1,4 +1,5 @@
 // Sample configuration controls for tests of the API and the command line.
+import type { ApprovalsReport } from "../../src/api/approval-contract.ts";
 import type {
   ConfigMistakeWire,
   ConfigReport,
@@ -65,6 +66,19 @@ export function sampleReload(changes: Partial<ReloadReport> = {}): ReloadReport 
     summary: "settings reloaded",
     ...changes,
   };
+}
+
+export function sampleApprovals(): ApprovalsReport {
+  const entry = {
+    id: "backends.files",
+    name: "files",
+    kind: "runs",
+    summary: "backend files would run evil instead",
+    approved: 'command = "serve"\n',
+    waiting: 'command = "evil"\n',
+    digest: SHA256,
+  };
+  return { mode: "commands", asked: null, lost: null, waiting: [entry] };
 }
 
 export function sampleEdit(changes: Partial<EditReport> = {}): EditReport {
@@ -144,6 +158,12 @@ export function scriptedConfig(script: ConfigScript = {}): ScriptedConfig {
     edit: (request, signal) => edit("edit", request, signal),
     editText: (request, signal) => edit("editText", request, signal),
     rollback: (request, signal) => edit("rollback", request, signal),
+    approvals: () => sampleApprovals(),
+    async approve(request, signal) {
+      calls.push({ name: "approve", request, signal });
+      const approved = request.entries.map(({ id }) => id);
+      return { approved, reload: sampleReload(), now: { ...sampleApprovals(), waiting: [] } };
+    },
     history: async () => ({ entries: texts.map((_, n) => sampleEntry(n)) }),
     historyText: async (n) => textOf(n),
     listen(afterId, listener) {

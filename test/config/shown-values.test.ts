@@ -80,7 +80,7 @@ const REPORTED: readonly (readonly [command: string, args: Args, shown: Args])[]
   [
     "server",
     ["https://u:p@example.org/mcp?page=2#x"],
-    ["https://(hidden)@example.org/mcp?page=(hidden)#(hidden)"],
+    ["https://(hidden)@example.org/mcp?(hidden)#(hidden)"],
   ],
 ];
 

@@ -59,6 +59,7 @@ export function createRelayCarrier(): RelayCarrier {
       return shares();
     },
     absentSinceMs: null,
+    recount: () => Promise.resolve(),
     refresh: async () => shares(),
     async open({ share, kind, route, endpoints }) {
       asked.push(`open ${share}`);

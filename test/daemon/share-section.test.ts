@@ -130,6 +130,7 @@ async function world(
       redact: () => {},
       intervalMs: null,
     },
+    required: { noteConfig: () => void told.aliases.push("required") },
     publish: (transition) => void transitions.push(transition),
   });
   let before = await configOf("");

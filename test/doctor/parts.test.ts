@@ -10,7 +10,7 @@ import { isMonitor } from "../../src/daemon/compose/process-arguments.ts";
 import { examineClock } from "../../src/doctor/clock.ts";
 import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
-import { literalsHidden, withoutNames } from "../../src/doctor/report-text.ts";
+import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-output.ts";
 import { createManualClock } from "../support/manual-clock.ts";
@@ -238,31 +238,6 @@ TOKEN = "\${TOKEN}"
 command = "other"
 env = { KEY = "literal word" }
 `;
-
-test("a report hides every literal of env and headers, and keeps references", () => {
-  const shown = literalsHidden(REPORTED);
-  assert.match(shown, /^PLAIN = \(hidden\)$/m);
-  assert.match(shown, /^TOKEN = "\$\{TOKEN\}"$/m);
-  assert.match(shown, /^env = \(hidden\)$/m);
-  assert.match(shown, /^password = "secret:nas"$/m);
-  assert.doesNotMatch(shown, /literal word/);
-  assert.match(literalsHidden("    api_key: abc\n"), /api_key: \(hidden\)/);
-  for (const text of [
-    '#password = "LITERAL"',
-    "# the old password: LITERAL",
-    'args = ["--token", "LITERAL"]',
-    'args = [\n  "--token",\n  "LITERAL",\n]',
-    "args:\n  - --api-key\n  - LITERAL",
-    "args:\n  - --api-key=LITERAL",
-    'users = [{ name = "ann", token = "LITERAL" }]',
-    'one = { command = "x", env = { PLAIN = "LITERAL" } }',
-    "headers:\n  X-Plain: LITERAL\n\n  X-Other: LITERAL\nurl: x",
-  ])
-    assert.doesNotMatch(literalsHidden(text), /LITERAL/, text);
-  const harmless =
-    'env:\n  A: ${A}\nurl: https://a.example\n#password = "secret:nas"\nargs = [\n  "-v",\n  "x",\n]';
-  assert.equal(literalsHidden(harmless), harmless);
-});
 
 test("without names a report still tells which is which", async () => {
   const place = { home: "/h/m", userHome: "/home/annabel", userName: "annabel", defaultMountRoot: "/h/v" };

@@ -29,6 +29,8 @@ export interface SceneOptions {
   /** Of all shares; "off" unless told, as most stories are about mounts that are made anew. */
   readonly carry?: "auto" | "on" | "off";
   readonly env?: Readonly<Record<string, string>>;
+  /** More sections of the configuration, from the folder that holds the shares' paths. */
+  readonly sections?: (sharesRoot: string) => string;
   /** Where the home is, in the stead of a new folder of the rig. */
   readonly home?: string;
 }
@@ -217,7 +219,7 @@ function configText(
   rig: RootRig,
   sharesRoot: string,
   shares: readonly SceneShare[],
-  { settings = {}, carry = "off" }: SceneOptions,
+  { settings = {}, carry = "off", sections: more = () => "" }: SceneOptions,
 ): string {
   const global = Object.entries({ check_interval_secs: 1, carry: `"${carry}"`, ...settings });
   const sections = shares.map(({ name, of, thunderboltHost, fallbackHost, lines = [] }) => {
@@ -238,6 +240,7 @@ function configText(
       "\n",
     ),
     ...sections,
+    more(sharesRoot),
   ].join("\n\n");
 }
 

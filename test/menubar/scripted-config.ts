@@ -57,6 +57,8 @@ export function scriptedConfig(): ScriptedConfig {
     },
     config: never,
     editText: never,
+    approvals: () => ({ mode: "none", asked: null, lost: null, waiting: [] }),
+    approve: never,
     history: never,
     historyText: never,
     rollback: never,

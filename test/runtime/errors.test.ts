@@ -37,6 +37,7 @@ describe("errors", () => {
       lock_held: 4,
       state_newer: 5,
       home_unwritable: 6,
+      open_to_others: 6,
       share_unknown: 2,
       share_busy: 7,
       mount_failed: 1,

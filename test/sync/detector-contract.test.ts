@@ -7,8 +7,8 @@ import { SAFETY_POLL_MS, SETTLE_MS } from "../../src/sync/detector-os-events.ts"
 import { systemFolderEvents } from "../../src/sync/folder-events.ts";
 import { startDetector } from "../../src/sync/start-detector.ts";
 import type { Detection } from "../../src/sync/sync-settings.ts";
-import { createLocalFile } from "../../src/sync/watched-file.ts";
 import { eventually } from "../support/eventually.ts";
+import { createLocalFile } from "../support/local-file.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { programMissing, runProgram, saveWithNano, saveWithVim } from "./programs.ts";

@@ -6,8 +6,9 @@ import test, { type TestContext } from "node:test";
 import { readConfigBytes } from "../../src/config/read/load.ts";
 import { SAFETY_POLL_MS, SETTLE_MS, startOsEventsDetector } from "../../src/sync/detector-os-events.ts";
 import { type FolderEvents, systemFolderEvents } from "../../src/sync/folder-events.ts";
-import { createLocalFile, type WatchedFile } from "../../src/sync/watched-file.ts";
+import type { WatchedFile } from "../../src/sync/watched-file.ts";
 import { eventually } from "../support/eventually.ts";
+import { createLocalFile } from "../support/local-file.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { passTimeUntil } from "../support/pass-time.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -209,7 +210,7 @@ for (const [limit, value] of [
       import { readFile } from "node:fs/promises";
       import { startOsEventsDetector } from ${JSON.stringify(join(source, "sync", "detector-os-events.ts"))};
       import { systemFolderEvents } from ${JSON.stringify(join(source, "sync", "folder-events.ts"))};
-      import { createLocalFile } from ${JSON.stringify(join(source, "sync", "watched-file.ts"))};
+      import { createLocalFile } from ${JSON.stringify(join(import.meta.dirname, "../support/local-file.ts"))};
       import { systemClock } from ${JSON.stringify(join(source, "runtime", "time", "clock.ts"))};
       const path = ${JSON.stringify(join(root, "app", "config.toml"))};
       const detector = startOsEventsDetector({

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import test from "node:test";
 import { readConfigBytes } from "../../src/config/read/load.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { createLocalFile, saysMissing } from "../../src/sync/watched-file.ts";
+import { saysMissing } from "../../src/sync/watched-file.ts";
+import { createLocalFile } from "../support/local-file.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { systemError } from "./memory-file.ts";
 

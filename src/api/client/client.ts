@@ -3,6 +3,7 @@ import { lstat } from "node:fs/promises";
 import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import type { ApprovalsReport } from "../approval-contract.ts";
 import { type BackendPhases, backendPhases } from "../backend-phases.ts";
 import type { StatusReport, SyncReport } from "../contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../control.ts";
@@ -23,7 +24,8 @@ export interface RemoteControl extends Omit<DaemonControl, "status"> {
 }
 
 /** The configuration of a running daemon, likewise. */
-export interface RemoteConfig extends Omit<ConfigControl, "sync" | "listen"> {
+export interface RemoteConfig extends Omit<ConfigControl, "sync" | "listen" | "approvals"> {
+  approvals(signal: AbortSignal): Promise<ApprovalsReport>;
   sync(signal: AbortSignal): Promise<SyncReport>;
 }
 
@@ -176,6 +178,8 @@ function createClient(
     config: (signal) => ask("config", null, signal),
     edit: (request, signal) => ask("edit", request, signal),
     editText: (request, signal) => ask("editText", request, signal),
+    approvals: (signal) => ask("approvals", null, signal),
+    approve: (request, signal) => ask("approve", request, signal),
     history: (signal) => ask("history", null, signal),
     historyText: (n, signal) => ask("historyText", { n }, signal),
     rollback: (request, signal) => ask("rollback", request, signal),

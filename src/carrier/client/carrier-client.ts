@@ -83,6 +83,10 @@ export function connectCarrier(options: ConnectOptions): Carrier {
       else known.takeState(membersOf(state));
       return known.shares;
     },
+    async recount(signal) {
+      const state = await askIfThere("refresh", {}, signal);
+      if (state !== null) known.takeState(membersOf(state));
+    },
     async open(request, signal) {
       for (let attempt = 1; ; attempt += 1) {
         const there = await link.connectedOrStarted(signal);

@@ -373,8 +373,9 @@ export class CarriedConnection {
     this.#stage = "orphaned";
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
-    // rclone asks that of one that it has kept, takes another when it fails, and keeps everybody waiting meanwhile.
-    if (this.ledger.isChangingShare) {
+    // rclone asks that of one that it has kept, takes another when it fails, and keeps everybody waiting meanwhile. The
+    // daemon's question is of an earlier loss: the answer to this one waits for its end.
+    if (this.ledger.isChangingShare || this.ledger.isLookingAtRoot) {
       this.#close();
       return;
     }

@@ -53,6 +53,12 @@ export class AloneWatch implements Disposable {
   daemons(count: number): void {
     if (count > 0) this.#aloneSinceMs = null;
     else this.#aloneSinceMs ??= this.#options.clock.monotonicMs();
+    this.#arm();
+  }
+
+  /** A share came, or is another now. */
+  changed(): void {
+    this.#arm();
   }
 
   /** The server of a share that is not confirmed answers again. */
@@ -69,12 +75,17 @@ export class AloneWatch implements Disposable {
     return this.#options.clock.monotonicMs() - atMs;
   }
 
+  /** While a daemon is connected and every server known, nothing is due: a carrier at rest is not woken. */
   #arm(): void {
-    if (!this.#ended) this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => this.#lookAtAll());
+    if (this.#ended || this.#timer !== null) return;
+    const served = [...this.#options.service.served.values()];
+    if (this.#aloneSinceMs === null && served.every(({ carrier }) => carrier.settings.guid !== null)) return;
+    this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => this.#lookAtAll());
   }
 
   #lookAtAll(): void {
     const { service, logger } = this.#options;
+    this.#timer = null;
     const present = new Set(service.served.values());
     for (const one of this.#watched.keys()) if (!present.has(one)) this.#watched.delete(one);
     for (const one of present) {

@@ -71,7 +71,10 @@ async function main(): Promise<void> {
         onChange,
       }),
     onNotice: (notice) => control.notice(notice),
-    onChanged: (urgent) => control.changed(urgent),
+    onChanged(urgent) {
+      control.changed(urgent);
+      if (urgent) watch.changed();
+    },
     onUnconfirmed: (one) => watch.answersAgain(one),
     onEmpty: () => ending.resolve(),
   });

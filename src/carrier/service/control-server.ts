@@ -27,7 +27,8 @@ import type { CarrierService } from "./carrier-service.ts";
 
 const DAEMONS_AT_MOST = 16;
 const HELLO_WITHIN_MS = 5_000;
-const COUNTERS_EVERY_MS = 1_000;
+/** What hurries is told at once; counters are asked for where a decision needs them. */
+const COUNTERS_EVERY_MS = 5_000;
 /** What a daemon that does not read may have waiting, before it is let go. */
 const WAITING_BYTES_AT_MOST = 4 * LINE_BYTES_AT_MOST;
 const MOVE_WITHIN_MS = 3_800;

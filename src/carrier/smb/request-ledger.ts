@@ -2,6 +2,7 @@
 import {
   FrameReader,
   HEADER_BYTES,
+  isLookAtRoot,
   markPending,
   opensToRead,
   SMB2_COMMAND,
@@ -58,6 +59,9 @@ export class RequestLedger {
   /** Whether that is so if the open that is just being asked for is one, too. */
   #mayOnlyRead = false;
   #hasLetGo = false;
+  /** Nothing but a look at the root was begun, and what belongs to it. */
+  #isLooking = false;
+  #mayLook = false;
 
   constructor(now: () => number, listener: LedgerListener) {
     this.#now = now;
@@ -68,6 +72,7 @@ export class RequestLedger {
       },
       opens: (wanted) => {
         this.#onlyReads = this.#mayOnlyRead && opensToRead(wanted);
+        this.#isLooking = this.#mayLook && isLookAtRoot(wanted);
       },
       opaque: () => {
         this.#isOpaque = true;
@@ -126,6 +131,11 @@ export class RequestLedger {
     return this.#hasLetGo && isWaiting;
   }
 
+  /** All that waits is a look at the share's root: the daemon's question, or rclone's check of what it keeps. */
+  get isLookingAtRoot(): boolean {
+    return this.#isLooking && this.outstanding > 0;
+  }
+
   /** All that is open was opened to be read, and nothing else was asked of it: nothing can be lost, nor left undone. */
   get onlyReads(): boolean {
     return this.#onlyReads;
@@ -146,9 +156,12 @@ export class RequestLedger {
     if (command === SMB2_COMMAND.logoff) this.#loggedOff = true;
     if (command === SMB2_COMMAND.treeDisconnect) this.#hasLetGo = true;
     if (command === SMB2_COMMAND.create) {
+      this.#mayLook = this.#open === 0 && this.outstanding === 0;
+      this.#isLooking = false;
       this.#mayOnlyRead = this.#open === 0 || this.#onlyReads;
       this.#open += 1;
     }
+    this.#isLooking &&= command === SMB2_COMMAND.queryInfo || command === SMB2_COMMAND.close;
     this.#onlyReads &&= CHANGES_NOTHING.has(command);
     const isSimple = command === SMB2_COMMAND.read || command === SMB2_COMMAND.close;
     const header = isSimple ? Uint8Array.prototype.slice.call(bytes, at, at + HEADER_BYTES) : null;

@@ -66,6 +66,8 @@ interface OpenWanted {
   readonly access: number;
   readonly disposition: number;
   readonly options: number;
+  /** The share's root. */
+  readonly isRoot: boolean;
 }
 
 type Part = "prefix" | "header" | "rest";
@@ -221,6 +223,7 @@ export class FrameReader {
       access: read32(this.#create, CREATE_ACCESS_AT),
       disposition: read32(this.#create, CREATE_DISPOSITION_AT),
       options: read32(this.#create, CREATE_OPTIONS_AT),
+      isRoot: isRootNamed(this.#create, 0),
     });
   }
 }
@@ -259,9 +262,18 @@ export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   const frameBytes = frameLength(bytes);
   if (frameBytes < CREATE_FIXED_BYTES) return false;
   if (bytes.length < PREFIX_BYTES + CREATE_FIXED_BYTES) return undefined;
-  const nameAt = PREFIX_BYTES + CREATE_NAME_LENGTH_AT;
-  const isRoot = bytes[nameAt] === 0 && bytes[nameAt + 1] === 0;
-  return isRoot && read32(bytes, PREFIX_BYTES + CREATE_ACCESS_AT) === FILE_READ_ATTRIBUTES;
+  const access = read32(bytes, PREFIX_BYTES + CREATE_ACCESS_AT);
+  return isLookAtRoot({ access, isRoot: isRootNamed(bytes, PREFIX_BYTES) });
+}
+
+/** The open by which rclone checks a connection before it keeps it, and looks up the free space. */
+export function isLookAtRoot({ access, isRoot }: Pick<OpenWanted, "access" | "isRoot">): boolean {
+  return isRoot && access === FILE_READ_ATTRIBUTES;
+}
+
+/** `at`: where the header of a CREATE begins. Only the root has a name without a byte. */
+function isRootNamed(bytes: Uint8Array, at: number): boolean {
+  return bytes[at + CREATE_NAME_LENGTH_AT] === 0 && bytes[at + CREATE_NAME_LENGTH_AT + 1] === 0;
 }
 
 /** Of the answer to a CLOSE, and of an answer that something failed ([MS-SMB2] 2.2.16, 2.2.2). */

@@ -36,6 +36,10 @@ const LIVE_OPTIONS: Readonly<Record<string, LiveKind | null>> = {
   "--target-subpath": "folders",
 };
 const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
+  "backends edit": "backends",
+  "backends remove": "backends",
+  "backends enable": "backends",
+  "backends disable": "backends",
   "backends restart": "backends",
   "backends logs": "backends",
   call: "tools",

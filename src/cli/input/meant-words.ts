@@ -3,9 +3,9 @@
 const LIST_SHARES = "mountaineer shares list";
 const ADD_SHARE = "mountaineer shares add --share NAME --tb-host HOST --fallback-host HOST";
 const REMOVE_SHARE = "mountaineer shares remove --share NAME";
-const ADD_BACKEND = "mountaineer init --add --backend NAME --command 'PROGRAM ARGUMENTS'";
-const REMOVE_BACKEND = "mountaineer config edit, and delete its [backends.NAME]";
-const TURN_OFF_BACKEND = "mountaineer config set backends.NAME.enabled false; true has it run again";
+const ADD_BACKEND = "mountaineer backends add NAME -- PROGRAM ARGUMENTS";
+const REMOVE_BACKEND = "mountaineer backends remove NAME";
+const TURN_OFF_BACKEND = "mountaineer backends disable NAME; enable has it run again";
 const SHOW_CONFIG = "mountaineer config show";
 const UNSET_KEY =
   "mountaineer config unset KEY takes one out; mountaineer config rollback undoes the last change";
@@ -27,9 +27,9 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     serve: "mountaineer monitor serves the gateway; mountaineer mcp serves one client over stdio",
     list: `${LIST_SHARES}, mountaineer backends list or mountaineer tools list`,
     ls: `${LIST_SHARES}, mountaineer backends list or mountaineer tools list`,
-    add: "mountaineer shares add; backends are added with mountaineer init --add",
-    remove: "mountaineer shares remove; backends are removed with mountaineer config edit",
-    rm: "mountaineer shares remove; backends are removed with mountaineer config edit",
+    add: "mountaineer shares add or mountaineer backends add",
+    remove: "mountaineer shares remove or mountaineer backends remove",
+    rm: "mountaineer shares remove or mountaineer backends remove",
     validate: "mountaineer config validate",
     edit: "mountaineer config edit",
     get: "mountaineer config get KEY",
@@ -69,16 +69,13 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     show: "mountaineer backends list",
     status: "mountaineer backends list",
     log: "mountaineer backends logs NAME",
-    add: ADD_BACKEND,
     new: ADD_BACKEND,
     create: ADD_BACKEND,
     rm: REMOVE_BACKEND,
-    remove: REMOVE_BACKEND,
     delete: REMOVE_BACKEND,
+    set: "mountaineer backends edit NAME --set KEY=VALUE",
     stop: TURN_OFF_BACKEND,
-    disable: TURN_OFF_BACKEND,
-    start: "mountaineer backends restart NAME",
-    enable: "mountaineer config set backends.NAME.enabled true",
+    start: "mountaineer backends enable NAME, or mountaineer backends restart NAME",
   },
   config: {
     ls: SHOW_CONFIG,

@@ -1,5 +1,5 @@
 // The options that several commands share, and how they are read.
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { ShareSelection } from "../../api/control.ts";
 import type { SwitchTarget } from "../../api/requests.ts";
 import type { CommandContext, GivenOptions } from "./command.ts";
@@ -18,6 +18,32 @@ export function addShareOptions(command: Command): void {
 
 export function addJsonOption(command: Command): void {
   command.option("--json", "print the result as JSON");
+}
+
+/** How long a command waits for what comes of it, seconds. */
+const USUAL_WAIT_SECS = 30;
+
+export function addWaitOption(command: Command): void {
+  command.option(
+    "--wait <seconds>",
+    `how long to wait for what comes of it; 0: not at all (default: ${USUAL_WAIT_SECS})`,
+    (text: string) => {
+      const seconds = /^\d{1,5}(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+      if (seconds <= 86_400) return seconds;
+      throw new InvalidArgumentError("It is a number of seconds from 0 to 86400.");
+    },
+  );
+}
+
+export function readWaitMs(options: GivenOptions): number {
+  const { wait } = options;
+  return (typeof wait === "number" ? wait : USUAL_WAIT_SECS) * 1000;
+}
+
+/** The texts of an option that may be given again. */
+export function readList(options: GivenOptions, name: string): readonly string[] {
+  const value = options[name];
+  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
 
 export function readSelection(options: GivenOptions): ShareSelection {

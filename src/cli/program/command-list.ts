@@ -4,8 +4,13 @@ import { aliasAddCommand } from "../commands/alias/add.ts";
 import { aliasListCommand } from "../commands/alias/list.ts";
 import { aliasReconcileCommand } from "../commands/alias/reconcile.ts";
 import { aliasRemoveCommand } from "../commands/alias/remove.ts";
+import { backendsAddCommand } from "../commands/backends/add.ts";
+import { backendsDisableCommand } from "../commands/backends/disable.ts";
+import { backendsEditCommand } from "../commands/backends/edit.ts";
+import { backendsEnableCommand } from "../commands/backends/enable.ts";
 import { backendsListCommand } from "../commands/backends/list.ts";
 import { backendsLogsCommand } from "../commands/backends/logs.ts";
+import { backendsRemoveCommand } from "../commands/backends/remove.ts";
 import { backendsRestartCommand } from "../commands/backends/restart.ts";
 import { callCommand } from "../commands/call.ts";
 import { completionsCommand } from "../commands/completions.ts";
@@ -76,11 +81,14 @@ const ALIAS: CommandGroup = {
 
 const BACKENDS: CommandGroup = {
   name: "backends",
-  summary: "see, restart and read the MCP servers behind the gateway",
+  summary: "see, add, change and restart the MCP servers behind the gateway",
   description: "They are configured as [backends.NAME], and started, stopped and replaced by the daemon.",
   examples: [
     { command: "mountaineer backends list", does: "see how they are" },
-    { command: "mountaineer backends restart files", does: "start one anew" },
+    {
+      command: "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents",
+      does: "add one",
+    },
     { command: "mountaineer backends logs files", does: "see what it says" },
   ],
 };
@@ -156,7 +164,19 @@ export const SECTIONS: readonly CommandSection[] = [
   {
     heading: "MCP servers:",
     entries: [
-      { group: BACKENDS, commands: [backendsListCommand, backendsRestartCommand, backendsLogsCommand] },
+      {
+        group: BACKENDS,
+        commands: [
+          backendsListCommand,
+          backendsAddCommand,
+          backendsEditCommand,
+          backendsRemoveCommand,
+          backendsEnableCommand,
+          backendsDisableCommand,
+          backendsRestartCommand,
+          backendsLogsCommand,
+        ],
+      },
       { group: TOOLS, commands: [toolsListCommand, toolsDiffCommand, toolsApproveCommand] },
       callCommand,
       mcpCommand,

@@ -152,6 +152,8 @@ function usageError(error: CommanderError, args: readonly string[]): Mountaineer
       hint = `mountaineer ${named} ${missing} ${operand(args, named)}`;
     else if (error.code === "commander.excessArguments" && SHARE_COMMANDS.includes(named ?? ""))
       hint = "a share is named with --share NAME";
+    else if (error.code === "commander.unknownOption" && /^backends (?:add|edit)$/.test(named ?? ""))
+      hint = `the program and its arguments stand behind --: mountaineer ${named} NAME -- PROGRAM ARGUMENTS`;
   }
   return new MountaineerError("usage", first, { hint, cause: error });
 }

@@ -2,13 +2,15 @@
 import type { ConfigEdit } from "./edit-meaning.ts";
 import { configEdit } from "./key-path.ts";
 
-type EditedList = "shares" | "aliases";
+type AddedList = "shares" | "aliases";
+
+const REMOVALS = { shares: "remove-share", aliases: "remove-alias", backends: "remove-backend" } as const;
 
 export type AskedEdit =
   /** `value` is TOML, else taken as a string; null unsets the key. */
   | { readonly key: string; readonly value: string | null }
-  | { readonly add: EditedList; readonly entry: Readonly<Record<string, string>> }
-  | { readonly remove: EditedList; readonly name: string };
+  | { readonly add: AddedList; readonly entry: Readonly<Record<string, string>> }
+  | { readonly remove: AddedList | "backends"; readonly name: string };
 
 /** The edit that is meant. Rejects with `usage` and `config_key_unknown`, as `configEdit` does. */
 export function askedEdit(asked: AskedEdit): ConfigEdit {
@@ -18,5 +20,5 @@ export function askedEdit(asked: AskedEdit): ConfigEdit {
     return add === "shares" ? { kind: "add-share", share: entry } : { kind: "add-alias", alias: entry };
   }
   const { remove, name } = asked;
-  return { kind: remove === "shares" ? "remove-share" : "remove-alias", name };
+  return { kind: REMOVALS[remove], name };
 }

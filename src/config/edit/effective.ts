@@ -193,9 +193,10 @@ export async function effectiveText(source: ConfigSource): Promise<string> {
   const texts = blocks.map((block) => {
     const lines = block.keys.flatMap(([key, value]) => {
       if (value.source === "absent") return value.rule === null ? [] : [`# ${tomlKey(key)}: ${value.rule}`];
-      return [
-        `${tomlKey(key)} = ${tomlValue(value.value)}${value.source === "default" ? "  # default" : ""}`,
-      ];
+      // A folder that the file names is one that the backend is meant to work in (`reach.ts`).
+      const mark = value.source === "default" && key === "cwd" ? "# " : "";
+      const end = value.source === "default" ? "  # default" : "";
+      return [`${mark}${tomlKey(key)} = ${tomlValue(value.value)}${end}`];
     });
     return `${[blockHeader(block), ...lines].join("\n")}\n`;
   });

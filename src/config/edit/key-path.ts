@@ -180,8 +180,16 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
   );
 }
 
+/** `backends.NAME.env`: a table in which people choose the names, all of which may be taken out at once. */
+function wholeTable(key: string): KeyPath | null {
+  const path = splitKey(key);
+  return sectionNamed(path)?.isOpen === true ? path : null;
+}
+
 /** The edit that KEY and VALUE ask for; without a value, the key is unset. Rejects as the two readers above do. */
 export function configEdit(key: string, value: string | null): ConfigEdit {
+  const table = value === null ? wholeTable(key) : null;
+  if (table !== null) return { kind: "unset", keyPath: table };
   const parsed = parseConfigKey(key);
   if (value === null) return { kind: "unset", keyPath: parsed.path };
   return { kind: "set", keyPath: parsed.path, value: parseConfigValue(value, parsed) };

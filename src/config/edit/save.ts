@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
 import type { ConfigMistake } from "../mistakes.ts";
 import { parseConfig, readConfigIfPresent } from "../read/load.ts";
-import type { ConfigSnapshot } from "../snapshot.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../snapshot.ts";
 import { editConfig } from "./edit.ts";
 import type { ConfigEdit } from "./edit-meaning.ts";
 
@@ -41,6 +41,8 @@ export type SavedConfig =
       /** What the file holds now. */
       readonly snapshot: ConfigSnapshot;
       readonly bytes: Uint8Array;
+      /** What the file meant before; null: it was no valid configuration. */
+      readonly before: MountaineerConfig | null;
     }
   /** The result would not be a valid configuration; nothing was written. */
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
@@ -168,8 +170,10 @@ async function replace(
   const { path, place } = target;
   const loaded = await parseConfig(bytes, path, place);
   if (!loaded.ok) return loaded;
+  const was = changed ? await parseConfig(before ?? new Uint8Array(), path, place) : loaded;
   if (changed) await write(path, before, bytes);
-  return { ok: true, changed, snapshot: loaded.snapshot, bytes };
+  const { snapshot } = loaded;
+  return { ok: true, changed, snapshot, bytes, before: was.ok ? was.snapshot.config : null };
 }
 
 async function write(path: string, before: Uint8Array | null, bytes: Uint8Array): Promise<void> {

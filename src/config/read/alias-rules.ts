@@ -1,10 +1,10 @@
 // The rules between aliases and everything else: the share exists, names and paths are unique, and no alias is in the
 // way of a share's link or mount.
 import { join } from "node:path";
-import { closestWord } from "../../runtime/text/suggest.ts";
 import { describeValue, type Finding, type KeyPath, pathText, quoted } from "../mistakes.ts";
 import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../names.ts";
 import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
+import { shareNames, unknownShareHint } from "./requires-rules.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 
 interface Roots {
@@ -12,26 +12,11 @@ interface Roots {
   readonly mountRoot: string | null;
 }
 
-/** Names in the file's spelling, as far as they are names. */
-function shareNames(shares: readonly unknown[]): string[] {
-  return shares.flatMap((share) => {
-    const name = asTable(share)?.["name"];
-    const reading = typeof name === "string" ? parseShareName(name) : null;
-    return reading?.ok === true ? [reading.value] : [];
-  });
-}
-
 function shareFinding(alias: Table, at: KeyPath, names: readonly string[]): Finding[] {
   const { share } = alias;
   const reading = typeof share === "string" ? parseShareName(share) : null;
   if (reading?.ok !== true || names.includes(reading.value)) return [];
-  const meant = closestWord(reading.value, names);
-  const hint =
-    meant !== null
-      ? `did you mean ${quoted(meant)}?`
-      : names.length === 0
-        ? "the file has no shares"
-        : `there are ${names.slice(0, 20).map(quoted).join(", ")}`;
+  const hint = unknownShareHint(reading.value, names);
   const found = `${describeValue(share)}, which is no share of this file`;
   const expected = "the name of a share of this file";
   return [{ path: [...at, "share"], at: "value", found, expected, hint, restsOnAbsence: true }];

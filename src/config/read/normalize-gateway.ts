@@ -5,6 +5,7 @@ import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
 import { pathText } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
+import { requirementOf } from "../requirement.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
 import { isLiteral } from "../secret-text.ts";
 import type {
@@ -84,6 +85,9 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
     instances: backend.instances,
     replace: backend.replace,
     pin: backend.pin ?? null,
+    requires: backend.requires.map(requirementOf),
+    unavailableAfterMs: milliseconds(backend.unavailable_after_secs),
+    whenUnavailable: backend.when_unavailable,
   };
 }
 
@@ -151,7 +155,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
             policies: authorization.policies.map(enginePolicy),
           },
     audit: engineAudit(file.audit, place),
-    trust: { pin: file.trust.pin },
+    trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
   };
 }
 

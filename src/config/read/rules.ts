@@ -15,6 +15,7 @@ import { nameKey, parseServerShareName, parseShareName } from "../names.ts";
 import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../paths.ts";
 import { aliasFindings } from "./alias-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
+import { requiresFindings } from "./requires-rules.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 
 type RouteKeys = { readonly host: string; readonly path: string };
@@ -169,5 +170,10 @@ export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
     findings.push(...driverFindings(share, at), ...routeFindings(share, at, place.userHome));
     findings.push(...serverNameFindings(share, at), ...findTwins(share, index));
   }
-  return [...findings, ...aliasFindings(table, place), ...gatewayFindings(table, place)];
+  return [
+    ...findings,
+    ...aliasFindings(table, place),
+    ...gatewayFindings(table, place),
+    ...requiresFindings(table),
+  ];
 }

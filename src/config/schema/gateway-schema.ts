@@ -29,6 +29,7 @@ import {
 import { LISTEN_ADDRESS_EXPECTED, parseListenAddress } from "../host.ts";
 import { describeKind } from "../mistakes.ts";
 import { parseSecretText } from "../secret-text.ts";
+import { requiresKeys } from "./requires-schema.ts";
 import {
   choiceDoc,
   choiceKey,
@@ -261,6 +262,7 @@ export const backendSchema = z.strictObject({
     meaning: "Whether all clients share one instance, or each session has one of its own.",
   }),
   pin: pinKey,
+  ...requiresKeys,
   replace: choiceKey(["overlap", "stop-first"], "overlap", {
     meaning:
       "When it changes: `overlap` starts the new one beside the old one, `stop-first` is for servers that cannot run twice.",

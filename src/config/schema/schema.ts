@@ -295,7 +295,8 @@ export const SECTIONS: readonly SectionDoc[] = (
     },
     {
       at: "trust",
-      meaning: "What of the servers behind the gateway is believed. Every key has a default.",
+      meaning:
+        "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
       keys: trustSchema.shape,
       isOptional: true,
     },

@@ -1,10 +1,23 @@
-// The keys of `[trust]`: what of servers is believed without being asked about.
+// The keys of `[trust]`: what is believed without being asked about.
 import * as z from "zod";
 import { choiceDoc, choiceKey, document } from "./schema-keys.ts";
 
+/** Which changes of the file wait until a person approves them. */
+export const APPROVE_CHOICES = ["commands", "all", "none"] as const;
 const PIN_CHOICES = ["tell", "block", "off"] as const;
 
 export const trustSchema = z.strictObject({
+  approve: document(
+    z.enum(APPROVE_CHOICES).optional(),
+    choiceDoc({
+      choices: APPROVE_CHOICES,
+      absent:
+        "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home, else `none`",
+      meaning:
+        "Which changes of this file wait for `mountaineer approve` when something else than Mountaineer made them: `commands` those that decide which programs run, and with what; `all` also where credentials go, and who may do what; `none` nothing. Only `mountaineer approve` loosens it.",
+      example: '"commands"',
+    }),
+  ),
   pin: choiceKey(PIN_CHOICES, "tell", {
     meaning:
       "What happens when a server describes a tool otherwise than before: `tell` says so until you approve it, `block` also withholds it until then, and new tools, too; `off` remembers nothing.",

@@ -5,7 +5,7 @@ import type { KnownContent } from "../edit/save.ts";
 import type { ConfigPlace } from "../locate.ts";
 import type { ConfigMistake } from "../mistakes.ts";
 import type { LoadedConfig } from "../read/load.ts";
-import type { ConfigSnapshot } from "../snapshot.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../snapshot.ts";
 
 interface Subject {
   /** Absolute. */
@@ -48,6 +48,7 @@ export type ApartReply =
             readonly changed: boolean;
             readonly snapshot: ConfigSnapshot;
             readonly content: string;
+            readonly before: MountaineerConfig | null;
           }
         | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
     }

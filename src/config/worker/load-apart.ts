@@ -46,8 +46,9 @@ export async function saveConfigApart(
   if (reply.kind !== "saved") throw unexpected(request.path);
   const { saved } = reply;
   if (!saved.ok) return saved;
-  const { changed, snapshot, content } = saved;
-  return { ok: true, changed, snapshot: deepFreeze(snapshot), bytes: Buffer.from(content, "base64") };
+  const { changed, snapshot, content, before } = saved;
+  const bytes = Buffer.from(content, "base64");
+  return { ok: true, changed, snapshot: deepFreeze(snapshot), bytes, before };
 }
 
 function unexpected(path: string): MountaineerError {

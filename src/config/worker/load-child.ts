@@ -47,10 +47,10 @@ async function perform(request: ApartRequest): Promise<ApartReply> {
 
 function saved(result: SavedConfig): ApartReply {
   if (!result.ok) return { kind: "saved", saved: result };
-  const { changed, snapshot, bytes } = result;
+  const { changed, snapshot, bytes, before } = result;
   return {
     kind: "saved",
-    saved: { ok: true, changed, snapshot, content: Buffer.from(bytes).toString("base64") },
+    saved: { ok: true, changed, snapshot, content: Buffer.from(bytes).toString("base64"), before },
   };
 }
 

@@ -9,6 +9,8 @@ import type { Carriage, CarriageNotice, Endpoints } from "../../shares/drivers/c
 const ASK_MS = 5_000;
 /** With the start of a carrier, which a busy machine may take seconds for: what is mounted without stays so, ms. */
 const OPEN_MS = 20_000;
+/** Short: what waits for it is a decision about a route that is silent, ms. */
+const RECOUNT_MS = 200;
 /** How long a start waits for the first word of a carrier that runs, ms. */
 const FIRST_WORD_MS = 2_000;
 
@@ -48,6 +50,13 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     of: (share) => carrier.shares.get(share) ?? null,
     get absentSinceMs() {
       return carrier.absentSinceMs;
+    },
+    async recount() {
+      try {
+        await carrier.recount(within(RECOUNT_MS));
+      } catch (error) {
+        logger.debug("the carrier did not tell its counters", { reason: errorText(error) });
+      }
     },
     ready() {
       if (isReady) return Promise.resolve();

@@ -40,6 +40,7 @@ interface PartsOptions {
   readonly memory: Memory;
   readonly forceStop: AbortSignal;
   readonly announce: (transition: ShareTransition) => void;
+  readonly onCycle?: (share: string) => void;
 }
 
 export interface EngineParts extends AsyncDisposable {
@@ -89,6 +90,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       serverProof: createServerProof({ clock, logger, stateFolder: home }),
       forceStop,
       announce,
+      ...(options.onCycle === undefined ? {} : { onCycle: options.onCycle }),
       links: createStableLinks(clock, prober),
     }),
   );

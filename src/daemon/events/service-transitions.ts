@@ -26,6 +26,20 @@ type ConfigTransition =
       readonly summary: string;
     }
   | { readonly name: "config.rejected"; readonly source: string; readonly reason: string }
+  /** An entry of the file waits for a person's approval; what was approved of it serves meanwhile. */
+  | {
+      readonly name: "config.entry_waits";
+      readonly entry: string;
+      readonly kind: string;
+      /** What it would do. */
+      readonly summary: string;
+    }
+  | {
+      readonly name: "config.entry_approved";
+      readonly entry: string;
+      readonly kind: string;
+      readonly summary: string;
+    }
   /** Removed from the configuration; what is mounted stays. */
   | {
       readonly name: "share.unmanaged";

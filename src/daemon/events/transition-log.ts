@@ -12,6 +12,7 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
   "share.error": "error",
   "alias.blocked": "warn",
   "config.rejected": "error",
+  "config.entry_waits": "warn",
   "backend.ended": "warn",
   "backend.change_failed": "error",
   "catalog.collision": "warn",

@@ -15,6 +15,7 @@ import type { ConfigTurn } from "../../sync/config-store.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import { NO_CHANGES } from "../../sync/reload-outcome.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
+import { editedEntries, type Holding } from "./holding.ts";
 import { reportOf } from "./reload-report.ts";
 import type { UnkeptHistory } from "./unkept-history.ts";
 
@@ -25,6 +26,7 @@ interface ConfigEditsParts {
   readonly history: UnkeptHistory;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly holding: Holding;
 }
 
 type Turn = ConfigTurn<ConfigSnapshot>;
@@ -32,7 +34,7 @@ type Turn = ConfigTurn<ConfigSnapshot>;
 export function createConfigEdits(
   parts: ConfigEditsParts,
 ): Pick<ConfigControl, "edit" | "editText" | "rollback"> {
-  const { place, file, watcher, history, clock, logger } = parts;
+  const { place, file, watcher, history, clock, logger, holding } = parts;
   const { path } = file;
 
   /** What has begun is carried through: an asker who leaves between write and commit must not part file and service. */
@@ -50,15 +52,29 @@ export function createConfigEdits(
 
   const known = () => ({ sha256: watcher.running.sha256, runs: true });
 
-  const applySaved = async (saved: SavedConfig, source: string, turn: Turn): Promise<EditReport> => {
+  /** Whoever edits here approves what they change; a rollback brings back text, and no approval. */
+  const grantEdited = (saved: Extract<SavedConfig, { ok: true }>): void => {
+    if (holding.keeper === null || saved.before === null) return;
+    const ids = editedEntries(saved.before, saved.snapshot.config);
+    if (ids.size > 0) holding.grant(saved.snapshot.sha256, { ids, loosens: false });
+  };
+
+  const applySaved = async (
+    saved: SavedConfig,
+    source: string,
+    turn: Turn,
+    approves: boolean,
+  ): Promise<EditReport> => {
     if (!saved.ok) {
       const errors = [...saved.mistakes];
       return { changed: false, path, sha256: watcher.running.sha256, errors, reload: null };
     }
     const { changed, bytes, snapshot } = saved;
     const { sha256 } = snapshot;
+    if (approves) grantEdited(saved);
     const result = await turn.applySaved({ bytes, sha256, snapshot, source });
-    return { changed, path, sha256, errors: [], reload: reportOf(result, watcher.running) };
+    const reload = reportOf(result, watcher.running, false, holding.waiting);
+    return { changed, path, sha256, errors: [], reload };
   };
 
   const tryToKeep = (content: Omit<AcceptedContent, "time">): Promise<void> =>
@@ -83,6 +99,7 @@ export function createConfigEdits(
     expectedSha256: string | null,
     source: string,
     turn: Turn,
+    approves: boolean,
   ): Promise<EditReport> => {
     const { signal } = turn;
     const before = await file.read(signal);
@@ -91,7 +108,7 @@ export function createConfigEdits(
       const content = Buffer.from(bytes).toString("base64");
       const seenSha256 = expectedSha256 ?? beforeSha256;
       const request = { kind: "replace", path, place, content, seenSha256, known: known() } as const;
-      return applySaved(await saveConfigApart(request, { clock, signal }), source, turn);
+      return applySaved(await saveConfigApart(request, { clock, signal }), source, turn, approves);
     };
     const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
     // Of an emptied file there is nothing to keep, and nobody means to go back to it.
@@ -114,16 +131,17 @@ export function createConfigEdits(
       const seenSha256 = expected_sha256 ?? null;
       return inTurn(asker, async (turn) => {
         const request = { kind: "edit", path, place, edits, seenSha256, known: known() } as const;
-        return applySaved(await saveConfigApart(request, { clock, signal: turn.signal }), source, turn);
+        const saved = await saveConfigApart(request, { clock, signal: turn.signal });
+        return applySaved(saved, source, turn, true);
       });
     },
     editText: ({ text, expected_sha256, source }, asker) =>
-      inTurn(asker, (turn) => replace(Buffer.from(text), expected_sha256, source, turn)),
+      inTurn(asker, (turn) => replace(Buffer.from(text), expected_sha256, source, turn, true)),
     rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker) =>
       inTurn(asker, async (turn) => {
         const entry = await history.entry(n);
         refuseOtherEntry(entry, sha256, path);
-        return replace(entry.bytes, expected_sha256, `rollback ${n}`, turn);
+        return replace(entry.bytes, expected_sha256, `rollback ${n}`, turn, false);
       }),
   };
 }

@@ -16,9 +16,12 @@ import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watch
 import { outcomeOfThrown } from "../../sync/reload-outcome.ts";
 import { createSyncEvents } from "../../sync/sync-event.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
+import type { ApprovalKeeper } from "../approvals/approval-keeper.ts";
 import type { EventStream } from "../events/event-stream.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
+import { createApprovals } from "./approvals.ts";
 import { createConfigEdits } from "./config-edits.ts";
+import { createHolding, type Holding, type Judged } from "./holding.ts";
 import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
 import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
 import { createUnkeptHistory, type UnkeptHistory } from "./unkept-history.ts";
@@ -31,8 +34,14 @@ interface ConfigServiceOptions {
   /** As `openHistory` needs it. */
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
+  /** Default: nothing is ever held. */
+  readonly approvals?: ApprovalKeeper;
+  /** What the file was when `snapshot` became what runs of it. Default: all of it runs. */
+  readonly loadedFile?: ConfigSnapshot;
   /** Reads the secrets that a content refers to: other values are another meaning. Default: there are none. */
   readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
+  /** Rejects when others may write what stands there, or read a secret in it. Default: whatever stands there may run. */
+  readonly requirePrivate?: (snapshot: ConfigSnapshot) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stream: EventStream;
@@ -47,6 +56,8 @@ export interface ConfigService extends AsyncDisposable {
   readonly historyUnsavedBecause: string | null;
   /** Applies what runs once more if one of its secrets has another value now. */
   refreshSecrets(): Promise<ReloadReport>;
+  /** Applies what runs once more, with what is approved by now. */
+  judgeAgain(): Promise<ReloadReport>;
   /** Begins to watch; resolves when no later change can be missed. */
   start(): Promise<void>;
 }
@@ -70,7 +81,8 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     name: "sync",
     prepare: ({ after }) => Promise.resolve({ commit: () => watcher.setSettings(after.sync) }),
   };
-  const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader);
+  const holding = createHolding(options.approvals ?? null, options.loadedFile ?? snapshot);
+  const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader, holding);
   const unknownContent = async (): Promise<Uint8Array | null> => {
     const bytes = await file.read(ending.signal);
     return bytes === null || sha256Of(bytes) === watcher.running.sha256 ? null : bytes;
@@ -99,7 +111,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     },
     onState: () => stream.publish({ kind: "sync_state", sync: syncReport(snapshot.path, watcher) }),
   });
-  const reloads = createReloads(file, watcher, steps);
+  const reloads = createReloads(file, watcher, steps, holding);
 
   return {
     control: {
@@ -115,13 +127,15 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
           running_sha256: watcher.running.sha256,
         };
       },
-      ...createConfigEdits({ place, file, watcher, history, clock, logger }),
+      ...createConfigEdits({ place, file, watcher, history, clock, logger, holding }),
+      ...createApprovals(watcher, holding),
       history: () => historyReport(history),
       historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
       listen: (afterId, listener) => stream.listen(afterId, listener),
     },
     watcher,
-    refreshSecrets: reloads.refreshSecrets,
+    refreshSecrets: () => reloads.applyAgain("secrets"),
+    judgeAgain: () => reloads.applyAgain("approvals"),
     get historyUnsavedBecause() {
       return history.unsavedBecause;
     },
@@ -147,21 +161,33 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
 
 /** How a content is parsed, and how it becomes what runs. */
 function configSteps(
-  { appliers, bindSecrets, logger }: ConfigServiceOptions,
+  { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,
+  holding: Holding,
 ): Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> & {
   /** What `apply` would do. */
   readonly compare: (
     snapshot: ConfigSnapshot,
     running: ConfigSnapshot,
     signal: AbortSignal,
-  ) => Promise<AppliedContent<ConfigSnapshot> & { readonly diff: ReturnType<typeof diffConfigs> }>;
+  ) => Promise<
+    AppliedContent<ConfigSnapshot> & {
+      readonly diff: ReturnType<typeof diffConfigs>;
+      readonly waiting: readonly string[];
+    }
+  >;
 } {
-  const compare = async (loaded: ConfigSnapshot, running: ConfigSnapshot, signal: AbortSignal) => {
-    const snapshot = bindSecrets === undefined ? loaded : await bindSecrets(loaded, signal);
+  const compareJudged = async (judged: Judged, running: ConfigSnapshot, signal: AbortSignal) => {
+    const { effective } = judged;
+    await requirePrivate?.(judged.file);
+    const snapshot = bindSecrets === undefined ? effective : await bindSecrets(effective, signal);
     const diff = diffConfigs(running.config, snapshot.config);
-    return { snapshot, diff, changed: !isEmptyDiff(diff), details: describeDiff(diff).summary };
+    const touches = !isEmptyDiff(diff);
+    const summary = touches ? describeDiff(diff).summary : null;
+    return { snapshot, diff, touches, ...holding.told(judged, summary) };
   };
+  const compare = (loaded: ConfigSnapshot, running: ConfigSnapshot, signal: AbortSignal) =>
+    compareJudged(holding.preview(loaded, running), running, signal);
   return {
     compare,
     async load(bytes, signal) {
@@ -171,10 +197,12 @@ function configSteps(
       return { ok: false, mistakes: loaded.mistakes, reason: mistakesText(loaded.mistakes) };
     },
     async apply(content, running, signal) {
-      const applied = await compare(content.snapshot, running.snapshot, signal);
-      const { diff, changed, snapshot } = applied;
+      const judged = await holding.judge(content, running.snapshot);
+      const applied = await compareJudged(judged, running.snapshot, signal);
+      const { diff, touches, snapshot } = applied;
       const change = { before: running.snapshot.config, after: snapshot.config, diff };
-      if (changed) await applyChange(appliers, change, logger, signal);
+      if (touches) await applyChange(appliers, change, logger, signal);
+      holding.applied(judged);
       return applied;
     },
   };
@@ -216,6 +244,7 @@ function createReloads(
   file: WatchedFile,
   watcher: ConfigWatcher<ConfigSnapshot>,
   { load, compare }: ReturnType<typeof configSteps>,
+  holding: Holding,
 ) {
   const readNow = async (signal: AbortSignal): Promise<Uint8Array> => {
     const bytes = await file.read(signal);
@@ -225,18 +254,21 @@ function createReloads(
     });
   };
 
-  const refreshSecrets = (): Promise<ReloadReport> =>
-    watcher.inTurn(async (turn) => reportOf(await turn.applyAgain("secrets"), watcher.running));
+  const applyAgain = (source: string): Promise<ReloadReport> =>
+    watcher.inTurn(async (turn) => {
+      const outcome = await turn.applyAgain(source);
+      return reportOf(outcome, watcher.running, false, holding.waiting);
+    });
 
   return {
     readNow,
-    refreshSecrets,
+    applyAgain,
     async reloadNow(): Promise<ReloadReport> {
       const result = await watcher.reloadNow();
-      const report = reportOf(result, watcher.running);
+      const report = reportOf(result, watcher.running, false, holding.waiting);
       if (result.kind !== "same") return report;
       // The same bytes mean something else when a secret has another value.
-      const refreshed = await refreshSecrets();
+      const refreshed = await applyAgain("secrets");
       return refreshed.reloaded || refreshed.failure !== null ? refreshed : report;
     },
     preview(asker: AbortSignal): Promise<ReloadReport> {
@@ -250,7 +282,7 @@ function createReloads(
           const would = await compare(loaded.snapshot, running.snapshot, signal);
           const { generation } = running;
           const { sha256 } = loaded.snapshot;
-          return reportOf({ kind: "applied", ...would }, { generation, sha256 }, true);
+          return reportOf({ kind: "applied", ...would }, { generation, sha256 }, true, would.waiting);
         } catch (error) {
           return reportOf(outcomeOfThrown(error), running, true);
         }

@@ -13,6 +13,7 @@ export function reportOf(
   result: ReloadResult,
   { generation, sha256 }: Pick<Running<ConfigSnapshot>, "generation" | "sha256">,
   dryRun = false,
+  waiting: readonly string[] = [],
 ): ReloadReport {
   const failure = failureOf(result);
   const report: ReloadReport = {
@@ -21,10 +22,12 @@ export function reportOf(
     generation,
     sha256,
     ...(result.kind === "applied" && result.diff !== null ? describeDiff(result.diff) : untouched()),
+    ...(waiting.length === 0 ? {} : { waiting: [...waiting] }),
     errors: [],
     failure,
   };
   if (failure !== null) return { ...report, summary: failure };
+  if (result.kind === "applied" && result.changed) return { ...report, summary: result.details };
   if (result.kind !== "rejected") return report;
   return { ...report, summary: result.reason, errors: [...result.mistakes] };
 }

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
+import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 
 export type FileHolder = Awaited<ReturnType<typeof holdFile>>;
 
@@ -45,14 +45,14 @@ export async function holdFile(path: string, { environment, onStart }: HolderOpt
   const close = async (): Promise<void> => {
     if (ended) return;
     child.kill("SIGKILL");
-    await within(CLOSES_WITHIN_MS, end);
+    await settledWithin(systemClock, CLOSES_WITHIN_MS, end);
     for (const stream of [child.stdout, child.stderr]) stream.destroy();
     child.unref();
   };
-  const isOpen = await within(OPENS_WITHIN_MS, opened);
-  if (isOpen !== true || child.pid === undefined) {
+  const isLate = !(await settledWithin(systemClock, OPENS_WITHIN_MS, opened));
+  if (isLate || !(await opened) || child.pid === undefined) {
     await close();
-    if (isOpen === null) throw new MountaineerError("timed_out", `${path} could not be opened in time`);
+    if (isLate) throw new MountaineerError("timed_out", `${path} could not be opened in time`);
     throw new MountaineerError("program_unavailable", `tail could not open it: ${complaint.trim()}`);
   }
   return {
@@ -64,15 +64,4 @@ export async function holdFile(path: string, { environment, onStart }: HolderOpt
     /** Resolves when it has ended; gives up after two seconds, should it be stuck in a dead mount. */
     close,
   };
-}
-
-/** null when it took longer. */
-async function within<T>(limitMs: number, work: Promise<T>): Promise<T | null> {
-  const late = Promise.withResolvers<null>();
-  const timer = systemClock.setTimer(limitMs, () => late.resolve(null));
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    timer[Symbol.dispose]();
-  }
 }

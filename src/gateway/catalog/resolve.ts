@@ -23,6 +23,27 @@ export function resolveTarget(
   }
 }
 
+/** What is published, and what is hidden because its data is away. */
+interface Served {
+  readonly catalog: Catalog;
+  readonly away: Catalog | null;
+}
+
+/** Which of the two knows the name or the URI; null: neither. */
+export function catalogOf(
+  { catalog, away }: Served,
+  target: Pick<CatalogEntry, "kind" | "name">,
+): Catalog | null {
+  if (resolveTarget(catalog, target) !== null) return catalog;
+  return away !== null && resolveTarget(away, target) !== null ? away : null;
+}
+
+/** The same as `resolveTarget` in either of the two. */
+export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null {
+  const { catalog, away } = served;
+  return resolveTarget(catalog, target) ?? (away === null ? null : resolveTarget(away, target));
+}
+
 /**
  * Whose a URI is: who published it; else whose template it fits (the first in order); else, since servers also serve
  * what they do not list, the only backend that has resources at all. What a backend's filters deny is nobody's.

@@ -6,7 +6,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { resolveServed } from "../catalog/resolve.ts";
 import type { ClientPort } from "../client-port.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
@@ -74,7 +74,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       session: sessionOf(port.client),
       method: cleaned(method, MAX_METHOD),
       target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
-      backend: target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null),
+      backend: target === null ? null : (resolveServed(served, target)?.backend ?? null),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(asked === undefined ? {} : { asked }),

@@ -1,7 +1,7 @@
 // Authorization of requests by the policies. Lists are filtered by the same rule, what a client may not use is answered
 // as if it did not exist, and what needs a person's consent is asked about.
 import type { Catalog } from "../catalog/catalog.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { catalogOf, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
 import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { type AskedCall, refusalText } from "./asking.ts";
@@ -58,10 +58,13 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     if (ALWAYS_ALLOWED.has(method) || passes(principal)) return next(request);
     const named = targetOf(method, params);
     // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
-    if (named !== null && resolveTarget(served.catalog, named) === null) return next(request);
-    const target = named === null ? null : listed(served.catalog, named);
-    const effect = effectOf(policies, served.catalog, principal, target, method, params?.["arguments"]);
-    if (effect === "allow" || (effect === "ask" && NEVER_ASKED.has(method))) return next(request);
+    const catalog = named === null ? served.catalog : catalogOf(served, named);
+    if (catalog === null) return next(request);
+    const target = named === null ? null : listed(catalog, named);
+    const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
+    // Nobody is asked about what cannot be done now anyway.
+    const isUnasked = NEVER_ASKED.has(method) || catalog === served.away;
+    if (effect === "allow" || (effect === "ask" && isUnasked)) return next(request);
     if (effect === "ask") return asked(request, target, next);
     return Promise.resolve(refuse(request, named === null ? unknownMethod(method) : unknownTarget(named)));
   };

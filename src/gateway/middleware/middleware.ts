@@ -49,6 +49,8 @@ export type Authentication =
 
 export interface ServingSet {
   readonly catalog: Catalog;
+  /** What is in no list while its data is away: calls to it are told so. null: nothing. */
+  readonly away: Catalog | null;
   authenticate(headers: IncomingHttpHeaders): Authentication;
   /** The same person as this set's configuration knows them (other roles); null: not at all any more. */
   refresh(principal: Principal): Principal | null;

@@ -1,7 +1,7 @@
 // The way of a request: lists are answered from the catalog, and all else goes to a backend, under its own names.
 
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS } from "../protocol.ts";
 import type { CatalogView, GatewayRequest, Handle } from "./middleware.ts";
@@ -74,7 +74,7 @@ function routed(needs: string, to: ToTarget): Handle {
     const { method, params, served } = request;
     const target = targetOf(method, params);
     if (target === null) return Promise.resolve(errorReply(INVALID_PARAMS, `${method} needs ${needs}`));
-    const found = resolveTarget(served.catalog, target);
+    const found = resolveServed(served, target);
     return found === null ? Promise.resolve(unknownTarget(target)) : to(request, target, found);
   };
 }

@@ -12,6 +12,7 @@ import type {
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
+import type { DataSource } from "../backends/policy/required-data.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
@@ -42,6 +43,8 @@ export interface GatewayOptions {
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
   readonly version: string;
+  /** Absent: nothing is known of shares. */
+  readonly data?: DataSource;
   /** Where the pins of tools are kept; absent: they are not. */
   readonly pinStore?: PinStore;
   /** False: no TCP listener at all, as for a single-shot command. */

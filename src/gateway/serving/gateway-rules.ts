@@ -19,7 +19,7 @@ export const NO_GATEWAY: GatewayConfig = {
   incomingAuth: { type: "anonymous" },
   authorization: null,
   audit: null,
-  trust: { pin: "tell" },
+  trust: { approve: null, pin: "tell" },
 };
 
 /** Keeps of `before` what means the same: tokens are not hashed anew, the audit's file stays open. */

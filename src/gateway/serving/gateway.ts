@@ -4,11 +4,9 @@ import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
-import { createLineCleaner } from "../backends/links/line-cleaner.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
-import type { ShownProgram } from "../backends/pool/connection-key.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
@@ -230,8 +228,7 @@ class RunningGateway implements Gateway {
       startInstance: startBackendInstance,
       openLink: (connection, backend, secrets) => {
         if (connection.type !== "stdio") return openHttpLink({ ...connection, clock, secrets });
-        const { cwd } = connection;
-        const shown = withoutSecrets(connection.shown, secrets);
+        const { shown, cwd } = connection;
         const env = { ...programEnvironment, ...connection.env };
         const open = openStdioLink({ ...connection, env, warden, clock, secrets });
         return (events) => {
@@ -307,10 +304,4 @@ class RunningGateway implements Gateway {
     await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }
-}
-
-/** An argument may happen to be what a reference stands for. */
-function withoutSecrets({ command, args, env }: ShownProgram, secrets: readonly string[]): ShownProgram {
-  const clean = createLineCleaner(secrets);
-  return { command: clean(command), args: args.map(clean), env: env.map(clean) };
 }

@@ -18,6 +18,7 @@ import { createViews } from "./catalog-view.ts";
 
 export interface ServingSetOptions {
   readonly catalog: Catalog;
+  readonly away: Catalog | null;
   readonly authentication: Pick<Authenticator, "authenticate" | "refresh">;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
@@ -40,11 +41,23 @@ const DEFAULT_CALL_MS = 60_000;
 
 /** Cheap: views and digests are computed when first asked for, the chain once. */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
-  const { catalog, authentication, authorization, audit, services, backends, callMs, clock, logger, clean } =
-    options;
+  const {
+    catalog,
+    away,
+    authentication,
+    authorization,
+    audit,
+    services,
+    backends,
+    callMs,
+    clock,
+    logger,
+    clean,
+  } = options;
   const policies = authorization === null ? null : compilePolicies(authorization);
   return {
     catalog,
+    away,
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
     viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),

@@ -79,11 +79,13 @@ export class Serving {
   }
 
   #build(): ServingSet {
-    const { tools, redaction } = this.#options;
+    const { tools, redaction, pool } = this.#options;
+    const { hidden } = pool;
     const { config, authentication, auditFile } = this.rules;
     const { audit } = config;
     return buildServingSet({
       catalog: this.catalog,
+      away: hidden.length === 0 ? null : buildCatalog(hidden, config.conflictResolution),
       authentication,
       authorization: config.authorization,
       audit:

@@ -11,16 +11,17 @@ interface ClockJump {
   readonly text: string;
 }
 
+/** Less than this is drift, a busy machine, or a slewed clock. */
+const THRESHOLD_MS = 2_000;
+
 interface ClockWatchOptions {
   clock: Clock;
-  /** Less than this is drift, a busy machine, or a slewed clock. Default 2,000. */
-  thresholdMs?: number;
   /** Time since boot with sleep counted in; the system's by default. */
   uptimeMs?: () => number;
 }
 
 export function createClockWatch(options: ClockWatchOptions) {
-  const { clock, thresholdMs = 2_000, uptimeMs = () => uptime() * 1_000 } = options;
+  const { clock, uptimeMs = () => uptime() * 1_000 } = options;
   let monotonicMs = clock.monotonicMs();
   let wallMs = clock.wallMs();
   // Asked only when something is off: on Linux it reads a file of /proc.
@@ -37,12 +38,12 @@ export function createClockWatch(options: ClockWatchOptions) {
       monotonicMs += passedMs;
       wallMs += passedMs + differenceMs;
       const lateMs = expectedMs === undefined ? 0 : passedMs - expectedMs;
-      if (Math.abs(differenceMs) <= thresholdMs && lateMs <= thresholdMs) return null;
+      if (Math.abs(differenceMs) <= THRESHOLD_MS && lateMs <= THRESHOLD_MS) return null;
       const nowSleptMs = uptimeMs() - monotonicMs;
       const asleepMs = nowSleptMs - sleptMs;
       sleptMs = nowSleptMs;
-      if (asleepMs > thresholdMs) return woke(asleepMs);
-      if (lateMs > thresholdMs) return woke(passedMs);
+      if (asleepMs > THRESHOLD_MS) return woke(asleepMs);
+      if (lateMs > THRESHOLD_MS) return woke(passedMs);
       return {
         kind: "clock_set",
         byMs: differenceMs,

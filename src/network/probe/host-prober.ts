@@ -28,13 +28,18 @@ export interface HostProberOptions {
   maxAtOnce?: number;
 }
 
+interface NetworkWatch {
+  /** `isWatched`: every change of the network is told by `networkChanged`, at once. Without, nothing is known to be. */
+  watchedBy(isWatched: () => boolean): void;
+}
+
 interface AddressBook {
   /** Addresses known of a host, canonical, without asking anyone; a literal address is its own; [] if none. */
   addressesOf(host: string): readonly string[];
 }
 
 /** Disposing ends every probe under way; those, and all asked later, resolve as silent. */
-export type AddressedHostProber = HostProber & AddressBook & Disposable;
+export type AddressedHostProber = HostProber & AddressBook & NetworkWatch & Disposable;
 
 const DEFAULT_MAX_AT_ONCE = 256;
 /** The other addresses of a name join in when the first has not answered after this share of the timeout. */
@@ -99,6 +104,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       interfaces.networkChanged();
       resolution.networkChanged();
     },
+    watchedBy: interfaces.watchedBy,
     addressesOf: (host) => resolution.known(host),
     [Symbol.dispose]: endpoints[Symbol.dispose],
   };

@@ -117,6 +117,7 @@ export function withLocalNetworkCheck(
       askedAtMs.clear();
       prober.networkChanged();
     },
+    watchedBy: (isWatched) => prober.watchedBy(isWatched),
     addressesOf: (host) => prober.addressesOf(host),
     [Symbol.dispose]() {
       ending.abort();

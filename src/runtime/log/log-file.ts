@@ -20,8 +20,6 @@ interface LogOptions {
   /** The least level that is kept. */
   readonly level: LogLevel;
   readonly clock: Clock;
-  /** What waits to be written, per way out, before the least important is dropped. Default 1 MiB. */
-  readonly maxQueuedBytes?: number;
   /** From here on the file is moved to `PATH.1`, in place of the one before. Default 16 MiB. */
   readonly maxFileBytes?: number;
 }
@@ -40,7 +38,7 @@ interface Log extends AsyncDisposable {
  * second. Disposal writes what is queued, for a second at most.
  */
 export function startLog(options: LogOptions): Log {
-  const { clock, filePath, maxQueuedBytes: maxBytes = MAX_QUEUED_BYTES } = options;
+  const { clock, filePath } = options;
   const redaction = createRedaction();
   const leastRank = LOG_LEVELS.indexOf(options.level);
   const colour = isatty(2) && (process.env["NO_COLOR"] ?? "") === "";
@@ -56,7 +54,7 @@ export function startLog(options: LogOptions): Log {
   const stderrTarget = createStderrTarget(clock);
   const stderrQueue = createLineQueue({
     clock,
-    maxBytes,
+    maxBytes: MAX_QUEUED_BYTES,
     flushMs: FLUSH_MS,
     target: stderrTarget,
     onFailure: () => {},
@@ -71,7 +69,7 @@ export function startLog(options: LogOptions): Log {
       ? null
       : createLineQueue({
           clock,
-          maxBytes,
+          maxBytes: MAX_QUEUED_BYTES,
           flushMs: FLUSH_MS,
           target: fileTarget,
           onFailure: (error) =>

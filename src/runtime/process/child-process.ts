@@ -13,7 +13,11 @@ const KILL_SETTLE_MS = 250;
 /** After an exit, output still in the pipe comes at once; a grandchild that holds the pipe may never close it. */
 const DRAIN_MS = 100;
 
-const PASSED_ON = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"];
+const PASSED_ON = [
+  ...["PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "TZ"],
+  // Whoever gives this Node a cache of compiled code means its children, too: most of them run the same modules.
+  "NODE_COMPILE_CACHE",
+];
 
 export interface CommandOptions {
   readonly clock: Clock;
@@ -156,7 +160,7 @@ export async function startDetached(command: string, args: readonly string[], op
   }
 }
 
-/** What a child sees of our environment: where programs, home, language and temporary files are; and `extra`. */
+/** What a child sees of our environment: where programs, home, language and temporary files are, and a cache; and `extra`. */
 export function childEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {

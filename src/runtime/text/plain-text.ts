@@ -1,32 +1,30 @@
 // Text for a terminal: made harmless, measured in columns, wrapped.
+import { replaceUnseen } from "./unseen-characters.ts";
 
-/** Zero-width joiners shape what stands on both sides of them in these scripts, and join pictures; elsewhere they hide. */
-const JOINED =
-  "[\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\p{Mark}\\p{scx=Arab}\\p{scx=Syrc}\\p{scx=Deva}\\p{scx=Beng}\\p{scx=Guru}\\p{scx=Gujr}\\p{scx=Orya}\\p{scx=Taml}\\p{scx=Telu}\\p{scx=Knda}\\p{scx=Mlym}\\p{scx=Sinh}\\p{scx=Khmr}]";
-// C0, DEL and C1 drive terminals; bidirectional and zero-width marks and separators lie about what is shown.
-const HARMFUL = new RegExp(
-  "[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb]" +
-    `|[\\u{e0000}-\\u{e007f}]|\\p{Surrogate}|(?<!${JOINED})[\\u200c\\u200d]|[\\u200c\\u200d](?!${JOINED})`,
-  "gu",
-);
-const COMBINING = /^[\p{Mark}\u200c\u200d]$/u;
+// C0, DEL and C1 drive terminals; separators break lines.
+const DRIVING =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+  /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Surrogate}/gu;
+const WITHOUT_WIDTH = /^[\p{Mark}\p{Default_Ignorable_Code_Point}]$/u;
 const WIDE =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 
 /** The text with everything a terminal could obey, or be deceived by, spelled out: `\x1b`, `\u{202e}`. One line. */
 export function harmless(text: string): string {
-  return text.replace(HARMFUL, (character) => {
-    if (character === "\n" || character === "\t") return " ";
-    const code = character.codePointAt(0) ?? 0;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
-  });
+  return replaceUnseen(text, spelledOut).replace(DRIVING, spelledOut);
+}
+
+function spelledOut(character: string): string {
+  if (character === "\n" || character === "\t") return " ";
+  const code = character.codePointAt(0) ?? 0;
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
 }
 
 /** How many columns a terminal gives to harmless text. */
 export function columns(text: string): number {
   let sum = 0;
   for (const character of text) {
-    if (COMBINING.test(character)) continue;
+    if (WITHOUT_WIDTH.test(character)) continue;
     sum += WIDE.test(character) ? 2 : 1;
   }
   return sum;

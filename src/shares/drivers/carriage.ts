@@ -82,6 +82,8 @@ export interface Carriage {
   of(share: string): CarriedState | null;
   /** Since when the carrier cannot be asked although it should be there, monotonic ms; null: it can. */
   readonly absentSinceMs: number | null;
+  /** What is carried, told anew: counters may be seconds old. */
+  recount(): Promise<void>;
   /** Resolves when the first word of a carrier that runs has come, or when it is known that none runs. */
   ready(): Promise<void>;
   open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;

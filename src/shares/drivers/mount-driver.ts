@@ -111,9 +111,10 @@ export interface MountDriver {
   readonly mayWaitForPermission?: true;
   /**
    * null when all that the driver needs is here now; else what is missing, and a hint. With a share: all that it takes to
-   * mount that, over one of its routes at least. Cheap enough for every look.
+   * mount that, over one of its routes at least. Cheap enough for every look. `notBeforeMs` (monotonic): that nothing was
+   * missing since then will do.
    */
-  unavailable(share?: ShareSpec): Promise<Lacking | null>;
+  unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
   /** All mounts of this share, wherever, and whatever is mounted at its path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
   /** Absent: it cannot be carried. */

@@ -1,6 +1,7 @@
 // One look at a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has its own
 // deadline, and a mount is not waited for when its host is certainly gone.
 import { settledWithin } from "../../runtime/time/clock.ts";
+import type { CarriedState } from "../drivers/carriage.ts";
 import type { FoundMount, Lacking, RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
 import type { LaneState } from "../policy/lane-state.ts";
@@ -23,6 +24,8 @@ const LOCAL_LOOK_MS = 1000;
 const OPEN_FILES_MS = 2000;
 /** How long what serves waits to learn whether its driver could mount it anew, ms. */
 const ABLE_MS = 1000;
+/** A carried mount is not unmounted for a route's sake: what it would take to mount it anew is asked this seldom, ms. */
+const ABLE_AGAIN_MS = 10_000;
 
 /** `asOfMs` (monotonic): nothing older will do, and what others learn for the same moment is shared. */
 export async function observe(
@@ -35,12 +38,15 @@ export async function observe(
   const { clock, hurried = {} } = tools;
   const { spec, driver } = subject;
   await tools.carriage?.ready();
-  const [tb, fallback, { ours, lookUnderWay, twins, taken }] = await Promise.all([
+  const [tb, fallback, { ours, lookUnderWay, twins, taken, link }] = await Promise.all([
     probeRoute(tools, subject, "tb", asOfMs, hurried),
     probeRoute(tools, subject, "fallback", asOfMs, hurried),
     findMounts(tools, subject, asOfMs),
   ]);
   const routes = { tb, fallback };
+  const carriedOver = carriedNow(tools, subject, ours)?.route ?? null;
+  // What the carrier has seen meanwhile decides what that means.
+  if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
   const mount =
     ours === null
       ? null
@@ -49,11 +55,13 @@ export async function observe(
           look: await chooseLook(tools, ours, lookUnderWay, routes, Object.keys(hurried).length > 0),
         });
   const carry = await observeCarry(tools, subject, routes, mount);
-  const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
   const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
   const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
-  const driverProblem = await (serves ? findDriverProblem(tools, subject) : driver.unavailable(spec));
+  const ableSinceMs = (mount?.carried ?? null) === null ? undefined : clock.monotonicMs() - ABLE_AGAIN_MS;
+  const driverProblem = await (serves
+    ? findDriverProblem(tools, subject, ableSinceMs)
+    : driver.unavailable(spec));
   const unsent = state.unsentWatched ? await driver.unsent(spec) : null;
   const linkBlocked = link === null ? null : await link;
   return {
@@ -106,8 +114,9 @@ export async function observeAfterStep(
 export async function findDriverProblem(
   { clock }: Pick<LookTools, "clock">,
   { spec, driver }: Subject,
+  notBeforeMs?: number,
 ): Promise<Lacking | null> {
-  const asked = driver.unavailable(spec);
+  const asked = driver.unavailable(spec, notBeforeMs);
   return (await settledWithin(clock, ABLE_MS, asked)) ? asked : null;
 }
 
@@ -131,19 +140,35 @@ export async function observeOpenFiles(
   return { atMs, state, holders: answer.files, unsent, hiddenProcesses: answer.hiddenProcesses, text: null };
 }
 
+function carriedNow(
+  { carriage }: LookTools,
+  { spec }: Subject,
+  mount: FoundMount | null,
+): CarriedState | null {
+  return mount !== null && isCarriedPort(mount) ? (carriage?.of(spec.name) ?? null) : null;
+}
+
 interface ChosenMounts {
   readonly ours: FoundMount | null;
   readonly twins: readonly FoundMount[];
   readonly taken: FoundMount | null;
 }
 
+/** What is asked of the prober goes out with one message. */
 async function findMounts(
-  tools: LookTools,
+  tools: ObserveTools,
   subject: Subject,
   asOfMs: number,
-): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null }> {
+): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null; link: Promise<string | null> | null }> {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
-  return { ...chosen, lookUnderWay: chosen.ours === null ? null : startLook(tools, subject, chosen.ours) };
+  const { ours } = chosen;
+  // Mostly it has its answer by now, and a look may begin.
+  if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.carriage?.recount();
+  return {
+    ...chosen,
+    lookUnderWay: ours === null ? null : startLook(tools, subject, ours),
+    link: tools.ensureLink(subject.spec, ours?.path ?? subject.spec.mountPath),
+  };
 }
 
 const NONE: readonly FoundMount[] = [];
@@ -168,20 +193,17 @@ function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundM
   };
 }
 
-function startLook(
-  { clock, prober, carriage }: LookTools,
-  { spec, driver }: Subject,
-  mount: FoundMount,
-): Promise<Look> | null {
+function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promise<Look> | null {
+  const { clock, prober } = tools;
   // One that waits for a route, or for an answer that is outstanding already, tells nothing by a look.
   if (isCarriedPort(mount)) {
-    const state = carriage?.of(spec.name) ?? null;
+    const state = carriedNow(tools, subject, mount);
     if (state === null || state.phase !== "carrying" || state.unansweredSinceMs !== null) return null;
   }
   const last = prober.lastLook(mount.id);
   const proved = last.state === "answered" && last.errno === null;
   const nowMs = clock.monotonicMs();
-  if (proved && nowMs - last.finishedAtMs < driver.cacheMs) return null;
+  if (proved && nowMs - last.finishedAtMs < subject.driver.cacheMs) return null;
   const waitedMs = last.state === "pending" ? nowMs - last.startedAtMs : 0;
   return prober.look(mount.id, mount.path, Math.max(0, SILENT_LOOK_MS - waitedMs));
 }

@@ -24,6 +24,8 @@ interface EngineTools extends CycleTools {
   readonly logger: Logger;
   /** All that shares may have, or have had when they were mounted; those that know best what they made come first. */
   readonly drivers: readonly MountDriver[];
+  /** Called after each cycle of a share. */
+  readonly onCycle?: (share: string) => void;
 }
 
 export type ShareEngine = ReturnType<typeof createShareEngine>;
@@ -183,6 +185,7 @@ function createKeepers(
         logTriggers(logger, name, triggers);
         const wake = await cycle.run(triggers, stopping);
         conditionLog.note(name, cycle.view().conditions);
+        tools.onCycle?.(name);
         return wake;
       },
       onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),

@@ -14,7 +14,7 @@ interface ProberChildEvents {
 export type ProberChild = ReturnType<typeof startProberChild>;
 
 /** Seventeen threads for what may hang; few of its own for V8, and no optimiser (5 MB), for work this small. */
-const POOL_SIZE = "17";
+const POOL_SIZE = "18";
 const NODE_FLAGS = [
   "--max-semi-space-size=1",
   "--max-old-space-size=64",

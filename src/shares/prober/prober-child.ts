@@ -1,7 +1,8 @@
 // The program of the prober process: every call that may hang is made here, asynchronously, and never more at once than
-// libuv's pool (UV_THREADPOOL_SIZE=17) has threads, so that a question that has begun really runs.
+// libuv's pool (UV_THREADPOOL_SIZE=18) has threads, so that a question that has begun really runs.
 import { lookup } from "node:dns";
 import { lstat, readFile, readlink, realpath, stat } from "node:fs";
+import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { listFolders } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
@@ -12,11 +13,12 @@ import {
   type ProberReply,
   type ProberRequest,
   type QuestionKind,
+  readExposuresSubject,
   readFoldersSubject,
   type ScanQuestion,
 } from "./prober-protocol.ts";
 
-/** Together below 18; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
+/** Together below 19; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
 const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
   look: 8,
   link: 2,
@@ -25,6 +27,7 @@ const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
   realPath: 1,
   fileLook: 1,
   fileBytes: 1,
+  exposures: 1,
   addresses: 2,
 };
 /** Answers that come while others are due travel together; well below what a failover would notice. */
@@ -102,12 +105,23 @@ const ask: Ask = {
       }
     });
   },
+  exposures(subject, done) {
+    void lookAtExposures(readExposuresSubject(subject)).then(done);
+  },
   addresses(host, done) {
     lookup(host, { all: true }, (error, found) =>
       done(error === null ? found.map(({ address }) => address) : []),
     );
   },
 };
+
+/** One after the other, so that it takes one thread. Never rejects. */
+async function lookAtExposures(paths: readonly string[]): Promise<readonly Exposure[]> {
+  const identity = await ownIdentity();
+  const found: Exposure[] = [];
+  for (const path of paths) found.push(await exposureOf(path, identity));
+  return found;
+}
 
 function codeOf(error: NodeJS.ErrnoException): string {
   return error.code ?? error.message;
@@ -157,7 +171,7 @@ class Answering {
       this.#due -= queue.length;
       queue.length = 0;
     }
-    if (this.#lateTimer !== null) clearTimeout(this.#lateTimer);
+    this.#endWatchForLate();
   }
 
   #pump(kind: QuestionKind): void {
@@ -202,6 +216,7 @@ class Answering {
 
   #answered(sequence: number): void {
     this.#begun.delete(sequence);
+    if (this.#begun.size === 0) this.#endWatchForLate();
     this.#due--;
     if (this.#due === 0) this.#send();
     else this.#linger ??= setTimeout(() => this.#send(), LINGER_MS);
@@ -222,6 +237,12 @@ class Answering {
     // In a process that was held up, answers may wait to be read; timers come before them.
     const late = (): void => void setImmediate(() => this.#markLate());
     this.#lateTimer = setTimeout(late, Math.max(1, oldest.dueMs - performance.now()));
+  }
+
+  /** At rest nothing wakes this process. */
+  #endWatchForLate(): void {
+    if (this.#lateTimer !== null) clearTimeout(this.#lateTimer);
+    this.#lateTimer = null;
   }
 
   #markLate(): void {
@@ -247,6 +268,7 @@ function emptyReply(): ProberReply {
       realPath: [],
       fileLook: [],
       fileBytes: [],
+      exposures: [],
       addresses: [],
     },
     scans: [],

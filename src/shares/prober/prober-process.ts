@@ -6,6 +6,7 @@ import type { LinkLook, Look, OpenFilesAnswer, Prober } from "./prober.ts";
 import { type Carrier, type Pending, ProberCarriers } from "./prober-carriers.ts";
 import {
   type AnswerOf,
+  exposuresSubject,
   foldersSubject,
   type ProberReply,
   QUESTION_KINDS,
@@ -108,6 +109,8 @@ export function startProber(options: ProberOptions): Prober {
     realPath: answerOrNull("realPath"),
     fileLook: answerOrNull("fileLook"),
     fileBytes: answerOrNull("fileBytes"),
+    exposures: (paths, waitMs) =>
+      asking.answerOf("exposures", exposuresSubject(paths), waitMs, (found) => found ?? null),
     folders: (root, subpath, waitMs) =>
       asking.answerOf("folders", foldersSubject(root, subpath), waitMs, (found) => found ?? null),
     openFiles: scanning.openFiles,
@@ -145,6 +148,7 @@ function questionMaps<Key>(): QuestionMaps<Key> {
     realPath: new Map(),
     fileLook: new Map(),
     fileBytes: new Map(),
+    exposures: new Map(),
     addresses: new Map(),
   };
 }

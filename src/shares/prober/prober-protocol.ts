@@ -1,10 +1,11 @@
 // The messages between the daemon and its prober process: one list per kind, so that a thousand looks are one compact
 // message and one answer.
+import type { Exposure } from "../../runtime/files/exposure.ts";
 import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer } from "./prober.ts";
 
 /**
- * What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`), and the
- * answer to it. A look's is the errno's name, null when it succeeded.
+ * What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`; several
+ * paths, for `exposures`), and the answer to it. A look's is the errno's name, null when it succeeded.
  */
 export interface AnswerOf {
   readonly look: string | null;
@@ -14,6 +15,7 @@ export interface AnswerOf {
   readonly realPath: string | null;
   readonly fileLook: FileLook;
   readonly fileBytes: FileBytes;
+  readonly exposures: readonly Exposure[];
   readonly addresses: readonly string[];
 }
 
@@ -27,6 +29,15 @@ export function foldersSubject(root: string, subpath: string): string {
 export function readFoldersSubject(subject: string): { readonly root: string; readonly subpath: string } {
   const [root = "", subpath = ""] = subject.split("\0");
   return { root, subpath };
+}
+
+/** A question of the kind `exposures` likewise. */
+export function exposuresSubject(paths: readonly string[]): string {
+  return paths.join("\0");
+}
+
+export function readExposuresSubject(subject: string): readonly string[] {
+  return subject.split("\0");
 }
 
 export interface OpenFilesRequest {
@@ -73,5 +84,6 @@ export const QUESTION_KINDS: readonly QuestionKind[] = [
   "realPath",
   "fileLook",
   "fileBytes",
+  "exposures",
   "addresses",
 ];

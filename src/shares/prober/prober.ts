@@ -1,4 +1,5 @@
 // The interface of the prober, the one child process that touches mounts so that the daemon never does.
+import type { Exposure } from "../../runtime/files/exposure.ts";
 
 /** One look at a mount that no cache can answer. A pending look goes on in the background and is not asked again. */
 export type Look =
@@ -89,6 +90,8 @@ export interface Prober extends AsyncDisposable {
   fileLook(path: string, waitMs: number): Promise<FileLook | null>;
   /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */
   fileBytes(path: string, waitMs: number): Promise<FileBytes | null>;
+  /** Who else may write or read these files and folders on local disks. null: no answer in time. */
+  exposures(paths: readonly string[], waitMs: number): Promise<readonly Exposure[] | null>;
   /** The folders in a folder of a share, which is reached by `root`. null: no answer in time. */
   folders(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /** Open files under each path; late or failed is a value. Without a walk of the share. */

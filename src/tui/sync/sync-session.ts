@@ -1,6 +1,7 @@
 // The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
 import type { SyncEvent } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { onceMore } from "../../runtime/once-more.ts";
 import { changedLines } from "../panel/changed-lines.ts";
 import { type PanelAction, pressKey } from "../panel/panel-keys.ts";
 import {
@@ -53,7 +54,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal) {
     status.set(fresh);
     panel.set(withRunning(panel.get(), fresh.settings, fresh.sha256));
   };
-  const fileReader = createFileReader(source, signal, (file) => panel.set(withFile(panel.get(), file)));
+  const readAgain = createFileReader(source, signal, (file) => panel.set(withFile(panel.get(), file)));
 
   const ended = source.follow(
     {
@@ -62,17 +63,17 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal) {
         newestId = events.at(-1)?.id ?? 0;
         connection.set({ kind: "connected" });
         learn(fresh);
-        fileReader.readAgain();
+        readAgain();
       },
       state(fresh) {
         const isOther = status.get()?.sha256 !== fresh.sha256;
         learn(fresh);
-        if (isOther) fileReader.readAgain();
+        if (isOther) readAgain();
       },
       event(event) {
         if (event.id <= newestId) return;
         see(event);
-        fileReader.readAgain();
+        readAgain();
       },
       gateway: (glance) => gateway.set(glance),
       absent(reason) {
@@ -89,7 +90,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal) {
     try {
       if (action === "save") panel.set(await save(source, panel, signal));
       else if (action === "reload") panel.set(await reload(source, panel, signal));
-      else fileReader.readAgain();
+      else readAgain();
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError)) throw error;
@@ -142,31 +143,21 @@ function failureText(error: MountaineerError): string {
   return error.code === "daemon_unreachable" ? `nothing saved: ${first}` : first;
 }
 
-function createFileReader(source: SyncSource, signal: AbortSignal, tell: (file: FileSeen) => void) {
-  let isReading = false;
-  let isAsked = false;
-  const read = async (): Promise<void> => {
-    isReading = true;
+/** Gives what asks for the file to be read again. */
+function createFileReader(
+  source: SyncSource,
+  signal: AbortSignal,
+  tell: (file: FileSeen) => void,
+): () => void {
+  return onceMore(async () => {
     try {
-      while (isAsked && !signal.aborted) {
-        isAsked = false;
-        const { sha256, text } = await source.config(signal);
-        tell({ sha256, text });
-      }
+      const { sha256, text } = await source.config(signal);
+      tell({ sha256, text });
     } catch (error) {
       // The daemon's own reports say what is wrong with the file, or that it is gone.
       if (!(error instanceof MountaineerError)) throw error;
-    } finally {
-      isReading = false;
     }
-  };
-  return {
-    /** One read at a time; asked meanwhile, once more. */
-    readAgain(): void {
-      isAsked = true;
-      if (!isReading) void read();
-    },
-  };
+  }, signal);
 }
 
 async function save(

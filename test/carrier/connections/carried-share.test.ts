@@ -135,6 +135,32 @@ describe("the connections of a carried share", () => {
     assert.equal(first.ending, "open");
   });
 
+  test("A10 a look at the root that is under way when the server is lost ends at once: the daemon's next question waits for it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const [asking, listing] = [await bench.client(), await bench.client()];
+    for (const client of [asking, listing]) {
+      client.send(request(COMMAND.treeConnect, 1));
+      await eventually(() => client.received.length > 0);
+    }
+    asking.send(request(COMMAND.create, 2, lookAtRoot()));
+    await eventually(() => asking.received.length > answerTo(0, 0).length);
+    nas.mode = "withhold";
+    asking.send(request(COMMAND.queryInfo, 3));
+    listing.send(request(COMMAND.create, 2, lookAtRoot()));
+    listing.send(request(COMMAND.queryDirectory, 3));
+    await eventually(
+      () =>
+        nas
+          .joined()
+          .map(({ unanswered }) => unanswered.length)
+          .join() === "1,2",
+    );
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => asking.ending === "reset");
+    assert.equal(listing.ending, "open", "a program's listing waits until nothing that is kept is dead");
+  });
+
   test("A10 an encrypted session hears of it at once", async (t) => {
     const nas = await startFakeNas();
     const bench = await startShare(t, { nas });

@@ -17,8 +17,10 @@ function reader(): Seen {
   const frames = new FrameReader({
     message: (command, flags, messageId, status) =>
       void events.push(`${command} ${flags} ${messageId} ${status}`),
-    opens: ({ access, disposition, options }) =>
-      void events.push(`opens ${access.toString(16)} ${disposition} ${options.toString(16)}`),
+    opens: ({ access, disposition, options, isRoot }) =>
+      void events.push(
+        `opens ${access.toString(16)} ${disposition} ${options.toString(16)}${isRoot ? " root" : ""}`,
+      ),
     opaque: () => void events.push("opaque"),
     frameEnd: () => void events.push("end"),
   });
@@ -46,7 +48,7 @@ describe("the reader of frames", () => {
     seen.push(encrypted());
     assert.deepEqual(seen.events, [
       "5 0 1 0",
-      "opens 80120089 3 1040",
+      "opens 80120089 3 1040 root",
       "end",
       "5 0 2 0",
       "end",

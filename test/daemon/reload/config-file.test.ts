@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, realpath, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { openConfigFile } from "../../../src/daemon/reload/config-file.ts";
@@ -8,7 +8,7 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../../src/shares/mounts/mount-entry.ts";
-import { FILE_LIMIT_BYTES } from "../../../src/shares/prober/prober.ts";
+import { FILE_LIMIT_BYTES, type Prober } from "../../../src/shares/prober/prober.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import type { WatchedFile } from "../../../src/sync/watched-file.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -148,5 +148,42 @@ test("B2 what is mounted later counts from the next look on, which asks for the 
   const beforeMs = clock.monotonicMs();
   await file.stat(NEVER);
   assert.equal(file.isHere(folder), false);
-  assert.ok((table.askedAfterMs.at(-1) ?? 0) >= beforeMs, "not an older reading");
+  assert.ok((table.askedAfterMs.at(-1) ?? 0) >= beforeMs - 2_500, "no reading older than two beats");
+});
+
+test("B1 a file by its own name on a disk of this machine is looked at without another process, and by it again once it is a link", async (t) => {
+  const real = startProber({ clock, logger: silentLogger });
+  t.after(() => real[Symbol.asyncDispose]());
+  let looks = 0;
+  const prober: Prober = {
+    ...real,
+    pids: [],
+    fileLook(path, waitMs) {
+      looks++;
+      return real.fileLook(path, waitMs);
+    },
+  };
+  const folder = await realpath(await temporaryFolder(t));
+  const path = join(folder, "config.toml");
+  await writeFile(path, "# one\n");
+  const table = tableOf([mountOn("/", "ext4")]);
+  const file = await openConfigFile(path, { prober, mountTable: table, clock });
+  const now = async () => {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    return { dev, ino, size, mtimeNs, ctimeNs };
+  };
+  assert.deepEqual(await file.stat(NEVER), await now());
+  assert.equal(looks, 0);
+  await rename(path, join(folder, "other.toml"));
+  assert.equal(await file.stat(NEVER), null);
+  await symlink("other.toml", path);
+  for (let times = 0; times < 2; times++) assert.deepEqual(await file.stat(NEVER), await now());
+  assert.equal(looks, 3, "a link may lead anywhere");
+  await rm(path);
+  await rename(join(folder, "other.toml"), path);
+  for (let times = 0; times < 2; times++) assert.deepEqual(await file.stat(NEVER), await now());
+  assert.equal(looks, 4, "plain again");
+  table.mounts = [mountOn("/", "ext4"), mountOn(folder, "nfs4")];
+  assert.deepEqual(await file.stat(NEVER), await now());
+  assert.equal(looks, 5, "on another machine's disk");
 });

@@ -12,8 +12,8 @@ import type { ServiceTransition } from "../../../src/daemon/events/service-trans
 import { type ConfigService, createConfigService } from "../../../src/daemon/reload/config-service.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
-import { createLocalFile } from "../../../src/sync/watched-file.ts";
 import { eventually } from "../../support/eventually.ts";
+import { createLocalFile } from "../../support/local-file.ts";
 import { fc } from "../../support/properties.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";

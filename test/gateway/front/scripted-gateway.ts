@@ -53,6 +53,7 @@ export function createScriptedGateway(
           withheldTools: new Map(),
           resourceReach: [],
         },
+        away: null,
         authenticate: (headers) => gateway.authenticate(headers),
         refresh: (principal) => principal,
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),

@@ -92,6 +92,7 @@ export function servingSet(
   const { conflict = FIRST_WINS, ...others } = options;
   return buildServingSet({
     catalog: buildCatalog(sources, conflict),
+    away: null,
     authentication: createAuthentication({ type: "anonymous" }, {}),
     authorization: null,
     audit: null,

@@ -1,7 +1,7 @@
 // How a mount is looked at on each system. What a server answers to, only a mount can show; here are the folders that
 // answer as one would.
 import assert from "node:assert/strict";
-import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { lookAtMount } from "../../../src/shares/prober/mount-look.ts";
@@ -32,6 +32,17 @@ for (const [system, look] of [
       await writeFile(join(folder, "a file"), "");
       assert.equal(await looked(look, join(folder, "missing")), "ENOENT");
       assert.equal(await looked(look, join(folder, "a file")), "ENOTDIR");
+    });
+
+    it("A2 a root is looked at anew each time, whether it held few entries or many, and is told when it is gone", async (t) => {
+      const folder = join(await temporaryFolder(t), "root");
+      for (const count of [3, 600, 3]) {
+        await mkdir(folder);
+        for (let index = 0; index < count; index++) await writeFile(join(folder, `${index}`), "");
+        for (let times = 0; times < 3; times++) assert.equal(await looked(look, folder), null);
+        await rm(folder, { recursive: true });
+        for (let times = 0; times < 2; times++) assert.equal(await looked(look, folder), "ENOENT");
+      }
     });
 
     it("A2 a root that may not be read says so", async (t) => {

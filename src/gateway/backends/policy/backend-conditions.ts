@@ -2,7 +2,9 @@
 import { missingHint, missingText } from "../../../secrets/reference.ts";
 import type { BackendSpec, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
+import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
+import { awayOf } from "./required-data.ts";
 
 /** Checks without an answer after which it is told. */
 const TELL_CHECKS = 2;
@@ -10,12 +12,24 @@ const TELL_CHECKS = 2;
 type ConditionText = Omit<BackendCondition, "sinceMs">;
 
 /** In a fixed order, the gravest first. */
-export function backendConditions(builder: DecisionBuilder): readonly ConditionText[] {
+export function backendConditions(builder: DecisionBuilder, gate: Gate): readonly ConditionText[] {
   const { spec, memory } = builder;
   if (spec.wanted.kind === "nothing") return [];
-  if (memory.serving !== null) return whileServing(builder, memory.serving);
-  const problem = withoutServing(builder);
-  return problem === null ? [] : [problem];
+  const away = gate.kind === "refuse" ? [shareAway(spec.name, gate)] : [];
+  if (memory.serving !== null) return [...away, ...whileServing(builder, memory.serving)];
+  const problem = awayOf(spec) === null ? withoutServing(builder) : null;
+  return problem === null ? away : [...away, problem];
+}
+
+const WHAT_IS_DONE = {
+  hide: "What it offers is out of the lists until the share is back.",
+  stop: "It is started again when the share is back.",
+  error: "Its calls get an error until the share is back.",
+} as const;
+
+function shareAway(name: string, { reason, mode }: Extract<Gate, { kind: "refuse" }>): ConditionText {
+  const hint = `${WHAT_IS_DONE[mode]} \`mountaineer status\` says how the share is.`;
+  return { code: "share_away", severity: "warning", title: `backend ${name} cannot work: ${reason}`, hint };
 }
 
 function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null {

@@ -5,6 +5,7 @@ import type { InstanceSeen } from "../instance/backend-instance.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
 import type { Draining, DrainReason, Kept } from "./draining.ts";
+import type { Needs } from "./required-data.ts";
 
 /** What the configuration wants of one backend. */
 export interface BackendSpec {
@@ -21,6 +22,7 @@ export interface BackendSpec {
   readonly epoch: number;
   readonly replace: "overlap" | "stop-first";
   readonly drainTimeoutMs: number;
+  readonly needs: Needs;
 }
 
 export interface BackendSeen {

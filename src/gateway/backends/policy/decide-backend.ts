@@ -15,6 +15,7 @@ import {
   type Now,
 } from "./backend-decision-builder.ts";
 import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
+import { foldNeeds, type Gate } from "./data-gate.ts";
 import {
   backOffWithJitter,
   foldCandidate,
@@ -25,6 +26,7 @@ import {
   foldStopFirst,
 } from "./decide-backend-instances.ts";
 import type { DrainReason } from "./draining.ts";
+import { awayOf, awayText } from "./required-data.ts";
 
 /** So long without a check before the serving instance is asked whether it lives. */
 const CHECK_EVERY_MS = 30_000;
@@ -64,6 +66,8 @@ export interface BackendDecision {
   readonly wake: Wake | null;
   /** Its names are published unless calls are refused. */
   readonly calls: CallRule;
+  /** Comes before `calls`. */
+  readonly gate: Gate;
   readonly phase: BackendPhase;
   readonly reason: string | null;
   /** Monotonic ms of the next try; null: none is due. */
@@ -79,6 +83,7 @@ export const UNDECIDED: BackendDecision = {
   wantsTurn: false,
   wake: null,
   calls: { kind: "refuse", reason: "it is not running yet" },
+  gate: { kind: "open" },
   phase: NEW_BACKEND.phase,
   reason: null,
   retryAtMs: null,
@@ -100,10 +105,11 @@ export function decideBackend(
   foldLost(builder);
   foldStopFirst(builder);
   foldSecretMissing(builder);
+  const gate = foldNeeds(builder);
   const otherStep = closeStep(builder) ?? careStep(builder);
   const isStartDue = otherStep === null && startIsDue(builder);
   const step = isStartDue && seen.mayStart ? startStep(builder) : otherStep;
-  const conditions = conditionsSince(builder);
+  const conditions = conditionsSince(builder, gate);
   const { phase, reason } = phaseOf(builder, conditions);
   builder.remember({ phase });
   return {
@@ -112,6 +118,7 @@ export function decideBackend(
     wantsTurn: isStartDue && !seen.mayStart,
     wake: earliest(builder.wakes),
     calls: callRule(builder, reason),
+    gate,
     phase,
     reason,
     retryAtMs: retryAtMs(builder),
@@ -209,6 +216,8 @@ function startStep(builder: DecisionBuilder): BackendStep | null {
 function needsStart(builder: DecisionBuilder): boolean {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
+  // A server that is started before its folder is there ends at once, or serves an empty one.
+  if (awayOf(spec) !== null) return false;
   return memory.serving === null || memory.serving.distrusted || !builder.isCurrent(memory.serving);
 }
 
@@ -240,6 +249,8 @@ function phaseOf(
   if (wanted.kind === "secret_missing") {
     return { phase: "Failed", reason: missingText(wanted.variables) };
   }
+  const away = awayOf(spec);
+  if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${awayText(away)}` };
   if (holding === "replacement") {
     return { phase: "Degraded", reason: "it is being replaced; calls wait" };
   }
@@ -252,8 +263,8 @@ function phaseOf(
     : { phase: "Initializing", reason: "it is being started" };
 }
 
-function conditionsSince(builder: DecisionBuilder): readonly BackendCondition[] {
-  const found = backendConditions(builder);
+function conditionsSince(builder: DecisionBuilder, gate: Gate): readonly BackendCondition[] {
+  const found = backendConditions(builder, gate);
   const before = builder.memory.conditionsSince;
   if (before.size === 0 && found.length === 0) return [];
   const since = standingSince(found, before, builder.now.wallMs);

@@ -1,7 +1,7 @@
 // How an instance that is no longer wanted ends: its calls go on for a while, then those left get an error that says why.
 
 /** Why an instance gets no more calls. */
-export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled";
+export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled" | "data_away";
 
 /** An instance that this memory has a use for. */
 export interface Kept {
@@ -22,6 +22,7 @@ const WHAT_BECAME: Readonly<Record<DrainReason, string>> = {
   not_answering: "has stopped answering",
   removed: "was removed from the configuration",
   disabled: "was disabled in the configuration",
+  data_away: "was stopped, as a share that it requires is away",
 };
 
 /** What a call gets that `drain_timeout` cuts. */

@@ -6,6 +6,7 @@ import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { InstanceOptions, StartInstance } from "../instance/backend-instance.ts";
 import type { OpenLink } from "../links/backend-link.ts";
+import type { DataSource } from "../policy/required-data.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 export interface LaneTools {
@@ -22,6 +23,8 @@ export interface LaneTools {
     backend: string,
     secrets: readonly string[],
   ) => OpenLink;
+  /** Absent: nothing is known of shares, and what requires one is served as if it were there. */
+  readonly data?: DataSource;
   /** 0 to 1. */
   readonly random: () => number;
   /** A log message that belongs to no call. */

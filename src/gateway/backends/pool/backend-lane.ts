@@ -3,10 +3,18 @@ import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
-import { BACKEND_UNAVAILABLE, errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  isError,
+  type JsonObject,
+  REQUEST_TIMEOUT,
+  type Reply,
+} from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
+import { awayOf, awayText } from "../policy/required-data.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { ClientInstances } from "./client-instances.ts";
 import { resolveConnection } from "./connection-key.ts";
@@ -55,11 +63,18 @@ export class BackendLane {
     return this.#published.source;
   }
 
+  /** What is not published only because its data is away; null: nothing. */
+  get hidden(): CatalogSource | null {
+    return this.#published.hidden;
+  }
+
   /** No first attempt is under way or due. */
   get isSettled(): boolean {
     const { isWanted, decision } = this.#state;
     if (this.#cycles.isDue) return false;
-    return !isWanted || (decision.phase !== "Pending" && decision.phase !== "Initializing");
+    // What waits for its share may do so for days.
+    const isWaiting = decision.gate.kind !== "open";
+    return !isWanted || isWaiting || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
   /** It is not configured, and nothing is left of it. */
@@ -84,6 +99,7 @@ export class BackendLane {
     state.isConfigured = next !== null;
     if (next !== null) {
       state.config = next;
+      state.noticeMounts(true);
       state.outcome = resolveConnection(next.connection, tools.environment);
       if (state.outcome.ok) state.outcome.secrets.forEach(tools.redact);
       this.#published.applyShape();
@@ -104,17 +120,26 @@ export class BackendLane {
     this.#state.trigger("config");
   }
 
+  /** What is known of shares has changed. */
+  lookAtData(): void {
+    const state = this.#state;
+    if (state.config.requires.length === 0) return;
+    state.noticeMounts(false);
+    state.trigger("data");
+  }
+
   /** Never rejects. */
   call(call: PoolCall): Promise<Reply> {
     const state = this.#state;
     const { serving, config } = state;
     const { callMs } = config.timeouts;
     const isPlain = config.instances === "shared" && this.source !== null && state.stopped === null;
-    if (serving?.isReady === true && isPlain) return serving.send(call, callMs);
+    const isOpen = state.decision.gate.kind === "open";
+    if (serving?.isReady === true && isPlain && isOpen) return this.#named(serving.send(call, callMs));
     return this.#dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) => {
       // Of a backend that is wanted no more it goes on as it was accepted: the new catalog knows nothing of it.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
-      return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
+      return renewed.answer ?? this.#named(entry.send({ ...call, params: renewed.params }, leftMs));
     });
   }
 
@@ -220,10 +245,13 @@ export class BackendLane {
   ): Promise<Reply> {
     const state = this.#state;
     const own = this.#own;
-    if (state.stopped !== null || !state.isWanted || state.decision.calls.kind === "refuse") {
+    const { calls, gate } = state.decision;
+    const isRefused = calls.kind === "refuse" || gate.kind === "refuse";
+    if (state.stopped !== null || !state.isWanted || isRefused) {
       return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, state.unavailable));
     }
     const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
+    if (gate.kind === "wait") return this.#waiting.add({ run: again, deadlineMs, signal });
     const ownClient = state.isPerClient ? client : null;
     if (ownClient !== null) {
       const ready = own.ready(ownClient);
@@ -233,6 +261,17 @@ export class BackendLane {
       if (state.serving !== null) return own.call(ownClient, { run: runUnlessShared, deadlineMs, signal });
     } else if (state.serving?.isReady === true) return run(state.serving, deadlineMs);
     return this.#waiting.add({ run: again, deadlineMs, signal });
+  }
+
+  /** An error of time that ran out names the share that is away meanwhile. */
+  #named(answer: Promise<Reply>): Promise<Reply> {
+    const state = this.#state;
+    if (state.config.requires.length === 0) return answer;
+    return answer.then((reply) => {
+      const away = isError(reply) && reply.error.code === REQUEST_TIMEOUT ? awayOf(state) : null;
+      if (away === null || !isError(reply)) return reply;
+      return errorReply(REQUEST_TIMEOUT, `${reply.error.message}; ${awayText(away)}`);
+    });
   }
 
   /** The instance that a client's requests go to now. */

@@ -54,6 +54,9 @@ export class BackendPool implements AsyncDisposable {
       },
       onChanged: (backend) => this.#changed(backend),
     };
+    options.data?.onChange(() => {
+      for (const lane of this.#lanes.values()) lane.lookAtData();
+    });
   }
 
   /**
@@ -182,6 +185,11 @@ export class BackendPool implements AsyncDisposable {
   async #unknown(backend: string): Promise<Reply> {
     const message = this.#stopping === null ? `there is no backend of the name ${backend}` : STOPPING;
     return errorReply(BACKEND_UNAVAILABLE, message);
+  }
+
+  /** What is not published only because its data is away. */
+  get hidden(): readonly CatalogSource[] {
+    return this.#order.flatMap((name) => this.#lanes.get(name)?.hidden ?? []);
   }
 
   /** Tells the listeners when other sources are published. */

@@ -3,6 +3,7 @@ import { literalValues } from "../../../config/literal-secrets.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type { BackendConfig, SecretText, StdioConnection } from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
+import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { resolveReference } from "../../../secrets/reference.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -68,17 +69,21 @@ export function resolveConnection(
   const { values, secrets } = record;
   const resolved: ResolvedConnection =
     connection.type === "stdio"
-      ? { ...connection, env: values, shown: shownProgram(connection) }
+      ? { ...connection, env: values, shown: shownProgram(connection, secrets) }
       : { ...connection, headers: values };
   const all = [...new Set([...secrets, ...literalValues(connection)])];
   return { ok: true, connection: resolved, key: connectionKey(resolved), secrets: all };
 }
 
-function shownProgram({ command, args, env }: StdioConnection): ShownProgram {
+/** An argument may happen to be what a reference stands for. */
+function shownProgram({ command, args, env }: StdioConnection, secrets: readonly string[]): ShownProgram {
+  const redaction = createRedaction();
+  for (const secret of secrets) redaction.redact(secret);
+  const texts = Object.entries(env).map(([name, text]) => `${name}=${shownSecretText(name, text, "log")}`);
   return {
-    command: shownText(command, "log"),
-    args: shownArguments(command, args, "log"),
-    env: Object.entries(env).map(([name, text]) => `${name}=${shownSecretText(name, text, "log")}`),
+    command: redaction.clean(shownText(command, "log")),
+    args: shownArguments(command, args, "log").map(redaction.clean),
+    env: texts.map(redaction.clean),
   };
 }
 

@@ -74,7 +74,7 @@ export class LaneCycles {
   }
 
   /** The swap: who serves and what is published change in one go, before anybody else runs. */
-  #keep({ calls, events }: BackendDecision): void {
+  #keep({ calls, gate, events }: BackendDecision): void {
     const { state, shared, published, own, waiting } = this.#parts;
     const { tools, name, serving: before } = state;
     const next = calls.kind === "serve" ? (shared.instances.get(calls.id) ?? null) : null;
@@ -86,12 +86,13 @@ export class LaneCycles {
     published.publish();
     // After the swap: calls that waited for a client's own instance go to the shared one, by the lists now published.
     if (!state.isPerClient) own.retire(() => false, "replaced");
+    else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
     for (const event of events) {
       tools.announce(eventTransition(name, event, (id) => shared.instances.get(id)?.instance ?? null));
     }
     if (waiting.size === 0) return;
-    if (calls.kind === "refuse") waiting.fail(state.unavailable);
-    else if (next?.isReady === true) waiting.begin();
+    if (calls.kind === "refuse" || gate.kind === "refuse") waiting.fail(state.unavailable);
+    else if (gate.kind === "open" && next?.isReady === true) waiting.begin();
   }
 
   #perform(step: BackendStep): void {

@@ -17,6 +17,8 @@ interface Shape extends Omit<CatalogSource, "backend"> {
 export class Published {
   /** Null: nothing. The same object until it changes. */
   source: CatalogSource | null = null;
+  /** What would be published if its data were there; null: nothing is hidden for that. */
+  hidden: CatalogSource | null = null;
   readonly #state: LaneState;
   readonly #subscriptions: PoolSubscriptions;
   readonly #own: ClientInstances;
@@ -35,7 +37,10 @@ export class Published {
 
   publish(): void {
     const { name, isWanted, decision, changed } = this.#state;
-    const shape = isWanted && decision.calls.kind !== "refuse" ? this.#shape : null;
+    const { calls, gate } = decision;
+    const isAway = gate.kind === "refuse" && gate.mode !== "error";
+    const shape = isWanted && !isAway && calls.kind !== "refuse" ? this.#shape : null;
+    this.hidden = isWanted && isAway && this.#shape !== null ? { backend: name, ...this.#shape } : null;
     const { source } = this;
     if (shape === null) {
       if (source === null) return;

@@ -7,6 +7,7 @@ import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/backend-decision-builder.ts";
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
+import type { Needs } from "../policy/required-data.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import type { ConnectionOutcome } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
@@ -44,6 +45,8 @@ export class LaneState {
   nextId = 1;
   readonly changed: () => void;
   readonly #lane: Lane;
+  /** What was mounted when it was last looked at; null: nothing is required, or it was never there. */
+  #mounts: string | null = null;
 
   constructor(tools: LaneTools, name: string, config: BackendConfig, { run, onChanged }: LaneEvents) {
     const { clock, logger } = tools;
@@ -115,7 +118,26 @@ export class LaneState {
       epoch: this.epoch,
       replace,
       drainTimeoutMs: this.tools.drainTimeoutMs(),
+      needs: this.needs,
     };
+  }
+
+  get needs(): Needs {
+    const { requires, unavailableAfterMs, whenUnavailable } = this.config;
+    const { data } = this.tools;
+    if (requires.length === 0 || data === undefined) return null;
+    return { data: data.look(requires), unavailableAfterMs, whenUnavailable };
+  }
+
+  /** Programs that were started on what is gone are started anew when something else is mounted in its place. */
+  noticeMounts(isFirst: boolean): void {
+    const data = this.needs?.data ?? null;
+    const before = isFirst ? null : this.#mounts;
+    if (data?.kind !== "there") return;
+    this.#mounts = data.mounts;
+    if (before === null || before === data.mounts) return;
+    this.epoch++;
+    this.revision++;
   }
 
   /** The error of a call that cannot be served: why the backend is not there, and when it is tried next. */
@@ -124,7 +146,8 @@ export class LaneState {
     if (this.stopped !== null) return this.stopped;
     if (!this.isConfigured) return `${backend} was removed from the configuration`;
     if (!this.config.enabled) return `${backend} is disabled in the configuration`;
-    const { calls, retryAtMs, memory } = this.decision;
+    const { calls, gate, retryAtMs, memory } = this.decision;
+    if (gate.kind === "refuse") return `${backend} cannot work: ${gate.reason}`;
     const reason = calls.kind === "refuse" ? calls.reason : "it is not ready";
     const leftMs = retryAtMs === null ? 0 : retryAtMs - this.now().monotonicMs;
     const isStarting = memory.candidate !== null;

@@ -10,6 +10,7 @@ import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS 
 
 /** How long a program is where it was found, as long as it is there: a better place on PATH may get one, too. */
 const SEARCHED_ANEW_MS = 60_000;
+const NOTHING = Promise.resolve(null);
 const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
 
 /**
@@ -21,6 +22,7 @@ export function createRcloneCheck(clock: Clock) {
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
   let underWay: Promise<Lacking | null> | null = null;
+  let completeAtMs = Number.NEGATIVE_INFINITY;
 
   const find = createFinder(clock);
 
@@ -41,9 +43,18 @@ export function createRcloneCheck(clock: Clock) {
     return answer.lacking;
   };
 
+  const checkNow = async (): Promise<Lacking | null> => {
+    const startedAtMs = clock.monotonicMs();
+    const lacking = await check();
+    completeAtMs = lacking === null ? startedAtMs : Number.NEGATIVE_INFINITY;
+    return lacking;
+  };
+
   return {
-    lacking(): Promise<Lacking | null> {
-      underWay ??= check().finally(() => {
+    /** `notBeforeMs`: that nothing was missing then will do. */
+    lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
+      if (completeAtMs >= notBeforeMs) return NOTHING;
+      underWay ??= checkNow().finally(() => {
         underWay = null;
       });
       return underWay;

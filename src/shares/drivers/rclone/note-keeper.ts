@@ -7,8 +7,8 @@ import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { shareMountsFolder } from "../share-files.ts";
-import { parseProcessNote, rcloneFilesIn } from "./files.ts";
-import type { NoteWriter, ServedMount } from "./note-writer.ts";
+import { parseProcessNote, type RcloneFiles, rcloneFilesIn } from "./files.ts";
+import { hasNotes, type NoteWriter, type ServedMount } from "./note-writer.ts";
 
 interface NoteKeeperOptions {
   readonly clock: Clock;
@@ -34,7 +34,8 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   const underWay = new Set<string>();
 
   const lookAfter = async (name: string): Promise<void> => {
-    const mount = await servedMount(name);
+    const files = rcloneFilesIn(join(shareMountsFolder(stateFolder), name));
+    const mount = (await hasNotes(files)) ? await servedMount(name, files) : null;
     const pause = pauses.get(name);
     if (mount === null || pause?.pid !== mount.pid) pauses.delete(name);
     else if (clock.monotonicMs() < pause.untilMs) return;
@@ -50,8 +51,7 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
     }
   };
 
-  const servedMount = async (name: string): Promise<ServedMount | null> => {
-    const files = rcloneFilesIn(join(shareMountsFolder(stateFolder), name));
+  const servedMount = async (name: string, files: RcloneFiles): Promise<ServedMount | null> => {
     const note = parseProcessNote(await readIfPresent(files.process));
     if (note === null || !(await isRunning(note.identity))) return null;
     return { shareName: name, files, mountPath: note.mountPath, pid: note.identity.pid };

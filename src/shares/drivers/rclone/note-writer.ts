@@ -235,7 +235,7 @@ async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly Ope
 }
 
 /** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
-async function hasNotes({ cache }: RcloneFiles): Promise<boolean> {
+export async function hasNotes({ cache }: RcloneFiles): Promise<boolean> {
   const root = join(cache, "vfsMeta", REMOTE_NAME);
   for (const share of await unlessGone(readdir(root), [])) {
     if ((await unlessGone(readdir(join(root, share)), [])).length > 0) return true;

@@ -69,7 +69,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   return {
     name: "rclone",
     cacheMs: CACHE_MS,
-    unavailable: check.lacking,
+    unavailable: (_share, notBeforeMs) => check.lacking(notBeforeMs),
     find,
     carries: { can: true },
     async mount(share, route, { deadlineMs, signal }, through = null) {

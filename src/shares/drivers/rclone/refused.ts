@@ -1,5 +1,5 @@
 // Uploads that the server refuses: rclone tells of them in its log alone, and tries again for ever.
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import type { RefusedUpload } from "../mount-driver.ts";
 import type { RcloneFiles } from "./files.ts";
@@ -22,6 +22,8 @@ export function createRefusedUploads() {
   const readings = new Map<string, Reading>();
 
   const readOn = async (path: string, reading: Reading): Promise<void> => {
+    const now = await stat(path, { bigint: true });
+    if (now.ino === reading.inode && now.size === BigInt(reading.offset)) return;
     await using file = await open(path, "r");
     const { size: fileSize, ino } = await file.stat({ bigint: true });
     const size = Number(fileSize);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import type { DataSource } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
@@ -23,7 +24,7 @@ export interface Bench {
   events(): string[];
 }
 
-export function bench(environment: Record<string, string> = {}): Bench {
+export function bench(environment: Record<string, string> = {}, data?: DataSource): Bench {
   const clock = createManualClock();
   const script = createScript();
   const told: GatewayTransition[] = [];
@@ -39,6 +40,7 @@ export function bench(environment: Record<string, string> = {}): Bench {
     openLink: () => () => assert.fail("a scripted instance opens no link"),
     random: () => 0.5,
     onLog() {},
+    ...(data === undefined ? {} : { data }),
   });
   const view = (name = "a"): BackendView => {
     const found = pool.view().find((one) => one.name === name);

@@ -8,11 +8,13 @@ import {
   type BackendSpec,
   NEW_BACKEND,
 } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
+import type { Gate } from "../../../../src/gateway/backends/policy/data-gate.ts";
 import {
   type BackendDecision,
   type BackendStep,
   decideBackend,
 } from "../../../../src/gateway/backends/policy/decide-backend.ts";
+import type { Needs } from "../../../../src/gateway/backends/policy/required-data.ts";
 
 export type Fate = "works" | "fails" | "hangs";
 
@@ -33,6 +35,7 @@ const CLOSE_MS = 2_000;
 const PING_MS = 5_000;
 const MAX_STEPS = 100;
 const DRAIN_MS = 30_000;
+const AWAY_MS = 5_000;
 
 export const SPEC: BackendSpec = {
   name: "a",
@@ -42,6 +45,7 @@ export const SPEC: BackendSpec = {
   epoch: 0,
   replace: "overlap",
   drainTimeoutMs: DRAIN_MS,
+  needs: null,
 };
 
 export class BackendWorld {
@@ -65,6 +69,17 @@ export class BackendWorld {
 
   restart(): void {
     this.edit({ epoch: this.spec.epoch + 1 });
+  }
+
+  /** What it requires goes away, or comes back; it requires something from then on. */
+  setData(away: boolean, whenUnavailable: NonNullable<Needs>["whenUnavailable"]): void {
+    const before = this.spec.needs?.data ?? null;
+    const sinceMs = before?.kind === "away" ? before.sinceMs : this.nowMs;
+    const data = away
+      ? ({ kind: "away", requirement: "CORE", reason: "it is not mounted", sinceMs } as const)
+      : ({ kind: "there", mounts: "1" } as const);
+    this.spec = { ...this.spec, needs: { data, unavailableAfterMs: AWAY_MS, whenUnavailable } };
+    this.look();
   }
 
   get serving(): SimInstance | null {
@@ -152,13 +167,15 @@ export class BackendWorld {
     return decideBackend(this.spec, seen, this.memory, { monotonicMs: this.nowMs, wallMs: this.nowMs });
   }
 
-  private check({ calls, memory, step }: BackendDecision): void {
+  private check({ calls, gate, memory, step }: BackendDecision): void {
     const before = this.serving;
     const isWanted = this.spec.wanted.kind !== "nothing";
+    this.checkGate(gate, step);
+    const isStopped = gate.kind === "refuse" && gate.mode === "stop";
     // One that answers no check, and that several tries could not replace, could not.
     const isLost = before !== null && before.seen.missedChecks >= 3 && memory.tries.failures >= 3;
     const couldServe = before !== null && before.seen.state.kind === "ready" && !isLost;
-    if (isWanted && couldServe && this.spec.replace === "overlap") {
+    if (isWanted && couldServe && !isStopped && this.spec.replace === "overlap") {
       assert.equal(
         calls.kind,
         "serve",
@@ -184,6 +201,15 @@ export class BackendWorld {
     if (step?.kind === "start" && this.spec.replace === "stop-first") {
       assert.equal(this.instances.length, 0, "stop-first: the old one is gone before the new one starts");
     }
+  }
+
+  private checkGate(gate: Gate, step: BackendStep | null): void {
+    const data = this.spec.needs?.data ?? null;
+    const isAway = this.spec.wanted.kind !== "nothing" && data?.kind === "away";
+    const isLong = data?.kind === "away" && this.nowMs - data.sinceMs >= AWAY_MS;
+    const expected = isAway ? (isLong ? "refuse" : "wait") : "open";
+    assert.equal(gate.kind, expected, "calls wait for what is away a moment, and are refused after that");
+    if (step?.kind === "start") assert.equal(isAway, false, "nothing is started on what is not there");
   }
 
   /** Stop-first alone takes one back that was leaving. */

@@ -241,6 +241,9 @@ export function backendConfig(
     instances: "shared",
     replace: "overlap",
     pin: null,
+    requires: [],
+    unavailableAfterMs: 5_000,
+    whenUnavailable: "hide",
     ...rest,
   };
 }

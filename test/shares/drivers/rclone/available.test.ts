@@ -46,6 +46,19 @@ async function ownPrograms(t: TestContext): Promise<Programs> {
 const version = (text: string): string => `echo rclone v${text}`;
 
 describe("what mounting with rclone lacks", noSkip, () => {
+  it("is not looked for again where an answer from before will do, as long as nothing was missing then", async (t) => {
+    const programs = await ownPrograms(t);
+    const clock = createManualClock();
+    const check = createRcloneCheck(clock);
+    assert.equal(await check.lacking(), null);
+    await programs.remove("rclone");
+    assert.equal(await check.lacking(clock.monotonicMs()), null, "it was there then");
+    await clock.advance(1);
+    assert.equal((await check.lacking(clock.monotonicMs()))?.text, "rclone is not installed");
+    await programs.put("rclone", version("1.71.0"));
+    assert.equal(await check.lacking(clock.monotonicMs() - 1), null, "what was missing is looked for again");
+  });
+
   it("is looked for anew each time, and a program is asked for its version once", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock);

@@ -1,0 +1,168 @@
+// Adds, changes, removes, enables and disables a backend: in the configuration, and then says what came of it.
+import type { BackendStatus } from "../../api/contract.ts";
+import { nameUnknown } from "../../api/name-selection.ts";
+import type { ConfigEditWire } from "../../api/requests.ts";
+import { tomlKey } from "../../config/edit/toml-value.ts";
+import type { MountaineerConfig } from "../../config/snapshot.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { backendEdits, type TypedBackend } from "../input/backend-options.ts";
+import type { CommandContext } from "../input/command.ts";
+import { readMembers, tellSaved } from "../sessions/config-members.ts";
+import { changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+import { isWell, renderOutcome, settledBackend } from "./backend-outcome.ts";
+import { withoutTypedSecrets } from "./backend-secrets.ts";
+import { refuseToBeginAfresh } from "./config-key-change.ts";
+
+/** What came of it, and its `--json`. */
+export interface BackendChange {
+  readonly name: string;
+  /** False: the file said so already. */
+  readonly changed: boolean;
+  /** False: it is saved, and does not run. */
+  readonly runs: boolean;
+  /** null: no daemon runs, or it was removed. */
+  readonly backend: BackendStatus | null;
+}
+
+export interface ChangeOptions {
+  /** How long to wait for the backend, ms; 0: not at all. */
+  readonly waitMs: number;
+  readonly allowLiteral: boolean;
+}
+
+/** Rejects with `usage` and `config_…`; nothing is written then. */
+export async function addBackend(
+  context: CommandContext,
+  name: string,
+  typed: TypedBackend,
+  options: ChangeOptions,
+): Promise<BackendChange> {
+  if (typed.command === null && typed.url === null) {
+    throw new MountaineerError("usage", "a backend is a program or an address, and neither was given", {
+      hint: `mountaineer backends add ${name} -- PROGRAM ARGUMENTS, or mountaineer backends add ${name} --url ADDRESS`,
+    });
+  }
+  await viewConfig(context, async (view) => refuseTwin(await readMembers(view), name));
+  const safe = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
+  return change(context, "backends add", name, options, (config) => {
+    refuseTwin(config, name);
+    return backendEdits(name, safe);
+  });
+}
+
+/** Rejects with `backend_unknown`, `usage` and `config_…`. */
+export async function editBackend(
+  context: CommandContext,
+  wanted: string,
+  typed: TypedBackend,
+  unset: readonly string[],
+  options: ChangeOptions,
+): Promise<BackendChange> {
+  const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
+  const safe = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
+  const at = `backends.${tomlKey(name)}`;
+  return change(context, "backends edit", name, options, (config) => {
+    knownName(config, name);
+    const removed = [...otherWay(config, name, safe), ...unset].map((key) => ({
+      key: `${at}.${key}`,
+      value: null,
+    }));
+    const edits = [...removed, ...backendEdits(name, safe)];
+    if (edits.length > 0) return edits;
+    throw new MountaineerError("usage", "what is to be changed is not said", {
+      hint: `mountaineer backends edit ${name} --set KEY=VALUE, or an option of backends add`,
+    });
+  });
+}
+
+export async function removeBackend(context: CommandContext, wanted: string): Promise<BackendChange> {
+  const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
+  return change(context, "backends remove", name, { waitMs: 0 }, () => [{ remove: "backends", name }]);
+}
+
+export async function enableBackend(
+  context: CommandContext,
+  wanted: string,
+  enabled: boolean,
+  options: Pick<ChangeOptions, "waitMs">,
+): Promise<BackendChange> {
+  const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
+  const key = `backends.${tomlKey(name)}.enabled`;
+  const command = enabled ? "backends enable" : "backends disable";
+  return change(context, command, name, options, () => [{ key, value: String(enabled) }]);
+}
+
+async function change(
+  context: CommandContext,
+  command: string,
+  name: string,
+  { waitMs }: Pick<ChangeOptions, "waitMs">,
+  editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[],
+): Promise<BackendChange> {
+  return changeConfig(context, command, async (editor, view) => {
+    await refuseToBeginAfresh(context, view);
+    const report = await editor.edit(editsFor(await readMembers(view)));
+    const runs = tellSaved(context, report);
+    const { daemon } = view;
+    const isWaitedFor = runs && daemon !== null && waitMs > 0;
+    const backend = isWaitedFor ? await settledBackend(daemon, name, waitMs, context.signal) : null;
+    return { name, changed: report.changed, runs, backend };
+  });
+}
+
+/** Prints what came of it, and returns the exit code. */
+export function tellChange(
+  context: CommandContext,
+  { name, changed, runs, backend }: BackendChange,
+  told: { readonly json: boolean; readonly done: string },
+): number {
+  const exit = runs && (backend === null || isWell(backend)) ? 0 : FAILED_EXIT;
+  if (told.json) {
+    context.print(`${JSON.stringify({ name, changed, runs, backend }, null, 2)}\n`);
+    return exit;
+  }
+  const paint = paintFor(context.stdoutStyle);
+  const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
+  context.print(
+    `${mark} ${paint.bold(harmless(name))}  ${changed ? told.done : "the file said so already"}\n`,
+  );
+  if (backend !== null) context.print(renderOutcome(backend, context.stdoutStyle));
+  return exit;
+}
+
+/** A program takes the place of an address, and an address that of a program. */
+function otherWay(
+  { backends }: MountaineerConfig,
+  name: string,
+  { command, url }: TypedBackend,
+): readonly string[] {
+  const connection = backends.find((backend) => backend.name === name)?.connection;
+  if (connection === undefined) return [];
+  if (url !== null && connection.type === "stdio") {
+    const given = connection.cwdGiven === true ? ["cwd"] : [];
+    return ["type", "command", "args", ...given, "env"];
+  }
+  if (command !== null && connection.type !== "stdio") {
+    return ["type", "url", "headers"];
+  }
+  return [];
+}
+
+function refuseTwin({ backends }: MountaineerConfig, name: string): void {
+  if (backends.every((backend) => backend.name !== name)) return;
+  throw new MountaineerError("usage", `there is a backend called ${name}`, {
+    hint: `choose another name, or change it: mountaineer backends edit ${name}`,
+  });
+}
+
+function knownName({ backends }: MountaineerConfig, name: string): string {
+  if (backends.some((backend) => backend.name === name)) return name;
+  throw nameUnknown(
+    name,
+    backends.map((backend) => backend.name),
+    { code: "backend_unknown", noun: "backend", known: "configured", none: "no backend is configured yet" },
+  );
+}

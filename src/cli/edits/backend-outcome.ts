@@ -1,0 +1,66 @@
+// What came of a backend after it was added or changed: waits until it serves, or until it is known why not.
+import type { DaemonClient } from "../../api/client/client.ts";
+import type { BackendStatus } from "../../api/contract.ts";
+import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import type { TerminalStyle } from "../views/terminal-style.ts";
+import { paintFor } from "../views/terminal-style.ts";
+
+const BETWEEN_LOOKS_MS = 200;
+/** A change begins a new instance a moment after it is applied: what looks settled is looked at once more. */
+const SETTLED_LOOKS = 3;
+
+/** Its state when it has settled, or after `waitMs`; null: the daemon has no such backend. */
+export async function settledBackend(
+  daemon: DaemonClient,
+  name: string,
+  waitMs: number,
+  signal: AbortSignal,
+  clock: Clock = systemClock,
+): Promise<BackendStatus | null> {
+  const untilMs = clock.monotonicMs() + waitMs;
+  let settledLooks = 0;
+  for (;;) {
+    const { backends = [] } = await daemon.status(signal);
+    const backend = backends.find((one) => one.name === name) ?? null;
+    settledLooks = backend === null || isSettled(backend) ? settledLooks + 1 : 0;
+    if (settledLooks >= SETTLED_LOOKS || clock.monotonicMs() >= untilMs) return backend;
+    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
+  if (!enabled) return true;
+  if (phase === "Failed" || conditions.some(({ code }) => code === "change_failed")) return true;
+  return (phase === "Ready" || phase === "Degraded") && instances - (draining > 0 ? 1 : 0) <= 1;
+}
+
+/** Whether it is as it was wanted. */
+export function isWell({ enabled, phase, conditions }: BackendStatus): boolean {
+  if (!enabled) return true;
+  return phase === "Ready" && conditions.every(({ code }) => code !== "change_failed");
+}
+
+/** One line, and what is wrong below it, each ending in a newline. */
+export function renderOutcome(backend: BackendStatus, style: TerminalStyle): string {
+  const paint = paintFor(style);
+  const { symbols } = paint;
+  const { name, enabled, phase, reason, tools, resources, prompts, conditions } = backend;
+  const title = paint.bold(harmless(name));
+  const troubles = conditions.flatMap(({ title: what, hint }) => [
+    `  ${harmless(what)}\n`,
+    ...(hint === null ? [] : [paint.dim(`    ${harmless(hint)}\n`)]),
+  ]);
+  if (!enabled) return `${paint.dim(symbols.skip)} ${title}  is disabled\n`;
+  if (isWell(backend)) {
+    const what = [counted(tools, "tool")];
+    if (resources > 0) what.push(counted(resources, "resource"));
+    if (prompts > 0) what.push(counted(prompts, "prompt"));
+    return [`${paint.green(symbols.good)} ${title}  is ready: ${what.join(", ")}\n`, ...troubles].join("");
+  }
+  const why = reason === null || troubles.length > 0 ? "" : `: ${harmless(reason)}`;
+  const mark =
+    phase === "Initializing" || phase === "Pending" ? paint.yellow(symbols.warning) : paint.red(symbols.bad);
+  const state = phase === "Initializing" || phase === "Pending" ? "is still being started" : `is ${phase}`;
+  return [`${mark} ${title}  ${state}${why}\n`, ...troubles].join("");
+}

@@ -1,0 +1,121 @@
+// Secrets that somebody types as a backend's values: kept outside of the configuration, or refused.
+import { literalSecrets } from "../../config/literal-secrets.ts";
+import { parseSecretText } from "../../config/secret-text.ts";
+import type { BackendConfig, SecretText } from "../../config/snapshot.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { openSecrets } from "../in-process/open.ts";
+import type { TypedBackend } from "../input/backend-options.ts";
+import type { CommandContext } from "../input/command.ts";
+
+interface TypedSecret {
+  readonly table: "env" | "headers";
+  readonly key: string;
+  /** What of the text is the secret. */
+  readonly value: string;
+}
+
+/**
+ * The same backend with references in place of secrets, which are kept now. Asks at a terminal; rejects with `usage`
+ * where there is none, saying what to type, and writes nothing then.
+ */
+export async function withoutTypedSecrets(
+  context: CommandContext,
+  name: string,
+  typed: TypedBackend,
+): Promise<TypedBackend> {
+  await refuseInArguments(context, name, typed);
+  const found = typedSecrets(name, typed);
+  if (found.length === 0) return typed;
+  const { ask } = context;
+  const [first] = found;
+  if (ask === null && first !== undefined) throw refusal(name, first);
+  const keeper = await openSecrets(context);
+  const taken = new Set((await keeper.list()).secrets.map((secret) => secret.name));
+  const env = new Map(typed.env);
+  const headers = new Map(typed.headers);
+  for (const { table, key, value } of found) {
+    const secret = freeName(`${name}-${key}`, taken);
+    const question = `The value of ${harmless(key)} seems to be a secret. Keep it as secret:${secret}, and not in the file? [Y/n] `;
+    if (/^n/i.test((await ask?.(question)) ?? "")) continue;
+    await keeper.set(secret, value, null, context.signal);
+    taken.add(secret);
+    const texts = table === "env" ? env : headers;
+    texts.set(
+      key,
+      (texts.get(key) ?? "").replace(value, () => `\${secret:${secret}}`),
+    );
+  }
+  return { ...typed, env, headers };
+}
+
+/** Arguments and addresses hold no references, and others read them. */
+async function refuseInArguments(
+  { ask }: CommandContext,
+  name: string,
+  { command, url }: TypedBackend,
+): Promise<void> {
+  const connection: BackendConfig["connection"] =
+    url === null
+      ? { type: "stdio", command: command?.[0] ?? "", args: command?.slice(1) ?? [], env: {}, cwd: "/" }
+      : { type: "streamable-http", url, headers: {} };
+  const [found] = literalSecrets([{ name, connection }]);
+  if (found === undefined) return;
+  const where = url === null ? "an argument" : "the address";
+  const message = `${where} seems to hold a secret (${found.key})`;
+  if (ask !== null) {
+    const why = url === null ? "everybody on this machine can read arguments" : "it would stand in the file";
+    if (/^y/i.test(await ask(`${message}, and ${why}. Write it all the same? [y/N] `))) return;
+  }
+  throw new MountaineerError("usage", `${message}; nothing was written`, {
+    hint:
+      url === null
+        ? "give it in --env KEY=secret:NAME if the server takes it there; --allow-literal writes it as it is"
+        : "give it in --header 'Authorization: Bearer secret:NAME' if the server takes it there; --allow-literal writes it as it is",
+  });
+}
+
+function typedSecrets(name: string, { env, headers }: TypedBackend): readonly TypedSecret[] {
+  const ofTable = (table: "env" | "headers", texts: ReadonlyMap<string, string>): TypedSecret[] =>
+    [...texts].flatMap(([key, text]) => {
+      const reading = parseSecretText(text);
+      if (!reading.ok) return [];
+      return literalSecrets([{ name, connection: alone(table, key, reading.value) }]).map(({ value }) => ({
+        table,
+        key,
+        value,
+      }));
+    });
+  return [...ofTable("env", env), ...ofTable("headers", headers)];
+}
+
+function alone(table: "env" | "headers", key: string, text: SecretText): BackendConfig["connection"] {
+  return table === "env"
+    ? { type: "stdio", command: "", args: [], env: { [key]: text }, cwd: "/" }
+    : { type: "streamable-http", url: "http://localhost/", headers: { [key]: text } };
+}
+
+function refusal(name: string, { table, key }: TypedSecret): MountaineerError {
+  const secret = freeName(`${name}-${key}`, new Set());
+  const again =
+    table === "env"
+      ? `--env ${shellWord(key)}=secret:${secret}`
+      : `--header '${key}: ${/^authorization$/i.test(key) ? "Bearer " : ""}\${secret:${secret}}'`;
+  return new MountaineerError(
+    "usage",
+    `the value of ${key} seems to be a secret, and has no place in the configuration; nothing was written`,
+    { hint: `mountaineer secret set ${secret}, then ${again}; --allow-literal writes it as it is` },
+  );
+}
+
+/** As secrets may be called. */
+function freeName(text: string, taken: ReadonlySet<string>): string {
+  const base = text
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]+/g, "-")
+    .slice(0, 60);
+  for (let count = 1; ; count++) {
+    const name = count === 1 ? base : `${base}-${count}`;
+    if (!taken.has(name)) return name;
+  }
+}

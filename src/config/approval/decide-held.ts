@@ -1,0 +1,270 @@
+// Which entries of a file wait for a person's approval, and what runs meanwhile: the file with those entries as they were
+// approved. Pure.
+import { enabledReach, type GuardedPlaces } from "../reach.ts";
+import type { ApproveMode, BackendConfig, MountaineerConfig } from "../snapshot.ts";
+import {
+  type Entry,
+  type EntryGroup,
+  type EntryParts,
+  type EntryValue,
+  entriesOf,
+  isList,
+  isSameMeaning,
+} from "./entries.ts";
+import { type EntryKind, isAsStrict, stricter, waits } from "./entry-kinds.ts";
+
+export type PartValues = Readonly<Record<string, EntryValue>>;
+
+export interface ApprovedEntry {
+  /** False: nothing runs of it now; it may come back as it was. */
+  readonly live: boolean;
+  readonly parts: PartValues;
+}
+
+/** What a home remembers. */
+export interface Approvals {
+  readonly mode: ApproveMode;
+  /** By the ids of entries. */
+  readonly entries: ReadonlyMap<string, ApprovedEntry>;
+  /** What was approved is not known any more: an entry without a line here was not approved. */
+  readonly lost: boolean;
+}
+
+export interface WaitingEntry {
+  readonly id: string;
+  readonly group: EntryGroup;
+  readonly name: string;
+  /** Of what waits, the most serious. */
+  readonly kind: EntryKind;
+  /** The parts that serve meanwhile, by the names of those that wait; null: nothing of it runs. */
+  readonly approved: PartValues | null;
+  readonly waiting: PartValues;
+}
+
+interface HeldInput {
+  readonly file: MountaineerConfig;
+  /** What runs; null: nothing yet. */
+  readonly running: MountaineerConfig | null;
+  /** null: the home never had approvals. */
+  readonly approvals: Approvals | null;
+  readonly places: GuardedPlaces;
+}
+
+export interface Held {
+  /** What may run. */
+  readonly effective: MountaineerConfig;
+  readonly waiting: readonly WaitingEntry[];
+  readonly mode: ApproveMode;
+  /** What is to be remembered when it runs; null: nothing, as nothing of this home was ever held. */
+  readonly approvals: Approvals | null;
+}
+
+/** Entries that are gone, and may come back: no more are remembered. */
+const MOST_REMEMBERED = 200;
+
+/** What the file asks for; where it says nothing, `commands` if a backend of the file or of what runs reaches the home. */
+export function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
+  if (file.trust.approve !== null) return file.trust.approve;
+  const backends = [...file.backends, ...(running?.backends ?? [])];
+  return enabledReach(backends, places).length > 0 ? "commands" : "none";
+}
+
+export function decideHeld(input: HeldInput): Held {
+  const { file, running } = input;
+  const asked = askedMode(input);
+  if (input.approvals === null && asked === "none") {
+    return { effective: file, waiting: [], mode: asked, approvals: null };
+  }
+  // The first time, what stands is approved: what runs, or else the file.
+  const approvals = input.approvals ?? {
+    mode: asked,
+    entries: approvedAs(running ?? file, new Map()),
+    lost: false,
+  };
+  const mode = stricter(asked, approvals.mode);
+  const judge = (entry: Entry): WaitingEntry | null => judged(entry, approvals, mode, asked);
+  const entries = entriesOf(file);
+  const waiting = [...entries.values()].map(judge).filter((entry) => entry !== null);
+  const effective = effectiveConfig(file, waiting);
+  return {
+    effective,
+    waiting,
+    mode,
+    approvals: { mode, entries: approvedAs(effective, approvals.entries), lost: false },
+  };
+}
+
+/**
+ * What is approved when a person says yes to these entries of the file, ids of its own or of entries that are gone.
+ * `loosens`: the mode becomes what the file asks for.
+ */
+export function withApproved(
+  approvals: Approvals,
+  input: Omit<HeldInput, "approvals">,
+  ids: ReadonlySet<string>,
+  loosens = false,
+): Approvals {
+  const inFile = entriesOf(input.file);
+  const entries = new Map(approvals.entries);
+  for (const id of ids) {
+    const entry = inFile.get(id);
+    entries.delete(id);
+    if (entry !== undefined) entries.set(id, { live: true, parts: valuesOf(entry.parts) });
+  }
+  const was = approvals.entries.get(TRUST)?.parts["approve"] ?? null;
+  const asksAnew = loosens || (ids.has(TRUST) && input.file.trust.approve !== was);
+  return { ...approvals, entries, mode: asksAnew ? askedMode(input) : approvals.mode };
+}
+
+const TRUST = "trust";
+
+function judged(
+  entry: Entry,
+  approvals: Approvals,
+  mode: ApproveMode,
+  asked: ApproveMode,
+): WaitingEntry | null {
+  const known = approvals.entries.get(entry.id);
+  const remembered = known?.live === true ? known.parts : null;
+  const approved = remembered ?? (approvals.lost ? closedSection(entry.id) : null);
+  const tightens = isAsStrict(asked, approvals.mode);
+  const covered = Object.entries(entry.parts).filter(
+    ([, { kind }]) => waits(kind, mode) && !(kind === "approval" && tightens),
+  );
+  const differing = covered.filter(([name, { value }]) => !isSameMeaning(approved?.[name], value));
+  const told = approved === null ? covered : differing;
+  if (told.length === 0) return null;
+  // A section of a later version than what was remembered, or one that nothing stricter could stand in for.
+  if (entry.group === "sections" && approved === null) return null;
+  if (entry.group !== "sections" && isApprovedElsewhere(entry, approvals, mode)) return null;
+  const waiting = Object.fromEntries(told.map(([name, { value }]) => [name, value]));
+  const before =
+    approved === null ? null : Object.fromEntries(told.map(([name]) => [name, approved[name] ?? null]));
+  const { id, group, name } = entry;
+  return { id, group, name, kind: mostSerious(told.map(([, part]) => part.kind)), approved: before, waiting };
+}
+
+/** The same under another name, or as it was before it went: that was approved. */
+function isApprovedElsewhere({ group, parts }: Entry, { entries }: Approvals, mode: ApproveMode): boolean {
+  const covered = Object.entries(parts).filter(([, { kind }]) => waits(kind, mode));
+  return [...entries].some(([id, known]) => {
+    if (!id.startsWith(`${group}.`)) return false;
+    return covered.every(([name, { value }]) => isSameMeaning(known.parts[name], value));
+  });
+}
+
+const SERIOUSNESS: readonly EntryKind[] = ["runs", "approval", "sends", "access", "guards"];
+
+function mostSerious(kinds: readonly EntryKind[]): EntryKind {
+  return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? "runs";
+}
+
+/** What holds where nobody knows what was approved: nobody comes in, and nobody may do anything. */
+function closedSection(id: string): PartValues | null {
+  switch (id) {
+    case "incoming_auth":
+      return { incomingAuth: { type: "local", users: [] }, host: "127.0.0.1" };
+    case "authorization":
+      return { authorization: { defaultEffect: "deny", policies: [] } };
+    case TRUST:
+      return { approve: null };
+    default:
+      return null;
+  }
+}
+
+function valuesOf(parts: EntryParts): PartValues {
+  return Object.fromEntries(Object.entries(parts).map(([name, { value }]) => [name, value]));
+}
+
+/** All entries of what runs, and those of before that are gone, the oldest of which are forgotten. */
+function approvedAs(
+  config: MountaineerConfig,
+  before: ReadonlyMap<string, ApprovedEntry>,
+): ReadonlyMap<string, ApprovedEntry> {
+  const now = entriesOf(config);
+  const gone = [...before].filter(([id]) => !now.has(id)).slice(-MOST_REMEMBERED);
+  return new Map<string, ApprovedEntry>([
+    ...gone.map(([id, { parts }]) => [id, { live: false, parts }] as const),
+    ...[...now.values()].map(({ id, parts }) => [id, { live: true, parts: valuesOf(parts) }] as const),
+  ]);
+}
+
+function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry[]): MountaineerConfig {
+  if (waiting.length === 0) return file;
+  const held = new Map(waiting.map((entry) => [entry.id, entry]));
+  const partsFor = (id: string): PartValues | null => held.get(id)?.approved ?? null;
+  const shares = keptMembers(file.shares, "shares", held);
+  const shareNames = new Set(shares.map(({ name }) => name));
+  const auth = partsFor("incoming_auth");
+  return {
+    ...file,
+    backends: file.backends.map((backend) => heldBackend(backend, held.get(`backends.${backend.name}`))),
+    shares,
+    // A link to a share that waits waits with it.
+    aliases: keptMembers(file.aliases, "aliases", held).filter(({ share }) => shareNames.has(share)),
+    global: restored(file.global, partsFor("global")),
+    incomingAuth: auth?.["incomingAuth"] === undefined ? file.incomingAuth : typed(auth["incomingAuth"]),
+    server:
+      file.server === null || auth?.["host"] === undefined
+        ? file.server
+        : { ...file.server, host: typed(auth["host"]) },
+    trust: restored(file.trust, partsFor(TRUST)),
+    authorization: restored(
+      { value: file.authorization },
+      renamed(partsFor("authorization"), "authorization"),
+    ).value,
+    audit: restored({ value: file.audit }, renamed(partsFor("audit"), "audit")).value,
+  };
+}
+
+function renamed(parts: PartValues | null, name: string): PartValues | null {
+  const value = parts?.[name];
+  return value === undefined ? null : { value };
+}
+
+/** One that was never approved is there and does not run. */
+function heldBackend(backend: BackendConfig, held: WaitingEntry | undefined): BackendConfig {
+  if (held === undefined) return backend;
+  return held.approved === null ? { ...backend, enabled: false } : restored(backend, held.approved);
+}
+
+function keptMembers<T extends { readonly name: string }>(
+  members: readonly T[],
+  group: EntryGroup,
+  held: ReadonlyMap<string, WaitingEntry>,
+): readonly T[] {
+  return members.flatMap((one) => {
+    const entry = held.get(`${group}.${one.name}`);
+    if (entry === undefined) return [one];
+    return entry.approved === null ? [] : [restored(one, entry.approved)];
+  });
+}
+
+/** With the parts as they were approved. A key that a later version added is null in what an earlier one remembered. */
+function restored<T extends object>(one: T, parts: PartValues | null): T {
+  if (parts === null) return one;
+  const values = Object.entries(parts).map(([name, value]) => {
+    const now = (one as Record<string, unknown>)[name];
+    return [name, FREE_KEYS.has(name) ? value : filled(value, now)] as const;
+  });
+  // What was remembered came from a configuration of this type, and is sealed.
+  return { ...one, ...Object.fromEntries(values) };
+}
+
+/** Parts whose keys people choose. */
+const FREE_KEYS: ReadonlySet<string> = new Set(["toolOverrides"]);
+
+function filled(value: EntryValue, now: unknown): EntryValue {
+  if (typeof value !== "object" || value === null || isList(value)) return value;
+  if (typeof now !== "object" || now === null || Array.isArray(now)) return value;
+  const isOther = "type" in now && now.type !== value["type"];
+  if (isOther) return value;
+  const added = Object.keys(now).filter((key) => !(key in value));
+  return { ...Object.fromEntries(added.map((key) => [key, null])), ...value };
+}
+
+/** As in `restored`. */
+function typed<T>(value: EntryValue): T {
+  return value as T;
+}

@@ -1,0 +1,193 @@
+// The entries of a configuration: what a person approves as one. Each has parts, and each part is of one kind. Pure.
+import { isDeepStrictEqual } from "node:util";
+import type {
+  AliasConfig,
+  BackendConfig,
+  MountaineerConfig,
+  ServerConfig,
+  ShareConfig,
+  TrustConfig,
+} from "../snapshot.ts";
+import type { EntryKind } from "./entry-kinds.ts";
+
+/** References to secrets stand in it as references. */
+export type EntryValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly EntryValue[]
+  | { readonly [key: string]: EntryValue };
+
+export interface EntryPart {
+  readonly kind: EntryKind;
+  readonly value: EntryValue;
+}
+
+/** By the name of the part. */
+export type EntryParts = Readonly<Record<string, EntryPart>>;
+
+export type EntryGroup = "backends" | "shares" | "aliases" | "sections";
+
+export interface Entry {
+  /** `backends.files`, `shares.CORE`, `incoming_auth`. */
+  readonly id: string;
+  readonly group: EntryGroup;
+  /** `files`, `CORE`, `incoming_auth`. */
+  readonly name: string;
+  readonly parts: EntryParts;
+}
+
+type FieldKind = EntryKind | "free";
+
+// A field that is missing here does not compile: whoever adds one says what it decides.
+const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
+  name: "free",
+  // A backend that is off is no entry; one that is switched on is a new one.
+  enabled: "free",
+  group: "free",
+  // Of an address it is `sends`.
+  connection: "runs",
+  timeouts: "free",
+  filters: "access",
+  toolOverrides: "guards",
+  instances: "free",
+  replace: "free",
+  pin: "guards",
+  requires: "free",
+  unavailableAfterMs: "free",
+  whenUnavailable: "free",
+};
+const SHARE_FIELDS: Readonly<Record<keyof ShareConfig, FieldKind>> = {
+  name: "free",
+  shareName: "sends",
+  username: "sends",
+  password: "sends",
+  driver: "sends",
+  carry: "free",
+  routes: "sends",
+};
+const ALIAS_FIELDS: Readonly<Record<keyof AliasConfig, FieldKind>> = {
+  name: "free",
+  path: "guards",
+  share: "guards",
+  targetSubpath: "guards",
+};
+const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
+  host: "access",
+  port: "free",
+  bodyLimitBytes: "free",
+  drainTimeoutMs: "free",
+};
+const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
+  approve: "approval",
+  pin: "guards",
+};
+
+/** Entries with a place of their own in the file: null are those that have members, or parts below. */
+const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>> = {
+  global: null,
+  sync: "free",
+  notify: "free",
+  server: null,
+  backends: null,
+  conflictResolution: "free",
+  incomingAuth: null,
+  authorization: "access",
+  audit: "guards",
+  trust: null,
+  shares: null,
+  aliases: null,
+};
+
+const LOCAL_HOST = "127.0.0.1";
+
+/** All entries, by their ids. */
+export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry> {
+  const entries: Entry[] = [
+    ...config.backends.filter(({ enabled }) => enabled).map(backendEntry),
+    ...config.shares.map((share) => member("shares", share.name, partsOf(share, SHARE_FIELDS))),
+    ...config.aliases.map((alias) => member("aliases", alias.name, partsOf(alias, ALIAS_FIELDS))),
+    section("global", {
+      sharesRoot: { kind: "guards", value: config.global.sharesRoot },
+      mountRoot: { kind: "guards", value: config.global.mountRoot },
+    }),
+    // Together: an address beyond this machine is right only with a sign-in.
+    section("incoming_auth", {
+      incomingAuth: { kind: "access", value: plain(config.incomingAuth) },
+      ...partsOf({ ...config.server, host: config.server?.host ?? LOCAL_HOST }, SERVER_FIELDS),
+    }),
+    section("trust", partsOf(config.trust, TRUST_FIELDS)),
+  ];
+  for (const [key, kind] of Object.entries(SECTION_KINDS)) {
+    if (kind === null || kind === "free") continue;
+    // The keys of the table are those of a configuration.
+    const value = plain(config[key as keyof MountaineerConfig]);
+    entries.push(section(snakeCase(key), { [key]: { kind, value } }));
+  }
+  return new Map(entries.map((entry) => [entry.id, entry]));
+}
+
+/** How the file spells the name of a section. */
+export function snakeCase(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function backendEntry(backend: BackendConfig): Entry {
+  const { connection, ...parts } = partsOf(backend, BACKEND_FIELDS);
+  const kind = backend.connection.type === "stdio" ? "runs" : "sends";
+  return member("backends", backend.name, {
+    ...(connection === undefined ? {} : { connection: { ...connection, kind } }),
+    ...parts,
+  });
+}
+
+function member(group: EntryGroup, name: string, parts: EntryParts): Entry {
+  return { id: `${group}.${name}`, group, name, parts };
+}
+
+function section(name: string, parts: EntryParts): Entry {
+  return { id: name, group: "sections", name, parts };
+}
+
+function partsOf<T extends object>(one: T, kinds: Readonly<Record<string, FieldKind>>): EntryParts {
+  const parts: Record<string, EntryPart> = {};
+  for (const [field, value] of Object.entries(one)) {
+    // A field that no table knows waits like one that decides what runs.
+    const kind = kinds[field] ?? "runs";
+    if (kind !== "free") parts[field] = { kind, value: plain(value) };
+  }
+  return parts;
+}
+
+/** Without the revisions of secrets, which say what is kept now and not what is referred to. */
+function plain(value: unknown): EntryValue {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === "object" && value !== null) {
+    const isReference = "kind" in value && value.kind === "stored" && "name" in value;
+    const entries = Object.entries(value).filter(([key]) => !(isReference && key === "revision"));
+    return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
+  }
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
+  return null;
+}
+
+/** What is absent and what is null mean the same, so that a key of a later version changes nothing. */
+export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | undefined): boolean {
+  return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
+}
+
+/** Whether the file names the folder; the folder itself stands beside it. */
+const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven"]);
+
+function withoutNulls(value: EntryValue): EntryValue {
+  if (isList(value)) return value.map(withoutNulls);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).filter(([key, part]) => part !== null && !SAID_ALREADY.has(key));
+  return Object.fromEntries(entries.map(([key, part]) => [key, withoutNulls(part)]));
+}
+
+/** `Array.isArray` does not know lists that cannot be changed. */
+export function isList(value: EntryValue): value is readonly EntryValue[] {
+  return Array.isArray(value);
+}

@@ -1,0 +1,45 @@
+// The rule between backends and shares: what a backend requires is a share of this file.
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { describeValue, type Finding, quoted } from "../mistakes.ts";
+import { parseShareName } from "../names.ts";
+import { parseRequirement, requirementOf } from "../requirement.ts";
+import { asTable, type Table } from "./tables.ts";
+
+/** Names of shares in the file's spelling, as far as they are names. */
+export function shareNames(shares: readonly unknown[]): string[] {
+  return shares.flatMap((share) => {
+    const name = asTable(share)?.["name"];
+    const reading = typeof name === "string" ? parseShareName(name) : null;
+    return reading?.ok === true ? [reading.value] : [];
+  });
+}
+
+/** What to say beside a name that no share of the file has. */
+export function unknownShareHint(name: string, names: readonly string[]): string {
+  const meant = closestWord(name, names);
+  if (meant !== null) return `did you mean ${quoted(meant)}?`;
+  return names.length === 0
+    ? "the file has no shares"
+    : `there are ${names.slice(0, 20).map(quoted).join(", ")}`;
+}
+
+/** All requirements of shares that the file does not have; wrong types are passed over. */
+export function requiresFindings(file: Table): Finding[] {
+  const shares: readonly unknown[] = Array.isArray(file["shares"]) ? file["shares"] : [];
+  const names = shareNames(shares);
+  return Object.entries(asTable(file["backends"]) ?? {}).flatMap(([backend, entry]) => {
+    const requires = asTable(entry)?.["requires"];
+    if (!Array.isArray(requires)) return [];
+    return requires.flatMap((text: unknown, index): Finding[] => {
+      const reading = typeof text === "string" ? parseRequirement(text) : null;
+      if (reading?.ok !== true) return [];
+      const { share } = requirementOf(reading.value);
+      if (names.includes(share)) return [];
+      const found = `${describeValue(text)}, which names no share of this file`;
+      const expected = "the name of a share of this file";
+      const hint = unknownShareHint(share, names);
+      const path = ["backends", backend, "requires", index];
+      return [{ path, at: "value", found, expected, hint, restsOnAbsence: true }];
+    });
+  });
+}

@@ -1,0 +1,32 @@
+// What a backend requires of a share: the whole share, or a folder inside it.
+import { parseShareName, parseSubpath, type TextReading } from "./names.ts";
+
+export interface ShareRequirement {
+  /** A share's name. */
+  readonly share: string;
+  /** From the share's root, without a slash around it; null: the share alone. */
+  readonly folder: string | null;
+}
+
+export const REQUIREMENT_EXPECTED =
+  "the name of a share, or of a share and a folder in it, such as `CORE` or `CORE:/dev/projects`";
+
+/** Reads `CORE` or `CORE:/dev/projects`; the value is written the one way that `requirementOf` reads. */
+export function parseRequirement(text: string): TextReading {
+  const colon = text.indexOf(":/");
+  const share = parseShareName(colon === -1 ? text : text.slice(0, colon));
+  if (!share.ok) return { ...share, expected: REQUIREMENT_EXPECTED };
+  const inside = colon === -1 ? "" : text.slice(colon + 2).replace(/\/+$/, "");
+  if (inside === "") return { ok: true, value: share.value };
+  const folder = parseSubpath(inside);
+  if (!folder.ok) return folder;
+  return { ok: true, value: `${share.value}:/${folder.value}` };
+}
+
+/** Of a text that `parseRequirement` gave. */
+export function requirementOf(text: string): ShareRequirement {
+  const colon = text.indexOf(":/");
+  return colon === -1
+    ? { share: text, folder: null }
+    : { share: text.slice(0, colon), folder: text.slice(colon + 2) };
+}

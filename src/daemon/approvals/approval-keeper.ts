@@ -1,0 +1,232 @@
+// What of the configuration is approved while a service runs: holds what is not, remembers what is, and tells both.
+import type { Condition } from "../../api/contract.ts";
+import {
+  type Approvals,
+  decideHeld,
+  type Held,
+  type WaitingEntry,
+  withApproved,
+} from "../../config/approval/decide-held.ts";
+import { entrySummary } from "../../config/approval/entry-text.ts";
+import type { GuardedPlaces } from "../../config/reach.ts";
+import {
+  type ApproveMode,
+  type ConfigSnapshot,
+  deepFreeze,
+  type MountaineerConfig,
+} from "../../config/snapshot.ts";
+import { errorText } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { ServiceTransition } from "../events/service-transitions.ts";
+import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
+
+/** What a person says yes to. */
+export interface Grant {
+  /** Ids of entries of the file, or of entries that are gone. */
+  readonly ids: ReadonlySet<string>;
+  /** `[trust]` is taken as the file has it, however loose. */
+  readonly loosens: boolean;
+}
+
+/** A file that was judged, and what may run of it. */
+export interface JudgedFile {
+  readonly file: ConfigSnapshot;
+  /** The file's own where nothing of it is held. */
+  readonly effective: ConfigSnapshot;
+  readonly held: Held;
+  /** Another set of entries waits than before. */
+  readonly changes: boolean;
+  readonly granted: Grant | null;
+}
+
+export interface ApprovalKeeper extends AsyncDisposable {
+  readonly mode: ApproveMode;
+  readonly waiting: readonly WaitingEntry[];
+  /** Says what a file would come to; nothing is remembered. */
+  preview(file: ConfigSnapshot, running: MountaineerConfig | null): JudgedFile;
+  /**
+   * The same before it is applied: what is granted, and the first approvals of a home, are durable when it resolves.
+   * Rejects with `secret_unavailable` where a grant cannot be kept.
+   */
+  judge(file: ConfigSnapshot, running: MountaineerConfig | null, granted?: Grant): Promise<JudgedFile>;
+  /** It runs now. */
+  applied(judged: JudgedFile): void;
+  conditions(): Condition[];
+  /** True when approvals that could not be read can be read by now: judge again. */
+  readAgain(): Promise<boolean>;
+  /** Why approvals are missing; null: they are not. */
+  readonly lostBecause: string | null;
+  /** They are, and may be there later. */
+  readonly mayPass: boolean;
+}
+
+interface KeeperOptions {
+  readonly file: ApprovalsFile;
+  readonly loaded: LoadedApprovals;
+  readonly places: GuardedPlaces;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly publish: (transition: ServiceTransition) => void;
+  /** False: nothing is written, for those who only look. */
+  readonly writes: boolean;
+}
+
+export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
+  const { file: store, places, clock, logger, publish, writes } = options;
+  let memory: Approvals | null = options.loaded.approvals;
+  let lost = options.loaded.kind === "lost" ? options.loaded : null;
+  let mode: ApproveMode = memory?.mode ?? "none";
+  let waiting: readonly WaitingEntry[] = [];
+  let since = new Map<string, string>();
+  let written = memory === null || memory.lost ? null : memory;
+  let unsavedBecause: string | null = null;
+  let writing: Promise<unknown> = Promise.resolve();
+
+  const look = (
+    file: ConfigSnapshot,
+    running: MountaineerConfig | null,
+    granted: Grant | null,
+  ): JudgedFile => {
+    const input = { file: file.config, running, places };
+    const grant = (approvals: Approvals): Approvals =>
+      granted === null ? approvals : withApproved(approvals, input, granted.ids, granted.loosens);
+    let held = decideHeld({ ...input, approvals: memory === null ? null : grant(memory) });
+    // The very edit with which a home begins to hold back.
+    if (memory === null && held.approvals !== null && granted !== null) {
+      held = decideHeld({ ...input, approvals: grant(held.approvals) });
+    }
+    const effective = held.effective === file.config ? file : deepFreeze({ ...file, config: held.effective });
+    const changes = waitingKey(held.waiting) !== waitingKey(waiting);
+    return { file, effective, held, changes, granted };
+  };
+
+  const write = (approvals: Approvals, advances: boolean): Promise<void> => {
+    const mine = writing.then(async () => {
+      await store.write(approvals, advances);
+      written = approvals;
+      unsavedBecause = null;
+    });
+    writing = mine.catch(() => {});
+    return mine;
+  };
+
+  /** What nobody has to be asked about is remembered after it runs; a kill before it only asks the mode again. */
+  const remember = (approvals: Approvals): void => {
+    // What cannot be read must not be written over.
+    if (!writes || lost?.passes === true || isSame(written, approvals)) return;
+    const advances = written === null || written.mode !== approvals.mode;
+    write(approvals, advances).catch((error: unknown) => {
+      if (unsavedBecause === null) {
+        logger.warn("approvals cannot be written", { path: store.path, reason: errorText(error) });
+      }
+      unsavedBecause = errorText(error);
+    });
+  };
+
+  return {
+    get mode() {
+      return mode;
+    },
+    get waiting() {
+      return waiting;
+    },
+    get lostBecause() {
+      return lost?.reason ?? null;
+    },
+    get mayPass() {
+      return lost?.passes === true;
+    },
+    preview: (file, running) => look(file, running, null),
+    async judge(file, running, granted) {
+      const judged = look(file, running, granted ?? null);
+      const { approvals } = judged.held;
+      const isFirst = memory === null && approvals !== null;
+      if (!writes || approvals === null || (granted === undefined && !isFirst)) return judged;
+      try {
+        await write(approvals, true);
+        if (granted !== undefined) lost = null;
+      } catch (error) {
+        if (granted !== undefined) throw error;
+        unsavedBecause = errorText(error);
+        logger.warn("approvals cannot be written", { path: store.path, reason: unsavedBecause });
+      }
+      return judged;
+    },
+    applied({ held, granted }) {
+      const before = new Map(waiting.map((entry) => [entry.id, entry]));
+      memory = held.approvals;
+      mode = held.mode;
+      waiting = held.waiting;
+      const now = isoTime(clock.wallMs());
+      since = new Map(waiting.map(({ id }) => [id, since.get(id) ?? now]));
+      for (const entry of waiting) {
+        const was = before.get(entry.id);
+        if (was !== undefined && waitingDigest(was) === waitingDigest(entry)) continue;
+        const { id, kind } = entry;
+        publish({ name: "config.entry_waits", entry: id, kind, summary: entrySummary(entry) });
+      }
+      for (const [id, entry] of before) {
+        if (granted?.ids.has(id) !== true) continue;
+        publish({ name: "config.entry_approved", entry: id, kind: entry.kind, summary: entrySummary(entry) });
+      }
+      if (held.approvals !== null) remember(held.approvals);
+    },
+    conditions() {
+      const conditions: Condition[] = waiting.map((entry) => ({
+        code: "waiting_for_approval",
+        severity: "warning",
+        title: `Waits for approval: ${entrySummary(entry)}`,
+        hint: `mountaineer approve ${shellWord(entry.id)}`,
+        since: since.get(entry.id) ?? isoTime(clock.wallMs()),
+      }));
+      const now = isoTime(clock.wallMs());
+      if (lost !== null && waiting.length > 0) {
+        const title = `Nothing counts as approved: ${lost.reason}`;
+        const hint = lost.passes
+          ? "it is looked for again every 30 s; unlock the keyring"
+          : "see what waits, then: mountaineer approve --all";
+        conditions.unshift({ code: "approvals_lost", severity: "warning", title, hint, since: now });
+      }
+      if (unsavedBecause !== null) {
+        const title = `What is approved cannot be written: ${unsavedBecause}`;
+        conditions.push({
+          code: "approvals_not_saved",
+          severity: "warning",
+          title,
+          hint: "until it can, the next start asks again",
+          since: now,
+        });
+      }
+      return conditions;
+    },
+    async readAgain() {
+      if (lost?.passes !== true) return false;
+      const again = await store.read(new AbortController().signal);
+      if (again.kind === "lost" && again.passes) return false;
+      lost = again.kind === "lost" ? again : null;
+      memory = again.approvals;
+      written = memory === null || memory.lost ? null : memory;
+      return true;
+    },
+    async [Symbol.asyncDispose]() {
+      await writing;
+    },
+  };
+}
+
+/** What a person was shown, so that a yes is to nothing else. */
+export function waitingDigest({ id, waiting }: WaitingEntry): string {
+  return sha256Of(JSON.stringify([id, waiting]));
+}
+
+function waitingKey(waiting: readonly WaitingEntry[]): string {
+  return waiting.map(waitingDigest).join(" ");
+}
+
+function isSame(one: Approvals | null, other: Approvals): boolean {
+  const text = ({ mode, entries }: Approvals): string => JSON.stringify([mode, [...entries].sort()]);
+  return one !== null && text(one) === text(other);
+}

@@ -1,0 +1,90 @@
+// What a home has approved, on disk: sealed, so that nobody who only writes to the home can add to it.
+import type { Approvals, ApprovedEntry, PartValues } from "../../config/approval/decide-held.ts";
+import type { ApproveMode } from "../../config/snapshot.ts";
+import { errorText } from "../../runtime/errors.ts";
+import { isObject } from "../../runtime/text/json-object.ts";
+import type { SealedFile } from "../../secrets/sealed-file.ts";
+import type { KeyPlace } from "../../secrets/sealing-key.ts";
+
+export type LoadedApprovals =
+  /** null: the home never had any. */
+  | { readonly kind: "known"; readonly approvals: Approvals | null }
+  /** There were some: nothing is approved any more. `passes`: they may be readable later. */
+  | {
+      readonly kind: "lost";
+      readonly approvals: Approvals;
+      readonly reason: string;
+      readonly passes: boolean;
+    };
+
+export interface ApprovalsFile {
+  readonly path: string;
+  readonly keyPlace: KeyPlace | null;
+  /** Never rejects but for `aborted`. */
+  read(signal: AbortSignal): Promise<LoadedApprovals>;
+  /** Durable when it resolves. `advances`: no older copy may stand in for it. Rejects with `secret_unavailable`. */
+  write(approvals: Approvals, advances: boolean): Promise<void>;
+}
+
+/** A keyring that is locked may ask its person, and must not hold up a start. */
+const READ_DEADLINE_MS = 4_000;
+const WRITE_DEADLINE_MS = 10_000;
+
+export function openApprovalsFile(sealed: SealedFile): ApprovalsFile {
+  return {
+    path: sealed.path,
+    get keyPlace() {
+      return sealed.keyPlace;
+    },
+    async read(signal) {
+      try {
+        const found = await sealed.read({ deadlineMs: READ_DEADLINE_MS, signal });
+        switch (found.state) {
+          case "never":
+            return { kind: "known", approvals: null };
+          case "sound": {
+            const approvals = decoded(found.value);
+            if (approvals !== null) return { kind: "known", approvals };
+            return lost(found.note, `${sealed.path} is not of this version`);
+          }
+          case "missing":
+            return lost(found.note, `${sealed.path} is gone`);
+          case "unsound":
+            return lost(found.note, `${sealed.path} does not verify: ${found.reason}`);
+          case "unverifiable":
+            return { ...lost("", `the keyring gives no answer: ${found.reason}`), passes: true };
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        return { ...lost("", `${sealed.path} cannot be read: ${errorText(error)}`), passes: true };
+      }
+    },
+    write: (approvals, advances) =>
+      sealed.write(
+        { mode: approvals.mode, entries: Object.fromEntries(approvals.entries) },
+        { deadlineMs: WRITE_DEADLINE_MS },
+        { advances, note: approvals.mode },
+      ),
+  };
+}
+
+/** As strict as it last was; where nobody knows, what decides what runs waits. */
+function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "lost" }> {
+  const mode = isMode(note) ? note : "commands";
+  return { kind: "lost", approvals: { mode, entries: new Map(), lost: true }, reason, passes: false };
+}
+
+function isMode(value: unknown): value is ApproveMode {
+  return value === "commands" || value === "all" || value === "none";
+}
+
+function decoded(value: unknown): Approvals | null {
+  if (!isObject(value) || !isMode(value["mode"]) || !isObject(value["entries"])) return null;
+  const entries = new Map<string, ApprovedEntry>();
+  for (const [id, entry] of Object.entries(value["entries"])) {
+    if (!isObject(entry) || typeof entry["live"] !== "boolean" || !isObject(entry["parts"])) return null;
+    // Sealed by `write`, from values of this type.
+    entries.set(id, { live: entry["live"], parts: entry["parts"] as PartValues });
+  }
+  return { mode: value["mode"], entries, lost: false };
+}

@@ -1,0 +1,45 @@
+// What of a configuration may run at a start: all of it, but what waits for a person's approval.
+import type { ConfigPlace } from "../../config/locate.ts";
+import type { GuardedPlaces } from "../../config/reach.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ServiceTransition } from "../events/service-transitions.ts";
+import { type ApprovalKeeper, createApprovalKeeper } from "./approval-keeper.ts";
+import { type OpenedApprovals, openApprovals } from "./open-approvals.ts";
+
+interface StartOptions {
+  readonly place: ConfigPlace;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly snapshot: ConfigSnapshot;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly publish: (transition: ServiceTransition) => void;
+  /** False for commands that look, or run something once: nothing is remembered then. */
+  readonly writes: boolean;
+  /** Opened before, while the configuration was read. */
+  readonly opened?: Promise<OpenedApprovals> | undefined;
+}
+
+export interface StartedApprovals {
+  readonly keeper: ApprovalKeeper;
+  /** What may run of the snapshot. */
+  readonly snapshot: ConfigSnapshot;
+}
+
+/** Rejects with the signal's reason alone. */
+export async function startApprovals(options: StartOptions, signal: AbortSignal): Promise<StartedApprovals> {
+  const { place, environment, snapshot, clock, logger, publish, writes } = options;
+  const { home } = place;
+  const opened = await (options.opened ?? openApprovals({ home, clock, environment }, signal));
+  const places = guardedPlaces(place, snapshot.path);
+  const keeper = createApprovalKeeper({ ...opened, places, clock, logger, publish, writes });
+  if (keeper.lostBecause !== null) logger.error("approvals are lost", { reason: keeper.lostBecause });
+  const judged = await keeper.judge(snapshot, null);
+  keeper.applied(judged);
+  return { keeper, snapshot: judged.effective };
+}
+
+export function guardedPlaces({ home, userHome }: ConfigPlace, configPath: string): GuardedPlaces {
+  return { homes: [home], configs: [configPath], userHome };
+}

@@ -1,0 +1,149 @@
+// Whether the home, the configuration, the secrets and the sockets are private: what others may write is refused, what
+// they may only read is told.
+import { join } from "node:path";
+import type { Condition } from "../../api/contract.ts";
+import { literalSecrets } from "../../config/literal-secrets.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { type Exposure, exposureOf, type OpenEntry, ownIdentity } from "../../runtime/files/exposure.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+
+/** What is wrong with one of the places. */
+export interface PlaceFault {
+  readonly severity: "error" | "warning";
+  readonly code: "writable_by_others" | "readable_by_others";
+  /** Which of the places it is about. */
+  readonly path: string;
+  readonly text: string;
+  readonly hint: string;
+}
+
+/** Sockets and files that the home has, or may have. */
+const PRIVATE_FILES = ["secrets.json", "mountaineer.sock", "mcp.sock"];
+
+/** The paths to look at for a home and its configuration file, the gravest first. */
+export function privatePaths(home: string, configPath: string): readonly string[] {
+  return [home, configPath, ...PRIVATE_FILES.map((name) => join(home, name))];
+}
+
+/** `exposures` are of `privatePaths`; `snapshot` is the configuration that is to run. Pure. */
+export function placeFaults(
+  exposures: readonly Exposure[],
+  snapshot: Pick<ConfigSnapshot, "path" | "config"> | null,
+): readonly PlaceFault[] {
+  const faults: PlaceFault[] = [];
+  const written = new Set<string>();
+  const secrets = snapshot === null ? [] : literalSecrets(snapshot.config.backends);
+  for (const { path, writable, readable } of exposures) {
+    // One open folder above all of them is one fault.
+    if (writable !== null && !written.has(writable.path)) {
+      written.add(writable.path);
+      faults.push(writableFault(path, writable));
+    }
+    // Who may only read a socket cannot connect to it.
+    if (readable === null || path.endsWith(".sock")) continue;
+    const isConfig = path === snapshot?.path;
+    faults.push(readableFault(path, readable, isConfig ? secrets.map(({ key }) => key) : []));
+  }
+  return faults;
+}
+
+function writableFault(path: string, entry: OpenEntry): PlaceFault {
+  const { path: at, why, mode, uid } = entry;
+  const what = at === path ? path : `${path}: ${at}`;
+  const fault = { severity: "error", code: "writable_by_others", path } as const;
+  if (why === "owner") {
+    const us = process.getuid?.() ?? uid;
+    const text = `${what} belongs to user ${uid}, and this is user ${us} (mode ${mode})`;
+    const hint = `if that user is to be trusted with all that this one may do, give it over: sudo chown ${us} ${shellWord(at)}`;
+    return { ...fault, text, hint };
+  }
+  const text = `${what} can be written by others (mode ${mode}, user ${uid})`;
+  return { ...fault, text, hint: `chmod go-w ${shellWord(at)}` };
+}
+
+function readableFault(
+  path: string,
+  { mode, uid, isFolder }: OpenEntry,
+  secrets: readonly string[],
+): PlaceFault {
+  const hint = `chmod ${isFolder ? "go-rwx" : "go-r"} ${shellWord(path)}`;
+  const code = "readable_by_others";
+  const who = `can be read by others (mode ${mode}, user ${uid})`;
+  const [first, ...others] = secrets;
+  if (first === undefined) return { severity: "warning", code, path, text: `${path} ${who}`, hint };
+  const more = others.length === 0 ? "" : ` and ${others.length} more`;
+  const text = `${path} ${who}, and holds what seems to be a secret: ${first}${more}`;
+  return {
+    severity: "error",
+    code,
+    path,
+    text,
+    hint: `${hint}; or keep it elsewhere: mountaineer secret set NAME`,
+  };
+}
+
+/** The first fault that keeps a configuration from running, as an error; null: there is none. */
+export function refusalOf(faults: readonly PlaceFault[]): MountaineerError | null {
+  const [first, ...others] = faults.filter(({ severity }) => severity === "error");
+  if (first === undefined) return null;
+  const more = others.length === 0 ? "" : ` (and ${others.length} more; mountaineer doctor lists them)`;
+  return new MountaineerError("open_to_others", `${first.text}${more}`, { hint: first.hint, retry: "later" });
+}
+
+interface PrivatePlacesOptions {
+  readonly home: string;
+  /** Looks at those of the paths that are on local disks; null: no answer in time. */
+  readonly look: (paths: readonly string[]) => Promise<readonly Exposure[] | null>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface PrivatePlaces {
+  /** Rejects with `open_to_others` when this configuration may not run where it stands. */
+  require(snapshot: ConfigSnapshot): Promise<void>;
+  /** What others may read, as of the last look. */
+  conditions(): Condition[];
+}
+
+export function createPrivatePlaces({ home, look, clock, logger }: PrivatePlacesOptions): PrivatePlaces {
+  let conditions: readonly Condition[] = [];
+  return {
+    async require(snapshot) {
+      const exposures = await look(privatePaths(home, snapshot.path));
+      if (exposures === null) {
+        logger.warn("who may write the home and the configuration could not be looked at in time", { home });
+        return;
+      }
+      for (const { path, failure } of exposures) {
+        if (failure !== null)
+          logger.warn("who may write it could not be looked at", { path, reason: failure });
+      }
+      const faults = placeFaults(exposures, snapshot);
+      const since = isoTime(clock.wallMs());
+      conditions = faults
+        .filter(({ severity }) => severity === "warning")
+        .map(({ code, path, text, hint }) => {
+          const known = conditions.find((one) => one.code === `${code}:${path}`)?.since;
+          return { code: `${code}:${path}`, severity: "warning", title: text, hint, since: known ?? since };
+        });
+      const refusal = refusalOf(faults);
+      if (refusal !== null) throw refusal;
+    },
+    conditions: () => [...conditions],
+  };
+}
+
+/** The same for a command that runs backends itself: this process may wait for a disk. */
+export async function requirePrivateHere(home: string, snapshot: ConfigSnapshot): Promise<void> {
+  const refusal = refusalOf(placeFaults(await exposuresHere(home, snapshot.path), snapshot));
+  if (refusal !== null) throw refusal;
+}
+
+/** Of `privatePaths`, looked at by this process. */
+export async function exposuresHere(home: string, configPath: string): Promise<readonly Exposure[]> {
+  const identity = await ownIdentity();
+  return Promise.all(privatePaths(home, configPath).map((path) => exposureOf(path, identity)));
+}

@@ -1,0 +1,77 @@
+// What the management API asks about entries that wait for approval.
+import type { ApprovalsReport } from "../../api/approval-contract.ts";
+import type { ConfigControl } from "../../api/control.ts";
+import { entrySummary, entryText } from "../../config/approval/entry-text.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { ConfigWatcher } from "../../sync/config-watcher.ts";
+import { type ApprovalKeeper, waitingDigest } from "../approvals/approval-keeper.ts";
+import type { Holding } from "./holding.ts";
+import { reportOf } from "./reload-report.ts";
+
+export function createApprovals(
+  watcher: ConfigWatcher<ConfigSnapshot>,
+  holding: Holding,
+): Pick<ConfigControl, "approvals" | "approve"> {
+  const report = (): ApprovalsReport => approvalsReport(holding.keeper, holding.file);
+  return {
+    approvals: report,
+    approve: ({ entries, loosen = false }) =>
+      watcher.inTurn(async (turn) => {
+        const ids = requireWaiting(holding.keeper, entries);
+        holding.grant(holding.file.sha256, { ids, loosens: loosen });
+        const outcome = await turn.applyAgain("approve");
+        const reload = reportOf(outcome, watcher.running, false, holding.waiting);
+        if (reload.failure !== null) {
+          throw new MountaineerError("secret_unavailable", `nothing was approved: ${reload.failure}`, {
+            retry: "later",
+          });
+        }
+        return { approved: [...ids], reload, now: report() };
+      }),
+  };
+}
+
+export function approvalsReport(keeper: ApprovalKeeper | null, file: ConfigSnapshot): ApprovalsReport {
+  const waiting = keeper?.waiting ?? [];
+  return {
+    mode: keeper?.mode ?? "none",
+    asked: file.config.trust.approve,
+    lost: keeper?.lostBecause ?? null,
+    waiting: waiting.map((entry) => ({
+      id: entry.id,
+      name: entry.name,
+      kind: entry.kind,
+      summary: entrySummary(entry),
+      approved: entryText(entry.approved),
+      waiting: entryText(entry.waiting),
+      digest: waitingDigest(entry),
+    })),
+  };
+}
+
+/** The ids. Rejects with `entry_unknown`, and with `config_changed` where something else waits than was shown. */
+export function requireWaiting(
+  keeper: ApprovalKeeper | null,
+  entries: readonly { readonly id: string; readonly digest: string }[],
+): ReadonlySet<string> {
+  const waiting = new Map(keeper?.waiting.map((entry) => [entry.id, entry]));
+  for (const { id, digest } of entries) {
+    const entry = waiting.get(id);
+    if (entry === undefined) {
+      throw new MountaineerError("entry_unknown", `nothing called ${JSON.stringify(id)} waits for approval`, {
+        hint: "mountaineer approve --list",
+      });
+    }
+    if (waitingDigest(entry) === digest) continue;
+    throw new MountaineerError(
+      "config_changed",
+      `${id} is not what was shown any more; nothing was approved`,
+      {
+        hint: "look at it again: mountaineer approve",
+        retry: "now",
+      },
+    );
+  }
+  return new Set(entries.map(({ id }) => id));
+}

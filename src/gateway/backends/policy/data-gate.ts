@@ -1,0 +1,30 @@
+// Whether calls may reach a backend, by what it works on. Pure.
+import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { DecisionBuilder } from "./backend-decision-builder.ts";
+import { awayText } from "./required-data.ts";
+
+/** What becomes of calls for the sake of the data, whatever serves. */
+export type Gate =
+  | { readonly kind: "open" }
+  | { readonly kind: "wait" }
+  | { readonly kind: "refuse"; readonly reason: string; readonly mode: BackendConfig["whenUnavailable"] };
+
+const OPEN: Gate = { kind: "open" };
+
+/** Short absences make no noise: calls wait. After that they are refused, and `stop` ends the server. */
+export function foldNeeds(builder: DecisionBuilder): Gate {
+  const { spec, now } = builder;
+  const { needs } = spec;
+  if (needs === null || needs.data.kind === "there" || spec.wanted.kind === "nothing") return OPEN;
+  const { data, unavailableAfterMs, whenUnavailable: mode } = needs;
+  const untilMs = data.sinceMs + unavailableAfterMs;
+  if (now.monotonicMs < untilMs) {
+    builder.wakeAt(untilMs, "window_end");
+    return { kind: "wait" };
+  }
+  if (mode === "stop") {
+    builder.drainServing("data_away");
+    builder.remember({ candidate: null, holding: null });
+  }
+  return { kind: "refuse", reason: awayText(data), mode };
+}

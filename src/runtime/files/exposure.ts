@@ -1,0 +1,200 @@
+// Who besides its owner may write or read a file or folder, by its mode and by those of all folders above it. Access
+// control lists are not looked at.
+import { access, constants, lstat, readFile, readlink } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { errorText, systemErrorCode } from "../errors.ts";
+
+/** What gives others access: the file itself, or a folder above it. */
+export interface OpenEntry {
+  readonly path: string;
+  readonly why: "mode" | "owner";
+  /** Permission bits in octal, as `chmod` takes them: `0775`. */
+  readonly mode: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly isFolder: boolean;
+}
+
+export interface Exposure {
+  readonly path: string;
+  /** Without links; null: it is not there. */
+  readonly realPath: string | null;
+  /** The first entry by which others may change it or put another in its place; null: none. */
+  readonly writable: OpenEntry | null;
+  /** The entry itself, when others can get to it and read it; null: they cannot. */
+  readonly readable: OpenEntry | null;
+  /** Why it could not be looked at; null: it was. */
+  readonly failure: string | null;
+}
+
+/** Whom a mode's bits mean. */
+export interface Identity {
+  readonly uid: number;
+  /** Besides `uid`, whom nothing can be kept from: root, and in a container whoever stands for users without a number. */
+  readonly trusted: readonly number[];
+  /** Nobody else is in the group. */
+  isPrivateGroup(gid: number): boolean;
+}
+
+const MOST_LINKS = 40;
+const OTHERS_WRITE = 0o002;
+const GROUP_WRITE = 0o020;
+const STICKY = 0o1000;
+
+/** This process's own. */
+export async function ownIdentity(): Promise<Identity> {
+  const uid = process.getuid?.() ?? 0;
+  const gid = process.getgid?.() ?? 0;
+  const [passwd, group, mapping, overflow] = await Promise.all(
+    ["/etc/passwd", "/etc/group", "/proc/self/uid_map", "/proc/sys/kernel/overflowuid"].map(textOrEmpty),
+  );
+  // In a user namespace, all who have no number in it are shown under one.
+  const isPartial = mapping !== undefined && mapping !== "" && !/^\s*0\s+0\s+4294967295\s*$/.test(mapping);
+  return {
+    uid,
+    trusted: isPartial ? [0, Number(overflow || "65534")] : [0],
+    isPrivateGroup: (asked) => isPrivateGroup(asked, { uid, gid, passwd: passwd ?? "", group: group ?? "" }),
+  };
+}
+
+/**
+ * A group that exists for one user: root's, or the primary group of that user which has the user's name (or number,
+ * where no file lists it), has no members besides, and is nobody else's primary group.
+ */
+export function isPrivateGroup(
+  asked: number,
+  own: { readonly uid: number; readonly gid: number; readonly passwd: string; readonly group: string },
+): boolean {
+  const users = rows(own.passwd).map(([name = "", , uid = "", gid = ""]) => ({
+    name,
+    uid: Number(uid),
+    gid: Number(gid),
+  }));
+  const entry = rows(own.group).find(([, , gid = ""]) => gid === String(asked));
+  const members = (entry?.[3] ?? "").split(",").filter((name) => name !== "");
+  const name = users.find(({ uid }) => uid === own.uid)?.name ?? null;
+  const isAlone =
+    members.every((member) => member === name || member === "root") &&
+    users.every(({ uid, gid }) => gid !== asked || uid === own.uid || uid === 0);
+  if (asked === 0) return isAlone;
+  if (asked !== own.gid || !isAlone) return false;
+  return entry === undefined ? asked === own.uid : entry[0] === name;
+}
+
+/** Never rejects. */
+export async function exposureOf(path: string, identity: Identity): Promise<Exposure> {
+  try {
+    return await walk(path, identity);
+  } catch (error) {
+    return { path, realPath: null, writable: null, readable: null, failure: errorText(error) };
+  }
+}
+
+async function walk(path: string, identity: Identity): Promise<Exposure> {
+  const waiting = partsOf(resolve(path));
+  let current = "/";
+  let links = 0;
+  let canEnter = true;
+  let writable: OpenEntry | null = null;
+  for (;;) {
+    const entry = await lookAt(current);
+    const isLast = waiting.length === 0;
+    if (entry === null) return { path, realPath: null, writable, readable: null, failure: null };
+    if (entry.isLink) {
+      links += 1;
+      if (links > MOST_LINKS)
+        return { path, realPath: null, writable, readable: null, failure: "too many links" };
+      // Its own mode says nothing; in a folder with the sticky bit its owner may lead it elsewhere.
+      if (isForeign(entry.uid, identity)) writable ??= opened(current, "owner", entry);
+      const target = resolve(dirname(current), await readlink(current));
+      waiting.unshift(...partsOf(target));
+      current = "/";
+      canEnter = true;
+      continue;
+    }
+    const fault = await faultOf(current, entry, isLast, identity);
+    writable ??= fault === null ? null : opened(current, fault, entry);
+    if (isLast) {
+      const isRead = canEnter && mayOthers(entry, 0o4, identity);
+      return {
+        path,
+        realPath: current,
+        writable,
+        readable: isRead ? opened(current, "mode", entry) : null,
+        failure: null,
+      };
+    }
+    canEnter &&= mayOthers(entry, 0o1, identity);
+    current = join(current, waiting.shift() ?? "");
+  }
+}
+
+interface Entry {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly isFolder: boolean;
+  readonly isLink: boolean;
+}
+
+async function lookAt(path: string): Promise<Entry | null> {
+  try {
+    const found = await lstat(path);
+    const { mode, uid, gid } = found;
+    return { mode: mode & 0o7777, uid, gid, isFolder: found.isDirectory(), isLink: found.isSymbolicLink() };
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    throw error;
+  }
+}
+
+async function faultOf(
+  path: string,
+  entry: Entry,
+  isLast: boolean,
+  identity: Identity,
+): Promise<OpenEntry["why"] | null> {
+  const { mode, uid, gid } = entry;
+  const isOpen = (mode & OTHERS_WRITE) !== 0 || ((mode & GROUP_WRITE) !== 0 && !identity.isPrivateGroup(gid));
+  // In a folder with the sticky bit, as /tmp, everybody may make files and nobody replace another's.
+  const isShielded = !isLast && entry.isFolder && (mode & STICKY) !== 0;
+  const why = isForeign(uid, identity) ? "owner" : isOpen && !isShielded ? "mode" : null;
+  return why === null || (await isReadOnly(path)) ? null : why;
+}
+
+function isForeign(uid: number, { uid: own, trusted }: Identity): boolean {
+  return uid !== own && !trusted.includes(uid);
+}
+
+/** Whether somebody else may do that, as one of the group or of all others. */
+function mayOthers({ mode, uid, gid }: Entry, bit: number, identity: Identity): boolean {
+  if (isForeign(uid, identity) && (mode & (bit << 6)) !== 0) return true;
+  return (mode & bit) !== 0 || ((mode & (bit << 3)) !== 0 && !identity.isPrivateGroup(gid));
+}
+
+/** Nobody writes on a file system that is mounted read-only, as a Kubernetes ConfigMap is. */
+async function isReadOnly(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    return systemErrorCode(error) === "EROFS";
+  }
+}
+
+function opened(path: string, why: OpenEntry["why"], { mode, uid, gid, isFolder }: Entry): OpenEntry {
+  return { path, why, mode: mode.toString(8).padStart(4, "0"), uid, gid, isFolder };
+}
+
+function partsOf(path: string): string[] {
+  return path.split("/").filter((part) => part !== "");
+}
+
+function rows(text: string): readonly (readonly string[])[] {
+  return text.split("\n").flatMap((line) => (line === "" || line.startsWith("#") ? [] : [line.split(":")]));
+}
+
+async function textOrEmpty(path: string): Promise<string> {
+  return readFile(path, "utf8").catch(() => "");
+}

@@ -1,0 +1,196 @@
+// `mountaineer backends add|edit|remove|enable|disable`, with a real monitor, and without one.
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
+import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
+import type { Ran } from "../../support/collect.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { type Running, runCommand, startCommand } from "../command-line.ts";
+
+interface Rig {
+  readonly home: string;
+  run(...args: string[]): Promise<Ran>;
+  text(): Promise<string>;
+}
+
+async function startRig(t: TestContext, { monitor = true, backends = "" } = {}): Promise<Rig> {
+  let running: Running | null = null;
+  // Before the folder: what runs in it ends first.
+  t.after(async () => {
+    running?.child.kill("SIGTERM");
+    await running?.ended;
+  });
+  const home = await temporaryFolder(t);
+  const file = join(home, "config.toml");
+  await writeFile(file, `# mine\n[server]\nport = ${await freePort()} # here\n${backends}`);
+  if (monitor) {
+    running = startCommand(["monitor"], { home });
+    await eventually(async () => (await connectToDaemon(home)) !== null);
+  }
+  return { home, run: (...args) => runCommand(args, { home }), text: () => readFile(file, "utf8") };
+}
+
+const SERVER = [process.execPath, LIGHT_SERVER];
+
+test("E2 backends add writes what was typed, keeps all else, and says what came of it", async (t) => {
+  const { run, text } = await startRig(t);
+  const before = await text();
+  const added = await run(
+    "backends",
+    "add",
+    "files",
+    "-e",
+    "LIGHT_PREFIX=a_",
+    "--group",
+    "work",
+    "--",
+    ...SERVER,
+  );
+  assert.equal(added.code, 0, added.stderr);
+  assert.match(added.stdout, /^✓ files {2}is added\n✓ files {2}is ready: \d+ tools/);
+  const after = await text();
+  assert.ok(after.startsWith(before));
+  assert.match(after, /\[backends\.files\]\ncommand = "[^"]+"\nargs = \["[^"]+"\]\ngroup = "work"\n/);
+  assert.match(after, /LIGHT_PREFIX = "a_"/);
+
+  const again = await run("backends", "add", "files", "--", "other");
+  assert.equal(again.code, 2);
+  assert.match(again.stderr, /there is a backend called files[\s\S]*backends edit files/);
+
+  const edited = await run(
+    "backends",
+    "edit",
+    "files",
+    "--set",
+    "timeouts.call=120",
+    "--env",
+    "LIGHT_PREFIX=b_",
+    "--json",
+  );
+  assert.equal(edited.code, 0, edited.stderr);
+  const report = JSON.parse(edited.stdout);
+  assert.deepEqual(
+    [report.name, report.changed, report.runs, report.backend.phase],
+    ["files", true, true, "Ready"],
+  );
+  assert.match((await run("tools", "list")).stdout, /^b_/m);
+  assert.match(await text(), /call = 120/);
+
+  const disabled = await run("backends", "disable", "files");
+  assert.equal(disabled.code, 0, disabled.stderr);
+  assert.match(disabled.stdout, /is disabled\n/);
+  const enabled = await run("backends", "enable", "files");
+  assert.match(enabled.stdout, /files {2}is enabled\n✓ files {2}is ready/);
+
+  const removed = await run("backends", "remove", "files");
+  assert.deepEqual([removed.code, removed.stdout], [0, "✓ files  is removed\n"]);
+  assert.doesNotMatch(await text(), /backends/);
+  assert.match(await text(), /^# mine\n\[server\]\nport = \d+ # here\n/);
+});
+
+test("E2 a backend that does not start is saved, and the reason is said", async (t) => {
+  const { run, text } = await startRig(t);
+  const added = await run("backends", "add", "gone", "--", "no-such-program");
+  assert.equal(added.code, 1);
+  assert.match(added.stdout, /gone {2}is Failed[\s\S]*cannot start no-such-program: it is not installed/);
+  assert.match(await text(), /command = "no-such-program"/);
+  const soon = await run("backends", "add", "slow", "--wait", "0", "--", "sleep", "60");
+  assert.deepEqual([soon.code, soon.stdout], [0, "✓ slow  is added\n"]);
+});
+
+test("E2 a value that looks like a secret is refused without a terminal, with what to type", async (t) => {
+  const { run, text } = await startRig(t, { monitor: false });
+  const before = await text();
+  const variable = await run(
+    "backends",
+    "add",
+    "git",
+    "--env",
+    "GITHUB_TOKEN=ghp_hunter2hunter2",
+    "--",
+    "server",
+  );
+  assert.equal(variable.code, 2);
+  assert.match(
+    variable.stderr,
+    /mountaineer secret set git-github-token, then --env GITHUB_TOKEN=secret:git-github-token/,
+  );
+  const header = await run(
+    "backends",
+    "add",
+    "web",
+    "http://localhost:1/",
+    "-H",
+    "Authorization: Bearer ghp_hunter2hunter2",
+  );
+  assert.equal(header.code, 2);
+  assert.match(
+    header.stderr,
+    /secret set web-authorization, then --header 'Authorization: Bearer \$\{secret:web-auth/,
+  );
+  const argument = await run("backends", "add", "arg", "--", "server", "--token", "ghp_hunter2hunter2");
+  assert.equal(argument.code, 2);
+  assert.match(argument.stderr, /an argument seems to hold a secret \(backends\.arg\.args\[1\]\)/);
+  for (const { stdout, stderr } of [variable, header, argument])
+    assert.doesNotMatch(stdout + stderr, /hunter2/);
+  assert.equal(await text(), before);
+});
+
+test("E2 references, addresses and literals that are allowed are written as they are, without a daemon, too", async (t) => {
+  const { run, text, home } = await startRig(t, { monitor: false });
+  const one = await run(
+    "backends",
+    "add",
+    "web",
+    "--url",
+    "http://localhost:1/mcp",
+    "--header",
+    "X-Key: secret:web",
+  );
+  assert.deepEqual([one.code, one.stderr], [0, ""]);
+  assert.match(one.stdout, /web {2}is added/);
+  const two = await run(
+    ...["backends", "add", "p", "--disabled", "--cwd", "sub", "-e", "A", "-e", "B=${C}", "--allow-literal"],
+    ...["-e", "TOKEN=written-out", "--", "server", "-y", "--flag"],
+  );
+  assert.equal(two.code, 0, two.stderr);
+  const after = await text();
+  assert.match(after, /\[backends\.web\]\nurl = "http:\/\/localhost:1\/mcp"\n/);
+  assert.match(after, /X-Key = "secret:web"/);
+  assert.match(after, /command = "server"\nargs = \["-y", "--flag"\]\ncwd = "\/sub"\nenabled = false\n/);
+  assert.match(after, /A = "\$\{A\}"\nB = "\$\{C\}"\nTOKEN = "written-out"/);
+  // A program takes the place of the address, headers and all.
+  const edited = await run("backends", "edit", "web", "--", "server");
+  assert.equal(edited.code, 0, edited.stderr);
+  assert.doesNotMatch(await text(), /localhost|X-Key/);
+  assert.equal((await runCommand(["config", "validate"], { home })).code, 0);
+});
+
+test("E2 what is typed wrong is said, and nothing is written", async (t) => {
+  const { run, text } = await startRig(t, { monitor: false, backends: '[backends.files]\ncommand = "x"\n' });
+  const before = await text();
+  const cases: readonly (readonly [args: readonly string[], words: RegExp])[] = [
+    [["add", "1st", "--", "x"], /no name for a backend/],
+    [["add", "a"], /neither was given/],
+    [["add", "a", "--url", "http://x/", "--", "y"], /both were given/],
+    [["add", "a", "--transport", "sse", "--url", "http://x/"], /--transport sse is not known/],
+    [["add", "a", "-H", "nothing", "--url", "http://x/"], /--header 'Name: value'/],
+    [["add", "a", "--set", "timeouts.call=never", "--", "x"], /timeouts\.call/],
+    [["add", "a", "npx", "-y", "x"], /behind --/],
+    [["edit", "file", "--group", "g"], /no backend named "file"[\s\S]*did you mean files/],
+    [["edit", "files"], /what is to be changed is not said/],
+    [["remove", "other"], /no backend named "other"/],
+    [["enable", "other"], /no backend named "other"/],
+    [["enable", "files", "--wait", "soon"], /number of seconds/],
+  ];
+  for (const [args, words] of cases) {
+    const { code, stderr } = await run("backends", ...args);
+    assert.equal(code, 2, args.join(" "));
+    assert.match(stderr, words, args.join(" "));
+  }
+  assert.equal(await text(), before);
+});

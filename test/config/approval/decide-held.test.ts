@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import {
+  type Approvals,
+  decideHeld,
+  type Held,
+  withApproved,
+} from "../../../src/config/approval/decide-held.ts";
+import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
+import { accepted } from "../support.ts";
+import { PLACES } from "./places.ts";
+
+/** A home that goes from file to file, as a daemon does. */
+export function world() {
+  let running: MountaineerConfig | null = null;
+  let approvals: Approvals | null = null;
+  let file: MountaineerConfig | null = null;
+  const look = (): Held => {
+    if (file === null) throw new TypeError("no file yet");
+    const held = decideHeld({ file, running, approvals, places: PLACES });
+    running = held.effective;
+    approvals = held.approvals;
+    return held;
+  };
+  return {
+    async save(text: string): Promise<Held> {
+      file = (await accepted(text)).config;
+      return look();
+    },
+    approve(...ids: string[]): Held {
+      if (file === null || approvals === null) throw new TypeError("nothing waits");
+      approvals = withApproved(approvals, { file, running, places: PLACES }, new Set(ids));
+      return look();
+    },
+    /** The next daemon finds what was remembered. */
+    restart(): Held {
+      running = null;
+      return look();
+    },
+    lose(mode: Approvals["mode"]): Held {
+      running = null;
+      approvals = { mode, entries: new Map(), lost: true };
+      return look();
+    },
+  };
+}
+
+export function runs({ effective }: Held): string[] {
+  return effective.backends
+    .filter(({ enabled }) => enabled)
+    .map(({ name, connection }) => {
+      return `${name}: ${connection.type === "stdio" ? [connection.command, ...connection.args].join(" ") : connection.url}`;
+    });
+}
+
+const ids = ({ waiting }: Held): string[] => waiting.map(({ id }) => id);
+const FILES = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n';
+const OTHER = '[backends.other]\ncommand = "rm"\ncwd = "/srv"\n';
+const CALM = '[backends.calm]\ncommand = "calm"\ncwd = "/srv"\n';
+
+test("E2 what stands is approved at the first start, and a command that comes later waits", async () => {
+  const home = world();
+  assert.deepEqual(runs(await home.save(FILES)), ["files: serve /home/ann"]);
+  const held = await home.save(FILES + OTHER);
+  assert.deepEqual(runs(held), ["files: serve /home/ann"]);
+  assert.deepEqual(ids(held), ["backends.other"]);
+  assert.equal(held.waiting[0]?.approved, null);
+  assert.ok(
+    held.effective.backends.some(({ name, enabled }) => name === "other" && !enabled),
+    "it is shown",
+  );
+  assert.deepEqual(runs(home.restart()), ["files: serve /home/ann"]);
+  const approved = home.approve("backends.other");
+  assert.deepEqual([runs(approved).length, approved.waiting], [2, []]);
+  assert.equal(runs(home.restart()).length, 2);
+});
+
+test("E2 a changed command waits while its approved version keeps serving, also for the next daemon", async () => {
+  const home = world();
+  await home.save(FILES);
+  const evil = FILES.replace("serve", "evil").replace("[backends.files]", "[backends.files]\ngroup = 'new'");
+  const held = await home.save(evil);
+  assert.deepEqual(runs(held), ["files: serve /home/ann"]);
+  assert.equal(held.effective.backends[0]?.group, "new", "what needs no approval applies");
+  assert.deepEqual(runs(home.restart()), ["files: serve /home/ann"]);
+  assert.deepEqual(ids(await home.save(FILES)), [], "put back, nothing waits");
+});
+
+test("E2 the mode follows from whether a backend reaches the home, over the running and the new file together", async () => {
+  const home = world();
+  const calm = await home.save(CALM);
+  assert.deepEqual([calm.mode, calm.approvals], ["none", null]);
+  assert.deepEqual(runs(await home.save(CALM + OTHER)).length, 2, "nothing waits");
+  const held = await home.save(CALM + OTHER + FILES);
+  assert.deepEqual([held.mode, ids(held)], ["commands", ["backends.files"]], "the very edit that needs it");
+  const narrowed = await home.save(CALM + OTHER.replace("rm", "dd"));
+  assert.deepEqual([narrowed.mode, ids(narrowed)], ["commands", ["backends.other"]], "and it stays");
+});
+
+for (const [what, first] of [
+  ["the key", '[trust]\napprove = "none"\n'],
+  ["the removal of who reaches the home", ""],
+] as const) {
+  test(`E2 two edits in a row, first loosening by ${what} and then a command, do not get through`, async () => {
+    const home = world();
+    await home.save(first === "" ? FILES : FILES);
+    const loosened = await home.save(first === "" ? CALM.replace("calm", "serve") : FILES + first);
+    assert.equal(loosened.mode, "commands");
+    const held = await home.save((first === "" ? "" : FILES) + first + OTHER);
+    assert.ok(!runs(held).some((line) => line.startsWith("other")));
+    assert.ok(ids(held).includes("backends.other"));
+    assert.ok(!runs(home.restart()).some((line) => line.startsWith("other")));
+  });
+}
+
+test("E2 a loosened approve waits until a person approves it, and a tightened one holds at once", async () => {
+  const home = world();
+  const all = `${FILES}[trust]\napprove = "all"\n`;
+  assert.equal((await home.save(all)).mode, "all");
+  const held = await home.save(all.replace('"all"', '"none"'));
+  assert.deepEqual([held.mode, ids(held), held.effective.trust.approve], ["all", ["trust"], "all"]);
+  assert.equal((await home.save(FILES)).mode, "all", "nor by leaving it out");
+  await home.save(all.replace('"all"', '"none"'));
+  const loosened = home.approve("trust");
+  assert.deepEqual([loosened.mode, loosened.waiting], ["none", []]);
+  assert.deepEqual(runs(await home.save(`${FILES}${OTHER}[trust]\napprove = "none"\n`)).length, 2);
+  assert.equal((await home.save(`${FILES}${OTHER}[trust]\napprove = "commands"\n`)).mode, "commands");
+});
+
+test("E2 a renamed backend, one that was gone, and one that swaps with another run as they were approved", async () => {
+  const home = world();
+  await home.save(FILES + OTHER);
+  const renamed = await home.save(FILES.replace("files", "docs") + OTHER);
+  assert.deepEqual([runs(renamed)[0], ids(renamed)], ["docs: serve /home/ann", []]);
+  await home.save(OTHER);
+  assert.deepEqual(ids(await home.save(FILES + OTHER)), [], "as it was");
+  const changed = await home.save(OTHER);
+  assert.deepEqual(runs(changed), ["other: rm"]);
+  const other = await home.save(FILES.replace("serve", "evil") + OTHER);
+  assert.deepEqual([runs(other), ids(other)], [["other: rm"], ["backends.files"]], "not even as it was once");
+});
+
+test("E2 a backend that is off decides nothing, and one that is switched on needs what runs then approved", async () => {
+  const home = world();
+  const off = OTHER.replace("[backends.other]", "[backends.other]\nenabled = false");
+  assert.deepEqual(ids(await home.save(FILES + off)), []);
+  assert.deepEqual(ids(await home.save(FILES + OTHER)), ["backends.other"]);
+  home.approve("backends.other");
+  assert.deepEqual(ids(await home.save(FILES + off)), []);
+  assert.deepEqual(ids(await home.save(FILES + OTHER)), [], "as it was");
+});
+
+test("E2 with all, hosts, addresses and who may do what wait, too; with commands they apply", async () => {
+  const share =
+    '[[shares]]\nname = "CORE"\nthunderbolt_host = "a"\nfallback_host = "b"\n[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "x"\n';
+  const rest =
+    '[backends.web]\nurl = "https://one.example/mcp"\n[incoming_auth]\ntype = "local"\ntoken = "${T}"\n[authorization]\ndefault_effect = "deny"\n';
+  const before = FILES + share + rest;
+  const after = before
+    .replace('"b"', '"evil"')
+    .replace("one.example", "evil.example")
+    .replace("${T}", "${U}")
+    .replace('"deny"', '"allow"');
+  const lax = world();
+  await lax.save(before);
+  assert.deepEqual(ids(await lax.save(after)), []);
+  const strict = world();
+  const all = '[trust]\napprove = "all"\n';
+  await strict.save(before + all);
+  const held = await strict.save(after + all);
+  assert.deepEqual(ids(held).sort(), ["authorization", "backends.web", "incoming_auth", "shares.CORE"]);
+  assert.equal(held.effective.shares[0]?.routes.fallback.host, "b");
+  assert.equal(held.effective.authorization?.defaultEffect, "deny");
+  const added = await strict.save(before + all + share.replaceAll("CORE", "NEW").replace("docs", "new"));
+  assert.deepEqual(ids(added).sort(), ["aliases.new", "shares.NEW"]);
+  assert.deepEqual(
+    [added.effective.shares.map(({ name }) => name), added.effective.aliases.map(({ name }) => name)],
+    [["CORE"], ["docs"]],
+  );
+});
+
+test("E2 an address beyond this machine is held with its sign-in, never without", async () => {
+  const home = world();
+  const all = `${FILES}[trust]\napprove = "all"\n`;
+  await home.save(all);
+  const open = `${all}[server]\nhost = "0.0.0.0"\n[incoming_auth]\ntype = "local"\ntoken = "\${T}"\n`;
+  const held = await home.save(open);
+  assert.deepEqual(ids(held), ["incoming_auth"]);
+  assert.deepEqual(
+    [held.effective.server?.host, held.effective.incomingAuth.type],
+    ["127.0.0.1", "anonymous"],
+  );
+  const approved = home.approve("incoming_auth");
+  assert.deepEqual(
+    [approved.effective.server?.host, approved.effective.incomingAuth.type],
+    ["0.0.0.0", "local"],
+  );
+});
+
+test("E2 where approvals are lost nothing is approved, nobody comes in, and approving brings it back", async () => {
+  const home = world();
+  await home.save(`${FILES}[trust]\napprove = "all"\n[backends.web]\nurl = "https://one.example/mcp"\n`);
+  const held = home.lose("all");
+  assert.deepEqual(runs(held), []);
+  assert.deepEqual(held.effective.incomingAuth, { type: "local", users: [] });
+  assert.deepEqual(held.effective.authorization, { defaultEffect: "deny", policies: [] });
+  const again = home.restart();
+  assert.deepEqual(ids(again), ids(held), "the next daemon knows no better");
+  const approved = home.approve(...ids(held));
+  assert.deepEqual([runs(approved).length, approved.waiting], [2, []]);
+  assert.equal(approved.effective.incomingAuth.type, "anonymous");
+});
+
+test("E2 a lost home whose file was loosened meanwhile is as strict as it last was", async () => {
+  const home = world();
+  await home.save(`${OTHER}[trust]\napprove = "none"\n`);
+  const held = home.lose("commands");
+  assert.deepEqual([held.mode, runs(held)], ["commands", []]);
+  assert.deepEqual(ids(held), ["backends.other", "trust"]);
+});
+
+test("E2 the revision of a secret is no change of an entry, and another reference is one", async () => {
+  const home = world();
+  const withEnv = (text: string): string => `${FILES}[backends.files.env]\nTOKEN = "${text}"\n`;
+  await home.save(withEnv("secret:one"));
+  assert.deepEqual(ids(await home.save(withEnv("${secret:one}"))), []);
+  assert.deepEqual(ids(await home.save(withEnv("secret:two"))), ["backends.files"]);
+  assert.deepEqual(ids(await home.save(withEnv("literal"))), ["backends.files"]);
+});
+
+test("E2 a null that a later version adds is no change, and what it misses is null", async () => {
+  const { config } = await accepted(FILES);
+  const first = decideHeld({ file: config, running: null, approvals: null, places: PLACES });
+  const [backend] = config.backends;
+  assert.ok(backend !== undefined && first.approvals !== null);
+  const connection = Object.assign({}, backend.connection, { later: null });
+  const later = { ...config, backends: [{ ...backend, connection }] };
+  const same = decideHeld({ file: later, running: null, approvals: first.approvals, places: PLACES });
+  assert.deepEqual(same.waiting, []);
+  const evil = { ...config, backends: [{ ...backend, connection: { ...connection, command: "evil" } }] };
+  const held = decideHeld({ file: evil, running: null, approvals: first.approvals, places: PLACES });
+  assert.deepEqual(held.effective.backends[0]?.connection, connection);
+});

@@ -1,0 +1,164 @@
+// The table of what each key decides, against what is really held when that key changes.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { kindOfKey, waits } from "../../../src/config/approval/entry-kinds.ts";
+import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import type { ApproveMode } from "../../../src/config/snapshot.ts";
+import { accepted } from "../support.ts";
+import { PLACES } from "./places.ts";
+
+/** Everything is written once, so that each key has a value to change. */
+const BASE = `
+[global]
+[sync]
+[notify]
+[server]
+host = "127.0.0.1"
+[backends.files]
+command = "serve"
+args = ["a"]
+cwd = "/srv"
+[backends.files.env]
+any = "1"
+[backends.files.tool_overrides.one]
+name = "two"
+[backends.web]
+url = "https://one.example/mcp"
+[backends.web.headers]
+any = "1"
+[conflict_resolution]
+[incoming_auth]
+type = "local"
+token = "\${A}"
+[[incoming_auth.users]]
+name = "ann"
+token = "\${B}"
+[authorization]
+[[authorization.policies]]
+effect = "allow"
+[audit]
+[trust]
+approve = "MODE"
+[[shares]]
+name = "CORE"
+thunderbolt_host = "a"
+fallback_host = "b"
+[[shares]]
+name = "LOCAL"
+driver = "local"
+thunderbolt_path = "/mnt/a"
+fallback_path = "/mnt/b"
+[[shares]]
+name = "OTHER"
+share_name = "other"
+thunderbolt_host = "a"
+fallback_host = "b"
+[[aliases]]
+name = "docs"
+share = "CORE"
+target_subpath = "x"
+path = "/home/ann/docs"
+`;
+
+/** The changes that a sample cannot make by adding its key to the section: [from, to]. */
+const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
+  "global.shares_root": ["[global]", '[global]\nshares_root = "/evil"'],
+  "global.mount_root": ["[global]", '[global]\nmount_root = "/evil"'],
+  "shares.username": ['name = "CORE"', 'name = "CORE"\nusername = "eve"'],
+  "shares.share_name": ['share_name = "other"', 'share_name = "evil"'],
+  "audit.path": ["[audit]", '[audit]\npath = "/evil"'],
+  "aliases.path": ['path = "/home/ann/docs"', 'path = "/home/ann/evil"'],
+  "shares.name": ['name = "OTHER"', 'name = "RENAMED"'],
+  "shares.driver": ['name = "OTHER"', 'name = "OTHER"\ndriver = "cifs"'],
+  "shares.thunderbolt_host": ['thunderbolt_host = "a"', 'thunderbolt_host = "evil"'],
+  "shares.fallback_host": ['fallback_host = "b"', 'fallback_host = "evil"'],
+  "shares.carry": ['name = "CORE"', 'name = "CORE"\ncarry = "off"'],
+  "shares.thunderbolt_path": ['"/mnt/a"', '"/mnt/evil"'],
+  "shares.fallback_path": ['"/mnt/b"', '"/mnt/evil"'],
+  "aliases.name": ['name = "docs"', 'name = "papers"'],
+  "aliases.share": ['share = "CORE"', 'share = "OTHER"'],
+  "aliases.target_subpath": ['target_subpath = "x"', 'target_subpath = "y"'],
+  "server.host": ['host = "127.0.0.1"', 'host = "0.0.0.0"'],
+  "backends.type": [
+    'command = "serve"\nargs = ["a"]\ncwd = "/srv"\n[backends.files.env]\nany = "1"',
+    'type = "streamable-http"\nurl = "https://x.example/mcp"',
+  ],
+  "backends.command": ['"serve"', '"evil"'],
+  "backends.args": ['args = ["a"]', 'args = ["b"]'],
+  "backends.cwd": ['"/srv"', '"/evil"'],
+  "backends.url": ["one.example", "evil.example"],
+  "backends.enabled": ["[backends.files]", "[backends.files]\nenabled = false"],
+  "backends.env": ['.env]\nany = "1"', '.env]\nany = "2"'],
+  "backends.headers": ['.headers]\nany = "1"', '.headers]\nany = "2"'],
+  "backends.instances": ["[backends.files]", '[backends.files]\ninstances = "per-client"'],
+  "backends.replace": ["[backends.files]", '[backends.files]\nreplace = "stop-first"'],
+  "backends.tool_overrides.name": ['name = "two"', 'name = "three"'],
+  "conflict_resolution.strategy": ["[conflict_resolution]", '[conflict_resolution]\nstrategy = "prefix"'],
+  "conflict_resolution.order": ["[conflict_resolution]", '[conflict_resolution]\norder = ["web"]'],
+  "conflict_resolution.separator": ["[conflict_resolution]", '[conflict_resolution]\nseparator = "-"'],
+  "incoming_auth.type": [
+    'type = "local"\ntoken = "${A}"\n[[incoming_auth.users]]\nname = "ann"\ntoken = "${B}"',
+    'type = "anonymous"',
+  ],
+  "incoming_auth.token": ['"${A}"', '"${C}"'],
+  "incoming_auth.users.name": ['name = "ann"', 'name = "eve"'],
+  "incoming_auth.users.token": ['"${B}"', '"${C}"'],
+  "authorization.default_effect": ["[authorization]", '[authorization]\ndefault_effect = "allow"'],
+  "authorization.policies.effect": ['effect = "allow"', 'effect = "deny"'],
+  "sync.detection": ["[sync]", '[sync]\ndetection = "hash"'],
+  "sync.on_failure": ["[sync]", '[sync]\non_failure = "stop"'],
+  "global.carry": ["[global]", '[global]\ncarry = "off"'],
+  "trust.pin": ["[trust]", '[trust]\npin = "off"'],
+  "audit.redact": ["[audit]", '[audit]\nredact = ["x"]'],
+};
+
+function changed(
+  name: string,
+  header: string,
+  example: string,
+  isToggle: boolean,
+  isNumber: boolean,
+): string {
+  const known = CHANGES[name];
+  if (known !== undefined) {
+    assert.ok(BASE.includes(known[0]), `${name}: ${known[0]}`);
+    return BASE.replace(known[0], known[1]);
+  }
+  const at = header.replace("NAME", "files").replace("TOOL", "one");
+  const value = isToggle ? String(example !== "true") : isNumber ? String(Number(example) + 1) : example;
+  const line = `${name.split(".").at(-1)} = ${value}\n`;
+  if (!BASE.includes(`${at}\n`)) return `${BASE}\n${at}\n${line}`;
+  return BASE.replace(`${at}\n`, `${at}\n${line}`);
+}
+
+for (const section of SECTIONS) {
+  for (const key of section.isOpen ? ["any"] : section.keys) {
+    const name = section.isOpen ? section.name : `${section.name}.${key}`;
+    if (name === "trust.approve") continue;
+    test(`E2 a change of ${name} waits where its row in the table says so, and nowhere else`, async () => {
+      const kind = kindOfKey(section.pattern, key);
+      assert.ok(kind !== null);
+      const { example, type } = section.keyDoc(key);
+      const isNumber = type === "number" || type === "whole number";
+      const after = changed(name, section.header, example, type === "true or false", isNumber);
+      assert.notEqual(after, BASE);
+      for (const mode of ["none", "commands", "all"] satisfies ApproveMode[]) {
+        const { config: first } = await accepted(BASE.replace("MODE", mode));
+        const { config: second } = await accepted(after.replace("MODE", mode));
+        const begun = decideHeld({ file: first, running: null, approvals: null, places: PLACES });
+        const held = decideHeld({
+          file: second,
+          running: begun.effective,
+          approvals: begun.approvals,
+          places: PLACES,
+        });
+        // Switching a backend off needs nobody; `decide-held.test.ts` has the other way. Of a type, what it becomes counts.
+        const isFree: boolean = kind === "free" || name === "backends.enabled";
+        const becomes: ReturnType<typeof kindOfKey> = name === "backends.type" ? "sends" : kind;
+        const shouldWait: boolean = !isFree && becomes !== "free" && becomes !== null && waits(becomes, mode);
+        assert.equal(held.waiting.length > 0, shouldWait, `${mode}: ${JSON.stringify(held.waiting)}`);
+      }
+    });
+  }
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { entrySummary, entryText } from "../../../src/config/approval/entry-text.ts";
+import { accepted } from "../support.ts";
+import { PLACES } from "./places.ts";
+
+const FIRST = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n[trust]\napprove = "all"\n';
+const REST = `
+[backends.new]
+command = "npx"
+args = ["-y", "pkg@1", "--api-key", "hunter2"]
+cwd = "/srv"
+[backends.new.env]
+LD_PRELOAD = "/evil.so"
+API_TOKEN = "literal"
+OTHER_TOKEN = "secret:kept"
+[backends.web]
+url = "https://web.example/mcp?api_key=hunter2"
+[backends.web.headers]
+Authorization = "Bearer \${TOKEN}"
+[authorization]
+[[authorization.policies]]
+effect = "allow"
+roles = ["x"]
+`;
+
+test("E2 a waiting entry is shown by its keys, secrets as references, and no literal of a secret's name", async () => {
+  const first = decideHeld({
+    file: (await accepted(FIRST)).config,
+    running: null,
+    approvals: null,
+    places: PLACES,
+  });
+  const { waiting } = decideHeld({
+    file: (await accepted(FIRST.replace('"serve"', '"evil"') + REST)).config,
+    running: first.effective,
+    approvals: first.approvals,
+    places: PLACES,
+  });
+  const of = (id: string) => {
+    const entry = waiting.find((each) => each.id === id);
+    assert.ok(entry !== undefined, id);
+    return entry;
+  };
+  const { approved, waiting: files } = of("backends.files");
+  assert.equal(
+    entryText(approved),
+    'type = "stdio"\ncommand = "serve"\nargs = ["/home/ann"]\ncwd = "/home/ann"\n',
+  );
+  assert.equal(
+    entryText(files),
+    'type = "stdio"\ncommand = "evil"\nargs = ["/home/ann"]\ncwd = "/home/ann"\n',
+  );
+  const added = entryText(of("backends.new").waiting);
+  assert.match(added, /^env\.LD_PRELOAD = "\/evil\.so"$/m, "what decides what runs is seen");
+  assert.match(added, /^env\.API_TOKEN = "\(hidden\)"$/m);
+  assert.match(added, /^env\.OTHER_TOKEN = "\$\{secret:kept\}"$/m);
+  assert.equal(entryText(of("backends.new").approved), "");
+  const web = entryText(of("backends.web").waiting);
+  assert.match(web, /^headers\.Authorization = "Bearer \$\{TOKEN\}"$/m);
+  assert.doesNotMatch(web, /hunter2/);
+  assert.match(entryText(of("authorization").waiting), /^policies\[0\]\.effect = "allow"$/m);
+  assert.equal(entrySummary(of("backends.new")), "backend new would run npx -y pkg@1 --api-key (hidden)");
+  assert.equal(entrySummary(of("backends.files")), "backend files would run evil /home/ann instead");
+  assert.equal(
+    entrySummary(of("backends.web")),
+    "backend web would connect to https://web.example/mcp?api_key=(hidden)",
+  );
+  assert.equal(entrySummary(of("authorization")), "[authorization] would change who may do what");
+});

@@ -1,0 +1,356 @@
+// A service of configuration with approvals: what waits, what serves meanwhile, and what a person's yes does.
+import assert from "node:assert/strict";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { ownRealPath } from "../../../src/config/history/history-owner.ts";
+import { findPlace } from "../../../src/config/locate.ts";
+import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
+import { startApprovals } from "../../../src/daemon/approvals/start-approvals.ts";
+import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
+import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
+import { type ConfigService, createConfigService } from "../../../src/daemon/reload/config-service.ts";
+import type { ConfigApplier } from "../../../src/daemon/reload/reload-transaction.ts";
+import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { createLocalFile } from "../../support/local-file.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const NEVER = new AbortController().signal;
+const SYNC = "[sync]\npoll_interval = 0.05\ndebounce = 0.05\n";
+const files = (command: string): string => `[backends.files]\ncommand = "${command}"\nargs = ["/"]\n`;
+const other = (command: string): string => `[backends.other]\ncommand = "${command}"\ncwd = "/srv"\n`;
+
+interface Daemon {
+  readonly service: ConfigService;
+  /** Commands that run now, as the gateway was last told. */
+  readonly runs: () => readonly string[];
+  readonly transitions: readonly ServiceTransition[];
+  readonly conditions: () => readonly { readonly code: string; readonly hint: string | null }[];
+  stop(): Promise<void>;
+}
+
+interface Home {
+  readonly home: string;
+  readonly path: string;
+  start(): Promise<Daemon>;
+}
+
+async function homeOf(t: TestContext, first: string): Promise<Home> {
+  const running = new Set<Daemon>();
+  t.after(async () => {
+    for (const daemon of running) await daemon.stop();
+  });
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home);
+  const path = join(home, "config.toml");
+  await writeFile(path, first);
+  const place = findPlace({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
+  return {
+    home,
+    path,
+    async start() {
+      const loaded = await loadConfig(path, place);
+      assert.ok(loaded.ok);
+      const transitions: ServiceTransition[] = [];
+      const publish = (transition: ServiceTransition): void => void transitions.push(transition);
+      const logger = createRecordingLogger();
+      const { keeper, snapshot } = await startApprovals(
+        { place, environment: {}, snapshot: loaded.snapshot, clock, logger, publish, writes: true },
+        NEVER,
+      );
+      let config = snapshot.config;
+      const applier: ConfigApplier = {
+        name: "gateway",
+        prepare: async ({ after }) => ({
+          commit() {
+            config = after;
+          },
+        }),
+      };
+      const service = createConfigService({
+        home,
+        place,
+        snapshot,
+        loadedFile: loaded.snapshot,
+        approvals: keeper,
+        file: createLocalFile(path, readConfigBytes),
+        realPath: ownRealPath,
+        appliers: [applier],
+        clock,
+        logger,
+        stream: createEventStream({ onListenerError: assert.ifError }),
+        publish,
+      });
+      await service.start();
+      const daemon: Daemon = {
+        service,
+        transitions,
+        conditions: () => keeper.conditions(),
+        runs: () =>
+          config.backends
+            .filter(({ enabled }) => enabled)
+            .map(({ connection }) => (connection.type === "stdio" ? connection.command : connection.url)),
+        async stop() {
+          running.delete(daemon);
+          await service[Symbol.asyncDispose]();
+          await keeper[Symbol.asyncDispose]();
+        },
+      };
+      running.add(daemon);
+      return daemon;
+    },
+  };
+}
+
+async function synced({ service }: Daemon, generation: number): Promise<void> {
+  await eventually(() => service.control.sync().events.at(-1)?.generation === generation);
+}
+
+async function approve({ service }: Daemon, ...ids: string[]) {
+  const { waiting } = service.control.approvals();
+  const entries = waiting
+    .filter(({ id }) => ids.length === 0 || ids.includes(id))
+    .map(({ id, digest }) => ({ id, digest }));
+  return service.control.approve({ entries }, NEVER);
+}
+
+test("E2 B8 an edit from outside applies at once, but for the entry that waits, and is one event with the file's hash", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  assert.deepEqual(daemon.runs(), ["serve"]);
+  const text = `${SYNC}${files("evil")}${other("rm")}[global]\nconnect_timeout_ms = 801\n`;
+  await writeFile(home.path, text);
+  await synced(daemon, 2);
+  assert.deepEqual(daemon.runs(), ["serve"]);
+  const { sha256, events } = daemon.service.control.sync();
+  const report = await daemon.service.control.config(NEVER);
+  assert.equal(sha256, report.sha256, "the file's hash is the running one");
+  assert.deepEqual(
+    events.map(({ type, details }) => [type, details]),
+    [["changed", "1 backend reloaded, 2 entries wait for approval"]],
+  );
+  assert.deepEqual(
+    daemon.transitions.filter(({ name }) => name === "config.entry_waits"),
+    [
+      {
+        name: "config.entry_waits",
+        entry: "backends.files",
+        kind: "runs",
+        summary: "backend files would run evil / instead",
+      },
+      {
+        name: "config.entry_waits",
+        entry: "backends.other",
+        kind: "runs",
+        summary: "backend other would run rm",
+      },
+    ],
+  );
+  assert.deepEqual(
+    daemon.conditions().map(({ code, hint }) => [code, hint]),
+    [
+      ["waiting_for_approval", "mountaineer approve backends.files"],
+      ["waiting_for_approval", "mountaineer approve backends.other"],
+    ],
+  );
+  await writeFile(home.path, `${text}# a comment\n`);
+  await eventually(() => daemon.service.control.sync().events.length === 2);
+  const [, second] = daemon.service.control.sync().events;
+  assert.deepEqual([second?.type, second?.details], ["no-change", "no changes"]);
+  assert.equal(daemon.transitions.filter(({ name }) => name === "config.entry_waits").length, 2, "told once");
+});
+
+test("E2 an edit of which nothing but what waits is new is a change that says so", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + files("evil"));
+  await synced(daemon, 2);
+  assert.equal(daemon.service.control.sync().events.at(-1)?.details, "1 entry waits for approval");
+  await writeFile(home.path, SYNC + files("serve"));
+  await synced(daemon, 3);
+  assert.equal(daemon.service.control.sync().events.at(-1)?.details, "nothing waits for approval any more");
+  assert.deepEqual(daemon.conditions(), []);
+});
+
+test("E2 what a person approves runs at once and after a restart, and no other entry with it", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + files("serve2") + other("rm"));
+  await synced(daemon, 2);
+  const { waiting } = daemon.service.control.approvals();
+  assert.deepEqual(
+    waiting.map(({ id, approved }) => [id, approved.includes('command = "serve"')]),
+    [
+      ["backends.files", true],
+      ["backends.other", false],
+    ],
+  );
+  const report = await approve(daemon, "backends.files");
+  assert.deepEqual([report.approved, report.reload?.reloaded], [["backends.files"], true]);
+  assert.deepEqual(daemon.runs(), ["serve2"]);
+  assert.deepEqual(
+    report.now.waiting.map(({ id }) => id),
+    ["backends.other"],
+  );
+  await daemon.stop();
+  const next = await home.start();
+  assert.deepEqual(next.runs(), ["serve2"]);
+  assert.deepEqual(
+    next.service.control.approvals().waiting.map(({ id }) => id),
+    ["backends.other"],
+  );
+});
+
+test("E2 a yes is to what was shown, and to nothing that came after it", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + files("good"));
+  await synced(daemon, 2);
+  const [shown] = daemon.service.control.approvals().waiting;
+  assert.ok(shown !== undefined);
+  await writeFile(home.path, SYNC + files("evil"));
+  await synced(daemon, 3);
+  const { id, digest } = shown;
+  await assert.rejects(daemon.service.control.approve({ entries: [{ id, digest }] }, NEVER), {
+    code: "config_changed",
+  });
+  await assert.rejects(
+    daemon.service.control.approve({ entries: [{ id: "backends.none", digest }] }, NEVER),
+    { code: "entry_unknown" },
+  );
+  assert.deepEqual(daemon.runs(), ["serve"]);
+});
+
+test("E2 an edit through the daemon approves what it changes, and nothing else that waits in the file", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + files("serve") + other("rm"));
+  await synced(daemon, 2);
+  const { control } = daemon.service;
+  const edits = [{ key: "backends.files.command", value: "serve2" }];
+  const report = await control.edit({ edits, source: "test" }, NEVER);
+  assert.equal(report.reload?.summary, "1 backend reloaded, 1 entry waits for approval");
+  assert.deepEqual(daemon.runs(), ["serve2"]);
+  const { text, sha256 } = await control.config(NEVER);
+  const typed = text.replace("serve2", "serve3");
+  await control.editText({ text: typed, expected_sha256: sha256, source: "test" }, NEVER);
+  assert.deepEqual(daemon.runs(), ["serve3"]);
+  await daemon.stop();
+  assert.deepEqual((await home.start()).runs(), ["serve3"]);
+});
+
+test("E2 a backend that is removed or switched off by a command is not approved any more", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve") + other("rm"));
+  const daemon = await home.start();
+  const edits = [{ key: "backends.other.enabled", value: "false" }];
+  await daemon.service.control.edit({ edits, source: "test" }, NEVER);
+  assert.deepEqual(daemon.runs(), ["serve"]);
+  await writeFile(home.path, SYNC + files("serve") + other("rm"));
+  await synced(daemon, 3);
+  assert.deepEqual(daemon.runs(), ["serve"]);
+});
+
+test("E2 a rollback brings back text, and no approval", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  const { control } = daemon.service;
+  const edits = [{ key: "backends.files.command", value: "better" }];
+  await control.edit({ edits, source: "test" }, NEVER);
+  const report = await control.rollback({ n: 1 }, NEVER);
+  assert.equal(report.changed, true);
+  assert.deepEqual(daemon.runs(), ["better"]);
+  assert.deepEqual(
+    control.approvals().waiting.map(({ id }) => id),
+    ["backends.files"],
+  );
+});
+
+test("E2 a dry run says what would wait, and remembers nothing", async (t) => {
+  const home = await homeOf(t, `${SYNC}enabled = false\n${files("serve")}`);
+  const daemon = await home.start();
+  await writeFile(home.path, `${SYNC}enabled = false\n${files("serve")}${other("rm")}`);
+  const report = await daemon.service.control.reload({ dry_run: true }, NEVER);
+  assert.deepEqual(report.waiting, ["backends.other"]);
+  assert.deepEqual([daemon.runs(), daemon.service.control.approvals().waiting], [["serve"], []]);
+  const done = await daemon.service.control.reload({}, NEVER);
+  assert.deepEqual(done.waiting, ["backends.other"]);
+});
+
+test("E2 the mode is loosened by a person alone, whoever edits", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  const { control } = daemon.service;
+  const edits = [{ key: "trust.approve", value: "none" }];
+  await control.edit({ edits, source: "test" }, NEVER);
+  assert.deepEqual([control.approvals().mode, control.approvals().asked], ["commands", "none"]);
+  const report = await approve(daemon, "trust");
+  assert.equal(report.now.mode, "none");
+  await writeFile(home.path, `${SYNC}${files("other")}[trust]\napprove = "none"\n`);
+  await eventually(() => daemon.runs()[0] === "other");
+  await daemon.stop();
+  const next = await home.start();
+  assert.deepEqual([next.runs(), next.service.control.approvals().mode], [["other"], "none"]);
+});
+
+test("E2 without what would hold anything back, nothing is remembered, and edits apply as ever", async (t) => {
+  const home = await homeOf(t, SYNC + other("calm"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + other("calmer"));
+  await synced(daemon, 2);
+  assert.deepEqual(daemon.runs(), ["calmer"]);
+  await daemon.stop();
+  await assert.rejects(readFile(join(home.home, "approvals.sealed")), { code: "ENOENT" });
+  const next = await home.start();
+  const edits = [
+    { key: "backends.other.args", value: '["/"]' },
+    { key: "backends.other.command", value: "wide" },
+  ];
+  await next.service.control.edit({ edits, source: "test" }, NEVER);
+  assert.deepEqual(next.runs(), ["wide"], "the edit with which it begins was a person's");
+  assert.equal(next.service.control.approvals().mode, "commands");
+});
+
+for (const [how, spoil] of [
+  ["removed", (path: string) => rm(path)],
+  [
+    "changed",
+    async (path: string) => writeFile(path, (await readFile(path, "utf8")).replaceAll("serve", "evil")),
+  ],
+  ["emptied", (path: string) => writeFile(path, "")],
+] as const) {
+  test(`E2 approvals that were ${how} while nobody ran approve nothing, say so, and are approved anew`, async (t) => {
+    const home = await homeOf(t, SYNC + files("serve"));
+    await (await home.start()).stop();
+    await spoil(join(home.home, "approvals.sealed"));
+    await writeFile(home.path, `${SYNC}${files("evil")}[trust]\napprove = "none"\n`);
+    const daemon = await home.start();
+    assert.deepEqual(daemon.runs(), []);
+    assert.deepEqual(
+      daemon.conditions().map(({ code }) => code),
+      ["approvals_lost", "waiting_for_approval", "waiting_for_approval"],
+    );
+    assert.deepEqual(daemon.service.control.approvals().mode, "commands");
+    await daemon.stop();
+    const next = await home.start();
+    assert.deepEqual(next.runs(), [], "nor the next time");
+    await approve(next, "backends.files");
+    assert.deepEqual(next.runs(), ["evil"]);
+  });
+}
+
+test("E2 a kill between what is approved and what is applied leaves it approved", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + files("better"));
+  await synced(daemon, 2);
+  const sealed = join(home.home, "approvals.sealed");
+  const before = await readFile(sealed, "utf8");
+  await approve(daemon);
+  const after = await readFile(sealed, "utf8");
+  assert.notEqual(before, after);
+  assert.match(after, /"better"/);
+  await daemon.stop();
+  assert.deepEqual((await home.start()).runs(), ["better"]);
+});

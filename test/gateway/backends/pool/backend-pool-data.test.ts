@@ -1,0 +1,210 @@
+// Backends that require a share: what is published, what calls get and what runs while the share is away.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { BackendConfig } from "../../../../src/config/snapshot.ts";
+import type { RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { type Bench, bench } from "./backend-pool-bench.ts";
+import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
+
+const CORE = { share: "CORE", folder: null } as const;
+
+interface DataBench extends Bench {
+  /** The share is away from now on, for this reason. */
+  leave(reason?: string): Promise<void>;
+  /** It is there, on the mount of this name. */
+  come(mounts?: string): Promise<void>;
+  starts(): number;
+}
+
+function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "away" = "there"): DataBench {
+  const there: RequiredData = { kind: "there", mounts: "1" };
+  let state: RequiredData = at === "there" ? there : away(0, "it is not mounted");
+  const listeners: (() => void)[] = [];
+  const b = bench({}, { look: () => state, onChange: (listener) => void listeners.push(listener) });
+  const become = async (next: RequiredData): Promise<void> => {
+    state = next;
+    for (const listener of listeners) listener();
+    await settle();
+  };
+  b.apply(backendConfig("a", { requires: [CORE], ...change }));
+  return {
+    ...b,
+    leave: (reason = "it is not mounted") => become(away(b.clock.monotonicMs(), reason)),
+    come: (mounts = "1") => become({ kind: "there", mounts }),
+    starts: () => b.script.started.length,
+  };
+}
+
+function away(sinceMs: number, reason: string): RequiredData {
+  return { kind: "away", requirement: "CORE", reason, sinceMs };
+}
+
+async function readyOn(change: Partial<BackendConfig> = {}): Promise<DataBench> {
+  const b = dataBench(change);
+  await settle();
+  b.script.last.becomeReady("one");
+  await settle();
+  return b;
+}
+
+describe("a backend that requires a share", () => {
+  it("C1 a short absence makes no noise: the lists stay, calls wait and are served after it", async () => {
+    const b = await readyOn();
+    let published = 0;
+    b.pool.onPublished(() => published++);
+    await b.leave();
+    const call = b.call();
+    await b.clock.advance(4_900);
+    assert.deepEqual(b.names(), ["one"]);
+    assert.equal(b.view().phase, "Ready");
+    assert.equal(b.script.last.calls.length, 0, "it was not sent while the share was away");
+    await b.come();
+    b.script.last.answer();
+    assert.equal(fromInstance(await call), 1);
+    assert.equal(published, 0);
+    assert.equal(b.starts(), 1);
+  });
+
+  it("C1 hide: after unavailable_after_secs the names leave at once and return at once, and calls name the share", async () => {
+    const b = await readyOn();
+    const changes: string[][] = [];
+    b.pool.onPublished(() => changes.push(b.names()));
+    await b.leave("no route leads to it");
+    const waiting = b.call();
+    await b.clock.advance(5_000);
+    assert.match(
+      errorText(await waiting),
+      /^backend a cannot work: share CORE is away: no route leads to it$/,
+    );
+    assert.match(errorText(await b.call()), /share CORE is away/);
+    assert.equal(b.view().phase, "Degraded");
+    assert.deepEqual(b.codes(), ["share_away"]);
+    await b.come();
+    assert.equal(b.view().phase, "Ready");
+    assert.deepEqual(b.codes(), []);
+    assert.deepEqual(changes, [[], ["one"]]);
+    assert.equal(b.starts(), 1, "the process went on");
+  });
+
+  it("C1 error: the names stay, and calls get an error that names the share", async () => {
+    const b = await readyOn({ whenUnavailable: "error" });
+    await b.leave();
+    await b.clock.advance(5_000);
+    assert.deepEqual(b.names(), ["one"]);
+    assert.match(errorText(await b.call()), /share CORE is away: it is not mounted/);
+    await b.come();
+    const call = b.call();
+    b.script.last.answer();
+    assert.equal(fromInstance(await call), 1);
+  });
+
+  it("C1 stop: the process ends when its calls have ended, and is started anew when the share is back", async () => {
+    const b = await readyOn({ whenUnavailable: "stop" });
+    const call = b.call();
+    await b.leave();
+    await b.clock.advance(5_000);
+    assert.deepEqual(b.names(), []);
+    assert.equal(b.script.last.isClosed, false, "a call is in flight");
+    b.script.last.answer();
+    assert.equal(fromInstance(await call), 1);
+    await settle();
+    assert.equal(b.script.last.isClosed, true);
+    await b.clock.advance(600_000);
+    assert.equal(b.starts(), 1);
+    assert.equal(b.view().phase, "Pending");
+    await b.come();
+    assert.equal(b.starts(), 2);
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+  });
+
+  it("C4 one whose share is not there at the start waits, is not Failed, and starts when the share comes", async () => {
+    const b = dataBench({}, "away");
+    await settle();
+    await b.clock.advance(60_000);
+    assert.equal(b.starts(), 0);
+    const { phase, reason, restarts } = b.view();
+    assert.deepEqual([phase, restarts], ["Pending", 0]);
+    assert.equal(reason, "it waits for its data: share CORE is away: it is not mounted");
+    assert.deepEqual(b.codes(), ["share_away"]);
+    await b.pool.settled(AbortSignal.timeout(10_000));
+    await b.come();
+    assert.equal(b.starts(), 1);
+  });
+
+  it("C4 one that crashes while its share is away is not started before the share is back", async () => {
+    const b = await readyOn();
+    await b.leave();
+    b.script.last.endWith("ENOENT");
+    await b.clock.advance(120_000);
+    assert.equal(b.starts(), 1);
+    assert.equal(b.view().phase, "Pending");
+    await b.come();
+    await b.clock.advance(1_000);
+    assert.equal(b.starts(), 2);
+  });
+
+  it("C1 one that was started on another mount is replaced: the new one is ready before the old one drains", async () => {
+    const b = await readyOn();
+    await b.come("2");
+    assert.equal(b.starts(), 2);
+    assert.deepEqual(b.names(), ["one"]);
+    const call = b.call();
+    assert.equal(b.script.started[0]?.calls.length, 1, "the old one serves until the new one is ready");
+    b.script.last.becomeReady("one");
+    await settle();
+    b.script.started[0]?.answer();
+    assert.equal(fromInstance(await call), 1);
+    await settle();
+    assert.equal(b.script.started[0]?.isClosed, true);
+    await b.come("2");
+    assert.equal(b.starts(), 2, "the same mount again is no other one");
+  });
+
+  it("C1 a change of what is required, on the same mounts, starts nothing anew", async () => {
+    const b = await readyOn();
+    b.apply(backendConfig("a", { requires: [CORE, { share: "CORE", folder: "dev" }] }));
+    await settle();
+    assert.equal(b.starts(), 1);
+    b.apply(backendConfig("a"));
+    await b.leave();
+    await b.clock.advance(60_000);
+    assert.deepEqual(b.names(), ["one"], "it requires nothing any more");
+  });
+
+  it("C1 a call that runs out of time while the share is away says so", async () => {
+    const b = await readyOn();
+    const sent = b.call();
+    await b.leave("no route leads to it");
+    b.script.last.answer({ error: { code: -32001, message: "no answer within 60 s" } });
+    assert.match(errorText(await sent), /no answer within 60 s; share CORE is away: no route leads to it$/);
+  });
+
+  it("C1 per client: calls of every client wait, and with stop every instance ends", async () => {
+    const b = await readyOn({ instances: "per-client", whenUnavailable: "stop" });
+    const client = createClient("s1");
+    const call = b.pool.call("a", callOf(client));
+    await settle();
+    b.script.last.becomeReady("one");
+    await settle();
+    b.script.last.answer();
+    await call;
+    await b.leave();
+    const waiting = b.pool.call("a", callOf(client));
+    await b.clock.advance(5_000);
+    assert.match(errorText(await waiting), /share CORE is away/);
+    await settle();
+    assert.deepEqual(b.script.alive, []);
+  });
+
+  it("C3 a pool that knows nothing of shares serves it all the same", async () => {
+    const b = bench();
+    b.apply(backendConfig("a", { requires: [CORE] }));
+    await settle();
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+  });
+});

@@ -1,0 +1,193 @@
+// Backends that require a share, on a real one: the official filesystem server, asked twice a second by the official
+// SDK's client, while routes are cut.
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
+import { missingForRootRig } from "../rig/root-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { CUT_KINDS, cutOnce, untilCarriedOver } from "./moves.ts";
+import { playScene, type Scene, type SceneOptions, useRig } from "./scene.ts";
+
+const SERVER = path.resolve(
+  import.meta.dirname,
+  "../../node_modules/@modelcontextprotocol/server-filesystem/dist/index.js",
+);
+const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
+/** Between two calls of an agent. */
+const BEAT_MS = 500;
+/** So long the share may be away before the tools leave. */
+const AWAY_SECS = 3;
+/** Far beyond what a call may take: its own deadline here is 10 s. */
+const LATE_MS = 15_000;
+
+interface Call {
+  readonly ms: number;
+  /** null: it went well. */
+  readonly error: string | null;
+}
+
+interface Agent extends AsyncDisposable {
+  readonly calls: readonly Call[];
+  /** How often it was told that the list is another one. */
+  readonly notices: () => number;
+  tools(): Promise<readonly string[]>;
+}
+
+/** An agent that reads a file of the share twice a second, whatever comes of it. */
+async function startAgent(scene: Scene): Promise<Agent> {
+  const client = new Client({ name: "agent", version: "1.0.0" });
+  let notices = 0;
+  client.setNotificationHandler(ToolListChangedNotificationSchema, () => {
+    notices++;
+  });
+  const env = { PATH: process.env["PATH"] ?? "", MOUNTAINEER_HOME: scene.home.home };
+  await client.connect(new StdioClientTransport({ command: MOUNTAINEER, args: ["mcp"], env }));
+  const calls: Call[] = [];
+  const ending = new AbortController();
+  const read = async (): Promise<void> => {
+    const began = performance.now();
+    const error = await client
+      .callTool({ name: "read_text_file", arguments: { path: scene.at("CORE", "notes.txt") } }, undefined, {
+        timeout: 60_000,
+      })
+      .then((result) => (result.isError === true ? JSON.stringify(result.content) : null))
+      .catch((problem: unknown) => String(problem));
+    calls.push({ ms: performance.now() - began, error });
+  };
+  const beating = (async () => {
+    const all: Promise<void>[] = [];
+    while (!ending.signal.aborted) {
+      all.push(read());
+      await pause(BEAT_MS, undefined, { signal: ending.signal }).catch(() => undefined);
+    }
+    await Promise.all(all);
+  })();
+  return {
+    calls,
+    notices: () => notices,
+    tools: async () => (await client.listTools()).tools.map(({ name }) => name),
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await beating;
+      await client.close();
+    },
+  };
+}
+
+function filesBackend(sharesRoot: string): string {
+  return [
+    "[backends.files]",
+    `command = "${process.execPath}"`,
+    `args = ["${SERVER}", "${path.join(sharesRoot, "CORE")}"]`,
+    'requires = ["CORE"]',
+    `unavailable_after_secs = ${AWAY_SECS}`,
+    "[backends.files.timeouts]",
+    "call = 10",
+  ].join("\n");
+}
+
+function failed(agent: Agent): readonly Call[] {
+  return agent.calls.filter(({ error }) => error !== null);
+}
+
+describe("a file server on a share", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () => {
+  const lab = useRig(["CORE"], { oneServer: true });
+  const play = (options: Partial<SceneOptions>, story: (scene: Scene) => Promise<void>): Promise<void> =>
+    playScene(lab.rig, { shares: ["CORE"], sections: filesBackend, ...options }, async (scene) => {
+      await writeFile(scene.exported("CORE", "notes.txt"), "as it was\n", { mode: 0o666 });
+      await story(scene);
+    });
+
+  test("C1 carried: cuts of every kind make no failed call and no notice", () =>
+    play({ carry: "auto" }, async (scene) => {
+      await scene.start("tb");
+      await untilCarriedOver(scene, "CORE", "tb");
+      await untilPhase(scene, "Ready");
+      await using agent = await startAgent(scene);
+      await eventually(() => agent.calls.length > 2);
+      for (const kind of CUT_KINDS) await cutOnce(scene, "CORE", kind);
+      const after = agent.calls.length;
+      await eventually(() => agent.calls.length > after + 2);
+      assert.deepEqual(failed(agent), []);
+      assert.equal(agent.notices(), 0);
+    }));
+
+  test("C1 carried: no route for a while is one notice each way, and every call that fails names the share in time", () =>
+    play({ carry: "auto" }, async (scene) => {
+      await scene.start("tb");
+      await untilCarriedOver(scene, "CORE", "tb");
+      await untilPhase(scene, "Ready");
+      await using agent = await startAgent(scene);
+      await eventually(() => agent.calls.length > 2);
+      const pid = await backendPid(scene);
+      await Promise.all([scene.rig.killServerOn("tb"), scene.rig.killServerOn("fallback")]);
+      await eventually(async () => (await agent.tools()).length === 0, 20_000);
+      await pause(5_000);
+      await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
+      await eventually(async () => (await agent.tools()).includes("read_text_file"), 30_000);
+      const before = failed(agent).length;
+      const calls = agent.calls.length;
+      await eventually(() => agent.calls.length > calls + 3);
+      assert.equal(agent.notices(), 2);
+      assert.deepEqual(
+        agent.calls.filter(({ error, ms }) => ms > LATE_MS || (error !== null && !/CORE/.test(error))),
+        [],
+      );
+      assert.ok(before > 0, "calls came while the share was away");
+      assert.equal(failed(agent).length, before, "no call fails after it");
+      assert.equal(await backendPid(scene), pid, "its process went on");
+    }));
+
+  test("C1 per route: after a cut calls succeed or name the share, and the server works on the new mount", () =>
+    play({ carry: "off", settings: { auto_failback: false, lsof_recheck: false } }, async (scene) => {
+      await scene.start("tb");
+      await untilPhase(scene, "Ready");
+      await using agent = await startAgent(scene);
+      await eventually(() => agent.calls.length > 2);
+      const restore = await scene.rig.cut.ownLinkDown("tb");
+      await scene.untilOver("CORE", "fallback");
+      const after = agent.calls.length;
+      await eventually(
+        () => agent.calls.slice(after).filter(({ error }) => error === null).length > 3,
+        30_000,
+      );
+      await restore();
+      assert.deepEqual(
+        failed(agent).filter(({ error }) => !/CORE/.test(error ?? "")),
+        [],
+      );
+    }));
+
+  test("C4 a share that is not there at the start: the server waits, is not Failed, and starts when it is mounted", () =>
+    play({ carry: "auto" }, async (scene) => {
+      await Promise.all([scene.rig.killServerOn("tb"), scene.rig.killServerOn("fallback")]);
+      await scene.start(null);
+      const waiting = await untilPhase(scene, "Pending");
+      assert.match(waiting.reason ?? "", /it waits for its data: share CORE is away/);
+      await eventually(async () => (await backend(scene))?.conditions.length === 1, 20_000);
+      assert.equal((await backend(scene))?.restarts, 0);
+      await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
+      const { restarts, conditions } = await untilPhase(scene, "Ready");
+      assert.deepEqual({ restarts, conditions }, { restarts: 0, conditions: [] });
+    }));
+});
+
+async function backend(scene: Scene) {
+  return (await scene.home.glance())?.backends?.find(({ name }) => name === "files");
+}
+
+async function backendPid(scene: Scene): Promise<number | null> {
+  return (await backend(scene))?.pid ?? null;
+}
+
+function untilPhase(scene: Scene, phase: string) {
+  return eventually(async () => {
+    const found = await backend(scene);
+    return found?.phase === phase ? found : null;
+  }, 30_000);
+}

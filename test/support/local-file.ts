@@ -1,0 +1,29 @@
+// A file on a local disk as its watcher sees it, looked at by this process itself.
+import { stat } from "node:fs/promises";
+import { saysMissing, type WatchedFile } from "../../src/sync/watched-file.ts";
+
+/** Its bytes are read by `readBytes`, which may reject with ENOENT itself or as a cause. */
+export function createLocalFile(
+  path: string,
+  readBytes: (path: string, signal: AbortSignal) => Promise<Uint8Array>,
+): WatchedFile {
+  return {
+    path,
+    stat: () =>
+      unlessMissing(async () => {
+        const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+        return { dev, ino, size, mtimeNs, ctimeNs };
+      }),
+    read: (signal) => unlessMissing(() => readBytes(path, signal)),
+    isHere: () => true,
+  };
+}
+
+async function unlessMissing<T>(look: () => Promise<T>): Promise<T | null> {
+  try {
+    return await look();
+  } catch (error) {
+    if (saysMissing(error)) return null;
+    throw error;
+  }
+}
