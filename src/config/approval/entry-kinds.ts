@@ -68,8 +68,9 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   conflict_resolution: { free: ["strategy", "separator", "order", "longest_name"] },
   incoming_auth: { access: ["type", "token"] },
   "incoming_auth.users.#": { access: ["name", "token", "roles"] },
-  authorization: { access: ["default_effect"] },
-  "authorization.policies.#": { access: ["effect", "roles", "resources", "methods"] },
+  authorization: { access: ["default_effect", "destructive", "unannotated"] },
+  "authorization.policies.#": { access: ["effect", "roles", "resources", "methods", "annotations"] },
+  "authorization.policies.#.arguments": { access: ["any"] },
   audit: { guards: ["enabled", "path", "max_size_mb", "keep", "arguments", "redact"] },
   trust: { approval: ["approve"], guards: ["pin"] },
 };
