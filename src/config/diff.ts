@@ -21,7 +21,13 @@ type AliasField = Exclude<keyof AliasConfig, "name">;
 type BackendField = Exclude<keyof BackendConfig, "name">;
 
 /** Sections that say how the gateway serves, by their names in the file. */
-type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit" | "trust";
+type MiddlewareSection =
+  | "conflict_resolution"
+  | "incoming_auth"
+  | "authorization"
+  | "limits"
+  | "audit"
+  | "trust";
 
 /** What became of things that are known by their names. */
 export interface NamedDiff<Field> {
@@ -103,6 +109,7 @@ const MIDDLEWARE = [
   ["conflict_resolution", "conflictResolution"],
   ["incoming_auth", "incomingAuth"],
   ["authorization", "authorization"],
+  ["limits", "limits"],
   ["audit", "audit"],
   ["trust", "trust"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];

@@ -1,5 +1,6 @@
 // A configuration for the engine: checked, complete, in milliseconds and absolute paths, immutable.
 import type { SecretReference } from "../secrets/reference.ts";
+import type { LimitsConfig } from "./limits.ts";
 import type { ShareRequirement } from "./requirement.ts";
 
 export type ConfigFormat = "toml" | "yaml";
@@ -230,6 +231,7 @@ export interface MountaineerConfig {
   readonly incomingAuth: IncomingAuthConfig;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
+  readonly limits: LimitsConfig;
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;

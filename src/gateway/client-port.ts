@@ -12,6 +12,17 @@ export interface Principal {
   readonly isPerson?: true;
 }
 
+/** The same for the same principal, whatever object stands for it. */
+export function principalKey({ kind, name }: Principal): string {
+  return kind === "user" ? `user ${name}` : kind;
+}
+
+/** How messages call it. */
+export function named({ kind, name }: Principal): string {
+  if (kind === "owner") return "the owner";
+  return kind === "anonymous" ? "everybody without a token together" : `user ${name}`;
+}
+
 /** What a client is asked. */
 export type Question = readonly [
   method: string,
@@ -48,6 +59,9 @@ export interface ClientPort {
    */
   request(...question: Question): Promise<Reply>;
 }
+
+/** The session of the requests that the owner makes without a connection (`mountaineer call`). */
+export const OWNER_SESSION_ID = "owner";
 
 /** The principal of requests over the home's own sockets, which only its owner can open. */
 export const OWNER: Principal = { kind: "owner", name: "owner", roles: ["owner"] };

@@ -53,6 +53,8 @@ export const INTERNAL_ERROR = -32603;
 export const RESOURCE_NOT_FOUND = -32002;
 /** Ours, for what is no fault of the request: the backend is not there, was stopped, or took too long. */
 export const BACKEND_UNAVAILABLE = -32000;
+/** Ours: a limit of the principal is reached; `data` says which, and when to come back. */
+export const LIMIT_REACHED = -32029;
 /** What the official SDKs use for a request that took too long. */
 export const REQUEST_TIMEOUT = -32001;
 

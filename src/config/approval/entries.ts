@@ -95,6 +95,7 @@ const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>>
   incomingAuth: null,
   authorization: "access",
   audit: "guards",
+  limits: "guards",
   trust: null,
   shares: null,
   aliases: null,

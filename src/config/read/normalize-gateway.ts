@@ -22,10 +22,18 @@ import type {
   StdioConnection,
   ToolOverride,
 } from "../snapshot.ts";
+import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
-  "server" | "backends" | "conflictResolution" | "incomingAuth" | "authorization" | "audit" | "trust"
+  | "server"
+  | "backends"
+  | "conflictResolution"
+  | "incomingAuth"
+  | "authorization"
+  | "limits"
+  | "audit"
+  | "trust"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -154,6 +162,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
             unannotated: authorization.unannotated,
             policies: authorization.policies.map(enginePolicy),
           },
+    limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
     trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
   };
@@ -225,5 +234,5 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
     const at = ["backends", name];
     return [...commandWarnings(backend, at), ...secretWarnings(backend, at)];
   });
-  return [...warnings, ...policyWarnings(file)];
+  return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }

@@ -17,6 +17,7 @@ import {
   userSchema,
   variableSchema,
 } from "./gateway-schema.ts";
+import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
 import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
@@ -75,6 +76,7 @@ export const configFileSchema = z.strictObject({
   conflict_resolution: conflictSchema.prefault({}),
   incoming_auth: incomingAuthSchema.prefault({}),
   authorization: authorizationSchema.optional(),
+  limits: limitsSchema.prefault({}),
   audit: auditSchema.optional(),
   trust: trustSchema.prefault({}),
 });
@@ -285,6 +287,19 @@ export const SECTIONS: readonly SectionDoc[] = (
       at: "authorization.policies.#.arguments",
       meaning: "Which calls the policy fits, by the values of their arguments; all that are named must fit.",
       keys: argumentSchema,
+    },
+    {
+      at: "limits",
+      meaning:
+        "What one principal (a user, everybody without a token, the owner) may use of the gateway. Every key has a default, which a person with a dozen agents never meets.",
+      keys: limitsSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "limits.overrides.#",
+      meaning: "Other limits for some; the first block that fits counts.",
+      keys: limitsOverrideSchema.shape,
+      members: "overrides",
     },
     {
       at: "audit",

@@ -8,6 +8,6 @@ export function wantsGateway({ backends, server }: MountaineerConfig): boolean {
 }
 
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
-  const { server, backends, conflictResolution, incomingAuth, authorization, audit, trust } = config;
-  return { server, backends, conflictResolution, incomingAuth, authorization, audit, trust };
+  const { server, backends, conflictResolution, incomingAuth, authorization, limits, audit, trust } = config;
+  return { server, backends, conflictResolution, incomingAuth, authorization, limits, audit, trust };
 }

@@ -7,7 +7,13 @@ import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { type AskedCall, refusalText } from "./asking.ts";
 import type { Asked, GatewayRequest, Handle, Middleware } from "./middleware.ts";
 import { type Effect, effectWith, type Policies, type PolicyTarget } from "./policies.ts";
-import { type RequestTarget, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
+import {
+  isKeptResult,
+  type RequestTarget,
+  targetOf,
+  unknownMethod,
+  unknownTarget,
+} from "./request-target.ts";
 import { hintsOf } from "./tool-hints.ts";
 
 /** What these give is filtered, or concerns nobody but who asks (a task is known only to the session that began it). */
@@ -60,6 +66,8 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
     const catalog = named === null ? served.catalog : catalogOf(served, named);
     if (catalog === null) return next(request);
+    // What was kept of a call that was permitted; it is given to the session that made it.
+    if (method === "resources/read" && named !== null && isKeptResult(named.name)) return next(request);
     const target = named === null ? null : listed(catalog, named);
     const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
     // Nobody is asked about what cannot be done now anyway.

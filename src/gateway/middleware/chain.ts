@@ -1,5 +1,5 @@
-// The order of the chain, from the outside in: authorization → rate limit → telemetry → audit → recovery → routing.
-// Rate limit and telemetry are passed in as `between`.
+// The order of the chain, from the outside in: authorization → limits → telemetry → audit → recovery → routing.
+// Telemetry is passed in as `between`.
 //
 // What authorization refuses never comes to the audit, which is further in; the audit gives it a way to record that
 // directly, so the order stays and a refused request costs no more than the line about it.
@@ -13,6 +13,8 @@ export interface ChainParts {
   readonly policies: Policies | null;
   /** What policies want a person to be asked about; absent: it is refused. */
   readonly ask?: AuthorizationParts["ask"];
+  /** Fails only where what is inside of it does. */
+  readonly limits: Middleware | null;
   /** From the outside in. */
   readonly between: readonly Middleware[];
   readonly audit: Audit | null;
@@ -26,6 +28,7 @@ const nobodyAsks: AuthorizationParts["ask"] = async () => "unable";
 export function composeChain({
   policies,
   ask = nobodyAsks,
+  limits,
   between,
   audit,
   recovery,
@@ -35,10 +38,12 @@ export function composeChain({
   if (policies !== null) {
     outer.push(createAuthorization({ policies, ask, denied: (request) => audit?.denied(request) }));
   }
+  if (limits !== null) outer.push(limits);
   outer.push(...between);
   if (audit !== null) outer.push(audit.middleware);
   const inner = recovery(routing);
   if (outer.length === 0) return inner;
+  if (limits !== null && outer.length === 1) return limits(inner);
   // Once more around all: the audit is to see what recovery made of a failure, and may itself have one.
   return recovery(outer.reduceRight((next, middleware) => middleware(next), inner));
 }

@@ -41,6 +41,13 @@ function target(kind: EntryKind, name: unknown): RequestTarget | null {
   return typeof name === "string" ? { kind, name } : null;
 }
 
+/** Where results are kept that were too large to send. */
+export const KEPT_RESULTS = "mountaineer://results/";
+
+export function isKeptResult(uri: string): boolean {
+  return uri.startsWith(KEPT_RESULTS);
+}
+
 /** `tool:NAME`, `prompt:NAME`, `resource:URI`: how policies and the audit name it. */
 export function targetLabel({ kind, name }: RequestTarget): string {
   return `${kind === "template" ? "resource" : kind}:${name}`;

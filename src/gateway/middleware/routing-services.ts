@@ -16,6 +16,8 @@ export interface RoutingServices {
   catalog(): Catalog;
   setLogLevel(client: ClientPort, level: McpLogLevel): void;
   readonly tasks: TaskMemory;
+  /** Results that were too large to send. */
+  readonly kept: { read(of: { readonly client: ClientPort; readonly uri: string }): Reply };
   /** Backends whose servers declare `tasks.list`, in order. */
   taskBackends(): readonly string[];
 }

@@ -5,7 +5,13 @@ import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS } from "../protocol.ts";
 import type { CatalogView, GatewayRequest, Handle } from "./middleware.ts";
-import { type RequestTarget, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
+import {
+  isKeptResult,
+  type RequestTarget,
+  targetOf,
+  unknownMethod,
+  unknownTarget,
+} from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 
@@ -36,7 +42,7 @@ export function createRouting(services: RoutingServices, backends: readonly stri
     ["prompts/list", listing("prompts")],
     ["tools/call", routed(NAME, callNamed)],
     ["prompts/get", routed(NAME, callNamed)],
-    ["resources/read", routed(URI, pass)],
+    ["resources/read", readingKept(services, routed(URI, pass))],
     [
       "resources/subscribe",
       routed(URI, ({ port }, { name }, { backend }) => pool.subscribe(backend, name, port.client)),
@@ -62,6 +68,15 @@ export function createRouting(services: RoutingServices, backends: readonly stri
     if (route !== undefined) return route(request);
     if (sole === undefined || NEVER_PASSED_ON.has(method)) return Promise.resolve(unknownMethod(method));
     return pool.call(sole, { method, params, port, signal });
+  };
+}
+
+/** What was kept of a result is no backend's, whatever its URI would fit. */
+function readingKept({ kept }: RoutingServices, otherwise: Handle): Handle {
+  return (request) => {
+    const uri = request.params?.["uri"];
+    if (typeof uri !== "string" || !isKeptResult(uri)) return otherwise(request);
+    return Promise.resolve(kept.read({ client: request.port.client, uri }));
   };
 }
 

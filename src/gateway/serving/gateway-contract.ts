@@ -1,5 +1,6 @@
 // What the daemon asks of the gateway.
 import type { Duplex } from "node:stream";
+import type { LimitsConfig } from "../../config/limits.ts";
 import type {
   AuditConfig,
   AuthorizationConfig,
@@ -28,6 +29,7 @@ export interface GatewayConfig {
   readonly incomingAuth: IncomingAuthConfig;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
+  readonly limits: LimitsConfig;
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;

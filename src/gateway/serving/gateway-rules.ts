@@ -1,4 +1,5 @@
 // The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
+import { DEFAULT_LIMITS } from "../../config/limits.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import { type Authenticator, createAuthentication } from "../middleware/incoming-auth.ts";
 import type { GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
@@ -18,6 +19,7 @@ export const NO_GATEWAY: GatewayConfig = {
   conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
   incomingAuth: { type: "anonymous" },
   authorization: null,
+  limits: DEFAULT_LIMITS,
   audit: null,
   trust: { approve: null, pin: "tell" },
 };

@@ -104,6 +104,7 @@ class RunningGateway implements Gateway {
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
+      openQuestions: () => this.#http.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.#pool.onPublished(() => {
@@ -254,11 +255,13 @@ class RunningGateway implements Gateway {
         return serving.served;
       },
       initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
+      sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
         roster.remove(session);
         pool.forget(session);
+        serving.kept.forget(session);
         serving.followLogLevel();
       },
       notified: (session, method, params) => pool.notifyOwn(session, method, params),
@@ -300,6 +303,7 @@ class RunningGateway implements Gateway {
     ]);
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
+    this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
     await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();

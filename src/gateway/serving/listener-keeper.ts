@@ -22,7 +22,14 @@ interface ListenerKeeperOptions {
   readonly announce: (transition: GatewayTransition) => void;
   /** How long what came through an old address may go on, ms. */
   readonly drainMs: () => number;
+  /** What clients were asked and have not answered yet. */
+  readonly openQuestions: () => number;
 }
+
+/** How long an old address stays for answers at most, and how often it is looked whether they are in. */
+const ANSWERS_MS = 600_000;
+const NEXT_QUESTION_MS = 2_000;
+const LOOK_MS = 250;
 
 const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback: async () => {} };
 
@@ -35,6 +42,7 @@ export class ListenerKeeper {
   #current: Listener | null = null;
   #backoff: Backoff = NO_BACKOFF;
   #retry: Timer | null = null;
+  readonly #closing = new AbortController();
   #closed = false;
 
   constructor(options: ListenerKeeperOptions) {
@@ -65,7 +73,7 @@ export class ListenerKeeper {
     const replaceBy = (listener: Listener | null): void => {
       this.#wanted = address;
       replaced = this.#current;
-      replaced?.stopListening();
+      if (replaced !== null) this.#replace(replaced);
       this.#settle(listener);
     };
     const retire = (): Promise<void> => this.#retire(replaced);
@@ -73,6 +81,8 @@ export class ListenerKeeper {
     // What comes to the new address already is served by the rules that come with it, never by the old ones.
     const held = holdRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: held.handler };
+    // One that stayed for answers: the new one takes them.
+    for (const old of this.#old) if (old.port === address.port) old.stopListening();
     const current = this.#current;
     const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
     return {
@@ -88,8 +98,28 @@ export class ListenerKeeper {
   /** Ends what was cut off in `graceMs`. */
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
+    this.#closing.abort();
     this.#retry?.[Symbol.dispose]();
     await Promise.all([this.#current, ...this.#old].map((listener) => listener?.close(graceMs)));
+  }
+
+  /** A client answers where it was asked: the address stays for that, where nothing else covers it. */
+  #replace(listener: Listener): void {
+    if (listener.isListening && this.#options.openQuestions() > 0) listener.leave();
+    else listener.stopListening();
+  }
+
+  async #untilAnswered(listener: Listener): Promise<void> {
+    const { clock, openQuestions } = this.#options;
+    const untilMs = clock.monotonicMs() + ANSWERS_MS;
+    let askedMs = clock.monotonicMs();
+    while (listener.isListening && !this.#closed) {
+      const nowMs = clock.monotonicMs();
+      if (openQuestions() > 0) askedMs = nowMs;
+      // One question is often followed by the next.
+      if (nowMs >= untilMs || nowMs - askedMs >= NEXT_QUESTION_MS) return;
+      await clock.sleep(LOOK_MS, this.#closing.signal).catch(() => {});
+    }
   }
 
   #settle(listener: Listener | null): void {
@@ -139,6 +169,7 @@ export class ListenerKeeper {
   async #retire(listener: Listener | null): Promise<void> {
     if (listener === null) return;
     this.#old.add(listener);
+    await this.#untilAnswered(listener);
     await listener.drain(this.#options.drainMs());
     this.#old.delete(listener);
   }

@@ -1,13 +1,12 @@
 // The requests that the home's owner makes without a connection (`mountaineer call`): all are of one session.
 import { errorText } from "../../runtime/errors.ts";
-import { OWNER_IN_PERSON } from "../client-port.ts";
+import { OWNER_IN_PERSON, OWNER_SESSION_ID } from "../client-port.ts";
 import type { CallOutlet } from "../front/session/outlet.ts";
 import type { Session } from "../front/session/session.ts";
 import { SessionStore } from "../front/session/session-store.ts";
 import { BACKEND_UNAVAILABLE, errorReply, INTERNAL_ERROR, type JsonObject, type Reply } from "../json-rpc.ts";
 import { LATEST_VERSION } from "../protocol.ts";
 
-const SESSION_ID = "owner";
 const STOPPING = "the gateway is stopping";
 
 /** The session begins with the first request, and ends when it was idle as long as any may be. */
@@ -28,7 +27,7 @@ export class OwnerCalls {
   async ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     if (this.#stopping) return errorReply(BACKEND_UNAVAILABLE, STOPPING);
     if (signal.aborted) return cancelled();
-    const session = this.#sessions.find(SESSION_ID) ?? this.#begin();
+    const session = this.#sessions.find(OWNER_SESSION_ID) ?? this.#begin();
     this.#lastId += 1;
     const id = this.#lastId;
     const { promise, resolve } = Promise.withResolvers<Reply>();
@@ -59,7 +58,7 @@ export class OwnerCalls {
   // The gateway is not told that it began: there is no stream on which it could be told of a change.
   #begin(): Session {
     return this.#sessions.open({
-      id: SESSION_ID,
+      id: OWNER_SESSION_ID,
       principal: OWNER_IN_PERSON,
       protocolVersion: LATEST_VERSION,
       capabilities: {},

@@ -4,6 +4,7 @@ import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts"
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { createAsking } from "../middleware/asking.ts";
 import { type AuditRecord, createAudit } from "../middleware/audit.ts";
 import { isTargetPermitted } from "../middleware/authorization.ts";
@@ -33,7 +34,9 @@ export interface ServingSetOptions {
   readonly logger: Logger;
   /** Takes registered secrets out of a text. */
   readonly clean: (text: string) => string;
-  /** Rate limit, telemetry: what comes between authorization and audit, from the outside in. */
+  /** null: off. */
+  readonly limits?: LimitParts | null;
+  /** Telemetry: what comes between limits and audit, from the outside in. */
   readonly between?: readonly Middleware[];
 }
 
@@ -53,6 +56,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     clock,
     logger,
     clean,
+    limits = null,
   } = options;
   const policies = authorization === null ? null : compilePolicies(authorization);
   return {
@@ -72,6 +76,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     handle: composeChain({
       policies,
       ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
+      limits: limits === null ? null : createLimits(limits),
       between: options.between ?? [],
       audit:
         audit === null

@@ -6,6 +6,8 @@ import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
+import { KeptResults } from "../limits/kept-results.ts";
+import { PrincipalLimiter } from "../limits/principal-limits.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
@@ -29,6 +31,8 @@ export class Serving {
   catalog: Catalog;
   served: ServingSet;
   readonly refusals: RefusalAudit;
+  readonly limiter: PrincipalLimiter;
+  readonly kept: KeptResults;
   readonly #options: ServingOptions;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
@@ -43,10 +47,13 @@ export class Serving {
       clock: tools.clock,
       clean: redaction.clean,
     });
+    this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
+    this.kept = new KeptResults(tools.clock);
     this.#services = {
       pool,
       catalog: () => this.catalog,
       tasks: new TaskMemory(),
+      kept: this.kept,
       setLogLevel: (client, level) => {
         roster.setLogLevel(client, level);
         this.followLogLevel();
@@ -72,6 +79,7 @@ export class Serving {
       this.#sources = sources;
       this.catalog = buildCatalog(this.#sources, conflicts);
     }
+    if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);
     this.rules = next;
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
@@ -93,6 +101,7 @@ export class Serving {
           ? null
           : // A request that began before its file was replaced is written to the new one.
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
+      limits: { limiter: this.limiter, kept: this.kept },
       services: this.#services,
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
       callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),

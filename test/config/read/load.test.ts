@@ -6,6 +6,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
 import { loadConfig } from "../../../src/config/read/load.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -37,6 +38,7 @@ const NO_GATEWAY = {
   server: null,
   backends: [],
   conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
+  limits: DEFAULT_LIMITS,
   incomingAuth: { type: "anonymous" },
   authorization: null,
   audit: null,

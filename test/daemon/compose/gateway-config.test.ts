@@ -16,5 +16,5 @@ test("B6 the gateway's part of a configuration is all of its sections, and nothi
   const { server, backends, audit, authorization, ...rest } = gatewayConfig(config);
   assert.deepEqual([server?.port, backends.length, authorization], [9100, 1, null]);
   assert.equal(audit?.keep, 5);
-  assert.deepEqual(Object.keys(rest).toSorted(), ["conflictResolution", "incomingAuth", "trust"]);
+  assert.deepEqual(Object.keys(rest).toSorted(), ["conflictResolution", "incomingAuth", "limits", "trust"]);
 });

@@ -12,8 +12,8 @@ import type { ServiceTransition } from "../../../src/daemon/events/service-trans
 import { type ConfigService, createConfigService } from "../../../src/daemon/reload/config-service.ts";
 import type { ConfigApplier } from "../../../src/daemon/reload/reload-transaction.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
-import { createLocalFile } from "../../support/local-file.ts";
 import { eventually } from "../../support/eventually.ts";
+import { createLocalFile } from "../../support/local-file.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 

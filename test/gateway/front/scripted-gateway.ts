@@ -70,6 +70,7 @@ export function createScriptedGateway(
       capabilities: { tools: { listChanged: true }, logging: {} },
       serverInfo: { name: "scripted", version: "1" },
     }),
+    sessionsAllowed: () => 1_000,
     opened: (session) => void gateway.sessions.add(session),
     identified() {},
     closed: (session) => void gateway.sessions.delete(session),

@@ -49,7 +49,8 @@ function traced(parts: Partial<ChainParts> = {}) {
   const audit: Audit = { middleware: tracing("audit"), denied: () => trace.push("denied") };
   const handle = composeChain({
     policies,
-    between: [tracing("limit"), tracing("telemetry")],
+    limits: tracing("limit"),
+    between: [tracing("telemetry")],
     audit,
     recovery,
     routing: async () => {
@@ -125,7 +126,7 @@ describe("the chain", () => {
   });
 
   test("what is off is not in it", async () => {
-    const { trace, handle } = traced({ policies: null, between: [], audit: null });
+    const { trace, handle } = traced({ policies: null, limits: null, between: [], audit: null });
     assert.deepEqual(await handle(request), { result: {} });
     assert.deepEqual(trace, ["routing"]);
   });

@@ -79,6 +79,7 @@ export function recordingServices(
     },
     setLogLevel: (_client, level) => levels.push(level),
     tasks: new TaskMemory(),
+    kept: { read: ({ uri }) => errorReply(-32002, "nothing is kept", { uri }) },
     taskBackends: () => taskBackends,
   };
 }

@@ -16,21 +16,25 @@ interface Bench {
   readonly keeper: ListenerKeeper;
   readonly clock: ManualClock;
   readonly told: GatewayTransition[];
+  /** How many questions are open. */
+  readonly asked: { count: number };
   names(): string[];
 }
 
 function bench(t: TestContext): Bench {
   const clock = createManualClock();
   const told: GatewayTransition[] = [];
+  const asked = { count: 0 };
   const keeper = new ListenerKeeper({
     handler: (_, response) => void response.end("here"),
     clock,
     logger: silentLogger,
     announce: (transition) => void told.push(transition),
     drainMs: () => 1_000,
+    openQuestions: () => asked.count,
   });
   t.after(() => keeper.close(0));
-  return { keeper, clock, told, names: () => told.map(({ name }) => name) };
+  return { keeper, clock, told, asked, names: () => told.map(({ name }) => name) };
 }
 
 async function occupy(t: TestContext, port: number): Promise<Server> {
@@ -40,14 +44,62 @@ async function occupy(t: TestContext, port: number): Promise<Server> {
   return server;
 }
 
-async function answers(port: number): Promise<boolean> {
+async function answers(port: number, headers: Record<string, string> = {}): Promise<boolean> {
   try {
-    const response = await fetch(`http://${HOST}:${port}/`, { headers: { connection: "close" } });
+    const response = await fetch(`http://${HOST}:${port}/`, { headers: { connection: "close", ...headers } });
     return (await response.text()) === "here";
   } catch {
     return false;
   }
 }
+
+describe("B7 an old address", () => {
+  const session = { "mcp-session-id": "one" };
+
+  test("stays for sessions that were asked something, until all is answered and quiet", async (t) => {
+    const { keeper, clock, asked } = bench(t);
+    const [old, next] = [await freePort(), await freePort()];
+    await keeper.open({ host: HOST, port: old });
+    asked.count = 1;
+    const prepared = await keeper.prepare({ host: HOST, port: next });
+    prepared.commit();
+    const retired = prepared.retire();
+    await clock.advance(300_000);
+    assert.deepEqual(
+      [await answers(old, session), await answers(old), await answers(next)],
+      [true, false, true],
+    );
+    asked.count = 0;
+    await clock.advance(1_500);
+    asked.count = 1;
+    await clock.advance(5_000);
+    assert.equal(await answers(old, session), true, "the next question came");
+    asked.count = 0;
+    await clock.advance(2_500);
+    assert.equal(await answers(old, session), false);
+    await clock.advance(1_000);
+    await retired;
+    assert.equal(clock.pendingTimers, 0);
+  });
+
+  test("can be gone back to while it stays, and does not stay for ever", async (t) => {
+    const { keeper, clock, asked } = bench(t);
+    const [old, next] = [await freePort(), await freePort()];
+    await keeper.open({ host: HOST, port: old });
+    asked.count = 1;
+    const there = await keeper.prepare({ host: HOST, port: next });
+    there.commit();
+    const retired = [there.retire()];
+    const back = await keeper.prepare({ host: HOST, port: old });
+    back.commit();
+    retired.push(back.retire());
+    assert.deepEqual([await answers(old), await answers(next, session)], [true, true]);
+    await clock.advance(600_250);
+    assert.equal(await answers(next, session), false);
+    await clock.advance(1_000);
+    await Promise.all(retired);
+  });
+});
 
 describe("the keeper of the listener", () => {
   test("a busy port at the start is a condition, told once and tried again until it is free", async (t) => {

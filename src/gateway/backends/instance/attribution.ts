@@ -73,23 +73,44 @@ function lingersMs({ method, timeoutMs }: PendingRequest): number {
   return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
 }
 
+/** A server that was told to stop and has said nothing for so long has stopped. */
+const SILENT_MS = 1_000;
+
+/** A call that was given up, until the server is certainly done with it. */
+interface GivenUp {
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  /** The server was told to stop before its time was over: silence is its answer. */
+  readonly isCancelled: boolean;
+}
+
 /** The calls that were given up. A server that was told to stop may still ask or send something within one. */
 export class GivenUpCalls {
   readonly #clock: Clock;
   // By client, so that one who cancels a lot makes no other wait; only what is before the first that lingers is dropped.
-  readonly #ends = new Map<ClientPort | null, Map<RpcId, number>>();
+  readonly #ends = new Map<ClientPort | null, Map<RpcId, GivenUp>>();
+  #heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  add(request: PendingRequest): void {
+  /** `isCancelled`: by its client; else its time was over, and the server may be slow and silent at it. */
+  add(request: PendingRequest, isCancelled: boolean): void {
     const client = request.port?.client ?? null;
     // Of every client: nobody else may ever look, and one that has left would be kept for good.
     this.#dropOld();
-    const calls = this.#ends.get(client) ?? new Map<RpcId, number>();
-    calls.set(request.id, this.#clock.monotonicMs() + lingersMs(request));
+    const calls = this.#ends.get(client) ?? new Map<RpcId, GivenUp>();
+    const sinceMs = this.#clock.monotonicMs();
+    calls.set(request.id, { sinceMs, untilMs: sinceMs + lingersMs(request), isCancelled });
     this.#ends.set(client, calls);
+  }
+
+  /** The server has said something that may belong to one of them. */
+  heard(): void {
+    if (this.#ends.size === 0) return;
+    this.#dropOld();
+    this.#heardMs = this.#clock.monotonicMs();
   }
 
   /** The server has answered it after all. */
@@ -106,13 +127,24 @@ export class GivenUpCalls {
     return this.#ends.keys();
   }
 
+  /** What is waited for, for messages; null: nothing is. */
+  get waiting(): { readonly leftMs: number; readonly isCancelled: boolean } | null {
+    this.#dropOld();
+    let last: GivenUp | null = null;
+    for (const calls of this.#ends.values()) {
+      for (const call of calls.values()) if (last === null || call.untilMs > last.untilMs) last = call;
+    }
+    if (last === null) return null;
+    return { leftMs: last.untilMs - this.#clock.monotonicMs(), isCancelled: last.isCancelled };
+  }
+
   #dropOld(): void {
     if (this.#ends.size === 0) return;
     const nowMs = this.#clock.monotonicMs();
     for (const [client, calls] of this.#ends) {
-      for (const [id, untilMs] of calls) {
-        if (untilMs > nowMs) break;
-        calls.delete(id);
+      for (const [id, { sinceMs, untilMs, isCancelled }] of calls) {
+        const isSilent = isCancelled && nowMs - Math.max(sinceMs, this.#heardMs) >= SILENT_MS;
+        if (isSilent || untilMs <= nowMs) calls.delete(id);
       }
       if (calls.size === 0) this.#ends.delete(client);
     }

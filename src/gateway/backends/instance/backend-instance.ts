@@ -35,6 +35,8 @@ export interface InstanceSeen {
   readonly listsStaleBecause: string | null;
   /** Entries of its lists that strict clients would refuse, in words; another list when it changed. */
   readonly withheldEntries: readonly string[];
+  /** It has asked for a client's roots. */
+  readonly asksForRoots: boolean;
 }
 
 /** One request to a server. */

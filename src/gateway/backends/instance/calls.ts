@@ -47,7 +47,8 @@ export class InstanceCalls {
     this.#pending = new PendingRequests({
       clock,
       onOverdue: (request) => this.#overdue(request),
-      onAborted: (request, reason) => this.#giveUp(request, reasonText(reason), cancelled(), null),
+      onAborted: (request, reason) =>
+        this.#giveUp(request, { reason: reasonText(reason), reply: cancelled(), failure: null }),
     });
   }
 
@@ -128,6 +129,17 @@ export class InstanceCalls {
     this.#held.clear();
   }
 
+  /** The server has said something that may belong to any call. */
+  heard(): void {
+    this.#givenUp.heard();
+  }
+
+  /** Why a message's client is not clear, where a call that was given up is all that stands in the way. */
+  lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
+    const without = attribute(streamOf, this.#options.owner, this.#pending, []);
+    return without.kind === "nobody" && without.why === "unclear" ? null : this.#givenUp.waiting;
+  }
+
   /** Whose a message of the server is. */
   attribute(streamOf: RpcId | null): Attribution {
     return attribute(streamOf, this.#options.owner, this.#pending, this.#givenUp.clients());
@@ -154,7 +166,8 @@ export class InstanceCalls {
   forget(client: ClientPort): void {
     for (const request of [...this.#pending]) {
       if (request.port?.client !== client) continue;
-      this.#giveUp(request, "the client has gone", errorReply(INTERNAL_ERROR, "the client has gone"), null);
+      const reason = "the client has gone";
+      this.#giveUp(request, { reason, reply: errorReply(INTERNAL_ERROR, reason), failure: null });
     }
   }
 
@@ -173,16 +186,17 @@ export class InstanceCalls {
     const text = `backend ${backend} did not answer within ${seconds(timeoutMs)}`;
     const failure =
       method === "initialize" ? notInitialized(backend, timeoutMs, graceMs) : noAnswer(method, timeoutMs);
-    this.#giveUp(request, text, errorReply(REQUEST_TIMEOUT, text), failure);
+    this.#giveUp(request, { reason: text, reply: errorReply(REQUEST_TIMEOUT, text), failure });
   }
 
-  #giveUp(request: PendingRequest, reason: string | null, reply: Reply, failure: LinkFailure | null): void {
+  /** Without a failure it is its client who does not want it any more. */
+  #giveUp(request: PendingRequest, { reason, reply, failure }: GivingUp): void {
     this.#held.delete(request);
     // Initialize must not be cancelled, and a ping is nothing that could be.
     if (request.sentIn !== null && request.method !== "initialize" && request.method !== "ping") {
       const params = reason === null ? { requestId: request.id } : { requestId: request.id, reason };
       this.#carrier.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
-      if (!request.own) this.#givenUp.add(request);
+      if (!request.own) this.#givenUp.add(request, failure === null);
     }
     this.settle(request, reply, failure);
     this.#readOn();
@@ -204,6 +218,13 @@ export class InstanceCalls {
   #readOn(): void {
     if (this.#congested.size > 0) for (const goOn of [...this.#congested]) goOn();
   }
+}
+
+interface GivingUp {
+  /** For the server. */
+  readonly reason: string | null;
+  readonly reply: Reply;
+  readonly failure: LinkFailure | null;
 }
 
 function rpcRequest(id: RpcId, method: string, params: JsonObject | undefined): RpcRequest {

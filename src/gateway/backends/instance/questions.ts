@@ -1,5 +1,6 @@
 // The server's own requests: each goes to the client that it belongs to, or is refused; never to a guess.
 import { randomBytes } from "node:crypto";
+import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import type { ClientPort, Question as ClientQuestion } from "../../client-port.ts";
 import { takesElicitation } from "../../elicitation.ts";
 import {
@@ -21,6 +22,7 @@ import type { Attribution, ClientCall } from "./attribution.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
 import type { ClientRecords, ElicitationRecord } from "./client-records.ts";
+import { seconds } from "./failures.ts";
 import type { Attached, PendingRequest } from "./pending.ts";
 import { progressTokenOf, withProgressToken } from "./progress.ts";
 
@@ -43,23 +45,48 @@ export class Questions {
   readonly #send: (message: RpcMessage) => void;
   readonly #elicitations: ClientRecords<ElicitationRecord>;
   readonly #open = new Map<ReturnType<typeof idKey>, Question>();
+  /** It has asked for a client's roots. */
+  asksForRoots = false;
+  readonly #clock: Clock;
+  readonly #onRootsAsked: () => void;
+  /** Resolves when the last that is open is closed. */
+  #none: PromiseWithResolvers<void> | null = null;
+  #came = false;
   readonly #tokenPrefix = randomBytes(9).toString("base64url");
   #lastToken = 0;
 
   constructor(
-    { backend }: InstanceOptions,
+    { backend, clock }: InstanceOptions,
     calls: InstanceCalls,
     send: (message: RpcMessage) => void,
     elicitations: ClientRecords<ElicitationRecord>,
+    onRootsAsked: () => void,
   ) {
     this.#backend = backend;
+    this.#clock = clock;
+    this.#onRootsAsked = onRootsAsked;
     this.#calls = calls;
     this.#send = send;
     this.#elicitations = elicitations;
   }
 
+  /** Whether any has come since this was asked last; resolves when none is open, or after `limitMs`. */
+  async answered(limitMs: number): Promise<boolean> {
+    if (this.#open.size > 0) {
+      this.#none ??= Promise.withResolvers<void>();
+      await settledWithin(this.#clock, limitMs, this.#none.promise);
+    }
+    const came = this.#came;
+    this.#came = false;
+    return came;
+  }
+
   take(request: RpcRequest, streamOf: RpcId | null): void {
     const { id, method, params } = request;
+    if (method === "roots/list" && !this.asksForRoots) {
+      this.asksForRoots = true;
+      this.#onRootsAsked();
+    }
     // Two open ones of one id could not be told apart; the first keeps it.
     if (method !== "ping" && this.#open.has(idKey(id))) return;
     const addressee = this.#addressee(request, streamOf);
@@ -114,11 +141,18 @@ export class Questions {
       return errorReply(INVALID_REQUEST, `more than ${MOST_OPEN} requests wait for an answer`);
     }
     const whose = this.#calls.attribute(streamOf);
-    if (whose.kind === "nobody") {
-      const text = `cannot tell which client this belongs to; set instances = "per-client" for backend ${this.#backend}`;
-      return errorReply(INVALID_REQUEST, text);
-    }
+    if (whose.kind === "nobody") return errorReply(INVALID_REQUEST, this.#unclear(streamOf));
     return refusalFor(method, params, clientOf(whose).capabilities) ?? whose;
+  }
+
+  #unclear(streamOf: RpcId | null): string {
+    const hint = `set instances = "per-client" for backend ${this.#backend}`;
+    const lingering = this.#calls.lingering(streamOf);
+    if (lingering === null) return `cannot tell which client this belongs to; ${hint}`;
+    const { leftMs, isCancelled } = lingering;
+    const what = isCancelled ? "a call that was cancelled" : "a call that was out of time";
+    const orSilent = isCancelled ? " or this server says nothing for a second" : "";
+    return `cannot tell which client this belongs to: ${what} may still be at work, until it is answered${orSilent}, for ${seconds(leftMs)} at most; ${hint}`;
   }
 
   #put(id: RpcId, client: ClientPort, calls: readonly ClientCall[]): Question {
@@ -135,6 +169,7 @@ export class Questions {
       },
     };
     this.#open.set(idKey(id), question);
+    this.#came = true;
     for (const call of question.calls) {
       call.attached ??= new Set();
       call.attached.add(question);
@@ -199,6 +234,10 @@ export class Questions {
     if (this.#open.get(key) !== question) return false;
     this.#open.delete(key);
     for (const call of question.calls) call.attached?.delete(question);
+    if (this.#open.size === 0) {
+      this.#none?.resolve();
+      this.#none = null;
+    }
     return true;
   }
 }

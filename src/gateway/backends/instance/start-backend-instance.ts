@@ -1,5 +1,6 @@
 // One instance of a backend: it connects, initializes, reads the lists, and then carries calls and what belongs to
 // them, until it ends or is closed.
+import { settledWithin } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ClientPort } from "../../client-port.ts";
 import {
@@ -44,6 +45,10 @@ import { ServerSession, STOPPED } from "./session.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 const PING_MS = 5_000;
+/** How long the first call waits for the answers to what the server itself asks first; then what it does with them. */
+const FIRST_QUESTIONS_MS = 10_000;
+const FIRST_PING_MS = 2_000;
+const AFTER_ANSWER_MS = 200;
 /** One call after the other must not become one notice after the other. */
 const BETWEEN_IDLE_MS = 100;
 /** Some proxies cut each idle stream, and some servers end it with each event: lists and resources are read again. */
@@ -114,7 +119,7 @@ class RunningInstance implements BackendInstance {
     this.#lists = new InstanceLists(options, this.#session, changed);
     this.#level = new ServerLogLevel(options, this.#session);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
-    this.#questions = new Questions(options, this.#calls, send, this.#elicitations);
+    this.#questions = new Questions(options, this.#calls, send, this.#elicitations, changed);
     this.#notifications = new Notifications({
       options,
       calls: this.#calls,
@@ -145,6 +150,8 @@ class RunningInstance implements BackendInstance {
     if (failure === null) [failure] = await Promise.all([this.#lists.readFirst(), this.#level.send()]);
     if (this.#over !== null) return;
     if (failure !== null) return this.#fail(failure);
+    if (this.#options.owner !== null) await this.#firstQuestions();
+    if (this.#over !== null) return;
     this.#state = { kind: "ready" };
     this.#readyAtMs = this.#options.clock.monotonicMs();
     // What was wanted meanwhile.
@@ -152,6 +159,19 @@ class RunningInstance implements BackendInstance {
     this.#subscriptions.resume();
     this.#calls.release();
     this.#changed();
+  }
+
+  /** A server that asks its client for its folders refuses calls that come before it has the answer, and uses it. */
+  async #firstQuestions(): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonicMs() + FIRST_QUESTIONS_MS;
+    while (this.#over === null) {
+      const leftMs = untilMs - clock.monotonicMs();
+      if (leftMs <= 0 || !(await this.#questions.answered(leftMs))) return;
+      // Once it answers, it has read what was sent before.
+      await settledWithin(clock, FIRST_PING_MS, this.#calls.ask("ping", undefined, FIRST_PING_MS));
+      await clock.sleep(AFTER_ANSWER_MS);
+    }
   }
 
   get seen(): InstanceSeen {
@@ -168,6 +188,7 @@ class RunningInstance implements BackendInstance {
         checkedAtMs: this.#health.checkedAtMs,
         listsStaleBecause: this.#lists.staleBecause,
         withheldEntries: this.#lists.withheld,
+        asksForRoots: this.#questions.asksForRoots,
       };
     }
     return this.#seen;
@@ -314,6 +335,8 @@ class RunningInstance implements BackendInstance {
 
   #takeOne(value: unknown, streamOf: RpcId | null): Promise<void> | null {
     const classified = classifyMessage(value);
+    // An answer says whose it is.
+    if (classified.kind !== "response") this.#calls.heard();
     if (classified.kind === "notification") return this.#notifications.take(classified.message, streamOf);
     if (classified.kind === "response") this.#takeResponse(classified.id, classified.reply);
     else if (classified.kind === "request") this.#questions.take(classified.message, streamOf);

@@ -97,6 +97,11 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     const hint = `Clients would refuse the whole list for it. Have the server mended, then \`mountaineer backends restart ${name}\`.`;
     warn("entries_withheld", `backend ${name}: ${first}${more}`, hint);
   }
+  if (seen.asksForRoots && spec.instances === "shared") {
+    const title = `backend ${name} asks each client for its folders (roots), and one process serves all clients`;
+    const hint = `What it learns of one client holds for all. Set instances = "per-client" for backend ${name}, and each client has a process of its own.`;
+    found.push({ code: "roots_shared", severity: "info", title, hint });
+  }
   return found;
 }
 

@@ -21,6 +21,7 @@ export interface BackendSpec {
   /** Counts the restarts that were asked for: an instance of an older one is not wanted any more. */
   readonly epoch: number;
   readonly replace: "overlap" | "stop-first";
+  readonly instances: "shared" | "per-client";
   readonly drainTimeoutMs: number;
   readonly needs: Needs;
 }

@@ -244,7 +244,7 @@ function phaseOf(
     const left = seen.instances.length + seen.clientInstances;
     return { phase: left > 0 ? "ShuttingDown" : "Pending", reason };
   }
-  const problem = conditions[0]?.title ?? null;
+  const problem = conditions.find(({ severity }) => severity !== "info")?.title ?? null;
   if (serving !== null) return { phase: problem === null ? "Ready" : "Degraded", reason: problem };
   if (wanted.kind === "secret_missing") {
     return { phase: "Failed", reason: missingText(wanted.variables) };

@@ -109,7 +109,7 @@ export class LaneState {
   }
 
   get spec(): BackendSpec {
-    const { connection, replace } = this.config;
+    const { connection, replace, instances } = this.config;
     return {
       name: this.name,
       origin: "url" in connection ? (URL.parse(connection.url)?.origin ?? null) : null,
@@ -117,6 +117,7 @@ export class LaneState {
       revision: this.revision,
       epoch: this.epoch,
       replace,
+      instances,
       drainTimeoutMs: this.tools.drainTimeoutMs(),
       needs: this.needs,
     };

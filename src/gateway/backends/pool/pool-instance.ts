@@ -117,6 +117,7 @@ function isNews(before: InstanceSeen, seen: InstanceSeen): boolean {
     before.missedChecks !== seen.missedChecks ||
     before.checkedAtMs !== seen.checkedAtMs ||
     before.listsStaleBecause !== seen.listsStaleBecause ||
-    before.withheldEntries !== seen.withheldEntries
+    before.withheldEntries !== seen.withheldEntries ||
+    before.asksForRoots !== seen.asksForRoots
   );
 }

@@ -59,6 +59,7 @@ export interface Refusal {
   readonly message: string;
   /** Default `HTTP_REFUSED`. */
   readonly code?: number;
+  readonly data?: unknown;
   readonly id?: RpcId | null;
   readonly headers?: OutgoingHttpHeaders;
 }
@@ -73,8 +74,8 @@ export function refuse(
   response: ServerResponse,
   refusal: Refusal,
 ): void {
-  const { status, message, code = HTTP_REFUSED, id = null, headers } = refusal;
-  const json = responseJson(id, errorReply(code, message));
+  const { status, message, code = HTTP_REFUSED, data, id = null, headers } = refusal;
+  const json = responseJson(id, errorReply(code, message, data));
   if (request.complete || !awaitsMuch(request)) {
     answerJson(parts, response, status, json, headers);
     return;

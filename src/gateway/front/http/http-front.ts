@@ -5,7 +5,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { INTERNAL_ERROR, type RpcRequest } from "../../json-rpc.ts";
+import { named, type Principal, principalKey } from "../../client-port.ts";
+import { INTERNAL_ERROR, LIMIT_REACHED, type RpcRequest } from "../../json-rpc.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
@@ -14,14 +15,14 @@ import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
-import { createBodyIntake } from "./body-intake.ts";
+import { BodyIntake } from "./body-intake.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
 import {
   accepted,
   formFor,
   isJsonType,
+  NOT_READ,
   notAllowed,
-  OVERRUN,
   pathOf,
   sessionId,
   tooLarge,
@@ -46,7 +47,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #options: HttpFrontOptions;
   readonly #parts: StreamParts;
   readonly #sessions: SessionStore;
-  readonly #receiveBody = createBodyIntake();
+  readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
   #stopping: Promise<void> | null = null;
 
@@ -54,6 +55,7 @@ export class HttpFront implements AsyncDisposable {
     const { clock } = options;
     this.#options = options;
     this.#parts = { clock, keepAlive: new KeepAlive(clock) };
+    this.#bodies = new BodyIntake(clock);
     this.#sessions = new SessionStore(options);
     this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
   }
@@ -72,12 +74,19 @@ export class HttpFront implements AsyncDisposable {
     return this.#sessions.inFlight;
   }
 
+  /** What clients were asked and have not answered yet. */
+  get openQuestions(): number {
+    return this.#sessions.openQuestions;
+  }
+
   /**
    * Takes no more requests (503), ends the streams on which clients listen, waits `graceMs` at most for what is in
    * flight, then ends every session. Again: the same ending.
    */
   stop(graceMs: number): Promise<void> {
-    this.#stopping ??= this.#sessions.end(graceMs, "the gateway is stopping");
+    this.#stopping ??= this.#sessions
+      .end(graceMs, "the gateway is stopping")
+      .finally(() => this.#bodies[Symbol.dispose]());
     return this.#stopping;
   }
 
@@ -171,12 +180,13 @@ export class HttpFront implements AsyncDisposable {
     const session = id === undefined ? null : this.#admission.session(visit, id);
     if (id !== undefined && session === null) return;
     const limitBytes = this.#options.bodyLimitBytes();
-    this.#receiveBody(request, limitBytes, (body) => {
+    const sender = principalKey(visit.principal);
+    const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       this.#guarded(visit, () => {
         if (body.kind === "whole") this.#read(visit, session, accepts, body.bytes);
-        else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : OVERRUN);
+        else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : NOT_READ[body.kind]);
       });
-    });
+    this.#bodies.receive({ request, limitBytes, sender, done });
   }
 
   #read(visit: Visit, session: Session | null, accepts: Accepts, bytes: Buffer): void {
@@ -227,9 +237,9 @@ export class HttpFront implements AsyncDisposable {
       this.#answer(visit, accepts, responseJson(request.id, introduction.reply));
       return;
     }
-    if (!this.#sessions.makeRoom()) {
-      const message = `there are ${this.#sessions.size} sessions, all of them in use`;
-      this.#refuse(visit, { status: 503, id: request.id, message, headers: { "Retry-After": "10" } });
+    const room = this.#sessions.makeRoom(visit.principal);
+    if (room.kind !== "room") {
+      this.#refuse(visit, { ...refusalOfSession(room, visit.principal), id: request.id });
       return;
     }
     const { client } = introduction;
@@ -250,6 +260,25 @@ export class HttpFront implements AsyncDisposable {
     stream.sendAnyway(json);
     stream.end();
   }
+}
+
+/** Whoever holds as many as it may waits for its own; a full table is everybody's. */
+function refusalOfSession(
+  room: Exclude<ReturnType<SessionStore["makeRoom"]>, { readonly kind: "room" }>,
+  principal: Principal,
+): Refusal {
+  const headers = { "Retry-After": "10" };
+  if (room.kind === "full") {
+    return { status: 503, message: `there are ${room.sessions} sessions, all of them in use`, headers };
+  }
+  const { allowed } = room;
+  return {
+    status: 429,
+    code: LIMIT_REACHED,
+    message: `${named(principal)} has ${allowed} sessions, all of them in use ([limits].sessions); end one, or try again in 10 s`,
+    data: { limit: "[limits].sessions", allowed, retryAfterMs: 10_000 },
+    headers,
+  };
 }
 
 /** Why a POST is not read; null: it is. */

@@ -6,12 +6,15 @@ import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/e
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
-import { errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
+import { BACKEND_UNAVAILABLE, errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
+import { Door } from "./door.ts";
 import { findPortHolder } from "./port-holder.ts";
+import { sessionId } from "./request.ts";
 
 const CONNECTION_LIMIT = 2_048;
+const CLOSING_CONNECTIONS = 512;
 const HEADERS_TIMEOUT_MS = 15_000;
 /** For the whole request: 64 MiB at 4 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
@@ -31,7 +34,7 @@ interface ListenerOptions {
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** At once; more are refused. Default 2,048. */
+  /** At once; beyond it one that nobody needs gives way, else the newcomer is refused. Default 2,048. */
   readonly connectionLimit?: number;
 }
 
@@ -57,11 +60,12 @@ export class Listener {
   port: number;
   readonly #options: ListenerOptions;
   readonly #server: Server;
-  readonly #sockets = new Map<Socket, SeenSocket>();
+  readonly #door: Door;
   readonly #emptied = new Set<() => void>();
   readonly #drops: ReturnType<typeof createThrottle>;
   #dropped = 0;
   #listening = false;
+  #isLeaving = false;
   #stopped = false;
   #timer: Timer | null = null;
 
@@ -72,6 +76,7 @@ export class Listener {
     this.host = host;
     this.port = port;
     this.#options = options;
+    this.#door = new Door(clock);
     this.#drops = createThrottle(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfDrops());
     this.#server = createServer({
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
@@ -82,17 +87,17 @@ export class Listener {
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     });
-    this.#server.maxConnections = this.#limit;
+    // Those that are closed to make room are counted for a moment longer.
+    this.#server.maxConnections = this.#limit + CLOSING_CONNECTIONS;
     this.#server.on("request", (request, response) => {
-      if (this.#stopped) response.setHeader("Connection", "close");
-      handler(request, response);
+      this.#door.requested(request, response);
+      if (this.#stopped || this.#isLeaving) response.setHeader("Connection", "close");
+      if (this.#isLeaving && sessionId(request) === undefined) answerMoved(response);
+      else handler(request, response);
     });
     this.#server.on("clientError", answerClientError);
     this.#server.on("connection", (socket) => this.#connected(socket));
-    this.#server.on("drop", () => {
-      this.#dropped++;
-      this.#drops.due();
-    });
+    this.#server.on("drop", () => this.#droppedOne());
   }
 
   /** Rejects with the system's error. */
@@ -113,7 +118,7 @@ export class Listener {
   }
 
   get connections(): number {
-    return this.#sockets.size;
+    return this.#door.size;
   }
 
   /** Takes no more connections for the moment; those there live on. */
@@ -122,6 +127,15 @@ export class Listener {
     this.#listening = false;
     // Not http's own close, which cuts idle connections: on one of them a request may be on its way.
     NetServer.prototype.close.call(this.#server);
+  }
+
+  get isListening(): boolean {
+    return this.#listening;
+  }
+
+  /** Still takes connections, but only for sessions that there are; each ends with its response. */
+  leave(): void {
+    this.#isLeaving = true;
   }
 
   /** Takes no more connections; those there are served on, each to the response of its next request. */
@@ -138,6 +152,7 @@ export class Listener {
       throw await listenFailed(error, this.host, this.port);
     }
     this.#stopped = false;
+    this.#isLeaving = false;
   }
 
   /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
@@ -172,11 +187,16 @@ export class Listener {
   }
 
   #connected(socket: Socket): void {
-    this.#sockets.set(socket, { written: 0, unread: 0, sinceMs: 0 });
+    if (this.#door.size >= this.#limit && !this.#door.makeRoom()) {
+      this.#droppedOne();
+      socket.destroy();
+      return;
+    }
+    this.#door.add(socket);
     this.#timer ??= this.#options.clock.setTimer(LOOK_MS, this.#look);
     socket.once("close", () => {
-      this.#sockets.delete(socket);
-      if (this.#sockets.size > 0) return;
+      this.#door.delete(socket);
+      if (this.#door.size > 0) return;
       this.#stopLooking();
       for (const onEmpty of this.#emptied) onEmpty();
     });
@@ -186,13 +206,14 @@ export class Listener {
   readonly #look = (): void => {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    for (const [socket, seen] of this.#sockets) {
+    for (const [socket, seen] of this.#door.connections) {
       const { bytesWritten: written, writableLength: unread } = socket;
+      if (seen.response?.writableFinished === true) seen.response = null;
       if (unread === 0 || written !== seen.written || unread !== seen.unread) {
-        Object.assign(seen, { written, unread, sinceMs: nowMs });
-      } else if (nowMs - seen.sinceMs >= STALL_LIMIT_MS) socket.destroy();
+        Object.assign(seen, { written, unread, unreadSinceMs: nowMs });
+      } else if (nowMs - seen.unreadSinceMs >= STALL_LIMIT_MS) socket.destroy();
     }
-    this.#timer = this.#sockets.size > 0 ? clock.setTimer(LOOK_MS, this.#look) : null;
+    this.#timer = this.#door.size > 0 ? clock.setTimer(LOOK_MS, this.#look) : null;
   };
 
   #stopLooking(): void {
@@ -200,8 +221,13 @@ export class Listener {
     this.#timer = null;
   }
 
+  #droppedOne(): void {
+    this.#dropped++;
+    this.#drops.due();
+  }
+
   #warnOfDrops(): void {
-    this.#options.logger.warn("connections were refused: too many are open", {
+    this.#options.logger.warn("connections were refused: too many are in use", {
       count: this.#dropped,
       limit: this.#limit,
       hint: `see who keeps them open (\`lsof -i :${this.port}\`), and end or mend that client`,
@@ -214,7 +240,7 @@ export class Listener {
     this.stopListening();
     const empty = Promise.withResolvers<void>();
     this.#emptied.add(empty.resolve);
-    if (this.#sockets.size > 0 && graceMs > 0) {
+    if (this.#door.size > 0 && graceMs > 0) {
       const emptied = new AbortController();
       const closing = closesIdle ? this.#closeIdle(emptied.signal) : null;
       await settledWithin(clock, graceMs, empty.promise);
@@ -223,7 +249,7 @@ export class Listener {
     }
     this.#emptied.delete(empty.resolve);
     this.#drops[Symbol.dispose]();
-    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const socket of [...this.#door.connections.keys()]) socket.destroy();
     // It does not listen any more; this ends its look at late requests.
     this.#server.close(() => {});
     this.#stopLooking();
@@ -235,12 +261,6 @@ export class Listener {
       await this.#options.clock.sleep(CLOSING_LOOK_MS, signal).catch(() => {});
     }
   }
-}
-
-interface SeenSocket {
-  readonly written: number;
-  readonly unread: number;
-  readonly sinceMs: number;
 }
 
 interface Rebinding {
@@ -325,6 +345,16 @@ function reachable(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
   return isIPv6(host) ? `[${host}]` : host;
+}
+
+function answerMoved(response: ServerResponse): void {
+  const message = "the gateway is at another address now; only sessions that were asked something end here";
+  const json = responseJson(null, errorReply(BACKEND_UNAVAILABLE, message));
+  response.writeHead(503, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(json),
+  });
+  response.end(json);
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string]>> = {

@@ -1,7 +1,7 @@
 // The answer to one POST with requests in it: JSON when the answers come first, an event stream from the first other
 // message on.
 import type { ServerResponse } from "node:http";
-import type { Reply, RpcId } from "../../json-rpc.ts";
+import { isError, isJsonObject, LIMIT_REACHED, type Reply, type RpcId } from "../../json-rpc.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { answerJson } from "./answer.ts";
@@ -54,7 +54,10 @@ export class PostExchange implements CallOutlet {
     if (this.#gone || this.#response.destroyed) return;
     if (reply !== null) {
       const json = responseJson(id, reply);
-      if (this.#stream !== null || !this.#accepts.json) this.#streaming().sendAnyway(json);
+      const retryAfter = this.#stream === null && this.#batch === null ? retryAfterOf(reply) : null;
+      if (retryAfter !== null) {
+        answerJson(this.#parts, this.#response, 429, json, { "Retry-After": retryAfter });
+      } else if (this.#stream !== null || !this.#accepts.json) this.#streaming().sendAnyway(json);
       else if (this.#batch !== null) this.#batch.push(json);
       else answerJson(this.#parts, this.#response, 200, json);
     }
@@ -84,4 +87,12 @@ export class PostExchange implements CallOutlet {
     for (const json of this.#batch?.splice(0) ?? []) this.#stream.sendAnyway(json);
     return this.#stream;
   }
+}
+
+/** Whole seconds, where a limit refused and says when to come back; null: it is another answer. */
+function retryAfterOf(reply: Reply): string | null {
+  if (!isError(reply) || reply.error.code !== LIMIT_REACHED) return null;
+  const { data } = reply.error;
+  const ms = isJsonObject(data) ? data["retryAfterMs"] : null;
+  return typeof ms === "number" && ms >= 0 ? String(Math.max(1, Math.ceil(ms / 1_000))) : null;
 }

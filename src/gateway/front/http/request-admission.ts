@@ -1,6 +1,7 @@
 // Admits requests over HTTP: by Host and Origin, by token, by the session that is named. Other requests are answered
 // here, and the gateway is told.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import { isProtocolVersion } from "../../protocol.ts";
@@ -10,6 +11,7 @@ import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
 import { createHostGuard } from "./host-guard.ts";
 import { hostOf, remoteOf, sessionId } from "./request.ts";
+import { WrongTokens } from "./wrong-tokens.ts";
 
 /** A request and where its answer goes. */
 export interface Exchange {
@@ -25,6 +27,7 @@ export interface Visit extends Exchange {
 interface AdmissionOptions {
   readonly gateway: FrontGateway;
   readonly boundHost: () => string;
+  readonly clock: Clock;
 }
 
 const GONE = "the session is not known, or has ended; initialize anew";
@@ -35,9 +38,10 @@ export class RequestAdmission {
   readonly #sessions: SessionStore;
   readonly #refuse: (exchange: Exchange, refusal: Refusal) => void;
   readonly #refusalFor: ReturnType<typeof createHostGuard>;
+  readonly #wrongTokens: WrongTokens;
 
   constructor(
-    { gateway, boundHost }: AdmissionOptions,
+    { gateway, boundHost, clock }: AdmissionOptions,
     sessions: SessionStore,
     refuse: (exchange: Exchange, refusal: Refusal) => void,
   ) {
@@ -45,6 +49,7 @@ export class RequestAdmission {
     this.#sessions = sessions;
     this.#refuse = refuse;
     this.#refusalFor = createHostGuard(boundHost);
+    this.#wrongTokens = new WrongTokens(clock);
   }
 
   /** False: a web page was tricked into it. */
@@ -60,8 +65,12 @@ export class RequestAdmission {
     const authentication = this.#gateway.served.authenticate(exchange.request.headers);
     if (authentication.ok) return authentication.principal;
     const { reason } = authentication;
-    const answer = { message: reason, headers: { "WWW-Authenticate": "Bearer" } };
-    this.#turnAway(exchange, { status: 401, reason, principal: null }, answer);
+    const remote = remoteOf(exchange.request);
+    this.#gateway.turnedAway({ status: 401, reason, principal: null, remote });
+    this.#wrongTokens.refuse(remote, (isSlowed) => {
+      const headers = { "WWW-Authenticate": "Bearer", ...(isSlowed && { Connection: "close" }) };
+      this.#refuse(exchange, { status: 401, message: reason, headers });
+    });
     return null;
   }
 

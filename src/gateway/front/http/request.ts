@@ -7,11 +7,14 @@ const SESSION_HEADER = "mcp-session-id";
 const BOTH: Accepts = { json: true, events: true };
 const EVENTS: Accepts = { json: false, events: true };
 
-/** The reply when all request bodies together exceed the limit. */
-export const OVERRUN: Refusal = {
-  status: 503,
-  message: "too much is being received at once; try again",
-  headers: { "Retry-After": "1" },
+/** The replies when all request bodies together exceed the limit, and when one comes too slowly. */
+export const NOT_READ: Readonly<Record<"busy" | "too_slow", Refusal>> = {
+  busy: {
+    status: 503,
+    message: "too much is being received at once; try again",
+    headers: { "Retry-After": "1" },
+  },
+  too_slow: { status: 408, message: "the body comes too slowly", headers: { Connection: "close" } },
 };
 
 /** Of a body over the limit. */

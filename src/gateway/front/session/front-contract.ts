@@ -1,5 +1,5 @@
 // What the fronts (HTTP, lines) need of the gateway, and what the gateway needs of their sessions.
-import type { ClientPort } from "../../client-port.ts";
+import type { ClientPort, Principal } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
@@ -11,6 +11,8 @@ export interface FrontGateway {
   readonly served: ServingSet;
   /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */
   initializeResult(version: ProtocolVersion): JsonObject;
+  /** How many sessions that one may have. */
+  sessionsAllowed(principal: Principal): number;
   /** A session began; the gateway tells it of changes from now on. */
   opened(session: SessionPort): void;
   /** Its `principal` is another one than before. */

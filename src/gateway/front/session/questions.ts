@@ -35,6 +35,11 @@ export class Questions {
     this.#sendElsewhere = sendElsewhere;
   }
 
+  /** Without an answer yet. */
+  get size(): number {
+    return this.#open.size;
+  }
+
   /** Asks on `outlet`; resolves with the client's reply, or an error reply; null: the stream closed. Never rejects. */
   ask(outlet: Outlet, ...[method, params, signal, onProgress]: Question): Promise<Reply | null> {
     const refuse = (why: string): Promise<Reply> => Promise.resolve(unanswered(why));

@@ -1,6 +1,7 @@
 // The sessions that clients name by id: how many there may be, which end to make room, and how all end together.
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { type Principal, principalKey } from "../../client-port.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
@@ -18,7 +19,16 @@ interface StoreOptions {
 interface Kept {
   readonly session: Session;
   usedMs: number;
+  /** Something came after `initialize`. */
+  isUsed: boolean;
 }
+
+type Room =
+  | { readonly kind: "room" }
+  /** That principal has as many as it may have, all in use. */
+  | { readonly kind: "too_many"; readonly allowed: number }
+  /** All are in use. */
+  | { readonly kind: "full"; readonly sessions: number };
 
 export class SessionStore {
   readonly #options: StoreOptions;
@@ -39,15 +49,39 @@ export class SessionStore {
     return this.#sessions.reduce((sum, session) => sum + session.inFlight, 0);
   }
 
-  /** Room for one more, made by ending the one that was used longest ago and is idle; false: all are busy. */
-  makeRoom(): boolean {
-    if (this.size < SESSION_LIMIT) return true;
-    let oldest: Kept | null = null;
-    for (const one of this.#kept.values()) {
-      if (!one.session.busy && (oldest === null || one.usedMs < oldest.usedMs)) oldest = one;
+  get openQuestions(): number {
+    return this.#sessions.reduce((sum, session) => sum + session.openQuestions, 0);
+  }
+
+  /**
+   * Room for one more of that principal. One that has as many as it may have gives up its own; a full table takes from
+   * the principal that has most, so that nobody loses a session to one who has more.
+   */
+  makeRoom(principal: Principal): Room {
+    const { gateway } = this.#options;
+    const allowed = gateway.sessionsAllowed(principal);
+    const own = this.#of(principalKey(principal));
+    // More than one, where the limit was lowered.
+    while (own.length >= allowed) {
+      if (!endOldest(own)) return { kind: "too_many", allowed };
     }
-    oldest?.session.end("the session gave way to newer ones");
-    return this.size < SESSION_LIMIT;
+    if (this.size < SESSION_LIMIT || endOldest(this.#ofWhoHasMost(own.length))) return { kind: "room" };
+    return { kind: "full", sessions: this.size };
+  }
+
+  #of(key: string): Kept[] {
+    return [...this.#kept.values()].filter(({ session }) => principalKey(session.principal) === key);
+  }
+
+  /** Those of the principal that has most idle ones, of principals that have at least so many. */
+  #ofWhoHasMost(atLeast: number): Kept[] {
+    const byPrincipal = Map.groupBy(this.#kept.values(), ({ session }) => principalKey(session.principal));
+    let most: Kept[] = [];
+    for (const all of byPrincipal.values()) {
+      const idle = all.filter(({ session }) => !session.busy);
+      if (all.length >= atLeast && idle.length > most.length) most = idle;
+    }
+    return most;
   }
 
   open(options: Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded">): Session {
@@ -64,7 +98,7 @@ export class SessionStore {
         if (this.size === 0) this.#rest();
       },
     });
-    this.#kept.set(session.sessionId, { session, usedMs: clock.monotonicMs() });
+    this.#kept.set(session.sessionId, { session, usedMs: clock.monotonicMs(), isUsed: false });
     this.#timer ??= clock.setTimer(IDLE_LOOK_MS, this.#look);
     return session;
   }
@@ -74,6 +108,7 @@ export class SessionStore {
     const one = this.#kept.get(id);
     if (one === undefined) return null;
     one.usedMs = this.#options.clock.monotonicMs();
+    one.isUsed = true;
     return one.session;
   }
 
@@ -106,4 +141,21 @@ export class SessionStore {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
   }
+}
+
+/** Ends the idle one that was used longest ago, those first that never were; false: all are busy. */
+function endOldest(among: Kept[]): boolean {
+  let oldest: Kept | null = null;
+  for (const one of among) {
+    if (one.session.busy) continue;
+    if (oldest === null || isOlder(one, oldest)) oldest = one;
+  }
+  if (oldest === null) return false;
+  among.splice(among.indexOf(oldest), 1);
+  oldest.session.end("the session gave way to newer ones");
+  return true;
+}
+
+function isOlder(one: Kept, other: Kept): boolean {
+  return one.isUsed === other.isUsed ? one.usedMs < other.usedMs : other.isUsed;
 }

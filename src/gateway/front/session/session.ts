@@ -13,6 +13,7 @@ import {
   isJsonObject,
   isRpcId,
   type JsonObject,
+  LIMIT_REACHED,
   type Reply,
   type RpcId,
   type RpcNotification,
@@ -88,6 +89,11 @@ export class Session implements SessionPort {
 
   get ended(): AbortSignal {
     return this.#ended.signal;
+  }
+
+  /** What the client was asked and has not answered yet. */
+  get openQuestions(): number {
+    return this.#questions.size;
   }
 
   get busy(): boolean {
@@ -240,7 +246,8 @@ export class Session implements SessionPort {
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
     if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
     if (this.inFlight < IN_FLIGHT_LIMIT) return null;
-    return errorReply(BACKEND_UNAVAILABLE, `too many requests in flight (${IN_FLIGHT_LIMIT})`);
+    const message = `this session has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;
+    return errorReply(LIMIT_REACHED, message, { allowed: IN_FLIGHT_LIMIT, retryAfterMs: 1_000 });
   }
 
   /** The end of a call, whoever comes first: its reply, or null and why it is aborted. */

@@ -20,7 +20,7 @@ function giveUp(givenUp: GivenUpCalls, clock: ManualClock, name: string): WeakRe
     signal: null,
     settled() {},
   });
-  givenUp.add(request);
+  givenUp.add(request, false);
   pending[Symbol.dispose]();
   return new WeakRef(client);
 }

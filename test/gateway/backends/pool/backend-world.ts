@@ -44,6 +44,7 @@ export const SPEC: BackendSpec = {
   revision: 0,
   epoch: 0,
   replace: "overlap",
+  instances: "shared",
   drainTimeoutMs: DRAIN_MS,
   needs: null,
 };
@@ -262,6 +263,7 @@ export class BackendWorld {
         checkedAtMs: null,
         listsStaleBecause: null,
         withheldEntries: [],
+        asksForRoots: false,
       },
       nextAtMs: this.nowMs + (this.fateOf(key) === "hangs" ? HANG_MS : START_MS),
       deaf: false,

@@ -103,6 +103,7 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     checkedAtMs: null,
     listsStaleBecause: null,
     withheldEntries: [],
+    asksForRoots: false,
   };
   const see = (change: Partial<InstanceSeen>): void => {
     seen = { ...seen, ...change };

@@ -1,6 +1,7 @@
 // The HTTP front's sessions and the calls in them.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { errorReply, LIMIT_REACHED, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
@@ -121,6 +122,49 @@ describe("the HTTP front's sessions", () => {
   });
 });
 
+describe("E4 the HTTP front's refusals by a limit", () => {
+  it("of one call are 429 with Retry-After and a JSON-RPC error, also where a stream was expected", async () => {
+    const gateway = createScriptedGateway();
+    const refused = (retryAfterMs: number): Reply =>
+      errorReply(LIMIT_REACHED, "too many", { limit: "[limits].calls_per_second", retryAfterMs });
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    for (const [ms, seconds, method] of [
+      [1, "1", "tools/call"],
+      [2_001, "3", "tools/list"],
+    ] as const) {
+      gateway.handle = async () => refused(ms);
+      const answer = await rig.post({ jsonrpc: "2.0", id: 7, method, params: {} }, headers);
+      assert.deepEqual([answer.status, answer.headers["retry-after"]], [429, seconds]);
+      assert.equal(answer.headers["content-type"], "application/json");
+      assert.deepEqual([answer.json()["id"], answer.json()["error"]], [7, objectOf(refused(ms))["error"]]);
+    }
+    // Coming back does not help there.
+    gateway.handle = async () => errorReply(LIMIT_REACHED, "too large", { limit: "[limits].result_mb" });
+    assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 200);
+  });
+
+  it("of a session name the principal, the number and the key", async () => {
+    const gateway = createScriptedGateway();
+    gateway.authenticate = () => user("ann");
+    gateway.sessionsAllowed = () => 1;
+    await using rig = await startRig(gateway);
+    const id = await rig.initialize();
+    const { response } = await rig.open("GET", { "mcp-session-id": id });
+    const answer = await rig.post(initializeMessage());
+    assert.deepEqual([answer.status, answer.headers["retry-after"]], [429, "10"]);
+    const error = objectOf(answer.json()["error"]);
+    assert.match(
+      String(error["message"]),
+      /user ann has 1 sessions, all of them in use \(\[limits\]\.sessions\)/,
+    );
+    assert.deepEqual(error["data"], { limit: "[limits].sessions", allowed: 1, retryAfterMs: 10_000 });
+    gateway.authenticate = () => user("bob");
+    await rig.initialize();
+    response.destroy();
+  });
+});
+
 describe("the HTTP front's calls", () => {
   it("turns to an event stream at the first notification, with the answer as its last event", async () => {
     const gateway = createScriptedGateway({
@@ -196,8 +240,8 @@ describe("the HTTP front's calls", () => {
     const twice = await rig.post(callMessage(3, "x"), headers);
     assert.match(twice.body, /"code":-32600.*in flight/);
     const over = await rig.post(callMessage("more", "x"), headers);
-    assert.match(over.body, /too many requests in flight \(512\)/);
-    assert.equal(over.status, 200);
+    assert.match(over.body, /512 requests in flight/);
+    assert.equal(over.status, 429);
     for (const _ of answers) held.release(text("ok"));
     await Promise.all(answers);
     assert.match((await rig.post(callMessage("more", "x"), headers)).body, /result/);

@@ -187,7 +187,17 @@ describe("a listener", () => {
   it("says that it refuses connections, once a minute at most, how many and what to do", async () => {
     const clock = createManualClock();
     const logger = createRecordingLogger();
-    const listener = await openListener({ ...options("127.0.0.1", 0), clock, logger, connectionLimit: 1 });
+    let asked = 0;
+    const listener = await openListener({
+      ...options("127.0.0.1", 0),
+      clock,
+      logger,
+      connectionLimit: 1,
+      // In use: it is not answered.
+      handler: () => {
+        asked += 1;
+      },
+    });
     const { port } = listener;
     const refused = async (): Promise<void> => {
       const socket = connect(port, "127.0.0.1").resume();
@@ -195,7 +205,9 @@ describe("a listener", () => {
       await once(socket, "close");
     };
     const held = connect(port, "127.0.0.1");
-    await eventually(() => listener.connections === 1);
+    held.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    await eventually(() => listener.connections === 1 && held.bytesWritten > 0);
+    await eventually(() => asked === 1);
     for (let count = 0; count < 3; count++) await refused();
     const told = () => logger.lines.map(({ level, fields }) => [level, fields["count"], fields["limit"]]);
     assert.deepEqual(told(), [["warn", 1, 1]]);

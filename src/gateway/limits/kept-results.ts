@@ -1,0 +1,207 @@
+// Results that were too large to send: kept for the session that asked, and read in pieces as resources. In memory:
+// they are there already, a piece of a text costs nothing, and nothing is left behind on a disk.
+import { randomBytes } from "node:crypto";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { type ClientPort, principalKey } from "../client-port.ts";
+import { errorReply, type JsonObject, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
+import { KEPT_RESULTS } from "../middleware/request-target.ts";
+import { textSize } from "./result-size.ts";
+
+const MEBIBYTE = 1024 * 1024;
+
+/** How much is kept, and how long. */
+export interface KeepBounds {
+  readonly sessionResults: number;
+  readonly sessionBytes: number;
+  readonly allResults: number;
+  readonly allBytes: number;
+  readonly keptMs: number;
+}
+
+/** A backend's message has 64 MiB at most: any one fits. */
+const BOUNDS: KeepBounds = {
+  sessionResults: 32,
+  sessionBytes: 64 * MEBIBYTE,
+  allResults: 256,
+  allBytes: 256 * MEBIBYTE,
+  keptMs: 3_600_000,
+};
+
+/** A base64 text is cut between groups of four. */
+const GROUP = 4;
+
+export interface LargePart {
+  readonly kind: "text" | "blob";
+  readonly mimeType: string;
+  /** A text, or base64. */
+  readonly content: string;
+}
+
+/** Where a part can be read. */
+export interface KeptPart {
+  readonly uri: string;
+  readonly pieces: number;
+  readonly bytes: number;
+}
+
+interface Kept extends KeptPart {
+  readonly client: ClientPort;
+  /** Whose it is, as `principalKey` says. */
+  readonly principal: string;
+  readonly part: LargePart;
+  readonly pieceCharacters: number;
+  readonly untilMs: number;
+}
+
+export class KeptResults implements Disposable {
+  readonly #clock: Clock;
+  readonly #bounds: KeepBounds;
+  /** By id, oldest first. */
+  readonly #kept = new Map<string, Kept>();
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock, bounds: KeepBounds = BOUNDS) {
+    this.#clock = clock;
+    this.#bounds = bounds;
+  }
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  /** How long one is kept, ms. */
+  get keptMs(): number {
+    return this.#bounds.keptMs;
+  }
+
+  /** Null: it is larger than all that may be kept, or the session has ended. Older ones of the session make room. */
+  keep(client: ClientPort, part: LargePart, pieceCharacters: number): KeptPart | null {
+    const { sessionBytes, keptMs } = this.#bounds;
+    const bytes = part.kind === "blob" ? Math.floor((part.content.length / 4) * 3) : textSize(part.content);
+    if (bytes > sessionBytes || client.ended.aborted) return null;
+    const id = randomBytes(12).toString("base64url");
+    const characters = Math.max(GROUP, Math.ceil(pieceCharacters / GROUP) * GROUP);
+    const kept: Kept = {
+      uri: `${KEPT_RESULTS}${id}`,
+      pieces: Math.max(1, Math.ceil(part.content.length / characters)),
+      bytes,
+      client,
+      principal: principalKey(client.principal),
+      part,
+      pieceCharacters: characters,
+      untilMs: this.#clock.monotonicMs() + keptMs,
+    };
+    this.#kept.set(id, kept);
+    this.#makeRoom(client);
+    this.#timer ??= this.#clock.setTimer(keptMs, this.#expire);
+    return kept;
+  }
+
+  /** The answer to resources/read of a URI of ours. */
+  read({ client, uri }: { readonly client: ClientPort; readonly uri: string }): Reply {
+    const [id = "", place = "1", ...more] = uri.slice(KEPT_RESULTS.length).split("/");
+    const kept = this.#kept.get(id);
+    const piece = /^[1-9][0-9]{0,8}$/.test(place) && more.length === 0 ? Number(place) : 0;
+    // Whoever knows the URI of another session's does not learn that it is right.
+    const isOwn = kept?.client === client && kept.principal === principalKey(client.principal);
+    if (!isOwn || piece === 0 || piece > kept.pieces) return unknown(uri);
+    return { result: { contents: [contents(kept, uri, piece)] } };
+  }
+
+  /** Its session has ended. */
+  forget(client: ClientPort): void {
+    for (const [id, kept] of this.#kept) if (kept.client === client) this.#kept.delete(id);
+    if (this.size === 0) this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.#kept.clear();
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+  }
+
+  /** Of this session the oldest go; of all, those of the session that holds most. */
+  #makeRoom(client: ClientPort): void {
+    const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
+    this.#dropOldest(client, sessionResults, sessionBytes);
+    while (this.size > allResults || this.#bytes > allBytes) {
+      const largest = this.#largestHolder();
+      if (largest === null) return;
+      const own = [...this.#kept.values()].filter((kept) => kept.client === largest);
+      this.#dropOldest(largest, own.length - 1, sessionBytes);
+    }
+  }
+
+  #dropOldest(client: ClientPort, mostResults: number, mostBytes: number): void {
+    const own = [...this.#kept].filter(([, kept]) => kept.client === client);
+    let bytes = own.reduce((sum, [, kept]) => sum + kept.bytes, 0);
+    let count = own.length;
+    for (const [id, kept] of own) {
+      if (count <= mostResults && bytes <= mostBytes) return;
+      this.#kept.delete(id);
+      bytes -= kept.bytes;
+      count -= 1;
+    }
+  }
+
+  get #bytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#kept.values()) sum += bytes;
+    return sum;
+  }
+
+  #largestHolder(): ClientPort | null {
+    const held = new Map<ClientPort, number>();
+    let largest: ClientPort | null = null;
+    for (const { client, bytes } of this.#kept.values()) {
+      const sum = (held.get(client) ?? 0) + bytes;
+      held.set(client, sum);
+      if (largest === null || sum > (held.get(largest) ?? 0)) largest = client;
+    }
+    return largest;
+  }
+
+  readonly #expire = (): void => {
+    const nowMs = this.#clock.monotonicMs();
+    this.#timer = null;
+    for (const [id, { untilMs }] of this.#kept) {
+      if (untilMs > nowMs) {
+        this.#timer = this.#clock.setTimer(untilMs - nowMs, this.#expire);
+        return;
+      }
+      this.#kept.delete(id);
+    }
+  };
+}
+
+function contents(
+  { part, pieces, pieceCharacters, uri: whole }: Kept,
+  uri: string,
+  piece: number,
+): JsonObject {
+  const { kind, mimeType, content } = part;
+  const from = boundary(content, (piece - 1) * pieceCharacters);
+  const cut = content.slice(from, boundary(content, piece * pieceCharacters));
+  return {
+    uri,
+    mimeType,
+    [kind]: cut,
+    _meta: {
+      "mountaineer/piece": piece,
+      "mountaineer/pieces": pieces,
+      ...(piece < pieces && { "mountaineer/next": `${whole}/${piece + 1}` }),
+    },
+  };
+}
+
+/** Not within a character. */
+function boundary(text: string, at: number): number {
+  const unit = text.charCodeAt(at);
+  return unit >= 0xdc00 && unit <= 0xdfff ? at + 1 : at;
+}
+
+function unknown(uri: string): Reply {
+  const message =
+    "Resource not found: a result is kept for an hour at most, and for the session that asked for it";
+  return errorReply(RESOURCE_NOT_FOUND, message, { uri: uri.slice(0, 200) });
+}

@@ -1,0 +1,126 @@
+// What each principal may use: calls in a second, and calls in flight, in all its sessions together.
+import type { LimitsConfig, PrincipalLimits } from "../../config/limits.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { compileGlobs } from "../catalog/glob.ts";
+import { named, type Principal, principalKey } from "../client-port.ts";
+import type { RpcError } from "../json-rpc.ts";
+import { limitRefusal } from "./limit-refusal.ts";
+
+/** Beyond it, accounts that nobody uses at the moment are forgotten. */
+const MOST_ACCOUNTS = 10_000;
+/** When calls in flight end is not known. */
+const IN_FLIGHT_RETRY_MS = 1_000;
+
+/** Of one principal, whatever sessions it has. */
+interface Account {
+  /** Calls that it may make now. */
+  tokens: number;
+  /** Monotonic ms, of `tokens`. */
+  atMs: number;
+  inFlight: number;
+}
+
+/** What a call has to know of its principal. */
+interface Known {
+  readonly limits: PrincipalLimits;
+  readonly account: Account;
+}
+
+interface CompiledOverride {
+  fits(principal: Principal): boolean;
+  readonly limits: PrincipalLimits;
+}
+
+export class PrincipalLimiter {
+  readonly #clock: Clock;
+  readonly #accounts = new Map<string, Account>();
+  #config: LimitsConfig;
+  #overrides: readonly CompiledOverride[] = [];
+  /** By object: most calls find theirs here, without a text being made. */
+  #known = new WeakMap<Principal, Known>();
+
+  constructor(config: LimitsConfig, clock: Clock) {
+    this.#clock = clock;
+    this.#config = config;
+    this.configure(config);
+  }
+
+  /** From the next call on; what was used stays used. */
+  configure(config: LimitsConfig): void {
+    this.#config = config;
+    this.#overrides = config.overrides.map(({ users, roles, limits }) => {
+      const isUser = users === null ? null : compileGlobs(users);
+      const isRole = roles === null ? null : compileGlobs(roles);
+      return {
+        fits: (principal) =>
+          (isUser === null || isUser(principal.name)) && (isRole === null || principal.roles.some(isRole)),
+        limits,
+      };
+    });
+    this.#known = new WeakMap();
+  }
+
+  limitsOf(principal: Principal): PrincipalLimits {
+    return this.#knownOf(principal).limits;
+  }
+
+  /** What the call uses: `inFlight` goes down again, once, when it has its answer. Or the refusal. */
+  admit(principal: Principal): Known | { readonly error: RpcError } {
+    const known = this.#knownOf(principal);
+    const { limits, account } = known;
+    if (account.inFlight >= limits.callsInFlight) {
+      return limitRefusal({
+        limit: "[limits].calls_in_flight",
+        allowed: limits.callsInFlight,
+        message: `${named(principal)} has ${account.inFlight} calls in flight`,
+        retryAfterMs: IN_FLIGHT_RETRY_MS,
+      });
+    }
+    const { callsPerSecond } = limits;
+    if (callsPerSecond !== null) {
+      const nowMs = this.#clock.monotonicMs();
+      account.tokens = Math.min(
+        limits.burst,
+        account.tokens + ((nowMs - account.atMs) * callsPerSecond) / 1_000,
+      );
+      account.atMs = nowMs;
+      if (account.tokens < 1) {
+        return limitRefusal({
+          limit: "[limits].calls_per_second",
+          allowed: callsPerSecond,
+          message: `${named(principal)} makes more than ${callsPerSecond} calls a second`,
+          retryAfterMs: ((1 - account.tokens) / callsPerSecond) * 1_000,
+        });
+      }
+      account.tokens -= 1;
+    }
+    account.inFlight += 1;
+    return known;
+  }
+
+  #knownOf(principal: Principal): Known {
+    const known = this.#known.get(principal);
+    if (known !== undefined) return known;
+    const limits = this.#overrides.find(({ fits }) => fits(principal))?.limits ?? this.#config;
+    const made = { limits, account: this.#accountOf(principal, limits) };
+    this.#known.set(principal, made);
+    return made;
+  }
+
+  #accountOf(principal: Principal, { burst }: PrincipalLimits): Account {
+    const key = principalKey(principal);
+    let account = this.#accounts.get(key);
+    if (account === undefined) {
+      if (this.#accounts.size >= MOST_ACCOUNTS) this.#forgetUnused();
+      account = { tokens: burst, atMs: this.#clock.monotonicMs(), inFlight: 0 };
+      this.#accounts.set(key, account);
+    }
+    return account;
+  }
+
+  /** Of what is forgotten nobody may hold an old account. */
+  #forgetUnused(): void {
+    for (const [key, { inFlight }] of this.#accounts) if (inFlight === 0) this.#accounts.delete(key);
+    this.#known = new WeakMap();
+  }
+}

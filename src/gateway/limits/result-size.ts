@@ -1,0 +1,39 @@
+// How large a result is, as JSON, without writing it: strings as UTF-8, and what is around them about.
+import { isRawNumber } from "../../runtime/text/exact-json.ts";
+
+/** Deeper ones cannot be written as JSON anyway, and are answered as such. */
+const MOST_LEVELS = 1_000;
+/** Of short texts the characters are counted: most are ASCII. */
+const SHORT_TEXT = 1_024;
+const AROUND_A_VALUE = 4;
+
+/** About how many bytes it has as JSON; it stops counting beyond `enough`. */
+export function jsonSize(value: unknown, enough: number = Number.POSITIVE_INFINITY): number {
+  return count(value, 0, enough, MOST_LEVELS);
+}
+
+function count(value: unknown, before: number, enough: number, levels: number): number {
+  if (typeof value === "string") return before + textSize(value) + AROUND_A_VALUE;
+  if (typeof value !== "object" || value === null) return before + AROUND_A_VALUE;
+  if (isRawNumber(value)) return before + value.rawJSON.length;
+  let size = before + AROUND_A_VALUE;
+  if (levels === 0) return size;
+  if (Array.isArray(value)) {
+    for (const each of value) {
+      size = count(each, size, enough, levels - 1);
+      if (size > enough) return size;
+    }
+    return size;
+  }
+  const members: Readonly<Record<string, unknown>> = value as Readonly<Record<string, unknown>>;
+  // Parsed JSON has no members of a prototype.
+  for (const key in members) {
+    size = count(members[key], size + key.length + AROUND_A_VALUE, enough, levels - 1);
+    if (size > enough) return size;
+  }
+  return size;
+}
+
+export function textSize(text: string): number {
+  return text.length <= SHORT_TEXT ? text.length : Buffer.byteLength(text);
+}

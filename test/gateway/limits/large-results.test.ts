@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
+import type { ClientPort } from "../../../src/gateway/client-port.ts";
+import {
+  isError,
+  isJsonObject,
+  type JsonObject,
+  LIMIT_REACHED,
+  type Reply,
+} from "../../../src/gateway/json-rpc.ts";
+import { type KeepBounds, KeptResults } from "../../../src/gateway/limits/kept-results.ts";
+import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
+import { jsonSize } from "../../../src/gateway/limits/result-size.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { source } from "../catalog/sources.ts";
+import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+
+const LIMIT_BYTES = 10_000;
+
+function limited(result: JsonObject, bounds?: KeepBounds) {
+  const clock = createManualClock();
+  const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, resultBytes: LIMIT_BYTES }, clock);
+  const kept = new KeptResults(clock, bounds);
+  const services = { ...recordingServices(() => ({ result })), kept };
+  const served = servingSet([source("a", { tools: ["x"], resources: ["file:///big"] })], services, {
+    limits: { limiter, kept },
+    authorization: {
+      defaultEffect: "deny",
+      policies: [
+        { effect: "allow", roles: null, resources: ["tool:x", "resource:file:///big"], methods: null },
+      ],
+    },
+  });
+  const call = (from: ClientPort = client(user("ann"))): Promise<Reply> =>
+    ask(served, "tools/call", { name: "x" }, from);
+  const read = (uri: string, from: ClientPort): Promise<Reply> =>
+    ask(served, "resources/read", { uri }, from);
+  return { clock, kept, call, read };
+}
+
+function contentOf(reply: Reply): readonly JsonObject[] {
+  assert.ok(!isError(reply), JSON.stringify(reply));
+  const { content } = reply.result;
+  assert.ok(Array.isArray(content));
+  return content.filter(isJsonObject);
+}
+
+const linkOf = (reply: Reply): string =>
+  String(contentOf(reply).find(({ type }) => type === "resource_link")?.["uri"]);
+
+function pieceOf(reply: Reply): JsonObject {
+  assert.ok(!isError(reply), JSON.stringify(reply));
+  const { contents } = reply.result;
+  const piece: unknown = Array.isArray(contents) ? contents[0] : null;
+  assert.ok(isJsonObject(piece));
+  return piece;
+}
+
+async function readAll(uri: string, read: (uri: string) => Promise<Reply>): Promise<readonly JsonObject[]> {
+  const pieces: JsonObject[] = [];
+  for (let next: unknown = uri; typeof next === "string"; ) {
+    const piece = pieceOf(await read(next));
+    pieces.push(piece);
+    next = isJsonObject(piece["_meta"]) ? piece["_meta"]["mountaineer/next"] : undefined;
+  }
+  return pieces;
+}
+
+const text = (value: string): JsonObject => ({ type: "text", text: value });
+
+describe("E4 a result over the size", () => {
+  it("comes with a note and a link, and its pieces are the whole of it", async () => {
+    const whole = "a🙂".repeat(8_000);
+    const { call, read } = limited({ content: [text("in short"), text(whole)], isError: false });
+    const from = client(user("ann"));
+    const reply = await call(from);
+    const [short, note, link] = contentOf(reply);
+    assert.deepEqual(short, text("in short"));
+    assert.match(
+      String(note?.["text"]),
+      /tools\/call x has 0\.04?.* MiB.*\[limits\]\.result_mb.*in 5 pieces: mountaineer:/,
+    );
+    assert.deepEqual([link?.["type"], link?.["size"]], ["resource_link", Buffer.byteLength(whole)]);
+    const pieces = await readAll(linkOf(reply), (uri) => read(uri, from));
+    assert.equal(pieces.length, 5);
+    assert.equal(pieces.map((piece) => piece["text"]).join(""), whole);
+    assert.ok(
+      pieces.every((piece) => String(piece["text"]).isWellFormed()),
+      "no character is cut",
+    );
+    assert.equal(pieceOf(await read(`${linkOf(reply)}/2`, from))["text"], pieces[1]?.["text"]);
+    for (const wrong of ["/0", "/6", "/1/1", "/x", "/01"]) {
+      assert.ok(isError(await read(`${linkOf(reply)}${wrong}`, from)), wrong);
+    }
+  });
+
+  it("of an image is read in pieces that are base64 each, with its type", async () => {
+    const bytes = Buffer.alloc(20_000, "image");
+    const data = bytes.toString("base64");
+    const { call, read } = limited({ content: [{ type: "image", data, mimeType: "image/png" }] });
+    const from = client(user("ann"));
+    const pieces = await readAll(linkOf(await call(from)), (uri) => read(uri, from));
+    assert.ok(pieces.length > 1);
+    assert.deepEqual(Buffer.concat(pieces.map(({ blob }) => Buffer.from(String(blob), "base64"))), bytes);
+    assert.ok(pieces.every(({ mimeType }) => mimeType === "image/png"));
+  });
+
+  it("in many small texts is kept as one", async () => {
+    const lines = Array.from({ length: 3_000 }, (_, at) => `line ${at}`);
+    const { call, read } = limited({ content: lines.map(text) });
+    const from = client(user("ann"));
+    const pieces = await readAll(linkOf(await call(from)), (uri) => read(uri, from));
+    assert.equal(pieces.map((piece) => piece["text"]).join(""), lines.join("\n"));
+  });
+
+  it("is for the session that asked and its principal alone, whoever knows where it is", async () => {
+    const { call, read } = limited({ content: [text("x".repeat(20_000))] });
+    const from = client(user("ann"), "one");
+    const uri = linkOf(await call(from));
+    const unknown = await read("mountaineer://results/AAAAAAAAAAAAAAAA", from);
+    assert.ok(isError(unknown));
+    for (const other of [
+      client(user("ann"), "two"),
+      client(user("bob"), "one"),
+      { ...from, principal: user("bob") },
+    ]) {
+      const refused = await read(uri, other);
+      assert.ok(isError(refused));
+      assert.equal(refused.error.message, unknown.error.message);
+    }
+    assert.ok(!isError(await read(uri, from)));
+  });
+
+  it("is gone with its session, and after an hour", async () => {
+    const { clock, kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
+    const [one, two] = [client(user("ann"), "one"), client(user("ann"), "two")];
+    const first = linkOf(await call(one));
+    const second = linkOf(await call(two));
+    kept.forget(one);
+    assert.ok(isError(await read(first, one)));
+    await clock.advance(3_599_999);
+    assert.ok(!isError(await read(second, two)));
+    await clock.advance(1);
+    assert.ok(isError(await read(second, two)));
+    assert.deepEqual([kept.size, clock.pendingTimers], [0, 0]);
+  });
+
+  it("is kept within bounds: a session's oldest goes first, then that of the session that holds most", async () => {
+    const bounds = {
+      sessionResults: 2,
+      sessionBytes: 50_000,
+      allResults: 3,
+      allBytes: 1_000_000,
+      keptMs: 1_000,
+    };
+    const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] }, bounds);
+    const [one, two, three] = ["one", "two", "three"].map((id) => client(user("ann"), id));
+    assert.ok(one !== undefined && two !== undefined && three !== undefined);
+    const ones = [linkOf(await call(one)), linkOf(await call(one)), linkOf(await call(one))];
+    const readable = async (uris: readonly string[], from: ClientPort): Promise<boolean[]> =>
+      Promise.all(uris.map(async (uri) => !isError(await read(uri, from))));
+    assert.deepEqual(await readable(ones, one), [false, true, true]);
+    const twos = [linkOf(await call(two))];
+    const threes = [linkOf(await call(three))];
+    assert.deepEqual(await readable(ones, one), [false, false, true]);
+    assert.deepEqual([await readable(twos, two), await readable(threes, three)], [[true], [true]]);
+    assert.equal(kept.size, 3);
+    // One that is larger than all that may be kept is refused.
+    const small = { ...bounds, sessionBytes: 10_000 };
+    const refused = await limited({ content: [text("x".repeat(20_000))] }, small).call();
+    assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED);
+  });
+
+  it("that is structured is refused, never cut, with the size, the limit and the key", async () => {
+    const { call, kept } = limited({
+      content: [text("x".repeat(20_000))],
+      structuredContent: { rows: ["x".repeat(20_000)] },
+    });
+    const reply = await call();
+    assert.ok(isError(reply));
+    assert.equal(reply.error.code, LIMIT_REACHED);
+    assert.match(
+      reply.error.message,
+      /has 0\.0382 MiB, more than the 0\.0095 MiB.*structured.*\[limits\]\.result_mb/,
+    );
+    assert.deepEqual(reply.error.data, { limit: "[limits].result_mb", allowed: LIMIT_BYTES });
+    assert.equal(kept.size, 0);
+  });
+
+  it("of a resource is an error that says where its pieces are", async () => {
+    const whole = "y".repeat(20_000);
+    const { read } = limited({ contents: [{ uri: "file:///big", mimeType: "text/csv", text: whole }] });
+    const from = client(user("ann"));
+    const reply = await read("file:///big", from);
+    assert.ok(isError(reply));
+    const uri = /pieces: (mountaineer:\S+)\/1 /.exec(reply.error.message)?.[1];
+    assert.ok(uri !== undefined, reply.error.message);
+    const pieces = await readAll(uri, (each) => read(each, from));
+    assert.equal(pieces.map((piece) => piece["text"]).join(""), whole);
+    assert.equal(pieces[0]?.["mimeType"], "text/csv");
+  });
+
+  it("goes to a client of an older protocol without the link that it does not know", async () => {
+    const { call } = limited({ content: [text("x".repeat(20_000))] });
+    const content = contentOf(await call({ ...client(user("ann")), protocolVersion: "2025-03-26" }));
+    assert.deepEqual(
+      content.map(({ type }) => type),
+      ["text"],
+    );
+  });
+
+  it("passes as the same object when it is within it, and to `mountaineer call`, which reads no pieces", async () => {
+    const result = { content: [text("x".repeat(9_000))] };
+    const reply = await limited(result).call();
+    assert.ok(!isError(reply));
+    assert.equal(reply.result, result);
+    const large = { content: [text("x".repeat(20_000))] };
+    const whole = await limited(large).call(client({ kind: "owner", name: "owner", roles: [] }, "owner"));
+    assert.ok(!isError(whole));
+    assert.equal(whole.result, large);
+  });
+});
+
+describe("the size of a result", () => {
+  it("is about that of its JSON, and no nesting is too deep", () => {
+    for (const value of [
+      { content: [text("x".repeat(100_000))] },
+      { content: [text("ü".repeat(100_000))] },
+      {
+        structuredContent: {
+          rows: Array.from({ length: 5_000 }, (_, id) => ({ id, name: `row ${id}`, ok: true })),
+        },
+      },
+    ]) {
+      const ratio = jsonSize(value) / Buffer.byteLength(JSON.stringify(value));
+      assert.ok(ratio > 0.8 && ratio < 1.3, String(ratio));
+    }
+    let deep: unknown = "x";
+    for (let level = 0; level < 100_000; level++) deep = [deep];
+    assert.ok(jsonSize(deep) > 0);
+  });
+});

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { DEFAULT_LIMITS, type LimitsConfig } from "../../../src/config/limits.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { isError, LIMIT_REACHED, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { KeptResults } from "../../../src/gateway/limits/kept-results.ts";
+import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { source } from "../catalog/sources.ts";
+import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+
+function limited(limits: Partial<LimitsConfig>, answer?: () => Promise<Reply>) {
+  const clock = createManualClock();
+  const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, ...limits }, clock);
+  const kept = new KeptResults(clock);
+  const services = recordingServices(answer);
+  const served = servingSet([source("a", { tools: ["x"] })], services, { limits: { limiter, kept } });
+  const call = (principal: Principal, sessionId?: string): Promise<Reply> =>
+    ask(served, "tools/call", { name: "x" }, client(principal, sessionId));
+  return { clock, limiter, services, call };
+}
+
+const refusalOf = (reply: Reply) => (isError(reply) ? reply.error : null);
+
+describe("E4 calls in a second", () => {
+  it("are refused beyond the burst with the key, the number and when to come back; then they pass again", async () => {
+    const { clock, call, services } = limited({ callsPerSecond: 4, burst: 2 });
+    const ann = user("ann");
+    assert.equal(refusalOf(await call(ann)), null);
+    assert.equal(refusalOf(await call(ann, "another session")), null);
+    const refused = refusalOf(await call(ann));
+    assert.deepEqual(refused, {
+      code: LIMIT_REACHED,
+      message: "user ann makes more than 4 calls a second ([limits].calls_per_second); try again in 0.3 s",
+      data: { limit: "[limits].calls_per_second", allowed: 4, retryAfterMs: 250 },
+    });
+    assert.equal(services.calls.length, 2);
+    await clock.advance(249);
+    assert.equal(refusalOf(await call(ann))?.code, LIMIT_REACHED);
+    await clock.advance(1);
+    assert.equal(refusalOf(await call(ann)), null);
+    await clock.advance(60_000);
+    for (const isRefused of [false, false, true]) {
+      assert.equal(
+        refusalOf(await call(ann)) !== null,
+        isRefused,
+        "a quiet minute earns the burst, not more",
+      );
+    }
+  });
+
+  it("of one principal cost no other any, and a principal is the same whatever object stands for it", async () => {
+    const { call } = limited({ callsPerSecond: 1, burst: 1 });
+    for (const [principal, isRefused] of [
+      [user("ann"), false],
+      [user("ann", "other", "roles"), true],
+      [user("bob"), false],
+      [ANONYMOUS, false],
+      [user("anonymous"), false],
+      [OWNER, false],
+      [OWNER, true],
+    ] as const) {
+      assert.equal(refusalOf(await call(principal)) !== null, isRefused, principal.name);
+    }
+  });
+
+  it("change with the configuration, and what was used stays used", async () => {
+    const { clock, call, limiter } = limited({ callsPerSecond: 1, burst: 1 });
+    await call(user("ann"));
+    limiter.configure({ ...DEFAULT_LIMITS, callsPerSecond: 10, burst: 10 });
+    assert.equal(refusalOf(await call(user("ann")))?.code, LIMIT_REACHED);
+    await clock.advance(100);
+    assert.equal(refusalOf(await call(user("ann"))), null);
+    limiter.configure({ ...DEFAULT_LIMITS, callsPerSecond: null });
+    for (let count = 0; count < 100; count++) assert.equal(refusalOf(await call(user("ann"))), null);
+  });
+
+  it("may be others for some: the first block that fits counts", async () => {
+    const { call } = limited({
+      overrides: [
+        { users: ["ci-*"], roles: null, limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 1 } },
+        { users: null, roles: ["batch"], limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 2 } },
+      ],
+    });
+    const refusedAt = async (principal: Principal): Promise<number> => {
+      for (let count = 1; count <= 3; count++) if (refusalOf(await call(principal)) !== null) return count;
+      return 0;
+    };
+    assert.equal(await refusedAt(user("ci-1", "batch")), 2);
+    assert.equal(await refusedAt(user("ann", "batch")), 3);
+    assert.equal(await refusedAt(user("ann-2")), 0);
+  });
+});
+
+describe("E4 calls in flight", () => {
+  it("are counted over all sessions, and free again however a call ends", async () => {
+    const ends: ((reply: Reply | Error) => void)[] = [];
+    const { call } = limited(
+      { callsInFlight: 2 },
+      () =>
+        new Promise((resolve, reject) => {
+          ends.push((end) => (end instanceof Error ? reject(end) : resolve(end)));
+        }),
+    );
+    const first = call(user("ann"), "one");
+    const second = call(user("ann"), "two");
+    const refused = refusalOf(await call(user("ann"), "three"));
+    assert.equal(refused?.code, LIMIT_REACHED);
+    assert.match(String(refused?.message), /user ann has 2 calls in flight \(\[limits\]\.calls_in_flight\)/);
+    const other = call(user("bob"));
+    ends[0]?.({ result: { content: [] } });
+    ends[1]?.(new Error("of ours"));
+    await Promise.all([first, second]);
+    const again = [call(user("ann")), call(user("ann"))];
+    assert.equal(ends.length, 5);
+    for (const end of ends) end({ result: {} });
+    for (const reply of await Promise.all([other, ...again])) assert.equal(refusalOf(reply), null);
+  });
+});
