@@ -234,14 +234,16 @@ export class ToolPins implements AsyncDisposable {
   ): Pick<Looked, "pending" | "beyond"> {
     const { announce } = this.#options;
     const { backends, lost } = this.#book;
-    const known = backends.get(backend) ?? (lost === null ? null : new Map());
+    const before = backends.get(backend);
+    // One that listed nothing yet is as new as one that was never seen.
+    const isNew = before === undefined || before.size === 0;
+    const known = isNew && lost === null ? null : (before ?? new Map());
     const { tools, pending, news, added, gone, beyond } = checkPins(listed, known, mode);
-    if (tools !== backends.get(backend)) {
+    if (tools !== before && tools.size > 0) {
       this.#book = { backends: new Map(backends).set(backend, tools), lost };
       this.#save();
     }
-    const isFirst = !backends.has(backend);
-    if (isFirst && tools.size > news.length)
+    if (isNew && tools.size > news.length)
       announce({ name: "catalog.tools_pinned", backend, count: tools.size });
     const isWithheld = mode === "block";
     for (const [index, { tool, kind, definition, before }] of news.slice(0, MOST_ANNOUNCED).entries()) {
@@ -257,7 +259,7 @@ export class ToolPins implements AsyncDisposable {
         more: Math.max(0, more),
       });
     }
-    if (added.length > 0 && !isFirst) announce(listedTools("catalog.tools_added", backend, added));
+    if (added.length > 0 && !isNew) announce(listedTools("catalog.tools_added", backend, added));
     if (gone.length > 0) announce(listedTools("catalog.tools_gone", backend, gone));
     return { pending, beyond };
   }

@@ -158,6 +158,15 @@ describe("the pins of the running gateway", () => {
     assert.deepEqual(b.admitted(CHANGED), []);
   });
 
+  test("E3 a backend that lists nothing at first is as new as one that was never seen", async (t) => {
+    const b = await bench(t);
+    assert.deepEqual(b.admitted(), []);
+    assert.deepEqual(b.admitted(tool("a")), ["a"]);
+    assert.deepEqual(b.admitted(), []);
+    assert.deepEqual(b.admitted(CHANGED), []);
+    assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tools_gone", "catalog.tool_changed"]);
+  });
+
   test("E3 where nothing is pinned, nothing is read", async (t) => {
     const store = memoryStore();
     store.read = () => assert.fail("the store is read");
