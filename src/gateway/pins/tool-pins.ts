@@ -11,7 +11,7 @@ import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { PinStore } from "./pin-store.ts";
-import { memberChanges, toolPin } from "./pinned-tool.ts";
+import { ListDigests, memberChanges, toolPin } from "./pinned-tool.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
 /** Changes of one list that are announced one by one. */
@@ -72,6 +72,8 @@ export class ToolPins implements AsyncDisposable {
   #admitted: readonly CatalogSource[] = [];
   #configured: ReadonlySet<string> = new Set();
   #approvals = 0;
+  /** By backend. */
+  readonly #digests = new Map<string, ListDigests>();
   #isDirty = false;
   #saving: Promise<void> | null = null;
   #tryAgain: Timer | null = null;
@@ -112,6 +114,7 @@ export class ToolPins implements AsyncDisposable {
   admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modes = new Map(rules.backends.map(({ name, pin }) => [name, pin ?? rules.trust.pin]));
     this.#configured = new Set(modes.keys());
+    for (const name of this.#digests.keys()) if (!modes.has(name)) this.#digests.delete(name);
     const looked = new Map<string, Looked>();
     for (const source of sources) {
       const mode = modes.get(source.backend) ?? rules.trust.pin;
@@ -238,7 +241,12 @@ export class ToolPins implements AsyncDisposable {
     // One that listed nothing yet is as new as one that was never seen.
     const isNew = before === undefined || before.size === 0;
     const known = isNew && lost === null ? null : (before ?? new Map());
-    const { tools, pending, news, added, gone, beyond } = checkPins(listed, known, mode);
+    const { tools, pending, news, added, gone, beyond } = checkPins(
+      listed,
+      known,
+      mode,
+      this.#digestsOf(backend),
+    );
     if (tools !== before && tools.size > 0) {
       this.#book = { backends: new Map(backends).set(backend, tools), lost };
       this.#save();
@@ -262,6 +270,13 @@ export class ToolPins implements AsyncDisposable {
     if (added.length > 0 && !isNew) announce(listedTools("catalog.tools_added", backend, added));
     if (gone.length > 0) announce(listedTools("catalog.tools_gone", backend, gone));
     return { pending, beyond };
+  }
+
+  #digestsOf(backend: string): (tool: JsonObject) => string {
+    const digests = this.#digests.get(backend) ?? new ListDigests();
+    this.#digests.set(backend, digests);
+    digests.begin();
+    return (tool) => digests.of(tool);
   }
 
   #save(): void {
