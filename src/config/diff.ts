@@ -82,6 +82,7 @@ const NOTIFY_KEYS = [
 const SERVER_KEYS = [
   "host",
   "port",
+  "publicUrl",
   "bodyLimitBytes",
   "drainTimeoutMs",
 ] as const satisfies readonly (keyof ServerConfig)[];

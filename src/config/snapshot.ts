@@ -69,6 +69,8 @@ export interface ServerConfig {
   /** A name or IP address, without brackets. */
   readonly host: string;
   readonly port: number;
+  /** What clients call the endpoint, without a slash at its end; null: as it listens. */
+  readonly publicUrl: string | null;
   /** Of one request's body. */
   readonly bodyLimitBytes: number;
   /** How long calls on a removed or replaced backend may go on. */
@@ -167,9 +169,44 @@ export interface AuthUser {
   readonly roles: readonly string[];
 }
 
+/** Where the keys come from that an issuer signs with. */
+export type SigningKeysPlace =
+  /** The issuer's metadata says where. */
+  | { readonly kind: "discovery" }
+  | { readonly kind: "address"; readonly url: string }
+  /** Absolute. */
+  | { readonly kind: "file"; readonly path: string };
+
+/** Tokens that an authorization server signs. */
+export interface SignedTokensConfig {
+  readonly issuer: string;
+  /** null: the gateway's own address. */
+  readonly audience: readonly string[] | null;
+  readonly keys: SigningKeysPlace;
+  readonly algorithms: readonly string[];
+  readonly leewayMs: number;
+  readonly requiredScopes: readonly string[];
+  /** What each claim may be; `*`: anything. */
+  readonly requiredClaims: Readonly<Record<string, readonly string[]>>;
+  /** Names with dots between; null: none. */
+  readonly rolesClaim: string | null;
+  /** null: `sub`. */
+  readonly nameClaim: string | null;
+  /** Roles by scope. */
+  readonly scopes: Readonly<Record<string, readonly string[]>>;
+  /** How long the last keys are used while there are no newer ones. */
+  readonly keysMaxAgeMs: number;
+}
+
 export type IncomingAuthConfig =
   | { readonly type: "anonymous" }
-  | { readonly type: "local"; readonly users: readonly AuthUser[] };
+  | { readonly type: "local"; readonly users: readonly AuthUser[] }
+  | {
+      readonly type: "jwt" | "oidc";
+      /** Whose tokens are texts of their own, beside. */
+      readonly users: readonly AuthUser[];
+      readonly tokens: SignedTokensConfig;
+    };
 
 /** What a server says of a tool, in the file's words. */
 export type ToolHint = `${"" | "not_"}${"read_only" | "destructive" | "idempotent" | "open_world"}`;

@@ -206,6 +206,7 @@ const LOOKED_AT_HERE = [
   "secret_missing",
   "driver_unavailable",
   "routes_same_address",
+  "auth_open",
   "auth_token_missing",
   "listen_failed",
 ];

@@ -61,7 +61,11 @@ async function ofBackend(context: DoctorContext, backend: BackendConfig): Promis
 
 function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
   const auth = snapshot?.config.incomingAuth;
-  if (auth?.type !== "local") return [];
+  if (auth === undefined) return [];
+  if (auth.type === "anonymous") {
+    const text = "no token is needed: whoever is on this machine may use everything that is served";
+    return [finding("info", "auth_open", text, { hint: "mountaineer init --add --token makes one" })];
+  }
   return auth.users.flatMap(({ name, token }) => {
     const resolved = resolveReference(token, values);
     if (resolved.ok) return [];

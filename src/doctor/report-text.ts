@@ -145,8 +145,11 @@ export function withoutNames(text: string, config: MountaineerConfig | null, use
     if (connection.type === "streamable-http" && URL.canParse(connection.url))
       name(new URL(connection.url).hostname, "host");
   }
-  if (config?.incomingAuth.type === "local")
-    for (const user of config.incomingAuth.users) name(user.name, "user");
+  const auth = config?.incomingAuth;
+  if (auth !== undefined && auth.type !== "anonymous") {
+    for (const user of auth.users) name(user.name, "user");
+  }
+  for (const host of signInHosts(config)) name(host, "host");
   name(loginName(), "user");
   let clean = text.replaceAll(userHome, "~");
   for (const [found, kind] of [...names].sort(([a], [b]) => b.length - a.length)) {
@@ -194,6 +197,21 @@ async function versionOf(program: string, option: string, signal: AbortSignal): 
     signal.throwIfAborted();
     return errorText(error);
   }
+}
+
+function signInHosts(config: MountaineerConfig | null): string[] {
+  const auth = config?.incomingAuth;
+  const tokens = auth !== undefined && "tokens" in auth ? auth.tokens : null;
+  const keys = tokens?.keys.kind === "address" ? [tokens.keys.url] : [];
+  const addresses = [
+    config?.server?.publicUrl ?? "",
+    tokens?.issuer ?? "",
+    ...keys,
+    ...(tokens?.audience ?? []),
+  ];
+  return addresses
+    .flatMap((address) => URL.parse(address)?.hostname ?? [])
+    .filter((host) => !isAddress(host));
 }
 
 /** The last bytes of a file, whole lines; null where it cannot be read. */

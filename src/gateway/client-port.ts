@@ -6,21 +6,25 @@ import type { McpLogLevel, ProtocolVersion } from "./protocol.ts";
 export interface Principal {
   /** `owner`: came over the home's own socket; no policy applies. */
   readonly kind: "owner" | "anonymous" | "user";
+  /** Issuer and subject of a signed token; absent: the name alone tells who it is. */
+  readonly id?: string;
+  /** For people: logs, the audit. */
   readonly name: string;
   readonly roles: readonly string[];
   /** A person says it on the command line: nobody needs to be asked. */
   readonly isPerson?: true;
 }
 
-/** The same for the same principal, whatever object stands for it. */
-export function principalKey({ kind, name }: Principal): string {
-  return kind === "user" ? `user ${name}` : kind;
-}
-
 /** How messages call it. */
 export function named({ kind, name }: Principal): string {
   if (kind === "owner") return "the owner";
   return kind === "anonymous" ? "everybody without a token together" : `user ${name}`;
+}
+
+/** Equal for one and the same principal, whatever its roles are by now, and whatever it is called. */
+export function principalKey({ kind, id, name }: Principal): string {
+  if (id !== undefined) return `signed ${id}`;
+  return kind === "user" ? `user ${name}` : kind;
 }
 
 /** What a client is asked. */

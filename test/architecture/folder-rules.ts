@@ -109,6 +109,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   yaml: ["config"],
   // Foreign data comes in at three edges: the file, the wire, the state file.
   zod: ["config", "reconcile"],
+  jose: ["gateway"],
   commander: ["cli"],
   ink: ["tui"],
   react: ["tui"],

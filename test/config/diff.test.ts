@@ -94,7 +94,7 @@ on_failure = "stop"
 `);
   const diff = diffConfigs(before, after);
   assert.deepEqual([...diff.sync].sort(), Object.keys(after.sync).sort());
-  assert.deepEqual(diff.server, ["host", "port", "bodyLimitBytes", "drainTimeoutMs"]);
+  assert.deepEqual(diff.server, ["host", "port", "publicUrl", "bodyLimitBytes", "drainTimeoutMs"]);
   assert.ok(!isEmptyDiff(diff));
   assert.deepEqual(diffConfigs(after, await config("[server]\nport = 9001\n")).server, ["port"]);
   assert.deepEqual(diffConfigs(after, before).server, diff.server);

@@ -146,6 +146,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     alone(/is there already/, 9),
   "mountaineer init --add --backend documents --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'":
     alone(/is changed: documents/),
+  "mountaineer init --add --token": alone(/says already who may come in/, 2),
   "mkdir -p ~/.local/share/bash-completion/completions ~/.zfunc ~/.config/fish/completions": alone(/^$/),
   "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer": alone(/^$/),
   "mountaineer completions zsh > ~/.zfunc/_mountaineer": alone(/^$/),

@@ -38,7 +38,7 @@ test("a gateway is no backend of its own: its lists would grow without end, and 
   const connection = { type: "streamable-http", url: `http://127.0.0.1:${port}/mcp`, headers: {} } as const;
   await gateway.start({
     ...NO_GATEWAY,
-    server: { host: "127.0.0.1", port, bodyLimitBytes: 1_024, drainTimeoutMs: 1_000 },
+    server: { host: "127.0.0.1", port, publicUrl: null, bodyLimitBytes: 1_024, drainTimeoutMs: 1_000 },
     backends: [backendConfig("me", { connection })],
   });
   const failed = await eventually(() => gateway.view().backends.find(({ phase }) => phase === "Failed"));

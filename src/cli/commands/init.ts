@@ -10,7 +10,8 @@ export const initCommand: CommandDefinition = {
   description:
     "At a terminal it asks; SMB shares that are mounted already (by the kernel, by rclone, by the desktop, in " +
     "/etc/fstab) are offered. With options it does not ask. It never writes over a configuration that is there: it " +
-    "asks whether to add to it, or wants --add. The result is checked before it is written.",
+    "asks whether to add to it, or wants --add. The result is checked before it is written. With the first MCP server " +
+    "it makes a token, without which nobody comes in over HTTP; the command mountaineer mcp needs none.",
   examples: [
     { command: "mountaineer init", does: "be asked" },
     {
@@ -23,6 +24,7 @@ export const initCommand: CommandDefinition = {
         "mountaineer init --add --backend documents --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'",
       does: "add an MCP server",
     },
+    { command: "mountaineer init --add --token", does: "make a token for a gateway that goes without one" },
   ],
   exits: {
     3: "what was given makes no valid configuration; nothing was written",
@@ -39,13 +41,21 @@ export const initCommand: CommandDefinition = {
       .option("--backend <name>", "an MCP server to serve")
       .option("--command <line>", "the command line that starts it")
       .option("--url <address>", "its address, instead of a command")
+      .option("--token", "make a token for clients over HTTP, also where a gateway goes without one")
+      .option("--no-token", "let in whoever is on this machine")
       .option("--add", "add to a configuration that is there");
     addJsonOption(command);
   },
   async run(context, options) {
     const { initConfig } = await import("../init/init-command.ts");
     const given = await givenWishes(options);
-    return initConfig(context, { given, add: readFlag(options, "add"), json: readFlag(options, "json") });
+    const { token } = options;
+    return initConfig(context, {
+      given,
+      add: readFlag(options, "add"),
+      json: readFlag(options, "json"),
+      token: typeof token === "boolean" ? token : null,
+    });
   },
 };
 

@@ -16,6 +16,14 @@ import { launcherPath } from "../service/launcher-path.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { paintFor } from "../views/terminal-style.ts";
+import {
+  makeToken,
+  TOKEN_BLOCK,
+  TOKEN_REFERENCE,
+  TOKEN_TABLE,
+  tokenLines,
+  wantsToken,
+} from "./gateway-token.ts";
 import { askWishes, type Wishes } from "./init-questions.ts";
 import {
   backendBlock,
@@ -34,6 +42,8 @@ export interface InitArguments {
   /** A configuration that is there may be added to. */
   readonly add: boolean;
   readonly json: boolean;
+  /** Whether a token is to be made; null: as it fits. */
+  readonly token: boolean | null;
 }
 
 interface Standing {
@@ -53,18 +63,25 @@ export async function initConfig(context: CommandContext, options: InitArguments
     if (ask === null || !(await isWilling(ask, standing.path))) throw exists(context, standing.path);
   }
   const found = await findMountedShares();
+  const asksNothing = ask === null || options.token === true;
   const wishes =
-    options.given ?? (ask === null ? NOTHING : await askWishes(ask, found, standing.place.userName));
+    options.given ?? (asksNothing ? NOTHING : await askWishes(ask, found, standing.place.userName));
   const before = standing.bytes === null ? opening() : decodedText(standing.bytes);
-  if (standing.bytes !== null) await refuseRepeats(standing, wishes);
+  const hasToken = wantsToken({
+    asked: options.token,
+    text: standing.bytes === null ? "" : before,
+    before: standing.bytes === null ? null : await refuseRepeats(standing, wishes),
+    addsBackend: wishes.backends.length > 0,
+  });
   const text =
     standing.format === "toml"
-      ? tomlWith(before, wishes, standing.isBlank ? found : [])
-      : await yamlWith(standing, wishes);
+      ? tomlWith(before, wishes, standing.isBlank ? found : [], hasToken)
+      : await yamlWith(standing, wishes, hasToken);
   const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
   if (!checked.ok) throw refusalError(checked.mistakes);
   // Before the file names them: a daemon that runs takes it at once.
   await keepSecrets(context, wishes.secrets);
+  const token = hasToken ? { made: await makeToken(context) } : null;
   const created = standing.bytes === null && !(await writeStarter(standing.path, before)).existed;
   if (standing.bytes === null && !created) {
     // A link that leads nowhere says so when it is read.
@@ -73,15 +90,16 @@ export async function initConfig(context: CommandContext, options: InitArguments
   }
   const changed = text === before ? created : await land(context, standing, { before, text });
   const { config } = checked.snapshot;
-  return tell(context, options.json, { path: standing.path, created, changed, wishes, found, config });
+  return tell(context, options.json, { path: standing.path, created, changed, wishes, found, config, token });
 }
 
 /** What was found and nobody took is a suggestion at its end. */
-function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[]): string {
+function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[], hasToken: boolean): string {
   const taken = new Set(wishes.shares.map(({ fallbackHost, name }) => `${fallbackHost} ${name}`));
   const isNothing = wishes.shares.length + wishes.backends.length + found.length === 0;
   return withBlocks(before, [
     ...(isNothing && before === opening() ? [EXAMPLES] : []),
+    ...(hasToken ? [TOKEN_BLOCK] : []),
     ...wishes.shares.map(shareBlock),
     ...wishes.backends.map(backendBlock),
     ...foundBlocks(
@@ -91,11 +109,18 @@ function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[]):
   ]);
 }
 
-async function yamlWith({ bytes }: Standing, { shares, backends }: Wishes): Promise<string> {
+async function yamlWith(
+  { bytes }: Standing,
+  { shares, backends }: Wishes,
+  hasToken: boolean,
+): Promise<string> {
   const edited = await editConfig({
     bytes: bytes ?? new Uint8Array(),
     format: "yaml",
     edits: [
+      ...Object.entries(hasToken ? TOKEN_TABLE : {}).map(
+        ([key, value]) => ({ kind: "set", keyPath: ["incoming_auth", key], value }) as const,
+      ),
       ...shares.map((share) => ({ kind: "add-share", share: shareTable(share) }) as const),
       ...backends.map(
         (one) => ({ kind: "add-backend", name: one.name, backend: backendTable(one) }) as const,
@@ -106,7 +131,10 @@ async function yamlWith({ bytes }: Standing, { shares, backends }: Wishes): Prom
 }
 
 /** In words of its own: two blocks of one name are a mistake of syntax to who reads the file. */
-async function refuseRepeats({ bytes, path, place }: Standing, { shares, backends }: Wishes): Promise<void> {
+async function refuseRepeats(
+  { bytes, path, place }: Standing,
+  { shares, backends }: Wishes,
+): Promise<ConfigSnapshot["config"]> {
   const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   const { config } = loaded.snapshot;
@@ -114,25 +142,27 @@ async function refuseRepeats({ bytes, path, place }: Standing, { shares, backend
   const backend = backends.find(({ name }) => config.backends.some((one) => one.name === name));
   const repeated =
     share !== undefined ? `share ${share.name}` : backend === undefined ? null : `backend ${backend.name}`;
-  if (repeated === null) return;
+  if (repeated === null) return config;
   throw new MountaineerError("usage", `${repeated} is configured already; nothing was written`, {
     hint: "mountaineer config edit changes it",
   });
 }
 
 /** What to type next, in order; the last is how an agent comes to the tools. */
-function nextLines(context: CommandContext, { wishes, config }: Outcome): string[] {
+function nextLines(context: CommandContext, { wishes, config, token }: Outcome): string[] {
   const servesTools = config.backends.length > 0 || wishes.shares.length === 0;
   const { host = "127.0.0.1", port = 9000 } = config.server ?? {};
+  const url = `http://${host}:${port}/mcp`;
   return [
     `next: ${typed(context, "doctor")} checks it, then ${typed(context, "monitor")} keeps it up`,
     `      (${typed(context, "install")} has it begin at every login)`,
     ...(servesTools
       ? [
-          `connect an agent: http://${host}:${port}/mcp, or the command ${typed(context, "mcp")}`,
+          `connect an agent: ${url}, or the command ${typed(context, "mcp")}`,
           `      in Claude Code: claude mcp add mountaineer -- ${typed(context, "mcp")}`,
         ]
       : []),
+    ...(token === null ? [] : tokenLines(context, token.made, url)),
   ];
 }
 
@@ -208,6 +238,8 @@ interface Outcome {
   readonly wishes: Wishes;
   readonly found: readonly FoundShare[];
   readonly config: ConfigSnapshot["config"];
+  /** null: none is in it. `made` null: one was kept already. */
+  readonly token: { readonly made: string | null } | null;
 }
 
 function tell(context: CommandContext, json: boolean, outcome: Outcome): number {
@@ -216,7 +248,9 @@ function tell(context: CommandContext, json: boolean, outcome: Outcome): number 
   const shares = wishes.shares.map(({ name }) => name);
   const backends = wishes.backends.map(({ name }) => name);
   if (json) {
-    context.print(`${JSON.stringify({ path, created, changed, shares, backends, found }, null, 2)}\n`);
+    const token = outcome.token === null ? null : TOKEN_REFERENCE;
+    const report = { path, created, changed, shares, backends, found, token };
+    context.print(`${JSON.stringify(report, null, 2)}\n`);
     return 0;
   }
   const { symbols, green, dim } = paintFor(context.stdoutStyle);

@@ -78,6 +78,7 @@ const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
   port: "free",
   bodyLimitBytes: "free",
   drainTimeoutMs: "free",
+  publicUrl: "access",
 };
 const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
   approve: "approval",

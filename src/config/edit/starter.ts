@@ -103,9 +103,11 @@ function blocksOf(section: SectionDoc): Block[] {
 const EXAMPLE_NAMES: Readonly<Record<string, string>> = {
   "backends.env": "FILES_TOKEN",
   "backends.headers": "Authorization",
+  "incoming_auth.scopes": '"files:read"',
+  "incoming_auth.required_claims": "hd",
 };
 
-const EXAMPLES: Readonly<Record<string, string>> = { "incoming_auth.type": '"local"' };
+const EXAMPLES: Readonly<Record<string, string>> = { "incoming_auth.type": '"jwt"' };
 
 function sectionText(section: SectionDoc): string {
   return blocksOf(section)

@@ -1,11 +1,11 @@
 // The rules between keys of the gateway's sections. They read the file's values right or wrong.
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { isCredentialHeader } from "../backend-names.ts";
-import { isLoopback, parseListenAddress } from "../host.ts";
-import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "../mistakes.ts";
-import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
+import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, quoted } from "../mistakes.ts";
+import { expandPath, isWithin, parsePath } from "../paths.ts";
 import { isLiteral, parseSecretText } from "../secret-text.ts";
-import { asTable, type RulePlace, type Table } from "./tables.ts";
+import { incomingAuthFindings } from "./incoming-auth-rules.ts";
+import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
 const HTTP_KEYS = ["url", "headers"] as const;
@@ -138,50 +138,6 @@ function orderFindings(order: unknown, backends: Table): Finding[] {
   return findings;
 }
 
-function userFindings(auth: Table): Finding[] {
-  const users: readonly unknown[] = Array.isArray(auth["users"]) ? auth["users"] : [];
-  const hasToken = has(auth, "token");
-  const type = auth["type"] ?? "anonymous";
-  if (type === "local") {
-    const findings: Finding[] = [];
-    if (users.length === 0 && !hasToken && (Array.isArray(auth["users"]) || !has(auth, "users"))) {
-      const hint = "add `token` here, or a block `[[incoming_auth.users]]`";
-      const expected = "a user with a token";
-      findings.push({ path: ["incoming_auth", "users"], at: "key", found: MISSING, expected, hint });
-    }
-    const seen = new Map<string, string>(hasToken ? [["local", "`incoming_auth.token`"]] : []);
-    for (const [index, user] of users.entries()) {
-      const name = asTable(user)?.["name"];
-      if (typeof name !== "string") continue;
-      const path = ["incoming_auth", "users", index, "name"];
-      const first = seen.get(name);
-      if (first === undefined) seen.set(name, pathText(["incoming_auth", "users", index]));
-      else {
-        const found = `${quoted(name)}, the name of ${first}`;
-        findings.push({ path, at: "value", found, expected: "a name of its own", hint: null });
-      }
-    }
-    return findings;
-  }
-  if (type !== "anonymous") return [];
-  const keys = [...(hasToken ? ["token"] : []), ...(users.length > 0 ? ["users"] : [])];
-  return keys.map((key) => {
-    const hint = 'set `type` to "local", or remove it';
-    const found = `\`${key}\` with type \`anonymous\``;
-    return { path: ["incoming_auth", key], at: "key", found, expected: `no \`${key}\``, hint };
-  });
-}
-
-function listenFindings(server: Table, auth: Table): Finding[] {
-  const { host } = server;
-  if (typeof host !== "string" || !parseListenAddress(host).ok || isLoopback(host)) return [];
-  if (auth["type"] === "local") return [];
-  const found = `${quoted(host)}, an address beyond this machine, with everybody let in`;
-  const hint = 'a bind beyond loopback needs auth: set `incoming_auth.type` to "local"';
-  const expected = "an address such as `127.0.0.1`, or `[incoming_auth]`";
-  return [{ path: ["server", "host"], at: "value", found, expected, hint, restsOnAbsence: true }];
-}
-
 /** The daemon writes the audit itself, and must never wait for a share. */
 function auditFindings(file: Table, place: RulePlace): Finding[] {
   const text = asTable(file["audit"])?.["path"];
@@ -190,14 +146,7 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
   const wrong = (found: string, expected: string, hint: string | null): Finding[] => {
     return [{ path: ["audit", "path"], at: "value", found, expected, hint }];
   };
-  const global = asTable(file["global"]) ?? {};
-  const roots = [
-    global["shares_root"] ?? defaultSharesRoot(place),
-    global["mount_root"] ?? place.defaultMountRoot,
-  ];
-  for (const root of roots) {
-    if (typeof root !== "string" || !parsePath(root).ok) continue;
-    if (!isWithin(path, expandPath(root, place.userHome))) continue;
+  if (isOnShare(path, file, place)) {
     const hint = "a share that hangs would hold up every call";
     return wrong("a file on a share", "a file that is not on a share", hint);
   }
@@ -212,12 +161,10 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
 /** All mistakes between keys of the gateway's sections. */
 export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
-  const auth = asTable(file["incoming_auth"]) ?? {};
   return [
     ...backendFindings(backends),
     ...orderFindings(asTable(file["conflict_resolution"])?.["order"], backends),
-    ...userFindings(auth),
-    ...listenFindings(asTable(file["server"]) ?? {}, auth),
+    ...incomingAuthFindings(file, place),
     ...auditFindings(file, place),
   ];
 }

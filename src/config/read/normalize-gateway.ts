@@ -10,11 +10,9 @@ import type { BackendFile, ConfigFile } from "../schema/schema.ts";
 import { isLiteral } from "../secret-text.ts";
 import type {
   AuditConfig,
-  AuthUser,
   BackendConfig,
   ConfigWarning,
   HttpConnection,
-  IncomingAuthConfig,
   MountaineerConfig,
   NameFilter,
   PolicyConfig,
@@ -22,6 +20,7 @@ import type {
   StdioConnection,
   ToolOverride,
 } from "../snapshot.ts";
+import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 
 type GatewayConfig = Pick<
@@ -104,19 +103,10 @@ function engineServer(server: ConfigFile["server"]): ServerConfig | null {
   return {
     host: server.host,
     port: server.port,
+    publicUrl: server.public_url ?? null,
     bodyLimitBytes: bytes(server.body_limit_mb),
     drainTimeoutMs: milliseconds(server.drain_timeout),
   };
-}
-
-/** Whom a token alone in `[incoming_auth]` stands for. */
-const LOCAL_USER = { name: "local", roles: ["local"] } as const;
-
-function engineAuth({ type, token, users }: ConfigFile["incoming_auth"]): IncomingAuthConfig {
-  if (type === "anonymous") return { type };
-  const all: AuthUser[] = users.map((user) => ({ name: user.name, token: user.token, roles: user.roles }));
-  if (token !== undefined) all.unshift({ ...LOCAL_USER, token });
-  return { type, users: all };
 }
 
 function enginePolicy(policy: NonNullable<ConfigFile["authorization"]>["policies"][number]): PolicyConfig {
@@ -152,7 +142,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
       order: conflict.order,
       longestName: conflict.longest_name,
     },
-    incomingAuth: engineAuth(file.incoming_auth),
+    incomingAuth: incomingAuthConfig(file.incoming_auth, place),
     authorization:
       authorization === undefined
         ? null

@@ -24,7 +24,7 @@ export function secretUses({ shares, backends, incomingAuth }: MountaineerConfig
       }
     }
   }
-  if (incomingAuth.type === "local") {
+  if (incomingAuth.type !== "anonymous") {
     for (const { name, token } of incomingAuth.users) uses.push({ reference: token, usedBy: `user ${name}` });
   }
   return uses;
@@ -73,7 +73,7 @@ export function withRevisions(
             : { ...backend.connection, headers: ofTexts(backend.connection.headers) },
       })),
       incomingAuth:
-        config.incomingAuth.type === "local"
+        config.incomingAuth.type !== "anonymous"
           ? {
               ...config.incomingAuth,
               users: config.incomingAuth.users.map((user) => ({ ...user, token: stamped(user.token) })),

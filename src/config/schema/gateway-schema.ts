@@ -1,11 +1,6 @@
-// The keys of the gateway's sections: backends, name conflicts, authentication, authorization, audit.
+// The keys of the gateway's sections: backends, name conflicts, authorization, audit.
 import * as z from "zod";
-import {
-  REFERENCE_FORM,
-  REFERENCE_FORMS,
-  type SecretReference,
-  STORED_FORM,
-} from "../../secrets/reference.ts";
+import { REFERENCE_FORM, type SecretReference, STORED_FORM } from "../../secrets/reference.ts";
 import {
   parseBackendName,
   parseHeaderName,
@@ -29,6 +24,7 @@ import {
 import { LISTEN_ADDRESS_EXPECTED, parseListenAddress } from "../host.ts";
 import { describeKind } from "../mistakes.ts";
 import { parseSecretText } from "../secret-text.ts";
+import { publicUrlKey } from "./incoming-auth-schema.ts";
 import { requiresKeys } from "./requires-schema.ts";
 import {
   choiceDoc,
@@ -37,9 +33,7 @@ import {
   listDoc,
   numberKey,
   pathKey,
-  REFERENCE_EXPECTED,
   readText,
-  referenceSchema,
   refuse,
   textDoc,
   toggleKey,
@@ -53,7 +47,8 @@ export const serverSchema = z.strictObject({
       type: "host",
       expected: LISTEN_ADDRESS_EXPECTED,
       absent: '"127.0.0.1"',
-      meaning: "The address to listen on. One beyond this machine needs `[incoming_auth]` with type `local`.",
+      meaning:
+        "The address to listen on. One beyond this machine needs `[incoming_auth]` with a type other than `anonymous`.",
       example: '"127.0.0.1"',
     }),
   ),
@@ -65,6 +60,7 @@ export const serverSchema = z.strictObject({
     unit: null,
     meaning: "The TCP port to listen on.",
   }),
+  public_url: publicUrlKey,
   body_limit_mb: numberKey({
     min: 1,
     max: 1024,
@@ -320,48 +316,6 @@ export const conflictSchema = z.strictObject({
     meaning:
       "The longest published name of a tool. Clients put a prefix before it, as `mcp__mountaineer__`, and many allow 64 in all. A longer name is cut and ends in a hash of the whole one.",
   }),
-});
-
-function tokenKey(doc: {
-  readonly absent: string | null;
-  readonly meaning: string;
-  readonly example: string;
-}) {
-  return textDoc({ type: "reference", expected: REFERENCE_EXPECTED, isSecret: true, ...doc });
-}
-
-export const userSchema = z.strictObject({
-  name: document(
-    readText(parseLabel),
-    textDoc({ meaning: "Who it is, in logs and in the audit.", example: '"ann"' }),
-  ),
-  token: document(
-    referenceSchema,
-    tokenKey({
-      absent: null,
-      meaning: `What the client sends as \`Authorization: Bearer …\`, by reference: ${REFERENCE_FORMS}.`,
-      example: `"\${ANN_TOKEN}"`,
-    }),
-  ),
-  roles: document(
-    listOf(readText(parseLabel)).default([]),
-    listDoc({ absent: "none", meaning: "What policies know the user by.", example: '["developer"]' }),
-  ),
-});
-
-export const incomingAuthSchema = z.strictObject({
-  type: choiceKey(["anonymous", "local"], "anonymous", {
-    meaning: "Who may come in: `anonymous` everybody on this machine, `local` who has a token.",
-  }),
-  token: document(
-    referenceSchema.optional(),
-    tokenKey({
-      absent: "none",
-      meaning: `The token of one user called \`local\` with the role \`local\`, by reference: \`${REFERENCE_FORM}\` or \`${STORED_FORM}\`.`,
-      example: `"\${MOUNTAINEER_TOKEN}"`,
-    }),
-  ),
-  users: z.array(userSchema).default([]),
 });
 
 const REDACTED = ["*password*", "*passwd*", "*token*", "*secret*", "*api_key*", "*apikey*", "authorization"];

@@ -10,13 +10,12 @@ import {
   conflictSchema,
   filterSchemas,
   headerSchema,
-  incomingAuthSchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
-  userSchema,
   variableSchema,
 } from "./gateway-schema.ts";
+import { claimSchema, incomingAuthSchema, scopeSchema, userSchema } from "./incoming-auth-schema.ts";
 import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
 import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
@@ -270,6 +269,19 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning: "One block per user who has a token.",
       keys: userSchema.shape,
       members: "users",
+    },
+    {
+      at: "incoming_auth.scopes",
+      meaning:
+        "The roles that a scope of a token gives, by the scope's name. Each scope NAME is the role `scope:NAME`, too.",
+      keys: scopeSchema,
+      isOptional: true,
+    },
+    {
+      at: "incoming_auth.required_claims",
+      meaning: "What a token must say besides, by the claim's name. For `jwt` and `oidc`.",
+      keys: claimSchema,
+      isOptional: true,
     },
     {
       at: "authorization",

@@ -1,46 +1,83 @@
 // Authentication of requests: everybody is anonymous, or a configured user by the token in the headers.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import type { AuthUser, IncomingAuthConfig } from "../../config/snapshot.ts";
+import type { AuthUser } from "../../config/snapshot.ts";
 import { referenceKey, resolveReference } from "../../secrets/reference.ts";
 import { ANONYMOUS, type Principal } from "../client-port.ts";
-import type { Authentication } from "./middleware.ts";
+import type { JsonObject } from "../json-rpc.ts";
+import type { Authentication, ProtectedResource } from "./middleware.ts";
 
-export interface Authenticator {
-  authenticate(headers: IncomingHttpHeaders): Authentication;
+export interface Authenticator extends Disposable {
+  /** Never rejects. */
+  authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
   /** The same person under this configuration; null: not let in any more. */
   refresh(principal: Principal): Principal | null;
   /** References that should give a token and give none, or an empty one: their users cannot come in. */
   readonly missing: readonly string[];
+  /** null: tokens come from the configuration alone. */
+  readonly signed: SignedTokens | null;
 }
 
-/** `redact` gets each token, so that no log line ever shows one. */
-export function createAuthentication(
-  config: IncomingAuthConfig,
-  environment: Readonly<Record<string, string | undefined>>,
-  redact: (secret: string) => void = () => {},
-): Authenticator {
-  return config.type === "anonymous" ? ANYBODY : authenticateUsers(config.users, environment, redact);
+/** Tokens that an authorization server signs, as far as others ask. */
+export interface SignedTokens {
+  readonly resource: ProtectedResource;
+  readonly keys: KeyState;
+  /** For whoever takes over with another configuration: an edit needs no issuer that answers. */
+  readonly lastKeys: LastKeys | null;
+  /** The scopes that a principal's token has; null: it came with none of these. */
+  scopesOf(principal: Principal): readonly string[] | null;
+}
+
+/** Keys as they were read last. */
+export interface LastKeys {
+  /** Equal for the same issuer and the same place of its keys. */
+  readonly from: string;
+  readonly set: KeySet;
+  readonly readAtMs: number;
+}
+
+/** One set; a set with the same keys is the same object. */
+export interface KeySet {
+  readonly keys: readonly JsonObject[];
+}
+
+/** The keys that tokens are checked with. */
+export type KeyState =
+  | { readonly kind: "good" | "reading" }
+  /** Those of before are used until they are too old. */
+  | { readonly kind: "aging"; readonly reason: string; readonly sinceMs: number }
+  /** Nobody's token can be checked. */
+  | { readonly kind: "none"; readonly reason: string; readonly sinceMs: number };
+
+/** Users with tokens of the configuration. */
+export interface LocalUsers {
+  /** Null: it is nobody's. */
+  byToken(token: Buffer): Principal | null;
+  byName(name: string): Principal | null;
+  readonly missing: readonly string[];
 }
 
 const WELCOME: Authentication = { ok: true, principal: ANONYMOUS };
 
-const ANYBODY: Authenticator = {
+export const ANYBODY: Authenticator = {
   authenticate: () => WELCOME,
   refresh: (principal) => (principal.kind === "owner" ? principal : ANONYMOUS),
   missing: [],
+  signed: null,
+  [Symbol.dispose]() {},
 };
 
 interface KnownUser {
   readonly digest: Buffer;
-  readonly answer: Authentication;
+  readonly principal: Principal;
 }
 
-function authenticateUsers(
+/** `redact` gets each token, so that no log line ever shows one. */
+export function readLocalUsers(
   users: readonly AuthUser[],
   environment: Readonly<Record<string, string | undefined>>,
   redact: (secret: string) => void,
-): Authenticator {
+): LocalUsers {
   // Digests of one length compare in constant time, and under a random key they reveal nothing.
   const key = randomBytes(32);
   const digestOf = (token: Buffer): Buffer => createHmac("sha256", key).update(token).digest();
@@ -55,31 +92,48 @@ function authenticateUsers(
     }
     redact(secret.value);
     const principal: Principal = { kind: "user", name, roles };
-    known.push({ digest: digestOf(Buffer.from(secret.value, "utf8")), answer: { ok: true, principal } });
+    known.push({ digest: digestOf(Buffer.from(secret.value, "utf8")), principal });
     if (!byName.has(name)) byName.set(name, principal);
   }
   return {
-    authenticate(headers) {
-      const token = bearerToken(headers.authorization);
-      if (token === null) return { ok: false, reason: "a bearer token is required" };
+    byToken(token) {
       const digest = digestOf(token);
-      let answer: Authentication = { ok: false, reason: "the bearer token is not accepted" };
+      let found: Principal | null = null;
       // All of them, so that the time tells nothing about which it was; of two users with one token the first counts.
       for (const user of known) {
-        if (timingSafeEqual(user.digest, digest) && !answer.ok) answer = user.answer;
+        if (timingSafeEqual(user.digest, digest)) found ??= user.principal;
       }
-      return answer;
+      return found;
     },
-    refresh(principal) {
-      if (principal.kind === "owner") return principal;
-      return principal.kind === "user" ? (byName.get(principal.name) ?? null) : null;
-    },
+    byName: (name) => byName.get(name) ?? null,
     missing: [...missing],
   };
 }
 
+export const NO_TOKEN = "a bearer token is required";
+const NOBODYS_TOKEN = "the bearer token is not accepted";
+
+/** Lets in who has a token of the configuration, and nobody else. */
+export function authenticateUsers(users: LocalUsers): Authenticator {
+  return {
+    authenticate(headers) {
+      const token = bearerToken(headers.authorization);
+      if (token === null) return { ok: false, reason: NO_TOKEN };
+      const principal = users.byToken(token);
+      return principal === null ? { ok: false, reason: NOBODYS_TOKEN } : { ok: true, principal };
+    },
+    refresh(principal) {
+      if (principal.kind === "owner") return principal;
+      return principal.kind === "user" && principal.id === undefined ? users.byName(principal.name) : null;
+    },
+    missing: users.missing,
+    signed: null,
+    [Symbol.dispose]() {},
+  };
+}
+
 /** The bytes of the token as they came: a header is read as Latin-1, whatever was meant. */
-function bearerToken(header: string | undefined): Buffer | null {
+export function bearerToken(header: string | undefined): Buffer | null {
   const token = header === undefined ? undefined : /^Bearer +(\S(?:.*\S)?) *$/i.exec(header)?.[1];
   return token === undefined || hasWideUnit(token) ? null : Buffer.from(token, "latin1");
 }

@@ -42,16 +42,42 @@ export interface CatalogView {
 }
 
 /** Who a request's headers say it is. */
-export type Authentication =
-  | { readonly ok: true; readonly principal: Principal }
-  /** 401, with `WWW-Authenticate`; `reason` says nothing about tokens. */
-  | { readonly ok: false; readonly reason: string };
+export type Authentication = { readonly ok: true; readonly principal: Principal } | RefusedAuthentication;
+
+export interface RefusedAuthentication {
+  readonly ok: false;
+  /** One of a few texts; nothing of a token is in it. */
+  readonly reason: string;
+  /** Default 401. 403: who it is is known, and a scope is missing; 503: nobody can tell just now. */
+  readonly status?: 401 | 403 | 503;
+  /** As RFC 6750 calls it; absent: no token came. */
+  readonly error?: "invalid_token" | "insufficient_scope";
+  /** The scopes that would do, with spaces between. */
+  readonly scope?: string;
+}
+
+/** The gateway as an OAuth protected resource (RFC 9728). `host` is what the request's Host header says. */
+export interface ProtectedResource {
+  /** Where its metadata is asked for. */
+  readonly paths: ReadonlySet<string>;
+  metadata(host: string): JsonObject;
+  /** The address of the metadata. */
+  metadataUrl(host: string): string;
+}
 
 export interface ServingSet {
   readonly catalog: Catalog;
   /** What is in no list while its data is away: calls to it are told so. null: nothing. */
   readonly away: Catalog | null;
-  authenticate(headers: IncomingHttpHeaders): Authentication;
+  authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
+  /** null: no authorization server is configured. */
+  readonly resource: ProtectedResource | null;
+  /** What a signed token lacks for this request, where a further scope would do; null: nothing that a scope could give. */
+  missingScope(
+    principal: Principal,
+    method: string,
+    params: JsonObject | undefined,
+  ): RefusedAuthentication | null;
   /** The same person as this set's configuration knows them (other roles); null: not at all any more. */
   refresh(principal: Principal): Principal | null;
   viewFor(principal: Principal): CatalogView;

@@ -7,6 +7,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { PinsState } from "../pins/tool-pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
+import { signInConditions } from "./sign-in-conditions.ts";
 import { trustConditions } from "./trust-conditions.ts";
 
 const NO_PINS: PinsState = { pending: [], beyond: new Map(), lost: null, unsavedBecause: null };
@@ -21,11 +22,16 @@ export function createGatewayConditions(
   catalog: Catalog,
   listening: BackendCondition | null,
   pins?: PinsState,
+  url?: string | null,
 ) => readonly BackendCondition[] {
   let since: ReadonlyMap<string, number> = new Map();
-  return (rules, catalog, listening, pins = NO_PINS) => {
+  return (rules, catalog, listening, pins = NO_PINS, url = null) => {
     const now = wallMs();
-    const found = [...standing(rules, catalog, listening), ...trustConditions(pins, catalog)];
+    const found = [
+      ...standing(rules, catalog, listening),
+      ...signInConditions(rules, url),
+      ...trustConditions(pins, catalog),
+    ];
     since = standingSince(
       found.map((condition) => ({ code: keyOf(condition) })),
       since,

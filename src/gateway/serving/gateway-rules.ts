@@ -1,7 +1,9 @@
 // The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
 import { DEFAULT_LIMITS } from "../../config/limits.ts";
+import type { ServerConfig } from "../../config/snapshot.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
-import { type Authenticator, createAuthentication } from "../middleware/incoming-auth.ts";
+import type { Authenticator } from "../middleware/incoming-auth.ts";
+import { createAuthentication } from "../sign-in/create-authentication.ts";
 import type { GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
 
 export interface GatewayRules {
@@ -11,7 +13,16 @@ export interface GatewayRules {
   readonly auditFile: AuditFile | null;
 }
 
-export type RulesTools = Pick<GatewayOptions, "clock" | "logger" | "environment" | "redact">;
+/** What holds without a section `[server]`. */
+export const DEFAULT_SERVER: ServerConfig = {
+  host: "127.0.0.1",
+  port: 9000,
+  publicUrl: null,
+  bodyLimitBytes: 64 * 1024 * 1024,
+  drainTimeoutMs: 30_000,
+};
+
+export type RulesTools = Pick<GatewayOptions, "clock" | "logger" | "environment" | "redact" | "listens">;
 
 export const NO_GATEWAY: GatewayConfig = {
   server: null,
@@ -28,21 +39,32 @@ export const NO_GATEWAY: GatewayConfig = {
 export function createRules(
   config: GatewayConfig,
   before: GatewayRules | null,
-  { clock, logger, environment, redact }: RulesTools,
+  tools: RulesTools,
 ): GatewayRules {
-  const sameAuth = before !== null && isSame(before.config.incomingAuth, config.incomingAuth);
+  const sameAuth = before !== null && isSame(authOf(before.config), authOf(config));
   const sameFile = before !== null && isSame(fileOf(before.config), fileOf(config));
   return {
     config,
     authentication: sameAuth
       ? before.authentication
-      : createAuthentication(config.incomingAuth, environment, redact),
+      : createAuthentication(config.incomingAuth, {
+          ...tools,
+          server: config.server ?? DEFAULT_SERVER,
+          before: before?.authentication ?? null,
+        }),
     auditFile: sameFile
       ? before.auditFile
       : config.audit === null
         ? null
-        : new AuditFile(config.audit, { clock, logger }),
+        : new AuditFile(config.audit, tools),
   };
+}
+
+/** Signed tokens are for the gateway's own address. */
+function authOf({ incomingAuth, server }: GatewayConfig): unknown {
+  return "tokens" in incomingAuth
+    ? [incomingAuth, server?.host, server?.port, server?.publicUrl]
+    : incomingAuth;
 }
 
 /** What of the audit's section concerns the file itself. */

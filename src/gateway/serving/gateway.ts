@@ -22,19 +22,12 @@ import type {
   GatewayView,
   PreparedGateway,
 } from "./gateway-contract.ts";
-import { createRules, type GatewayRules } from "./gateway-rules.ts";
+import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
 import { gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { Serving } from "./serving.ts";
 import { SessionRoster } from "./session-roster.ts";
-
-const DEFAULT_SERVER = {
-  host: "127.0.0.1",
-  port: 9000,
-  bodyLimitBytes: 64 * 1024 * 1024,
-  drainTimeoutMs: 30_000,
-} as const;
 
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
@@ -96,6 +89,7 @@ class RunningGateway implements Gateway {
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
       boundHost: () => this.#keeper.host,
+      publicHost: () => publicHostOf(this.#server),
     });
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
     this.#keeper = new ListenerKeeper({
@@ -125,7 +119,9 @@ class RunningGateway implements Gateway {
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options);
     const isOtherFile = before.auditFile !== next.auditFile;
-    const close = async ({ auditFile }: GatewayRules): Promise<void> => {
+    const isOtherAuth = before.authentication !== next.authentication;
+    const close = async ({ auditFile, authentication }: GatewayRules): Promise<void> => {
+      if (isOtherAuth) authentication[Symbol.dispose]();
       if (isOtherFile) await auditFile?.[Symbol.asyncDispose]();
     };
     return {
@@ -158,7 +154,13 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(rules, catalog, this.#keeper.condition, this.#pins.state),
+      conditions: this.#conditions(
+        rules,
+        catalog,
+        this.#keeper.condition,
+        this.#pins.state,
+        this.#keeper.url,
+      ),
     };
   }
 
@@ -305,7 +307,13 @@ class RunningGateway implements Gateway {
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
+    this.#serving.rules.authentication[Symbol.dispose]();
     await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
   }
+}
+
+/** By which clients reach it through a proxy, in lower case; null: as it listens. */
+function publicHostOf({ publicUrl }: NonNullable<GatewayConfig["server"]>): string | null {
+  return publicUrl === null ? null : new URL(publicUrl).hostname;
 }

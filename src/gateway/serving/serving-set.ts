@@ -4,6 +4,7 @@ import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts"
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import type { Principal } from "../client-port.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { createAsking } from "../middleware/asking.ts";
 import { type AuditRecord, createAudit } from "../middleware/audit.ts";
@@ -11,16 +12,19 @@ import { isTargetPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { Middleware, ServingSet } from "../middleware/middleware.ts";
-import { compilePolicies } from "../middleware/policies.ts";
+import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { createRouting } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
+import { createStepUp } from "../middleware/step-up.ts";
 import { createViews } from "./catalog-view.ts";
 
 export interface ServingSetOptions {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
-  readonly authentication: Pick<Authenticator, "authenticate" | "refresh">;
+  readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "signed">;
+  /** The roles that each scope of a signed token gives; absent: none. */
+  readonly scopes?: Readonly<Record<string, readonly string[]>>;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
   /** null: off. The file outlives this set. */
@@ -64,6 +68,8 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     away,
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
+    resource: authentication.signed?.resource ?? null,
+    missingScope: stepUp(options, policies),
     viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),
     mayBeNotified(principal, uri) {
       // What the filters leave of no backend cannot be read either.
@@ -86,4 +92,14 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
       routing: createRouting(services, backends),
     }),
   };
+}
+
+/** Off where no policy could ask for a scope. */
+function stepUp(
+  { authentication: { signed }, authorization, catalog, scopes = {} }: ServingSetOptions,
+  policies: Policies | null,
+): ServingSet["missingScope"] {
+  if (signed === null || authorization === null || policies === null) return () => null;
+  const scopesOf = (principal: Principal): readonly string[] | null => signed.scopesOf(principal);
+  return createStepUp({ policies, authorization, catalog, scopes, scopesOf });
 }

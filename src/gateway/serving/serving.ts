@@ -95,6 +95,7 @@ export class Serving {
       catalog: this.catalog,
       away: hidden.length === 0 ? null : buildCatalog(hidden, config.conflictResolution),
       authentication,
+      scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
       authorization: config.authorization,
       audit:
         audit === null || auditFile === null

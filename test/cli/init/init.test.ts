@@ -100,7 +100,14 @@ test("the file is what was asked for, and says where every option is; the end sa
   assert.equal(schema, "#:schema ./config.schema.json");
   // Shares that this machine happens to have mounted follow as comments.
   const settings = rest.filter((line) => line !== "" && !line.startsWith("#"));
-  assert.deepEqual(settings, ["[backends.files]", 'command = "sh"', 'args = ["-c", "true"]']);
+  assert.deepEqual(settings, [
+    "[incoming_auth]",
+    'type = "local"',
+    'token = "secret:gateway-token"',
+    "[backends.files]",
+    'command = "sh"',
+    'args = ["-c", "true"]',
+  ]);
   const page = await readFile(new URL(/file:\/\/\S+$/.exec(reference)?.[0] ?? ""), "utf8");
   assert.match(page, /check_interval_secs/);
   const named = `--config '${path}'`;
@@ -110,6 +117,9 @@ test("the file is what was asked for, and says where every option is; the end sa
     `        (mountaineer install ${named} has it begin at every login)`,
     `  connect an agent: http://127.0.0.1:9000/mcp, or the command mountaineer mcp ${named}`,
     `        in Claude Code: claude mcp add mountaineer -- mountaineer mcp ${named}`,
+    "  over HTTP with the token that is kept as secret:gateway-token:",
+    '        claude mcp add --transport http mountaineer http://127.0.0.1:9000/mcp --header "Authorization: Bearer TOKEN"',
+    "        (mountaineer secret set gateway-token gives it a value that you know)",
   ]);
   const again = await run(args, { home });
   assert.match(again.stderr, /hint: mountaineer init --add --config '.*my own\.toml' adds to it/);
@@ -206,10 +216,11 @@ shares:
   assert.equal(added.code, 0, added.stderr);
   assert.match(added.stdout, /config\.yaml is changed: CORE, files/);
   const share = "  - name: CORE\n    thunderbolt_host: 10.10.10.1\n    fallback_host: nas.local\n";
+  const token = "incoming_auth:\n  type: local\n  token: secret:gateway-token\n";
   const [head, tail] = before.split("\n\n");
   assert.equal(
     await readFile(path, "utf8"),
-    `${head}\n${share}\n${tail}\nbackends:\n  files:\n    command: sh\n    args: ["-c", a b]\n`,
+    `${head}\n${share}\n${tail}\n${token}\nbackends:\n  files:\n    command: sh\n    args: ["-c", a b]\n`,
   );
   const twice = await run(["init", "--add", ...SHARE], { home });
   assert.deepEqual([twice.code, /share CORE is configured already/.test(twice.stderr)], [2, true]);

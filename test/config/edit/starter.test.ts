@@ -56,6 +56,7 @@ test("the starter's options work when their # is removed", async () => {
   assert.deepEqual(config.server, {
     host: "127.0.0.1",
     port: 9000,
+    publicUrl: "https://mcp.example.com/mcp",
     bodyLimitBytes: 64 * megabyte,
     drainTimeoutMs,
   });
@@ -67,7 +68,7 @@ test("the starter's options work when their # is removed", async () => {
     ],
   );
   assert.deepEqual(config.conflictResolution, empty.conflictResolution);
-  assert.equal(config.incomingAuth.type, "local");
+  assert.equal(config.incomingAuth.type, "jwt");
   assert.equal(config.authorization?.policies.length, 1);
   assert.equal(config.audit?.keep, 5);
 });

@@ -102,6 +102,7 @@ incoming_auth:
   assert.deepEqual(config.server, {
     host: "127.0.0.1",
     port: 9000,
+    publicUrl: null,
     bodyLimitBytes: 1_572_864,
     drainTimeoutMs: 250,
   });

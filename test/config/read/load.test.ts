@@ -188,7 +188,13 @@ shares:
       onFailure: "fixed",
     },
     notify: { enabled: true, failover: false, tbReady: false, configRejected: false },
-    server: { host: "::1", port: 8080, bodyLimitBytes: 64 * 1024 * 1024, drainTimeoutMs: 30_000 },
+    server: {
+      host: "::1",
+      port: 8080,
+      publicUrl: null,
+      bodyLimitBytes: 64 * 1024 * 1024,
+      drainTimeoutMs: 30_000,
+    },
     aliases: [],
     shares: [
       {

@@ -55,6 +55,8 @@ export function createScriptedGateway(
         },
         away: null,
         authenticate: (headers) => gateway.authenticate(headers),
+        resource: null,
+        missingScope: () => null,
         refresh: (principal) => principal,
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => {

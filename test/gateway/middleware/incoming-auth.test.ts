@@ -2,18 +2,30 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { AuthUser } from "../../../src/config/snapshot.ts";
 import { ANONYMOUS, OWNER } from "../../../src/gateway/client-port.ts";
-import { createAuthentication } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { ANYBODY, authenticateUsers, readLocalUsers } from "../../../src/gateway/middleware/incoming-auth.ts";
+import type { Authentication } from "../../../src/gateway/middleware/middleware.ts";
 
 const authUser = (name: string, variable: string, ...roles: string[]): AuthUser => ({
   name,
   token: { kind: "environment", variable },
   roles,
 });
-const local = (...users: AuthUser[]) => ({ type: "local", users }) as const;
+type Values = Readonly<Record<string, string>>;
+const local = (users: readonly AuthUser[], values: Values, redact: (secret: string) => void = () => {}) => {
+  const authenticator = authenticateUsers(readLocalUsers(users, values, redact));
+  return {
+    ...authenticator,
+    authenticate(headers: Readonly<Record<string, string>>): Authentication {
+      const answer = authenticator.authenticate(headers);
+      assert.ok(!(answer instanceof Promise), "tokens of the configuration are known at once");
+      return answer;
+    },
+  };
+};
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
 describe("anonymous", () => {
-  const open = createAuthentication({ type: "anonymous" }, {});
+  const open = ANYBODY;
 
   test("everybody comes in as nobody in particular, whatever they say", () => {
     for (const headers of [{}, bearer("x"), { authorization: "nonsense" }]) {
@@ -30,14 +42,14 @@ describe("anonymous", () => {
 
 describe("local", () => {
   const environment = { ANN: "ann's token", BOB: "b0b", EMPTY: "", ACCENT: "clé" };
-  const users = createAuthentication(
-    local(
+  const users = local(
+    [
       authUser("ann", "ANN", "admin"),
       authUser("bob", "BOB"),
       authUser("carl", "UNSET"),
       authUser("dora", "EMPTY"),
       authUser("eve", "ACCENT"),
-    ),
+    ],
     environment,
   );
 
@@ -89,17 +101,15 @@ describe("local", () => {
   });
 
   test("of two users with one token the first counts, and nobody comes in where there are none", () => {
-    const twins = createAuthentication(local(authUser("a", "T"), authUser("b", "T")), { T: "t" });
+    const twins = local([authUser("a", "T"), authUser("b", "T")], { T: "t" });
     const answer = twins.authenticate(bearer("t"));
     assert.equal(answer.ok && answer.principal.name, "a");
-    assert.ok(!createAuthentication(local(), {}).authenticate(bearer("t")).ok);
+    assert.ok(!local([], {}).authenticate(bearer("t")).ok);
   });
 
   test("every token is told to whoever keeps secrets out of logs", () => {
     const told: string[] = [];
-    createAuthentication(local(authUser("ann", "ANN"), authUser("dora", "EMPTY")), environment, (secret) =>
-      told.push(secret),
-    );
+    local([authUser("ann", "ANN"), authUser("dora", "EMPTY")], environment, (secret) => told.push(secret));
     assert.deepEqual(told, ["ann's token"]);
   });
 });

@@ -10,7 +10,7 @@ import {
   type Principal,
 } from "../../../src/gateway/client-port.ts";
 import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { createAuthentication } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { ANYBODY } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
 import { TaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
@@ -94,7 +94,7 @@ export function servingSet(
   return buildServingSet({
     catalog: buildCatalog(sources, conflict),
     away: null,
-    authentication: createAuthentication({ type: "anonymous" }, {}),
+    authentication: ANYBODY,
     authorization: null,
     audit: null,
     services,

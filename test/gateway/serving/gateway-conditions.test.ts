@@ -16,6 +16,7 @@ const rulesOf = (change: Partial<GatewayRules["config"]> = {}): GatewayRules =>
     logger: silentLogger,
     environment: {},
     redact() {},
+    listens: false,
   });
 const twins = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "own"] })];
 const NO_CATALOG = buildCatalog([], FIRST_WINS);

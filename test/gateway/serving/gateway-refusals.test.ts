@@ -32,7 +32,7 @@ async function startGuarded(
   const port = await freePort();
   const configWith = (next: AuditConfig | null): GatewayConfig => ({
     ...NO_GATEWAY,
-    server: { host: "127.0.0.1", port, bodyLimitBytes: 1_024, drainTimeoutMs: 1_000 },
+    server: { host: "127.0.0.1", port, publicUrl: null, bodyLimitBytes: 1_024, drainTimeoutMs: 1_000 },
     incomingAuth: {
       type: "local",
       users: [{ name: "anna", token: { kind: "environment", variable: "ANNA_TOKEN" }, roles: [] }],

@@ -14,6 +14,7 @@ const tools = (redacted: string[] = []) => ({
   logger: silentLogger,
   environment: { TOKEN: "t0ken" },
   redact: (secret: string) => void redacted.push(secret),
+  listens: false,
 });
 const auth = (...roles: string[]): IncomingAuthConfig => ({
   type: "local",

@@ -126,7 +126,13 @@ function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConf
         };
   return {
     ...NO_GATEWAY,
-    server: { host: "127.0.0.1", port: 0, bodyLimitBytes: 1_000_000, drainTimeoutMs: 30_000 },
+    server: {
+      host: "127.0.0.1",
+      port: 0,
+      publicUrl: null,
+      bodyLimitBytes: 1_000_000,
+      drainTimeoutMs: 30_000,
+    },
     backends: backends.map(backendOf),
     conflictResolution: { strategy, separator: "_", order: ["c", "a"], longestName: 46 },
     incomingAuth: tokens

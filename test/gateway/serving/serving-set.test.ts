@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ANONYMOUS, OWNER } from "../../../src/gateway/client-port.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
-import { createAuthentication } from "../../../src/gateway/middleware/incoming-auth.ts";
+import {
+  authenticateUsers,
+  NO_TOKEN,
+  readLocalUsers,
+} from "../../../src/gateway/middleware/incoming-auth.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
@@ -14,19 +18,19 @@ describe("the serving set", () => {
   } as const;
 
   test("knows who comes, by the authentication it was built with", () => {
-    const authentication = createAuthentication(
-      {
-        type: "local",
-        users: [{ name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] }],
-      },
-      { T: "t" },
+    const authentication = authenticateUsers(
+      readLocalUsers(
+        [{ name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] }],
+        { T: "t" },
+        () => {},
+      ),
     );
     const served = servingSet(sources, recordingServices(), { authentication });
     assert.deepEqual(served.authenticate({ authorization: "Bearer t" }), {
       ok: true,
       principal: user("ann", "reader"),
     });
-    assert.equal(served.authenticate({}).ok, false);
+    assert.deepEqual(served.authenticate({}), { ok: false, reason: NO_TOKEN });
     assert.deepEqual(served.refresh(user("ann", "gone")), user("ann", "reader"));
     assert.equal(served.refresh(ANONYMOUS), null);
     assert.equal(served.refresh(OWNER), OWNER);
@@ -43,7 +47,7 @@ describe("the serving set", () => {
       { name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] },
       { name: "ben", token: { kind: "environment", variable: "U" }, roles: ["writer"] },
     ] as const;
-    const authentication = createAuthentication({ type: "local", users }, { T: "t", U: "u" });
+    const authentication = authenticateUsers(readLocalUsers(users, { T: "t", U: "u" }, () => {}));
     const guarded = servingSet(files, recordingServices(), { authorization, authentication });
     const mayHear = (uri: string) =>
       [user("ann"), user("ben", "reader"), user("gone", "reader"), OWNER].map((who) =>

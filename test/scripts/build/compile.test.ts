@@ -1,6 +1,6 @@
 // What a build carries with it is said and licensed; what it leaves outside is known.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import { compile, LEFT_OUTSIDE } from "../../../scripts/build/compile.ts";
@@ -21,10 +21,16 @@ test("THIRD-PARTY-NOTICES.md has the licence of each package whose code is publi
   assert.deepEqual(sections, bundledPackages);
   const words = (text: string): string => text.replace(/\s+/g, " ").trim();
   for (const name of bundledPackages) {
-    const licence = await readFile(path.join(ROOT, "node_modules", name, "LICENSE"), "utf8");
+    const licence = await licenceOf(name);
     assert.ok(words(notices).includes(words(licence)), `the licence of ${name} is another one by now`);
   }
 });
+
+async function licenceOf(name: string): Promise<string> {
+  const folder = path.join(ROOT, "node_modules", name);
+  const file = (await readdir(folder)).find((entry) => /^LICENSE(\.md)?$/.test(entry));
+  return readFile(path.join(folder, file ?? "LICENSE"), "utf8");
+}
 
 test("programs ask for nothing by require, which an ES module does not have", async () => {
   const { files } = await compiled;

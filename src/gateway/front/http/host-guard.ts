@@ -4,23 +4,33 @@ import { isIP } from "node:net";
 /** Why a request with these headers is refused; null: it is not. */
 type HostGuard = (host: string | undefined, origin: string | undefined) => string | null;
 
-/** `boundHost`: the configured host. Bound to loopback, loopback names alone are right, and that one. */
-export function createHostGuard(boundHost: () => string): HostGuard {
+/**
+ * `boundHost`: the configured host. Bound to loopback, loopback names alone are right, and that one. `publicHost`: the
+ * name that a proxy may pass on, in lower case; null: none.
+ */
+export function createHostGuard(
+  boundHost: () => string,
+  publicHost: () => string | null = () => null,
+): HostGuard {
   // Clients say the same again and again.
   let bound: string | null = null;
   let lastHost: string | null = null;
+  let lastPublic: string | null = null;
   const hostAllowed = (host: string): boolean => {
     const configured = boundHost();
-    if (host === lastHost && configured === bound) return true;
+    const publicName = publicHost();
+    if (host === lastHost && configured === bound && publicName === lastPublic) return true;
     const name = hostName(host);
     const allowed =
       name !== null &&
       (isLoopbackHost(name) ||
         name === configured.toLowerCase() ||
+        name === publicName ||
         (!isLoopbackHost(configured.toLowerCase()) && isIP(name) !== 0));
     if (allowed) {
       lastHost = host;
       bound = configured;
+      lastPublic = publicName;
     }
     return allowed;
   };

@@ -6,7 +6,8 @@ import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { named, type Principal, principalKey } from "../../client-port.ts";
-import { INTERNAL_ERROR, LIMIT_REACHED, type RpcRequest } from "../../json-rpc.ts";
+import { INTERNAL_ERROR, type JsonObject, LIMIT_REACHED, type RpcRequest } from "../../json-rpc.ts";
+import type { ProtectedResource } from "../../middleware/middleware.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
@@ -20,6 +21,7 @@ import { type Accepts, PostExchange } from "./post-exchange.ts";
 import {
   accepted,
   formFor,
+  hostOf,
   isJsonType,
   NOT_READ,
   notAllowed,
@@ -40,6 +42,8 @@ interface HttpFrontOptions {
   readonly bodyLimitBytes: () => number;
   /** As configured: a name or an IP address, without brackets. */
   readonly boundHost: () => string;
+  /** The name that a proxy may pass on, in lower case; null: none. */
+  readonly publicHost?: () => string | null;
 }
 
 /** Disposing is `stop(0)`. */
@@ -118,16 +122,32 @@ export class HttpFront implements AsyncDisposable {
       this.#answerHealth(exchange);
       return;
     }
+    const { resource } = this.#options.gateway.served;
+    if (resource?.paths.has(path)) {
+      this.#answerMetadata(exchange, resource);
+      return;
+    }
     const refusal = this.#refusalOf(path, request.method);
     if (refusal !== null) {
       this.#refuse(exchange, refusal);
       return;
     }
     const principal = this.#admission.identify(exchange);
-    if (principal === null) return;
-    const visit: Visit = { request, response, principal };
-    if (request.method === "POST") this.#post(visit);
-    else if (request.method === "GET") this.#listen(visit);
+    if (!(principal instanceof Promise)) {
+      if (principal !== null) this.#visit({ request, response, principal });
+      return;
+    }
+    void principal.then((known) => {
+      // Whoever went away meanwhile wants nothing any more.
+      if (known === null || response.destroyed) return;
+      this.#guarded(exchange, () => this.#visit({ request, response, principal: known }));
+    });
+  }
+
+  #visit(visit: Visit): void {
+    const { method } = visit.request;
+    if (method === "POST") this.#post(visit);
+    else if (method === "GET") this.#listen(visit);
     else this.#remove(visit);
   }
 
@@ -143,10 +163,18 @@ export class HttpFront implements AsyncDisposable {
     const { method } = exchange.request;
     // Some probes ask for no body.
     if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
-    else {
-      const json = JSON.stringify(this.#options.gateway.health());
-      answerJson(this.#parts, exchange.response, 200, json, { "Cache-Control": "no-store" });
-    }
+    else this.#answerDocument(exchange, this.#options.gateway.health());
+  }
+
+  /** For clients that are not signed in yet: where they can. */
+  #answerMetadata(exchange: Exchange, resource: ProtectedResource): void {
+    const { method } = exchange.request;
+    if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
+    else this.#answerDocument(exchange, resource.metadata(hostOf(exchange.request) ?? ""));
+  }
+
+  #answerDocument({ response }: Exchange, document: JsonObject): void {
+    answerJson(this.#parts, response, 200, JSON.stringify(document), { "Cache-Control": "no-store" });
   }
 
   #listen(visit: Visit): void {
@@ -206,6 +234,7 @@ export class HttpFront implements AsyncDisposable {
         this.#initialize(visit, accepts, message.message);
       } else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
+      if (!this.#admission.mayAsk(visit, message.message)) return;
       const form = formFor(message.message.method, accepts);
       session.serve(message.message, new PostExchange(this.#parts, visit.response, session, form, null));
     } else {

@@ -3,6 +3,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
+import type { RpcId, RpcRequest } from "../../json-rpc.ts";
+import type { Authentication, RefusedAuthentication } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import { isProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
@@ -28,6 +30,8 @@ interface AdmissionOptions {
   readonly gateway: FrontGateway;
   readonly boundHost: () => string;
   readonly clock: Clock;
+  /** The name that a proxy may pass on; null: none. */
+  readonly publicHost?: () => string | null;
 }
 
 const GONE = "the session is not known, or has ended; initialize anew";
@@ -41,15 +45,15 @@ export class RequestAdmission {
   readonly #wrongTokens: WrongTokens;
 
   constructor(
-    { gateway, boundHost, clock }: AdmissionOptions,
+    { gateway, boundHost, clock, publicHost }: AdmissionOptions,
     sessions: SessionStore,
     refuse: (exchange: Exchange, refusal: Refusal) => void,
   ) {
     this.#gateway = gateway;
     this.#sessions = sessions;
     this.#refuse = refuse;
-    this.#refusalFor = createHostGuard(boundHost);
     this.#wrongTokens = new WrongTokens(clock);
+    this.#refusalFor = createHostGuard(boundHost, publicHost);
   }
 
   /** False: a web page was tricked into it. */
@@ -61,17 +65,19 @@ export class RequestAdmission {
     return false;
   }
 
-  identify(exchange: Exchange): Principal | null {
+  /** At once wherever the token is known; the first time that a signed one comes, its check takes a moment. */
+  identify(exchange: Exchange): Principal | null | Promise<Principal | null> {
     const authentication = this.#gateway.served.authenticate(exchange.request.headers);
-    if (authentication.ok) return authentication.principal;
-    const { reason } = authentication;
-    const remote = remoteOf(exchange.request);
-    this.#gateway.turnedAway({ status: 401, reason, principal: null, remote });
-    this.#wrongTokens.refuse(remote, (isSlowed) => {
-      const headers = { "WWW-Authenticate": "Bearer", ...(isSlowed && { Connection: "close" }) };
-      this.#refuse(exchange, { status: 401, message: reason, headers });
-    });
-    return null;
+    if (authentication instanceof Promise)
+      return authentication.then((known) => this.#known(exchange, known));
+    return this.#known(exchange, authentication);
+  }
+
+  /** False, and the request is answered: its token lacks a scope. */
+  mayAsk(visit: Visit, { id, method, params }: RpcRequest): boolean {
+    const lacking = this.#gateway.served.missingScope(visit.principal, method, params);
+    if (lacking !== null) this.#unauthorized(visit, lacking, visit.principal.name, id);
+    return lacking === null;
   }
 
   session(visit: Visit, id: string): Session | null {
@@ -97,8 +103,58 @@ export class RequestAdmission {
     return null;
   }
 
+  #known(exchange: Exchange, authentication: Authentication): Principal | null {
+    if (authentication.ok) return authentication.principal;
+    this.#unauthorized(exchange, authentication, null, null);
+    return null;
+  }
+
+  #unauthorized(
+    exchange: Exchange,
+    refused: RefusedAuthentication,
+    principal: string | null,
+    id: RpcId | null,
+  ): void {
+    const { status = 401, reason } = refused;
+    const headers =
+      status === 503
+        ? { "Retry-After": "5" }
+        : { "WWW-Authenticate": challenge(refused, this.#metadataUrl(exchange.request)) };
+    const refusal = { message: reason, headers, id };
+    if (status !== 401) {
+      this.#turnAway(exchange, { status, reason, principal }, refusal);
+      return;
+    }
+    this.#gateway.turnedAway({ status, reason, principal, remote: remoteOf(exchange.request) });
+    this.#wrongTokens.refuse(remoteOf(exchange.request), (isSlowed) =>
+      this.#refuse(exchange, {
+        ...refusal,
+        status,
+        headers: { ...headers, ...(isSlowed && { Connection: "close" }) },
+      }),
+    );
+  }
+
+  /** Null: there is no authorization server that it could lead to. */
+  #metadataUrl(request: IncomingMessage): string | null {
+    const host = hostOf(request);
+    return host === undefined ? null : (this.#gateway.served.resource?.metadataUrl(host) ?? null);
+  }
+
   #turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">, refusal: Omit<Refusal, "status">): void {
     this.#gateway.turnedAway({ ...who, remote: remoteOf(exchange.request) });
     this.#refuse(exchange, { ...refusal, status: who.status });
   }
+}
+
+/** `WWW-Authenticate`, as RFC 6750 and RFC 9728 say. */
+function challenge({ error, reason, scope }: RefusedAuthentication, metadataUrl: string | null): string {
+  const parts: string[] = [];
+  // Without an authorization server there is nothing that a client could do about it.
+  if (metadataUrl !== null) {
+    parts.push(`resource_metadata="${metadataUrl}"`);
+    if (error !== undefined) parts.push(`error="${error}"`, `error_description="${reason}"`);
+    if (scope !== undefined) parts.push(`scope="${scope}"`);
+  }
+  return parts.length === 0 ? "Bearer" : `Bearer ${parts.join(", ")}`;
 }

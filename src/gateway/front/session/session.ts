@@ -2,7 +2,7 @@
 // and the notices it is owed.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import type { Principal, Question } from "../../client-port.ts";
+import { type Principal, principalKey, type Question } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   type Classified,
@@ -113,7 +113,8 @@ export class Session implements SessionPort {
     const same =
       own.kind === "anonymous" ||
       principal.kind === "anonymous" ||
-      (own.kind === principal.kind && own.name === principal.name);
+      own === principal ||
+      principalKey(own) === principalKey(principal);
     if (same) this.#isAdmitted = true;
     if (same && own !== principal) {
       this.#principal = principal;

@@ -1,0 +1,139 @@
+// The rules between keys of `[incoming_auth]` and `[server]`. They read the file's values right or wrong.
+import { isLoopback, parseListenAddress } from "../host.ts";
+import { type Finding, type KeyPath, MISSING, pathText, quoted } from "../mistakes.ts";
+import { expandPath, parsePath } from "../paths.ts";
+import { isKeysAddress } from "../sign-in-values.ts";
+import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
+
+/** Keys that say something of tokens which an authorization server signs. */
+const SIGNED_KEYS = [
+  "issuer",
+  "audience",
+  "jwks",
+  "algorithms",
+  "required_scopes",
+  "roles_claim",
+  "name_claim",
+  "scopes",
+  "required_claims",
+] as const;
+const ANY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+function has(table: Table, key: string): boolean {
+  return table[key] !== undefined && table[key] !== null;
+}
+
+/** All mistakes that concern who may come in. */
+export function incomingAuthFindings(file: Table, place: RulePlace): Finding[] {
+  const auth = asTable(file["incoming_auth"]) ?? {};
+  const server = asTable(file["server"]) ?? {};
+  return [
+    ...userFindings(auth),
+    ...signedFindings(auth),
+    ...keysFileFindings(auth, file, place),
+    ...listenFindings(server, auth),
+    ...resourceFindings(server, auth),
+  ];
+}
+
+function userFindings(auth: Table): Finding[] {
+  const users: readonly unknown[] = Array.isArray(auth["users"]) ? auth["users"] : [];
+  const hasToken = has(auth, "token");
+  const type = auth["type"] ?? "anonymous";
+  if (type === "anonymous") {
+    const keys = [...(hasToken ? ["token"] : []), ...(users.length > 0 ? ["users"] : [])];
+    return keys.map((key) => wrongType(key, "anonymous", 'set `type` to "local", or remove it'));
+  }
+  const findings: Finding[] = [];
+  if (
+    type === "local" &&
+    users.length === 0 &&
+    !hasToken &&
+    (Array.isArray(auth["users"]) || !has(auth, "users"))
+  ) {
+    const hint = "add `token` here, or a block `[[incoming_auth.users]]`";
+    const expected = "a user with a token";
+    findings.push({ path: ["incoming_auth", "users"], at: "key", found: MISSING, expected, hint });
+  }
+  const seen = new Map<string, string>(hasToken ? [["local", "`incoming_auth.token`"]] : []);
+  for (const [index, user] of users.entries()) {
+    const name = asTable(user)?.["name"];
+    if (typeof name !== "string") continue;
+    const path = ["incoming_auth", "users", index, "name"];
+    const first = seen.get(name);
+    if (first === undefined) seen.set(name, pathText(["incoming_auth", "users", index]));
+    else {
+      const found = `${quoted(name)}, the name of ${first}`;
+      findings.push({ path, at: "value", found, expected: "a name of its own", hint: null });
+    }
+  }
+  return findings;
+}
+
+function wrongType(key: string, type: string, hint: string): Finding {
+  const found = `\`${key}\` with type \`${type}\``;
+  return { path: ["incoming_auth", key], at: "key", found, expected: `no \`${key}\``, hint };
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 0 : Object.keys(asTable(value) ?? { some: 1 }).length === 0;
+}
+
+function signedFindings(auth: Table): Finding[] {
+  const type = auth["type"] ?? "anonymous";
+  if (type === "anonymous" || type === "local") {
+    return SIGNED_KEYS.filter((key) => has(auth, key) && !isEmpty(auth[key])).map((key) =>
+      wrongType(key, type, 'set `type` to "jwt" or "oidc", or remove it'),
+    );
+  }
+  if (type !== "jwt" && type !== "oidc") return [];
+  const at = (key: string): KeyPath => ["incoming_auth", key];
+  const findings: Finding[] = [];
+  if (!has(auth, "issuer")) {
+    const hint = `type \`${type}\` needs \`issuer\``;
+    const expected = "the address of the authorization server";
+    findings.push({ path: at("issuer"), at: "key", found: MISSING, expected, hint });
+  }
+  if (type === "oidc" && has(auth, "jwks")) {
+    const hint = 'the issuer says where its keys are; set `type` to "jwt" to say it here';
+    findings.push(wrongType("jwks", type, hint));
+  }
+  if (type === "jwt" && !has(auth, "jwks")) {
+    const hint = 'or set `type` to "oidc", and the issuer says where they are';
+    const expected = "where the issuer's keys are";
+    findings.push({ path: at("jwks"), at: "key", found: MISSING, expected, hint });
+  }
+  return findings;
+}
+
+/** The daemon reads it itself, and must never wait for a share. */
+function keysFileFindings(auth: Table, file: Table, place: RulePlace): Finding[] {
+  const text = auth["jwks"];
+  if (typeof text !== "string" || isKeysAddress(text) || !parsePath(text).ok) return [];
+  if (!isOnShare(expandPath(text, place.userHome), file, place)) return [];
+  const hint = "a share that hangs would keep everybody out";
+  const expected = "a file that is not on a share";
+  return [{ path: ["incoming_auth", "jwks"], at: "value", found: "a file on a share", expected, hint }];
+}
+
+function listenFindings(server: Table, auth: Table): Finding[] {
+  const { host } = server;
+  if (typeof host !== "string" || !parseListenAddress(host).ok || isLoopback(host)) return [];
+  if ((auth["type"] ?? "anonymous") !== "anonymous") return [];
+  const found = `${quoted(host)}, an address beyond this machine, with everybody let in`;
+  const hint = 'a bind beyond loopback needs auth: set `incoming_auth.type` to "local"';
+  const expected = "an address such as `127.0.0.1`, or `[incoming_auth]`";
+  return [{ path: ["server", "host"], at: "value", found, expected, hint, restsOnAbsence: true }];
+}
+
+/** Tokens are for one gateway, which needs a name that is the same for everybody. */
+function resourceFindings(server: Table, auth: Table): Finding[] {
+  const { host } = server;
+  if (typeof host !== "string" || !ANY_ADDRESS.has(host)) return [];
+  if (auth["type"] !== "jwt" && auth["type"] !== "oidc") return [];
+  if (has(server, "public_url") || has(auth, "audience")) return [];
+  const found = `${quoted(host)} without a name that tokens could be for`;
+  const expected = "`public_url` here, or `incoming_auth.audience`";
+  const hint = "write the address that clients use";
+  return [{ path: ["server", "host"], at: "value", found, expected, hint, restsOnAbsence: true }];
+}

@@ -1,0 +1,111 @@
+// The rules for the values with which clients sign in: addresses of authorization servers, audiences, scopes, claims.
+import { isLoopback } from "./host.ts";
+import type { TextReading } from "./names.ts";
+import { parsePath } from "./paths.ts";
+
+const LONGEST_ADDRESS = 2_048;
+
+/** Signatures by a private key; whoever checks a token cannot make one. */
+export const SIGNING_ALGORITHMS = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+  "Ed25519",
+] as const;
+
+export const ISSUER_EXPECTED =
+  "an address that begins with `https://`; `http://` only on this machine; without query and `#`";
+
+function wrong(expected: string, hint: string | null = null): TextReading {
+  return { ok: false, expected, hint };
+}
+
+function parseAddress(text: string): URL | null {
+  if (text.length > LONGEST_ADDRESS || /[\s\p{Cc}\p{Cs}]/u.test(text)) return null;
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) return null;
+  return url.username === "" && url.password === "" && url.hash === "" ? url : null;
+}
+
+function isSafe({ protocol, hostname }: URL): boolean {
+  return protocol === "https:" || isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
+}
+
+/** The name of an authorization server; it is kept as it is written, as tokens repeat it to the letter. */
+export function parseIssuer(text: string): TextReading {
+  const url = parseAddress(text);
+  if (url === null || text.includes("?")) return wrong(ISSUER_EXPECTED);
+  if (isSafe(url)) return { ok: true, value: text };
+  return wrong(ISSUER_EXPECTED, "whoever is on the way could answer with keys of their own");
+}
+
+export const KEYS_PLACE_EXPECTED =
+  "an address that begins with `https://` (`http://` only on this machine), or the path of a file";
+
+/** Whether keys are published at an address; else they are in a file. */
+export function isKeysAddress(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:/i.test(text);
+}
+
+/** Where keys are published. */
+export function parseKeysPlace(text: string): TextReading {
+  if (!isKeysAddress(text)) {
+    const reading = parsePath(text);
+    return reading.ok ? reading : wrong(KEYS_PLACE_EXPECTED, reading.hint);
+  }
+  const url = parseAddress(text);
+  if (url === null) return wrong(KEYS_PLACE_EXPECTED);
+  if (isSafe(url)) return { ok: true, value: text };
+  return wrong(KEYS_PLACE_EXPECTED, "whoever is on the way could answer with keys of their own");
+}
+
+export const PUBLIC_URL_EXPECTED = "an address such as `https://mcp.example.com/mcp`, without query and `#`";
+
+/** The address of the endpoint as clients write it, without a slash at its end. */
+export function parsePublicUrl(text: string): TextReading {
+  const url = parseAddress(text);
+  if (url === null || text.includes("?")) return wrong(PUBLIC_URL_EXPECTED);
+  return { ok: true, value: url.href.replace(/\/$/, "") };
+}
+
+/** Whom a token is for: an address or any other name. */
+export function parseAudience(text: string): TextReading {
+  if (text !== "" && text.length <= LONGEST_ADDRESS && !/[\p{Cc}\p{Cs}]/u.test(text))
+    return { ok: true, value: text };
+  return wrong("a text, as tokens carry it in `aud`");
+}
+
+/** One scope, as RFC 6749 allows it. */
+export function parseScope(text: string): TextReading {
+  if (/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(text)) return { ok: true, value: text };
+  return wrong("a scope: letters, digits and signs, without spaces and quotes");
+}
+
+/** A claim's name, or the names on the way to it with dots between. */
+export function parseClaimPath(text: string): TextReading {
+  if (text !== "" && text.length <= 256 && !/[\s\p{Cc}\p{Cs}]/u.test(text)) return { ok: true, value: text };
+  return wrong("the name of a claim, such as `roles` or `realm_access.roles`");
+}
+
+/** What a claim has to be. */
+export function parseClaimValue(text: string): TextReading {
+  if (text !== "" && text.length <= 1_024 && !/[\p{Cc}\p{Cs}]/u.test(text)) return { ok: true, value: text };
+  return wrong("a text of at most 1,024 characters");
+}
+
+const ALGORITHMS: ReadonlySet<string> = new Set(SIGNING_ALGORITHMS);
+
+export function parseAlgorithm(text: string): TextReading {
+  if (ALGORITHMS.has(text)) return { ok: true, value: text };
+  const hint = /^(HS|none)/i.test(text)
+    ? "a shared secret would let whoever checks tokens make them, and `none` is no signature"
+    : null;
+  return wrong(`one of ${SIGNING_ALGORITHMS.map((name) => `"${name}"`).join(", ")}`, hint);
+}

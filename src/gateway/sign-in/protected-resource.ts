@@ -1,0 +1,55 @@
+// The gateway as an OAuth protected resource: its name, its metadata (RFC 9728), and whom tokens have to be for.
+import { isLoopback } from "../../config/host.ts";
+import type { ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
+import type { ProtectedResource } from "../middleware/middleware.ts";
+
+const WELL_KNOWN = "/.well-known/oauth-protected-resource";
+const MCP_PATH = "/mcp";
+const LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"] as const;
+
+type Address = Pick<ServerConfig, "host" | "port" | "publicUrl">;
+
+/** Without a public address it goes by the name that the request used, which admission has found to be ours. */
+export function createProtectedResource(
+  { publicUrl }: Address,
+  tokens: Pick<SignedTokensConfig, "issuer" | "scopes" | "requiredScopes">,
+): ProtectedResource {
+  const own = publicUrl === null ? null : new URL(publicUrl);
+  const path = own === null ? MCP_PATH : own.pathname.replace(/\/$/, "");
+  const supported = knownScopes(tokens);
+  return {
+    paths: new Set([WELL_KNOWN, `${WELL_KNOWN}${MCP_PATH}`, `${WELL_KNOWN}${path}`]),
+    metadata: (host) => ({
+      resource: publicUrl ?? `http://${host}${MCP_PATH}`,
+      authorization_servers: [tokens.issuer],
+      bearer_methods_supported: ["header"],
+      ...(supported.length > 0 && { scopes_supported: supported }),
+      resource_name: "Mountaineer",
+    }),
+    metadataUrl: (host) => `${own?.origin ?? `http://${host}`}${WELL_KNOWN}${path}`,
+  };
+}
+
+/** Those that the configuration names: required ones first. */
+export function knownScopes({
+  scopes,
+  requiredScopes,
+}: Pick<SignedTokensConfig, "scopes" | "requiredScopes">): readonly string[] {
+  return [...new Set([...requiredScopes, ...Object.keys(scopes)])];
+}
+
+/** Whom tokens may be for: as configured, else the gateway under each of its own names. */
+export function acceptedAudience(
+  { host, port, publicUrl }: Address,
+  audience: SignedTokensConfig["audience"],
+): readonly string[] {
+  if (audience !== null) return audience;
+  if (publicUrl !== null) return withSlash([publicUrl]);
+  const name = host.includes(":") ? `[${host}]` : host;
+  const names = isLoopback(host) ? new Set([...LOOPBACK_NAMES, name]) : [name];
+  return withSlash([...names].map((one) => `http://${one}:${port}${MCP_PATH}`));
+}
+
+function withSlash(addresses: readonly string[]): string[] {
+  return addresses.flatMap((address) => [address, `${address}/`]);
+}

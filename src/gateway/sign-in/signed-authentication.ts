@@ -1,0 +1,178 @@
+// Authentication by tokens that an authorization server signs, beside those of the configuration.
+import type { ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { Principal } from "../client-port.ts";
+import {
+  type Authenticator,
+  bearerToken,
+  type KeySet,
+  type LastKeys,
+  type LocalUsers,
+  NO_TOKEN,
+} from "../middleware/incoming-auth.ts";
+import type { Authentication, RefusedAuthentication } from "../middleware/middleware.ts";
+import { KeyRing } from "./key-ring.ts";
+import { createKeySource } from "./key-source.ts";
+import { acceptedAudience, createProtectedResource, knownScopes } from "./protected-resource.ts";
+import { type Checked, createTokenCheck } from "./token-check.ts";
+import { LONGEST_TOKEN, principalOf, REFUSED, scopesOf, secondsAsMs } from "./token-claims.ts";
+import { TokenMemory, tokenDigest } from "./token-memory.ts";
+
+/** Tokens that are being checked at once; more are asked to come again. */
+const MOST_CHECKS = 256;
+const NO_KEYS = "the issuer's keys cannot be read, so that no token can be checked";
+const BUSY = "too many tokens are being checked at once";
+
+interface SignedAuthenticationOptions {
+  readonly tokens: SignedTokensConfig;
+  readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
+  readonly users: LocalUsers;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** False: nobody will come, and nothing is read. */
+  readonly listens: boolean;
+  /** Of what it takes over from; used where they are the same issuer's. */
+  readonly last?: LastKeys | null;
+}
+
+type Admitted = Extract<Checked, { readonly kind: "valid" }>;
+
+interface Holder {
+  readonly scopes: readonly string[];
+  readonly expiresAtMs: number;
+}
+
+/** Begins to read the issuer's keys, and holds up nothing. */
+export function createSignedAuthentication(options: SignedAuthenticationOptions): Authenticator {
+  return new SignedAuthentication(options);
+}
+
+class SignedAuthentication implements Authenticator {
+  readonly missing: readonly string[];
+  readonly signed: NonNullable<Authenticator["signed"]>;
+  readonly #options: SignedAuthenticationOptions;
+  readonly #ring: KeyRing;
+  readonly #check: ReturnType<typeof createTokenCheck>;
+  readonly #memory = new TokenMemory();
+  readonly #checks = new Map<string, Promise<Authentication>>();
+  readonly #holders = new WeakMap<Principal, Holder>();
+  #checkedWith: KeySet | null = null;
+
+  constructor(options: SignedAuthenticationOptions) {
+    const { tokens, server, users, clock, logger, listens } = options;
+    const { issuer, algorithms, leewayMs, requiredClaims, keysMaxAgeMs } = tokens;
+    this.#options = options;
+    this.missing = users.missing;
+    const from = JSON.stringify([issuer, tokens.keys]);
+    const { last = null } = options;
+    const ring = new KeyRing({
+      source: createKeySource(tokens, clock),
+      clock,
+      logger,
+      issuer,
+      maxAgeMs: keysMaxAgeMs,
+      last: last?.from === from ? last : null,
+    });
+    this.#ring = ring;
+    const audience = acceptedAudience(server, tokens.audience);
+    const expected = { issuer, algorithms, leewayMs, requiredClaims, audience };
+    this.#check = createTokenCheck({ ring, expected, wallMs: () => clock.wallMs() });
+    this.signed = {
+      resource: createProtectedResource(server, tokens),
+      get keys() {
+        return ring.state;
+      },
+      get lastKeys() {
+        const { last: own } = ring;
+        return own === null ? null : { from, ...own };
+      },
+      scopesOf: (principal) => this.#holders.get(principal)?.scopes ?? null,
+    };
+    if (listens) ring.start();
+  }
+
+  authenticate(
+    headers: Parameters<Authenticator["authenticate"]>[0],
+  ): ReturnType<Authenticator["authenticate"]> {
+    const bytes = bearerToken(headers.authorization);
+    if (bytes === null) return this.#challenge({ ok: false, reason: NO_TOKEN });
+    const user = this.#options.users.byToken(bytes);
+    if (user !== null) return { ok: true, principal: user };
+    if (bytes.length > LONGEST_TOKEN) return this.#invalid(REFUSED.large);
+    const token = bytes.toString("latin1");
+    const digest = tokenDigest(token);
+    this.#forgetWithOldKeys();
+    const known = this.#memory.find(digest, this.#options.clock.wallMs());
+    if (known !== null) return known;
+    const checking = this.#checks.get(digest);
+    if (checking !== undefined) return checking;
+    if (this.#checks.size >= MOST_CHECKS) return { ok: false, status: 503, reason: BUSY };
+    const check = this.#checked(token, digest).finally(() => this.#checks.delete(digest));
+    this.#checks.set(digest, check);
+    return check;
+  }
+
+  refresh(principal: Principal): Principal | null {
+    if (principal.kind !== "user") return principal.kind === "owner" ? principal : null;
+    if (principal.id === undefined) return this.#options.users.byName(principal.name);
+    const holder = this.#holders.get(principal);
+    return holder !== undefined && holder.expiresAtMs > this.#options.clock.wallMs() ? principal : null;
+  }
+
+  [Symbol.dispose](): void {
+    this.#ring[Symbol.dispose]();
+  }
+
+  async #checked(token: string, digest: string): Promise<Authentication> {
+    try {
+      const checked = await this.#check(token);
+      if (checked.kind === "no_keys") return { ok: false, status: 503, reason: NO_KEYS };
+      if (checked.kind === "refused") return this.#invalid(checked.reason);
+      return this.#admitted(checked, digest);
+    } catch (error) {
+      this.#options.logger.error("a token was not checked", { error: errorText(error) });
+      return this.#invalid(REFUSED.unreadable);
+    }
+  }
+
+  /** It is one of the issuer's, and for us. */
+  #admitted({ claims, set }: Admitted, digest: string): Authentication {
+    const { tokens } = this.#options;
+    const scopes = scopesOf(claims);
+    const principal = principalOf(claims, tokens);
+    const expiresAtMs = (secondsAsMs(claims["exp"]) ?? 0) + tokens.leewayMs;
+    const answer: Authentication = tokens.requiredScopes.every((scope) => scopes.includes(scope))
+      ? { ok: true, principal }
+      : lacking(tokens, scopes);
+    this.#holders.set(principal, { scopes, expiresAtMs });
+    this.#forgetWithOldKeys();
+    if (set === this.#checkedWith) this.#memory.remember(digest, answer, expiresAtMs);
+    return answer;
+  }
+
+  #invalid(reason: string): RefusedAuthentication {
+    return this.#challenge({ ok: false, reason, error: "invalid_token" });
+  }
+
+  /** All that there are: lists show only what a token may, so that a client with fewer would never miss anything. */
+  #challenge(refused: RefusedAuthentication): RefusedAuthentication {
+    const scopes = knownScopes(this.#options.tokens);
+    return scopes.length === 0 ? refused : { ...refused, scope: scopes.join(" ") };
+  }
+
+  /** A key that its issuer has withdrawn opens nothing any more. */
+  #forgetWithOldKeys(): void {
+    const { current } = this.#ring;
+    if (current === this.#checkedWith) return;
+    this.#checkedWith = current;
+    this.#memory.clear();
+  }
+}
+
+/** With the scopes that it has already: a client that asks for the others alone would lose these. */
+function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[]): RefusedAuthentication {
+  const scope = [...new Set([...requiredScopes, ...own])].join(" ");
+  return { ok: false, status: 403, reason: REFUSED.scope, error: "insufficient_scope", scope };
+}

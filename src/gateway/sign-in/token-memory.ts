@@ -1,0 +1,43 @@
+// Tokens that were checked already, by their digest, until they expire: the second request with one costs a hash.
+import { hash } from "node:crypto";
+import type { Authentication } from "../middleware/middleware.ts";
+
+/** More principals than that at once make the oldest be checked again. */
+export const MOST_TOKENS = 4_096;
+
+interface Remembered {
+  readonly answer: Authentication;
+  readonly expiresAtMs: number;
+}
+
+export class TokenMemory {
+  readonly #byDigest = new Map<string, Remembered>();
+
+  get size(): number {
+    return this.#byDigest.size;
+  }
+
+  /** Null: not known, or expired by now. */
+  find(digest: string, wallMs: number): Authentication | null {
+    const found = this.#byDigest.get(digest);
+    if (found === undefined) return null;
+    this.#byDigest.delete(digest);
+    if (found.expiresAtMs <= wallMs) return null;
+    this.#byDigest.set(digest, found);
+    return found.answer;
+  }
+
+  remember(digest: string, answer: Authentication, expiresAtMs: number): void {
+    const oldest = this.#byDigest.size >= MOST_TOKENS ? this.#byDigest.keys().next() : null;
+    if (oldest?.done === false) this.#byDigest.delete(oldest.value);
+    this.#byDigest.set(digest, { answer, expiresAtMs });
+  }
+
+  clear(): void {
+    this.#byDigest.clear();
+  }
+}
+
+export function tokenDigest(token: string): string {
+  return hash("sha256", token, "base64url");
+}

@@ -1,0 +1,121 @@
+// A gateway whose clients sign in at an authorization server, and requests to it.
+import type { TestContext } from "node:test";
+import { SIGNING_ALGORITHMS } from "../../../src/config/sign-in-values.ts";
+import type {
+  AuthorizationConfig,
+  IncomingAuthConfig,
+  SignedTokensConfig,
+} from "../../../src/config/snapshot.ts";
+import { createGateway, type GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
+import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+
+export function signedTokens(issuer: string, change: Partial<SignedTokensConfig> = {}): SignedTokensConfig {
+  return {
+    issuer,
+    audience: null,
+    keys: { kind: "discovery" },
+    algorithms: SIGNING_ALGORITHMS,
+    leewayMs: 30_000,
+    requiredScopes: [],
+    requiredClaims: {},
+    rolesClaim: null,
+    nameClaim: null,
+    scopes: {},
+    keysMaxAgeMs: 86_400_000,
+    ...change,
+  };
+}
+
+export interface SignedGateway {
+  readonly gateway: Gateway;
+  readonly url: string;
+  readonly config: GatewayConfig;
+}
+
+interface SignedGatewayOptions {
+  readonly port: number;
+  readonly incomingAuth: IncomingAuthConfig;
+  readonly authorization?: AuthorizationConfig;
+  readonly publicUrl?: string;
+  readonly backends?: GatewayConfig["backends"];
+  readonly audit?: GatewayConfig["audit"];
+}
+
+export async function startSignedGateway(
+  t: TestContext,
+  options: SignedGatewayOptions,
+  means: GatewayMeans = {},
+): Promise<SignedGateway> {
+  const { port, incomingAuth, authorization = null, publicUrl = null, backends = [], audit = null } = options;
+  const gateway = createGateway(
+    {
+      clock: systemClock,
+      logger: silentLogger,
+      environment: { ANNA_TOKEN: "annas-own-token" },
+      redact() {},
+      announce() {},
+      version: "1",
+      listens: true,
+    },
+    means,
+  );
+  t.after(() => gateway[Symbol.asyncDispose]());
+  const config: GatewayConfig = {
+    ...NO_GATEWAY,
+    server: { host: "127.0.0.1", port, publicUrl, bodyLimitBytes: 1_000_000, drainTimeoutMs: 1_000 },
+    incomingAuth,
+    authorization,
+    backends,
+    audit,
+  };
+  await gateway.start(config);
+  return { gateway, url: `http://127.0.0.1:${port}/mcp`, config };
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly challenge: string | null;
+  readonly session: string | null;
+  readonly body: string;
+}
+
+/** One POST; `token` null: none. */
+export async function post(
+  url: string,
+  token: string | null,
+  message: Readonly<Record<string, unknown>> = initialize(),
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answered> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      ...(token !== null && { authorization: `Bearer ${token}` }),
+      ...headers,
+    },
+    body: JSON.stringify(message),
+  });
+  return {
+    status: response.status,
+    challenge: response.headers.get("www-authenticate"),
+    session: response.headers.get("mcp-session-id"),
+    body: await response.text(),
+  };
+}
+
+export function initialize(): Readonly<Record<string, unknown>> {
+  return {
+    jsonrpc: "2.0",
+    id: 1,
+    method: "initialize",
+    params: {
+      protocolVersion: "2025-11-25",
+      capabilities: {},
+      clientInfo: { name: "test", version: "1" },
+    },
+  };
+}

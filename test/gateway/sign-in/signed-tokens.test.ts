@@ -1,0 +1,226 @@
+// Tokens of a real authorization server, and every kind of wrong one, at a gateway that listens.
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { exportSPKI } from "jose";
+import type { SignedTokensConfig } from "../../../src/config/snapshot.ts";
+import { readLocalUsers } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/sign-in/key-ring.ts";
+import { createSignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
+import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { newKey, startAuthorizationServer } from "./authorization-server.ts";
+import { post, signedTokens, startSignedGateway } from "./signed-gateway.ts";
+
+async function rig(t: TestContext, change: Partial<SignedTokensConfig> = {}, isUp = true) {
+  const port = await freePort();
+  const resource = `http://127.0.0.1:${port}/mcp`;
+  const server = await startAuthorizationServer(t, resource, { isUp });
+  const tokens = signedTokens(server.issuer, change);
+  const users = [
+    { name: "anna", token: { kind: "environment", variable: "ANNA_TOKEN" }, roles: [] },
+  ] as const;
+  const { gateway, url } = await startSignedGateway(t, {
+    port,
+    incomingAuth: { type: "oidc", users, tokens },
+  });
+  return { server, gateway, url, resource };
+}
+
+const seconds = (fromNow: number): number => Math.floor(Date.now() / 1000) + fromNow;
+const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+test("E1 a token of the issuer comes in, one of the file beside it too, and nothing else does", async (t) => {
+  const { server, url, resource } = await rig(t);
+  assert.equal((await post(url, await server.token(resource))).status, 200);
+  assert.equal((await post(url, "annas-own-token")).status, 200);
+  const none = await post(url, null);
+  assert.equal(none.status, 401);
+  assert.match(none.challenge ?? "", /^Bearer resource_metadata="http:\/\/127\.0\.0\.1:\d+\/\.well-known\//);
+  assert.doesNotMatch(none.challenge ?? "", /error=/);
+  assert.equal((await post(url, "opaque")).status, 401);
+  assert.equal((await post(`${url}?access_token=${await server.token(resource)}`, null)).status, 401);
+});
+
+test("E1 what is wrong with a token is told, in a few words that hold nothing of it", async (t) => {
+  const { server, url, resource } = await rig(t, { requiredClaims: { team: ["blue"] } });
+  const good = { team: "blue" };
+  assert.equal((await post(url, await server.forge(good))).status, 200);
+  const stranger = await newKey(server.key.kid);
+  const spki = await exportSPKI(server.key.publicKey);
+  const symmetric = `${base64({ alg: "HS256", kid: server.key.kid })}.${base64({ iss: server.issuer, aud: resource, sub: "x", exp: seconds(60), ...good })}`;
+  const hmac = createHmac("sha256", spki).update(symmetric).digest("base64url");
+  const [, body] = (await server.forge(good)).split(".");
+  const whole = await server.forge(good);
+  const wrong: readonly (readonly [string, string, RegExp])[] = [
+    ["expired", await server.forge({ ...good, exp: seconds(-120) }), /has expired/],
+    ["not yet valid", await server.forge({ ...good, nbf: seconds(120) }), /not valid yet/],
+    ["without an end", await server.forge({ ...good, exp: undefined }), /when it expires/],
+    ["for another", await server.forge({ ...good, aud: "https://other.example/mcp" }), /another audience/],
+    ["for nobody", await server.forge({ ...good, aud: undefined }), /another audience/],
+    ["of another issuer", await server.forge({ ...good, iss: "https://evil.example" }), /another issuer/],
+    ["by no algorithm", `${base64({ alg: "none" })}.${body}.`, /not accepted/],
+    ["by an HMAC of the public key", `${symmetric}.${hmac}`, /signed in a way/],
+    ["by a stranger's key of the same name", await server.forge(good, stranger), /signature is wrong/],
+    [
+      "changed",
+      `${whole.split(".")[0]}.${base64({ iss: server.issuer, aud: resource, sub: "admin", exp: seconds(60), ...good })}.${whole.split(".")[2]}`,
+      /signature is wrong/,
+    ],
+    ["without a claim", await server.forge({}), /lacks a claim/],
+    ["bound to a key", await server.forge({ ...good, cnf: { jkt: "x" } }), /bound to a key/],
+    ["no token", "a.b.c", /not accepted/],
+    ["huge", `${base64({ alg: "RS256" })}.${"A".repeat(12_000)}.AA`, /not accepted/],
+  ];
+  for (const [what, token, reason] of wrong) {
+    const { status, challenge, body: told } = await post(url, token);
+    assert.equal(status, 401, what);
+    assert.match(told, reason, what);
+    assert.match(challenge ?? "", /error="invalid_token"/, what);
+    assert.ok(!told.includes(token.slice(0, 40)), what);
+  }
+});
+
+test("E1 clocks may be apart by the leeway, both ways, and no more", async (t) => {
+  const { server, url } = await rig(t, { leewayMs: 60_000 });
+  assert.equal((await post(url, await server.forge({ exp: seconds(-45) }))).status, 200);
+  assert.equal((await post(url, await server.forge({ nbf: seconds(45) }))).status, 200);
+  assert.equal((await post(url, await server.forge({ exp: seconds(-75) }))).status, 401);
+  assert.equal((await post(url, await server.forge({ nbf: seconds(75) }))).status, 401);
+});
+
+test("E1 keys that nobody knows do not make the issuer work", async (t) => {
+  const { server, url, resource } = await rig(t);
+  assert.equal((await post(url, await server.token(resource))).status, 200);
+  const asked = server.asked.get("/jwks") ?? 0;
+  // An unknown key right after the first read does not make the issuer work.
+  const strangers = await Promise.all([newKey("a"), newKey("b"), newKey("c")]);
+  for (const stranger of strangers)
+    assert.equal((await post(url, await server.forge({}, stranger))).status, 401);
+  assert.equal(server.asked.get("/jwks"), asked);
+});
+
+test("E1 an issuer that is down at the start holds nothing up, is told of, and is found when it is there", async (t) => {
+  const { server, gateway, url, resource } = await rig(t, {}, false);
+  const told = await eventually(() =>
+    gateway.view().conditions.find(({ code }) => code === "auth_keys_unavailable"),
+  );
+  assert.equal(told.severity, "error");
+  assert.match(told.title, /refuses connections/);
+  const early = await server.forge({});
+  const refused = await post(url, early);
+  assert.equal(refused.status, 503);
+  assert.match(refused.body, /keys cannot be read/);
+  assert.equal((await post(url, "annas-own-token")).status, 200);
+  await server.up();
+  await eventually(async () => (await post(url, early)).status === 200);
+  assert.equal((await post(url, await server.token(resource))).status, 200);
+  assert.deepEqual(gateway.view().conditions, []);
+});
+
+test("E1 ten thousand different wrong tokens leave nothing behind, and make the issuer answer no more", async (t) => {
+  const resource = "http://127.0.0.1:9000/mcp";
+  const { server, come } = await authenticatorOf(t, resource);
+  const good = await server.token(resource);
+  await eventually(async () => (await come(good)).ok);
+  const [head, body] = good.split(".");
+  const strange = base64({ alg: "RS256", kid: "strange" });
+  const asked = server.asked.get("/jwks");
+  let largest = 0;
+  for (let batch = 0; batch < 100; batch++) {
+    const wrong = Array.from({ length: 100 }, (_, index) =>
+      come(`${index % 2 === 0 ? head : strange}.${body}.${base64({ batch, index })}`),
+    );
+    assert.ok((await Promise.all(wrong)).every(({ ok }) => !ok));
+    if (batch === 10) largest = heapUsed();
+  }
+  // Ninety batches more than after the tenth, each of 100 KB of tokens.
+  assert.ok(heapUsed() - largest < 4 * 1024 * 1024, `${heapUsed() - largest} bytes more`);
+  assert.ok((await come(good)).ok);
+  assert.equal(server.asked.get("/jwks"), asked);
+});
+
+test("E1 a key that is rotated away opens nothing any more, and the new one does", async (t) => {
+  const { server, clock, come } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
+  const before = await server.forge({});
+  await eventually(async () => (await come(before)).ok);
+  await server.rotate();
+  const after = await server.forge({});
+  assert.deepEqual((await come(after)).ok, false, "the issuer was asked just before");
+  await clock.advance(UNKNOWN_KEY_PAUSE_MS);
+  const all = await Promise.all(Array.from({ length: 50 }, () => come(after)));
+  assert.ok(all.every(({ ok }) => ok));
+  assert.equal(server.asked.get("/jwks"), 2);
+  assert.equal((await come(before)).ok, false, "though it was remembered");
+});
+
+test("E1 tokens are checked with the last keys while the issuer is down, for as long as is configured", async (t) => {
+  const { server, clock, come } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp", {
+    keysMaxAgeMs: 120_000,
+  });
+  const [known, fresh] = await Promise.all([server.forge({}), server.forge({ sub: "new" })]);
+  await eventually(async () => (await come(known)).ok);
+  await server.down();
+  await clock.advance(60_000);
+  assert.ok((await come(known)).ok);
+  assert.ok((await come(fresh)).ok);
+  await clock.advance(61_000);
+  for (const token of [known, fresh]) {
+    const late = await come(token);
+    assert.ok(!late.ok && late.status === 503);
+  }
+});
+
+test("E1 what a token gave ends with it, though it is remembered", async (t) => {
+  const { server, clock, come, authenticator } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
+  const token = await server.forge({});
+  const answer = await eventually(async () => {
+    const found = await come(token);
+    return found.ok && found;
+  });
+  assert.equal(authenticator.refresh(answer.principal), answer.principal);
+  clock.jumpWall(600_000 + 31_000);
+  assert.equal(authenticator.refresh(answer.principal), null);
+  const late = await come(token);
+  assert.ok(!late.ok && late.reason === REFUSED.expired);
+});
+
+async function authenticatorOf(t: TestContext, resource: string, change: Partial<SignedTokensConfig> = {}) {
+  const server = await startAuthorizationServer(t, resource);
+  const clock = createManualClock(Date.now());
+  const authenticator = createSignedAuthentication({
+    tokens: signedTokens(server.issuer, change),
+    server: { host: "127.0.0.1", port: 9000, publicUrl: null },
+    users: readLocalUsers([], {}, () => {}),
+    clock,
+    logger: silentLogger,
+    listens: true,
+  });
+  t.after(() => authenticator[Symbol.dispose]());
+  const come = async (token: string) => authenticator.authenticate({ authorization: `Bearer ${token}` });
+  return { server, clock, authenticator, come };
+}
+
+function heapUsed(): number {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+  return process.memoryUsage().heapUsed;
+}
+
+test("E1 a session belongs to issuer and subject: a fresh token of theirs goes on, nobody else's does", async (t) => {
+  const { server, url } = await rig(t, { nameClaim: "email" });
+  const ping = { jsonrpc: "2.0", id: 2, method: "ping" };
+  const opened = await post(url, await server.forge({ sub: "ann", email: "ann@example.com" }));
+  const session = { "mcp-session-id": opened.session ?? "" };
+  const renewed = await server.forge({ sub: "ann", email: "ann@new.example", jti: "2" });
+  assert.equal((await post(url, renewed, ping, session)).status, 200);
+  // The same name is not the same person.
+  const other = await server.forge({ sub: "eve", email: "ann@new.example" });
+  assert.equal((await post(url, other, ping, session)).status, 404);
+  assert.equal((await post(url, "annas-own-token", ping, session)).status, 404);
+});
