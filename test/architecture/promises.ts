@@ -63,7 +63,7 @@ export const PROMISES: readonly Promised[] = [
     id: "C3",
     what: "one file, one daemon, one status for both halves; either runs alone and shows nothing of the other",
   },
-  { id: "C4", what: "a server whose folder is missing waits for its share", notBuilt: "Never down" },
+  { id: "C4", what: "a server whose folder is missing waits for its share" },
   {
     id: "D1",
     what: "clients and servers of both protocol eras work together, all four ways",
