@@ -42,6 +42,8 @@ export interface PinsState {
   /** By backend: how many of its tools are beyond what is remembered. */
   readonly beyond: ReadonlyMap<string, { readonly count: number; readonly isWithheld: boolean }>;
   readonly lost: string | null;
+  /** What was lost may be found again: nothing can be approved until then. */
+  readonly isUnread: boolean;
   readonly unsavedBecause: string | null;
 }
 
@@ -100,7 +102,8 @@ export class ToolPins implements AsyncDisposable {
       if (count > 0) beyond.set(backend, { count, isWithheld: looked.mode === "block" });
     }
     const { lost } = this.#book;
-    return { pending: this.pending, beyond, lost, unsavedBecause: this.#unsavedBecause };
+    const [isUnread, unsavedBecause] = [this.#isUnread, this.#unsavedBecause];
+    return { pending: this.pending, beyond, lost, isUnread, unsavedBecause };
   }
 
   /** In the order of the sources. */

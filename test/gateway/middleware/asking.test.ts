@@ -160,10 +160,10 @@ describe("asking for consent", () => {
     );
     const reply = b.call(a.client, "delete");
     await settle();
-    b.clock.advance(4_999);
+    await b.clock.advance(4_999);
     await settle();
     assert.equal(a.questions[0]?.[2].aborted, false);
-    b.clock.advance(1);
+    await b.clock.advance(1);
     assert.match(textOf(await reply), /did not answer in time/u);
     assert.equal(b.records[0]?.asked, "timeout");
   });

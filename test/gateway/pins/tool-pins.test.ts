@@ -150,7 +150,7 @@ describe("the pins of the running gateway", () => {
     await settle();
     assert.equal(b.store.writes, 0);
     b.store.kept = kept;
-    b.clock.advance(60_000);
+    await b.clock.advance(60_000);
     await settle();
     assert.equal(b.changes(), 1);
     assert.equal(b.pins.state.lost, null);
@@ -193,7 +193,7 @@ describe("the pins of the running gateway", () => {
     await settle();
     assert.equal(b.pins.state.unsavedBecause, "no space left");
     b.store.fails = null;
-    b.clock.advance(60_000);
+    await b.clock.advance(60_000);
     await settle();
     assert.equal(b.pins.state.unsavedBecause, null);
     assert.equal(b.store.writes, 1);
