@@ -20,7 +20,7 @@ import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
-import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
+import { homeSecrets, signInHome, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
 import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
@@ -31,6 +31,7 @@ import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { createEventStream } from "./events/event-stream.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
+import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
@@ -203,16 +204,20 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     },
     stack,
   );
+  const shareMetrics = createShareMetrics(engine);
+  stack.defer(bus.subscribe(shareMetrics.hear));
   const gateway = stack.use(
     createGatewayPart({
       clock,
       logger,
       environment,
       programEnvironment: loopGuard(snapshot.path, options.environment),
+      signIn: signInHome({ home, clock, environment: options.environment }),
       redact,
       announce: publish,
       version: packageVersion(),
       data: required,
+      measured: shareMetrics.measured,
       pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),

@@ -79,7 +79,7 @@ export const PROMISES: readonly Promised[] = [
     what: "one bad server spoils nothing: its entries are mended or withheld, and said so",
   },
   { id: "D4", what: "fewer tools in the context: finding, groups and profiles", notBuilt: "The way in" },
-  { id: "E1", what: "signing in, of clients and towards backends", notBuilt: "A gateway to trust" },
+  { id: "E1", what: "signing in, of clients and towards backends" },
   { id: "E2", what: "nothing runs that nobody approved", notBuilt: "A gateway to trust" },
   {
     id: "E3",

@@ -159,6 +159,10 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
   "mountaineer backends restart files": running(/files/),
   "mountaineer backends restart --all": running(/files/),
+  "mountaineer backends login tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },
+  "mountaineer backends login tickets --device": { elsewhere: "test/gateway/backends/sign-in/login.test.ts" },
+  "mountaineer backends login tickets --no-browser": { elsewhere: "test/cli/program/backends-login.test.ts" },
+  "mountaineer backends logout tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },
   "command -v mountaineer": running(/\/bin\/mountaineer\n$/),
   "claude mcp add mountaineer -- mountaineer mcp": { elsewhere: "test/mcp/stdio-bridge.test.ts" },
   "npx @modelcontextprotocol/conformance@0.1.16 server --url http://127.0.0.1:9000/mcp --suite all": {

@@ -1,4 +1,5 @@
 // The ways from the command line into the daemon's and the doctor's code, which is loaded when it is needed.
+import type { BackendSignIn } from "../../api/backend-sign-in.ts";
 import type { RemoteControl } from "../../api/client/client.ts";
 import type { InProcessControl, InProcessGateway, InProcessOptions } from "../../api/control.ts";
 import type { Doctor } from "../../api/doctor-report.ts";
@@ -33,6 +34,11 @@ export async function openDoctor({ home, configPath }: CommandContext): Promise<
 export async function openSecrets({ home, configPath }: CommandContext): Promise<SecretKeeper> {
   const { openSecretKeeper } = await import("../../daemon/compose/secret-keeper.ts");
   return openSecretKeeper({ home, configPath });
+}
+
+export async function openSignIn({ home, configPath }: CommandContext): Promise<BackendSignIn> {
+  const { openBackendSignIn } = await import("../../daemon/compose/backend-sign-in.ts");
+  return openBackendSignIn({ home, configPath });
 }
 
 /** Resolves once it is loaded, with what gives the names of those that are kept and rejects with `secret_unavailable`. */

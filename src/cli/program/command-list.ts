@@ -9,6 +9,8 @@ import { backendsDisableCommand } from "../commands/backends/disable.ts";
 import { backendsEditCommand } from "../commands/backends/edit.ts";
 import { backendsEnableCommand } from "../commands/backends/enable.ts";
 import { backendsListCommand } from "../commands/backends/list.ts";
+import { backendsLoginCommand } from "../commands/backends/login.ts";
+import { backendsLogoutCommand } from "../commands/backends/logout.ts";
 import { backendsLogsCommand } from "../commands/backends/logs.ts";
 import { backendsRemoveCommand } from "../commands/backends/remove.ts";
 import { backendsRestartCommand } from "../commands/backends/restart.ts";
@@ -175,6 +177,8 @@ export const SECTIONS: readonly CommandSection[] = [
           backendsDisableCommand,
           backendsRestartCommand,
           backendsLogsCommand,
+          backendsLoginCommand,
+          backendsLogoutCommand,
         ],
       },
       { group: TOOLS, commands: [toolsListCommand, toolsDiffCommand, toolsApproveCommand] },

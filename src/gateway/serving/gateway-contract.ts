@@ -8,17 +8,20 @@ import type {
   ConflictConfig,
   IncomingAuthConfig,
   ServerConfig,
+  TelemetryConfig,
   TrustConfig,
 } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource } from "../backends/policy/required-data.ts";
+import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
+import type { Measured } from "../telemetry/metric-families.ts";
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -33,6 +36,8 @@ export interface GatewayConfig {
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;
+  /** null: off. */
+  readonly telemetry: TelemetryConfig | null;
 }
 
 export interface GatewayOptions {
@@ -41,10 +46,14 @@ export interface GatewayOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Added to what every backend's program gets of our environment. */
   readonly programEnvironment?: Readonly<Record<string, string>>;
+  /** Where sign-ins to backends are kept; absent: backends are reached with their headers alone. */
+  readonly signIn?: SignInHome;
   /** A secret's value, so that no log line ever shows it. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
   readonly version: string;
+  /** What is measured outside of the gateway, now; absent: nothing. */
+  readonly measured?: () => readonly Measured[];
   /** Absent: nothing is known of shares. */
   readonly data?: DataSource;
   /** Where the pins of tools are kept; absent: they are not. */

@@ -141,6 +141,12 @@ export class RequestAdmission {
     return host === undefined ? null : (this.#gateway.served.resource?.metadataUrl(host) ?? null);
   }
 
+  /** In one way for all who have no business here. */
+  turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">): void {
+    const headers = who.status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
+    this.#turnAway(exchange, who, { message: who.reason, headers });
+  }
+
   #turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">, refusal: Omit<Refusal, "status">): void {
     this.#gateway.turnedAway({ ...who, remote: remoteOf(exchange.request) });
     this.#refuse(exchange, { ...refusal, status: who.status });
