@@ -107,7 +107,7 @@ export interface Gateway extends AsyncDisposable {
     readonly resources: readonly CatalogEntry[];
   };
   /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
-  trust(): Pick<PinsState, "pending" | "lost"> & Pick<Catalog, "unseen">;
+  trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen">;
   /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<ToolPins["approve"]>;
   restart(backend: string): boolean;

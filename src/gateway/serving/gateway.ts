@@ -192,8 +192,8 @@ class RunningGateway implements Gateway {
   }
 
   trust(): ReturnType<Gateway["trust"]> {
-    const { pending, lost } = this.#pins.state;
-    return { pending, lost, unseen: this.#serving.catalog.unseen };
+    const { pending, lost, isUnread } = this.#pins.state;
+    return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
   }
 
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
