@@ -80,6 +80,14 @@ export interface ServerConfig {
 /** Text with references to secrets in it: plain parts and references, in order. */
 export type SecretText = readonly (string | SecretReference)[];
 
+/** What a program is kept apart by, and what it may use all the same. Paths are absolute. */
+export interface SandboxConfig {
+  readonly kind: "bubblewrap";
+  readonly read: readonly string[];
+  readonly write: readonly string[];
+  readonly network: boolean;
+}
+
 export interface StdioConnection {
   readonly type: "stdio";
   readonly command: string;
@@ -90,6 +98,8 @@ export interface StdioConnection {
   readonly cwd: string;
   /** The file names the folder; absent: it is the user's home folder, because the file names none. */
   readonly cwdGiven?: true;
+  /** Absent: none. */
+  readonly sandbox?: SandboxConfig;
 }
 
 export interface HttpConnection {

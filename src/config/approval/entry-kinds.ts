@@ -58,6 +58,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
     free: ["group", "instances", "replace", "requires", "unavailable_after_secs", "when_unavailable"],
   },
   "backends.*.env": { runs: ["any"] },
+  "backends.*.sandbox": { runs: ["kind", "read", "write", "network"] },
   "backends.*.headers": { sends: ["any"] },
   "backends.*.auth": {
     sends: [

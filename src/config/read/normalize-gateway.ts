@@ -24,6 +24,7 @@ import { backendAuth } from "./backend-auth.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 import { telemetryConfig } from "./normalize-telemetry.ts";
+import { engineSandbox } from "./sandbox-rules.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
@@ -60,6 +61,7 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     ...(backend.cwd === undefined
       ? { cwd: place.userHome }
       : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
+    ...(backend.sandbox === undefined ? {} : { sandbox: engineSandbox(backend.sandbox, place.userHome) }),
   };
 }
 

@@ -19,6 +19,7 @@ import {
 import { claimSchema, incomingAuthSchema, scopeSchema, userSchema } from "./incoming-auth-schema.ts";
 import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
 import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
+import { sandboxSchema } from "./sandbox-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
 import { telemetryHeaderSchema, telemetrySchema } from "./telemetry-schema.ts";
@@ -229,6 +230,12 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning:
         "How the gateway signs in to the server by OAuth. For `streamable-http`; without it a server that asks for a login is signed in to with `mountaineer backends login NAME`, as with every key's default.",
       keys: backendAuthSchema.shape,
+    },
+    {
+      at: "backends.*.sandbox",
+      meaning:
+        "Keeps the program apart from your files, from the network and from other programs. For `stdio` on Linux; never started without it.",
+      keys: sandboxSchema.shape,
       isOptional: true,
     },
     {

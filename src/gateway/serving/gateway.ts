@@ -1,4 +1,5 @@
 // The gateway as a whole: its backends, what serves requests, and where clients come in.
+import { homedir } from "node:os";
 import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -13,6 +14,7 @@ import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -190,14 +192,18 @@ class RunningGateway implements Gateway {
   }
 
   trust(): ReturnType<Gateway["trust"]> {
-    const { pending, lost } = this.#pins.state;
-    return { pending, lost, unseen: this.#serving.catalog.unseen };
+    const { pending, lost, isUnread } = this.#pins.state;
+    return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
   }
 
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
     const outcome = this.#pins.approve(items, all);
     this.#serving.swap(this.#serving.rules);
     return outcome;
+  }
+
+  note(record: NoticeRecord): void {
+    this.#serving.rules.auditFile?.write(record);
   }
 
   restart(backend: string): boolean {
@@ -250,7 +256,12 @@ class RunningGateway implements Gateway {
   }
 
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
-    const { clock, version, programEnvironment } = options;
+    const {
+      clock,
+      version,
+      programEnvironment,
+      guarded = { homes: [], configs: [], userHome: homedir() },
+    } = options;
     const warden = this.#warden;
     return new BackendPool({
       ...options,
@@ -262,13 +273,22 @@ class RunningGateway implements Gateway {
           const authorize = () => this.#signIns?.authorize(backend, connection) ?? null;
           return openHttpLink({ ...connection, authorize, clock, secrets });
         }
-        const { shown, cwd } = connection;
+        const { shown, cwd, sandbox, ...program } = connection;
         const env = { ...programEnvironment, ...connection.env };
-        const open = openStdioLink({ ...connection, env, warden, clock, secrets });
+        const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
+        const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
         return (events) => {
           const link = open(events);
           const { pid } = link;
-          if (pid !== null) options.announce({ name: "backend.started", backend, pid, ...shown, cwd });
+          if (pid !== null)
+            options.announce({
+              name: "backend.started",
+              backend,
+              pid,
+              ...shown,
+              cwd,
+              sandboxed: sandbox !== undefined,
+            });
           return link;
         };
       },

@@ -125,14 +125,9 @@ export class RequestAdmission {
       this.#turnAway(exchange, { status, reason, principal }, refusal);
       return;
     }
-    this.#gateway.turnedAway({ status, reason, principal, remote: remoteOf(exchange.request) });
-    this.#wrongTokens.refuse(remoteOf(exchange.request), (isSlowed) =>
-      this.#refuse(exchange, {
-        ...refusal,
-        status,
-        headers: { ...headers, ...(isSlowed && { Connection: "close" }) },
-      }),
-    );
+    const remote = remoteOf(exchange.request);
+    this.#gateway.turnedAway({ status, reason, principal, remote });
+    this.#wrongTokens.refuse(remote, () => this.#refuse(exchange, { ...refusal, status }));
   }
 
   /** Null: there is no authorization server that it could lead to. */
