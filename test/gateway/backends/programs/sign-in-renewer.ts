@@ -24,4 +24,4 @@ if (authorization === null || carried === undefined || !isCredential(carried)) {
 const outcome = await authorization.refused({ status: 401, challenge: null, carried });
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
 authorization[Symbol.dispose]();
-signIns[Symbol.dispose]();
+await signIns[Symbol.asyncDispose]();

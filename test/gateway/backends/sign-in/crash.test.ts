@@ -55,7 +55,7 @@ test("E1 a crash in a rotation, at a server with a grace: the next process renew
   );
   assert.equal(signIns.notice(BACKEND), null);
   assert.equal((await rig.grants.read(BACKEND, signal))?.renewingSinceMs, null);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 a crash in a rotation, at a server without a grace: one notice, and not one request more", async (t) => {
@@ -82,7 +82,7 @@ test("E1 a crash in a rotation, at a server without a grace: one notice, and not
     !isCredential((await later.authorization.refused({ status: 401, challenge: null, carried })) ?? carried),
   );
   assert.equal(rig.authorization.count("/token"), asked + 1);
-  for (const each of [signIns, later.signIns]) each[Symbol.dispose]();
+  for (const each of [signIns, later.signIns]) await each[Symbol.asyncDispose]();
 });
 
 test("E1 a process that renews and another that wants to: one rotation, and both have the new token", async (t) => {
