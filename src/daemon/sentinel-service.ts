@@ -31,6 +31,7 @@ import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { createEventStream } from "./events/event-stream.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
+import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
@@ -203,6 +204,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     },
     stack,
   );
+  const shareMetrics = createShareMetrics(engine);
+  stack.defer(bus.subscribe(shareMetrics.hear));
   const gateway = stack.use(
     createGatewayPart({
       clock,
@@ -210,10 +213,12 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       environment,
       programEnvironment: loopGuard(snapshot.path, options.environment),
       signIn: signInHome({ home, clock, environment: options.environment }),
+      guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
       redact,
       announce: publish,
       version: packageVersion(),
       data: required,
+      measured: shareMetrics.measured,
       pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),

@@ -24,13 +24,11 @@ import { examineDaemon, findDaemon } from "./daemon.ts";
 import { examineGateway } from "./gateway.ts";
 import { examineHome } from "./home.ts";
 import { examineHosts, lookAtHosts } from "./hosts.ts";
-import { examineMountRoot } from "./mount-root.ts";
-import { examineMultichannel, multichannelPlaces } from "./multichannel.ts";
+import { examineMountRoot, examineMultichannel, multichannelPlaces } from "./macos-mounts.ts";
 import { examinePrivatePlaces } from "./private-places.ts";
 import { reportText } from "./report-text.ts";
 import { runSelfTest } from "./self-test.ts";
-import { examineSpeed } from "./speed.ts";
-import { examineTools } from "./tools.ts";
+import { examineSpeed, examineTools } from "./tools.ts";
 
 /** For one part; the longest waits for programs and servers come first. */
 const PART_DEADLINE_MS = 25_000;

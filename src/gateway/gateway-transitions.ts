@@ -10,6 +10,7 @@ export type GatewayTransition =
       /** `NAME=VALUE` of what the configuration adds. */
       readonly env: readonly string[];
       readonly cwd: string;
+      readonly sandboxed: boolean;
     }
   | {
       readonly name: "backend.phase";

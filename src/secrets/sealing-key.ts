@@ -8,7 +8,7 @@ import type { Keyring, KeyringLimits } from "./system-keyring.ts";
 export interface SealingKey {
   /** 32 bytes, hexadecimal. */
   readonly key: string;
-  /** Of the newest sealed content that counts; 0: none was sealed yet. */
+  /** The serial number of the newest sealed content that is valid; 0: none was sealed yet. */
   readonly serial: number;
   /** A word about the newest content that must be known without it. */
   readonly note: string;

@@ -89,7 +89,7 @@ const HIDDEN = "(hidden)";
 /** Keys whose value is one reference to a secret. */
 const REFERENCES: readonly string[] = ["password", "token", "client_secret", "private_key"];
 
-/** A file with a secret in it is refused, or warned of, but may be asked about all the same. */
+/** A file with a secret in it is refused, or warned about; its values can be asked for all the same. */
 function shown(section: SectionDoc, key: string, written: ConfigValue): ConfigValue {
   const isText = typeof written === "string";
   if (section.isOpen) return isText && (written === "" || isShowable(written)) ? written : HIDDEN;

@@ -72,7 +72,7 @@ export const NOT_IN_STARTER: readonly string[] = ["backends.auth"];
 interface Block {
   readonly header: string;
   readonly introduction: readonly string[];
-  /** What is said of a key, and its line. */
+  /** The comment about a key, and the line with the key. */
   readonly lines: readonly (readonly [key: string, doc: KeyDoc])[];
 }
 
@@ -107,6 +107,7 @@ const EXAMPLE_NAMES: Readonly<Record<string, string>> = {
   "backends.headers": "Authorization",
   "incoming_auth.scopes": '"files:read"',
   "incoming_auth.required_claims": "hd",
+  "telemetry.headers": "Authorization",
 };
 
 const EXAMPLES: Readonly<Record<string, string>> = { "incoming_auth.type": '"jwt"' };

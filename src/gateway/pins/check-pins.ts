@@ -3,7 +3,7 @@ import type { JsonObject } from "../json-rpc.ts";
 import { approvedAs, MOST_TOOLS, type PinnedTool } from "./pin-book.ts";
 import { toolDigest, toolPin } from "./pinned-tool.ts";
 
-/** What waits for a person: it is not as it was approved, or was never. */
+/** A tool that waits for a person: it never was approved, or is not as it was then. */
 export interface PendingTool {
   /** The server's own name. */
   readonly tool: string;

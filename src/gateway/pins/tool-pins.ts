@@ -270,7 +270,7 @@ export class ToolPins implements AsyncDisposable {
 
   async #write(): Promise<void> {
     const { store, logger } = this.#options;
-    // After whatever else changes in this turn.
+    // Lets whatever else changes in this turn come first.
     await null;
     while (this.#isDirty) {
       this.#isDirty = false;

@@ -1,6 +1,7 @@
 // What the daemon asks of the gateway.
 import type { Duplex } from "node:stream";
 import type { LimitsConfig } from "../../config/limits.ts";
+import type { GuardedPlaces } from "../../config/reach.ts";
 import type {
   AuditConfig,
   AuthorizationConfig,
@@ -8,6 +9,7 @@ import type {
   ConflictConfig,
   IncomingAuthConfig,
   ServerConfig,
+  TelemetryConfig,
   TrustConfig,
 } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -20,6 +22,7 @@ import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
+import type { Measured } from "../telemetry/metric-families.ts";
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -34,6 +37,8 @@ export interface GatewayConfig {
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;
+  /** null: off. */
+  readonly telemetry: TelemetryConfig | null;
 }
 
 export interface GatewayOptions {
@@ -44,10 +49,14 @@ export interface GatewayOptions {
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Where sign-ins to backends are kept; absent: backends are reached with their headers alone. */
   readonly signIn?: SignInHome;
+  /** What no sandbox ever shows. Default: nothing but what its user's home folder hides. */
+  readonly guarded?: GuardedPlaces;
   /** A secret's value, so that no log line ever shows it. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
   readonly version: string;
+  /** What is measured outside of the gateway, now; absent: nothing. */
+  readonly measured?: () => readonly Measured[];
   /** Absent: nothing is known of shares. */
   readonly data?: DataSource;
   /** Where the pins of tools are kept; absent: they are not. */

@@ -80,7 +80,7 @@ test("a block of the starter works alone, with the blocks it belongs to", async 
     const path = /^\[+([^\]]+)/.exec(block)?.[1]?.split(".") ?? [];
     const around = blocks.filter((other) => {
       const name = /^\[+([^\]]+)/.exec(other)?.[1] ?? "";
-      if (path[0] === "aliases" && name === "shares") return true;
+      if ((path[0] === "aliases" || path[0] === "backends") && name === "shares") return true;
       return path.length > 1 && (name === path.slice(0, -1).join(".") || name === path.slice(0, 2).join("."));
     });
     const text = [...new Set([...around, block])].join("");

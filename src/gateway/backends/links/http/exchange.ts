@@ -175,8 +175,8 @@ export class Exchange {
     const type = mediaType(response);
     const packing = response.headers["content-encoding"] ?? "identity";
     if (packing !== "identity" && packing !== "") {
-      const message = `${target.origin} packs its answers (Content-Encoding: ${clean(packing)}), which it was not asked to`;
-      const hint = "let the server, or what stands before it, send its answers as they are";
+      const message = `${target.origin} compresses its answers without being asked to (Content-Encoding: ${clean(packing)})`;
+      const hint = "switch off compression in the server, or in the proxy before it";
       this.#fail(linkFailure("protocol", message, hint));
       response.destroy();
     } else if (type === "text/event-stream") this.#readEvents(response);
