@@ -30,7 +30,7 @@ import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { createEventStream } from "./events/event-stream.ts";
-import type { ServiceTransition } from "./events/service-transitions.ts";
+import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
@@ -101,6 +101,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   aliases.trigger("start");
   notifications.start();
   await gateway.start(snapshot.config);
+  auditApprovals(parts, clock, stack);
   state = "running";
   logger.info("running", {
     pid: process.pid,
@@ -136,6 +137,20 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       return stopping;
     },
   };
+}
+
+/** Also what waited before, of which the audit may have heard nothing. */
+function auditApprovals({ keeper, gateway, bus }: ServiceParts, clock: Clock, stack: DisposalStack): void {
+  const note = ({ name, entry, summary }: ApprovalTransition): void =>
+    gateway.note({ time: isoTime(clock.wallMs()), event: name, entry, summary });
+  for (const transition of keeper.announcements()) note(transition);
+  stack.defer(
+    bus.subscribe((transition) => {
+      if (transition.name === "config.entry_waits" || transition.name === "config.entry_approved") {
+        note(transition);
+      }
+    }),
+  );
 }
 
 type ServiceParts = Awaited<ReturnType<typeof startParts>>;

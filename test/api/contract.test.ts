@@ -167,6 +167,7 @@ test("pin: the fields of what is told about the configuration", () => {
     "last_error",
     "degraded",
     "file_missing",
+    "waiting",
     "settings",
     "events",
   ]);

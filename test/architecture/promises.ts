@@ -80,7 +80,7 @@ export const PROMISES: readonly Promised[] = [
   },
   { id: "D4", what: "fewer tools in the context: finding, groups and profiles", notBuilt: "The way in" },
   { id: "E1", what: "signing in, of clients and towards backends" },
-  { id: "E2", what: "nothing runs that nobody approved", notBuilt: "A gateway to trust" },
+  { id: "E2", what: "nothing runs that nobody approved" },
   {
     id: "E3",
     what: "a tool whose description changes is told of, and held where that is asked for",

@@ -4,6 +4,7 @@ import { aliasAddCommand } from "../commands/alias/add.ts";
 import { aliasListCommand } from "../commands/alias/list.ts";
 import { aliasReconcileCommand } from "../commands/alias/reconcile.ts";
 import { aliasRemoveCommand } from "../commands/alias/remove.ts";
+import { approveCommand } from "../commands/approve.ts";
 import { backendsAddCommand } from "../commands/backends/add.ts";
 import { backendsDisableCommand } from "../commands/backends/disable.ts";
 import { backendsEditCommand } from "../commands/backends/edit.ts";
@@ -207,6 +208,7 @@ export const SECTIONS: readonly CommandSection[] = [
       },
       { group: SECRET, commands: [secretSetCommand, secretListCommand, secretRemoveCommand] },
       reloadCommand,
+      approveCommand,
     ],
   },
   { heading: "More:", entries: [completionsCommand, uninstallCommand] },

@@ -8,7 +8,7 @@ import { createLineQueue } from "../../runtime/log/line-queue.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log/log-targets.ts";
 import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
-import type { AuditRecord } from "./audit.ts";
+import type { AuditRecord, NoticeRecord } from "./audit.ts";
 import type { RefusalRecord } from "./refusal-audit.ts";
 
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
@@ -73,7 +73,7 @@ export class AuditFile implements AsyncDisposable {
   }
 
   /** Never throws, never waits. */
-  write(record: AuditRecord | RefusalRecord): void {
+  write(record: AuditRecord | RefusalRecord | NoticeRecord): void {
     if (this.#ending !== null) return;
     if (this.#waitingLines < MAX_QUEUED_LINES && this.#waitingBytes < MAX_QUEUED_BYTES) {
       this.#enqueue(JSON.stringify(record));

@@ -10,7 +10,13 @@ import type { GatewayRules } from "./gateway-rules.ts";
 import { signInConditions, telemetryConditions } from "./sign-in-conditions.ts";
 import { trustConditions } from "./trust-conditions.ts";
 
-const NO_PINS: PinsState = { pending: [], beyond: new Map(), lost: null, unsavedBecause: null };
+const NO_PINS: PinsState = {
+  pending: [],
+  beyond: new Map(),
+  lost: null,
+  isUnread: false,
+  unsavedBecause: null,
+};
 
 type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 

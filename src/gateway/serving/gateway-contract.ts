@@ -20,6 +20,7 @@ import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { NoticeRecord } from "../middleware/audit.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
@@ -106,11 +107,13 @@ export interface Gateway extends AsyncDisposable {
     readonly resources: readonly CatalogEntry[];
   };
   /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
-  trust(): Pick<PinsState, "pending" | "lost"> & Pick<Catalog, "unseen">;
+  trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen">;
   /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<ToolPins["approve"]>;
   restart(backend: string): boolean;
   logLines(backend: string): readonly string[] | null;
+  /** Into the audit, where there is one: what no client's request did. */
+  note(record: NoticeRecord): void;
   /** The owner's own request, past authentication and policies; it is audited. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
   /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */

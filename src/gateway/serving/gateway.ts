@@ -14,6 +14,7 @@ import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -191,14 +192,18 @@ class RunningGateway implements Gateway {
   }
 
   trust(): ReturnType<Gateway["trust"]> {
-    const { pending, lost } = this.#pins.state;
-    return { pending, lost, unseen: this.#serving.catalog.unseen };
+    const { pending, lost, isUnread } = this.#pins.state;
+    return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
   }
 
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
     const outcome = this.#pins.approve(items, all);
     this.#serving.swap(this.#serving.rules);
     return outcome;
+  }
+
+  note(record: NoticeRecord): void {
+    this.#serving.rules.auditFile?.write(record);
   }
 
   restart(backend: string): boolean {

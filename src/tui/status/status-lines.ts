@@ -96,6 +96,12 @@ export function problemLines(
       "The file is not there; what was loaded runs on. mountaineer config rollback 0 writes it again.";
     lines.push(...markedLines(symbols.error, text, "bad", view, limit - lines.length));
   }
+  const [first, ...others] = status.waiting ?? [];
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
+    const text = `Waits for approval: ${first}${more}. mountaineer approve`;
+    lines.push(...markedLines(symbols.warning, text, "warning", view, limit - lines.length));
+  }
   if (status.degraded !== null) {
     const text = `only polling: ${status.degraded}`;
     lines.push(...markedLines(symbols.warning, text, "warning", view, limit - lines.length));
