@@ -57,6 +57,7 @@ describe("errors", () => {
       share_unavailable: 1,
       secret_unknown: 2,
       secret_unavailable: 1,
+      sign_in_failed: 1,
       timed_out: 1,
       aborted: 130,
       daemon_unreachable: 8,

@@ -354,8 +354,8 @@ class RunningGateway implements Gateway {
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
       this.#pool[Symbol.asyncDispose](),
+      this.#signIns?.[Symbol.asyncDispose](),
     ]);
-    this.#signIns?.[Symbol.dispose]();
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();

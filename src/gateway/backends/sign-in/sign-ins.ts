@@ -38,7 +38,10 @@ interface Kept {
 
 const MOST_UNUSED = 1_024;
 
-export class SignIns implements Disposable {
+/** How long a renewal may go on when the gateway stops. */
+const STOP_MS = 3_000;
+
+export class SignIns implements AsyncDisposable {
   readonly #options: SignInsOptions;
   readonly #grants: GrantStore;
   /** By backend; one for each, but while links of an older configuration still end. */
@@ -62,11 +65,11 @@ export class SignIns implements Disposable {
     return this.#keepers.get(backend)?.keeper.notice ?? null;
   }
 
-  [Symbol.dispose](): void {
-    for (const { keeper } of this.#keepers.values()) keeper.end();
-    for (const keeper of this.#older) keeper.end();
+  async [Symbol.asyncDispose](): Promise<void> {
+    const keepers = [...[...this.#keepers.values()].map(({ keeper }) => keeper), ...this.#older];
     this.#keepers.clear();
     this.#older.clear();
+    await Promise.all(keepers.map((keeper) => keeper.end(STOP_MS)));
   }
 
   #keeper(backend: string, url: URL, auth: ResolvedAuth | null): TokenKeeper {

@@ -2,7 +2,7 @@
 // loop.
 import type { Logger } from "../../../runtime/log/log.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
-import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import {
   type AuthorizationRefusal,
@@ -111,9 +111,13 @@ export class TokenKeeper {
     };
   }
 
-  end(): void {
+  /** A renewal that is under way ends well, or is given up after `patienceMs`: half of one may cost the login. */
+  async end(patienceMs: number): Promise<void> {
+    this.#links = 0;
     this.#disarm();
+    if (this.#flight !== null) await settledWithin(this.#options.clock, patienceMs, this.#flight);
     this.#ending.abort(new Error("the gateway is stopping"));
+    this.#disarm();
   }
 
   get #current(): Credential | null {

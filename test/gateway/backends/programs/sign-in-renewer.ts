@@ -1,5 +1,6 @@
 // Renews the token of one backend as the daemon does, for a test that kills it in the middle. Arguments: the home and the
-// server's address. Prints what came of it as one line of JSON.
+// server's address. Says `ready`, waits for the end of its input, and prints what came of it as one line of JSON.
+import { once } from "node:events";
 import { isCredential } from "../../../../src/gateway/backends/links/link-authorization.ts";
 import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -21,7 +22,10 @@ const carried = await authorization?.obtain();
 if (authorization === null || carried === undefined || !isCredential(carried)) {
   throw new Error(`no token to renew: ${JSON.stringify(carried)}`);
 }
+// All who have the same token begin at the same time.
+process.stdout.write("ready\n");
+await once(process.stdin.resume(), "end");
 const outcome = await authorization.refused({ status: 401, challenge: null, carried });
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
 authorization[Symbol.dispose]();
-signIns[Symbol.dispose]();
+await signIns[Symbol.asyncDispose]();

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { isCredential } from "../../../../src/gateway/backends/links/link-authorization.ts";
 import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { BACKEND, openTestStore, type SignInRig, startSignInRig } from "./sign-in-rig.ts";
 
@@ -14,7 +15,7 @@ const RENEWER = fileURLToPath(new URL("../programs/sign-in-renewer.ts", import.m
 const { signal } = new AbortController();
 
 function startRenewer({ home, server }: SignInRig): ChildProcess {
-  return spawn(process.execPath, [RENEWER, home, server.url], { stdio: ["ignore", "pipe", "inherit"] });
+  return spawn(process.execPath, [RENEWER, home, server.url], { stdio: ["pipe", "pipe", "inherit"] });
 }
 
 /** The server has rotated the token and the process that asked for it is gone before it could keep what came. */
@@ -23,6 +24,7 @@ async function crashInRotation(rig: SignInRig): Promise<void> {
   const { held, release } = rig.authorization.holdTokenAnswers();
   const child = startRenewer(rig);
   const ended = once(child, "exit");
+  child.stdin?.end();
   await held;
   const grant = await rig.grants.read(BACKEND, signal);
   assert.ok(grant !== null && grant.renewingSinceMs !== null, "the intent is on disk before the answer");
@@ -55,7 +57,7 @@ test("E1 a crash in a rotation, at a server with a grace: the next process renew
   );
   assert.equal(signIns.notice(BACKEND), null);
   assert.equal((await rig.grants.read(BACKEND, signal))?.renewingSinceMs, null);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 a crash in a rotation, at a server without a grace: one notice, and not one request more", async (t) => {
@@ -82,24 +84,24 @@ test("E1 a crash in a rotation, at a server without a grace: one notice, and not
     !isCredential((await later.authorization.refused({ status: 401, challenge: null, carried })) ?? carried),
   );
   assert.equal(rig.authorization.count("/token"), asked + 1);
-  for (const each of [signIns, later.signIns]) each[Symbol.dispose]();
+  for (const each of [signIns, later.signIns]) await each[Symbol.asyncDispose]();
 });
 
 test("E1 a process that renews and another that wants to: one rotation, and both have the new token", async (t) => {
   const rig = await startSignInRig(t);
   await rig.signIn();
-  rig.authorization.endAccessTokens();
   const children = [startRenewer(rig), startRenewer(rig), startRenewer(rig)];
-  const said = await Promise.all(
-    children.map(async (child) => {
-      let text = "";
-      child.stdout?.setEncoding("utf8").on("data", (piece: string) => {
-        text += piece;
-      });
-      await once(child, "close");
-      return text;
-    }),
-  );
+  const texts = children.map(() => "");
+  for (const [at, child] of children.entries()) {
+    child.stdout?.setEncoding("utf8").on("data", (piece: string) => {
+      texts[at] += piece;
+    });
+  }
+  await eventually(() => texts.every((text) => text.includes("ready\n")));
+  rig.authorization.endAccessTokens();
+  for (const child of children) child.stdin?.end();
+  await Promise.all(children.map((child) => once(child, "close")));
+  const said = texts.map((text) => text.replace("ready\n", ""));
   assert.equal(new Set(said).size, 1, said.join());
   assert.match(said[0] ?? "", /"header":"Bearer /);
   assert.equal(rig.authorization.count("/token refresh_token"), 1);

@@ -72,7 +72,7 @@ test("E1 fifty callers whose token is refused make one renewal, and all go on wi
   const late = await authorization.refused({ ...UNAUTHORIZED, carried: first });
   assert.equal(headerOf(late ?? assert.fail()), header);
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 two processes' keepers of one home make one renewal: the second finds what the first kept", async (t) => {
@@ -89,7 +89,7 @@ test("E1 two processes' keepers of one home make one renewal: the second finds w
   const second = await other.authorization.refused({ ...UNAUTHORIZED, carried });
   assert.equal(headerOf(second ?? assert.fail()), headerOf(first ?? assert.fail()));
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
-  for (const { signIns } of [one, other]) signIns[Symbol.dispose]();
+  for (const { signIns } of [one, other]) await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 thirty days of hourly tokens, unattended: always a good one, each renewed once and ahead", async (t) => {
@@ -112,7 +112,7 @@ test("E1 thirty days of hourly tokens, unattended: always a good one, each renew
   assert.ok(await isGood(rig, header));
   assert.equal(notice(), null);
   assert.equal(rig.authorization.count("/token refresh_token"), renewals);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 a grant that the server ended is one notice, and no more requests: a new sign-in mends it", async (t) => {
@@ -152,7 +152,7 @@ test("E1 a grant that the server ended is one notice, and no more requests: a ne
   await clock.advance(60_000);
   assert.ok(await isGood(rig, headerOf(await authorization.obtain())));
   assert.equal(notice(), null);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 an authorization server that is away is tried ever more slowly, and comes back by itself", async (t) => {
@@ -171,7 +171,7 @@ test("E1 an authorization server that is away is tried ever more slowly, and com
   await clock.advance(120_000);
   assert.ok(await isGood(rig, headerOf(await authorization.obtain())));
   assert.equal(notice(), null);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 a server that refuses each new token is not given ever newer ones", async (t) => {
@@ -188,7 +188,7 @@ test("E1 a server that refuses each new token is not given ever newer ones", asy
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
   assert.equal(notice()?.code, "login_needed");
   assert.match(notice()?.title ?? "", /refuses the token that it was given/);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 tokens go to the address that was signed in to, and to no other", async (t) => {
@@ -203,7 +203,7 @@ test("E1 tokens go to the address that was signed in to, and to no other", async
   assert.equal(signIns.authorize(BACKEND, { url: "http://nas.example/mcp", headers: {} }), null);
   const headers = { Authorization: "Bearer by-hand" };
   assert.equal(signIns.authorize(BACKEND, { url: rig.server.url, headers }), null);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 what is asked for beyond the login is one notice that names the scopes, and a new login keeps the old ones", async (t) => {
@@ -223,7 +223,7 @@ test("E1 what is asked for beyond the login is one notice that names the scopes,
   assert.deepEqual(grant.scopes, ["mcp:read", "offline_access", "mcp:write"]);
   // Another reason than scopes is not ours to judge.
   assert.equal(await authorization.refused({ status: 403, challenge: null, carried }), null);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
 });
 
 test("E1 the gateway signs in as itself with client credentials, once for all, when the server asks for it", async (t) => {
@@ -245,5 +245,24 @@ test("E1 the gateway signs in as itself with client credentials, once for all, w
   assert.equal(rig.authorization.count("/token client_credentials"), 1);
   await clock.advance(HOUR_MS - 224_000);
   await eventually(() => rig.authorization.count("/token client_credentials") === 2);
-  signIns[Symbol.dispose]();
+  await signIns[Symbol.asyncDispose]();
+});
+
+test("E1 a stop waits for a renewal that is under way, as half of one may cost the login", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  const before = await rig.signIn();
+  const { signIns, authorization } = open(rig, clock);
+  const carried = await authorization.obtain();
+  assert.ok(isCredential(carried));
+  const { held, release } = rig.authorization.holdTokenAnswers();
+  rig.authorization.endAccessTokens();
+  const renewing = authorization.refused({ ...UNAUTHORIZED, carried });
+  await held;
+  const stopped = signIns[Symbol.asyncDispose]();
+  release();
+  await Promise.all([stopped, renewing]);
+  const kept = await rig.grants.read(BACKEND, new AbortController().signal);
+  assert.ok(kept !== null && kept.accessToken !== before.accessToken && kept.renewingSinceMs === null);
+  assert.ok(await isGood(rig, `Bearer ${kept.accessToken}`));
 });
