@@ -4,12 +4,14 @@ import { isCredentialHeader } from "../backend-names.ts";
 import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, quoted } from "../mistakes.ts";
 import { expandPath, isWithin, parsePath } from "../paths.ts";
 import { isLiteral, parseSecretText } from "../secret-text.ts";
+import { backendAuthFindings } from "./backend-auth.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
 import { sandboxFindings } from "./sandbox-rules.ts";
 import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
+import { telemetryFindings } from "./telemetry-rules.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
-const HTTP_KEYS = ["url", "headers"] as const;
+const HTTP_KEYS = ["url", "headers", "auth"] as const;
 
 function has(table: Table, key: string): boolean {
   return table[key] !== undefined && table[key] !== null;
@@ -104,6 +106,7 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
       ...forbiddenNames(headers, [...at, "headers"]),
       ...forbiddenNames(overrides, [...at, "tool_overrides"]),
       ...headerFindings(headers ?? {}, [...at, "headers"]),
+      ...backendAuthFindings(backend, at),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
     ];
   });
@@ -167,6 +170,7 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
     ...backendFindings(backends, place),
     ...orderFindings(asTable(file["conflict_resolution"])?.["order"], backends),
     ...incomingAuthFindings(file, place),
+    ...telemetryFindings(file),
     ...auditFindings(file, place),
   ];
 }
