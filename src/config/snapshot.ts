@@ -80,6 +80,14 @@ export interface ServerConfig {
 /** Text with references to secrets in it: plain parts and references, in order. */
 export type SecretText = readonly (string | SecretReference)[];
 
+/** What a program is kept apart by, and what it may use all the same. Paths are absolute. */
+export interface SandboxConfig {
+  readonly kind: "bubblewrap";
+  readonly read: readonly string[];
+  readonly write: readonly string[];
+  readonly network: boolean;
+}
+
 export interface StdioConnection {
   readonly type: "stdio";
   readonly command: string;
@@ -90,6 +98,8 @@ export interface StdioConnection {
   readonly cwd: string;
   /** The file names the folder; absent: it is the user's home folder, because the file names none. */
   readonly cwdGiven?: true;
+  /** Absent: none. */
+  readonly sandbox?: SandboxConfig;
 }
 
 export interface HttpConnection {
@@ -263,6 +273,22 @@ export interface AuditConfig {
   readonly redact: readonly string[];
 }
 
+/** Where traces and metrics go. */
+export interface TelemetryConfig {
+  /** Without a slash at its end; null: nothing is sent. */
+  readonly endpoint: string | null;
+  readonly headers: Readonly<Record<string, SecretReference>>;
+  readonly traces: boolean;
+  readonly metrics: boolean;
+  /** From 0 to 1. */
+  readonly sample: number;
+  readonly intervalMs: number;
+  readonly serviceName: string;
+  readonly prometheus: boolean;
+  /** null: `/metrics` is for this machine alone. */
+  readonly metricsToken: SecretReference | null;
+}
+
 /** A link to a folder inside a share. */
 export interface AliasConfig {
   readonly name: string;
@@ -290,6 +316,8 @@ export interface MountaineerConfig {
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;
+  /** null: off. */
+  readonly telemetry: TelemetryConfig | null;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */

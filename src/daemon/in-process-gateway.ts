@@ -75,6 +75,7 @@ export async function openGatewayInProcess({
         environment: secrets.values,
         programEnvironment: loopGuard(loaded.path, environment),
         signIn: signInHome({ home, clock, environment }),
+        guarded: { homes: [home], configs: [loaded.path], userHome: place.userHome },
         redact: (secret) => log.redact(secret),
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),

@@ -31,6 +31,7 @@ import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { createEventStream } from "./events/event-stream.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
+import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
@@ -218,6 +219,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     },
     stack,
   );
+  const shareMetrics = createShareMetrics(engine);
+  stack.defer(bus.subscribe(shareMetrics.hear));
   const gateway = stack.use(
     createGatewayPart({
       clock,
@@ -225,10 +228,12 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       environment,
       programEnvironment: loopGuard(snapshot.path, options.environment),
       signIn: signInHome({ home, clock, environment: options.environment }),
+      guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
       redact,
       announce: publish,
       version: packageVersion(),
       data: required,
+      measured: shareMetrics.measured,
       pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),

@@ -88,7 +88,6 @@ export const PROMISES: readonly Promised[] = [
   {
     id: "E4",
     what: "limits for each principal, and refusals that say when to come back",
-    notBuilt: "A gateway to trust",
   },
   { id: "E5", what: "traces, metrics and audit, without a secret in any", notBuilt: "A gateway to trust" },
   { id: "F1", what: "import what people have, connect their clients, and undo both", notBuilt: "The way in" },

@@ -86,6 +86,13 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/limits": ["gateway", "gateway/catalog", "gateway/middleware"],
   "gateway/middleware": ["gateway", "gateway/backends/policy", "gateway/catalog"],
   "gateway/pins": ["gateway", "gateway/catalog"],
+  "gateway/telemetry": [
+    "gateway",
+    "gateway/backends/policy",
+    "gateway/catalog",
+    "gateway/front/session",
+    "gateway/middleware",
+  ],
   "gateway/sign-in": ["gateway", "gateway/middleware"],
   "gateway/serving": [
     "gateway",
@@ -103,6 +110,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/middleware",
     "gateway/pins",
     "gateway/sign-in",
+    "gateway/telemetry",
   ],
   menubar: ["menubar/menu", "menubar/swiftbar", "menubar/tray"],
   "menubar/dbus": [],

@@ -110,7 +110,7 @@ test("words that people try are answered with what to type, wherever they stand"
     ["shares remove CORE", /^mountaineer shares remove --share CORE$/],
     ["shares remove", /^mountaineer shares remove --share NAME$/],
     ["alias remove docs", /^mountaineer alias remove --name docs$/],
-    ["backends add files", /^mountaineer backends add files -- PROGRAM ARGUMENTS, or/],
+    ["backends add files", /^mountaineer backends add files -- PROGRAM ARGUMENTS/],
     ["backends rm files", /^mountaineer backends remove NAME$/],
     ["config ls", /^mountaineer config show$/],
     ["config delete sync.enabled", /^mountaineer config unset KEY/],

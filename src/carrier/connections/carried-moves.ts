@@ -41,6 +41,13 @@ export function createMoves(share: ShareContext, onMoved: (isGentle: boolean) =>
     const proof = await share.prove(endpoint, MOVE_PROOF_MS);
     if (share.closed) return CLOSED_MEANWHILE;
     if (!proof.ok) return { ok: false, reason: proof.reason, text: proof.text };
+    // Since it was last asked there, it was replaced.
+    if (settings.guid !== null && proof.guid !== settings.guid)
+      return {
+        ok: false,
+        reason: "refused",
+        text: `another server answers there: its ServerGuid is ${proof.guid}, not ${settings.guid}`,
+      };
     moving = true;
     try {
       const old = connectionsToMove(share, to, planned);

@@ -256,9 +256,9 @@ function createShareRoute({ settings, clock, events, prove, connections }: Share
       patienceMs: () => settings.patienceMs,
       // No other carrier of this share has told the same number.
       firstOutage: clock.wallMs(),
-      async prove(timeoutMs) {
+      async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);
-        if (target !== undefined) return prove(target, timeoutMs);
+        if (target !== undefined) return prove(target, timeoutMs, onGone);
         return { ok: false, reason: "refused", text: "the route has no endpoint" };
       },
       onPhase() {

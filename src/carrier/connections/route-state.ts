@@ -14,8 +14,8 @@ interface RouteStateOptions {
   readonly patienceMs: () => number;
   /** What `outage` begins at. */
   readonly firstOutage: number;
-  /** Asks the server over the route in use. */
-  readonly prove: (timeoutMs: number) => Promise<ServerProof>;
+  /** Asks the server over the route in use, and keeps the connection. `onGone`: its server has gone since. */
+  readonly prove: (timeoutMs: number, onGone: () => void) => Promise<ServerProof>;
   /** The phase is another now. */
   readonly onPhase: () => void;
   /** The route takes connections again, and the server is not yet proved. */
@@ -39,6 +39,8 @@ export class RouteState implements Disposable {
   #isImpatient = false;
   #patience: Timer | null = null;
   #trying: AbortController | null = null;
+  /** Stands from before the proof of the server to its confirmation: nobody takes its place meanwhile unnoticed. */
+  #witness: Disposable | null = null;
   #announced: CarriedPhase = "carrying";
 
   /** `confirmed`: false after a start anew, when nobody knows what has happened meanwhile. */
@@ -152,6 +154,8 @@ export class RouteState implements Disposable {
 
   #startTrying(): void {
     if (this.#trying !== null) return;
+    this.#witness?.[Symbol.dispose]();
+    this.#witness = null;
     const ending = new AbortController();
     this.#trying = ending;
     // Only the sleep rejects, when it is ended.
@@ -161,21 +165,40 @@ export class RouteState implements Disposable {
   #stopTrying(): void {
     this.#trying?.abort();
     this.#trying = null;
+    this.#witness?.[Symbol.dispose]();
+    this.#witness = null;
   }
 
   async #tryUntilAnswered(signal: AbortSignal): Promise<void> {
     const { clock, prove } = this.#options;
     for (;;) {
-      const proof = await prove(TRY_TIMEOUT_MS);
-      if (signal.aborted) return;
+      let own: Disposable | null = null;
+      let isGone = false;
+      const proof = await prove(TRY_TIMEOUT_MS, () => {
+        isGone = true;
+        if (own !== null && this.#witness === own) this.#witnessGone();
+      });
+      if (signal.aborted) {
+        if (proof.ok) proof.connection?.[Symbol.dispose]();
+        return;
+      }
       if (proof.ok) {
+        own = proof.connection ?? null;
+        this.#witness = own;
         this.#answered(proof);
+        if (isGone) this.#witnessGone();
         return;
       }
       this.#loseRoute(this.#doubtedAtMs ?? clock.monotonicMs());
       this.#emit();
       await clock.sleep(this.#isImpatient ? TRY_AGAIN_REFUSING_MS : TRY_AGAIN_MS, signal);
     }
+  }
+
+  /** What was proved, or is just being, may be another server. */
+  #witnessGone(): void {
+    this.#witness = null;
+    this.doubted();
   }
 
   #answered(proof: Proved): void {

@@ -4,18 +4,33 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { RouteEndpoint } from "../carrier.ts";
 
 export type ServerProof =
-  /** `guid`: the ServerGuid, in hex. It alone does not prove that two servers are one. */
-  | { readonly ok: true; readonly guid: string }
+  /**
+   * `guid`: the ServerGuid, in hex. It alone does not prove that two servers are one. `connection`: the one it was asked
+   * over, where that is kept.
+   */
+  | { readonly ok: true; readonly guid: string; readonly connection?: Disposable }
   /** `refused`: certain at once, as no route or nobody listening. `silent`: anything else. */
   | { readonly ok: false; readonly reason: "refused" | "silent"; readonly text: string };
 
-export type ProveServer = (endpoint: RouteEndpoint, timeoutMs: number) => Promise<ServerProof>;
+/**
+ * `timeoutMs` covers connect and answer. Never rejects. With `onGone` the connection is kept, and that is called when the
+ * server behind it ends, or is another one; without, it is always ended.
+ */
+export type ProveServer = (
+  endpoint: RouteEndpoint,
+  timeoutMs: number,
+  onGone?: () => void,
+) => Promise<ServerProof>;
 
-/** `timeoutMs` covers connect and answer. Never rejects; the socket is always ended. */
 export function createServerProof(clock: Clock): ProveServer {
-  return async (endpoint, timeoutMs) => {
-    const { verdict, detail, serverGuid } = await startHostProbe(clock, endpoint, timeoutMs).finding;
-    if (serverGuid !== null) return { ok: true, guid: serverGuid };
+  return async (endpoint, timeoutMs, onGone) => {
+    const probe = startHostProbe(clock, endpoint, timeoutMs, onGone);
+    const { verdict, detail, serverGuid } = await probe.finding;
+    if (serverGuid !== null)
+      return onGone === undefined
+        ? { ok: true, guid: serverGuid }
+        : { ok: true, guid: serverGuid, connection: probe };
+    probe[Symbol.dispose]();
     const what = verdict === "answers" ? "it does not say which server it is" : detail;
     const text = `${endpoint.address} port ${endpoint.port}: ${what}`;
     return { ok: false, reason: verdict === "gone" ? "refused" : "silent", text };

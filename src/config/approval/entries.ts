@@ -98,6 +98,7 @@ const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>>
   audit: "guards",
   limits: "guards",
   trust: null,
+  telemetry: "sends",
   shares: null,
   aliases: null,
 };

@@ -58,6 +58,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
     free: ["group", "instances", "replace", "requires", "unavailable_after_secs", "when_unavailable"],
   },
   "backends.*.env": { runs: ["any"] },
+  "backends.*.sandbox": { runs: ["kind", "read", "write", "network"] },
   "backends.*.headers": { sends: ["any"] },
   "backends.*.auth": {
     sends: [
@@ -101,6 +102,19 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "authorization.policies.#": { access: ["effect", "roles", "resources", "methods", "annotations"] },
   "authorization.policies.#.arguments": { access: ["any"] },
   audit: { guards: ["enabled", "path", "max_size_mb", "keep", "arguments", "redact"] },
+  telemetry: {
+    sends: [
+      "endpoint",
+      "traces",
+      "metrics",
+      "sample",
+      "interval",
+      "service_name",
+      "prometheus",
+      "metrics_token",
+    ],
+  },
+  "telemetry.headers": { sends: ["any"] },
   limits: { guards: ["calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"] },
   "limits.overrides.#": {
     guards: ["users", "roles", "calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"],

@@ -107,6 +107,7 @@ const EXAMPLE_NAMES: Readonly<Record<string, string>> = {
   "backends.headers": "Authorization",
   "incoming_auth.scopes": '"files:read"',
   "incoming_auth.required_claims": "hd",
+  "telemetry.headers": "Authorization",
 };
 
 const EXAMPLES: Readonly<Record<string, string>> = { "incoming_auth.type": '"jwt"' };

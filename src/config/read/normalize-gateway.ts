@@ -23,6 +23,8 @@ import type {
 import { backendAuth } from "./backend-auth.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
+import { telemetryConfig } from "./normalize-telemetry.ts";
+import { engineSandbox } from "./sandbox-rules.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
@@ -34,6 +36,7 @@ type GatewayConfig = Pick<
   | "limits"
   | "audit"
   | "trust"
+  | "telemetry"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -58,6 +61,7 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     ...(backend.cwd === undefined
       ? { cwd: place.userHome }
       : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
+    ...(backend.sandbox === undefined ? {} : { sandbox: engineSandbox(backend.sandbox, place.userHome) }),
   };
 }
 
@@ -160,6 +164,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
     limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
     trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
+    telemetry: telemetryConfig(file.telemetry),
   };
 }
 

@@ -6,6 +6,7 @@ import {
   deepFreeze,
   type MountaineerConfig,
   type SecretText,
+  type TelemetryConfig,
 } from "../snapshot.ts";
 
 interface SecretUse {
@@ -14,8 +15,13 @@ interface SecretUse {
   readonly usedBy: string;
 }
 
-/** In the order of shares, backends, users. */
-export function secretUses({ shares, backends, incomingAuth }: MountaineerConfig): readonly SecretUse[] {
+/** In the order of shares, backends, users, telemetry. */
+export function secretUses({
+  shares,
+  backends,
+  incomingAuth,
+  telemetry,
+}: MountaineerConfig): readonly SecretUse[] {
   const uses: SecretUse[] = [];
   for (const { name, password } of shares) {
     if (password !== null) uses.push({ reference: password, usedBy: `share ${name}` });
@@ -37,6 +43,14 @@ export function secretUses({ shares, backends, incomingAuth }: MountaineerConfig
   }
   if (incomingAuth.type !== "anonymous") {
     for (const { name, token } of incomingAuth.users) uses.push({ reference: token, usedBy: `user ${name}` });
+  }
+  if (telemetry !== null) {
+    for (const [name, reference] of Object.entries(telemetry.headers)) {
+      uses.push({ reference, usedBy: `telemetry (headers ${name})` });
+    }
+    if (telemetry.metricsToken !== null) {
+      uses.push({ reference: telemetry.metricsToken, usedBy: "telemetry (metrics_token)" });
+    }
   }
   return uses;
 }
@@ -101,8 +115,23 @@ export function withRevisions(
               users: config.incomingAuth.users.map((user) => ({ ...user, token: stamped(user.token) })),
             }
           : config.incomingAuth,
+      telemetry: stampedTelemetry(config.telemetry, stamped),
     },
   });
+}
+
+function stampedTelemetry(
+  telemetry: TelemetryConfig | null,
+  stamped: (reference: SecretReference) => SecretReference,
+): TelemetryConfig | null {
+  if (telemetry === null) return null;
+  const { headers, metricsToken } = telemetry;
+  const entries = Object.entries(headers).map(([name, reference]) => [name, stamped(reference)] as const);
+  return {
+    ...telemetry,
+    headers: Object.fromEntries(entries),
+    metricsToken: metricsToken === null ? null : stamped(metricsToken),
+  };
 }
 
 function isStored(part: string | SecretReference): boolean {

@@ -27,6 +27,7 @@ import { parseSecretText } from "../secret-text.ts";
 import { backendAuthSchema } from "./backend-auth-schema.ts";
 import { publicUrlKey } from "./incoming-auth-schema.ts";
 import { requiresKeys } from "./requires-schema.ts";
+import { sandboxSchema } from "./sandbox-schema.ts";
 import {
   choiceDoc,
   choiceKey,
@@ -269,6 +270,7 @@ export const backendSchema = z.strictObject({
     .optional(),
   headers: z.record(readText(parseHeaderName), headerSchema).optional(),
   auth: backendAuthSchema.optional(),
+  sandbox: sandboxSchema.optional(),
   timeouts: timeoutsSchema.prefault({}),
   filters: z
     .strictObject({

@@ -25,7 +25,7 @@ export interface EndpointFinding {
 }
 
 export interface RunningProbe extends Disposable {
-  /** Never rejects. Disposing the probe ends its socket at once and resolves this as silent. */
+  /** Never rejects. Disposing the probe ends its socket at once and resolves this as silent, if it has not resolved. */
   readonly finding: Promise<EndpointFinding>;
 }
 
@@ -97,6 +97,14 @@ export function meaningOfError(error: unknown, connected: boolean): EndpointFind
   return { ...meaning, tcpAnswered: false, serverGuid: null };
 }
 
+const DISPOSED: EndpointFinding = {
+  verdict: "silent",
+  reason: "connect_timeout",
+  tcpAnswered: false,
+  detail: "the probe was ended early",
+  serverGuid: null,
+};
+
 /** Where a socket connects to, and from where. */
 export function connectOptions({ address, port, localAddress }: ProbeEndpoint): TcpSocketConnectOpts {
   return { host: address, port, ...(localAddress === null ? {} : { localAddress }) };
@@ -105,15 +113,36 @@ export function connectOptions({ address, port, localAddress }: ProbeEndpoint): 
 /** An answer comes whole in one read: what is left unread makes the close a reset. */
 const READ_BUFFER_BYTES = 2048;
 
-/** Starts at once; `timeoutMs` covers connect and NEGOTIATE together. */
-export function startHostProbe(clock: Clock, endpoint: ProbeEndpoint, timeoutMs: number): RunningProbe {
+/** A connection that is kept is asked by the system whether it lives when it was silent for so long, each second then. */
+const KEPT_ALIVE_AFTER_MS = 1_000;
+
+/**
+ * Starts at once; `timeoutMs` covers connect and NEGOTIATE together. With `onGone` the connection of a probe that was
+ * answered is kept until that is disposed: as long as it stands, the server behind it is the same. Called when it ends
+ * otherwise: the server has ended it, or is another one, that knows nothing of it.
+ */
+export function startHostProbe(
+  clock: Clock,
+  endpoint: ProbeEndpoint,
+  timeoutMs: number,
+  onGone: (() => void) | null = null,
+): RunningProbe {
   const { promise, resolve } = Promise.withResolvers<EndpointFinding>();
   let connected = false;
   let ended = false;
+  let kept = false;
 
   const end = (finding: EndpointFinding): void => {
     if (ended) return;
+    if (onGone !== null && finding.verdict === "answers") {
+      kept = true;
+      deadline[Symbol.dispose]();
+      socket.setKeepAlive(true, KEPT_ALIVE_AFTER_MS);
+      resolve(finding);
+      return;
+    }
     ended = true;
+    if (kept && finding !== DISPOSED) onGone?.();
     deadline[Symbol.dispose]();
     // A reset leaves no TIME_WAIT: thousands of those make each bind to an address scan for a free port for
     // milliseconds. (A connecting socket would put a reset off until it connects.)
@@ -137,6 +166,7 @@ export function startHostProbe(clock: Clock, endpoint: ProbeEndpoint, timeoutMs:
     onread: {
       buffer: Buffer.allocUnsafe(READ_BUFFER_BYTES),
       callback(length, buffer) {
+        if (kept) return true;
         const answer = reader.push(buffer.subarray(0, length));
         if (answer.kind === "negotiated") {
           const { serverGuid } = answer;
@@ -169,6 +199,6 @@ export function startHostProbe(clock: Clock, endpoint: ProbeEndpoint, timeoutMs:
   }
   return {
     finding: promise,
-    [Symbol.dispose]: () => endSilent("connect_timeout", "the probe was ended early"),
+    [Symbol.dispose]: () => end(DISPOSED),
   };
 }

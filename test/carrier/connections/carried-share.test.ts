@@ -376,6 +376,29 @@ describe("the connections of a carried share", () => {
     assert.ok(bench.share.state().longestWaitMs > 0);
   });
 
+  test("A10 a server that is replaced between its proof and its confirmation is told of as another loss", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    client.send(request(COMMAND.create, 1));
+    await eventually(() => client.received.length > 0);
+    await loseServer(bench, nas);
+    const { outage } = bench.share.state();
+    const asked = (): typeof nas.connections =>
+      nas.connections.filter(
+        ({ isProof, ending, socket }) => isProof && ending === "open" && !socket.destroyed,
+      );
+    assert.equal(asked().length, 1, "the connection of the question stands");
+    // The next server at this address knows nothing of it.
+    for (const { socket } of asked()) socket.resetAndDestroy();
+    await eventually(() => bench.unconfirmed.length === 2);
+    assert.notEqual(bench.share.state().outage, outage);
+    assert.equal(bench.share.state().phase, "unconfirmed");
+    bench.share.confirm();
+    await eventually(() => asked().length === 0);
+    assert.equal(bench.share.state().phase, "carrying");
+  });
+
   test("A10 when the patience is over, what is held is reset, and so is what comes", async (t) => {
     const nas = await startFakeNas();
     const bench = await startShare(t, { nas, patienceMs: 400 });

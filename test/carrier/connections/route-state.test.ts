@@ -6,19 +6,31 @@ import type { ServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 const GONE: ServerProof = { ok: false, reason: "refused", text: "refused" };
-const THERE: ServerProof = { ok: true, guid: "ab" };
+const THERE = { ok: true, guid: "ab" } as const;
+
+/** With the connection over which it was asked. */
+function thereOver(closed: string[], name: string): ServerProof {
+  return { ...THERE, connection: { [Symbol.dispose]: () => void closed.push(name) } };
+}
 
 function start(t: TestContext, confirmed = true) {
   const clock = createManualClock();
   const told: string[] = [];
-  const world = { answer: GONE as ServerProof, patienceMs: 60_000, asked: 0 };
+  const world = {
+    answer: GONE as ServerProof,
+    patienceMs: 60_000,
+    asked: 0,
+    /** The server behind the connection of the newest question is gone. */
+    serverGone: () => {},
+  };
   const route = new RouteState(
     {
       clock,
       patienceMs: () => world.patienceMs,
       firstOutage: 7,
-      prove: () => {
+      prove: (_timeoutMs, onGone) => {
         world.asked += 1;
+        world.serverGone = onGone;
         return Promise.resolve(world.answer);
       },
       onPhase: () => void told.push(route.phase),
@@ -98,6 +110,47 @@ describe("the route of a carried share", () => {
     world.answer = THERE;
     await clock.advance(250);
     assert.deepEqual(told, ["unconfirmed", "waiting", "unconfirmed", "answers ab"]);
+  });
+
+  test("A10 a server that goes between its answer and its confirmation is another loss, after which it is asked again", async (t) => {
+    const { clock, told, world, route } = start(t);
+    const closed: string[] = [];
+    world.answer = thereOver(closed, "first");
+    route.doubted();
+    await clock.advance(0);
+    assert.equal(route.phase, "unconfirmed");
+    const { outage } = route;
+    const { serverGone } = world;
+    world.answer = thereOver(closed, "second");
+    serverGone();
+    await clock.advance(0);
+    assert.notEqual(route.outage, outage, "a proof from before it says nothing");
+    assert.equal(route.phase, "unconfirmed");
+    assert.deepEqual(
+      told.filter((line) => line.startsWith("answers")),
+      ["answers ab", "answers ab"],
+    );
+    const second = route.outage;
+    serverGone();
+    assert.equal(route.outage, second, "the first one is nobody's any more");
+    route.confirm();
+    assert.deepEqual(closed, ["second"], "nothing is kept of a server that is confirmed");
+    world.serverGone();
+    assert.equal(route.phase, "carrying");
+  });
+
+  test("A10 what is kept of a server ends with the next doubt, and with the share", async (t) => {
+    const { clock, world, route } = start(t);
+    const closed: string[] = [];
+    world.answer = thereOver(closed, "first");
+    route.doubted();
+    await clock.advance(0);
+    world.answer = thereOver(closed, "second");
+    route.lost();
+    await clock.advance(0);
+    assert.deepEqual(closed, ["first"]);
+    route[Symbol.dispose]();
+    assert.deepEqual(closed, ["first", "second"]);
   });
 
   test("A10 refuses when the patience since the loss is over, until a connect works again", async (t) => {

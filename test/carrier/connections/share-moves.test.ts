@@ -53,6 +53,23 @@ describe("a move of a carried share", () => {
     assert.deepEqual(bench.notices, []);
   });
 
+  test("A10 to a server that another has replaced since it was proved changes nothing", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other });
+    const client = await bench.client();
+    bench.share.learn(nas.guid.toString("hex"));
+    other.guid = Buffer.alloc(16, 7);
+    const replaced = await bench.move("fallback", other);
+    assert.ok(!replaced.ok && replaced.reason === "refused", JSON.stringify(replaced));
+    assert.match(replaced.text, /another server answers there/);
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => client.received.length > 0);
+    assert.equal(nas.joined().length, 1);
+    assert.equal(other.joined().length, 0);
+    other.guid = nas.guid;
+    assert.ok((await bench.move("fallback", other)).ok);
+  });
+
   test("A10 what waits for an abandoned route never arrives there, whatever it does later", async (t) => {
     const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
     const bench = await startShare(t, { nas, other });

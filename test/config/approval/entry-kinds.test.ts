@@ -23,6 +23,11 @@ cwd = "/srv"
 any = "1"
 [backends.files.tool_overrides.one]
 name = "two"
+[backends.apart]
+command = "serve"
+[backends.apart.sandbox]
+kind = "bubblewrap"
+read = ["/srv/a"]
 [backends.web]
 url = "https://one.example/mcp"
 [backends.web.headers]
@@ -33,8 +38,14 @@ url = "https://two.example/mcp"
 client_id = "a"
 [conflict_resolution]
 [incoming_auth]
-type = "local"
+type = "jwt"
+issuer = "https://one.example"
+jwks = "https://one.example/jwks"
 token = "\${A}"
+[incoming_auth.scopes]
+any = ["reader"]
+[incoming_auth.required_claims]
+any = ["1"]
 [[incoming_auth.users]]
 name = "ann"
 token = "\${B}"
@@ -49,6 +60,10 @@ users = ["ann"]
 sessions = 7
 [trust]
 approve = "MODE"
+[telemetry]
+endpoint = "https://one.example"
+[telemetry.headers]
+any = "\${H}"
 [[shares]]
 name = "CORE"
 thunderbolt_host = "a"
@@ -88,7 +103,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "aliases.name": ['name = "docs"', 'name = "papers"'],
   "aliases.share": ['share = "CORE"', 'share = "OTHER"'],
   "aliases.target_subpath": ['target_subpath = "x"', 'target_subpath = "y"'],
-  "server.host": ['host = "127.0.0.1"', 'host = "0.0.0.0"'],
+  "server.host": ['host = "127.0.0.1"', 'host = "192.168.1.4"'],
   "backends.type": [
     'command = "serve"\nargs = ["a"]\ncwd = "/srv"\n[backends.files.env]\nany = "1"',
     'type = "streamable-http"\nurl = "https://x.example/mcp"',
@@ -113,6 +128,11 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
       redirect_port: 'client_id = "a"\nredirect_port = 8765',
     }).map(([key, to]) => [`backends.auth.${key}`, ['client_id = "a"', to] as const]),
   ),
+  // There is one kind: what it can become is none.
+  "backends.sandbox.kind": ['[backends.apart.sandbox]\nkind = "bubblewrap"\nread = ["/srv/a"]\n', ""],
+  "backends.sandbox.read": ['"/srv/a"', '"/srv/b"'],
+  "backends.sandbox.write": ['read = ["/srv/a"]', 'read = ["/srv/a"]\nwrite = ["/srv/b"]'],
+  "backends.sandbox.network": ['read = ["/srv/a"]', 'read = ["/srv/a"]\nnetwork = true'],
   "backends.instances": ["[backends.files]", '[backends.files]\ninstances = "per-client"'],
   "backends.requires": ["[backends.files]", '[backends.files]\nrequires = ["CORE"]'],
   "backends.when_unavailable": ["[backends.files]", '[backends.files]\nwhen_unavailable = "stop"'],
@@ -122,9 +142,17 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "conflict_resolution.order": ["[conflict_resolution]", '[conflict_resolution]\norder = ["web"]'],
   "conflict_resolution.separator": ["[conflict_resolution]", '[conflict_resolution]\nseparator = "-"'],
   "incoming_auth.type": [
-    'type = "local"\ntoken = "${A}"\n[[incoming_auth.users]]\nname = "ann"\ntoken = "${B}"',
-    'type = "anonymous"',
+    'type = "jwt"\nissuer = "https://one.example"\njwks = "https://one.example/jwks"',
+    'type = "oidc"\nissuer = "https://one.example"',
   ],
+  "incoming_auth.issuer": ['issuer = "https://one.example"', 'issuer = "https://evil.example"'],
+  "incoming_auth.jwks": ["one.example/jwks", "evil.example/jwks"],
+  "incoming_auth.scopes": ['any = ["reader"]', 'any = ["admin"]'],
+  "incoming_auth.required_claims": ['any = ["1"]', 'any = ["*"]'],
+  "telemetry.endpoint": ['endpoint = "https://one.example"', 'endpoint = "https://evil.example"'],
+  "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],
+  "telemetry.sample": ["[telemetry]\n", "[telemetry]\nsample = 0.5\n"],
+  "telemetry.service_name": ["[telemetry]\n", '[telemetry]\nservice_name = "other"\n'],
   "incoming_auth.token": ['"${A}"', '"${C}"'],
   "incoming_auth.users.name": ['name = "ann"', 'name = "eve"'],
   "incoming_auth.users.token": ['"${B}"', '"${C}"'],

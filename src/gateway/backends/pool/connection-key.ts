@@ -5,6 +5,7 @@ import type {
   BackendAuthConfig,
   BackendConfig,
   HttpConnection,
+  SandboxConfig,
   SecretText,
   StdioConnection,
 } from "../../../config/snapshot.ts";
@@ -23,6 +24,7 @@ export type ResolvedConnection =
       readonly args: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
+      readonly sandbox?: SandboxConfig;
       readonly shown: ShownProgram;
     }
   | {
@@ -126,7 +128,14 @@ function shownProgram({ command, args, env }: StdioConnection, secrets: readonly
 function connectionKey(connection: ResolvedConnection): string {
   const parts =
     connection.type === "stdio"
-      ? [connection.type, connection.command, connection.args, sorted(connection.env), connection.cwd]
+      ? [
+          connection.type,
+          connection.command,
+          connection.args,
+          sorted(connection.env),
+          connection.cwd,
+          connection.sandbox,
+        ]
       : [
           connection.type,
           connection.url,

@@ -2,6 +2,7 @@
 // message on.
 import type { ServerResponse } from "node:http";
 import { isError, isJsonObject, LIMIT_REACHED, type Reply, type RpcId } from "../../json-rpc.ts";
+import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { answerJson } from "./answer.ts";
@@ -14,6 +15,7 @@ export interface Accepts {
 }
 
 export class PostExchange implements CallOutlet {
+  readonly trace?: TraceHeaders;
   readonly #parts: StreamParts;
   readonly #response: ServerResponse;
   readonly #session: Session;
@@ -30,7 +32,9 @@ export class PostExchange implements CallOutlet {
     session: Session,
     accepts: Accepts,
     batch: number | null,
+    trace: TraceHeaders | null = null,
   ) {
+    if (trace !== null) this.trace = trace;
     this.#parts = parts;
     this.#response = response;
     this.#session = session;

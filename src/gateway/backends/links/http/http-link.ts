@@ -2,7 +2,7 @@
 // own stream, and the end.
 import type { OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import type { RpcMessage } from "../../../json-rpc.ts";
+import { isJsonObject, type RpcMessage } from "../../../json-rpc.ts";
 import type { BackendLink, LinkEvents, OpenLink } from "../backend-link.ts";
 import { closedLink } from "../closed-link.ts";
 import { createLineCleaner } from "../line-cleaner.ts";
@@ -151,7 +151,7 @@ class HttpLink implements BackendLink {
     const exchange = new Exchange(this.#context, {
       message,
       text,
-      headers: this.#headers,
+      headers: withTrace(this.#headers, message),
       sessionId: this.#sessionId,
       onTaken: () => {
         this.backlogBytes -= text.length;
@@ -228,3 +228,16 @@ class HttpLink implements BackendLink {
     await settledWithin(clock, DELETE_MS, ended.promise);
   }
 }
+
+/** The trace that a message belongs to, by its `_meta`, stands in the headers, too: whoever is on the way reads only those. */
+function withTrace(headers: OutgoingHttpHeaders, message: RpcMessage): OutgoingHttpHeaders {
+  const meta = "params" in message ? message.params?.["_meta"] : undefined;
+  if (!isJsonObject(meta)) return headers;
+  const { traceparent, tracestate } = meta;
+  if (typeof traceparent !== "string" || !TRACEPARENT.test(traceparent)) return headers;
+  const isState = typeof tracestate === "string" && TRACESTATE.test(tracestate);
+  return { ...headers, traceparent, ...(isState && { tracestate }) };
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
