@@ -14,7 +14,7 @@ import type { ConfigControl } from "../../src/api/control.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { secondsAgo } from "./sample-report.ts";
 
-const SHA256 = "0123456789abcdef".repeat(4);
+export const SHA256 = "0123456789abcdef".repeat(4);
 
 export function sampleSyncEvent(changes: Partial<SyncEvent> = {}): SyncEvent {
   return {
