@@ -53,6 +53,12 @@ const SUITES = {
   nightly: { patterns: ["test/**/*.test.ts"], except: [], timeoutSeconds: 4 * 60 * 60, concurrency: 1 },
 } as const;
 
+/** Their files take ten seconds and more: they come first, so that at the end no slot stands idle while one is played. */
+const LONG_FOLDERS = [
+  ...["test/live/", "test/demo/", "test/daemon/", "test/cli/", "test/docs/", "test/mcp/", "test/tui/"],
+  ...["test/shares/drivers/", "test/shares/server-proof/", "test/carrier/", "test/config/", "test/doctor/"],
+];
+
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
 
@@ -228,7 +234,8 @@ async function testFiles(
     const wanted = parts.length === 0 || parts.some((part) => file.includes(part.replace(/^\.\//, "")));
     if (wanted && !suite.except.some((folder) => file.startsWith(folder))) files.push(file);
   }
-  return files.sort();
+  const isShort = (file: string): number => (LONG_FOLDERS.some((folder) => file.startsWith(folder)) ? 0 : 1);
+  return files.sort((one, other) => isShort(one) - isShort(other) || (one < other ? -1 : 1));
 }
 
 function numberAbove0(text: string | undefined, fallback: number, option: string): number {

@@ -312,5 +312,14 @@ export const configurationSchema: DocumentGenerator = {
   path: "docs/config.schema.json",
   // Arrays of plain values on one line, as the formatter wants them.
   generate: () =>
-    `${JSON.stringify(configJsonSchema(), null, 2).replaceAll(/\[\n\s+([^[\]{}]+?)\n\s+\]/g, (_, items: string) => `[${items.replaceAll(/\n\s+/g, " ")}]`)}\n`,
+    `${JSON.stringify(configJsonSchema(), null, 2).replaceAll(/\[\n\s+([^[\]{}]+?)\n\s+\]/g, onOneLine)}\n`,
 };
+
+const LINE_WIDTH = 110;
+
+/** A list as the formatter writes it: on one line where it fits. */
+function onOneLine(list: string, items: string, at: number, whole: string): string {
+  const line = `[${items.replaceAll(/\n\s+/g, " ")}]`;
+  const indent = at - whole.lastIndexOf("\n", at) - 1;
+  return indent + line.length + 1 <= LINE_WIDTH ? line : list;
+}

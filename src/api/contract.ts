@@ -316,6 +316,8 @@ const syncStateShape = object({
   degraded: nullable(text),
   /** The file is watched and not there: what was loaded runs on. */
   file_missing: flag,
+  /** What waits for approval, an entry each, in a few words; absent: nothing. */
+  waiting: optional(list(text)),
   settings: syncSettingsWireShape,
 });
 

@@ -134,6 +134,12 @@ export interface InProcessControl extends DaemonControl, AsyncDisposable {
   forget(share: string): Promise<void>;
 }
 
+/** Approving without a daemon; as `ConfigControl` has it. */
+export interface ApprovalsControl extends AsyncDisposable {
+  approvals(): Promise<ApprovalsReport>;
+  approve(request: ApproveRequest): Promise<ApproveReport>;
+}
+
 /** The gateway run once inside a command; disposing ends its backends. */
 export interface InProcessGateway extends AsyncDisposable {
   readonly control: GatewayControl;

@@ -78,6 +78,18 @@ export function parseLabel(text: string): TextReading {
     : wrong("a name of at most 64 characters, without spaces around it");
 }
 
+/** One scope, as OAuth allows it: visible characters without quotes, backslashes and spaces. */
+export function parseScope(text: string): TextReading {
+  if (/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(text)) return { ok: true, value: text };
+  return wrong("a scope: visible ASCII characters without spaces, quotes and backslashes");
+}
+
+/** What an authorization server calls a client. */
+export function parseClientId(text: string): TextReading {
+  if (/^[\x20-\x7e]{1,2048}$/.test(text) && text.trim() === text) return { ok: true, value: text };
+  return wrong("a client id: visible ASCII characters, at most 2048");
+}
+
 /** What stands between a backend's name and its tool's. */
 export function parseSeparator(text: string): TextReading {
   if (/^[A-Za-z0-9_.:/-]{1,8}$/.test(text)) return { ok: true, value: text };

@@ -27,7 +27,8 @@ type MiddlewareSection =
   | "authorization"
   | "limits"
   | "audit"
-  | "trust";
+  | "trust"
+  | "telemetry";
 
 /** What became of things that are known by their names. */
 export interface NamedDiff<Field> {
@@ -112,6 +113,7 @@ const MIDDLEWARE = [
   ["authorization", "authorization"],
   ["limits", "limits"],
   ["audit", "audit"],
+  ["telemetry", "telemetry"],
   ["trust", "trust"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];
 

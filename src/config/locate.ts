@@ -19,6 +19,8 @@ export interface ConfigPlace {
   readonly defaultMountRoot: string;
   /** What mounts SMB shares unless the configuration says otherwise. Default: `rclone`. */
   readonly smbDriver?: "rclone" | "netfs";
+  /** False: this system has no sandbox for backends. */
+  readonly hasSandbox?: false;
 }
 
 interface LocatedConfig {
@@ -53,7 +55,7 @@ export function findPlace(
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
   const place = { home, userHome, userName: loginName(environment) };
   return platform === "darwin"
-    ? { ...place, defaultMountRoot: "/Volumes", smbDriver: "netfs" }
+    ? { ...place, defaultMountRoot: "/Volumes", smbDriver: "netfs", hasSandbox: false }
     : { ...place, defaultMountRoot: join(home, "volumes") };
 }
 

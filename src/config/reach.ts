@@ -44,7 +44,7 @@ const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
  */
 export function backendReach(backend: BackendConfig, places: GuardedPlaces): readonly Reach[] {
   const { name, connection } = backend;
-  if (connection.type !== "stdio") return [];
+  if (connection.type !== "stdio" || connection.sandbox !== undefined) return [];
   const { args, env, cwd } = connection;
   const found: Reach[] = [];
   const look = (through: Reach["through"], paths: readonly string[]): void => {
@@ -55,8 +55,11 @@ export function backendReach(backend: BackendConfig, places: GuardedPlaces): rea
       return;
     }
   };
+  // In the home itself every word would be a path in it: there only what is meant as one is taken for one.
+  const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
-    look({ kind: "argument", index }, pathsIn(argument, cwd, places.userHome));
+    const base = isInside && !argument.startsWith(".") ? null : cwd;
+    look({ kind: "argument", index }, pathsIn(argument, base, places.userHome));
   }
   if (isNamedFolder(connection, places)) look({ kind: "cwd" }, [cwd]);
   for (const [variable, text] of Object.entries(env)) {
@@ -95,9 +98,11 @@ function reachWarning({ backend, through, path, places }: Reach): ConfigWarning 
         : [...at, "env", through.variable];
   const names = PLACE_ORDER.filter((place) => places.includes(place)).map((place) => PLACE_NAMES[place]);
   const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+  // What is in the home may be named by anything; a path above it is known.
+  const via = places.includes("secrets") ? `through ${path} ` : "";
   return {
     path: pathText(key),
-    text: `through ${path} the backend can reach Mountaineer's ${what}`,
+    text: `${via}the backend can reach Mountaineer's ${what}`,
     hint: `give it the folders it needs and no more, or a [backends.${backend}.sandbox]; see docs/security.md`,
   };
 }

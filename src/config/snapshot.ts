@@ -80,6 +80,14 @@ export interface ServerConfig {
 /** Text with references to secrets in it: plain parts and references, in order. */
 export type SecretText = readonly (string | SecretReference)[];
 
+/** What a program is kept apart by, and what it may use all the same. Paths are absolute. */
+export interface SandboxConfig {
+  readonly kind: "bubblewrap";
+  readonly read: readonly string[];
+  readonly write: readonly string[];
+  readonly network: boolean;
+}
+
 export interface StdioConnection {
   readonly type: "stdio";
   readonly command: string;
@@ -90,12 +98,32 @@ export interface StdioConnection {
   readonly cwd: string;
   /** The file names the folder; absent: it is the user's home folder, because the file names none. */
   readonly cwdGiven?: true;
+  /** Absent: none. */
+  readonly sandbox?: SandboxConfig;
 }
 
 export interface HttpConnection {
   readonly type: "streamable-http";
   readonly url: string;
   readonly headers: Readonly<Record<string, SecretText>>;
+  /** Absent: the file has no such section; the defaults hold. */
+  readonly auth?: BackendAuthConfig;
+}
+
+/** How the gateway signs in to a server by OAuth. */
+export interface BackendAuthConfig {
+  readonly type: "oauth" | "client-credentials";
+  readonly clientId: string | null;
+  readonly clientSecret: SecretReference | null;
+  readonly privateKey: SecretReference | null;
+  readonly clientMetadataUrl: string | null;
+  readonly clientName: string;
+  /** null: those that the server asks for. */
+  readonly scopes: readonly string[] | null;
+  /** The only authorization server to sign in at; null: the one that the server names. */
+  readonly issuer: string | null;
+  /** null: any free one. */
+  readonly redirectPort: number | null;
 }
 
 /** Globs over the server's own names (resources: URIs). Deny wins. */
@@ -215,7 +243,7 @@ export interface PolicyConfig {
   readonly effect: "allow" | "deny" | "ask";
   /** null: whoever. */
   readonly roles: readonly string[] | null;
-  /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: whatever. */
+  /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: all. */
   readonly resources: readonly string[] | null;
   /** Globs over MCP methods; null: any. */
   readonly methods: readonly string[] | null;
@@ -245,6 +273,22 @@ export interface AuditConfig {
   readonly redact: readonly string[];
 }
 
+/** Where traces and metrics go. */
+export interface TelemetryConfig {
+  /** Without a slash at its end; null: nothing is sent. */
+  readonly endpoint: string | null;
+  readonly headers: Readonly<Record<string, SecretReference>>;
+  readonly traces: boolean;
+  readonly metrics: boolean;
+  /** From 0 to 1. */
+  readonly sample: number;
+  readonly intervalMs: number;
+  readonly serviceName: string;
+  readonly prometheus: boolean;
+  /** null: `/metrics` is for this machine alone. */
+  readonly metricsToken: SecretReference | null;
+}
+
 /** A link to a folder inside a share. */
 export interface AliasConfig {
   readonly name: string;
@@ -272,6 +316,8 @@ export interface MountaineerConfig {
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;
+  /** null: off. */
+  readonly telemetry: TelemetryConfig | null;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */

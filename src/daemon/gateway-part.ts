@@ -16,6 +16,8 @@ export interface GatewayPart extends AsyncDisposable {
   start(config: MountaineerConfig): Promise<void>;
   /** Empty while no gateway is configured. */
   status(): Pick<StatusReport, "gateway" | "backends">;
+  /** Into the audit, where there is one: an entry of the configuration waits, or was approved. */
+  note(record: Parameters<Gateway["note"]>[0]): void;
   /** Serves one client over lines of JSON-RPC; ends the stream at once while no gateway is configured. */
   serveLines(stream: Duplex): void;
   /** No backend is in its first attempt any more. */
@@ -63,6 +65,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       const running = current();
       return running === null ? {} : gatewayStatus(running);
     },
+    note: (record) => current()?.note(record),
     serveLines(stream) {
       const running = current();
       if (running === null) stream.destroy();

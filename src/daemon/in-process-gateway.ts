@@ -12,7 +12,7 @@ import { logLevel } from "./compose/log-level.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { requirePrivateHere } from "./compose/private-places.ts";
-import { homeSecrets } from "./compose/stored-secrets.ts";
+import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 
@@ -74,6 +74,8 @@ export async function openGatewayInProcess({
         logger: log.logger,
         environment: secrets.values,
         programEnvironment: loopGuard(loaded.path, environment),
+        signIn: signInHome({ home, clock, environment }),
+        guarded: { homes: [home], configs: [loaded.path], userHome: place.userHome },
         redact: (secret) => log.redact(secret),
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),

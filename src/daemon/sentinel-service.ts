@@ -20,7 +20,7 @@ import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
-import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
+import { homeSecrets, signInHome, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
 import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
@@ -30,7 +30,8 @@ import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
 import { createEventStream } from "./events/event-stream.ts";
-import type { ServiceTransition } from "./events/service-transitions.ts";
+import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
+import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
@@ -100,6 +101,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   aliases.trigger("start");
   notifications.start();
   await gateway.start(snapshot.config);
+  auditApprovals(parts, clock, stack);
   state = "running";
   logger.info("running", {
     pid: process.pid,
@@ -135,6 +137,20 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       return stopping;
     },
   };
+}
+
+/** Also what waited before, of which the audit may have heard nothing. */
+function auditApprovals({ keeper, gateway, bus }: ServiceParts, clock: Clock, stack: DisposalStack): void {
+  const note = ({ name, entry, summary }: ApprovalTransition): void =>
+    gateway.note({ time: isoTime(clock.wallMs()), event: name, entry, summary });
+  for (const transition of keeper.announcements()) note(transition);
+  stack.defer(
+    bus.subscribe((transition) => {
+      if (transition.name === "config.entry_waits" || transition.name === "config.entry_approved") {
+        note(transition);
+      }
+    }),
+  );
 }
 
 type ServiceParts = Awaited<ReturnType<typeof startParts>>;
@@ -203,16 +219,21 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     },
     stack,
   );
+  const shareMetrics = createShareMetrics(engine);
+  stack.defer(bus.subscribe(shareMetrics.hear));
   const gateway = stack.use(
     createGatewayPart({
       clock,
       logger,
       environment,
       programEnvironment: loopGuard(snapshot.path, options.environment),
+      signIn: signInHome({ home, clock, environment: options.environment }),
+      guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
       redact,
       announce: publish,
       version: packageVersion(),
       data: required,
+      measured: shareMetrics.measured,
       pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
       listens: true,
     }),

@@ -1,5 +1,7 @@
 // Runs the demo: sets up the stage, plays the story or the live view, and clears everything up.
+
 import type { ReadStream, WriteStream } from "node:tty";
+import { harmless } from "../runtime/text/plain-text.ts";
 import { playLive } from "./live/live.ts";
 import type { DemoDriver } from "./stage/nas.ts";
 import { openStage, type Stage } from "./stage/stage.ts";
@@ -38,7 +40,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   }
 }
 
-function introduction({ nas, insteadBecause, layout }: Stage, { paint, harmless }: TerminalStyle): string {
+function introduction({ nas, insteadBecause, layout }: Stage, { paint }: TerminalStyle): string {
   const what =
     nas.driver === "smb"
       ? "real SMB: smbd on this machine, mounted by rclone through FUSE"

@@ -8,6 +8,7 @@ import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
 import { describeMistakes } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { loadConfigApart } from "../config/worker/load-apart.ts";
+import { type StartedApprovals, startApprovals } from "../daemon/approvals/start-approvals.ts";
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
@@ -17,6 +18,7 @@ import { silentLogger } from "../runtime/log/log.ts";
 import { sharesAndBackends, shellWord } from "../runtime/text/plain-text.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
+import { examineApprovals } from "./approvals.ts";
 import { examineClock } from "./clock.ts";
 import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
 import { examineCredentials } from "./credentials.ts";
@@ -24,13 +26,11 @@ import { examineDaemon, findDaemon } from "./daemon.ts";
 import { examineGateway } from "./gateway.ts";
 import { examineHome } from "./home.ts";
 import { examineHosts, lookAtHosts } from "./hosts.ts";
-import { examineMountRoot } from "./mount-root.ts";
-import { examineMultichannel, multichannelPlaces } from "./multichannel.ts";
+import { examineMountRoot, examineMultichannel, multichannelPlaces } from "./macos-mounts.ts";
 import { examinePrivatePlaces } from "./private-places.ts";
 import { reportText } from "./report-text.ts";
 import { runSelfTest } from "./self-test.ts";
-import { examineSpeed } from "./speed.ts";
-import { examineTools } from "./tools.ts";
+import { examineSpeed, examineTools } from "./tools.ts";
 
 /** For one part; the longest waits for programs and servers come first. */
 const PART_DEADLINE_MS = 25_000;
@@ -71,7 +71,9 @@ async function examineAll(
       part("home", signal, () => examineHome(home)),
     ]);
     const secrets = homeSecrets({ home, environment, clock, logger: silentLogger });
-    const snapshot = config.snapshot === null ? null : await secrets.bind(config.snapshot, signal);
+    // What nobody approved is not tried out here either.
+    const approvals = config.snapshot === null ? null : await approvedParts(place, config.snapshot, signal);
+    const snapshot = approvals === null ? null : await secrets.bind(approvals.snapshot, signal);
     // What is remembered of the shares matters to nobody here: there is no such file.
     const noState = join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`);
     const parts = await startLookingParts(home, noState, stack);
@@ -94,6 +96,9 @@ async function examineAll(
     })();
     const findings = await Promise.all([
       config.findings,
+      approvals === null || snapshot === null
+        ? []
+        : examineApprovals(approvals, snapshot, found.daemon !== null),
       homeFindings,
       part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
       part("tools", signal, () => examineTools(context)),
@@ -114,6 +119,16 @@ async function examineAll(
   }
 }
 
+function approvedParts(
+  place: ConfigPlace,
+  snapshot: ConfigSnapshot,
+  signal: AbortSignal,
+): Promise<StartedApprovals> {
+  const environment = process.env;
+  const tools = { clock: systemClock, logger: silentLogger, publish: () => {} };
+  return startApprovals({ place, environment, snapshot, ...tools, writes: false }, signal);
+}
+
 /** With their passwords; none when the configuration cannot be used, which is the business of `doctor` itself. */
 async function configuredShares(
   home: string,
@@ -126,7 +141,8 @@ async function configuredShares(
   if (snapshot === null) return [];
   const kept = { home, environment: process.env, clock: systemClock, logger: silentLogger };
   const secrets = homeSecrets(kept);
-  const { config } = await secrets.bind(snapshot, signal);
+  const approved = await approvedParts(place, snapshot, signal);
+  const { config } = await secrets.bind(approved.snapshot, signal);
   const context = { environment: secrets.values, drivers, redact: () => {}, intervalMs: null };
   return shareSubjects(config, context).map(({ spec }) => spec);
 }

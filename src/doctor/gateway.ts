@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import { shownText } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
 import { findPortHolder } from "../gateway/front/http/port-holder.ts";
@@ -45,14 +46,20 @@ async function ofBackend(context: DoctorContext, backend: BackendConfig): Promis
     found.push(finding("error", "secret_missing", text, { subject, hint: missingHint([...missing]) }));
   }
   if (connection.type !== "stdio") return found;
-  const { command, cwd } = connection;
+  const { command, cwd, sandbox } = connection;
+  const folders = (context.environment["PATH"] ?? "").split(delimiter);
+  if (sandbox !== undefined && (await findProgram("bwrap", folders)) === null) {
+    const text = `backend ${name}: bubblewrap, which its sandbox needs, is not installed`;
+    const hint = "install it (Debian: apt install bubblewrap); the backend is never started without it";
+    found.push(finding("error", "backend_sandbox", text, { subject, hint }));
+  }
   if (!(await isFolder(cwd))) {
     const text = `backend ${name}: its folder ${cwd} does not exist`;
     found.push(finding("error", "backend_folder", text, { subject, hint: "make it, or correct cwd" }));
   }
   const program = await findCommand(command, cwd, context.environment["PATH"] ?? "");
   if (program === null) {
-    const text = `backend ${name}: its program ${command} is not found`;
+    const text = `backend ${name}: its program ${shownText(command, "log")} is not found`;
     const hint = "install it, or write its whole path; a service has the PATH of the shell that installed it";
     found.push(finding("error", "backend_program", text, { subject, hint }));
   } else found.push(finding("ok", "backend", `backend ${name} starts ${program}`, { subject }));

@@ -12,7 +12,14 @@ const FULL_BYTES = 1024 * 1024;
 const LOW_BYTES = 64 * 1024 * 1024;
 const OTHERS = 0o077;
 /** Files that nobody else may read. */
-const PRIVATE = ["secrets.json", "mountaineer.sock", "mcp.sock", "daemon.json"];
+const PRIVATE = [
+  "secrets.json",
+  "approvals.sealed",
+  "approvals.key",
+  "mountaineer.sock",
+  "mcp.sock",
+  "daemon.json",
+];
 
 const finding = findingsOf("home");
 

@@ -1,5 +1,12 @@
-// Checks the programs and devices that the configured drivers need.
+// Checks the programs and devices that the configured drivers need, and says what a newer rclone, or the kernel's own
+// client, would bring here.
+
+import { readFile } from "node:fs/promises";
+import { release } from "node:os";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import { systemErrorCode } from "../runtime/errors.ts";
+import type { Lacking } from "../shares/drivers/mount-driver.ts";
+import { askRcloneVersion, type RcloneVersion, rcloneCan } from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
@@ -16,4 +23,80 @@ export function examineTools({ snapshot, parts }: DoctorContext): Promise<Doctor
       return finding("error", fuse === undefined ? "driver_unavailable" : `fuse_${fuse}`, text, { hint });
     }),
   );
+}
+
+/** A file of 537 MB, sent by the one version that was measured beside 1.60 (docs/performance.md). */
+const MEASURED = "1.75 was measured at about twice the speed";
+
+export interface SpeedLook {
+  /** null: there is no rclone, or it does not say. */
+  readonly version: RcloneVersion | null;
+  /** Whether this kernel has a client of its own, in it or as a module. */
+  readonly kernelHasCifs: boolean;
+  /** What mounting with it lacks; null: nothing. */
+  readonly cifsLacks: Lacking | null;
+}
+
+/** Only where a share is mounted by rclone. */
+export async function examineSpeed({ snapshot, clock, parts }: DoctorContext): Promise<DoctorFinding[]> {
+  const shares = snapshot?.config.shares ?? [];
+  if (!shares.some(({ driver }) => driver === "rclone")) return [];
+  const [version, kernelHasCifs, cifsLacks] = await Promise.all([
+    askRcloneVersion(clock),
+    hasCifs({ filesystems: "/proc/filesystems", modules: `/lib/modules/${release()}` }),
+    parts.drivers.cifs.unavailable(),
+  ]);
+  return speedFindings({ version, kernelHasCifs, cifsLacks });
+}
+
+export function speedFindings(look: SpeedLook): DoctorFinding[] {
+  const { version, kernelHasCifs, cifsLacks } = look;
+  const found: DoctorFinding[] = [];
+  const ours = `rclone ${version?.major}.${version?.minor}`;
+  if (!rcloneCan(version, "sendsInParallel", true)) {
+    const text = `${ours} sends a large file over one connection; 1.64 or newer over several (${MEASURED})`;
+    const hint =
+      "install a newer rclone (https://rclone.org/downloads); each share uses it from its next mount on";
+    found.push(finding("info", "rclone_one_connection", text, { hint }));
+  }
+  if (!rcloneCan(version, "survivesBrokenUploads", true)) {
+    const text = `${ours} may fail a file, or end, when a route is lost during its upload; 1.69 or newer does not`;
+    const hint = "nothing written is lost; install a newer rclone (https://rclone.org/downloads)";
+    found.push(finding("info", "rclone_breaks_at_uploads", text, { hint }));
+  }
+  if (kernelHasCifs && cifsLacks === null) {
+    const text =
+      "the kernel's own SMB client can mount here; large files may be faster with it than with rclone";
+    const hint = 'set driver = "cifs" for the share; docs/drivers.md says what else changes';
+    found.push(finding("info", "cifs_possible", text, { hint }));
+  } else if (kernelHasCifs && cifsLacks !== null) {
+    const text = `large files might be faster with the kernel's own SMB client, but ${cifsLacks.text}`;
+    found.push(finding("info", "cifs_lacking", text, { hint: cifsLacks.hint }));
+  }
+  return found;
+}
+
+interface KernelPlaces {
+  /** The kernel's list of what it can mount now. */
+  readonly filesystems: string;
+  /** The folder of this kernel's modules. */
+  readonly modules: string;
+}
+
+/** A module counts before it is loaded, and one that is built in after. */
+export async function hasCifs({ filesystems, modules }: KernelPlaces): Promise<boolean> {
+  const [listed, loadable] = await Promise.all([
+    readOrNothing(filesystems),
+    readOrNothing(`${modules}/modules.dep`),
+  ]);
+  return /^(nodev)?\s*cifs$/m.test(listed) || /\/cifs\.ko(\.\w+)?:/.test(loadable);
+}
+
+async function readOrNothing(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return "";
+  }
 }

@@ -10,6 +10,7 @@ export type GatewayTransition =
       /** `NAME=VALUE` of what the configuration adds. */
       readonly env: readonly string[];
       readonly cwd: string;
+      readonly sandboxed: boolean;
     }
   | {
       readonly name: "backend.phase";
@@ -60,6 +61,8 @@ export type GatewayTransition =
       readonly entry: string;
       readonly kept: string;
       readonly hidden: string;
+      /** Of many, the last that is announced: how many more there are. */
+      readonly more?: number;
     }
   /** A backend's tools were seen for the first time, and are remembered. */
   | { readonly name: "catalog.tools_pinned"; readonly backend: string; readonly count: number }

@@ -40,7 +40,7 @@ interface BridgeSessionEnds {
   readonly tellGateway: (json: string) => void;
 }
 
-/** What an answer makes true. */
+/** What holds in the session once a request is answered. */
 type Effect =
   | { readonly kind: "initialize"; readonly params: JsonMembers }
   | { readonly kind: "level"; readonly level: string }
@@ -77,7 +77,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     if (effect?.kind === "unsubscribe") lasting.unsubscribe(effect.uri);
     const isAgain =
       effect?.kind === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
-    // A message of a batch is answered within one, and is none by itself.
+    // A message of a batch is answered within a batch, and cannot be sent again by itself.
     const again = isAgain && line?.at(0) === OPEN_OBJECT ? line.toString("utf8").trimEnd() : null;
     makeRoom(waiting);
     waiting.set(id, { effect, again });

@@ -93,7 +93,7 @@ export function createDesktopPrograms(options: DesktopOptions) {
           if (!(error instanceof MountaineerError) || error.code !== "program_unavailable") throw error;
         }
       }
-      throw new MountaineerError("program_unavailable", "nothing here can ask for a folder", {
+      throw new MountaineerError("program_unavailable", "no program is installed that can ask for a folder", {
         hint: "install zenity or kdialog; or: mountaineer alias add",
       });
     },

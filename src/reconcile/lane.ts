@@ -17,17 +17,10 @@ export interface Wake {
   readonly reason: Trigger["reason"];
 }
 
-export interface Lane extends AsyncDisposable {
-  /** Runs a cycle for it: now when idle, else once right after the running one, a person's trigger first. */
-  trigger(trigger: Trigger): void;
-  /** Resolves when no cycle runs and none is due at once. */
-  idle(): Promise<void>;
-  /** When it will run again without a trigger. */
-  readonly wake: Wake | null;
-}
+export type Lane = ReturnType<typeof createLane>;
 
 /** Disposing aborts the signal, lets the running cycle end and starts no other. */
-export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
+export function createLane({ clock, run, onFailure }: LaneOptions) {
   const stopping = new AbortController();
   const waiting = new Map<Trigger["reason"], Trigger>();
   let running: Promise<void> | null = null;
@@ -89,11 +82,13 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
     });
   };
 
-  const lane: Lane = {
+  const lane = {
+    /** When it will run again without a trigger. */
     get wake() {
       return nextWake;
     },
-    trigger(trigger) {
+    /** Runs a cycle for it: now when idle, else once right after the running one, a person's trigger first. */
+    trigger(trigger: Trigger): void {
       if (stopping.signal.aborted || isBackingOff(trigger)) return;
       const same = waiting.get(trigger.reason);
       waiting.set(
@@ -105,7 +100,8 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
       // Not in this very call: what comes in the same turn runs together, and a run may trigger its own lane.
       running ??= Promise.resolve().then(cycle);
     },
-    async idle() {
+    /** Resolves when no cycle runs and none is due at once. */
+    async idle(): Promise<void> {
       while (running !== null) await running;
     },
     async [Symbol.asyncDispose]() {

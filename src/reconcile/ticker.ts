@@ -1,13 +1,10 @@
 // The regular beat: it does not drift, and skips the beats that were missed while the process was suspended.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
-export interface Ticker extends Disposable {
-  /** Takes effect at once: the next beat is one new interval after the last. */
-  setInterval(intervalMs: number): void;
-}
+export type Ticker = ReturnType<typeof startTicker>;
 
 /** Beats first one interval after the start. `onTick` gets the monotonic time at which the beat was due, ms. */
-export function startTicker(clock: Clock, intervalMs: number, onTick: (dueMs: number) => void): Ticker {
+export function startTicker(clock: Clock, intervalMs: number, onTick: (dueMs: number) => void) {
   let interval = intervalMs;
   let last = clock.monotonicMs();
   let timer: Timer;
@@ -23,7 +20,8 @@ export function startTicker(clock: Clock, intervalMs: number, onTick: (dueMs: nu
   };
   schedule();
   return {
-    setInterval(intervalMs) {
+    /** Takes effect at once: the next beat is one new interval after the last. */
+    setInterval(intervalMs: number): void {
       if (intervalMs === interval || ended) return;
       interval = intervalMs;
       timer[Symbol.dispose]();

@@ -9,21 +9,23 @@ const PROGRAM = "secret-tool";
 const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
 export function createSecretService({ home, clock, environment }: KeyringOptions): Keyring {
-  const bus = environment[BUS];
+  const bus = busOf(environment);
   const attributes = (name: string): string[] => ["application", "mountaineer", "home", home, "name", name];
 
-  const run = (
+  const run = async (
     args: readonly string[],
     { deadlineMs, signal }: KeyringLimits,
     stdin?: string,
-  ): Promise<CommandResult> =>
-    runCommand(PROGRAM, args, {
+  ): Promise<CommandResult> => {
+    if (bus === null) throw unavailable("there is no session bus: DBUS_SESSION_BUS_ADDRESS is not set");
+    return runCommand(PROGRAM, args, {
       clock,
       deadlineMs,
-      ...(bus === undefined ? {} : { env: { [BUS]: bus } }),
+      env: { [BUS]: bus },
       ...(stdin === undefined ? {} : { stdin }),
       ...(signal === undefined ? {} : { signal }),
     });
+  };
 
   const look = async (name: string, limits: KeyringLimits): Promise<string | null> => {
     const result = await run(["lookup", ...attributes(name)], limits);
@@ -61,6 +63,12 @@ export function createSecretService({ home, clock, environment }: KeyringOptions
   };
 }
 
+/** Null: there is none. `secret-tool` would look for one below the home folder, and make a folder there. */
+function busOf(environment: KeyringOptions["environment"]): string | null {
+  const folder = environment["XDG_RUNTIME_DIR"];
+  return environment[BUS] ?? (folder === undefined ? null : `unix:path=${folder}/bus`);
+}
+
 /** What `secret-tool` says holds no value: it prints those on stdout alone. */
 function failure(what: string, { stderr, timedOut, exitCode }: CommandResult): MountaineerError {
   const said = stderr
@@ -71,7 +79,11 @@ function failure(what: string, { stderr, timedOut, exitCode }: CommandResult): M
   const why = timedOut
     ? "it gave no answer in time; it may wait for its password"
     : said || `${PROGRAM} ended with ${exitCode}`;
-  return new MountaineerError("secret_unavailable", `${what}: ${why}`, {
+  return unavailable(`${what}: ${why}`);
+}
+
+function unavailable(message: string): MountaineerError {
+  return new MountaineerError("secret_unavailable", message, {
     hint: "unlock the keyring, or keep it in a file: mountaineer secret set NAME --in file",
     retry: "later",
   });

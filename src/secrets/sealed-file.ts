@@ -65,10 +65,10 @@ interface Held {
 const VERSION = 1;
 
 export function openSealedFile(options: SealedFileOptions): SealedFile {
-  const { home, name, environment } = options;
+  const { home, name } = options;
   const path = join(home, `${name}.sealed`);
-  const keyring = options.keyring === undefined ? createKeyring(options) : options.keyring;
-  const keys = openSealingKey({ name, path: join(home, `${name}.key`), keyring, environment });
+  const keyring = options.keyring === undefined ? sessionKeyring(options) : options.keyring;
+  const keys = openSealingKey({ name, path: join(home, `${name}.key`), keyring });
   let held: Held | null = null;
 
   const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
@@ -134,6 +134,13 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
       }
     },
   };
+}
+
+/** Without the bus of a session there is none to ask, and asking would start one. */
+function sessionKeyring(options: SealedFileOptions): Keyring | null {
+  const keyring = createKeyring(options);
+  const hasSession = Boolean(options.environment["DBUS_SESSION_BUS_ADDRESS"]);
+  return keyring?.kind === "secret-service" && !hasSession ? null : keyring;
 }
 
 function sealed(value: unknown, name: string, { key, serial, note }: SealingKey): string {

@@ -8,7 +8,7 @@ import type { Keyring, KeyringLimits } from "./system-keyring.ts";
 export interface SealingKey {
   /** 32 bytes, hexadecimal. */
   readonly key: string;
-  /** Of the newest sealed content that counts; 0: none was sealed yet. */
+  /** The serial number of the newest sealed content that is valid; 0: none was sealed yet. */
   readonly serial: number;
   /** A word about the newest content that must be known without it. */
   readonly note: string;
@@ -27,11 +27,10 @@ interface SealingKeyOptions {
   /** Absolute: where it stands without a keyring. */
   readonly path: string;
   readonly keyring: Keyring | null;
-  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** A key in the keyring comes before one in the file, which whoever writes to the home could have put there. */
-export function openSealingKey({ name, path, keyring, environment }: SealingKeyOptions) {
+export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   // No secret of a person can be called that: those begin with a letter or a digit.
   const item = `_seal-${name}`;
 
@@ -50,7 +49,7 @@ export function openSealingKey({ name, path, keyring, environment }: SealingKeyO
         return key === null ? await inFile() : { kind: "found", key, place: "keyring" };
       } catch (error) {
         if (!(error instanceof MountaineerError) || error.code === "aborted") throw error;
-        const isAbsent = hasNoService(keyring, error, environment);
+        const isAbsent = error.code === "program_unavailable" || NO_SERVICE.test(error.message);
         return isAbsent ? await inFile() : { kind: "unanswered", reason: error.message };
       }
     },
@@ -72,15 +71,6 @@ export function openSealingKey({ name, path, keyring, environment }: SealingKeyO
 
 /** What the programs say where no keyring could be asked at all, as on a server without a desktop session. */
 const NO_SERVICE = /not provided by any|ServiceUnknown|autolaunch|no default keychain/i;
-
-function hasNoService(
-  { kind }: Keyring,
-  { code, message }: MountaineerError,
-  environment: Readonly<Record<string, string | undefined>>,
-): boolean {
-  if (code === "program_unavailable" || NO_SERVICE.test(message)) return true;
-  return kind === "secret-service" && !environment["DBUS_SESSION_BUS_ADDRESS"];
-}
 
 function parseKey(text: string): SealingKey | null {
   const { key, serial, note } = jsonObject(text) ?? {};

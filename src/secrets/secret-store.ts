@@ -31,29 +31,7 @@ export interface SecretStoreOptions {
 }
 
 /** Everything rejects with `secret_unavailable` where a place cannot be read or written, and with `aborted`. */
-export interface SecretStore {
-  /** Of `secrets.json`, absolute. */
-  readonly filePath: string;
-  /** Sorted by name; asks no keyring. */
-  list(): Promise<readonly KeptSecret[]>;
-  /** The value; null when there is none. Only the caller may show or keep it. */
-  get(
-    name: string,
-    limits: { readonly deadlineMs: number; readonly signal?: AbortSignal },
-  ): Promise<string | null>;
-  /**
-   * Keeps a value: where `place` says, else where one of that name is kept, else in the keyring where there is one that
-   * answers. Resolves when it survives a power cut, with where it is.
-   */
-  set(
-    name: string,
-    value: string,
-    place: "file" | "keyring" | null,
-    signal: AbortSignal,
-  ): Promise<KeptSecret>;
-  /** Where it was; null: there was none. */
-  remove(name: string, signal: AbortSignal): Promise<KeptSecret | null>;
-}
+export type SecretStore = ReturnType<typeof openSecretStore>;
 
 /** A keyring that is locked asks its person first. */
 const CHANGE_DEADLINE_MS = 120_000;
@@ -61,7 +39,7 @@ const USABLE_DEADLINE_MS = 3_000;
 const LOCK_WAIT_MS = 10_000;
 const BETWEEN_TRIES_MS = 20;
 
-export function openSecretStore(options: SecretStoreOptions): SecretStore {
+export function openSecretStore(options: SecretStoreOptions) {
   const { home, clock } = options;
   const keyring = options.keyring === undefined ? createKeyring(options) : options.keyring;
   const filePath = join(home, "secrets.json");
@@ -111,17 +89,32 @@ export function openSecretStore(options: SecretStoreOptions): SecretStore {
   };
 
   return {
+    /** Of `secrets.json`, absolute. */
     filePath,
-    async list() {
+    /** Sorted by name; asks no keyring. */
+    async list(): Promise<readonly KeptSecret[]> {
       const file = await readSecrets(filePath);
       return [...file].map(([name, { kept }]) => ({ name, kept })).sort((a, b) => (a.name < b.name ? -1 : 1));
     },
-    async get(name, limits) {
+    /** The value; null when there is none. Only the caller may show or keep it. */
+    async get(
+      name: string,
+      limits: { readonly deadlineMs: number; readonly signal?: AbortSignal },
+    ): Promise<string | null> {
       const record = (await readSecrets(filePath)).get(name);
       if (record === undefined) return null;
       return record.kept === "file" ? record.value : keyringOf(record).get(name, limits);
     },
-    set: (name, value, wanted, signal) =>
+    /**
+     * Keeps a value: where `place` says, else where one of that name is kept, else in the keyring where there is one that
+     * answers. Resolves when it survives a power cut, with where it is.
+     */
+    set: (
+      name: string,
+      value: string,
+      wanted: "file" | "keyring" | null,
+      signal: AbortSignal,
+    ): Promise<KeptSecret> =>
       alone(signal, async () => {
         const file = new Map(await readSecrets(filePath));
         const before = file.get(name);
@@ -141,7 +134,8 @@ export function openSecretStore(options: SecretStoreOptions): SecretStore {
         }
         return { name, kept: place?.kind ?? "file" };
       }),
-    remove: (name, signal) =>
+    /** Where it was; null: there was none. */
+    remove: (name: string, signal: AbortSignal): Promise<KeptSecret | null> =>
       alone(signal, async () => {
         const file = new Map(await readSecrets(filePath));
         const record = file.get(name);

@@ -13,19 +13,11 @@ interface ChangePollOptions {
   readonly onPresence: (present: boolean) => void;
 }
 
-interface ChangePoll extends Disposable {
-  /** Looks now. What it sees is reported before it resolves; the first look only learns what is there. */
-  look(): Promise<void>;
-  /** This fingerprint was seen by somebody else: it counts as seen here, too. */
-  noteSeen(fingerprint: string): void;
-  setInterval(intervalMs: number): void;
-}
-
 /**
  * Compared with what was last *seen*, not with what runs: a mistake that is taken back is a change, too. A missing
  * file is no change and does not make what was seen before it forgotten.
  */
-export function startChangePoll(options: ChangePollOptions): ChangePoll {
+export function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;
   let seen: string | null = null;
   let readable = true;
@@ -76,11 +68,13 @@ export function startChangePoll(options: ChangePollOptions): ChangePoll {
   });
 
   return {
+    /** Looks now. What it sees is reported before it resolves; the first look only learns what is there. */
     look,
-    noteSeen(fingerprint) {
+    /** This fingerprint was seen by somebody else: it counts as seen here, too. */
+    noteSeen(fingerprint: string): void {
       seen = fingerprint;
     },
-    setInterval: (newIntervalMs) => {
+    setInterval: (newIntervalMs: number): void => {
       if (!disposed) ticker.setInterval(newIntervalMs);
     },
     [Symbol.dispose]() {

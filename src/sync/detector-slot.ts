@@ -18,22 +18,16 @@ interface DetectorWish {
   readonly pollIntervalMs: number;
 }
 
-export interface DetectorSlot {
-  /** Makes it so, at once; resolves when a new detector is ready, or is itself replaced. */
-  want(wish: DetectorWish | null): Promise<void>;
-  /** Looks now, if a detector runs. Never rejects. */
-  look(): Promise<void>;
-  /** Passes it to the detector that runs. */
-  noteRead(sha256: string): void;
-}
+export type DetectorSlot = ReturnType<typeof createDetectorSlot>;
 
 /** Empty at first. Nothing is heard of a detector that was replaced. */
-export function createDetectorSlot({ folderEvents, onReady, ...options }: DetectorSlotOptions): DetectorSlot {
+export function createDetectorSlot({ folderEvents, onReady, ...options }: DetectorSlotOptions) {
   let detector: Detector | null = null;
   let current: DetectorWish | null = null;
 
   return {
-    async want(wish) {
+    /** Makes it so, at once; resolves when a new detector is ready, or is itself replaced. */
+    async want(wish: DetectorWish | null): Promise<void> {
       if (isSame(wish, current)) return;
       current = wish;
       detector?.[Symbol.dispose]();
@@ -46,10 +40,12 @@ export function createDetectorSlot({ folderEvents, onReady, ...options }: Detect
       await own.look();
       if (detector === own) onReady();
     },
-    async look() {
+    /** Looks now, if a detector runs. Never rejects. */
+    async look(): Promise<void> {
       await detector?.look();
     },
-    noteRead: (sha256) => detector?.noteRead(sha256),
+    /** Passes it to the detector that runs. */
+    noteRead: (sha256: string): void => detector?.noteRead(sha256),
   };
 }
 

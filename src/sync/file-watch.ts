@@ -2,9 +2,9 @@
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import { createDetectorSlot, type DetectorSlot } from "./detector-slot.ts";
+import { createDetectorSlot } from "./detector-slot.ts";
 import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";
-import { createQuietWindow, type QuietWindow } from "./quiet-window.ts";
+import { createQuietWindow } from "./quiet-window.ts";
 import { MAX_WAIT_FACTOR, type SyncSettings } from "./sync-settings.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
@@ -23,29 +23,12 @@ interface FileWatchOptions {
   readonly onState: () => void;
 }
 
-export interface FileWatch extends AsyncDisposable {
-  readonly settings: SyncSettings;
-  readonly state: Pick<SyncState, "watching" | "fileMissing" | "detector">;
-  readonly isWatching: boolean;
-  /** Resolves when no later change can be missed. */
-  start(): Promise<void>;
-  setSettings(settings: SyncSettings): void;
-  /** A failed reload ended watching (`on_failure = "stop"`). */
-  stop(): void;
-  /** Watching goes on if it was stopped. */
-  endStop(): void;
-  /** Open while a change is being waited out. */
-  readonly window: Pick<QuietWindow, "isOpen" | "cancel" | "trigger">;
-  /** A change was waited out, and the file was not looked at since. */
-  changeDue: boolean;
-  /** The detector that runs, if one does. */
-  readonly slot: Pick<DetectorSlot, "look" | "noteRead">;
-}
+export type FileWatch = ReturnType<typeof createFileWatch>;
 
 type Phase = "new" | "on" | "stopped" | "ended";
 
 /** Nothing is watched before `start`. */
-export function createFileWatch(options: FileWatchOptions): FileWatch {
+export function createFileWatch(options: FileWatchOptions) {
   const { file, clock, logger, onSign, onDue, onState } = options;
   const fields = { path: file.path };
   let { settings } = options;
@@ -98,9 +81,12 @@ export function createFileWatch(options: FileWatchOptions): FileWatch {
     await ready;
   };
 
-  const watch: FileWatch = {
+  const watch = {
+    /** A change was waited out, and the file was not looked at since. */
     changeDue: false,
+    /** Open while a change is being waited out. */
     window,
+    /** The detector that runs, if one does. */
     slot,
     get settings() {
       return settings;
@@ -115,22 +101,25 @@ export function createFileWatch(options: FileWatchOptions): FileWatch {
     get isWatching() {
       return isWatching();
     },
-    async start() {
+    /** Resolves when no later change can be missed. */
+    async start(): Promise<void> {
       if (phase !== "new") return;
       phase = "on";
       await watchAsSet();
     },
-    setSettings(next) {
+    setSettings(next: SyncSettings): void {
       settings = next;
       window.setLengths(next.debounceMs, next.debounceMs * MAX_WAIT_FACTOR);
       if (next.onFailure !== "stop" && phase === "stopped") phase = "on";
       void watchAsSet();
     },
-    stop() {
+    /** A failed reload ended watching (`on_failure = "stop"`). */
+    stop(): void {
       phase = "stopped";
       void watchAsSet();
     },
-    endStop() {
+    /** Watching goes on if it was stopped. */
+    endStop(): void {
       if (phase !== "stopped") return;
       phase = "on";
       void watchAsSet();

@@ -13,14 +13,6 @@ interface FolderWatchesOptions {
   readonly onEvent: () => void;
 }
 
-interface FolderWatches extends Disposable {
-  /**
-   * Makes the watches those that the path needs now. Resolves with whether any was made new, and why some part of the
-   * path is not watched (null: all of it is). System errors are part of the answer. Not to be called while it runs.
-   */
-  arm(): Promise<{ readonly renewed: boolean; readonly unwatched: string | null }>;
-}
-
 interface Armed {
   /** null: to be armed anew, whatever stands there. */
   identity: string | null;
@@ -29,7 +21,7 @@ interface Armed {
 }
 
 /** None is armed at first. */
-export function createFolderWatches({ events, path, isHere, onEvent }: FolderWatchesOptions): FolderWatches {
+export function createFolderWatches({ events, path, isHere, onEvent }: FolderWatchesOptions) {
   const armed = new Map<string, Armed>();
   let disposed = false;
 
@@ -71,7 +63,11 @@ export function createFolderWatches({ events, path, isHere, onEvent }: FolderWat
   };
 
   return {
-    async arm() {
+    /**
+     * Makes the watches those that the path needs now. Resolves with whether any was made new, and why some part of the
+     * path is not watched (null: all of it is). System errors are part of the answer. Not to be called while it runs.
+     */
+    async arm(): Promise<{ readonly renewed: boolean; readonly unwatched: string | null }> {
       let renewed = false;
       let unwatched: string | null = null;
       try {

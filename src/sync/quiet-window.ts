@@ -14,15 +14,7 @@ interface QuietWindowOptions {
   readonly onEnd: () => void;
 }
 
-export interface QuietWindow extends Disposable {
-  readonly isOpen: boolean;
-  /** A change, at `atMs` (monotonic; default: now): opens the window, or restarts the open one. */
-  trigger(atMs?: number): void;
-  /** Closes it without an end. */
-  cancel(): void;
-  /** Holds from now on, also for a window that is open. */
-  setLengths(quietMs: number, maxWaitMs: number): void;
-}
+export type QuietWindow = ReturnType<typeof createQuietWindow>;
 
 interface Open {
   readonly sinceMs: number;
@@ -30,7 +22,7 @@ interface Open {
 }
 
 /** Closed at first. After disposal nothing opens it. */
-export function createQuietWindow(options: QuietWindowOptions): QuietWindow {
+export function createQuietWindow(options: QuietWindowOptions) {
   const { clock, beforeEnd, onEnd } = options;
   let { quietMs, maxWaitMs } = options;
   let open: Open | null = null;
@@ -72,17 +64,20 @@ export function createQuietWindow(options: QuietWindowOptions): QuietWindow {
     get isOpen() {
       return open !== null;
     },
-    trigger(atMs = clock.monotonicMs()) {
+    /** A change, at `atMs` (monotonic; default: now): opens the window, or restarts the open one. */
+    trigger(atMs: number = clock.monotonicMs()): void {
       if (disposed) return;
       if (open === null) open = { sinceMs: atMs, changedMs: atMs };
       else open.changedMs = Math.max(open.changedMs, atMs);
       arm(open);
     },
-    cancel() {
+    /** Closes it without an end. */
+    cancel(): void {
       disarm();
       open = null;
     },
-    setLengths(newQuietMs, newMaxWaitMs) {
+    /** Holds from now on, also for a window that is open. */
+    setLengths(newQuietMs: number, newMaxWaitMs: number): void {
       quietMs = newQuietMs;
       maxWaitMs = newMaxWaitMs;
       if (open !== null && timer !== null) arm(open);

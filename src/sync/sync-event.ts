@@ -1,5 +1,7 @@
 // Events of the configuration's sync for people: one for each reload.
+
 import { isoTime } from "../runtime/time/clock.ts";
+import { localClock } from "../runtime/time/local-time.ts";
 
 export type SyncEventType = "changed" | "no-change" | "error";
 
@@ -22,15 +24,7 @@ export function syncEvent(
   type: SyncEventType,
   details: string,
 ): SyncEvent {
-  return { time: localTime(wallMs), iso: isoTime(wallMs), generation, type, details };
-}
-
-/** `HH:MM:SS` in the machine's time zone. */
-export function localTime(wallMs: number): string {
-  const date = new Date(wallMs);
-  return [date.getHours(), date.getMinutes(), date.getSeconds()]
-    .map((part) => String(part).padStart(2, "0"))
-    .join(":");
+  return { time: localClock(new Date(wallMs)), iso: isoTime(wallMs), generation, type, details };
 }
 
 /** An event with its number, which grows by one with each. */

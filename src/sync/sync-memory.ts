@@ -35,7 +35,7 @@ interface SyncMemory {
   noteSaved(sha256: string, applied: { readonly changed: boolean; readonly details: string } | null): void;
   /** A content that was not read from the file was applied. */
   announceApplied(changed: boolean, details: string): void;
-  /** Takes in how a look ended; the answer is for those who asked. */
+  /** Records how a look ended; returns what those who asked are told. */
   settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult;
 }
 

@@ -10,7 +10,8 @@ import {
   toolEntryShape,
   toolsReportShape,
 } from "../../src/api/contract.ts";
-import { gatewayReport, sampleBackend } from "./sample-gateway.ts";
+import { approveToolsReportShape, toolChangesReportShape } from "../../src/api/tool-changes-contract.ts";
+import { gatewayReport, sampleBackend, sampleToolChange } from "./sample-gateway.ts";
 
 test("pin: the fields of what is told about the gateway, in the order in which they are printed", () => {
   const fields = (shape: { fields: object }): string[] => Object.keys(shape.fields);
@@ -58,6 +59,21 @@ test("pin: the fields of what is told about the gateway, in the order in which t
   assert.deepEqual(fields(callReportShape), ["result", "error"]);
   assert.deepEqual(fields(restartReportShape), ["restarted"]);
   assert.deepEqual(fields(backendLogsReportShape), ["lines"]);
+});
+
+test("E3 pin: the fields of what is told about tools that are not as they were approved", () => {
+  assert.deepEqual(Object.keys(toolChangesReportShape.fields), ["changes", "unseen", "lost"]);
+  assert.deepEqual(Object.keys(approveToolsReportShape.fields), ["approved", "left"]);
+  const report = (change: object): object => ({
+    changes: [{ ...sampleToolChange(), ...change }],
+    unseen: [{ backend: "files", kind: "tool", entry: "read", faults: [] }],
+    lost: null,
+  });
+  assert.equal(toolChangesReportShape.faultIn(report({ fleet: 1 })), null);
+  assert.equal(toolChangesReportShape.faultIn(report({ members: null, published_as: null })), null);
+  for (const wrong of [{ kind: "gone" }, { withheld: 1 }, { digest: null }, { members: [{ member: "x" }] }]) {
+    assert.notEqual(toolChangesReportShape.faultIn(report(wrong)), null, JSON.stringify(wrong));
+  }
 });
 
 test("a gateway's report passes, also with what a newer daemon adds; a phase that is none does not", () => {

@@ -111,6 +111,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   zod: ["config", "reconcile"],
   jose: ["gateway"],
   commander: ["cli"],
+  oauth4webapi: ["gateway"],
   ink: ["tui"],
   react: ["tui"],
 };

@@ -63,7 +63,7 @@ export const PROMISES: readonly Promised[] = [
     id: "C3",
     what: "one file, one daemon, one status for both halves; either runs alone and shows nothing of the other",
   },
-  { id: "C4", what: "a server whose folder is missing waits for its share", notBuilt: "Never down" },
+  { id: "C4", what: "a server whose folder is missing waits for its share" },
   {
     id: "D1",
     what: "clients and servers of both protocol eras work together, all four ways",
@@ -79,8 +79,8 @@ export const PROMISES: readonly Promised[] = [
     what: "one bad server spoils nothing: its entries are mended or withheld, and said so",
   },
   { id: "D4", what: "fewer tools in the context: finding, groups and profiles", notBuilt: "The way in" },
-  { id: "E1", what: "signing in, of clients and towards backends", notBuilt: "A gateway to trust" },
-  { id: "E2", what: "nothing runs that nobody approved", notBuilt: "A gateway to trust" },
+  { id: "E1", what: "signing in, of clients and towards backends" },
+  { id: "E2", what: "nothing runs that nobody approved" },
   {
     id: "E3",
     what: "a tool whose description changes is told of, and held where that is asked for",
@@ -88,7 +88,6 @@ export const PROMISES: readonly Promised[] = [
   {
     id: "E4",
     what: "limits for each principal, and refusals that say when to come back",
-    notBuilt: "A gateway to trust",
   },
   { id: "E5", what: "traces, metrics and audit, without a secret in any", notBuilt: "A gateway to trust" },
   { id: "F1", what: "import what people have, connect their clients, and undo both", notBuilt: "The way in" },

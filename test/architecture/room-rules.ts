@@ -70,6 +70,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/backends/links": ["gateway"],
   "gateway/backends/links/http": ["gateway", "gateway/backends/links"],
   "gateway/backends/links/stdio": ["gateway", "gateway/backends/links"],
+  "gateway/backends/sign-in": ["gateway/backends/links", "gateway/backends/links/http"],
   "gateway/backends/policy": ["gateway", "gateway/backends/instance", "gateway/backends/links"],
   "gateway/backends/pool": [
     "gateway",
@@ -85,6 +86,13 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/limits": ["gateway", "gateway/catalog", "gateway/middleware"],
   "gateway/middleware": ["gateway", "gateway/backends/policy", "gateway/catalog"],
   "gateway/pins": ["gateway", "gateway/catalog"],
+  "gateway/telemetry": [
+    "gateway",
+    "gateway/backends/policy",
+    "gateway/catalog",
+    "gateway/front/session",
+    "gateway/middleware",
+  ],
   "gateway/sign-in": ["gateway", "gateway/middleware"],
   "gateway/serving": [
     "gateway",
@@ -93,6 +101,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/backends/links/stdio",
     "gateway/backends/policy",
     "gateway/backends/pool",
+    "gateway/backends/sign-in",
     "gateway/catalog",
     "gateway/front/http",
     "gateway/front/session",
@@ -101,6 +110,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/middleware",
     "gateway/pins",
     "gateway/sign-in",
+    "gateway/telemetry",
   ],
   menubar: ["menubar/menu", "menubar/swiftbar", "menubar/tray"],
   "menubar/dbus": [],

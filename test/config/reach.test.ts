@@ -76,6 +76,20 @@ test("E2 what lies beside the home reaches nothing", async () => {
   for (const keys of APART) assert.deepEqual(await reached(keys), [], keys);
 });
 
+test("E2 in the home itself a word is no path, and what is warned about shows no argument but a folder", async () => {
+  const given = await backend('args = ["--token", "word"]');
+  assert.ok(given.connection.type === "stdio");
+  const places = { ...PLACES, userHome: PLACE.home };
+  const { connection } = given;
+  const ofArguments = (...args: string[]) =>
+    backendReach({ ...given, connection: { ...connection, cwd: PLACE.home, args } }, places);
+  assert.deepEqual(ofArguments("--token", "word"), []);
+  assert.deepEqual(ofArguments(".")[0]?.places, ALL);
+  const { warnings } = await accepted('[backends.a]\ncommand = "x"\nargs = ["~/.mountaineer/hunter2"]\n');
+  assert.ok(warnings.some(({ path }) => path === "backends.a.args[0]"));
+  assert.doesNotMatch(JSON.stringify(warnings), /hunter2/);
+});
+
 test("E2 a configuration elsewhere is reached by itself and by the folders above it", async () => {
   const places = { ...PLACES, configs: ["/srv/mountaineer/config.toml"] };
   assert.deepEqual(await reached('args = ["/srv"]', places), ["config"]);

@@ -82,6 +82,7 @@ cwd = "/"
       args: [LIGHT_SERVER, "--token", "(hidden)", "--mode=plain", "[redacted]"],
       env: ["TOKEN=${STARTED_TEST_TOKEN}", "API_KEY=(hidden)", "LEVEL=debug"],
       cwd: "/",
+      sandboxed: false,
     },
   ]);
   const all = JSON.stringify([told, part.status()]);

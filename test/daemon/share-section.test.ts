@@ -22,7 +22,7 @@ const NEVER = new AbortController().signal;
 interface World {
   readonly engine: ShareEngine;
   readonly transitions: ServiceTransition[];
-  readonly told: { intervalMs: number[]; windowMs: number[]; aliases: string[] };
+  readonly told: { intervalMs: number[]; windowMs: number[]; aliases: string[]; required: string[][] };
   /** `mount CORE`, `forget CORE`: what was done, in order. */
   readonly done: string[];
   readonly mostAtOnce: () => number;
@@ -109,7 +109,7 @@ async function world(
     await engine[Symbol.asyncDispose]();
   });
   const transitions: ServiceTransition[] = [];
-  const told: World["told"] = { intervalMs: [], windowMs: [], aliases: [] };
+  const told: World["told"] = { intervalMs: [], windowMs: [], aliases: [], required: [] };
   const window: TriggerWindow = {
     trigger() {},
     setWindowMs: (ms) => void told.windowMs.push(ms),
@@ -130,7 +130,7 @@ async function world(
       redact: () => {},
       intervalMs: null,
     },
-    required: { noteConfig: () => void told.aliases.push("required") },
+    required: { noteConfig: () => void told.required.push([...engine.names]) },
     publish: (transition) => void transitions.push(transition),
   });
   let before = await configOf("");
@@ -155,7 +155,12 @@ test("A6 preparing touches nothing; committing applies shares, interval and wind
   const alias = '[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Docs"\n';
   await reload(`[global]\ncheck_interval_secs = 3\nnetwork_debounce_ms = 70\n${smbShare("CORE")}${alias}`);
   assert.deepEqual(engine.names, ["CORE"]);
-  assert.deepEqual(told, { intervalMs: [3000], windowMs: [70], aliases: ["docs", "config"] });
+  assert.deepEqual(told, {
+    intervalMs: [3000],
+    windowMs: [70],
+    aliases: ["docs", "config"],
+    required: [["CORE"]],
+  });
   await eventually(() => waiting.size === 1);
   assert.deepEqual(done, ["mount CORE"]);
 });

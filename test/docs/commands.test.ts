@@ -93,6 +93,10 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /^[0-9a-f]{64}\n$/,
     needs: "jq",
   },
+  "mountaineer approve": alone(/nothing waits for approval/),
+  "mountaineer approve files": alone(/nothing called "files" waits/, 2),
+  "mountaineer approve --list": running(/nothing waits for approval/),
+  "mountaineer approve --mode none": alone(NEEDS_TERMINAL, 2),
   "mountaineer config diff": running(/^[-+]/m),
   "mountaineer config diff 0": running(/^$/),
   "mountaineer config rollback": running(/./),
@@ -159,6 +163,27 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
   "mountaineer backends restart files": running(/files/),
   "mountaineer backends restart --all": running(/files/),
+  "mountaineer backends login tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },
+  "mountaineer backends login tickets --device": { elsewhere: "test/gateway/backends/sign-in/login.test.ts" },
+  "mountaineer backends login tickets --no-browser": { elsewhere: "test/cli/program/backends-login.test.ts" },
+  "mountaineer backends logout tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },
+  "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents": running(
+    /there is a backend called files/,
+    2,
+  ),
+  "mountaineer backends enable files": running(/said so already[\s\S]*is ready/),
+  "mountaineer backends disable files": running(/files {2}is disabled/),
+  "mountaineer backends edit files -- npx -y @modelcontextprotocol/server-filesystem ~/Projects":
+    running(/files {2}is changed/),
+  "mountaineer backends edit search --set timeouts.call=120": running(/no backend named "search"/, 2),
+  "mountaineer backends edit search --unset env.DEBUG": running(/no backend named "search"/, 2),
+  "mountaineer backends remove files": running(/files {2}is removed/),
+  "mountaineer backends add tickets --url https://tickets.example/mcp --header 'Authorization: Bearer ${TICKETS_TOKEN}'":
+    running(/tickets {2}is added[\s\S]*TICKETS_TOKEN/, 1),
+  "mountaineer backends add github --env GITHUB_TOKEN=secret:github -- github-mcp-server stdio": running(
+    /github {2}is added[\s\S]*mountaineer secret set github/,
+    1,
+  ),
   "command -v mountaineer": running(/\/bin\/mountaineer\n$/),
   "claude mcp add mountaineer -- mountaineer mcp": { elsewhere: "test/mcp/stdio-bridge.test.ts" },
   "npx @modelcontextprotocol/conformance@0.1.16 server --url http://127.0.0.1:9000/mcp --suite all": {

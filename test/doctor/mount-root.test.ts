@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { examineMountRoot } from "../../src/doctor/mount-root.ts";
+import { examineMountRoot } from "../../src/doctor/macos-mounts.ts";
 
 const share = (driver: "netfs" | "rclone", shareName: string) => ({ driver, shareName });
 const told = (...args: Parameters<typeof examineMountRoot>): readonly string[] =>

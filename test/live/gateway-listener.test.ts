@@ -197,7 +197,10 @@ test("a port that is busy at the start is a condition; shares run, and it is lis
   assert.match(JSON.stringify(result), /inside/);
   await free();
   await eventually(async () => (await status()).gateway?.url !== null);
-  assert.deepEqual((await status()).gateway?.conditions, []);
+  assert.deepEqual(
+    (await status()).gateway?.conditions.map(({ code, severity }) => [code, severity]),
+    [["auth_open", "info"]],
+  );
   await using client = await connectLight(`http://127.0.0.1:${port}/mcp`);
   assert.equal(await client.call("echo", { text: "outside" }), "outside");
 });

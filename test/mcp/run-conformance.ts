@@ -73,3 +73,40 @@ export function totals(result: ConformanceResult): { readonly passed: number; re
   const count = (status: string): number => all.filter((check) => check.status === status).length;
   return { passed: count("SUCCESS"), failed: count("FAILURE") };
 }
+
+/** One scenario with our client under test. Failed checks are part of the result. */
+export async function runClientScenario(
+  t: TestContext,
+  client: string,
+  scenario: string,
+  specVersion: string | null,
+): Promise<readonly Check[]> {
+  const folder = await temporaryFolder(t);
+  const suite = path.join(MODULES, "conformance-0-2/dist/index.js");
+  // A scenario of a later revision is about signing in; the messages are those of the revision that is asked for.
+  const version = specVersion === null ? [] : ["--spec-version", specVersion, "--force"];
+  const command = `${process.execPath} ${client}`;
+  const args = [
+    suite,
+    "client",
+    "--command",
+    command,
+    "--scenario",
+    scenario,
+    ...version,
+    "--output-dir",
+    folder,
+    "--timeout",
+    "120000",
+  ];
+  const child = spawn(process.execPath, args, {
+    stdio: "ignore",
+    timeout: DEADLINE_MS,
+    killSignal: "SIGKILL",
+  });
+  await once(child, "exit");
+  const names = await readdir(folder, { recursive: true });
+  const checks = names.find((name) => path.basename(name) === "checks.json");
+  if (checks === undefined) throw new Error(`the suite wrote nothing about ${scenario}`);
+  return JSON.parse(await readFile(path.join(folder, checks), "utf8"));
+}

@@ -64,7 +64,8 @@ test("E3 a rug pull: with `block` the changed tool is gone until it is approved,
   assert.deepEqual(await second.tools(), ["read", "list", "fresh"]);
   await s.list([READ, { name: "list" }, { name: "fresh" }]);
   await eventually(async () => JSON.stringify(await second.request("tools/list")).includes('Reads a file."'));
-  assert.deepEqual(await s.conditions(), [], "what was approved earlier is known");
+  const told = (await s.conditions()).filter((code) => code.startsWith("tools_"));
+  assert.deepEqual(told, [], "what was approved earlier is known");
 });
 
 test("E3 pins that somebody changed or removed approve nothing", async (t) => {

@@ -12,6 +12,7 @@ import { programMissing } from "../sync/programs.ts";
 
 const PROGRAMS = join(import.meta.dirname, "programs");
 const LIMITS = { deadlineMs: 60_000 };
+const WITH_BUS = { DBUS_SESSION_BUS_ADDRESS: "unix:path=/nonexistent/bus" };
 
 interface StandIn {
   readonly keyring: Keyring;
@@ -41,7 +42,10 @@ async function standIn(
   t.after(() => {
     process.env["PATH"] = PATH;
   });
-  const keyring = createKeyring({ home: "/home/ann/my home", clock: systemClock, environment: {} }, platform);
+  const keyring = createKeyring(
+    { home: "/home/ann/my home", clock: systemClock, environment: WITH_BUS },
+    platform,
+  );
   assert.ok(keyring !== null);
   return { keyring, folder, arguments: () => readFile(join(folder, "arguments"), "utf8") };
 }
@@ -79,11 +83,18 @@ for (const platform of ["linux", "darwin"] as const) {
   });
 }
 
-test("linux: without a bus, or with one that has no such service, it says why it cannot be used", async (t) => {
+test("linux: without a bus it says so, and asks no program, which would make a folder below the home", async (t) => {
+  const { arguments: given } = await standIn(t, "linux");
+  const keyring = createKeyring({ home: "/h", clock: systemClock, environment: {} }, "linux");
+  assert.match((await keyring?.unusableBecause(LIMITS)) ?? "", /there is no session bus/);
+  await assert.rejects(given(), { code: "ENOENT" });
+});
+
+test("linux: with a bus that has no such service, it says why it cannot be used", async (t) => {
   const { keyring } = await standIn(t, "linux", {
-    STAND_IN_SAYS: "Cannot autolaunch D-Bus without X11 $DISPLAY",
+    STAND_IN_SAYS: "The name org.freedesktop.secrets was not provided by any .service files",
   });
-  assert.match((await keyring.unusableBecause(LIMITS)) ?? "", /Cannot autolaunch D-Bus/);
+  assert.match((await keyring.unusableBecause(LIMITS)) ?? "", /was not provided by any/);
   await assert.rejects(keyring.get("nas", LIMITS), { code: "secret_unavailable" });
   await assert.rejects(keyring.set("nas", "hidden word", LIMITS), (error) => {
     assert.ok(error instanceof MountaineerError);
@@ -163,7 +174,7 @@ test("where the program is missing, the keyring cannot be used and says so", asy
   });
   process.env["PATH"] = "/nonexistent";
   for (const platform of ["linux", "darwin"] as const) {
-    const keyring = createKeyring({ home: "/h", clock: systemClock, environment: {} }, platform);
+    const keyring = createKeyring({ home: "/h", clock: systemClock, environment: WITH_BUS }, platform);
     assert.match((await keyring?.unusableBecause(LIMITS)) ?? "", /not installed/);
   }
   assert.equal(createKeyring({ home: "/h", clock: systemClock, environment: {} }, "win32"), null);

@@ -13,7 +13,7 @@ import { programMissing } from "../sync/programs.ts";
  * Unlocks a keyring of its own, waits until it is open, and runs the rest on the same bus. Asked of the bus first: a
  * question to the service itself would start another, locked one, if ours is not there yet.
  */
-const SESSION = `
+const OPEN = `
 printf pw | gnome-keyring-daemon --unlock --components=secrets --foreground >/dev/null 2>&1 &
 keyring=$!
 tries=0
@@ -28,6 +28,9 @@ until_says '(true,)' --dest org.freedesktop.DBus --object-path /org/freedesktop/
   --method org.freedesktop.DBus.NameHasOwner org.freedesktop.secrets
 until_says '(<false>,)' --dest org.freedesktop.secrets --object-path /org/freedesktop/secrets/collection/login \
   --method org.freedesktop.DBus.Properties.Get org.freedesktop.Secret.Collection Locked
+`;
+
+const SESSION = `${OPEN}
 printf 'Wörd "one"' | "$@" secret set nas || exit 1
 cat "$MOUNTAINEER_HOME/secrets.json"
 secret-tool lookup application mountaineer home "$MOUNTAINEER_HOME" name nas
@@ -60,4 +63,45 @@ test("secrets are kept in a real Secret Service where one answers", async (t) =>
   assert.match(stdout, /Wörd "one"/);
   assert.match(stdout, /● nas {2}Secret Service {2}not used/);
   assert.match(stdout, /nas is removed: Secret Service/);
+});
+
+const SEAL = `${OPEN}
+"$@" "$MOUNTAINEER_HOME" read || exit 1
+"$@" "$MOUNTAINEER_HOME" write || exit 1
+ls "$MOUNTAINEER_HOME"
+rm "$MOUNTAINEER_HOME/approvals.sealed"
+"$@" "$MOUNTAINEER_HOME" read || exit 1
+kill $keyring
+exit 0
+`;
+
+test("E2 a sealed file that is removed is known by its key in a real Secret Service", async (t) => {
+  const missing = await programMissing("dbus-run-session", "gnome-keyring-daemon", "secret-tool", "gdbus");
+  if (missing !== null) return t.skip(missing);
+  const folder = await temporaryFolder(t);
+  const runtime = join(folder, "run");
+  await mkdir(runtime, { mode: 0o700 });
+  const { PATH = "" } = process.env;
+  const program = join(import.meta.dirname, "programs/seal.ts");
+  const { stdout } = await promisify(execFile)(
+    "dbus-run-session",
+    ["--", "sh", "-c", SEAL, "sh", process.execPath, program],
+    {
+      env: {
+        PATH,
+        HOME: folder,
+        XDG_RUNTIME_DIR: runtime,
+        MOUNTAINEER_HOME: join(folder, "m"),
+        LANG: "C.UTF-8",
+      },
+      timeout: 300_000,
+      killSignal: "SIGKILL",
+    },
+  );
+  assert.deepEqual(stdout.trim().split("\n").slice(-4), [
+    'read {"state":"never"} null',
+    'write {"state":"sound","value":{"n":1},"note":"commands"} keyring',
+    "approvals.sealed",
+    'read {"state":"missing","note":"commands"} keyring',
+  ]);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { createSyncEvents, localTime, syncEvent } from "../../src/sync/sync-event.ts";
+import { createSyncEvents, syncEvent } from "../../src/sync/sync-event.ts";
 
 test("B8 an event has the local time for people, the same moment in ISO 8601, generation, type and details", () => {
   const local = new Date(2026, 10, 3, 14, 32, 5, 900);
@@ -11,7 +11,6 @@ test("B8 an event has the local time for people, the same moment in ISO 8601, ge
     type: "changed",
     details: "3 backends reloaded",
   });
-  assert.equal(localTime(new Date(2026, 0, 1, 0, 0, 0).getTime()), "00:00:00");
 });
 
 test("B8 the newest thousand are kept, in order and with their numbers", () => {

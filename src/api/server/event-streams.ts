@@ -16,23 +16,19 @@ const END_DEADLINE_MS = 10_000;
 const GREETING = "retry: 1000\n: connected\n\n";
 const HEARTBEAT = ":\n\n";
 
-export interface EventStreams {
-  /** Answers the request with the stream. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
-  serve(request: IncomingMessage, response: ServerResponse): void;
-  /** Ends every stream. */
-  end(): void;
-}
+export type EventStreams = ReturnType<typeof createEventStreams>;
 
 /** Nothing is heard before somebody listens. */
 export function createEventStreams(options: {
   readonly config: ConfigControl;
   readonly clock: Clock;
   readonly logger: Logger;
-}): EventStreams {
+}) {
   const { config, clock, logger } = options;
   const streams = new Set<Stream>();
   return {
-    serve(request, response) {
+    /** Answers the request with the stream. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
+    serve(request: IncomingMessage, response: ServerResponse): void {
       const afterId = lastEventId(request);
       if (streams.size >= LISTENER_LIMIT) {
         const message = `${streams.size} listeners follow the events already`;
@@ -52,7 +48,8 @@ export function createEventStreams(options: {
       response.once("close", () => streams.delete(stream));
       stream.hear((listener) => config.listen(afterId, listener));
     },
-    end() {
+    /** Ends every stream. */
+    end(): void {
       for (const stream of streams) stream.end();
     },
   };
@@ -68,16 +65,9 @@ function lastEventId(request: IncomingMessage): number | null {
   return Number(header);
 }
 
-interface Stream {
-  hear(subscribe: (listener: (id: number, event: StreamEvent) => void) => () => void): void;
-  end(): void;
-}
+type Stream = ReturnType<typeof startStream>;
 
-function startStream(
-  response: ServerResponse,
-  clock: Clock,
-  onDropped: (waitingBytes: number) => void,
-): Stream {
+function startStream(response: ServerResponse, clock: Clock, onDropped: (waitingBytes: number) => void) {
   const queue: string[] = [];
   let queuedBytes = 0;
   let isBlocked = false;
@@ -131,7 +121,7 @@ function startStream(
 
   isBlocked = !response.write(GREETING);
   return {
-    hear(subscribe) {
+    hear(subscribe: (listener: (id: number, event: StreamEvent) => void) => () => void): void {
       let newestId = 0;
       let isTooSlow = false;
       const drop = (): void => {
@@ -153,7 +143,7 @@ function startStream(
       unsubscribe = stop;
       if (isTooSlow) drop();
     },
-    end() {
+    end(): void {
       if (!isOver) finish("");
     },
   };

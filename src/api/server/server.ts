@@ -1,6 +1,6 @@
 // The server of the management API on the home's socket: limits, time-outs, and errors that are always JSON.
 import { isUtf8 } from "node:buffer";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createDisposalStack } from "../../runtime/disposal.ts";
@@ -39,16 +39,14 @@ interface ManagementServerOptions extends Served {
   readonly version: string;
 }
 
-export interface ManagementServer extends AsyncDisposable {
-  readonly socketPath: string;
-}
+export type ManagementServer = Awaited<ReturnType<typeof startManagementServer>>;
 
 /**
  * Serves `control`, `config` and `gateway` over the home's socket, whose path it notes in `<home>/daemon.json`. The
  * home's lock must be held. Disposing removes both, aborts the requests under way, and cuts what is left after a second. Rejects with
  * `path_taken` and `home_unwritable`.
  */
-export async function startManagementServer(options: ManagementServerOptions): Promise<ManagementServer> {
+export async function startManagementServer(options: ManagementServerOptions) {
   const { home, mcpSocket, clock, logger, version } = options;
   const stack = createDisposalStack((error) => {
     logger.warn("management server did not end cleanly", { error: errorText(error) });
@@ -78,18 +76,13 @@ export async function startManagementServer(options: ManagementServerOptions): P
   }
 }
 
-interface Exchange {
-  readonly server: Server;
-  stop(): Promise<void>;
-}
-
 /** One connection, which carries one request. */
 interface Visit {
   response: ServerResponse | null;
   timer: Timer;
 }
 
-function startExchange(options: ManagementServerOptions): Exchange {
+function startExchange(options: ManagementServerOptions) {
   const { config, clock, logger } = options;
   // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
   const { createServer } = process.getBuiltinModule("node:http");
@@ -157,7 +150,7 @@ function startExchange(options: ManagementServerOptions): Exchange {
 
   return {
     server,
-    stop() {
+    stop(): Promise<void> {
       const reason = "the daemon stopped before it was done";
       stopping.abort(new MountaineerError("daemon_unreachable", reason, { retry: "later" }));
       streams?.end();

@@ -27,14 +27,12 @@ interface McpSocketOptions {
 }
 
 /** The connections of clients. Disposing ends each, and cuts what is left after a second. */
-export interface McpConnections extends AsyncDisposable {
-  add(socket: Socket): void;
-}
+export type McpConnections = ReturnType<typeof createMcpConnections>;
 
-export function createMcpConnections(clock: Clock): McpConnections {
+export function createMcpConnections(clock: Clock) {
   const sockets = new Set<Socket>();
   return {
-    add(socket) {
+    add(socket: Socket): void {
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
     },
@@ -52,16 +50,14 @@ export function createMcpConnections(clock: Clock): McpConnections {
   };
 }
 
-export interface McpSocket extends AsyncDisposable {
-  readonly socketPath: string;
-}
+export type McpSocket = Awaited<ReturnType<typeof startMcpSocket>>;
 
 /**
  * Listens at `<home>/mcp.sock`, by the rules of the management socket: 0600, a dead daemon's replaced, a short path
  * where the home's is too long. The home's lock must be held. Disposing removes it, and ends the connections that are
  * its own. Rejects with `path_taken` and `home_unwritable`.
  */
-export async function startMcpSocket(options: McpSocketOptions): Promise<McpSocket> {
+export async function startMcpSocket(options: McpSocketOptions) {
   const { home, serve, logger, clock = systemClock } = options;
   const stack = createDisposalStack((error) => {
     logger.warn("the MCP socket did not end cleanly", { error: errorText(error) });

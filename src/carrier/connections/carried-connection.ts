@@ -102,7 +102,7 @@ export class CarriedConnection {
     return this.#lastServerByteMs;
   }
 
-  /** A frame is held back whose loss its sender may notice. */
+  /** Holds back a frame whose loss its sender might notice. */
   get holdsBackMore(): boolean {
     return this.#held.waitsMore;
   }

@@ -92,7 +92,7 @@ export function createKeeper(options: KeeperOptions) {
         await start();
       } catch (error) {
         current = before;
-        logger.error("the ports have no new keeper", { error: errorText(error) });
+        logger.error("cannot start a new keeper of the ports", { error: errorText(error) });
         clock.setTimer(AGAIN_AFTER_FAILURE_MS, () => void change());
         return;
       }

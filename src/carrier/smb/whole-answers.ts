@@ -14,23 +14,20 @@ const SPARE_STORES = 4;
 const ROOM_BYTES = LARGE_BUFFER_BYTES;
 
 /** Buffers for answers that come in parts: few, and shared by all connections of a share. */
-export interface AnswerStores {
-  /** null: all are in use. */
-  take(): Buffer | null;
-  /** `isFree`: nobody reads or writes it any more. */
-  giveBack(store: Buffer, isFree: boolean): void;
-}
+export type AnswerStores = ReturnType<typeof createAnswerStores>;
 
-export function createAnswerStores(): AnswerStores {
+export function createAnswerStores() {
   const spare: Buffer[] = [];
   let inUse = 0;
   return {
-    take() {
+    /** null: all are in use. */
+    take(): Buffer | null {
       if (inUse >= STORES_AT_MOST) return null;
       inUse += 1;
       return spare.pop() ?? Buffer.allocUnsafeSlow(STORE_BYTES);
     },
-    giveBack(store, isFree) {
+    /** `isFree`: nobody reads or writes it any more. */
+    giveBack(store: Buffer, isFree: boolean): void {
       inUse -= 1;
       if (isFree && spare.length < SPARE_STORES) spare.push(store);
     },

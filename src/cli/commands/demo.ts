@@ -1,7 +1,6 @@
 // The command `mountaineer demo`.
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { columns, harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandDefinition } from "../input/command.ts";
 import { readFlag } from "../input/options.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -47,7 +46,7 @@ export const demoCommand: CommandDefinition = {
       program: [execPath, ...execArgv, main],
       driver: DRIVERS.find((driver) => driver === given) ?? null,
       terminal: readFlag(options, "script") || !isTerminal ? null : { input: stdin, output: stdout },
-      style: { unicode, paint: paintFor(context.stdoutStyle), harmless, columns },
+      style: { unicode, paint: paintFor(context.stdoutStyle) },
       print: context.print,
       signal: context.signal,
     });

@@ -34,6 +34,8 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
         }));
     case "tools":
       return toolNames;
+    case "changed-tools":
+      return changedToolNames;
     case "folders":
       return folderNames;
     case "secrets": {
@@ -82,6 +84,17 @@ async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly C
   return (report?.tools ?? []).map(({ name, description }) => ({
     value: name,
     description: description?.split("\n")[0] ?? "",
+  }));
+}
+
+/** With their backend where two have one of that name. */
+async function changedToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+  const daemon = await connectToDaemon(home, { clock });
+  const { changes } = (await daemon?.gateway.toolChanges({ tools: null }, signal)) ?? { changes: [] };
+  const names = changes.map(({ tool }) => tool);
+  return changes.map(({ backend, tool, kind }) => ({
+    value: names.indexOf(tool) === names.lastIndexOf(tool) ? tool : `${backend}:${tool}`,
+    description: `${kind}, of ${backend}`,
   }));
 }
 

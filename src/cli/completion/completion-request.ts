@@ -3,7 +3,15 @@
 import type { Argument, Command, Option } from "commander";
 
 /** Names that are looked up when they are asked for. */
-export type LiveKind = "shares" | "aliases" | "backends" | "tools" | "secrets" | "keys" | "folders";
+export type LiveKind =
+  | "shares"
+  | "aliases"
+  | "backends"
+  | "tools"
+  | "changed-tools"
+  | "secrets"
+  | "keys"
+  | "folders";
 
 export interface Candidate {
   readonly value: string;
@@ -34,6 +42,7 @@ const LIVE_OPTIONS: Readonly<Record<string, LiveKind | null>> = {
   "alias remove --name": "aliases",
   "--subpath": "folders",
   "--target-subpath": "folders",
+  "tools approve --backend": "backends",
 };
 const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
   "backends edit": "backends",
@@ -42,6 +51,8 @@ const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
   "backends disable": "backends",
   "backends restart": "backends",
   "backends logs": "backends",
+  "tools diff": "changed-tools",
+  "tools approve": "changed-tools",
   call: "tools",
   "secret set": "secrets",
   "secret remove": "secrets",

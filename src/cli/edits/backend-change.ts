@@ -92,7 +92,11 @@ export async function enableBackend(
   const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
   const key = `backends.${tomlKey(name)}.enabled`;
   const command = enabled ? "backends enable" : "backends disable";
-  return change(context, command, name, options, () => [{ key, value: String(enabled) }]);
+  return change(context, command, name, options, ({ backends }) => {
+    const isSo = backends.some((backend) => backend.name === name && backend.enabled === enabled);
+    // True is what holds without the key.
+    return isSo ? [] : [{ key, value: enabled ? null : "false" }];
+  });
 }
 
 async function change(
@@ -104,12 +108,13 @@ async function change(
 ): Promise<BackendChange> {
   return changeConfig(context, command, async (editor, view) => {
     await refuseToBeginAfresh(context, view);
-    const report = await editor.edit(editsFor(await readMembers(view)));
-    const runs = tellSaved(context, report);
+    const edits = editsFor(await readMembers(view));
+    const report = edits.length === 0 ? null : await editor.edit(edits);
+    const runs = report === null || tellSaved(context, report);
     const { daemon } = view;
     const isWaitedFor = runs && daemon !== null && waitMs > 0;
     const backend = isWaitedFor ? await settledBackend(daemon, name, waitMs, context.signal) : null;
-    return { name, changed: report.changed, runs, backend };
+    return { name, changed: report?.changed === true, runs, backend };
   });
 }
 

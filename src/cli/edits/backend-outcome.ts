@@ -29,9 +29,12 @@ export async function settledBackend(
   }
 }
 
+/** It goes on as it was, or waits for a person. */
+const ENDS: readonly string[] = ["change_failed", "secret_missing", "waiting_for_approval"];
+
 function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
-  if (phase === "Failed" || conditions.some(({ code }) => code === "change_failed")) return true;
+  if (phase === "Failed" || conditions.some(({ code }) => ENDS.includes(code))) return true;
   return (phase === "Ready" || phase === "Degraded") && instances - (draining > 0 ? 1 : 0) <= 1;
 }
 

@@ -1,10 +1,11 @@
 // `config validate`: checks a file and lists every mistake.
 import { resolve } from "node:path";
+import type { DaemonClient } from "../../api/client/client.ts";
 import { findPlace } from "../../config/locate.ts";
 import { mistakesError } from "../../config/mistakes.ts";
 import { expandPath } from "../../config/paths.ts";
 import { type LoadedConfig, loadConfig, parseConfig } from "../../config/read/load.ts";
-import { ERROR_CODES } from "../../runtime/errors.ts";
+import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
@@ -16,11 +17,15 @@ export async function checkConfig(
   file: string | null,
   json: boolean,
 ): Promise<number> {
-  const { path, loaded } = file === null ? await checkOwn(context) : await checkFile(context, file);
+  const {
+    path,
+    loaded,
+    waiting = [],
+  } = file === null ? await checkOwn(context) : await checkFile(context, file);
   if (json) {
     const warnings = loaded.ok ? loaded.snapshot.warnings : [];
     const errors = loaded.ok ? [] : loaded.mistakes;
-    context.print(`${JSON.stringify({ ok: loaded.ok, path, errors, warnings }, null, 2)}\n`);
+    context.print(`${JSON.stringify({ ok: loaded.ok, path, errors, warnings, waiting }, null, 2)}\n`);
     return loaded.ok ? 0 : ERROR_CODES.config_invalid.exit;
   }
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
@@ -33,12 +38,18 @@ export async function checkConfig(
     context.print(`${paint.yellow(paint.symbols.warning)} ${harmless(key)}: ${harmless(text)}\n`);
     if (hint !== null) context.print(paint.dim(`    hint: ${harmless(hint)}\n`));
   }
+  for (const id of waiting) {
+    context.print(`${paint.yellow(paint.symbols.warning)} ${harmless(id)} would wait for approval\n`);
+    context.print(paint.dim(`    hint: mountaineer approve ${harmless(id)}\n`));
+  }
   return 0;
 }
 
 interface Checked {
   readonly path: string;
   readonly loaded: LoadedConfig;
+  /** Ids of the entries that would wait for approval. */
+  readonly waiting?: readonly string[];
 }
 
 async function checkFile({ home }: CommandContext, file: string): Promise<Checked> {
@@ -48,9 +59,28 @@ async function checkFile({ home }: CommandContext, file: string): Promise<Checke
 }
 
 function checkOwn(context: CommandContext): Promise<Checked> {
-  return viewConfig(context, async ({ path, place, read }) => {
+  return viewConfig(context, async ({ path, place, read, daemon }) => {
     await requireNamedFile(context, { path, read });
     const bytes = await read();
-    return { path, loaded: await parseConfig(bytes ?? new Uint8Array(), path, place) };
+    const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
+    return { path, loaded, waiting: loaded.ok && bytes !== null ? await waitingIn(context, daemon) : [] };
   });
+}
+
+/** What would wait if a daemon took up the file now; none where that cannot be found out. */
+async function waitingIn(
+  { home, configPath, signal }: CommandContext,
+  daemon: DaemonClient | null,
+): Promise<readonly string[]> {
+  try {
+    if (daemon !== null) return (await daemon.reload({ dry_run: true }, signal)).waiting ?? [];
+    const { openApprovals } = await import("../in-process/open.ts");
+    const options = { home, configPath, signal, intent: "look", command: "config validate" } as const;
+    await using approvals = await openApprovals(options);
+    return (await approvals.approvals()).waiting.map(({ id }) => id);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof MountaineerError)) throw error;
+    return [];
+  }
 }

@@ -1,9 +1,16 @@
 // The ways from the command line into the daemon's and the doctor's code, which is loaded when it is needed.
+import type { BackendSignIn } from "../../api/backend-sign-in.ts";
 import type { RemoteControl } from "../../api/client/client.ts";
-import type { InProcessControl, InProcessGateway, InProcessOptions } from "../../api/control.ts";
+import type {
+  ApprovalsControl,
+  InProcessControl,
+  InProcessGateway,
+  InProcessOptions,
+} from "../../api/control.ts";
 import type { Doctor } from "../../api/doctor-report.ts";
 import type { FoundShare } from "../../api/found-share.ts";
 import type { SecretKeeper } from "../../api/secret-keeper.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /** What answers in a daemon's stead. */
@@ -25,6 +32,23 @@ export async function openGateway(options: InProcessOptions): Promise<InProcessG
   return openGatewayInProcess(options);
 }
 
+/** Approvals likewise. Rejects with `config_…` and `lock_held`. */
+export async function openApprovals(options: InProcessOptions): Promise<ApprovalsControl> {
+  const { openApprovalsInProcess } = await import("../../daemon/in-process-approvals.ts");
+  return openApprovalsInProcess(options);
+}
+
+/** Approves what an edit of the file changed; resolves with how many entries wait. The home's lock must be held. */
+export async function approveEdit(
+  home: string,
+  before: MountaineerConfig,
+  after: ConfigSnapshot,
+  signal: AbortSignal,
+): Promise<number> {
+  const { approveEdited } = await import("../../daemon/in-process-approvals.ts");
+  return approveEdited(home, before, after, signal);
+}
+
 export async function openDoctor({ home, configPath }: CommandContext): Promise<Doctor> {
   const { createDoctor } = await import("../../doctor/doctor.ts");
   return createDoctor({ home, configPath });
@@ -33,6 +57,11 @@ export async function openDoctor({ home, configPath }: CommandContext): Promise<
 export async function openSecrets({ home, configPath }: CommandContext): Promise<SecretKeeper> {
   const { openSecretKeeper } = await import("../../daemon/compose/secret-keeper.ts");
   return openSecretKeeper({ home, configPath });
+}
+
+export async function openSignIn({ home, configPath }: CommandContext): Promise<BackendSignIn> {
+  const { openBackendSignIn } = await import("../../daemon/compose/backend-sign-in.ts");
+  return openBackendSignIn({ home, configPath });
 }
 
 /** Resolves once it is loaded, with what gives the names of those that are kept and rejects with `secret_unavailable`. */

@@ -46,6 +46,7 @@ export async function firstStart({ path, place, format, read }: ConfigView): Pro
     ...(config.incomingAuth.type === "anonymous" ? [] : ["incoming_auth"]),
     ...(config.authorization === null ? [] : ["authorization"]),
     ...(config.audit === null ? [] : ["audit"]),
+    ...(config.telemetry === null ? [] : ["telemetry"]),
   ];
   return {
     ...report,

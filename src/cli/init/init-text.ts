@@ -69,7 +69,7 @@ export function backendBlock(backend: WantedBackend): string {
   return [`[backends.${tomlKey(backend.name)}]`, ...tomlLines(backendTable(backend))].join("\n");
 }
 
-/** A share that was found, commented out: one of its hosts nobody knows. */
+/** A share that was found, as a comment: one of its two hosts is not known. */
 function foundBlock(found: FoundShare): string {
   const table: ConfigTable = {
     name: shareNameOf(found),

@@ -4,11 +4,14 @@ import { aliasAddCommand } from "../commands/alias/add.ts";
 import { aliasListCommand } from "../commands/alias/list.ts";
 import { aliasReconcileCommand } from "../commands/alias/reconcile.ts";
 import { aliasRemoveCommand } from "../commands/alias/remove.ts";
+import { approveCommand } from "../commands/approve.ts";
 import { backendsAddCommand } from "../commands/backends/add.ts";
 import { backendsDisableCommand } from "../commands/backends/disable.ts";
 import { backendsEditCommand } from "../commands/backends/edit.ts";
 import { backendsEnableCommand } from "../commands/backends/enable.ts";
 import { backendsListCommand } from "../commands/backends/list.ts";
+import { backendsLoginCommand } from "../commands/backends/login.ts";
+import { backendsLogoutCommand } from "../commands/backends/logout.ts";
 import { backendsLogsCommand } from "../commands/backends/logs.ts";
 import { backendsRemoveCommand } from "../commands/backends/remove.ts";
 import { backendsRestartCommand } from "../commands/backends/restart.ts";
@@ -175,6 +178,8 @@ export const SECTIONS: readonly CommandSection[] = [
           backendsDisableCommand,
           backendsRestartCommand,
           backendsLogsCommand,
+          backendsLoginCommand,
+          backendsLogoutCommand,
         ],
       },
       { group: TOOLS, commands: [toolsListCommand, toolsDiffCommand, toolsApproveCommand] },
@@ -203,6 +208,7 @@ export const SECTIONS: readonly CommandSection[] = [
       },
       { group: SECRET, commands: [secretSetCommand, secretListCommand, secretRemoveCommand] },
       reloadCommand,
+      approveCommand,
     ],
   },
   { heading: "More:", entries: [completionsCommand, uninstallCommand] },

@@ -120,7 +120,7 @@ export function lineWords(line: string): string[] {
   return words.slice(1).length === 0 ? [""] : words.slice(1);
 }
 
-/** What takes the place of what bash takes for the current word: of a value with a `:` or `=`, the part behind it. */
+/** What bash inserts: it treats a `:` or `=` as the end of a word, and replaces only what comes after it. */
 function bashWord(value: string, typed: string, current: string): string {
   const bare = current.replace(/^["']/, "");
   const isPart =

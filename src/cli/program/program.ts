@@ -98,7 +98,7 @@ export function createProgram(
   return program;
 }
 
-/** One entry of a list: in a narrow terminal, what is said of it goes below it. */
+/** One entry of a list; in a narrow terminal its description goes below it. */
 function itemOf(this: Help, term: string, termWidth: number, description: string, helper: Help): string {
   const width = this.helpWidth ?? WIDE;
   if (width >= WIDE || description === "") {

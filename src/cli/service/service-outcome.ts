@@ -70,7 +70,7 @@ function cannot(what: string, path: string, error: unknown): unknown {
   });
 }
 
-/** What a program said on stderr, its last line; else how it ended. */
+/** The last line that a program wrote to stderr, or how it ended. */
 export function saidBy(
   program: string,
   {

@@ -8,7 +8,7 @@ import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../.
 import { openHistory, refuseOtherEntry } from "../../config/history/history.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import { parseConfig } from "../../config/read/load.ts";
-import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
@@ -22,12 +22,14 @@ interface OwnEditorOptions {
   /** What the file holds now; null when there is none. */
   readonly read: () => Promise<Uint8Array | null>;
   readonly clock: Clock;
+  /** Approves what an edit changed; resolves with how many entries wait. */
+  readonly approve: (before: MountaineerConfig, after: ConfigSnapshot) => Promise<number>;
   /** Told what is no reason to fail. */
   readonly note: (line: string) => void;
 }
 
 export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
-  const { home, path, place, read, clock, note } = options;
+  const { home, path, place, read, clock, approve, note } = options;
   const history = openHistory(home, path);
 
   /** What the file most likely holds; a history that cannot be read tells nothing. */
@@ -52,7 +54,21 @@ export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
     }
   };
 
-  const save = async (source: string, make: () => Promise<SavedConfig>): Promise<EditReport> => {
+  const tryToApprove = async ({ snapshot, before }: Extract<SavedConfig, { ok: true }>): Promise<void> => {
+    if (before === null) return;
+    try {
+      const waiting = await approve(before, snapshot);
+      if (waiting > 0) note(`${waiting} of the file's entries wait for approval: mountaineer approve`);
+    } catch (error) {
+      note(`what was changed may wait for \`mountaineer approve\`: ${errorText(error)}`);
+    }
+  };
+
+  const save = async (
+    source: string,
+    make: () => Promise<SavedConfig>,
+    approves: boolean,
+  ): Promise<EditReport> => {
     const before = await read();
     const saved = await make();
     if (!saved.ok) {
@@ -71,29 +87,37 @@ export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
         source,
         was?.ok === true ? summaryOf(was.snapshot, snapshot) : "a new configuration",
       );
+      if (approves) await tryToApprove(saved);
     }
     return { changed, path, sha256: snapshot.sha256, errors: [], reload: null };
   };
 
   return {
     edit: (edits) =>
-      save("cli", async () => {
-        const steps = edits.map(askedEdit);
-        return saveEdit({ path, place, seenSha256: null, known: await newest(), edits: steps });
-      }),
+      save(
+        "cli",
+        async () => {
+          const steps = edits.map(askedEdit);
+          return saveEdit({ path, place, seenSha256: null, known: await newest(), edits: steps });
+        },
+        true,
+      ),
     replace: (text, seenSha256) =>
-      save("cli", async () => {
-        const bytes = new TextEncoder().encode(text);
-        return saveContent({ path, place, seenSha256, known: await newest(), bytes });
-      }),
+      save(
+        "cli",
+        async () => {
+          const bytes = new TextEncoder().encode(text);
+          return saveContent({ path, place, seenSha256, known: await newest(), bytes });
+        },
+        true,
+      ),
     async rollback(n, seen) {
       const entry = await history.entry(n);
       refuseOtherEntry(entry, seen?.entry ?? null, path);
       const { bytes } = entry;
       const seenSha256 = seen?.file ?? null;
-      return save(`rollback ${n}`, async () =>
-        saveContent({ path, place, seenSha256, known: await newest(), bytes }),
-      );
+      const put = async () => saveContent({ path, place, seenSha256, known: await newest(), bytes });
+      return save(`rollback ${n}`, put, false);
     },
   };
 }

@@ -66,10 +66,12 @@ export function changeConfig<T>(
       onceOpened(lockHome(home, command, signal), async () => {
         const view = await ownView(context);
         const { path, place, read } = view;
-        return use(
-          createOwnEditor({ home, path, place, read, clock: systemClock, note: context.note }),
-          view,
-        );
+        const { approveEdit } = await import("../in-process/open.ts");
+        const approve: Parameters<typeof createOwnEditor>[0]["approve"] = (before, after) =>
+          approveEdit(home, before, after, signal);
+        const { note } = context;
+        const parts = { home, path, place, read, clock: systemClock, approve, note };
+        return use(createOwnEditor(parts), view);
       }),
   );
 }

@@ -134,7 +134,7 @@ async function lastLines(
     const start = Math.max(0, end - CHUNK_BYTES);
     const bytes = Buffer.concat([await readAt(file, start, end - start), later]);
     const first = start === 0 ? 0 : bytes.indexOf(NEWLINE) + 1;
-    // Without a line's end the line began further up.
+    // No line end in this piece: the line begins further up.
     const isWithin = start === 0 || first > 0;
     later = isWithin ? bytes.subarray(0, first) : bytes;
     if (isWithin) {

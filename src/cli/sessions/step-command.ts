@@ -36,7 +36,7 @@ export async function runSteps(
   return exitCodeOf(results, asked);
 }
 
-/** Who stands in a share and asks to unmount it would find this very process among those that hold it. */
+/** Called from a folder of the share, this process itself would keep the share from being unmounted. */
 export function leaveFolder(): void {
   process.chdir("/");
 }

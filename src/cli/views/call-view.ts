@@ -27,7 +27,7 @@ function partsOf(result: CallReport["result"]): string[] {
   const content = result?.["content"];
   const parts = Array.isArray(content) ? content.map(blockText) : [];
   const structured = result?.["structuredContent"];
-  // A tool that answers in both ways says the same in both.
+  // A tool that gives text and structured content says the same in both.
   if (parts.length === 0 && structured !== undefined) return [JSON.stringify(structured, null, 2)];
   return parts;
 }

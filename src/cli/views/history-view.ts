@@ -1,6 +1,8 @@
 // The configuration's history as text. Pure except for the machine's time zone.
+
 import type { HistoryEntry } from "../../api/contract.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { localClock, localDay } from "../../runtime/time/local-time.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 /** A line for each entry; ends in a newline unless empty. */
@@ -20,8 +22,5 @@ export function renderHistory(entries: readonly HistoryEntry[], style: TerminalS
 /** `2026-11-20 14:32:05` in the machine's time zone; what is no time is shown as it is. */
 export function localTime(iso: string): string {
   const date = new Date(iso);
-  if (Number.isNaN(date.getTime())) return harmless(iso);
-  const two = (part: number): string => String(part).padStart(2, "0");
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return Number.isNaN(date.getTime()) ? harmless(iso) : `${localDay(date)} ${localClock(date)}`;
 }

@@ -4,6 +4,7 @@ import type { LogFields, LogRecord } from "../../runtime/log/log.ts";
 import { LOG_LEVELS, readableLine } from "../../runtime/log/log-lines.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
+import { localDay } from "../../runtime/time/local-time.ts";
 
 /** The record that a line holds; null for what is none: another program's words, or a line that a crash cut off. */
 export function logRecord(line: string): LogRecord | null {
@@ -50,7 +51,5 @@ function plainValue(value: unknown): LogFields[string] {
 
 function localDate(time: string): string {
   const at = new Date(time);
-  if (Number.isNaN(at.getTime())) return "????-??-??";
-  const two = (value: number): string => String(value).padStart(2, "0");
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return Number.isNaN(at.getTime()) ? "????-??-??" : localDay(at);
 }

@@ -1,6 +1,6 @@
 // Which entries of a file wait for a person's approval, and what runs meanwhile: the file with those entries as they were
 // approved. Pure.
-import { enabledReach, type GuardedPlaces } from "../reach.ts";
+import { backendReach, type GuardedPlaces } from "../reach.ts";
 import type { ApproveMode, BackendConfig, MountaineerConfig } from "../snapshot.ts";
 import {
   type Entry,
@@ -66,19 +66,20 @@ const MOST_REMEMBERED = 200;
 export function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
   const backends = [...file.backends, ...(running?.backends ?? [])];
-  return enabledReach(backends, places).length > 0 ? "commands" : "none";
+  const reaches = backends.some((backend) => backend.enabled && backendReach(backend, places).length > 0);
+  return reaches ? "commands" : "none";
 }
 
 export function decideHeld(input: HeldInput): Held {
   const { file, running } = input;
-  const asked = askedMode(input);
+  const asked = isSettled(input) ? input.approvals.mode : askedMode(input);
   if (input.approvals === null && asked === "none") {
     return { effective: file, waiting: [], mode: asked, approvals: null };
   }
   // The first time, what stands is approved: what runs, or else the file.
   const approvals = input.approvals ?? {
     mode: asked,
-    entries: approvedAs(running ?? file, new Map()),
+    entries: approvedAs(entriesOf(running ?? file), new Map()),
     lost: false,
   };
   const mode = stricter(asked, approvals.mode);
@@ -90,8 +91,19 @@ export function decideHeld(input: HeldInput): Held {
     effective,
     waiting,
     mode,
-    approvals: { mode, entries: approvedAs(effective, approvals.entries), lost: false },
+    approvals: {
+      mode,
+      entries: approvedAs(effective === file ? entries : entriesOf(effective), approvals.entries),
+      lost: false,
+    },
   };
+}
+
+/** What backends reach makes no home less strict: where it is strict already, they need no look. */
+function isSettled(input: HeldInput): input is HeldInput & { readonly approvals: Approvals } {
+  const { file, approvals } = input;
+  if (approvals === null || approvals.mode === "none" || file.trust.approve !== null) return false;
+  return (approvals.entries.get(TRUST)?.parts["approve"] ?? null) === null;
 }
 
 /**
@@ -179,10 +191,9 @@ function valuesOf(parts: EntryParts): PartValues {
 
 /** All entries of what runs, and those of before that are gone, the oldest of which are forgotten. */
 function approvedAs(
-  config: MountaineerConfig,
+  now: ReadonlyMap<string, Entry>,
   before: ReadonlyMap<string, ApprovedEntry>,
 ): ReadonlyMap<string, ApprovedEntry> {
-  const now = entriesOf(config);
   const gone = [...before].filter(([id]) => !now.has(id)).slice(-MOST_REMEMBERED);
   return new Map<string, ApprovedEntry>([
     ...gone.map(([id, { parts }]) => [id, { live: false, parts }] as const),

@@ -53,10 +53,10 @@ const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
   toolOverrides: "guards",
   instances: "free",
   replace: "free",
-  pin: "guards",
   requires: "free",
   unavailableAfterMs: "free",
   whenUnavailable: "free",
+  pin: "guards",
 };
 const SHARE_FIELDS: Readonly<Record<keyof ShareConfig, FieldKind>> = {
   name: "free",
@@ -98,6 +98,7 @@ const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>>
   audit: "guards",
   limits: "guards",
   trust: null,
+  telemetry: "sends",
   shares: null,
   aliases: null,
 };
@@ -176,6 +177,8 @@ function plain(value: unknown): EntryValue {
 
 /** What is absent and what is null mean the same, so that a key of a later version changes nothing. */
 export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | undefined): boolean {
+  // Nearly always the same to the letter.
+  if (JSON.stringify(one) === JSON.stringify(other)) return true;
   return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
 }
 

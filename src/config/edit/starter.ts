@@ -66,11 +66,13 @@ function explanation({ meaning, unit, absent }: KeyDoc): string {
 const PROGRAM = "files";
 const ADDRESS = "search";
 const OF_ADDRESS: readonly string[] = ["url", "headers"];
+/** Sections that only docs/configuration.md describes: their keys exclude one another, and few need them. */
+export const NOT_IN_STARTER: readonly string[] = ["backends.auth"];
 
 interface Block {
   readonly header: string;
   readonly introduction: readonly string[];
-  /** What is said of a key, and its line. */
+  /** The comment about a key, and the line with the key. */
   readonly lines: readonly (readonly [key: string, doc: KeyDoc])[];
 }
 
@@ -105,6 +107,7 @@ const EXAMPLE_NAMES: Readonly<Record<string, string>> = {
   "backends.headers": "Authorization",
   "incoming_auth.scopes": '"files:read"',
   "incoming_auth.required_claims": "hd",
+  "telemetry.headers": "Authorization",
 };
 
 const EXAMPLES: Readonly<Record<string, string>> = { "incoming_auth.type": '"jwt"' };
@@ -126,7 +129,9 @@ function sectionText(section: SectionDoc): string {
 
 /** The starter's text: TOML, every option commented out as `#key = value`, explanations as `# text`. */
 export function starterText(): string {
-  const described = SECTIONS.filter(({ keys, isOpen }) => isOpen || keys.length > 0);
+  const described = SECTIONS.filter(
+    ({ name, keys, isOpen }) => (isOpen || keys.length > 0) && !NOT_IN_STARTER.includes(name),
+  );
   return `${[INTRODUCTION, ...described.map(sectionText)].join("\n").trimEnd()}\n`;
 }
 

@@ -4,11 +4,14 @@ import { isCredentialHeader } from "../backend-names.ts";
 import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, quoted } from "../mistakes.ts";
 import { expandPath, isWithin, parsePath } from "../paths.ts";
 import { isLiteral, parseSecretText } from "../secret-text.ts";
+import { backendAuthFindings } from "./backend-auth.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
+import { sandboxFindings } from "./sandbox-rules.ts";
 import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
+import { telemetryFindings } from "./telemetry-rules.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
-const HTTP_KEYS = ["url", "headers"] as const;
+const HTTP_KEYS = ["url", "headers", "auth"] as const;
 
 function has(table: Table, key: string): boolean {
   return table[key] !== undefined && table[key] !== null;
@@ -88,7 +91,7 @@ function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
   return findings;
 }
 
-function backendFindings(backends: Table): Finding[] {
+function backendFindings(backends: Table, place: RulePlace): Finding[] {
   const ofEach = Object.entries(backends).flatMap(([name, entry]) => {
     const backend = asTable(entry);
     if (backend === null) return [];
@@ -98,10 +101,12 @@ function backendFindings(backends: Table): Finding[] {
     const overrides = asTable(backend["tool_overrides"]);
     return [
       ...connectionFindings(backend, at),
+      ...sandboxFindings(backend, at, place),
       ...forbiddenNames(env, [...at, "env"]),
       ...forbiddenNames(headers, [...at, "headers"]),
       ...forbiddenNames(overrides, [...at, "tool_overrides"]),
       ...headerFindings(headers ?? {}, [...at, "headers"]),
+      ...backendAuthFindings(backend, at),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
     ];
   });
@@ -162,9 +167,10 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
 export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   return [
-    ...backendFindings(backends),
+    ...backendFindings(backends, place),
     ...orderFindings(asTable(file["conflict_resolution"])?.["order"], backends),
     ...incomingAuthFindings(file, place),
+    ...telemetryFindings(file),
     ...auditFindings(file, place),
   ];
 }

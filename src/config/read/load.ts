@@ -17,6 +17,7 @@ import {
 import { reachWarnings } from "../reach.ts";
 import { configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
 import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
+import { unstatedShareWarnings } from "../unstated-shares.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
@@ -140,7 +141,11 @@ export async function parseConfig(
       sha256: sha256Of(bytes),
       format,
       config,
-      warnings: [...configWarnings(checked.data, place), ...reachWarnings(config.backends, guarded)],
+      warnings: [
+        ...configWarnings(checked.data, place),
+        ...reachWarnings(config.backends, guarded),
+        ...unstatedShareWarnings(config),
+      ],
     };
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }

@@ -20,8 +20,11 @@ import type {
   StdioConnection,
   ToolOverride,
 } from "../snapshot.ts";
+import { backendAuth } from "./backend-auth.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
+import { telemetryConfig } from "./normalize-telemetry.ts";
+import { engineSandbox } from "./sandbox-rules.ts";
 
 type GatewayConfig = Pick<
   MountaineerConfig,
@@ -33,6 +36,7 @@ type GatewayConfig = Pick<
   | "limits"
   | "audit"
   | "trust"
+  | "telemetry"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -48,8 +52,7 @@ function bytes(mebibytes: number): number {
 function connection(backend: BackendFile, place: ConfigPlace): StdioConnection | HttpConnection {
   const { command, url } = backend;
   // The rules refuse a backend with neither, and one whose type and keys contradict each other.
-  if (command === undefined)
-    return { type: "streamable-http", url: url ?? "", headers: backend.headers ?? {} };
+  if (command === undefined) return httpConnection(backend, url ?? "");
   return {
     type: "stdio",
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
@@ -58,7 +61,13 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
     ...(backend.cwd === undefined
       ? { cwd: place.userHome }
       : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
+    ...(backend.sandbox === undefined ? {} : { sandbox: engineSandbox(backend.sandbox, place.userHome) }),
   };
+}
+
+function httpConnection({ headers = {}, auth }: BackendFile, url: string): HttpConnection {
+  const connection: HttpConnection = { type: "streamable-http", url, headers };
+  return auth === undefined ? connection : { ...connection, auth: backendAuth(auth) };
 }
 
 function nameFilter({ allow, deny }: BackendFile["filters"]["tools"]): NameFilter {
@@ -155,6 +164,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
     limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
     trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
+    telemetry: telemetryConfig(file.telemetry),
   };
 }
 

@@ -19,7 +19,7 @@ function isLocal(share: ShareFile): boolean {
 
 function driverOf(share: ShareFile, place: ConfigPlace): ShareConfig["driver"] {
   if (isLocal(share)) return "local";
-  // The only one left that is settled by what else is said.
+  // `local` is settled above: what is left here is `auto`, which means SMB.
   return share.driver === "auto" || share.driver === "local" ? (place.smbDriver ?? "rclone") : share.driver;
 }
 

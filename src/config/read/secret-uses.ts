@@ -1,6 +1,13 @@
 // Finds all references to secrets in a configuration.
 import type { SecretReference } from "../../secrets/reference.ts";
-import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, type SecretText } from "../snapshot.ts";
+import {
+  type BackendConfig,
+  type ConfigSnapshot,
+  deepFreeze,
+  type MountaineerConfig,
+  type SecretText,
+  type TelemetryConfig,
+} from "../snapshot.ts";
 
 interface SecretUse {
   readonly reference: SecretReference;
@@ -8,8 +15,13 @@ interface SecretUse {
   readonly usedBy: string;
 }
 
-/** In the order of shares, backends, users. */
-export function secretUses({ shares, backends, incomingAuth }: MountaineerConfig): readonly SecretUse[] {
+/** In the order of shares, backends, users, telemetry. */
+export function secretUses({
+  shares,
+  backends,
+  incomingAuth,
+  telemetry,
+}: MountaineerConfig): readonly SecretUse[] {
   const uses: SecretUse[] = [];
   for (const { name, password } of shares) {
     if (password !== null) uses.push({ reference: password, usedBy: `share ${name}` });
@@ -23,9 +35,22 @@ export function secretUses({ shares, backends, incomingAuth }: MountaineerConfig
           uses.push({ reference: part, usedBy: `backend ${name} (${what} ${key})` });
       }
     }
+    if (connection.type === "stdio" || connection.auth === undefined) continue;
+    const { clientSecret, privateKey } = connection.auth;
+    if (clientSecret !== null)
+      uses.push({ reference: clientSecret, usedBy: `backend ${name} (client_secret)` });
+    if (privateKey !== null) uses.push({ reference: privateKey, usedBy: `backend ${name} (private_key)` });
   }
   if (incomingAuth.type !== "anonymous") {
     for (const { name, token } of incomingAuth.users) uses.push({ reference: token, usedBy: `user ${name}` });
+  }
+  if (telemetry !== null) {
+    for (const [name, reference] of Object.entries(telemetry.headers)) {
+      uses.push({ reference, usedBy: `telemetry (headers ${name})` });
+    }
+    if (telemetry.metricsToken !== null) {
+      uses.push({ reference: telemetry.metricsToken, usedBy: "telemetry (metrics_token)" });
+    }
   }
   return uses;
 }
@@ -57,6 +82,20 @@ export function withRevisions(
     }
     return made;
   };
+  const ofConnection = (connection: BackendConfig["connection"]): BackendConfig["connection"] => {
+    if (connection.type === "stdio") return { ...connection, env: ofTexts(connection.env) };
+    const headers = ofTexts(connection.headers);
+    const { auth } = connection;
+    if (auth === undefined) return { ...connection, headers };
+    const stampedOrNull = (reference: SecretReference | null): SecretReference | null =>
+      reference === null ? null : stamped(reference);
+    const clientSecret = stampedOrNull(auth.clientSecret);
+    return {
+      ...connection,
+      headers,
+      auth: { ...auth, clientSecret, privateKey: stampedOrNull(auth.privateKey) },
+    };
+  };
   return deepFreeze({
     ...snapshot,
     config: {
@@ -67,10 +106,7 @@ export function withRevisions(
       })),
       backends: config.backends.map((backend) => ({
         ...backend,
-        connection:
-          backend.connection.type === "stdio"
-            ? { ...backend.connection, env: ofTexts(backend.connection.env) }
-            : { ...backend.connection, headers: ofTexts(backend.connection.headers) },
+        connection: ofConnection(backend.connection),
       })),
       incomingAuth:
         config.incomingAuth.type !== "anonymous"
@@ -79,8 +115,23 @@ export function withRevisions(
               users: config.incomingAuth.users.map((user) => ({ ...user, token: stamped(user.token) })),
             }
           : config.incomingAuth,
+      telemetry: stampedTelemetry(config.telemetry, stamped),
     },
   });
+}
+
+function stampedTelemetry(
+  telemetry: TelemetryConfig | null,
+  stamped: (reference: SecretReference) => SecretReference,
+): TelemetryConfig | null {
+  if (telemetry === null) return null;
+  const { headers, metricsToken } = telemetry;
+  const entries = Object.entries(headers).map(([name, reference]) => [name, stamped(reference)] as const);
+  return {
+    ...telemetry,
+    headers: Object.fromEntries(entries),
+    metricsToken: metricsToken === null ? null : stamped(metricsToken),
+  };
 }
 
 function isStored(part: string | SecretReference): boolean {

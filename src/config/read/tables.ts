@@ -9,6 +9,8 @@ export interface RulePlace {
   readonly home: string;
   readonly userHome: string;
   readonly defaultMountRoot: string;
+  /** False: this system has no sandbox for backends. */
+  readonly hasSandbox?: false;
 }
 
 /** Null for anything but a table. */

@@ -24,8 +24,10 @@ import {
 import { LISTEN_ADDRESS_EXPECTED, parseListenAddress } from "../host.ts";
 import { describeKind } from "../mistakes.ts";
 import { parseSecretText } from "../secret-text.ts";
+import { backendAuthSchema } from "./backend-auth-schema.ts";
 import { publicUrlKey } from "./incoming-auth-schema.ts";
 import { requiresKeys } from "./requires-schema.ts";
+import { sandboxSchema } from "./sandbox-schema.ts";
 import {
   choiceDoc,
   choiceKey,
@@ -267,6 +269,8 @@ export const backendSchema = z.strictObject({
     .record(readText(parseVariableName).meta({ pattern: "^[A-Za-z_][A-Za-z0-9_]*$" }), variableSchema)
     .optional(),
   headers: z.record(readText(parseHeaderName), headerSchema).optional(),
+  auth: backendAuthSchema.optional(),
+  sandbox: sandboxSchema.optional(),
   timeouts: timeoutsSchema.prefault({}),
   filters: z
     .strictObject({

@@ -99,8 +99,8 @@ export const limitsOverrideSchema = z.strictObject({
 });
 
 export const limitsSchema = z.strictObject({
-  calls_per_second: numberKey({ ...CALLS_PER_SECOND, absent: 1_000 }),
-  burst: optionalNumber(BURST, BURST_ABSENT, 5_000),
+  calls_per_second: numberKey({ ...CALLS_PER_SECOND, absent: 5_000 }),
+  burst: optionalNumber(BURST, BURST_ABSENT, 25_000),
   calls_in_flight: numberKey({ ...CALLS_IN_FLIGHT, absent: 512 }),
   sessions: numberKey({ ...SESSIONS, absent: 500 }),
   result_mb: numberKey({ ...RESULT_MB, absent: 16 }),

@@ -3,6 +3,7 @@
 import * as z from "zod";
 import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
+import { backendAuthSchema } from "./backend-auth-schema.ts";
 import {
   auditSchema,
   backendSchema,
@@ -18,8 +19,10 @@ import {
 import { claimSchema, incomingAuthSchema, scopeSchema, userSchema } from "./incoming-auth-schema.ts";
 import { limitsOverrideSchema, limitsSchema } from "./limits-schema.ts";
 import { argumentSchema, authorizationSchema, policySchema } from "./policy-schema.ts";
+import { sandboxSchema } from "./sandbox-schema.ts";
 import { choiceKey, type KeyDoc, keyDocs, numberKey, toggleKey } from "./schema-keys.ts";
 import { globalSchema, shareSchema } from "./share-schema.ts";
+import { telemetryHeaderSchema, telemetrySchema } from "./telemetry-schema.ts";
 import { trustSchema } from "./trust-schema.ts";
 
 /** How a change of the file may be noticed. */
@@ -78,6 +81,7 @@ export const configFileSchema = z.strictObject({
   limits: limitsSchema.prefault({}),
   audit: auditSchema.optional(),
   trust: trustSchema.prefault({}),
+  telemetry: telemetrySchema.optional(),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
@@ -85,6 +89,7 @@ export type ConfigFile = z.output<typeof configFileSchema>;
 export type ShareFile = z.output<typeof shareSchema>;
 export type AliasFile = z.output<typeof aliasSchema>;
 export type BackendFile = z.output<typeof backendSchema>;
+export type BackendAuthFile = z.output<typeof backendAuthSchema>;
 
 /** In a pattern, a name that people choose. */
 export const ANY_NAME = "*";
@@ -221,6 +226,19 @@ export const SECTIONS: readonly SectionDoc[] = (
       keys: headerSchema,
     },
     {
+      at: "backends.*.auth",
+      meaning:
+        "How the gateway signs in to the server by OAuth. For `streamable-http`; without it a server that asks for a login is signed in to with `mountaineer backends login NAME`, as with every key's default.",
+      keys: backendAuthSchema.shape,
+    },
+    {
+      at: "backends.*.sandbox",
+      meaning:
+        "Keeps the program apart from your files, from the network and from other programs. For `stdio` on Linux; never started without it.",
+      keys: sandboxSchema.shape,
+      isOptional: true,
+    },
+    {
       at: "backends.*.timeouts",
       meaning: "How long the gateway waits for the server.",
       keys: timeoutsSchema.shape,
@@ -325,6 +343,19 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning:
         "What is believed of the servers behind the gateway and of changes of this file. Every key has a default.",
       keys: trustSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "telemetry",
+      meaning:
+        "Traces and metrics, for OpenTelemetry and Prometheus. Without this section nothing is measured.",
+      keys: telemetrySchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "telemetry.headers",
+      meaning: "Headers of everything that is sent, such as `Authorization`.",
+      keys: telemetryHeaderSchema,
       isOptional: true,
     },
   ] satisfies readonly SectionPlan[]

@@ -20,7 +20,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
-import type { ServiceTransition } from "../events/service-transitions.ts";
+import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
 import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
 
 /** What a person says yes to. */
@@ -55,6 +55,8 @@ export interface ApprovalKeeper extends AsyncDisposable {
   /** It runs now. */
   applied(judged: JudgedFile): void;
   conditions(): Condition[];
+  /** What was told of the entries that wait now. */
+  announcements(): readonly ApprovalTransition[];
   /** True when approvals that could not be read can be read by now: judge again. */
   readAgain(): Promise<boolean>;
   /** Why approvals are missing; null: they are not. */
@@ -165,15 +167,15 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       for (const entry of waiting) {
         const was = before.get(entry.id);
         if (was !== undefined && waitingDigest(was) === waitingDigest(entry)) continue;
-        const { id, kind } = entry;
-        publish({ name: "config.entry_waits", entry: id, kind, summary: entrySummary(entry) });
+        publish(told("config.entry_waits", entry));
       }
       for (const [id, entry] of before) {
         if (granted?.ids.has(id) !== true) continue;
-        publish({ name: "config.entry_approved", entry: id, kind: entry.kind, summary: entrySummary(entry) });
+        publish(told("config.entry_approved", entry));
       }
       if (held.approvals !== null) remember(held.approvals);
     },
+    announcements: () => waiting.map((entry) => told("config.entry_waits", entry)),
     conditions() {
       const conditions: Condition[] = waiting.map((entry) => ({
         code: "waiting_for_approval",
@@ -215,6 +217,10 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       await writing;
     },
   };
+}
+
+function told(name: ApprovalTransition["name"], entry: WaitingEntry): ApprovalTransition {
+  return { name, entry: entry.id, kind: entry.kind, summary: entrySummary(entry) };
 }
 
 /** What a person was shown, so that a yes is to nothing else. */

@@ -25,6 +25,8 @@ export interface StartedApprovals {
   readonly keeper: ApprovalKeeper;
   /** What may run of the snapshot. */
   readonly snapshot: ConfigSnapshot;
+  /** Where the key is that they are sealed with; null: there is none yet, or it was not found. */
+  readonly keyPlace: "keyring" | "file" | null;
 }
 
 /** Rejects with the signal's reason alone. */
@@ -37,7 +39,7 @@ export async function startApprovals(options: StartOptions, signal: AbortSignal)
   if (keeper.lostBecause !== null) logger.error("approvals are lost", { reason: keeper.lostBecause });
   const judged = await keeper.judge(snapshot, null);
   keeper.applied(judged);
-  return { keeper, snapshot: judged.effective };
+  return { keeper, snapshot: judged.effective, keyPlace: opened.file.keyPlace };
 }
 
 export function guardedPlaces({ home, userHome }: ConfigPlace, configPath: string): GuardedPlaces {

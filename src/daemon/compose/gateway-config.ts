@@ -8,6 +8,8 @@ export function wantsGateway({ backends, server }: MountaineerConfig): boolean {
 }
 
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
-  const { server, backends, conflictResolution, incomingAuth, authorization, limits, audit, trust } = config;
-  return { server, backends, conflictResolution, incomingAuth, authorization, limits, audit, trust };
+  const { server, backends, conflictResolution, incomingAuth, authorization } = config;
+  const { limits, audit, trust, telemetry } = config;
+  const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
+  return { server, backends, conflictResolution, ...access };
 }

@@ -2,11 +2,12 @@
 // deadline, so that resolving a reference never waits.
 import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { SignInHome } from "../../gateway/backends/sign-in/sign-ins.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type SecretValues, storedKey } from "../../secrets/reference.ts";
-import type { SecretStore } from "../../secrets/secret-store.ts";
+import type { SecretStore, SecretStoreOptions } from "../../secrets/secret-store.ts";
 
 /** All secrets of a configuration are read at once; a keyring that waits for its person must not hold up a start. */
 const READ_DEADLINE_MS = 4_000;
@@ -83,6 +84,17 @@ export function homeSecrets(
       return openSecretStore(options);
     },
   });
+}
+
+/** Where a home keeps the sign-ins to its backends; its store is loaded when there is one to read. */
+export function signInHome(options: SecretStoreOptions): SignInHome {
+  return {
+    home: options.home,
+    async openStore() {
+      const { openSecretStore } = await import("../../secrets/secret-store.ts");
+      return openSecretStore(options);
+    },
+  };
 }
 
 interface SecretRetryOptions {

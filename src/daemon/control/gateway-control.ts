@@ -3,6 +3,7 @@ import type { CallReport } from "../../api/contract.ts";
 import type { GatewayControl } from "../../api/control.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { toolEntry } from "./gateway-status.ts";
 import { toolChangesReport } from "./tool-changes.ts";
 
@@ -36,6 +37,13 @@ export function createGatewayControl(current: () => Gateway | null): GatewayCont
       return toolChangesReport(gateway(), tools);
     },
     async approveTools({ items, begin_anew = false }) {
+      const { isUnread, lost } = gateway().trust();
+      if (isUnread) {
+        throw new MountaineerError("secret_unavailable", `nothing can be approved now: ${lost}`, {
+          hint: "unlock the keyring: it is asked again every minute",
+          retry: "later",
+        });
+      }
       const { approved, left } = gateway().approveTools(items, begin_anew);
       return { approved: [...approved], left: [...left] };
     },

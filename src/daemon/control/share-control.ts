@@ -12,23 +12,7 @@ import { verifyShare } from "./verify.ts";
 /** How long unsent writes are waited for, ms: rclone sends them a second after the last close. */
 const UNSENT_WAIT_MS = 15_000;
 
-export interface ShareControl {
-  verify(selection: ShareSelection, signal: AbortSignal): Promise<VerifyReport>;
-  reconcile(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]>;
-  mount(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]>;
-  unmount(
-    selection: ShareSelection,
-    options: { force: boolean; hold: boolean },
-    signal: AbortSignal,
-  ): Promise<readonly StepResult[]>;
-  switchRoute(
-    selection: ShareSelection,
-    options: { to: SwitchTarget; force: boolean; wait: boolean },
-    signal: AbortSignal,
-  ): Promise<readonly StepResult[]>;
-}
-
-export function createShareControl(engine: ShareEngine, clock: Clock): ShareControl {
+export function createShareControl(engine: ShareEngine, clock: Clock) {
   const select = (selection: ShareSelection): readonly string[] => selectShares(selection, engine.names);
 
   const askAll = async (
@@ -62,14 +46,14 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
   const waitUntilMs = (): number => clock.monotonicMs() + UNSENT_WAIT_MS;
 
   return {
-    async verify(selection, signal) {
+    async verify(selection: ShareSelection, signal: AbortSignal): Promise<VerifyReport> {
       const views = await Promise.all(select(selection).map((name) => engine.look(name)));
       signal.throwIfAborted();
       const findings = views.flatMap(verifyShare);
       const looked_at = { shares: views.length, backends: 0 };
       return { ok: findings.every(({ severity }) => severity !== "error"), findings, looked_at };
     },
-    async reconcile(selection, signal) {
+    async reconcile(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]> {
       return Promise.all(
         select(selection).map(async (name) => {
           const before = engine.view(name).memory.activeInterface;
@@ -79,10 +63,19 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
         }),
       );
     },
-    mount: (selection, signal) => askAll(selection, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
-    unmount: (selection, { force, hold }, signal) =>
+    mount: (selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]> =>
+      askAll(selection, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
+    unmount: (
+      selection: ShareSelection,
+      { force, hold }: { force: boolean; hold: boolean },
+      signal: AbortSignal,
+    ): Promise<readonly StepResult[]> =>
       askAll(selection, { kind: "unmount", force, hold, waitUntilMs: waitUntilMs() }, signal),
-    switchRoute: (selection, { to, force, wait }, signal) =>
+    switchRoute: (
+      selection: ShareSelection,
+      { to, force, wait }: { to: SwitchTarget; force: boolean; wait: boolean },
+      signal: AbortSignal,
+    ): Promise<readonly StepResult[]> =>
       askAll(
         selection,
         { kind: "switch", to, force, wait, waitUntilMs: wait ? Number.POSITIVE_INFINITY : waitUntilMs() },

@@ -17,6 +17,16 @@ export type NetworkTransition = {
   readonly trigger: "network" | "wake";
 };
 
+export type ApprovalTransition = {
+  /** An entry of the file waits for a person's approval, and what was approved of it serves meanwhile; or it was. */
+  readonly name: "config.entry_waits" | "config.entry_approved";
+  /** `backends.files` */
+  readonly entry: string;
+  readonly kind: string;
+  /** What it would do. */
+  readonly summary: string;
+};
+
 type ConfigTransition =
   | {
       readonly name: "config.applied";
@@ -26,20 +36,7 @@ type ConfigTransition =
       readonly summary: string;
     }
   | { readonly name: "config.rejected"; readonly source: string; readonly reason: string }
-  /** An entry of the file waits for a person's approval; what was approved of it serves meanwhile. */
-  | {
-      readonly name: "config.entry_waits";
-      readonly entry: string;
-      readonly kind: string;
-      /** What it would do. */
-      readonly summary: string;
-    }
-  | {
-      readonly name: "config.entry_approved";
-      readonly entry: string;
-      readonly kind: string;
-      readonly summary: string;
-    }
+  | ApprovalTransition
   /** Removed from the configuration; what is mounted stays. */
   | {
       readonly name: "share.unmanaged";

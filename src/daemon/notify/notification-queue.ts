@@ -13,15 +13,7 @@ const ONE_BY_ONE = 2;
 const LONGEST_QUEUE = 64;
 const LONGEST_NAME = 60;
 
-export interface NotificationQueue {
-  /** Takes up what is worth a notification, and drops what a transition has made untrue. */
-  hear(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void;
-  /** The next to show; null: none waits. */
-  take(): Notification | null;
-  /** Drops what is not wanted any more. */
-  keepOnly(wanted: (kind: NotificationKind) => boolean): void;
-  readonly size: number;
-}
+export type NotificationQueue = ReturnType<typeof createNotificationQueue>;
 
 interface Waiting {
   readonly kind: NotificationKind;
@@ -30,14 +22,15 @@ interface Waiting {
   readonly detail: string;
 }
 
-export function createNotificationQueue(): NotificationQueue {
+export function createNotificationQueue() {
   // In the order in which they came.
   const waiting = new Map<string, Waiting>();
   const keyOf = (kind: NotificationKind, share: string): string => `${kind} ${share}`;
   const drop = (kind: NotificationKind, share: string): void => void waiting.delete(keyOf(kind, share));
 
   return {
-    hear(transition, wanted) {
+    /** Takes up what is worth a notification, and drops what a transition has made untrue. */
+    hear(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void {
       for (const { kind, share } of madeUntrue(transition)) drop(kind, share);
       const news = newsOf(transition);
       if (news === null || !wanted(news.kind)) return;
@@ -45,7 +38,8 @@ export function createNotificationQueue(): NotificationQueue {
       const [oldest] = waiting.keys();
       if (waiting.size > LONGEST_QUEUE && oldest !== undefined) waiting.delete(oldest);
     },
-    take() {
+    /** The next to show; null: none waits. */
+    take(): Notification | null {
       const [first] = waiting.values();
       if (first === undefined) return null;
       const alike = [...waiting.values()].filter(
@@ -55,7 +49,8 @@ export function createNotificationQueue(): NotificationQueue {
       for (const { kind, share } of taken) drop(kind, share);
       return taken.length === 1 ? oneText(first) : manyText(first, taken);
     },
-    keepOnly(wanted) {
+    /** Drops what is not wanted any more. */
+    keepOnly(wanted: (kind: NotificationKind) => boolean): void {
       for (const { kind, share } of [...waiting.values()]) if (!wanted(kind)) drop(kind, share);
     },
     get size() {

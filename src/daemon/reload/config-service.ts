@@ -109,13 +109,13 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       }
       stream.publish({ kind: "sync", event: numbered });
     },
-    onState: () => stream.publish({ kind: "sync_state", sync: syncReport(snapshot.path, watcher) }),
+    onState: () => stream.publish({ kind: "sync_state", sync: syncReport(snapshot.path, watcher, holding) }),
   });
   const reloads = createReloads(file, watcher, steps, holding);
 
   return {
     control: {
-      sync: () => ({ ...syncReport(snapshot.path, watcher), events: events.all() }),
+      sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
       reload: ({ dry_run = false }, signal) => (dry_run ? reloads.preview(signal) : reloads.reloadNow()),
       async config(signal) {
         const bytes = await reloads.readNow(signal);
@@ -216,7 +216,11 @@ async function historyReport(history: UnkeptHistory) {
 }
 
 /** The state of the watched file in the form of the API. */
-function syncReport(path: string, { state, running }: ConfigWatcher<ConfigSnapshot>) {
+function syncReport(
+  path: string,
+  { state, running }: ConfigWatcher<ConfigSnapshot>,
+  { summaries }: Pick<Holding, "summaries">,
+) {
   const { watching, lastSync, lastError, detector, fileMissing } = state;
   const { sha256, generation, snapshot } = running;
   const { enabled, pollIntervalMs, debounceMs, detection, onFailure } = snapshot.config.sync;
@@ -229,6 +233,7 @@ function syncReport(path: string, { state, running }: ConfigWatcher<ConfigSnapsh
     last_error: lastError,
     degraded: detector.degraded,
     file_missing: fileMissing,
+    ...(summaries.length === 0 ? {} : { waiting: [...summaries] }),
     settings: {
       enabled,
       poll_interval: pollIntervalMs / 1000,

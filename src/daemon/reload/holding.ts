@@ -1,6 +1,7 @@
 // What of the watched file is held back until a person approves it: the file as it was accepted, beside what runs of it.
 import type { WaitingEntry } from "../../config/approval/decide-held.ts";
 import { entriesOf, isSameMeaning } from "../../config/approval/entries.ts";
+import { entrySummary } from "../../config/approval/entry-text.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import type { CheckedContent } from "../../sync/config-steps.ts";
 import { NO_CHANGES } from "../../sync/reload-outcome.ts";
@@ -14,6 +15,8 @@ export interface Holding {
   readonly file: ConfigSnapshot;
   /** Ids. */
   readonly waiting: readonly string[];
+  /** The same in a few words each. */
+  readonly summaries: readonly string[];
   preview(file: ConfigSnapshot, running: ConfigSnapshot): Judged;
   judge(content: CheckedContent<ConfigSnapshot>, running: ConfigSnapshot): Promise<Judged>;
   applied(judged: Judged): void;
@@ -42,6 +45,9 @@ export function createHolding(keeper: ApprovalKeeper | null, first: ConfigSnapsh
     },
     get waiting() {
       return idsOf(keeper?.waiting ?? []);
+    },
+    get summaries() {
+      return (keeper?.waiting ?? []).map(entrySummary);
     },
     preview(loaded, running) {
       const told = keeper?.preview(meant(loaded, running), running.config) ?? null;

@@ -2,6 +2,8 @@
 
 import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
+import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";
+import { exactLocalClock } from "../../runtime/time/local-time.ts";
 import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import { HELD_FILE, SHARE, SIGN_FILE } from "../stage/stage-layout.ts";
@@ -60,7 +62,7 @@ export function renderLive(state: LiveState, { width, height }: Size, style: Ter
   const events = state.events.slice(-room).map((event) => eventLine(event, paint));
   const filler = Array.from({ length: Math.max(0, room - events.length) }, (): readonly Part[] => []);
   const lines = [...head, ...(room === 0 ? [] : events), ...filler].slice(0, Math.max(0, height - 1));
-  return [...lines, keyLine(state, paint)].map((line) => fit(line, width, style));
+  return [...lines, keyLine(state, paint)].map((line) => fit(line, width));
 }
 
 const asIs: Style = (text) => text;
@@ -132,7 +134,7 @@ function holderLine({ heldBy }: LiveState, paint: Paint): Part[] {
 }
 
 /** What a person should know first. */
-function noticeLine({ share, heldBy }: LiveState, width: number, { paint, columns }: TerminalStyle): Part[] {
+function noticeLine({ share, heldBy }: LiveState, width: number, { paint }: TerminalStyle): Part[] {
   if (share === null) return [];
   if (share.tb_recovery_pending) {
     const why = heldBy === null ? "it switches once nothing is open" : "close the file (o) and it switches";
@@ -157,7 +159,7 @@ function eventLine({ atMs, text, tone }: LogEvent, paint: Paint): Part[] {
     person: paint.cyan,
   };
   return [
-    [` ${timeText(atMs)}  `, paint.dim],
+    [` ${exactLocalClock(new Date(atMs))}  `, paint.dim],
     [text, styles[tone]],
   ];
 }
@@ -180,31 +182,16 @@ function keyLine({ plugged, heldBy, share }: LiveState, paint: Paint): Part[] {
   ];
 }
 
-/** The reader's own time of day: `14:32:05.123`. */
-function timeText(atMs: number): string {
-  const time = new Date(atMs);
-  const two = (value: number): string => String(value).padStart(2, "0");
-  const parts = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");
-  return `${parts}.${String(time.getMilliseconds()).padStart(3, "0")}`;
-}
-
 /** Cut to the width, measured without styles. */
-function fit(parts: readonly Part[], width: number, { harmless, columns }: TerminalStyle): string {
+function fit(parts: readonly Part[], width: number): string {
   let left = width;
   let line = "";
   for (const [text, style] of parts) {
-    let kept = "";
-    for (const character of harmless(text)) {
-      const needs = columns(character);
-      if (needs > left) {
-        left = 0;
-        break;
-      }
-      left -= needs;
-      kept += character;
-    }
+    const whole = harmless(text);
+    const kept = firstColumns(whole, left);
     if (kept !== "") line += style === undefined ? kept : style(kept);
-    if (left === 0) break;
+    if (kept !== whole) break;
+    left -= columns(kept);
   }
   return line;
 }

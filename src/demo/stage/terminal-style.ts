@@ -4,8 +4,4 @@ import type { Paint } from "../../runtime/text/paint.ts";
 export interface TerminalStyle {
   readonly unicode: boolean;
   readonly paint: Paint;
-  /** One line in which nothing drives or deceives a terminal. */
-  readonly harmless: (text: string) => string;
-  /** How many columns a terminal gives to harmless text. */
-  readonly columns: (text: string) => number;
 }

@@ -1,6 +1,8 @@
 // Plays the story: prints a line with the time for each step, and says at the end whether all went well.
+
 import { readFile } from "node:fs/promises";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { TerminalStyle } from "../stage/terminal-style.ts";
@@ -17,7 +19,7 @@ const LOG_LINES_SHOWN = 30;
 
 /** Plays on `stage`, disposes it, and resolves with whether everything was so. Rejects with `aborted`. */
 export async function playScript(stage: Stage, { style, print, signal }: ScriptOptions): Promise<boolean> {
-  const { paint, harmless } = style;
+  const { paint } = style;
   const startedAtMs = systemClock.monotonicMs();
   const steps = storySteps(stage, signal);
   const width = Math.max(...steps.map(({ title }) => title.length));
@@ -69,7 +71,7 @@ async function clear(stage: Stage, tell: Tell): Promise<boolean> {
   return true;
 }
 
-async function logEnd({ layout }: Stage, { paint, harmless }: TerminalStyle): Promise<string> {
+async function logEnd({ layout }: Stage, { paint }: TerminalStyle): Promise<string> {
   const text = await readFile(layout.daemonOutput, "utf8").catch(() => "");
   const lines = text.trimEnd().split("\n").slice(-LOG_LINES_SHOWN);
   return `\nThe end of the daemon's log:\n${lines.map((line) => `  ${paint.dim(harmless(line))}\n`).join("")}\n`;

@@ -104,7 +104,7 @@ export function mounted(share: ShareStatus, route: RouteName): boolean {
   return isOver(share, route) && share.mount_alive;
 }
 
-/** Whether or not a look at it is a little late just now. */
+/** Mounted over that route, even if a look at it is late just now. */
 export function isOver(share: ShareStatus, route: RouteName): boolean {
   return share.active_interface === route && share.mount_state === "mounted";
 }

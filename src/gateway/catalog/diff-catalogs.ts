@@ -20,8 +20,10 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
       removed: removed.slice(0, MAX_ANNOUNCED),
     });
   }
-  for (const { kind, name: entry, kept, hidden } of newCollisions(before, after)) {
-    transitions.push({ name: "catalog.collision", kind, entry, kept, hidden });
+  const collisions = newCollisions(before, after);
+  for (const [index, { kind, name: entry, kept, hidden }] of collisions.slice(0, MAX_ANNOUNCED).entries()) {
+    const more = index === MAX_ANNOUNCED - 1 ? collisions.length - MAX_ANNOUNCED : 0;
+    transitions.push({ name: "catalog.collision", kind, entry, kept, hidden, ...(more > 0 && { more }) });
   }
   return transitions;
 }

@@ -1,19 +1,23 @@
 // The audit's file: lines on their way to it, rotation by size, and what happens while the disk takes none. A request
 // never waits for it.
 import { stat } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { createLineQueue } from "../../runtime/log/line-queue.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log/log-targets.ts";
 import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
-import type { AuditRecord } from "./audit.ts";
+import type { AuditRecord, NoticeRecord } from "./audit.ts";
 import type { RefusalRecord } from "./refusal-audit.ts";
 
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 const MAX_QUEUED_LINES = 10_000;
 const FLUSH_MS = 2_000;
 const NEWLINE = 0x0a;
+/** The file's size is looked at that often while it is far from full: each line would cost a look. */
+const SIZE_LOOK_MS = 1_000;
+const FAR_FROM_FULL = 0.9;
 
 interface Failing {
   readonly kind: "failing";
@@ -44,6 +48,8 @@ export class AuditFile implements AsyncDisposable {
   readonly #options: AuditFileOptions;
   readonly #file: FileTarget;
   readonly #queue: ReturnType<typeof createLineQueue>;
+  /** The file's size: as it was looked at last, and what was written since. */
+  #size: { bytes: number; readonly lookedMs: number } | null = null;
   #waitingBytes = 0;
   #waitingLines = 0;
   #ending: Promise<void> | null = null;
@@ -60,12 +66,14 @@ export class AuditFile implements AsyncDisposable {
       maxBytes: 2 * MAX_QUEUED_BYTES,
       onFailure: () => {},
       droppedLine: (count) => `${JSON.stringify({ time: isoTime(clock.wallMs()), dropped: count })}\n`,
+      // Under load many calls end in one turn of the event loop.
+      gather: () => setImmediate(),
       flushMs: FLUSH_MS,
     });
   }
 
   /** Never throws, never waits. */
-  write(record: AuditRecord | RefusalRecord): void {
+  write(record: AuditRecord | RefusalRecord | NoticeRecord): void {
     if (this.#ending !== null) return;
     if (this.#waitingLines < MAX_QUEUED_LINES && this.#waitingBytes < MAX_QUEUED_BYTES) {
       this.#enqueue(JSON.stringify(record));
@@ -108,8 +116,12 @@ export class AuditFile implements AsyncDisposable {
 
   async #writeBytes(bytes: Buffer, offset: number): Promise<number> {
     try {
-      const next = await writeWithin(this.#file, this.#config, bytes, offset);
+      const size = await this.#sizeBefore(bytes.length - offset);
+      const next = await writeWithin(this.#file, this.#config, bytes, offset, size);
+      // It was rotated, or begun anew.
+      if (next <= offset) this.#size = null;
       if (next > offset) {
+        if (this.#size !== null) this.#size.bytes += next - offset;
         this.#waitingBytes -= next - offset;
         this.#waitingLines -= countLines(bytes, offset, next);
         this.#succeed();
@@ -123,6 +135,16 @@ export class AuditFile implements AsyncDisposable {
       this.#fail(reasonOf(error));
       throw error;
     }
+  }
+
+  async #sizeBefore(addedBytes: number): Promise<number> {
+    const { maxSizeBytes, path } = this.#config;
+    const nowMs = this.#options.clock.monotonicMs();
+    const isFresh = this.#size !== null && nowMs - this.#size.lookedMs < SIZE_LOOK_MS;
+    if (this.#size === null || !isFresh || this.#size.bytes + addedBytes > maxSizeBytes * FAR_FROM_FULL) {
+      this.#size = { bytes: await sizeOf(path), lookedMs: nowMs };
+    }
+    return this.#size.bytes;
   }
 
   async #end(): Promise<void> {
@@ -150,10 +172,10 @@ async function writeWithin(
   config: FileConfig,
   bytes: Buffer,
   offset: number,
+  size: number,
 ): Promise<number> {
   const isMidLine = offset > 0 && bytes[offset - 1] !== NEWLINE;
   if (isMidLine) return file.write(bytes.subarray(0, lineEnd(bytes, offset)), offset);
-  const size = await sizeOf(config.path);
   const firstEnd = lineEnd(bytes, offset);
   if (size > 0 && size + firstEnd - offset > config.maxSizeBytes) {
     await rotateFile(config.path, config.keep);

@@ -32,6 +32,18 @@ export interface AuditRecord {
   readonly arguments?: unknown;
 }
 
+/** What happened to the configuration, and no request did; keys as they are written. */
+export interface NoticeRecord {
+  /** ISO 8601 UTC. */
+  readonly time: string;
+  /** `config.entry_waits`. */
+  readonly event: string;
+  /** `backends.files`. */
+  readonly entry: string;
+  /** The command itself, or what else it would do. */
+  readonly summary: string;
+}
+
 export interface Audit {
   readonly middleware: Middleware;
   /** For what is refused before it comes here. */

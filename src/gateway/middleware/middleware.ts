@@ -6,6 +6,12 @@ import type { CallPort, Principal } from "../client-port.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { ListKind } from "../protocol.ts";
 
+/** W3C trace context, as it came in headers. */
+export interface TraceHeaders {
+  readonly traceparent: string;
+  readonly tracestate: string | undefined;
+}
+
 /** A client's request on its way; `served` is the set that it began with. */
 export interface GatewayRequest {
   readonly method: string;
@@ -13,6 +19,8 @@ export interface GatewayRequest {
   readonly port: CallPort;
   readonly signal: AbortSignal;
   readonly served: ServingSet;
+  /** Absent: its headers had none. */
+  readonly trace?: TraceHeaders;
   /** A person was asked whether it may be done, and said so. */
   readonly asked?: Asked;
 }

@@ -27,7 +27,7 @@ export interface RefusalRecord {
   readonly outcome: string;
   readonly reason: string;
   readonly count: number;
-  /** ISO 8601 UTC, of the first of those that are counted; absent: it is one request, told at once. */
+  /** ISO 8601 UTC: when the first of the counted requests came; absent: one request, logged at once. */
   readonly since?: string;
 }
 

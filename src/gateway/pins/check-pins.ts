@@ -3,7 +3,7 @@ import type { JsonObject } from "../json-rpc.ts";
 import { approvedAs, MOST_TOOLS, type PinnedTool } from "./pin-book.ts";
 import { toolDigest, toolPin } from "./pinned-tool.ts";
 
-/** What waits for a person: it is not as it was approved, or was never. */
+/** A tool that waits for a person: it never was approved, or is not as it was then. */
 export interface PendingTool {
   /** The server's own name. */
   readonly tool: string;
@@ -35,6 +35,7 @@ export function checkPins(
   listed: readonly JsonObject[],
   known: ReadonlyMap<string, PinnedTool> | null,
   mode: "tell" | "block",
+  digestOf: (tool: JsonObject) => string = toolDigest,
 ): PinCheck {
   let changed: Map<string, PinnedTool> | null = known === null ? new Map() : null;
   const remember = (name: string, tool: PinnedTool): void => {
@@ -63,7 +64,7 @@ export function checkPins(
       if (known !== null) added.push(name);
       continue;
     }
-    const digest = toolDigest(definition);
+    const digest = digestOf(definition);
     if (pinned?.approved[0] === digest) {
       if (!pinned.isListed || pinned.told !== null) remember(name, { ...pinned, told: null, isListed: true });
       continue;

@@ -60,6 +60,27 @@ function inOrder(value: unknown): unknown {
   return copy;
 }
 
+/** As `toolDigest`, sooner for a tool that is written byte for byte as one of an earlier list was. */
+export class ListDigests {
+  #before: ReadonlyMap<string, string> = new Map();
+  #now = new Map<string, string>();
+
+  /** The next list begins: what was not in the last one is forgotten. */
+  begin(): void {
+    this.#before = this.#now;
+    this.#now = new Map();
+  }
+
+  of(tool: JsonObject): string {
+    const { name, title, description, inputSchema, outputSchema, annotations } = tool;
+    const raw = JSON.stringify([name, title, description, inputSchema, outputSchema, annotations]);
+    const key = hash("sha256", raw, "base64url");
+    const digest = this.#before.get(key) ?? toolDigest(tool);
+    this.#now.set(key, digest);
+    return digest;
+  }
+}
+
 export interface MemberChange {
   readonly member: PinnedMember;
   /** JSON on several lines, a text as it is; null: it has none. */

@@ -11,7 +11,7 @@ import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { PinStore } from "./pin-store.ts";
-import { memberChanges, toolPin } from "./pinned-tool.ts";
+import { ListDigests, memberChanges, toolPin } from "./pinned-tool.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
 /** Changes of one list that are announced one by one. */
@@ -42,6 +42,8 @@ export interface PinsState {
   /** By backend: how many of its tools are beyond what is remembered. */
   readonly beyond: ReadonlyMap<string, { readonly count: number; readonly isWithheld: boolean }>;
   readonly lost: string | null;
+  /** What was lost may be found again: nothing can be approved until then. */
+  readonly isUnread: boolean;
   readonly unsavedBecause: string | null;
 }
 
@@ -72,6 +74,8 @@ export class ToolPins implements AsyncDisposable {
   #admitted: readonly CatalogSource[] = [];
   #configured: ReadonlySet<string> = new Set();
   #approvals = 0;
+  /** By backend. */
+  readonly #digests = new Map<string, ListDigests>();
   #isDirty = false;
   #saving: Promise<void> | null = null;
   #tryAgain: Timer | null = null;
@@ -98,7 +102,8 @@ export class ToolPins implements AsyncDisposable {
       if (count > 0) beyond.set(backend, { count, isWithheld: looked.mode === "block" });
     }
     const { lost } = this.#book;
-    return { pending: this.pending, beyond, lost, unsavedBecause: this.#unsavedBecause };
+    const [isUnread, unsavedBecause] = [this.#isUnread, this.#unsavedBecause];
+    return { pending: this.pending, beyond, lost, isUnread, unsavedBecause };
   }
 
   /** In the order of the sources. */
@@ -112,6 +117,7 @@ export class ToolPins implements AsyncDisposable {
   admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modes = new Map(rules.backends.map(({ name, pin }) => [name, pin ?? rules.trust.pin]));
     this.#configured = new Set(modes.keys());
+    for (const name of this.#digests.keys()) if (!modes.has(name)) this.#digests.delete(name);
     const looked = new Map<string, Looked>();
     for (const source of sources) {
       const mode = modes.get(source.backend) ?? rules.trust.pin;
@@ -234,14 +240,21 @@ export class ToolPins implements AsyncDisposable {
   ): Pick<Looked, "pending" | "beyond"> {
     const { announce } = this.#options;
     const { backends, lost } = this.#book;
-    const known = backends.get(backend) ?? (lost === null ? null : new Map());
-    const { tools, pending, news, added, gone, beyond } = checkPins(listed, known, mode);
-    if (tools !== backends.get(backend)) {
+    const before = backends.get(backend);
+    // One that listed nothing yet is as new as one that was never seen.
+    const isNew = before === undefined || before.size === 0;
+    const known = isNew && lost === null ? null : (before ?? new Map());
+    const { tools, pending, news, added, gone, beyond } = checkPins(
+      listed,
+      known,
+      mode,
+      this.#digestsOf(backend),
+    );
+    if (tools !== before && tools.size > 0) {
       this.#book = { backends: new Map(backends).set(backend, tools), lost };
       this.#save();
     }
-    const isFirst = !backends.has(backend);
-    if (isFirst && tools.size > news.length)
+    if (isNew && tools.size > news.length)
       announce({ name: "catalog.tools_pinned", backend, count: tools.size });
     const isWithheld = mode === "block";
     for (const [index, { tool, kind, definition, before }] of news.slice(0, MOST_ANNOUNCED).entries()) {
@@ -257,9 +270,16 @@ export class ToolPins implements AsyncDisposable {
         more: Math.max(0, more),
       });
     }
-    if (added.length > 0 && !isFirst) announce(listedTools("catalog.tools_added", backend, added));
+    if (added.length > 0 && !isNew) announce(listedTools("catalog.tools_added", backend, added));
     if (gone.length > 0) announce(listedTools("catalog.tools_gone", backend, gone));
     return { pending, beyond };
+  }
+
+  #digestsOf(backend: string): (tool: JsonObject) => string {
+    const digests = this.#digests.get(backend) ?? new ListDigests();
+    this.#digests.set(backend, digests);
+    digests.begin();
+    return (tool) => digests.of(tool);
   }
 
   #save(): void {
@@ -270,7 +290,7 @@ export class ToolPins implements AsyncDisposable {
 
   async #write(): Promise<void> {
     const { store, logger } = this.#options;
-    // After whatever else changes in this turn.
+    // Lets whatever else changes in this turn come first.
     await null;
     while (this.#isDirty) {
       this.#isDirty = false;

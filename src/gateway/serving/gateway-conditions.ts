@@ -7,10 +7,16 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { PinsState } from "../pins/tool-pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
-import { signInConditions } from "./sign-in-conditions.ts";
+import { signInConditions, telemetryConditions } from "./sign-in-conditions.ts";
 import { trustConditions } from "./trust-conditions.ts";
 
-const NO_PINS: PinsState = { pending: [], beyond: new Map(), lost: null, unsavedBecause: null };
+const NO_PINS: PinsState = {
+  pending: [],
+  beyond: new Map(),
+  lost: null,
+  isUnread: false,
+  unsavedBecause: null,
+};
 
 type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 
@@ -30,6 +36,7 @@ export function createGatewayConditions(
     const found = [
       ...standing(rules, catalog, listening),
       ...signInConditions(rules, url),
+      ...telemetryConditions(rules),
       ...trustConditions(pins, catalog),
     ];
     since = standingSince(
@@ -121,7 +128,7 @@ function firstOf<Item>(items: readonly Item[], told: (item: Item) => string): st
   return `${items.slice(0, MOST_NAMES).map(told).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A server's own word. */
+/** A name that a server gave, safe to show. */
 function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
 }

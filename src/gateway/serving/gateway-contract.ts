@@ -1,6 +1,7 @@
 // What the daemon asks of the gateway.
 import type { Duplex } from "node:stream";
 import type { LimitsConfig } from "../../config/limits.ts";
+import type { GuardedPlaces } from "../../config/reach.ts";
 import type {
   AuditConfig,
   AuthorizationConfig,
@@ -8,17 +9,21 @@ import type {
   ConflictConfig,
   IncomingAuthConfig,
   ServerConfig,
+  TelemetryConfig,
   TrustConfig,
 } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource } from "../backends/policy/required-data.ts";
+import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { NoticeRecord } from "../middleware/audit.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
+import type { Measured } from "../telemetry/metric-families.ts";
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -33,6 +38,8 @@ export interface GatewayConfig {
   /** null: off. */
   readonly audit: AuditConfig | null;
   readonly trust: TrustConfig;
+  /** null: off. */
+  readonly telemetry: TelemetryConfig | null;
 }
 
 export interface GatewayOptions {
@@ -41,10 +48,16 @@ export interface GatewayOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Added to what every backend's program gets of our environment. */
   readonly programEnvironment?: Readonly<Record<string, string>>;
+  /** Where sign-ins to backends are kept; absent: backends are reached with their headers alone. */
+  readonly signIn?: SignInHome;
+  /** What no sandbox ever shows. Default: nothing but what its user's home folder hides. */
+  readonly guarded?: GuardedPlaces;
   /** A secret's value, so that no log line ever shows it. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
   readonly version: string;
+  /** What is measured outside of the gateway, now; absent: nothing. */
+  readonly measured?: () => readonly Measured[];
   /** Absent: nothing is known of shares. */
   readonly data?: DataSource;
   /** Where the pins of tools are kept; absent: they are not. */
@@ -94,11 +107,13 @@ export interface Gateway extends AsyncDisposable {
     readonly resources: readonly CatalogEntry[];
   };
   /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
-  trust(): Pick<PinsState, "pending" | "lost"> & Pick<Catalog, "unseen">;
+  trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen">;
   /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<ToolPins["approve"]>;
   restart(backend: string): boolean;
   logLines(backend: string): readonly string[] | null;
+  /** Into the audit, where there is one: what no client's request did. */
+  note(record: NoticeRecord): void;
   /** The owner's own request, past authentication and policies; it is audited. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
   /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */

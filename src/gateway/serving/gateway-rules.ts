@@ -4,6 +4,7 @@ import type { ServerConfig } from "../../config/snapshot.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import { createAuthentication } from "../sign-in/create-authentication.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
 
 export interface GatewayRules {
@@ -11,6 +12,8 @@ export interface GatewayRules {
   readonly authentication: Authenticator;
   /** Survives a reload that does not change its section. */
   readonly auditFile: AuditFile | null;
+  /** null: off. */
+  readonly telemetry: Telemetry | null;
 }
 
 /** What holds without a section `[server]`. */
@@ -33,6 +36,7 @@ export const NO_GATEWAY: GatewayConfig = {
   limits: DEFAULT_LIMITS,
   audit: null,
   trust: { approve: null, pin: "tell" },
+  telemetry: null,
 };
 
 /** Keeps of `before` what means the same: tokens are not hashed anew, the audit's file stays open. */
@@ -40,11 +44,13 @@ export function createRules(
   config: GatewayConfig,
   before: GatewayRules | null,
   tools: RulesTools,
+  telemetry: Telemetry | null = null,
 ): GatewayRules {
   const sameAuth = before !== null && isSame(authOf(before.config), authOf(config));
   const sameFile = before !== null && isSame(fileOf(before.config), fileOf(config));
   return {
     config,
+    telemetry,
     authentication: sameAuth
       ? before.authentication
       : createAuthentication(config.incomingAuth, {

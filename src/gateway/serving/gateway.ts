@@ -1,4 +1,5 @@
 // The gateway as a whole: its backends, what serves requests, and where clients come in.
+import { homedir } from "node:os";
 import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -7,13 +8,16 @@ import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
+import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -28,6 +32,7 @@ import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { Serving } from "./serving.ts";
 import { SessionRoster } from "./session-roster.ts";
+import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
 
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
@@ -47,6 +52,7 @@ class RunningGateway implements Gateway {
   readonly #options: GatewayOptions;
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
+  readonly #signIns: SignIns | null;
   readonly #pool: BackendPool;
   readonly #pins: ToolPins;
   readonly #serving: Serving;
@@ -69,6 +75,16 @@ class RunningGateway implements Gateway {
     const options = { ...given, redact };
     this.#options = options;
     this.#warden = new Warden({ clock, logger });
+    this.#signIns =
+      options.signIn === undefined
+        ? null
+        : new SignIns({
+            ...options.signIn,
+            clock,
+            logger,
+            random: means.random ?? Math.random,
+            onNotice: (backend) => this.#pool.lookAgain(backend),
+          });
     this.#pool = this.#createPool(options, means);
     this.#pins = new ToolPins({
       ...options,
@@ -109,7 +125,7 @@ class RunningGateway implements Gateway {
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
     await this.#pins.load(config);
-    this.#apply(createRules(config, this.#serving.rules, this.#options));
+    this.#apply(createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config)));
     if (address !== null) await this.#keeper.open(address);
   }
 
@@ -117,11 +133,13 @@ class RunningGateway implements Gateway {
     await this.#pins.load(config);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
-    const next = createRules(config, before, this.#options);
+    const next = createRules(config, before, this.#options, await this.#telemetryFor(config));
     const isOtherFile = before.auditFile !== next.auditFile;
+    const isOtherTelemetry = before.telemetry !== next.telemetry;
     const isOtherAuth = before.authentication !== next.authentication;
-    const close = async ({ auditFile, authentication }: GatewayRules): Promise<void> => {
+    const close = async ({ auditFile, authentication, telemetry }: GatewayRules): Promise<void> => {
       if (isOtherAuth) authentication[Symbol.dispose]();
+      if (isOtherTelemetry) await telemetry?.[Symbol.asyncDispose]();
       if (isOtherFile) await auditFile?.[Symbol.asyncDispose]();
     };
     return {
@@ -174,14 +192,18 @@ class RunningGateway implements Gateway {
   }
 
   trust(): ReturnType<Gateway["trust"]> {
-    const { pending, lost } = this.#pins.state;
-    return { pending, lost, unseen: this.#serving.catalog.unseen };
+    const { pending, lost, isUnread } = this.#pins.state;
+    return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
   }
 
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<Gateway["approveTools"]> {
     const outcome = this.#pins.approve(items, all);
     this.#serving.swap(this.#serving.rules);
     return outcome;
+  }
+
+  note(record: NoticeRecord): void {
+    this.#serving.rules.auditFile?.write(record);
   }
 
   restart(backend: string): boolean {
@@ -222,22 +244,51 @@ class RunningGateway implements Gateway {
     return this.#serving.rules.config.server ?? DEFAULT_SERVER;
   }
 
+  async #telemetryFor({ telemetry: wanted }: GatewayConfig): Promise<Telemetry | null> {
+    const { telemetry, config } = this.#serving.rules;
+    const running =
+      telemetry === null || config.telemetry === null ? null : { telemetry, config: config.telemetry };
+    const { measured = () => [] } = this.#options;
+    const tools = { ...this.#options, measured: () => [...measuredOf(this.view()), ...measured()] };
+    // A command that runs once is not measured.
+    const found = await telemetryFor(this.#options.listens ? wanted : null, running, tools);
+    return found?.telemetry ?? null;
+  }
+
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
-    const { clock, version, programEnvironment } = options;
+    const {
+      clock,
+      version,
+      programEnvironment,
+      guarded = { homes: [], configs: [], userHome: homedir() },
+    } = options;
     const warden = this.#warden;
     return new BackendPool({
       ...options,
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
+      signIn: (backend) => this.#signIns?.notice(backend) ?? null,
       openLink: (connection, backend, secrets) => {
-        if (connection.type !== "stdio") return openHttpLink({ ...connection, clock, secrets });
-        const { shown, cwd } = connection;
+        if (connection.type !== "stdio") {
+          const authorize = () => this.#signIns?.authorize(backend, connection) ?? null;
+          return openHttpLink({ ...connection, authorize, clock, secrets });
+        }
+        const { shown, cwd, sandbox, ...program } = connection;
         const env = { ...programEnvironment, ...connection.env };
-        const open = openStdioLink({ ...connection, env, warden, clock, secrets });
+        const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
+        const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
         return (events) => {
           const link = open(events);
           const { pid } = link;
-          if (pid !== null) options.announce({ name: "backend.started", backend, pid, ...shown, cwd });
+          if (pid !== null)
+            options.announce({
+              name: "backend.started",
+              backend,
+              pid,
+              ...shown,
+              cwd,
+              sandboxed: sandbox !== undefined,
+            });
           return link;
         };
       },
@@ -270,6 +321,7 @@ class RunningGateway implements Gateway {
       turnedAway(request) {
         if (serving.rules.auditFile !== null) serving.refusals.record(request);
       },
+      metrics: (...asked) => serving.rules.telemetry?.metrics(...asked) ?? null,
       health: () => ({
         status: "ok",
         version,
@@ -303,6 +355,7 @@ class RunningGateway implements Gateway {
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
       this.#pool[Symbol.asyncDispose](),
     ]);
+    this.#signIns?.[Symbol.dispose]();
     await this.#keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();
@@ -310,6 +363,7 @@ class RunningGateway implements Gateway {
     this.#serving.rules.authentication[Symbol.dispose]();
     await this.#pins[Symbol.asyncDispose]();
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
+    await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
   }
 }
 

@@ -89,7 +89,7 @@ export class Serving {
   #build(): ServingSet {
     const { tools, redaction, pool } = this.#options;
     const { hidden } = pool;
-    const { config, authentication, auditFile } = this.rules;
+    const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
     return buildServingSet({
       catalog: this.catalog,
@@ -103,7 +103,11 @@ export class Serving {
           : // A request that began before its file was replaced is written to the new one.
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
       limits: { limiter: this.limiter, kept: this.kept },
-      services: this.#services,
+      services:
+        telemetry === null
+          ? this.#services
+          : { ...this.#services, pool: telemetry.traced(this.#services.pool) },
+      between: telemetry === null ? [] : [telemetry.middleware],
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
       callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
       clock: tools.clock,

@@ -1,4 +1,5 @@
-// The standing facts about who comes in: keys that cannot be read, and a door that is open to everybody.
+// The standing facts about who comes in, and about what is told of them: keys that cannot be read, a door that is open to
+// everybody, traces that do not arrive.
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
@@ -9,6 +10,22 @@ type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number 
 export function signInConditions(rules: GatewayRules, url: string | null): Standing[] {
   const { signed } = rules.authentication;
   return [...(signed === null ? [] : missingKeys(signed.keys)), ...openDoor(rules, url)];
+}
+
+/** Nobody waits for it, and nobody would miss it. */
+export function telemetryConditions({ telemetry }: GatewayRules): Standing[] {
+  const failure = telemetry?.failure ?? null;
+  if (telemetry === null || failure === null) return [];
+  const lost = telemetry.dropped === 0 ? "" : ` (${telemetry.dropped} spans lost)`;
+  return [
+    {
+      code: "telemetry_not_sent",
+      severity: "warning",
+      title: `Traces and metrics do not arrive: ${failure.reason}${lost}`,
+      hint: "Requests are served all the same; check [telemetry].endpoint. It is tried again by itself.",
+      ...(failure.sinceMs !== undefined && { sinceMs: failure.sinceMs }),
+    },
+  ];
 }
 
 /** Signed tokens cannot be checked, or only with keys that grow old. */

@@ -10,7 +10,7 @@ const MOST_NAMES = 5;
 
 /** One for each backend and kind, however many tools it is about. */
 export function trustConditions(
-  { pending, beyond, lost, unsavedBecause }: PinsState,
+  { pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
   { unseen }: Pick<Catalog, "unseen">,
 ): readonly Told[] {
   const told: Told[] = [];
@@ -19,8 +19,9 @@ export function trustConditions(
   };
   if (lost !== null) {
     const title = `What tools were like before now is not known: ${lost}`;
-    const hint =
-      "Look through `mountaineer tools list` and `mountaineer tools diff`; `mountaineer tools approve --all` begins anew with the tools as they are.";
+    const hint = isUnread
+      ? "Unlock the keyring: it is asked again every minute."
+      : "Look through `mountaineer tools list` and `mountaineer tools diff`; `mountaineer tools approve --all` begins anew with the tools as they are.";
     told.push({ code: "pins_lost", severity: "error", title, hint });
   }
   if (unsavedBecause !== null) {

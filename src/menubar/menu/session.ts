@@ -245,7 +245,7 @@ function createRedraws(clock: Clock, redraw: () => void) {
   };
 }
 
-/** Never rejects: a share that hangs is a list that failed. */
+/** Never rejects: for a share that hangs it gives a list that failed. */
 async function listFolders(
   place: FolderPlace,
   { home, clock }: { readonly home: string; readonly clock: Clock },

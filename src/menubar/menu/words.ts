@@ -1,7 +1,7 @@
 // Makes menu items. A label is one line without control characters, cut to a menu's width.
 import type { Condition } from "../../api/contract.ts";
 import type { SwitchTarget } from "../../api/requests.ts";
-import { columns, harmless } from "../../runtime/text/plain-text.ts";
+import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem, MenuState, Tone } from "./menu.ts";
 import { canAct, isRunning, type MenuWorld } from "./world.ts";
@@ -86,13 +86,5 @@ function labelText(label: string): string {
 }
 
 function cut(line: string, longest: number): string {
-  if (columns(line) <= longest) return line;
-  let kept = "";
-  let width = 1;
-  for (const character of line) {
-    width += columns(character);
-    if (width > longest) break;
-    kept += character;
-  }
-  return `${kept.trimEnd()}…`;
+  return columns(line) <= longest ? line : `${firstColumns(line, longest - 1).trimEnd()}…`;
 }

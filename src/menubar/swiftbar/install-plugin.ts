@@ -17,7 +17,7 @@ export interface InstallPlaces {
   readonly clock: Clock;
   /** The program that reads settings, `defaults`: /usr/bin/defaults on macOS. */
   readonly defaultsProgram: string;
-  /** Of the Node that runs now, which the launcher may not find in a menu's environment (nvm, asdf). */
+  /** The folder of the Node that runs now: in a menu's environment the launcher may not find it (nvm, asdf). */
   readonly nodeFolder: string;
 }
 

@@ -27,6 +27,8 @@ interface LineQueueOptions {
   readonly onFailure: (error: unknown) => void;
   /** A line that says how many were dropped since the last such line. */
   readonly droppedLine: (count: number) => string;
+  /** What the first line of a batch waits for, so that others join it; default: the end of what runs now. */
+  readonly gather?: () => Promise<void>;
   /** How long disposal waits for what is queued, ms. */
   readonly flushMs: number;
 }
@@ -78,7 +80,7 @@ export function createLineQueue(options: LineQueueOptions) {
   };
   const pump = async (): Promise<void> => {
     // In a later microtask, so that lines logged in one go are one batch.
-    await null;
+    await (options.gather?.() ?? null);
     for (;;) {
       for (const piece of work.splice(0)) await piece();
       if (batch === null) {

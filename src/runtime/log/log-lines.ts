@@ -1,5 +1,6 @@
 // A log record as text: one JSON line for the file, one readable line for a terminal. Whatever a name or a message
 // holds, it stays one line and inside its field.
+import { exactLocalClock } from "../time/local-time.ts";
 import type { LogFields, LogLevel, LogRecord } from "./log.ts";
 
 /** Longer texts are cut: a queue that is bounded needs records that are. */
@@ -39,7 +40,7 @@ export function jsonLine(record: LogRecord): string {
 export function readableLine(record: LogRecord, colour: boolean): string {
   const paint = (text: string, style: string): string => (colour ? `${style}${text}${NORMAL}` : text);
   const parts = [
-    paint(localTime(record.time), DIM),
+    paint(exactLocalClock(new Date(record.time)), DIM),
     paint(record.level.padEnd(5), COLOURS[record.level]),
     plain(clip(record.message)),
   ];
@@ -94,11 +95,4 @@ function unicodeEscape(character: string): string {
 function clip(text: string): string {
   if (text.length <= MAX_TEXT_LENGTH) return text;
   return `${text.slice(0, MAX_TEXT_LENGTH)}… (${text.length - MAX_TEXT_LENGTH} more)`;
-}
-
-function localTime(isoTime: string): string {
-  const time = new Date(isoTime);
-  const two = (value: number): string => String(value).padStart(2, "0");
-  const milliseconds = String(time.getMilliseconds()).padStart(3, "0");
-  return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}.${milliseconds}`;
 }

@@ -160,7 +160,7 @@ export async function startDetached(command: string, args: readonly string[], op
   }
 }
 
-/** What a child sees of our environment: where programs, home, language and temporary files are, and a cache; and `extra`. */
+/** The environment of a child: of ours the variables of `PASSED_ON` and the locale, and `extra`. */
 export function childEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {

@@ -30,6 +30,26 @@ export function columns(text: string): number {
   return sum;
 }
 
+/** The first characters of harmless text, at most `width` columns of them; a character of two is not halved. */
+export function firstColumns(text: string, width: number): string {
+  return fittingCharacters([...text], width).join("");
+}
+
+export function lastColumns(text: string, width: number): string {
+  return fittingCharacters([...text].reverse(), width)
+    .reverse()
+    .join("");
+}
+
+function fittingCharacters(characters: readonly string[], width: number): string[] {
+  let left = width;
+  const end = characters.findIndex((character) => {
+    left -= columns(character);
+    return left < 0;
+  });
+  return characters.slice(0, end === -1 ? undefined : end);
+}
+
 /** Fills up with spaces to `width` columns; longer text is left as it is. */
 export function padded(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - columns(text)));

@@ -13,8 +13,8 @@ interface DrivenShare {
 export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
- * Of one share. A former driver is forgotten once nothing that it mounted stands. Of `drivers`, all that a share may have
- * had, the first who says that a mount is its own is who made it.
+ * For one share. A former driver is forgotten once nothing that it mounted stands. `drivers` are all that the share may
+ * have had; a mount was made by the first of them that says so.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const former = new Map<MountDriver, ShareSpec>();

@@ -3,9 +3,9 @@ import { isGvfsMount } from "../mounts/mount-table-gvfs.ts";
 import type { MountDriver } from "./mount-driver.ts";
 
 /**
- * The driver, for which unmounting GVfs's mount means to use it no more: its files stay open, and nothing is cut off.
- * From then on it is seen only beside a mount of ours, where it is one too many that is left alone. It is used again when
- * the desktop mounts it anew.
+ * The driver, changed so that unmounting GVfs's mount only means to stop using it: its files stay open, and nothing is
+ * cut off. From then on the mount is not found any more, except beside one of ours, as one too many that is left alone.
+ * It is used again when the desktop mounts it anew.
  */
 export function leavingGvfsAlone(driver: MountDriver): MountDriver {
   const letGo = new Set<string>();

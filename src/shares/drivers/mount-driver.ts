@@ -45,8 +45,8 @@ type CarryAbility =
       /** Why this share, as this machine is set up, cannot be carried, and what to do; null: it can. Never rejects. */
       readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
       /**
-       * Who the share is mounted as where the system's own instructions say so, and not the configuration; null: as the
-       * configuration says, or nobody may know.
+       * The account that the system's own instructions (fstab) give for the share; null: they give none, or this user
+       * cannot read it, so that the configuration's counts.
        */
       readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
     }

@@ -75,7 +75,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         aside.added(place, folder, names.length);
       } catch (error) {
         // They come to light again at the next unmount.
-        logger.warn("files below the mount not set aside", {
+        logger.warn("cannot set aside the files under the mount point", {
           share: place.shareName,
           error: errorText(error),
         });
@@ -310,7 +310,7 @@ interface FolderNote {
   readonly aside: readonly string[];
 }
 
-/** What cannot be read is as good as none. */
+/** A note that cannot be read counts as none. */
 function parseFolderNote(text: string | null): FolderNote {
   const { path, identity, aside } = jsonObject(text ?? "") ?? {};
   return {

@@ -143,7 +143,7 @@ export class ServerTrust implements Disposable {
     this.#begin([route], (signal) => this.#tools.proof.recognise(spec, route, endpoint, signal));
   }
 
-  /** What was seen is remembered only if the server in use was not lost meanwhile: it may be another's. */
+  /** What was seen is kept only if the server in use was not lost meanwhile: what answers then may be another server. */
   #compare(
     spec: ShareSpec,
     routes: readonly RouteName[],

@@ -89,7 +89,7 @@ export class ShareCycle {
   /** One cycle; `stopping`: no new step is begun, a share that is between two mounts is mounted first. */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
-    // What a request does to the pauses is its own; without one a person wants everything tried now.
+    // A command decides for itself about pauses between tries; any other wish of a person's means: try now.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };

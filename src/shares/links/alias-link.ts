@@ -106,7 +106,7 @@ function standingOf(
   return { result: "blocked", by: `${path} is a link to ${look.target}`, taken: true };
 }
 
-/** One that leads where we would make it lead is ours from then on, whoever made it. */
+/** A link that already leads to the right place counts as ours from then on, whoever made it. */
 async function noted({ madeTargets, remember }: AliasLinkTools, spec: AliasSpec): Promise<AliasOutcome> {
   if (!madeTargets(spec.path).has(spec.target)) {
     // It is right all the same; it is tried again with the next look.

@@ -57,5 +57,5 @@ type Named<Name extends string, Fields> = { readonly name: Name; readonly share:
 
 type WithoutShare<T> = T extends unknown ? Omit<T, "share"> : never;
 
-/** A transition before it is known whose it is. */
+/** A transition without the name of its share. */
 export type NewTransition = WithoutShare<ShareTransition>;

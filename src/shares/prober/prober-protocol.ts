@@ -4,8 +4,9 @@ import type { Exposure } from "../../runtime/files/exposure.ts";
 import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer } from "./prober.ts";
 
 /**
- * What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`; several
- * paths, for `exposures`), and the answer to it. A look's is the errno's name, null when it succeeded.
+ * The questions about one path, and the type of each answer. `addresses` is about a host name, `exposures` about several
+ * paths, `folders` about a root and a path below it; the answer to `look` is the errno's name, or null when the look
+ * succeeded.
  */
 export interface AnswerOf {
   readonly look: string | null;

@@ -54,7 +54,7 @@ export function compareReadings(readings: readonly Reading[]): Comparison {
 }
 
 interface SideView {
-  /** Everything that must agree, by what it is of. */
+  /** Everything that must agree, by entry. */
   readonly facts: ReadonlyMap<string, string>;
   readonly entries: ReadonlyMap<string, ListedEntry>;
   readonly count: number;
@@ -96,7 +96,7 @@ function sideView(
 function differingKeys([one, other]: View): string[] {
   const differs = (key: string): boolean => one.facts.get(key) !== other.facts.get(key);
   const keys = [...new Set([...one.facts.keys(), ...other.facts.keys()])].filter(differs);
-  // Of an entry that is on one side only, the creation time is no second difference.
+  // An entry that only one side has counts once: its creation time is no further difference.
   return keys.filter((key) => !key.startsWith(CREATED) || (one.facts.has(key) && other.facts.has(key)));
 }
 

@@ -6,7 +6,7 @@ import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerWitness } from "./se
 
 export type Births = ReadonlyMap<string, Birth>;
 
-/** `text` continues "X ". */
+/** `text` is told after what was listed: "//nas/core is empty: …". */
 type Recognition =
   | { readonly kind: "same" }
   | { readonly kind: "different"; readonly text: string }
@@ -47,7 +47,7 @@ export function recogniseRoot(
   return { kind: "unproved", text: "has nothing left in it that is as it was before" };
 }
 
-/** What is known of the server after a proof; what was known and still holds is kept, with its finer times. */
+/** What to remember of the server after a proof: facts that still hold are kept, as their times are more exact. */
 export function witnessOf(
   serverGuid: string,
   listing: RootListing,

@@ -33,8 +33,8 @@ export type ProofVerdict =
   | { readonly kind: "unproved"; readonly text: string };
 
 /**
- * Each answer comes within 12 s of its turn (two proofs run at once, the others wait), and is `unproved` when that is
- * too short. Rejects only when the signal aborts. One at a time for a share.
+ * Answers within 12 s of its turn, with `unproved` when that is too short; two proofs run at once, the others wait.
+ * Rejects only when the signal aborts. One at a time for a share.
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
 

@@ -1,5 +1,7 @@
 // The text of the sync status: the status line, what is wrong, and the table of events.
-import { columns } from "../../runtime/text/plain-text.ts";
+
+import { columns, padded } from "../../runtime/text/plain-text.ts";
+import { localClock } from "../../runtime/time/local-time.ts";
 import type { Connection } from "../terminal/connection.ts";
 import {
   cutLine,
@@ -24,10 +26,7 @@ const GAP = "  ";
 /** Local wall time `HH:MM:SS` of an ISO time. */
 function clockText(iso: string | null): string {
   const date = new Date(iso ?? Number.NaN);
-  if (Number.isNaN(date.getTime())) return "--:--:--";
-  return [date.getHours(), date.getMinutes(), date.getSeconds()]
-    .map((part) => String(part).padStart(2, "0"))
-    .join(":");
+  return Number.isNaN(date.getTime()) ? "--:--:--" : localClock(date);
 }
 
 /** `Config PATH  Hash 8 chars…  Last sync HH:MM:SS  ● live`, on two lines where one is too narrow. */
@@ -97,6 +96,12 @@ export function problemLines(
       "The file is not there; what was loaded runs on. mountaineer config rollback 0 writes it again.";
     lines.push(...markedLines(symbols.error, text, "bad", view, limit - lines.length));
   }
+  const [first, ...others] = status.waiting ?? [];
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
+    const text = `Waits for approval: ${first}${more}. mountaineer approve`;
+    lines.push(...markedLines(symbols.warning, text, "warning", view, limit - lines.length));
+  }
   if (status.degraded !== null) {
     const text = `only polling: ${status.degraded}`;
     lines.push(...markedLines(symbols.warning, text, "warning", view, limit - lines.length));
@@ -146,8 +151,4 @@ function rowLine({ time, type, details, count }: EventRow, { symbols, width }: V
     span(padded(cutText(event, EVENT_WIDTH - 1, symbols.ellipsis), EVENT_WIDTH), tone),
     span(cutText(text, Math.max(0, room), symbols.ellipsis), type === "error" ? "bad" : "plain"),
   ];
-}
-
-function padded(text: string, width: number): string {
-  return text + " ".repeat(Math.max(0, width - columns(text)));
 }

@@ -1,5 +1,5 @@
 // A line of the screen as pieces of text with a tone each, measured and cut to fit.
-import { columns, harmless } from "../../runtime/text/plain-text.ts";
+import { columns, firstColumns, harmless, lastColumns } from "../../runtime/text/plain-text.ts";
 
 /** What a piece of text is, not which colour it has; without colour it reads the same. */
 export type Tone = "plain" | "strong" | "faint" | "good" | "bad" | "warning" | "accent" | "cursor";
@@ -24,33 +24,6 @@ export function lineColumns(line: Line): number {
 /** The line's text without tones, as a terminal without colour shows it. */
 export function lineText(line: Line): string {
   return line.map(({ text }) => text).join("");
-}
-
-/** The first columns of harmless text, at most `width`; a character of two columns is not halved. */
-function firstColumns(text: string, width: number): string {
-  let taken = "";
-  let sum = 0;
-  for (const character of text) {
-    const own = columns(character);
-    if (sum + own > width) break;
-    taken += character;
-    sum += own;
-  }
-  return taken;
-}
-
-function lastColumns(text: string, width: number): string {
-  const characters = [...text];
-  let taken = "";
-  let sum = 0;
-  for (let index = characters.length - 1; index >= 0; index -= 1) {
-    const character = characters[index] ?? "";
-    const own = columns(character);
-    if (sum + own > width) break;
-    taken = character + taken;
-    sum += own;
-  }
-  return taken;
 }
 
 /** At most `width` columns of it; what is cut off at the end is shown by the ellipsis. */

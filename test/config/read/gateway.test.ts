@@ -31,6 +31,9 @@ test("a backend needs a command alone; the rest has defaults", async () => {
       instances: "shared",
       replace: "overlap",
       pin: null,
+      requires: [],
+      unavailableAfterMs: 5_000,
+      whenUnavailable: "hide",
     },
   ]);
   assert.equal(config.server, null);

@@ -43,6 +43,7 @@ const NO_GATEWAY = {
   authorization: null,
   audit: null,
   trust: { approve: null, pin: "tell" },
+  telemetry: null,
 };
 const EMPTY = {
   ...NO_GATEWAY,

@@ -29,6 +29,7 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "notify.config_rejected": "false",
   "server.host": '"127.0.0.7"',
   "server.port": "7777",
+  "server.public_url": '"https://mcp.example.com"',
   "server.body_limit_mb": "7",
   "server.drain_timeout": "0.5",
 };

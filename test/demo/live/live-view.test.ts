@@ -4,10 +4,10 @@ import type { ShareStatus } from "../../../src/api/contract.ts";
 import { paintFor } from "../../../src/cli/views/terminal-style.ts";
 import { type LiveState, renderLive } from "../../../src/demo/live/live-view.ts";
 import type { TerminalStyle } from "../../../src/demo/stage/terminal-style.ts";
-import { columns, harmless } from "../../../src/runtime/text/plain-text.ts";
+import { columns } from "../../../src/runtime/text/plain-text.ts";
 
 function style(color: boolean, unicode = true): TerminalStyle {
-  return { unicode, paint: paintFor({ color, unicode }), harmless, columns };
+  return { unicode, paint: paintFor({ color, unicode }) };
 }
 
 const share: ShareStatus = {

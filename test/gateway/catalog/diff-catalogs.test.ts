@@ -57,4 +57,15 @@ describe("what became different", () => {
     assert.equal(changed.tools, 50);
     assert.equal(changed.added.length, 20);
   });
+
+  test("D3 a thousand collisions are twenty events, the last of which counts the rest", () => {
+    const tools = Array.from({ length: 1_000 }, (_, index) => `t${index}`);
+    const both = buildCatalog([source("a", { tools }), source("b", { tools })], FIRST_WINS);
+    const told = catalogTransitions(buildCatalog([source("a", { tools })], FIRST_WINS), both);
+    assert.equal(told.length, 20);
+    const last = told.at(-1);
+    assert.ok(last?.name === "catalog.collision");
+    assert.equal(last.more, 980);
+    assert.ok(told.slice(0, -1).every((one) => !("more" in one)));
+  });
 });

@@ -78,6 +78,7 @@ export function createScriptedGateway(
     closed: (session) => void gateway.sessions.delete(session),
     notified: (session, method, params) => void gateway.heard.push({ session, method, params }),
     turnedAway: (request) => void gateway.turnedAwayRequests.push(request),
+    metrics: () => null,
     health: () => ({ status: "ok", backends: {} }),
   };
   return gateway;

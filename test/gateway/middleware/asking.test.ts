@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
+import type { AuthorizationConfig, PolicyConfig, ToolHint } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { type ClientPort, OWNER, OWNER_IN_PERSON, type Question } from "../../../src/gateway/client-port.ts";
 import { errorReply, isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
 
@@ -159,10 +160,10 @@ describe("asking for consent", () => {
     );
     const reply = b.call(a.client, "delete");
     await settle();
-    b.clock.advance(4_999);
+    await b.clock.advance(4_999);
     await settle();
     assert.equal(a.questions[0]?.[2].aborted, false);
-    b.clock.advance(1);
+    await b.clock.advance(1);
     assert.match(textOf(await reply), /did not answer in time/u);
     assert.equal(b.records[0]?.asked, "timeout");
   });
@@ -280,4 +281,76 @@ describe("asking for consent", () => {
     assert.equal(a.questions.length, 2);
     assert.equal(b.services.calls.length, 2);
   });
+});
+
+type Outcome = "refused" | "asked" | "run";
+const PATHS = ["/srv/a", "/etc/b", "/srv/../etc/b", undefined] as const;
+type Path = (typeof PATHS)[number];
+const HINTS: Readonly<Record<string, readonly ToolHint[]>> = {
+  read: ["read_only", "not_destructive"],
+  delete: ["not_read_only", "destructive"],
+  append: ["not_read_only", "not_destructive"],
+};
+
+/** What the documentation says, worked out by hand. */
+function expected(
+  { defaultEffect, destructive, policies }: AuthorizationConfig,
+  name: string,
+  path: Path,
+): Outcome {
+  const hints = name === "plain" ? HINTS["delete"] : HINTS[name];
+  const careful = (effect: PolicyConfig["effect"]): Outcome => {
+    if (effect === "deny") return "refused";
+    if (effect === "ask") return "asked";
+    if (!hints?.includes("destructive") || destructive === "allow") return "run";
+    return destructive === "ask" ? "asked" : "refused";
+  };
+  for (const { effect, roles, annotations = null, arguments: patterns = null } of policies) {
+    if (roles !== null && !roles.includes("a")) continue;
+    if (annotations !== null && !annotations.every((hint) => hints?.includes(hint))) continue;
+    const [glob] = patterns?.["path"] ?? [];
+    const isUnclear = path === "/srv/../etc/b" && glob !== "*";
+    const fits =
+      path !== undefined && (glob === "*" || path === "/srv/a" || (isUnclear && effect !== "allow"));
+    if (patterns !== null && !fits) continue;
+    if (annotations === null) return careful(effect);
+    return effect === "deny" ? "refused" : effect === "ask" ? "asked" : "run";
+  }
+  return careful(defaultEffect);
+}
+
+test("E2 whatever the policies: a call is run, asked about or refused as documented, and what is not always refused is listed", async () => {
+  const hint = fc.constantFrom<ToolHint>("read_only", "not_read_only", "destructive", "not_destructive");
+  const anyPolicy: fc.Arbitrary<Required<PolicyConfig>> = fc.record({
+    effect: fc.constantFrom("allow", "deny", "ask"),
+    roles: fc.constantFrom(null, ["a"], ["b"]),
+    resources: fc.constant(null),
+    methods: fc.constant(null),
+    annotations: fc.option(fc.array(hint, { maxLength: 2 })),
+    arguments: fc.constantFrom(null, { path: ["/srv/*"] }, { path: ["*"] }),
+  });
+  const rules: fc.Arbitrary<Omit<Required<AuthorizationConfig>, "unannotated">> = fc.record({
+    defaultEffect: fc.constantFrom("allow", "deny"),
+    destructive: fc.constantFrom("allow", "ask", "refuse"),
+    policies: fc.array(anyPolicy, { maxLength: 4 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(rules, async (authorization) => {
+      const b = bench(authorization);
+      const a = asked(says("accept"), { principal: user("ann", "a") });
+      const listed = b.listed(a.client);
+      for (const name of ["read", "delete", "append", "plain"]) {
+        const outcomes = new Set<Outcome>();
+        for (const path of PATHS) {
+          const before = a.questions.length;
+          const reply = await b.call(a.client, name, path === undefined ? {} : { path });
+          const outcome = isError(reply) ? "refused" : a.questions.length > before ? "asked" : "run";
+          assert.equal(outcome, expected(authorization, name, path), `${name} ${path}`);
+          outcomes.add(outcome);
+        }
+        if (outcomes.has("run") || outcomes.has("asked")) assert.ok(listed.includes(name), name);
+      }
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
-import { memberChanges, PINNED_MEMBERS, toolDigest, toolPin } from "../../../src/gateway/pins/pinned-tool.ts";
+import {
+  ListDigests,
+  memberChanges,
+  PINNED_MEMBERS,
+  toolDigest,
+  toolPin,
+} from "../../../src/gateway/pins/pinned-tool.ts";
 import { shortDiff, shownName } from "../../../src/gateway/pins/short-diff.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { fc } from "../../support/properties.ts";
@@ -78,4 +84,20 @@ test("E3 the short form shows what differs with a little around it, and nothing 
   for (const line of shortDiff(memberChanges(toolPin(before).text, long))) assert.ok(line.length < 500);
   assert.equal(shownName("a\u200bb"), "a\\u{200b}b");
   assert.equal(shownName("x".repeat(5_000)).length, 101);
+});
+
+test("E3 a list that is read again has the same digests, whatever else was listed meanwhile", () => {
+  const version = fc.record({ name: fc.constantFrom("a", "b"), description: fc.constantFrom("1", "2") });
+  fc.assert(
+    fc.property(fc.array(fc.array(version, { maxLength: 4 }), { maxLength: 6 }), (lists) => {
+      const digests = new ListDigests();
+      for (const list of lists) {
+        digests.begin();
+        for (const { name, description } of list) {
+          const one = tool(name, { description });
+          assert.equal(digests.of(one), toolDigest({ ...one }));
+        }
+      }
+    }),
+  );
 });

@@ -150,12 +150,21 @@ describe("the pins of the running gateway", () => {
     await settle();
     assert.equal(b.store.writes, 0);
     b.store.kept = kept;
-    b.clock.advance(60_000);
+    await b.clock.advance(60_000);
     await settle();
     assert.equal(b.changes(), 1);
     assert.equal(b.pins.state.lost, null);
     assert.deepEqual(b.admitted(tool("a")), ["a"]);
     assert.deepEqual(b.admitted(CHANGED), []);
+  });
+
+  test("E3 a backend that lists nothing at first is as new as one that was never seen", async (t) => {
+    const b = await bench(t);
+    assert.deepEqual(b.admitted(), []);
+    assert.deepEqual(b.admitted(tool("a")), ["a"]);
+    assert.deepEqual(b.admitted(), []);
+    assert.deepEqual(b.admitted(CHANGED), []);
+    assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tools_gone", "catalog.tool_changed"]);
   });
 
   test("E3 where nothing is pinned, nothing is read", async (t) => {
@@ -184,7 +193,7 @@ describe("the pins of the running gateway", () => {
     await settle();
     assert.equal(b.pins.state.unsavedBecause, "no space left");
     b.store.fails = null;
-    b.clock.advance(60_000);
+    await b.clock.advance(60_000);
     await settle();
     assert.equal(b.pins.state.unsavedBecause, null);
     assert.equal(b.store.writes, 1);

@@ -6,7 +6,7 @@ import { trustConditions } from "../../../src/gateway/serving/trust-conditions.t
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { tool } from "../pins/tools.ts";
 
-const CALM: PinsState = { pending: [], beyond: new Map(), lost: null, unsavedBecause: null };
+const CALM: PinsState = { pending: [], beyond: new Map(), lost: null, isUnread: false, unsavedBecause: null };
 const NO_CATALOG = buildCatalog([], FIRST_WINS);
 
 const pending = (backend: string, name: string, change: Partial<PendingChange> = {}): PendingChange => ({
@@ -65,6 +65,9 @@ test("E3 pins that were lost, are not saved or do not suffice are told", () => {
     told.map(({ code, severity }) => `${severity} ${code}`),
     ["error pins_lost", "warning pins_not_saved", "warning tools_not_pinned", "warning tools_not_pinned"],
   );
+  assert.match(told[0]?.hint ?? "", /tools approve --all/u);
+  const [locked] = trustConditions({ ...CALM, lost: "locked", isUnread: true }, NO_CATALOG);
+  assert.match(locked?.hint ?? "", /Unlock the keyring/u);
   assert.match(told[2]?.title ?? "", /3 of them are not watched/u);
   assert.match(told[3]?.title ?? "", /1 of them are withheld/u);
 });

@@ -66,6 +66,13 @@ test("B4, B8 a standing error is told with its place and since when; stopped, al
   assert.match(stopped.join(" "), /Ctrl-S here or\s+mountaineer reload/);
 });
 
+test("E2 what waits for approval is told, and how it is approved", () => {
+  const waiting = ["backend files would run evil instead", "backend other would run rm"];
+  assert.deepEqual(textOf(problemLines(sampleStatus({ waiting }), CONNECTED, viewOf(100), 4)), [
+    "▲ Waits for approval: backend files would run evil instead (and 1 more). mountaineer approve",
+  ]);
+});
+
 test("B2 a detector that only polls says why", () => {
   const degraded = sampleStatus({ degraded: "no inotify watches are left" });
   assert.deepEqual(textOf(problemLines(degraded, CONNECTED, viewOf(60), 4)), [

@@ -8,7 +8,7 @@ export const secretRemoveCommand: CommandDefinition = {
   name: "secret remove",
   summary: "forget a secret",
   description:
-    "Removes it from where it is kept. What is mounted or runs with it goes on until it is made anew.",
+    "Removes it from where it is kept. Mounts and backends that use it go on until they are started again.",
   examples: [{ command: "mountaineer secret remove nas", does: "forget it" }],
   exits: {},
   addOptions(command) {

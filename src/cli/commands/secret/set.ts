@@ -21,7 +21,7 @@ export const secretSetCommand: CommandDefinition = {
   exits: {},
   addOptions(command) {
     command
-      .addArgument(new Argument("<name>", "what secret:NAME will say").argParser(parseSecretName))
+      .addArgument(new Argument("<name>", "the name that secret:NAME refers to").argParser(parseSecretName))
       .addOption(
         new Option(
           "--in <place>",

@@ -37,7 +37,7 @@ export function attribute(
     if (carrier !== undefined && isClientCall(carrier)) {
       return { kind: "call", call: carrier, calls: [carrier] };
     }
-    // The stream says that it is about that request, so it is about no other, whoever else has calls in flight.
+    // The stream belongs to that one request: nobody else's call can be meant.
     if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
   }
   const calls: ClientCall[] = [];

@@ -38,3 +38,12 @@ export function errorAnswer(method: string, error: RpcError): LinkFailure {
     `${method} was answered with error ${error.code}: ${oneLine(error.message)}`,
   );
 }
+
+/** A server that counts, or tells the time, in its error says the same with other digits. */
+export function isSameFailure(one: string, other: string): boolean {
+  return one === other || withoutDigits(one) === withoutDigits(other);
+}
+
+function withoutDigits(text: string): string {
+  return text.replace(/\d+/g, "0");
+}

@@ -5,6 +5,7 @@ import { type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
 import { LIST_KINDS, type ListKind } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
+import { isSameFailure } from "./failures.ts";
 import { type FaultyEntry, type Oddity, type ReadKind, readKind } from "./lists.ts";
 import type { ServerSession } from "./session.ts";
 
@@ -140,7 +141,7 @@ export class InstanceLists implements Disposable {
   #notRead(kind: ListKind, { message: reason }: LinkFailure): void {
     const { backend, logger } = this.#options;
     const state = this.#states[kind];
-    if (state.staleBecause === reason) return;
+    if (state.staleBecause !== null && isSameFailure(state.staleBecause, reason)) return;
     state.staleBecause = reason;
     logger.warn("a backend's list could not be read", { backend, kind, reason });
   }

@@ -71,6 +71,8 @@ class RunningInstance implements BackendInstance {
   /** What requests get from now on; null: it lives. */
   #over: RpcError | null = null;
   #closing: Promise<void> | null = null;
+  /** Why no request gets a token any more; null: they do. */
+  #signedOut: LinkFailure | null = null;
   readonly #log: ServerLog;
   readonly #elicitations = new ClientRecords<ElicitationRecord>();
   readonly #tasks = new ClientRecords<TaskRecord>();
@@ -102,7 +104,10 @@ class RunningInstance implements BackendInstance {
       send,
       session: () => this.#session.number,
       isOpen: () => this.#isOpen(),
-      onIdle: () => this.#idle.due(),
+      onIdle: () => {
+        this.#endIfSignedOut();
+        this.#idle.due();
+      },
     });
     this.#session = new ServerSession(options, this.#calls, {
       isOver: () => this.#over !== null,
@@ -387,6 +392,15 @@ class RunningInstance implements BackendInstance {
       this.#session.renew();
     }
     this.#calls.settle(request, isLost ? lostSession(backend) : unavailable(backend, failure), failure);
+    if (failure.kind === "unauthorized" && this.#state.kind === "ready") {
+      this.#signedOut = failure;
+      this.#endIfSignedOut();
+    }
+  }
+
+  /** Calls that the server took before go on. */
+  #endIfSignedOut(): void {
+    if (this.#signedOut !== null && this.#calls.inFlight === 0) this.#fail(this.#signedOut);
   }
 }
 

@@ -13,6 +13,8 @@ export interface LinkFailure {
     | "session_lost"
     /** HTTP: an error status. */
     | "refused"
+    /** HTTP: there is no valid token, and there will be none for the next request either; it has not done the work. */
+    | "unauthorized"
     /** It answers something that is no MCP. */
     | "protocol"
     /** It does not read what it is sent, or sends more than the bounds allow. */

@@ -37,6 +37,8 @@ function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null
   const { failure, failures } = memory.tries;
   if (wanted.kind === "secret_missing") return secretMissing(name, wanted.variables);
   if (failure === null || failures === 0) return null;
+  const { signIn = null } = spec;
+  if (signIn !== null) return error(signIn.code, signIn.title, signIn.hint);
   const advice = failure.hint ?? lookFurther(spec);
   if (failures < CIRCUIT_FAILURES) return error("not_running", `backend ${name}: ${failure.message}`, advice);
   const title = `backend ${name} failed ${failures} times in a row and is tried once a minute: ${failure.message}`;
@@ -77,6 +79,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     const hint = `Mend its configuration or take the change back. ${lookFurther(spec)}`;
     warn("change_failed", title, failure?.hint ?? hint);
   }
+  if (spec.signIn) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
   if (seen === null) return found;
   if (seen.missedChecks >= TELL_CHECKS) {
     const other =

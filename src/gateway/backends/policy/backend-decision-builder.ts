@@ -3,6 +3,7 @@ import type { Wake } from "../../../reconcile/lane.ts";
 import { type Backoff, NO_BACKOFF } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
+import type { SignInNotice } from "../links/link-authorization.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
 import type { Draining, DrainReason, Kept } from "./draining.ts";
 import type { Needs } from "./required-data.ts";
@@ -23,6 +24,8 @@ export interface BackendSpec {
   readonly replace: "overlap" | "stop-first";
   readonly instances: "shared" | "per-client";
   readonly drainTimeoutMs: number;
+  /** What is wrong with its sign-in; null, or absent: nothing. */
+  readonly signIn?: SignInNotice | null;
   readonly needs: Needs;
 }
 

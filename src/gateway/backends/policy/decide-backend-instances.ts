@@ -1,9 +1,11 @@
 // What follows from the instances of one backend: which serves, which failed, which is not wanted. Pure.
+
 import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
+import { isSameFailure } from "../instance/failures.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
-import type { DecisionBuilder, Serving } from "./backend-decision-builder.ts";
+import type { BackendMemory, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { DrainReason, Kept } from "./draining.ts";
 
 /** So long an instance must have been ready before its failures are forgotten. */
@@ -153,7 +155,7 @@ function noteFailure(builder: DecisionBuilder, failure: LinkFailure): void {
   if (serving === null) {
     const retryInMs = tries.notBeforeMs - now.monotonicMs;
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
-  } else if (isChange && memory.changeFailure !== failure.message) {
+  } else if (isChange && !isToldAlready(memory, failure.message)) {
     builder.events.push({ kind: "change_failed", reason: failure.message });
   }
 }
@@ -223,4 +225,8 @@ export function foldSecretMissing(builder: DecisionBuilder): void {
 
 function readyForMs({ now }: DecisionBuilder, { readyAtMs }: InstanceSeen): number {
   return readyAtMs === null ? 0 : now.monotonicMs - readyAtMs;
+}
+
+function isToldAlready({ changeFailure }: BackendMemory, reason: string): boolean {
+  return changeFailure !== null && isSameFailure(changeFailure, reason);
 }

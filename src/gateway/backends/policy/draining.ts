@@ -3,7 +3,7 @@
 /** Why an instance gets no more calls. */
 export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled" | "data_away";
 
-/** An instance that this memory has a use for. */
+/** What is remembered of an instance. */
 export interface Kept {
   readonly id: number;
   readonly key: string;

@@ -6,6 +6,7 @@ import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { InstanceOptions, StartInstance } from "../instance/backend-instance.ts";
 import type { OpenLink } from "../links/backend-link.ts";
+import type { SignInNotice } from "../links/link-authorization.ts";
 import type { DataSource } from "../policy/required-data.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
@@ -23,6 +24,8 @@ export interface LaneTools {
     backend: string,
     secrets: readonly string[],
   ) => OpenLink;
+  /** What is wrong with a backend's sign-in; null: nothing. Absent: nobody signs in. */
+  readonly signIn?: (backend: string) => SignInNotice | null;
   /** Absent: nothing is known of shares, and what requires one is served as if it were there. */
   readonly data?: DataSource;
   /** 0 to 1. */

@@ -130,6 +130,11 @@ export class BackendPool implements AsyncDisposable {
     return lane !== undefined;
   }
 
+  /** What its decision reads beside its instances has changed. */
+  lookAgain(backend: string): void {
+    this.#lanes.get(backend)?.lookAgain();
+  }
+
   /** The last lines beside the protocol, oldest first; null: unknown. */
   logLines(backend: string): readonly string[] | null {
     return this.#lanes.get(backend)?.logLines() ?? null;

@@ -1,10 +1,18 @@
 // Resolves a connection: the values that its references stand for, and one key that tells connections apart.
 import { literalValues } from "../../../config/literal-secrets.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
-import type { BackendConfig, SecretText, StdioConnection } from "../../../config/snapshot.ts";
+import type {
+  BackendAuthConfig,
+  BackendConfig,
+  HttpConnection,
+  SandboxConfig,
+  SecretText,
+  StdioConnection,
+} from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
-import { resolveReference } from "../../../secrets/reference.ts";
+import { resolveReference, type SecretReference } from "../../../secrets/reference.ts";
+import type { ResolvedAuth } from "../links/link-authorization.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -16,12 +24,14 @@ export type ResolvedConnection =
       readonly args: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
+      readonly sandbox?: SandboxConfig;
       readonly shown: ShownProgram;
     }
   | {
       readonly type: "streamable-http";
       readonly url: string;
       readonly headers: Readonly<Record<string, string>>;
+      readonly auth?: ResolvedAuth;
     };
 
 /** A program as logs may name it: references as they are written, `(hidden)` for what may be a secret. */
@@ -61,18 +71,45 @@ export function resolveConnection(
   connection: BackendConfig["connection"],
   environment: Environment,
 ): ConnectionOutcome {
-  const record = resolveSecrets(
-    connection.type === "stdio" ? connection.env : connection.headers,
-    environment,
-  );
+  return connection.type === "stdio"
+    ? resolveProgram(connection, environment)
+    : resolveServer(connection, environment);
+}
+
+function resolveProgram(connection: StdioConnection, environment: Environment): ConnectionOutcome {
+  const record = resolveSecrets(connection.env, environment);
   if (!record.ok) return record;
   const { values, secrets } = record;
-  const resolved: ResolvedConnection =
-    connection.type === "stdio"
-      ? { ...connection, env: values, shown: shownProgram(connection, secrets) }
-      : { ...connection, headers: values };
-  const all = [...new Set([...secrets, ...literalValues(connection)])];
-  return { ok: true, connection: resolved, key: connectionKey(resolved), secrets: all };
+  const resolved = { ...connection, env: values, shown: shownProgram(connection, secrets) };
+  return outcomeOf(resolved, [...secrets, ...literalValues(connection)]);
+}
+
+function resolveServer(connection: HttpConnection, environment: Environment): ConnectionOutcome {
+  const { auth, ...plain } = connection;
+  const headers = resolveSecrets(plain.headers, environment);
+  const given = resolveSecrets(authTexts(auth), environment);
+  if (!headers.ok || !given.ok) {
+    const missing = [headers, given].flatMap((record) => (record.ok ? [] : record.missing));
+    return { ok: false, missing: [...new Set(missing)] };
+  }
+  const secrets = [...headers.secrets, ...given.secrets, ...literalValues(connection)];
+  const resolved = { ...plain, headers: headers.values };
+  if (auth === undefined) return outcomeOf(resolved, secrets);
+  const { clientSecret = null, privateKey = null } = given.values;
+  return outcomeOf({ ...resolved, auth: { ...auth, clientSecret, privateKey } }, secrets);
+}
+
+function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string, SecretText>> {
+  const { clientSecret = null, privateKey = null } = auth ?? {};
+  const text = (reference: SecretReference): SecretText => [reference];
+  return {
+    ...(clientSecret === null ? {} : { clientSecret: text(clientSecret) }),
+    ...(privateKey === null ? {} : { privateKey: text(privateKey) }),
+  };
+}
+
+function outcomeOf(connection: ResolvedConnection, secrets: readonly string[]): ConnectionOutcome {
+  return { ok: true, connection, key: connectionKey(connection), secrets: [...new Set(secrets)] };
 }
 
 /** An argument may happen to be what a reference stands for. */
@@ -91,8 +128,20 @@ function shownProgram({ command, args, env }: StdioConnection, secrets: readonly
 function connectionKey(connection: ResolvedConnection): string {
   const parts =
     connection.type === "stdio"
-      ? [connection.type, connection.command, connection.args, sorted(connection.env), connection.cwd]
-      : [connection.type, connection.url, sorted(connection.headers)];
+      ? [
+          connection.type,
+          connection.command,
+          connection.args,
+          sorted(connection.env),
+          connection.cwd,
+          connection.sandbox,
+        ]
+      : [
+          connection.type,
+          connection.url,
+          sorted(connection.headers),
+          ...(connection.auth === undefined ? [] : [connection.auth]),
+        ];
   return sha256Of(JSON.stringify(parts));
 }
 

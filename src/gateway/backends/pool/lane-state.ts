@@ -119,6 +119,7 @@ export class LaneState {
       replace,
       instances,
       drainTimeoutMs: this.tools.drainTimeoutMs(),
+      signIn: this.tools.signIn?.(this.name) ?? null,
       needs: this.needs,
     };
   }

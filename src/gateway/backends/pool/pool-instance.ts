@@ -88,7 +88,7 @@ export class PoolInstance {
       if (await settledWithin(clock, CLOSE_LIMIT_MS, this.instance.close(error))) return;
       logger.error("an instance does not end", { backend, pid: this.instance.pid });
     } catch (failure) {
-      logger.error("an instance did not end well", { backend, reason: errorText(failure) });
+      logger.error("an instance failed to end cleanly", { backend, reason: errorText(failure) });
     }
   }
 

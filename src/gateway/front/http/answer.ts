@@ -48,6 +48,17 @@ export function answerJson(
   writer.end();
 }
 
+/** Text as Prometheus reads it. */
+export function answerText(response: ServerResponse, text: string): void {
+  if (response.destroyed) return;
+  response.writeHead(200, {
+    "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+    "Content-Length": Buffer.byteLength(text),
+    "Cache-Control": "no-store",
+  });
+  response.end(text);
+}
+
 export function answerEmpty(response: ServerResponse, status: number): void {
   if (response.destroyed) return;
   response.writeHead(status, { "Content-Length": 0 });

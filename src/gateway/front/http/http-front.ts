@@ -15,7 +15,7 @@ import { KeepAlive } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { SessionStore } from "../session/session-store.ts";
-import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
+import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
 import { BodyIntake } from "./body-intake.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
 import {
@@ -23,17 +23,20 @@ import {
   formFor,
   hostOf,
   isJsonType,
+  isOwnMachine,
   NOT_READ,
   notAllowed,
   pathOf,
   sessionId,
   tooLarge,
+  traceOf,
 } from "./request.ts";
 import { type Exchange, RequestAdmission, type Visit } from "./request-admission.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 const MCP_PATH = "/mcp";
 const HEALTH_PATH = "/manage/v1/health";
+const METRICS_PATH = "/metrics";
 
 interface HttpFrontOptions {
   readonly gateway: FrontGateway;
@@ -122,6 +125,7 @@ export class HttpFront implements AsyncDisposable {
       this.#answerHealth(exchange);
       return;
     }
+    if (path === METRICS_PATH && this.#answerMetrics(exchange)) return;
     const { resource } = this.#options.gateway.served;
     if (resource?.paths.has(path)) {
       this.#answerMetadata(exchange, resource);
@@ -164,6 +168,24 @@ export class HttpFront implements AsyncDisposable {
     // Some probes ask for no body.
     if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
     else this.#answerDocument(exchange, this.#options.gateway.health());
+  }
+
+  /** False: none are served. */
+  #answerMetrics(exchange: Exchange): boolean {
+    const { request, response } = exchange;
+    const { authorization } = request.headers;
+    const answer = this.#options.gateway.metrics(authorization, isOwnMachine(request));
+    if (answer === null) return false;
+    if (request.method !== "GET" && request.method !== "HEAD")
+      this.#refuse(exchange, notAllowed("GET, HEAD"));
+    else if (answer.kind === "text") answerText(response, answer.text);
+    else {
+      const reason =
+        answer.kind === "foreign" ? "metrics are for this machine alone" : "metrics take a token";
+      const status = answer.kind === "foreign" ? 403 : 401;
+      this.#admission.turnAway(exchange, { status, reason, principal: null });
+    }
+    return true;
   }
 
   /** For clients that are not signed in yet: where they can. */
@@ -236,14 +258,21 @@ export class HttpFront implements AsyncDisposable {
     } else if (message.kind === "request") {
       if (!this.#admission.mayAsk(visit, message.message)) return;
       const form = formFor(message.message.method, accepts);
-      session.serve(message.message, new PostExchange(this.#parts, visit.response, session, form, null));
+      session.serve(
+        message.message,
+        new PostExchange(this.#parts, visit.response, session, form, null, traceOf(visit.request)),
+      );
     } else {
       session.handle(message);
       answerEmpty(visit.response, 202);
     }
   }
 
-  #takeBatch({ response }: Visit, accepts: Accepts, { session, messages, errors, answers }: Batch): void {
+  #takeBatch(
+    { request, response }: Visit,
+    accepts: Accepts,
+    { session, messages, errors, answers }: Batch,
+  ): void {
     if (answers === errors.length) {
       for (const message of messages) if (message.kind !== "request") session.handle(message);
       const told = errors.map(({ id, reply }) => responseJson(id, reply));
@@ -251,7 +280,7 @@ export class HttpFront implements AsyncDisposable {
       else answerJson(this.#parts, response, 400, `[${told.join(",")}]`);
       return;
     }
-    const exchange = new PostExchange(this.#parts, response, session, accepts, answers);
+    const exchange = new PostExchange(this.#parts, response, session, accepts, answers, traceOf(request));
     for (const { id, reply } of errors) exchange.answer(id, reply);
     for (const message of messages) {
       if (message.kind === "request") session.serve(message.message, exchange);

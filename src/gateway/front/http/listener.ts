@@ -250,7 +250,7 @@ export class Listener {
     this.#emptied.delete(empty.resolve);
     this.#drops[Symbol.dispose]();
     for (const socket of [...this.#door.connections.keys()]) socket.destroy();
-    // It does not listen any more; this ends its look at late requests.
+    // It no longer listens; closing it ends its checks for late requests.
     this.#server.close(() => {});
     this.#stopLooking();
   }

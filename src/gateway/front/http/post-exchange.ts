@@ -2,6 +2,7 @@
 // message on.
 import type { ServerResponse } from "node:http";
 import { isError, isJsonObject, LIMIT_REACHED, type Reply, type RpcId } from "../../json-rpc.ts";
+import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { answerJson } from "./answer.ts";
@@ -14,6 +15,7 @@ export interface Accepts {
 }
 
 export class PostExchange implements CallOutlet {
+  readonly trace?: TraceHeaders;
   readonly #parts: StreamParts;
   readonly #response: ServerResponse;
   readonly #session: Session;
@@ -30,7 +32,9 @@ export class PostExchange implements CallOutlet {
     session: Session,
     accepts: Accepts,
     batch: number | null,
+    trace: TraceHeaders | null = null,
   ) {
+    if (trace !== null) this.trace = trace;
     this.#parts = parts;
     this.#response = response;
     this.#session = session;
@@ -80,7 +84,7 @@ export class PostExchange implements CallOutlet {
     if (this.#stream !== null) return this.#stream;
     const onClosed = (): void => {
       this.#gone = true;
-      // After the last answer, what was asked may still be answered by a POST of its own.
+      // The client may still answer the server's questions, by other POSTs, after it has got the last answer.
       if (this.#waiting > 0) this.#session.outletClosed(this);
     };
     this.#stream = new SseStream(this.#parts, this.#response, onClosed);

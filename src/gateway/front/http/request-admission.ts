@@ -125,20 +125,21 @@ export class RequestAdmission {
       this.#turnAway(exchange, { status, reason, principal }, refusal);
       return;
     }
-    this.#gateway.turnedAway({ status, reason, principal, remote: remoteOf(exchange.request) });
-    this.#wrongTokens.refuse(remoteOf(exchange.request), (isSlowed) =>
-      this.#refuse(exchange, {
-        ...refusal,
-        status,
-        headers: { ...headers, ...(isSlowed && { Connection: "close" }) },
-      }),
-    );
+    const remote = remoteOf(exchange.request);
+    this.#gateway.turnedAway({ status, reason, principal, remote });
+    this.#wrongTokens.refuse(remote, () => this.#refuse(exchange, { ...refusal, status }));
   }
 
   /** Null: there is no authorization server that it could lead to. */
   #metadataUrl(request: IncomingMessage): string | null {
     const host = hostOf(request);
     return host === undefined ? null : (this.#gateway.served.resource?.metadataUrl(host) ?? null);
+  }
+
+  /** In one way for all who have no business here. */
+  turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">): void {
+    const headers = who.status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
+    this.#turnAway(exchange, who, { message: who.reason, headers });
   }
 
   #turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">, refusal: Omit<Refusal, "status">): void {

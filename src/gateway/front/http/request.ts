@@ -1,5 +1,6 @@
 // Reads a request's head, and holds the refusals that depend on it.
 import type { IncomingMessage } from "node:http";
+import type { TraceHeaders } from "../../middleware/middleware.ts";
 import type { Refusal } from "./answer.ts";
 import type { Accepts } from "./post-exchange.ts";
 
@@ -49,6 +50,13 @@ export function hostOf({ url = "", headers }: IncomingMessage): string | undefin
   return absolute === null ? headers.host : absolute[1];
 }
 
+/** Null: it is of no trace. */
+export function traceOf({ headers }: IncomingMessage): TraceHeaders | null {
+  const { traceparent, tracestate } = headers;
+  if (typeof traceparent !== "string") return null;
+  return { traceparent, tracestate: typeof tracestate === "string" ? tracestate : undefined };
+}
+
 /** The session that a request names. */
 export function sessionId(request: IncomingMessage): string | undefined {
   const id = request.headers[SESSION_HEADER];
@@ -58,6 +66,12 @@ export function sessionId(request: IncomingMessage): string | undefined {
 /** The sender's address, IPv4 as such; null: it has gone. */
 export function remoteOf(request: IncomingMessage): string | null {
   return request.socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, "") ?? null;
+}
+
+/** Whether it came over loopback. */
+export function isOwnMachine(request: IncomingMessage): boolean {
+  const remote = remoteOf(request);
+  return remote === "::1" || remote?.startsWith("127.") === true;
 }
 
 /** Whether a Content-Type is JSON's, with or without parameters. */

@@ -6,7 +6,7 @@ const FREE_A_MINUTE = 10;
 const MINUTE_MS = 60_000;
 const DELAY_MS = 500;
 /** Answers that wait at once: each holds a connection. */
-const MOST_WAITING = 64;
+const MOST_WAITING = 256;
 const MOST_ADDRESSES = 1_024;
 
 interface Tries {
@@ -24,17 +24,17 @@ export class WrongTokens {
     this.#clock = clock;
   }
 
-  /** Calls `answer` at once, or a little later: `isSlowed` tells it that its connection should end, too. */
-  refuse(remote: string | null, answer: (isSlowed: boolean) => void): void {
-    if (!this.#isTooMany(remote ?? "")) answer(false);
-    else if (this.#waiting >= MOST_WAITING) answer(true);
-    else {
-      this.#waiting += 1;
-      this.#clock.setTimer(DELAY_MS, () => {
-        this.#waiting -= 1;
-        answer(true);
-      });
+  /** Calls `answer` at once, or a little later. */
+  refuse(remote: string | null, answer: () => void): void {
+    if (!this.#isTooMany(remote ?? "") || this.#waiting >= MOST_WAITING) {
+      answer();
+      return;
     }
+    this.#waiting += 1;
+    this.#clock.setTimer(DELAY_MS, () => {
+      this.#waiting -= 1;
+      answer();
+    });
   }
 
   #isTooMany(address: string): boolean {

@@ -28,7 +28,8 @@ export class Call implements CallPort {
     this.id = id;
     this.#questions = questions;
     this.#outlet = outlet;
-    this.work = { method, params, port: this, signal: this.#abort.signal, served };
+    const work = { method, params, port: this, signal: this.#abort.signal, served };
+    this.work = outlet.trace === undefined ? work : { ...work, trace: outlet.trace };
   }
 
   get congested(): Promise<void> | null {

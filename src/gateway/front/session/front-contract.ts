@@ -5,6 +5,13 @@ import type { ServingSet } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import type { ListKind, McpLogLevel, ProtocolVersion } from "../../protocol.ts";
 
+/** Metrics for Prometheus, or why not. */
+export type MetricsAnswer =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "token_needed" }
+  /** They are for this machine alone. */
+  | { readonly kind: "foreign" };
+
 /** What a front asks the gateway. */
 export interface FrontGateway {
   /** What serves a request that begins now. */
@@ -23,6 +30,8 @@ export interface FrontGateway {
   notified(session: SessionPort, method: string, params: JsonObject | undefined): void;
   /** A request was refused before anything was asked of the gateway. */
   turnedAway(request: TurnedAway): void;
+  /** `GET /metrics`; null: none are served. */
+  metrics(authorization: string | undefined, isOwnMachine: boolean): MetricsAnswer | null;
   /** `GET /manage/v1/health`. */
   health(): JsonObject;
 }

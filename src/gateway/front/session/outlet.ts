@@ -1,5 +1,6 @@
 // What a session needs of a stream towards its client, whatever carries it.
 import type { Reply, RpcId } from "../../json-rpc.ts";
+import type { TraceHeaders } from "../../middleware/middleware.ts";
 
 /** Unread notifications and questions beyond it cut the stream; results are as large as they are. */
 export const BACKLOG_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -17,6 +18,8 @@ export interface Outlet {
 
 /** The stream of one or more requests in flight. */
 export interface CallOutlet extends Outlet {
+  /** Of the headers that its requests came with; absent: there were none. */
+  readonly trace?: TraceHeaders;
   /** The last word on the request `id`, once; `reply` null: it was cancelled and gets no answer. */
   answer(id: RpcId | null, reply: Reply | null): void;
 }

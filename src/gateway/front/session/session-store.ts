@@ -60,7 +60,7 @@ export class SessionStore {
   makeRoom(principal: Principal): Room {
     const { gateway } = this.#options;
     const allowed = gateway.sessionsAllowed(principal);
-    const own = this.#of(principalKey(principal));
+    const own = this.#of(principal);
     // More than one, where the limit was lowered.
     while (own.length >= allowed) {
       if (!endOldest(own)) return { kind: "too_many", allowed };
@@ -69,8 +69,15 @@ export class SessionStore {
     return { kind: "full", sessions: this.size };
   }
 
-  #of(key: string): Kept[] {
-    return [...this.#kept.values()].filter(({ session }) => principalKey(session.principal) === key);
+  /** As `principalKey` tells them apart, without a text for each. */
+  #of({ kind, id, name }: Principal): Kept[] {
+    const own: Kept[] = [];
+    for (const kept of this.#kept.values()) {
+      const { principal } = kept.session;
+      if (principal.kind !== kind || principal.id !== id) continue;
+      if (id !== undefined || principal.name === name) own.push(kept);
+    }
+    return own;
   }
 
   /** Those of the principal that has most idle ones, of principals that have at least so many. */

@@ -97,7 +97,7 @@ async function loadCalls(libraries: StoreLibraries) {
     createSource,
     copyValue,
     copyKeys,
-    /** Has this thread's run loop hear of the source. */
+    /** Adds the source to this thread's run loop. */
     addSource: (source: CfRef): void => addSource(currentLoop(), source, mode),
     removeSource: (source: CfRef): void => removeSource(currentLoop(), source, mode),
     runLoop: (seconds: number): number => runInMode(mode, seconds, 0),

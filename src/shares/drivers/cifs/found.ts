@@ -57,7 +57,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
   const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
   if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return DIRECT;
-  // By its name alone it may be any server's share of that name: only at this share's path it is this share's.
+  // Other servers may have a share of that name, too: it is this share's only at this share's path.
   if (entry.path !== signs.path) return { carried: true, port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
   const isLines = line?.source.replaceAll("\\", "/") === entry.source;

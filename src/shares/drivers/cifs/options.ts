@@ -86,7 +86,7 @@ function toCarrier({ port, patienceMs }: Through): string[] {
   ];
 }
 
-/** The password's only way: the environment of the one program, which only its own user and root can read. */
+/** The password is passed in the environment of that one program, which only its own user and root can read. */
 export function cifsEnvironment({ password }: ShareSpec): Record<string, string> {
   return password === null ? {} : { PASSWD: password };
 }

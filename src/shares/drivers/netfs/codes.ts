@@ -101,7 +101,7 @@ export function meaningOfNetfs(status: number): NetfsMeaning {
   return NETFS[status] ?? other("macOS could not mount it");
 }
 
-/** What the number means that osascript's stderr ends with: `… (-5023)`. */
+/** The meaning of the number at the end of osascript's stderr: `… (-5023)`. */
 export function meaningOfOsascript(stderr: string): NetfsMeaning & { readonly status: number | null } {
   const found = /\((-?\d+)\)\s*$/.exec(stderr);
   const status = found === null ? null : Number(found[1]);

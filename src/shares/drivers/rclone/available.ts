@@ -14,8 +14,8 @@ const NOTHING = Promise.resolve(null);
 const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
 
 /**
- * Gives a check that looks anew each time, as programs come and go while the daemon runs; only a program that it has not
- * seen before is run, for its version. Calls at the same time share one look.
+ * Gives a check that looks afresh each time, as programs are installed and removed while the daemon runs. A program is
+ * run, for its version, only when it was not seen before. Calls at the same time share one look.
  */
 export function createRcloneCheck(clock: Clock) {
   /** The identity of the newest rclone that was found fit. */
@@ -105,7 +105,7 @@ function createFinder(clock: Clock): (program: string) => Promise<string | null>
   };
 }
 
-/** Of what is behind the links on the way; null: it is gone. */
+/** Identifies the file that a path, with its symlinks, leads to; null: it is gone. */
 async function identityOf(path: string): Promise<string | null> {
   try {
     const { dev, ino, size, mtimeMs } = await stat(path);

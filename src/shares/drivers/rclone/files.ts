@@ -17,7 +17,7 @@ export interface RcloneFiles extends ShareFiles {
   readonly process: string;
   /** What is known of them: at the same paths, each with `.json` added. */
   readonly setAsideNotes: string;
-  /** How the process is asked itself: its port and password. */
+  /** Port and password of the process's own remote control. */
   readonly control: string;
 }
 

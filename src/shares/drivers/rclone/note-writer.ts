@@ -18,7 +18,7 @@ export type NoteWriter = ReturnType<typeof createNoteWriter>;
 
 interface NotesWritten {
   readonly due: number;
-  /** Of these. */
+  /** How many of those that were due. */
   readonly written: number;
 }
 

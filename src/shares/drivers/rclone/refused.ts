@@ -52,8 +52,8 @@ export function createRefusedUploads() {
 
   return {
     /**
-     * Of the files that are not on the server yet. Cheap where nothing was logged since: `unsent`, their paths in the
-     * share, is asked only while there are some. Rejects with the system's error.
+     * The refused files among those that are not on the server yet. Cheap while nothing new is logged: `unsent`, which
+     * gives their paths in the share, is called only while there are some. Rejects with the system's error.
      */
     async of(
       shareName: string,

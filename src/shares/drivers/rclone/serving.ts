@@ -40,7 +40,7 @@ interface Known extends ProcessNote {
 }
 
 export function createServingProcesses() {
-  /** null: looked for, and none. */
+  /** null: it was looked for, and there is none. */
   const started = new Map<string, Known | null>();
   /** Shares whose processes of an earlier life were searched for. */
   const searched = new Set<string>();

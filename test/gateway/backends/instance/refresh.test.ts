@@ -19,6 +19,24 @@ describe("lists that change", () => {
     await settle();
     assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
   });
+  test("B7 a list that fails with a count in its error is told of once", async () => {
+    const { link, instance, logger, clock } = await startReady();
+    let count = 0;
+    link.answers.set("tools/list", () => ({ error: { code: -32603, message: `request ${++count} failed` } }));
+    for (let notice = 0; notice < 5; notice++) {
+      await clock.advance(1_000);
+      link.notify(LIST_CHANGED.tools);
+      await settle();
+    }
+    assert.ok(count >= 5);
+    assert.match(String(instance.seen.listsStaleBecause), /request 1 failed/);
+    assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 1);
+    link.answers.set("tools/list", () => ({ error: { code: -32603, message: "another reason" } }));
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 2);
+  });
   test("B7 after a gap in what the server says, the lists that it tells of are read again", async () => {
     const { link, instance, counts, clock } = await startReady({}, (link) =>
       link.answers.set("initialize", () => ({

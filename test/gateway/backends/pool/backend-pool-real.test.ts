@@ -40,7 +40,8 @@ function realPool(t: TestContext, clock: Clock = systemClock): RealPool {
     startInstance: startBackendInstance,
     openLink(connection) {
       assert.ok(connection.type === "stdio");
-      return openStdioLink({ ...connection, warden, clock });
+      const { sandbox: _, ...program } = connection;
+      return openStdioLink({ ...program, warden, clock });
     },
     random: Math.random,
     onLog() {},

@@ -1,5 +1,5 @@
 // A program that starts backends as the daemon does, and then waits to be killed: `link-parent.ts COUNT COMMAND ARGS…`.
-// Prints the process ids of the backends and of the warden, once each backend has written a line to stderr.
+// With SANDBOXED set, each in a sandbox. Prints the process ids of the backends and of the warden, once each backend has written a line to stderr.
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
 import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
@@ -7,7 +7,10 @@ import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 
 const [count = "1", command = "sh", ...args] = process.argv.slice(2);
 const warden = new Warden({ clock, logger });
-const open = openStdioLink({ command, args, env: {}, cwd: "/", warden, clock });
+const config = { kind: "bubblewrap", read: [], write: [], network: false } as const;
+const guarded = { homes: [], configs: [], userHome: "/home/ann" };
+const apart = process.env["SANDBOXED"] === undefined ? {} : { sandbox: { config, guarded } };
+const open = openStdioLink({ command, args, env: {}, cwd: "/", warden, clock, ...apart });
 const links = await Promise.all(
   Array.from({ length: Number(count) }, async () => {
     const ready = Promise.withResolvers<void>();

@@ -6,6 +6,12 @@ import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
 import type { CleanLine } from "../line-cleaner.ts";
+import {
+  type Credential,
+  isCredential,
+  type LinkAuthorization,
+  NO_CREDENTIAL,
+} from "../link-authorization.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
 import { lookForOlderTransport } from "./older-transport.ts";
 import { OLDER_TRANSPORT_HINT, refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
@@ -23,6 +29,8 @@ const AFTER_ANSWER_MS = 2_000;
 /** What all exchanges of a link have in common. */
 export interface LinkContext {
   readonly target: HttpTarget;
+  /** What `target` signs its requests with; null: nothing. */
+  readonly authorization: LinkAuthorization | null;
   readonly clock: Clock;
   readonly events: LinkEvents;
   readonly responseLimitBytes: number;
@@ -53,6 +61,9 @@ export class Exchange {
   #done = false;
   #taken = false;
   #repeated = false;
+  /** It was sent again with another credential. */
+  #signedAnew = false;
+  #carried: Credential = NO_CREDENTIAL;
   #current: Asked | null = null;
   #timer: Timer | null = null;
   #resumeId: string | null = null;
@@ -67,7 +78,7 @@ export class Exchange {
     this.#method = "method" in message ? message.method : null;
     this.id = "method" in message && "id" in message ? message.id : null;
     this.#answers = new Answers(context, this.id);
-    this.#post();
+    this.#begin();
   }
 
   /** Ends it without a word. */
@@ -76,10 +87,27 @@ export class Exchange {
     this.#current?.request.destroy();
   }
 
-  #post(): void {
+  #begin(): void {
+    const { authorization } = this.#context;
+    const current = authorization === null ? NO_CREDENTIAL : authorization.current;
+    if (current !== null) this.#post(current);
+    else {
+      void authorization?.obtain().then((outcome) => {
+        if (this.#done) return;
+        if (isCredential(outcome)) this.#post(outcome);
+        else this.#fail(outcome);
+      });
+    }
+  }
+
+  #post(carried = this.#carried): void {
     const { target, clean } = this.#context;
+    this.#carried = carried;
+    const { header } = carried;
+    const headers =
+      header === null ? this.#outgoing.headers : { ...this.#outgoing.headers, authorization: header };
     try {
-      const asked = target.ask("POST", this.#outgoing.headers, (response) => this.#onResponse(response));
+      const asked = target.ask("POST", headers, (response) => this.#onResponse(response));
       this.#current = asked;
       asked.request.once("finish", () => this.#wasTaken());
       asked.request.on("error", (error) => {
@@ -147,8 +175,8 @@ export class Exchange {
     const type = mediaType(response);
     const packing = response.headers["content-encoding"] ?? "identity";
     if (packing !== "identity" && packing !== "") {
-      const message = `${target.origin} packs its answers (Content-Encoding: ${clean(packing)}), which it was not asked to`;
-      const hint = "let the server, or what stands before it, send its answers as they are";
+      const message = `${target.origin} compresses its answers without being asked to (Content-Encoding: ${clean(packing)})`;
+      const hint = "switch off compression in the server, or in the proxy before it";
       this.#fail(linkFailure("protocol", message, hint));
       response.destroy();
     } else if (type === "text/event-stream") this.#readEvents(response);
@@ -258,28 +286,52 @@ export class Exchange {
   }
 
   #onRefused(response: IncomingMessage, status: number): void {
-    const { target, clock, clean } = this.#context;
     readWhole(response, ERROR_BODY_BYTES, (text) => {
       if (this.#done) return;
-      const judged = refusal({
-        status,
-        text,
-        location: response.headers.location ?? null,
-        id: this.id,
-        hadSession: this.#outgoing.sessionId !== null,
-        target,
-        clean,
-      });
-      if (judged.kind === "answer") {
-        this.#answers.deliver(judged.value)?.catch(() => {});
-        this.#finish();
-      } else if (this.#method === "initialize" && TAKES_NO_MESSAGES.has(status)) {
-        const { failure } = judged;
-        this.#current = lookForOlderTransport(target, clock, (isOlder) =>
-          this.#fail(isOlder ? { ...failure, hint: OLDER_TRANSPORT_HINT } : failure),
-        );
-      } else this.#fail(judged.failure);
+      if (status === 401 || status === 403) this.#onUnauthorized(response, status, text);
+      else this.#judge(response, status, text);
     });
+  }
+
+  /** The server did not do the work, so that it can be asked for again with another token. */
+  #onUnauthorized(response: IncomingMessage, status: 401 | 403, text: string | null): void {
+    const { authorization } = this.#context;
+    if (authorization === null) {
+      this.#judge(response, status, text);
+      return;
+    }
+    const challenge = response.headers["www-authenticate"] ?? null;
+    void authorization.refused({ status, challenge, carried: this.#carried }).then((outcome) => {
+      if (this.#done) return;
+      if (outcome === null || (isCredential(outcome) && this.#signedAnew))
+        this.#judge(response, status, text);
+      else if (isCredential(outcome)) {
+        this.#signedAnew = true;
+        this.#post(outcome);
+      } else this.#fail(outcome);
+    });
+  }
+
+  #judge(response: IncomingMessage, status: number, text: string | null): void {
+    const { target, clock, clean } = this.#context;
+    const judged = refusal({
+      status,
+      text,
+      location: response.headers.location ?? null,
+      id: this.id,
+      hadSession: this.#outgoing.sessionId !== null,
+      target,
+      clean,
+    });
+    if (judged.kind === "answer") {
+      this.#answers.deliver(judged.value)?.catch(() => {});
+      this.#finish();
+    } else if (this.#method === "initialize" && TAKES_NO_MESSAGES.has(status)) {
+      const { failure } = judged;
+      this.#current = lookForOlderTransport(target, clock, (isOlder) =>
+        this.#fail(isOlder ? { ...failure, hint: OLDER_TRANSPORT_HINT } : failure),
+      );
+    } else this.#fail(judged.failure);
   }
 }
 

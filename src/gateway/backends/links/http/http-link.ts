@@ -2,10 +2,11 @@
 // own stream, and the end.
 import type { OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import type { RpcMessage } from "../../../json-rpc.ts";
+import { isJsonObject, type RpcMessage } from "../../../json-rpc.ts";
 import type { BackendLink, LinkEvents, OpenLink } from "../backend-link.ts";
 import { closedLink } from "../closed-link.ts";
 import { createLineCleaner } from "../line-cleaner.ts";
+import type { LinkAuthorization } from "../link-authorization.ts";
 import { LIMIT_BYTES, linkText } from "../link-text.ts";
 import { discard } from "./body.ts";
 import { Exchange, type LinkContext } from "./exchange.ts";
@@ -23,6 +24,8 @@ export interface HttpLinkOptions {
   /** Resolved; `Accept`, `Content-Type` and MCP's own are ours. */
   readonly headers: Readonly<Record<string, string>>;
   readonly clock: Clock;
+  /** Signs the requests of one link; null: the headers do. */
+  readonly authorize?: () => LinkAuthorization | null;
   /** Never appear in log lines and failures. */
   readonly secrets?: readonly string[];
   /** Of one message from the server. Default 64 MiB. */
@@ -38,8 +41,11 @@ export interface HttpLinkOptions {
  */
 export function openHttpLink(options: HttpLinkOptions): OpenLink {
   return (events) => {
-    const target = createHttpTarget(options);
-    return "kind" in target ? closedLink(target, events) : new HttpLink(target, options, events);
+    const authorization = options.authorize?.() ?? null;
+    const target = createHttpTarget({ ...options, authorization });
+    if (!("kind" in target)) return new HttpLink(target, authorization, options, events);
+    authorization?.[Symbol.dispose]();
+    return closedLink(target, events);
   };
 }
 
@@ -63,7 +69,12 @@ class HttpLink implements BackendLink {
   #serverStream: ServerStream | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(target: HttpTarget, options: HttpLinkOptions, events: LinkEvents) {
+  constructor(
+    target: HttpTarget,
+    authorization: LinkAuthorization | null,
+    options: HttpLinkOptions,
+    events: LinkEvents,
+  ) {
     const {
       clock,
       responseLimitBytes = LIMIT_BYTES,
@@ -71,12 +82,14 @@ class HttpLink implements BackendLink {
       secrets = [],
     } = options;
     this.#backlogLimitBytes = backlogLimitBytes;
+    const clean = createLineCleaner(secrets);
     this.#context = {
       target,
+      authorization,
       clock,
       events,
       responseLimitBytes,
-      clean: createLineCleaner(secrets),
+      clean: authorization === null ? clean : (text) => clean(authorization.clean(text)),
       onSession: (id) => this.#setSession(id, this.#version),
     };
     this.#setSession(null, null);
@@ -138,7 +151,7 @@ class HttpLink implements BackendLink {
     const exchange = new Exchange(this.#context, {
       message,
       text,
-      headers: this.#headers,
+      headers: withTrace(this.#headers, message),
       sessionId: this.#sessionId,
       onTaken: () => {
         this.backlogBytes -= text.length;
@@ -199,6 +212,7 @@ class HttpLink implements BackendLink {
       // A session id that cannot be sent back cannot be deleted either.
     }
     this.#context.target.destroy();
+    this.#context.authorization?.[Symbol.dispose]();
   }
 
   async #deleteSession(): Promise<void> {
@@ -214,3 +228,16 @@ class HttpLink implements BackendLink {
     await settledWithin(clock, DELETE_MS, ended.promise);
   }
 }
+
+/** The trace that a message belongs to, by its `_meta`, stands in the headers, too: whoever is on the way reads only those. */
+function withTrace(headers: OutgoingHttpHeaders, message: RpcMessage): OutgoingHttpHeaders {
+  const meta = "params" in message ? message.params?.["_meta"] : undefined;
+  if (!isJsonObject(meta)) return headers;
+  const { traceparent, tracestate } = meta;
+  if (typeof traceparent !== "string" || !TRACEPARENT.test(traceparent)) return headers;
+  const isState = typeof tracestate === "string" && TRACESTATE.test(tracestate);
+  return { ...headers, traceparent, ...(isState && { tracestate }) };
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const TRACESTATE = /^[\x20-\x7e]{1,512}$/;

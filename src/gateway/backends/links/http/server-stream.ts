@@ -2,6 +2,7 @@
 // ends.
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { Timer } from "../../../../runtime/time/clock.ts";
+import { isCredential, NO_CREDENTIAL } from "../link-authorization.ts";
 import { askForEvents, type BodyEnd, readEvents } from "./body.ts";
 import type { LinkContext } from "./exchange.ts";
 import type { Asked } from "./target.ts";
@@ -38,17 +39,40 @@ export class ServerStream implements Disposable {
   }
 
   #open(): void {
+    const { authorization } = this.#context;
+    if (authorization === null || authorization.current !== null) {
+      this.#ask();
+      return;
+    }
+    void authorization.obtain().then((outcome) => {
+      if (this.#disposed) return;
+      if (isCredential(outcome)) this.#ask();
+      else this.#again("failed");
+    });
+  }
+
+  #ask(): void {
+    const { target, authorization } = this.#context;
+    const carried = authorization?.current ?? NO_CREDENTIAL;
     const lastEventId = this.#lastEventId;
     const resumed = lastEventId === null ? {} : { "last-event-id": lastEventId };
     this.#asked = askForEvents(
-      this.#context.target,
+      target,
       { ...this.#headers, ...resumed },
       {
         onOpen: (response) => {
           if (this.#disposed) response.destroy();
           else this.#read(response, lastEventId !== null);
         },
-        onRefused: (status) => this.#refused(status),
+        onRefused: (status) => {
+          if (status !== 401 || authorization === null) this.#refused(status);
+          else {
+            void authorization.refused({ status, challenge: null, carried }).then((outcome) => {
+              if (outcome !== null && isCredential(outcome)) this.#again("failed");
+              else this.#refused(status);
+            });
+          }
+        },
         onFailed: () => this.#again("failed"),
       },
     );

@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { systemErrorCode } from "../../../../runtime/errors.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
+import type { LinkAuthorization } from "../link-authorization.ts";
 import { type ConnectReason, connectReason } from "./connect-reason.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -20,6 +21,8 @@ interface TargetOptions {
   /** Resolved. */
   readonly headers: Readonly<Record<string, string>>;
   readonly clock: Clock;
+  /** Signs each request; null: the headers are all there is. */
+  readonly authorization: LinkAuthorization | null;
 }
 
 export interface Asked {
@@ -95,7 +98,10 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
     origin: url.origin,
     path: url.pathname + url.search,
     ask(method, headers, onResponse) {
-      const request = protocol.request({ ...fixed, method, headers: { ...base, ...headers } }, (response) => {
+      const all: OutgoingHttpHeaders = { ...base, ...headers };
+      const signed = options.authorization?.current?.header ?? null;
+      if (signed !== null) all["authorization"] ??= signed;
+      const request = protocol.request({ ...fixed, method, headers: all }, (response) => {
         responded = true;
         onResponse(response);
       });

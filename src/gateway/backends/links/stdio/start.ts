@@ -5,6 +5,13 @@ import { shownText } from "../../../../config/shown-values.ts";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
+import {
+  NO_SANDBOX_PROGRAM,
+  type ProgramSandbox,
+  SANDBOX_PROGRAM,
+  sandboxArguments,
+  sandboxFailure,
+} from "./sandbox.ts";
 import { programPath, type Warden } from "./warden.ts";
 
 export interface ProgramOptions {
@@ -15,6 +22,7 @@ export interface ProgramOptions {
   /** Absolute. */
   readonly cwd: string;
   readonly warden: Warden;
+  readonly sandbox?: ProgramSandbox;
 }
 
 export type BackendProcess = ChildProcess & {
@@ -39,8 +47,10 @@ export function startProgram(options: ProgramOptions): BackendProcess | LinkFail
       "use letters, digits and underscores only",
     );
   }
-  const { warden, cwd, command, args } = options;
-  const launch = [programPath("backend-launch.sh"), cwd, command, ...args];
+  const { warden, command, args } = options;
+  const inside = insideOf(options);
+  if ("kind" in inside) return inside;
+  const launch = [programPath("backend-launch.sh"), ...inside, command, ...args];
   try {
     const child = spawnChild("/bin/sh", launch, {
       cwd: "/",
@@ -60,6 +70,16 @@ export function startProgram(options: ProgramOptions): BackendProcess | LinkFail
   }
 }
 
+/** What stands before the program: its folder, or the folder of bubblewrap and its whole command line. */
+function insideOf(options: ProgramOptions): readonly string[] | LinkFailure {
+  const { cwd, command, sandbox } = options;
+  if (sandbox === undefined) return [cwd];
+  // The launcher does not see it, and bubblewrap would take it for an option.
+  if (command === "" || command.startsWith("-")) return cannotStart(options, "it is not installed", null);
+  const wrapped = sandboxArguments(sandbox, cwd);
+  return "kind" in wrapped ? wrapped : ["/", SANDBOX_PROGRAM, ...wrapped];
+}
+
 /** Whether a line of stderr is the launcher's word for us, and no output of the program. */
 export function isLauncherLine(line: string): boolean {
   return LAUNCHER_WORDS.test(line);
@@ -71,7 +91,15 @@ export function startFailure(
   exitCode: number | null,
   lastLine: string | null,
 ): LinkFailure | null {
-  if ((exitCode !== 126 && exitCode !== 127) || lastLine === null) return null;
+  if (lastLine === null || exitCode === 0) return null;
+  if (options.sandbox !== undefined) {
+    const isMissing = LAUNCHER_WORDS.exec(lastLine)?.[1] === "program-missing";
+    const failed = isMissing
+      ? NO_SANDBOX_PROGRAM
+      : sandboxFailure(lastLine, shownText(options.command, "log"));
+    return failed === null ? null : cannotStart(options, ...failed);
+  }
+  if (exitCode !== 126 && exitCode !== 127) return null;
   const failure = launcherFailures(options)[LAUNCHER_WORDS.exec(lastLine)?.[1] ?? ""];
   if (failure !== undefined) return cannotStart(options, ...failure);
   // The shell's own word: it found the file, and the system would not run it.

@@ -141,7 +141,10 @@ test("packed answers are not asked for, and told as such; a byte order mark is n
       return true;
     },
   });
-  assert.match((await recorded.askInVain("packed")).message, /packs its answers \(Content-Encoding: gzip\)/);
+  assert.match(
+    (await recorded.askInVain("packed")).message,
+    /compresses its answers .*\(Content-Encoding: gzip\)/,
+  );
   assert.equal(echo.headers[0]?.["accept-encoding"], "identity");
   assert.deepEqual(await recorded.ask("echo"), { late: true });
 });

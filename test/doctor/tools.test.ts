@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { hasCifs, type SpeedLook, speedFindings } from "../../src/doctor/speed.ts";
+import { hasCifs, type SpeedLook, speedFindings } from "../../src/doctor/tools.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEWEST: SpeedLook = {

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { DoctorFinding } from "../../src/api/doctor-report.ts";
-import { examineMultichannel, multichannelPlaces } from "../../src/doctor/multichannel.ts";
+import { examineMultichannel, multichannelPlaces } from "../../src/doctor/macos-mounts.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NETFS = [{ driver: "netfs" }] as const;

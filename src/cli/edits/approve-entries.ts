@@ -1,0 +1,176 @@
+// `mountaineer approve`: shows what waits, asks, and approves it.
+import type {
+  ApprovalsReport,
+  ApproveReport,
+  ApproveRequest,
+  WaitingEntryWire,
+} from "../../api/approval-contract.ts";
+import { diffText } from "../../config/history/text-diff.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import type { CommandContext } from "../input/command.ts";
+import { changeConfig } from "../sessions/config-session.ts";
+import { onceOpened, withDaemonOr } from "../sessions/control-session.ts";
+import { renderApprovals, renderEntry } from "../views/approvals-view.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+
+interface Manner {
+  readonly json: boolean;
+  readonly asks: boolean;
+}
+
+interface Approver {
+  approvals(): Promise<ApprovalsReport>;
+  approve(request: ApproveRequest): Promise<ApproveReport>;
+}
+
+/** Resolves with the exit code. Rejects with `entry_unknown`. */
+export async function listEntries(
+  context: CommandContext,
+  names: readonly string[],
+  json: boolean,
+): Promise<number> {
+  const report = await withApprover(context, "look", (approver) => approver.approvals());
+  const shown = { ...report, waiting: [...named(report.waiting, names)] };
+  if (json) context.print(`${JSON.stringify(shown, null, 2)}\n`);
+  else context.print(renderApprovals(shown, context.stdoutStyle, entryDiff));
+  return 0;
+}
+
+/** Resolves with the exit code. Rejects with `entry_unknown`, `usage` (nobody to ask) and as `approve` of the API does. */
+export function approveEntries(
+  context: CommandContext,
+  names: readonly string[],
+  { json, asks, all }: Manner & { readonly all: boolean },
+): Promise<number> {
+  return withApprover(context, "change", async (approver) => {
+    const before = await approver.approvals();
+    const shown = named(before.waiting, names);
+    if (shown.length === 0) {
+      if (json) context.print(`${JSON.stringify({ approved: [], reload: null, now: before }, null, 2)}\n`);
+      else context.print(renderApprovals(before, context.stdoutStyle, entryDiff));
+      return 0;
+    }
+    const chosen = asks ? await chosenBy(context, shown, all) : shown;
+    if (chosen.length === 0) {
+      context.note("nothing was approved");
+      return FAILED_EXIT;
+    }
+    const entries = chosen.map(({ id, digest }) => ({ id, digest }));
+    tell(context, await approver.approve({ entries }), json);
+    return chosen.length === shown.length ? 0 : FAILED_EXIT;
+  });
+}
+
+/** Which changes wait from now on. The file says so, too. */
+export async function setApproveMode(
+  context: CommandContext,
+  mode: string,
+  { json, asks }: Manner,
+): Promise<number> {
+  if (asks && !(await isYes(context, `${MODES[mode] ?? ""} Is that right? [y/N] `))) {
+    context.note("nothing was changed");
+    return FAILED_EXIT;
+  }
+  const value = mode === "default" ? null : mode;
+  const edit = await changeConfig(context, "approve", (editor) =>
+    editor.edit([{ key: "trust.approve", value }]),
+  );
+  const [mistake] = edit.errors;
+  if (mistake !== undefined) {
+    throw new MountaineerError("config_invalid", `${mistake.file}:${mistake.line}: found ${mistake.found}`);
+  }
+  return withApprover(context, "change", async (approver) => {
+    const { waiting } = await approver.approvals();
+    const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));
+    tell(context, await approver.approve({ entries, loosen: true }), json);
+    return 0;
+  });
+}
+
+const MODES: Readonly<Record<string, string>> = {
+  none: "From now on no change of the file waits: whatever can write to it can run programs as you.",
+  commands: "From now on changes wait that decide what runs.",
+  all: "From now on changes wait that decide what runs, where credentials go, and who may do what.",
+  default:
+    "From now on changes that decide what runs wait only while a backend can reach Mountaineer's home.",
+};
+
+function withApprover<T>(
+  context: CommandContext,
+  intent: "look" | "change",
+  use: (approver: Approver) => Promise<T>,
+): Promise<T> {
+  const { home, configPath, signal } = context;
+  return withDaemonOr(
+    context,
+    intent,
+    (daemon) =>
+      use({
+        approvals: () => daemon.approvals(signal),
+        approve: (request) => daemon.approve(request, signal),
+      }),
+    async () => {
+      const { openApprovals } = await import("../in-process/open.ts");
+      return onceOpened(openApprovals({ home, configPath, signal, intent, command: "approve" }), use);
+    },
+  );
+}
+
+function named(waiting: readonly WaitingEntryWire[], names: readonly string[]): readonly WaitingEntryWire[] {
+  if (names.length === 0) return waiting;
+  return names.flatMap((name) => {
+    const found = waiting.filter((entry) => entry.id === name || entry.name === name);
+    if (found.length > 0) return found;
+    throw new MountaineerError("entry_unknown", `nothing called ${JSON.stringify(name)} waits for approval`, {
+      hint: "mountaineer approve --list",
+    });
+  });
+}
+
+/** Those that a person said yes to. */
+async function chosenBy(
+  context: CommandContext,
+  shown: readonly WaitingEntryWire[],
+  all: boolean,
+): Promise<readonly WaitingEntryWire[]> {
+  const chosen: WaitingEntryWire[] = [];
+  for (const entry of shown) {
+    context.print(renderEntry(entry, entryDiff(entry), context.stdoutStyle));
+    if (all) continue;
+    if (await isYes(context, `Approve ${harmless(entry.id)}? [y/N] `)) chosen.push(entry);
+  }
+  if (!all) return chosen;
+  return (await isYes(context, `Approve all ${shown.length}? [y/N] `)) ? shown : [];
+}
+
+async function isYes({ ask }: CommandContext, question: string): Promise<boolean> {
+  if (ask === null) {
+    throw new MountaineerError("usage", "there is no terminal to ask at; nothing was approved", {
+      hint: "look at it with: mountaineer approve --list; then add --yes",
+    });
+  }
+  return /^y(es)?$/i.test(await ask(question));
+}
+
+function entryDiff({ approved, waiting }: WaitingEntryWire): string {
+  return diffText(approved, waiting, { before: "approved", after: "waiting" });
+}
+
+function tell(context: CommandContext, report: ApproveReport, json: boolean): void {
+  if (json) {
+    context.print(`${JSON.stringify(report, null, 2)}\n`);
+    return;
+  }
+  const { approved, reload, now } = report;
+  const paint = paintFor(context.stdoutStyle);
+  const what =
+    approved.length === 0 ? `changes wait as "${now.mode}" says` : `approved: ${approved.join(", ")}`;
+  context.print(`${paint.green(paint.symbols.good)} ${harmless(what)}\n`);
+  if (reload === null) context.print(paint.dim("  no daemon runs; the next one finds it so\n"));
+  if (now.waiting.length > 0) {
+    const rest = counted(now.waiting.length, now.waiting.length === 1 ? "entry" : "entrie");
+    context.print(paint.dim(`  ${rest} still ${now.waiting.length === 1 ? "waits" : "wait"}\n`));
+  }
+}

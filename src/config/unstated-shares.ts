@@ -1,0 +1,39 @@
+// Backends that are given a folder on a share and do not say that they require it. Path arithmetic alone.
+import { join } from "node:path";
+import { pathText } from "./mistakes.ts";
+import { isWithin } from "./paths.ts";
+import type { ConfigWarning, MountaineerConfig } from "./snapshot.ts";
+
+/** One warning for each backend that is enabled and works on a share unsaid. */
+export function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
+  const places = placesOf(config);
+  return config.backends.flatMap(({ name, enabled, connection, requires }): ConfigWarning[] => {
+    if (!enabled || connection.type !== "stdio") return [];
+    const given = [connection.cwd, ...connection.args];
+    for (const [index, path] of given.entries()) {
+      const share = places.find(([folder]) => path.startsWith("/") && isWithin(path, folder))?.[1];
+      if (share === undefined || requires.some((one) => one.share === share)) continue;
+      const at = index === 0 ? ["cwd"] : ["args", index - 1];
+      return [
+        {
+          path: pathText(["backends", name, ...at]),
+          text: `${path} is on share ${share}, which may not be there when the backend is started`,
+          hint: `say \`requires = ["${share}"]\`: it then waits for the share, and its tools leave and return with it`,
+        },
+      ];
+    }
+    return [];
+  });
+}
+
+/** Folders that lead to a share, and the share's name. */
+function placesOf({ global, shares, aliases }: MountaineerConfig): readonly (readonly [string, string])[] {
+  return [
+    ...shares.flatMap(({ name, shareName }) => [
+      [join(global.sharesRoot, name), name] as const,
+      [join(global.mountRoot, name), name] as const,
+      [join(global.mountRoot, shareName), name] as const,
+    ]),
+    ...aliases.map(({ path, share }) => [path, share] as const),
+  ];
+}

@@ -1,0 +1,102 @@
+// Signs in to the backends of a home, for commands. No daemon takes part; one that runs reads what is kept.
+import type { BackendSignIn } from "../../api/backend-sign-in.ts";
+import type { BackendConfig } from "../../config/snapshot.ts";
+import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
+import { openGrantStore } from "../../gateway/backends/sign-in/grant-store.ts";
+import { type LoginRequest, signIn, signOut } from "../../gateway/backends/sign-in/login.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { silentLogger } from "../../runtime/log/log.ts";
+import { isoTime, systemClock } from "../../runtime/time/clock.ts";
+import { missingHint, missingText } from "../../secrets/reference.ts";
+import { openHome } from "./home.ts";
+import { homeSecrets, signInHome } from "./stored-secrets.ts";
+
+export function openBackendSignIn(options: {
+  readonly home: string;
+  readonly configPath: string | null;
+}): BackendSignIn {
+  const { home, configPath } = options;
+  const clock = systemClock;
+  const environment = process.env;
+  const grants = openGrantStore({ ...signInHome({ home, clock, environment }), clock });
+
+  const backendsOf = async (signal: AbortSignal) => {
+    const { snapshot } = await openHome({ home, configPath, environment, writesStarter: false, clock });
+    const secrets = homeSecrets({ home, environment, clock, logger: silentLogger });
+    const bound = await secrets.bind(snapshot, signal);
+    return { backends: bound.config.backends, values: secrets.values };
+  };
+
+  return {
+    async login(order, person, signal) {
+      const { backends, values } = await backendsOf(signal);
+      const server = serverOf(find(backends, order.backend), values);
+      const grant = await signIn({ ...order, ...server }, person, { grants, clock, signal });
+      return {
+        backend: order.backend,
+        issuer: grant.issuer,
+        scopes: grant.scopes,
+        expires_at: grant.expiresAtMs === null ? null : isoTime(grant.expiresAtMs),
+        renews_itself: grant.refreshToken !== null,
+      };
+    },
+    async logout(backend, signal) {
+      const { backends, values } = await backendsOf(signal);
+      // A login may be left of a backend that is not configured any more.
+      const config = backends.find(({ name }) => name === backend);
+      const server = config === undefined ? null : serverOrNull(config, values);
+      const request = { backend, url: server?.url ?? null, auth: server?.auth ?? null };
+      const out = await signOut(request, { grants, clock, signal });
+      if (out === null && config === undefined) throw unknown(backend, backends);
+      return { backend, was_signed_in: out !== null, revoked: out?.isRevoked ?? false };
+    },
+  };
+}
+
+type Values = Parameters<typeof resolveConnection>[1];
+type Server = Pick<LoginRequest, "url" | "headers" | "auth">;
+
+function find(backends: readonly BackendConfig[], name: string): BackendConfig {
+  const found = backends.find((backend) => backend.name === name);
+  if (found === undefined) throw unknown(name, backends);
+  return found;
+}
+
+function unknown(name: string, backends: readonly BackendConfig[]): MountaineerError {
+  const names = backends.slice(0, 20).map((backend) => backend.name);
+  return new MountaineerError("backend_unknown", `no backend ${name} is configured`, {
+    hint: names.length === 0 ? "no backend is" : `there are ${names.join(", ")}`,
+  });
+}
+
+function serverOrNull(backend: BackendConfig, values: Values): Server | null {
+  const outcome = resolveConnection(backend.connection, values);
+  if (!outcome.ok || outcome.connection.type === "stdio") return null;
+  const { url, headers, auth = null } = outcome.connection;
+  const address = URL.parse(url);
+  return address === null ? null : { url: address, headers, auth };
+}
+
+function serverOf(backend: BackendConfig, values: Values): Server {
+  const { name, connection } = backend;
+  if (connection.type === "stdio") {
+    throw unusable(`backend ${name} is a program`, "it signs in by itself; give it what it needs in `env`");
+  }
+  const outcome = resolveConnection(connection, values);
+  if (!outcome.ok) {
+    throw unusable(`backend ${name}: ${missingText(outcome.missing)}`, missingHint(outcome.missing));
+  }
+  if (connection.auth?.type === "client-credentials") {
+    throw unusable(`backend ${name} signs in as itself`, "its `auth` has type `client-credentials`");
+  }
+  if (Object.keys(connection.headers).some((header) => header.toLowerCase() === "authorization")) {
+    throw unusable(`backend ${name} has its own header \`Authorization\``, "remove it, and sign in again");
+  }
+  const server = serverOrNull(backend, values);
+  if (server === null) throw unusable(`backend ${name} has no address to sign in at`, "correct its `url`");
+  return server;
+}
+
+function unusable(message: string, hint: string): MountaineerError {
+  return new MountaineerError("sign_in_failed", message, { hint });
+}

@@ -1,0 +1,84 @@
+// What is measured of shares: where each is, and how often it moved. Plain numbers, for whoever sends or shows them.
+import type { Measured } from "../../gateway/telemetry/metric-families.ts";
+import type { ShareEngine } from "../../shares/engine/share-engine.ts";
+import type { ServiceTransition } from "./service-transitions.ts";
+
+interface ShareMetrics {
+  /** A listener of transitions. */
+  readonly hear: (transition: ServiceTransition) => void;
+  readonly measured: () => readonly Measured[];
+}
+
+/** Changes that are counted, by what they are announced as. */
+const CHANGES: Readonly<Record<string, string>> = {
+  "share.failover": "failover",
+  "share.recovered": "recovered",
+  "share.switched": "switched",
+  "share.remounted": "remounted",
+  "share.vanished": "vanished",
+  "share.mount_failed": "mount_failed",
+  "share.move_failed": "move_failed",
+};
+
+export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">): ShareMetrics {
+  /** By share, then by what happened. */
+  const changes = new Map<string, Map<string, number>>();
+  const moves = new Map<string, number>();
+  return {
+    hear(transition) {
+      const change = CHANGES[transition.name];
+      if (change === undefined || !("share" in transition)) return;
+      const { share } = transition;
+      const ofShare = changes.get(share) ?? new Map<string, number>();
+      ofShare.set(change, (ofShare.get(change) ?? 0) + 1);
+      changes.set(share, ofShare);
+      if ("carried" in transition && transition.carried === true)
+        moves.set(share, (moves.get(share) ?? 0) + 1);
+    },
+    measured() {
+      const { names } = engine;
+      // Those that are configured no more are forgotten.
+      for (const gone of [...changes.keys()].filter((name) => !names.includes(name))) {
+        changes.delete(gone);
+        moves.delete(gone);
+      }
+      const views = names.map((share) => ({ share, ...engine.view(share) }));
+      return [
+        {
+          name: "mountaineer.share.route",
+          help: "The route that each share is on, or none: 1.",
+          kind: "gauge",
+          values: views.map(({ share, memory }) => ({
+            labels: { share, route: memory.activeInterface },
+            value: 1,
+          })),
+        },
+        {
+          name: "mountaineer.share.route.reachable",
+          help: "Whether the host of each route answers: 1, or 0.",
+          kind: "gauge",
+          values: views.flatMap(({ share, seen }) =>
+            (["tb", "fallback"] as const).map((route) => ({
+              labels: { share, route },
+              value: seen?.routes[route].probe.verdict === "answers" ? 1 : 0,
+            })),
+          ),
+        },
+        {
+          name: "mountaineer.share.changes",
+          help: "Failovers, recoveries and what else became of each share.",
+          kind: "counter",
+          values: [...changes].flatMap(([share, counts]) =>
+            [...counts].map(([change, value]) => ({ labels: { share, change }, value })),
+          ),
+        },
+        {
+          name: "mountaineer.share.moves",
+          help: "Changes of route beneath a mount that stayed.",
+          kind: "counter",
+          values: [...moves].map(([share, value]) => ({ labels: { share }, value })),
+        },
+      ];
+    },
+  };
+}

@@ -1,0 +1,71 @@
+// Approving when no daemon runs: what the next one will find approved.
+import type { ApprovalsControl, InProcessOptions } from "../api/control.ts";
+import { findPlace } from "../config/locate.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../config/snapshot.ts";
+import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
+import { silentLogger } from "../runtime/log/log.ts";
+import { acquireHomeLock } from "../runtime/process/home-lock.ts";
+import { systemClock as clock } from "../runtime/time/clock.ts";
+import { createApprovalKeeper } from "./approvals/approval-keeper.ts";
+import { openApprovals } from "./approvals/open-approvals.ts";
+import { guardedPlaces, startApprovals } from "./approvals/start-approvals.ts";
+import { openHome } from "./compose/home.ts";
+import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
+import { editedEntries } from "./reload/holding.ts";
+
+/** How long another command's lock is waited for, ms. */
+const LOCK_WAIT_MS = 10_000;
+
+/** Lookers take no lock and write nothing. Rejects with what keeps a start from happening. */
+export async function openApprovalsInProcess(options: InProcessOptions): Promise<ApprovalsControl> {
+  const { home, configPath, intent, command, signal } = options;
+  const writes = intent === "change";
+  const environment = process.env;
+  if (writes) await ensurePrivateFolder(home);
+  const lock = writes ? await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }) : null;
+  try {
+    const opened = await openHome({ home, configPath, environment, writesStarter: false, clock });
+    const { place, snapshot } = opened;
+    const parts = { place, environment, snapshot, clock, logger: silentLogger, publish: () => {}, writes };
+    const { keeper } = await startApprovals(parts, signal);
+    return {
+      approvals: async () => approvalsReport(keeper, snapshot),
+      async approve({ entries, loosen = false }) {
+        const ids = requireWaiting(keeper, entries);
+        const judged = await keeper.judge(snapshot, null, { ids, loosens: loosen });
+        keeper.applied(judged);
+        return { approved: [...ids], reload: null, now: approvalsReport(keeper, snapshot) };
+      },
+      async [Symbol.asyncDispose]() {
+        await keeper[Symbol.asyncDispose]();
+        await lock?.[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await lock?.[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * Approves what an edit changed, in a home that has approvals; resolves with how many entries wait. The home's lock must
+ * be held. Rejects with `secret_unavailable`.
+ */
+export async function approveEdited(
+  home: string,
+  before: MountaineerConfig,
+  snapshot: ConfigSnapshot,
+  signal: AbortSignal,
+): Promise<number> {
+  const environment = process.env;
+  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
+  const opened = await openApprovals({ home, clock, environment }, signal);
+  // The next daemon finds a home without approvals, and approves what stands.
+  if (opened.loaded.approvals === null) return 0;
+  const places = guardedPlaces(place, snapshot.path);
+  const parts = { ...opened, places, clock, logger: silentLogger, publish: () => {}, writes: true };
+  await using keeper = createApprovalKeeper(parts);
+  const ids = editedEntries(before, snapshot.config);
+  const judged = await keeper.judge(snapshot, null, { ids, loosens: false });
+  return judged.held.waiting.length;
+}

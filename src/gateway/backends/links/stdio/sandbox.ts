@@ -1,0 +1,106 @@
+// How a program is started in a sandbox: the arguments of bubblewrap, and what it means when that fails. Pure.
+
+import { isWithin } from "../../../../config/paths.ts";
+import { type GuardedPlaces, placesReached } from "../../../../config/reach.ts";
+import type { SandboxConfig } from "../../../../config/snapshot.ts";
+import { type LinkFailure, linkFailure } from "../backend-link.ts";
+
+export const SANDBOX_PROGRAM = "bwrap";
+
+export interface ProgramSandbox {
+  readonly config: SandboxConfig;
+  /** Whatever the configuration names, none of these is ever shown. */
+  readonly guarded: GuardedPlaces;
+}
+
+interface Mount {
+  readonly path: string;
+  readonly args: readonly string[];
+}
+
+/** Read-only, where there: programs, their libraries and settings, and what the names of hosts are found with. */
+const SYSTEM = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix"];
+const RUNTIME = ["/run/systemd/resolve", "/run/resolvconf", "/run/current-system"];
+
+/** The arguments of `bwrap`, before the program and its own; or why there can be no such sandbox. */
+export function sandboxArguments(
+  { config, guarded }: ProgramSandbox,
+  cwd: string,
+): readonly string[] | LinkFailure {
+  const { read, write, network } = config;
+  const named = [...read, ...write];
+  const shown = named.find((path) => placesReached(path, { ...guarded, homes: [] }).length > 0);
+  const isInHome = guarded.configs.every((file) => guarded.homes.some((home) => isWithin(file, home)));
+  if (shown !== undefined && !isInHome) {
+    const message = `its sandbox would show Mountaineer's configuration, through ${shown}`;
+    return linkFailure("unreachable", message, "name folders beside the configuration in `sandbox`");
+  }
+  const mounts: Mount[] = [
+    ...[...SYSTEM, ...RUNTIME].map((path) => ({ path, args: ["--ro-bind-try", path, path] })),
+    { path: "/proc", args: ["--proc", "/proc"] },
+    { path: "/dev", args: ["--dev", "/dev"] },
+    ...["/tmp", "/var/tmp", guarded.userHome]
+      .filter((path) => !named.includes(path))
+      .map((path) => ({ path, args: ["--tmpfs", path] })),
+    ...read
+      .filter((path) => !write.includes(path))
+      .map((path) => ({ path, args: ["--ro-bind", path, path] })),
+    ...write.map((path) => ({ path, args: ["--bind", path, path] })),
+    // Last among those as deep: nothing is mounted over it.
+    ...guarded.homes
+      .filter((home) => named.some((path) => isWithin(home, path)))
+      .map((path) => ({ path, args: ["--tmpfs", path] })),
+  ];
+  return [
+    // Its death ends what is inside; the whole group is ended by the warden all the same.
+    "--die-with-parent",
+    "--unshare-all",
+    ...(network ? ["--share-net"] : []),
+    ...["--cap-drop", "ALL"],
+    // A folder comes before what is mounted in it.
+    ...mounts.toSorted((one, other) => depth(one.path) - depth(other.path)).flatMap(({ args }) => args),
+    ...["--setenv", "TMPDIR", "/tmp"],
+    ...["--unsetenv", "XDG_RUNTIME_DIR"],
+    ...["--chdir", cwd],
+    "--",
+  ];
+}
+
+function depth(path: string): number {
+  return path.split("/").filter((part) => part !== "").length;
+}
+
+const REFUSED =
+  /No permissions to creat|Creating new namespace failed|setting up uid map|user namespaces|unshare|RTM_NEWADDR|Failed to make \/ slave|Operation not permitted/i;
+
+/** What bubblewrap's last line means; null: it is not its. */
+export function sandboxFailure(
+  line: string,
+  command: string,
+): readonly [reason: string, hint: string] | null {
+  const said = /^bwrap: (.*)$/.exec(line)?.[1];
+  if (said === undefined) return null;
+  if (/^execvp .*: No such file or directory$/.test(said)) {
+    return [
+      `${command} is not installed, or its sandbox does not show it`,
+      "name the folder of the program in `sandbox.read`; its sandbox shows /usr, /opt and what is named",
+    ];
+  }
+  const missing = /^Can't find source path (.*): No such file or directory$/.exec(said)?.[1];
+  if (missing !== undefined) {
+    return [`${missing}, which its sandbox is to show, does not exist`, "create it, or change `sandbox`"];
+  }
+  if (REFUSED.test(said)) {
+    return [
+      `this system lets nobody but root make the sandbox's namespaces (${said})`,
+      "allow unprivileged user namespaces, see docs/security.md; it is never started without its sandbox",
+    ];
+  }
+  return [`its sandbox cannot be made: ${said}`, "see what `sandbox` names"];
+}
+
+/** Bubblewrap itself is not there. */
+export const NO_SANDBOX_PROGRAM: readonly [reason: string, hint: string] = [
+  "bubblewrap, which its sandbox needs, is not installed",
+  "install it (Debian: apt install bubblewrap); it is never started without its sandbox",
+];

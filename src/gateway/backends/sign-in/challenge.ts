@@ -1,0 +1,53 @@
+// Reads `WWW-Authenticate`: what a server that refuses a request asks for. Pure.
+
+export interface BearerChallenge {
+  /** The address of the server's metadata (RFC 9728), as it says it; null: it says none. */
+  readonly resourceMetadata: string | null;
+  /** null: it asks for none in particular. */
+  readonly scopes: readonly string[] | null;
+  /** `invalid_token`, `insufficient_scope`; null: none is given. */
+  readonly error: string | null;
+}
+
+const LONGEST_HEADER = 16 * 1024;
+const LONGEST_VALUE = 2_048;
+const MOST_SCOPES = 64;
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
+const SCHEME = /^[\s,]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?=[\s,]|$)/;
+const PARAMETER =
+  /^[\s,]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+\-./:^_`|~0-9A-Za-z]+))/;
+const TOKEN68 = /^\s+[A-Za-z0-9\-._~+/]+=*(?=\s*(?:,|$))/;
+
+/** The first challenge of the scheme Bearer; null: there is none. */
+export function bearerChallenge(header: string | null): BearerChallenge | null {
+  let rest = (header ?? "").slice(0, LONGEST_HEADER);
+  for (;;) {
+    const scheme = SCHEME.exec(rest);
+    if (scheme === null) return null;
+    rest = rest.slice(scheme[0].length);
+    const token = TOKEN68.exec(rest);
+    if (token !== null) rest = rest.slice(token[0].length);
+    const parameters = new Map<string, string>();
+    for (let found = PARAMETER.exec(rest); found !== null; found = PARAMETER.exec(rest)) {
+      rest = rest.slice(found[0].length);
+      const value = found[2]?.replace(/\\(.)/g, "$1") ?? found[3] ?? "";
+      parameters.set((found[1] ?? "").toLowerCase(), value.slice(0, LONGEST_VALUE));
+    }
+    if (scheme[1]?.toLowerCase() === "bearer") return ofParameters(parameters);
+  }
+}
+
+function ofParameters(parameters: ReadonlyMap<string, string>): BearerChallenge {
+  const scope = parameters.get("scope");
+  return {
+    resourceMetadata: parameters.get("resource_metadata") ?? null,
+    scopes: scope === undefined ? null : scopeList(scope),
+    error: parameters.get("error") ?? null,
+  };
+}
+
+/** The scopes of a text, each once; what can be none is left out. */
+export function scopeList(text: string): readonly string[] {
+  const scopes = text.split(" ").filter((scope) => SCOPE.test(scope));
+  return [...new Set(scopes)].slice(0, MOST_SCOPES);
+}

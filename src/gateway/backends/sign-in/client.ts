@@ -1,0 +1,225 @@
+// Who the gateway is to an authorization server: a given client id, a metadata document, or a registration; and how it
+// proves that at the token endpoint.
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import type { ResolvedAuth } from "../links/link-authorization.ts";
+import { type BoundedFetch, failed } from "./bounded-fetch.ts";
+import {
+  type AuthorizationServer,
+  asSignInFailure,
+  type ClientAuth,
+  type OAuthLibrary,
+  requestOptions,
+} from "./oauth-library.ts";
+
+export type ClientAuthMethod = "none" | "client_secret_basic" | "client_secret_post";
+
+/** What is kept of the client with the grant; the secret of a configured one stays with the configuration. */
+export interface ClientIdentity {
+  readonly source: "configured" | "document" | "registered";
+  readonly id: string;
+  readonly secret: string | null;
+  readonly method: ClientAuthMethod;
+  /** Wall ms; null: it does not end. */
+  readonly secretEndsAtMs: number | null;
+}
+
+const SECRET_METHODS = ["client_secret_basic", "client_secret_post"] as const;
+const DEFAULT_NAME = "Mountaineer";
+
+/** The client that is given in the configuration, or its document; null: neither, or the server takes no documents. */
+export function configuredClient(
+  auth: ResolvedAuth | null,
+  server: AuthorizationServer,
+): ClientIdentity | null {
+  if (auth === null) return null;
+  const { clientId, clientSecret, clientMetadataUrl } = auth;
+  const given = { secret: null, secretEndsAtMs: null } as const;
+  if (clientId !== null) {
+    const method = clientSecret === null ? "none" : secretMethod(server);
+    return { ...given, source: "configured", id: clientId, method };
+  }
+  if (clientMetadataUrl === null || server["client_id_metadata_document_supported"] !== true) return null;
+  return { ...given, source: "document", id: clientMetadataUrl, method: "none" };
+}
+
+interface Registration {
+  readonly name: string | null;
+  readonly redirectUri: string;
+  readonly wantsDevice: boolean;
+}
+
+/** Registers the gateway (RFC 7591). Rejects with `sign_in_failed`. */
+export async function registerClient(
+  oauth: OAuthLibrary,
+  server: AuthorizationServer,
+  boundedFetch: BoundedFetch,
+  { name, redirectUri, wantsDevice }: Registration,
+): Promise<ClientIdentity> {
+  if (server.registration_endpoint === undefined) {
+    throw failed(
+      "never",
+      `${server.issuer} registers no clients by itself`,
+      "register Mountaineer there by hand, and give `client_id` in `[backends.NAME.auth]`",
+    );
+  }
+  const supported = server.token_endpoint_auth_methods_supported;
+  const asked = supported === undefined || supported.includes("none") ? "none" : secretMethod(server);
+  const metadata = {
+    client_name: name ?? DEFAULT_NAME,
+    redirect_uris: [redirectUri],
+    grant_types: [
+      "authorization_code",
+      "refresh_token",
+      ...(wantsDevice ? ["urn:ietf:params:oauth:grant-type:device_code"] : []),
+    ],
+    response_types: ["code"],
+    token_endpoint_auth_method: asked,
+    // No scopes: the same client asks for more of them later.
+    // The redirect goes to a port of this machine, which web clients may not have.
+    application_type: "native",
+  };
+  try {
+    const options = requestOptions(oauth, boundedFetch);
+    const response = await oauth.dynamicClientRegistrationRequest(server, metadata, options);
+    return registered(
+      await oauth.processDynamicClientRegistrationResponse(await withExpiry(response)),
+      server,
+      asked,
+    );
+  } catch (error) {
+    throw asSignInFailure(oauth, error, `${server.issuer} does not register this client`);
+  }
+}
+
+/** Many servers leave out `client_secret_expires_at`, or answer 200, where the standard asks for it. */
+async function withExpiry(response: Response): Promise<Response> {
+  if (!response.ok) return response;
+  const text = await response.text();
+  const { headers } = response;
+  try {
+    const body: unknown = JSON.parse(text);
+    const isBare = typeof body === "object" && body !== null && !("client_secret_expires_at" in body);
+    const whole = isBare ? JSON.stringify({ ...body, client_secret_expires_at: 0 }) : text;
+    return new Response(whole, { status: 201, headers });
+  } catch {
+    return new Response(text, { status: 201, headers });
+  }
+}
+
+function registered(
+  answer: { readonly [key: string]: unknown; readonly client_id: string },
+  server: AuthorizationServer,
+  asked: ClientAuthMethod,
+): ClientIdentity {
+  const { client_id: id, client_secret: secret, client_secret_expires_at: endsAt } = answer;
+  const kept = typeof secret === "string" && secret !== "" ? secret : null;
+  const base = {
+    source: "registered",
+    id,
+    secret: kept,
+    secretEndsAtMs: kept !== null && typeof endsAt === "number" && endsAt > 0 ? endsAt * 1000 : null,
+  } as const;
+  const told = answer["token_endpoint_auth_method"];
+  const method = told === undefined ? methodFor(server, kept, asked) : methodNamed(told);
+  if (method === null || (method !== "none" && kept === null)) {
+    throw failed(
+      "never",
+      `${server.issuer} wants this client to prove itself in a way that is not spoken here`,
+    );
+  }
+  return { ...base, method };
+}
+
+function methodNamed(name: unknown): ClientAuthMethod | null {
+  return name === "none" || name === "client_secret_basic" || name === "client_secret_post" ? name : null;
+}
+
+/** Where the registration does not say: as asked, but a secret that was given is meant to be used where it can be. */
+function methodFor(
+  server: AuthorizationServer,
+  secret: string | null,
+  asked: ClientAuthMethod,
+): ClientAuthMethod {
+  const supported = server.token_endpoint_auth_methods_supported;
+  if (secret === null) return "none";
+  if (supported === undefined) return "client_secret_basic";
+  return SECRET_METHODS.find((method) => supported.includes(method)) ?? asked;
+}
+
+function secretMethod({
+  token_endpoint_auth_methods_supported: supported,
+}: AuthorizationServer): ClientAuthMethod {
+  if (supported === undefined || supported.includes("client_secret_basic")) return "client_secret_basic";
+  return "client_secret_post";
+}
+
+/** How a request for tokens proves the client. Rejects with `sign_in_failed` where the secret is not there. */
+export function clientAuth(
+  oauth: OAuthLibrary,
+  client: ClientIdentity,
+  auth: ResolvedAuth | null,
+): ClientAuth {
+  if (client.method === "none") return oauth.None();
+  const secret = client.source === "configured" ? (auth?.clientSecret ?? null) : client.secret;
+  if (secret === null) throw failed("never", "the client's secret is not configured any more");
+  return client.method === "client_secret_post" ? oauth.ClientSecretPost(secret) : basic(secret);
+}
+
+/** Only what a form encodes is encoded: many servers decode nothing, and take plain ids and secrets as they are. */
+function basic(secret: string): ClientAuth {
+  return (_server, { client_id: id }, _body, headers) => {
+    const pair = `${formEncoded(id)}:${formEncoded(secret)}`;
+    headers.set("authorization", `Basic ${Buffer.from(pair, "utf8").toString("base64")}`);
+  };
+}
+
+function formEncoded(text: string): string {
+  return new URLSearchParams({ _: text }).toString().slice("_=".length);
+}
+
+/** For client credentials: by the configured secret, or by the configured key. Rejects with `sign_in_failed`. */
+export async function machineAuth(
+  oauth: OAuthLibrary,
+  server: AuthorizationServer,
+  auth: ResolvedAuth,
+): Promise<ClientAuth> {
+  if (auth.privateKey !== null) return oauth.PrivateKeyJwt(await signingKey(auth.privateKey));
+  const { clientId, clientSecret } = auth;
+  const identity = { source: "configured", id: clientId ?? "", secret: null, secretEndsAtMs: null } as const;
+  return clientAuth(
+    oauth,
+    { ...identity, method: clientSecret === null ? "none" : secretMethod(server) },
+    auth,
+  );
+}
+
+async function signingKey(text: string) {
+  const key = privateKey(text);
+  const bytes = key.export({ format: "der", type: "pkcs8" });
+  try {
+    return await crypto.subtle.importKey("pkcs8", bytes, algorithmOf(key), false, ["sign"]);
+  } catch (error) {
+    throw failed("never", "`private_key` is of a kind that cannot sign here", KEY_HINT, error);
+  }
+}
+
+const KEY_HINT = "use an EC key (P-256, P-384 or P-521), an Ed25519 key or an RSA key, as PKCS #8";
+
+function privateKey(text: string): KeyObject {
+  try {
+    if (text.includes("-----BEGIN")) return createPrivateKey(text.replaceAll("\\n", "\n"));
+    return createPrivateKey({ key: Buffer.from(text, "base64"), format: "der", type: "pkcs8" });
+  } catch {
+    // What is wrong with it might quote it.
+    throw failed("never", "`private_key` cannot be read", KEY_HINT);
+  }
+}
+
+function algorithmOf(key: KeyObject) {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === "ed25519") return { name: "Ed25519" };
+  if (type === "rsa") return { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const curve = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" }[details?.namedCurve ?? ""];
+  if (type === "ec" && curve !== undefined) return { name: "ECDSA", namedCurve: curve };
+  throw failed("never", "`private_key` is of a kind that cannot sign here", KEY_HINT);
+}

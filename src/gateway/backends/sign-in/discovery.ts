@@ -1,0 +1,158 @@
+// Finds out where one signs in to a server: its metadata (RFC 9728), its authorization server's (RFC 8414, OpenID
+// Connect), or, for servers of 2025-03-26, what that revision of MCP takes for granted.
+import { type JsonMembers, jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import {
+  allowedAddress,
+  isAboutServer,
+  issuerMetadataAddresses,
+  resourceMetadataAddresses,
+  resourceOf,
+} from "./addresses.ts";
+import { type BoundedFetch, createBoundedFetch, failed, shownAddress } from "./bounded-fetch.ts";
+import type { BearerChallenge } from "./challenge.ts";
+import { type AuthorizationServer, asSignInFailure, type OAuthLibrary } from "./oauth-library.ts";
+
+export interface SignInPlace {
+  /** What tokens are asked for (RFC 8707). */
+  readonly resource: string;
+  readonly server: AuthorizationServer;
+  /** Scopes that the server lists; null: it lists none. */
+  readonly scopesSupported: readonly string[] | null;
+  /** There was no metadata at all: the addresses are those of MCP 2025-03-26. */
+  readonly isGuessed: boolean;
+}
+
+interface DiscoveryOptions {
+  readonly oauth: OAuthLibrary;
+  readonly server: URL;
+  readonly challenge: BearerChallenge | null;
+  /** The only authorization server that may be used; null: the one that is named. */
+  readonly issuer: string | null;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+const MOST_SCOPES = 64;
+
+/** Rejects with `sign_in_failed` and `aborted`. */
+export async function findSignInPlace(options: DiscoveryOptions): Promise<SignInPlace> {
+  const { oauth, server, issuer } = options;
+  const boundedFetch = createBoundedFetch(options);
+  const resource = await resourceMetadata(options, boundedFetch);
+  const named = resource?.issuers ?? [server.origin];
+  const chosen = issuer === null ? named[0] : named.find((one) => isSameIssuer(one, issuer));
+  if (chosen === undefined) {
+    const names = named.map(shownAddress).join(", ");
+    throw failed(
+      "never",
+      `the server names ${names} as its authorization server, and not the configured one`,
+      "if that is right, correct `issuer` in `[backends.NAME.auth]`",
+    );
+  }
+  const metadata = await issuerMetadata(oauth, boundedFetch, chosen, server);
+  if (metadata === null && resource !== null) {
+    throw failed("never", `${shownAddress(chosen)} has no metadata of an authorization server`);
+  }
+  return {
+    resource: resource?.resource ?? resourceOf(server),
+    server: metadata ?? guessedServer(server),
+    scopesSupported: resource?.scopes ?? null,
+    isGuessed: metadata === null,
+  };
+}
+
+function isSameIssuer(one: string, other: string): boolean {
+  return one === other || URL.parse(one)?.href === URL.parse(other)?.href;
+}
+
+interface ResourceFacts {
+  readonly resource: string;
+  /** Not empty. */
+  readonly issuers: readonly string[];
+  readonly scopes: readonly string[] | null;
+}
+
+/** Null: the server has none. */
+async function resourceMetadata(
+  { server, challenge }: DiscoveryOptions,
+  boundedFetch: BoundedFetch,
+): Promise<ResourceFacts | null> {
+  const named = challenge?.resourceMetadata ?? null;
+  const addresses = named === null ? resourceMetadataAddresses(server) : [named];
+  for (const address of addresses) {
+    const response = await metadataAt(boundedFetch, address);
+    if (response !== null) return resourceFacts(objectOf(await response.json()), address, server);
+  }
+  if (named !== null) throw failed("later", `${shownAddress(named)} has no metadata of the server`);
+  return null;
+}
+
+function resourceFacts(facts: JsonMembers, address: string, server: URL): ResourceFacts {
+  const { resource, authorization_servers: servers, scopes_supported: scopes } = facts;
+  if (typeof resource !== "string" || !isAboutServer(resource, server)) {
+    const told = typeof resource === "string" ? shownAddress(resource) : "nothing";
+    throw failed("never", `${shownAddress(address)} is about ${told}, and not about this server`);
+  }
+  const issuers = texts(servers).filter((issuer) => allowedAddress(issuer, server) !== null);
+  if (issuers.length === 0) {
+    throw failed("never", `${shownAddress(address)} names no authorization server that may be used`);
+  }
+  return { resource, issuers, scopes: Array.isArray(scopes) ? texts(scopes) : null };
+}
+
+function texts(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "string").slice(0, MOST_SCOPES) : [];
+}
+
+/** Null: there is none at any of its places. */
+async function issuerMetadata(
+  oauth: OAuthLibrary,
+  boundedFetch: BoundedFetch,
+  issuer: string,
+  server: URL,
+): Promise<AuthorizationServer | null> {
+  const url = allowedAddress(issuer, server);
+  if (url === null)
+    throw failed("never", `${shownAddress(issuer)} is no address to sign in at: it must be https`);
+  for (const address of issuerMetadataAddresses(url)) {
+    const response = await metadataAt(boundedFetch, address);
+    if (response === null) continue;
+    try {
+      return checkedServer(await oauth.processDiscoveryResponse(url, response), server);
+    } catch (error) {
+      throw asSignInFailure(oauth, error, `${shownAddress(address)} cannot be used`);
+    }
+  }
+  return null;
+}
+
+/** Refuses addresses that may not be asked, before anything is sent there. */
+function checkedServer(metadata: AuthorizationServer, server: URL): AuthorizationServer {
+  for (const [key, value] of Object.entries(metadata)) {
+    if (!key.endsWith("_endpoint") || typeof value !== "string" || allowedAddress(value, server) !== null)
+      continue;
+    throw failed("never", `${metadata.issuer} names ${shownAddress(value)} as its ${key}: it must be https`);
+  }
+  return metadata;
+}
+
+/** Null: nothing is there, or a page for people. A server error is no "nothing": it may pass. */
+async function metadataAt(boundedFetch: BoundedFetch, address: string): Promise<Response | null> {
+  const response = await boundedFetch(address, { method: "GET", headers: { accept: "application/json" } });
+  if (response.status >= 500)
+    throw failed("later", `${shownAddress(address)} answers HTTP ${response.status}`);
+  if (response.status !== 200) return null;
+  const text = await response.text();
+  return jsonObject(text) === null ? null : Response.json(jsonObject(text));
+}
+
+function guessedServer({ origin }: URL): AuthorizationServer {
+  return {
+    issuer: origin,
+    authorization_endpoint: `${origin}/authorize`,
+    token_endpoint: `${origin}/token`,
+    registration_endpoint: `${origin}/register`,
+    code_challenge_methods_supported: ["S256"],
+  };
+}

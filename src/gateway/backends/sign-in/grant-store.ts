@@ -1,0 +1,94 @@
+// A home's grants, one for each backend that a person signed in to, and what the servers asked for last.
+import { join } from "node:path";
+import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import { ensurePrivateFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../../runtime/files/sha256.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import { openSealedFiles } from "../../../secrets/sealed-files.ts";
+import type { SecretStore } from "../../../secrets/secret-store.ts";
+import { type BearerChallenge, scopeList } from "./challenge.ts";
+import { type Grant, grantText, parseGrant } from "./grant.ts";
+
+/** A renewal may take two deadlines of a request; who waits for another process waits no longer. */
+const TURN_WAIT_MS = 45_000;
+const LONGEST_ADDRESS = 2_048;
+
+/** What a server asked for when it refused a request; no secret. */
+export interface KeptChallenge extends BearerChallenge {
+  readonly status: 401 | 403;
+}
+
+export interface GrantStore {
+  /** Rejects with `secret_unavailable`: `retry` is "never" where what is kept can never be read again. */
+  read(backend: string, signal: AbortSignal): Promise<Grant | null>;
+  /** Durable when it resolves. */
+  write(backend: string, grant: Grant, signal: AbortSignal): Promise<void>;
+  remove(backend: string): Promise<boolean>;
+  /** One at a time for each backend, in whatever process. Rejects with `lock_held`. */
+  alone<T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
+  /** Never rejects: without it a person may have to name the scopes. */
+  keepChallenge(backend: string, serverUrl: string, challenge: KeptChallenge): Promise<void>;
+  readChallenge(backend: string, serverUrl: string): Promise<KeptChallenge | null>;
+}
+
+interface GrantStoreOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly openStore: () => Promise<SecretStore>;
+}
+
+/** Opens nothing before it is asked. */
+export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): GrantStore {
+  const folder = join(home, "sign-in");
+  // Names that differ in letter case alone must not meet in one file on a disk that takes them for equal.
+  const fileName = (backend: string): string => `${backend}-${sha256Of(backend).slice(0, 8)}`;
+  const challengePath = (backend: string): string => join(folder, `${fileName(backend)}.asked.json`);
+  let opening: Promise<SecretStore> | null = null;
+  const store = (): Promise<SecretStore> => {
+    opening ??= openStore();
+    return opening;
+  };
+  const files = openSealedFiles({
+    folder,
+    clock,
+    // Loaded when a grant is there, and not before.
+    store: {
+      get: async (...args) => (await store()).get(...args),
+      set: async (...args) => (await store()).set(...args),
+    },
+  });
+  return {
+    async read(backend, signal) {
+      const text = await files.read(fileName(backend), signal);
+      return text === null ? null : parseGrant(text);
+    },
+    write: (backend, grant, signal) => files.write(fileName(backend), grantText(grant), signal),
+    remove: (backend) => files.remove(fileName(backend)),
+    alone: (backend, signal, work) => files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
+    async keepChallenge(backend, serverUrl, challenge) {
+      const text = JSON.stringify({ server: sha256Of(serverUrl), ...challenge });
+      const path = challengePath(backend);
+      try {
+        if ((await readIfPresent(path)) === text) return;
+        await ensurePrivateFolder(folder);
+        await writeDurably(path, text, { mode: 0o600 });
+      } catch (error) {
+        if (!(error instanceof MountaineerError) && systemErrorCode(error) === null) throw error;
+      }
+    },
+    async readChallenge(backend, serverUrl) {
+      const text = await readIfPresent(challengePath(backend)).catch(() => null);
+      const kept = text === null ? null : jsonObject(text);
+      if (kept === null || kept["server"] !== sha256Of(serverUrl)) return null;
+      const { status, resourceMetadata, scopes, error } = kept;
+      return {
+        status: status === 403 ? 403 : 401,
+        resourceMetadata:
+          typeof resourceMetadata === "string" ? resourceMetadata.slice(0, LONGEST_ADDRESS) : null,
+        scopes: Array.isArray(scopes) ? scopeList(scopes.join(" ")) : null,
+        error: typeof error === "string" ? error : null,
+      };
+    },
+  };
+}

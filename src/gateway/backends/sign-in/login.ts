@@ -1,0 +1,310 @@
+// Signs a person in to one backend, and out again: asks the server where, gets a client, lets the person agree in a
+// browser or at another device, and keeps the grant.
+import { randomBytes } from "node:crypto";
+import { MountaineerError } from "../../../runtime/errors.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { ResolvedAuth } from "../links/link-authorization.ts";
+import { isSafeForTokens } from "./addresses.ts";
+import { type BoundedFetch, createBoundedFetch, failed } from "./bounded-fetch.ts";
+import { type BearerChallenge, bearerChallenge, scopeList } from "./challenge.ts";
+import { type ClientIdentity, configuredClient, registerClient } from "./client.ts";
+import { findSignInPlace, type SignInPlace } from "./discovery.ts";
+import type { Grant } from "./grant.ts";
+import type { GrantStore, KeptChallenge } from "./grant-store.ts";
+import { loadOAuth } from "./oauth-library.ts";
+import {
+  listenForRedirect,
+  type RedirectListener,
+  redirectPortOf,
+  redirectUriAt,
+} from "./redirect-listener.ts";
+import {
+  beginDeviceRequest,
+  type CodeRequest,
+  codeRequestAddress,
+  revokeGrant,
+  type Tokens,
+  type TokenTools,
+  tokensForCode,
+} from "./token-requests.ts";
+
+/** How the person is reached. Each rejects with what ends the sign-in. */
+export interface SignInPerson {
+  /** Shows an address, and opens it in a browser where that is wanted. */
+  visit(address: string): void;
+  /** Shows a code that is to be typed at an address. */
+  showCode(code: string, address: string, completeAddress: string | null): void;
+  /** The address that the browser ended at, as it was pasted. */
+  paste(signal: AbortSignal): Promise<string>;
+}
+
+export interface LoginRequest {
+  readonly backend: string;
+  readonly url: URL;
+  /** Of every request to the server. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly auth: ResolvedAuth | null;
+  readonly way: "browser" | "paste" | "device";
+  /** Asked for beside those that the server wants. */
+  readonly moreScopes: readonly string[];
+}
+
+export interface LoginTools {
+  readonly grants: GrantStore;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** How long a person may take. */
+const PATIENCE_MS = 10 * 60_000;
+/** Where nobody listens: the browser's last address is pasted. */
+const PASTE_PORT = 33_418;
+
+/** The grant, once it is kept. Rejects with `sign_in_failed`, `secret_unavailable` and `aborted`. */
+export async function signIn(request: LoginRequest, person: SignInPerson, tools: LoginTools): Promise<Grant> {
+  const { backend, url, auth } = request;
+  const { grants, clock } = tools;
+  if (!isSafeForTokens(url)) {
+    throw failed("never", "tokens are sent over https only", "give the server's https address as `url`");
+  }
+  using limit = patience(clock);
+  const signal = AbortSignal.any([tools.signal, limit.signal]);
+  const oauth = await loadOAuth();
+  const boundedFetch = createBoundedFetch({ server: url, clock, signal });
+  const token: TokenTools = { oauth, boundedFetch, clock };
+  const before = await earlierGrant(grants, backend, url, signal);
+  const asked = await whatIsAskedFor(request, grants, boundedFetch);
+  const issuer = auth?.issuer ?? null;
+  const place = await findSignInPlace({
+    oauth,
+    server: url,
+    challenge: asked.challenge,
+    issuer,
+    clock,
+    signal,
+  });
+  if (place.isGuessed && !asked.isRefused) {
+    throw failed("never", `${url.origin} does not ask for a login, and does not say where one signs in`);
+  }
+  const scopes = scopesToAskFor(request, asked.challenges, place, before);
+  const known = before?.issuer === place.server.issuer && before.ended === null ? before : null;
+  const context: SignInContext = { request, person, token, place, scopes, known, signal };
+  const { client, redirectUri, tokens } =
+    request.way === "device" ? await byDevice(context) : await byBrowser(context);
+  const grant: Grant = {
+    serverUrl: url.href,
+    resource: place.resource,
+    issuer: place.server.issuer,
+    tokenEndpoint: place.server.token_endpoint ?? "",
+    revocationEndpoint: place.server.revocation_endpoint ?? null,
+    client,
+    redirectUri,
+    scopes,
+    accessToken: tokens.accessToken,
+    expiresAtMs: tokens.expiresAtMs,
+    refreshToken: tokens.refreshToken,
+    obtainedAtMs: clock.wallMs(),
+    renewingSinceMs: null,
+    ended: null,
+  };
+  await grants.alone(backend, signal, () => grants.write(backend, grant, signal));
+  return grant;
+}
+
+/** What was kept, or null: there was nothing. The server is told, where it can be. */
+export async function signOut(
+  request: Pick<LoginRequest, "backend" | "auth"> & { readonly url: URL | null },
+  { grants, clock, signal }: LoginTools,
+): Promise<{ readonly issuer: string | null; readonly isRevoked: boolean } | null> {
+  const { backend, url, auth } = request;
+  return grants.alone(backend, signal, async () => {
+    const grant = await readable(grants.read(backend, signal));
+    let isRevoked = false;
+    const server = grant === null ? null : (URL.parse(grant.serverUrl) ?? url);
+    if (grant !== null && server !== null && grant.revocationEndpoint !== null) {
+      const tools = {
+        oauth: await loadOAuth(),
+        clock,
+        boundedFetch: createBoundedFetch({ server, clock, signal }),
+      };
+      isRevoked = await revokeGrant(grant, auth, tools).then(
+        () => true,
+        () => false,
+      );
+    }
+    const isRemoved = await grants.remove(backend);
+    return isRemoved ? { issuer: grant?.issuer ?? null, isRevoked } : null;
+  });
+}
+
+interface SignInContext {
+  readonly request: LoginRequest;
+  readonly person: SignInPerson;
+  readonly token: TokenTools;
+  readonly place: SignInPlace;
+  readonly scopes: readonly string[] | null;
+  /** Whose registration can be used again; null: there is none. */
+  readonly known: Grant | null;
+  readonly signal: AbortSignal;
+}
+
+interface SignedIn {
+  readonly client: ClientIdentity;
+  readonly redirectUri: string;
+  readonly tokens: Tokens;
+}
+
+async function byBrowser(context: SignInContext): Promise<SignedIn> {
+  const { request, person, token, place, scopes, signal } = context;
+  await using listener = request.way === "browser" ? await openListener(context) : null;
+  const redirectUri = listener?.redirectUri ?? pasteAddress(context);
+  const client = await clientFor(context, redirectUri, false);
+  const code: CodeRequest = {
+    place,
+    client,
+    auth: request.auth,
+    redirectUri,
+    scopes,
+    state: randomBytes(32).toString("base64url"),
+    verifier: token.oauth.generateRandomCodeVerifier(),
+  };
+  const address = await codeRequestAddress(code, token);
+  const answering = listener?.answer(code.state, signal) ?? null;
+  person.visit(address);
+  const answer =
+    answering === null ? pastedAddress(await person.paste(signal), redirectUri) : await answering;
+  return { client, redirectUri, tokens: await tokensForCode(code, answer, token) };
+}
+
+async function byDevice(context: SignInContext): Promise<SignedIn> {
+  const { request, person, token, place, scopes, signal } = context;
+  // Servers register no client without one, although nobody returns there.
+  const redirectUri = pasteAddress(context);
+  const client = await clientFor(context, redirectUri, true);
+  const device = await beginDeviceRequest({ place, client, auth: request.auth, scopes }, token);
+  person.showCode(device.userCode, device.address, device.completeAddress);
+  return { client, redirectUri, tokens: await device.tokens(signal) };
+}
+
+/** The port that the client was registered with, if it is free: many servers compare whole addresses. */
+async function openListener({ request, known }: SignInContext): Promise<RedirectListener> {
+  const given = request.auth?.redirectPort ?? null;
+  const before = given === null ? redirectPortOf(known?.redirectUri ?? null) : null;
+  if (before === null) return listenForRedirect(given);
+  return listenForRedirect(before).catch(() => listenForRedirect(null));
+}
+
+function pasteAddress({ request, known }: SignInContext): string {
+  const given = request.auth?.redirectPort ?? null;
+  return redirectUriAt(given ?? redirectPortOf(known?.redirectUri ?? null) ?? PASTE_PORT);
+}
+
+function pastedAddress(text: string, redirectUri: string): URL {
+  const typed = text.trim();
+  const url = typed.startsWith("?") ? URL.parse(redirectUri + typed) : URL.parse(typed);
+  if (url !== null && (url.searchParams.has("code") || url.searchParams.has("error"))) return url;
+  throw failed("never", "that is not the address that the browser ended at", `it begins with ${redirectUri}`);
+}
+
+async function clientFor(
+  { request, token, place, known }: SignInContext,
+  redirectUri: string,
+  wantsDevice: boolean,
+): Promise<ClientIdentity> {
+  const { auth } = request;
+  const given = configuredClient(auth, place.server);
+  if (given !== null) return given;
+  const kept = known?.client ?? null;
+  const isStillKnown =
+    kept?.source === "registered" && known?.redirectUri === redirectUri && !hasEnded(kept, token.clock);
+  if (kept !== null && isStillKnown) return kept;
+  const registration = { name: auth?.clientName ?? null, redirectUri, wantsDevice };
+  return registerClient(token.oauth, place.server, token.boundedFetch, registration);
+}
+
+function hasEnded({ secretEndsAtMs }: ClientIdentity, clock: Clock): boolean {
+  return secretEndsAtMs !== null && secretEndsAtMs <= clock.wallMs();
+}
+
+/** A grant for this very address; one that cannot be read is as good as none. */
+async function earlierGrant(
+  grants: GrantStore,
+  backend: string,
+  url: URL,
+  signal: AbortSignal,
+): Promise<Grant | null> {
+  const grant = await readable(grants.read(backend, signal));
+  return grant?.serverUrl === url.href ? grant : null;
+}
+
+async function readable(reading: Promise<Grant | null>): Promise<Grant | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    const isLost =
+      error instanceof MountaineerError && error.code === "secret_unavailable" && error.retry === "never";
+    if (isLost) return null;
+    throw error;
+  }
+}
+
+interface AskedFor {
+  /** Which says where to sign in; null: none does. */
+  readonly challenge: BearerChallenge | null;
+  readonly challenges: readonly KeptChallenge[];
+  /** The server lets nobody in without a login, or did not lately. */
+  readonly isRefused: boolean;
+}
+
+/** Asks the server without a token, and looks up what it answered to the gateway last. */
+async function whatIsAskedFor(
+  { backend, url, headers }: LoginRequest,
+  grants: GrantStore,
+  boundedFetch: BoundedFetch,
+): Promise<AskedFor> {
+  const response = await boundedFetch(url.href, {
+    method: "POST",
+    headers: {
+      ...headers,
+      accept: "application/json, text/event-stream",
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" }),
+    isBodyLeft: true,
+  });
+  const now = response.status === 401 ? bearerChallenge(response.headers.get("www-authenticate")) : null;
+  const kept = await grants.readChallenge(backend, url.href);
+  const challenges: KeptChallenge[] = now === null ? [] : [{ status: 401, ...now }];
+  if (kept !== null && (now === null || kept.status === 403)) challenges.push(kept);
+  return {
+    challenge: challenges.find(({ resourceMetadata }) => resourceMetadata !== null) ?? challenges[0] ?? null,
+    challenges,
+    isRefused: response.status === 401 || kept !== null,
+  };
+}
+
+/** The configured scopes, else those that are asked for; a sign-in for more keeps what was there. Null: none are named. */
+function scopesToAskFor(
+  { auth, moreScopes }: LoginRequest,
+  challenges: readonly KeptChallenge[],
+  place: SignInPlace,
+  before: Grant | null,
+): readonly string[] | null {
+  const first = challenges.find(({ status }) => status === 401)?.scopes ?? null;
+  const lacking = challenges.find(({ status }) => status === 403)?.scopes ?? null;
+  const base = auth?.scopes ?? first ?? (lacking === null ? place.scopesSupported : null);
+  const earlier = lacking === null ? [] : (before?.scopes ?? []);
+  const all = scopeList([...earlier, ...(base ?? []), ...(lacking ?? []), ...moreScopes].join(" "));
+  if (all.length === 0) return null;
+  const canStay = place.server.scopes_supported?.includes("offline_access") === true;
+  return canStay && !all.includes("offline_access") ? [...all, "offline_access"] : all;
+}
+
+/** Aborts when the person has had their time. */
+function patience(clock: Clock): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const timer = clock.setTimer(PATIENCE_MS, () =>
+    controller.abort(failed("later", `nobody signed in within ${PATIENCE_MS / 60_000} minutes`)),
+  );
+  return { signal: controller.signal, [Symbol.dispose]: () => timer[Symbol.dispose]() };
+}

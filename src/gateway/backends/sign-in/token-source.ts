@@ -1,0 +1,222 @@
+// Where a backend's tokens come from: the grant of a person's sign-in, or the gateway's own client credentials.
+import { MountaineerError } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import { createRedaction } from "../../../runtime/log/log-redaction.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { ResolvedAuth } from "../links/link-authorization.ts";
+import { createBoundedFetch, failed } from "./bounded-fetch.ts";
+import type { BearerChallenge } from "./challenge.ts";
+import { findSignInPlace } from "./discovery.ts";
+import { type Grant, isUsable } from "./grant.ts";
+import type { GrantStore } from "./grant-store.ts";
+import { asSignInFailure, loadOAuth, serversRefusal } from "./oauth-library.ts";
+import { machineTokens, renewTokens, type TokenTools } from "./token-requests.ts";
+
+export interface HeldToken {
+  readonly value: string;
+  /** Wall ms. */
+  readonly obtainedAtMs: number;
+  /** Wall ms; null: the server does not say. */
+  readonly expiresAtMs: number | null;
+  /** It can be had anew without a person. */
+  readonly isRenewable: boolean;
+}
+
+export type TokenOutcome =
+  | { readonly kind: "token"; readonly token: HeldToken }
+  /** Nobody has signed in. */
+  | { readonly kind: "none" }
+  /** A person has to sign in again; nothing more is tried. */
+  | { readonly kind: "ended"; readonly reason: string }
+  /** It may pass. */
+  | { readonly kind: "failed"; readonly reason: string; readonly hint: string | null };
+
+export interface TokenSource {
+  /**
+   * A token that is valid and other than `replaced`, got anew if need be. Calls come one after the other. Never
+   * rejects but for the signal's reason.
+   */
+  token(
+    replaced: string | null,
+    challenge: BearerChallenge | null,
+    signal: AbortSignal,
+  ): Promise<TokenOutcome>;
+}
+
+export interface SourceOptions {
+  readonly backend: string;
+  readonly url: URL;
+  readonly auth: ResolvedAuth | null;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The outcome of what went wrong while a token was got. `secrets`: what a server may have repeated in its words. */
+function outcomeOf(error: unknown, secrets: readonly (string | null)[] = []): TokenOutcome {
+  if (!(error instanceof MountaineerError)) throw error;
+  const reason = withoutSecrets(error.message, secrets);
+  return error.retry === "never" ? { kind: "ended", reason } : { kind: "failed", reason, hint: error.hint };
+}
+
+function withoutSecrets(text: string, secrets: readonly (string | null)[]): string {
+  const redaction = createRedaction();
+  for (const secret of secrets) redaction.redact(secret ?? "");
+  return redaction.clean(text);
+}
+
+/** Tokens of a person's sign-in. */
+export function createGrantSource(options: SourceOptions & { readonly grants: GrantStore }): TokenSource {
+  const { backend, url, auth, clock, logger, grants } = options;
+  /** Renewed, and not written yet, because the disk did not take it. */
+  let unsaved: { readonly grant: Grant; readonly replaces: string } | null = null;
+
+  const read = async (signal: AbortSignal): Promise<Grant | null> => {
+    const kept = await grants.read(backend, signal);
+    if (unsaved === null) return kept;
+    // A sign-in, or another process, may have come first.
+    if (kept?.accessToken !== unsaved.replaces) {
+      unsaved = null;
+      return kept;
+    }
+    await save(unsaved.grant, kept.accessToken, signal);
+    return unsaved?.grant ?? (await grants.read(backend, signal));
+  };
+
+  const save = async (grant: Grant, replaces: string, signal: AbortSignal): Promise<void> => {
+    try {
+      await grants.write(backend, grant, signal);
+      unsaved = null;
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      logger.error("a renewed token cannot be kept yet", { backend, reason: error.message });
+      unsaved = { grant, replaces };
+    }
+  };
+
+  const renew = async (grant: Grant, signal: AbortSignal): Promise<TokenOutcome> => {
+    // On disk before it is asked for: a crash from here on is told from a grant that was never touched.
+    await grants.write(backend, { ...grant, renewingSinceMs: clock.wallMs() }, signal);
+    const oauth = await loadOAuth();
+    const tools: TokenTools = {
+      oauth,
+      clock,
+      boundedFetch: createBoundedFetch({ server: url, clock, signal }),
+    };
+    try {
+      const tokens = await renewTokens(grant, auth, tools);
+      const next: Grant = {
+        ...grant,
+        accessToken: tokens.accessToken,
+        expiresAtMs: tokens.expiresAtMs,
+        refreshToken: tokens.refreshToken ?? grant.refreshToken,
+        obtainedAtMs: clock.wallMs(),
+        renewingSinceMs: null,
+      };
+      await save(next, grant.accessToken, signal);
+      logger.info("a backend's token was renewed", { backend });
+      return { kind: "token", token: heldOf(next) };
+    } catch (error) {
+      const secrets = [
+        grant.accessToken,
+        grant.refreshToken,
+        grant.client.secret,
+        auth?.clientSecret ?? null,
+      ];
+      const refusal = serversRefusal(oauth, error);
+      if (refusal === null || refusal.mayPass) {
+        return outcomeOf(asSignInFailure(oauth, error, grant.issuer), secrets);
+      }
+      const was = grant.renewingSinceMs === null ? "" : "; an earlier renewal was interrupted";
+      const said = `${grant.issuer} does not renew the login: ${refusal.text}${was}`;
+      const reason = withoutSecrets(said, secrets);
+      await grants.write(backend, { ...grant, renewingSinceMs: null, ended: reason }, signal);
+      return { kind: "ended", reason };
+    }
+  };
+
+  /** What is kept says it without asking anybody; null: a renewal is due. */
+  const known = (grant: Grant | null, replaced: string | null): TokenOutcome | null => {
+    if (grant === null || grant.serverUrl !== url.href) return { kind: "none" };
+    const isValid = isUsable(grant, clock.wallMs());
+    if (isValid && grant.accessToken !== replaced) {
+      return { kind: "token", token: heldOf(grant) };
+    }
+    if (grant.ended !== null) return { kind: "ended", reason: grant.ended };
+    if (grant.client.source === "configured" && grant.client.id !== auth?.clientId) {
+      return { kind: "ended", reason: "the login belongs to another `client_id` than the configured one" };
+    }
+    if (grant.refreshToken !== null) return null;
+    const why = isValid ? "its token is refused" : "its token has expired";
+    return { kind: "ended", reason: `${why}, and ${grant.issuer} gave nothing to renew it with` };
+  };
+
+  return {
+    async token(replaced, _challenge, signal) {
+      try {
+        const outcome = known(await read(signal), replaced);
+        if (outcome !== null) return outcome;
+        return await grants.alone(backend, signal, async () => {
+          const grant = await read(signal);
+          return known(grant, replaced) ?? (grant === null ? { kind: "none" } : await renew(grant, signal));
+        });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (
+          error instanceof MountaineerError &&
+          error.code === "secret_unavailable" &&
+          error.retry === "never"
+        ) {
+          return { kind: "ended", reason: `what is kept of the login cannot be read: ${error.message}` };
+        }
+        return outcomeOf(error);
+      }
+    },
+  };
+}
+
+function heldOf(grant: Grant): HeldToken {
+  const { accessToken: value, obtainedAtMs, expiresAtMs, refreshToken, ended } = grant;
+  return { value, obtainedAtMs, expiresAtMs, isRenewable: refreshToken !== null && ended === null };
+}
+
+/** Tokens of the gateway itself; they are kept nowhere. */
+export function createMachineSource(options: SourceOptions & { readonly auth: ResolvedAuth }): TokenSource {
+  const { url, auth, clock } = options;
+  return {
+    async token(_replaced, challenge, signal) {
+      const oauth = await loadOAuth();
+      try {
+        const place = await findSignInPlace({
+          oauth,
+          server: url,
+          challenge,
+          issuer: auth.issuer,
+          clock,
+          signal,
+        });
+        if (place.isGuessed) throw failed("never", `${url.origin} does not say where one signs in`);
+        const scopes = auth.scopes ?? challenge?.scopes ?? place.scopesSupported;
+        const tools: TokenTools = {
+          oauth,
+          clock,
+          boundedFetch: createBoundedFetch({ server: url, clock, signal }),
+        };
+        const tokens = await machineTokens(place, auth, scopes, tools);
+        const { accessToken: value, expiresAtMs } = tokens;
+        const obtainedAtMs = clock.wallMs();
+        return { kind: "token", token: { value, obtainedAtMs, expiresAtMs, isRenewable: true } };
+      } catch (error) {
+        signal.throwIfAborted();
+        const failure = asSignInFailure(oauth, error, url.origin);
+        // Whatever it is: there is nobody to sign in, so it is tried again, ever more slowly.
+        if (!(failure instanceof MountaineerError)) throw failure;
+        const hint = failure.hint ?? "check `client_id` and its secret or key in `[backends.NAME.auth]`";
+        return {
+          kind: "failed",
+          reason: withoutSecrets(failure.message, [auth.clientSecret, auth.privateKey]),
+          hint,
+        };
+      }
+    },
+  };
+}

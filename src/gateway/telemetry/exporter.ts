@@ -1,0 +1,143 @@
+// Sends spans and metrics to one receiver: a bounded queue, one request at a time, and counted drops. Nobody waits for it.
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { settledWithin } from "../../runtime/time/clock.ts";
+import { type Sender, tracesJson } from "./otlp-json.ts";
+import { type Sent, sendJson } from "./send-json.ts";
+import type { Span } from "./span.ts";
+
+export const MOST_SPANS = 2_048;
+const BATCH = 512;
+export const BATCH_MS = 5_000;
+const FIRST_PAUSE_MS = 1_000;
+const LAST_PAUSE_MS = 60_000;
+const LAST_WORD_MS = 1_000;
+
+export interface ExportFailure {
+  readonly reason: string;
+  readonly sinceMs: number;
+}
+
+interface ExporterOptions {
+  readonly endpoint: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly sender: Sender;
+  readonly clock: Clock;
+  /** null: none are sent. */
+  readonly metrics: { readonly intervalMs: number; json(): string } | null;
+}
+
+export class Exporter implements AsyncDisposable {
+  /** Why the last try failed; null: it did not. */
+  failure: ExportFailure | null = null;
+  /** Spans that never came to the receiver. */
+  dropped = 0;
+  readonly #options: ExporterOptions;
+  readonly #ended = new AbortController();
+  readonly #queue: Span[] = [];
+  #sending: Promise<void> | null = null;
+  #pauseMs = FIRST_PAUSE_MS;
+  #timer: Timer | null = null;
+  #metricsTimer: Timer | null = null;
+
+  constructor(options: ExporterOptions) {
+    this.#options = options;
+    this.#measureLater();
+  }
+
+  add(span: Span): void {
+    if (this.#ended.signal.aborted || this.#queue.length >= MOST_SPANS) {
+      this.dropped += 1;
+      return;
+    }
+    this.#queue.push(span);
+    if (this.#sending !== null) return;
+    if (this.#timer === null) this.#later(BATCH_MS);
+    else if (this.#queue.length === BATCH && this.failure === null) this.#flush();
+  }
+
+  /** What is queued has a second to be taken. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ended.signal.aborted) return;
+    const { clock } = this.#options;
+    this.#metricsTimer?.[Symbol.dispose]();
+    const last = (async () => {
+      await this.#sending;
+      if (this.failure === null) await Promise.all([this.#sendSpans(), this.#sendMetrics()]);
+    })();
+    await settledWithin(clock, LAST_WORD_MS, last);
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+    this.#ended.abort();
+  }
+
+  #later(delayMs: number): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = this.#options.clock.setTimer(delayMs, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+    if (this.#sending !== null || this.#ended.signal.aborted) return;
+    this.#sending = this.#sendSpans().finally(() => {
+      this.#sending = null;
+      if (this.#queue.length === 0 || this.#ended.signal.aborted) return;
+      this.#later(this.failure === null && this.#queue.length >= BATCH ? 0 : this.#pause());
+    });
+  }
+
+  #pause(): number {
+    return this.failure === null ? BATCH_MS : this.#pauseMs;
+  }
+
+  async #sendSpans(): Promise<void> {
+    if (this.#queue.length === 0) return;
+    const batch = this.#queue.slice(0, BATCH);
+    const sent = await this.#send("traces", tracesJson(batch, this.#options.sender));
+    if (sent.kind === "later") return;
+    this.#queue.splice(0, batch.length);
+    if (sent.kind === "refused") this.dropped += batch.length;
+  }
+
+  #measureLater(): void {
+    const { metrics, clock } = this.#options;
+    if (metrics === null) return;
+    this.#metricsTimer = clock.setTimer(metrics.intervalMs, () => {
+      void this.#sendMetrics().finally(() => {
+        if (!this.#ended.signal.aborted) this.#measureLater();
+      });
+    });
+  }
+
+  /** They are sums since the start: what is not taken now is in the next ones. */
+  async #sendMetrics(): Promise<void> {
+    const { metrics } = this.#options;
+    if (metrics !== null) await this.#send("metrics", metrics.json());
+  }
+
+  async #send(what: "traces" | "metrics", json: string): Promise<Sent> {
+    const { endpoint, headers, clock } = this.#options;
+    const sent = await sendJson(`${endpoint}/v1/${what}`, json, {
+      headers,
+      clock,
+      signal: this.#ended.signal,
+    });
+    if (sent.kind === "taken") {
+      this.failure = null;
+      this.#pauseMs = FIRST_PAUSE_MS;
+    } else {
+      const isFirst = this.failure === null;
+      this.failure = {
+        reason: `${originOf(endpoint)} ${sent.reason}`,
+        sinceMs: this.failure?.sinceMs ?? clock.wallMs(),
+      };
+      this.#pauseMs = isFirst ? FIRST_PAUSE_MS : Math.min(2 * this.#pauseMs, LAST_PAUSE_MS);
+    }
+    return sent;
+  }
+}
+
+/** A path or query may hold a secret. */
+function originOf(endpoint: string): string {
+  return URL.parse(endpoint)?.origin ?? "the receiver";
+}

@@ -1,0 +1,267 @@
+// Traces and metrics of the gateway, while they are configured: what is recorded of each request, and where it goes.
+import { randomBytes } from "node:crypto";
+import type { TelemetryConfig } from "../../config/snapshot.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { missingText, referenceKey, resolveReference, type SecretValues } from "../../secrets/reference.ts";
+import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
+import type { MetricsAnswer } from "../front/session/front-contract.ts";
+import { isError, type Reply } from "../json-rpc.ts";
+import type { GatewayRequest, Middleware } from "../middleware/middleware.ts";
+import { targetOf } from "../middleware/request-target.ts";
+import type { RoutingServices } from "../middleware/routing-services.ts";
+import { bearerMatches } from "./bearer.ts";
+import { CallMetrics } from "./call-metrics.ts";
+import { Exporter, type ExportFailure } from "./exporter.ts";
+import { families, type Measured } from "./metric-families.ts";
+import { metricsJson } from "./otlp-json.ts";
+import { prometheusText } from "./prometheus-text.ts";
+import type { Attribute, Span } from "./span.ts";
+import { contextOf, type TraceContext, withContext } from "./trace-context.ts";
+
+export interface TelemetryTools {
+  readonly clock: Clock;
+  readonly environment: SecretValues;
+  readonly redact: (secret: string) => void;
+  readonly version: string;
+  /** What is measured elsewhere, now. */
+  readonly measured: () => readonly Measured[];
+}
+
+/** Methods of the protocol: any other word is a client's own. */
+const METHODS: ReadonlySet<string> = new Set([
+  "tools/call",
+  "tools/list",
+  "prompts/get",
+  "prompts/list",
+  "resources/read",
+  "resources/list",
+  "resources/templates/list",
+  "resources/subscribe",
+  "resources/unsubscribe",
+  "completion/complete",
+  "logging/setLevel",
+  "tasks/get",
+  "tasks/result",
+  "tasks/cancel",
+  "tasks/list",
+]);
+
+export class Telemetry implements AsyncDisposable {
+  readonly middleware: Middleware = (next) => (request) => this.#measure(request, next);
+  readonly #config: TelemetryConfig;
+  readonly #tools: TelemetryTools;
+  readonly #calls = new CallMetrics();
+  readonly #exporter: Exporter | null;
+  readonly #missing: readonly string[];
+  readonly #metricsToken: string | null;
+  readonly #startMs: number;
+
+  constructor(config: TelemetryConfig, tools: TelemetryTools) {
+    const { clock, environment, redact, version } = tools;
+    this.#config = config;
+    this.#tools = tools;
+    this.#startMs = clock.wallMs();
+    const missing = new Set<string>();
+    const secretOf = (reference: TelemetryConfig["headers"][string]): string | null => {
+      const found = resolveReference(reference, environment);
+      if (!found.ok || found.value === "") {
+        missing.add(referenceKey(reference));
+        return null;
+      }
+      redact(found.value);
+      return found.value;
+    };
+    const headers = Object.entries(config.headers).map(([name, reference]) => [
+      name,
+      secretOf(reference) ?? "",
+    ]);
+    const canSend = missing.size === 0;
+    this.#metricsToken = config.metricsToken === null ? null : secretOf(config.metricsToken);
+    this.#missing = [...missing];
+    const sender = {
+      serviceName: config.serviceName,
+      version,
+      instanceId: randomBytes(8).toString("hex"),
+    };
+    const json = (): string =>
+      metricsJson(this.#families(), sender, { startMs: this.#startMs, endMs: clock.wallMs() });
+    this.#exporter =
+      config.endpoint === null || !canSend
+        ? null
+        : new Exporter({
+            endpoint: config.endpoint,
+            headers: Object.fromEntries(headers),
+            sender,
+            clock,
+            metrics: config.metrics ? { intervalMs: config.intervalMs, json } : null,
+          });
+  }
+
+  /** Why nothing arrives; null: it does, as far as is known. */
+  get failure(): (Omit<ExportFailure, "sinceMs"> & { readonly sinceMs?: number }) | null {
+    if (this.#missing.length > 0) return { reason: missingText(this.#missing) };
+    return this.#exporter?.failure ?? null;
+  }
+
+  /** Spans that never came to the receiver. */
+  get dropped(): number {
+    return this.#exporter?.dropped ?? 0;
+  }
+
+  /** Each call is a step of its own within its request's trace, and the server is told of it. */
+  traced(pool: RoutingServices["pool"]): RoutingServices["pool"] {
+    if (!this.#isTracing) return pool;
+    return {
+      call: (backend, call) => this.#calling(pool, backend, call),
+      subscribe: (...given) => pool.subscribe(...given),
+      unsubscribe: (...given) => pool.unsubscribe(...given),
+    };
+  }
+
+  /** Null: `/metrics` is not configured. `isOwnMachine`: whoever asks is on it. */
+  metrics(authorization: string | undefined, isOwnMachine: boolean): MetricsAnswer | null {
+    const { prometheus, metricsToken } = this.#config;
+    if (!prometheus) return null;
+    if (metricsToken === null) {
+      if (!isOwnMachine) return { kind: "foreign" };
+    } else if (this.#metricsToken === null || !bearerMatches(authorization, this.#metricsToken)) {
+      return { kind: "token_needed" };
+    }
+    return { kind: "text", text: prometheusText(this.#families()) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#exporter?.[Symbol.asyncDispose]();
+  }
+
+  get #isTracing(): boolean {
+    return this.#config.traces && this.#exporter !== null;
+  }
+
+  #families(): ReturnType<typeof families> {
+    const dropped: Measured = {
+      name: "mountaineer.telemetry.dropped",
+      help: "Spans that never came to their receiver.",
+      kind: "counter",
+      values: [{ labels: {}, value: this.dropped }],
+    };
+    return families([...this.#calls.kinds], [...this.#tools.measured(), dropped]);
+  }
+
+  async #measure(request: GatewayRequest, next: (request: GatewayRequest) => Promise<Reply>): Promise<Reply> {
+    const { clock } = this.#tools;
+    const named = namesOf(request);
+    const parent = this.#isTracing ? contextOf(request.params, request.trace) : null;
+    const context = this.#isTracing ? this.#begin(parent) : null;
+    const startMs = clock.wallMs();
+    const startedMs = clock.monotonicMs();
+    let outcome = "failed";
+    try {
+      const params = context === null ? request.params : withContext(request.params, context);
+      const reply = await next(context === null ? request : { ...request, params });
+      outcome = outcomeOf(request, reply);
+      return reply;
+    } finally {
+      const tookMs = clock.monotonicMs() - startedMs;
+      this.#calls.record(named, outcome, tookMs / 1000);
+      if (context?.sampled === true) {
+        this.#exporter?.add({
+          ...context,
+          parentSpanId: parent?.spanId ?? null,
+          name: named.target === "" ? named.method : `${named.method} ${named.target}`,
+          kind: "server",
+          startMs,
+          endMs: startMs + tookMs,
+          attributes: attributesOf(named, request),
+          error: outcome === "ok" ? null : outcome,
+        });
+      }
+    }
+  }
+
+  async #calling(pool: RoutingServices["pool"], backend: string, call: PoolCall): Promise<Reply> {
+    const parent = contextOf(call.params, undefined);
+    if (parent === null || !parent.sampled) return pool.call(backend, call);
+    const { clock } = this.#tools;
+    const context = { ...parent, spanId: newId(8) };
+    const startMs = clock.wallMs();
+    const startedMs = clock.monotonicMs();
+    let error: string | null = "failed";
+    try {
+      const reply = await pool.call(backend, { ...call, params: withContext(call.params, context) });
+      error = isError(reply) ? errorKind(reply.error.code) : null;
+      return reply;
+    } finally {
+      const method = knownMethod(call.method);
+      const span: Span = {
+        ...context,
+        parentSpanId: parent.spanId,
+        name: `${method} ${backend}`,
+        kind: "client",
+        startMs,
+        endMs: startMs + clock.monotonicMs() - startedMs,
+        attributes: [
+          ["rpc.system", "jsonrpc"],
+          ["mcp.method.name", method],
+          ["mountaineer.backend", backend],
+        ],
+        error,
+      };
+      this.#exporter?.add(span);
+    }
+  }
+
+  /** The client decides for its own traces, `sample` for those that begin here. */
+  #begin(parent: TraceContext | null): TraceContext {
+    if (parent !== null) return { ...parent, spanId: newId(8) };
+    const traceId = newId(16);
+    // The trace's own randomness decides, so that others with the same share decide alike.
+    const share = Number.parseInt(traceId.slice(-8), 16) / 0x1_0000_0000;
+    return { traceId, spanId: newId(8), sampled: share < this.#config.sample, state: null };
+  }
+}
+
+interface Names {
+  readonly method: string;
+  readonly backend: string;
+  readonly target: string;
+}
+
+/** Only what is published, and no address: those may hold anything. */
+function namesOf({ method, params, served }: GatewayRequest): Names {
+  const known = knownMethod(method);
+  const target = targetOf(method, params);
+  const found = target === null ? null : resolveTarget(served.catalog, target);
+  if (target === null || found === null) return { method: known, backend: "", target: "" };
+  const isNamed = target.kind === "tool" || target.kind === "prompt";
+  return { method: known, backend: found.backend, target: isNamed ? target.name : "" };
+}
+
+function knownMethod(method: string): string {
+  return METHODS.has(method) ? method : "other";
+}
+
+function attributesOf({ method, backend, target }: Names, { port }: GatewayRequest): Attribute[] {
+  return [
+    ["rpc.system", "jsonrpc"],
+    ["mcp.method.name", method],
+    ["mcp.protocol.version", port.client.protocolVersion],
+    ...(target === "" ? [] : [["gen_ai.tool.name", target] as const]),
+    ...(backend === "" ? [] : [["mountaineer.backend", backend] as const]),
+  ];
+}
+
+function outcomeOf({ method, signal }: GatewayRequest, reply: Reply): string {
+  if (isError(reply)) return signal.aborted ? "cancelled" : errorKind(reply.error.code);
+  return method === "tools/call" && reply.result["isError"] === true ? "tool_error" : "ok";
+}
+
+/** JSON-RPC's own codes; a server may make up any number of others. */
+function errorKind(code: number): string {
+  return code >= -32_768 && code <= -32_000 ? String(code) : "error";
+}
+
+function newId(bytes: number): string {
+  return randomBytes(bytes).toString("hex");
+}

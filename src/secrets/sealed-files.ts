@@ -1,0 +1,179 @@
+// Small private files that are encrypted with one key of the home, which is kept as a secret. For what changes too often,
+// or is too long, to be a secret of its own.
+import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { open, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import {
+  ensurePrivateFolder,
+  readIfPresent,
+  removeLeftovers,
+  writeDurably,
+} from "../runtime/files/durable-file.ts";
+import { beginExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import { jsonObject } from "../runtime/text/json-object.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { SecretStore } from "./secret-store.ts";
+
+/** What `mountaineer secret list` calls the key. */
+export const SEALING_KEY = "sign-in.key";
+
+const VERSION = 1;
+const KEY_BYTES = 32;
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+const KEY_DEADLINE_MS = 10_000;
+const BETWEEN_TRIES_MS = 25;
+
+export interface SealedFiles {
+  /**
+   * The text of that name; null when there is none. Rejects with `secret_unavailable`: `retry` is "later" where the key
+   * cannot be read now, "never" where what is there cannot be opened with it.
+   */
+  read(name: string, signal: AbortSignal): Promise<string | null>;
+  /** Resolves when it survives a power cut. Rejects with `secret_unavailable`. */
+  write(name: string, text: string, signal: AbortSignal): Promise<void>;
+  /** False: there was none. Needs no key. */
+  remove(name: string): Promise<boolean>;
+  /**
+   * Runs `work` while nobody else does so for that name, in whatever process; a crash lets the next one in. Rejects with
+   * `lock_held` when it is not its turn within `waitMs`.
+   */
+  alone<T>(name: string, waitMs: number, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
+}
+
+interface SealedFilesOptions {
+  /** Absolute; made when something is written. */
+  readonly folder: string;
+  readonly store: Pick<SecretStore, "get" | "set">;
+  readonly clock: Clock;
+}
+
+/** Names have letters, digits, `_` and `-` alone. Reads nothing before it is asked. */
+export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): SealedFiles {
+  let known: Buffer | null = null;
+
+  const pathOf = (name: string): string => join(folder, `${name}.json`);
+
+  const readKey = async (signal: AbortSignal): Promise<Buffer | null> => {
+    if (known !== null) return known;
+    const text = await store.get(SEALING_KEY, { deadlineMs: KEY_DEADLINE_MS, signal });
+    const key = text === null ? null : Buffer.from(text, "base64");
+    if (key !== null && key.length !== KEY_BYTES)
+      throw unavailable("never", `the secret ${SEALING_KEY} is no key`);
+    known = key;
+    return key;
+  };
+
+  const alone: SealedFiles["alone"] = async (name, waitMs, signal, work) => {
+    await ensurePrivateFolder(folder);
+    const path = join(folder, `${name}.lock.db`);
+    await makePrivate(path);
+    const untilMs = clock.monotonicMs() + waitMs;
+    for (;;) {
+      signal.throwIfAborted();
+      const lock = beginExclusive(path);
+      if (lock !== null) {
+        try {
+          return await work();
+        } finally {
+          lock.release();
+        }
+      }
+      if (clock.monotonicMs() >= untilMs) {
+        throw new MountaineerError("lock_held", "another process is at it", { retry: "later" });
+      }
+      await clock.sleep(BETWEEN_TRIES_MS, signal);
+    }
+  };
+
+  /** Two that make it at once must not each seal with their own. */
+  const keyForWriting = async (signal: AbortSignal): Promise<Buffer> =>
+    (await readKey(signal)) ??
+    alone("_key", KEY_DEADLINE_MS, signal, async () => {
+      const other = await readKey(signal);
+      if (other !== null) return other;
+      const made = randomBytes(KEY_BYTES);
+      await store.set(SEALING_KEY, made.toString("base64"), null, signal);
+      known = made;
+      return made;
+    });
+
+  return {
+    alone,
+    async read(name, signal) {
+      const text = await readIfPresent(pathOf(name)).catch((error: unknown) => {
+        throw unavailable("later", `${pathOf(name)} cannot be read: ${errorText(error)}`, error);
+      });
+      if (text === null) return null;
+      const key = await readKey(signal);
+      if (key === null) throw unavailable("never", `its key, the secret ${SEALING_KEY}, is gone`);
+      return unsealed(name, text, key);
+    },
+    async write(name, text, signal) {
+      const key = await keyForWriting(signal);
+      await ensurePrivateFolder(folder);
+      const path = pathOf(name);
+      try {
+        await removeLeftovers(path);
+        await writeDurably(path, sealed(name, text, key), { mode: 0o600 });
+      } catch (error) {
+        throw unavailable("later", `${path} cannot be written: ${errorText(error)}`, error);
+      }
+    },
+    async remove(name) {
+      try {
+        await unlink(pathOf(name));
+        return true;
+      } catch (error) {
+        if (systemErrorCode(error) === "ENOENT") return false;
+        throw unavailable("later", `${pathOf(name)} cannot be removed: ${errorText(error)}`, error);
+      }
+    },
+  };
+}
+
+/** The name is sealed in, so that no file can be put in another's place. */
+function sealed(name: string, text: string, key: Buffer): string {
+  const iv = randomBytes(IV_BYTES);
+  const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });
+  cipher.setAAD(Buffer.from(name));
+  const body = Buffer.concat([cipher.update(text, "utf8"), cipher.final()]);
+  const whole = Buffer.concat([iv, cipher.getAuthTag(), body]).toString("base64");
+  return `${JSON.stringify({ version: VERSION, sealed: whole })}\n`;
+}
+
+function unsealed(name: string, text: string, key: Buffer): string {
+  const { version, sealed: whole } = jsonObject(text) ?? {};
+  if (version !== VERSION || typeof whole !== "string") {
+    throw unavailable("never", "it is not a file that this version can open");
+  }
+  const bytes = Buffer.from(whole, "base64");
+  try {
+    const decipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, IV_BYTES), {
+      authTagLength: TAG_BYTES,
+    });
+    decipher.setAAD(Buffer.from(name));
+    decipher.setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES));
+    const body = bytes.subarray(IV_BYTES + TAG_BYTES);
+    return Buffer.concat([decipher.update(body), decipher.final()]).toString("utf8");
+  } catch (error) {
+    throw unavailable("never", "it does not belong to this home's key, or was changed", error);
+  }
+}
+
+async function makePrivate(path: string): Promise<void> {
+  try {
+    await (await open(path, "wx", 0o600)).close();
+  } catch (error) {
+    if (systemErrorCode(error) !== "EEXIST")
+      throw unavailable("later", `${path} cannot be made: ${errorText(error)}`, error);
+  }
+}
+
+function unavailable(retry: "later" | "never", message: string, cause?: unknown): MountaineerError {
+  return new MountaineerError("secret_unavailable", message, {
+    retry,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

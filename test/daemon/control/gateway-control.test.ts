@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createGatewayControl } from "../../../src/daemon/control/gateway-control.ts";
+import { createGateway } from "../../../src/gateway/serving/gateway.ts";
+import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { backendConfig, createScript } from "../../gateway/backends/pool/scripted-instance.ts";
+import { memoryStore } from "../../gateway/pins/tools.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
+
+test("E3 tools that wait are told with their texts, approved as they were seen, and not while the keyring is locked", async (t) => {
+  const clock = createManualClock();
+  const script = createScript();
+  const store = memoryStore({ kind: "unanswered", reason: "it is locked" });
+  const gateway = createGateway(
+    {
+      clock,
+      logger: silentLogger,
+      environment: {},
+      redact() {},
+      announce() {},
+      version: "1",
+      listens: false,
+      pinStore: store,
+    },
+    {
+      startInstance: script.start,
+      openLink: () => () => assert.fail("no link is opened"),
+      random: () => 0.5,
+    },
+  );
+  t.after(() => passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000));
+  const control = createGatewayControl(() => gateway);
+  const { signal } = new AbortController();
+  await gateway.start({
+    ...NO_GATEWAY,
+    backends: [backendConfig("files")],
+    trust: { ...NO_GATEWAY.trust, pin: "block" },
+  });
+  await settle();
+  script.last.becomeReady("read");
+  await settle();
+  const seen = await control.toolChanges({}, signal);
+  assert.equal(seen.lost, "it is locked");
+  assert.deepEqual(
+    seen.changes.map(({ tool, kind, withheld, published_as }) => [tool, kind, withheld, published_as]),
+    [["read", "new", true, null]],
+  );
+  const items = seen.changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
+  await assert.rejects(control.approveTools({ items }, signal), /nothing can be approved now: it is locked/u);
+
+  store.kept = { kind: "none" };
+  await clock.advance(60_000);
+  await settle();
+  assert.deepEqual(
+    (await control.toolChanges({}, signal)).changes,
+    [],
+    "a home that never had pins begins with these",
+  );
+  script.last.list("read", "write");
+  await settle();
+  const [write, ...others] = (await control.toolChanges({ tools: ["files:write"] }, signal)).changes;
+  assert.deepEqual(others, []);
+  assert.deepEqual(write?.members, [{ member: "name", before: null, after: "write" }]);
+  assert.deepEqual((await control.toolChanges({ tools: ["nothing"] }, signal)).changes, []);
+  const report = await control.approveTools(
+    { items: [{ backend: "files", tool: "write", digest: write?.digest ?? "" }] },
+    signal,
+  );
+  assert.equal(report.approved.length, 1);
+  assert.deepEqual(
+    gateway.entries().tools.map(({ name }) => name),
+    ["read", "write"],
+  );
+});

@@ -1,0 +1,260 @@
+// A real authorization server (oidc-provider) on loopback, whose tokens are good for one MCP server, and the person who
+// agrees there.
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { TestContext } from "node:test";
+import { Provider } from "oidc-provider";
+
+export const GIVEN_CLIENT = { id: "given-client", secret: "s3cret-of-the-given-client" };
+export const MACHINE_CLIENT = { id: "machine-client", secret: "s3cret-of-the-machine" };
+export const GIVEN_PORT = 45_871;
+
+export interface AuthorizationServerOptions {
+  /** Default 3600. */
+  readonly accessTokenSecs?: number;
+  /** A refresh token that was used once is good once more, as servers with a grace allow. Default false. */
+  readonly hasGrace?: boolean;
+  /** Default true. */
+  readonly registers?: boolean;
+}
+
+export interface AuthorizationServer {
+  readonly issuer: string;
+  /** Requests so far, by path; of the token endpoint also by grant, as `/token refresh_token`. */
+  readonly counts: ReadonlyMap<string, number>;
+  count(path: string): number;
+  /** The scopes of a token that this server gave and that is still good; null: it is not. */
+  scopesOf(token: string, resource: string): Promise<readonly string[] | null>;
+  /** Makes all access tokens given so far worthless; refresh tokens stay. */
+  endAccessTokens(): void;
+  /** From now on answers of the token endpoint are held back once they are made; gives what lets them go. */
+  holdTokenAnswers(): { readonly held: Promise<void>; release(): void };
+  /** From now on the token endpoint answers HTTP 503 (or not any more). */
+  setDown(isDown: boolean): void;
+}
+
+export async function startAuthorizationServer(
+  t: TestContext,
+  options: AuthorizationServerOptions = {},
+): Promise<AuthorizationServer> {
+  const counts = new Map<string, number>();
+  let handle: (request: IncomingMessage, response: ServerResponse) => void = () => {};
+  let hold: { readonly gate: Promise<void>; readonly begun: () => void } | null = null;
+  let isDown = false;
+  const server = createServer((request, response) => {
+    const path = (request.url ?? "").replace(/\?.*$/, "");
+    counts.set(path, (counts.get(path) ?? 0) + 1);
+    if (path === "/token" && isDown) {
+      response.writeHead(503, { "content-type": "text/plain" }).end("away");
+      return;
+    }
+    if (path === "/token" && hold !== null) holdBack(response, hold);
+    handle(request, response);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  const issuer = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  /** Access tokens that are good. */
+  const good = new Set<string>();
+  const provider = quietly(() => createProvider(issuer, options));
+  for (const event of ["access_token.saved", "client_credentials.saved"]) {
+    provider.on(event, ({ jti }: { jti: string }) => void good.add(jti));
+  }
+  provider.on("grant.success", (ctx: { oidc: { params: { grant_type: string } } }) => {
+    const key = `/token ${ctx.oidc.params.grant_type}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  });
+  handle = provider.callback();
+  return {
+    issuer,
+    counts,
+    count: (path) => counts.get(path) ?? 0,
+    async scopesOf(token, resource) {
+      const found =
+        (await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token)) ?? null;
+      if (found === null || !good.has(token) || found.isExpired || found.aud !== resource) return null;
+      return (found.scope ?? "").split(" ").filter(Boolean);
+    },
+    endAccessTokens: () => good.clear(),
+    holdTokenAnswers() {
+      const gate = Promise.withResolvers<void>();
+      const begun = Promise.withResolvers<void>();
+      hold = { gate: gate.promise, begun: begun.resolve };
+      return {
+        held: begun.promise,
+        release() {
+          hold = null;
+          gate.resolve();
+        },
+      };
+    },
+    setDown(next) {
+      isDown = next;
+    },
+  };
+}
+
+/** The server has done its work when this is called: only the answer waits. */
+function holdBack(
+  response: ServerResponse,
+  { gate, begun }: { readonly gate: Promise<void>; readonly begun: () => void },
+): void {
+  const end = response.end.bind(response);
+  response.end = ((body: string | Buffer) => {
+    begun();
+    void gate.then(() => end(body));
+    return response;
+  }) as ServerResponse["end"];
+}
+
+function createProvider(issuer: string, options: AuthorizationServerOptions) {
+  const { accessTokenSecs = 3600, hasGrace = false, registers = true } = options;
+  return new Provider(issuer, {
+    adapter: hasGrace ? graceful() : undefined,
+    clients: [
+      {
+        client_id: GIVEN_CLIENT.id,
+        client_secret: GIVEN_CLIENT.secret,
+        application_type: "native",
+        redirect_uris: [`http://127.0.0.1:${GIVEN_PORT}/callback`],
+        grant_types: ["authorization_code", "refresh_token"],
+        response_types: ["code"],
+        token_endpoint_auth_method: "client_secret_basic",
+      },
+      {
+        client_id: MACHINE_CLIENT.id,
+        client_secret: MACHINE_CLIENT.secret,
+        redirect_uris: [],
+        grant_types: ["client_credentials"],
+        response_types: [],
+        token_endpoint_auth_method: "client_secret_basic",
+      },
+    ],
+    scopes: ["openid", "offline_access", "mcp:read", "mcp:write"],
+    ttl: { AccessToken: accessTokenSecs, ClientCredentials: accessTokenSecs },
+    rotateRefreshToken: true,
+    cookies: { keys: ["one-key-for-tests"] },
+    features: {
+      registration: { enabled: registers },
+      deviceFlow: { enabled: true },
+      clientCredentials: { enabled: true },
+      revocation: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => undefined,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (_ctx: unknown, resource: string) => ({
+          scope: "mcp:read mcp:write",
+          audience: resource,
+          accessTokenTTL: accessTokenSecs,
+          accessTokenFormat: "opaque",
+        }),
+      },
+    },
+    clientBasedCORS: () => false,
+  });
+}
+
+/** Its warnings are about being a server for development, which it is. */
+function quietly<T>(create: () => T): T {
+  const { warn, info } = console;
+  console.warn = () => {};
+  console.info = () => {};
+  try {
+    return create();
+  } finally {
+    console.warn = warn;
+    console.info = info;
+  }
+}
+
+/** Entries in memory; a refresh token counts as used only from its second use on. */
+function graceful() {
+  const entries = new Map<string, Record<string, unknown>>();
+  const uses = new Map<string, number>();
+  const byUid = new Map<string, string>();
+  const byUserCode = new Map<string, string>();
+  return class {
+    readonly #name: string;
+    constructor(name: string) {
+      this.#name = name;
+    }
+    async upsert(id: string, payload: Record<string, unknown>): Promise<void> {
+      entries.set(`${this.#name}:${id}`, payload);
+      if (typeof payload["uid"] === "string") byUid.set(payload["uid"], id);
+      if (typeof payload["userCode"] === "string") byUserCode.set(payload["userCode"], id);
+    }
+    async find(id: string): Promise<unknown> {
+      return entries.get(`${this.#name}:${id}`);
+    }
+    async findByUid(uid: string): Promise<unknown> {
+      return this.find(byUid.get(uid) ?? "");
+    }
+    async findByUserCode(code: string): Promise<unknown> {
+      return this.find(byUserCode.get(code) ?? "");
+    }
+    async consume(id: string): Promise<void> {
+      const used = (uses.get(id) ?? 0) + 1;
+      uses.set(id, used);
+      const entry = entries.get(`${this.#name}:${id}`);
+      if (entry !== undefined && (this.#name !== "RefreshToken" || used > 1)) {
+        entry["consumed"] = Math.floor(Date.now() / 1000);
+      }
+    }
+    async destroy(id: string): Promise<void> {
+      entries.delete(`${this.#name}:${id}`);
+    }
+    async revokeByGrantId(): Promise<void> {}
+  };
+}
+
+/** A person in a browser: follows the address, fills in every form, and ends where it leads away from `issuer`. */
+export async function agree(address: string, issuer: string): Promise<string> {
+  const cookies = new Map<string, string>();
+  let next: { url: string; form: URLSearchParams | null } = { url: address, form: null };
+  for (let step = 0; step < 20; step++) {
+    if (!next.url.startsWith(issuer)) {
+      // Where nobody listens a browser shows an error, and the address.
+      await fetch(next.url).then(
+        (response) => response.text(),
+        () => "",
+      );
+      return next.url;
+    }
+    const response = await fetch(next.url, {
+      method: next.form === null ? "GET" : "POST",
+      redirect: "manual",
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join("; ") },
+      ...(next.form === null ? {} : { body: next.form }),
+    });
+    for (const cookie of response.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
+      cookies.set(name, value);
+    }
+    const text = await response.text();
+    const location = response.headers.get("location");
+    const form = location === null ? formOf(text, next.url) : null;
+    if (location !== null) next = { url: new URL(location, next.url).href, form: null };
+    else if (form !== null) next = form;
+    else return text;
+  }
+  throw new Error(`the sign-in does not end: ${next.url}`);
+}
+
+function formOf(page: string, base: string): { url: string; form: URLSearchParams } | null {
+  const tag = /<form[^>]*>/i.exec(page)?.[0];
+  if (tag === undefined) return null;
+  const action = /action="([^"]*)"/.exec(tag)?.[1]?.replaceAll("&amp;", "&") ?? base;
+  const form = new URLSearchParams();
+  for (const [input] of page.matchAll(/<input[^>]*>/gi)) {
+    const name = /name="([^"]*)"/.exec(input)?.[1];
+    if (name !== undefined) form.set(name, /value="([^"]*)"/.exec(input)?.[1] ?? "ann");
+  }
+  if (/name="confirm"/.test(page)) form.set("confirm", "yes");
+  return { url: new URL(action, base).href, form };
+}

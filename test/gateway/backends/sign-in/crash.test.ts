@@ -1,0 +1,106 @@
+// kill -9 between the request that rotates a refresh token and the write of what came back.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { isCredential } from "../../../../src/gateway/backends/links/link-authorization.ts";
+import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createRecordingLogger } from "../../../support/recording-logger.ts";
+import { BACKEND, openTestStore, type SignInRig, startSignInRig } from "./sign-in-rig.ts";
+
+const RENEWER = fileURLToPath(new URL("../programs/sign-in-renewer.ts", import.meta.url));
+const { signal } = new AbortController();
+
+function startRenewer({ home, server }: SignInRig): ChildProcess {
+  return spawn(process.execPath, [RENEWER, home, server.url], { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+/** The server has rotated the token and the process that asked for it is gone before it could keep what came. */
+async function crashInRotation(rig: SignInRig): Promise<void> {
+  rig.authorization.endAccessTokens();
+  const { held, release } = rig.authorization.holdTokenAnswers();
+  const child = startRenewer(rig);
+  const ended = once(child, "exit");
+  await held;
+  const grant = await rig.grants.read(BACKEND, signal);
+  assert.ok(grant !== null && grant.renewingSinceMs !== null, "the intent is on disk before the answer");
+  child.kill("SIGKILL");
+  await ended;
+  release();
+}
+
+function open({ home, server }: SignInRig) {
+  const log = createRecordingLogger();
+  const clock = systemClock;
+  const options = { home, openStore: openTestStore(home), clock, logger: log, random: Math.random };
+  const signIns = new SignIns({ ...options, onNotice: () => {} });
+  const authorization = signIns.authorize(BACKEND, { url: server.url, headers: {} });
+  assert.ok(authorization !== null);
+  return { signIns, authorization, log };
+}
+
+test("E1 a crash in a rotation, at a server with a grace: the next process renews, and nobody has to sign in", async (t) => {
+  const rig = await startSignInRig(t, { hasGrace: true });
+  await rig.signIn();
+  await crashInRotation(rig);
+  const { signIns, authorization } = open(rig);
+  const carried = await authorization.obtain();
+  assert.ok(isCredential(carried));
+  const outcome = await authorization.refused({ status: 401, challenge: null, carried });
+  assert.ok(outcome !== null && isCredential(outcome) && outcome.header !== null, JSON.stringify(outcome));
+  assert.ok(
+    (await rig.authorization.scopesOf(outcome.header.replace("Bearer ", ""), rig.server.url)) !== null,
+  );
+  assert.equal(signIns.notice(BACKEND), null);
+  assert.equal((await rig.grants.read(BACKEND, signal))?.renewingSinceMs, null);
+  signIns[Symbol.dispose]();
+});
+
+test("E1 a crash in a rotation, at a server without a grace: one notice, and not one request more", async (t) => {
+  const rig = await startSignInRig(t);
+  await rig.signIn();
+  await crashInRotation(rig);
+  const { signIns, authorization } = open(rig);
+  const carried = await authorization.obtain();
+  assert.ok(isCredential(carried));
+  const asked = rig.authorization.count("/token");
+  for (let call = 0; call < 50; call++) {
+    const outcome = await authorization.refused({ status: 401, challenge: null, carried });
+    assert.ok(outcome !== null && !isCredential(outcome));
+    assert.equal(outcome.kind, "unauthorized");
+  }
+  assert.equal(rig.authorization.count("/token"), asked + 1);
+  const notice = signIns.notice(BACKEND);
+  assert.equal(notice?.code, "login_needed");
+  assert.match(notice?.title ?? "", /an earlier renewal was interrupted/);
+  assert.equal(notice?.hint, "mountaineer backends login tickets");
+  // Whoever comes after it reads it from the disk, and asks nobody.
+  const later = open(rig);
+  assert.ok(
+    !isCredential((await later.authorization.refused({ status: 401, challenge: null, carried })) ?? carried),
+  );
+  assert.equal(rig.authorization.count("/token"), asked + 1);
+  for (const each of [signIns, later.signIns]) each[Symbol.dispose]();
+});
+
+test("E1 a process that renews and another that wants to: one rotation, and both have the new token", async (t) => {
+  const rig = await startSignInRig(t);
+  await rig.signIn();
+  rig.authorization.endAccessTokens();
+  const children = [startRenewer(rig), startRenewer(rig), startRenewer(rig)];
+  const said = await Promise.all(
+    children.map(async (child) => {
+      let text = "";
+      child.stdout?.setEncoding("utf8").on("data", (piece: string) => {
+        text += piece;
+      });
+      await once(child, "close");
+      return text;
+    }),
+  );
+  assert.equal(new Set(said).size, 1, said.join());
+  assert.match(said[0] ?? "", /"header":"Bearer /);
+  assert.equal(rig.authorization.count("/token refresh_token"), 1);
+});

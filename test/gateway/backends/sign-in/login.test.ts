@@ -1,0 +1,150 @@
+// Signing in to a real MCP server behind a real authorization server.
+import assert from "node:assert/strict";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type SignInPerson, signIn, signOut } from "../../../../src/gateway/backends/sign-in/login.ts";
+import { MountaineerError } from "../../../../src/runtime/errors.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { agree, GIVEN_CLIENT, GIVEN_PORT } from "./authorization-server.ts";
+import { personAt, resolvedAuth, startSignInRig } from "./sign-in-rig.ts";
+
+const signal = new AbortController().signal;
+
+test("E1 a person signs in by the browser: registered, with PKCE, for this server alone, and kept sealed", async (t) => {
+  const { home, authorization, server, grants, request } = await startSignInRig(t);
+  const person = personAt(authorization);
+  const grant = await signIn(request(), person, { grants, clock: systemClock, signal });
+  await Promise.all(person.ended);
+  assert.equal(grant.issuer, authorization.issuer);
+  assert.equal(grant.resource, server.url);
+  assert.equal(grant.client.source, "registered");
+  assert.deepEqual(grant.scopes, ["mcp:read", "offline_access"]);
+  assert.deepEqual(await authorization.scopesOf(grant.accessToken, server.url), ["mcp:read"]);
+  assert.ok(grant.refreshToken !== null);
+  assert.deepEqual(await grants.read("tickets", signal), grant);
+  assert.equal(authorization.count("/reg"), 1);
+  // Nothing of it can be read in the home, and nobody else can read any of it.
+  for (const name of await readdir(join(home, "sign-in"))) {
+    const path = join(home, "sign-in", name);
+    const text = await readFile(path, "latin1");
+    for (const secret of [grant.accessToken, grant.refreshToken, grant.client.id]) {
+      assert.ok(!text.includes(secret), name);
+    }
+    assert.equal((await stat(path)).mode & 0o077, 0, name);
+  }
+});
+
+test("E1 a second sign-in uses the first one's registration, and its port", async (t) => {
+  const { authorization, grants, request } = await startSignInRig(t);
+  const first = await signIn(request(), personAt(authorization), { grants, clock: systemClock, signal });
+  const second = await signIn(request(), personAt(authorization), { grants, clock: systemClock, signal });
+  assert.equal(authorization.count("/reg"), 1);
+  assert.equal(second.client.id, first.client.id);
+  assert.equal(second.redirectUri, first.redirectUri);
+  assert.notEqual(second.accessToken, first.accessToken);
+});
+
+test("E1 a client id that was given is used, and proves itself with its secret", async (t) => {
+  const { authorization, server, grants, request } = await startSignInRig(t, { registers: false });
+  const auth = resolvedAuth({
+    clientId: GIVEN_CLIENT.id,
+    clientSecret: GIVEN_CLIENT.secret,
+    redirectPort: GIVEN_PORT,
+    scopes: ["mcp:read", "mcp:write"],
+  });
+  const person = personAt(authorization);
+  const grant = await signIn(request({ auth }), person, { grants, clock: systemClock, signal });
+  assert.equal(grant.client.source, "configured");
+  assert.equal(grant.client.secret, null);
+  assert.deepEqual(await authorization.scopesOf(grant.accessToken, server.url), ["mcp:read", "mcp:write"]);
+});
+
+test("E1 without a browser the address at which it ended is pasted", async (t) => {
+  const { authorization, server, grants, request } = await startSignInRig(t);
+  const addresses: string[] = [];
+  const person: SignInPerson = {
+    visit: (address) => void addresses.push(address),
+    showCode: () => assert.fail(),
+    paste: () => agree(addresses[0] ?? "", authorization.issuer),
+  };
+  const grant = await signIn(request({ way: "paste" }), person, { grants, clock: systemClock, signal });
+  assert.ok((await authorization.scopesOf(grant.accessToken, server.url)) !== null);
+});
+
+test("E1 a person signs in with a device code", async (t) => {
+  const { authorization, server, grants, request } = await startSignInRig(t);
+  const person = personAt(authorization);
+  const grant = await signIn(request({ way: "device" }), person, { grants, clock: systemClock, signal });
+  assert.ok((await authorization.scopesOf(grant.accessToken, server.url)) !== null);
+  assert.ok(grant.refreshToken !== null);
+});
+
+test("E1 signing out tells the server, so that the tokens are of no use to anybody", async (t) => {
+  const { authorization, server, grants, request } = await startSignInRig(t);
+  const grant = await signIn(request(), personAt(authorization), { grants, clock: systemClock, signal });
+  const out = await signOut(
+    { backend: "tickets", url: new URL(server.url), auth: null },
+    { grants, clock: systemClock, signal },
+  );
+  assert.deepEqual(out, { issuer: authorization.issuer, isRevoked: true });
+  assert.equal(await grants.read("tickets", signal), null);
+  assert.equal(await authorization.scopesOf(grant.accessToken, server.url), null);
+});
+
+test("E1 a person who refuses, and a server that is not the configured one, come to nothing that is kept", async (t) => {
+  const { authorization, grants, request } = await startSignInRig(t);
+  const tools = { grants, clock: systemClock, signal };
+  const person: SignInPerson = {
+    ...personAt(authorization),
+    visit(address) {
+      const { searchParams } = new URL(address);
+      const answer = new URL(searchParams.get("redirect_uri") ?? "");
+      answer.searchParams.set("error", "access_denied");
+      answer.searchParams.set("state", searchParams.get("state") ?? "");
+      answer.searchParams.set("iss", authorization.issuer);
+      void fetch(answer).then((response) => response.text());
+    },
+  };
+  await assert.rejects(signIn(request(), person, tools), failure(/refused: access_denied/));
+  const auth = resolvedAuth({ issuer: "https://login.example.com" });
+  await assert.rejects(
+    signIn(request({ auth }), personAt(authorization), tools),
+    failure(/not the configured one/),
+  );
+  assert.equal(await grants.read("tickets", signal), null);
+});
+
+test("E1 an answer of another sign-in, or another issuer, is not taken", async (t) => {
+  const { authorization, grants, request } = await startSignInRig(t);
+  const person: SignInPerson = {
+    ...personAt(authorization),
+    visit(address) {
+      const { searchParams } = new URL(address);
+      const base = searchParams.get("redirect_uri") ?? "";
+      void (async () => {
+        const wrong = await fetch(`${base}?code=stolen&state=other`);
+        assert.equal(wrong.status, 400);
+        await wrong.text();
+        const state = encodeURIComponent(searchParams.get("state") ?? "");
+        await fetch(`${base}?code=stolen&state=${state}&iss=https%3A%2F%2Fevil.example`).then((r) =>
+          r.text(),
+        );
+      })();
+    },
+  };
+  await assert.rejects(
+    signIn(request(), person, { grants, clock: systemClock, signal }),
+    failure(/unexpected "iss"/),
+  );
+  assert.equal(authorization.count("/token"), 0);
+});
+
+function failure(pattern: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof MountaineerError, String(error));
+    assert.equal(error.code, "sign_in_failed");
+    assert.match(error.message, pattern);
+    return true;
+  };
+}

@@ -1,0 +1,249 @@
+// One token for all callers: got once, renewed ahead, never asked for in a loop; against a real authorization server.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
+import {
+  type Credential,
+  isCredential,
+  type LinkAuthorization,
+  type SignInNotice,
+} from "../../../../src/gateway/backends/links/link-authorization.ts";
+import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
+import type { Clock } from "../../../../src/runtime/time/clock.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
+import { createRecordingLogger, type RecordingLogger } from "../../../support/recording-logger.ts";
+import { MACHINE_CLIENT } from "./authorization-server.ts";
+import { BACKEND, openTestStore, resolvedAuth, type SignInRig, startSignInRig } from "./sign-in-rig.ts";
+
+const HOUR_MS = 3_600_000;
+
+interface Opened {
+  readonly signIns: SignIns;
+  readonly authorization: LinkAuthorization;
+  notice(): SignInNotice | null;
+  readonly log: RecordingLogger;
+}
+
+function open({ home, server }: SignInRig, clock: Clock, auth?: ReturnType<typeof resolvedAuth>): Opened {
+  const log = createRecordingLogger();
+  const openStore = openTestStore(home);
+  const options = { home, openStore, clock, logger: log, random: () => 0.5, onNotice: () => {} };
+  const signIns = new SignIns(options);
+  const authorization = signIns.authorize(BACKEND, {
+    url: server.url,
+    headers: {},
+    ...(auth === undefined ? {} : { auth }),
+  });
+  assert.ok(authorization !== null);
+  return { signIns, authorization, log, notice: () => signIns.notice(BACKEND) };
+}
+
+function headerOf(outcome: Credential | LinkFailure): string {
+  assert.ok(isCredential(outcome), JSON.stringify(outcome));
+  assert.ok(outcome.header !== null);
+  return outcome.header;
+}
+
+async function isGood({ authorization, server }: SignInRig, header: string): Promise<boolean> {
+  return (await authorization.scopesOf(header.replace("Bearer ", ""), server.url)) !== null;
+}
+
+const UNAUTHORIZED = { status: 401, challenge: null } as const;
+
+test("E1 fifty callers whose token is refused make one renewal, and all go on with the new one", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  await rig.signIn();
+  const { signIns, authorization } = open(rig, clock);
+  const first = await authorization.obtain();
+  assert.ok(isCredential(first));
+  rig.authorization.endAccessTokens();
+  const outcomes = await Promise.all(
+    Array.from({ length: 50 }, () => authorization.refused({ ...UNAUTHORIZED, carried: first })),
+  );
+  const headers = new Set(outcomes.map((outcome) => headerOf(outcome ?? assert.fail())));
+  assert.equal(headers.size, 1);
+  const [header = ""] = headers;
+  assert.notEqual(header, first.header);
+  assert.ok(await isGood(rig, header));
+  assert.equal(rig.authorization.count("/token refresh_token"), 1);
+  // Who comes late with the old one is given the new one, too.
+  const late = await authorization.refused({ ...UNAUTHORIZED, carried: first });
+  assert.equal(headerOf(late ?? assert.fail()), header);
+  assert.equal(rig.authorization.count("/token refresh_token"), 1);
+  signIns[Symbol.dispose]();
+});
+
+test("E1 two processes' keepers of one home make one renewal: the second finds what the first kept", async (t) => {
+  const rig = await startSignInRig(t);
+  await rig.signIn();
+  const clock = createManualClock(Date.now());
+  const one = open(rig, clock);
+  const other = open(rig, clock);
+  const carried = await one.authorization.obtain();
+  await other.authorization.obtain();
+  assert.ok(isCredential(carried));
+  rig.authorization.endAccessTokens();
+  const first = await one.authorization.refused({ ...UNAUTHORIZED, carried });
+  const second = await other.authorization.refused({ ...UNAUTHORIZED, carried });
+  assert.equal(headerOf(second ?? assert.fail()), headerOf(first ?? assert.fail()));
+  assert.equal(rig.authorization.count("/token refresh_token"), 1);
+  for (const { signIns } of [one, other]) signIns[Symbol.dispose]();
+});
+
+test("E1 thirty days of hourly tokens, unattended: always a good one, each renewed once and ahead", async (t) => {
+  const clock = createManualClock(Date.now());
+  const rig = await startSignInRig(t, {}, clock);
+  await rig.signIn();
+  const { signIns, authorization, notice } = open(rig, clock);
+  let header = headerOf(await authorization.obtain());
+  // 225 s before the end, and a second more.
+  const lifeMs = HOUR_MS - 224_000;
+  const renewals = Math.ceil((30 * 24 * HOUR_MS) / lifeMs);
+  for (let renewal = 1; renewal <= renewals; renewal++) {
+    const before = authorization.current?.header;
+    await clock.advance(lifeMs);
+    // Renewed by the clock alone, while the old one is still good.
+    await eventually(() => authorization.current !== null && authorization.current.header !== before);
+    header = authorization.current?.header ?? "";
+    if (renewal % 24 === 0) assert.ok(await isGood(rig, header), `renewal ${renewal}`);
+  }
+  assert.ok(await isGood(rig, header));
+  assert.equal(notice(), null);
+  assert.equal(rig.authorization.count("/token refresh_token"), renewals);
+  signIns[Symbol.dispose]();
+});
+
+test("E1 a grant that the server ended is one notice, and no more requests: a new sign-in mends it", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  const grant = await rig.signIn();
+  const { signIns, authorization, notice, log } = open(rig, clock);
+  const carried = await authorization.obtain();
+  assert.ok(isCredential(carried));
+  // Somebody else used the refresh token, so that the server ends all that came of it.
+  const { issuer } = rig.authorization;
+  for (const _ of [1, 2]) {
+    await fetch(`${issuer}/token`, {
+      method: "POST",
+      body: new URLSearchParams({
+        grant_type: "refresh_token",
+        refresh_token: grant.refreshToken ?? "",
+        client_id: grant.client.id,
+      }),
+    }).then((response) => response.text());
+  }
+  rig.authorization.endAccessTokens();
+  const asked = rig.authorization.count("/token");
+  const outcome = await authorization.refused({ ...UNAUTHORIZED, carried });
+  assert.ok(outcome !== null && !isCredential(outcome));
+  assert.equal(outcome.kind, "unauthorized");
+  assert.match(outcome.message, /invalid_grant/);
+  assert.equal(outcome.hint, "mountaineer backends login tickets");
+  assert.equal(notice()?.code, "login_needed");
+  for (let minute = 0; minute < 120; minute++) {
+    await clock.advance(60_000);
+    assert.ok(!isCredential(await authorization.obtain()));
+  }
+  assert.equal(rig.authorization.count("/token"), asked + 1);
+  assert.equal(log.lines.filter(({ level }) => level === "warn").length, 1);
+  await rig.signIn();
+  await clock.advance(60_000);
+  assert.ok(await isGood(rig, headerOf(await authorization.obtain())));
+  assert.equal(notice(), null);
+  signIns[Symbol.dispose]();
+});
+
+test("E1 an authorization server that is away is tried ever more slowly, and comes back by itself", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  await rig.signIn();
+  const { signIns, authorization, notice } = open(rig, clock);
+  await authorization.obtain();
+  rig.authorization.setDown(true);
+  await clock.advance(2 * HOUR_MS);
+  const asked = rig.authorization.count("/token");
+  for (let call = 0; call < 50; call++) assert.ok(!isCredential(await authorization.obtain()));
+  assert.ok(rig.authorization.count("/token") - asked <= 1);
+  assert.equal(notice()?.code, "token_not_renewed");
+  rig.authorization.setDown(false);
+  await clock.advance(120_000);
+  assert.ok(await isGood(rig, headerOf(await authorization.obtain())));
+  assert.equal(notice(), null);
+  signIns[Symbol.dispose]();
+});
+
+test("E1 a server that refuses each new token is not given ever newer ones", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  await rig.signIn();
+  const { signIns, authorization, notice } = open(rig, clock);
+  let carried = await authorization.obtain();
+  for (let call = 0; call < 20; call++) {
+    assert.ok(isCredential(carried));
+    const outcome = await authorization.refused({ ...UNAUTHORIZED, carried });
+    if (outcome !== null && isCredential(outcome)) carried = outcome;
+  }
+  assert.equal(rig.authorization.count("/token refresh_token"), 1);
+  assert.equal(notice()?.code, "login_needed");
+  assert.match(notice()?.title ?? "", /refuses the token that it was given/);
+  signIns[Symbol.dispose]();
+});
+
+test("E1 tokens go to the address that was signed in to, and to no other", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  await rig.signIn();
+  const { signIns } = open(rig, clock);
+  const elsewhere = `${rig.server.url}/other`;
+  const authorization = signIns.authorize(BACKEND, { url: elsewhere, headers: {} });
+  assert.deepEqual(await authorization?.obtain(), { header: null });
+  // Nor to one beyond this machine without TLS, nor beside a header that was configured by hand.
+  assert.equal(signIns.authorize(BACKEND, { url: "http://nas.example/mcp", headers: {} }), null);
+  const headers = { Authorization: "Bearer by-hand" };
+  assert.equal(signIns.authorize(BACKEND, { url: rig.server.url, headers }), null);
+  signIns[Symbol.dispose]();
+});
+
+test("E1 what is asked for beyond the login is one notice that names the scopes, and a new login keeps the old ones", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  await rig.signIn();
+  const { signIns, authorization, notice } = open(rig, clock);
+  const carried = await authorization.obtain();
+  assert.ok(isCredential(carried));
+  const challenge = 'Bearer error="insufficient_scope", scope="mcp:write"';
+  const outcome = await authorization.refused({ status: 403, challenge, carried });
+  assert.ok(outcome !== null && !isCredential(outcome));
+  assert.equal(outcome.kind, "refused");
+  assert.equal(notice()?.code, "scopes_needed");
+  assert.match(notice()?.title ?? "", /scopes mcp:write/);
+  const grant = await rig.signIn();
+  assert.deepEqual(grant.scopes, ["mcp:read", "offline_access", "mcp:write"]);
+  // Another reason than scopes is not ours to judge.
+  assert.equal(await authorization.refused({ status: 403, challenge: null, carried }), null);
+  signIns[Symbol.dispose]();
+});
+
+test("E1 the gateway signs in as itself with client credentials, once for all, when the server asks for it", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  const { id: clientId, secret: clientSecret } = MACHINE_CLIENT;
+  const auth = resolvedAuth({ type: "client-credentials", clientId, clientSecret, scopes: ["mcp:read"] });
+  const { signIns, authorization } = open(rig, clock, auth);
+  assert.deepEqual(await authorization.obtain(), { header: null });
+  const challenge = (await fetch(rig.server.url, { method: "POST" })).headers.get("www-authenticate");
+  const outcomes = await Promise.all(
+    Array.from({ length: 50 }, () =>
+      authorization.refused({ status: 401, challenge, carried: { header: null } }),
+    ),
+  );
+  const headers = new Set(outcomes.map((outcome) => headerOf(outcome ?? assert.fail())));
+  assert.equal(headers.size, 1);
+  assert.ok(await isGood(rig, [...headers][0] ?? ""));
+  assert.equal(rig.authorization.count("/token client_credentials"), 1);
+  await clock.advance(HOUR_MS - 224_000);
+  await eventually(() => rig.authorization.count("/token client_credentials") === 2);
+  signIns[Symbol.dispose]();
+});

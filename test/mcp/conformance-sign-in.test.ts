@@ -1,0 +1,62 @@
+// The official suite's `auth/*` scenarios for clients, with the gateway's side towards its backends as the client.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { runClientScenario } from "./run-conformance.ts";
+
+const CLIENT = fileURLToPath(new URL("fixtures/conformance-client.ts", import.meta.url));
+
+/** By the revision whose messages are spoken; null: the one revision that the scenario is about. */
+const SCENARIOS: readonly (readonly [revision: string | null, names: readonly string[]])[] = [
+  [
+    "2025-11-25",
+    [
+      "metadata-default",
+      "metadata-var1",
+      "metadata-var2",
+      "metadata-var3",
+      "basic-cimd",
+      "scope-from-www-authenticate",
+      "scope-from-scopes-supported",
+      "scope-omitted-when-undefined",
+      "scope-step-up",
+      "scope-retry-limit",
+      "token-endpoint-auth-basic",
+      "token-endpoint-auth-post",
+      "token-endpoint-auth-none",
+      "pre-registration",
+      "resource-mismatch",
+      "offline-access-scope",
+      "offline-access-not-supported",
+      "authorization-server-migration",
+      "iss-supported",
+      "iss-not-advertised",
+      "iss-supported-missing",
+      "iss-wrong-issuer",
+      "iss-unexpected",
+      "iss-normalized",
+      "metadata-issuer-mismatch",
+    ],
+  ],
+  [
+    null,
+    [
+      "2025-03-26-oauth-metadata-backcompat",
+      "2025-03-26-oauth-endpoint-fallback",
+      "client-credentials-jwt",
+      "client-credentials-basic",
+    ],
+  ],
+];
+
+for (const [revision, names] of SCENARIOS) {
+  for (const name of names) {
+    test(`E1 the suite's scenario auth/${name} passes whole`, async (t) => {
+      const checks = await runClientScenario(t, CLIENT, `auth/${name}`, revision);
+      const wrong = checks.filter(({ status }) => status === "FAILURE" || status === "WARNING");
+      assert.deepEqual(wrong, []);
+      assert.ok(checks.some(({ status }) => status === "SUCCESS"));
+      t.diagnostic(`${checks.filter(({ status }) => status === "SUCCESS").length} passed`);
+    });
+  }
+}
