@@ -261,6 +261,8 @@ describe("the carrier's process", () => {
     assert.equal((await stat(socket)).mode & 0o777, 0o600);
     kill(await bench.carrierPid());
     assert.equal(await ask(port), "answered");
+    // It serves its port a moment before it can be asked.
+    await eventually(async () => (await carrier.refresh(signal)).size === 1);
     await carrier.close("CORE", signal);
     await eventually(async () => (await bench.carriers()).length === 0);
     await assert.rejects(stat(socket), { code: "ENOENT" });
