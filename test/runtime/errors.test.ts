@@ -47,6 +47,7 @@ describe("errors", () => {
       driver_unavailable: 1,
       program_unavailable: 1,
       backend_unknown: 2,
+      entry_unknown: 2,
       tool_unknown: 2,
       tool_failed: 1,
       gateway_off: 1,

@@ -21,7 +21,7 @@ export const sandboxSchema = z.strictObject({
   ),
   read: foldersKey(
     "Folders and files that it may read, besides the system's own (`/usr`, `/etc`, `/opt`).",
-    '["~/Documents"]',
+    '["~/projects"]',
   ),
   write: foldersKey("Folders and files that it may read and write.", '["~/.npm"]'),
   network: toggleKey(

@@ -230,6 +230,7 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning:
         "How the gateway signs in to the server by OAuth. For `streamable-http`; without it a server that asks for a login is signed in to with `mountaineer backends login NAME`, as with every key's default.",
       keys: backendAuthSchema.shape,
+      isOptional: true,
     },
     {
       at: "backends.*.sandbox",
