@@ -56,16 +56,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     }
     const asked = { home, configPath, environment, clock };
     const { place, snapshot: loaded } = await openHome({ ...asked, writesStarter: false });
-    const log = stack.use(
-      startLog({
-        filePath: changes
-          ? logFilePath({ home, userHome: place.userHome, environment, platform: process.platform })
-          : null,
-        stderr: logLevel(environment) === "debug",
-        level: logLevel(environment),
-        clock,
-      }),
-    );
+    const log = stack.use(startCommandLog(changes ? { home, userHome: place.userHome } : null));
     const { logger } = log;
     const memory = stack.use(
       await openMemory({ path: join(home, "state.json"), clock, logger, readOnly: !changes }),
@@ -143,6 +134,18 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     await stack[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** In the file of the home that the command changes; one that only looks writes none. */
+function startCommandLog(folders: { readonly home: string; readonly userHome: string } | null) {
+  const environment = process.env;
+  const level = logLevel(environment);
+  return startLog({
+    filePath: folders === null ? null : logFilePath({ ...folders, environment, platform: process.platform }),
+    stderr: level === "debug",
+    level,
+    clock: systemClock,
+  });
 }
 
 function globalStatus(

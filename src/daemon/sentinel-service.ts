@@ -170,29 +170,17 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const snapshot = await secrets.bind(approvals.snapshot);
   const environment = secrets.values;
   const { global } = snapshot.config;
+  const { notify } = snapshot.config;
   const notifications = stack.use(
-    createNotifications({
-      settings: snapshot.config.notify,
-      notifier: desktopNotifier,
-      environment: options.environment,
-      clock,
-      logger,
-    }),
+    createNotifications({ ...options, settings: notify, notifier: desktopNotifier }),
   );
   stack.defer(bus.subscribe(notifications.hear));
 
   const forceStop = force.signal;
   const required = createRequiredShares({ clock, engine: () => parts.engine, prober: () => parts.prober });
+  const { noteCycle: onCycle } = required;
   const parts = stack.use(
-    startEngineParts({
-      home,
-      clock,
-      logger,
-      memory,
-      forceStop,
-      announce: publish,
-      onCycle: required.noteCycle,
-    }),
+    startEngineParts({ home, clock, logger, memory, forceStop, announce: publish, onCycle }),
   );
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });
@@ -223,19 +211,11 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   stack.defer(bus.subscribe(shareMetrics.hear));
   const gateway = stack.use(
     createGatewayPart({
-      clock,
-      logger,
+      ...gatewayHome(options),
       environment,
-      programEnvironment: loopGuard(snapshot.path, options.environment),
-      signIn: signInHome({ home, clock, environment: options.environment }),
-      guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
-      redact,
       announce: publish,
-      version: packageVersion(),
       data: required,
       measured: shareMetrics.measured,
-      pinStore: sealedPinStore({ home, clock, environment: options.environment }, true),
-      listens: true,
     }),
   );
   const { ticker, window } = triggers;
@@ -274,6 +254,21 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     triggers,
     gateway,
     config,
+  };
+}
+
+/** What the gateway gets of its home. */
+function gatewayHome({ home, place, environment, snapshot, clock, logger, redact }: ServiceOptions) {
+  return {
+    clock,
+    logger,
+    redact,
+    programEnvironment: loopGuard(snapshot.path, environment),
+    signIn: signInHome({ home, clock, environment }),
+    guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
+    version: packageVersion(),
+    pinStore: sealedPinStore({ home, clock, environment }, true),
+    listens: true,
   };
 }
 

@@ -37,27 +37,8 @@ export function createConfigEdits(
   const { place, file, watcher, history, clock, logger, holding } = parts;
   const { path } = file;
 
-  /** What has begun is carried through: an asker who leaves between write and commit must not part file and service. */
-  const inTurn = (asker: AbortSignal, edit: (turn: Turn) => Promise<EditReport>): Promise<EditReport> => {
-    let begun = false;
-    const mine = watcher.inTurn(async (turn) => {
-      if (asker.aborted) throw new MountaineerError("aborted", "cancelled; nothing was written");
-      begun = true;
-      return edit(turn);
-    });
-    const why = (): string =>
-      begun ? "cancelled while it was being saved; it is carried through" : "cancelled; nothing was written";
-    return unlessAborted(mine, asker, () => new MountaineerError("aborted", why()));
-  };
-
+  const inTurn = carryThrough(watcher);
   const known = () => ({ sha256: watcher.running.sha256, runs: true });
-
-  /** Whoever edits here approves what they change; a rollback brings back text, and no approval. */
-  const grantEdited = (saved: Extract<SavedConfig, { ok: true }>): void => {
-    if (holding.keeper === null || saved.before === null) return;
-    const ids = editedEntries(saved.before, saved.snapshot.config);
-    if (ids.size > 0) holding.grant(saved.snapshot.sha256, { ids, loosens: false });
-  };
 
   const applySaved = async (
     saved: SavedConfig,
@@ -71,7 +52,7 @@ export function createConfigEdits(
     }
     const { changed, bytes, snapshot } = saved;
     const { sha256 } = snapshot;
-    if (approves) grantEdited(saved);
+    if (approves) grantEdited(holding, saved);
     const result = await turn.applySaved({ bytes, sha256, snapshot, source });
     const reload = reportOf(result, watcher.running, false, holding.waiting);
     return { changed, path, sha256, errors: [], reload };
@@ -144,4 +125,26 @@ export function createConfigEdits(
         return replace(entry.bytes, expected_sha256, `rollback ${n}`, turn, false);
       }),
   };
+}
+
+/** What has begun is carried through: an asker who leaves between write and commit must not part file and service. */
+function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
+  return (asker: AbortSignal, edit: (turn: Turn) => Promise<EditReport>): Promise<EditReport> => {
+    let begun = false;
+    const mine = watcher.inTurn(async (turn) => {
+      if (asker.aborted) throw new MountaineerError("aborted", "cancelled; nothing was written");
+      begun = true;
+      return edit(turn);
+    });
+    const why = (): string =>
+      begun ? "cancelled while it was being saved; it is carried through" : "cancelled; nothing was written";
+    return unlessAborted(mine, asker, () => new MountaineerError("aborted", why()));
+  };
+}
+
+/** Whoever edits here approves what they change; a rollback brings back text, and no approval. */
+function grantEdited(holding: Holding, saved: Extract<SavedConfig, { ok: true }>): void {
+  if (holding.keeper === null || saved.before === null) return;
+  const ids = editedEntries(saved.before, saved.snapshot.config);
+  if (ids.size > 0) holding.grant(saved.snapshot.sha256, { ids, loosens: false });
 }
