@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, realpath, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -153,7 +153,8 @@ test("E2 a real server speaks through it", onLinux, async (t) => {
   const { start } = await scene(t);
   // The server's modules stand all over the checkout.
   const checkout = resolve(import.meta.dirname, "../../../../..");
-  const real = [checkout, dirname(dirname(process.execPath)), resolve(checkout, "../../main")];
+  const modules = await realpath(join(checkout, "node_modules"));
+  const real = [checkout, modules, dirname(dirname(process.execPath))];
   const recorded = start(process.execPath, [LIGHT_SERVER], { read: real });
   assert.match(JSON.stringify(await recorded.initialize()), /"serverInfo"/);
   await recorded.link.close();
