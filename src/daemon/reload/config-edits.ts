@@ -54,9 +54,11 @@ export function createConfigEdits(
 
   /** Whoever edits here approves what they change; a rollback brings back text, and no approval. */
   const grantEdited = (saved: Extract<SavedConfig, { ok: true }>): void => {
-    if (holding.keeper === null || saved.before === null) return;
-    const ids = editedEntries(saved.before, saved.snapshot.config);
-    if (ids.size > 0) holding.grant(saved.snapshot.sha256, { ids, loosens: false });
+    const { before, snapshot } = saved;
+    if (holding.keeper === null || before === null) return;
+    const was = holding.keeper.preview({ ...snapshot, config: before }, watcher.running.snapshot.config);
+    const ids = editedEntries(before, snapshot.config, was.held.waiting);
+    if (ids.size > 0) holding.grant(snapshot.sha256, { ids, loosens: false });
   };
 
   const applySaved = async (
