@@ -48,8 +48,13 @@ export function sandboxArguments(
     ...write.map((path) => ({ path, args: ["--bind", path, path] })),
     // Last among those as deep: nothing is mounted over it.
     ...guarded.homes
-      .filter((home) => named.some((path) => isWithin(home, path)))
+      .filter((home) => [...SYSTEM, ...named].some((path) => isWithin(home, path)))
       .map((path) => ({ path, args: ["--tmpfs", path] })),
+    // Beside the system's own settings, which are shown.
+    ...guarded.configs
+      .filter((file) => !guarded.homes.some((home) => isWithin(file, home)))
+      .filter((file) => SYSTEM.some((path) => isWithin(file, path)))
+      .map((path) => ({ path, args: ["--ro-bind", "/dev/null", path] })),
   ];
   return [
     // Its death ends what is inside; the whole group is ended by the warden all the same.

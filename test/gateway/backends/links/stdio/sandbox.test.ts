@@ -108,6 +108,19 @@ test("E2 naming the whole home shows it without Mountaineer's own folder", onLin
   assert.equal(await readFile(join(home, "secrets.json"), "utf8"), "secret");
 });
 
+test("E2 a home and a configuration among the system's folders are hidden all the same", () => {
+  const config = { kind: "bubblewrap", read: [], write: [], network: false } as const;
+  const guarded = { homes: ["/opt/mountaineer"], configs: ["/etc/mountaineer.toml"], userHome: "/home/ann" };
+  const made = sandboxArguments({ config, guarded }, "/");
+  assert.ok(!("kind" in made), JSON.stringify(made));
+  const text = made.join(" ");
+  const [shown, hidden] = ["--ro-bind-try /opt /opt", "--tmpfs /opt/mountaineer"].map((one) =>
+    text.indexOf(one),
+  );
+  assert.ok(shown !== undefined && hidden !== undefined && shown !== -1 && shown < hidden, text);
+  assert.match(text, /--ro-bind \/dev\/null \/etc\/mountaineer\.toml/);
+});
+
 test("E2 it writes where it may, and nowhere else; its /tmp is its own", onLinux, async (t) => {
   const { userHome, say } = await scene(t);
   const documents = join(userHome, "Documents");
