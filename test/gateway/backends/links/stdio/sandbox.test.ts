@@ -1,6 +1,6 @@
 // Programs in a sandbox, by the real bubblewrap: what they see, what they may write, and that they end.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -119,6 +119,25 @@ test("E2 a home and a configuration among the system's folders are hidden all th
   );
   assert.ok(shown !== undefined && hidden !== undefined && shown !== -1 && shown < hidden, text);
   assert.match(text, /--ro-bind \/dev\/null \/etc\/mountaineer\.toml/);
+});
+
+test("E2 a link in the place of a folder that is named leads a program nowhere", onLinux, async (t) => {
+  const { userHome, home, say, start, sandbox } = await scene(t);
+  const work = join(userHome, "work");
+  const inner = join(work, "deep", "inner");
+  await mkdir(inner, { recursive: true });
+  const change = { write: [work], read: [inner] };
+  const look = `ls -A ${inner} | tr '\\n' ' '; cat ${home}/secrets.json 2>/dev/null || echo closed`;
+  assert.deepEqual(await say(look, change), ["closed"]);
+  const swap = `cd ${work} && mv deep was && mkdir deep && ln -s ../.. deep/inner && echo swapped`;
+  assert.deepEqual(await say(swap, change), ["swapped"]);
+  const next = await start("sh", ["-c", `${look}; echo started`], change).untilClosed();
+  assert.match(next.message, /deep\/inner leads elsewhere, and its sandbox is to show it/);
+  // Where it is swapped while bubblewrap looks, the home is hidden all the same.
+  const raced = sandboxArguments(sandbox(change), "/");
+  assert.ok(!("kind" in raced));
+  const found = spawnSync("bwrap", [...raced, "sh", "-c", look], { encoding: "utf8" });
+  assert.ok(found.stdout.endsWith("closed\n"), found.stdout + found.stderr);
 });
 
 test("E2 it writes where it may, and nowhere else; its /tmp is its own", onLinux, async (t) => {
