@@ -1,6 +1,7 @@
 // Which backends can reach Mountaineer's home, its configuration or its secrets by what they are given. Path arithmetic
 // alone: no file is looked at and no link is followed.
 import { join } from "node:path";
+import type { SecretReference } from "../secrets/reference.ts";
 import { pathText } from "./mistakes.ts";
 import { expandPath, isWithin } from "./paths.ts";
 import type { BackendConfig, ConfigWarning, StdioConnection } from "./snapshot.ts";
@@ -64,10 +65,15 @@ export function backendReach(backend: BackendConfig, places: GuardedPlaces): rea
   if (isNamedFolder(connection, places)) look({ kind: "cwd" }, [cwd]);
   for (const [variable, text] of Object.entries(env)) {
     if (GIVEN_TO_ALL.has(variable)) continue;
-    const written = text.filter((part) => typeof part === "string").join(" ");
+    const written = text.map((part) => (typeof part === "string" ? part : referenceText(part))).join("");
     look({ kind: "env", variable }, pathsIn(written, null, places.userHome));
   }
   return found;
+}
+
+/** What a reference stands for, as far as that is known: `${HOME}` is the home folder. */
+function referenceText(part: SecretReference): string {
+  return part.kind === "environment" && part.variable === "HOME" ? "$HOME" : " ";
 }
 
 /** Those of the backends that are enabled, in their order. */

@@ -65,7 +65,8 @@ export async function approveEdited(
   const places = guardedPlaces(place, snapshot.path);
   const parts = { ...opened, places, clock, logger: silentLogger, publish: () => {}, writes: true };
   await using keeper = createApprovalKeeper(parts);
-  const ids = editedEntries(before, snapshot.config);
+  const was = keeper.preview({ ...snapshot, config: before }, null);
+  const ids = editedEntries(before, snapshot.config, was.held.waiting);
   const judged = await keeper.judge(snapshot, null, { ids, loosens: false });
   return judged.held.waiting.length;
 }

@@ -53,6 +53,8 @@ const REACHING: readonly (readonly [keys: string, places: readonly string[]])[] 
   ['cwd = "~/.mountaineer"', ALL],
   ['env = { ALLOWED = "/home/ann" }', ALL],
   ['env = { ALLOWED = "/srv:/home/ann" }', ALL],
+  ['env = { ALLOWED = "${HOME}" }', ALL],
+  ['env = { ALLOWED = "/srv:${HOME}/.mountaineer" }', ALL],
 ];
 
 const APART: readonly string[] = [

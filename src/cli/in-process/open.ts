@@ -60,7 +60,7 @@ export async function openSecrets({ home, configPath }: CommandContext): Promise
 }
 
 export async function openSignIn({ home, configPath }: CommandContext): Promise<BackendSignIn> {
-  const { openBackendSignIn } = await import("../../daemon/compose/backend-sign-in.ts");
+  const { openBackendSignIn } = await import("../../daemon/in-process-sign-in.ts");
   return openBackendSignIn({ home, configPath });
 }
 

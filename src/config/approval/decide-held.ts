@@ -10,6 +10,8 @@ import {
   entriesOf,
   isList,
   isSameMeaning,
+  snakeCase,
+  WHOLE_SECTIONS,
 } from "./entries.ts";
 import { type EntryKind, isAsStrict, stricter, waits } from "./entry-kinds.ts";
 
@@ -157,10 +159,13 @@ function judged(
 }
 
 /** The same under another name, or as it was before it went: that was approved. */
-function isApprovedElsewhere({ group, parts }: Entry, { entries }: Approvals, mode: ApproveMode): boolean {
+function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: ApproveMode): boolean {
+  const { group, parts } = entry;
   const covered = Object.entries(parts).filter(([, { kind }]) => waits(kind, mode));
+  // Policies know the tools of a backend by its name.
+  const isBound = group === "backends" && waits("access", mode);
   return [...entries].some(([id, known]) => {
-    if (!id.startsWith(`${group}.`)) return false;
+    if (isBound ? id !== entry.id : !id.startsWith(`${group}.`)) return false;
     return covered.every(([name, { value }]) => isSameMeaning(known.parts[name], value));
   });
 }
@@ -178,8 +183,10 @@ function closedSection(id: string): PartValues | null {
       return { incomingAuth: { type: "local", users: [] }, host: "127.0.0.1" };
     case "authorization":
       return { authorization: { defaultEffect: "deny", policies: [] } };
+    case "telemetry":
+      return { telemetry: null };
     case TRUST:
-      return { approve: null };
+      return { approve: null, pin: "block" };
     default:
       return null;
   }
@@ -201,31 +208,30 @@ function approvedAs(
   ]);
 }
 
+const NOTHING: PartValues = {};
+
 function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry[]): MountaineerConfig {
   if (waiting.length === 0) return file;
   const held = new Map(waiting.map((entry) => [entry.id, entry]));
   const partsFor = (id: string): PartValues | null => held.get(id)?.approved ?? null;
   const shares = keptMembers(file.shares, "shares", held);
   const shareNames = new Set(shares.map(({ name }) => name));
-  const auth = partsFor("incoming_auth");
+  const { incomingAuth, ...address } = partsFor("incoming_auth") ?? NOTHING;
+  const sections = WHOLE_SECTIONS.map((key) => [
+    key,
+    restored({ value: file[key] }, renamed(partsFor(snakeCase(key)), key)).value,
+  ]);
   return {
     ...file,
+    ...Object.fromEntries(sections),
     backends: file.backends.map((backend) => heldBackend(backend, held.get(`backends.${backend.name}`))),
     shares,
     // A link to a share that waits waits with it.
     aliases: keptMembers(file.aliases, "aliases", held).filter(({ share }) => shareNames.has(share)),
     global: restored(file.global, partsFor("global")),
-    incomingAuth: auth?.["incomingAuth"] === undefined ? file.incomingAuth : typed(auth["incomingAuth"]),
-    server:
-      file.server === null || auth?.["host"] === undefined
-        ? file.server
-        : { ...file.server, host: typed(auth["host"]) },
+    incomingAuth: incomingAuth === undefined ? file.incomingAuth : typed(incomingAuth),
+    server: file.server === null ? null : restored(file.server, address),
     trust: restored(file.trust, partsFor(TRUST)),
-    authorization: restored(
-      { value: file.authorization },
-      renamed(partsFor("authorization"), "authorization"),
-    ).value,
-    audit: restored({ value: file.audit }, renamed(partsFor("audit"), "audit")).value,
   };
 }
 

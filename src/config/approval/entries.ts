@@ -92,7 +92,8 @@ const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>>
   notify: "free",
   server: null,
   backends: null,
-  conflictResolution: "free",
+  // Policies know tools by the names that it makes.
+  conflictResolution: "access",
   incomingAuth: null,
   authorization: "access",
   audit: "guards",
@@ -102,6 +103,15 @@ const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>>
   shares: null,
   aliases: null,
 };
+
+/** Those that are one entry each, as they stand. */
+export const WHOLE_SECTIONS = [
+  "conflictResolution",
+  "authorization",
+  "audit",
+  "limits",
+  "telemetry",
+] as const;
 
 const LOCAL_HOST = "127.0.0.1";
 

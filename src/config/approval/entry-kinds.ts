@@ -79,7 +79,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "backends.*.filters.resources": { access: ["allow", "deny"] },
   "backends.*.filters.prompts": { access: ["allow", "deny"] },
   "backends.*.tool_overrides.*": { guards: ["name", "description"] },
-  conflict_resolution: { free: ["strategy", "separator", "order", "longest_name"] },
+  conflict_resolution: { access: ["strategy", "separator", "order", "longest_name"] },
   incoming_auth: {
     access: [
       "type",

@@ -52,10 +52,14 @@ function shownLine(path: KeyPath, value: unknown, around: unknown): string {
   if (section.keyDoc(key).isSecret || key === "password" || key === "token") {
     return isText && parseReference(value) !== null ? tomlValue(value) : HIDDEN;
   }
-  if (Array.isArray(value)) return tomlValue(value.map(String));
-  return typeof value === "boolean" || typeof value === "number" || isText
-    ? tomlValue(value)
-    : tomlValue(String(value));
+  if (Array.isArray(value)) return tomlValue(value.map((part) => shownAddress(String(part))));
+  if (typeof value === "boolean" || typeof value === "number") return tomlValue(value);
+  return tomlValue(shownAddress(String(value)));
+}
+
+/** A text that is no address, as it is: a receiver of traces may want its key in the path. */
+function shownAddress(text: string): string {
+  return /^[a-z][\w+.-]*:\/\//i.test(text) ? shownUrl(text, "report") : text;
 }
 
 /** A program's name is one word; what has blanks in it may be a whole command line. */

@@ -52,7 +52,7 @@ export function createConfigEdits(
     }
     const { changed, bytes, snapshot } = saved;
     const { sha256 } = snapshot;
-    if (approves) grantEdited(holding, saved);
+    if (approves) grantEdited(holding, saved, watcher.running.snapshot.config);
     const result = await turn.applySaved({ bytes, sha256, snapshot, source });
     const reload = reportOf(result, watcher.running, false, holding.waiting);
     return { changed, path, sha256, errors: [], reload };
@@ -143,8 +143,13 @@ function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
 }
 
 /** Whoever edits here approves what they change; a rollback brings back text, and no approval. */
-function grantEdited(holding: Holding, saved: Extract<SavedConfig, { ok: true }>): void {
-  if (holding.keeper === null || saved.before === null) return;
-  const ids = editedEntries(saved.before, saved.snapshot.config);
-  if (ids.size > 0) holding.grant(saved.snapshot.sha256, { ids, loosens: false });
+function grantEdited(
+  { keeper, grant }: Holding,
+  { before, snapshot }: Extract<SavedConfig, { ok: true }>,
+  running: ConfigSnapshot["config"],
+): void {
+  if (keeper === null || before === null) return;
+  const was = keeper.preview({ ...snapshot, config: before }, running);
+  const ids = editedEntries(before, snapshot.config, was.held.waiting);
+  if (ids.size > 0) grant(snapshot.sha256, { ids, loosens: false });
 }

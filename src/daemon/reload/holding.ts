@@ -83,12 +83,22 @@ function idsOf(waiting: readonly WaitingEntry[]): readonly string[] {
   return waiting.map(({ id }) => id);
 }
 
-/** The entries that an edit changed, from the file before to the file after it: never others that wait in it. */
-export function editedEntries(before: MountaineerConfig, after: MountaineerConfig): ReadonlySet<string> {
+/**
+ * The entries that an edit changed, from the file before to the file after it: never others that wait in it. One that
+ * waited before the edit has more in it than whoever edits was shown, and goes on waiting, unless the edit removes it.
+ */
+export function editedEntries(
+  before: MountaineerConfig,
+  after: MountaineerConfig,
+  waitedBefore: readonly WaitingEntry[],
+): ReadonlySet<string> {
+  const waited = new Set(waitedBefore.map(({ id }) => id));
   const [was, is] = [entriesOf(before), entriesOf(after)];
   const changed = [...new Set([...was.keys(), ...is.keys()])].filter((id) => {
     const [old, now] = [was.get(id)?.parts, is.get(id)?.parts];
-    if (old === undefined || now === undefined) return true;
+    if (now === undefined) return true;
+    if (waited.has(id)) return false;
+    if (old === undefined) return true;
     const parts = new Set([...Object.keys(old), ...Object.keys(now)]);
     return [...parts].some((part) => !isSameMeaning(old[part]?.value, now[part]?.value));
   });

@@ -12,6 +12,8 @@ import { jsonSize } from "./result-size.ts";
 const MOST_PIECE_CHARACTERS = 1024 * 1024;
 /** So many blocks or fewer stay apart; of more, the texts are kept as one. */
 const MOST_BLOCKS = 64;
+/** It goes out with each piece. */
+const LONGEST_TYPE = 255;
 const LIMIT = "[limits].result_mb";
 const FIRST_WITH_LINKS = "2025-06-18";
 
@@ -69,7 +71,8 @@ function inPieces(large: Large, kept: KeptResults): Reply | null {
   const blocks = content.length > MOST_BLOCKS ? joined(content) : content;
   const sizes = blocks.map((block) => jsonSize(block));
   const moved = movedBlocks(blocks, sizes, large.bytes - limitBytes / 2);
-  const left = sizes.reduce((sum, size, index) => (moved.has(index) ? sum : sum + size), 0);
+  const around = jsonSize({ ...result, content: [] });
+  const left = sizes.reduce((sum, size, index) => (moved.has(index) ? sum : sum + size), around);
   if (moved.size === 0 || left > limitBytes) return null;
   const out: unknown[] = [];
   for (const [index, block] of blocks.entries()) {
@@ -125,7 +128,7 @@ function resourcePart(resource: unknown): LargePart | null {
 }
 
 function typed(mimeType: unknown, otherwise: string): string {
-  return typeof mimeType === "string" ? mimeType : otherwise;
+  return typeof mimeType === "string" && mimeType.length <= LONGEST_TYPE ? mimeType : otherwise;
 }
 
 /** All texts as one, in the place of the first. */

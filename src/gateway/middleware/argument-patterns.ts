@@ -16,19 +16,36 @@ export function compileArguments(
   allows: boolean,
 ): (given: unknown) => boolean {
   const each = Object.entries(patterns).map(([name, globs]) => ({ name, fits: compileValue(globs, allows) }));
-  return (given) => each.every(({ name, fits }) => fits(givenAt(given, name)));
+  return (given) => {
+    // No server should take it; whoever does reads it in a way of its own.
+    if (given !== undefined && given !== null && !isJsonObject(given)) return !allows;
+    return each.every(({ name, fits }) => {
+      const values = valuesOf(given, name, !allows);
+      return allows ? values.length > 0 && values.every(fits) : values.some(fits);
+    });
+  };
 }
 
-/** An argument of that very name, else the value that its steps lead to; undefined: there is none. */
-function givenAt(given: unknown, name: string): unknown {
-  if (!isJsonObject(given)) return undefined;
-  if (Object.hasOwn(given, name)) return given[name];
-  let value: unknown = given;
-  for (const step of name.split(".")) {
-    if (!isJsonObject(value) || !Object.hasOwn(value, step)) return undefined;
-    value = value[step];
+/**
+ * All that the name may mean, as nobody here knows which of them the server reads: an argument of that very name, and
+ * where its steps lead; `intoLists`: also through the members of lists.
+ */
+function valuesOf(given: unknown, name: string, intoLists: boolean): readonly unknown[] {
+  if (!isJsonObject(given)) return [];
+  const steps = name.split(".");
+  const within = steps.length === 1 ? [] : valuesWithin(given, steps, intoLists);
+  return Object.hasOwn(given, name) ? [given[name], ...within] : within;
+}
+
+function valuesWithin(value: unknown, steps: readonly string[], intoLists: boolean): readonly unknown[] {
+  const [step, ...further] = steps;
+  if (step === undefined) return [value];
+  if (Array.isArray(value)) {
+    const members: readonly unknown[] = intoLists ? value.filter(isJsonObject) : [];
+    return members.flatMap((member) => valuesWithin(member, steps, intoLists));
   }
-  return value;
+  if (!isJsonObject(value) || !Object.hasOwn(value, step)) return [];
+  return valuesWithin(value[step], further, intoLists);
 }
 
 function compileValue(globs: readonly string[], allows: boolean): (value: unknown) => boolean {

@@ -211,6 +211,47 @@ test("E2 where approvals are lost nothing is approved, nobody comes in, and appr
   assert.equal(approved.effective.incomingAuth.type, "anonymous");
 });
 
+test("E2 where approvals are lost and all waits, no trace is sent anywhere and changed tools are withheld", async () => {
+  const home = world();
+  const text = `${FILES}[trust]\napprove = "all"\n[telemetry]\nendpoint = "https://one.example"\n`;
+  assert.equal((await home.save(text)).effective.telemetry?.endpoint, "https://one.example");
+  await home.save(text.replace("one.example", "evil.example"));
+  const lost = home.lose("all");
+  assert.deepEqual([lost.effective.telemetry, lost.effective.trust.pin], [null, "block"]);
+  assert.ok(ids(lost).includes("telemetry"));
+  const approved = home.approve("telemetry", "trust");
+  assert.equal(approved.effective.telemetry?.endpoint, "https://evil.example");
+  assert.equal(approved.effective.trust.pin, "tell");
+});
+
+test("E2 with all, what waits keeps its approved limits, telemetry, names and public address", async () => {
+  const text = (many: number, host: string, separator: string): string =>
+    `${FILES}[trust]\napprove = "all"\n[limits]\nsessions = ${many}\n[telemetry]\nendpoint = "https://${host}"\n[server]\npublic_url = "https://${host}/mcp"\n[conflict_resolution]\nseparator = "${separator}"\n`;
+  const home = world();
+  await home.save(text(7, "one.example", "-"));
+  for (const held of [await home.save(text(70, "evil.example", "_")), home.restart()]) {
+    const { limits, telemetry, server, conflictResolution } = held.effective;
+    assert.deepEqual(
+      [limits.sessions, telemetry?.endpoint, server?.publicUrl, conflictResolution.separator],
+      [7, "https://one.example", "https://one.example/mcp", "-"],
+    );
+    assert.deepEqual(ids(held).toSorted(), ["conflict_resolution", "incoming_auth", "limits", "telemetry"]);
+  }
+});
+
+test("E2 with all, a backend gets no other name unasked, since policies go by it", async () => {
+  const home = world();
+  const all = '[trust]\napprove = "all"\n';
+  await home.save(FILES + OTHER + all);
+  const renamed = await home.save(FILES.replace("files", "docs") + OTHER + all);
+  assert.deepEqual([runs(renamed), ids(renamed)], [["other: rm"], ["backends.docs"]]);
+  assert.deepEqual(ids(await home.save(FILES + OTHER + all)), [], "as it was");
+  const swapped = FILES.replace("files", "other") + OTHER.replace("other]", "files]") + all;
+  const held = await home.save(swapped);
+  assert.deepEqual(runs(held).toSorted(), ["files: serve /home/ann", "other: rm"]);
+  assert.deepEqual(ids(held).toSorted(), ["backends.files", "backends.other"]);
+});
+
 test("E2 a lost home whose file was loosened meanwhile is as strict as it last was", async () => {
   const home = world();
   await home.save(`${OTHER}[trust]\napprove = "none"\n`);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { entriesOf } from "../../../src/config/approval/entries.ts";
 import { kindOfKey, waits } from "../../../src/config/approval/entry-kinds.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import type { ApproveMode } from "../../../src/config/snapshot.ts";
@@ -218,6 +219,11 @@ for (const section of SECTIONS) {
         const becomes: ReturnType<typeof kindOfKey> = name === "backends.type" ? "sends" : kind;
         const shouldWait: boolean = !isFree && becomes !== "free" && becomes !== null && waits(becomes, mode);
         assert.equal(held.waiting.length > 0, shouldWait, `${mode}: ${JSON.stringify(held.waiting)}`);
+        // What waits does not run, and so is not taken for approved when it is looked at again.
+        const { effective: running, approvals } = held;
+        const again = decideHeld({ file: second, running, approvals, places: PLACES });
+        assert.deepEqual(again.waiting, held.waiting, mode);
+        if (shouldWait) assert.deepEqual(entriesOf(running), entriesOf(begun.effective), mode);
       }
     });
   }

@@ -55,6 +55,25 @@ backends.web.headers.Authorization = "Bearer \${WEB}"`,
   );
 });
 
+test("E5 an address is told without what may be a secret in it, whatever key it stands under", async () => {
+  const key = "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c";
+  const text = `[telemetry]
+endpoint = "https://otlp.example/${key}"
+[incoming_auth]
+type = "jwt"
+issuer = "https://login.example/realms/main"
+jwks = "https://login.example/keys?key=${key}"
+`;
+  await accepted(text);
+  assert.equal(
+    await reportedConfig(bytes(text), "toml"),
+    `telemetry.endpoint = "https://otlp.example/(hidden)"
+incoming_auth.type = "jwt"
+incoming_auth.issuer = "https://login.example/realms/main"
+incoming_auth.jwks = "https://login.example/keys?(hidden)"`,
+  );
+});
+
 test("E5 the same from YAML, in whatever layout", async () => {
   const text = `backends:
   files:

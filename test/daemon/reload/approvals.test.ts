@@ -241,6 +241,25 @@ test("E2 an edit through the daemon approves what it changes, and nothing else t
   assert.deepEqual((await home.start()).runs(), ["serve3"]);
 });
 
+test("E2 an edit of an entry that waits does not let through what waits in it, however soon it comes", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  const { control } = daemon.service;
+  const edits = [{ key: "backends.files.cwd", value: "/srv" }];
+  // Nobody has looked at the file since it was written.
+  await writeFile(home.path, SYNC + files("evil"));
+  await control.edit({ edits, source: "test" }, NEVER);
+  assert.deepEqual(daemon.runs(), ["serve"]);
+  await control.edit({ edits: [{ key: "backends.files.cwd", value: "/" }], source: "test" }, NEVER);
+  assert.deepEqual(daemon.runs(), ["serve"]);
+  const back = [
+    { key: "backends.files.command", value: "serve" },
+    { key: "backends.files.cwd", value: null },
+  ];
+  await control.edit({ edits: back, source: "test" }, NEVER);
+  assert.deepEqual(control.approvals().waiting, []);
+});
+
 test("E2 a backend that is removed or switched off by a command is not approved any more", async (t) => {
   const home = await homeOf(t, SYNC + files("serve") + other("rm"));
   const daemon = await home.start();

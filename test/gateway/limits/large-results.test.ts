@@ -106,6 +106,16 @@ describe("E4 a result over the size", () => {
     assert.ok(pieces.every(({ mimeType }) => mimeType === "image/png"));
   });
 
+  it("stays within the size whatever stands beside the content, and whatever its type is called", async () => {
+    const huge = "m".repeat(50_000);
+    const beside = limited({ content: [text("x".repeat(20_000))], _meta: { huge } });
+    assert.ok(isError(await beside.call()), "its rest is too large by itself");
+    const data = Buffer.alloc(20_000, "image").toString("base64");
+    const reply = await limited({ content: [{ type: "image", data, mimeType: huge }] }).call();
+    assert.ok(!isError(reply));
+    assert.ok(jsonSize(reply.result) <= LIMIT_BYTES, String(jsonSize(reply.result)));
+  });
+
   it("in many small texts is kept as one", async () => {
     const lines = Array.from({ length: 3_000 }, (_, at) => `line ${at}`);
     const { call, read } = limited({ content: lines.map(text) });

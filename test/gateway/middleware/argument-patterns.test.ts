@@ -78,6 +78,21 @@ describe("patterns over arguments", () => {
     assert.ok(!allows({ constructor: ["*"] }, {}));
   });
 
+  test("E2 what forbids sees a value wherever the server may read it: under both names, and in lists", () => {
+    const deep = { "options.path": ["/etc/*"] };
+    assert.ok(forbids(deep, { "options.path": "/srv/a", options: { path: "/etc/passwd" } }));
+    assert.ok(forbids(deep, { "options.path": "/etc/passwd", options: { path: "/srv/a" } }));
+    assert.ok(forbids(deep, { options: [{ path: "/srv/a" }, { path: "/etc/passwd" }] }));
+    assert.ok(!forbids(deep, { options: [{ path: "/srv/a" }, [], null, "/etc/passwd"] }));
+    for (const given of ["text", 5, [{ path: "/etc/passwd" }]])
+      assert.ok(forbids({ path: ["/etc/*"] }, given));
+    for (const given of [undefined, null, {}]) assert.ok(!forbids({ path: ["/etc/*"] }, given));
+    const within = { "options.path": ["/srv/*"] };
+    assert.ok(allows(within, { "options.path": "/srv/a", options: { path: "/srv/b" } }));
+    assert.ok(!allows(within, { "options.path": "/srv/a", options: { path: "/etc/passwd" } }));
+    assert.ok(!allows(within, { options: [{ path: "/srv/a" }, {}] }), "one that has none might take any");
+  });
+
   test("E2 whatever a value is: what allowing takes, forbidding the same takes, too", () => {
     const segment = fc.constantFrom("srv", "..", ".", "a", "%2e", "", "\\", "~", "etc");
     const path = fc.array(segment, { maxLength: 6 }).map((parts) => `/${parts.join("/")}`);

@@ -84,11 +84,17 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): G
       const { status, resourceMetadata, scopes, error } = kept;
       return {
         status: status === 403 ? 403 : 401,
-        resourceMetadata:
-          typeof resourceMetadata === "string" ? resourceMetadata.slice(0, LONGEST_ADDRESS) : null,
+        resourceMetadata: isOfServer(resourceMetadata, serverUrl) ? resourceMetadata : null,
         scopes: Array.isArray(scopes) ? scopeList(scopes.join(" ")) : null,
         error: typeof error === "string" ? error : null,
       };
     },
   };
+}
+
+/** The file is not sealed: whoever can write it must not lead a sign-in to a server of their own. */
+function isOfServer(address: unknown, serverUrl: string): address is string {
+  if (typeof address !== "string" || address.length > LONGEST_ADDRESS) return false;
+  const origin = URL.parse(address)?.origin;
+  return origin !== undefined && origin === URL.parse(serverUrl)?.origin;
 }

@@ -184,6 +184,8 @@ export interface DeviceRequest {
 }
 
 const POLL_MS = 5_000;
+/** Whatever the server says. */
+const SOONEST_POLL_MS = 1_000;
 
 /** Begins a sign-in with a device code (RFC 8628). Rejects with `sign_in_failed`. */
 export async function beginDeviceRequest(
@@ -223,7 +225,7 @@ export async function beginDeviceRequest(
     endsInMs: expires_in * 1000,
     async tokens(signal) {
       const untilMs = clock.monotonicMs() + expires_in * 1000;
-      let waitMs = interval === undefined ? POLL_MS : interval * 1000;
+      let waitMs = interval === undefined ? POLL_MS : Math.max(SOONEST_POLL_MS, interval * 1000);
       while (clock.monotonicMs() + waitMs < untilMs) {
         await clock.sleep(waitMs, signal);
         const additionalParameters = { resource };

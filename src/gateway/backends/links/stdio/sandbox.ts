@@ -35,6 +35,9 @@ export function sandboxArguments(
     const message = `its sandbox would show Mountaineer's configuration, through ${shown}`;
     return linkFailure("unreachable", message, "name folders beside the configuration in `sandbox`");
   }
+  const isSwappable = foldersInWritable(config).length > 0;
+  // Whatever leads there: over a home that is hidden nothing is mounted but what is named in it.
+  const inHome = ({ path }: Mount): number => (guarded.homes.some((home) => isWithin(path, home)) ? 1 : 0);
   const mounts: Mount[] = [
     ...[...SYSTEM, ...RUNTIME].map((path) => ({ path, args: ["--ro-bind-try", path, path] })),
     { path: "/proc", args: ["--proc", "/proc"] },
@@ -46,10 +49,14 @@ export function sandboxArguments(
       .filter((path) => !write.includes(path))
       .map((path) => ({ path, args: ["--ro-bind", path, path] })),
     ...write.map((path) => ({ path, args: ["--bind", path, path] })),
-    // Last among those as deep: nothing is mounted over it.
     ...guarded.homes
-      .filter((home) => named.some((path) => isWithin(home, path)))
+      .filter((home) => isSwappable || [...SYSTEM, ...named].some((path) => isWithin(home, path)))
       .map((path) => ({ path, args: ["--tmpfs", path] })),
+    // Beside the system's own settings, which are shown.
+    ...guarded.configs
+      .filter((file) => !guarded.homes.some((home) => isWithin(file, home)))
+      .filter((file) => SYSTEM.some((path) => isWithin(file, path)))
+      .map((path) => ({ path, args: ["--ro-bind", "/dev/null", path] })),
   ];
   return [
     // Its death ends what is inside; the whole group is ended by the warden all the same.
@@ -58,12 +65,49 @@ export function sandboxArguments(
     ...(network ? ["--share-net"] : []),
     ...["--cap-drop", "ALL"],
     // A folder comes before what is mounted in it.
-    ...mounts.toSorted((one, other) => depth(one.path) - depth(other.path)).flatMap(({ args }) => args),
+    ...mounts
+      .toSorted((one, other) => inHome(one) - inHome(other) || depth(one.path) - depth(other.path))
+      .flatMap(({ args }) => args),
     ...["--setenv", "TMPDIR", "/tmp"],
     ...["--unsetenv", "XDG_RUNTIME_DIR"],
     ...["--chdir", cwd],
     "--",
   ];
+}
+
+/** What is named below a folder that the program may write: [that folder, the way from it]. */
+function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [string, string])[] {
+  return [...read, ...write].flatMap((path) => {
+    const [outer] = write
+      .filter((folder) => folder !== "/" && folder !== path && isWithin(path, folder))
+      .toSorted((one, other) => one.length - other.length);
+    return outer === undefined ? [] : [[outer, path.slice(outer.length + 1)] as const];
+  });
+}
+
+/**
+ * What stands before bubblewrap, which follows links: of a folder that the program itself could have put a link in the
+ * place of, by the pairs before `--`, it is seen that there is none.
+ */
+const CHECK = `while [ "$1" != -- ]; do
+  if [ "$(readlink -f -- "$1/$2")" != "$(readlink -f -- "$1")/$2" ]; then
+    printf 'bwrap: %s leads elsewhere\\n' "$1/$2" >&2
+    exit 1
+  fi
+  shift 2
+done
+shift
+if ! command -v "$1" >/dev/null 2>&1; then
+  echo 'mountaineer-backend-launch: program-missing' >&2
+  exit 127
+fi
+exec "$@"`;
+
+/** The program and its arguments that start bubblewrap, but for `sandboxArguments`. */
+export function sandboxCommand({ config }: ProgramSandbox): readonly string[] {
+  const pairs = foldersInWritable(config);
+  if (pairs.length === 0) return [SANDBOX_PROGRAM];
+  return ["/bin/sh", "-c", CHECK, "sandbox", ...pairs.flat(), "--", SANDBOX_PROGRAM];
 }
 
 function depth(path: string): number {
@@ -89,6 +133,12 @@ export function sandboxFailure(
   const missing = /^Can't find source path (.*): No such file or directory$/.exec(said)?.[1];
   if (missing !== undefined) {
     return [`${missing}, which its sandbox is to show, does not exist`, "create it, or change `sandbox`"];
+  }
+  if (said.endsWith(" leads elsewhere")) {
+    return [
+      `${said}, and its sandbox is to show it: the program could lead it anywhere`,
+      "name the folder that it leads to, or one that is not below a folder of `sandbox.write`",
+    ];
   }
   if (REFUSED.test(said)) {
     return [

@@ -8,8 +8,8 @@ import { type LinkFailure, linkFailure } from "../backend-link.ts";
 import {
   NO_SANDBOX_PROGRAM,
   type ProgramSandbox,
-  SANDBOX_PROGRAM,
   sandboxArguments,
+  sandboxCommand,
   sandboxFailure,
 } from "./sandbox.ts";
 import { programPath, type Warden } from "./warden.ts";
@@ -77,7 +77,7 @@ function insideOf(options: ProgramOptions): readonly string[] | LinkFailure {
   // The launcher does not see it, and bubblewrap would take it for an option.
   if (command === "" || command.startsWith("-")) return cannotStart(options, "it is not installed", null);
   const wrapped = sandboxArguments(sandbox, cwd);
-  return "kind" in wrapped ? wrapped : ["/", SANDBOX_PROGRAM, ...wrapped];
+  return "kind" in wrapped ? wrapped : ["/", ...sandboxCommand(sandbox), ...wrapped];
 }
 
 /** Whether a line of stderr is the launcher's word for us, and no output of the program. */

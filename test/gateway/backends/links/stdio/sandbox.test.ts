@@ -1,6 +1,6 @@
 // Programs in a sandbox, by the real bubblewrap: what they see, what they may write, and that they end.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile, realpath, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -106,6 +106,38 @@ test("E2 naming the whole home shows it without Mountaineer's own folder", onLin
     assert.equal(shown[0] === "private", !isHidden, shown.join());
   }
   assert.equal(await readFile(join(home, "secrets.json"), "utf8"), "secret");
+});
+
+test("E2 a home and a configuration among the system's folders are hidden all the same", () => {
+  const config = { kind: "bubblewrap", read: [], write: [], network: false } as const;
+  const guarded = { homes: ["/opt/mountaineer"], configs: ["/etc/mountaineer.toml"], userHome: "/home/ann" };
+  const made = sandboxArguments({ config, guarded }, "/");
+  assert.ok(!("kind" in made), JSON.stringify(made));
+  const text = made.join(" ");
+  const [shown, hidden] = ["--ro-bind-try /opt /opt", "--tmpfs /opt/mountaineer"].map((one) =>
+    text.indexOf(one),
+  );
+  assert.ok(shown !== undefined && hidden !== undefined && shown !== -1 && shown < hidden, text);
+  assert.match(text, /--ro-bind \/dev\/null \/etc\/mountaineer\.toml/);
+});
+
+test("E2 a link in the place of a folder that is named leads a program nowhere", onLinux, async (t) => {
+  const { userHome, home, say, start, sandbox } = await scene(t);
+  const work = join(userHome, "work");
+  const inner = join(work, "deep", "inner");
+  await mkdir(inner, { recursive: true });
+  const change = { write: [work], read: [inner] };
+  const look = `ls -A ${inner} | tr '\\n' ' '; cat ${home}/secrets.json 2>/dev/null || echo closed`;
+  assert.deepEqual(await say(look, change), ["closed"]);
+  const swap = `cd ${work} && mv deep was && mkdir deep && ln -s ../.. deep/inner && echo swapped`;
+  assert.deepEqual(await say(swap, change), ["swapped"]);
+  const next = await start("sh", ["-c", `${look}; echo started`], change).untilClosed();
+  assert.match(next.message, /deep\/inner leads elsewhere, and its sandbox is to show it/);
+  // Where it is swapped while bubblewrap looks, the home is hidden all the same.
+  const raced = sandboxArguments(sandbox(change), "/");
+  assert.ok(!("kind" in raced));
+  const found = spawnSync("bwrap", [...raced, "sh", "-c", look], { encoding: "utf8" });
+  assert.ok(found.stdout.endsWith("closed\n"), found.stdout + found.stderr);
 });
 
 test("E2 it writes where it may, and nowhere else; its /tmp is its own", onLinux, async (t) => {

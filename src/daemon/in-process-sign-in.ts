@@ -1,15 +1,16 @@
 // Signs in to the backends of a home, for commands. No daemon takes part; one that runs reads what is kept.
-import type { BackendSignIn } from "../../api/backend-sign-in.ts";
-import type { BackendConfig } from "../../config/snapshot.ts";
-import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
-import { openGrantStore } from "../../gateway/backends/sign-in/grant-store.ts";
-import { type LoginRequest, signIn, signOut } from "../../gateway/backends/sign-in/login.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
-import { silentLogger } from "../../runtime/log/log.ts";
-import { isoTime, systemClock } from "../../runtime/time/clock.ts";
-import { missingHint, missingText } from "../../secrets/reference.ts";
-import { openHome } from "./home.ts";
-import { homeSecrets, signInHome } from "./stored-secrets.ts";
+import type { BackendSignIn } from "../api/backend-sign-in.ts";
+import type { BackendConfig } from "../config/snapshot.ts";
+import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
+import { openGrantStore } from "../gateway/backends/sign-in/grant-store.ts";
+import { type LoginRequest, signIn, signOut } from "../gateway/backends/sign-in/login.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import { silentLogger } from "../runtime/log/log.ts";
+import { isoTime, systemClock } from "../runtime/time/clock.ts";
+import { missingHint, missingText } from "../secrets/reference.ts";
+import { startApprovals } from "./approvals/start-approvals.ts";
+import { openHome } from "./compose/home.ts";
+import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
 
 export function openBackendSignIn(options: {
   readonly home: string;
@@ -21,15 +22,26 @@ export function openBackendSignIn(options: {
   const grants = openGrantStore({ ...signInHome({ home, clock, environment }), clock });
 
   const backendsOf = async (signal: AbortSignal) => {
-    const { snapshot } = await openHome({ home, configPath, environment, writesStarter: false, clock });
+    const { place, snapshot } = await openHome({
+      home,
+      configPath,
+      environment,
+      writesStarter: false,
+      clock,
+    });
+    // A secret goes to no address that nobody approved.
+    const tools = { environment, clock, logger: silentLogger, publish: () => {}, writes: false };
+    const approvals = await startApprovals({ place, snapshot, ...tools }, signal);
     const secrets = homeSecrets({ home, environment, clock, logger: silentLogger });
-    const bound = await secrets.bind(snapshot, signal);
-    return { backends: bound.config.backends, values: secrets.values };
+    const bound = await secrets.bind(approvals.snapshot, signal);
+    const waiting = new Set(approvals.keeper.waiting.map(({ id }) => id));
+    return { backends: bound.config.backends, values: secrets.values, waiting };
   };
 
   return {
     async login(order, person, signal) {
-      const { backends, values } = await backendsOf(signal);
+      const { backends, values, waiting } = await backendsOf(signal);
+      requireApproved(order.backend, waiting);
       const server = serverOf(find(backends, order.backend), values);
       const grant = await signIn({ ...order, ...server }, person, { grants, clock, signal });
       return {
@@ -67,6 +79,13 @@ function unknown(name: string, backends: readonly BackendConfig[]): MountaineerE
   return new MountaineerError("backend_unknown", `no backend ${name} is configured`, {
     hint: names.length === 0 ? "no backend is" : `there are ${names.join(", ")}`,
   });
+}
+
+/** Rejects where anything of it waits: a person is not to sign in at what they did not mean. */
+function requireApproved(name: string, waiting: ReadonlySet<string>): void {
+  const id = `backends.${name}`;
+  if (!waiting.has(id)) return;
+  throw unusable(`backend ${name} waits for approval`, `look at it first: mountaineer approve ${id}`);
 }
 
 function serverOrNull(backend: BackendConfig, values: Values): Server | null {
