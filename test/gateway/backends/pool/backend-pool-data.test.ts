@@ -247,6 +247,21 @@ describe("a backend that requires a share", () => {
     });
   }
 
+  it("C1 per client: a call whose instance becomes ready while the share is away is not sent before it is back", async () => {
+    const b = await readyOn({ instances: "per-client" });
+    const call = b.pool.call("a", callOf(createClient("s1")));
+    await settle();
+    assert.equal(b.starts(), 2);
+    await b.leave();
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.equal(b.script.last.calls.length, 0);
+    await b.come();
+    assert.equal(b.script.last.calls.length, 1);
+    b.script.last.answer();
+    await call;
+  });
+
   it("C3 a pool that knows nothing of shares serves it all the same", async () => {
     const b = bench();
     b.apply(backendConfig("a", { requires: [CORE] }));
