@@ -1,7 +1,8 @@
 // A durable JSON file of the home whose author is checked on reading: what somebody else wrote, an older copy, and a file
 // that was removed are told from what we wrote last. docs/security.md says what that does not defend against.
+import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import {
   ensurePrivateFolder,
   readIfPresent,
@@ -68,7 +69,8 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
   const { home, name } = options;
   const path = join(home, `${name}.sealed`);
   const keyring = options.keyring === undefined ? sessionKeyring(options) : options.keyring;
-  const keys = openSealingKey({ name, path: join(home, `${name}.key`), keyring });
+  const keyPath = join(home, `${name}.key`);
+  const keys = openSealingKey({ name, path: keyPath, keyring });
   let held: Held | null = null;
 
   const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
@@ -96,7 +98,10 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
     },
     async read(limits) {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
-      if (found.kind === "unanswered") return { state: "unverifiable", reason: found.reason };
+      if (found.kind === "unanswered") {
+        const isNew = text === null && (await isBusGone(options.environment)) && !(await isThere(keyPath));
+        return isNew ? { state: "never" } : { state: "unverifiable", reason: found.reason };
+      }
       if (found.kind === "none") {
         if (text === null) return { state: "never" };
         return { state: "unsound", reason: "the key that it was sealed with is gone", note: "" };
@@ -141,6 +146,20 @@ function sessionKeyring(options: SealedFileOptions): Keyring | null {
   const keyring = createKeyring(options);
   const hasSession = Boolean(options.environment["DBUS_SESSION_BUS_ADDRESS"]);
   return keyring?.kind === "secret-service" && !hasSession ? null : keyring;
+}
+
+/** The address of the session's bus leads to a socket that is not there: of an earlier session, or another user's. */
+async function isBusGone(environment: SealedFileOptions["environment"]): Promise<boolean> {
+  const [, path] = /^unix:path=([^,;]+)/.exec(environment["DBUS_SESSION_BUS_ADDRESS"] ?? "") ?? [];
+  return path !== undefined && !(await isThere(path));
+}
+
+/** False only where that is certain. */
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    (error: unknown) => systemErrorCode(error) !== "ENOENT",
+  );
 }
 
 function sealed(value: unknown, name: string, { key, serial, note }: SealingKey): string {

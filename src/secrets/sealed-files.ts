@@ -72,7 +72,7 @@ export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): S
     const untilMs = clock.monotonicMs() + waitMs;
     for (;;) {
       signal.throwIfAborted();
-      const lock = beginExclusive(path);
+      const lock = lockOf(path);
       if (lock !== null) {
         try {
           return await work();
@@ -159,6 +159,15 @@ function unsealed(name: string, text: string, key: Buffer): string {
     return Buffer.concat([decipher.update(body), decipher.final()]).toString("utf8");
   } catch (error) {
     throw unavailable("never", "it does not belong to this home's key, or was changed", error);
+  }
+}
+
+/** Null: another process has it. */
+function lockOf(path: string): ReturnType<typeof beginExclusive> {
+  try {
+    return beginExclusive(path);
+  } catch (error) {
+    throw unavailable("later", `${path} cannot be locked: ${errorText(error)}`, error);
   }
 }
 

@@ -153,3 +153,29 @@ test("E2 a kill between the file and its key's count leaves the newest file soun
   await opened().write({ n: 3 }, LIMITS);
   assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 3 }, note: "" });
 });
+
+test("E2 a new home whose session's bus is gone is a new home; one that has sealed something waits for its keyring", async (t) => {
+  const keyring = memoryKeyring();
+  const { home, opened } = await scene(t, keyring);
+  keyring.lockedBecause = "Could not connect: No such file or directory";
+  const folder = await temporaryFolder(t);
+  const at = (bus: string): SealedFile =>
+    openSealedFile({
+      home,
+      name: "approvals",
+      clock: systemClock,
+      environment: { DBUS_SESSION_BUS_ADDRESS: bus },
+      keyring,
+    });
+  const gone = `unix:path=${join(folder, "bus")},guid=00`;
+  assert.deepEqual(await at(gone).read(LIMITS), { state: "never" });
+  assert.equal((await at(`unix:path=${folder}`).read(LIMITS)).state, "unverifiable", "a bus that is there");
+  assert.equal((await at("unix:abstract=/tmp/x").read(LIMITS)).state, "unverifiable", "a bus that may be");
+  keyring.lockedBecause = null;
+  await opened().write({ n: 1 }, LIMITS);
+  keyring.lockedBecause = "Could not connect: No such file or directory";
+  assert.equal((await at(gone).read(LIMITS)).state, "unverifiable", "something was sealed");
+  await rm(join(home, "approvals.sealed"));
+  await writeFile(join(home, "approvals.key"), "");
+  assert.equal((await at(gone).read(LIMITS)).state, "unverifiable", "there was a key");
+});

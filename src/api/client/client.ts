@@ -143,6 +143,7 @@ function createClient(
       signal,
     });
     if (status === 200) return value;
+    if (status === 404 || status === 405) refuseUnknown(errorFromBody(value), name);
     throw errorFromBody(value) ?? strange(`it answered ${path} with HTTP ${status}`);
   };
   const ask: Ask = async (name, input, signal) => {
@@ -189,6 +190,16 @@ function createClient(
     },
     openEvents: (signal, { afterId = null } = {}) => openEventStream(listener, { signal, afterId }),
   };
+}
+
+/** A daemon that is still of the version before an upgrade answers so; what it does not find has codes of its own. */
+function refuseUnknown(error: MountaineerError | null, name: OperationName): void {
+  if (error?.code !== "protocol") return;
+  throw new MountaineerError(
+    "protocol",
+    `the daemon that runs is of another version of Mountaineer, and does not know ${OPERATIONS[name].path}`,
+    { cause: error, hint: "stop it and start it again: it is then of the version that is installed" },
+  );
 }
 
 /** Resolves with the value itself, so that fields of a newer daemon are kept. */

@@ -6,6 +6,8 @@ import type { ServerProof } from "../smb/server-proof.ts";
 const TRY_AGAIN_MS = 200;
 const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
+/** A server that ends so many connections in a row, each just after its answer, says nothing by it. */
+const WITNESSES_AT_MOST = 5;
 /** A route that came back late still leaves the daemon this long to prove the server. */
 const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 
@@ -41,6 +43,8 @@ export class RouteState implements Disposable {
   #trying: AbortController | null = null;
   /** Stands from before the proof of the server to its confirmation: nobody takes its place meanwhile unnoticed. */
   #witness: Disposable | null = null;
+  /** How many in a row have gone since the route was lost or the server proved. */
+  #witnessesGone = 0;
   #announced: CarriedPhase = "carrying";
 
   /** `confirmed`: false after a start anew, when nobody knows what has happened meanwhile. */
@@ -105,6 +109,7 @@ export class RouteState implements Disposable {
     this.#lossAtMs = null;
     this.#answeredAtMs = null;
     this.#isImpatient = false;
+    this.#witnessesGone = 0;
     this.armPatience();
     this.#emit();
   }
@@ -149,6 +154,7 @@ export class RouteState implements Disposable {
     if (this.#routeLostAtMs !== null) return;
     this.#routeLostAtMs = atMs;
     this.#lossAtMs = atMs;
+    this.#witnessesGone = 0;
     this.#outage += 1;
   }
 
@@ -171,12 +177,14 @@ export class RouteState implements Disposable {
 
   async #tryUntilAnswered(signal: AbortSignal): Promise<void> {
     const { clock, prove } = this.#options;
+    if (this.#witnessesGone > 1) await clock.sleep(TRY_AGAIN_MS, signal);
+    const counts = this.#witnessesGone < WITNESSES_AT_MOST;
     for (;;) {
       let own: Disposable | null = null;
       let isGone = false;
       const proof = await prove(TRY_TIMEOUT_MS, () => {
-        isGone = true;
-        if (own !== null && this.#witness === own) this.#witnessGone();
+        isGone = counts;
+        if (counts && own !== null && this.#witness === own) this.#witnessGone();
       });
       if (signal.aborted) {
         if (proof.ok) proof.connection?.[Symbol.dispose]();
@@ -198,6 +206,7 @@ export class RouteState implements Disposable {
   /** What was proved, or is just being, may be another server. */
   #witnessGone(): void {
     this.#witness = null;
+    this.#witnessesGone += 1;
     this.doubted();
   }
 

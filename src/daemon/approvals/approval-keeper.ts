@@ -54,6 +54,8 @@ export interface ApprovalKeeper extends AsyncDisposable {
   judge(file: ConfigSnapshot, running: MountaineerConfig | null, granted?: Grant): Promise<JudgedFile>;
   /** It runs now. */
   applied(judged: JudgedFile): void;
+  /** What was granted, and does not run, is not remembered. Never rejects. */
+  withdraw(): Promise<void>;
   conditions(): Condition[];
   /** What was told of the entries that wait now. */
   announcements(): readonly ApprovalTransition[];
@@ -174,6 +176,14 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
         publish(told("config.entry_approved", entry));
       }
       if (held.approvals !== null) remember(held.approvals);
+    },
+    async withdraw() {
+      // Of approvals that were lost nothing is known that could take its place.
+      if (!writes || memory === null || memory.lost || isSame(written, memory)) return;
+      await write(memory, true).catch((error: unknown) => {
+        unsavedBecause = errorText(error);
+        logger.warn("approvals cannot be written", { path: store.path, reason: unsavedBecause });
+      });
     },
     announcements: () => waiting.map((entry) => told("config.entry_waits", entry)),
     conditions() {

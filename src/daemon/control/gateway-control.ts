@@ -2,6 +2,7 @@
 import type { CallReport } from "../../api/contract.ts";
 import type { GatewayControl } from "../../api/control.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
+import { BACKEND_UNAVAILABLE } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { toolEntry } from "./gateway-status.ts";
@@ -26,9 +27,11 @@ export function createGatewayControl(current: () => Gateway | null): GatewayCont
     async call({ tool, arguments: given = {} }, signal): Promise<CallReport> {
       const running = gateway();
       const names = running.entries().tools.map(({ name }) => name);
-      if (!names.includes(tool)) throw toolUnknown(tool, names);
       const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
       signal.throwIfAborted();
+      // One that is hidden because its share is away is known all the same, and the error names the share.
+      const isAway = "error" in reply && reply.error.code === BACKEND_UNAVAILABLE;
+      if (!names.includes(tool) && "error" in reply && !isAway) throw toolUnknown(tool, names);
       return "error" in reply
         ? { result: null, error: reply.error }
         : { result: { ...reply.result }, error: null };

@@ -15,7 +15,7 @@ const FOLDER_MISSING_MS = 1_900;
 interface Tools {
   readonly clock: Clock;
   readonly engine: () => Pick<ShareEngine, "names" | "view">;
-  readonly prober: () => Pick<Prober, "folders">;
+  readonly prober: () => Pick<Prober, "folderLook">;
 }
 
 type Presence =
@@ -170,11 +170,11 @@ function reasonOf(view: ShareView): string {
 
 /** Why the folder is not found; null: it is there. */
 async function missingFolder(
-  prober: Pick<Prober, "folders">,
+  prober: Pick<Prober, "folderLook">,
   path: string,
   folder: string,
 ): Promise<string | null> {
-  const listing = await prober.folders(path, folder, FOLDER_LOOK_MS);
+  const listing = await prober.folderLook(path, folder, FOLDER_LOOK_MS);
   if (listing === null) return "the look for the folder had no answer";
   if (listing.state === "listed") return null;
   if (listing.state === "outside") return "the folder leads out of the share";

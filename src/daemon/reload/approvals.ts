@@ -23,6 +23,7 @@ export function createApprovals(
         const outcome = await turn.applyAgain("approve");
         const reload = reportOf(outcome, watcher.running, false, holding.waiting);
         if (reload.failure !== null) {
+          await holding.withdraw();
           throw new MountaineerError("secret_unavailable", `nothing was approved: ${reload.failure}`, {
             retry: "later",
           });

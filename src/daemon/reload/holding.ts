@@ -22,6 +22,8 @@ export interface Holding {
   applied(judged: Judged): void;
   /** What a person says yes to in the content with this hash, once it is applied. */
   grant(sha256: string, grant: Grant): void;
+  /** It could not be applied: that yes counts no more, now or at the next start. */
+  withdraw(): Promise<void>;
   /** Whether anything changes, and what is said of it; `touched`: what was touched, null for nothing. */
   told(
     judged: Judged,
@@ -65,6 +67,10 @@ export function createHolding(keeper: ApprovalKeeper | null, first: ConfigSnapsh
     },
     grant(sha256, grant) {
       granted = { sha256, grant };
+    },
+    async withdraw() {
+      granted = null;
+      await keeper?.withdraw();
     },
     told({ told }, touched) {
       const count = told?.held.waiting.length ?? 0;

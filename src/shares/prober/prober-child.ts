@@ -3,7 +3,7 @@
 import { lookup } from "node:dns";
 import { lstat, readFile, readlink, realpath, stat } from "node:fs";
 import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
-import { listFolders } from "./folder-listing.ts";
+import { listFolders, lookAtFolder } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
 import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
@@ -64,8 +64,8 @@ const ask: Ask = {
     stat(path, (error, stats) => done(error === null && stats.isDirectory()));
   },
   folders(subject, done) {
-    const { root, subpath } = readFoldersSubject(subject);
-    void listFolders(root, subpath).then(done);
+    const { root, subpath, wants } = readFoldersSubject(subject);
+    void (wants === "look" ? lookAtFolder : listFolders)(root, subpath).then(done);
   },
   realPath(path, done) {
     realpath.native(path, (error, resolved) => done(error === null ? resolved : null));

@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { LinkLook, Look, OpenFilesAnswer, Prober } from "./prober.ts";
+import type { FolderListing, LinkLook, Look, OpenFilesAnswer, Prober } from "./prober.ts";
 import { type Carrier, type Pending, ProberCarriers } from "./prober-carriers.ts";
 import {
   type AnswerOf,
@@ -69,6 +69,10 @@ export function startProber(options: ProberOptions): Prober {
     <Kind extends "folder" | "realPath" | "fileLook" | "fileBytes">(kind: Kind) =>
     (path: string, waitMs: number): Promise<AnswerOf[Kind] | null> =>
       asking.answerOf(kind, path, waitMs, (answer) => answer ?? null);
+  const folders =
+    (wants: "names" | "look") =>
+    (root: string, subpath: string, waitMs: number): Promise<FolderListing | null> =>
+      asking.answerOf("folders", foldersSubject({ root, subpath, wants }), waitMs, (found) => found ?? null);
 
   const noteLook = (mountId: string, { answer, startedAtMs }: Question<"look">): void => {
     // A child that was lost with the look leaves nothing known.
@@ -111,8 +115,8 @@ export function startProber(options: ProberOptions): Prober {
     fileBytes: answerOrNull("fileBytes"),
     exposures: (paths, waitMs) =>
       asking.answerOf("exposures", exposuresSubject(paths), waitMs, (found) => found ?? null),
-    folders: (root, subpath, waitMs) =>
-      asking.answerOf("folders", foldersSubject(root, subpath), waitMs, (found) => found ?? null),
+    folders: folders("names"),
+    folderLook: folders("look"),
     openFiles: scanning.openFiles,
     async resolve(host, waitMs) {
       if (isIP(host) !== 0) return [host];

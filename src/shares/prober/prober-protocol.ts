@@ -22,14 +22,21 @@ export interface AnswerOf {
 
 export type QuestionKind = keyof AnswerOf;
 
-/** A question of the kind `folders` as a subject, which is a text. */
-export function foldersSubject(root: string, subpath: string): string {
-  return `${root}\0${subpath}`;
+interface FoldersQuestion {
+  readonly root: string;
+  readonly subpath: string;
+  /** What is in it, or only whether it is there. */
+  readonly wants: "names" | "look";
 }
 
-export function readFoldersSubject(subject: string): { readonly root: string; readonly subpath: string } {
-  const [root = "", subpath = ""] = subject.split("\0");
-  return { root, subpath };
+/** A question of the kind `folders` as a subject, which is a text. */
+export function foldersSubject({ root, subpath, wants }: FoldersQuestion): string {
+  return `${root}\0${subpath}\0${wants}`;
+}
+
+export function readFoldersSubject(subject: string): FoldersQuestion {
+  const [root = "", subpath = "", wants] = subject.split("\0");
+  return { root, subpath, wants: wants === "look" ? wants : "names" };
 }
 
 /** A question of the kind `exposures` likewise. */

@@ -94,6 +94,8 @@ export interface Prober extends AsyncDisposable {
   exposures(paths: readonly string[], waitMs: number): Promise<readonly Exposure[] | null>;
   /** The folders in a folder of a share, which is reached by `root`. null: no answer in time. */
   folders(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
+  /** The same without names: whether it is there and may be read, however much is in it. */
+  folderLook(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /** Open files under each path; late or failed is a value. Without a walk of the share. */
   openFiles(
     paths: readonly string[],

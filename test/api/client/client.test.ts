@@ -67,6 +67,15 @@ async function failureAt(
   assert.fail("it did not reject");
 }
 
+test("a daemon of before an upgrade, asked for what it does not know, is named as the older one", async (t) => {
+  const body = JSON.stringify({
+    error: { code: "protocol", message: "GET /manage/v1/config/approvals is not served", hint: null },
+  });
+  const failure = await failureAt(await answering(t, 404, body), (client) => client.approvals(never));
+  assert.match(failure.message, /of another version of Mountaineer/);
+  assert.match(failure.hint ?? "", /start it again/);
+});
+
 test("each call crosses the socket and comes back as it was", async (t) => {
   const report = sampleReport([sampleShare(), sampleShare({ name: "Füße 日本 🎬" })]);
   const control = scriptedControl(report);

@@ -139,6 +139,29 @@ describe("the route of a carried share", () => {
     assert.equal(route.phase, "carrying");
   });
 
+  test("A10 a server that ends each idle connection is not asked without a pause, and can be confirmed in the end", async (t) => {
+    const { clock, told, world, route } = start(t);
+    world.answer = thereOver([], "each");
+    route.doubted();
+    for (let turn = 0; turn < 20; turn++) {
+      await clock.advance(0);
+      world.serverGone();
+    }
+    await clock.advance(0);
+    assert.equal(world.asked, 2, "the first time it is asked again at once");
+    for (let turn = 0; turn < 20; turn++) {
+      await clock.advance(200);
+      world.serverGone();
+    }
+    assert.equal(world.asked, 6, "then it is taken as it is");
+    const { outage } = route;
+    await clock.advance(5_000);
+    assert.deepEqual([route.outage, route.phase], [outage, "unconfirmed"]);
+    assert.equal(told.filter((line) => line.startsWith("answers")).length, 6);
+    route.confirm();
+    assert.equal(route.phase, "carrying");
+  });
+
   test("A10 what is kept of a server ends with the next doubt, and with the share", async (t) => {
     const { clock, world, route } = start(t);
     const closed: string[] = [];

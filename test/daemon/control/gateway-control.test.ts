@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createGatewayControl } from "../../../src/daemon/control/gateway-control.ts";
+import type { RequiredData } from "../../../src/gateway/backends/policy/required-data.ts";
 import { createGateway } from "../../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -73,4 +74,44 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
     gateway.entries().tools.map(({ name }) => name),
     ["read", "write"],
   );
+});
+
+test("C1 a call by hand of a tool whose share is away names the share; one of a tool that is none says what there is", async (t) => {
+  const clock = createManualClock();
+  const script = createScript();
+  const listeners: (() => void)[] = [];
+  let data: RequiredData = { kind: "there", mounts: "1" };
+  const gateway = createGateway(
+    {
+      clock,
+      logger: silentLogger,
+      environment: {},
+      redact() {},
+      announce() {},
+      version: "1",
+      listens: false,
+      data: { look: () => data, onChange: (listener) => void listeners.push(listener) },
+    },
+    {
+      startInstance: script.start,
+      openLink: () => () => assert.fail("no link is opened"),
+      random: () => 0.5,
+    },
+  );
+  t.after(() => passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000));
+  const control = createGatewayControl(() => gateway);
+  const { signal } = new AbortController();
+  const requires = [{ share: "CORE", folder: null }];
+  await gateway.start({ ...NO_GATEWAY, backends: [backendConfig("files", { requires })] });
+  await settle();
+  script.last.becomeReady("read");
+  await settle();
+  const sinceMs = clock.monotonicMs();
+  data = { kind: "away", requirement: "CORE", reason: "it is not mounted", sinceMs };
+  for (const listener of listeners) listener();
+  await clock.advance(60_000);
+  assert.deepEqual((await control.tools(signal)).tools, []);
+  const { error } = await control.call({ tool: "read" }, signal);
+  assert.match(error?.message ?? "", /share CORE is away: it is not mounted/);
+  await assert.rejects(control.call({ tool: "raed" }, signal), { code: "tool_unknown" });
 });

@@ -28,6 +28,8 @@ interface Daemon {
   readonly runs: () => readonly string[];
   readonly transitions: readonly ServiceTransition[];
   readonly conditions: () => readonly { readonly code: string; readonly hint: string | null }[];
+  /** While set, the gateway cannot do what it is asked for. */
+  readonly mood: { refuses: boolean };
   stop(): Promise<void>;
 }
 
@@ -61,13 +63,17 @@ async function homeOf(t: TestContext, first: string): Promise<Home> {
         NEVER,
       );
       let config = snapshot.config;
+      const mood = { refuses: false };
       const applier: ConfigApplier = {
         name: "gateway",
-        prepare: async ({ after }) => ({
-          commit() {
-            config = after;
-          },
-        }),
+        async prepare({ after }) {
+          if (mood.refuses) throw new Error("the port is in use");
+          return {
+            commit() {
+              config = after;
+            },
+          };
+        },
       };
       const service = createConfigService({
         home,
@@ -87,6 +93,7 @@ async function homeOf(t: TestContext, first: string): Promise<Home> {
       const daemon: Daemon = {
         service,
         transitions,
+        mood,
         conditions: () => keeper.conditions(),
         runs: () =>
           config.backends
@@ -372,4 +379,24 @@ test("E2 a kill between what is approved and what is applied leaves it approved"
   assert.match(after, /"better"/);
   await daemon.stop();
   assert.deepEqual((await home.start()).runs(), ["better"]);
+});
+
+test("E2 of an approval that cannot be applied nothing is left: not later, and not after a restart", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve"));
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + files("better"));
+  await synced(daemon, 2);
+  daemon.mood.refuses = true;
+  await assert.rejects(approve(daemon), /nothing was approved: gateway: the port is in use/);
+  daemon.mood.refuses = false;
+  await daemon.service.judgeAgain();
+  assert.deepEqual(daemon.runs(), ["serve"]);
+  await daemon.stop();
+  const next = await home.start();
+  assert.deepEqual(
+    next.service.control.approvals().waiting.map(({ id }) => id),
+    ["backends.files"],
+  );
+  await approve(next);
+  assert.deepEqual(next.runs(), ["better"]);
 });

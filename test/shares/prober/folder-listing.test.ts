@@ -102,3 +102,24 @@ test("the prober lists folders, with names of every kind on the way", async (t) 
   assert.deepEqual(inner, { state: "listed", folders: ["inside it"], truncated: false });
   assert.deepEqual(missing, { state: "failed", errno: "ENOENT" });
 });
+
+test("C4 the prober tells whether a folder is there without reading it through, or following what is in it", async (t) => {
+  const { top, link } = await share(t);
+  await symlink("/etc", join(top, "a", "elsewhere"));
+  await symlink("/etc", join(top, "absolute"));
+  await using prober = startProber({ clock: systemClock, logger: silentLogger });
+  const look = (subpath: string) => prober.folderLook(link, subpath, 5_000);
+  // Asked at once, a look and a list of the same folder are two questions.
+  const [there, list, missing, file, outside] = await Promise.all([
+    look("a"),
+    prober.folders(link, "a", 5_000),
+    look("missing"),
+    look("file"),
+    look("absolute"),
+  ]);
+  assert.deepEqual(there, { state: "listed", folders: [], truncated: true });
+  assert.deepEqual(list, { state: "listed", folders: ["inner"], truncated: false });
+  assert.deepEqual(missing, { state: "failed", errno: "ENOENT" });
+  assert.deepEqual(file, { state: "failed", errno: "ENOTDIR" });
+  assert.deepEqual(outside, { state: "outside" });
+});

@@ -256,9 +256,11 @@ export class BackendLane {
     if (ownClient !== null) {
       const ready = own.ready(ownClient);
       if (ready !== null) return run(ready, deadlineMs);
-      const runUnlessShared = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
-        state.isWanted && !state.isPerClient ? again(leftMs) : run(entry, leftMs);
-      if (state.serving !== null) return own.call(ownClient, { run: runUnlessShared, deadlineMs, signal });
+      // Shared again meanwhile, or its data has gone.
+      const isOver = (): boolean => !state.isPerClient || state.decision.gate.kind !== "open";
+      const runOrAgain = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
+        state.isWanted && isOver() ? again(leftMs) : run(entry, leftMs);
+      if (state.serving !== null) return own.call(ownClient, { run: runOrAgain, deadlineMs, signal });
     } else if (state.serving?.isReady === true) return run(state.serving, deadlineMs);
     return this.#waiting.add({ run: again, deadlineMs, signal });
   }

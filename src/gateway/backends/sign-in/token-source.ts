@@ -1,5 +1,5 @@
 // Where a backend's tokens come from: the grant of a person's sign-in, or the gateway's own client credentials.
-import { MountaineerError } from "../../../runtime/errors.ts";
+import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -53,8 +53,9 @@ export interface SourceOptions {
 
 /** The outcome of what went wrong while a token was got. `secrets`: what a server may have repeated in its words. */
 function outcomeOf(error: unknown, secrets: readonly (string | null)[] = []): TokenOutcome {
-  if (!(error instanceof MountaineerError)) throw error;
-  const reason = withoutSecrets(error.message, secrets);
+  const reason = withoutSecrets(errorText(error), secrets);
+  // Whatever nobody thought of must not end the daemon with all its backends.
+  if (!(error instanceof MountaineerError)) return { kind: "failed", reason, hint: null };
   return error.retry === "never" ? { kind: "ended", reason } : { kind: "failed", reason, hint: error.hint };
 }
 
@@ -184,8 +185,9 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
   const { url, auth, clock } = options;
   return {
     async token(_replaced, challenge, signal) {
-      const oauth = await loadOAuth();
+      let oauth: Awaited<ReturnType<typeof loadOAuth>> | null = null;
       try {
+        oauth = await loadOAuth();
         const place = await findSignInPlace({
           oauth,
           server: url,
@@ -207,14 +209,13 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
         return { kind: "token", token: { value, obtainedAtMs, expiresAtMs, isRenewable: true } };
       } catch (error) {
         signal.throwIfAborted();
-        const failure = asSignInFailure(oauth, error, url.origin);
+        const failure = oauth === null ? error : asSignInFailure(oauth, error, url.origin);
         // Whatever it is: there is nobody to sign in, so it is tried again, ever more slowly.
-        if (!(failure instanceof MountaineerError)) throw failure;
-        const hint = failure.hint ?? "check `client_id` and its secret or key in `[backends.NAME.auth]`";
+        const hint = failure instanceof MountaineerError ? failure.hint : null;
         return {
           kind: "failed",
-          reason: withoutSecrets(failure.message, [auth.clientSecret, auth.privateKey]),
-          hint,
+          reason: withoutSecrets(errorText(failure), [auth.clientSecret, auth.privateKey]),
+          hint: hint ?? "check `client_id` and its secret or key in `[backends.NAME.auth]`",
         };
       }
     },

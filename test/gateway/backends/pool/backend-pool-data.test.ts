@@ -199,6 +199,69 @@ describe("a backend that requires a share", () => {
     assert.deepEqual(b.script.alive, []);
   });
 
+  it("C1 a share that comes and goes each second makes no noise: nothing leaves the lists, nothing is started anew", async () => {
+    const b = await readyOn();
+    let published = 0;
+    b.pool.onPublished(() => published++);
+    for (let turn = 1; turn <= 120; turn++) {
+      await b.leave();
+      const call = b.call();
+      await b.clock.advance(1_000);
+      await b.come();
+      b.script.last.answer();
+      assert.equal(fromInstance(await call), 1);
+      await b.clock.advance(1_000);
+    }
+    assert.deepEqual([published, b.starts(), b.view().restarts], [0, 1, 0]);
+  });
+
+  it("C1 of the calls that wait for a share the thousand-and-first is refused at once, and the others are served in order", async () => {
+    const b = await readyOn();
+    await b.leave();
+    const waiting = Array.from({ length: 1_000 }, () => b.call());
+    assert.match(errorText(await b.call()), /1000 calls wait for it already/);
+    await b.come();
+    assert.equal(b.script.last.calls.length, 1_000);
+    for (let count = 0; count < 1_000; count++) b.script.last.answer();
+    for (const reply of await Promise.all(waiting)) assert.equal(fromInstance(reply), 1);
+  });
+
+  for (const replace of ["overlap", "stop-first"] as const) {
+    it(`C1 ${replace}: disabled, enabled and restarted while its share is away, it is started once, when the share is back`, async () => {
+      const b = await readyOn({ replace });
+      await b.leave();
+      const waiting = b.call();
+      b.apply(backendConfig("a", { requires: [CORE], replace, enabled: false }));
+      assert.match(errorText(await waiting), /disabled/);
+      await b.clock.advance(60_000);
+      assert.deepEqual(b.script.alive, []);
+      b.apply(backendConfig("a", { requires: [CORE], replace }));
+      b.pool.restart("a");
+      await b.clock.advance(60_000);
+      assert.equal(b.starts(), 1, "its share is away");
+      await b.come();
+      assert.equal(b.starts(), 2);
+      b.script.last.becomeReady("one");
+      await b.clock.advance(1_000);
+      assert.deepEqual([b.names(), b.view().phase, b.starts()], [["one"], "Ready", 2]);
+    });
+  }
+
+  it("C1 per client: a call whose instance becomes ready while the share is away is not sent before it is back", async () => {
+    const b = await readyOn({ instances: "per-client" });
+    const call = b.pool.call("a", callOf(createClient("s1")));
+    await settle();
+    assert.equal(b.starts(), 2);
+    await b.leave();
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.equal(b.script.last.calls.length, 0);
+    await b.come();
+    assert.equal(b.script.last.calls.length, 1);
+    b.script.last.answer();
+    await call;
+  });
+
   it("C3 a pool that knows nothing of shares serves it all the same", async () => {
     const b = bench();
     b.apply(backendConfig("a", { requires: [CORE] }));

@@ -1,5 +1,7 @@
 // One token for all callers: got once, renewed ahead, never asked for in a loop; against a real authorization server.
 import assert from "node:assert/strict";
+import { readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
 import {
@@ -47,6 +49,12 @@ function headerOf(outcome: Credential | LinkFailure): string {
 
 async function isGood({ authorization, server }: SignInRig, header: string): Promise<boolean> {
   return (await authorization.scopesOf(header.replace("Bearer ", ""), server.url)) !== null;
+}
+
+async function kept({ authorization }: Opened): Promise<Credential> {
+  const outcome = await authorization.obtain();
+  assert.ok(isCredential(outcome));
+  return outcome;
 }
 
 const UNAUTHORIZED = { status: 401, challenge: null } as const;
@@ -265,4 +273,41 @@ test("E1 a stop waits for a renewal that is under way, as half of one may cost t
   const kept = await rig.grants.read(BACKEND, new AbortController().signal);
   assert.ok(kept !== null && kept.accessToken !== before.accessToken && kept.renewingSinceMs === null);
   assert.ok(await isGood(rig, `Bearer ${kept.accessToken}`));
+});
+
+test("E1 a renewal whose lock cannot be taken is told and tried again, and ends nobody", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  await rig.signIn();
+  const { signIns, authorization, notice } = open(rig, clock);
+  const carried = await authorization.obtain();
+  assert.ok(isCredential(carried));
+  const folder = join(rig.home, "sign-in");
+  const locks = (await readdir(folder)).filter((name) => name.endsWith(".lock.db"));
+  assert.ok(locks.length > 0);
+  // As a disk that lost its blocks leaves it.
+  for (const name of locks) await writeFile(join(folder, name), Buffer.alloc(4_096, 7));
+  rig.authorization.endAccessTokens();
+  const failed = await authorization.refused({ ...UNAUTHORIZED, carried });
+  assert.ok(failed !== null && !isCredential(failed));
+  assert.match(failed.message, /lock\.db cannot be locked/);
+  assert.equal(notice()?.code, "token_not_renewed");
+  for (const name of locks) await rm(join(folder, name));
+  await signIns[Symbol.asyncDispose]();
+  const next = open(rig, clock);
+  const mended = await next.authorization.refused({ ...UNAUTHORIZED, carried: await kept(next) });
+  assert.ok(await isGood(rig, headerOf(mended ?? assert.fail())));
+  await next.signIns[Symbol.asyncDispose]();
+});
+
+test("E1 what the gateway signs in with may be nonsense: that is told, and ends nobody", async (t) => {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  const auth = resolvedAuth({ type: "client-credentials", clientId: "", clientSecret: "", scopes: [] });
+  const { signIns, authorization, notice } = open(rig, clock, auth);
+  const challenge = (await fetch(rig.server.url, { method: "POST" })).headers.get("www-authenticate");
+  const outcome = await authorization.refused({ status: 401, challenge, carried: { header: null } });
+  assert.ok(outcome !== null && !isCredential(outcome));
+  assert.equal(notice()?.code, "token_not_renewed");
+  await signIns[Symbol.asyncDispose]();
 });
