@@ -1,5 +1,5 @@
 // Small private files that are encrypted with one key of the home, which is kept as a secret. For what changes too often,
-// or is too long, to be a secret of its own.
+// or is too long, to be a secret of its own. What may be read, and must not be changed unseen, is in sealed-file.ts.
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
