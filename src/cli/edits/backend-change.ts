@@ -1,6 +1,6 @@
 // Adds, changes, removes, enables and disables a backend: in the configuration, and then says what came of it.
 import type { BackendStatus } from "../../api/contract.ts";
-import { nameUnknown } from "../../api/name-selection.ts";
+import { backendUnknown } from "../../api/gateway-names.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { tomlKey } from "../../config/edit/toml-value.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -165,9 +165,8 @@ function refuseTwin({ backends }: MountaineerConfig, name: string): void {
 
 function knownName({ backends }: MountaineerConfig, name: string): string {
   if (backends.some((backend) => backend.name === name)) return name;
-  throw nameUnknown(
+  throw backendUnknown(
     name,
     backends.map((backend) => backend.name),
-    { code: "backend_unknown", noun: "backend", known: "configured", none: "no backend is configured yet" },
   );
 }

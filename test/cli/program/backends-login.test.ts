@@ -87,11 +87,8 @@ test("E1 `backends login` says why it cannot be: unknown, a program, a header, a
   const rig = await startSignInRig(t);
   await configured(rig, 'headers = { Authorization = "Bearer ${HOME}" }');
   for (const [name, code, words] of [
-    [
-      "nobody",
-      2,
-      /no backend nobody is configured; there are tickets, files|no backend nobody is configured/,
-    ],
+    ["nobody", 2, /there is no backend named "nobody"\n.*configured: tickets, files/],
+    [`${BACKEND}s`, 2, /did you mean tickets\?/],
     ["files", 1, /is a program/],
     [BACKEND, 1, /has its own header/],
   ] as const) {
