@@ -16,6 +16,8 @@ import { isWell, renderOutcome, settledBackend } from "./backend-outcome.ts";
 import { withoutTypedSecrets } from "./backend-secrets.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
+export const DISABLED = "is disabled";
+
 /** What came of it, and its `--json`. */
 export interface BackendChange {
   readonly name: string;
@@ -134,7 +136,8 @@ export function tellChange(
   context.print(
     `${mark} ${paint.bold(harmless(name))}  ${changed ? told.done : "the file said so already"}\n`,
   );
-  if (backend !== null) context.print(renderOutcome(backend, context.stdoutStyle));
+  const isToldAll = backend?.enabled === false && told.done === DISABLED;
+  if (backend !== null && !isToldAll) context.print(renderOutcome(backend, context.stdoutStyle));
   return exit;
 }
 
