@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -96,6 +96,9 @@ test("E1 `backends login` says why it cannot be: unknown, a program, a header, a
     assert.equal(ended, code, stderr);
     assert.match(stderr, words);
   }
+  assert.equal((await run(rig, ["logout", "nobody"])).code, 2);
+  const left = await readdir(join(rig.home, "sign-in")).catch(() => []);
+  assert.deepEqual(left, [], "no file for what there is not");
   await configured(
     rig,
     `auth = { type = "client-credentials", client_id = "x", client_secret = "\${HOME}" }`,
