@@ -6,7 +6,7 @@ import { SECTIONS, type SectionDoc } from "../../src/config/schema/schema.ts";
 import type { KeyDoc } from "../../src/config/schema/schema-keys.ts";
 import { type DocumentGenerator, table } from "./generator.ts";
 
-const LIMITED = /^a (?:whole )?number(?: of \S+)? from (\S+) to (\S+)$/;
+const LIMITED = /^a (?:whole )?number(?: of .+?)? from (\S+) to (\S+)$/;
 
 function typeText({ type, expected }: KeyDoc): string {
   const limits = LIMITED.exec(expected);

@@ -23,6 +23,11 @@ export function selectBackends(
   return selectNames(selection, known, BACKENDS);
 }
 
+/** `backend_unknown`, with what was probably meant. */
+export function backendUnknown(name: string, known: readonly string[]): MountaineerError {
+  return nameUnknown(name, known, BACKENDS);
+}
+
 /** `tool_unknown`, with what was probably meant. */
 export function toolUnknown(name: string, published: readonly string[]): MountaineerError {
   return nameUnknown(name, published, TOOLS);
@@ -34,7 +39,7 @@ export function gatewayOff(): MountaineerError {
     "gateway_off",
     "no gateway is configured: there is neither a backend nor [server]",
     {
-      hint: "add a backend to the configuration, say: mountaineer config set backends.NAME.command PROGRAM",
+      hint: "add a backend: mountaineer backends add NAME -- PROGRAM ARGUMENTS",
     },
   );
 }

@@ -109,6 +109,11 @@ export function isLoopback(host: string): boolean {
   return name === "localhost" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
 }
 
+/** The same of an address's host. */
+export function isLoopbackUrl({ hostname }: URL): boolean {
+  return isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
+}
+
 /** The way the address is written in a configuration; the port only when it is not 445. */
 export function hostText(address: HostAddress): string {
   if (address.port === SMB_PORT) return address.host;

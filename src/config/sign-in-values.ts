@@ -1,5 +1,5 @@
 // The rules for the values with which clients sign in: addresses of authorization servers, audiences, scopes, claims.
-import { isLoopback } from "./host.ts";
+import { isLoopbackUrl } from "./host.ts";
 import type { TextReading } from "./names.ts";
 import { parsePath } from "./paths.ts";
 
@@ -34,8 +34,8 @@ function parseAddress(text: string): URL | null {
   return url.username === "" && url.password === "" && url.hash === "" ? url : null;
 }
 
-function isSafe({ protocol, hostname }: URL): boolean {
-  return protocol === "https:" || isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
+function isSafe(url: URL): boolean {
+  return url.protocol === "https:" || isLoopbackUrl(url);
 }
 
 /** The name of an authorization server; it is kept as it is written, as tokens repeat it to the letter. */

@@ -1,5 +1,6 @@
 // Signs in to the backends of a home, for commands. No daemon takes part; one that runs reads what is kept.
 import type { BackendSignIn } from "../api/backend-sign-in.ts";
+import { backendUnknown } from "../api/gateway-names.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
 import { openGrantStore } from "../gateway/backends/sign-in/grant-store.ts";
@@ -75,10 +76,10 @@ function find(backends: readonly BackendConfig[], name: string): BackendConfig {
 }
 
 function unknown(name: string, backends: readonly BackendConfig[]): MountaineerError {
-  const names = backends.slice(0, 20).map((backend) => backend.name);
-  return new MountaineerError("backend_unknown", `no backend ${name} is configured`, {
-    hint: names.length === 0 ? "no backend is" : `there are ${names.join(", ")}`,
-  });
+  return backendUnknown(
+    name,
+    backends.map((backend) => backend.name),
+  );
 }
 
 /** Rejects where anything of it waits: a person is not to sign in at what they did not mean. */

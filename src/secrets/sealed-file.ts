@@ -64,6 +64,7 @@ interface Held {
 }
 
 const VERSION = 1;
+const ELSEWHERE = "its key is in a keyring that cannot be asked from here, as without a desktop session";
 
 export function openSealedFile(options: SealedFileOptions): SealedFile {
   const { home, name } = options;
@@ -75,11 +76,13 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
 
   const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
     const found = await keys.find(limits);
-    if (found.kind === "unanswered") {
-      throw new MountaineerError("secret_unavailable", `the keyring gives no answer: ${found.reason}`, {
-        hint: "unlock the keyring, and try again",
-        retry: "later",
-      });
+    if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
+    // Another key would be of no use to whoever can ask the keyring.
+    if (found.kind === "none" && !found.asked && isKeyElsewhere(await readIfPresent(path))) {
+      throw unanswered(
+        ELSEWHERE,
+        `do it in the session that has the keyring; if there is none any more, remove ${path} to begin anew`,
+      );
     }
     return found.kind === "found" ? { key: found.key, place: found.place } : null;
   };
@@ -104,6 +107,7 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
       }
       if (found.kind === "none") {
         if (text === null) return { state: "never" };
+        if (!found.asked && isKeyElsewhere(text)) return { state: "unverifiable", reason: ELSEWHERE };
         return { state: "unsound", reason: "the key that it was sealed with is gone", note: "" };
       }
       held = { key: found.key, place: found.place };
@@ -126,7 +130,7 @@ export function openSealedFile(options: SealedFileOptions): SealedFile {
           note: note ?? key.note,
         };
         await removeLeftovers(path);
-        await writeDurably(path, sealed(value, name, next), { mode: 0o600 });
+        await writeDurably(path, sealed(value, name, next, place), { mode: 0o600 });
         held = { key: next, place };
         // After the file, which is good without it: a keyring that fails now lets an older copy pass until the next write.
         if (next.serial !== key.serial) await keys.keep(next, place, limits).catch(() => {});
@@ -162,10 +166,23 @@ async function isThere(path: string): Promise<boolean> {
   );
 }
 
-function sealed(value: unknown, name: string, { key, serial, note }: SealingKey): string {
+function sealed(value: unknown, name: string, { key, serial, note }: SealingKey, place: KeyPlace): string {
   const body = JSON.stringify(value, null, 2);
-  const header = { version: VERSION, serial, note, mac: macOf(name, serial, note, body, key) };
+  const header = { version: VERSION, serial, note, key_in: place, mac: macOf(name, serial, note, body, key) };
   return `${JSON.stringify(header)}\n${body}\n`;
+}
+
+/** What the file says of itself: whoever changes that gains nothing but that it cannot be verified. */
+function isKeyElsewhere(text: string | null): boolean {
+  const [header = ""] = (text ?? "").split("\n", 1);
+  return jsonObject(header)?.["key_in"] === "keyring";
+}
+
+function unanswered(reason: string, hint: string): MountaineerError {
+  return new MountaineerError("secret_unavailable", `the keyring gives no answer: ${reason}`, {
+    hint,
+    retry: "later",
+  });
 }
 
 /** The content, or why it is none of ours. */

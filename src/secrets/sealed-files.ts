@@ -1,5 +1,5 @@
 // Small private files that are encrypted with one key of the home, which is kept as a secret. For what changes too often,
-// or is too long, to be a secret of its own.
+// or is too long, to be a secret of its own. What may be read, and must not be changed unseen, is in sealed-file.ts.
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,6 +26,8 @@ const KEY_DEADLINE_MS = 10_000;
 const BETWEEN_TRIES_MS = 25;
 
 export interface SealedFiles {
+  /** Whether there is one of that name; whether it can be opened is not asked. */
+  has(name: string): Promise<boolean>;
   /**
    * The text of that name; null when there is none. Rejects with `secret_unavailable`: `retry` is "later" where the key
    * cannot be read now, "never" where what is there cannot be opened with it.
@@ -54,6 +56,11 @@ export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): S
   let known: Buffer | null = null;
 
   const pathOf = (name: string): string => join(folder, `${name}.json`);
+
+  const presentText = (name: string): Promise<string | null> =>
+    readIfPresent(pathOf(name)).catch((error: unknown) => {
+      throw unavailable("later", `${pathOf(name)} cannot be read: ${errorText(error)}`, error);
+    });
 
   const readKey = async (signal: AbortSignal): Promise<Buffer | null> => {
     if (known !== null) return known;
@@ -100,11 +107,10 @@ export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): S
     });
 
   return {
+    has: async (name) => (await presentText(name)) !== null,
     alone,
     async read(name, signal) {
-      const text = await readIfPresent(pathOf(name)).catch((error: unknown) => {
-        throw unavailable("later", `${pathOf(name)} cannot be read: ${errorText(error)}`, error);
-      });
+      const text = await presentText(name);
       if (text === null) return null;
       const key = await readKey(signal);
       if (key === null) throw unavailable("never", `its key, the secret ${SEALING_KEY}, is gone`);

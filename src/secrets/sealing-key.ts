@@ -18,7 +18,8 @@ export type KeyPlace = "keyring" | "file";
 
 type FoundKey =
   | { readonly kind: "found"; readonly key: SealingKey; readonly place: KeyPlace }
-  | { readonly kind: "none" }
+  /** `asked`: a keyring that could be asked has none, either. */
+  | { readonly kind: "none"; readonly asked: boolean }
   /** The keyring is there and gives no answer: it may be locked. */
   | { readonly kind: "unanswered"; readonly reason: string };
 
@@ -34,23 +35,23 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
   // No secret of a person can be called that: those begin with a letter or a digit.
   const item = `_seal-${name}`;
 
-  const inFile = async (): Promise<FoundKey> => {
+  const inFile = async (asked: boolean): Promise<FoundKey> => {
     const text = await readIfPresent(path);
     const key = text === null ? null : parseKey(text);
-    return key === null ? { kind: "none" } : { kind: "found", key, place: "file" };
+    return key === null ? { kind: "none", asked } : { kind: "found", key, place: "file" };
   };
 
   return {
     async find(limits: KeyringLimits): Promise<FoundKey> {
-      if (keyring === null) return inFile();
+      if (keyring === null) return inFile(false);
       try {
         const text = await keyring.get(item, limits);
         const key = text === null ? null : parseKey(text);
-        return key === null ? await inFile() : { kind: "found", key, place: "keyring" };
+        return key === null ? await inFile(true) : { kind: "found", key, place: "keyring" };
       } catch (error) {
         if (!(error instanceof MountaineerError) || error.code === "aborted") throw error;
         const isAbsent = error.code === "program_unavailable" || NO_SERVICE.test(error.message);
-        return isAbsent ? await inFile() : { kind: "unanswered", reason: error.message };
+        return isAbsent ? await inFile(false) : { kind: "unanswered", reason: error.message };
       }
     },
 

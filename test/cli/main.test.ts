@@ -79,6 +79,8 @@ describe("the command line", { concurrency: 3 }, () => {
       ["stop", /Ctrl-C .*mountaineer uninstall/],
       ["validate", /hint: mountaineer config validate$/],
       ["list", /mountaineer shares list, mountaineer backends list/],
+      ["login", /mountaineer backends login NAME/],
+      ["token", /mountaineer init --add --token/],
     ];
     for (const [word, hint] of cases) {
       const { code, stdout, stderr } = await runCommand([word], { home });

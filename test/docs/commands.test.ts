@@ -241,6 +241,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   [`mountaineer config set incoming_auth.users.ann.roles '["developer"]'`]: alone(/roles/),
   "mountaineer config set backends.files.enabled false": alone(/enabled/),
   "find ~/Shares -type l -delete": alone(/^$/),
+  "secret-tool clear application mountaineer home ~/.mountaineer": {
+    elsewhere: "test/secrets/secret-service.test.ts",
+  },
   "rm -r --one-file-system ~/.mountaineer": alone(/^$/),
 };
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Condition } from "../../src/api/contract.ts";
+import { gatewayFindings } from "../../src/daemon/control/verify.ts";
 import { findingsOf } from "../../src/doctor/context.ts";
 import { conditionFindings } from "../../src/doctor/gateway-conditions.ts";
 import { gatewayReport, sampleBackend } from "../api/sample-gateway.ts";
@@ -33,4 +34,17 @@ test("D3 doctor repeats what the gateway says of itself and of its backends, and
     ],
   );
   assert.deepEqual(conditionFindings({}, []), []);
+});
+
+test("D3 what verify finds of a backend, doctor says in the same words, so that it stands there once", () => {
+  const named = { ...condition("not_running", "error"), title: "backend files: it ended" };
+  const conditions = [named, condition("lists_stale")];
+  const report = gatewayReport([sampleBackend({ name: "files", phase: "Ready", conditions })]);
+  const words = (findings: readonly { readonly code: string; readonly text: string }[]): string[] =>
+    findings.map(({ code, text }) => `${code} ${text}`);
+  assert.deepEqual(words(gatewayFindings(report)), words(conditionFindings(report, [])));
+  assert.deepEqual(words(gatewayFindings(report)), [
+    "not_running backend files: it ended",
+    "lists_stale files: title of lists_stale",
+  ]);
 });

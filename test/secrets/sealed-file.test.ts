@@ -119,6 +119,24 @@ test("E2 with the key in the keyring, neither a key file nor a locked keyring ma
   await assert.rejects(opened().write({}, LIMITS), { code: "secret_unavailable" });
 });
 
+test("E2 where the keyring with the key cannot be asked, nothing is verified, and nothing takes the place of the key", async (t) => {
+  const keyring = memoryKeyring();
+  const { home, opened } = await scene(t, keyring);
+  await opened().write({ n: 1 }, LIMITS);
+  const options = { home, name: "approvals", clock: systemClock, environment: {} };
+  // As in a shell without a desktop session; then as where its program is not installed.
+  const absent = memoryKeyring();
+  absent.lockedBecause = "The name org.freedesktop.secrets was not provided by any .service files";
+  for (const elsewhere of [null, absent]) {
+    const file = openSealedFile({ ...options, keyring: elsewhere });
+    assert.equal((await file.read(LIMITS)).state, "unverifiable");
+    await assert.rejects(file.write({ n: 2 }, LIMITS), { code: "secret_unavailable", hint: /begin anew/ });
+  }
+  assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 1 }, note: "" });
+  keyring.values.clear();
+  assert.equal((await opened().read(LIMITS)).state, "unsound", "a keyring that answers has no such key");
+});
+
 test("E2 a home whose keyring came later keeps what its key file sealed", async (t) => {
   const { home, opened } = await scene(t, null);
   await opened().write({ n: 1 }, LIMITS);

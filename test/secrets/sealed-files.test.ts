@@ -27,6 +27,7 @@ test("what is sealed is read by whoever has the home's key, and by nobody who ha
   await open().write("one", secret, signal);
   assert.equal(await open().read("one", signal), secret);
   assert.equal(await open().read("two", signal), null);
+  assert.deepEqual([await open().has("one"), await open().has("two")], [true, false]);
   const text = await readFile(join(folder, "one.json"), "latin1");
   assert.ok(!text.includes("token"));
   assert.equal((await stat(join(folder, "one.json"))).mode & 0o077, 0);

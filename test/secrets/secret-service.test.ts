@@ -71,11 +71,13 @@ const SEAL = `${OPEN}
 ls "$MOUNTAINEER_HOME"
 rm "$MOUNTAINEER_HOME/approvals.sealed"
 "$@" "$MOUNTAINEER_HOME" read || exit 1
+secret-tool clear application mountaineer home "$MOUNTAINEER_HOME" || exit 1
+"$@" "$MOUNTAINEER_HOME" read || exit 1
 kill $keyring
 exit 0
 `;
 
-test("E2 a sealed file that is removed is known by its key in a real Secret Service", async (t) => {
+test("E2 a sealed file that is removed is known by its key in a real Secret Service, until that is cleared", async (t) => {
   const missing = await programMissing("dbus-run-session", "gnome-keyring-daemon", "secret-tool", "gdbus");
   if (missing !== null) return t.skip(missing);
   const folder = await temporaryFolder(t);
@@ -98,10 +100,11 @@ test("E2 a sealed file that is removed is known by its key in a real Secret Serv
       killSignal: "SIGKILL",
     },
   );
-  assert.deepEqual(stdout.trim().split("\n").slice(-4), [
+  assert.deepEqual(stdout.trim().split("\n").slice(-5), [
     'read {"state":"never"} null',
     'write {"state":"sound","value":{"n":1},"note":"commands"} keyring',
     "approvals.sealed",
     'read {"state":"missing","note":"commands"} keyring',
+    'read {"state":"never"} null',
   ]);
 });

@@ -35,11 +35,10 @@ export const approveCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, names) {
-    const { approveEntries, setApproveMode } = await import("../edits/approve-entries.ts");
+    const { approveEntries, listEntries, setApproveMode } = await import("../edits/approve-entries.ts");
     const manner = { json: readFlag(options, "json"), asks: !readFlag(options, "yes") };
     const mode = options["mode"];
     if (typeof mode === "string") return setApproveMode(context, mode, manner);
-    const { listEntries } = await import("../edits/approve-entries.ts");
     if (readFlag(options, "list")) return listEntries(context, names, manner.json);
     return approveEntries(context, names, { ...manner, all: readFlag(options, "all") });
   },

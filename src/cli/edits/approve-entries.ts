@@ -6,6 +6,7 @@ import type {
   WaitingEntryWire,
 } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
+import { refusalError } from "../../config/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -77,10 +78,7 @@ export async function setApproveMode(
   const edit = await changeConfig(context, "approve", (editor) =>
     editor.edit([{ key: "trust.approve", value }]),
   );
-  const [mistake] = edit.errors;
-  if (mistake !== undefined) {
-    throw new MountaineerError("config_invalid", `${mistake.file}:${mistake.line}: found ${mistake.found}`);
-  }
+  if (edit.errors.length > 0) throw refusalError(edit.errors);
   return withApprover(context, "change", async (approver) => {
     const { waiting } = await approver.approvals();
     const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));

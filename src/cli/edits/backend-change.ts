@@ -1,6 +1,6 @@
 // Adds, changes, removes, enables and disables a backend: in the configuration, and then says what came of it.
 import type { BackendStatus } from "../../api/contract.ts";
-import { nameUnknown } from "../../api/name-selection.ts";
+import { backendUnknown } from "../../api/gateway-names.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { tomlKey } from "../../config/edit/toml-value.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -15,6 +15,8 @@ import { paintFor } from "../views/terminal-style.ts";
 import { isWell, renderOutcome, settledBackend } from "./backend-outcome.ts";
 import { withoutTypedSecrets } from "./backend-secrets.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
+
+export const DISABLED = "is disabled";
 
 /** What came of it, and its `--json`. */
 export interface BackendChange {
@@ -134,7 +136,8 @@ export function tellChange(
   context.print(
     `${mark} ${paint.bold(harmless(name))}  ${changed ? told.done : "the file said so already"}\n`,
   );
-  if (backend !== null) context.print(renderOutcome(backend, context.stdoutStyle));
+  const isToldAll = backend?.enabled === false && told.done === DISABLED;
+  if (backend !== null && !isToldAll) context.print(renderOutcome(backend, context.stdoutStyle));
   return exit;
 }
 
@@ -165,9 +168,8 @@ function refuseTwin({ backends }: MountaineerConfig, name: string): void {
 
 function knownName({ backends }: MountaineerConfig, name: string): string {
   if (backends.some((backend) => backend.name === name)) return name;
-  throw nameUnknown(
+  throw backendUnknown(
     name,
     backends.map((backend) => backend.name),
-    { code: "backend_unknown", noun: "backend", known: "configured", none: "no backend is configured yet" },
   );
 }

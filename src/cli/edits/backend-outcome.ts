@@ -59,6 +59,11 @@ export function renderOutcome(backend: BackendStatus, style: TerminalStyle): str
     const what = [counted(tools, "tool")];
     if (resources > 0) what.push(counted(resources, "resource"));
     if (prompts > 0) what.push(counted(prompts, "prompt"));
+    if (tools + resources + prompts === 0 && troubles.length === 0) {
+      troubles.push(
+        paint.dim("    it lists nothing, or names that are another backend's: mountaineer status\n"),
+      );
+    }
     return [`${paint.green(symbols.good)} ${title}  is ready: ${what.join(", ")}\n`, ...troubles].join("");
   }
   const why = reason === null || troubles.length > 0 ? "" : `: ${harmless(reason)}`;

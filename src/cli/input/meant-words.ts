@@ -6,6 +6,7 @@ const REMOVE_SHARE = "mountaineer shares remove --share NAME";
 const ADD_BACKEND = "mountaineer backends add NAME -- PROGRAM ARGUMENTS";
 const REMOVE_BACKEND = "mountaineer backends remove NAME";
 const TURN_OFF_BACKEND = "mountaineer backends disable NAME; enable has it run again";
+const LOG_IN = "mountaineer backends login NAME";
 const SHOW_CONFIG = "mountaineer config show";
 const UNSET_KEY =
   "mountaineer config unset KEY takes one out; mountaineer config rollback undoes the last change";
@@ -43,6 +44,12 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     server: "mountaineer backends list",
     servers: "mountaineer backends list",
     setup: "mountaineer init",
+    login: `${LOG_IN} signs in to an MCP server that wants it`,
+    signin: `${LOG_IN} signs in to an MCP server that wants it`,
+    logout: "mountaineer backends logout NAME",
+    token:
+      "mountaineer init --add --token makes one for agents over HTTP; mountaineer secret set gateway-token changes it",
+    trust: "mountaineer approve for changes of the configuration, mountaineer tools approve for tools",
     umount: "mountaineer unmount",
     eject: "mountaineer unmount --share NAME",
     favourites: LIST_SHARES,
@@ -74,6 +81,10 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     rm: REMOVE_BACKEND,
     delete: REMOVE_BACKEND,
     set: "mountaineer backends edit NAME --set KEY=VALUE",
+    update: "mountaineer backends edit NAME",
+    auth: LOG_IN,
+    signin: LOG_IN,
+    approve: "mountaineer approve NAME",
     stop: TURN_OFF_BACKEND,
     start: "mountaineer backends enable NAME, or mountaineer backends restart NAME",
   },
@@ -110,7 +121,11 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     rm: "mountaineer alias remove --name NAME",
     delete: "mountaineer alias remove --name NAME",
   },
-  tools: { ls: "mountaineer tools list", call: "mountaineer call TOOL" },
+  tools: {
+    ls: "mountaineer tools list",
+    call: "mountaineer call TOOL",
+    accept: "mountaineer tools approve NAME",
+  },
 };
 
 /** null: nothing is known to be meant by `word` after `group` ("" where it stands first). */

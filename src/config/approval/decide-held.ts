@@ -65,7 +65,7 @@ export interface Held {
 const MOST_REMEMBERED = 200;
 
 /** What the file asks for; where it says nothing, `commands` if a backend of the file or of what runs reaches the home. */
-export function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
+function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
   const backends = [...file.backends, ...(running?.backends ?? [])];
   const reaches = backends.some((backend) => backend.enabled && backendReach(backend, places).length > 0);

@@ -7,8 +7,8 @@ import {
   document,
   listDoc,
   REFERENCE_EXPECTED,
+  readReference,
   readText,
-  referenceSchema,
   textDoc,
 } from "./schema-keys.ts";
 
@@ -16,7 +16,7 @@ const PORT_LAST = 65_535;
 
 function referenceKey(meaning: string, example: string) {
   return document(
-    referenceSchema.optional(),
+    readReference().optional(),
     textDoc({
       type: "reference",
       expected: REFERENCE_EXPECTED,

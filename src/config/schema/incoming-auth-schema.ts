@@ -22,8 +22,8 @@ import {
   listDoc,
   numberKey,
   REFERENCE_EXPECTED,
+  readReference,
   readText,
-  referenceSchema,
   textDoc,
 } from "./schema-keys.ts";
 
@@ -54,7 +54,7 @@ export const userSchema = z.strictObject({
     textDoc({ meaning: "Who it is, in logs and in the audit.", example: '"ann"' }),
   ),
   token: document(
-    referenceSchema,
+    readReference(),
     tokenKey({
       absent: null,
       meaning: `What the client sends as \`Authorization: Bearer …\`, by reference: ${REFERENCE_FORMS}.`,
@@ -93,7 +93,7 @@ export const incomingAuthSchema = z.strictObject({
       "Who may come in: `anonymous` everybody on this machine, `local` who has a token of this file, `jwt` and `oidc` who has one that an authorization server signed, too. `oidc` finds the keys by the `issuer`, `jwt` is told where they are.",
   }),
   token: document(
-    referenceSchema.optional(),
+    readReference().optional(),
     tokenKey({
       absent: "none",
       meaning: `The token of one user called \`local\` with the role \`local\`, by reference: \`${REFERENCE_FORM}\` or \`${STORED_FORM}\`.`,

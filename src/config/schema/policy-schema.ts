@@ -74,7 +74,7 @@ export const policySchema = z.strictObject({
       type: `list of ${TOOL_HINTS.map((hint) => `\`${hint}\``).join(", ")}`,
       absent: "whatever",
       meaning:
-        "What servers say of their tools, all of which must hold; it fits tools alone. A policy with this key decides about destructive tools by itself: `destructive` below is not asked.",
+        "What servers say of their tools, all of which must hold; it fits tools alone. A policy with this key decides about destructive tools by itself: `destructive` of `[authorization]` does not count for it.",
       example: '["read_only"]',
     }),
   ),

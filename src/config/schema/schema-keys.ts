@@ -1,5 +1,6 @@
 // Declares a key of the configuration: its values, its default and its documentation.
 import * as z from "zod";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { parseReference, REFERENCE_FORMS, SECRET_NAME_RULE } from "../../secrets/reference.ts";
 import { HOST_EXPECTED, parseHost } from "../host.ts";
 import { describeKind, describeValue } from "../mistakes.ts";
@@ -35,8 +36,9 @@ export interface IssueDetail {
 
 type Described = Pick<KeyDoc, "meaning" | "example"> & Partial<KeyDoc>;
 
-/** Registers what a key means. */
+/** Registers what a key means. Throws `internal` for a schema that is another key's: both would mean the same. */
 export function document<Schema extends z.ZodType>(schema: Schema, doc: KeyDoc): Schema {
+  if (keyDocs.has(schema)) throw new MountaineerError("internal", `two keys share a schema: ${doc.meaning}`);
   keyDocs.add(schema, doc);
   return schema;
 }
@@ -172,13 +174,15 @@ function referenceHint(text: string): string {
 }
 
 /** `${VARIABLE}` or `secret:NAME`, and nothing else. */
-export const referenceSchema = z.string().transform((text, context) => {
-  // Never says what was found: it may well be a password.
-  const reference = parseReference(text);
-  if (reference !== null) return reference;
-  return refuse(context, null, {
-    found: describeKind(text),
-    expected: REFERENCE_EXPECTED,
-    hint: referenceHint(text),
+export function readReference() {
+  return z.string().transform((text, context) => {
+    // Never says what was found: it may well be a password.
+    const reference = parseReference(text);
+    if (reference !== null) return reference;
+    return refuse(context, null, {
+      found: describeKind(text),
+      expected: REFERENCE_EXPECTED,
+      hint: referenceHint(text),
+    });
   });
-});
+}

@@ -26,9 +26,9 @@ import { telemetryHeaderSchema, telemetrySchema } from "./telemetry-schema.ts";
 import { trustSchema } from "./trust-schema.ts";
 
 /** How a change of the file may be noticed. */
-export const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
+const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
 /** What may follow a reload that failed. */
-export const ON_FAILURE_CHOICES = ["backoff", "fixed", "stop"] as const;
+const ON_FAILURE_CHOICES = ["backoff", "fixed", "stop"] as const;
 
 export const syncSchema = z.strictObject({
   enabled: toggleKey(
@@ -60,7 +60,7 @@ export const syncSchema = z.strictObject({
   }),
 });
 
-export const notifySchema = z.strictObject({
+const notifySchema = z.strictObject({
   enabled: toggleKey(false, "Show notifications on the desktop of the user who runs Mountaineer."),
   failover: toggleKey(true, "When a share goes over the fallback."),
   tb_ready: toggleKey(true, "When Thunderbolt is back for a share, and going back waits."),

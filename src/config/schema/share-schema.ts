@@ -12,8 +12,8 @@ import {
   numberKey,
   pathKey,
   REFERENCE_EXPECTED,
+  readReference,
   readText,
-  referenceSchema,
   textDoc,
   toggleKey,
 } from "./schema-keys.ts";
@@ -122,7 +122,7 @@ export const shareSchema = z.strictObject({
     textDoc({ absent: "`name`", meaning: "What the server calls the share.", example: '"core"' }),
   ),
   password: document(
-    referenceSchema.optional(),
+    readReference().optional(),
     textDoc({
       type: "reference",
       isSecret: true,

@@ -7,15 +7,15 @@ import {
   document,
   numberKey,
   REFERENCE_EXPECTED,
+  readReference,
   readText,
-  referenceSchema,
   textDoc,
   toggleKey,
 } from "./schema-keys.ts";
 
 /** The value of one header in `headers`. */
 export const telemetryHeaderSchema = document(
-  referenceSchema,
+  readReference(),
   textDoc({
     type: "reference",
     expected: REFERENCE_EXPECTED,
@@ -60,7 +60,7 @@ export const telemetrySchema = z.strictObject({
   ),
   prometheus: toggleKey(false, "Answer `/metrics` at the gateway's address, for Prometheus."),
   metrics_token: document(
-    referenceSchema.optional(),
+    readReference().optional(),
     textDoc({
       type: "reference",
       expected: REFERENCE_EXPECTED,

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { choiceDoc, choiceKey, document } from "./schema-keys.ts";
 
 /** Which changes of the file wait until a person approves them. */
-export const APPROVE_CHOICES = ["commands", "all", "none"] as const;
+const APPROVE_CHOICES = ["commands", "all", "none"] as const;
 const PIN_CHOICES = ["tell", "block", "off"] as const;
 
 export const trustSchema = z.strictObject({

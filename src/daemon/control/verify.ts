@@ -20,7 +20,7 @@ export function gatewayFindings({
     if (!enabled) continue;
     const told = globalFindings(conditions).map((finding) => ({
       ...finding,
-      text: `${name}: ${finding.text}`,
+      text: ofBackend(name, finding.text),
     }));
     if (phase === "Failed" && told.every(({ severity }) => severity !== "error")) {
       const text = `${name}: ${reason ?? last_error ?? "it does not come up"}`;
@@ -30,6 +30,11 @@ export function gatewayFindings({
     findings.push(...told);
   }
   return findings;
+}
+
+/** What a condition of a backend says where the backend does not stand beside it; most name it themselves. */
+export function ofBackend(name: string, title: string): string {
+  return title.includes(`backend ${name}`) ? title : `${name}: ${title}`;
 }
 
 /** Findings of one share, from a fresh look; a route that is down is worth a warning, not a failure. */

@@ -89,7 +89,7 @@ export function localExposures({ prober, mountTable }: Omit<ConfigFileTools, "cl
 }
 
 /** Whether looking at it asks another machine or process. */
-export function isRemote(mounts: readonly MountEntry[], path: string): boolean {
+function isRemote(mounts: readonly MountEntry[], path: string): boolean {
   let holder: MountEntry | null = null;
   for (const mount of mounts) {
     const isAbove = mount.path === "/" || path === mount.path || path.startsWith(`${mount.path}/`);

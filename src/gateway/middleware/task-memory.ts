@@ -1,4 +1,5 @@
 // Which backend runs which task of which session: a task's id is all that later requests about it carry.
+import { dropOldest } from "../../runtime/bounded-map.ts";
 import type { ClientPort } from "../client-port.ts";
 
 const MAX_TASKS = 10_000;
@@ -19,8 +20,7 @@ export class TaskMemory {
     const key = keyOf(client, taskId);
     this.#tasks.delete(key);
     this.#tasks.set(key, backend);
-    if (this.#tasks.size <= this.#maxTasks) return;
-    for (const oldest of this.#tasks.keys()) return void this.#tasks.delete(oldest);
+    dropOldest(this.#tasks, this.#maxTasks);
   }
 
   /** Null: no task of this session, or forgotten. */

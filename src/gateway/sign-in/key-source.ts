@@ -1,5 +1,6 @@
 // Where an issuer's keys are read: its metadata says where, or the configuration does.
 import { readFile, stat } from "node:fs/promises";
+import { isLoopbackUrl } from "../../config/host.ts";
 import type { SignedTokensConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
@@ -65,11 +66,7 @@ async function discover(issuer: string, clock: Clock, signal: AbortSignal): Prom
 function isSafeAddress(text: string): boolean {
   const url = URL.parse(text);
   if (url === null || url.username !== "" || url.password !== "") return false;
-  return url.protocol === "https:" || (url.protocol === "http:" && isLoopbackName(url.hostname));
-}
-
-function isLoopbackName(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || /^127(?:\.\d+){3}$/.test(host);
+  return url.protocol === "https:" || (url.protocol === "http:" && isLoopbackUrl(url));
 }
 
 async function keysAt(url: string, clock: Clock, signal: AbortSignal): Promise<LoadedKeys> {

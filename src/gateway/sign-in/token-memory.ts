@@ -1,9 +1,10 @@
 // Tokens that were checked already, by their digest, until they expire: the second request with one costs a hash.
 import { hash } from "node:crypto";
+import { dropOldest } from "../../runtime/bounded-map.ts";
 import type { Authentication } from "../middleware/middleware.ts";
 
 /** More principals than that at once make the oldest be checked again. */
-export const MOST_TOKENS = 4_096;
+const MOST_TOKENS = 4_096;
 
 interface Remembered {
   readonly answer: Authentication;
@@ -28,9 +29,9 @@ export class TokenMemory {
   }
 
   remember(digest: string, answer: Authentication, expiresAtMs: number): void {
-    const oldest = this.#byDigest.size >= MOST_TOKENS ? this.#byDigest.keys().next() : null;
-    if (oldest?.done === false) this.#byDigest.delete(oldest.value);
+    this.#byDigest.delete(digest);
     this.#byDigest.set(digest, { answer, expiresAtMs });
+    dropOldest(this.#byDigest, MOST_TOKENS);
   }
 
   clear(): void {

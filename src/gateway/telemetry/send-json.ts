@@ -35,6 +35,10 @@ export function sendJson(
   const leave = (): void => later("is asked no more");
   const timer = clock.setTimer(DEADLINE_MS, () => later(`did not answer within ${DEADLINE_MS / 1000} s`));
   signal.addEventListener("abort", leave, { once: true });
+  if (signal.aborted) {
+    leave();
+    return promise;
+  }
   try {
     const url = new URL(address);
     const http = process.getBuiltinModule(url.protocol === "https:" ? "node:https" : "node:http");

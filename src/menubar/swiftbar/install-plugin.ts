@@ -58,7 +58,7 @@ export async function installPlugin(
 const MARK = "Written by mountaineer menubar --install-swiftbar";
 
 /** Menus pass on a minimal environment: all that the program needs is spelled out. What is clicked runs this file, too. */
-export function pluginScript(program: readonly string[], nodeFolder: string): string {
+function pluginScript(program: readonly string[], nodeFolder: string): string {
   return [
     "#!/bin/sh",
     `# ${MARK}; running that again renews it.`,

@@ -61,6 +61,10 @@ test("E2 backends add writes what was typed, keeps all else, and says what came 
   assert.equal(again.code, 2);
   assert.match(again.stderr, /there is a backend called files[\s\S]*backends edit files/);
 
+  const twin = await run("backends", "add", "twin", "-e", "LIGHT_PREFIX=a_", "--", ...SERVER);
+  assert.match(twin.stdout, /twin {2}is ready: 0 tools\n +.*another backend's: mountaineer status\n/);
+  assert.equal((await run("backends", "remove", "twin")).code, 0);
+
   const edited = await run(
     "backends",
     "edit",
@@ -82,7 +86,7 @@ test("E2 backends add writes what was typed, keeps all else, and says what came 
 
   const disabled = await run("backends", "disable", "files");
   assert.equal(disabled.code, 0, disabled.stderr);
-  assert.match(disabled.stdout, /is disabled\n/);
+  assert.match(disabled.stdout, /^\S+ files {2}is disabled\n$/, "once");
   const enabled = await run("backends", "enable", "files");
   assert.match(enabled.stdout, /files {2}is enabled\n✓ files {2}is ready/);
 

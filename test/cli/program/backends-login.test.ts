@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -87,11 +87,8 @@ test("E1 `backends login` says why it cannot be: unknown, a program, a header, a
   const rig = await startSignInRig(t);
   await configured(rig, 'headers = { Authorization = "Bearer ${HOME}" }');
   for (const [name, code, words] of [
-    [
-      "nobody",
-      2,
-      /no backend nobody is configured; there are tickets, files|no backend nobody is configured/,
-    ],
+    ["nobody", 2, /there is no backend named "nobody"\n.*configured: tickets, files/],
+    [`${BACKEND}s`, 2, /did you mean tickets\?/],
     ["files", 1, /is a program/],
     [BACKEND, 1, /has its own header/],
   ] as const) {
@@ -99,6 +96,9 @@ test("E1 `backends login` says why it cannot be: unknown, a program, a header, a
     assert.equal(ended, code, stderr);
     assert.match(stderr, words);
   }
+  assert.equal((await run(rig, ["logout", "nobody"])).code, 2);
+  const left = await readdir(join(rig.home, "sign-in")).catch(() => []);
+  assert.deepEqual(left, [], "no file for what there is not");
   await configured(
     rig,
     `auth = { type = "client-credentials", client_id = "x", client_secret = "\${HOME}" }`,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BATCH_MS, Exporter, MOST_SPANS } from "../../../src/gateway/telemetry/exporter.ts";
+import { sendJson } from "../../../src/gateway/telemetry/send-json.ts";
 import type { Span } from "../../../src/gateway/telemetry/span.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -76,4 +77,12 @@ test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
   const nobody = new Exporter({ ...open, endpoint: "http://127.0.0.1:1", metrics: null });
   nobody.add(span(1));
   await nobody[Symbol.asyncDispose]();
+});
+
+test("E5 nothing is sent once its sender has ended", async (t) => {
+  const receiver = await startReceiver(t);
+  const ended = { headers: {}, clock: createManualClock(), signal: AbortSignal.abort() };
+  const sent = await sendJson(`${receiver.endpoint}/v1/traces`, "{}", ended);
+  assert.deepEqual(sent, { kind: "later", reason: "is asked no more" });
+  assert.deepEqual(receiver.texts, []);
 });

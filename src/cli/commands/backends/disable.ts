@@ -15,8 +15,8 @@ export const backendsDisableCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [name = ""]) {
-    const { enableBackend, tellChange } = await import("../../edits/backend-change.ts");
+    const { DISABLED, enableBackend, tellChange } = await import("../../edits/backend-change.ts");
     const changed = await enableBackend(context, name, false, { waitMs: readWaitMs(options) });
-    return tellChange(context, changed, { json: readFlag(options, "json"), done: "is disabled" });
+    return tellChange(context, changed, { json: readFlag(options, "json"), done: DISABLED });
   },
 };

@@ -1,5 +1,6 @@
 // Ids that a server mentions later, and the client each belongs to: URLs that it sent a client to, and tasks that a
 // client's call began (experimental in 2025-11-25).
+import { dropOldest } from "../../../runtime/bounded-map.ts";
 import type { ClientPort } from "../../client-port.ts";
 import { isError, isJsonObject, type Reply, type RpcError, type RpcId } from "../../json-rpc.ts";
 import type { PendingRequest } from "./pending.ts";
@@ -30,8 +31,7 @@ export class ClientRecords<T extends { readonly client: ClientPort }> {
     if (typeof id !== "string") return;
     this.#records.delete(id);
     this.#records.set(id, record);
-    if (this.#records.size <= REMEMBERED) return;
-    for (const oldest of this.#records.keys()) return void this.#records.delete(oldest);
+    dropOldest(this.#records, REMEMBERED);
   }
 
   find(id: unknown): T | null {

@@ -42,7 +42,7 @@ function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null
   const advice = failure.hint ?? lookFurther(spec);
   if (failures < CIRCUIT_FAILURES) return error("not_running", `backend ${name}: ${failure.message}`, advice);
   const title = `backend ${name} failed ${failures} times in a row and is tried once a minute: ${failure.message}`;
-  const hint = `${advice} A change of its configuration, or \`mountaineer backends restart ${name}\`, tries at once.`;
+  const hint = `${advice.replace(/\.?$/, ".")} A change of its configuration, or \`mountaineer backends restart ${name}\`, tries at once.`;
   return error("circuit_open", title, hint);
 }
 

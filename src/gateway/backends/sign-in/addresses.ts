@@ -1,5 +1,5 @@
 // Which addresses may be asked, and shown to a browser, when signing in to a server. Pure.
-import { isLoopback } from "../../../config/host.ts";
+import { isLoopbackUrl } from "../../../config/host.ts";
 
 const LONGEST = 4_096;
 
@@ -19,10 +19,6 @@ export function allowedAddress(text: string, server: URL): URL | null {
 /** A token goes to it over TLS, or does not leave this machine. */
 export function isSafeForTokens(server: URL): boolean {
   return server.protocol === "https:" || isLoopbackUrl(server);
-}
-
-function isLoopbackUrl({ hostname }: URL): boolean {
-  return isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
 }
 
 /** The server's own identifier as a resource (RFC 8707): without fragment, and without the slash of an empty path. */

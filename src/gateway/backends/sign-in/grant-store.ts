@@ -22,6 +22,8 @@ export interface KeptChallenge extends BearerChallenge {
 export interface GrantStore {
   /** Rejects with `secret_unavailable`: `retry` is "never" where what is kept can never be read again. */
   read(backend: string, signal: AbortSignal): Promise<Grant | null>;
+  /** Whether anything is kept, readable or not. Makes no file. */
+  has(backend: string): Promise<boolean>;
   /** Durable when it resolves. */
   write(backend: string, grant: Grant, signal: AbortSignal): Promise<void>;
   remove(backend: string): Promise<boolean>;
@@ -63,6 +65,7 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): G
       const text = await files.read(fileName(backend), signal);
       return text === null ? null : parseGrant(text);
     },
+    has: (backend) => files.has(fileName(backend)),
     write: (backend, grant, signal) => files.write(fileName(backend), grantText(grant), signal),
     remove: (backend) => files.remove(fileName(backend)),
     alone: (backend, signal, work) => files.alone(fileName(backend), TURN_WAIT_MS, signal, work),

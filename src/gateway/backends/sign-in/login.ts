@@ -117,6 +117,7 @@ export async function signOut(
   { grants, clock, signal }: LoginTools,
 ): Promise<{ readonly issuer: string | null; readonly isRevoked: boolean } | null> {
   const { backend, url, auth } = request;
+  if (!(await grants.has(backend))) return null;
   return grants.alone(backend, signal, async () => {
     const grant = await readable(grants.read(backend, signal));
     let isRevoked = false;

@@ -1,4 +1,5 @@
 // Slows down whoever tries one wrong token after the other. A right one is never delayed, wherever it comes from.
+import { dropOldest } from "../../../runtime/bounded-map.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 
 /** So many a minute of one address are answered at once: a client that was not told of a new token. */
@@ -46,9 +47,7 @@ export class WrongTokens {
     }
     this.#tries.delete(address);
     this.#tries.set(address, { count: 1, sinceMs: nowMs });
-    if (this.#tries.size > MOST_ADDRESSES) {
-      for (const oldest of this.#tries.keys()) return !this.#tries.delete(oldest);
-    }
+    dropOldest(this.#tries, MOST_ADDRESSES);
     return false;
   }
 }

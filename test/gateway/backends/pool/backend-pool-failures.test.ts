@@ -95,9 +95,10 @@ describe("crashes and failures", () => {
       assert.equal(b.script.started.length, before + 1);
       assert.deepEqual(b.codes(), ["not_running"]);
     }
-    b.script.last.endWith("no such program");
+    b.script.last.endWith("no such program", "install it");
     await settle();
     assert.deepEqual(b.codes(), ["circuit_open"]);
+    assert.match(b.view().conditions[0]?.hint ?? "", /^install it\. A change of its configuration/);
     await b.clock.advance(59_999);
     assert.equal(b.script.started.length, 5);
     await b.clock.advance(1);

@@ -30,7 +30,7 @@ export interface ScriptedInstance extends BackendInstance {
   readonly refreshes: number;
   readonly level: McpLogLevel | null;
   becomeReady(...tools: string[]): void;
-  endWith(message: string): void;
+  endWith(message: string, hint?: string): void;
   /** Answers all that is in flight. */
   answer(result?: Reply): void;
   list(...tools: string[]): void;
@@ -208,9 +208,9 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
       listings = listingsOf(...tools);
       see({ state: { kind: "ready" }, readyAtMs: clock.monotonicMs() });
     },
-    endWith(message) {
+    endWith(message, hint) {
       const wasReady = seen.state.kind === "ready";
-      see({ state: { kind: "ended", wasReady, failure: { kind: "closed", message, hint: null } } });
+      see({ state: { kind: "ended", wasReady, failure: { kind: "closed", message, hint: hint ?? null } } });
       failAll(message);
     },
     answer(reply = { result: { from: options.id } }) {
