@@ -13,6 +13,7 @@ import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { requirePrivateHere } from "./compose/private-places.ts";
 import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
+import { withWaiting } from "./control/backend-waiting.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 
@@ -108,7 +109,7 @@ export async function openGatewayInProcess({
       },
       async status(asker) {
         await settled(asker);
-        return part.status();
+        return withWaiting(part.status(), approvals.keeper.conditions());
       },
       serveLines: (stream) => part.serveLines(stream),
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),

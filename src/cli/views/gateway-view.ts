@@ -107,8 +107,15 @@ interface State {
   readonly style: (text: string) => string;
 }
 
-function stateOf({ enabled, phase }: BackendStatus, paint: Paint): State {
+/** Switched on in the file, and nobody has approved it. */
+function isHeld({ enabled, conditions }: BackendStatus): boolean {
+  return !enabled && conditions.some(({ code }) => code === "waiting_for_approval");
+}
+
+function stateOf(backend: BackendStatus, paint: Paint): State {
+  const { enabled, phase } = backend;
   const { symbols } = paint;
+  if (isHeld(backend)) return { dot: paint.yellow(symbols.warning), phase: "waiting", style: paint.yellow };
   if (!enabled) return { dot: symbols.off, phase: "disabled", style: paint.dim };
   switch (phase) {
     case "Ready":
@@ -157,8 +164,12 @@ function published(counts: Pick<BackendStatus, "tools" | "resources" | "prompts"
 /** For people who wonder where a tool is: what each backend that publishes nothing yet is up to. */
 export function absentBackends(backends: readonly BackendStatus[], now: number): string[] {
   return backends
-    .filter(({ enabled, phase }) => enabled && phase !== "Ready" && phase !== "Degraded")
-    .map(({ name, phase, reason, last_error: lastError, since }) => {
+    .filter((backend) =>
+      backend.enabled ? backend.phase !== "Ready" && backend.phase !== "Degraded" : isHeld(backend),
+    )
+    .map((backend) => {
+      const { name, phase, reason, last_error: lastError, since } = backend;
+      if (isHeld(backend)) return `backend ${harmless(name)} waits for approval: mountaineer approve`;
       const why = reason ?? lastError;
       const lasted = sinceText(since, now);
       const state = `${phase}${lasted === null ? "" : ` for ${lasted}`}`;

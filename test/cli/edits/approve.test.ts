@@ -1,6 +1,6 @@
 // `mountaineer approve` as a process, with a scripted daemon: what it shows, asks the daemon, and ends with.
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { appendFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { startRig } from "../../api/management-rig.ts";
@@ -47,4 +47,21 @@ test("E2 a mode is put into the file, and then approved", async (t) => {
     ["approve", { entries: [], loosen: true }],
   ]);
   assert.equal((await run("--mode", "none")).code, 2, "nobody is there to say yes");
+});
+
+test("E2 without a daemon, lists say of a backend that nobody approved that it waits", async (t) => {
+  const home = await temporaryFolder(t);
+  const file = join(home, "config.toml");
+  const run = (...args: string[]) => runCommand(args, { home });
+  const server = `command = ${JSON.stringify(process.execPath)}\nargs = ["--version"]\n`;
+  await writeFile(file, `[backends.files]\nenabled = false\n${server}`);
+  assert.equal((await run("approve", "--mode", "commands", "--yes")).code, 0);
+  await appendFile(file, `[backends.evil]\n${server}`);
+  const list = await run("backends", "list");
+  assert.match(list.stdout, /^▲ evil {3}waiting\n[\s\S]*mountaineer approve backends\.evil\n/m, list.stderr);
+  assert.match(list.stdout, /^○ files {2}disabled/m);
+  assert.match(
+    (await run("tools", "list")).stderr,
+    /^mountaineer: backend evil waits for approval: mountaineer approve$/m,
+  );
 });
