@@ -13,6 +13,17 @@ export function entryText(parts: PartValues | null): string {
     .join("");
 }
 
+/** What waits, with a word on what its difference from the approved one may hide. */
+export function waitingText({ approved, waiting }: Pick<WaitingEntry, "approved" | "waiting">): string {
+  const text = entryText(waiting);
+  if (approved === null || !text.includes(HIDDEN)) return text;
+  const isAllHidden = entryText(approved) === text;
+  const what = isAllHidden
+    ? `a value that is ${HIDDEN} is another one`
+    : `what is ${HIDDEN} may be another value`;
+  return `${text}# ${what}: look into the file\n`;
+}
+
 /** Parts that are no key of their own in the file. */
 function isShell(name: string): boolean {
   return ["connection", "incomingAuth", "authorization", "audit"].includes(name);

@@ -1,7 +1,7 @@
 // What the management API asks about entries that wait for approval.
 import type { ApprovalsReport } from "../../api/approval-contract.ts";
 import type { ConfigControl } from "../../api/control.ts";
-import { entrySummary, entryText } from "../../config/approval/entry-text.ts";
+import { entrySummary, entryText, waitingText } from "../../config/approval/entry-text.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
@@ -45,7 +45,7 @@ export function approvalsReport(keeper: ApprovalKeeper | null, file: ConfigSnaps
       kind: entry.kind,
       summary: entrySummary(entry),
       approved: entryText(entry.approved),
-      waiting: entryText(entry.waiting),
+      waiting: waitingText(entry),
       digest: waitingDigest(entry),
     })),
   };

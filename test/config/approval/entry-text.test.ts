@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { decideHeld } from "../../../src/config/approval/decide-held.ts";
-import { entrySummary, entryText } from "../../../src/config/approval/entry-text.ts";
+import { entrySummary, entryText, waitingText } from "../../../src/config/approval/entry-text.ts";
 import { accepted } from "../support.ts";
 import { PLACES } from "./places.ts";
 
@@ -68,4 +68,22 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
     "backend web would connect to https://web.example/mcp?api_key=(hidden)",
   );
   assert.equal(entrySummary(of("authorization")), "[authorization] would change who may do what");
+});
+
+test("E2 a change that is hidden is told as one, so that nobody says yes to an empty difference", () => {
+  const parts = (token: string, command = "serve") => ({
+    connection: { command, env: { API_TOKEN: token } },
+  });
+  assert.match(
+    waitingText({ approved: parts("one"), waiting: parts("two") }),
+    /^# a value that is \(hidden\) is another one: look into the file$/m,
+  );
+  assert.match(
+    waitingText({ approved: parts("one"), waiting: parts("two", "other") }),
+    /^# what is \(hidden\) may be another value/m,
+  );
+  assert.equal(
+    waitingText({ approved: null, waiting: parts("one") }),
+    'command = "serve"\nenv.API_TOKEN = "(hidden)"\n',
+  );
 });
