@@ -180,7 +180,7 @@ async function write(path: string, before: Uint8Array | null, bytes: Uint8Array)
   try {
     // A rename needs no permission on the file itself; who made it read-only meant it.
     if (before === null) await ensurePrivateFolder(dirname(path));
-    else await access(path, constants.W_OK);
+    else await requireWritable(path);
     await removeLeftovers(path);
     const now = await readConfigIfPresent(path);
     const isAsSeen = now === null ? before === null : before !== null && Buffer.compare(now, before) === 0;
@@ -194,6 +194,15 @@ async function write(path: string, before: Uint8Array | null, bytes: Uint8Array)
       hint: writeHint(code),
       cause: error,
     });
+  }
+}
+
+/** A file that is gone since it was read has changed, and nobody made it read-only. */
+async function requireWritable(path: string): Promise<void> {
+  try {
+    await access(path, constants.W_OK);
+  } catch (error) {
+    throw systemErrorCode(error) === "ENOENT" ? changedMeanwhile(path) : error;
   }
 }
 
