@@ -1,10 +1,10 @@
 // Reads one JSON document from an authorization server: bounded in time and size, never redirected.
-import type { ClientRequest, IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { boundedRequest } from "../bounded-request.ts";
 
-const DEADLINE_MS = 10_000;
 const LARGEST_BYTES = 256 * 1024;
 
 export type Fetched =
@@ -24,32 +24,16 @@ interface FetchOptions {
 
 /** Never rejects. Proxies in the environment are not looked at. */
 export function fetchDocument(address: string, { clock, signal }: FetchOptions): Promise<Fetched> {
-  const { promise, resolve } = Promise.withResolvers<Fetched>();
-  let request: ClientRequest | null = null;
-  const settle = (fetched: Fetched): void => {
-    timer[Symbol.dispose]();
-    signal.removeEventListener("abort", leave);
-    resolve(fetched);
-    request?.destroy();
-  };
-  const fail = (reason: string): void => settle({ ok: false, reason });
-  const leave = (): void => fail("is asked no more");
-  const timer = clock.setTimer(DEADLINE_MS, () => fail(`did not answer within ${DEADLINE_MS / 1000} s`));
-  signal.addEventListener("abort", leave, { once: true });
-  if (signal.aborted) {
-    leave();
-    return promise;
-  }
-  try {
-    const url = new URL(address);
-    const http = process.getBuiltinModule(url.protocol === "https:" ? "node:https" : "node:http");
-    const headers = { accept: "application/json", "accept-encoding": "identity" };
-    request = http.get(url, { agent: false, headers }, (response) => read(response, settle));
-    request.on("error", (error) => fail(reachText(error)));
-  } catch (error) {
-    fail(errorText(error));
-  }
-  return promise;
+  return boundedRequest<Fetched>({
+    address,
+    options: { headers: { accept: "application/json", "accept-encoding": "identity" } },
+    clock,
+    signal,
+    givenUp: (reason) => ({ ok: false, reason }),
+    failed: (error) => ({ ok: false, reason: reachText(error) }),
+    refused: (error) => ({ ok: false, reason: errorText(error) }),
+    read,
+  });
 }
 
 function read(response: IncomingMessage, settle: (fetched: Fetched) => void): void {
