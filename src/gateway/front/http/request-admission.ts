@@ -120,14 +120,7 @@ export class RequestAdmission {
       status === 503
         ? { "Retry-After": "5" }
         : { "WWW-Authenticate": challenge(refused, this.#metadataUrl(exchange.request)) };
-    const refusal = { message: reason, headers, id };
-    if (status !== 401) {
-      this.#turnAway(exchange, { status, reason, principal }, refusal);
-      return;
-    }
-    const remote = remoteOf(exchange.request);
-    this.#gateway.turnedAway({ status, reason, principal, remote });
-    this.#wrongTokens.refuse(remote, () => this.#refuse(exchange, { ...refusal, status }));
+    this.#turnAway(exchange, { status, reason, principal }, { message: reason, headers, id }, status === 401);
   }
 
   /** Null: there is no authorization server that it could lead to. */
@@ -142,9 +135,18 @@ export class RequestAdmission {
     this.#turnAway(exchange, who, { message: who.reason, headers });
   }
 
-  #turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">, refusal: Omit<Refusal, "status">): void {
-    this.#gateway.turnedAway({ ...who, remote: remoteOf(exchange.request) });
-    this.#refuse(exchange, { ...refusal, status: who.status });
+  /** `isSlowed`: whoever tries often waits for it. */
+  #turnAway(
+    exchange: Exchange,
+    who: Omit<TurnedAway, "remote">,
+    refusal: Omit<Refusal, "status">,
+    isSlowed = false,
+  ): void {
+    const remote = remoteOf(exchange.request);
+    this.#gateway.turnedAway({ ...who, remote });
+    const answer = (): void => this.#refuse(exchange, { ...refusal, status: who.status });
+    if (isSlowed) this.#wrongTokens.refuse(remote, answer);
+    else answer();
   }
 }
 
