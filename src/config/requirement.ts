@@ -20,7 +20,12 @@ export function parseRequirement(text: string): TextReading {
   if (inside === "") return { ok: true, value: share.value };
   const folder = parseSubpath(inside);
   if (!folder.ok) return folder;
-  return { ok: true, value: `${share.value}:/${folder.value}` };
+  return { ok: true, value: requirementText({ share: share.value, folder: folder.value }) };
+}
+
+/** As `requirementOf` reads it. */
+export function requirementText({ share, folder }: ShareRequirement): string {
+  return folder === null ? share : `${share}:/${folder}`;
 }
 
 /** Of a text that `parseRequirement` gave. */

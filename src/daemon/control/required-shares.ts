@@ -1,5 +1,6 @@
 // What backends require of shares: whether it is there, as the share engine sees it. Folders are looked for by the prober.
-import type { ShareRequirement } from "../../config/requirement.ts";
+import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
+import type { RequiredData } from "../../gateway/backends/policy/required-data.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
@@ -11,6 +12,7 @@ const FOLDER_LOOK_MS = 5_000;
 /** A folder that was there is looked for again after this, one that was not after the other, ms. */
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
+const NOT_LOOKED_AT = "it was not looked at yet";
 
 interface Tools {
   readonly clock: Clock;
@@ -18,25 +20,14 @@ interface Tools {
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
-type Presence =
-  | { readonly kind: "there"; readonly mounts: string }
-  | { readonly kind: "away"; readonly reason: string; readonly sinceMs: number };
-
 /** Of one requirement. */
 interface Watched {
   readonly requirement: ShareRequirement;
-  presence: Presence;
+  presence: RequiredData;
   /** On which mount the folder was looked for, when, and why it was not found (null: found); null: not yet. */
   folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null;
   looking: boolean;
 }
-
-type Away = {
-  readonly kind: "away";
-  readonly requirement: string;
-  readonly reason: string;
-  readonly sinceMs: number;
-};
 
 /**
  * `look` begins to watch what it is asked about for the first time. `noteCycle` is to be called after each cycle of a
@@ -75,9 +66,10 @@ export function createRequiredShares(tools: Tools) {
     const key = requirementText(requirement);
     const known = watched.get(key);
     if (known !== undefined) return known;
-    const presence: Presence = {
+    const presence: RequiredData = {
       kind: "away",
-      reason: "it was not looked at yet",
+      requirement: key,
+      reason: NOT_LOOKED_AT,
       sinceMs: tools.clock.monotonicMs(),
     };
     const one: Watched = { requirement, presence, folder: null, looking: false };
@@ -87,43 +79,35 @@ export function createRequiredShares(tools: Tools) {
     return one;
   };
 
+  const evaluateAll = (all: readonly Watched[]): void => {
+    if (all.map(evaluate).includes(true)) tell();
+  };
+
   return {
     /** Whether all of these are there. */
-    look(requires: readonly ShareRequirement[]): { readonly kind: "there"; readonly mounts: string } | Away {
+    look(requires: readonly ShareRequirement[]): RequiredData {
       const mounts: string[] = [];
       for (const requirement of requires) {
         const { presence } = watch(requirement);
-        if (presence.kind === "away") return { ...presence, requirement: requirementText(requirement) };
+        if (presence.kind === "away") return presence;
         mounts.push(presence.mounts);
       }
       return { kind: "there", mounts: mounts.join(" ") };
     },
     onChange: (listener: () => void): void => void listeners.push(listener),
     noteCycle(share: string): void {
-      let changed = false;
-      for (const one of watched.values()) {
-        if (one.requirement.share !== share) continue;
-        changed = evaluate(one) || changed;
-        lookAgain(one);
-      }
-      if (changed) tell();
+      const ofShare = [...watched.values()].filter(({ requirement }) => requirement.share === share);
+      for (const one of ofShare) lookAgain(one);
+      evaluateAll(ofShare);
     },
     /** After shares were added or removed. */
-    noteConfig(): void {
-      let changed = false;
-      for (const one of watched.values()) changed = evaluate(one) || changed;
-      if (changed) tell();
-    },
+    noteConfig: (): void => evaluateAll([...watched.values()]),
   };
 }
 
 export type RequiredShares = ReturnType<typeof createRequiredShares>;
 
-function requirementText({ share, folder }: ShareRequirement): string {
-  return folder === null ? share : `${share}:/${folder}`;
-}
-
-function isSame(one: Presence, other: Presence): boolean {
+function isSame(one: RequiredData, other: RequiredData): boolean {
   if (one.kind === "there") return other.kind === "there" && one.mounts === other.mounts;
   return other.kind === "away" && one.reason === other.reason;
 }
@@ -139,11 +123,12 @@ function usableMount(view: ShareView | null): { readonly id: string; readonly pa
   return view !== null && mount !== null && shareStatus(view).mount_alive ? mount.found : null;
 }
 
-function presenceOf(one: Watched, tools: Tools, before: Presence): Presence {
+function presenceOf(one: Watched, tools: Tools, before: RequiredData): RequiredData {
   const { share, folder } = one.requirement;
   const view = viewOf(tools, share);
-  const away = (reason: string): Presence => ({
+  const away = (reason: string): RequiredData => ({
     kind: "away",
+    requirement: requirementText(one.requirement),
     reason,
     sinceMs: before.kind === "away" ? before.sinceMs : tools.clock.monotonicMs(),
   });
@@ -157,7 +142,7 @@ function presenceOf(one: Watched, tools: Tools, before: Presence): Presence {
 
 function reasonOf(view: ShareView): string {
   const { memory, seen } = view;
-  if (seen === null) return "it was not looked at yet";
+  if (seen === null) return NOT_LOOKED_AT;
   const status = shareStatus(view);
   if (seen.mount === null) {
     if (memory.held === "unmounted") return "it was unmounted by hand";
