@@ -7,35 +7,10 @@ import { systemClock } from "../../src/runtime/time/clock.ts";
 import { openSecretStore, type SecretStore } from "../../src/secrets/secret-store.ts";
 import type { Keyring } from "../../src/secrets/system-keyring.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { memoryKeyring } from "./memory-keyring.ts";
 
 const NEVER = new AbortController().signal;
 const LIMITS = { deadlineMs: 1_000 };
-
-function memoryKeyring(state: {
-  unusable: string | null;
-}): Keyring & { readonly values: Map<string, string> } {
-  const values = new Map<string, string>();
-  const refuse = (): void => {
-    if (state.unusable !== null) throw new MountaineerError("secret_unavailable", state.unusable);
-  };
-  return {
-    kind: "secret-service",
-    values,
-    unusableBecause: () => Promise.resolve(state.unusable),
-    async get(name) {
-      refuse();
-      return values.get(name) ?? null;
-    },
-    async set(name, value) {
-      refuse();
-      values.set(name, value);
-    },
-    async remove(name) {
-      refuse();
-      return values.delete(name);
-    },
-  };
-}
 
 async function storeIn(
   t: TestContext,
@@ -64,13 +39,12 @@ test("without a keyring a value is in a file that only its owner reads, in a hom
 });
 
 test("with a keyring the file has the name alone, and a value stays where it is until it is told to move", async (t) => {
-  const state: { unusable: string | null } = { unusable: null };
-  const keyring = memoryKeyring(state);
+  const keyring = memoryKeyring();
   const { store } = await storeIn(t, keyring);
   assert.equal((await store.set("nas", "word", null, NEVER)).kept, "secret-service");
   assert.doesNotMatch(await readFile(store.filePath, "utf8"), /word/);
   assert.equal(await store.get("nas", LIMITS), "word");
-  state.unusable = "it is locked";
+  keyring.lockedBecause = "it is locked";
   await assert.rejects(store.get("nas", LIMITS), { code: "secret_unavailable" });
   await assert.rejects(store.set("nas", "new", null, NEVER), /it is locked/);
   assert.equal((await store.set("other", "x", null, NEVER)).kept, "file");
@@ -79,7 +53,7 @@ test("with a keyring the file has the name alone, and a value stays where it is 
     (await store.list()).map(({ name }) => name),
     ["nas", "other"],
   );
-  state.unusable = null;
+  keyring.lockedBecause = null;
   assert.equal((await store.set("other", "y", null, NEVER)).kept, "file", "it stays");
   assert.equal((await store.set("other", "z", "keyring", NEVER)).kept, "secret-service");
   assert.doesNotMatch(await readFile(store.filePath, "utf8"), /"value"/);

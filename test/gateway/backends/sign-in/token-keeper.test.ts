@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
 import {
   type Credential,
@@ -41,6 +41,14 @@ function open({ home, server }: SignInRig, clock: Clock, auth?: ReturnType<typeo
   return { signIns, authorization, log, notice: () => signIns.notice(BACKEND) };
 }
 
+/** A person has signed in; the clock is moved by hand. */
+async function signedIn(t: TestContext) {
+  const rig = await startSignInRig(t);
+  const clock = createManualClock(Date.now());
+  await rig.signIn();
+  return { rig, clock, ...open(rig, clock) };
+}
+
 function headerOf(outcome: Credential | LinkFailure): string {
   assert.ok(isCredential(outcome), JSON.stringify(outcome));
   assert.ok(outcome.header !== null);
@@ -60,10 +68,7 @@ async function kept({ authorization }: Opened): Promise<Credential> {
 const UNAUTHORIZED = { status: 401, challenge: null } as const;
 
 test("E1 fifty callers whose token is refused make one renewal, and all go on with the new one", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  await rig.signIn();
-  const { signIns, authorization } = open(rig, clock);
+  const { rig, signIns, authorization } = await signedIn(t);
   const first = await authorization.obtain();
   assert.ok(isCredential(first));
   rig.authorization.endAccessTokens();
@@ -164,10 +169,7 @@ test("E1 a grant that the server ended is one notice, and no more requests: a ne
 });
 
 test("E1 an authorization server that is away is tried ever more slowly, and comes back by itself", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  await rig.signIn();
-  const { signIns, authorization, notice } = open(rig, clock);
+  const { rig, clock, signIns, authorization, notice } = await signedIn(t);
   await authorization.obtain();
   rig.authorization.setDown(true);
   await clock.advance(2 * HOUR_MS);
@@ -183,10 +185,7 @@ test("E1 an authorization server that is away is tried ever more slowly, and com
 });
 
 test("E1 a server that refuses each new token is not given ever newer ones", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  await rig.signIn();
-  const { signIns, authorization, notice } = open(rig, clock);
+  const { rig, signIns, authorization, notice } = await signedIn(t);
   let carried = await authorization.obtain();
   for (let call = 0; call < 20; call++) {
     assert.ok(isCredential(carried));
@@ -200,10 +199,7 @@ test("E1 a server that refuses each new token is not given ever newer ones", asy
 });
 
 test("E1 tokens go to the address that was signed in to, and to no other", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  await rig.signIn();
-  const { signIns } = open(rig, clock);
+  const { rig, signIns } = await signedIn(t);
   const elsewhere = `${rig.server.url}/other`;
   const authorization = signIns.authorize(BACKEND, { url: elsewhere, headers: {} });
   assert.deepEqual(await authorization?.obtain(), { header: null });
@@ -215,10 +211,7 @@ test("E1 tokens go to the address that was signed in to, and to no other", async
 });
 
 test("E1 what is asked for beyond the login is one notice that names the scopes, and a new login keeps the old ones", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  await rig.signIn();
-  const { signIns, authorization, notice } = open(rig, clock);
+  const { rig, signIns, authorization, notice } = await signedIn(t);
   const carried = await authorization.obtain();
   assert.ok(isCredential(carried));
   const challenge = 'Bearer error="insufficient_scope", scope="mcp:write"';
@@ -276,10 +269,7 @@ test("E1 a stop waits for a renewal that is under way, as half of one may cost t
 });
 
 test("E1 a renewal whose lock cannot be taken is told and tried again, and ends nobody", async (t) => {
-  const rig = await startSignInRig(t);
-  const clock = createManualClock(Date.now());
-  await rig.signIn();
-  const { signIns, authorization, notice } = open(rig, clock);
+  const { rig, clock, signIns, authorization, notice } = await signedIn(t);
   const carried = await authorization.obtain();
   assert.ok(isCredential(carried));
   const folder = join(rig.home, "sign-in");
