@@ -16,6 +16,8 @@ export interface FileEnd {
   readonly signal: string | null;
   /** The file was ended because its time was over. */
   readonly timedOutAfterMs: number | null;
+  /** One line for each handle that kept it from ending by itself. */
+  readonly keptAlive: readonly string[];
   /** Only some titles were asked for; a file where none matches is no mistake. */
   readonly filtered: boolean;
   /** One line for each thing left behind. */
@@ -52,7 +54,8 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
   const during = unfinished.length > 0 ? `; under way: ${unfinished.join(", ")}` : "";
   if (end.timedOutAfterMs !== null) {
     const why = during || (ran ? "; its tests are over, and something keeps the process alive" : "");
-    failures.push(`the file did not end within ${Math.round(end.timedOutAfterMs / 1000)} s${why}`);
+    const handles = end.keptAlive.map((handle) => `\n${handle}`).join("");
+    failures.push(`the file did not end within ${Math.round(end.timedOutAfterMs / 1000)} s${why}${handles}`);
   } else if (end.signal !== null) {
     failures.push(`the file's process was ended by ${end.signal}${during}`);
   } else if (!finished && (ran || unfinished.length > 0)) {

@@ -8,6 +8,7 @@ import { chmod, glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { keptAliveBy, reportOptions } from "./kept-alive.ts";
 import {
   clearLeftBehind,
   describeLeftBehind,
@@ -91,8 +92,9 @@ async function runFile(file: string, mark: Mark, options: FileRun): Promise<File
   // Outside the temporary folder, which the test may look at, and whose mention marks a process.
   const eventsFile = `${temporary}.events`;
   const outputFile = `${temporary}.output`;
+  const reportFile = `${temporary}.report`;
   await writeFile(eventsFile, "");
-  const end = await untilEnded(file, mark, { eventsFile, outputFile }, options);
+  const end = await untilEnded(file, mark, { eventsFile, outputFile, reportFile }, options);
   const found = await leftBehindAfterGrace(mark);
   await clearLeftBehind(found);
   const events = (await readFile(eventsFile, "utf8"))
@@ -111,12 +113,12 @@ async function runFile(file: string, mark: Mark, options: FileRun): Promise<File
   return { file, outcome, output, seconds: (performance.now() - startedAt) / 1000 };
 }
 
-type ProcessEnd = Pick<FileEnd, "exitCode" | "signal" | "timedOutAfterMs">;
+type ProcessEnd = Pick<FileEnd, "exitCode" | "signal" | "timedOutAfterMs" | "keptAlive">;
 
 function untilEnded(
   file: string,
   mark: Mark,
-  { eventsFile, outputFile }: { eventsFile: string; outputFile: string },
+  { eventsFile, outputFile, reportFile }: { eventsFile: string; outputFile: string; reportFile: string },
   { namePatterns, timeoutMs, signal }: FileRun,
 ): Promise<ProcessEnd> {
   const {
@@ -129,7 +131,12 @@ function untilEnded(
   const output = openSync(outputFile, "w");
   const child = spawn(
     process.execPath,
-    [`--test-reporter=${REPORTER}`, ...namePatterns.map((pattern) => `--test-name-pattern=${pattern}`), file],
+    [
+      ...reportOptions(reportFile),
+      `--test-reporter=${REPORTER}`,
+      ...namePatterns.map((pattern) => `--test-name-pattern=${pattern}`),
+      file,
+    ],
     {
       cwd: ROOT,
       // A process group of its own, so that a file which hangs ends with its children.
@@ -146,7 +153,8 @@ function untilEnded(
   );
   closeSync(output);
   return new Promise((resolve, reject) => {
-    let timedOut = false;
+    let timedOutAfterMs: number | null = null;
+    let keptAlive: readonly string[] = [];
     const end = (): void => {
       if (child.pid === undefined) return;
       try {
@@ -155,8 +163,9 @@ function untilEnded(
         // The group is gone already.
       }
     };
-    const timer = setTimeout(() => {
-      timedOut = true;
+    const timer = setTimeout(async () => {
+      timedOutAfterMs = timeoutMs;
+      if (child.pid !== undefined) keptAlive = await keptAliveBy(child.pid, reportFile);
       end();
     }, timeoutMs);
     signal.addEventListener("abort", end, { once: true });
@@ -164,7 +173,7 @@ function untilEnded(
     child.once("exit", (exitCode, endedBy) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", end);
-      resolve({ exitCode, signal: endedBy, timedOutAfterMs: timedOut ? timeoutMs : null });
+      resolve({ exitCode, signal: endedBy, timedOutAfterMs, keptAlive });
     });
   });
 }

@@ -8,6 +8,7 @@ const ENDED_WELL: FileEnd = {
   exitCode: 0,
   signal: null,
   timedOutAfterMs: null,
+  keptAlive: [],
   filtered: false,
   leftBehind: [],
 };
@@ -116,8 +117,8 @@ describe("a file fails, too, when", () => {
     {
       name: "something keeps it alive after its tests",
       events: [...ended("x"), FINISHED],
-      end: { exitCode: null, signal: "SIGKILL", timedOutAfterMs: 4000 },
-      expected: /its tests are over, and something keeps the process alive/,
+      end: { exitCode: null, signal: "SIGKILL", timedOutAfterMs: 4000, keptAlive: ['{"type":"tcp"}'] },
+      expected: /its tests are over, and something keeps the process alive\n\{"type":"tcp"\}$/,
     },
     {
       name: "it leaves something behind",
