@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { CarriedShare, Carrier, RouteEndpoint } from "../../src/carrier/carrier.ts";
+import { resetSocket } from "../../src/runtime/reset-socket.ts";
 
 interface Relay {
   readonly server: Server;
@@ -23,7 +24,7 @@ export function createRelayCarrier(): RelayCarrier {
   const shares = (): ReadonlyMap<string, CarriedShare> =>
     new Map([...relays].map(([name, { state }]) => [name, state]));
   const cut = ({ links }: Relay): void => {
-    for (const link of links) for (const socket of link) socket.resetAndDestroy();
+    for (const link of links) for (const socket of link) resetSocket(socket);
     links.clear();
   };
   const relayOf = (share: string): Relay => {

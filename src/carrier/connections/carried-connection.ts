@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import { connectOptions } from "../../network/probe/host-probe.ts";
 import { errorText } from "../../runtime/errors.ts";
+import { resetSocket } from "../../runtime/reset-socket.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { RouteEndpoint } from "../carrier.ts";
 import { RequestLedger } from "../smb/request-ledger.ts";
@@ -15,7 +16,7 @@ import {
   SMB2_COMMAND,
 } from "../smb/smb-frames.ts";
 import { type AnswerStores, WholeAnswers } from "../smb/whole-answers.ts";
-import { KEEP_ALIVE_AFTER_MS, openServerSide, resetClient, resetServerSide } from "./connection-sockets.ts";
+import { KEEP_ALIVE_AFTER_MS, openServerSide, resetServerSide } from "./connection-sockets.ts";
 import { HeldFrames } from "./held-frames.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
@@ -463,7 +464,7 @@ export class CarriedConnection {
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
     this.#resetServer();
-    resetClient(this.#client);
+    resetSocket(this.#client);
     this.#held.take();
     this.#answers.drop();
     this.#host.closed(this);

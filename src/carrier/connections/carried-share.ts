@@ -1,6 +1,7 @@
 // One carried share: its listener, the connections that came to it, and their moves between routes.
 import type { Server, Socket } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
+import { resetSocket } from "../../runtime/reset-socket.ts";
 import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { CarriedMount, CarriedShare, MoveOutcome, OpenRequest, RouteEndpoint } from "../carrier.ts";
 import { createAnswerStores } from "../smb/whole-answers.ts";
@@ -293,14 +294,14 @@ function createAdmission(share: ShareContext, route: RouteState, admit: (client:
     client.on("error", () => {});
     connectionsInAll += 1;
     if (isRefusing() || share.connections.size + admitting >= CONNECTIONS_AT_MOST) {
-      client.resetAndDestroy();
+      resetSocket(client);
       return;
     }
     admitting += 1;
     void isAllowed(share, client).then((allowed) => {
       admitting -= 1;
       if (client.destroyed) return;
-      if (!allowed || isRefusing()) client.resetAndDestroy();
+      if (!allowed || isRefusing()) resetSocket(client);
       else admit(client);
     });
   };

@@ -1,5 +1,6 @@
-// The two sockets of a carried connection: how the server's is opened, and how each is reset.
+// A carried connection's socket to the server: how it is opened, and how it is reset.
 import { Socket } from "node:net";
+import { resetSocket } from "../../runtime/reset-socket.ts";
 
 /** The system then asks ten times, a second apart. An outage that a TCP connection can outlive should not end it. */
 export const KEEP_ALIVE_AFTER_MS = 60_000;
@@ -18,20 +19,10 @@ export function openServerSide(window: () => Buffer, onBytes: (length: number) =
   return socket;
 }
 
-export function resetClient(client: Socket): void {
-  if (client.destroyed) return;
-  // An end that is on its way forbids a reset.
-  if (client.writableEnded && !client.writableFinished) client.destroy();
-  else client.resetAndDestroy();
-}
-
 /** With a reset the system drops what it has not sent yet; an ordinary end would send it, however late. */
 export function resetServerSide(server: Socket): void {
-  if (server.destroyed) return;
-  // Nothing was written to it.
-  if (server.connecting) server.destroy();
   // An end that is on its way forbids a reset. It follows no bytes that wait here, so one turn of the loop is enough.
-  else if (server.writableEnded && !server.writableFinished)
-    server.once("finish", () => server.resetAndDestroy());
-  else server.resetAndDestroy();
+  const isEnding = !server.connecting && server.writableEnded && !server.writableFinished;
+  if (isEnding && !server.destroyed) server.once("finish", () => resetSocket(server));
+  else resetSocket(server);
 }

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { programBeside } from "../../runtime/process/child-process.ts";
+import { resetSocket } from "../../runtime/reset-socket.ts";
 
 /**
  * - `pass`: a whole cable; what a silence held up goes on.
@@ -36,12 +37,8 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
 
   const cut = (link: Link): void => {
     links.delete(link);
-    for (const socket of [link.near, link.far]) {
-      if (socket === null || socket.destroyed) continue;
-      // An end that is on its way forbids a reset: the socket would stay open, and keep this process from ending.
-      if (socket.writableEnded && !socket.writableFinished) socket.destroy();
-      else socket.resetAndDestroy();
-    }
+    resetSocket(link.near);
+    if (link.far !== null) resetSocket(link.far);
   };
   /** Both directions; called again, it does nothing more. */
   const join = (link: Link): void => {

@@ -2,6 +2,7 @@
 import { randomFillSync } from "node:crypto";
 import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";
+import { resetSocket } from "../../runtime/reset-socket.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ProbeReason, ProbeVerdict } from "./probe-result.ts";
 import { buildNegotiateRequest, CLIENT_GUID_BYTES, createNegotiateReader } from "./smb-negotiate.ts";
@@ -145,9 +146,8 @@ export function startHostProbe(
     if (kept && finding !== DISPOSED) onGone?.();
     deadline[Symbol.dispose]();
     // A reset leaves no TIME_WAIT: thousands of those make each bind to an address scan for a free port for
-    // milliseconds. (A connecting socket would put a reset off until it connects.)
-    if (connected) socket.resetAndDestroy();
-    else socket.destroy();
+    // milliseconds.
+    resetSocket(socket);
     resolve(finding);
   };
   const endSilent = (reason: ProbeReason, detail: string): void =>

@@ -6,6 +6,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { processIdentity } from "../../../../src/runtime/process/process-identity.ts";
+import { resetSocket } from "../../../../src/runtime/reset-socket.ts";
 import { askSpace, controlOf } from "../../../../src/shares/drivers/rclone/control.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { limits, PLAIN_NAME } from "../driver-contract.ts";
@@ -32,7 +33,7 @@ async function startGate(t: TestContext, bench: RcloneBench) {
   gate.listen(0, "127.0.0.1");
   await once(gate, "listening");
   const cut = (): void => {
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) resetSocket(socket);
   };
   t.after(() => {
     cut();
