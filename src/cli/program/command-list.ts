@@ -31,6 +31,7 @@ import { configValidateCommand } from "../commands/config/validate.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
 import { foldersCommand } from "../commands/folders.ts";
+import { importCommand } from "../commands/import.ts";
 import { initCommand } from "../commands/init.ts";
 import { installCommand } from "../commands/install.ts";
 import { logsCommand } from "../commands/logs.ts";
@@ -143,7 +144,10 @@ interface GroupedCommands {
 
 /** As --help shows them: first what a newcomer needs. */
 export const SECTIONS: readonly CommandSection[] = [
-  { heading: "To begin:", entries: [demoCommand, initCommand, monitorCommand, installCommand] },
+  {
+    heading: "To begin:",
+    entries: [demoCommand, initCommand, importCommand, monitorCommand, installCommand],
+  },
   {
     heading: "Every day:",
     entries: [statusCommand, tuiCommand, menubarCommand, logsCommand, doctorCommand],
