@@ -66,6 +66,22 @@ export function importedServer(
   };
 }
 
+/** What an entry holds of secrets, wherever they stand in it. Only the caller may look at them. */
+export function entrySecrets(entry: JsonMembers): readonly string[] {
+  const { command, args, env, url, headers } = readForeignEntry(entry);
+  const given = Object.fromEntries(
+    Object.entries(env).map(([key, text]) => [key, text === null ? [] : [text]]),
+  );
+  const sent = Object.fromEntries(Object.entries(headers).map(([key, text]) => [key, [text]]));
+  const connections: BackendConfig["connection"][] = [
+    { type: "stdio", command: command ?? "", args, env: given, cwd: "/" },
+    { type: "streamable-http", url: url ?? "", headers: sent },
+  ];
+  return connections
+    .flatMap((connection) => literalSecrets([{ name: "server", connection }]))
+    .map(({ value }) => value);
+}
+
 function take(meaning: ReturnType<TextReader["plain"]>, wanted: string[], problems: string[]): string {
   wanted.push(...meaning.wanted);
   if (meaning.problem !== null) problems.push(meaning.problem);

@@ -28,6 +28,7 @@ import { configSetCommand } from "../commands/config/set.ts";
 import { configShowCommand } from "../commands/config/show.ts";
 import { configUnsetCommand } from "../commands/config/unset.ts";
 import { configValidateCommand } from "../commands/config/validate.ts";
+import { connectCommand } from "../commands/connect.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
 import { foldersCommand } from "../commands/folders.ts";
@@ -146,7 +147,7 @@ interface GroupedCommands {
 export const SECTIONS: readonly CommandSection[] = [
   {
     heading: "To begin:",
-    entries: [demoCommand, initCommand, importCommand, monitorCommand, installCommand],
+    entries: [demoCommand, initCommand, importCommand, connectCommand, monitorCommand, installCommand],
   },
   {
     heading: "Every day:",
