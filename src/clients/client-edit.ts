@@ -1,5 +1,13 @@
 // Changes the servers in a client's file; every other byte stays. Pure.
-import { applyEdits, type FormattingOptions, modify } from "jsonc-parser";
+import {
+  applyEdits,
+  type EditResult,
+  type FormattingOptions,
+  findNodeAtLocation,
+  type JSONPath,
+  modify,
+  parseTree,
+} from "jsonc-parser";
 import { editConfig } from "../config/edit/edit.ts";
 import type { ConfigEdit } from "../config/edit/edit-meaning.ts";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
@@ -30,11 +38,29 @@ export async function editedClientText(
   if (edited.trim() === "") edited = "{}\n";
   const formattingOptions = formatOf(edited);
   for (const { name, entry } of changes) {
-    // Formatted, a removal would also rewrite what stands beside it.
-    const manner = entry === null ? {} : { formattingOptions };
-    edited = applyEdits(edited, modify(edited, [...section, name], entry ?? undefined, manner));
+    const path = [...section, name];
+    edited = applyEdits(
+      edited,
+      entry === null ? removal(edited, path) : modify(edited, path, entry, { formattingOptions }),
+    );
   }
   return mark + edited;
+}
+
+/** Whole lines where an entry has lines of its own, and what stands beside it as it is. */
+function removal(text: string, path: JSONPath): EditResult {
+  const root = parseTree(text, [], { allowTrailingComma: true });
+  const entry = root === undefined ? undefined : findNodeAtLocation(root, path)?.parent;
+  if (entry === undefined) return [];
+  const end = entry.offset + entry.length;
+  const comma = /^[ \t]*,/.exec(text.slice(end));
+  if (comma === null || entry.parent?.children?.at(-1) === entry) return modify(text, path, undefined, {});
+  const lineStart = text.lastIndexOf("\n", entry.offset) + 1;
+  const rest = /^[ \t]*\r?\n/.exec(text.slice(end + comma[0].length));
+  const isAlone = rest !== null && text.slice(lineStart, entry.offset).trim() === "";
+  const from = isAlone ? lineStart : entry.offset;
+  const to = end + comma[0].length + (isAlone ? rest[0].length : 0);
+  return [{ offset: from, length: to - from, content: "" }];
 }
 
 /** A table is written key by key: as one value, it would stand on one line. */
