@@ -53,43 +53,52 @@ export function createTextReader(
   { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
   secretOf: (inputId: string) => string,
 ): TextReader {
-  const gather = (text: string, write: (part: Part) => string | Omit<TextMeaning, "text">): TextMeaning => {
-    const wanted: string[] = [];
-    let problem: string | null = null;
-    const written = partsOf(text, userHome).map((part) => {
-      const one = write(part);
-      if (typeof one === "string") return one;
-      wanted.push(...one.wanted);
-      problem ??= one.problem;
-      return part.kind === "input" && one.problem === null
-        ? `\${secret:${secretOf(part.id)}}`
-        : originalOf(part);
-    });
-    return { text: written.join(""), wanted, problem };
+  const gather = (text: string, mean: (part: Part) => TextMeaning): TextMeaning => {
+    const meanings = partsOf(text, userHome).map(mean);
+    return {
+      text: meanings.map((one) => one.text).join(""),
+      wanted: meanings.flatMap(({ wanted }) => wanted),
+      problem: meanings.find(({ problem }) => problem !== null)?.problem ?? null,
+    };
   };
   return {
     reference: (text) =>
       gather(text, (part) => {
-        if (part.kind === "text") return part.text.replaceAll("${", "$${");
-        if (part.kind === "input") return { wanted: [secretOf(part.id)], problem: null };
-        if (part.kind === "unknown") return { wanted: [], problem: onlyThere(part.written) };
+        if (part.kind === "text") return plainly(escaped(part.text));
+        if (part.kind === "unknown") return { ...plainly(escaped(part.written)), problem: onlyThere(part) };
+        if (part.kind === "input") {
+          const secret = secretOf(part.id);
+          return { text: `\${secret:${secret}}`, wanted: [secret], problem: null };
+        }
         const { name, otherwise } = part;
-        return otherwise === null || environment[name] !== undefined ? `\${${name}}` : otherwise;
+        return plainly(otherwise === null || environment[name] !== undefined ? `\${${name}}` : otherwise);
       }),
     plain: (text) =>
       gather(text, (part) => {
-        if (part.kind === "text") return part.text;
-        if (part.kind !== "variable") return { wanted: [], problem: onlyThere(originalOf(part)) };
+        if (part.kind === "text") return plainly(part.text);
+        // What has no value cannot stand there as it was written: arguments hold no references.
+        const gap = plainly(originalOf(part).replace(/^\$\{(.*)\}$/s, "($1)"));
+        if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };
         const { name, otherwise } = part;
+        if (isSecretName(name)) {
+          return {
+            ...gap,
+            problem: `an argument takes the secret \${${name}}, and others can read arguments`,
+          };
+        }
         const value = environment[name] ?? otherwise;
-        if (value === null) return { wanted: [], problem: `the variable ${name} is not set here` };
-        if (!isSecretName(name)) return value;
-        return {
-          wanted: [],
-          problem: `an argument takes the secret \${${name}}, and others can read arguments`,
-        };
+        return value === null ? { ...gap, problem: `the variable ${name} is not set here` } : plainly(value);
       }),
   };
+}
+
+function plainly(text: string): TextMeaning {
+  return { text, wanted: [], problem: null };
+}
+
+/** `${` itself, in a text that takes references. */
+export function escaped(text: string): string {
+  return text.replaceAll("${", () => "$${");
 }
 
 function originalOf(part: Part): string {
@@ -98,6 +107,6 @@ function originalOf(part: Part): string {
   return part.kind === "text" ? part.text : part.written;
 }
 
-function onlyThere(written: string): string {
-  return `${written} means something to the client alone`;
+function onlyThere(part: Part): string {
+  return `${originalOf(part)} means something to the client alone`;
 }

@@ -2,12 +2,12 @@
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
 import { parseSecretText } from "../config/secret-text.ts";
-import { isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
+import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 import type { ClientSurroundings } from "./client-places.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
-import { createTextReader, type TextReader } from "./entry-texts.ts";
+import { createTextReader, escaped, type TextReader } from "./entry-texts.ts";
 import { withoutProxy } from "./remote-proxy.ts";
 
 export interface ImportedServer {
@@ -32,6 +32,8 @@ export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "en
 }
 
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
+/** How an Authorization header begins, which is no secret. */
+const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
@@ -147,7 +149,10 @@ function referenced(name: string, server: ForeignServer, gathered: Gathered): Co
   const texts = Object.entries<string | null>(isProgram ? server.env : server.headers).map(
     ([key, written]) => {
       if (written === null) return [key, `\${${key}}`] as const;
-      const text = take(reader.reference(written), wanted, problems);
+      const meaning = reader.reference(written);
+      const text = take(meaning, wanted, problems);
+      // What only the client understands is no secret; what stands beside it may be one.
+      if (meaning.problem !== null) return [key, /^\$\{[^{}]*\}$/.test(written) ? text : HIDDEN] as const;
       return [key, withReferences(name, key, text, isProgram, gathered)] as const;
     },
   );
@@ -167,10 +172,11 @@ function withReferences(
     ? { type: "stdio", command: "", args: [], env: { [key]: reading.value }, cwd: "/" }
     : { type: "streamable-http", url: "http://localhost/", headers: { [key]: reading.value } };
   let referring = text;
-  for (const { value } of literalSecrets([{ name, connection }])) {
+  for (const { value: found } of literalSecrets([{ name, connection }])) {
+    const value = found.replace(SCHEME, "");
     const secret = freeSecretName(`${name}-${key}`, (one) => secrets.has(one) || kept.has(one));
     secrets.set(secret, value);
-    referring = referring.replace(value, () => `\${secret:${secret}}`);
+    referring = referring.replace(escaped(value), () => `\${secret:${secret}}`);
   }
   return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
 }
@@ -211,7 +217,7 @@ function leftOverLine(key: string, value: unknown): string {
 }
 
 function withoutSecrets(key: string, value: unknown): unknown {
-  if (typeof value === "string") return isSecretName(key) ? "(hidden)" : shownText(value, "log");
+  if (typeof value === "string") return isSecretName(key) ? HIDDEN : shownText(value, "log");
   if (Array.isArray(value)) return value.map((one) => withoutSecrets(key, one));
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutSecrets(name, one)]));

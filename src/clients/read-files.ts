@@ -50,9 +50,7 @@ export async function readFoundFiles(
         throw new MountaineerError("client_unreadable", `there is no file at ${path}`);
       if (text === null || found.some((file) => file.path === path)) continue;
       const title = typeof word === "string" ? CLIENTS[word].title : basename(path);
-      const file = await readServers(text, path, title, surroundings.folder, { ...options, kept: taken });
-      for (const { secrets } of file.servers) for (const name of secrets.keys()) taken.add(name);
-      found.push(file);
+      found.push(await readServers(text, path, title, surroundings.folder, options, taken));
     }
   }
   return found;
@@ -64,14 +62,16 @@ async function readServers(
   title: string,
   folder: string,
   options: ImportOptions,
+  taken: Set<string>,
 ): Promise<FoundFile> {
   const values = await clientValues(text, path);
   const servers: ImportedServer[] = [];
   const empty: string[] = [];
   for (const { name, entry } of foundEntries(values, folder)) {
-    const server = importedServer(name, entry, options);
+    const server = importedServer(name, entry, { ...options, kept: taken });
     if (server === null) empty.push(name);
     else servers.push(server);
+    for (const secret of server?.secrets.keys() ?? []) taken.add(secret);
   }
   return { path, title, servers, empty };
 }
