@@ -32,39 +32,64 @@ export function planImport(
 ): ImportPlan {
   const added: PlannedBackend[] = [];
   const present: string[] = [];
-  const taken = new Map<string, unknown>(Object.entries(backends));
+  const taken = new Map<string, KnownServer>(
+    Object.entries(backends).map(([name, table]) => [name, { name, table: objectOf(table), secrets: null }]),
+  );
   for (const { title, servers } of files) {
     for (const server of servers) {
       if (isOurs(server.table)) continue;
-      const twin = [...taken].find(([, table]) => isSameServer(table, server.table));
+      const twin = [...taken].find(([, known]) => isSameServer(known, server));
       if (twin !== undefined) {
         present.push(twin[0]);
         continue;
       }
       const name = freeName(server.name, title, taken);
-      taken.set(name, server.table);
+      taken.set(name, server);
       added.push({ ...server, name, title });
     }
   }
   return { added, present: [...new Set(present)] };
 }
 
-/** What decides what runs, or where it leads; settings beside that, and where a secret is kept, make no other server. */
-export function isSameServer(one: unknown, other: ConfigTable): boolean {
-  const told = objectOf(one);
-  const essence = ({ command, args, url }: Readonly<Record<string, unknown>>): unknown => ({
-    command: command ?? null,
-    args: args ?? [],
-    url: url ?? null,
-  });
-  const variables = (table: Readonly<Record<string, unknown>>): unknown =>
-    Object.keys(objectOf(table["env"])).sort();
-  return (
-    isDeepStrictEqual(essence(told), essence(other)) && isDeepStrictEqual(variables(told), variables(other))
-  );
+export interface KnownServer {
+  readonly name: string;
+  /** A backend's section. */
+  readonly table: Readonly<Record<string, unknown>>;
+  /** What its references to secrets stand for, by name; null: only the daemon may look. */
+  readonly secrets: ReadonlyMap<string, string> | null;
 }
 
-function freeName(name: string, title: string, taken: ReadonlyMap<string, unknown>): string {
+/**
+ * What decides what runs, where it leads and with what: settings beside that make no other server. Two secrets of which one
+ * cannot be looked at are taken for one where the servers go by one name: a person has two accounts under two.
+ */
+export function isSameServer(one: KnownServer, other: KnownServer): boolean {
+  const essence = ({ command = null, args = [], url = null }: KnownServer["table"]): unknown => [
+    command,
+    args,
+    url,
+  ];
+  if (!isDeepStrictEqual(essence(one.table), essence(other.table))) return false;
+  const isSameText = (left: unknown, right: unknown): boolean => {
+    const secrets = [secretOf(one, left), secretOf(other, right)];
+    if (secrets.includes(null)) return left === right;
+    if (secrets.includes(undefined)) return one.name === other.name || one.name.startsWith(`${other.name}-`);
+    return secrets[0] === secrets[1];
+  };
+  return ["env", "headers"].every((key) => {
+    const [left, right] = [objectOf(one.table[key]), objectOf(other.table[key])];
+    const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+    return [...keys].every((name) => isSameText(left[name], right[name]));
+  });
+}
+
+/** null: the text refers to none; undefined: it cannot be looked at. */
+function secretOf({ secrets }: KnownServer, text: unknown): string | undefined | null {
+  const name = typeof text === "string" ? /secret:([A-Za-z0-9._-]+)/.exec(text)?.[1] : undefined;
+  return name === undefined ? null : secrets?.get(name);
+}
+
+function freeName(name: string, title: string, taken: ReadonlyMap<string, KnownServer>): string {
   const candidates = [name, backendName(`${name}-${title.toLowerCase()}`)];
   const free = candidates.find((candidate) => !taken.has(candidate));
   if (free !== undefined) return free;

@@ -159,8 +159,10 @@ async function knownHere(
     const bytes = await read();
     return bytes === null ? {} : textValues(decodedText(bytes), format);
   });
-  const backends = Object.values(objectOf(objectOf(values)["backends"])).map(objectOf);
-  const serving = backends.filter((table) => table["enabled"] !== false);
+  const backends = Object.entries(objectOf(objectOf(values)["backends"])).map(([name, table]) => {
+    return { name, table: objectOf(table), secrets: null };
+  });
+  const serving = backends.filter(({ table }) => table["enabled"] !== false);
   const surroundings = {
     userHome: homedir(),
     environment: process.env,
@@ -169,7 +171,7 @@ async function knownHere(
   };
   return entries.flatMap(([name, entry]) => {
     const server = importedServer(name, objectOf(entry), surroundings);
-    return server !== null && serving.some((table) => isSameServer(table, server.table)) ? [name] : [];
+    return server !== null && serving.some((known) => isSameServer(known, server)) ? [name] : [];
   });
 }
 
