@@ -1,16 +1,8 @@
 // Where clients keep their files, by platform.
 import { join } from "node:path";
-import type { ClientName } from "./client.ts";
+import type { ClientName, ClientSurroundings } from "./client.ts";
 import { applicationFolder as darwinFolder } from "./client-places-darwin.ts";
 import { applicationFolder as linuxFolder } from "./client-places-linux.ts";
-
-export interface ClientSurroundings {
-  /** The user's home folder, absolute. */
-  readonly userHome: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** The folder that the person stands in: some clients read servers of a project there. */
-  readonly folder: string;
-}
 
 /** The files of a client, the one that counts for the whole user first. They need not be there. */
 export function clientFiles(name: ClientName, surroundings: ClientSurroundings): readonly string[] {

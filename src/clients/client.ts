@@ -68,3 +68,11 @@ export const SECTIONS: readonly (readonly string[])[] = [
   ["context_servers"],
   ["mcp_servers"],
 ];
+
+export interface ClientSurroundings {
+  /** The user's home folder, absolute. */
+  readonly userHome: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The folder that the person stands in: some clients read servers of a project there. */
+  readonly folder: string;
+}

@@ -1,7 +1,7 @@
 // What stands for something else in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `${VARIABLE:-default}`,
 // `${input:ID}`, `${userHome}`. Here they are references, or what they stand for today.
 import { isSecretName } from "../config/shown-values.ts";
-import type { ClientSurroundings } from "./client-places.ts";
+import type { ClientSurroundings } from "./client.ts";
 
 export interface TextMeaning {
   /** In the notation of a configuration of ours, or, for an argument, plain. */

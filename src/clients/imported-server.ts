@@ -5,7 +5,7 @@ import { parseSecretText } from "../config/secret-text.ts";
 import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
-import type { ClientSurroundings } from "./client-places.ts";
+import type { ClientSurroundings } from "./client.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, escaped, type TextReader } from "./entry-texts.ts";
 import { withoutProxy } from "./remote-proxy.ts";

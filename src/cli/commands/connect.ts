@@ -39,7 +39,7 @@ export const connectCommand: CommandDefinition = {
         hint: `known are ${known.join(", ")}; others start: mountaineer mcp`,
       });
     }
-    const { connectClient, disconnectClient, printEntry } = await import("../edits/connect-client.ts");
+    const { connectClient, disconnectClient, printEntry } = await import("../clients/connect-client.ts");
     const manner = {
       client,
       file: readText(options, "file"),

@@ -28,7 +28,7 @@ export const importCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, words) {
-    const { importServers } = await import("../edits/import-servers.ts");
+    const { importServers } = await import("../clients/import-servers.ts");
     return importServers(context, {
       words,
       yes: readFlag(options, "yes"),
