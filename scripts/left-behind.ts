@@ -87,7 +87,8 @@ async function findProcessesByPs(folder: string): Promise<LeftBehind["processes"
   });
 }
 
-async function findMounts(folder: string): Promise<string[]> {
+/** Mount points under the folder. */
+export async function findMounts(folder: string): Promise<string[]> {
   const table = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
   return table.split("\n").flatMap((line) => {
     const path = line
