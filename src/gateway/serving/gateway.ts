@@ -125,7 +125,7 @@ class RunningGateway implements Gateway {
   async start(config: GatewayConfig): Promise<void> {
     const address = this.#addressOf(config);
     await this.#pins.load(config);
-    this.#apply(createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config)));
+    this.#apply(await this.#rulesFor(config));
     if (address !== null) await this.#keeper.open(address);
   }
 
@@ -133,7 +133,10 @@ class RunningGateway implements Gateway {
     await this.#pins.load(config);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
-    const next = createRules(config, before, this.#options, await this.#telemetryFor(config));
+    const next = await this.#rulesFor(config).catch(async (error: unknown) => {
+      await listener.rollback();
+      throw error;
+    });
     const isOtherFile = before.auditFile !== next.auditFile;
     const isOtherTelemetry = before.telemetry !== next.telemetry;
     const isOtherAuth = before.authentication !== next.authentication;
@@ -242,6 +245,10 @@ class RunningGateway implements Gateway {
 
   get #server(): NonNullable<GatewayConfig["server"]> {
     return this.#serving.rules.config.server ?? DEFAULT_SERVER;
+  }
+
+  async #rulesFor(config: GatewayConfig): Promise<GatewayRules> {
+    return createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config));
   }
 
   async #telemetryFor({ telemetry: wanted }: GatewayConfig): Promise<Telemetry | null> {

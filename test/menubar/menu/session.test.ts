@@ -40,6 +40,7 @@ function start(t: TestContext, home: string, ports: Ports = {}): Running {
     },
     openPath: async () => {},
     chooseFolder: async () => null,
+    askYes: async () => false,
     startDaemon: ports.startDaemon ?? (async () => {}),
   });
   t.after(async () => {
