@@ -178,9 +178,14 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
 
   const forceStop = force.signal;
   const required = createRequiredShares({ clock, engine: () => parts.engine, prober: () => parts.prober });
+  stack.use(required);
   const { noteCycle: onCycle } = required;
   const parts = stack.use(
-    startEngineParts({ home, clock, logger, memory, forceStop, announce: publish, onCycle }),
+    startEngineParts({
+      ...{ home, clock, logger, memory, forceStop, onCycle },
+      announce: publish,
+      programs: required,
+    }),
   );
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });

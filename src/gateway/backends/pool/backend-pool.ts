@@ -34,6 +34,7 @@ export class BackendPool implements AsyncDisposable {
   readonly #listeners = new Set<() => void>();
   /** Called after each change of a lane. */
   readonly #watchers = new Set<() => void>();
+  readonly #programsChanged: (() => void) | undefined;
   /** Who waits to start a program: between two of them whatever has come in meanwhile is served. */
   readonly #turns: (() => void)[] = [];
   #order: readonly string[] = [];
@@ -54,6 +55,9 @@ export class BackendPool implements AsyncDisposable {
       },
       onChanged: (backend) => this.#changed(backend),
     };
+    this.#programsChanged = options.data?.watchPrograms?.(() =>
+      [...this.#lanes.values()].flatMap(({ programs }) => programs),
+    );
     options.data?.onChange(() => {
       for (const lane of this.#lanes.values()) lane.lookAtData();
     });
@@ -184,6 +188,7 @@ export class BackendPool implements AsyncDisposable {
   }
 
   #notifyWatchers(): void {
+    this.#programsChanged?.();
     for (const watcher of [...this.#watchers]) watcher();
   }
 
