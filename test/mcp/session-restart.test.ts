@@ -1,6 +1,6 @@
 // Sessions over HTTP while their daemon ends, and another one comes.
 import assert from "node:assert/strict";
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
@@ -158,4 +158,26 @@ test("B11 a client's own process starts anew with its first call, with the capab
   assert.equal(await client.call("pid"), after);
   const asked = await client.call("ask", { method: "roots/list" });
   assert.deepEqual(JSON.parse(asked), { roots: [{ uri: "file:///mine" }] });
+});
+
+test("B11 where sessions cannot be written the gateway serves on and says so, and they are written when they can be", async (t) => {
+  const rig = await start(t, nodeBackend(LIGHT_SERVER));
+  // Nothing can be put in the place of a folder that is not empty, not even by root.
+  await mkdir(path.join(fileOf(rig), "inside"), { recursive: true });
+  const client = await connect(t, rig);
+  assert.equal(await client.call("echo", { text: "all the same" }), "all the same");
+  const codes = async () => (await rig.status()).gateway?.conditions.map(({ code }) => code) ?? [];
+  assert.ok((await codes()).includes("sessions_not_saved"));
+  await rm(fileOf(rig), { recursive: true });
+  await eventually(async () => !(await codes()).includes("sessions_not_saved"));
+  await rig.goDown("SIGKILL");
+  // A start with something in its place is one without sessions.
+  await rm(fileOf(rig));
+  await mkdir(path.join(fileOf(rig), "inside"), { recursive: true });
+  await rig.comeBack();
+  await assert.rejects(client.call("echo"), { code: 404 });
+  const next = await connect(t, rig);
+  await rig.goDown("SIGKILL");
+  await rig.comeBack();
+  assert.equal(await next.call("echo", { text: "kept" }), "kept");
 });
