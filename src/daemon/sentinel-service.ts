@@ -1,11 +1,13 @@
 // The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
 // order and ends in reverse.
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { openSessionFile } from "../gateway/front/session/session-file.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { type Bus, createBus } from "../runtime/bus.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
@@ -268,6 +270,7 @@ function gatewayHome({ home, place, environment, snapshot, clock, logger, redact
     guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
     version: packageVersion(),
     pinStore: sealedPinStore({ home, clock, environment }, true),
+    sessions: openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger }),
     listens: true,
   };
 }

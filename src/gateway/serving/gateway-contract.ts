@@ -18,6 +18,7 @@ import type { BackendCondition, BackendView } from "../backends/policy/backend-p
 import type { DataSource } from "../backends/policy/required-data.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
+import type { SessionFile } from "../front/session/session-file.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
@@ -62,6 +63,8 @@ export interface GatewayOptions {
   readonly data?: DataSource;
   /** Where the pins of tools are kept; absent: they are not. */
   readonly pinStore?: PinStore;
+  /** Where sessions outlive a restart; absent: they do not. Read when it begins to listen, closed when it ends. */
+  readonly sessions?: SessionFile;
   /** False: no TCP listener at all, as for a single-shot command. */
   readonly listens: boolean;
 }

@@ -30,6 +30,7 @@ import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.
 import { gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
+import { ResumedSessions } from "./resumed-sessions.ts";
 import { Serving } from "./serving.ts";
 import { SessionRoster } from "./session-roster.ts";
 import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
@@ -56,6 +57,7 @@ class RunningGateway implements Gateway {
   readonly #pool: BackendPool;
   readonly #pins: ToolPins;
   readonly #serving: Serving;
+  readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
   readonly #http: HttpFront;
   readonly #owner: OwnerCalls;
@@ -98,9 +100,16 @@ class RunningGateway implements Gateway {
       pool: this.#pool,
       pins: this.#pins,
     });
+    this.#resumed = new ResumedSessions({
+      roster: this.#roster,
+      served: () => this.#serving.served,
+      clock,
+      settled: (signal) => this.#pool.settled(signal),
+    });
     this.#front = this.#createFront();
     this.#http = new HttpFront({
       gateway: this.#front,
+      file: options.sessions,
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
@@ -118,7 +127,9 @@ class RunningGateway implements Gateway {
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.#pool.onPublished(() => {
-      if (!this.#applying) this.#serving.swap(this.#serving.rules);
+      if (this.#applying) return;
+      this.#serving.swap(this.#serving.rules);
+      this.#resumed.look();
     });
   }
 
@@ -126,11 +137,12 @@ class RunningGateway implements Gateway {
     const address = this.#addressOf(config);
     await this.#pins.load(config);
     this.#apply(createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config)));
+    await this.#http.restore();
     if (address !== null) await this.#keeper.open(address);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await this.#pins.load(config);
+    await Promise.all([this.#pins.load(config), this.#http.restore()]);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = createRules(config, before, this.#options, await this.#telemetryFor(config));
@@ -178,6 +190,7 @@ class RunningGateway implements Gateway {
         this.#keeper.condition,
         this.#pins.state,
         this.#keeper.url,
+        this.#options.sessions?.unsavedBecause ?? null,
       ),
     };
   }
@@ -310,6 +323,12 @@ class RunningGateway implements Gateway {
       initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
       sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
+      resumed: (session, lists) => {
+        this.#resumed.resume(session, lists);
+        serving.followLogLevel();
+      },
+      listsSeen: (session) => roster.seen(session),
+      awaited: (session, request) => this.#resumed.awaited(session, request),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
         roster.remove(session);
@@ -346,17 +365,20 @@ class RunningGateway implements Gateway {
       this.#applying = false;
     }
     this.#serving.swap(next);
+    this.#resumed.begin();
+    this.#resumed.look();
   }
 
   async #end(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, sessions } = this.#options;
     const fronts = [this.#http, ...this.#lines, this.#owner];
+    this.#resumed[Symbol.dispose]();
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
       this.#pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
-    await this.#keeper.close(STOP_CUT_MS);
+    await Promise.all([sessions?.[Symbol.asyncDispose](), this.#keeper.close(STOP_CUT_MS)]);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();

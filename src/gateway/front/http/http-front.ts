@@ -14,6 +14,7 @@ import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { KeepAlive } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
+import type { SessionFile } from "../session/session-file.ts";
 import { SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
 import { BodyIntake } from "./body-intake.ts";
@@ -47,6 +48,8 @@ interface HttpFrontOptions {
   readonly boundHost: () => string;
   /** The name that a proxy may pass on, in lower case; null: none. */
   readonly publicHost?: () => string | null;
+  /** Where sessions outlive a restart; absent: they do not. */
+  readonly file?: SessionFile | undefined;
 }
 
 /** Disposing is `stop(0)`. */
@@ -72,6 +75,11 @@ export class HttpFront implements AsyncDisposable {
     const exchange = { request, response };
     this.#guarded(exchange, () => this.#route(exchange));
   };
+
+  /** Takes on the sessions of before a restart; to be awaited before requests come. Never rejects. */
+  restore(): Promise<void> {
+    return this.#sessions.restore();
+  }
 
   get sessions(): number {
     return this.#sessions.size;
@@ -305,8 +313,14 @@ export class HttpFront implements AsyncDisposable {
     const id = randomBytes(24).toString("base64url");
     const session = this.#sessions.open({ ...client, id, principal: visit.principal });
     gateway.opened(session);
-    visit.response.setHeader("Mcp-Session-Id", id);
-    this.#answer(visit, accepts, responseJson(request.id, reply));
+    const answer = (): void => {
+      visit.response.setHeader("Mcp-Session-Id", id);
+      this.#answer(visit, accepts, responseJson(request.id, reply));
+    };
+    // Whoever knows an id can count on it.
+    const saved = this.#sessions.save(session);
+    if (saved === null) answer();
+    else void saved.then(() => this.#guarded(visit, answer));
   }
 
   #answer({ response }: Visit, accepts: Accepts, json: string): void {
