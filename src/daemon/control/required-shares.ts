@@ -12,11 +12,13 @@ const FOLDER_LOOK_MS = 5_000;
 /** A folder that was there is looked for again after this, one that was not after the other, ms. */
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
+const HANDED_OVER = "another daemon is still in charge of it";
 const NOT_LOOKED_AT = "it was not looked at yet";
 
 interface Tools {
   readonly clock: Clock;
-  readonly engine: () => Pick<ShareEngine, "names" | "view">;
+  /** Null: another daemon still looks after the shares. */
+  readonly engine: () => Pick<ShareEngine, "names" | "view"> | null;
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
@@ -114,7 +116,7 @@ function isSame(one: RequiredData, other: RequiredData): boolean {
 
 function viewOf({ engine }: Tools, share: string): ShareView | null {
   const all = engine();
-  return all.names.includes(share) ? all.view(share) : null;
+  return all?.names.includes(share) === true ? all.view(share) : null;
 }
 
 /** The mount, while programs can work on it. */
@@ -130,8 +132,11 @@ function presenceOf(one: Watched, tools: Tools, before: RequiredData): RequiredD
     kind: "away",
     requirement: requirementText(one.requirement),
     reason,
-    sinceMs: before.kind === "away" ? before.sinceMs : tools.clock.monotonicMs(),
+    // What is away for everybody begins when somebody could have looked.
+    sinceMs:
+      before.kind === "away" && before.reason !== HANDED_OVER ? before.sinceMs : tools.clock.monotonicMs(),
   });
+  if (tools.engine() === null) return away(HANDED_OVER);
   if (view === null) return away("it is not in the configuration any more");
   const mount = usableMount(view);
   if (mount === null) return away(reasonOf(view));
