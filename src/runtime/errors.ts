@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   entry_unknown: { exit: 2, means: "no entry of that name waits for approval" },
   history_unknown: { exit: 2, means: "the configuration's history has no such entry" },
   already_running: { exit: 4, means: "another monitor already runs for this home" },
+  handover_failed: { exit: 1, means: "the new daemon does not take over; the one that ran before runs on" },
   lock_held: { exit: 4, means: "another command is changing this home and did not finish in time" },
   state_newer: { exit: 5, means: "state.json was written by a newer version; it is left untouched" },
   home_unwritable: { exit: 6, means: "the home folder cannot be created or written" },

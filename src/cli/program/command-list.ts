@@ -41,6 +41,7 @@ import { monitorCommand } from "../commands/monitor.ts";
 import { mountCommand } from "../commands/mount.ts";
 import { reconcileCommand } from "../commands/reconcile.ts";
 import { reloadCommand } from "../commands/reload.ts";
+import { restartCommand } from "../commands/restart.ts";
 import { secretListCommand } from "../commands/secret/list.ts";
 import { secretRemoveCommand } from "../commands/secret/remove.ts";
 import { secretSetCommand } from "../commands/secret/set.ts";
@@ -212,6 +213,7 @@ export const SECTIONS: readonly CommandSection[] = [
       },
       { group: SECRET, commands: [secretSetCommand, secretListCommand, secretRemoveCommand] },
       reloadCommand,
+      restartCommand,
       approveCommand,
     ],
   },
