@@ -214,8 +214,13 @@ function readTable(builder: DecisionBuilder, route: string, serving: Serving): b
   const { spec, now } = builder;
   const { auto = false, recheck = false } = spec.routes?.failback ?? {};
   const calls = builder.seenOf(serving.id)?.inFlight ?? 0;
-  const { pending } = builder.memory.routes;
+  // Read at the window's end, when either toggle changes, and, with re-checks, at each look.
+  const toggles = `${auto} ${recheck}`;
+  const known = builder.memory.routes.pending;
+  const pending = known?.readWith === toggles ? known : null;
+  if (pending !== null && !recheck) return false;
   if (auto && calls === 0) return true;
+  if (known !== null && pending === null) builder.rememberRoutes({ pending: { ...known, readWith: toggles } });
   if (!recheck) {
     defer(
       builder,
@@ -224,14 +229,14 @@ function readTable(builder: DecisionBuilder, route: string, serving: Serving): b
     );
     return false;
   }
-  if (pending === null) {
+  if (known === null) {
     defer(builder, route, calls === 0 ? "waiting for the next look at calls in flight" : callsText(calls));
     const waitMs = auto ? spec.drainTimeoutMs : Math.min(RECHECK_MS, spec.drainTimeoutMs);
     builder.wakeAt(now.monotonicMs + waitMs, "drain");
     return false;
   }
-  const lookAtMs = pending.sinceMs + (auto ? 0 : RECHECK_MS);
-  const untilMs = pending.sinceMs + Math.max(spec.drainTimeoutMs, auto ? 0 : RECHECK_MS);
+  const lookAtMs = known.sinceMs + (auto ? 0 : RECHECK_MS);
+  const untilMs = known.sinceMs + Math.max(spec.drainTimeoutMs, auto ? 0 : RECHECK_MS);
   const isTime = now.monotonicMs >= untilMs || (calls === 0 && now.monotonicMs >= lookAtMs);
   if (!isTime) builder.wakeAt(now.monotonicMs < lookAtMs ? lookAtMs : untilMs, "drain");
   return isTime;
@@ -242,9 +247,10 @@ function callsText(calls: number): string {
 }
 
 function defer(builder: DecisionBuilder, route: string, reason: string): void {
-  const { pending } = builder.memory.routes;
-  if (pending !== null) return;
-  builder.rememberRoutes({ pending: { route, reason, sinceMs: builder.now.monotonicMs } });
+  const { auto = false, recheck = false } = builder.spec.routes?.failback ?? {};
+  if (builder.memory.routes.pending !== null) return;
+  const readWith = `${auto} ${recheck}`;
+  builder.rememberRoutes({ pending: { route, reason, sinceMs: builder.now.monotonicMs, readWith } });
   builder.events.push({ kind: "route_ready", route, reason });
 }
 

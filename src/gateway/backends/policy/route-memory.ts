@@ -58,6 +58,8 @@ export interface PendingRecovery {
   readonly reason: string;
   /** Monotonic ms. */
   readonly sinceMs: number;
+  /** The toggles of that time. */
+  readonly readWith: string;
 }
 
 export interface RoutesMemory {
