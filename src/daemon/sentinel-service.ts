@@ -16,6 +16,7 @@ import type { AliasLinks } from "../shares/links/alias-links.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
+import { openHeldRoutes } from "./compose/held-routes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
@@ -268,6 +269,7 @@ function gatewayHome({ home, place, environment, snapshot, clock, logger, redact
     guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
     version: packageVersion(),
     pinStore: sealedPinStore({ home, clock, environment }, true),
+    heldRoutes: openHeldRoutes(home, logger, true),
     listens: true,
   };
 }

@@ -63,8 +63,8 @@ export interface RouteView {
   readonly inUse: boolean;
   /** Since when what stands by over it has answered without a gap. */
   readonly healthySinceMs: number | null;
-  /** Of its stability window. */
-  readonly leftMs: number | null;
+  /** When its stability window ends, or ended. */
+  readonly stableAtMs: number | null;
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
 }

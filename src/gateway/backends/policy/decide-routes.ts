@@ -220,7 +220,8 @@ function readTable(builder: DecisionBuilder, route: string, serving: Serving): b
   const pending = known?.readWith === toggles ? known : null;
   if (pending !== null && !recheck) return false;
   if (auto && calls === 0) return true;
-  if (known !== null && pending === null) builder.rememberRoutes({ pending: { ...known, readWith: toggles } });
+  if (known !== null && pending === null)
+    builder.rememberRoutes({ pending: { ...known, readWith: toggles } });
   if (!recheck) {
     defer(
       builder,

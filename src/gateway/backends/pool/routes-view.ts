@@ -28,7 +28,7 @@ export function routesView(state: LaneState): RoutesView | null {
       target: shownTarget(route.connection),
       inUse,
       healthySinceMs: isReady ? (health.healthySince?.wallMs ?? null) : null,
-      leftMs: dueMs === null ? null : Math.max(0, dueMs - now.monotonicMs),
+      stableAtMs: dueMs === null ? null : now.wallMs + dueMs - now.monotonicMs,
       retryAtMs: inUse || standby !== null || retryMs <= 0 ? null : now.wallMs + retryMs,
       lastError: missing ?? (inUse || isReady ? null : (tries.failure?.message ?? null)),
     };

@@ -46,7 +46,10 @@ describe("C2 failover", () => {
       ] as const) {
         world.cut(key, how);
         const { calls, gate } = world.decision ?? assert.fail();
-        assert.ok(calls.kind === "wait" || gate.kind === "wait", "nothing is refused, and nothing sent there");
+        assert.ok(
+          calls.kind === "wait" || gate.kind === "wait",
+          "nothing is refused, and nothing sent there",
+        );
         world.advance(1_000);
         assert.equal(world.used, next);
         assert.equal(world.decision?.gate.kind, "open");
@@ -181,7 +184,10 @@ describe("C2 by hand", () => {
     world.advance(1_000);
     assert.equal(world.used, "a");
     assert.equal(world.memory.routes.held, null);
-    assert.deepEqual(world.told, ["switched a b", "asked_done b", "switched b a", "asked_done a"].toSorted(byTold(world)));
+    assert.deepEqual(
+      world.told,
+      ["switched a b", "asked_done b", "switched b a", "asked_done a"].toSorted(byTold(world)),
+    );
   });
 
   it("C2 what cannot be reached changes nothing", () => {

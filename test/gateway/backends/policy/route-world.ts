@@ -9,11 +9,11 @@ import {
   type BackendStep,
   NEW_BACKEND,
 } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
-import { type BackendDecision, decideBackend } from "../../../../src/gateway/backends/policy/decide-backend.ts";
-import type {
-  FailbackPolicy,
-  RoutesSpec,
-} from "../../../../src/gateway/backends/policy/route-memory.ts";
+import {
+  type BackendDecision,
+  decideBackend,
+} from "../../../../src/gateway/backends/policy/decide-backend.ts";
+import type { FailbackPolicy, RoutesSpec } from "../../../../src/gateway/backends/policy/route-memory.ts";
 
 interface SimInstance {
   seen: InstanceSeen;
@@ -194,7 +194,11 @@ export class RouteWorld {
   private check({ memory, calls }: BackendDecision): void {
     const { serving } = memory;
     if (serving !== null) {
-      assert.equal(this.find(serving.id)?.seen.state.kind, "ready", "what serves is ready: it makes before it breaks");
+      assert.equal(
+        this.find(serving.id)?.seen.state.kind,
+        "ready",
+        "what serves is ready: it makes before it breaks",
+      );
       assert.equal(calls.kind, "serve");
     }
     const standbys = [...memory.routes.byName.values()].flatMap(({ standby }) => standby?.id ?? []);
