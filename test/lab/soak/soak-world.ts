@@ -31,6 +31,9 @@ export interface World {
   say(line: string): void;
 }
 
+const CONFIG_MISTAKE = 3;
+const BETWEEN_STARTS_MS = 500;
+
 /** Starts the daemon, and again after each kill, as a service manager does. */
 export interface DaemonKeeper {
   /** null while none runs. */
@@ -41,14 +44,28 @@ export interface DaemonKeeper {
   stop(): Promise<void>;
 }
 
-export function createDaemonKeeper(scene: Scene, underWay: Set<Promise<unknown>>): DaemonKeeper {
+export function createDaemonKeeper({
+  scene,
+  underWay,
+  count,
+}: Pick<World, "scene" | "underWay" | "count">): DaemonKeeper {
   let monitor: Monitor | null = null;
   const self: DaemonKeeper = {
     get pid() {
       return monitor?.pid ?? null;
     },
     async start() {
-      monitor = await scene.start(null);
+      for (;;) {
+        try {
+          monitor = await scene.start(null);
+          return;
+        } catch (error) {
+          // As a service manager: a file that has a mistake is mended by its author, sooner or later.
+          if (!String(error).includes(`monitor ended with ${CONFIG_MISTAKE}`)) throw error;
+          count("× a start refused for a mistake in the file");
+          await pause(BETWEEN_STARTS_MS);
+        }
+      }
     },
     async kill(backAfterMs) {
       const dying = monitor;

@@ -123,6 +123,7 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
     writeFile(scene.exported(CARRIED, "notes.txt"), "notes\n", { mode: 0o666 }),
     writeFile(scene.exported(PER_ROUTE, "kept.txt"), PER_ROUTE),
   ]);
+  const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
   const underWay = new Set<Promise<unknown>>();
   const url = `http://127.0.0.1:${GATEWAY_PORT}/mcp`;
   await using agents = createAgents(scene, { url, token, file: scene.at(CARRIED, "notes.txt") });
@@ -131,11 +132,11 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
     ledger,
     agents,
     config: createConfigFile(scene.home, scene.config),
-    daemon: createDaemonKeeper(scene, underWay),
+    daemon: createDaemonKeeper({ scene, underWay, count }),
     thaws: new Set(),
     underWay,
     restFile: path.join(scene.folder, "rest"),
-    count: (what) => void counts.set(what, (counts.get(what) ?? 0) + 1),
+    count,
     say,
   };
   const hasHandover = /^ {2}restart\b/m.test((await scene.home.cli(["--help"])).stdout);
@@ -208,6 +209,7 @@ async function calm(world: World): Promise<void> {
   for (const thaw of [...world.thaws]) thaw();
   await scene.rig.restoreAll();
   await shiftClock(scene, 0);
+  await world.config.mend();
   while (underWay.size > 0) {
     const [work] = underWay;
     if (work === undefined) break;
