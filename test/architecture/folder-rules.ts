@@ -90,6 +90,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "runtime",
       "config",
       "clients",
+      "registry",
       "api",
       "daemon",
       "doctor",

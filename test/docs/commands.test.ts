@@ -46,6 +46,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer demo --script": { elsewhere: "test/demo/story/script-smb.test.ts" },
   "mountaineer demo --script --driver local": { elsewhere: "test/demo/story/script-local.test.ts" },
 
+  "mountaineer backends add fetch --registry io.github.example/fetch": {
+    elsewhere: "test/cli/clients/registry.test.ts",
+  },
   "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/import.test.ts" },
