@@ -9,6 +9,15 @@ import type { ConfigFormat, ConfigSnapshot } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import {
+  clientUrl,
+  makeToken,
+  TOKEN_BLOCK,
+  TOKEN_REFERENCE,
+  TOKEN_TABLE,
+  tokenLines,
+  wantsToken,
+} from "../edits/gateway-token.ts";
 import { findMountedShares, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readSecretValue } from "../input/secret-question.ts";
@@ -16,14 +25,6 @@ import { launcherPath } from "../service/launcher-path.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import {
-  makeToken,
-  TOKEN_BLOCK,
-  TOKEN_REFERENCE,
-  TOKEN_TABLE,
-  tokenLines,
-  wantsToken,
-} from "./gateway-token.ts";
 import { askWishes, type Wishes } from "./init-questions.ts";
 import {
   backendBlock,
@@ -151,8 +152,7 @@ async function refuseRepeats(
 /** What to type next, in order; the last is how an agent comes to the tools. */
 function nextLines(context: CommandContext, { wishes, config, token }: Outcome): string[] {
   const servesTools = config.backends.length > 0 || wishes.shares.length === 0;
-  const { host = "127.0.0.1", port = 9000 } = config.server ?? {};
-  const url = `http://${host}:${port}/mcp`;
+  const url = clientUrl(config);
   return [
     `next: ${typed(context, "doctor")} checks it, then ${typed(context, "monitor")} keeps it up`,
     `      (${typed(context, "install")} has it begin at every login)`,

@@ -103,7 +103,9 @@ function headLines(report: StatusReport, view: ShareView): string[] {
     lines.push(...banner([`TB READY: ${names}`], "  ", view));
   }
   // What waits of a backend stands with that backend.
-  const told = new Set((report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)));
+  const told = new Set(
+    (report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)),
+  );
   const conditions = global.conditions.filter(({ code, hint }) => code !== WAITING || !told.has(hint));
   lines.push(...conditions.flatMap((condition) => conditionLines(condition, "  ", view)));
   return lines;

@@ -104,11 +104,13 @@ function argumentLines(given: unknown, clean: (text: string) => string): readonl
   const all = Object.keys(given).length;
   // Where the bound was reached, the last one only says so.
   const isCut = entries.length > all || (entries.at(-1)?.[0] === CUT && !Object.hasOwn(given, CUT));
-  const lines = entries.slice(0, Math.min(MOST_ARGUMENTS, isCut ? entries.length - 1 : all)).map(
-    ([name, value]) => `${foreignLine(name, LONGEST_NAME)}: ${valueText(JSON.stringify(value))}`,
-  );
+  const lines = entries
+    .slice(0, Math.min(MOST_ARGUMENTS, isCut ? entries.length - 1 : all))
+    .map(([name, value]) => `${foreignLine(name, LONGEST_NAME)}: ${valueText(JSON.stringify(value))}`);
   const more = all - lines.length;
-  return more > 0 ? [...lines, `and ${more} more ${more === 1 ? "argument" : "arguments"}, not shown`] : lines;
+  return more > 0
+    ? [...lines, `and ${more} more ${more === 1 ? "argument" : "arguments"}, not shown`]
+    : lines;
 }
 
 /** What is left out of it is said. */
