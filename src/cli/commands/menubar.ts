@@ -4,8 +4,8 @@ import { dirname, resolve } from "node:path";
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
+import { launcherPath } from "../input/launcher-path.ts";
 import { readFlag } from "../input/options.ts";
-import { launcherPath } from "../service/launcher-path.ts";
 
 export const menubarCommand: CommandDefinition = {
   name: "menubar",

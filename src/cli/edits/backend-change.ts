@@ -6,6 +6,7 @@ import { tomlKey } from "../../config/edit/toml-value.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
+import { clientUrl, makeToken, TOKEN_EDITS, tokenLines, wantsToken } from "../init/gateway-token.ts";
 import { backendEdits, type TypedBackend } from "../input/backend-options.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
@@ -16,7 +17,6 @@ import { paintFor } from "../views/terminal-style.ts";
 import { isWell, renderOutcome, settledBackend } from "./backend-outcome.ts";
 import { withoutTypedSecrets } from "./backend-secrets.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
-import { clientUrl, makeToken, TOKEN_EDITS, tokenLines, wantsToken } from "./gateway-token.ts";
 
 export const DISABLED = "is disabled";
 

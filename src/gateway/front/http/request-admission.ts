@@ -81,8 +81,8 @@ export class RequestAdmission {
   }
 
   session(visit: Visit, id: string): Session | null {
-    const found = this.#sessions.find(id);
-    if (found === null || !found.identify(visit.principal)) {
+    const found = this.#sessions.find(id, visit.principal);
+    if (found === null || found === "foreign") {
       const { name: principal } = visit.principal;
       // Whoever knows another's id does not learn that it is right.
       const reason = found === null ? GONE : "the session is another principal's";

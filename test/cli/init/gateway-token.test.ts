@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { wantsToken } from "../../../src/cli/edits/gateway-token.ts";
+import { wantsToken } from "../../../src/cli/init/gateway-token.ts";
 import { accepted } from "../../config/support.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { WITHOUT_SHARES } from "../../support/without-shares.ts";
