@@ -19,7 +19,8 @@ export const backendsAddCommand: CommandDefinition = {
   description:
     "What stands behind -- is started as it is, never through a shell. Returns when it is known whether the server " +
     "serves; it is saved all the same, and a daemon goes on trying. A value that looks like a secret is not written " +
-    "into the file: at a terminal you are asked whether to keep it as a secret, elsewhere it is refused.",
+    "into the file: at a terminal you are asked whether to keep it as a secret, elsewhere it is refused. With the " +
+    "first server a token is made, without which nobody comes in over HTTP, as init does.",
   examples: [
     {
       command: "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents",
@@ -60,7 +61,8 @@ export const backendsAddCommand: CommandDefinition = {
       )
       .option("--input <name=value>", "a value that the registry's server wants; may be given again", collect)
       .option("-y, --yes", "do not ask whether what the registry says is to be added")
-      .option("--disabled", "do not start it");
+      .option("--disabled", "do not start it")
+      .option("--no-token", "make no token for clients with the first server");
     addWaitOption(command);
     addJsonOption(command);
   },
@@ -75,6 +77,7 @@ export const backendsAddCommand: CommandDefinition = {
     const added = await addBackend(context, backend, whole, {
       waitMs: readWaitMs(options),
       allowLiteral: readFlag(options, "allowLiteral"),
+      token: options["token"] === false ? false : null,
     });
     return tellChange(context, added, { json: readFlag(options, "json"), done: "is added" });
   },

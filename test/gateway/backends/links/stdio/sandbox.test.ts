@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, realpath, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -119,6 +119,24 @@ test("E2 a home and a configuration among the system's folders are hidden all th
   );
   assert.ok(shown !== undefined && hidden !== undefined && shown !== -1 && shown < hidden, text);
   assert.match(text, /--ro-bind \/dev\/null \/etc\/mountaineer\.toml/);
+});
+
+test("E2 a link in the place of a named folder shows nothing of Mountaineer's own", onLinux, async (t) => {
+  const { userHome, home, start, say } = await scene(t);
+  const named = join(userHome, "Documents");
+  await symlink(named, join(userHome, "fine"));
+  assert.deepEqual(await say(`cat ${userHome}/fine/letter.txt; echo`, { read: [join(userHome, "fine")] }), [
+    "letter",
+  ]);
+  const inner = join(home, "history");
+  await mkdir(inner);
+  for (const [index, target] of [home, userHome, "/", inner].entries()) {
+    const path = join(userHome, `link${index}`);
+    await symlink(target, path);
+    const change = { [index % 2 === 0 ? "read" : "write"]: [path] };
+    const { message } = await start("cat", [], change).untilClosed();
+    assert.match(message, /leads to what is hidden from it: Mountaineer's own/, target);
+  }
 });
 
 test("E2 a link in the place of a folder that is named leads a program nowhere", onLinux, async (t) => {
