@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { appendFile, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { openSessionFile } from "../../../../src/gateway/front/session/session-file.ts";
+import { openSessionFile, type SessionFile } from "../../../../src/gateway/front/session/session-file.ts";
 import { LONGEST_RECORD } from "../../../../src/gateway/front/session/session-record.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -16,7 +16,15 @@ import { mountTmpfs, remountTmpfs } from "../../../support/tiny-disk.ts";
 
 const START_MS = Date.UTC(2026, 10, 20, 12);
 
+const opened: SessionFile[] = [];
+
+async function closeAll(): Promise<void> {
+  for (const file of opened.splice(0)) await file[Symbol.asyncDispose]();
+}
+
 async function pathIn(t: TestContext): Promise<string> {
+  // Before the folder goes: what is still being written is written there.
+  t.after(closeAll);
   return join(await temporaryFolder(t), "sessions.jsonl");
 }
 
@@ -24,7 +32,7 @@ async function start(t: TestContext, path: string) {
   const clock = createManualClock(START_MS);
   const logger = createRecordingLogger();
   const file = openSessionFile({ path, clock, logger });
-  t.after(() => file[Symbol.asyncDispose]());
+  opened.push(file);
   const sessions = await file.load();
   const told = () => logger.lines.filter(({ level }) => level !== "debug").map(({ message }) => message);
   return { clock, logger, file, sessions, told };
@@ -199,6 +207,7 @@ describe("the file of sessions", () => {
   });
 
   it("B11 a full disk makes nobody wait, is told once, and all is saved when there is room", async (t) => {
+    t.after(closeAll);
     const disk = await mountTmpfs(t, "size=64k");
     if (disk === null) return;
     const path = join(disk, "sessions.jsonl");
@@ -222,6 +231,7 @@ describe("the file of sessions", () => {
   });
 
   it("B11 a read-only home is tried again after 1, 2, 4 … 60 s, and the file closes with what it has", async (t) => {
+    t.after(closeAll);
     const disk = await mountTmpfs(t, "size=256k");
     if (disk === null) return;
     const path = join(disk, "sessions.jsonl");
