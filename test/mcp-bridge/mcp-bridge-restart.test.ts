@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { type BridgeMeans, bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
 import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../support/pass-time.ts";
 import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-scene.ts";
@@ -73,10 +73,14 @@ async function startBridging(t: TestContext, options: Options = {}) {
     },
     /** Lets time pass until this holds. */
     until: (holds: () => unknown) =>
-      eventually(async () => {
-        if (clock.pendingTimers > 0) await clock.advance(20);
-        return holds();
-      }),
+      eventually(
+        async () => {
+          if (clock.pendingTimers > 0) await clock.advance(20);
+          return holds();
+        },
+        ANSWERS_MS,
+        BETWEEN_LOOKS_MS,
+      ),
   };
   return self;
 }

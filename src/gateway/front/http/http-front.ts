@@ -15,6 +15,7 @@ import { KeepAlive } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionFile } from "../session/session-file.ts";
+import type { SessionRecord } from "../session/session-record.ts";
 import { SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
 import { BodyIntake } from "./body-intake.ts";
@@ -60,6 +61,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
   #stopping: Promise<void> | null = null;
+  #isLeaving = false;
 
   constructor(options: HttpFrontOptions) {
     const { clock } = options;
@@ -79,6 +81,20 @@ export class HttpFront implements AsyncDisposable {
   /** Takes on the sessions of before a restart; to be awaited before requests come. Never rejects. */
   restore(): Promise<void> {
     return this.#sessions.restore();
+  }
+
+  saveSessions(): void {
+    this.#sessions.saveAll();
+  }
+
+  adopt(hash: string, record: SessionRecord): Promise<unknown> {
+    return this.#sessions.adopt(hash, record);
+  }
+
+  /** Streams on which clients listen end, so that they listen where they will be served from now on. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#sessions.endStreams();
   }
 
   get sessions(): number {
@@ -217,6 +233,7 @@ export class HttpFront implements AsyncDisposable {
     if (session === null) return;
     const stream = new SseStream(this.#parts, response, () => session.outletClosed(stream));
     session.listen(stream);
+    if (this.#isLeaving) stream.end();
   }
 
   #remove(visit: Visit): void {

@@ -133,6 +133,15 @@ export class SessionStore {
     return this.#restored;
   }
 
+  /** One that its client began elsewhere; resolves when it outlives a restart, or cannot. */
+  async adopt(hash: string, record: SessionRecord): Promise<unknown> {
+    await this.restore();
+    // Its client has been here meanwhile, and knows better.
+    if ([...this.#kept.values()].some((kept) => kept.hash === hash)) return;
+    this.#asleep.set(hash, this.#asleepSeat(hash, record, this.#options.clock.monotonicMs()));
+    return this.#options.file?.keep(hash, record);
+  }
+
   open(options: NewSession): Session {
     return this.#add(options, sha256Of(options.id)).session;
   }
@@ -157,15 +166,19 @@ export class SessionStore {
   /** Ends the streams on which clients listen, waits `graceMs` at most for calls in flight, and ends every session. */
   async end(graceMs: number, reason: string): Promise<void> {
     this.#idle = Promise.withResolvers<void>();
-    for (const session of this.#sessions) session.endStreams();
+    this.endStreams();
     if (this.inFlight > 0 && graceMs > 0) {
       await settledWithin(this.#options.clock, graceMs, this.#idle.promise);
     }
     // They go on with the next gateway.
     this.#isEnding = true;
-    this.#saveAll();
+    this.saveAll();
     for (const session of this.#sessions) session.end(reason);
     this.#rest();
+  }
+
+  endStreams(): void {
+    for (const session of this.#sessions) session.endStreams();
   }
 
   get #sessions(): readonly Session[] {
@@ -179,7 +192,7 @@ export class SessionStore {
     for (const seat of [...this.#kept.values(), ...this.#asleep.values()]) {
       if (seat.usedMs <= nowMs - IDLE_LIMIT_MS && !seat.busy) seat.end("the session was idle for a day");
     }
-    this.#saveAll();
+    this.saveAll();
     if (this.size > 0) this.#timer = clock.setTimer(IDLE_LOOK_MS, this.#look);
   };
 
@@ -282,7 +295,7 @@ export class SessionStore {
   }
 
   /** Also when they were used last. */
-  #saveAll(): void {
+  saveAll(): void {
     for (const kept of this.#kept.values()) {
       if (kept.busy || kept.usedMs > kept.savedMs) this.#changed.add(kept);
     }
