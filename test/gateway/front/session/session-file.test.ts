@@ -250,6 +250,22 @@ describe("the file of sessions", () => {
     assert.deepEqual([...(await found(path)).keys()], [hashOf(1)]);
   });
 
+  it("B11 a disk that gives no answer holds nobody up for more than 2 s, and all is saved when it does", async (t) => {
+    const path = await pathIn(t);
+    const { clock, file, told } = await start(path);
+    const saving = file.keep(hashOf(1), recordOf(1));
+    // The disk has had no time at all yet.
+    await clock.advance(2_000);
+    assert.equal(await saving, false);
+    assert.equal(file.unsavedBecause, "the disk gives no answer");
+    assert.equal(await file.keep(hashOf(2), recordOf(2)), false);
+    await eventually(() => file.unsavedBecause === null);
+    await file[Symbol.asyncDispose]();
+    assert.deepEqual([...(await found(path)).keys()], [hashOf(1), hashOf(2)]);
+    assert.equal(told()[0], "the sessions cannot be saved");
+    assert.equal(clock.pendingTimers, 0);
+  });
+
   it("B11 whoever removes the file removes no session", async (t) => {
     const path = await pathIn(t);
     const { file } = await start(path);
