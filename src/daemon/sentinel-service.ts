@@ -19,6 +19,7 @@ import type { AliasLinks } from "../shares/links/alias-links.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
+import { openHeldRoutes } from "./compose/held-routes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
@@ -208,6 +209,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     engine: () => parts?.engine ?? null,
     prober: () => parts?.prober ?? NO_PROBER,
   });
+  stack.use(required);
   const gatewayOwn = gatewayHome(options);
   const gateway = stack.use(
     createGatewayPart({
@@ -226,8 +228,19 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
   void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
   const { noteCycle: onCycle } = required;
-  parts = stack.use(startEngineParts({ home, clock, logger, memory, forceStop, announce: publish, onCycle }));
-  required.noteConfig();
+  parts = stack.use(
+    startEngineParts({
+      home,
+      clock,
+      logger,
+      memory,
+      forceStop,
+      announce: publish,
+      onCycle,
+      programs: required,
+    }),
+  );
+  required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });
   await privacy.require(snapshot);
@@ -329,6 +342,7 @@ function gatewayHome(options: ServiceOptions) {
       write: (value: unknown) => (handedOver ? Promise.resolve() : pins.write(value)),
     },
     sessions: handedSessions(openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger })),
+    heldRoutes: openHeldRoutes(home, logger, true),
     listens: true,
   };
 }

@@ -15,7 +15,8 @@ import { createBridgeSession } from "./session.ts";
 /** How long a daemon may take to come back. */
 const PATIENCE_MS = 30_000;
 const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 2_000;
+/** A daemon that is back serves its clients within a second. */
+const LAST_RETRY_MS = 250;
 /** How long a gateway may take to take the session on. */
 const RESUME_MS = 10_000;
 /** A gateway that takes no client ends its connection at once. */

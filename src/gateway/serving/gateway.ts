@@ -145,7 +145,7 @@ class RunningGateway implements Gateway {
 
   async build(config: GatewayConfig): Promise<void> {
     await this.#pins.load(config);
-    this.#apply(createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config)));
+    this.#apply(await this.#rulesFor(config));
   }
 
   async open(config: GatewayConfig, door: GivenDoor | null): Promise<void> {
@@ -193,7 +193,10 @@ class RunningGateway implements Gateway {
     await Promise.all([this.#pins.load(config), this.#http.restore()]);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
-    const next = createRules(config, before, this.#options, await this.#telemetryFor(config));
+    const next = await this.#rulesFor(config).catch(async (error: unknown) => {
+      await listener.rollback();
+      throw error;
+    });
     const isOtherFile = before.auditFile !== next.auditFile;
     const isOtherTelemetry = before.telemetry !== next.telemetry;
     const isOtherAuth = before.authentication !== next.authentication;
@@ -272,6 +275,10 @@ class RunningGateway implements Gateway {
     return this.#pool.restart(backend);
   }
 
+  switchRoute(...asked: Parameters<Gateway["switchRoute"]>): ReturnType<Gateway["switchRoute"]> {
+    return this.#pool.switchRoute(...asked);
+  }
+
   logLines(backend: string): readonly string[] | null {
     return this.#pool.logLines(backend);
   }
@@ -306,6 +313,10 @@ class RunningGateway implements Gateway {
     return this.#serving.rules.config.server ?? DEFAULT_SERVER;
   }
 
+  async #rulesFor(config: GatewayConfig): Promise<GatewayRules> {
+    return createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config));
+  }
+
   async #telemetryFor({ telemetry: wanted }: GatewayConfig): Promise<Telemetry | null> {
     const { telemetry, config } = this.#serving.rules;
     const running =
@@ -330,9 +341,13 @@ class RunningGateway implements Gateway {
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: (connection, backend, secrets) => {
+      openLink: (connection, backend, secrets, route) => {
         if (connection.type !== "stdio") {
-          const authorize = () => this.#signIns?.authorize(backend, connection) ?? null;
+          // People sign in over the first route; over another one a machine may, by its own secret.
+          const isMachine = connection.auth?.type === "client-credentials";
+          const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
+          const authorize = () =>
+            name === null ? null : (this.#signIns?.authorize(name, connection) ?? null);
           return openHttpLink({ ...connection, authorize, clock, secrets });
         }
         const { shown, cwd, sandbox, ...program } = connection;
@@ -407,9 +422,10 @@ class RunningGateway implements Gateway {
 
   #apply(next: GatewayRules): void {
     const { drainTimeoutMs } = next.config.server ?? DEFAULT_SERVER;
+    const { backends, failback } = next.config;
     this.#applying = true;
     try {
-      this.#pool.apply(next.config.backends, { drainTimeoutMs });
+      this.#pool.apply(backends, failback === undefined ? { drainTimeoutMs } : { drainTimeoutMs, failback });
     } finally {
       this.#applying = false;
     }

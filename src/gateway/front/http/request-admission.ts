@@ -132,7 +132,7 @@ export class RequestAdmission {
   /** In one way for all who have no business here. */
   turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">): void {
     const headers = who.status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
-    this.#turnAway(exchange, who, { message: who.reason, headers });
+    this.#turnAway(exchange, who, { message: who.reason, headers }, who.status === 401);
   }
 
   /** `isSlowed`: whoever tries often waits for it. */
