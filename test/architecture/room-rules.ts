@@ -16,7 +16,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "carrier/smb": ["carrier"],
   "carrier/system": ["carrier"],
   cli: ["cli/in-process", "cli/input", "cli/program", "cli/sessions", "cli/views"],
-  "cli/clients": ["cli/in-process", "cli/init", "cli/input", "cli/service", "cli/sessions", "cli/views"],
+  "cli/clients": ["cli/in-process", "cli/init", "cli/input", "cli/sessions", "cli/views"],
   "cli/commands": [
     "cli/clients",
     "cli/completion",

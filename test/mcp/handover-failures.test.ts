@@ -64,7 +64,9 @@ async function requireOneInCharge({ rig, client }: Scene): Promise<number> {
 }
 
 async function logged({ home }: GatewayRig, message: string, times = 1): Promise<void> {
-  await eventually(async () => (await home.log()).filter((line) => line["message"] === message).length >= times);
+  await eventually(
+    async () => (await home.log()).filter((line) => line["message"] === message).length >= times,
+  );
 }
 
 test("B11 a configuration that is refused leaves the old daemon in charge, and the command says where it is wrong", async (t) => {
@@ -84,7 +86,10 @@ test("B11 a backend that serves and would not in the new daemon leaves the old o
   await copyFile(LIGHT_SERVER, program);
   await rig.edit({
     server: SERVER,
-    backends: { first: nodeBackend(LIGHT_SERVER), second: nodeBackend(program, [], { env: { LIGHT_PREFIX: "s_" } }) },
+    backends: {
+      first: nodeBackend(LIGHT_SERVER),
+      second: nodeBackend(program, [], { env: { LIGHT_PREFIX: "s_" } }),
+    },
   });
   await rig.untilReady("first", "second");
   await rm(program);
@@ -94,7 +99,9 @@ test("B11 a backend that serves and would not in the new daemon leaves the old o
   assert.equal(await requireOneInCharge(scene), pid);
 });
 
-test("B11 a new daemon that is killed while it builds leaves the old one in charge", { skip: SKIP }, async (t) => {
+test("B11 a new daemon that is killed while it builds leaves the old one in charge", {
+  skip: SKIP,
+}, async (t) => {
   const scene = await startScene(t, 1_500);
   const { rig, pid } = scene;
   const restart = rig.home.cli(["restart"]);
@@ -108,7 +115,9 @@ test("B11 a new daemon that is killed while it builds leaves the old one in char
   await requireOneInCharge(scene);
 });
 
-test("B11 a new daemon that is killed when it is ready is followed by another, or by nobody: one is in charge", { skip: SKIP }, async (t) => {
+test("B11 a new daemon that is killed when it is ready is followed by another, or by nobody: one is in charge", {
+  skip: SKIP,
+}, async (t) => {
   const scene = await startScene(t, 1_500);
   const { rig, pid } = scene;
   const restart = rig.home.cli(["restart"]);
@@ -121,7 +130,9 @@ test("B11 a new daemon that is killed when it is ready is followed by another, o
   await requireOneInCharge(scene);
 });
 
-test("B11 an old daemon that is killed while the new one builds is followed by that one", { skip: SKIP }, async (t) => {
+test("B11 an old daemon that is killed while the new one builds is followed by that one", {
+  skip: SKIP,
+}, async (t) => {
   const scene = await startScene(t, 1_500);
   const { rig, pid } = scene;
   const restart = rig.home.cli(["restart"]);
@@ -131,7 +142,9 @@ test("B11 an old daemon that is killed while the new one builds is followed by t
   await restart;
 });
 
-test("B11 an old daemon that is killed when the new one is ready is followed by that one", { skip: SKIP }, async (t) => {
+test("B11 an old daemon that is killed when the new one is ready is followed by that one", {
+  skip: SKIP,
+}, async (t) => {
   const scene = await startScene(t, 1_500);
   const { rig, pid } = scene;
   const restart = rig.home.cli(["restart"]);
@@ -143,7 +156,9 @@ test("B11 an old daemon that is killed when the new one is ready is followed by 
   await restart;
 });
 
-test("B11 calls in flight are finished by the old daemon, and one that is killed with them costs no more than these", { skip: SKIP }, async (t) => {
+test("B11 calls in flight are finished by the old daemon, and one that is killed with them costs no more than these", {
+  skip: SKIP,
+}, async (t) => {
   const scene = await startScene(t);
   const { rig, client, pid } = scene;
   const until = path.join(rig.folder, "go");

@@ -107,7 +107,9 @@ export function agentText(
   label: string,
   logPath: string,
 ): string {
-  const list = ["/bin/sh", keeperPath(program), program, ...args].map((word) => `    <string>${escaped(word)}</string>`);
+  const list = ["/bin/sh", keeperPath(program), program, ...args].map(
+    (word) => `    <string>${escaped(word)}</string>`,
+  );
   const variables = Object.entries(environment).map(
     ([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`,
   );

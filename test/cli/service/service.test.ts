@@ -130,7 +130,11 @@ test("a property-list parser reads the agent as it is meant, whatever the paths 
     ProgramArguments: [
       "/bin/sh",
       `${HOSTILE}/service-keeper.sh`,
-      `${HOSTILE}/mountaineer`, "--config", HOSTILE, "monitor"],
+      `${HOSTILE}/mountaineer`,
+      "--config",
+      HOSTILE,
+      "monitor",
+    ],
     EnvironmentVariables: { PATH: `${HOSTILE}:/bin`, MOUNTAINEER_HOME: HOSTILE },
     WorkingDirectory: "/",
     RunAtLoad: true,
@@ -270,7 +274,10 @@ test("the commands write, print and remove the service's file, and say what to d
   const options = { home, env: { HOME: folder } };
   const printed = await runCommand(["install", "--print"], options);
   assert.deepEqual([printed.code, printed.stderr], [0, ""]);
-  assert.match(printed.stdout, /^ExecStart="\/bin\/sh" "\/.*\/bin\/service-keeper.sh" "\/.*\/bin\/mountaineer" "monitor"$/m);
+  assert.match(
+    printed.stdout,
+    /^ExecStart="\/bin\/sh" "\/.*\/bin\/service-keeper.sh" "\/.*\/bin\/mountaineer" "monitor"$/m,
+  );
   assert.doesNotMatch(printed.stdout, /MOUNTAINEER_HOME/);
   const path = join(folder, ".config/systemd/user/mountaineer.service");
   await assert.rejects(stat(path));
