@@ -34,6 +34,7 @@ describe("errors", () => {
       config_unwritable: 6,
       history_unknown: 2,
       already_running: 4,
+      handover_failed: 1,
       lock_held: 4,
       state_newer: 5,
       home_unwritable: 6,
