@@ -4,10 +4,12 @@ import type { ApprovalsReport, ApproveReport, ApproveRequest } from "./approval-
 import type {
   AliasReport,
   BackendLogsReport,
+  BackendSwitchReport,
   CallReport,
   ConfigReport,
   EditReport,
   FoldersReport,
+  HandOverReport,
   HistoryReport,
   ReloadReport,
   RestartReport,
@@ -19,6 +21,7 @@ import type {
   VerifyReport,
 } from "./contract.ts";
 import type {
+  BackendSwitchRequest,
   CallRequest,
   EditRequest,
   EditTextRequest,
@@ -108,7 +111,18 @@ export interface GatewayControl {
   /** Approves them as they were seen; what is another by now is left. */
   approveTools(request: ApproveToolsRequest, signal: AbortSignal): Promise<ApproveToolsReport>;
   restart(selection: readonly string[] | null, signal: AbortSignal): Promise<RestartReport>;
+  /** Serves a backend over one of its routes, and holds it there unless it is the first. */
+  switchRoute(request: BackendSwitchRequest, signal: AbortSignal): Promise<BackendSwitchReport>;
   logs(backend: string, signal: AbortSignal): Promise<BackendLogsReport>;
+}
+
+/** A daemon that can make room for the next one. */
+export interface HandoverControl {
+  /**
+   * Starts the program that is installed now; resolves when that is ready to take over, and will. Rejects with
+   * `handover_failed`, and all is as before.
+   */
+  begin(signal: AbortSignal): Promise<HandOverReport>;
 }
 
 /** How the engine is opened inside a single-shot command. */
@@ -157,6 +171,8 @@ export interface MonitorOptions {
   /** Beats the file until the next start; null leaves it to the file. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
+  /** What starts a daemon like this one, at a handover. */
+  readonly program: { readonly command: string; readonly args: readonly string[] };
   /** Stop in order: no new step, a step begun is finished, 5 s in all. */
   readonly signal: AbortSignal;
   /** Stop now. */

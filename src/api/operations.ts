@@ -5,10 +5,12 @@ import { approvalsReportShape, approveReportShape, approveRequest } from "./appr
 import {
   aliasReportShape,
   backendLogsReportShape,
+  backendSwitchReportShape,
   callReportShape,
   configReportShape,
   editReportShape,
   foldersReportShape,
+  handOverReportShape,
   historyReportShape,
   MANAGE_PREFIX,
   reloadReportShape,
@@ -20,10 +22,17 @@ import {
   toolsReportShape,
   verifyReportShape,
 } from "./contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "./control.ts";
+import type {
+  ConfigControl,
+  DaemonControl,
+  GatewayControl,
+  HandoverControl,
+  PlaceControl,
+} from "./control.ts";
 import { gatewayOff } from "./gateway-names.ts";
 import {
   backendRequest,
+  backendSwitchRequest,
   backendsRequest,
   callRequest,
   editRequest,
@@ -62,6 +71,8 @@ export interface Served {
   readonly gateway: GatewayControl | null;
   /** Absent serves nothing about places. */
   readonly places?: PlaceControl | undefined;
+  /** Absent serves no handover. */
+  readonly handover?: HandoverControl | undefined;
 }
 
 /** Kinds of requests under way: of each a number of its own, so that none holds up the others. */
@@ -163,6 +174,13 @@ export const OPERATIONS = {
     perform: (control, { shares = null, to, force = false, wait = false }, signal) =>
       steps(control.switchRoute(shares, { to, force, wait }, signal)),
   }),
+  handOver: operation({
+    part: "handover",
+    at: "POST restart",
+    output: handOverReportShape,
+    counts: "config",
+    perform: (handover, _, signal) => handover.begin(signal),
+  }),
   aliases: operation({
     part: "places",
     at: "GET aliases",
@@ -223,6 +241,14 @@ export const OPERATIONS = {
     input: backendsRequest,
     output: restartReportShape,
     perform: (gateway, { backends = null }, signal) => gateway.restart(backends, signal),
+  }),
+  switchBackend: operation({
+    part: "gateway",
+    at: "POST backends/switch",
+    input: backendSwitchRequest,
+    output: backendSwitchReportShape,
+    counts: "steps",
+    perform: (gateway, request, signal) => gateway.switchRoute(request, signal),
   }),
   logs: operation({
     part: "gateway",

@@ -145,11 +145,20 @@ export interface ToolOverride {
   readonly description: string | null;
 }
 
+/** One way to a backend's server. */
+export interface BackendRoute {
+  readonly name: string;
+  readonly connection: StdioConnection | HttpConnection;
+}
+
 export interface BackendConfig {
   readonly name: string;
   readonly enabled: boolean;
   readonly group: string | null;
+  /** Of the first route, where there are several. */
   readonly connection: StdioConnection | HttpConnection;
+  /** In order of preference; null or absent: `connection` is the only one. */
+  readonly routes?: readonly BackendRoute[] | null;
   readonly timeouts: {
     readonly initMs: number;
     /** Of reading one list. */
@@ -274,9 +283,13 @@ export interface AuditConfig {
 }
 
 /** Where traces and metrics go. */
+/** How what is sent is encoded; both go by HTTP. */
+export type OtlpProtocol = "http/protobuf" | "http/json";
+
 export interface TelemetryConfig {
   /** Without a slash at its end; null: nothing is sent. */
   readonly endpoint: string | null;
+  readonly protocol: OtlpProtocol;
   readonly headers: Readonly<Record<string, SecretReference>>;
   readonly traces: boolean;
   readonly metrics: boolean;

@@ -73,6 +73,24 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
       "redirect_port",
     ],
   },
+  // The order decides which of them runs.
+  "backends.*.routes.#": { runs: ["name", "command", "args", "cwd"], sends: ["url"] },
+  "backends.*.routes.#.env": { runs: ["any"] },
+  "backends.*.routes.#.sandbox": { runs: ["kind", "read", "write", "network"] },
+  "backends.*.routes.#.headers": { sends: ["any"] },
+  "backends.*.routes.#.auth": {
+    sends: [
+      "type",
+      "client_id",
+      "client_secret",
+      "private_key",
+      "client_metadata_url",
+      "client_name",
+      "scopes",
+      "issuer",
+      "redirect_port",
+    ],
+  },
   "backends.*.timeouts": { free: ["init", "cap_fetch", "call"] },
   "backends.*.filters": {},
   "backends.*.filters.tools": { access: ["allow", "deny"] },
@@ -105,6 +123,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   telemetry: {
     sends: [
       "endpoint",
+      "protocol",
       "traces",
       "metrics",
       "sample",

@@ -18,6 +18,8 @@ export type MenuAction =
     }
   | { readonly kind: "toggle"; readonly setting: ToggleName; readonly on: boolean }
   | { readonly kind: "reload" }
+  /** Shows a person each change that waits, in a window of the desktop's, and approves what they say yes to. */
+  | { readonly kind: "approve" }
   /** Asks a person for a folder in the share, in a window of the desktop's, and makes an alias for it. */
   | { readonly kind: "alias-choose"; readonly share: string }
   /** Makes an alias for that folder, from the share's root. */
@@ -26,6 +28,8 @@ export type MenuAction =
   /** Makes and mends the links of all aliases. */
   | { readonly kind: "alias-mend" }
   | { readonly kind: "restart"; readonly backend: string | null }
+  /** `to` is a route's name, or `auto`. */
+  | { readonly kind: "route"; readonly backend: string; readonly to: string }
   /** An absolute path, shown by whatever program the desktop has for it. */
   | { readonly kind: "open"; readonly path: string }
   /** Takes away what was told of the last failure. */
@@ -68,6 +72,8 @@ function wordsOf(action: MenuAction): readonly string[] {
       return [action.kind, action.setting, action.on ? "on" : "off"];
     case "restart":
       return [action.kind, ...(action.backend === null ? [] : [action.backend])];
+    case "route":
+      return [action.kind, action.backend, action.to];
     case "open":
       return [action.kind, action.path];
     case "alias-choose":
@@ -77,6 +83,7 @@ function wordsOf(action: MenuAction): readonly string[] {
     case "alias-remove":
       return [action.kind, action.alias];
     case "alias-mend":
+    case "approve":
     case "reload":
     case "dismiss":
     case "start":
@@ -101,6 +108,8 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
     }
     case "restart":
       return { kind, backend: first ?? null };
+    case "route":
+      return first && second ? { kind, backend: first, to: second } : null;
     case "open":
       return first?.startsWith("/") ? { kind, path: first } : null;
     case "alias-choose":
@@ -110,6 +119,7 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
     case "alias-remove":
       return first ? { kind, alias: first } : null;
     case "alias-mend":
+    case "approve":
     case "reload":
     case "dismiss":
     case "start":

@@ -39,6 +39,7 @@ function start(t: TestContext, home: string, ports: Ports = {}): Running {
     },
     openPath: async () => {},
     chooseFolder: async () => null,
+    askYes: async () => false,
     startDaemon: ports.startDaemon ?? (async () => {}),
   });
   t.after(async () => {

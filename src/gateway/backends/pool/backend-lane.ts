@@ -1,5 +1,6 @@
 // One backend: its instances, the lane that decides about them, and the way of a call to the one that serves.
 import { isDeepStrictEqual } from "node:util";
+import { routesOf } from "../../../config/backend-routes.ts";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
@@ -8,21 +9,22 @@ import {
   errorReply,
   isError,
   type JsonObject,
-  REQUEST_TIMEOUT,
   type Reply,
+  type RpcError,
 } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
-import type { BackendInstance } from "../instance/backend-instance.ts";
+import type { BackendInstance, CallLoss } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
-import { awayOf, awayText } from "../policy/required-data.ts";
+import type { DataPrograms } from "../policy/required-data.ts";
+import { withAbsence } from "../policy/with-absence.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { ClientInstances } from "./client-instances.ts";
-import { resolveConnection } from "./connection-key.ts";
 import { LaneCycles } from "./lane-cycles.ts";
 import { SharedInstances } from "./lane-instances.ts";
 import { Published } from "./lane-published.ts";
-import { LaneState } from "./lane-state.ts";
+import { LaneState, type SwitchOutcome } from "./lane-state.ts";
 import type { PoolInstance } from "./pool-instance.ts";
+import { routesView } from "./routes-view.ts";
 import { PoolSubscriptions } from "./subscriptions.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
 
@@ -77,9 +79,25 @@ export class BackendLane {
     return !isWanted || isWaiting || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
+  get runsOnce(): boolean {
+    return this.#state.spec.replace === "stop-first";
+  }
+
+  /** It waits until it runs nowhere else. */
+  get isHeldBack(): boolean {
+    return this.runsOnce && this.#state.spec.runsElsewhere === true;
+  }
+
   /** It is not configured, and nothing is left of it. */
   get isGone(): boolean {
     return !this.#state.isConfigured && this.#instances.length === 0;
+  }
+
+  /** What runs here on data that it requires. */
+  get programs(): readonly DataPrograms[] {
+    const { requires } = this.#state.config;
+    if (requires.length === 0) return [];
+    return [{ requires, pids: this.#instances.flatMap(({ pid }) => pid ?? []) }];
   }
 
   get inFlight(): number {
@@ -94,14 +112,13 @@ export class BackendLane {
   /** Null: it is not configured any more. What needs no connection takes effect in this call. */
   configure(next: BackendConfig | null): void {
     const state = this.#state;
-    const { config: before, isConfigured, tools } = state;
+    const { config: before, isConfigured } = state;
     if (next === null ? !isConfigured : isConfigured && isDeepStrictEqual(next, before)) return;
     state.isConfigured = next !== null;
     if (next !== null) {
       state.config = next;
       state.noticeMounts(true);
-      state.outcome = resolveConnection(next.connection, tools.environment);
-      if (state.outcome.ok) state.outcome.secrets.forEach(tools.redact);
+      state.resolve();
       this.#published.applyShape();
     }
     state.revision++;
@@ -131,16 +148,47 @@ export class BackendLane {
   /** Never rejects. */
   call(call: PoolCall): Promise<Reply> {
     const state = this.#state;
+    const { callMs } = state.config.timeouts;
+    return state.hasRoutes ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
+  }
+
+  /** What was not sent goes over the route that serves next, within its deadline; what was sent is never repeated. */
+  async #overRoutes(call: PoolCall, deadlineMs: number): Promise<Reply> {
+    const state = this.#state;
+    const { clock } = state.tools;
+    const untilMs = clock.monotonicMs() + deadlineMs;
+    for (;;) {
+      const losses: CallLoss[] = [];
+      const { serving } = state;
+      const onLoss = (loss: CallLoss): void => void losses.push(loss);
+      const reply = await this.#call({ ...call, onLoss }, Math.max(1, untilMs - clock.monotonicMs()));
+      const loss = losses.at(-1);
+      if (loss === undefined || call.signal.aborted || !isError(reply)) return reply;
+      if (loss.wasSent) {
+        if (loss.failure.kind !== "closed") return reply;
+        serving?.instance.check();
+        return notRepeated(reply);
+      }
+      if (clock.monotonicMs() >= untilMs || state.stopped !== null) return reply;
+      // Until the lane has looked at it nothing more goes there.
+      state.doubted = serving;
+      state.trigger("check");
+    }
+  }
+
+  #call(call: PoolCall, callMs: number): Promise<Reply> {
+    const state = this.#state;
     const { serving, config } = state;
-    const { callMs } = config.timeouts;
     const isPlain = config.instances === "shared" && this.source !== null && state.stopped === null;
-    const isOpen = state.decision.gate.kind === "open";
+    const isOpen = state.decision.gate.kind === "open" && state.doubted === null;
     if (serving?.isReady === true && isPlain && isOpen) return this.#named(serving.send(call, callMs));
-    return this.#dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) => {
+    const client = call.port?.client ?? null;
+    const answer = this.#dispatch(client, call.signal, callMs, (entry, leftMs) => {
       // Of a backend that is wanted no more it goes on as it was accepted: the new catalog knows nothing of it.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
-      return renewed.answer ?? this.#named(entry.send({ ...call, params: renewed.params }, leftMs));
+      return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     });
+    return this.#named(answer);
   }
 
   subscribe(uri: string, client: ClientPort): Promise<Reply> {
@@ -189,7 +237,7 @@ export class BackendLane {
     return {
       name: config.name,
       group: config.group,
-      type: config.connection.type,
+      type: serving?.base.connection.type ?? config.connection.type,
       enabled: config.enabled,
       phase: decision.phase,
       reason: decision.reason,
@@ -204,7 +252,36 @@ export class BackendLane {
       retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
       lastError: memory.lastError,
       conditions: decision.conditions,
+      routes: routesView(this.#state),
     };
+  }
+
+  /** Over that route from now on, or, with null, as the rules say. Never rejects. */
+  switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+    const state = this.#state;
+    const failed = (reason: string): Promise<SwitchOutcome> => Promise.resolve({ ok: false, reason });
+    const names = routesOf(state.config).map(({ name }) => name);
+    const used = state.decision.memory.routes.used ?? names[0] ?? "";
+    if (!state.hasRoutes) return failed("it has one route alone");
+    if (to !== null && !names.includes(to)) return failed(`it has the routes ${names.join(", ")}`);
+    if (!state.isWanted) return failed(state.unavailable);
+    if (to === null) {
+      state.release();
+      return Promise.resolve({ ok: true, route: used, changed: false });
+    }
+    state.asked?.settle({ ok: false, reason: "another route was asked for" });
+    return new Promise((settle) => {
+      const asked = { route: to, settle };
+      const onAbort = (): void => {
+        if (state.asked === asked) state.asked = null;
+        settle({ ok: false, reason: "it was given up" });
+        state.trigger("user");
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      state.asked = asked;
+      state.trigger("user");
+    });
   }
 
   restart(): void {
@@ -224,6 +301,7 @@ export class BackendLane {
   stop(message: string): void {
     if (this.#state.stopped !== null) return;
     this.#state.stop(message);
+    this.#state.asked?.settle({ ok: false, reason: message });
     this.#waiting.fail(message);
   }
 
@@ -251,7 +329,8 @@ export class BackendLane {
       return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, state.unavailable));
     }
     const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
-    if (gate.kind === "wait") return this.#waiting.add({ run: again, deadlineMs, signal });
+    const isWaiting = gate.kind === "wait" || state.doubted !== null;
+    if (isWaiting) return this.#waiting.add({ run: again, deadlineMs, signal });
     const ownClient = state.isPerClient ? client : null;
     if (ownClient !== null) {
       const ready = own.ready(ownClient);
@@ -265,14 +344,17 @@ export class BackendLane {
     return this.#waiting.add({ run: again, deadlineMs, signal });
   }
 
-  /** An error of time that ran out names the share that is away meanwhile. */
+  /** What failed while the data was away, or was mounted anew, says so: the server does not know why. */
   #named(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;
+    const { count } = state.absence;
     return answer.then((reply) => {
-      const away = isError(reply) && reply.error.code === REQUEST_TIMEOUT ? awayOf(state) : null;
-      if (away === null || !isError(reply)) return reply;
-      return errorReply(REQUEST_TIMEOUT, `${reply.error.message}; ${awayText(away)}`);
+      const data = state.needs?.data ?? null;
+      if (data !== null && data.kind !== "there") return withAbsence(reply, data, "now");
+      const { absence } = state;
+      if (absence.count === count || absence.data === null) return reply;
+      return withAbsence(reply, absence.data, "meanwhile");
     });
   }
 
@@ -281,6 +363,12 @@ export class BackendLane {
     const state = this.#state;
     return state.isPerClient ? this.#own.ready(client) : state.serving;
   }
+}
+
+/** An error of a call that may have taken effect, and says so. */
+function notRepeated({ error }: { readonly error: RpcError }): Reply {
+  const text = `${error.message}; the call had been sent and was not repeated, as it may have taken effect`;
+  return errorReply(error.code, text, error.data);
 }
 
 /** Client requests without an answer yet. */

@@ -1,5 +1,6 @@
 // All backends of the gateway: a lane for each, so that a slow or dead one holds back no other, and what they publish
 // together.
+import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
@@ -13,15 +14,23 @@ import type {
   PoolCall,
   PoolSettings,
 } from "../policy/backend-pool-contract.ts";
+import type { FailbackPolicy } from "../policy/route-memory.ts";
 import { BackendLane } from "./backend-lane.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
+import type { SwitchOutcome } from "./lane-state.ts";
 
 /** How long calls in flight may go on when the gateway stops, and how long ending takes in all, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
 const STOPPING = "the gateway is stopping";
 
-export type PoolOptions = Omit<LaneTools, "logLevel" | "drainTimeoutMs" | "takeTurn" | "onChanged">;
+export type PoolOptions = Omit<
+  LaneTools,
+  "logLevel" | "drainTimeoutMs" | "failback" | "takeTurn" | "onChanged"
+>;
+
+/** As the configuration's defaults have it. */
+const FAILBACK: FailbackPolicy = { auto: false, stableMs: 30_000, recheck: true };
 
 /** Nothing is started before the first `apply`. */
 export class BackendPool implements AsyncDisposable {
@@ -34,10 +43,12 @@ export class BackendPool implements AsyncDisposable {
   readonly #listeners = new Set<() => void>();
   /** Called after each change of a lane. */
   readonly #watchers = new Set<() => void>();
+  readonly #programsChanged: (() => void) | undefined;
   /** Who waits to start a program: between two of them whatever has come in meanwhile is served. */
   readonly #turns: (() => void)[] = [];
   #order: readonly string[] = [];
   #drainTimeoutMs = 0;
+  #failback = FAILBACK;
   #logLevel: McpLogLevel | null = null;
   #applying = false;
   #stopping: Promise<void> | null = null;
@@ -48,12 +59,16 @@ export class BackendPool implements AsyncDisposable {
       ...options,
       logLevel: () => this.#logLevel,
       drainTimeoutMs: () => this.#drainTimeoutMs,
+      failback: () => this.#failback,
       takeTurn: (start) => {
         this.#turns.push(start);
         if (this.#turns.length === 1) setImmediate(this.#nextTurn);
       },
       onChanged: (backend) => this.#changed(backend),
     };
+    this.#programsChanged = options.data?.watchPrograms?.(() =>
+      [...this.#lanes.values()].flatMap(({ programs }) => programs),
+    );
     options.data?.onChange(() => {
       for (const lane of this.#lanes.values()) lane.lookAtData();
     });
@@ -63,15 +78,16 @@ export class BackendPool implements AsyncDisposable {
    * What is wanted from now on, in the file's order. Takes effect at once where nothing has to be connected: a removed
    * or disabled backend leaves `published` in this very call, filters and overrides of unchanged ones apply.
    */
-  apply(configs: readonly BackendConfig[], { drainTimeoutMs }: PoolSettings): void {
+  apply(configs: readonly BackendConfig[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
     if (this.#stopping !== null) return;
-    const isOtherDrain = drainTimeoutMs !== this.#drainTimeoutMs;
+    const isOther = drainTimeoutMs !== this.#drainTimeoutMs || !isDeepStrictEqual(failback, this.#failback);
     this.#drainTimeoutMs = drainTimeoutMs;
+    this.#failback = failback;
     this.#order = configs.map(({ name }) => name);
     this.#applying = true;
     try {
       this.#configure(new Map(configs.map((config) => [config.name, config])));
-      if (isOtherDrain) for (const lane of this.#lanes.values()) lane.lookAgain();
+      if (isOther) for (const lane of this.#lanes.values()) lane.lookAgain();
     } finally {
       this.#applying = false;
     }
@@ -130,6 +146,12 @@ export class BackendPool implements AsyncDisposable {
     return lane !== undefined;
   }
 
+  /** Over that route from now on; null: as the rules say. Never rejects. */
+  switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+    const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
+    return lane?.switchRoute(to, signal) ?? Promise.resolve({ ok: false, reason: "it is not configured" });
+  }
+
   /** What its decision reads beside its instances has changed. */
   lookAgain(backend: string): void {
     this.#lanes.get(backend)?.lookAgain();
@@ -143,6 +165,27 @@ export class BackendPool implements AsyncDisposable {
   /** Resolves when no backend is in its first attempt any more (ready or failed), or the signal aborts. */
   settled(signal: AbortSignal): Promise<void> {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
+  }
+
+  /** As `settled`, without those that wait for something else than their own start. */
+  startedWhereItCan(signal: AbortSignal): Promise<void> {
+    const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack;
+    return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
+  }
+
+  /** Ends what cannot run beside another, calls in flight first, `graceMs` at most. */
+  async endWhatRunsOnce(graceMs: number): Promise<void> {
+    const lanes = [...this.#lanes.values()].filter(({ runsOnce }) => runsOnce);
+    for (const lane of lanes) lane.stop(STOPPING);
+    const late = new AbortController();
+    using _ = this.#options.clock.setTimer(graceMs, () => late.abort());
+    await this.#until(() => lanes.every((lane) => lane.view().inFlight === 0), late.signal);
+    await Promise.all(lanes.map((lane) => lane.close(STOPPING)));
+  }
+
+  /** What holds for all backends has changed. */
+  lookAllAgain(): void {
+    for (const lane of this.#lanes.values()) lane.lookAgain();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -184,6 +227,7 @@ export class BackendPool implements AsyncDisposable {
   }
 
   #notifyWatchers(): void {
+    this.#programsChanged?.();
     for (const watcher of [...this.#watchers]) watcher();
   }
 
