@@ -263,6 +263,14 @@ export const restartReportShape = object({
 });
 export type RestartReport = TypeOf<typeof restartReportShape>;
 
+export const handOverReportShape = object({
+  /** The process that was in charge, and the one that takes over. */
+  from: number,
+  to: number,
+  /** Of the new one. */
+  version: text,
+});
+export type HandOverReport = TypeOf<typeof handOverReportShape>;
 export const backendSwitchReportShape = object({
   backend: text,
   result: choice("switched", "skipped", "failed"),

@@ -123,6 +123,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   telemetry: {
     sends: [
       "endpoint",
+      "protocol",
       "traces",
       "metrics",
       "sample",

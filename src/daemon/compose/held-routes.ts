@@ -11,7 +11,7 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 export function openHeldRoutes(home: string, logger: Logger, writes: boolean): HeldRoutes {
   const path = join(home, "held-routes.json");
   const held = readHeld(path, logger);
-  let writing: Promise<void> | null = null;
+  let isWriting = false;
   let isStale = false;
   const write = async (): Promise<void> => {
     while (isStale) {
@@ -24,7 +24,7 @@ export function openHeldRoutes(home: string, logger: Logger, writes: boolean): H
         });
       }
     }
-    writing = null;
+    isWriting = false;
   };
   return {
     get: (backend) => held.get(backend) ?? null,
@@ -33,7 +33,9 @@ export function openHeldRoutes(home: string, logger: Logger, writes: boolean): H
       else held.set(backend, route);
       if (!writes) return;
       isStale = true;
-      writing ??= write();
+      if (isWriting) return;
+      isWriting = true;
+      void write();
     },
   };
 }

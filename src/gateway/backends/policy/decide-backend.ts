@@ -21,6 +21,7 @@ import {
   backOffWithJitter,
   foldCandidate,
   foldConfig,
+  foldKept,
   foldLost,
   foldSecretMissing,
   foldServing,
@@ -35,7 +36,7 @@ import {
   standbyCheck,
   standbyStart,
 } from "./decide-routes.ts";
-import { awayOf, awayText } from "./required-data.ts";
+import { awayOf, awayText, isMissing } from "./required-data.ts";
 
 /** So long without a check before the serving instance is asked whether it lives. */
 const CHECK_EVERY_MS = 30_000;
@@ -100,10 +101,12 @@ export function decideBackend(
   foldCandidate(builder);
   foldLost(builder);
   foldStopFirst(builder);
+  foldKept(builder);
   foldSecretMissing(builder);
   foldRoutes(builder);
   const dataGate = foldNeeds(builder);
-  const gate: Gate = dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait" } : dataGate;
+  const gate: Gate =
+    dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait", makesRoom: false } : dataGate;
   const otherStep = closeStep(builder) ?? careStep(builder) ?? standbyCheck(builder);
   const wantedStart = otherStep === null ? (startIsDue(builder) ? startStep : standbyStart(builder)) : null;
   const isStartDue = wantedStart !== null;
@@ -208,7 +211,7 @@ function startIsDue(builder: DecisionBuilder): boolean {
   const { spec, seen, memory, now } = builder;
   if (!needsStart(builder)) return false;
   // Whoever cannot live beside another waits until nothing is left of it.
-  if (spec.replace === "stop-first" && seen.instances.length > 0) return false;
+  if (spec.replace === "stop-first" && (spec.runsElsewhere || seen.instances.length > 0)) return false;
   const { notBeforeMs } = nextTries(builder) ?? memory.tries;
   if (now.monotonicMs >= notBeforeMs) return true;
   builder.wakeAt(notBeforeMs, "retry");
@@ -228,7 +231,7 @@ function needsStart(builder: DecisionBuilder): boolean {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
   // A server that is started before its folder is there ends at once, or serves an empty one.
-  if (awayOf(spec) !== null) return false;
+  if (isMissing(spec)) return false;
   return memory.serving === null || memory.serving.distrusted || !builder.isCurrent(memory.serving);
 }
 
@@ -263,7 +266,8 @@ function phaseOf(
   const away = awayOf(spec);
   if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${awayText(away)}` };
   if (holding === "replacement") {
-    return { phase: "Degraded", reason: "it is being replaced; calls wait" };
+    const moving = spec.needs?.data.kind === "moving" ? awayText(spec.needs.data) : null;
+    return { phase: "Degraded", reason: `${moving ?? "it is being replaced"}; calls wait` };
   }
   if (holding === "crash") {
     return { phase: "Degraded", reason: `${memory.lastError ?? "it ended"}; it is tried again, calls wait` };

@@ -1,5 +1,7 @@
 // How an instance that is no longer wanted ends: its calls go on for a while, then those left get an error that says why.
 
+type DataReason = "data_away" | "data_moves";
+
 /** Why an instance gets no more calls. */
 export type DrainReason =
   | "replaced"
@@ -7,8 +9,8 @@ export type DrainReason =
   | "not_answering"
   | "removed"
   | "disabled"
-  | "data_away"
-  | "route";
+  | "route"
+  | DataReason;
 
 /** What is remembered of an instance. */
 export interface Kept {
@@ -31,6 +33,7 @@ const WHAT_BECAME: Readonly<Record<DrainReason, string>> = {
   disabled: "was disabled in the configuration",
   route: "goes over another route now",
   data_away: "was stopped, as a share that it requires is away",
+  data_moves: "made room, as a share that it requires is mounted anew",
 };
 
 /** What a call gets that `drain_timeout` cuts. */
