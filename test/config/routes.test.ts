@@ -10,7 +10,7 @@ import { accepted, refused } from "./support.ts";
 const route = (...lines: readonly string[]): string => `[[backends.files.routes]]\n${lines.join("\n")}\n`;
 const HERE = route('command = "serve"', 'args = ["a"]');
 const LAN = route('name = "lan"', 'url = "http://192.168.1.20/mcp"');
-const FAR = route('url = "https://far.example/mcp"', '[backends.files.routes.headers]', 'X-Key = "${KEY}"');
+const FAR = route('url = "https://far.example/mcp"', "[backends.files.routes.headers]", 'X-Key = "${KEY}"');
 
 test("C2 routes are named, or called by their place, in the order of the file", async () => {
   const { config } = await accepted(HERE + LAN + FAR);
@@ -72,10 +72,17 @@ test("E2 what a route would run waits, with all routes of its backend, and is sh
 });
 
 test("E2 a backend that becomes one with routes waits, and runs as it was", async () => {
-  const { config: first } = await accepted('[trust]\napprove = "commands"\n[backends.files]\nurl = "http://one.example/mcp"\n');
+  const { config: first } = await accepted(
+    '[trust]\napprove = "commands"\n[backends.files]\nurl = "http://one.example/mcp"\n',
+  );
   const { config: second } = await accepted(`[trust]\napprove = "commands"\n${LAN}${HERE}`);
   const begun = decideHeld({ file: first, running: null, approvals: null, places: PLACES });
-  const held = decideHeld({ file: second, running: begun.effective, approvals: begun.approvals, places: PLACES });
+  const held = decideHeld({
+    file: second,
+    running: begun.effective,
+    approvals: begun.approvals,
+    places: PLACES,
+  });
   const [files] = held.effective.backends;
   assert.deepEqual(files?.connection, first.backends[0]?.connection);
   assert.equal(files?.routes ?? null, null);
