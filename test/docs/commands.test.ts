@@ -174,6 +174,12 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer backends logs files | tail -5": running(/^ready$/m),
   [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
   "mountaineer backends restart files": running(/files/),
+  "mountaineer switch --backend files --to lan": {
+    elsewhere: "test/cli/program/switch-backend.test.ts",
+  },
+  "mountaineer switch --backend files --to auto": {
+    elsewhere: "test/cli/program/switch-backend.test.ts",
+  },
   "mountaineer backends restart --all": running(/files/),
   "mountaineer backends login tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },
   "mountaineer backends login tickets --device": { elsewhere: "test/gateway/backends/sign-in/login.test.ts" },
