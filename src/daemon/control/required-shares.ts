@@ -1,12 +1,14 @@
 // What backends require of shares: whether it is there, as the share engine sees it. Folders are looked for by the prober.
 import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
 import type { DataPrograms, RequiredData } from "../../gateway/backends/policy/required-data.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
+/** How long a look that is asked for may take, ms: a call that failed waits for it. */
+const ASKED_LOOK_MS = 2_000;
 /** How long the look for a folder may take, ms. */
 const FOLDER_LOOK_MS = 5_000;
 /** A folder that was there is looked for again after this, one that was not after the other, ms. */
@@ -22,7 +24,7 @@ const NOT_LOOKED_AT = "it was not looked at yet";
 
 interface Tools {
   readonly clock: Clock;
-  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger">;
+  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle">;
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
@@ -120,6 +122,19 @@ export function createRequiredShares(tools: Tools) {
       const missing = all.find(({ kind }) => kind === "moving") ?? all.find(({ kind }) => kind === "away");
       return missing ?? { kind: "there", mounts: all.flatMap(mountsOf).join(" ") };
     },
+    async lookNow(requires: readonly ShareRequirement[]): Promise<void> {
+      const engine = tools.engine();
+      const shares = [...new Set(requires.map(({ share }) => share))].filter((share) =>
+        engine.names.includes(share),
+      );
+      const enough = new AbortController();
+      const looked = shares.map((share) => {
+        engine.trigger(share, "data");
+        return engine.settle(share, enough.signal);
+      });
+      await settledWithin(tools.clock, ASKED_LOOK_MS, Promise.allSettled(looked));
+      enough.abort();
+    },
     onChange: (listener: () => void): void => void listeners.push(listener),
     watchPrograms: room.watchPrograms,
     running: room.running,
@@ -195,8 +210,13 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
 
 /** The mount, while programs can work on it. */
 function usableMount(view: ShareView | null): { readonly id: string; readonly path: string } | null {
-  const mount = view?.seen?.mount ?? null;
-  return view !== null && mount !== null && shareStatus(view).mount_alive ? mount.found : null;
+  const seen = view?.seen ?? null;
+  const mount = seen?.mount ?? null;
+  if (view === null || seen === null || mount === null || !shareStatus(view).mount_alive) return null;
+  const { found, carried = null } = mount;
+  // It may take long to say so itself.
+  const isCut = carried === null && found.route !== null && seen.routes[found.route].probe.verdict === "gone";
+  return isCut ? null : found;
 }
 
 function presenceOf(one: Watched, tools: Tools, before: RequiredData, isMoving: boolean): RequiredData {
@@ -227,7 +247,7 @@ function reasonOf(view: ShareView): string {
     return because === null ? "it is not mounted" : `it is not mounted: ${because}`;
   }
   if (!status.tb_reachable && !status.fb_reachable) return "no route leads to it";
-  return "its mount does not answer";
+  return status.mount_alive ? "the route in use is gone" : "its mount does not answer";
 }
 
 /** Why the folder is not found; null: it is there. */

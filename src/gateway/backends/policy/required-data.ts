@@ -26,6 +26,8 @@ export interface DataSource {
   look(requires: BackendConfig["requires"]): RequiredData;
   /** Called after each change of what `look` answers. */
   onChange(listener: () => void): void;
+  /** Resolves when all of these were looked at afresh, or soon. Never rejects. */
+  lookNow?(requires: BackendConfig["requires"]): Promise<void>;
   /** Called once, with what gives all that runs. Returns what is to be called after each change of it. */
   watchPrograms?(running: () => readonly DataPrograms[]): () => void;
 }
