@@ -20,11 +20,13 @@ const FOLDER_MISSING_MS = 1_900;
  */
 const FOLDER_GONE_MS = 10_000;
 const FOLDER_PAUSES_MS = [230, 410, 310, 530, 370];
+const HANDED_OVER = "another daemon is still in charge of it";
 const NOT_LOOKED_AT = "it was not looked at yet";
 
 interface Tools {
   readonly clock: Clock;
-  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle">;
+  /** Null: another daemon still looks after the shares. */
+  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle"> | null;
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
@@ -124,6 +126,7 @@ export function createRequiredShares(tools: Tools) {
     },
     async lookNow(requires: readonly ShareRequirement[]): Promise<void> {
       const engine = tools.engine();
+      if (engine === null) return;
       const shares = [...new Set(requires.map(({ share }) => share))].filter((share) =>
         engine.names.includes(share),
       );
@@ -171,7 +174,7 @@ function createRoom(engine: Tools["engine"]) {
     for (const [share, ran] of wanted) {
       const runs = running(share).length > 0;
       wanted.set(share, runs);
-      if (ran && !runs) engine().trigger(share, "drain");
+      if (ran && !runs) engine()?.trigger(share, "drain");
     }
   };
   return {
@@ -205,7 +208,7 @@ function isSame(one: RequiredData, other: RequiredData): boolean {
 
 function viewOf({ engine }: Tools, share: string): ShareView | null {
   const all = engine();
-  return all.names.includes(share) ? all.view(share) : null;
+  return all?.names.includes(share) === true ? all.view(share) : null;
 }
 
 /** The mount, while programs can work on it. */
@@ -226,8 +229,11 @@ function presenceOf(one: Watched, tools: Tools, before: RequiredData, isMoving: 
     kind: "away",
     requirement: requirementText(one.requirement),
     reason,
-    sinceMs: before.kind === "away" ? before.sinceMs : tools.clock.monotonicMs(),
+    // What is away for everybody begins when somebody could have looked.
+    sinceMs:
+      before.kind === "away" && before.reason !== HANDED_OVER ? before.sinceMs : tools.clock.monotonicMs(),
   });
+  if (tools.engine() === null) return away(HANDED_OVER);
   if (view === null) return away("it is not in the configuration any more");
   if (isMoving) return { kind: "moving", requirement: requirementText(one.requirement) };
   const mount = usableMount(view);

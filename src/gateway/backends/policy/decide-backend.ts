@@ -201,7 +201,7 @@ function startIsDue(builder: DecisionBuilder): boolean {
   const { spec, seen, memory, now } = builder;
   if (!needsStart(builder)) return false;
   // Whoever cannot live beside another waits until nothing is left of it.
-  if (spec.replace === "stop-first" && seen.instances.length > 0) return false;
+  if (spec.replace === "stop-first" && (spec.runsElsewhere || seen.instances.length > 0)) return false;
   if (now.monotonicMs >= memory.tries.notBeforeMs) return true;
   builder.wakeAt(memory.tries.notBeforeMs, "retry");
   return false;

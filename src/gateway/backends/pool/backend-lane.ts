@@ -71,6 +71,15 @@ export class BackendLane {
     return !isWanted || isWaiting || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
+  get runsOnce(): boolean {
+    return this.#state.spec.replace === "stop-first";
+  }
+
+  /** It waits until it runs nowhere else. */
+  get isHeldBack(): boolean {
+    return this.runsOnce && this.#state.spec.runsElsewhere === true;
+  }
+
   /** It is not configured, and nothing is left of it. */
   get isGone(): boolean {
     return !this.#state.isConfigured && this.#instances.length === 0;

@@ -149,6 +149,27 @@ export class BackendPool implements AsyncDisposable {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
   }
 
+  /** As `settled`, without those that wait for something else than their own start. */
+  startedWhereItCan(signal: AbortSignal): Promise<void> {
+    const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack;
+    return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
+  }
+
+  /** Ends what cannot run beside another, calls in flight first, `graceMs` at most. */
+  async endWhatRunsOnce(graceMs: number): Promise<void> {
+    const lanes = [...this.#lanes.values()].filter(({ runsOnce }) => runsOnce);
+    for (const lane of lanes) lane.stop(STOPPING);
+    const late = new AbortController();
+    using _ = this.#options.clock.setTimer(graceMs, () => late.abort());
+    await this.#until(() => lanes.every((lane) => lane.view().inFlight === 0), late.signal);
+    await Promise.all(lanes.map((lane) => lane.close(STOPPING)));
+  }
+
+  /** What holds for all backends has changed. */
+  lookAllAgain(): void {
+    for (const lane of this.#lanes.values()) lane.lookAgain();
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     this.#stopping ??= this.#end();
     return this.#stopping;

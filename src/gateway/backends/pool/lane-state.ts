@@ -123,6 +123,7 @@ export class LaneState {
       drainTimeoutMs: this.tools.drainTimeoutMs(),
       signIn: this.tools.signIn?.(this.name) ?? null,
       needs: this.needs,
+      runsElsewhere: this.tools.runsElsewhere?.() === true,
     };
   }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
-import { fc } from "../../../support/properties.ts";
+import { fc, runsOf } from "../../../support/properties.ts";
 import { BackendWorld, type Fate } from "../pool/backend-world.ts";
 
 type Event =
@@ -137,7 +137,7 @@ function assertAsWanted(world: BackendWorld): void {
   assert.deepEqual(world.memory.closing, []);
 }
 
-const RUNS = { numRuns: Number(process.env["PROPERTY_RUNS"] ?? 400) };
+const RUNS = { numRuns: runsOf(400) };
 
 describe("decideBackend in random worlds", () => {
   const keepsPromises = (replaces: readonly BackendSpec["replace"][]): void => {
