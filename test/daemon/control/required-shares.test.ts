@@ -159,13 +159,16 @@ describe("a share", () => {
     s.views.set("MEDIA", viewOf({ seen: seenOf() }));
     s.required.noteCycle("MEDIA");
     assert.equal(s.required.look([MEDIA, CORE]).kind, "away");
-    s.required.makeRoom("CORE", true);
-    s.required.makeRoom("CORE", true);
-    assert.deepEqual(s.required.look([MEDIA, CORE]), { kind: "moving", requirement: "CORE" });
+    s.required.makeRoom("CORE", "asked");
+    s.required.makeRoom("CORE", "asked");
+    const asked = { kind: "moving", requirement: "CORE", sinceMs: null } as const;
+    assert.deepEqual(s.required.look([MEDIA, CORE]), asked);
     assert.equal(told, 2);
-    s.required.makeRoom("CORE", false);
+    s.required.makeRoom("CORE", "taken");
+    assert.deepEqual(s.required.look([MEDIA, CORE]), { ...asked, sinceMs: s.clock.monotonicMs() });
+    s.required.makeRoom("CORE", "free");
     assert.equal(s.required.look([MEDIA, CORE]).kind, "away");
-    assert.equal(told, 3);
+    assert.equal(told, 4);
   });
 
   test("C1 its programs are those of backends that require it, and their end wakes it once", () => {
@@ -176,7 +179,7 @@ describe("a share", () => {
       { requires: [MEDIA], pids: [9] },
     ]);
     assert.deepEqual([s.required.running("CORE"), s.required.running("MEDIA")], [[7, 8], [9]]);
-    s.required.makeRoom("CORE", true);
+    s.required.makeRoom("CORE", "asked");
     changed();
     pids = [8];
     changed();

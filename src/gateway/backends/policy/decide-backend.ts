@@ -255,7 +255,7 @@ function phaseOf(
   if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${awayText(away)}` };
   if (holding === "replacement") {
     const moving = spec.needs?.data.kind === "moving" ? awayText(spec.needs.data) : null;
-    return { phase: "Degraded", reason: `${moving ?? "it is being replaced"}; calls wait` };
+    return { phase: "Degraded", reason: problem ?? `${moving ?? "it is being replaced"}; calls wait` };
   }
   if (holding === "crash") {
     return { phase: "Degraded", reason: `${memory.lastError ?? "it ended"}; it is tried again, calls wait` };

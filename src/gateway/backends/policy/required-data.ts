@@ -6,7 +6,12 @@ export type RequiredData =
   /** `mounts` names what is mounted: with another name, programs that were started before work on what is gone. */
   | { readonly kind: "there"; readonly mounts: string }
   /** It is about to be mounted anew, or that is under way: programs make room, and calls wait. */
-  | { readonly kind: "moving"; readonly requirement: string }
+  | {
+      readonly kind: "moving";
+      readonly requirement: string;
+      /** Since when nobody can work on it, monotonic ms; null: until they have made room it is there. */
+      readonly sinceMs: number | null;
+    }
   | {
       readonly kind: "away";
       /** As configured: `CORE`, or `CORE:/dev`. */
