@@ -13,6 +13,7 @@ const PROGRAMS = [
   "src/network/listen/darwin/scdynamicstore-worker.ts",
   "src/shares/drivers/netfs/netfs-child.ts",
   "src/doctor/doctor-carry-child.ts",
+  "src/demo/stage/file-tool.ts",
   "src/demo/stage/warden.ts",
   "src/demo/stage/tcp-relay-silence.ts",
 ];

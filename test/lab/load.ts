@@ -34,26 +34,32 @@ const ENVIRONMENT = {
   GIT_CONFIG_VALUE_0: "0",
 };
 
+/** Where a program runs. */
+export interface ProgramPlace {
+  /** An argv prefix, as a rig's `enter`. */
+  readonly enter?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Resolves when it has done its first operation. */
 export async function startProgram(
   folder: string,
   name: string,
   program: string,
   args: readonly string[],
+  { enter = [], env = {} }: ProgramPlace = {},
 ): Promise<Program> {
   await mkdir(folder, { recursive: true });
   const log = path.join(folder, `${name}.log`);
   const output = path.join(folder, `${name}.out`);
   const written = openSync(output, "a");
-  const child = spawn(
-    process.execPath,
-    ["--disable-warning=ExperimentalWarning", path.join(PROGRAMS, program), log, ...args],
-    {
-      cwd: "/",
-      env: { ...process.env, ...ENVIRONMENT },
-      stdio: ["ignore", written, written],
-    },
-  );
+  const script = path.join(PROGRAMS, program);
+  const argv = [...enter, process.execPath, "--disable-warning=ExperimentalWarning", script, log, ...args];
+  const child = spawn(argv[0] ?? process.execPath, argv.slice(1), {
+    cwd: "/",
+    env: { ...process.env, ...ENVIRONMENT, ...env },
+    stdio: ["ignore", written, written],
+  });
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(String(error)));
     child.once("exit", (code, signal) => resolve(String(code ?? signal)));

@@ -262,7 +262,8 @@ async function endHelpers(folder: string): Promise<void> {
 const PORTS = { from: 15_000, to: 32_000 } as const;
 const PORT_TRIES = 50;
 
-async function freePort(): Promise<number> {
+/** Of 127.0.0.1, and free just now. */
+export async function freePort(): Promise<number> {
   for (let tries = 0; tries < PORT_TRIES; tries++) {
     const port = randomInt(PORTS.from, PORTS.to);
     if (await isFree(port)) return port;

@@ -3,6 +3,7 @@
 import { lstat, mkdir, mkdtemp, open, realpath, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { connectToDaemon, type RemoteControl } from "../../api/client/client.ts";
 import type { ShareStatus } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -10,10 +11,12 @@ import {
   type CommandResult,
   childEnvironment,
   type ExitInfo,
+  programBeside,
   runCommand,
 } from "../../runtime/process/child-process.ts";
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
+import { type Agent, startAgent } from "./agent.ts";
 import { type FileHolder, holdFile } from "./file-holder.ts";
 import { type MonitorProcess, startMonitor } from "./monitor-process.ts";
 import type { DemoDriver, Nas } from "./nas.ts";
@@ -67,6 +70,10 @@ export interface Stage extends AsyncDisposable {
   holdFile(): Promise<FileHolder>;
   /** Programs that copy a large file on the share and append to another, until they are told to finish. */
   startWork(material: WorkMaterial): Promise<WorkAtShare>;
+  /** The command line of a tool, of that name, which reads files of the share. */
+  fileTool(name: string): readonly string[];
+  /** An agent that reads the sign file by that tool twice a second. It is ended with the stage, if not before. */
+  startAgent(tool: string): Promise<Agent>;
   /** What tells one mount at the mount path from the next; null when nothing is mounted. */
   mountId(): Promise<string | null>;
   /** What is there of the demo, but for its server: one line each. */
@@ -264,6 +271,20 @@ function createStage(parts: StageParts): Stage {
         shareFolder: layout.stablePath,
         workFolder: temporaryFolder(layout.folder),
         environment: childEnvironment(environment),
+        onStart,
+      }),
+    fileTool: (name) => [
+      process.execPath,
+      fileURLToPath(programBeside(import.meta.url, "file-tool")),
+      name,
+      layout.stablePath,
+    ],
+    startAgent: (tool) =>
+      startAgent({
+        program,
+        environment: childEnvironment(forMountaineer),
+        tool,
+        file: SIGN_FILE,
         onStart,
       }),
     mountId: () => mountIdOf(nas, layout),

@@ -5,6 +5,7 @@ import { systemClock } from "../../runtime/time/clock.ts";
 import type { FileHolder } from "../stage/file-holder.ts";
 import type { Stage } from "../stage/stage.ts";
 import { SHARE } from "../stage/stage-layout.ts";
+import { agentSteps } from "./agent-act.ts";
 import { carriedSteps } from "./carried-act.ts";
 import {
   type Checks,
@@ -26,6 +27,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
     ...cableSteps(stage, checks),
     ...handSteps(stage, checks),
     ...carriedSteps(stage, checks, signal),
+    ...agentSteps(stage, checks),
     {
       title: "stop the daemon",
       async play() {

@@ -1,6 +1,7 @@
 // Whether calls may reach a backend, by what it works on. Pure.
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
+import { dropStandbys } from "./decide-routes.ts";
 import { awayText } from "./required-data.ts";
 
 /** What becomes of calls for the sake of the data, whatever serves. */
@@ -12,8 +13,10 @@ export type Gate =
 const OPEN: Gate = { kind: "open" };
 
 /** Programs end while their data is mounted anew; what has no process here holds nothing of it. */
-export function makesRoom({ needs, origin, wanted }: BackendSpec): boolean {
-  return needs?.data.kind === "moving" && origin === null && wanted.kind !== "nothing";
+export function makesRoom({ needs, origin, wanted, routes = null }: BackendSpec): boolean {
+  if (needs?.data.kind !== "moving" || wanted.kind === "nothing") return false;
+  // Of several routes some may be programs.
+  return origin === null || routes !== null;
 }
 
 /** What serves finishes its calls and ends; its names stay. */
@@ -21,6 +24,7 @@ function makeRoom(builder: DecisionBuilder): void {
   const { serving, holding } = builder.memory;
   builder.drainServing("data_moves");
   builder.remember({ candidate: null, holding: serving === null ? holding : "replacement" });
+  dropStandbys(builder);
 }
 
 /** Short absences make no noise: calls wait. After that they are refused, and `stop` ends the server. */
@@ -39,6 +43,7 @@ export function foldNeeds(builder: DecisionBuilder): Gate {
   if (mode === "stop") {
     builder.drainServing("data_away");
     builder.remember({ candidate: null, holding: null });
+    dropStandbys(builder);
   }
   return { kind: "refuse", reason: awayText(data), mode };
 }

@@ -1,0 +1,119 @@
+// The third act of the story: an agent reads files of the share by a tool, and goes on whatever is done beneath it.
+import { appendFile } from "node:fs/promises";
+import type { Agent } from "../stage/agent.ts";
+import { freePort } from "../stage/plain-rig.ts";
+import type { Stage } from "../stage/stage.ts";
+import { SHARE } from "../stage/stage-layout.ts";
+import { type Checks, mounted, type Step, StoryFailure, seconds } from "./story-checks.ts";
+
+const TOOL = "read_file";
+const SECOND_TOOL = "read_again";
+/** Calls that must be answered well after something was done. */
+const CALLS_AFTER = 3;
+
+/** Played on a stage whose daemon runs, whatever route its share is on. */
+export function agentSteps(stage: Stage, checks: Checks): readonly Step[] {
+  const { cables } = stage.nas;
+  const isCarried = stage.nas.driver === "smb";
+  let kept: Agent | null = null;
+  let forgiven = 0;
+
+  const agent = (): Agent => {
+    if (kept === null) throw new StoryFailure("no agent is at work");
+    if (!kept.running) throw new StoryFailure("the agent has lost its session");
+    const complaint = kept.complaints[forgiven];
+    if (complaint !== undefined) throw new StoryFailure(`a call of the agent failed: ${complaint}`);
+    return kept;
+  };
+  /** It gets some more good answers, and no call has failed. */
+  const worksOn = async (): Promise<void> => {
+    const before = agent().answered;
+    await checks.eventually("the agent's calls go on", async () => {
+      const more = agent().answered - before;
+      return more >= CALLS_AFTER ? null : `${more} more answers`;
+    });
+  };
+  /** A build's folder is named by a digest, which could be a secret. */
+  const add = (name: string, tool: string, more: readonly string[] = []): Promise<void> =>
+    checks.command(["backends", "add", name, ...more, "--allow-literal", "--", ...stage.fileTool(tool)]);
+  const over = (route: "tb" | "fallback"): Promise<number> =>
+    checks.until(`over ${route}`, (share) => mounted(share, route) && share.last_error === null);
+
+  return [
+    {
+      title: "give an agent a tool that reads the share",
+      async play() {
+        await Promise.all([cables.tb.plug(), cables.fallback.plug()]);
+        await over("tb");
+        await checks.command(["config", "set", "server.port", String(await freePort())]);
+        const requires = `requires=["${SHARE}"]`;
+        await add("files", TOOL, ["--set", requires]);
+        kept = await stage.startAgent(TOOL);
+        await worksOn();
+        return "mountaineer backends add files; the agent calls its tool twice a second over mountaineer mcp";
+      },
+    },
+    {
+      title: "pull Thunderbolt under the agent",
+      async play() {
+        await cables.tb.pull();
+        await over("fallback");
+        // A share that is not carried is away for a moment: such a call names it.
+        if (!isCarried) forgiven += forgive(kept, forgiven, new RegExp(SHARE));
+        await worksOn();
+        return forgiven === 0 ? "no call failed" : `${counted(forgiven)} failed, and named the share`;
+      },
+    },
+    {
+      title: "edit the configuration, and add a tool",
+      async play() {
+        const { notices } = agent();
+        await appendFile(stage.layout.configFile, "\n# A person was here.\n");
+        await checks.command(["config", "set", "global.check_interval_secs", "0.4"]);
+        await add("more", SECOND_TOOL);
+        await checks.eventually("the agent is told of the new tool", async () => {
+          const tools = await agent().tools();
+          if (agent().notices > notices && tools.includes(SECOND_TOOL)) return null;
+          return `${agent().notices - notices} notices, tools ${tools.join(", ")}`;
+        });
+        await worksOn();
+        return "the agent is told of the new tool, and no call failed";
+      },
+    },
+    {
+      title: "kill the daemon under the agent, start it again",
+      async play() {
+        const before = kept?.complaints.length ?? 0;
+        await stage.endMonitor("kill");
+        await stage.startMonitor();
+        await over("fallback");
+        forgiven += forgive(kept, forgiven, /the daemon ended before it answered/);
+        await worksOn();
+        const failed = (kept?.complaints.length ?? 0) - before;
+        return `the same session goes on; ${failed === 0 ? "no call" : counted(failed)} was in flight, and none is repeated`;
+      },
+    },
+    {
+      title: "plug it in again, and let the agent go",
+      async play() {
+        await cables.tb.plug();
+        const backMs = await over("tb");
+        if (!isCarried) forgiven += forgive(kept, forgiven, new RegExp(SHARE));
+        await worksOn();
+        const { answered, longestMs } = agent();
+        await agent().end();
+        const failed = forgiven === 0 ? "none failed" : `${counted(forgiven)} failed`;
+        return `back over Thunderbolt after ${seconds(backMs)}; ${answered} calls were answered, ${failed}, the slowest took ${seconds(longestMs)}`;
+      },
+    },
+  ];
+}
+
+/** How many of the new complaints say that. */
+function forgive(agent: Agent | null, from: number, words: RegExp): number {
+  return agent?.complaints.slice(from).filter((complaint) => words.test(complaint)).length ?? 0;
+}
+
+function counted(calls: number): string {
+  return calls === 1 ? "one call" : `${calls} calls`;
+}

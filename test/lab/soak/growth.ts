@@ -1,0 +1,94 @@
+// How memory and descriptors of each of our processes grow while it lives, looked at in calm moments.
+import { readdir } from "node:fs/promises";
+import { pssMb } from "../../../bench/processes.ts";
+import type { Ledger } from "./promises.ts";
+
+interface Sample {
+  readonly atMinutes: number;
+  readonly mb: number;
+  readonly descriptors: number;
+}
+
+/** Until what is loaded and compiled once has been. */
+const WARM_UP_MINUTES = 0.75;
+/** Fewer looks say nothing. */
+const LEAST_SAMPLES = 3;
+/**
+ * What a process may have more at its end than after its warm-up: the heap breathes by some MB, and a daemon grows to
+ * its working size over hundreds of failovers. It is the longest run that shows a leak: 1 MB a minute is 60 in an hour.
+ */
+const MOST_MB = 25;
+/** Connections of clients and probes come and go. */
+const MOST_DESCRIPTORS = 15;
+
+export interface Growth {
+  look(pids: ReadonlyMap<number, string>): Promise<void>;
+  /** One line for each kind of process: its longest life. */
+  judge(ledger: Ledger): readonly string[];
+}
+
+export function createGrowth(): Growth {
+  const startedAt = performance.now();
+  const seen = new Map<number, { readonly role: string; readonly samples: Sample[] }>();
+  return {
+    async look(pids) {
+      for (const [pid, role] of pids) {
+        const sample = await sampleOf(pid, (performance.now() - startedAt) / 60_000);
+        if (sample === null) continue;
+        const known = seen.get(pid) ?? { role, samples: [] };
+        known.samples.push(sample);
+        seen.set(pid, known);
+      }
+    },
+    judge(ledger) {
+      const longest = new Map<string, readonly Sample[]>();
+      for (const { role, samples } of seen.values()) {
+        const bornAt = samples[0]?.atMinutes ?? 0;
+        const warm = samples.filter(({ atMinutes }) => atMinutes - bornAt >= WARM_UP_MINUTES);
+        const known = longest.get(role);
+        if (warm.length >= LEAST_SAMPLES && span(warm) > span(known ?? [])) longest.set(role, warm);
+      }
+      return [...longest].sort().map(([role, samples]) => {
+        const minutes = span(samples);
+        const mb = slope(samples, ({ mb }) => mb);
+        const descriptors = slope(samples, ({ descriptors }) => descriptors);
+        const [first, last] = [samples[0], samples.at(-1)];
+        const told =
+          `${role}: ${minutes.toFixed(1)} min, ${samples.length} looks, PSS ${first?.mb.toFixed(0)} to ${last?.mb.toFixed(0)} MB` +
+          ` (${signed(mb)} MB/min), descriptors ${first?.descriptors} to ${last?.descriptors} (${signed(descriptors)}/min)`;
+        ledger.expect("memory", mb * minutes <= MOST_MB, () => told);
+        ledger.expect("descriptors", descriptors * minutes <= MOST_DESCRIPTORS, () => told);
+        return told;
+      });
+    },
+  };
+}
+
+async function sampleOf(pid: number, atMinutes: number): Promise<Sample | null> {
+  try {
+    const [mb, descriptors] = await Promise.all([pssMb(pid), readdir(`/proc/${pid}/fd`)]);
+    return { atMinutes, mb, descriptors: descriptors.length };
+  } catch {
+    // It ended meanwhile.
+    return null;
+  }
+}
+
+function span(samples: readonly Sample[]): number {
+  return (samples.at(-1)?.atMinutes ?? 0) - (samples[0]?.atMinutes ?? 0);
+}
+
+/** By least squares, a minute. */
+function slope(samples: readonly Sample[], figure: (sample: Sample) => number): number {
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, each) => sum + each, 0) / values.length;
+  const at = mean(samples.map(({ atMinutes }) => atMinutes));
+  const value = mean(samples.map(figure));
+  const square = samples.reduce((sum, { atMinutes }) => sum + (atMinutes - at) ** 2, 0);
+  const product = samples.reduce((sum, each) => sum + (each.atMinutes - at) * (figure(each) - value), 0);
+  return square === 0 ? 0 : product / square;
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "" : "+"}${value.toFixed(2)}`;
+}

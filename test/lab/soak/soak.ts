@@ -1,0 +1,268 @@
+// Everything at once, at random, for as long as one likes: a carried share and one mounted per route, a gateway with a
+// file server on a share, clients that come and go, and every promise that can be checked from outside.
+import { rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { type RootRig, startRootRig } from "../../rig/root-rig.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type Program, startProgram } from "../load.ts";
+import { isCarriedOver } from "../moves.ts";
+import { monotonicMs } from "../programs/work-log.ts";
+import { randomFrom } from "../random.ts";
+import { playScene, type Scene, serverName } from "../scene.ts";
+import { createAgents } from "./agents.ts";
+import { createConfigFile, executedFile, gatewaySections } from "./config-file.ts";
+import { checkNothingIsLeft, checkNothingServes, checkSecrets, checkWritten } from "./end-checks.ts";
+import { createGrowth, type Growth } from "./growth.ts";
+import { LASTING_AGENTS, pickHappening } from "./happenings.ts";
+import { type Looks, startLooks } from "./looks.ts";
+import { ourProcesses } from "./our-processes.ts";
+import { createLedger, type Ledger } from "./promises.ts";
+import {
+  CARRIED,
+  clockFile,
+  createDaemonKeeper,
+  GATEWAY_PORT,
+  PER_ROUTE,
+  SHARES,
+  shiftClock,
+  type World,
+} from "./soak-world.ts";
+
+const HAPPENINGS_A_ROUND = 10;
+const BETWEEN_MS = 1_200;
+/** A mount that failed over and over may be waiting out its backoff; a network event ends that. */
+const RIGHT_MS = 90_000;
+/** In a calm, agents call so long and all must be well. */
+const CALM_MS = 2_000;
+
+export interface SoakOptions {
+  readonly minutes: number;
+  readonly seed: number;
+  readonly say: (line: string) => void;
+}
+
+/** Resolves with how many promises were kept, and how many were not. */
+export async function playSoak(
+  options: SoakOptions,
+): Promise<{ readonly kept: number; readonly failed: number }> {
+  const { say } = options;
+  const ledger = createLedger(say);
+  const counts = new Map<string, number>();
+  const end: string[] = [];
+  let folder = "";
+  {
+    await using rig = await startRootRig({ shares: SHARES.map(serverName) });
+    ({ folder } = rig);
+    try {
+      const scene = await playAt(rig, { ...options, ledger, counts, end });
+      await checkNothingServes(scene, ledger);
+    } catch (error) {
+      ledger.broken("calm", error instanceof Error ? error.message : String(error));
+    }
+  }
+  await checkNothingIsLeft(folder, process.env["MOUNTAINEER_TEST_RUN"] ?? `p${process.pid}`, ledger);
+  const { lines, kept, failed } = ledger.report();
+  say("");
+  for (const line of end) say(line);
+  say(
+    [...counts]
+      .sort()
+      .map(([what, count]) => `${count} ${what}`)
+      .join(", "),
+  );
+  for (const line of lines) say(line);
+  return { kept, failed };
+}
+
+interface Play extends SoakOptions {
+  readonly ledger: Ledger;
+  readonly counts: Map<string, number>;
+  /** Lines that are said at the end. */
+  readonly end: string[];
+}
+
+async function playAt(rig: RootRig, play: Play): Promise<Scene> {
+  const token = `token-${Math.random().toString(36).slice(2)}-${process.pid}`;
+  let played: Scene | null = null;
+  let folder = "";
+  await playScene(
+    rig,
+    {
+      shares: SHARES.map((name) => ({ name, lines: [`carry = "${name === CARRIED ? "auto" : "off"}"`] })),
+      settings: {
+        auto_failback: true,
+        auto_failback_stable_secs: 1,
+        check_interval_secs: 0.5,
+        mount_hang_secs: 2,
+      },
+      env: {
+        SOAK_TOKEN: token,
+        SOAK_CLOCK_FILE: path.join(rig.folder, "s0", "clock"),
+        NODE_OPTIONS: `--import=${path.resolve(import.meta.dirname, "../programs/shifted-clock.ts")}`,
+      },
+      sections: (sharesRoot) => {
+        folder = path.dirname(sharesRoot);
+        return gatewaySections({ folder, sharesRoot, port: GATEWAY_PORT });
+      },
+    },
+    async (scene) => {
+      played = scene;
+      await playStory(scene, token, play);
+    },
+  );
+  if (played === null) throw new Error("nothing was played");
+  return played;
+}
+
+async function playStory(scene: Scene, token: string, play: Play): Promise<void> {
+  const { say, ledger, counts, end } = play;
+  await Promise.all([
+    writeFile(executedFile(scene.folder), ""),
+    writeFile(clockFile(scene.folder), "0"),
+    writeFile(scene.exported(CARRIED, "notes.txt"), "notes\n", { mode: 0o666 }),
+    writeFile(scene.exported(PER_ROUTE, "kept.txt"), PER_ROUTE),
+  ]);
+  const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
+  const underWay = new Set<Promise<unknown>>();
+  const url = `http://127.0.0.1:${GATEWAY_PORT}/mcp`;
+  await using agents = createAgents(scene, { url, token, file: scene.at(CARRIED, "notes.txt") });
+  const world: World = {
+    scene,
+    ledger,
+    agents,
+    config: createConfigFile(scene.home, scene.config),
+    daemon: createDaemonKeeper({ scene, underWay, count }),
+    thaws: new Set(),
+    underWay,
+    restFile: path.join(scene.folder, "rest"),
+    count,
+    say,
+  };
+  const hasHandover = /^ {2}restart\b/m.test((await scene.home.cli(["--help"])).stdout);
+  if (!hasHandover)
+    say("no handovers: there is no command restart; sessions over HTTP end with a daemon that is killed");
+  await world.daemon.start();
+  await world.config.mend();
+  await untilRight(world);
+  for (let number = 0; number < LASTING_AGENTS; number++)
+    await agents.come(number % 2 === 0 ? "http" : "stdio");
+  await using carriedWriter = await startWriter(world, CARRIED);
+  await using otherWriter = await startWriter(world, PER_ROUTE);
+  const looks = startLooks(world);
+  const growth = createGrowth();
+  try {
+    await playRounds(world, growth, play);
+  } finally {
+    await looks.finish();
+  }
+  end.push(...(await agents.finish(ledger, hasHandover)));
+  end.push(await checkWritten(scene, CARRIED, await carriedWriter.stop(), ledger));
+  end.push(await checkWritten(scene, PER_ROUTE, await otherWriter.stop(), ledger));
+  end.push(statusLine(looks), ...growth.judge(ledger));
+  await world.daemon.stop();
+  await checkSecrets(scene, [token, scene.rig.password], looks.told, ledger);
+}
+
+function startWriter({ scene, restFile }: World, share: string): Promise<Program> {
+  const args = [scene.at(share, "written"), restFile];
+  return startProgram(path.join(scene.folder, "writers"), share, "write-files.ts", args);
+}
+
+function statusLine({ told, longestStatusMs }: Looks): string {
+  return `${told.length / 2} times mountaineer status, the longest took ${(longestStatusMs / 1000).toFixed(1)} s`;
+}
+
+async function playRounds(world: World, growth: Growth, { minutes, seed, say }: Play): Promise<void> {
+  const startedAt = performance.now();
+  const passed = (): number => (performance.now() - startedAt) / (minutes * 60_000);
+  for (let round = 1; passed() < 1; round++) {
+    const random = randomFrom(seed * 1_000 + round);
+    // In the second half daemon and carrier live on: how they grow is seen over a long life.
+    const livesGoOn = passed() >= 0.5;
+    const happened: string[] = [];
+    for (let number = 0; number < HAPPENINGS_A_ROUND && passed() < 1; number++) {
+      const { kind, act } = pickHappening(random, livesGoOn);
+      const what = await act(world, random);
+      happened.push(`${kind}: ${what}`);
+      world.count(`× ${kind}`);
+      await pause(random() * BETWEEN_MS);
+    }
+    say(
+      `round ${round}, ${Math.round(passed() * minutes * 60)} s${livesGoOn ? ", lives go on" : ""}: ${happened.join("; ")}`,
+    );
+    const calmAt = performance.now();
+    try {
+      await calm(world);
+    } catch (error) {
+      // A round that ends badly says so, and the next one begins anew.
+      world.ledger.broken("calm", `round ${round}: ${error instanceof Error ? error.message : error}`);
+    }
+    say(`  right again after ${((performance.now() - calmAt) / 1000).toFixed(1)} s`);
+    await growth.look(await ourProcesses(world));
+  }
+}
+
+/** Ends what was done, waits until all is right, and looks whether all goes well. */
+async function calm(world: World): Promise<void> {
+  const { scene, agents, ledger, underWay } = world;
+  for (const thaw of [...world.thaws]) thaw();
+  await scene.rig.restoreAll();
+  await shiftClock(scene, 0);
+  await world.config.mend();
+  while (underWay.size > 0) {
+    const [work] = underWay;
+    if (work === undefined) break;
+    underWay.delete(work);
+    await work;
+  }
+  await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
+  await world.config.mend();
+  await writeFile(world.restFile, "");
+  try {
+    await untilRight(world);
+  } finally {
+    await rm(world.restFile);
+  }
+  await agents.untilServed();
+  const fromMs = monotonicMs();
+  await pause(CALM_MS);
+  agents.calm(fromMs, monotonicMs());
+  ledger.expect("calm", (await scene.read(PER_ROUTE, "kept.txt")) === PER_ROUTE, () => "kept.txt is another");
+}
+
+async function untilRight({ scene, config, ledger }: World): Promise<void> {
+  let missing = "the daemon does not answer";
+  try {
+    await eventually(
+      async () => {
+        const report = await scene.home.glance();
+        missing = report === null ? "the daemon does not answer" : wrongIn(report, config.backends);
+        return missing === "";
+      },
+      RIGHT_MS,
+      100,
+    );
+    ledger.checked("calm");
+  } catch {
+    throw new Error(`not right after ${RIGHT_MS / 1000} s: ${missing}`);
+  }
+}
+
+type Report = NonNullable<Awaited<ReturnType<Scene["home"]["glance"]>>>;
+
+/** Empty when nothing is wrong. */
+function wrongIn({ shares, backends = [], gateway }: Report, wanted: readonly string[]): string {
+  for (const share of shares) {
+    const isRight =
+      share.name === CARRIED
+        ? isCarriedOver(share, "tb")
+        : share.active_interface === "tb" && share.mount_alive && share.last_error === null;
+    if (!isRight) return JSON.stringify(share);
+  }
+  const waiting = backends.find(({ phase }) => phase !== "Ready");
+  if (waiting !== undefined) return `${waiting.name} is ${waiting.phase}: ${waiting.reason}`;
+  const names = backends.map(({ name }) => name).toSorted();
+  if (names.join() !== wanted.toSorted().join()) return `backends ${names.join(", ")}`;
+  return gateway?.url == null ? "the gateway does not listen" : "";
+}
