@@ -96,6 +96,8 @@ async function sitIn(t: TestContext, folder: string): Promise<() => Promise<void
   return end;
 }
 
+/** A folder that was there is looked for every ten seconds. */
+const LONG_MS = 60_000;
 const FAST = ["auto_failback = true", "auto_failback_stable_secs = 1"];
 
 test("C1 after a failover the server works on the new mount, and its names were never gone", async (t) => {
@@ -201,13 +203,13 @@ describe("a folder of the share that is away", { concurrency: true }, () => {
       const { pid } = await s.untilPhase("Ready");
       assert.ok(pid !== null);
       await rename(join(s.rig.folder, "CORE-tb", "work"), join(s.rig.folder, "CORE-tb", "done"));
-      await eventually(() => s.backend().conditions.some(({ code }) => code === "share_away"));
+      await eventually(() => s.backend().conditions.some(({ code }) => code === "share_away"), LONG_MS);
       await assert.rejects(s.call(), /share CORE:\/work is away: the folder is not there/);
       assert.deepEqual(await s.tools(), mode === "error" ? ["who"] : []);
       if (mode === "stop") await eventually(() => s.backend().instances === 0);
       else assert.equal(s.backend().pid, pid);
       await rename(join(s.rig.folder, "CORE-tb", "done"), join(s.rig.folder, "CORE-tb", "work"));
-      await eventually(() => s.backend().conditions.length === 0 && s.backend().phase === "Ready");
+      await eventually(() => s.backend().conditions.length === 0 && s.backend().phase === "Ready", LONG_MS);
       assert.equal((await s.call()).pid === pid, mode !== "stop");
     });
   }

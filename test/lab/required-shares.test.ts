@@ -7,87 +7,32 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import {
+  backend,
+  backendPid,
+  FILE_SERVER,
+  failed,
+  isToldAway,
+  startAgent,
+  unnamed,
+  untilPhase,
+  untilServed,
+} from "./file-agent.ts";
 import { CUT_KINDS, cut, cutOnce, untilCarriedOver } from "./moves.ts";
 import { playScene, type Scene, type SceneOptions, useRig } from "./scene.ts";
 
-const SERVER = path.resolve(
-  import.meta.dirname,
-  "../../node_modules/@modelcontextprotocol/server-filesystem/dist/index.js",
-);
-const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
-/** Between two calls of an agent. */
-const BEAT_MS = 500;
 /** So long the share may be away before the tools leave. */
 const AWAY_SECS = 3;
-/** Far beyond what a call may take: its own deadline here is 10 s. */
-const LATE_MS = 15_000;
 /** Both routes are gone for so long. */
 const OUTAGE_MS = 20_000;
-
-interface Call {
-  readonly ms: number;
-  /** null: it went well. */
-  readonly error: string | null;
-}
-
-interface Agent extends AsyncDisposable {
-  readonly calls: readonly Call[];
-  /** How often it was told that the list is another one. */
-  readonly notices: () => number;
-  tools(): Promise<readonly string[]>;
-}
-
-/** An agent that reads a file of the share twice a second, whatever comes of it. */
-async function startAgent(scene: Scene): Promise<Agent> {
-  const client = new Client({ name: "agent", version: "1.0.0" });
-  let notices = 0;
-  client.setNotificationHandler(ToolListChangedNotificationSchema, () => {
-    notices++;
-  });
-  const env = { PATH: process.env["PATH"] ?? "", MOUNTAINEER_HOME: scene.home.home };
-  await client.connect(new StdioClientTransport({ command: MOUNTAINEER, args: ["mcp"], env }));
-  const calls: Call[] = [];
-  const ending = new AbortController();
-  const read = async (): Promise<void> => {
-    const began = performance.now();
-    const error = await client
-      .callTool({ name: "read_text_file", arguments: { path: scene.at("CORE", "notes.txt") } }, undefined, {
-        timeout: 60_000,
-      })
-      .then((result) => (result.isError === true ? JSON.stringify(result.content) : null))
-      .catch((problem: unknown) => String(problem));
-    calls.push({ ms: performance.now() - began, error });
-  };
-  const beating = (async () => {
-    const all: Promise<void>[] = [];
-    while (!ending.signal.aborted) {
-      all.push(read());
-      await pause(BEAT_MS, undefined, { signal: ending.signal }).catch(() => undefined);
-    }
-    await Promise.all(all);
-  })();
-  return {
-    calls,
-    notices: () => notices,
-    tools: async () => (await client.listTools()).tools.map(({ name }) => name),
-    async [Symbol.asyncDispose]() {
-      ending.abort();
-      await beating;
-      await client.close();
-    },
-  };
-}
 
 function filesBackend(sharesRoot: string): string {
   return [
     "[backends.files]",
     `command = "${process.execPath}"`,
-    `args = ["${SERVER}", "${path.join(sharesRoot, "CORE")}"]`,
+    `args = ["${FILE_SERVER}", "${path.join(sharesRoot, "CORE")}"]`,
     'requires = ["CORE"]',
     `unavailable_after_secs = ${AWAY_SECS}`,
     "[backends.files.timeouts]",
@@ -99,22 +44,6 @@ function filesBackend(sharesRoot: string): string {
 function sittingBackend(sharesRoot: string): string {
   const cwd = `cwd = "${path.join(sharesRoot, "CORE")}"`;
   return filesBackend(sharesRoot).replace("requires =", `${cwd}\nrequires =`);
-}
-
-function untilServed(agent: Agent): Promise<true> {
-  const from = agent.calls.length;
-  return eventually(() => agent.calls.slice(from).filter(({ error }) => error === null).length > 3, 30_000);
-}
-
-/** Calls that were late, or failed without a word of the share. */
-function unnamed(agent: Agent): readonly Call[] {
-  return agent.calls.filter(
-    ({ error, ms }) => ms > LATE_MS || (error !== null && !/share CORE (is|was) /.test(error)),
-  );
-}
-
-function failed(agent: Agent): readonly Call[] {
-  return agent.calls.filter(({ error }) => error !== null);
 }
 
 describe("a file server on a share", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () => {
@@ -227,22 +156,3 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
       assert.deepEqual([ready.restarts, isToldAway(ready)], [0, false]);
     }));
 });
-
-async function backend(scene: Scene) {
-  return (await scene.home.glance())?.backends?.find(({ name }) => name === "files");
-}
-
-function isToldAway(found: Awaited<ReturnType<typeof backend>>): boolean {
-  return found?.conditions.some(({ code }) => code === "share_away") === true;
-}
-
-async function backendPid(scene: Scene): Promise<number | null> {
-  return (await backend(scene))?.pid ?? null;
-}
-
-function untilPhase(scene: Scene, phase: string) {
-  return eventually(async () => {
-    const found = await backend(scene);
-    return found?.phase === phase ? found : null;
-  }, 30_000);
-}

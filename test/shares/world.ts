@@ -337,7 +337,7 @@ export class World {
     this.memory = decision.memory;
     this.state = decision.state;
     this.last = decision;
-    if (decision.step?.kind !== "check_open_files") this.#keepRoom(decision.makeRoom);
+    if (decision.step?.kind !== "check_open_files") this.#keepRoom(decision.room !== "free");
     this.lastSeen = seen;
     this.transitions.push(...decision.transitions);
     this.onDecision(decision, seen, this);

@@ -1,12 +1,15 @@
 // What backends require of shares: whether it is there, as the share engine sees it. Folders are looked for by the prober.
 import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
 import type { DataPrograms, RequiredData } from "../../gateway/backends/policy/required-data.ts";
-import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
+import type { Room } from "../../shares/policy/decide.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
+/** How long a look that is asked for may take, ms: a call that failed waits for it. */
+const ASKED_LOOK_MS = 2_000;
 /** How long the look for a folder may take, ms. */
 const FOLDER_LOOK_MS = 5_000;
 /** A folder that was there is looked for again after this, one that was not after the other, ms. */
@@ -24,7 +27,7 @@ const NOT_LOOKED_AT = "it was not looked at yet";
 interface Tools {
   readonly clock: Clock;
   /** Null: another daemon still looks after the shares. */
-  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger"> | null;
+  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle"> | null;
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
@@ -51,7 +54,7 @@ export function createRequiredShares(tools: Tools) {
 
   const evaluate = (one: Watched): boolean => {
     const before = one.presence;
-    const next = presenceOf(one, tools, before, room.isWanted(one.requirement.share));
+    const next = presenceOf(one, tools, before, room.of(one.requirement.share));
     one.presence = next;
     return !isSame(before, next);
   };
@@ -122,11 +125,25 @@ export function createRequiredShares(tools: Tools) {
       const missing = all.find(({ kind }) => kind === "moving") ?? all.find(({ kind }) => kind === "away");
       return missing ?? { kind: "there", mounts: all.flatMap(mountsOf).join(" ") };
     },
+    async lookNow(requires: readonly ShareRequirement[]): Promise<void> {
+      const engine = tools.engine();
+      if (engine === null) return;
+      const shares = [...new Set(requires.map(({ share }) => share))].filter((share) =>
+        engine.names.includes(share),
+      );
+      const enough = new AbortController();
+      const looked = shares.map((share) => {
+        engine.trigger(share, "data");
+        return engine.settle(share, enough.signal);
+      });
+      await settledWithin(tools.clock, ASKED_LOOK_MS, Promise.allSettled(looked));
+      enough.abort();
+    },
     onChange: (listener: () => void): void => void listeners.push(listener),
     watchPrograms: room.watchPrograms,
     running: room.running,
-    makeRoom(share: string, wanted: boolean): void {
-      if (room.want(share, wanted)) evaluateAll(ofShare(share));
+    makeRoom(share: string, is: Room): void {
+      if (room.set(share, is)) evaluateAll(ofShare(share));
     },
     noteCycle(share: string): void {
       const all = ofShare(share);
@@ -147,18 +164,19 @@ export function createRequiredShares(tools: Tools) {
 
 /** What runs on shares, and where it has to make room. */
 function createRoom(engine: Tools["engine"]) {
-  /** Shares whose programs have to end, and whether some still ran when last looked at. */
-  const wanted = new Map<string, boolean>();
+  const rooms = new Map<string, Exclude<Room, "free">>();
+  /** Of these shares programs still ran when last looked at. */
+  const occupied = new Set<string>();
   let list: () => readonly DataPrograms[] = () => [];
   const running = (share: string): readonly number[] =>
     list()
       .filter(({ requires }) => requires.some((one) => one.share === share))
       .flatMap(({ pids }) => pids);
   const noteChange = (): void => {
-    for (const [share, ran] of wanted) {
-      const runs = running(share).length > 0;
-      wanted.set(share, runs);
-      if (ran && !runs) engine()?.trigger(share, "drain");
+    for (const share of occupied) {
+      if (running(share).length > 0) continue;
+      occupied.delete(share);
+      engine()?.trigger(share, "drain");
     }
   };
   return {
@@ -167,12 +185,14 @@ function createRoom(engine: Tools["engine"]) {
       list = given;
       return noteChange;
     },
-    isWanted: (share: string): boolean => wanted.has(share),
+    of: (share: string): Room => rooms.get(share) ?? "free",
     /** False: it was so already. */
-    want(share: string, is: boolean): boolean {
-      if (wanted.has(share) === is) return false;
-      if (is) wanted.set(share, running(share).length > 0);
-      else wanted.delete(share);
+    set(share: string, room: Room): boolean {
+      if ((rooms.get(share) ?? "free") === room) return false;
+      if (room === "free") rooms.delete(share);
+      else rooms.set(share, room);
+      if (room === "asked" && running(share).length > 0) occupied.add(share);
+      else occupied.delete(share);
       return true;
     },
   };
@@ -186,7 +206,7 @@ function mountsOf(data: RequiredData): readonly string[] {
 
 function isSame(one: RequiredData, other: RequiredData): boolean {
   if (one.kind === "there") return other.kind === "there" && one.mounts === other.mounts;
-  if (one.kind === "moving") return other.kind === "moving";
+  if (one.kind === "moving") return other.kind === "moving" && one.sinceMs === other.sinceMs;
   return other.kind === "away" && one.reason === other.reason;
 }
 
@@ -197,24 +217,38 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
 
 /** The mount, while programs can work on it. */
 function usableMount(view: ShareView | null): { readonly id: string; readonly path: string } | null {
-  const mount = view?.seen?.mount ?? null;
-  return view !== null && mount !== null && shareStatus(view).mount_alive ? mount.found : null;
+  const seen = view?.seen ?? null;
+  const mount = seen?.mount ?? null;
+  if (view === null || seen === null || mount === null || !shareStatus(view).mount_alive) return null;
+  const { found, carried = null } = mount;
+  // It may take long to say so itself.
+  const isCut = carried === null && found.route !== null && seen.routes[found.route].probe.verdict === "gone";
+  return isCut ? null : found;
 }
 
-function presenceOf(one: Watched, tools: Tools, before: RequiredData, isMoving: boolean): RequiredData {
+/** Since when nobody can work on it, monotonic ms; null: somebody can, or it could not be looked at. */
+function beganAt(before: RequiredData): number | null {
+  if (before.kind === "there") return null;
+  // What is away for everybody begins when somebody could have looked.
+  return before.kind === "away" && before.reason === HANDED_OVER ? null : before.sinceMs;
+}
+
+function presenceOf(one: Watched, tools: Tools, before: RequiredData, room: Room): RequiredData {
   const { share, folder } = one.requirement;
   const view = viewOf(tools, share);
+  const began = beganAt(before);
   const away = (reason: string): RequiredData => ({
     kind: "away",
     requirement: requirementText(one.requirement),
     reason,
-    // What is away for everybody begins when somebody could have looked.
-    sinceMs:
-      before.kind === "away" && before.reason !== HANDED_OVER ? before.sinceMs : tools.clock.monotonicMs(),
+    sinceMs: began ?? tools.clock.monotonicMs(),
   });
   if (tools.engine() === null) return away(HANDED_OVER);
   if (view === null) return away("it is not in the configuration any more");
-  if (isMoving) return { kind: "moving", requirement: requirementText(one.requirement) };
+  if (room !== "free") {
+    const sinceMs = began ?? (room === "taken" ? tools.clock.monotonicMs() : null);
+    return { kind: "moving", requirement: requirementText(one.requirement), sinceMs };
+  }
   const mount = usableMount(view);
   if (mount === null) return away(reasonOf(view));
   if (folder === null) return { kind: "there", mounts: mount.id };
@@ -232,7 +266,7 @@ function reasonOf(view: ShareView): string {
     return because === null ? "it is not mounted" : `it is not mounted: ${because}`;
   }
   if (!status.tb_reachable && !status.fb_reachable) return "no route leads to it";
-  return "its mount does not answer";
+  return status.mount_alive ? "the route in use is gone" : "its mount does not answer";
 }
 
 /** Why the folder is not found; null: it is there. */

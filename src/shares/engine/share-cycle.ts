@@ -223,7 +223,7 @@ export class ShareCycle {
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
     // Likewise: it decides who has to make room.
-    if (step?.kind !== "check_open_files") this.#tools.programs?.makeRoom(name, decision.makeRoom);
+    if (step?.kind !== "check_open_files") this.#tools.programs?.makeRoom(name, decision.room);
     const answer = decision.outcome === null ? null : this.#takeAnswer(decision.outcome);
     if (saved === null && transitions.length === 0 && answer === null) return;
     this.#announcing = this.#announcing.then(async () => {

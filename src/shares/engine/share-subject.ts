@@ -3,6 +3,7 @@ import type { HostProber } from "../../network/probe/probe-result.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Carriage } from "../drivers/carriage.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
+import type { Room } from "../policy/decide.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { ServerTrust } from "./server-trust.ts";
@@ -11,8 +12,8 @@ import type { ServerTrust } from "./server-trust.ts";
 export interface SharePrograms {
   /** Leaders of the process groups that run on the share. */
   running(share: string): readonly number[];
-  /** Wanted: they end, and calls wait. Not wanted any more: they go on, or are started. Cheap when nothing changes. */
-  makeRoom(share: string, wanted: boolean): void;
+  /** They end, and calls wait; once it is free again they go on, or are started. Cheap when nothing changes. */
+  makeRoom(share: string, room: Room): void;
 }
 
 export interface LookTools {

@@ -33,9 +33,12 @@ export interface Decision {
   readonly step: Step | null;
   /** When to look again without being told; null: at the next trigger. */
   readonly wake: Wake | null;
-  /** This daemon's programs on the share are to end, or stay away, for now. */
-  readonly makeRoom: boolean;
+  /** Whether this daemon's programs on the share are to end, or stay away, for now. */
+  readonly room: Room;
 }
+
+/** `asked`: the share is there until they have ended. `taken`: it is being mounted anew. */
+export type Room = "free" | "asked" | "taken";
 
 export interface StandingCondition extends NewCondition {
   /** Wall ms. */
@@ -61,7 +64,7 @@ export function decide(input: DecideInput): Decision {
     outcome: builder.outcome,
     step,
     wake: earliest(builder.wakes),
-    makeRoom: builder.makeRoom || mountsAnew(builder),
+    room: mountsAnew(builder) ? "taken" : builder.makeRoom ? "asked" : "free",
   };
 }
 

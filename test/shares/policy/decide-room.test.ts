@@ -20,10 +20,10 @@ describe("a recovery", () => {
     const world = beforeRecovery(7_000);
     world.advance(6_000);
     assert.deepEqual([world.route, world.memory.tbRecoveryPending, world.roomsMade], ["fallback", false, 1]);
-    assert.ok(world.last?.makeRoom, "they stay away until it is mounted");
+    assert.ok(world.last?.room === "asked", "they stay away until it is mounted");
     world.advance(3_000);
     assert.deepEqual(world.stepKinds.slice(-3), ["check", "unmount plain", "mount tb"]);
-    assert.equal(world.last?.makeRoom, false, "they may come back");
+    assert.equal(world.last?.room, "free", "they may come back");
     assert.deepEqual([world.roomsMade, world.transitionNames.includes("share.tb_ready")], [1, false]);
   });
 
@@ -40,13 +40,13 @@ describe("a recovery", () => {
   test("C1 that is not possible any more lets them go on", () => {
     const world = beforeRecovery(60_000);
     world.advance(4_000);
-    assert.ok(world.last?.makeRoom);
+    assert.equal(world.last?.room, "asked");
     world.hosts.tb = "refused";
     world.event();
     world.advance(3_000);
     assert.deepEqual(
-      [world.route, world.last?.makeRoom, world.stepKinds.includes("unmount plain")],
-      ["fallback", false, false],
+      [world.route, world.last?.room, world.stepKinds.includes("unmount plain")],
+      ["fallback", "free", false],
     );
   });
 
@@ -56,8 +56,8 @@ describe("a recovery", () => {
     world.holders = [7];
     world.advance(6_000);
     assert.deepEqual(
-      [world.route, world.memory.tbRecoveryPending, world.last?.makeRoom],
-      ["fallback", true, false],
+      [world.route, world.memory.tbRecoveryPending, world.last?.room],
+      ["fallback", true, "free"],
     );
   });
 
@@ -120,13 +120,13 @@ describe("a failover", () => {
     world.programsEndInMs = 60_000;
     world.advance(4_000).fresh();
     world.hosts.tb = "link_down";
-    let duringUnmount = false;
-    world.onDecision = ({ step, makeRoom }) => {
-      if (step?.kind === "unmount") duringUnmount = makeRoom;
+    let duringUnmount = "";
+    world.onDecision = ({ step, room }) => {
+      if (step?.kind === "unmount") duringUnmount = room;
     };
     world.event();
     world.advance(2_000);
-    assert.deepEqual([world.route, duringUnmount, world.last?.makeRoom], ["fallback", true, false]);
+    assert.deepEqual([world.route, duringUnmount, world.last?.room], ["fallback", "taken", "free"]);
   });
 
   test("C1 what is carried asks nobody for room", () => {

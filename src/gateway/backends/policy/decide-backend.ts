@@ -105,8 +105,7 @@ export function decideBackend(
   foldSecretMissing(builder);
   foldRoutes(builder);
   const dataGate = foldNeeds(builder);
-  const gate: Gate =
-    dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait", makesRoom: false } : dataGate;
+  const gate: Gate = dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait" } : dataGate;
   const otherStep = closeStep(builder) ?? careStep(builder) ?? standbyCheck(builder);
   const wantedStart = otherStep === null ? (startIsDue(builder) ? startStep : standbyStart(builder)) : null;
   const isStartDue = wantedStart !== null;
@@ -267,7 +266,7 @@ function phaseOf(
   if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${awayText(away)}` };
   if (holding === "replacement") {
     const moving = spec.needs?.data.kind === "moving" ? awayText(spec.needs.data) : null;
-    return { phase: "Degraded", reason: `${moving ?? "it is being replaced"}; calls wait` };
+    return { phase: "Degraded", reason: problem ?? `${moving ?? "it is being replaced"}; calls wait` };
   }
   if (holding === "crash") {
     return { phase: "Degraded", reason: `${memory.lastError ?? "it ended"}; it is tried again, calls wait` };

@@ -5,7 +5,7 @@ import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { BackendStep, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import { backOffWithJitter, hasOtherWay, promote, takesAway } from "./decide-backend-instances.ts";
 import type { Kept } from "./draining.ts";
-import { awayOf, awayText } from "./required-data.ts";
+import { awayOf, awayText, isMissing } from "./required-data.ts";
 import { NEW_ROUTES, type RouteChange, type RouteSpec, type Standby, type Tries } from "./route-memory.ts";
 
 /** How often what stands by is asked whether it lives. */
@@ -350,7 +350,7 @@ export function nextTries(builder: DecisionBuilder): Tries | null {
 /** Begins an instance that stands by over a better route, or over the one that a person asks for. */
 export function standbyStart(builder: DecisionBuilder): ((builder: DecisionBuilder) => BackendStep) | null {
   const { spec, memory, now } = builder;
-  if (spec.wanted.kind !== "connection" || awayOf(spec) !== null) return null;
+  if (spec.wanted.kind !== "connection" || isMissing(spec)) return null;
   for (const route of builder.routeList) {
     const { name, key } = route;
     const { standby, tries } = builder.route(name);

@@ -6,7 +6,12 @@ export type RequiredData =
   /** `mounts` names what is mounted: with another name, programs that were started before work on what is gone. */
   | { readonly kind: "there"; readonly mounts: string }
   /** It is about to be mounted anew, or that is under way: programs make room, and calls wait. */
-  | { readonly kind: "moving"; readonly requirement: string }
+  | {
+      readonly kind: "moving";
+      readonly requirement: string;
+      /** Since when nobody can work on it, monotonic ms; null: until they have made room it is there. */
+      readonly sinceMs: number | null;
+    }
   | {
       readonly kind: "away";
       /** As configured: `CORE`, or `CORE:/dev`. */
@@ -26,6 +31,8 @@ export interface DataSource {
   look(requires: BackendConfig["requires"]): RequiredData;
   /** Called after each change of what `look` answers. */
   onChange(listener: () => void): void;
+  /** Resolves when all of these were looked at afresh, or soon. Never rejects. */
+  lookNow?(requires: BackendConfig["requires"]): Promise<void>;
   /** Called once, with what gives all that runs. Returns what is to be called after each change of it. */
   watchPrograms?(running: () => readonly DataPrograms[]): () => void;
 }

@@ -16,7 +16,7 @@ import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendInstance, CallLoss } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
 import type { DataPrograms } from "../policy/required-data.ts";
-import { withAbsence } from "../policy/with-absence.ts";
+import { looksCutOff, withAbsence } from "../policy/with-absence.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { ClientInstances } from "./client-instances.ts";
 import { LaneCycles } from "./lane-cycles.ts";
@@ -349,7 +349,8 @@ export class BackendLane {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;
     const { count } = state.absence;
-    return answer.then((reply) => {
+    return answer.then(async (reply) => {
+      if (looksCutOff(reply)) await state.tools.data?.lookNow?.(state.config.requires);
       const data = state.needs?.data ?? null;
       if (data !== null && data.kind !== "there") return withAbsence(reply, data, "now");
       const { absence } = state;

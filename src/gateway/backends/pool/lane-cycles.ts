@@ -5,6 +5,7 @@ import { NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
 import type { BackendEvent, BackendStep } from "../policy/backend-decision-builder.ts";
+import { makesRoom } from "../policy/data-gate.ts";
 import { type BackendDecision, decideBackend } from "../policy/decide-backend.ts";
 import type { ClientInstances } from "./client-instances.ts";
 import type { SharedInstances } from "./lane-instances.ts";
@@ -91,7 +92,7 @@ export class LaneCycles {
     // After the swap: calls that waited for a client's own instance go to the shared one, by the lists now published.
     if (!state.isPerClient) own.retire(() => false, "replaced");
     else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
-    else if (gate.kind === "wait" && gate.makesRoom) own.retire(() => false, "data_moves");
+    else if (makesRoom(state.spec)) own.retire(() => false, "data_moves");
     for (const event of events) {
       if (event.kind === "asked_done" || event.kind === "asked_failed") {
         this.#settleAsked(event);

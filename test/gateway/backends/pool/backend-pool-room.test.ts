@@ -101,6 +101,21 @@ describe("a backend whose share is mounted anew", () => {
     assert.deepEqual([b.names(), b.view().phase], [["one"], "Ready"]);
   });
 
+  it("C1 a mount that takes longer than unavailable_after_secs counts as an absence, and its end ends it", async () => {
+    const b = await readyOn();
+    await b.move();
+    await b.clock.advance(20_000);
+    await b.move("taken");
+    const waiting = b.call();
+    await b.clock.advance(4_900);
+    assert.deepEqual([b.names(), b.codes()], [["one"], []]);
+    await b.clock.advance(100);
+    assert.match(errorText(await waiting), /^backend a cannot work: share CORE is being mounted anew$/);
+    assert.deepEqual([b.names(), b.codes(), b.view().phase], [[], ["share_away"], "Degraded"]);
+    await comesBack(b, "2");
+    assert.deepEqual([b.names(), b.codes(), b.view().phase], [["one"], [], "Ready"]);
+  });
+
   it("C1 one that is being started makes room as well, and is started again", async () => {
     const b = await readyOn();
     b.pool.restart("a");

@@ -80,7 +80,7 @@ export class BackendWorld {
     const sinceMs = before?.kind === "away" ? before.sinceMs : this.nowMs;
     const kinds: { readonly [Kind in RequiredData["kind"]]: RequiredData } = {
       away: { kind: "away", requirement: "CORE", reason: "it is not mounted", sinceMs },
-      moving: { kind: "moving", requirement: "CORE" },
+      moving: { kind: "moving", requirement: "CORE", sinceMs: null },
       there: { kind: "there", mounts: "1" },
     };
     const data = kinds[kind];
@@ -178,7 +178,8 @@ export class BackendWorld {
     const before = this.serving;
     const isWanted = this.spec.wanted.kind !== "nothing";
     this.checkGate(gate, step);
-    if (gate.kind === "wait" && gate.makesRoom) assert.equal(memory.serving, null, "what served makes room");
+    if (isWanted && this.spec.needs?.data.kind === "moving")
+      assert.equal(memory.serving, null, "what served makes room");
     const isStopped = gate.kind === "refuse" && gate.mode === "stop";
     // One that answers no check, and that several tries could not replace, could not.
     const isLost = before !== null && before.seen.missedChecks >= 3 && memory.tries.failures >= 3;

@@ -12,8 +12,8 @@ export interface DataBench extends Bench {
   leave(reason?: string): Promise<void>;
   /** It is there, on the mount of this name. */
   come(mounts?: string): Promise<void>;
-  /** It is being mounted anew from now on. */
-  move(): Promise<void>;
+  /** Room is asked for, or taken: it is being mounted anew from now on. */
+  move(room?: "asked" | "taken"): Promise<void>;
   /** Leaders of the process groups that still run on it. */
   running(): readonly number[];
   starts(): number;
@@ -45,7 +45,12 @@ export function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "aw
     ...b,
     leave: (reason = "it is not mounted") => become(away(b.clock.monotonicMs(), reason)),
     come: (mounts = "1") => become({ kind: "there", mounts }),
-    move: () => become({ kind: "moving", requirement: "CORE" }),
+    move: (room = "asked") =>
+      become({
+        kind: "moving",
+        requirement: "CORE",
+        sinceMs: room === "taken" ? b.clock.monotonicMs() : null,
+      }),
     running: () => programs().flatMap(({ pids }) => pids),
     starts: () => b.script.started.length,
   };

@@ -1,0 +1,198 @@
+// What backends require of shares, by what the share engine sees: folders that come and go, what is forgotten, and room.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { ShareRequirement } from "../../../src/config/requirement.ts";
+import { createRequiredShares } from "../../../src/daemon/control/required-shares.ts";
+import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
+import type { FolderListing } from "../../../src/shares/prober/prober.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { answered, foundMount, probe, seenOf, viewOf } from "../shares.ts";
+
+const CORE: ShareRequirement = { share: "CORE", folder: null };
+const WORK: ShareRequirement = { share: "CORE", folder: "work" };
+const MEDIA: ShareRequirement = { share: "MEDIA", folder: null };
+const CYCLE_MS = 2_000;
+const THERE: FolderListing = { state: "listed", folders: [], truncated: false };
+const GONE: FolderListing = { state: "failed", errno: "ENOENT" };
+
+function mounted(changes: Parameters<typeof seenOf>[0] = {}): ShareView {
+  return viewOf({ seen: seenOf({ mount: { found: foundMount(), look: answered(null) }, ...changes }) });
+}
+
+function stage() {
+  const clock = createManualClock();
+  const views = new Map<string, ShareView>([
+    ["CORE", mounted()],
+    ["MEDIA", mounted()],
+  ]);
+  const triggered: string[] = [];
+  const looks: number[] = [];
+  let isThere = (_nowMs: number): boolean => true;
+  const required = createRequiredShares({
+    clock,
+    engine: () => ({
+      names: [...views.keys()],
+      view(name) {
+        const view = views.get(name);
+        assert.ok(view !== undefined);
+        return view;
+      },
+      trigger: (name, reason) => void triggered.push(`${name} ${reason}`),
+      settle: () => Promise.resolve(),
+    }),
+    prober: () => ({
+      folderLook() {
+        looks.push(clock.monotonicMs());
+        return Promise.resolve(isThere(clock.monotonicMs()) ? THERE : GONE);
+      },
+    }),
+  });
+  return {
+    clock,
+    views,
+    triggered,
+    looks,
+    required,
+    folderIs: (holds: (nowMs: number) => boolean) => {
+      isThere = holds;
+    },
+    /** Cycles of the share pass by. */
+    async cycles(ms: number, each: () => void = () => {}): Promise<void> {
+      for (let past = 0; past < ms; past += 50) {
+        if (past % CYCLE_MS === 0) required.noteCycle("CORE");
+        await clock.advance(50);
+        await settle();
+        each();
+      }
+    },
+  };
+}
+
+describe("a folder of a share", () => {
+  test("C1 that is away half of each second is never away for long, whatever the rhythm of the looks", async () => {
+    const s = stage();
+    s.required.look([WORK]);
+    await s.cycles(CYCLE_MS);
+    s.folderIs((nowMs) => nowMs % 1_000 >= 500);
+    let longestMs = 0;
+    let wasAway = false;
+    await s.cycles(120_000, () => {
+      const data = s.required.look([WORK]);
+      wasAway ||= data.kind === "away";
+      if (data.kind === "away") longestMs = Math.max(longestMs, s.clock.monotonicMs() - data.sinceMs);
+    });
+    assert.ok(wasAway, "its absence was seen");
+    assert.ok(longestMs < 3_000, `away for ${longestMs} ms`);
+  });
+
+  test("C1 that is gone is looked for in close order at first, then seldom, and is seen when it returns", async () => {
+    const s = stage();
+    s.required.look([WORK]);
+    await s.cycles(CYCLE_MS);
+    s.folderIs(() => false);
+    await s.cycles(40_000);
+    assert.deepEqual(s.required.look([WORK]).kind, "away");
+    const soon = s.looks.filter((atMs) => atMs > s.clock.monotonicMs() - 10_000).length;
+    assert.ok(soon <= 6, `${soon} looks in the last 10 s`);
+    s.folderIs(() => true);
+    await s.cycles(CYCLE_MS * 2);
+    assert.deepEqual(s.required.look([WORK]), { kind: "there", mounts: foundMount().id });
+  });
+
+  test("C1 that is required no more is forgotten, and not looked for any more", async () => {
+    const s = stage();
+    s.required.look([WORK]);
+    s.folderIs(() => false);
+    await s.cycles(CYCLE_MS);
+    s.required.noteConfig([CORE]);
+    const before = s.looks.length;
+    await s.cycles(60_000);
+    assert.equal(s.looks.length, before);
+    assert.equal(s.required.look([CORE]).kind, "there");
+  });
+
+  test("C1 is not looked for once the service has ended", async () => {
+    const s = stage();
+    s.required.look([WORK]);
+    s.folderIs(() => false);
+    await s.cycles(CYCLE_MS);
+    s.required[Symbol.dispose]();
+    const before = s.looks.length;
+    await s.clock.advance(60_000);
+    assert.equal(s.looks.length, before);
+  });
+});
+
+describe("a share", () => {
+  test("C1 whose own host is gone counts as away at once, before its mount says so; carried it is the carrier's to say", () => {
+    const s = stage();
+    const gone = { atMs: 1000, probe: probe("gone") };
+    const answers = { atMs: 1000, probe: probe("answers") };
+    assert.equal(s.required.look([CORE]).kind, "there");
+    s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers } }));
+    s.required.noteCycle("CORE");
+    const data = s.required.look([CORE]);
+    assert.deepEqual(
+      [data.kind, data.kind === "away" ? data.reason : ""],
+      ["away", "the route in use is gone"],
+    );
+    const carried = {
+      port: 4450,
+      phase: "carrying",
+      lastAnswerAtMs: 900,
+      unansweredSinceMs: null,
+      routeLostAtMs: null,
+      outage: null,
+      rerouted: false,
+    } as const;
+    const mount = { found: foundMount({ carriedPort: 4450 }), look: answered(null), carried };
+    s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers }, mount }));
+    s.required.noteCycle("CORE");
+    assert.equal(s.required.look([CORE]).kind, "there");
+  });
+
+  test("C1 that is mounted anew is told to all that require it, beside one that is away, too", () => {
+    const s = stage();
+    let told = 0;
+    s.required.look([MEDIA, CORE]);
+    s.required.onChange(() => told++);
+    s.views.set("MEDIA", viewOf({ seen: seenOf() }));
+    s.required.noteCycle("MEDIA");
+    assert.equal(s.required.look([MEDIA, CORE]).kind, "away");
+    s.required.makeRoom("CORE", "asked");
+    s.required.makeRoom("CORE", "asked");
+    const asked = { kind: "moving", requirement: "CORE", sinceMs: null } as const;
+    assert.deepEqual(s.required.look([MEDIA, CORE]), asked);
+    assert.equal(told, 2);
+    s.required.makeRoom("CORE", "taken");
+    assert.deepEqual(s.required.look([MEDIA, CORE]), { ...asked, sinceMs: s.clock.monotonicMs() });
+    s.required.makeRoom("CORE", "free");
+    assert.equal(s.required.look([MEDIA, CORE]).kind, "away");
+    assert.equal(told, 4);
+  });
+
+  test("C1 its programs are those of backends that require it, and their end wakes it once", () => {
+    const s = stage();
+    let pids = [7, 8];
+    const changed = s.required.watchPrograms(() => [
+      { requires: [WORK], pids },
+      { requires: [MEDIA], pids: [9] },
+    ]);
+    assert.deepEqual([s.required.running("CORE"), s.required.running("MEDIA")], [[7, 8], [9]]);
+    s.required.makeRoom("CORE", "asked");
+    changed();
+    pids = [8];
+    changed();
+    assert.deepEqual(s.triggered, []);
+    pids = [];
+    changed();
+    changed();
+    assert.deepEqual(s.triggered, ["CORE drain"]);
+  });
+
+  test("C1 a look that is asked for begins a cycle of each share that is required, and of no other", async () => {
+    const s = stage();
+    await s.required.lookNow([CORE, WORK, { share: "OTHER", folder: null }]);
+    assert.deepEqual(s.triggered, ["CORE data"]);
+  });
+});

@@ -1,0 +1,121 @@
+// What people tell of file servers and a NAS that is off: modelcontextprotocol/servers#2113, #2483 and #2815; and of
+// gateways that are restarted meanwhile: markmhendrickson/neotoma#2100, anthropics/claude-code#55970.
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, test } from "node:test";
+import { missingForRootRig } from "../rig/root-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import {
+  backend,
+  backendPid,
+  FILE_SERVER,
+  failed,
+  isToldAway,
+  startAgent,
+  unnamed,
+  untilPhase,
+  untilServed,
+} from "./file-agent.ts";
+import { untilCarriedOver } from "./moves.ts";
+import { playScene, type Scene, useRig } from "./scene.ts";
+
+/** A server for a folder of this machine, and one that has that folder and one on the NAS, as in the reports. */
+function twoServers(sharesRoot: string): string {
+  const desk = path.join(path.dirname(sharesRoot), "desk");
+  const section = (name: string, folders: readonly string[], lines: readonly string[]): string =>
+    [
+      `[backends.${name}]`,
+      `command = "${process.execPath}"`,
+      `args = ${JSON.stringify([FILE_SERVER, ...folders])}`,
+      ...lines,
+      `[backends.${name}.timeouts]`,
+      "call = 10",
+    ].join("\n");
+  return [
+    '[conflict_resolution]\nstrategy = "prefix"',
+    section("desk", [desk], []),
+    section(
+      "files",
+      [desk, path.join(sharesRoot, "CORE")],
+      ['requires = ["CORE"]', "unavailable_after_secs = 3"],
+    ),
+  ].join("\n");
+}
+
+const ON_DESK = "desk_read_text_file";
+const ON_NAS = "files_read_text_file";
+
+describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () => {
+  const lab = useRig(["CORE"], { oneServer: true });
+  const play = (carry: "auto" | "off", story: (scene: Scene) => Promise<void>): Promise<void> =>
+    playScene(lab.rig, { shares: ["CORE"], carry, sections: twoServers }, async (scene) => {
+      await writeFile(scene.exported("CORE", "notes.txt"), "as it was\n", { mode: 0o666 });
+      await mkdir(path.join(scene.folder, "desk"));
+      await writeFile(path.join(scene.folder, "desk", "notes.txt"), "on the desk\n");
+      await story(scene);
+    });
+  const turnOff = ({ rig }: Scene) => Promise.all([rig.killServerOn("tb"), rig.killServerOn("fallback")]);
+  const turnOn = ({ rig }: Scene) => Promise.all([rig.startServerOn("tb"), rig.startServerOn("fallback")]);
+  const readsDesk = (scene: Scene) =>
+    startAgent(scene, ON_DESK, path.join(scene.folder, "desk", "notes.txt"));
+
+  test("C4 off at the start: the server waits and does not fail, the other works, and its tools come with the NAS", () =>
+    play("auto", async (scene) => {
+      await turnOff(scene);
+      await scene.start(null);
+      await eventually(async () => (await backend(scene, "desk"))?.phase === "Ready", 30_000);
+      await using agent = await readsDesk(scene);
+      await untilServed(agent);
+      await eventually(async () => isToldAway(await backend(scene)), 20_000);
+      assert.ok(!(await agent.tools()).includes(ON_NAS));
+      const waiting = await untilPhase(scene, "Pending");
+      assert.deepEqual([waiting.restarts, waiting.last_error], [0, null]);
+      await turnOn(scene);
+      await untilPhase(scene, "Ready");
+      await eventually(async () => (await agent.tools()).includes(ON_NAS), 30_000);
+      assert.equal(agent.notices(), 1);
+      await using nas = await startAgent(scene, ON_NAS);
+      await untilServed(nas);
+      assert.deepEqual([...failed(agent), ...failed(nas)], []);
+    }));
+
+  for (const carry of ["auto", "off"] as const) {
+    test(`C1 carry ${carry}: off while it is worked on: no server ends by itself, the desk never fails, and all is back`, () =>
+      play(carry, async (scene) => {
+        await scene.start("tb");
+        if (carry === "auto") await untilCarriedOver(scene, "CORE", "tb");
+        await untilPhase(scene, "Ready");
+        await using desk = await readsDesk(scene);
+        await using nas = await startAgent(scene, ON_NAS);
+        await untilServed(nas);
+        const pid = await backendPid(scene);
+        await turnOff(scene);
+        await eventually(async () => !(await desk.tools()).includes(ON_NAS), 30_000);
+        await turnOn(scene);
+        await eventually(async () => (await desk.tools()).includes(ON_NAS), 60_000);
+        await untilServed(nas);
+        assert.deepEqual([failed(desk), unnamed(nas)], [[], []]);
+        assert.deepEqual([desk.notices(), nas.notices()], [2, 2]);
+        assert.equal((await backend(scene))?.restarts, 0);
+        if (carry === "auto") assert.equal(await backendPid(scene), pid, "its process went on");
+      }));
+  }
+
+  test("C1 off while the daemon is restarted: the client goes on with its session, and its tools return with the NAS", () =>
+    play("auto", async (scene) => {
+      const first = await scene.start("tb");
+      await untilPhase(scene, "Ready");
+      await using nas = await startAgent(scene, ON_NAS);
+      await untilServed(nas);
+      await turnOff(scene);
+      await eventually(async () => !(await nas.tools()).includes(ON_NAS), 30_000);
+      await first.stop();
+      await scene.start(null);
+      await eventually(async () => (await nas.tools()).includes(ON_DESK), 30_000);
+      assert.ok(!(await nas.tools()).includes(ON_NAS));
+      await turnOn(scene);
+      await eventually(async () => (await nas.tools()).includes(ON_NAS), 60_000);
+      await untilServed(nas);
+    }));
+});
