@@ -56,15 +56,14 @@ async function commandIfMarked(
   folder: string,
 ): Promise<{ pid: number; command: string } | null> {
   const read = (name: string): Promise<string> => readFile(`/proc/${pid}/${name}`, "latin1").catch(() => "");
-  const [argv, environment, cwd, status] = await Promise.all([
+  const [argv, environment, cwd] = await Promise.all([
     read("cmdline"),
     read("environ"),
     readlink(`/proc/${pid}/cwd`).catch(() => ""),
-    read("status"),
   ]);
-  const marked = [argv, environment, `${cwd}/`].some((text) => mentions(text, folder));
+  if (![argv, environment, `${cwd}/`].some((text) => mentions(text, folder))) return null;
   // A zombie has ended; its parent has only not asked yet.
-  if (!marked || /^State:\s*Z/m.test(status)) return null;
+  if (/^State:\s*Z/m.test(await read("status"))) return null;
   return { pid, command: argv.replaceAll("\0", " ").trim() };
 }
 
@@ -87,7 +86,8 @@ async function findProcessesByPs(folder: string): Promise<LeftBehind["processes"
   });
 }
 
-async function findMounts(folder: string): Promise<string[]> {
+/** Mount points under the folder. */
+export async function findMounts(folder: string): Promise<string[]> {
   const table = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
   return table.split("\n").flatMap((line) => {
     const path = line

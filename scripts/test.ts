@@ -13,6 +13,7 @@ import {
   clearLeftBehind,
   describeLeftBehind,
   findLeftBehind,
+  findMounts,
   isNothing,
   type LeftBehind,
   type Mark,
@@ -34,7 +35,7 @@ const LAB_FOLDERS = ["test/lab/"];
 const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 
 /**
- * A unit file waits half of its time, for processes and for what it may take: one more than cores keeps them busy.
+ * A unit file waits half of its time, for processes and for what it may take: two more than cores keep them busy.
  * A lab file plays whole stories with real daemons, and mostly waits; more than two would be load for each other. A
  * file's limit ends what hangs, and must fail no file on a machine that is ten times as slow.
  */
@@ -43,7 +44,7 @@ const SUITES = {
     patterns: ["test/**/*.test.ts"],
     except: [...LAB_FOLDERS, ...NIGHTLY_FOLDERS],
     timeoutSeconds: 600,
-    concurrency: availableParallelism() + 1,
+    concurrency: availableParallelism() + 2,
   },
   lab: {
     patterns: LAB_FOLDERS.map((folder) => `${folder}**/*.test.ts`),
@@ -109,7 +110,7 @@ async function runFile(file: string, mark: Mark, options: FileRun): Promise<File
   );
   const output = await readFile(outputFile, "utf8");
   // Deleting through a mount would delete what is mounted.
-  if ((await findLeftBehind(mark)).mounts.length === 0) await rm(temporary, { recursive: true, force: true });
+  if ((await findMounts(temporary)).length === 0) await rm(temporary, { recursive: true, force: true });
   return { file, outcome, output, seconds: (performance.now() - startedAt) / 1000 };
 }
 
@@ -301,9 +302,7 @@ async function main(): Promise<number> {
   };
   await Promise.all(Array.from({ length: Math.max(1, Math.floor(concurrency)) }, worker));
   // Not by force: a mount that could not be ended is still below it.
-  const mountsRemain =
-    results.length > 0 && (await findLeftBehind({ folder: temporary, token })).mounts.length > 0;
-  if (!mountsRemain) await rm(temporary, { recursive: true, force: true });
+  if ((await findMounts(temporary)).length === 0) await rm(temporary, { recursive: true, force: true });
 
   reportSuites(results);
   const sum = (count: (outcome: FileOutcome) => number): number =>

@@ -34,7 +34,10 @@ export const LEFT_OUTSIDE = ["koffi", "ink", "react"];
  * The same library as ES modules, which it offers to browsers alone. Of its CommonJS files a lazy `import()` would give
  * the default export and no other, and they ask for Node's modules by a `require` that a bundled ES module lacks.
  */
-const ES_MODULES_OF = { yaml: "node_modules/yaml/browser/index.js" };
+const ES_MODULES_OF = {
+  "jsonc-parser": "node_modules/jsonc-parser/lib/esm/main.js",
+  yaml: "node_modules/yaml/browser/index.js",
+};
 
 export interface BuiltFile {
   /** Beside all others: a build has one folder. */

@@ -233,6 +233,15 @@ export const restartReportShape = object({
 });
 export type RestartReport = TypeOf<typeof restartReportShape>;
 
+export const handOverReportShape = object({
+  /** The process that was in charge, and the one that takes over. */
+  from: number,
+  to: number,
+  /** Of the new one. */
+  version: text,
+});
+export type HandOverReport = TypeOf<typeof handOverReportShape>;
+
 export const backendLogsReportShape = object({
   /** What the server wrote beside the protocol, oldest first; at most 200 lines. */
   lines: list(text),

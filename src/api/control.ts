@@ -8,6 +8,7 @@ import type {
   ConfigReport,
   EditReport,
   FoldersReport,
+  HandOverReport,
   HistoryReport,
   ReloadReport,
   RestartReport,
@@ -111,6 +112,15 @@ export interface GatewayControl {
   logs(backend: string, signal: AbortSignal): Promise<BackendLogsReport>;
 }
 
+/** A daemon that can make room for the next one. */
+export interface HandoverControl {
+  /**
+   * Starts the program that is installed now; resolves when that is ready to take over, and will. Rejects with
+   * `handover_failed`, and all is as before.
+   */
+  begin(signal: AbortSignal): Promise<HandOverReport>;
+}
+
 /** How the engine is opened inside a single-shot command. */
 export interface InProcessOptions {
   /** Absolute. */
@@ -157,6 +167,8 @@ export interface MonitorOptions {
   /** Beats the file until the next start; null leaves it to the file. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
+  /** What starts a daemon like this one, at a handover. */
+  readonly program: { readonly command: string; readonly args: readonly string[] };
   /** Stop in order: no new step, a step begun is finished, 5 s in all. */
   readonly signal: AbortSignal;
   /** Stop now. */

@@ -9,6 +9,7 @@ import {
   configReportShape,
   editReportShape,
   foldersReportShape,
+  handOverReportShape,
   historyReportShape,
   MANAGE_PREFIX,
   reloadReportShape,
@@ -20,7 +21,13 @@ import {
   toolsReportShape,
   verifyReportShape,
 } from "./contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "./control.ts";
+import type {
+  ConfigControl,
+  DaemonControl,
+  GatewayControl,
+  HandoverControl,
+  PlaceControl,
+} from "./control.ts";
 import { gatewayOff } from "./gateway-names.ts";
 import {
   backendRequest,
@@ -62,6 +69,8 @@ export interface Served {
   readonly gateway: GatewayControl | null;
   /** Absent serves nothing about places. */
   readonly places?: PlaceControl | undefined;
+  /** Absent serves no handover. */
+  readonly handover?: HandoverControl | undefined;
 }
 
 /** Kinds of requests under way: of each a number of its own, so that none holds up the others. */
@@ -162,6 +171,13 @@ export const OPERATIONS = {
     counts: "steps",
     perform: (control, { shares = null, to, force = false, wait = false }, signal) =>
       steps(control.switchRoute(shares, { to, force, wait }, signal)),
+  }),
+  handOver: operation({
+    part: "handover",
+    at: "POST restart",
+    output: handOverReportShape,
+    counts: "config",
+    perform: (handover, _, signal) => handover.begin(signal),
   }),
   aliases: operation({
     part: "places",

@@ -59,6 +59,8 @@ export interface CarriedShare {
   readonly routeLostAtMs: number | null;
   /** Another one after each loss of the server, which must be proved since; null: an older carrier does not tell. */
   readonly outage: number | null;
+  /** What `outage` was when the route in use was taken; null or absent: an older carrier does not tell, or none was. */
+  readonly outageAtMove?: number | null;
 }
 
 export interface OpenRequest {

@@ -274,9 +274,13 @@ export interface AuditConfig {
 }
 
 /** Where traces and metrics go. */
+/** How what is sent is encoded; both go by HTTP. */
+export type OtlpProtocol = "http/protobuf" | "http/json";
+
 export interface TelemetryConfig {
   /** Without a slash at its end; null: nothing is sent. */
   readonly endpoint: string | null;
+  readonly protocol: OtlpProtocol;
   readonly headers: Readonly<Record<string, SecretReference>>;
   readonly traces: boolean;
   readonly metrics: boolean;

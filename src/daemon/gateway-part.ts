@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { GatewayControl } from "../api/control.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
-import type { Gateway, GatewayOptions } from "../gateway/serving/gateway-contract.ts";
+import type { Gateway, GatewayOptions, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { createGatewayControl } from "./control/gateway-control.ts";
 import { gatewayStatus } from "./control/gateway-status.ts";
@@ -13,7 +13,11 @@ export interface GatewayPart extends AsyncDisposable {
   readonly applier: ConfigApplier;
   readonly control: GatewayControl;
   /** Begins with the first configuration; resolves when the gateway listens, or has failed to. */
-  start(config: MountaineerConfig): Promise<void>;
+  start(config: MountaineerConfig, door?: GivenDoor | null): Promise<void>;
+  /** The first half of `start`; resolves when its backends serve or have failed, those that may start now. */
+  build(config: MountaineerConfig, signal: AbortSignal): Promise<void>;
+  /** The part of the gateway that a handover is about; null: there is none. */
+  readonly handing: Pick<Gateway, "door" | "saveSessions" | "adopt" | "leave" | "lookAgain" | "view"> | null;
   /** Empty while no gateway is configured. */
   status(): Pick<StatusReport, "gateway" | "backends">;
   /** Into the audit, where there is one: an entry of the configuration waits, or was approved. */
@@ -55,11 +59,22 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
         };
       },
     },
-    async start(config) {
+    async start(config, door = null) {
       if (!wantsGateway(config)) return;
+      const isBuilt = gateway !== null;
       const first = await load();
       wanted = true;
-      await first.start(gatewayConfig(config));
+      if (!isBuilt) await first.build(gatewayConfig(config));
+      await first.open(gatewayConfig(config), door);
+    },
+    async build(config, signal) {
+      if (!wantsGateway(config)) return;
+      const first = await load();
+      await first.build(gatewayConfig(config));
+      await first.built(signal);
+    },
+    get handing() {
+      return gateway;
     },
     status() {
       const running = current();

@@ -7,6 +7,8 @@ import { startManagementServer } from "../api/server/server.ts";
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
 import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
+import type { GivenDoor } from "../gateway/serving/gateway-contract.ts";
+import type { Memory } from "../reconcile/memory.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { unlessAborted, whenAborted } from "../runtime/abort.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
@@ -15,20 +17,41 @@ import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
-import { systemClock } from "../runtime/time/clock.ts";
+import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/service-keeper.ts";
+import { type Clock, systemClock } from "../runtime/time/clock.ts";
 import { openApprovals } from "./approvals/open-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
-import { type SentinelService, startSentinelService } from "./sentinel-service.ts";
+import { Handover } from "./handover/hand-over.ts";
+import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
+import { Successor } from "./handover/successor.ts";
+import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
 
 /** How long a single-shot command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
 
-/** Resolves when the daemon has stopped; rejects with what keeps it from starting. */
+/** Resolves when the daemon has stopped, or another one is in charge; rejects with what keeps it from starting. */
 export async function runMonitor(options: MonitorOptions): Promise<void> {
-  const { home, configPath, intervalMs, unmountOnExit, signal, forceSignal, reloadRequests } = options;
+  const predecessor = findPredecessor(process);
+  const keeper = findServiceKeeper(process.env);
+  if (predecessor === null) keeper?.takeCharge();
+  try {
+    await run({ ...options, predecessor, keeper });
+  } catch (error) {
+    await predecessor?.failed(error);
+    throw error;
+  }
+}
+
+interface RunOptions extends MonitorOptions {
+  readonly predecessor: Predecessor | null;
+  readonly keeper: ServiceKeeper | null;
+}
+
+async function run(options: RunOptions): Promise<void> {
+  const { home, configPath, intervalMs, unmountOnExit, signal, predecessor } = options;
   const clock = systemClock;
   const environment = process.env;
   await ensurePrivateFolder(home);
@@ -37,8 +60,14 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
   const stack = createDisposalStack((error) =>
     process.stderr.write(`stop was not clean: ${errorText(error)}\n`),
   );
+  // What one daemon alone may have; it is given up before the rest ends when another one takes over.
+  const charge = stack.use(
+    createDisposalStack((error) => process.stderr.write(`stop was not clean: ${errorText(error)}\n`)),
+  );
   try {
-    stack.use(await acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal }));
+    const lock = (): ReturnType<typeof acquireHomeLock> =>
+      acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal });
+    if (predecessor === null) charge.use(await lock());
     // The engine would mount what nobody can then ask about.
     await requireSocketPlace(home);
     // Asks the keyring, while the configuration is read.
@@ -46,7 +75,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     approvals.catch(() => {});
     // A disk that hangs must not make a start deaf.
     const { place, snapshot, starterWritten } = await unlessAborted(
-      openHome({ home, configPath, environment, writesStarter: true, clock }),
+      openHome({ home, configPath, environment, writesStarter: predecessor === null, clock }),
       signal,
     );
     const log = stack.use(
@@ -59,9 +88,15 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     );
     const { logger } = log;
     if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
-    const memory = stack.use(
-      await unlessAborted(openMemory({ path: join(home, "state.json"), clock, logger }), signal),
-    );
+    const remember = async (): Promise<Memory> => {
+      const path = join(home, "state.json");
+      return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
+    };
+    const takeHome: TakeHome = async (build) => {
+      const door = await takeTurn(options, { build, logger });
+      charge.use(await lock());
+      return { memory: await remember(), door };
+    };
     // Ended after the service: until then it answers on them what is in flight.
     const connections = stack.use(createMcpConnections(clock));
     const service = stack.use(
@@ -70,7 +105,8 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
         place,
         environment,
         snapshot,
-        memory,
+        memory: predecessor === null ? await remember() : takeHome,
+        elsewhere: predecessor ?? undefined,
         clock,
         logger,
         redact: (secret) => log.redact(secret),
@@ -79,39 +115,97 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
         approvals,
       }),
     );
-    forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
-    const mcpSocketPath = await openMcpSocket(home, service, { connections, logger, stack });
-    stack.use(
-      await startManagementServer({
-        home,
-        control: service.control,
-        config: service.config,
-        gateway: service.gateway,
-        places: service.places,
-        mcpSocket: mcpSocketPath,
-        clock,
-        logger,
-        version: packageVersion(),
-      }),
-    );
-    stack.defer(
-      reloadRequests(() => {
-        // What came of it is in the log, as an event like any other.
-        service
-          .reload(signal)
-          .catch((error: unknown) => logger.warn("reload failed", { reason: errorText(error) }));
-      }),
-    );
+    predecessor?.onSession(({ hash, record }) => service.handing.adopt(hash, record));
     if (snapshot.config.shares.length === 0 && !wantsGateway(snapshot.config)) {
       logger.info("nothing is configured yet; add a [[shares]] or a [backends.NAME] section", {
         path: snapshot.path,
       });
     }
-    await whenAborted(signal);
-    logger.info("stopping");
+    await serve(options, { service, charge, connections, logger, clock, stack });
   } finally {
     await stack[Symbol.asyncDispose]();
   }
+}
+
+/** Builds what needs no home beside the daemon that is in charge, and waits until that gives it up. */
+async function takeTurn(
+  { predecessor, keeper, signal }: RunOptions,
+  { build, logger }: { readonly build: Parameters<TakeHome>[0]; readonly logger: Logger },
+): Promise<GivenDoor | null> {
+  const view = await unlessAborted(build(), signal);
+  const backends = Object.fromEntries((view?.backends ?? []).map(({ name, phase }) => [name, phase]));
+  logger.info("ready to take over", { pid: process.pid, version: packageVersion() });
+  const turn = predecessor?.turn({ version: packageVersion(), backends }) ?? null;
+  const door = await unlessAborted(Promise.resolve(turn), signal);
+  keeper?.takeCharge();
+  return door;
+}
+
+interface ServeParts {
+  readonly service: SentinelService;
+  readonly charge: DisposalStack;
+  readonly connections: McpConnections;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly stack: DisposalStack;
+}
+
+/** Opens the sockets; resolves when it is to stop, or, all who were there served, when another daemon is in charge. */
+async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
+  const { home, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
+  const { service, charge, connections, logger, clock, stack } = parts;
+  const noteFailure = (error: unknown): void =>
+    logger.warn("stop was not clean", { reason: errorText(error) });
+  forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
+  const handover = stack.use(
+    new Handover({
+      program,
+      keeper,
+      charge: {
+        mustServe: () => service.handing.mustServe(),
+        door: () => service.handing.door(),
+        async giveUp() {
+          await sockets[Symbol.asyncDispose]();
+          await service.handing.giveUp(() => handover.successor);
+          await charge[Symbol.asyncDispose]();
+        },
+      },
+      clock,
+      logger,
+    }),
+  );
+  const sockets = stack.use(createDisposalStack(noteFailure));
+  const mcpSocketPath = await openMcpSocket(home, service, { connections, logger, stack: sockets });
+  sockets.use(
+    await startManagementServer({
+      home,
+      control: service.control,
+      config: service.config,
+      gateway: service.gateway,
+      places: service.places,
+      handover,
+      mcpSocket: mcpSocketPath,
+      clock,
+      logger,
+      version: packageVersion(),
+    }),
+  );
+  predecessor?.taken();
+  sockets.defer(
+    reloadRequests(() => {
+      // What came of it is in the log, as an event like any other.
+      service
+        .reload(signal)
+        .catch((error: unknown) => logger.warn("reload failed", { reason: errorText(error) }));
+    }),
+  );
+  const next = await Promise.race([whenAborted(signal), handover.done]);
+  if (next instanceof Successor) {
+    keeper?.giveUpCharge();
+    await Promise.race([service.handing.leave(next), whenAborted(signal)]);
+    next.letGo();
+  }
+  logger.info("stopping");
 }
 
 /** Null, told, where it cannot be made: shares and the gateway's address need nothing of it. */

@@ -1,11 +1,14 @@
 // The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
 // order and ends in reverse.
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { openSessionFile } from "../gateway/front/session/session-file.ts";
+import type { GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { type Bus, createBus } from "../runtime/bus.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
@@ -15,7 +18,7 @@ import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
-import { startEngineParts } from "./compose/engine-parts.ts";
+import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
@@ -33,7 +36,9 @@ import { createEventStream } from "./events/event-stream.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
-import { createGatewayPart } from "./gateway-part.ts";
+import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
+import { handedSessions } from "./handover/handed-sessions.ts";
+import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
 import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
@@ -47,12 +52,27 @@ import { startTriggers } from "./triggers.ts";
  */
 const STOP_DEADLINE_MS = 3800;
 
+/** Nothing is asked before the shares are looked after. */
+const NO_PROBER = { folderLook: async () => null };
+
+/** Resolves when the home is this daemon's; `build` starts what needs no home. */
+export type TakeHome = (build: () => Promise<GatewayView | null>) => Promise<TakenHome>;
+
+interface TakenHome {
+  readonly memory: Memory;
+  /** Of the daemon that was in charge before; null: the gateway opens its own. */
+  readonly door: GivenDoor | null;
+}
+
 interface ServiceOptions {
   readonly home: string;
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
-  readonly memory: Memory;
+  /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
+  readonly memory: Memory | TakeHome;
+  /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
+  readonly elsewhere?: { readonly ended: Promise<void> } | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
@@ -72,6 +92,7 @@ export interface SentinelService extends AsyncDisposable {
   /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
   serveLines(stream: Duplex): void;
   readonly bus: Bus<ServiceTransition>;
+  readonly handing: Handing;
   /** Reads the configuration file again and applies what differs; resolves at commit. Never rejects for the file. */
   reload(signal: AbortSignal): Promise<ReloadReport>;
   /** Ends what a stop would wait for. */
@@ -94,13 +115,13 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 async function startWith(options: ServiceOptions, stack: DisposalStack): Promise<SentinelService> {
   const { clock, logger } = options;
   const parts = await startParts(options, stack);
-  const { engine, aliases, notifications, gateway, config, secrets, keeper, snapshot, force } = parts;
+  const { engine, aliases, notifications, gateway, config, secrets, keeper, snapshot, force, door } = parts;
   let state: SentinelService["state"] = "starting";
 
   engine.triggerAll("start", clock.monotonicMs());
   aliases.trigger("start");
   notifications.start();
-  await gateway.start(snapshot.config);
+  await gateway.start(snapshot.config, door);
   auditApprovals(parts, clock, stack);
   state = "running";
   logger.info("running", {
@@ -129,6 +150,9 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     places: parts.places.control,
     serveLines: (stream) => gateway.serveLines(stream),
     bus: parts.bus,
+    handing: createHanding({ ...parts, clock: options.clock }, () => {
+      state = "stopping";
+    }),
     reload: (signal) => config.control.reload({}, signal),
     forceStop: () => force.abort(),
     [Symbol.asyncDispose]() {
@@ -157,7 +181,7 @@ type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 
 /** Everything the service consists of; it ends with `stack`. */
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
-  const { home, place, memory, clock, logger, redact, intervalMs } = options;
+  const { home, place, clock, logger, redact, intervalMs } = options;
   const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
@@ -177,11 +201,45 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   stack.defer(bus.subscribe(notifications.hear));
 
   const forceStop = force.signal;
-  const required = createRequiredShares({ clock, engine: () => parts.engine, prober: () => parts.prober });
-  const { noteCycle: onCycle } = required;
-  const parts = stack.use(
-    startEngineParts({ home, clock, logger, memory, forceStop, announce: publish, onCycle }),
+  let parts: EngineParts | null = null;
+  let shareMetrics: ReturnType<typeof createShareMetrics> | null = null;
+  const required = createRequiredShares({
+    clock,
+    engine: () => parts?.engine ?? null,
+    prober: () => parts?.prober ?? NO_PROBER,
+  });
+  stack.use(required);
+  const gatewayOwn = gatewayHome(options);
+  const gateway = stack.use(
+    createGatewayPart({
+      ...gatewayOwn,
+      environment,
+      announce: publish,
+      data: required,
+      measured: () => shareMetrics?.measured() ?? [],
+    }),
   );
+  const build = async (): Promise<GatewayView | null> => {
+    await gateway.build(snapshot.config, force.signal);
+    return gateway.handing?.view() ?? null;
+  };
+  const { memory: given } = options;
+  const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
+  void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
+  const { noteCycle: onCycle } = required;
+  parts = stack.use(
+    startEngineParts({
+      home,
+      clock,
+      logger,
+      memory,
+      forceStop,
+      announce: publish,
+      onCycle,
+      programs: required,
+    }),
+  );
+  required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });
   await privacy.require(snapshot);
@@ -207,17 +265,10 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     },
     stack,
   );
-  const shareMetrics = createShareMetrics(engine);
+  shareMetrics = createShareMetrics(engine);
   stack.defer(bus.subscribe(shareMetrics.hear));
-  const gateway = stack.use(
-    createGatewayPart({
-      ...gatewayHome(options),
-      environment,
-      announce: publish,
-      data: required,
-      measured: shareMetrics.measured,
-    }),
-  );
+  // Ends before the shares do.
+  stack.use(gateway);
   const { ticker, window } = triggers;
   const shares = shareSection({ engine, aliases, ticker, window, clock, context, required, publish });
   const config = stack.use(
@@ -239,6 +290,10 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     }),
   );
   return {
+    memory,
+    door,
+    parts,
+    gatewayOwn,
     secrets,
     keeper,
     privacy,
@@ -258,8 +313,22 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
 }
 
 /** What the gateway gets of its home. */
-function gatewayHome({ home, place, environment, snapshot, clock, logger, redact }: ServiceOptions) {
+function gatewayHome(options: ServiceOptions) {
+  const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
+  const pins = sealedPinStore({ home, clock, environment }, true);
+  let handedOver = false;
+  let isElsewhere = elsewhere !== undefined;
   return {
+    isHandedOver: () => handedOver,
+    /** What is written from now on another daemon writes. */
+    handOver(): void {
+      handedOver = true;
+    },
+    runsElsewhere: () => isElsewhere,
+    runsOnlyHere({ handing }: GatewayPart): void {
+      isElsewhere = false;
+      handing?.lookAgain();
+    },
     clock,
     logger,
     redact,
@@ -267,7 +336,11 @@ function gatewayHome({ home, place, environment, snapshot, clock, logger, redact
     signIn: signInHome({ home, clock, environment }),
     guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
     version: packageVersion(),
-    pinStore: sealedPinStore({ home, clock, environment }, true),
+    pinStore: {
+      read: () => pins.read(),
+      write: (value: unknown) => (handedOver ? Promise.resolve() : pins.write(value)),
+    },
+    sessions: handedSessions(openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,
   };
 }
@@ -285,8 +358,8 @@ function announcements(clock: Clock, logger: Logger, stack: DisposalStack) {
 
 /** Ends the service: calls drain, steps end, and what is asked for is unmounted. */
 async function stop(
-  { memory, clock, logger, unmountOnExit }: ServiceOptions,
-  { force, engine, shareControl, triggers, gateway, config }: ServiceParts,
+  { clock, logger, unmountOnExit }: ServiceOptions,
+  { memory, force, engine, shareControl, triggers, gateway, config, gatewayOwn }: ServiceParts,
   stack: DisposalStack,
 ): Promise<void> {
   const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
@@ -295,7 +368,7 @@ async function stop(
   await config[Symbol.asyncDispose]();
   // Calls drain while mounts are seen to; the stack below waits for the same end.
   Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
-  if (unmountOnExit) {
+  if (unmountOnExit && !gatewayOwn.isHandedOver()) {
     // A cycle under way may carry out the request that the next one was begun for.
     engine.rest();
     const results = await shareControl.unmount(null, { force: false, hold: false }, force.signal);
@@ -312,8 +385,9 @@ async function stop(
 
 /** The service's operations in the API. */
 function createServiceControl(
-  { home, memory, clock, intervalMs }: ServiceOptions,
+  { home, clock, intervalMs }: ServiceOptions,
   {
+    memory,
     startedAt,
     snapshot,
     privacy,

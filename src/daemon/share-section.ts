@@ -33,7 +33,7 @@ export function shareSection(parts: ShareSectionParts): ConfigApplier {
             publish({ name: "share.unmanaged", share, left_mounted_over: activeInterface });
           }
           engine.apply(subjects);
-          required.noteConfig();
+          required.noteConfig(after.backends.flatMap(({ requires }) => requires));
           aliases.apply(after);
           ticker.setInterval(context.intervalMs ?? after.global.checkIntervalMs);
           window.setWindowMs(after.global.networkDebounceMs);

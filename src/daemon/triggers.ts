@@ -4,7 +4,7 @@ import { createTriggerWindow, type TriggerWindow } from "../network/listen/debou
 import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
 import { type NetworkListener, startNetworkListener } from "../network/listen/network-listener.ts";
 import type { AddressedHostProber } from "../network/probe/host-prober.ts";
-import { startTicker, type Ticker } from "../reconcile/ticker.ts";
+import { IN_STEP, startTicker, type Ticker } from "../reconcile/ticker.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -93,20 +93,19 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack): Tr
   hostProber.watchedBy(() => listener.source !== "polling");
 
   const clockWatch = createClockWatch({ clock });
-  const ticker = stack.use(
-    startTicker(clock, checkIntervalMs, (dueMs) => {
-      const jump = clockWatch.observe(checkIntervalMs);
-      if (jump !== null) {
-        woke = true;
-        hostProber.networkChanged();
-        window.trigger(jump.text);
-      }
-      engine.triggerAll("tick", dueMs);
-      aliases.trigger("tick");
-      rcloneLogs.trigger();
-      noteKeeper.trigger();
-    }),
-  );
+  const beat = (dueMs: number): void => {
+    const jump = clockWatch.observe(checkIntervalMs);
+    if (jump !== null) {
+      woke = true;
+      hostProber.networkChanged();
+      window.trigger(jump.text);
+    }
+    engine.triggerAll("tick", dueMs);
+    aliases.trigger("tick");
+    rcloneLogs.trigger();
+    noteKeeper.trigger();
+  };
+  const ticker = stack.use(startTicker(clock, checkIntervalMs, beat, IN_STEP));
 
   return {
     listener,

@@ -7,7 +7,7 @@ const DEADLINE_MS = 10_000;
 interface BoundedRequest<Result> {
   readonly address: string;
   readonly options: RequestOptions;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Without an answer; `reason` goes after an address: "did not answer within 10 s". */

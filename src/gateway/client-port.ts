@@ -27,6 +27,14 @@ export function principalKey({ kind, id, name }: Principal): string {
   return kind === "user" ? `user ${name}` : kind;
 }
 
+/**
+ * Whether a session of the principal with that key goes on with this one. Who is anonymous may become somebody, and the
+ * other way round: an edit of the configuration changes what clients send.
+ */
+export function mayGoOn(key: string, principal: Principal): boolean {
+  return key === principalKey(ANONYMOUS) || principal.kind === "anonymous" || key === principalKey(principal);
+}
+
 /** What a client is asked. */
 export type Question = readonly [
   method: string,

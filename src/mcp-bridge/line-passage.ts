@@ -48,6 +48,10 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
   };
 
   return {
+    /** A line has gone on in part. */
+    get isMidway() {
+      return way !== "held";
+    },
     push(chunk: Buffer): void {
       let start = 0;
       for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {

@@ -8,13 +8,15 @@ import { openInbox } from "./client-inbox.ts";
 import type { BridgeEnds } from "./ends.ts";
 import { type GatewayLink, openGatewayLink } from "./gateway-link.ts";
 import { createPassage } from "./line-passage.ts";
+import { createMoving } from "./moving-on.ts";
 import { type BridgedDaemon, type FindDaemon, nextDaemon } from "./next-daemon.ts";
 import { createBridgeSession } from "./session.ts";
 
 /** How long a daemon may take to come back. */
 const PATIENCE_MS = 30_000;
 const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 2_000;
+/** A daemon that is back serves its clients within a second. */
+const LAST_RETRY_MS = 250;
 /** How long a gateway may take to take the session on. */
 const RESUME_MS = 10_000;
 /** A gateway that takes no client ends its connection at once. */
@@ -72,12 +74,20 @@ async function carry(
     write: (bytes) => link?.write(bytes),
   });
   using inbox = openInbox(input, leave);
+  let moving = null as ReturnType<typeof createMoving> | null;
 
   /** Null when the gateway did not take the session on; the client is heard otherwise. */
   const connectTo = async (daemon: BridgedDaemon): Promise<GatewayLink | null> => {
     const opened = await openGatewayLink(daemon.mcpSocketPath, signal, {
       output,
-      onLine: session.fromGateway,
+      onLine(messages, line) {
+        const isForClient = session.fromGateway(messages, line);
+        // An answer is passed on before the connection it came on is left.
+        queueMicrotask(() => {
+          if (link !== null) moving?.look(link);
+        });
+        return isForClient;
+      },
       onRoom: inbox.more,
       onEnd() {
         inbox.keep();
@@ -87,6 +97,7 @@ async function carry(
     });
     if (opened === null) return null;
     link = opened;
+    moving = createMoving({ session, passage, inbox, clock });
     let isTaken = false;
     try {
       const resumed = session.resume().then(() => {
@@ -119,20 +130,22 @@ async function carry(
     onTaken();
     const sinceMs = clock.monotonicMs();
     await opened.closed;
+    moving?.[Symbol.dispose]();
     signal.throwIfAborted();
     session.lost();
     if (inbox.ended) leave();
     signal.throwIfAborted();
     return opened.said || clock.monotonicMs() - sinceMs >= REFUSED_WITHIN_MS;
   };
-  const serveAgain = async (): Promise<void> => {
+  const serveAgain = async (isHandover: boolean): Promise<void> => {
     const sinceMs = clock.monotonicMs();
-    let isTold = false;
+    let isTold = isHandover;
     const onTaken = (): void => {
       if (!isTold) note("the daemon is back");
       isTold = true;
     };
-    for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(2 * retryMs, LAST_RETRY_MS)) {
+    for (let tries = 0; ; tries++) {
+      const retryMs = isHandover && tries === 0 ? 0 : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
       const leftMs = sinceMs + PATIENCE_MS - clock.monotonicMs();
       if (leftMs <= 0) throw noneCame();
       await clock.sleep(Math.min(retryMs, leftMs), signal);
@@ -146,10 +159,13 @@ async function carry(
   try {
     if (!(await serveWith(first, () => {}))) await requireGone(first, signal);
     for (;;) {
-      note(`the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`);
+      const isHandover = moving?.moved === true;
+      if (!isHandover) {
+        note(`the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`);
+      }
       // A client that reads nothing was cut off for that; it would be again.
       if (output.writableNeedDrain) await once(output, "drain", { signal });
-      await serveAgain();
+      await serveAgain(isHandover);
     }
   } finally {
     signal.removeEventListener("abort", cut);

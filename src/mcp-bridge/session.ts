@@ -32,6 +32,8 @@ const EFFECTS: ReadonlySet<string> = new Set([
 ]);
 const LIST_KINDS = ["tools", "resources", "prompts"] as const;
 const OPEN_OBJECT = 0x7b;
+/** From a daemon that hands over: another one is in charge. */
+const HANDOVER = "notifications/mountaineer/handover";
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
 
 interface BridgeSessionEnds {
@@ -66,6 +68,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   const lasting = createLasting((method, params, onAnswer) => tellGateway(own.ask(method, params, onAnswer)));
   let initialized = false;
   let silent = false;
+  let movesOn = false;
 
   const tellFailure = (id: MessageId, message: string): void =>
     tellClient(
@@ -88,6 +91,18 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     get inFlight() {
       return waiting.size;
     },
+    /** Another daemon is in charge, and nothing is owed by this one or to it: in such a moment nobody notices a change. */
+    get mayMove() {
+      return movesOn && waiting.size === 0 && questions.size === 0;
+    },
+    /** What the client was asked and has not answered. */
+    get openQuestions() {
+      return questions.size;
+    },
+    /** Another daemon is in charge. */
+    get movesOn() {
+      return movesOn;
+    },
     /** What the client says, before it goes on; `line` is null when it was too long to be looked at. */
     fromClient(messages: readonly SeenMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
@@ -103,6 +118,10 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
+        if (method === HANDOVER) {
+          movesOn = true;
+          return false;
+        }
         if (method === null && own.isOwn(id)) {
           own.settle(id, read(index));
           return false;
@@ -131,6 +150,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     },
     /** The connection is gone: tells the client what will not be answered any more, and what needs no answer. */
     lost(): void {
+      movesOn = false;
       own.forget();
       lasting.forgetRefused();
       for (const [id, { again }] of [...waiting]) {

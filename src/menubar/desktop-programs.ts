@@ -4,6 +4,7 @@ import { whenAborted } from "../runtime/abort.ts";
 import { ERROR_CODES, type ErrorCode, MountaineerError } from "../runtime/errors.ts";
 import { runCommand, startDetached } from "../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../runtime/time/clock.ts";
+import type { YesQuestion } from "./menu/approve-waiting.ts";
 
 /** One that cannot show a path says so at once; one that can may run for as long as its window. */
 const REFUSAL_WAIT_MS = 3_000;
@@ -36,6 +37,53 @@ export const LINUX_FOLDER_CHOOSERS: readonly FolderChooser[] = [
   (prompt, folder) => ["kdialog", "--title", prompt, "--getexistingdirectory", folder],
 ];
 
+/** A program that asks yes or no, and ends with 0 for yes, and with 1 for no, which is also what Enter says. */
+export type Asker = (question: YesQuestion) => readonly [program: string, ...args: string[]];
+
+const APPLE_QUESTION = [
+  "on run argv",
+  "display dialog (item 2 of argv) with title (item 1 of argv) buttons {item 4 of argv, item 3 of argv} default button 1 cancel button 1",
+  "end run",
+];
+
+export const MACOS_ASKERS: readonly Asker[] = [
+  ({ title, text, yes, no }) => [
+    "/usr/bin/osascript",
+    ...APPLE_QUESTION.flatMap((line) => ["-e", line]),
+    title,
+    text,
+    yes,
+    no,
+  ],
+];
+
+export const LINUX_ASKERS: readonly Asker[] = [
+  // It reads backslashes in a text as the shell does in an `echo -e`.
+  ({ title, text, yes, no }) => [
+    "zenity",
+    "--question",
+    "--no-markup",
+    "--default-cancel",
+    "--width=720",
+    `--title=${title}`,
+    `--text=${text.replaceAll("\\", "\\\\")}`,
+    `--ok-label=${yes}`,
+    `--cancel-label=${no}`,
+  ],
+  // It takes what looks like HTML for HTML.
+  ({ title, text, yes, no }) => [
+    "kdialog",
+    "--title",
+    title,
+    "--yes-label",
+    yes,
+    "--no-label",
+    no,
+    "--warningyesno",
+    `<pre>${text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)}</pre>`,
+  ],
+];
+
 export interface DesktopOptions {
   readonly home: string;
   /** The program and its first arguments: what runs this very version. */
@@ -46,6 +94,8 @@ export interface DesktopOptions {
   readonly opener: string;
   /** Tried in order until one can be started. */
   readonly folderChoosers: readonly FolderChooser[];
+  /** The same for yes or no. */
+  readonly askers: readonly Asker[];
   /** The session's: what is opened belongs to it, and the daemon's secrets may be in it. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
@@ -58,6 +108,27 @@ export function createDesktopPrograms(options: DesktopOptions) {
       value === undefined ? [] : [[name, value]],
     ),
   );
+  /** The first of these programs that is there; `instead`: what to do without any. */
+  const runFirst = async (
+    commands: readonly (readonly [program: string, ...args: string[]])[],
+    instead: { readonly message: string; readonly hint: string },
+    signal: AbortSignal,
+  ): Promise<{ readonly exitCode: number | null; readonly stdout: string }> => {
+    for (const [file, ...args] of commands) {
+      try {
+        return await runCommand(file, args, {
+          clock,
+          env,
+          signal,
+          killGroup: true,
+          deadlineMs: CHOICE_DEADLINE_MS,
+        });
+      } catch (error) {
+        if (!(error instanceof MountaineerError) || error.code !== "program_unavailable") throw error;
+      }
+    }
+    throw new MountaineerError("program_unavailable", instead.message, { hint: instead.hint });
+  };
   return {
     /** Rejects with `program_unavailable` when nothing could be started, or it refused at once. */
     async openPath(path: string, signal: AbortSignal): Promise<void> {
@@ -78,23 +149,26 @@ export function createDesktopPrograms(options: DesktopOptions) {
      * what to do instead.
      */
     async chooseFolder(prompt: string, folder: string, signal: AbortSignal): Promise<string | null> {
-      for (const chooser of options.folderChoosers) {
-        const [file, ...args] = chooser(prompt, folder);
-        try {
-          const { exitCode, stdout } = await runCommand(file, args, {
-            clock,
-            env,
-            signal,
-            killGroup: true,
-            deadlineMs: CHOICE_DEADLINE_MS,
-          });
-          return exitCode === 0 ? stdout.replace(/\n$/, "") : null;
-        } catch (error) {
-          if (!(error instanceof MountaineerError) || error.code !== "program_unavailable") throw error;
-        }
-      }
-      throw new MountaineerError("program_unavailable", "no program is installed that can ask for a folder", {
+      const commands = options.folderChoosers.map((chooser) => chooser(prompt, folder));
+      const instead = {
+        message: "no program is installed that can ask for a folder",
         hint: "install zenity or kdialog; or: mountaineer alias add",
+      };
+      const { exitCode, stdout } = await runFirst(commands, instead, signal);
+      return exitCode === 0 ? stdout.replace(/\n$/, "") : null;
+    },
+    /** A window, too; false for anything but a yes. Rejects as `chooseFolder`, and where a window could not be shown. */
+    async askYes(question: YesQuestion, signal: AbortSignal): Promise<boolean> {
+      const instead = {
+        message: "no program is installed that can ask",
+        hint: "install zenity or kdialog; or: mountaineer approve",
+      };
+      const commands = options.askers.map((asker) => asker(question));
+      const { exitCode } = await runFirst(commands, instead, signal);
+      if (exitCode === 0) return true;
+      if (exitCode === 1 || exitCode === 2) return false;
+      throw new MountaineerError("program_unavailable", `no window could be shown (exit code ${exitCode})`, {
+        hint: "in a terminal: mountaineer approve",
       });
     },
     /** Resolves once a daemon of this home answers; rejects with what it ended with. */

@@ -3,7 +3,7 @@ import type { Writable } from "node:stream";
 import { connectToDaemon } from "../api/client/client.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type Clock, systemClock } from "../runtime/time/clock.ts";
-import { createDesktopPrograms, type FolderChooser } from "./desktop-programs.ts";
+import { type Asker, createDesktopPrograms, type FolderChooser } from "./desktop-programs.ts";
 import { parseAction } from "./menu/action.ts";
 import { runAction } from "./menu/run-action.ts";
 import { type MenuSession, startMenuSession } from "./menu/session.ts";
@@ -20,6 +20,7 @@ export interface MenubarPlace {
   /** What shows a path: `xdg-open`, `open`. */
   readonly opener: string;
   readonly folderChoosers: readonly FolderChooser[];
+  readonly askers: readonly Asker[];
 }
 
 /** Who draws the menu. */

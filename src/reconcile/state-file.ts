@@ -1,10 +1,11 @@
 // state.json: read without ever losing its content, and written durably, with one fsync for many callers.
 import type { Stats } from "node:fs";
-import { lstat, rename } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { entryExists, readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
+import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
+import { setAside } from "../runtime/files/set-aside.ts";
 import type { Logger } from "../runtime/log/log.ts";
-import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
+import { type Clock, settledWithin, type Timer } from "../runtime/time/clock.ts";
 import type { Memory, Recollection, RememberOutcome, ShareMemory } from "./memory.ts";
 import { decodeState, encodeState } from "./state-format.ts";
 
@@ -107,16 +108,9 @@ async function recollect(options: MemoryOptions): Promise<Recollection> {
   return { shares, observedAt, setAside, lostShares };
 }
 
-/** Gives the corrupt file a name that nothing has; the home lock sees to it that nothing gets it meanwhile. */
 async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {
-  const time = isoTime(clock.wallMs()).replaceAll(":", "-");
   try {
-    for (let attempt = 1; ; attempt++) {
-      const aside = `${path}.corrupt-${time}${attempt === 1 ? "" : `-${attempt}`}`;
-      if (await entryExists(aside)) continue;
-      await rename(path, aside);
-      return aside;
-    }
+    return await setAside(path, clock.wallMs());
   } catch (error) {
     throw new MountaineerError(
       "home_unwritable",

@@ -3,10 +3,21 @@ import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 export type Ticker = ReturnType<typeof startTicker>;
 
-/** Beats first one interval after the start. `onTick` gets the monotonic time at which the beat was due, ms. */
-export function startTicker(clock: Clock, intervalMs: number, onTick: (dueMs: number) => void) {
+/** For `sinceMs`: tickers of one interval that begin with it beat together, and the process is woken once for them. */
+export const IN_STEP = 0;
+
+/**
+ * Beats at `sinceMs` (default: the start) plus each multiple of the interval that is still to come. `onTick` gets the
+ * monotonic time at which the beat was due, ms.
+ */
+export function startTicker(
+  clock: Clock,
+  intervalMs: number,
+  onTick: (dueMs: number) => void,
+  sinceMs: number = clock.monotonicMs(),
+) {
   let interval = intervalMs;
-  let last = clock.monotonicMs();
+  let last = sinceMs + Math.floor((clock.monotonicMs() - sinceMs) / interval) * interval;
   let timer: Timer;
   let ended = false;
   const schedule = (): void => {

@@ -1,5 +1,5 @@
 // Finds changes by polling: one look at a time, compared with the one before.
-import { startTicker } from "../reconcile/ticker.ts";
+import { IN_STEP, startTicker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 
 interface ChangePollOptions {
@@ -63,9 +63,10 @@ export function startChangePoll(options: ChangePollOptions) {
     running ??= run();
     return running;
   };
-  const ticker = startTicker(clock, intervalMs, () => {
+  const beat = (): void => {
     if (running === null) void look();
-  });
+  };
+  const ticker = startTicker(clock, intervalMs, beat, IN_STEP);
 
   return {
     /** Looks now. What it sees is reported before it resolves; the first look only learns what is there. */

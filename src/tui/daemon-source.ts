@@ -6,6 +6,7 @@ import type { StreamEvent } from "../api/contract.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { onceMore } from "../runtime/once-more.ts";
 import { systemClock } from "../runtime/time/clock.ts";
+import type { ApprovalsSource } from "./approve/approve-session.ts";
 import type { GatewayGlance, SyncListener, SyncSource } from "./status/sync-source.ts";
 
 /** As following a daemon says it, too. */
@@ -25,7 +26,7 @@ export interface DaemonSourceOptions {
 }
 
 /** Nothing is asked of the daemon before the first call. */
-export function createDaemonSource({ home, configPath }: DaemonSourceOptions): SyncSource {
+export function createDaemonSource({ home, configPath }: DaemonSourceOptions): SyncSource & ApprovalsSource {
   let current: DaemonClient | null = null;
 
   const daemon = async (): Promise<DaemonClient> => {
@@ -84,6 +85,8 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
     config: async (signal) => (await daemon()).config(signal),
     edit: async (request, signal) => (await daemon()).edit(request, signal),
     reload: async (signal) => (await daemon()).reload({}, signal),
+    approvals: async (signal) => (await daemon()).approvals(signal),
+    approve: async (request, signal) => (await daemon()).approve(request, signal),
   };
 }
 

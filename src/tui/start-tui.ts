@@ -32,6 +32,8 @@ export async function startTui({ home, configPath, style, signal }: TuiOptions):
     { TuiApp },
     { createFrame },
     { createSyncScreen },
+    { createApproveScreen },
+    { startApproveSession },
     { startSyncSession },
     { createDaemonSource },
   ] = await Promise.all([
@@ -40,14 +42,21 @@ export async function startTui({ home, configPath, style, signal }: TuiOptions):
     import("./tui-app.ts"),
     import("./terminal/frame.ts"),
     import("./sync/sync-screen.ts"),
+    import("./approve/approve-screen.ts"),
+    import("./approve/approve-session.ts"),
     import("./sync/sync-session.ts"),
     import("./daemon-source.ts"),
   ]);
   signal.throwIfAborted();
   const leave = new AbortController();
   const source = createDaemonSource({ home, configPath });
-  const session = startSyncSession(source, AbortSignal.any([signal, leave.signal]));
-  const screens = [createSyncScreen(session, style)] as const;
+  const until = AbortSignal.any([signal, leave.signal]);
+  const session = startSyncSession(source, until);
+  const approving = startApproveSession(source, session.status, until);
+  const screens = [
+    createSyncScreen(session, style),
+    createApproveScreen(approving, session.connection),
+  ] as const;
   const app = render(createElement(TuiApp, { screens, frame: createFrame(screens), style }), {
     alternateScreen: true,
     incrementalRendering: true,

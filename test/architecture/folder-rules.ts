@@ -79,9 +79,25 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because:
       "the demo runs the program from outside, as a person would, and asks the daemon as any face does",
   },
+  clients: {
+    knows: ["runtime", "config"],
+    because:
+      "what other programs write down is read and written as they do it; what runs here is nothing to it",
+  },
   cli: {
     // daemon and the folders behind it: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
-    knows: ["runtime", "config", "api", "daemon", "doctor", "mcp-bridge", "demo", "tui", "menubar"],
+    knows: [
+      "runtime",
+      "config",
+      "clients",
+      "api",
+      "daemon",
+      "doctor",
+      "mcp-bridge",
+      "demo",
+      "tui",
+      "menubar",
+    ],
     because: "a face shows and asks over the management API, and holds no engine logic of its own",
   },
   tui: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
@@ -104,6 +120,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   // shares calls macOS's libraries through network/foreign-library.ts.
   koffi: ["network"],
   "smol-toml": ["config"],
+  "jsonc-parser": ["clients"],
   diff: ["config"],
   "toml-eslint-parser": ["config"],
   yaml: ["config"],

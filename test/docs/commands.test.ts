@@ -46,6 +46,13 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer demo --script": { elsewhere: "test/demo/story/script-smb.test.ts" },
   "mountaineer demo --script --driver local": { elsewhere: "test/demo/story/script-local.test.ts" },
 
+  "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
+  "mountaineer import": { elsewhere: "test/cli/clients/client-commands.test.ts" },
+  "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/import.test.ts" },
+  "mountaineer connect claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
+  "mountaineer connect claude --undo": { elsewhere: "test/cli/clients/client-commands.test.ts" },
+  "mountaineer connect cursor --print": alone(/"mcpServers"[\s\S]*"mountaineer"/),
+
   "mountaineer status": running(/CORE[\s\S]*MEDIA/),
   "mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'": {
     on: "running",

@@ -117,7 +117,7 @@ export async function switchOnce(scene: Scene, name: string): Promise<Move> {
   return { kind: "planned", to, fromMs, toMs: monotonicMs(), withoutRouteMs: 0 };
 }
 
-function cut(scene: Scene, kind: CutKind, route: Route): Promise<() => Promise<void>> {
+export function cut(scene: Scene, kind: CutKind, route: Route): Promise<() => Promise<void>> {
   const { cut: cuts } = scene.rig;
   if (kind === "own link down") return cuts.ownLinkDown(route);
   if (kind === "far link down") return cuts.farLinkDown(route);

@@ -1,6 +1,8 @@
 // Backends that require a share, on a real one: the official filesystem server, asked twice a second by the official
 // SDK's client, while routes are cut.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
@@ -10,7 +12,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 import { ToolListChangedNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import { CUT_KINDS, cutOnce, untilCarriedOver } from "./moves.ts";
+import { CUT_KINDS, cut, cutOnce, untilCarriedOver } from "./moves.ts";
 import { playScene, type Scene, type SceneOptions, useRig } from "./scene.ts";
 
 const SERVER = path.resolve(
@@ -24,6 +26,8 @@ const BEAT_MS = 500;
 const AWAY_SECS = 3;
 /** Far beyond what a call may take: its own deadline here is 10 s. */
 const LATE_MS = 15_000;
+/** Both routes are gone for so long. */
+const OUTAGE_MS = 20_000;
 
 interface Call {
   readonly ms: number;
@@ -91,6 +95,24 @@ function filesBackend(sharesRoot: string): string {
   ].join("\n");
 }
 
+/** It works in the share's folder, which a plain unmount would not get free. */
+function sittingBackend(sharesRoot: string): string {
+  const cwd = `cwd = "${path.join(sharesRoot, "CORE")}"`;
+  return filesBackend(sharesRoot).replace("requires =", `${cwd}\nrequires =`);
+}
+
+function untilServed(agent: Agent): Promise<true> {
+  const from = agent.calls.length;
+  return eventually(() => agent.calls.slice(from).filter(({ error }) => error === null).length > 3, 30_000);
+}
+
+/** Calls that were late, or failed without a word of the share. */
+function unnamed(agent: Agent): readonly Call[] {
+  return agent.calls.filter(
+    ({ error, ms }) => ms > LATE_MS || (error !== null && !/share CORE (is|was) /.test(error)),
+  );
+}
+
 function failed(agent: Agent): readonly Call[] {
   return agent.calls.filter(({ error }) => error !== null);
 }
@@ -126,41 +148,70 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
       await eventually(() => agent.calls.length > 2);
       const pid = await backendPid(scene);
       await Promise.all([scene.rig.killServerOn("tb"), scene.rig.killServerOn("fallback")]);
+      const cutAtMs = performance.now();
       await eventually(async () => (await agent.tools()).length === 0, 20_000);
-      await pause(5_000);
+      await pause(Math.max(0, cutAtMs + OUTAGE_MS - performance.now()));
       await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
       await eventually(async () => (await agent.tools()).includes("read_text_file"), 30_000);
       const before = failed(agent).length;
       const calls = agent.calls.length;
       await eventually(() => agent.calls.length > calls + 3);
       assert.equal(agent.notices(), 2);
-      assert.deepEqual(
-        agent.calls.filter(({ error, ms }) => ms > LATE_MS || (error !== null && !/CORE/.test(error))),
-        [],
-      );
+      assert.deepEqual(unnamed(agent), []);
       assert.ok(before > 0, "calls came while the share was away");
       assert.equal(failed(agent).length, before, "no call fails after it");
       assert.equal(await backendPid(scene), pid, "its process went on");
     }));
 
-  test("C1 per route: after a cut calls succeed or name the share, and the server works on the new mount", () =>
-    play({ carry: "off", settings: { auto_failback: false, lsof_recheck: false } }, async (scene) => {
+  const ON_ROUTES = { auto_failback: true, auto_failback_stable_secs: 3 };
+
+  test("C1 per route: through cuts of every kind and each recovery calls succeed or name the share, though our own server sits on it", () =>
+    play({ carry: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
       await scene.start("tb");
       await untilPhase(scene, "Ready");
       await using agent = await startAgent(scene);
       await eventually(() => agent.calls.length > 2);
+      const pids = [await backendPid(scene)];
+      for (const kind of CUT_KINDS) {
+        const restore = await cut(scene, kind, "tb");
+        await scene.untilOver("CORE", "fallback");
+        await untilServed(agent);
+        pids.push(await backendPid(scene));
+        await restore();
+        await scene.untilOver("CORE", "tb", 60_000);
+        await untilServed(agent);
+        pids.push(await backendPid(scene));
+      }
+      assert.equal(new Set(pids).size, 1 + 2 * CUT_KINDS.length, `one process for each mount: ${pids}`);
+      const restarts = (await backend(scene))?.restarts;
+      assert.deepEqual([agent.notices(), restarts], [0, 0]);
+      assert.deepEqual(unnamed(agent), []);
+      const deferred = await scene.logged("share.tb_ready", "CORE");
+      assert.deepEqual(deferred, [], "nobody had to decide");
+    }));
+
+  test("C1 per route: a user's program on the share defers the recovery, and switch by hand goes once it has left", () =>
+    play({ carry: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
+      await scene.start("tb");
+      await untilPhase(scene, "Ready");
       const restore = await scene.rig.cut.ownLinkDown("tb");
       await scene.untilOver("CORE", "fallback");
-      const after = agent.calls.length;
-      await eventually(
-        () => agent.calls.slice(after).filter(({ error }) => error === null).length > 3,
-        30_000,
-      );
+      const sitter = spawn("sleep", ["300"], { cwd: scene.at("CORE"), stdio: "ignore" });
+      scene.defer(() => sitter.kill("SIGKILL"));
       await restore();
-      assert.deepEqual(
-        failed(agent).filter(({ error }) => !/CORE/.test(error ?? "")),
-        [],
-      );
+      const pending = await scene.home.untilShare("CORE", (share) => share.tb_recovery_pending, 60_000);
+      const holders = pending.conditions.flatMap((condition) => condition.holders ?? []);
+      assert.deepEqual([...new Set(holders.map(({ pid }) => pid))], [sitter.pid]);
+      await using agent = await startAgent(scene);
+      await untilServed(agent);
+      const busy = await scene.home.cli(["switch", "--share", "CORE", "--to", "tb"]);
+      assert.match(busy.stdout + busy.stderr, /busy/);
+      sitter.kill("SIGKILL");
+      await once(sitter, "exit");
+      await scene.home.cli(["switch", "--share", "CORE", "--to", "tb"]);
+      await scene.untilOver("CORE", "tb");
+      await untilServed(agent);
+      assert.deepEqual([unnamed(agent), agent.notices()], [[], 0]);
     }));
 
   test("C4 a share that is not there at the start: the server waits, is not Failed, and starts when it is mounted", () =>

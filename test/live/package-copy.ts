@@ -9,7 +9,7 @@ const execute = promisify(execFile);
 const ROOT = path.resolve(import.meta.dirname, "../..");
 /** What a build and a daemon need of node_modules; the TUI's packages are not among it. */
 const PACKAGES =
-  /^(?:esbuild|@esbuild|koffi|@koromix|commander|jose|oauth4webapi|zod|smol-toml|yaml|diff|toml-eslint-parser|eslint-visitor-keys|node-(?:linux|darwin|bin)-.+)$/;
+  /^(?:esbuild|@esbuild|koffi|@koromix|commander|jose|jsonc-parser|oauth4webapi|zod|smol-toml|yaml|diff|toml-eslint-parser|eslint-visitor-keys|node-(?:linux|darwin|bin)-.+)$/;
 const BUILD_DEADLINE_MS = 120_000;
 
 export interface PackageCopy {

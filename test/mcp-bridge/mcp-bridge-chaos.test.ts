@@ -4,7 +4,7 @@ import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { fc } from "../support/properties.ts";
 import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-scene.ts";
@@ -57,10 +57,14 @@ test("B7 through many daemons every request is answered once, and no call is hea
           .map((line) => JSON.parse(line))
           .filter(({ method }) => method === undefined);
       const until = (holds: () => boolean) =>
-        eventually(async () => {
-          if (clock.pendingTimers > 0) await clock.advance(50);
-          return holds();
-        });
+        eventually(
+          async () => {
+            if (clock.pendingTimers > 0) await clock.advance(50);
+            return holds();
+          },
+          ANSWERS_MS,
+          BETWEEN_LOOKS_MS,
+        );
       const line = (message: object) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`;
 
       input.write(line({ id: "hello", method: "initialize", params: {} }));

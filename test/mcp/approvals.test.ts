@@ -62,7 +62,7 @@ test("E2 a command that an agent writes into the configuration does not run, is 
   const rig = await startGatewayRig(t, { backends: {} });
   const files = { files: { command: process.execPath, args: [FILESYSTEM, rig.folder] } };
   await rig.edit({ backends: files, more: { audit: { path: path.join(rig.folder, "audit.jsonl") } } });
-  await rig.untilReady("files").catch(() => {});
+  await rig.untilBackend("files", ({ reason }) => reason === "it waits for approval");
   const first = await mountaineer(rig, "approve", "--yes", "--all");
   assert.equal(first.code, 0, first.stderr);
   await rig.untilReady("files");

@@ -1,10 +1,14 @@
 // The official suite's `auth/*` scenarios for clients, with the gateway's side towards its backends as the client.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { after, before, test } from "node:test";
+import { type ConformanceClient, startConformanceClient } from "./conformance-client.ts";
 import { runClientScenario } from "./run-conformance.ts";
 
-const CLIENT = fileURLToPath(new URL("fixtures/conformance-client.ts", import.meta.url));
+let client: ConformanceClient;
+before(async () => {
+  client = await startConformanceClient();
+});
+after(() => client[Symbol.asyncDispose]());
 
 /** By the revision whose messages are spoken; null: the one revision that the scenario is about. */
 const SCENARIOS: readonly (readonly [revision: string | null, names: readonly string[]])[] = [
@@ -52,7 +56,7 @@ const SCENARIOS: readonly (readonly [revision: string | null, names: readonly st
 for (const [revision, names] of SCENARIOS) {
   for (const name of names) {
     test(`E1 the suite's scenario auth/${name} passes whole`, async (t) => {
-      const checks = await runClientScenario(t, CLIENT, `auth/${name}`, revision);
+      const checks = await runClientScenario(t, client.command, `auth/${name}`, revision);
       const wrong = checks.filter(({ status }) => status === "FAILURE" || status === "WARNING");
       assert.deepEqual(wrong, []);
       assert.ok(checks.some(({ status }) => status === "SUCCESS"));

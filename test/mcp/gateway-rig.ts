@@ -68,6 +68,8 @@ export interface GatewayRig extends AsyncDisposable {
 export interface GatewayRigOptions {
   /** Added to the daemon's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Can hand over; its `pid` is the keeper's then. */
+  readonly kept?: boolean;
 }
 
 /** As `openGatewayRig`, ended with the test, whose failure it is when a process outlives it. */
@@ -84,11 +86,11 @@ export async function startGatewayRig(
 /** Starts the daemon; resolves when its gateway listens, and waits for no backend. */
 export async function openGatewayRig(
   sections: GatewaySections,
-  { env = {} }: GatewayRigOptions = {},
+  { env = {}, kept = false }: GatewayRigOptions = {},
 ): Promise<GatewayRig> {
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), "mt-mcp-")));
   const port = await freePort();
-  const home = await createTestHome({ home: path.join(folder, "home"), env: { HOME: folder, ...env } });
+  const home = await createTestHome({ home: path.join(folder, "home"), env: { HOME: folder, ...env }, kept });
   const text = ({ backends, server = {}, more = {} }: GatewaySections): string =>
     [
       section("sync", { detection: "inotify", debounce: 0.1 }),

@@ -74,10 +74,10 @@ export function totals(result: ConformanceResult): { readonly passed: number; re
   return { passed: count("SUCCESS"), failed: count("FAILURE") };
 }
 
-/** One scenario with our client under test. Failed checks are part of the result. */
+/** One scenario with the client that `command` starts. Failed checks are part of the result. */
 export async function runClientScenario(
   t: TestContext,
-  client: string,
+  command: string,
   scenario: string,
   specVersion: string | null,
 ): Promise<readonly Check[]> {
@@ -85,7 +85,6 @@ export async function runClientScenario(
   const suite = path.join(MODULES, "conformance-0-2/dist/index.js");
   // A scenario of a later revision is about signing in; the messages are those of the revision that is asked for.
   const version = specVersion === null ? [] : ["--spec-version", specVersion, "--force"];
-  const command = `${process.execPath} ${client}`;
   const args = [
     suite,
     "client",

@@ -3,11 +3,15 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import {
+  type Asker,
   createDesktopPrograms,
   type FolderChooser,
+  LINUX_ASKERS,
   LINUX_FOLDER_CHOOSERS,
+  MACOS_ASKERS,
   MACOS_FOLDER_CHOOSERS,
 } from "../../src/menubar/desktop-programs.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -27,13 +31,14 @@ async function placeOf(t: TestContext, scripts: Readonly<Record<string, string>>
   return folder;
 }
 
-function programsOf(folder: string, folderChoosers: readonly FolderChooser[]) {
+function programsOf(folder: string, folderChoosers: readonly FolderChooser[], askers: readonly Asker[] = []) {
   return createDesktopPrograms({
     home: folder,
     program: ["/nowhere"],
     configPath: null,
     opener: join(folder, "opener"),
     folderChoosers,
+    askers,
     environment: { PATH: "/usr/bin:/bin" },
     clock: systemClock,
   });
@@ -81,6 +86,38 @@ test("a window that was cancelled chose nothing, and one that hangs ends with it
   );
   stop.abort();
   await assert.rejects(asked, { code: "aborted" });
+});
+
+const QUESTION = { title: "t", text: 'a\\n"b" <b>&', yes: "Approve", no: "Leave it" };
+
+async function answered(t: TestContext, askers: readonly Asker[], script: Readonly<Record<string, string>>) {
+  const folder = await placeOf(t, script);
+  const asker =
+    (each: Asker): Asker =>
+    (question) => {
+      const [program, ...args] = each(question);
+      return [join(folder, program.split("/").at(-1) ?? ""), ...args];
+    };
+  const programs = programsOf(folder, [], askers.map(asker));
+  const answer = await programs.askYes(QUESTION, NEVER).catch((error: unknown) => error);
+  return { answer, told: await readFile(join(folder, "told"), "utf8").catch(() => "") };
+}
+
+test("E2 a window asks yes or no, and shows its text as it is; anything but a yes is none", async (t) => {
+  const yes = await answered(t, LINUX_ASKERS, { zenity: "exit 0", kdialog: "exit 1" });
+  assert.equal(yes.answer, true);
+  assert.ok(yes.told.includes("--no-markup\n") && yes.told.includes('--text=a\\\\n"b" <b>&\n'), yes.told);
+  assert.equal((await answered(t, LINUX_ASKERS, { zenity: "exit 1" })).answer, false);
+  const other = await answered(t, LINUX_ASKERS, { kdialog: "exit 2" });
+  assert.equal(other.answer, false);
+  assert.ok(other.told.includes("<pre>a\\n&#34;b&#34; &#60;b&#62;&#38;</pre>\n"), other.told);
+  for (const script of [{ zenity: "exit 255" }, {}]) {
+    const { answer } = await answered(t, LINUX_ASKERS, script);
+    assert.match(String(answer instanceof MountaineerError && answer.hint), /mountaineer approve/);
+  }
+  const mac = await answered(t, MACOS_ASKERS, { osascript: "exit 0" });
+  assert.equal(mac.answer, true);
+  assert.ok(mac.told.endsWith('t\na\\n"b" <b>&\nApprove\nLeave it\n'), mac.told);
 });
 
 test("on macOS, words reach AppleScript as arguments and never as script", async (t) => {

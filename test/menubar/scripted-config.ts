@@ -1,4 +1,5 @@
 // A configuration control that records what it is asked, and a switch for the events it sends.
+import type { ApprovalsReport, ApproveRequest, WaitingEntryWire } from "../../src/api/approval-contract.ts";
 import type { StreamEvent } from "../../src/api/contract.ts";
 import type { ConfigControl } from "../../src/api/control.ts";
 import type { EditRequest } from "../../src/api/requests.ts";
@@ -6,6 +7,9 @@ import { sampleSync } from "./worlds.ts";
 
 export interface ScriptedConfig extends ConfigControl {
   readonly edits: EditRequest[];
+  /** What waits for approval. */
+  readonly waiting: WaitingEntryWire[];
+  readonly approved: ApproveRequest[];
   readonly reloads: number;
   /** Sends it to whoever follows. */
   publish(event: StreamEvent): void;
@@ -28,6 +32,9 @@ const DONE = {
 
 export function scriptedConfig(): ScriptedConfig {
   const edits: EditRequest[] = [];
+  const waiting: WaitingEntryWire[] = [];
+  const approved: ApproveRequest[] = [];
+  const approvals = (): ApprovalsReport => ({ mode: "commands", asked: null, lost: null, waiting });
   const listeners = new Set<(id: number, event: StreamEvent) => void>();
   let reloads = 0;
   let lastId = 0;
@@ -57,8 +64,13 @@ export function scriptedConfig(): ScriptedConfig {
     },
     config: never,
     editText: never,
-    approvals: () => ({ mode: "none", asked: null, lost: null, waiting: [] }),
-    approve: never,
+    waiting,
+    approved,
+    approvals,
+    async approve(request) {
+      approved.push(request);
+      return { approved: request.entries.map(({ id }) => id), reload: DONE, now: approvals() };
+    },
     history: never,
     historyText: never,
     rollback: never,

@@ -46,6 +46,7 @@ describe("errors", () => {
       path_taken: 1,
       driver_unavailable: 1,
       program_unavailable: 1,
+      client_unreadable: 3,
       backend_unknown: 2,
       entry_unknown: 2,
       tool_unknown: 2,

@@ -96,6 +96,11 @@ export class World {
   driverProblem: ShareSeen["driverProblem"] = null;
   /** Processes that hold files open on the mount. */
   holders: number[] = [];
+  /** The daemon runs programs on the share, which need so long to end once they are to make room; null: it runs none. */
+  programsEndInMs: number | null = null;
+  #roomSinceMs: number | null = null;
+  /** How often they were told to make room. */
+  roomsMade = 0;
   unsent: string[] = [];
   hidden = 0;
   /** Why the next open-file checks fail, and how long each takes, ms. */
@@ -181,6 +186,11 @@ export class World {
       if (step.kind === "hold" || step.kind === "confirm") return step.kind;
       return step.kind === "unmount" ? `unmount ${step.mode}` : "check";
     });
+  }
+
+  get programsRun(): boolean {
+    const { programsEndInMs: takesMs } = this;
+    return takesMs !== null && (this.#roomSinceMs === null || this.nowMs - this.#roomSinceMs < takesMs);
   }
 
   get transitionNames(): string[] {
@@ -306,6 +316,7 @@ export class World {
       policy,
       cacheMs: CACHE_MS,
       mayWaitForPermission: this.mayWaitForPermission,
+      programsRun: this.programsRun,
       seen,
       memory,
       state,
@@ -326,6 +337,7 @@ export class World {
     this.memory = decision.memory;
     this.state = decision.state;
     this.last = decision;
+    if (decision.step?.kind !== "check_open_files") this.#keepRoom(decision.makeRoom);
     this.lastSeen = seen;
     this.transitions.push(...decision.transitions);
     this.onDecision(decision, seen, this);
@@ -333,6 +345,11 @@ export class World {
       if (this.request !== null) this.outcomes.push(decision.outcome);
       this.request = null;
     }
+  }
+
+  #keepRoom(isWanted: boolean): void {
+    if (isWanted && this.#roomSinceMs === null) this.roomsMade++;
+    this.#roomSinceMs = isWanted ? (this.#roomSinceMs ?? this.nowMs) : null;
   }
 
   #observe(asOfMs: number): ShareSeen {
@@ -536,7 +553,8 @@ export class World {
       return { ok: false, reason: "failed", text: this.unmountFails };
     }
     if (mode === "plain") {
-      if (this.holders.length > 0) return { ok: false, reason: "busy", text: "device is busy" };
+      if (this.holders.length > 0 || this.programsRun)
+        return { ok: false, reason: "busy", text: "device is busy" };
       if (target.hung) {
         this.pass(15_000);
         return { ok: false, reason: "failed", text: "no answer in 15 s" };

@@ -14,6 +14,7 @@ const ENDS_MS = 30_000;
 /** What a command has left running may hold its output open for good. */
 const OUTPUT_ENDS_MS = 500;
 
+const KEEPER = path.resolve(import.meta.dirname, "../../bin/service-keeper.sh");
 const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
 
 export interface CommandEnd {
@@ -33,6 +34,8 @@ export interface TestHomeOptions {
   readonly enter?: readonly string[];
   /** Another package's launcher, instead of the checkout's. */
   readonly launcher?: string;
+  /** The monitor is started as a service manager starts it, and can hand over. */
+  readonly kept?: boolean;
   /** Added to the environment of every command: passwords, MOUNTAINEER_LOG. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -67,7 +70,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 
 /** Disposal ends it by SIGTERM, and by SIGKILL when that takes longer than half a minute. */
 export interface Monitor extends AsyncDisposable {
-  /** The daemon itself: neither the launcher nor `enter` leaves a process. */
+  /** The daemon itself: neither the launcher nor `enter` leaves a process. Of a kept one its keeper. */
   readonly pid: number;
   /** SIGTERM; resolves with how it ended. */
   stop(): Promise<{ readonly code: number | null; readonly signal: string | null; readonly ms: number }>;
@@ -86,6 +89,7 @@ export async function createTestHome({
   config,
   enter = [],
   launcher = MOUNTAINEER,
+  kept = false,
   env = {},
 }: TestHomeOptions): Promise<TestHome> {
   await mkdir(home, { recursive: true });
@@ -146,11 +150,12 @@ export async function createTestHome({
     async startMonitor(args = []) {
       const errorFile = path.join(home, `monitor-${monitors++}.stderr`);
       const output = openSync(errorFile, "a");
-      const [file, rest] = argv(["monitor", ...args]);
+      const [plain, plainRest] = argv(["monitor", ...args]);
+      const [file, rest] = kept ? ["/bin/sh", [KEEPER, plain, ...plainRest]] : [plain, plainRest];
       const child = spawn(file, rest, { env: environment, stdio: ["ignore", output, output] });
       const monitor = monitorOf(child, errorFile);
       try {
-        await untilUp(self, child, monitor);
+        await untilUp(self, child, monitor, kept);
         return monitor;
       } catch (error) {
         await monitor[Symbol.asyncDispose]();
@@ -161,11 +166,12 @@ export async function createTestHome({
   return self;
 }
 
-async function untilUp(home: TestHome, child: ChildProcess, monitor: Monitor): Promise<void> {
+async function untilUp(home: TestHome, child: ChildProcess, monitor: Monitor, kept: boolean): Promise<void> {
   try {
     await eventually(async () => {
       if (child.exitCode !== null) return true;
-      return (await home.glance())?.global.pid === child.pid;
+      const pid = (await home.glance())?.global.pid;
+      return kept ? pid !== undefined : pid === child.pid;
     }, STARTS_MS);
   } catch (error) {
     throw new Error(`monitor did not come up; it said:\n${await monitor.stderr()}`, { cause: error });

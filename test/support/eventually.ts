@@ -1,7 +1,11 @@
 // Waiting for real things in tests: a condition with a deadline instead of a sleep.
 import { setTimeout as pause } from "node:timers/promises";
 
-const BETWEEN_LOOKS_MS = 5;
+/** At first, and always where each look moves a manual clock on. */
+export const BETWEEN_LOOKS_MS = 5;
+/** A look may cost whoever is waited for as much as the asker: the longer a wait, the fewer of them. */
+const MOST_BETWEEN_LOOKS_MS = 50;
+const PART_OF_THE_WAIT = 0.1;
 /** Deadlines are no claims of speed: a machine that is busy for seconds must fail nobody. */
 export const ANSWERS_MS = 20_000;
 
@@ -9,12 +13,12 @@ export const ANSWERS_MS = 20_000;
  * Asks `check` again and again until it gives something truthy, and resolves with that. A check that throws
  * (an assertion, say) counts as "not yet". Rejects when `deadlineMs` of real time have passed, with the last failure
  * as its cause. Give a deadline only to what may take longer than the usual 20 s, or must not take that long.
- * `betweenLooksMs`: longer where a look costs others something.
+ * `betweenLooksMs`: always the same; left out, 5 ms at first and up to 50 ms in a long wait.
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
   deadlineMs = ANSWERS_MS,
-  betweenLooksMs = BETWEEN_LOOKS_MS,
+  betweenLooksMs?: number,
 ): Promise<Exclude<T, false | null | undefined | 0 | "">> {
   const startedAt = performance.now();
   let lastFailure: unknown = "it gave nothing truthy";
@@ -26,11 +30,16 @@ export async function eventually<T>(
     } catch (error) {
       lastFailure = error;
     }
-    if (performance.now() - startedAt >= deadlineMs) {
+    const waitedMs = performance.now() - startedAt;
+    if (waitedMs >= deadlineMs) {
       const text = lastFailure instanceof Error ? lastFailure.message : String(lastFailure);
       throw new Error(`not so within ${deadlineMs} ms: ${text}`, { cause: lastFailure });
     }
-    await pause(betweenLooksMs);
+    const growingMs = Math.min(
+      Math.max(waitedMs * PART_OF_THE_WAIT, BETWEEN_LOOKS_MS),
+      MOST_BETWEEN_LOOKS_MS,
+    );
+    await pause(betweenLooksMs ?? growingMs);
   }
 }
 

@@ -1,5 +1,5 @@
 // A manual clock that goes on beside real work, only while that work waits for the clock.
-import { ANSWERS_MS, eventually } from "./eventually.ts";
+import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "./eventually.ts";
 import type { ManualClock } from "./manual-clock.ts";
 
 interface Pace {
@@ -28,15 +28,19 @@ export async function passTimeUntil<T>(
     await clock.advance(stepMs);
     quietSince = performance.now();
   };
-  return eventually(async () => {
-    let found: T | null = null;
-    try {
-      found = await holds();
-      return found;
-    } finally {
-      if (!found) await step();
-    }
-  }, deadlineMs);
+  return eventually(
+    async () => {
+      let found: T | null = null;
+      try {
+        found = await holds();
+        return found;
+      } finally {
+        if (!found) await step();
+      }
+    },
+    deadlineMs,
+    BETWEEN_LOOKS_MS,
+  );
 }
 
 /** The same until `work` has settled; settles as it does. */

@@ -8,7 +8,7 @@ import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-w
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
 import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
 import { missingForFuse, mountLocalFuse } from "../rig/local-fuse-mount.ts";
-import { eventually } from "../support/eventually.ts";
+import { BETWEEN_LOOKS_MS, eventually } from "../support/eventually.ts";
 import { createLocalFile } from "../support/local-file.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -60,10 +60,14 @@ async function watchReally(
   t.after(() => watcher[Symbol.asyncDispose]());
   await watcher.start();
   const until = (check: () => boolean): Promise<unknown> =>
-    eventually(async () => {
-      if (!check()) await clock.advance(STEP_MS);
-      return check();
-    }, 60_000);
+    eventually(
+      async () => {
+        if (!check()) await clock.advance(STEP_MS);
+        return check();
+      },
+      60_000,
+      BETWEEN_LOOKS_MS,
+    );
   return { clock, until, watcher, offered, events };
 }
 

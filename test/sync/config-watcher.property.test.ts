@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
 import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
-import { fc } from "../support/properties.ts";
+import { fc, runsOf } from "../support/properties.ts";
 import { APPLIED, sha256, type WatcherBench, watcherBench } from "./watcher-bench.ts";
 
 /** What a saved text means to the service: its first word. */
@@ -237,6 +237,6 @@ test("B1 B4 B8 whatever happens in whatever order: the last accepted content run
       assert.equal(clock.pendingTimers, 0, "no timer is left");
       assert.equal(file.watches, 0, "no watch is left");
     }),
-    { numRuns: Number(process.env["MOUNTAINEER_PROPERTY_RUNS"] ?? 150) },
+    { numRuns: runsOf(150) },
   );
 });

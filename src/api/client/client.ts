@@ -5,7 +5,7 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { ApprovalsReport } from "../approval-contract.ts";
 import { type BackendPhases, backendPhases } from "../backend-phases.ts";
-import type { StatusReport, SyncReport } from "../contract.ts";
+import type { HandOverReport, StatusReport, SyncReport } from "../contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../control.ts";
 import { errorFromBody } from "../http-errors.ts";
 import { type InputOf, OPERATIONS, type OperationName, type OutputOf, requestPath } from "../operations.ts";
@@ -37,6 +37,8 @@ export interface FollowFrom {
 /** Every call may also reject with `daemon_unreachable`, `protocol`, or `aborted` when its signal did. */
 export interface DaemonClient extends RemoteControl, RemoteConfig {
   readonly socketPath: string;
+  /** As `HandoverControl.begin`. */
+  handOver(signal: AbortSignal): Promise<HandOverReport>;
   /** Where it serves MCP clients, if it has a gateway. */
   readonly mcpSocketPath: string;
   /** A call that is cancelled here is cancelled there. */
@@ -174,6 +176,7 @@ function createClient(
       reconcileAliases: (signal) => ask("reconcileAliases", null, signal),
       folders: (request, signal) => ask("folders", request, signal),
     },
+    handOver: (signal) => ask("handOver", null, signal),
     sync: (signal) => ask("sync", null, signal),
     reload: (request, signal) => ask("reload", request, signal),
     config: (signal) => ask("config", null, signal),

@@ -1,10 +1,14 @@
 // Moves the connections of a carried share to another route, one move after the other.
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { CarriedRoute, MoveOutcome, RouteEndpoint } from "../carrier.ts";
+import type { ServerProof } from "../smb/server-proof.ts";
 import type { CarriedConnection } from "./carried-connection.ts";
 import type { ShareContext } from "./share-settings.ts";
 
 const MOVE_PROOF_MS = 1_000;
+
+/** A question that is under way does not notice that its link went down: another one does, at once. */
+const ASK_AGAIN_MS = 200;
 
 const QUIET_WAIT_MS = 2_000;
 
@@ -38,7 +42,7 @@ export function createMoves(share: ShareContext, onMoved: (isGentle: boolean) =>
     const startedAtMs = clock.monotonicMs();
     if (startedAtMs + MOVE_PROOF_MS + (planned ? QUIET_WAIT_MS : 0) > untilMs)
       return { ok: false, reason: "silent", text: "another move took too long" };
-    const proof = await share.prove(endpoint, MOVE_PROOF_MS);
+    const proof = await proveSoon(share, endpoint);
     if (share.closed) return CLOSED_MEANWHILE;
     if (!proof.ok) return { ok: false, reason: proof.reason, text: proof.text };
     // Since it was last asked there, it was replaced.
@@ -83,6 +87,19 @@ export function createMoves(share: ShareContext, onMoved: (isGentle: boolean) =>
       return next;
     },
   };
+}
+
+/** Asks the server; once more beside that when it takes long, so that a route that has just gone is given up at once. */
+async function proveSoon({ prove, clock }: ShareContext, endpoint: RouteEndpoint): Promise<ServerProof> {
+  const first = prove(endpoint, MOVE_PROOF_MS);
+  if (await settledWithin(clock, ASK_AGAIN_MS, first)) return first;
+  const second = prove(endpoint, MOVE_PROOF_MS - ASK_AGAIN_MS);
+  return Promise.race([unlessSilent(first, second), unlessSilent(second, first)]);
+}
+
+async function unlessSilent(one: Promise<ServerProof>, other: Promise<ServerProof>): Promise<ServerProof> {
+  const proof = await one;
+  return proof.ok || proof.reason === "refused" ? proof : other;
 }
 
 /** What talks to the old route's server; what is just connecting is held again. */

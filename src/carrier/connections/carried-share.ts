@@ -40,6 +40,7 @@ export class ShareCarrier implements AsyncDisposable {
   readonly #moves: ReturnType<typeof createMoves>;
   readonly #admission: ReturnType<typeof createAdmission>;
   #stuckTimer: Timer | null = null;
+  #outageAtMove: number | null = null;
 
   /** `server` listens, with `pauseOnConnect` and `allowHalfOpen`. */
   constructor(server: Server, settings: ShareSettings, parts: ShareParts) {
@@ -84,6 +85,7 @@ export class ShareCarrier implements AsyncDisposable {
     const { phase, routeLostAtMs, outage } = this.#route;
     return {
       ...{ share, kind, port, route, phase, mount, bytesUp, bytesDown, routeLostAtMs, outage },
+      outageAtMove: this.#outageAtMove,
       endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
       connections: this.#share.connections.size,
       connectionsInAll: this.#admission.connectionsInAll,
@@ -159,6 +161,7 @@ export class ShareCarrier implements AsyncDisposable {
   #moved(isGentle: boolean): void {
     const { settings, events, retiring } = this.#share;
     this.#stall.end();
+    this.#outageAtMove = this.#route.outage;
     this.#route.confirm();
     settings.confirmed = true;
     events.settingsChanged();

@@ -6,8 +6,11 @@ import type { ServerProof } from "../smb/server-proof.ts";
 const TRY_AGAIN_MS = 200;
 const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
-/** A server that ends so many connections in a row, each just after its answer, says nothing by it. */
+/** A server that ends so many idle connections in a row says nothing by it. */
 const WITNESSES_AT_MOST = 5;
+/** After so many that ended sooner than this, the server is there once a connection has stood for as long. */
+const ENDED_AT_ONCE_AT_MOST = 2;
+const STANDS_FOR_MS = 500;
 /** A route that came back late still leaves the daemon this long to prove the server. */
 const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 
@@ -45,6 +48,8 @@ export class RouteState implements Disposable {
   #witness: Disposable | null = null;
   /** How many in a row have gone since the route was lost or the server proved. */
   #witnessesGone = 0;
+  /** How many of them in a row were ended right after their answer: whoever uses the server would be cut off, too. */
+  #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
 
   /** `confirmed`: false after a start anew, when nobody knows what has happened meanwhile. */
@@ -110,6 +115,7 @@ export class RouteState implements Disposable {
     this.#answeredAtMs = null;
     this.#isImpatient = false;
     this.#witnessesGone = 0;
+    this.#endedAtOnce = 0;
     this.armPatience();
     this.#emit();
   }
@@ -181,30 +187,44 @@ export class RouteState implements Disposable {
     const counts = this.#witnessesGone < WITNESSES_AT_MOST;
     for (;;) {
       let own: Disposable | null = null;
-      let isGone = false;
+      const gone = new AbortController();
       const proof = await prove(TRY_TIMEOUT_MS, () => {
-        isGone = counts;
-        if (counts && own !== null && this.#witness === own) this.#witnessGone();
+        gone.abort();
+        if (own !== null && this.#witness === own) this.#witnessGone(counts, answeredAtMs);
       });
+      const answeredAtMs = clock.monotonicMs();
+      const stands = proof.ok && (await this.#stands(gone.signal, signal));
       if (signal.aborted) {
         if (proof.ok) proof.connection?.[Symbol.dispose]();
         return;
       }
-      if (proof.ok) {
+      if (proof.ok && stands) {
         own = proof.connection ?? null;
         this.#witness = own;
         this.#answered(proof);
-        if (isGone) this.#witnessGone();
+        if (gone.signal.aborted) this.#witnessGone(counts, answeredAtMs);
         return;
       }
+      if (!proof.ok) this.#endedAtOnce = 0;
       this.#loseRoute(this.#doubtedAtMs ?? clock.monotonicMs());
       this.#emit();
       await clock.sleep(this.#isImpatient ? TRY_AGAIN_REFUSING_MS : TRY_AGAIN_MS, signal);
     }
   }
 
+  /** Whether a connection that was answered may be taken for the server's word. */
+  async #stands(gone: AbortSignal, ending: AbortSignal): Promise<boolean> {
+    if (this.#endedAtOnce < ENDED_AT_ONCE_AT_MOST) return true;
+    const either = AbortSignal.any([gone, ending]);
+    await this.#options.clock.sleep(STANDS_FOR_MS, either).catch(() => {});
+    return !either.aborted;
+  }
+
   /** What was proved, or is just being, may be another server. */
-  #witnessGone(): void {
+  #witnessGone(counts: boolean, answeredAtMs: number): void {
+    const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < STANDS_FOR_MS;
+    this.#endedAtOnce = isAtOnce ? this.#endedAtOnce + 1 : 0;
+    if (!counts && !isAtOnce) return;
     this.#witness = null;
     this.#witnessesGone += 1;
     this.doubted();

@@ -150,6 +150,7 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     unansweredSinceMs: time("unansweredSinceMs"),
     routeLostAtMs: time("routeLostAtMs"),
     outage: parseOutage(value["outage"]),
+    outageAtMove: parseOutage(value["outageAtMove"]),
   };
 }
 

@@ -4,8 +4,8 @@ import { dirname, resolve } from "node:path";
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
+import { launcherPath } from "../input/launcher-path.ts";
 import { readFlag } from "../input/options.ts";
-import { launcherPath } from "../service/launcher-path.ts";
 
 export const menubarCommand: CommandDefinition = {
   name: "menubar",
@@ -50,10 +50,12 @@ export const menubarCommand: CommandDefinition = {
       return install(context, typeof pluginFolder === "string" ? pluginFolder : null);
     }
     const { runMenuAction, startMenubar } = await import("../../menubar/start-menubar.ts");
-    const choosers = await import("../../menubar/desktop-programs.ts");
-    const folderChoosers =
-      platform === "darwin" ? choosers.MACOS_FOLDER_CHOOSERS : choosers.LINUX_FOLDER_CHOOSERS;
-    const place = { home, configPath, program: ownProgram(), environment, opener, folderChoosers };
+    const programs = await import("../../menubar/desktop-programs.ts");
+    const windows =
+      platform === "darwin"
+        ? { folderChoosers: programs.MACOS_FOLDER_CHOOSERS, askers: programs.MACOS_ASKERS }
+        : { folderChoosers: programs.LINUX_FOLDER_CHOOSERS, askers: programs.LINUX_ASKERS };
+    const place = { home, configPath, program: ownProgram(), environment, opener, ...windows };
     if (typeof act === "string") {
       const { ok, text, hint } = await runMenuAction(place, act, signal);
       if (ok) print(`${text}\n`);

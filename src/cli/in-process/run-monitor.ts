@@ -1,6 +1,7 @@
 // Runs the daemon in this process, and passes SIGHUP on to it. Its code is loaded when it runs.
 import type { MonitorOptions } from "../../api/control.ts";
 import type { CommandContext } from "../input/command.ts";
+import { launcherPath } from "../input/launcher-path.ts";
 import type { MonitorArguments } from "../input/monitor-arguments.ts";
 
 /** Resolves with the exit code when the daemon has stopped; rejects with what keeps it from starting. */
@@ -11,7 +12,17 @@ export async function runMonitorCommand(
   // Before all else: unheard, a SIGHUP would end a daemon that is still starting.
   const reloadRequests = listenForHangups(process);
   const { runMonitor } = await import("../../daemon/monitor.ts");
-  await runMonitor({ home, configPath, intervalMs, unmountOnExit, signal, forceSignal, reloadRequests });
+  const program = { command: launcherPath(), args: process.argv.slice(2) };
+  await runMonitor({
+    home,
+    configPath,
+    intervalMs,
+    unmountOnExit,
+    program,
+    signal,
+    forceSignal,
+    reloadRequests,
+  });
   return 0;
 }
 

@@ -1,5 +1,4 @@
 // `init`: writes a first configuration from answers, options or found shares; never over an existing one.
-import { pathToFileURL } from "node:url";
 import type { FoundShare } from "../../api/found-share.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
@@ -12,7 +11,6 @@ import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readSecretValue } from "../input/secret-question.ts";
-import { launcherPath } from "../service/launcher-path.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -30,11 +28,11 @@ import {
   backendTable,
   EXAMPLES,
   foundBlocks,
-  openingText,
   shareBlock,
   shareTable,
   withBlocks,
 } from "./init-text.ts";
+import { opening } from "./opening.ts";
 
 export interface InitArguments {
   /** null: nothing was given. */
@@ -160,6 +158,8 @@ function nextLines(context: CommandContext, { wishes, config, token }: Outcome):
       ? [
           `connect an agent: ${url}, or the command ${typed(context, "mcp")}`,
           `      in Claude Code: claude mcp add mountaineer -- ${typed(context, "mcp")}`,
+          `      in Claude Desktop, Cursor, VS Code and others: ${typed(context, "connect NAME")}`,
+          `      servers that these have already: ${typed(context, "import")} takes them over`,
         ]
       : []),
     ...(token === null ? [] : tokenLines(context, token.made, url)),
@@ -169,10 +169,6 @@ function nextLines(context: CommandContext, { wishes, config, token }: Outcome):
 /** A command of ours that speaks of the same file as this one. */
 function typed({ configPath }: CommandContext, command: string): string {
   return `mountaineer ${command}${configPath === null ? "" : ` --config ${shellWord(configPath)}`}`;
-}
-
-function opening(): string {
-  return openingText(new URL("../docs/configuration.md", pathToFileURL(launcherPath())).href);
 }
 
 const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };

@@ -6,9 +6,8 @@ import { aliasReconcileCommand } from "../commands/alias/reconcile.ts";
 import { aliasRemoveCommand } from "../commands/alias/remove.ts";
 import { approveCommand } from "../commands/approve.ts";
 import { backendsAddCommand } from "../commands/backends/add.ts";
-import { backendsDisableCommand } from "../commands/backends/disable.ts";
 import { backendsEditCommand } from "../commands/backends/edit.ts";
-import { backendsEnableCommand } from "../commands/backends/enable.ts";
+import { backendsDisableCommand, backendsEnableCommand } from "../commands/backends/enable.ts";
 import { backendsListCommand } from "../commands/backends/list.ts";
 import { backendsLoginCommand } from "../commands/backends/login.ts";
 import { backendsLogoutCommand } from "../commands/backends/logout.ts";
@@ -28,9 +27,11 @@ import { configSetCommand } from "../commands/config/set.ts";
 import { configShowCommand } from "../commands/config/show.ts";
 import { configUnsetCommand } from "../commands/config/unset.ts";
 import { configValidateCommand } from "../commands/config/validate.ts";
+import { connectCommand } from "../commands/connect.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
 import { foldersCommand } from "../commands/folders.ts";
+import { importCommand } from "../commands/import.ts";
 import { initCommand } from "../commands/init.ts";
 import { installCommand } from "../commands/install.ts";
 import { logsCommand } from "../commands/logs.ts";
@@ -40,6 +41,7 @@ import { monitorCommand } from "../commands/monitor.ts";
 import { mountCommand } from "../commands/mount.ts";
 import { reconcileCommand } from "../commands/reconcile.ts";
 import { reloadCommand } from "../commands/reload.ts";
+import { restartCommand } from "../commands/restart.ts";
 import { secretListCommand } from "../commands/secret/list.ts";
 import { secretRemoveCommand } from "../commands/secret/remove.ts";
 import { secretSetCommand } from "../commands/secret/set.ts";
@@ -143,7 +145,10 @@ interface GroupedCommands {
 
 /** As --help shows them: first what a newcomer needs. */
 export const SECTIONS: readonly CommandSection[] = [
-  { heading: "To begin:", entries: [demoCommand, initCommand, monitorCommand, installCommand] },
+  {
+    heading: "To begin:",
+    entries: [demoCommand, initCommand, importCommand, connectCommand, monitorCommand, installCommand],
+  },
   {
     heading: "Every day:",
     entries: [statusCommand, tuiCommand, menubarCommand, logsCommand, doctorCommand],
@@ -208,6 +213,7 @@ export const SECTIONS: readonly CommandSection[] = [
       },
       { group: SECRET, commands: [secretSetCommand, secretListCommand, secretRemoveCommand] },
       reloadCommand,
+      restartCommand,
       approveCommand,
     ],
   },

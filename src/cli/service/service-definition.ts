@@ -4,7 +4,7 @@ import { delimiter, isAbsolute } from "node:path";
 import { findPlace } from "../../config/locate.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
-import { launcherPath } from "./launcher-path.ts";
+import { launcherPath } from "../input/launcher-path.ts";
 
 export interface ServiceDefinition {
   /** "mountaineer"; of a home that is not the default one with a tail of its own, so that both can be installed. */

@@ -28,6 +28,8 @@ import {
 /** From so many shares on, the head repeats who is ready, since the banner may have scrolled away. */
 const MANY_SHARES = 4;
 
+const WAITING = "waiting_for_approval";
+
 const SHARE_TOML = [
   "[[shares]]",
   'name = "CORE"',
@@ -100,7 +102,12 @@ function headLines(report: StatusReport, view: ShareView): string[] {
     const names = ready.map(({ name }) => harmless(name)).join(", ");
     lines.push(...banner([`TB READY: ${names}`], "  ", view));
   }
-  lines.push(...global.conditions.flatMap((condition) => conditionLines(condition, "  ", view)));
+  // What waits of a backend stands with that backend.
+  const told = new Set(
+    (report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)),
+  );
+  const conditions = global.conditions.filter(({ code, hint }) => code !== WAITING || !told.has(hint));
+  lines.push(...conditions.flatMap((condition) => conditionLines(condition, "  ", view)));
   return lines;
 }
 

@@ -105,6 +105,7 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   telemetry: {
     sends: [
       "endpoint",
+      "protocol",
       "traces",
       "metrics",
       "sample",

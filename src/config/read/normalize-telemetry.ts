@@ -7,6 +7,7 @@ export function telemetryConfig(file: ConfigFile["telemetry"]): TelemetryConfig 
   if (file === undefined || (file.endpoint === undefined && !file.prometheus)) return null;
   return {
     endpoint: file.endpoint?.replace(/\/$/, "") ?? null,
+    protocol: file.protocol,
     headers: file.headers,
     traces: file.traces,
     metrics: file.metrics,

@@ -4,6 +4,7 @@ import { parseHeaderName } from "../backend-names.ts";
 import { parseLabel, parseServerUrl, URL_EXPECTED } from "../backend-values.ts";
 import { describeKind } from "../mistakes.ts";
 import {
+  choiceKey,
   document,
   numberKey,
   REFERENCE_EXPECTED,
@@ -38,6 +39,9 @@ export const telemetrySchema = z.strictObject({
       example: '"http://127.0.0.1:4318"',
     }),
   ),
+  protocol: choiceKey(["http/protobuf", "http/json"], "http/protobuf", {
+    meaning: "How it is encoded: every receiver takes protobuf, JSON can be read by people.",
+  }),
   traces: toggleKey(true, "Send a trace of each request: client, gateway, backend."),
   metrics: toggleKey(true, "Send metrics."),
   sample: numberKey({

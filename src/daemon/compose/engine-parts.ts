@@ -19,6 +19,7 @@ import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { tellingUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
 import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
+import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import type { MountTable } from "../../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
@@ -41,6 +42,7 @@ interface PartsOptions {
   readonly forceStop: AbortSignal;
   readonly announce: (transition: ShareTransition) => void;
   readonly onCycle?: (share: string) => void;
+  readonly programs?: SharePrograms;
 }
 
 export interface EngineParts extends AsyncDisposable {
@@ -91,6 +93,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       forceStop,
       announce,
       ...(options.onCycle === undefined ? {} : { onCycle: options.onCycle }),
+      ...(options.programs === undefined ? {} : { programs: options.programs }),
       links: createStableLinks(clock, prober),
     }),
   );

@@ -3,7 +3,7 @@ import type { SecretKeeper, SecretListReport } from "../../api/secret-keeper.ts"
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { SEALING_KEY } from "../../secrets/sealed-files.ts";
+import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { openHome } from "./home.ts";
 
@@ -39,8 +39,8 @@ export function openSecretKeeper(options: {
         configError = errorText(error);
       }
       // Else nobody would know what is lost with it.
-      if (kept.has(SEALING_KEY))
-        used.set(SEALING_KEY, [...(used.get(SEALING_KEY) ?? []), "logins to backends"]);
+      if (kept.has(ENCRYPTION_KEY))
+        used.set(ENCRYPTION_KEY, [...(used.get(ENCRYPTION_KEY) ?? []), "logins to backends"]);
       const names = [...new Set([...kept.keys(), ...used.keys()])].sort();
       return {
         secrets: names.map((name) => ({

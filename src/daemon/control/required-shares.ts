@@ -1,7 +1,7 @@
 // What backends require of shares: whether it is there, as the share engine sees it. Folders are looked for by the prober.
 import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
-import type { RequiredData } from "../../gateway/backends/policy/required-data.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import type { DataPrograms, RequiredData } from "../../gateway/backends/policy/required-data.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
@@ -12,11 +12,19 @@ const FOLDER_LOOK_MS = 5_000;
 /** A folder that was there is looked for again after this, one that was not after the other, ms. */
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
+/**
+ * One that has just gone is looked for in close order for so long, ms: what comes and goes is not away. Uneven, so that
+ * the looks do not keep step with it.
+ */
+const FOLDER_GONE_MS = 10_000;
+const FOLDER_PAUSES_MS = [230, 410, 310, 530, 370];
+const HANDED_OVER = "another daemon is still in charge of it";
 const NOT_LOOKED_AT = "it was not looked at yet";
 
 interface Tools {
   readonly clock: Clock;
-  readonly engine: () => Pick<ShareEngine, "names" | "view">;
+  /** Null: another daemon still looks after the shares. */
+  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger"> | null;
   readonly prober: () => Pick<Prober, "folderLook">;
 }
 
@@ -27,6 +35,9 @@ interface Watched {
   /** On which mount the folder was looked for, when, and why it was not found (null: found); null: not yet. */
   folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null;
   looking: boolean;
+  /** Looks without it since it was there. */
+  missedLooks: number;
+  nextLook: Timer | null;
 }
 
 /**
@@ -36,10 +47,11 @@ interface Watched {
 export function createRequiredShares(tools: Tools) {
   const watched = new Map<string, Watched>();
   const listeners: (() => void)[] = [];
+  const room = createRoom(tools.engine);
 
   const evaluate = (one: Watched): boolean => {
     const before = one.presence;
-    const next = presenceOf(one, tools, before);
+    const next = presenceOf(one, tools, before, room.isWanted(one.requirement.share));
     one.presence = next;
     return !isSame(before, next);
   };
@@ -51,14 +63,26 @@ export function createRequiredShares(tools: Tools) {
     const missing = await missingFolder(tools.prober(), path, folder);
     one.looking = false;
     one.folder = { mount, atMs: tools.clock.monotonicMs(), missing };
+    one.missedLooks = missing === null ? 0 : one.missedLooks + 1;
     if (evaluate(one)) tell();
+    lookSoon(one);
   };
-  const lookAgain = (one: Watched): void => {
+  /** The cycles of its share come too seldom, and may keep step with it. */
+  const lookSoon = (one: Watched): void => {
+    const { requirement, presence, missedLooks } = one;
+    if (missedLooks === 0 || presence.kind !== "away") return;
+    if (watched.get(requirementText(requirement)) !== one) return;
+    if (tools.clock.monotonicMs() - presence.sinceMs > FOLDER_GONE_MS) return;
+    const pauseMs = FOLDER_PAUSES_MS[missedLooks % FOLDER_PAUSES_MS.length] ?? 0;
+    one.nextLook?.[Symbol.dispose]();
+    one.nextLook = tools.clock.setTimer(pauseMs, () => lookAgain(one, 0));
+  };
+  const lookAgain = (one: Watched, missingRestMs = FOLDER_MISSING_MS): void => {
     const { share, folder } = one.requirement;
     const mount = usableMount(viewOf(tools, share));
     if (folder === null || mount === null || one.looking) return;
     const known = one.folder?.mount === mount.id ? one.folder : null;
-    const restMs = known?.missing === null ? FOLDER_THERE_MS : FOLDER_MISSING_MS;
+    const restMs = known?.missing === null ? FOLDER_THERE_MS : missingRestMs;
     if (known !== null && tools.clock.monotonicMs() - known.atMs < restMs) return;
     void lookForFolder(one, mount.id, mount.path, folder);
   };
@@ -72,49 +96,103 @@ export function createRequiredShares(tools: Tools) {
       reason: NOT_LOOKED_AT,
       sinceMs: tools.clock.monotonicMs(),
     };
-    const one: Watched = { requirement, presence, folder: null, looking: false };
+    const unlooked = { folder: null, looking: false, missedLooks: 0, nextLook: null };
+    const one: Watched = { requirement, presence, ...unlooked };
     watched.set(key, one);
     evaluate(one);
     lookAgain(one);
     return one;
   };
+  const forget = (one: Watched): void => {
+    watched.delete(requirementText(one.requirement));
+    one.nextLook?.[Symbol.dispose]();
+  };
 
   const evaluateAll = (all: readonly Watched[]): void => {
     if (all.map(evaluate).includes(true)) tell();
   };
+  const ofShare = (share: string): readonly Watched[] =>
+    [...watched.values()].filter(({ requirement }) => requirement.share === share);
 
   return {
     /** Whether all of these are there. */
     look(requires: readonly ShareRequirement[]): RequiredData {
-      const mounts: string[] = [];
-      for (const requirement of requires) {
-        const { presence } = watch(requirement);
-        if (presence.kind === "away") return presence;
-        mounts.push(presence.mounts);
-      }
-      return { kind: "there", mounts: mounts.join(" ") };
+      const all = requires.map((requirement) => watch(requirement).presence);
+      // A share that waits for room would wait in vain beside one that is away.
+      const missing = all.find(({ kind }) => kind === "moving") ?? all.find(({ kind }) => kind === "away");
+      return missing ?? { kind: "there", mounts: all.flatMap(mountsOf).join(" ") };
     },
     onChange: (listener: () => void): void => void listeners.push(listener),
-    noteCycle(share: string): void {
-      const ofShare = [...watched.values()].filter(({ requirement }) => requirement.share === share);
-      for (const one of ofShare) lookAgain(one);
-      evaluateAll(ofShare);
+    watchPrograms: room.watchPrograms,
+    running: room.running,
+    makeRoom(share: string, wanted: boolean): void {
+      if (room.want(share, wanted)) evaluateAll(ofShare(share));
     },
-    /** After shares were added or removed. */
-    noteConfig: (): void => evaluateAll([...watched.values()]),
+    noteCycle(share: string): void {
+      const all = ofShare(share);
+      for (const one of all) lookAgain(one);
+      evaluateAll(all);
+    },
+    /** After shares were added or removed, or when other things are `required`. */
+    noteConfig(required: readonly ShareRequirement[]): void {
+      const wanted = new Set(required.map(requirementText));
+      for (const [key, one] of watched) if (!wanted.has(key)) forget(one);
+      evaluateAll([...watched.values()]);
+    },
+    [Symbol.dispose](): void {
+      for (const one of watched.values()) forget(one);
+    },
+  };
+}
+
+/** What runs on shares, and where it has to make room. */
+function createRoom(engine: Tools["engine"]) {
+  /** Shares whose programs have to end, and whether some still ran when last looked at. */
+  const wanted = new Map<string, boolean>();
+  let list: () => readonly DataPrograms[] = () => [];
+  const running = (share: string): readonly number[] =>
+    list()
+      .filter(({ requires }) => requires.some((one) => one.share === share))
+      .flatMap(({ pids }) => pids);
+  const noteChange = (): void => {
+    for (const [share, ran] of wanted) {
+      const runs = running(share).length > 0;
+      wanted.set(share, runs);
+      if (ran && !runs) engine()?.trigger(share, "drain");
+    }
+  };
+  return {
+    running,
+    watchPrograms(given: () => readonly DataPrograms[]): () => void {
+      list = given;
+      return noteChange;
+    },
+    isWanted: (share: string): boolean => wanted.has(share),
+    /** False: it was so already. */
+    want(share: string, is: boolean): boolean {
+      if (wanted.has(share) === is) return false;
+      if (is) wanted.set(share, running(share).length > 0);
+      else wanted.delete(share);
+      return true;
+    },
   };
 }
 
 export type RequiredShares = ReturnType<typeof createRequiredShares>;
 
+function mountsOf(data: RequiredData): readonly string[] {
+  return data.kind === "there" ? [data.mounts] : [];
+}
+
 function isSame(one: RequiredData, other: RequiredData): boolean {
   if (one.kind === "there") return other.kind === "there" && one.mounts === other.mounts;
+  if (one.kind === "moving") return other.kind === "moving";
   return other.kind === "away" && one.reason === other.reason;
 }
 
 function viewOf({ engine }: Tools, share: string): ShareView | null {
   const all = engine();
-  return all.names.includes(share) ? all.view(share) : null;
+  return all?.names.includes(share) === true ? all.view(share) : null;
 }
 
 /** The mount, while programs can work on it. */
@@ -123,16 +201,20 @@ function usableMount(view: ShareView | null): { readonly id: string; readonly pa
   return view !== null && mount !== null && shareStatus(view).mount_alive ? mount.found : null;
 }
 
-function presenceOf(one: Watched, tools: Tools, before: RequiredData): RequiredData {
+function presenceOf(one: Watched, tools: Tools, before: RequiredData, isMoving: boolean): RequiredData {
   const { share, folder } = one.requirement;
   const view = viewOf(tools, share);
   const away = (reason: string): RequiredData => ({
     kind: "away",
     requirement: requirementText(one.requirement),
     reason,
-    sinceMs: before.kind === "away" ? before.sinceMs : tools.clock.monotonicMs(),
+    // What is away for everybody begins when somebody could have looked.
+    sinceMs:
+      before.kind === "away" && before.reason !== HANDED_OVER ? before.sinceMs : tools.clock.monotonicMs(),
   });
+  if (tools.engine() === null) return away(HANDED_OVER);
   if (view === null) return away("it is not in the configuration any more");
+  if (isMoving) return { kind: "moving", requirement: requirementText(one.requirement) };
   const mount = usableMount(view);
   if (mount === null) return away(reasonOf(view));
   if (folder === null) return { kind: "there", mounts: mount.id };

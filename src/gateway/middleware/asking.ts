@@ -6,7 +6,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { ClientPort } from "../client-port.ts";
 import { takesElicitation } from "../elicitation.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import { auditedArguments } from "./audit-arguments.ts";
+import { auditedArguments, CUT } from "./audit-arguments.ts";
 import type { Asked, GatewayRequest } from "./middleware.ts";
 import type { RequestTarget } from "./request-target.ts";
 
@@ -99,16 +99,23 @@ function messageFor(
 function argumentLines(given: unknown, clean: (text: string) => string): readonly string[] {
   // Bounded before anything is made of it, and without secrets.
   const shown: unknown = auditedArguments(given, () => false, clean);
-  if (!isJsonObject(shown)) return [];
+  if (!isJsonObject(shown) || !isJsonObject(given)) return [];
   const entries = Object.entries<unknown>(shown satisfies JsonObject);
-  const more = isJsonObject(given) ? Object.keys(given).length - MOST_ARGUMENTS : 0;
-  return [
-    ...entries
-      .slice(0, MOST_ARGUMENTS)
-      .map(
-        ([name, value]) =>
-          `${foreignLine(name, LONGEST_NAME)}: ${foreignLine(JSON.stringify(value), LONGEST_VALUE)}`,
-      ),
-    ...(more > 0 ? [`and ${more} more arguments`] : []),
-  ];
+  const all = Object.keys(given).length;
+  // Where the bound was reached, the last one only says so.
+  const isCut = entries.length > all || (entries.at(-1)?.[0] === CUT && !Object.hasOwn(given, CUT));
+  const lines = entries
+    .slice(0, Math.min(MOST_ARGUMENTS, isCut ? entries.length - 1 : all))
+    .map(([name, value]) => `${foreignLine(name, LONGEST_NAME)}: ${valueText(JSON.stringify(value))}`);
+  const more = all - lines.length;
+  return more > 0
+    ? [...lines, `and ${more} more ${more === 1 ? "argument" : "arguments"}, not shown`]
+    : lines;
+}
+
+/** What is left out of it is said. */
+function valueText(json: string): string {
+  const text = foreignLine(json, LONGEST_VALUE);
+  const isCut = json.length > LONGEST_VALUE || json.includes(CUT);
+  return isCut ? `${text} (shortened)` : text;
 }

@@ -2,7 +2,8 @@
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 
 const REDACTED = "[redacted]";
-const CUT = "[cut]";
+/** Stands for what was left out. */
+export const CUT = "[cut]";
 const MAX_CHARACTERS = 16 * 1024;
 const MAX_TEXT = 4 * 1024;
 const MAX_VALUES = 2_000;

@@ -29,15 +29,17 @@ export function createGatewayConditions(
   listening: BackendCondition | null,
   pins?: PinsState,
   url?: string | null,
+  sessionsUnsavedBecause?: string | null,
 ) => readonly BackendCondition[] {
   let since: ReadonlyMap<string, number> = new Map();
-  return (rules, catalog, listening, pins = NO_PINS, url = null) => {
+  return (rules, catalog, listening, pins = NO_PINS, url = null, sessionsUnsavedBecause = null) => {
     const now = wallMs();
     const found = [
       ...standing(rules, catalog, listening),
       ...signInConditions(rules, url),
       ...telemetryConditions(rules),
       ...trustConditions(pins, catalog),
+      ...sessionConditions(sessionsUnsavedBecause),
     ];
     since = standingSince(
       found.map((condition) => ({ code: keyOf(condition) })),
@@ -101,6 +103,18 @@ function standing(
   } else conditions.push(...hiddenNames(catalog));
   conditions.push(...shortenedNames(catalog));
   return conditions;
+}
+
+function sessionConditions(unsavedBecause: string | null): Standing[] {
+  if (unsavedBecause === null) return [];
+  return [
+    {
+      code: "sessions_not_saved",
+      severity: "warning",
+      title: `The sessions of clients cannot be written: ${unsavedBecause}`,
+      hint: "They go on until the daemon ends; it is tried again within a minute. Make room, or make the home writable.",
+    },
+  ];
 }
 
 function shortenedNames({ tools }: Catalog): Standing[] {

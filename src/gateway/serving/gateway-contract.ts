@@ -18,12 +18,24 @@ import type { BackendCondition, BackendView } from "../backends/policy/backend-p
 import type { DataSource } from "../backends/policy/required-data.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
+import type { SessionFile } from "../front/session/session-file.ts";
+import type { SessionRecord } from "../front/session/session-record.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
+
+/** A listening socket, as Node passes it from process to process. */
+export type DoorHandle = object;
+
+/** The door of a gateway that hands over. */
+export interface GivenDoor {
+  /** As configured. */
+  readonly address: { readonly host: string; readonly port: number };
+  readonly handle: DoorHandle;
+}
 
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
@@ -62,6 +74,10 @@ export interface GatewayOptions {
   readonly data?: DataSource;
   /** Where the pins of tools are kept; absent: they are not. */
   readonly pinStore?: PinStore;
+  /** Where sessions outlive a restart; absent: they do not. Read when it begins to listen, closed when it ends. */
+  readonly sessions?: SessionFile;
+  /** What cannot run twice may still run elsewhere; absent: nowhere. To be asked again after `lookAgain`. */
+  readonly runsElsewhere?: () => boolean;
   /** False: no TCP listener at all, as for a single-shot command. */
   readonly listens: boolean;
 }
@@ -97,6 +113,25 @@ export interface Gateway extends AsyncDisposable {
    * Resolves when it listens or the first try to has failed; never waits for a backend.
    */
   start(config: GatewayConfig): Promise<void>;
+  /** The first half of `start`: backends start, and nobody comes in yet. */
+  build(config: GatewayConfig): Promise<void>;
+  /** The other half, with the door of the gateway that was in charge before, or null: its own. */
+  open(config: GatewayConfig, door: GivenDoor | null): Promise<void>;
+  /** No backend that could start now is in its first attempt any more. */
+  built(signal: AbortSignal): Promise<void>;
+  /** Null while it does not listen. */
+  door(): GivenDoor | null;
+  /** Keeps on disk what is to outlive it, for the gateway that follows. */
+  saveSessions(): void;
+  /** A session that its client began with the gateway that was in charge before. */
+  adopt(hash: string, record: SessionRecord): Promise<unknown>;
+  /**
+   * Takes nobody in any more; resolves when those who are there have gone on, or `graceMs` are over. `onEnded`: what
+   * cannot run twice has ended.
+   */
+  leave(graceMs: number, onEnded: () => void): Promise<void>;
+  /** What cannot run twice no longer runs elsewhere. */
+  lookAgain(): void;
   /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
   prepare(config: GatewayConfig, signal: AbortSignal): Promise<PreparedGateway>;
   view(): GatewayView;

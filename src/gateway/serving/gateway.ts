@@ -12,6 +12,7 @@ import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
+import type { SessionRecord } from "../front/session/session-record.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
@@ -24,12 +25,14 @@ import type {
   GatewayConfig,
   GatewayOptions,
   GatewayView,
+  GivenDoor,
   PreparedGateway,
 } from "./gateway-contract.ts";
 import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
 import { gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
+import { ResumedSessions } from "./resumed-sessions.ts";
 import { Serving } from "./serving.ts";
 import { SessionRoster } from "./session-roster.ts";
 import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
@@ -37,6 +40,8 @@ import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
+/** At a handover: what was on its way to a server that cannot run twice is there by then, ms. */
+const LAST_REQUESTS_MS = 1_000;
 /** The warden needs nobody to end what it still knows: beyond this it goes on alone, ms. */
 const STOP_WARDEN_MS = 250;
 
@@ -56,6 +61,7 @@ class RunningGateway implements Gateway {
   readonly #pool: BackendPool;
   readonly #pins: ToolPins;
   readonly #serving: Serving;
+  readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
   readonly #http: HttpFront;
   readonly #owner: OwnerCalls;
@@ -63,6 +69,7 @@ class RunningGateway implements Gateway {
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
   #applying = false;
+  #isOpen = false;
   #ending: Promise<void> | null = null;
 
   constructor(given: GatewayOptions, means: GatewayMeans) {
@@ -98,9 +105,16 @@ class RunningGateway implements Gateway {
       pool: this.#pool,
       pins: this.#pins,
     });
+    this.#resumed = new ResumedSessions({
+      roster: this.#roster,
+      served: () => this.#serving.served,
+      clock,
+      settled: (signal) => this.#pool.settled(signal),
+    });
     this.#front = this.#createFront();
     this.#http = new HttpFront({
       gateway: this.#front,
+      file: options.sessions,
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
@@ -118,22 +132,71 @@ class RunningGateway implements Gateway {
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.#pool.onPublished(() => {
-      if (!this.#applying) this.#serving.swap(this.#serving.rules);
+      if (this.#applying) return;
+      this.#serving.swap(this.#serving.rules);
+      this.#resumed.look();
     });
   }
 
   async start(config: GatewayConfig): Promise<void> {
-    const address = this.#addressOf(config);
+    await this.build(config);
+    await this.open(config, null);
+  }
+
+  async build(config: GatewayConfig): Promise<void> {
     await this.#pins.load(config);
-    this.#apply(createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config)));
-    if (address !== null) await this.#keeper.open(address);
+    this.#apply(await this.#rulesFor(config));
+  }
+
+  async open(config: GatewayConfig, door: GivenDoor | null): Promise<void> {
+    const address = this.#addressOf(config);
+    this.#isOpen = true;
+    this.#resumed.begin();
+    await this.#http.restore();
+    if (address !== null) await this.#keeper.open(address, door);
+  }
+
+  built(signal: AbortSignal): Promise<void> {
+    return this.#pool.startedWhereItCan(signal);
+  }
+
+  door(): GivenDoor | null {
+    return this.#keeper.door;
+  }
+
+  saveSessions(): void {
+    this.#http.saveSessions();
+  }
+
+  adopt(hash: string, record: SessionRecord): Promise<unknown> {
+    return this.#http.adopt(hash, record);
+  }
+
+  lookAgain(): void {
+    this.#pool.lookAllAgain();
+  }
+
+  async leave(graceMs: number, onEnded: () => void): Promise<void> {
+    const { clock } = this.#options;
+    this.#http.leave();
+    for (const client of this.#lines) client.moveOn();
+    const gone = [...this.#lines].map(({ closed }) => closed);
+    const left = Promise.all([this.#keeper.leave(graceMs), ...gone]);
+    // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
+    void settledWithin(clock, LAST_REQUESTS_MS, left)
+      .then(() => this.#pool.endWhatRunsOnce(graceMs))
+      .then(onEnded);
+    await settledWithin(clock, graceMs, left);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await this.#pins.load(config);
+    await Promise.all([this.#pins.load(config), this.#http.restore()]);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
-    const next = createRules(config, before, this.#options, await this.#telemetryFor(config));
+    const next = await this.#rulesFor(config).catch(async (error: unknown) => {
+      await listener.rollback();
+      throw error;
+    });
     const isOtherFile = before.auditFile !== next.auditFile;
     const isOtherTelemetry = before.telemetry !== next.telemetry;
     const isOtherAuth = before.authentication !== next.authentication;
@@ -144,6 +207,7 @@ class RunningGateway implements Gateway {
     };
     return {
       commit: () => {
+        this.#isOpen = true;
         if (isOtherFile && before.auditFile !== null) this.#serving.refusals.writeCounted();
         this.#apply(next);
         listener.commit();
@@ -178,6 +242,7 @@ class RunningGateway implements Gateway {
         this.#keeper.condition,
         this.#pins.state,
         this.#keeper.url,
+        this.#options.sessions?.unsavedBecause ?? null,
       ),
     };
   }
@@ -242,6 +307,10 @@ class RunningGateway implements Gateway {
 
   get #server(): NonNullable<GatewayConfig["server"]> {
     return this.#serving.rules.config.server ?? DEFAULT_SERVER;
+  }
+
+  async #rulesFor(config: GatewayConfig): Promise<GatewayRules> {
+    return createRules(config, this.#serving.rules, this.#options, await this.#telemetryFor(config));
   }
 
   async #telemetryFor({ telemetry: wanted }: GatewayConfig): Promise<Telemetry | null> {
@@ -310,6 +379,12 @@ class RunningGateway implements Gateway {
       initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
       sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
+      resumed: (session, lists) => {
+        this.#resumed.resume(session, lists);
+        serving.followLogLevel();
+      },
+      listsSeen: (session) => roster.seen(session),
+      awaited: (session, request) => this.#resumed.awaited(session, request),
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
         roster.remove(session);
@@ -346,17 +421,20 @@ class RunningGateway implements Gateway {
       this.#applying = false;
     }
     this.#serving.swap(next);
+    if (this.#isOpen) this.#resumed.begin();
+    this.#resumed.look();
   }
 
   async #end(): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, sessions } = this.#options;
     const fronts = [this.#http, ...this.#lines, this.#owner];
+    this.#resumed[Symbol.dispose]();
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
       this.#pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
-    await this.#keeper.close(STOP_CUT_MS);
+    await Promise.all([sessions?.[Symbol.asyncDispose](), this.#keeper.close(STOP_CUT_MS)]);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();

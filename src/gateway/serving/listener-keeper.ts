@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import { type Listener, openListener, rebind } from "../front/http/listener.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
-import type { PreparedGateway } from "./gateway-contract.ts";
+import type { DoorHandle, GivenDoor, PreparedGateway } from "./gateway-contract.ts";
 
 export interface ListenAddress {
   readonly host: string;
@@ -60,9 +60,21 @@ export class ListenerKeeper {
   }
 
   /** Listens, or tries again with backoff; resolves after the first try, whatever came of it. */
-  async open(address: ListenAddress): Promise<void> {
+  async open(address: ListenAddress, door: GivenDoor | null = null): Promise<void> {
     this.#wanted = address;
-    await this.#attempt(address);
+    const isSame = door?.address.host === address.host && door.address.port === address.port;
+    await this.#attempt(address, isSame ? door.handle : undefined);
+  }
+
+  /** For who takes over; it goes on to listen until `leave`. */
+  get door(): GivenDoor | null {
+    const handle = this.#current?.handle ?? null;
+    return handle === null || this.#wanted === null ? null : { address: this.#wanted, handle };
+  }
+
+  /** Another process has the door: those who came through it are served to their next response. */
+  async leave(graceMs: number): Promise<void> {
+    await Promise.all([this.#current, ...this.#old].map((listener) => listener?.drain(graceMs)));
   }
 
   /** Null: listen no more. Rejects with `listen_failed`, and all is as before. */
@@ -136,11 +148,11 @@ export class ListenerKeeper {
     if (listener !== null) announce({ name: "gateway.listening", url: listener.url });
   }
 
-  async #attempt(address: ListenAddress): Promise<void> {
+  async #attempt(address: ListenAddress, handle?: DoorHandle): Promise<void> {
     // Another address may be wanted by then, or none.
     const isOver = (): boolean => this.#closed || this.#wanted !== address;
     try {
-      const listener = await openListener({ ...this.#options, ...address });
+      const listener = await openListener({ ...this.#options, ...address, handle });
       if (isOver()) await listener.close(0);
       else this.#settle(listener);
     } catch (error) {

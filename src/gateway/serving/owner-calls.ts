@@ -27,7 +27,9 @@ export class OwnerCalls {
   async ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     if (this.#stopping) return errorReply(BACKEND_UNAVAILABLE, STOPPING);
     if (signal.aborted) return cancelled();
-    const session = this.#sessions.find(OWNER_SESSION_ID) ?? this.#begin();
+    const found = this.#sessions.find(OWNER_SESSION_ID, OWNER_IN_PERSON);
+    // Nobody else's has this id.
+    const session = found === null || found === "foreign" ? this.#begin() : found;
     this.#lastId += 1;
     const id = this.#lastId;
     const { promise, resolve } = Promise.withResolvers<Reply>();

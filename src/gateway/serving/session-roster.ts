@@ -1,13 +1,18 @@
 // The client sessions, each of which is told what concerns it: changed lists, and logs it asked for.
 import type { ClientPort } from "../client-port.ts";
 import type { SessionPort } from "../front/session/front-contract.ts";
+import type { ListsSeen } from "../front/session/session-record.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { CatalogView, ServingSet } from "../middleware/middleware.ts";
 import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel } from "../protocol.ts";
 
+const UNSEEN: ListsSeen = { tools: "", resources: "", prompts: "" };
+
 export class SessionRoster {
   /** Each with the lists that it may know: those of when it came, or that it was told of last. */
-  readonly #sessions = new Map<SessionPort, CatalogView["digests"]>();
+  readonly #sessions = new Map<SessionPort, ListsSeen>();
+  /** Those that are told of no list before `release`. */
+  readonly #held = new Set<SessionPort>();
 
   get size(): number {
     return this.#sessions.size;
@@ -17,8 +22,29 @@ export class SessionRoster {
     this.#sessions.set(session, served.viewFor(session.principal).digests);
   }
 
+  /** A session that was told of these lists last; what differs from them it is told of at `release`. */
+  resume(session: SessionPort, lists: ListsSeen): void {
+    this.#sessions.set(session, lists);
+    this.#held.add(session);
+  }
+
+  isHeld(session: SessionPort): boolean {
+    return this.#held.has(session);
+  }
+
+  release(served: ServingSet): void {
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const session of held) this.identified(session, served);
+  }
+
+  seen(session: SessionPort): ListsSeen {
+    return this.#sessions.get(session) ?? UNSEEN;
+  }
+
   remove(session: SessionPort): void {
     this.#sessions.delete(session);
+    this.#held.delete(session);
   }
 
   /** Tells each session once for each kind of list that it now sees differently. */
@@ -64,8 +90,8 @@ export class SessionRoster {
     }
   }
 
-  #compare(session: SessionPort, was: CatalogView["digests"], { digests: is }: CatalogView): void {
-    if (is === was) return;
+  #compare(session: SessionPort, was: ListsSeen, { digests: is }: CatalogView): void {
+    if (is === was || this.#held.has(session)) return;
     this.#sessions.set(session, is);
     for (const kind of LIST_KINDS) if (was[kind] !== is[kind]) session.listChanged(kind);
   }

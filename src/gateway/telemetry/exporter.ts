@@ -1,8 +1,10 @@
 // Sends spans and metrics to one receiver: a bounded queue, one request at a time, and counted drops. Nobody waits for it.
+import type { OtlpProtocol } from "../../config/snapshot.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
-import { type Sender, tracesJson } from "./otlp-json.ts";
-import { type Sent, sendJson } from "./send-json.ts";
+import { type OtlpDocument, type Sender, tracesDocument } from "./otlp-document.ts";
+import { encodeOtlp } from "./otlp-encoding.ts";
+import { type Sent, sendDocument } from "./send-document.ts";
 import type { Span } from "./span.ts";
 
 export const MOST_SPANS = 2_048;
@@ -19,11 +21,12 @@ export interface ExportFailure {
 
 interface ExporterOptions {
   readonly endpoint: string;
+  readonly protocol: OtlpProtocol;
   readonly headers: Readonly<Record<string, string>>;
   readonly sender: Sender;
   readonly clock: Clock;
   /** null: none are sent. */
-  readonly metrics: { readonly intervalMs: number; json(): string } | null;
+  readonly metrics: { readonly intervalMs: number; document(): OtlpDocument } | null;
 }
 
 export class Exporter implements AsyncDisposable {
@@ -98,7 +101,7 @@ export class Exporter implements AsyncDisposable {
   async #sendSpans(): Promise<void> {
     if (this.#queue.length === 0) return;
     const batch = this.#queue.slice(0, BATCH);
-    const sent = await this.#send("traces", tracesJson(batch, this.#options.sender));
+    const sent = await this.#send("traces", tracesDocument(batch, this.#options.sender));
     if (sent.kind === "later") return;
     this.#queue.splice(0, batch.length);
     if (sent.kind === "refused") this.dropped += batch.length;
@@ -117,12 +120,12 @@ export class Exporter implements AsyncDisposable {
   /** They are sums since the start: what is not taken now is in the next ones. */
   async #sendMetrics(): Promise<void> {
     const { metrics } = this.#options;
-    if (metrics !== null) await this.#send("metrics", metrics.json());
+    if (metrics !== null) await this.#send("metrics", metrics.document());
   }
 
-  async #send(what: "traces" | "metrics", json: string): Promise<Sent> {
-    const { endpoint, headers, clock } = this.#options;
-    const sent = await sendJson(`${endpoint}/v1/${what}`, json, {
+  async #send(what: "traces" | "metrics", document: OtlpDocument): Promise<Sent> {
+    const { endpoint, protocol, headers, clock } = this.#options;
+    const sent = await sendDocument(`${endpoint}/v1/${what}`, encodeOtlp(document, protocol), {
       headers,
       clock,
       signal: this.#ended.signal,

@@ -14,7 +14,7 @@ import { bearerMatches } from "./bearer.ts";
 import { CallMetrics } from "./call-metrics.ts";
 import { Exporter, type ExportFailure } from "./exporter.ts";
 import { families, type Measured } from "./metric-families.ts";
-import { metricsJson } from "./otlp-json.ts";
+import { metricsDocument, type OtlpDocument } from "./otlp-document.ts";
 import { prometheusText } from "./prometheus-text.ts";
 import type { Attribute, Span } from "./span.ts";
 import { contextOf, type TraceContext, withContext } from "./trace-context.ts";
@@ -84,17 +84,18 @@ export class Telemetry implements AsyncDisposable {
       version,
       instanceId: randomBytes(8).toString("hex"),
     };
-    const json = (): string =>
-      metricsJson(this.#families(), sender, { startMs: this.#startMs, endMs: clock.wallMs() });
+    const document = (): OtlpDocument =>
+      metricsDocument(this.#families(), sender, { startMs: this.#startMs, endMs: clock.wallMs() });
     this.#exporter =
       config.endpoint === null || !canSend
         ? null
         : new Exporter({
             endpoint: config.endpoint,
+            protocol: config.protocol,
             headers: Object.fromEntries(headers),
             sender,
             clock,
-            metrics: config.metrics ? { intervalMs: config.intervalMs, json } : null,
+            metrics: config.metrics ? { intervalMs: config.intervalMs, document } : null,
           });
   }
 

@@ -18,6 +18,8 @@ export type MenuAction =
     }
   | { readonly kind: "toggle"; readonly setting: ToggleName; readonly on: boolean }
   | { readonly kind: "reload" }
+  /** Shows a person each change that waits, in a window of the desktop's, and approves what they say yes to. */
+  | { readonly kind: "approve" }
   /** Asks a person for a folder in the share, in a window of the desktop's, and makes an alias for it. */
   | { readonly kind: "alias-choose"; readonly share: string }
   /** Makes an alias for that folder, from the share's root. */
@@ -77,6 +79,7 @@ function wordsOf(action: MenuAction): readonly string[] {
     case "alias-remove":
       return [action.kind, action.alias];
     case "alias-mend":
+    case "approve":
     case "reload":
     case "dismiss":
     case "start":
@@ -110,6 +113,7 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
     case "alias-remove":
       return first ? { kind, alias: first } : null;
     case "alias-mend":
+    case "approve":
     case "reload":
     case "dismiss":
     case "start":

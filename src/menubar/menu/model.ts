@@ -85,7 +85,11 @@ function failureItems({ failure }: MenuWorld): MenuItem[] {
 function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   const { global, shares } = status;
   const items: MenuItem[] = [
-    ...conditionItems("", global.conditions),
+    ...conditionItems(
+      "",
+      global.conditions.filter(({ code }) => code !== "waiting_for_approval"),
+    ),
+    ...waitingItems(world),
     ...shares.flatMap((share) => readyItems(share, world, "ready")),
   ];
   items.push(separator("| shares"), ...shareList(shares, world));
@@ -94,6 +98,16 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   const gateway = gatewayItems(status, world);
   if (gateway.length > 0) items.push(separator("| gateway"), ...gateway);
   return items;
+}
+
+/** What it is; the window that is opened shows what it would change. */
+function waitingItems(world: MenuWorld): MenuItem[] {
+  const waiting = world.sync?.waiting ?? [];
+  if (waiting.length === 0) return [];
+  return [
+    ...waiting.map((entry, index) => text(`waiting ${index} ${entry}`, `Waits for you: ${entry}`, "warning")),
+    act("waiting", "See and approve …", { kind: "approve" }, world),
+  ];
 }
 
 function shareList(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] {

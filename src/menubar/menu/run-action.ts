@@ -8,6 +8,7 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MenuAction } from "./action.ts";
+import { approveWaiting, type YesQuestion } from "./approve-waiting.ts";
 import type { FolderPlace } from "./menu.ts";
 import type { ActionOutcome } from "./world.ts";
 
@@ -30,6 +31,8 @@ export interface ActionPorts {
   readonly openPath: (path: string, signal: AbortSignal) => Promise<void>;
   /** Asks a person for a folder, beginning at `folder`; null when they want none of it. */
   readonly chooseFolder: (prompt: string, folder: string, signal: AbortSignal) => Promise<string | null>;
+  /** Asks a person in a window; false: they want none of it. */
+  readonly askYes: (question: YesQuestion, signal: AbortSignal) => Promise<boolean>;
   /** Starts the daemon, and resolves once it answers. */
   readonly startDaemon: (signal: AbortSignal) => Promise<void>;
 }
@@ -59,7 +62,7 @@ export async function runAction(
 
 function deadlineOf({ kind }: RunnableAction): number {
   if (kind === "mount" || kind === "unmount" || kind === "switch") return STEPS_DEADLINE_MS;
-  if (kind === "alias-choose") return CHOICE_DEADLINE_MS;
+  if (kind === "alias-choose" || kind === "approve") return CHOICE_DEADLINE_MS;
   return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
 }
 
@@ -76,6 +79,8 @@ function titleOf(action: MenuAction): string {
       return `Set ${action.setting}`;
     case "reload":
       return "Reload";
+    case "approve":
+      return "Approve";
     case "restart":
       return `Restart ${action.backend ?? "all backends"}`;
     case "alias-choose":
@@ -116,6 +121,7 @@ async function perform(
       hint: "start it in this menu, or with: mountaineer monitor",
     });
   if (action.kind === "alias-choose") return chooseAlias(action, daemon, ports, signal);
+  if (action.kind === "approve") return approveWaiting(action, daemon, ports, signal);
   if (action.kind === "alias-add") return addAlias(action, action, daemon, signal);
   return ask(action, daemon, signal);
 }
@@ -188,7 +194,7 @@ function ofAliases(action: MenuAction, { aliases }: AliasReport, name: string | 
 }
 
 async function ask(
-  action: Exclude<RunnableAction, { kind: "open" | "start" | "alias-choose" | "alias-add" }>,
+  action: Exclude<RunnableAction, { kind: "open" | "start" | "approve" | "alias-choose" | "alias-add" }>,
   daemon: DaemonClient,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {

@@ -32,6 +32,8 @@ export interface CarriedState {
   readonly routeLostAtMs: number | null;
   /** Another one after each loss of the server, which must be proved since; null: only notices tell. */
   readonly outage: number | null;
+  /** What it was when the route in use was taken; null or absent: not told. */
+  readonly outageAtMove?: number | null;
   readonly connections: number;
   readonly connectionsInAll: number;
   readonly bytesUp: number;

@@ -37,7 +37,7 @@ export function withCarried(
     // Nobody serves its port: whoever uses it waits for nothing.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
-  const { phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
+  const { phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage, outageAtMove = null } = state;
   return {
     look: mount.look,
     found: { ...found, route: state.route },
@@ -48,6 +48,7 @@ export function withCarried(
       unansweredSinceMs,
       routeLostAtMs,
       outage,
+      outageAtMove,
       rerouted: isRerouted(spec, routes[state.route], state),
     },
   };
@@ -82,10 +83,9 @@ export async function observeCarry(
   const isMountDue = mount === null || mount.found.processGone;
   const wanted = unable === null && spec.missingVariable === null && (isMountDue || carried !== null);
   const route = mount?.found.route ?? null;
+  const { outage = null, outageAtMove = null, phase } = carried ?? {};
   const inUse =
-    carried === null || route === null
-      ? null
-      : { route, outage: carried.outage, goesOn: carried.phase === "carrying" };
+    carried === null || route === null ? null : { route, outage, outageAtMove, goesOn: phase === "carrying" };
   // The server is asked as who the mount is.
   const account = wanted && ability.can ? ((await ability.account?.(spec)) ?? null) : null;
   const asked = account === null ? spec : { ...spec, ...account };

@@ -122,14 +122,19 @@ export async function findDriverProblem(
 
 /** Looks up who holds files on a mount, and what is unsent. A check that fails or is late says so. */
 export async function observeOpenFiles(
-  { clock, prober }: LookTools,
+  { clock, prober, programs }: LookTools,
   { spec, driver }: Subject,
   mount: FoundMount,
 ): Promise<OpenFilesSeen> {
   const atMs = clock.monotonicMs();
   const own = await driver.ownProcesses(spec, mount);
   const [answers, unsent] = await Promise.all([
-    prober.openFiles([driver.openFilesPath(mount)], [process.pid, ...prober.pids, ...own], OPEN_FILES_MS),
+    prober.openFiles(
+      [driver.openFilesPath(mount)],
+      [process.pid, ...prober.pids, ...own],
+      OPEN_FILES_MS,
+      programs?.running(spec.name),
+    ),
     driver.unsent(spec),
   ]);
   const answer = answers[0] ?? { ok: false, text: "the prober gave no answer" };

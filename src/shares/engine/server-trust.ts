@@ -19,6 +19,8 @@ export interface RouteInUse {
   readonly route: RouteName;
   /** Another one after each loss of its server; null: not told. */
   readonly outage: number | null;
+  /** What it was when this route was taken; null or absent: not told. */
+  readonly outageAtMove?: number | null;
   /** Its connections have gone on since they were proved: its server is the one. */
   readonly goesOn: boolean;
 }
@@ -110,11 +112,9 @@ export class ServerTrust implements Disposable {
   #foldInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
     this.#inUseBefore = inUse;
-    if (inUse === null) return;
-    const isLost = before === null ? !inUse.goesOn : inUse.outage !== before.outage;
-    if (!isLost) return;
-    for (const route of new Set([before?.route ?? inUse.route, inUse.route])) this.doubt(route);
-    cutOff(this.#asking);
+    const lost = inUse === null ? [] : routesLost(before, inUse);
+    for (const route of lost) this.doubt(route);
+    if (lost.length > 0) cutOff(this.#asking);
   }
 
   #beginIfDue(input: TrustInput): void {
@@ -188,6 +188,18 @@ export class ServerTrust implements Disposable {
     } else return;
     this.#state = verdict.kind;
   }
+}
+
+/** Those that were in use when a server was lost since the look before. */
+function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {
+  if (before === null) return inUse.goesOn ? [] : [inUse.route];
+  if (inUse.outage === before.outage) return [];
+  if (inUse.route === before.route) return [inUse.route];
+  const { outageAtMove = null } = inUse;
+  if (outageAtMove === before.outage) return [inUse.route];
+  return outageAtMove !== null && outageAtMove === inUse.outage
+    ? [before.route]
+    : [before.route, inUse.route];
 }
 
 /** Aborts a proof during which a connection was lost: its result would say nothing, so it is run again. */

@@ -201,6 +201,7 @@ export class ShareCycle {
     const { spec, policy, driver } = this.#subject;
     return decide({
       ...{ spec, policy, seen, request },
+      programsRun: (this.#tools.programs?.running(spec.name) ?? []).length > 0,
       cacheMs: driver.cacheMs,
       mayWaitForPermission: driver.mayWaitForPermission === true,
       memory: this.#memory,
@@ -219,6 +220,8 @@ export class ShareCycle {
     // Until the check answers, what is known of open files is what the last one found.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
+    // Likewise: it decides who has to make room.
+    if (step?.kind !== "check_open_files") this.#tools.programs?.makeRoom(name, decision.makeRoom);
     const answer = decision.outcome === null ? null : this.#takeAnswer(decision.outcome);
     if (saved === null && transitions.length === 0 && answer === null) return;
     this.#announcing = this.#announcing.then(async () => {

@@ -7,12 +7,22 @@ import type { Prober } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { ServerTrust } from "./server-trust.ts";
 
+/** The programs that this daemon runs on shares. They make room when a share is to be mounted anew. */
+export interface SharePrograms {
+  /** Leaders of the process groups that run on the share. */
+  running(share: string): readonly number[];
+  /** Wanted: they end, and calls wait. Not wanted any more: they go on, or are started. Cheap when nothing changes. */
+  makeRoom(share: string, wanted: boolean): void;
+}
+
 export interface LookTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
   readonly prober: Prober;
   /** Absent where nothing can be carried. */
   readonly carriage?: Carriage;
+  /** Absent: it runs none. */
+  readonly programs?: SharePrograms;
   /** The port that the share's mount talked to when it was last seen carried; null: it was not. */
   readonly rememberedPort?: () => number | null;
 }

@@ -6,7 +6,7 @@ import { checkedOpenFiles, routesFrom, startOperation, whyNotMountable } from ".
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
 import { bestRoutes, whyNeither } from "./decide-unmounted.ts";
-import { answers, type Builder, clearError, hostOf, setError } from "./decision-builder.ts";
+import { answers, type Builder, clearError, hasRoom, hostOf, setError } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
@@ -112,8 +112,10 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
   const busy = lastStep?.kind === "unmount" && !lastStep.outcome.ok ? lastStep.outcome.text : null;
   const files = checkedOpenFiles(builder);
   if (files === null && busy === null) return { kind: "check_open_files", mount: mount.found };
-  if (files?.state === "none" && busy === null)
+  if (files?.state === "none" && busy === null) {
+    if (!hasRoom(builder)) return null;
     return startOperation(builder, { kind: "remount", reason, mode: "plain", plan });
+  }
   const holders = files?.holders ?? [];
   builder.conditions.push({
     code: "waiting_for_close",

@@ -1,5 +1,5 @@
 // Operations of several steps: unmount where needed, then try the planned routes in order until one mounts.
-import { backOff } from "../../reconcile/route-health.ts";
+import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";
 import { awaitsProof, carriesAt } from "./decide-carry.ts";
@@ -217,6 +217,7 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     const files = operation?.cost ?? null;
     const forced = step.mode === "force";
     setState(builder, { announcedBusy: false, announcedOpenFiles: null });
+    setState(builder, { roomAsked: false, roomBackoff: NO_BACKOFF });
     if (forced) setState(builder, { unsentWatched: true });
     builder.transitions.push({
       name: "share.unmounted",
@@ -235,6 +236,10 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
   }
   setState(builder, { announcedBusy: busy });
+  if (builder.state.roomAsked) {
+    const roomBackoff = backOff(builder.state.roomBackoff, builder.seen.atMs);
+    setState(builder, { roomAsked: false, roomBackoff });
+  }
   if (operation === null) return;
   if (operation.mode === "plain" && operation.asked && isByForce(builder)) {
     // What holds it is not to be seen (another user's, a look that hangs), or its server is gone. A person said to go on.

@@ -3,7 +3,7 @@ import { stableFrom } from "../../reconcile/route-health.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { deferRecovery } from "./decide-operation-end.ts";
-import { answers, type Builder, setState } from "./decision-builder.ts";
+import { answers, type Builder, hasRoom, setState } from "./decision-builder.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
@@ -67,6 +67,8 @@ function readTable(builder: Builder, mount: MountSeen): Step | null {
   }
   const files = checkedOpenFiles(builder);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
+  // The table is read when they have: their calls in flight are open files until then.
+  if (files.state === "none" && !hasRoom(builder)) return null;
   setState(builder, { tableReadWith: toggles(builder) });
   announceCheck(builder, files);
   if (files.state === "none") {

@@ -5,7 +5,7 @@ import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { spokenRoute } from "./decide-operation-end.ts";
 import { whyUnmountable } from "./decide-unmounted.ts";
-import { answers, type Builder, hostOf, setHeld, setState } from "./decision-builder.ts";
+import { answers, type Builder, hasRoom, hostOf, setHeld, setState } from "./decision-builder.ts";
 import { outcome, type ShareRequest } from "./share-request.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
@@ -109,6 +109,7 @@ function chooseMode(
   if (!dead && files.holders.length > 0)
     return waitOrBusy(builder, files, waitForClose ? request.waitUntilMs : 0, "open");
   if (files.unsent.length > 0) return waitOrBusy(builder, files, request.waitUntilMs, "unsent");
+  if (!dead && !hasRoom(builder, true)) return null;
   return dead ? "force" : "plain";
 }
 

@@ -33,6 +33,8 @@ export interface Decision {
   readonly step: Step | null;
   /** When to look again without being told; null: at the next trigger. */
   readonly wake: Wake | null;
+  /** This daemon's programs on the share are to end, or stay away, for now. */
+  readonly makeRoom: boolean;
 }
 
 export interface StandingCondition extends NewCondition {
@@ -59,6 +61,7 @@ export function decide(input: DecideInput): Decision {
     outcome: builder.outcome,
     step,
     wake: earliest(builder.wakes),
+    makeRoom: builder.makeRoom || mountsAnew(builder),
   };
 }
 
@@ -80,6 +83,11 @@ function chooseStep(builder: Builder): Step | null {
   return carried === null
     ? decideMounted(builder, mount, route)
     : decideCarried(builder, mount, route, carried);
+}
+
+/** What was mounted is on its way elsewhere: what runs on it is of no use any more. */
+function mountsAnew({ state: { operation } }: Builder): boolean {
+  return operation !== null && !operation.moves && operation.from !== "none";
 }
 
 function since(builder: Builder): StandingCondition[] {

@@ -16,6 +16,8 @@ export interface DecideInput {
   /** Silence may be a dialog of the system that waits for a person; absent: no. */
   readonly mayWaitForPermission?: boolean;
   readonly seen: ShareSeen;
+  /** Programs of this daemon run on it: they make room before it is mounted anew. Absent: none do. */
+  readonly programsRun?: boolean;
   readonly memory: ShareMemory;
   readonly state: LaneState;
   readonly request: ShareRequest | null;
@@ -33,13 +35,15 @@ export interface Builder extends DecideInput {
   memory: ShareMemory;
   state: LaneState;
   outcome: RequestOutcome | null;
+  /** This daemon's programs on the share are to end. */
+  makeRoom: boolean;
   readonly transitions: NewTransition[];
   readonly conditions: NewCondition[];
   readonly wakes: Wake[];
 }
 
 export function createDecisionBuilder(input: DecideInput): Builder {
-  return { ...input, outcome: null, transitions: [], conditions: [], wakes: [] };
+  return { ...input, outcome: null, makeRoom: false, transitions: [], conditions: [], wakes: [] };
 }
 
 export function answers(builder: Builder, route: RouteName): boolean {
@@ -51,6 +55,26 @@ export function hostOf(builder: Builder, route: RouteName): string {
   const { host, port, folder } = builder.spec.routes[route];
   if (host === null) return folder ?? route;
   return port === 445 ? host : `${host}:${port}`;
+}
+
+/** How often programs that make room are looked at again, ms; their end wakes the lane sooner. */
+const ROOM_LOOK_MS = 1_000;
+
+/**
+ * Whether this daemon's programs are off the share. If not they are told to make room: their calls have `drain_timeout`
+ * to end, and the decision is made again. After room that was made in vain the rules leave them alone for a while.
+ */
+export function hasRoom(builder: Builder, isAsked = false): boolean {
+  const { seen, state, programsRun } = builder;
+  if (programsRun === true && !isAsked && seen.atMs < state.roomBackoff.notBeforeMs) {
+    builder.wakes.push({ atMs: state.roomBackoff.notBeforeMs, reason: "retry" });
+    return false;
+  }
+  builder.makeRoom = true;
+  if (programsRun !== true) return true;
+  setState(builder, { roomAsked: true });
+  builder.wakes.push({ atMs: seen.atMs + ROOM_LOOK_MS, reason: "drain" });
+  return false;
 }
 
 export function setState(builder: Builder, change: Partial<LaneState>): void {

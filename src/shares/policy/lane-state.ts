@@ -78,6 +78,9 @@ export interface LaneState {
   readonly announcedOpenFiles: string | null;
   /** An unmount was answered EBUSY although no open file is seen, and that was announced. */
   readonly announcedBusy: boolean;
+  /** This daemon's programs were told to make room since the last unmount, and when they may be told again. */
+  readonly roomAsked: boolean;
+  readonly roomBackoff: Backoff;
   /** Since when each condition stands, wall ms. */
   readonly conditionsSince: ReadonlyMap<string, number>;
 }
@@ -103,6 +106,8 @@ export const NEW_LANE_STATE: LaneState = {
   unsentWatched: true,
   announcedOpenFiles: null,
   announcedBusy: false,
+  roomAsked: false,
+  roomBackoff: NO_BACKOFF,
   conditionsSince: new Map(),
 };
 

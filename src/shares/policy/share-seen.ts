@@ -37,6 +37,8 @@ export interface CarriedSeen {
   readonly unansweredSinceMs: number | null;
   readonly routeLostAtMs: number | null;
   readonly outage: number | null;
+  /** What it was when the route in use was taken. */
+  readonly outageAtMove?: number | null;
   /** The route in use leads to another address than the configuration says now. */
   readonly rerouted: boolean;
 }

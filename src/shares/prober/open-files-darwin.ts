@@ -5,6 +5,7 @@ import { errorText } from "../../runtime/errors.ts";
 import { scanOpenFilesLsof } from "./open-files-lsof.ts";
 import type { OpenFilesAnswer } from "./prober.ts";
 import type { OpenFilesScan } from "./prober-protocol.ts";
+import { withoutGroups } from "./process-family.ts";
 
 const LIBPROC = "/usr/lib/libproc.dylib";
 const PROC_ALL_PIDS = 1;
@@ -71,9 +72,9 @@ export function createOpenFilesScanDarwin(
     const libproc = await loaded;
     if (libproc === null) return lsof(requests);
     return Promise.all(
-      requests.map(({ paths, exceptPids }) => {
+      requests.map(({ paths, exceptPids, exceptGroups = [] }) => {
         const except = new Set([...exceptPids, process.pid]);
-        return Promise.all(paths.map((path) => answerOf(libproc, path, except)));
+        return Promise.all(paths.map((path) => answerOf(libproc, path, except, exceptGroups)));
       }),
     );
   };
@@ -83,12 +84,17 @@ async function answerOf(
   libproc: Libproc,
   path: string,
   except: ReadonlySet<number>,
+  exceptGroups: readonly number[],
 ): Promise<OpenFilesAnswer> {
   try {
     const pids = (await libproc.holders(path)).filter((pid) => !except.has(pid));
+    const others = await withoutGroups(
+      pids.map((pid) => ({ pid })),
+      exceptGroups,
+    );
     return {
       ok: true,
-      files: pids.map((pid) => ({ pid, command: libproc.nameOf(pid), path, how: "fd" })),
+      files: others.map(({ pid }) => ({ pid, command: libproc.nameOf(pid), path, how: "fd" })),
       hiddenProcesses: 0,
     };
   } catch (error) {

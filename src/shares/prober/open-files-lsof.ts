@@ -6,6 +6,7 @@ import { type CommandResult, runCommand } from "../../runtime/process/child-proc
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
 import type { OpenFilesRequest } from "./prober-protocol.ts";
+import { withoutGroups } from "./process-family.ts";
 
 const LSOF = "/usr/sbin/lsof";
 /** Of the prober's own deadline for a scan; what is later counts as open anyway. */
@@ -28,9 +29,9 @@ export async function scanOpenFilesLsof(
     return known;
   };
   return Promise.all(
-    requests.map(({ paths, exceptPids }) => {
+    requests.map(({ paths, exceptPids, exceptGroups = [] }) => {
       const except = new Set([...exceptPids, process.pid]);
-      return Promise.all(paths.map(async (path) => withoutPids(await ask(path), except)));
+      return Promise.all(paths.map(async (path) => withoutOurs(await ask(path), except, exceptGroups)));
     }),
   );
 }
@@ -100,6 +101,12 @@ function unescaped(text: string): string {
 
 const LETTERS: Readonly<Record<string, string>> = { b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" };
 
-function withoutPids(answer: OpenFilesAnswer, except: ReadonlySet<number>): OpenFilesAnswer {
-  return answer.ok ? { ...answer, files: answer.files.filter(({ pid }) => !except.has(pid)) } : answer;
+async function withoutOurs(
+  answer: OpenFilesAnswer,
+  except: ReadonlySet<number>,
+  exceptGroups: readonly number[],
+): Promise<OpenFilesAnswer> {
+  if (!answer.ok) return answer;
+  const others = answer.files.filter(({ pid }) => !except.has(pid));
+  return { ...answer, files: await withoutGroups(others, exceptGroups) };
 }

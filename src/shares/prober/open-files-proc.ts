@@ -4,6 +4,7 @@ import { readdir, readdirSync, readFile, readFileSync, readlinkSync } from "node
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
 import type { OpenFilesRequest } from "./prober-protocol.ts";
+import { isOfGroups, type KinOf, kinInProc } from "./process-family.ts";
 
 /** More are never shown to anyone; a build farm on the share must not fill a message. */
 export const OPEN_FILES_AT_MOST = 200;
@@ -17,6 +18,7 @@ interface Wanted {
   /** As it stands in a maps file, where a newline is spelled \012. */
   readonly mapped: Buffer;
   readonly exceptPids: ReadonlySet<number>;
+  readonly exceptGroups: ReadonlySet<number>;
   readonly files: OpenFile[];
   readonly seen: Set<string>;
 }
@@ -26,12 +28,14 @@ export async function scanOpenFilesProc(
   requests: readonly OpenFilesRequest[],
   procFolder: string,
 ): Promise<readonly (readonly OpenFilesAnswer[])[]> {
-  const wanted = requests.map(({ paths, exceptPids }) => {
+  const kinOf = kinInProc(procFolder);
+  const wanted = requests.map(({ paths, exceptPids, exceptGroups = [] }) => {
     const except = new Set([...exceptPids, process.pid]);
+    const groups = new Set(exceptGroups);
     return paths.map((path): Wanted => {
       const inside = path === "/" ? "/" : `${path}/`;
       const mapped = Buffer.from(path.replaceAll("\n", "\\012"));
-      return { path, inside, mapped, exceptPids: except, files: [], seen: new Set() };
+      return { path, inside, mapped, exceptPids: except, exceptGroups: groups, files: [], seen: new Set() };
     });
   });
   const all = wanted.flat();
@@ -41,7 +45,7 @@ export async function scanOpenFilesProc(
     const pid = Number(name);
     if (!Number.isSafeInteger(pid)) continue;
     const mine = all.filter(({ exceptPids }) => !exceptPids.has(pid));
-    if (mine.length > 0 && !(await scanProcess(`${procFolder}/${name}`, pid, mine))) hiddenProcesses++;
+    if (mine.length > 0 && !(await scanProcess(`${procFolder}/${name}`, pid, mine, kinOf))) hiddenProcesses++;
     if (performance.now() - stretchFrom > STRETCH_MS) {
       await nextTurn();
       stretchFrom = performance.now();
@@ -51,13 +55,25 @@ export async function scanOpenFilesProc(
 }
 
 /** False when we may not see the process's files. One that ended meanwhile has none open. */
-async function scanProcess(folder: string, pid: number, wanted: readonly Wanted[]): Promise<boolean> {
+async function scanProcess(
+  folder: string,
+  pid: number,
+  wanted: readonly Wanted[],
+  kinOf: KinOf,
+): Promise<boolean> {
   let command: string | null = null;
+  const isOurs = new Map<Wanted, boolean>();
+  // Asked of the few that hold something.
+  const isExcepted = (one: Wanted): boolean => {
+    const is = isOurs.get(one) ?? (one.exceptGroups.size > 0 && isOfGroups(pid, one.exceptGroups, kinOf));
+    isOurs.set(one, is);
+    return is;
+  };
   const note = (path: string, how: OpenFile["how"]): void => {
     for (const one of wanted) {
       if (!isUnder(path, one) || one.files.length >= OPEN_FILES_AT_MOST) continue;
       const key = `${pid} ${path}`;
-      if (one.seen.has(key)) continue;
+      if (one.seen.has(key) || isExcepted(one)) continue;
       one.seen.add(key);
       command ??= commandOf(folder);
       one.files.push({ pid, command, path, how });

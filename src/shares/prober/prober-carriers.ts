@@ -3,7 +3,7 @@
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import { type ProberChild, startProberChild } from "./prober-child-process.ts";
-import type { ProberReply, QuestionKind } from "./prober-protocol.ts";
+import type { ProberReply, QuestionKind, ScanQuestion } from "./prober-protocol.ts";
 import type { ProberWaits } from "./prober-waits.ts";
 
 /** The child answers, or says what is late, far sooner; one that says nothing for so long is stopped or lost. */
@@ -40,7 +40,7 @@ export interface Carrier {
 
 interface RequestBuilder {
   readonly questions: { [Kind in QuestionKind]?: (readonly [number, string])[] };
-  readonly scans: { sequence: number; paths: readonly string[]; exceptPids: readonly number[] }[];
+  readonly scans: ScanQuestion[];
 }
 
 interface ProberCarriersOptions {

@@ -238,6 +238,7 @@ function createProberScans({ waits, newSequence, children }: AskTools) {
     paths: readonly string[],
     exceptPids: readonly number[],
     waitMs: number,
+    exceptGroups: readonly number[] = [],
   ): Promise<readonly OpenFilesAnswer[]> => {
     let answers: readonly OpenFilesAnswer[] | null = null;
     if (!children.disposed && paths.length > 0) {
@@ -256,7 +257,8 @@ function createProberScans({ waits, newSequence, children }: AskTools) {
         carrier: null,
         late: false,
         write: (request) => {
-          request.scans.push({ sequence, paths, exceptPids: [...exceptPids, ...children.pids] });
+          const pids = [...exceptPids, ...children.pids];
+          request.scans.push({ sequence, paths, exceptPids: pids, exceptGroups });
         },
         settle,
         lost: (text) => settle(paths.map(() => ({ ok: false, text }))),

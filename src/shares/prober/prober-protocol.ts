@@ -52,6 +52,8 @@ export interface OpenFilesRequest {
   /** Absolute, as the kernel spells them: no symlinks inside. */
   readonly paths: readonly string[];
   readonly exceptPids: readonly number[];
+  /** Leaders of process groups: neither their groups nor what descends from them. Absent: none. */
+  readonly exceptGroups?: readonly number[];
 }
 
 /** Answers all requests by one walk over the processes; one answer per path. Never touches the paths. */

@@ -96,11 +96,15 @@ export interface Prober extends AsyncDisposable {
   folders(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /** The same without names: whether it is there and may be read, however much is in it. */
   folderLook(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
-  /** Open files under each path; late or failed is a value. Without a walk of the share. */
+  /**
+   * Open files under each path; late or failed is a value. Without a walk of the share. `exceptGroups`: leaders of process
+   * groups, whose groups and descendants are left out, too.
+   */
   openFiles(
     paths: readonly string[],
     exceptPids: readonly number[],
     waitMs: number,
+    exceptGroups?: readonly number[],
   ): Promise<readonly OpenFilesAnswer[]>;
   /** Addresses of a host name, through the system's resolver; [] when it has none or the answer is late. */
   resolve(host: string, waitMs: number): Promise<readonly string[]>;

@@ -99,7 +99,7 @@ export function problemLines(
   const [first, ...others] = status.waiting ?? [];
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
-    const text = `Waits for approval: ${first}${more}. mountaineer approve`;
+    const text = `Waits for approval: ${first}${more}. Press a to look at it.`;
     lines.push(...markedLines(symbols.warning, text, "warning", view, limit - lines.length));
   }
   if (status.degraded !== null) {

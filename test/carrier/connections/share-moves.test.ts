@@ -53,6 +53,19 @@ describe("a move of a carried share", () => {
     assert.deepEqual(bench.notices, []);
   });
 
+  test("A10 a question that has no answer yet is not waited for alone: the next one may be answered at once", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other });
+    other.mode = "silent";
+    const moving = bench.move("fallback", other, true);
+    await eventually(() => other.connections.some(({ isProof }) => isProof));
+    other.mode = "answer";
+    const outcome = await moving;
+    assert.ok(outcome.ok, JSON.stringify(outcome));
+    assert.equal(other.connections.length, 2);
+    assert.equal(bench.share.state().outageAtMove, bench.share.state().outage);
+  });
+
   test("A10 to a server that another has replaced since it was proved changes nothing", async (t) => {
     const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
     const bench = await startShare(t, { nas, other });

@@ -117,6 +117,8 @@ test("the file is what was asked for, and says where every option is; the end sa
     `        (mountaineer install ${named} has it begin at every login)`,
     `  connect an agent: http://127.0.0.1:9000/mcp, or the command mountaineer mcp ${named}`,
     `        in Claude Code: claude mcp add mountaineer -- mountaineer mcp ${named}`,
+    `        in Claude Desktop, Cursor, VS Code and others: mountaineer connect NAME ${named}`,
+    `        servers that these have already: mountaineer import ${named} takes them over`,
     "  over HTTP with the token that is kept as secret:gateway-token:",
     '        claude mcp add --transport http mountaineer http://127.0.0.1:9000/mcp --header "Authorization: Bearer TOKEN"',
     "        (mountaineer secret set gateway-token gives it a value that you know)",

@@ -151,6 +151,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "incoming_auth.scopes": ['any = ["reader"]', 'any = ["admin"]'],
   "incoming_auth.required_claims": ['any = ["1"]', 'any = ["*"]'],
   "telemetry.endpoint": ['endpoint = "https://one.example"', 'endpoint = "https://evil.example"'],
+  "telemetry.protocol": ["[telemetry]\n", '[telemetry]\nprotocol = "http/json"\n'],
   "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],
   "telemetry.sample": ["[telemetry]\n", "[telemetry]\nsample = 0.5\n"],
   "telemetry.service_name": ["[telemetry]\n", '[telemetry]\nservice_name = "other"\n'],

@@ -9,13 +9,13 @@ import { applySplices } from "../../../src/config/edit/splice.ts";
 import { nameKey } from "../../../src/config/names.ts";
 import type { ConfigFormat } from "../../../src/config/snapshot.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { fc } from "../../support/properties.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 import { randomEdits, randomTexts } from "../random-config.ts";
 import { bytes } from "../support.ts";
 
 type Table = Record<string, unknown>;
 
-const RUNS = Number(process.env["MOUNTAINEER_TEST_RUNS"] ?? 600);
+const RUNS = runsOf(600);
 
 function plainData(text: string, format: ConfigFormat): Table {
   const clean = text.replace(/^\ufeff/, "");
@@ -226,7 +226,7 @@ for (const format of ["toml", "yaml"] as const) {
           }
         },
       ),
-      { numRuns: RUNS / 4 },
+      { numRuns: Math.ceil(RUNS / 4) },
     );
   });
 }

@@ -22,6 +22,7 @@ Authorization = "\${OTLP_KEY}"
 `);
   assert.deepEqual(config.telemetry, {
     endpoint: "http://127.0.0.1:4318",
+    protocol: "http/protobuf",
     headers: { Authorization: { kind: "environment", variable: "OTLP_KEY" } },
     traces: true,
     metrics: true,
@@ -31,6 +32,10 @@ Authorization = "\${OTLP_KEY}"
     prometheus: true,
     metricsToken: { kind: "stored", name: "metrics" },
   });
+  const json = await accepted('[telemetry]\nendpoint = "http://127.0.0.1:4318"\nprotocol = "http/json"\n');
+  assert.equal(json.config.telemetry?.protocol, "http/json");
+  const grpc = await refused('[telemetry]\nprotocol = "grpc"\n');
+  assert.match(describeMistakes(grpc), /telemetry\.protocol.*http\/protobuf/s);
   assert.deepEqual(
     secretUses(config).map(({ usedBy }) => usedBy),
     ["telemetry (headers Authorization)", "telemetry (metrics_token)"],

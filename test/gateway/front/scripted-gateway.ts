@@ -2,6 +2,7 @@
 
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { FrontGateway, SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
+import type { ListsSeen } from "../../../src/gateway/front/session/session-record.ts";
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type {
   Authentication,
@@ -16,6 +17,9 @@ export interface ScriptedGateway extends FrontGateway {
   readonly heard: { readonly session: SessionPort; readonly method: string; readonly params: unknown }[];
   readonly requests: GatewayRequest[];
   readonly turnedAwayRequests: TurnedAway[];
+  /** The lists that sessions of before a restart were told of last. */
+  readonly resumedWith: ListsSeen[];
+  lists: ListsSeen;
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
   handle: Handle;
   mayBeNotified: ServingSet["mayBeNotified"];
@@ -31,6 +35,8 @@ export function createScriptedGateway(
     sessions: new Set(),
     heard: [],
     requests: [],
+    resumedWith: [],
+    lists: { tools: "t", resources: "r", prompts: "p" },
     turnedAwayRequests: [],
     authenticate: () => ({ ok: true, principal: ANONYMOUS }),
     handle: async (request) => {
@@ -74,6 +80,12 @@ export function createScriptedGateway(
     }),
     sessionsAllowed: () => 1_000,
     opened: (session) => void gateway.sessions.add(session),
+    resumed: (session, lists) => {
+      gateway.sessions.add(session);
+      gateway.resumedWith.push(lists);
+    },
+    listsSeen: () => gateway.lists,
+    awaited: () => null,
     identified() {},
     closed: (session) => void gateway.sessions.delete(session),
     notified: (session, method, params) => void gateway.heard.push({ session, method, params }),

@@ -150,3 +150,16 @@ test("D3 what a server calls its tools is told in bounds, and drives no terminal
     assert.match(title, /a\\x1b\[2Jb.*c\\u\{202e\}d.*e\\u\{e0041\}/);
   }
 });
+
+test("B11 sessions that cannot be written are told, with why, as long as it is so", () => {
+  let now = 1;
+  const conditions = createGatewayConditions(() => now);
+  const found = (reason: string | null) =>
+    conditions(rulesOf(), NO_CATALOG, null, undefined, undefined, reason);
+  const [first] = found("ENOSPC: no space left on device");
+  assert.deepEqual([first?.code, first?.severity, first?.sinceMs], ["sessions_not_saved", "warning", 1]);
+  assert.match(first?.title ?? "", /ENOSPC/u);
+  now = 2;
+  assert.equal(found("ENOSPC: no space left on device")[0]?.sinceMs, 1);
+  assert.deepEqual(found(null), []);
+});

@@ -11,7 +11,7 @@ import { connectLight, type LightClient, type LightReply } from "../../mcp/light
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
-import { fc } from "../../support/properties.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 import {
   backendConfig,
   createScript,
@@ -424,6 +424,6 @@ test("B6 B7 whatever configurations and fortunes come, what is served is what th
         await world.end();
       }
     }),
-    { numRuns: Number(process.env["MOUNTAINEER_RUNS"] ?? 40), interruptAfterTimeLimit: 60_000 },
+    { numRuns: runsOf(40), interruptAfterTimeLimit: 60_000 },
   );
 });

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BATCH_MS, Exporter, MOST_SPANS } from "../../../src/gateway/telemetry/exporter.ts";
-import { sendJson } from "../../../src/gateway/telemetry/send-json.ts";
+import { tracesDocument } from "../../../src/gateway/telemetry/otlp-document.ts";
+import { encodeOtlp } from "../../../src/gateway/telemetry/otlp-encoding.ts";
+import { sendDocument } from "../../../src/gateway/telemetry/send-document.ts";
 import type { Span } from "../../../src/gateway/telemetry/span.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -9,6 +11,7 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { startReceiver } from "./otlp-receiver.ts";
 
 const sender = { serviceName: "s", version: "1", instanceId: "i" };
+const open = { protocol: "http/protobuf", headers: {}, sender, metrics: null } as const;
 const span = (index: number): Span => ({
   traceId: "1".repeat(32),
   spanId: index.toString(16).padStart(16, "a"),
@@ -24,7 +27,7 @@ const span = (index: number): Span => ({
 test("E5 spans go out together, and what cannot go waits its turn", async (t) => {
   const receiver = await startReceiver(t);
   const clock = createManualClock();
-  const exporter = new Exporter({ endpoint: receiver.endpoint, headers: {}, sender, clock, metrics: null });
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock });
   for (let index = 0; index < 3; index++) exporter.add(span(index));
   assert.equal(receiver.spans.length, 0);
   await clock.advance(BATCH_MS);
@@ -52,7 +55,7 @@ test("E5 the queue is bounded, what does not fit is counted, and so is what is r
   const receiver = await startReceiver(t);
   receiver.status = 400;
   const clock = createManualClock();
-  const exporter = new Exporter({ endpoint: receiver.endpoint, headers: {}, sender, clock, metrics: null });
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock });
   for (let index = 0; index < MOST_SPANS + 10; index++) exporter.add(span(index));
   assert.ok(exporter.dropped >= 10);
   await eventually(async () => {
@@ -67,14 +70,15 @@ test("E5 the queue is bounded, what does not fit is counted, and so is what is r
 
 test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
   const receiver = await startReceiver(t);
-  const metrics = { intervalMs: 3_600_000, json: () => '{"resourceMetrics":[]}' };
-  const open = { headers: {}, sender, clock: systemClock };
-  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, metrics });
+  const document = () =>
+    ({ message: "ExportMetricsServiceRequest", fields: { resourceMetrics: [] } }) as const;
+  const metrics = { intervalMs: 3_600_000, document };
+  const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock: systemClock, metrics });
   for (let index = 0; index < 600; index++) exporter.add(span(index));
   await exporter[Symbol.asyncDispose]();
   assert.equal(receiver.spans.length, 600);
-  assert.ok(receiver.texts.includes(metrics.json()));
-  const nobody = new Exporter({ ...open, endpoint: "http://127.0.0.1:1", metrics: null });
+  assert.ok(receiver.texts.includes('{"resourceMetrics":[]}'));
+  const nobody = new Exporter({ ...open, endpoint: "http://127.0.0.1:1", clock: systemClock });
   nobody.add(span(1));
   await nobody[Symbol.asyncDispose]();
 });
@@ -82,7 +86,8 @@ test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
 test("E5 nothing is sent once its sender has ended", async (t) => {
   const receiver = await startReceiver(t);
   const ended = { headers: {}, clock: createManualClock(), signal: AbortSignal.abort() };
-  const sent = await sendJson(`${receiver.endpoint}/v1/traces`, "{}", ended);
+  const document = encodeOtlp(tracesDocument([], sender), "http/protobuf");
+  const sent = await sendDocument(`${receiver.endpoint}/v1/traces`, document, ended);
   assert.deepEqual(sent, { kind: "later", reason: "is asked no more" });
   assert.deepEqual(receiver.texts, []);
 });

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { CallMetrics, MOST_KINDS } from "../../../src/gateway/telemetry/call-metrics.ts";
 import { families } from "../../../src/gateway/telemetry/metric-families.ts";
-import { metricsJson } from "../../../src/gateway/telemetry/otlp-json.ts";
+import { metricsDocument } from "../../../src/gateway/telemetry/otlp-document.ts";
+import { encodeOtlp } from "../../../src/gateway/telemetry/otlp-encoding.ts";
 import { prometheusText } from "../../../src/gateway/telemetry/prometheus-text.ts";
 import {
   contextOf,
@@ -101,13 +102,17 @@ describe("metrics", () => {
       kind: "gauge",
       values: [{ labels: { a: "b" }, value: 0.5 }],
     } as const;
-    const json = metricsJson(
+    const document = metricsDocument(
       families([...metrics.kinds], [measured]),
       { serviceName: "s", version: "1", instanceId: "i" },
       { startMs: 1, endMs: 2 },
     );
-    decode("ExportMetricsServiceRequest", JSON.parse(json));
-    assert.match(json, /"asDouble":0\.5/);
-    assert.throws(() => decode("ExportMetricsServiceRequest", { resourceMetric: [] }));
+    for (const protocol of ["http/json", "http/protobuf"] as const) {
+      const { type, bytes } = encodeOtlp(document, protocol);
+      const text = JSON.stringify(decode("metrics", type, bytes));
+      assert.match(text, /"asDouble":0\.5/, protocol);
+      assert.match(text, /"bucketCounts":\["0",/, protocol);
+    }
+    assert.throws(() => decode("metrics", "application/json", Buffer.from('{"resourceMetric":[]}')));
   });
 });

@@ -1,108 +1,23 @@
-// A receiver of OTLP over HTTP that reads what it is sent by OpenTelemetry's own definitions (opentelemetry-proto 1.x, the
-// JSON mapping of protobuf): a field that they do not have, or of another type, is an error.
+// A receiver of OTLP over HTTP that decodes what it is sent, protobuf or JSON, by OpenTelemetry's own definitions: a field
+// that they do not have, or of another type, is an error.
 import { createServer } from "node:http";
+import path from "node:path";
 import type { TestContext } from "node:test";
+import { type Decoded, readProtoFolder } from "./proto-reader.ts";
 
-type Kind = "string" | "double" | "enum" | "int64" | "fixed64" | "trace id" | "span id" | "bool";
-type Field = Kind | { readonly list: Kind | string } | { readonly of: string };
-type Message = Readonly<Record<string, Field>>;
-
-const of = (name: string): Field => ({ of: name });
-const listOf = (kind: Kind | string): Field => ({ list: kind });
-
-/** trace.proto, metrics.proto, common.proto, resource.proto: the messages that are sent here. */
-const MESSAGES: Readonly<Record<string, Message>> = {
-  ExportTraceServiceRequest: { resourceSpans: listOf("ResourceSpans") },
-  ResourceSpans: { resource: of("Resource"), scopeSpans: listOf("ScopeSpans"), schemaUrl: "string" },
-  ScopeSpans: { scope: of("Scope"), spans: listOf("Span"), schemaUrl: "string" },
-  Span: {
-    traceId: "trace id",
-    spanId: "span id",
-    traceState: "string",
-    parentSpanId: "span id",
-    name: "string",
-    kind: "enum",
-    startTimeUnixNano: "fixed64",
-    endTimeUnixNano: "fixed64",
-    attributes: listOf("KeyValue"),
-    status: of("Status"),
-  },
-  Status: { message: "string", code: "enum" },
-  Resource: { attributes: listOf("KeyValue") },
-  Scope: { name: "string", version: "string", attributes: listOf("KeyValue") },
-  KeyValue: { key: "string", value: of("AnyValue") },
-  AnyValue: { stringValue: "string", intValue: "int64", doubleValue: "double", boolValue: "bool" },
-  ExportMetricsServiceRequest: { resourceMetrics: listOf("ResourceMetrics") },
-  ResourceMetrics: { resource: of("Resource"), scopeMetrics: listOf("ScopeMetrics") },
-  ScopeMetrics: { scope: of("Scope"), metrics: listOf("Metric") },
-  Metric: {
-    name: "string",
-    description: "string",
-    unit: "string",
-    gauge: of("Gauge"),
-    sum: of("Sum"),
-    histogram: of("Histogram"),
-  },
-  Gauge: { dataPoints: listOf("NumberDataPoint") },
-  Sum: { dataPoints: listOf("NumberDataPoint"), aggregationTemporality: "enum", isMonotonic: "bool" },
-  Histogram: { dataPoints: listOf("HistogramDataPoint"), aggregationTemporality: "enum" },
-  NumberDataPoint: {
-    attributes: listOf("KeyValue"),
-    startTimeUnixNano: "fixed64",
-    timeUnixNano: "fixed64",
-    asDouble: "double",
-    asInt: "int64",
-  },
-  HistogramDataPoint: {
-    attributes: listOf("KeyValue"),
-    startTimeUnixNano: "fixed64",
-    timeUnixNano: "fixed64",
-    count: "fixed64",
-    sum: "double",
-    bucketCounts: listOf("fixed64"),
-    explicitBounds: listOf("double"),
-  },
-};
-
-const KINDS: Readonly<Record<Kind, (value: unknown) => boolean>> = {
-  string: (value) => typeof value === "string",
-  bool: (value) => typeof value === "boolean",
-  double: (value) => typeof value === "number",
-  enum: (value) => Number.isInteger(value),
-  int64: (value) => typeof value === "string" && /^-?\d{1,19}$/.test(value),
-  fixed64: (value) => typeof value === "string" && /^\d{1,20}$/.test(value),
-  "trace id": (value) => typeof value === "string" && /^[0-9a-f]{32}$/.test(value) && !/^0+$/.test(value),
-  "span id": (value) => typeof value === "string" && /^[0-9a-f]{16}$/.test(value) && !/^0+$/.test(value),
-};
-
-function isKind(name: string): name is Kind {
-  return name in KINDS;
-}
+const OTLP = readProtoFolder(path.join(import.meta.dirname, "opentelemetry-proto"));
+const MESSAGES = {
+  traces: "opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest",
+  metrics: "opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest",
+} as const;
 
 /** Throws for what the definitions do not allow. */
-export function decode(message: string, value: unknown, at = message): void {
-  const fields = MESSAGES[message];
-  if (fields === undefined || typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Error(`${at} is no ${message}`);
-  for (const [name, part] of Object.entries(value)) {
-    const field = fields[name];
-    if (field === undefined) throw new Error(`${at}.${name} is no field of ${message}`);
-    decodeField(field, part, `${at}.${name}`);
-  }
-}
-
-function decodeField(field: Field, value: unknown, at: string): void {
-  if (typeof field === "string") {
-    if (!KINDS[field](value)) throw new Error(`${at} is no ${field}: ${JSON.stringify(value)}`);
-  } else if ("of" in field) decode(field.of, value, at);
-  else {
-    const { list } = field;
-    if (!Array.isArray(value)) throw new Error(`${at} is no list`);
-    for (const [index, part] of value.entries()) {
-      if (isKind(list)) decodeField(list, part, `${at}[${index}]`);
-      else decode(list, part, `${at}[${index}]`);
-    }
-  }
+export function decode(what: keyof typeof MESSAGES, type: string, bytes: Uint8Array): Decoded {
+  if (type === "application/x-protobuf") return OTLP.fromWire(MESSAGES[what], bytes);
+  if (type !== "application/json") throw new Error(`${type} is no encoding of OTLP`);
+  const value = JSON.parse(Buffer.from(bytes).toString("utf8"));
+  OTLP.checkJson(MESSAGES[what], value);
+  return value;
 }
 
 export interface ReceivedSpan {
@@ -120,7 +35,7 @@ export interface OtlpReceiver {
   readonly spans: ReceivedSpan[];
   /** Values by metric and labels, newest last. */
   readonly metrics: Map<string, string | number>;
-  /** All that came, as it came. */
+  /** All that came, decoded, as JSON. */
   readonly texts: string[];
   readonly headers: Readonly<Record<string, unknown>>[];
   /** What it answers; null: it never does. */
@@ -131,10 +46,12 @@ export async function startReceiver(t: TestContext): Promise<OtlpReceiver> {
   const server = createServer(async (request, response) => {
     const chunks: Uint8Array[] = [];
     for await (const chunk of request) chunks.push(chunk);
-    const text = Buffer.concat(chunks).toString("utf8");
     receiver.headers.push(request.headers);
     if (receiver.status === null) return;
-    if (receiver.status === 200) receive(receiver, request.url ?? "", text);
+    if (receiver.status === 200) {
+      const type = request.headers["content-type"] ?? "";
+      receive(receiver, request.url ?? "", type, Buffer.concat(chunks));
+    }
     response.writeHead(receiver.status, { "content-type": "application/json" }).end("{}");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -154,18 +71,22 @@ export async function startReceiver(t: TestContext): Promise<OtlpReceiver> {
   return receiver;
 }
 
-function receive(receiver: OtlpReceiver, path: string, text: string): void {
+function receive(receiver: OtlpReceiver, url: string, type: string, bytes: Uint8Array): void {
+  const what = url === "/v1/traces" ? "traces" : "metrics";
+  if (url !== `/v1/${what}`) throw new Error(`nothing is at ${url}`);
+  const text = JSON.stringify(decode(what, type, bytes));
   receiver.texts.push(text);
   const body = JSON.parse(text);
-  if (path === "/v1/traces") {
-    decode("ExportTraceServiceRequest", body);
+  if (what === "traces") {
     for (const { scopeSpans } of body.resourceSpans)
       for (const { spans } of scopeSpans)
-        for (const span of spans) receiver.spans.push({ ...span, attributes: record(span.attributes) });
+        for (const span of spans) {
+          if (!isId(span.traceId, 32) || !isId(span.spanId, 16))
+            throw new Error(`no ids: ${JSON.stringify(span)}`);
+          receiver.spans.push({ ...span, attributes: record(span.attributes) });
+        }
     return;
   }
-  if (path !== "/v1/metrics") throw new Error(`nothing is at ${path}`);
-  decode("ExportMetricsServiceRequest", body);
   for (const { scopeMetrics } of body.resourceMetrics) {
     for (const { metrics } of scopeMetrics) {
       for (const { name, sum, gauge, histogram } of metrics) {
@@ -176,6 +97,10 @@ function receive(receiver: OtlpReceiver, path: string, text: string): void {
       }
     }
   }
+}
+
+function isId(id: unknown, length: number): boolean {
+  return typeof id === "string" && id.length === length && !/^0+$/.test(id);
 }
 
 type KeyValue = { readonly key: string; readonly value: Readonly<Record<string, string>> };

@@ -25,6 +25,7 @@ const actions: fc.Arbitrary<MenuAction> = fc.oneof(
   fc.record({ kind: fc.constant("open" as const), path: name.map((each) => `/${each}`) }),
   fc.constantFrom(
     { kind: "alias-mend" as const },
+    { kind: "approve" as const },
     { kind: "dismiss" as const },
     { kind: "reload" as const },
     { kind: "start" as const },

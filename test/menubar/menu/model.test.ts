@@ -444,3 +444,21 @@ test("more shares than a screen holds go into a submenu, which tells how they ar
 test("equal worlds give equal menus", () => {
   assert.deepEqual(menuOf(sampleWorld()), menuOf(sampleWorld()));
 });
+
+test("E2 what waits for approval stands at the top, once each, with a way to see and approve it", () => {
+  const waiting = ["backend files would run evil", "backend helper would run sh"];
+  const conditions = waiting.map((title) => ({
+    ...condition("warning"),
+    code: "waiting_for_approval",
+    title,
+  }));
+  const world = sampleWorld(sampleReport([sampleShare()], { conditions }), { sync: sampleSync({ waiting }) });
+  const { state, items } = menuOf(world);
+  const lines = outline(items);
+  assert.equal(state, "degraded");
+  for (const each of waiting)
+    assert.equal(lines.filter((line) => line.includes(each)).length, 1, lines.join("\n"));
+  const found = everyItem(items).find((item) => item.kind === "action" && item.action.kind === "approve");
+  assert.ok(found?.kind === "action" && found.enabled);
+  assert.ok(!outline(menuOf(sampleWorld()).items).some((line) => line.includes("approve")));
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { WaitingEntryWire } from "../../../src/api/approval-contract.ts";
 import type { MenuAction } from "../../../src/menubar/menu/action.ts";
 import { type RunnableAction, runAction } from "../../../src/menubar/menu/run-action.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
@@ -25,6 +26,7 @@ function portsOf(home: string, clock: Clock = systemClock) {
     starts: () => starts,
     openPath: async (path: string) => void opened.push(path),
     chooseFolder: async (): Promise<string | null> => null,
+    askYes: async (): Promise<boolean> => false,
     startDaemon: async () => {
       starts += 1;
     },
@@ -94,6 +96,49 @@ test("A8 each action is one call of the management API, with what the item said"
   assert.deepEqual(ports.opened, ["/s/a b"]);
   await runAction({ kind: "start" }, ports, NEVER);
   assert.equal(ports.starts(), 1);
+});
+
+const digestOf = (name: string): string => Buffer.from(name).toString("hex").padEnd(64, "0");
+
+const waits = (name: string, waiting: string): WaitingEntryWire => ({
+  id: `backends.${name}`,
+  name,
+  kind: "runs",
+  summary: `would run ${name}`,
+  approved: 'command = "old"\n',
+  waiting,
+  digest: digestOf(name),
+});
+
+test("E2 approving shows each change in a window, and approves those that a person said yes to", async (t) => {
+  const { ports, config } = await sceneOf(t);
+  config.waiting.push(waits("one", 'command = "new\u202e"\n'), waits("two", 'command = "other"\n'));
+  const shown: string[] = [];
+  const asking = async ({ text }: { readonly text: string }): Promise<boolean> => {
+    shown.push(text);
+    return text.startsWith("backends.two");
+  };
+  const some = await runAction({ kind: "approve" }, { ...ports, askYes: asking }, NEVER);
+  assert.deepEqual([some.ok, some.text], [true, "Approve: backends.two"]);
+  assert.deepEqual(config.approved, [{ entries: [{ id: "backends.two", digest: digestOf("two") }] }]);
+  assert.match(shown[0] ?? "", /^backends\.one: would run one\n\n@@.*\n-command = "old"\n\+command = "new/);
+  assert.ok(!shown[0]?.includes("\u202e"));
+  const none = await runAction({ kind: "approve" }, ports, NEVER);
+  assert.deepEqual([none.ok, none.text], [true, "Approve: nothing was approved"]);
+  assert.equal(config.approved.length, 1);
+});
+
+test("E2 what is too long for a window is approved in none, and one that closes without an answer approves nothing", async (t) => {
+  const { ports, config } = await sceneOf(t);
+  config.waiting.push(waits("long", "x".repeat(3_000)));
+  const long = await runAction({ kind: "approve" }, { ...ports, askYes: async () => true }, NEVER);
+  assert.deepEqual([long.ok, long.hint], [false, "see it in a terminal: mountaineer approve backends.long"]);
+  config.waiting.splice(0, 1, waits("one", "y\n"));
+  const gone = async (): Promise<never> => {
+    throw new MountaineerError("program_unavailable", "no window could be shown (exit code 255)");
+  };
+  assert.equal((await runAction({ kind: "approve" }, { ...ports, askYes: gone }, NEVER)).ok, false);
+  assert.deepEqual(config.approved, []);
 });
 
 test("a share that is busy is told with who holds it; one that failed, with why", async (t) => {

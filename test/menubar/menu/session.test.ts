@@ -5,7 +5,7 @@ import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/se
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
-import { eventually } from "../../support/eventually.ts";
+import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { startHangingApi } from "../hanging-api.ts";
@@ -40,6 +40,7 @@ function start(t: TestContext, home: string, ports: Ports = {}): Running {
     },
     openPath: async () => {},
     chooseFolder: async () => null,
+    askYes: async () => false,
     startDaemon: ports.startDaemon ?? (async () => {}),
   });
   t.after(async () => {
@@ -76,10 +77,14 @@ async function countingScene(t: TestContext) {
   const { session } = start(t, home, { clock });
   /** Each time it is looked, `eachMs` pass for the menu. */
   const until = (holds: () => unknown, eachMs = 0) =>
-    eventually(async () => {
-      await clock.advance(eachMs);
-      return holds();
-    });
+    eventually(
+      async () => {
+        await clock.advance(eachMs);
+        return holds();
+      },
+      ANSWERS_MS,
+      BETWEEN_LOOKS_MS,
+    );
   await until(() => session.menu().state === "healthy");
   return { share, config, clock, session, until, looks: () => looks };
 }

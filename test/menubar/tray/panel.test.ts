@@ -42,6 +42,7 @@ test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissin
     onQuit: () => stop.abort(),
     openPath: async () => {},
     chooseFolder: async () => null,
+    askYes: async () => false,
     startDaemon: async () => {},
   });
   const ended = runTray({

@@ -41,6 +41,7 @@ function startTray(t: TestContext, home: string, address: string): Tray {
     onQuit: () => stop.abort(),
     openPath: async () => {},
     chooseFolder: async () => null,
+    askYes: async () => false,
     startDaemon: async () => {},
   });
   const ended = runTray({

@@ -178,6 +178,24 @@ test("A10 connections that were seen going on before a loss prove nothing after 
   assert.equal(note({}, { inUse: lost("tb", 2) }).proved.tb, false);
 });
 
+const MOVED: readonly (readonly [string, number, number | null, Readonly<Record<RouteName, boolean>>])[] = [
+  ["before it, on the route that was left", 2, 2, { tb: true, fallback: false }],
+  ["after it, on the route that was taken", 2, 1, { tb: false, fallback: true }],
+  ["before and after it", 3, 2, { tb: false, fallback: false }],
+  ["nobody knows when", 2, null, { tb: false, fallback: false }],
+];
+
+for (const [when, outage, outageAtMove, proved] of MOVED) {
+  test(`A10 a loss around a move takes the proof of the routes that were in use then: ${when}`, async () => {
+    const { note, asked } = scene();
+    note({}, { inUse: goingOn("fallback") });
+    asked[0]?.answer({ kind: "same" });
+    await turn();
+    assert.deepEqual(note({}, { inUse: goingOn("fallback") }).proved, { tb: true, fallback: true });
+    assert.deepEqual(note({}, { inUse: { ...lost("tb", outage), outageAtMove } }).proved, proved);
+  });
+}
+
 test("A10 a comparison that a loss fell into remembers nothing, and ends", async () => {
   const one = scene();
   one.note({}, { inUse: goingOn("tb") });

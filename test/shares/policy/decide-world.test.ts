@@ -5,7 +5,7 @@ import type { Operation } from "../../../src/shares/policy/lane-state.ts";
 import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { Step } from "../../../src/shares/policy/step.ts";
 import { otherRoute, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
-import { fc } from "../../support/properties.ts";
+import { fc, runsOf } from "../../support/properties.ts";
 import { type HostState, type SimMount, World } from "../world.ts";
 
 const ROUTE = fc.constantFrom<RouteName>("tb", "fallback");
@@ -434,7 +434,7 @@ function assertSettled(world: World): void {
   assert.ok(open || !lsofRecheck, `nothing is open, and it does not recover (auto_failback ${autoFailback})`);
 }
 
-const RUNS = Number(process.env["WORLD_RUNS"] ?? 400);
+const RUNS = runsOf(400);
 /** A check, a forced unmount, two slow mounts, and the interval until the next cycle. */
 const STEP_TIME_MS = 90_000;
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { OPEN_FILES_AT_MOST, scanOpenFilesProc } from "../../../src/shares/prober/open-files-proc.ts";
 import type { OpenFile } from "../../../src/shares/prober/prober.ts";
+import { kinFromPs, withoutGroups } from "../../../src/shares/prober/process-family.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -75,6 +76,46 @@ describe("open files of real processes", { skip }, () => {
     const sitter = await hold(t, "sleep", ["60"], join(folder, "CORE-1"));
     await eventually(async () => (await scan(join(folder, "CORE-1"))).some(({ pid }) => pid === sitter));
     assert.deepEqual(await scan(join(folder, "CORE")), []);
+  });
+
+  it("C1 a program's whole group is excepted, and what descends from it; a user's process beside it is not", async (t) => {
+    const share = await temporaryFolder(t);
+    // One child in the group, and one that has left it for a session of its own.
+    const script = "sleep 60 & setsid sleep 61 & wait";
+    const leader = spawn("sh", ["-c", script], { cwd: share, stdio: "ignore", detached: true });
+    const { pid = 0 } = leader;
+    t.after(() => process.kill(-pid, "SIGKILL"));
+    const users = await hold(t, "sleep", ["62"], share);
+    const all = await eventually(async () => {
+      const files = await scan(share);
+      return files.length === 4 ? files : null;
+    });
+    const strays = all.filter((file) => ![pid, users].includes(file.pid)).map((file) => file.pid);
+    t.after(() => {
+      for (const stray of strays) {
+        try {
+          process.kill(stray, "SIGKILL");
+        } catch {
+          // It went with its group.
+        }
+      }
+    });
+    const [answers] = await scanOpenFilesProc(
+      [{ paths: [share], exceptPids: [], exceptGroups: [pid] }],
+      "/proc",
+    );
+    assert.ok(answers?.[0]?.ok);
+    assert.deepEqual(
+      answers[0].files.map((file) => file.pid),
+      [users],
+    );
+    // As macOS tells it.
+    const left = await withoutGroups(all, [pid]);
+    assert.deepEqual(
+      left.map((file) => file.pid),
+      [users],
+    );
+    assert.deepEqual(await withoutGroups(all, [pid], () => kinFromPs("/nowhere/ps")), all);
   });
 
   it("excepted processes do not count, for whom they are excepted; several questions are one walk", async (t) => {

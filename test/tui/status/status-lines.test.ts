@@ -69,7 +69,7 @@ test("B4, B8 a standing error is told with its place and since when; stopped, al
 test("E2 what waits for approval is told, and how it is approved", () => {
   const waiting = ["backend files would run evil instead", "backend other would run rm"];
   assert.deepEqual(textOf(problemLines(sampleStatus({ waiting }), CONNECTED, viewOf(100), 4)), [
-    "▲ Waits for approval: backend files would run evil instead (and 1 more). mountaineer approve",
+    "▲ Waits for approval: backend files would run evil instead (and 1 more). Press a to look at it.",
   ]);
 });
 

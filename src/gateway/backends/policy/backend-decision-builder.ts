@@ -27,6 +27,8 @@ export interface BackendSpec {
   /** What is wrong with its sign-in; null, or absent: nothing. */
   readonly signIn?: SignInNotice | null;
   readonly needs: Needs;
+  /** Of `stop-first`: an instance of another process may still be there. */
+  readonly runsElsewhere?: boolean;
 }
 
 export interface BackendSeen {

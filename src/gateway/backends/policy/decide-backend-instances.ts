@@ -7,6 +7,7 @@ import { isSameFailure } from "../instance/failures.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { BackendMemory, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { DrainReason, Kept } from "./draining.ts";
+import { isMissing } from "./required-data.ts";
 
 /** So long an instance must have been ready before its failures are forgotten. */
 const STABLE_MS = 30_000;
@@ -193,13 +194,18 @@ export function foldStopFirst(builder: DecisionBuilder): void {
     builder.drainServing(whyReplaced(builder, serving));
     builder.remember({ holding: "replacement" });
   }
-  const { memory } = builder;
+}
+
+/** Changed back before it was closed, or the room was not needed after all: it goes on. */
+export function foldKept(builder: DecisionBuilder): void {
+  const { memory, spec } = builder;
   if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;
-  // Changed back before it was closed: it goes on.
+  if (isMissing(spec)) return;
   const kept = memory.draining.find((leaving) => {
     const seen = builder.seenOf(leaving.id);
     const isWell = seen?.state.kind === "ready" && seen.missedChecks < DISTRUST_CHECKS;
-    return isWell && leaving.why === "replaced" && builder.isCurrent(leaving);
+    const mayGoOn = leaving.why === "replaced" || leaving.why === "data_moves";
+    return isWell && mayGoOn && builder.isCurrent(leaving);
   });
   if (kept === undefined) return;
   const { id, key, epoch } = kept;

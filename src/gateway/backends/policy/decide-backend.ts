@@ -20,13 +20,14 @@ import {
   backOffWithJitter,
   foldCandidate,
   foldConfig,
+  foldKept,
   foldLost,
   foldSecretMissing,
   foldServing,
   foldStopFirst,
 } from "./decide-backend-instances.ts";
 import type { DrainReason } from "./draining.ts";
-import { awayOf, awayText } from "./required-data.ts";
+import { awayOf, awayText, isMissing } from "./required-data.ts";
 
 /** So long without a check before the serving instance is asked whether it lives. */
 const CHECK_EVERY_MS = 30_000;
@@ -104,6 +105,7 @@ export function decideBackend(
   foldCandidate(builder);
   foldLost(builder);
   foldStopFirst(builder);
+  foldKept(builder);
   foldSecretMissing(builder);
   const gate = foldNeeds(builder);
   const otherStep = closeStep(builder) ?? careStep(builder);
@@ -199,7 +201,7 @@ function startIsDue(builder: DecisionBuilder): boolean {
   const { spec, seen, memory, now } = builder;
   if (!needsStart(builder)) return false;
   // Whoever cannot live beside another waits until nothing is left of it.
-  if (spec.replace === "stop-first" && seen.instances.length > 0) return false;
+  if (spec.replace === "stop-first" && (spec.runsElsewhere || seen.instances.length > 0)) return false;
   if (now.monotonicMs >= memory.tries.notBeforeMs) return true;
   builder.wakeAt(memory.tries.notBeforeMs, "retry");
   return false;
@@ -217,7 +219,7 @@ function needsStart(builder: DecisionBuilder): boolean {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
   // A server that is started before its folder is there ends at once, or serves an empty one.
-  if (awayOf(spec) !== null) return false;
+  if (isMissing(spec)) return false;
   return memory.serving === null || memory.serving.distrusted || !builder.isCurrent(memory.serving);
 }
 
@@ -252,7 +254,8 @@ function phaseOf(
   const away = awayOf(spec);
   if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${awayText(away)}` };
   if (holding === "replacement") {
-    return { phase: "Degraded", reason: "it is being replaced; calls wait" };
+    const moving = spec.needs?.data.kind === "moving" ? awayText(spec.needs.data) : null;
+    return { phase: "Degraded", reason: `${moving ?? "it is being replaced"}; calls wait` };
   }
   if (holding === "crash") {
     return { phase: "Degraded", reason: `${memory.lastError ?? "it ended"}; it is tried again, calls wait` };

@@ -1,7 +1,9 @@
 // How an instance that is no longer wanted ends: its calls go on for a while, then those left get an error that says why.
 
+type DataReason = "data_away" | "data_moves";
+
 /** Why an instance gets no more calls. */
-export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled" | "data_away";
+export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled" | DataReason;
 
 /** What is remembered of an instance. */
 export interface Kept {
@@ -23,6 +25,7 @@ const WHAT_BECAME: Readonly<Record<DrainReason, string>> = {
   removed: "was removed from the configuration",
   disabled: "was disabled in the configuration",
   data_away: "was stopped, as a share that it requires is away",
+  data_moves: "made room, as a share that it requires is mounted anew",
 };
 
 /** What a call gets that `drain_timeout` cuts. */

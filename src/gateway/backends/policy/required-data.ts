@@ -5,6 +5,8 @@ import type { BackendConfig } from "../../../config/snapshot.ts";
 export type RequiredData =
   /** `mounts` names what is mounted: with another name, programs that were started before work on what is gone. */
   | { readonly kind: "there"; readonly mounts: string }
+  /** It is about to be mounted anew, or that is under way: programs make room, and calls wait. */
+  | { readonly kind: "moving"; readonly requirement: string }
   | {
       readonly kind: "away";
       /** As configured: `CORE`, or `CORE:/dev`. */
@@ -15,12 +17,24 @@ export type RequiredData =
       readonly sinceMs: number;
     };
 
+/** It is not there. */
+export type Absence = Exclude<RequiredData, { kind: "there" }>;
+
 /** Whoever knows of shares. */
 export interface DataSource {
   /** Of several that are away the first. Never throws. */
   look(requires: BackendConfig["requires"]): RequiredData;
   /** Called after each change of what `look` answers. */
   onChange(listener: () => void): void;
+  /** Called once, with what gives all that runs. Returns what is to be called after each change of it. */
+  watchPrograms?(running: () => readonly DataPrograms[]): () => void;
+}
+
+/** What runs for one backend. */
+export interface DataPrograms {
+  readonly requires: BackendConfig["requires"];
+  /** Leaders of process groups, those that end included. */
+  readonly pids: readonly number[];
 }
 
 /** What the configuration says of it; null: nothing is required. */
@@ -31,8 +45,14 @@ export type Needs = {
 } | null;
 
 /** `share CORE is away: it is not mounted`. */
-export function awayText({ requirement, reason }: Extract<RequiredData, { kind: "away" }>): string {
-  return `share ${requirement} is away: ${reason}`;
+export function awayText(data: Absence): string {
+  const share = `share ${data.requirement}`;
+  return data.kind === "moving" ? `${share} is being mounted anew` : `${share} is away: ${data.reason}`;
+}
+
+/** Nothing is to be started on it now. */
+export function isMissing({ needs }: { readonly needs: Needs }): boolean {
+  return needs !== null && needs.data.kind !== "there";
 }
 
 /** What is away; null: nothing is required, or all of it is there. */

@@ -28,6 +28,8 @@ export interface LaneTools {
   readonly signIn?: (backend: string) => SignInNotice | null;
   /** Absent: nothing is known of shares, and what requires one is served as if it were there. */
   readonly data?: DataSource;
+  /** Absent: what cannot run twice runs nowhere else. */
+  readonly runsElsewhere?: () => boolean;
   /** 0 to 1. */
   readonly random: () => number;
   /** A log message that belongs to no call. */

@@ -3,18 +3,12 @@ import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
-import {
-  BACKEND_UNAVAILABLE,
-  errorReply,
-  isError,
-  type JsonObject,
-  REQUEST_TIMEOUT,
-  type Reply,
-} from "../../json-rpc.ts";
+import { BACKEND_UNAVAILABLE, errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
-import { awayOf, awayText } from "../policy/required-data.ts";
+import type { DataPrograms } from "../policy/required-data.ts";
+import { withAbsence } from "../policy/with-absence.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { ClientInstances } from "./client-instances.ts";
 import { resolveConnection } from "./connection-key.ts";
@@ -77,9 +71,25 @@ export class BackendLane {
     return !isWanted || isWaiting || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
+  get runsOnce(): boolean {
+    return this.#state.spec.replace === "stop-first";
+  }
+
+  /** It waits until it runs nowhere else. */
+  get isHeldBack(): boolean {
+    return this.runsOnce && this.#state.spec.runsElsewhere === true;
+  }
+
   /** It is not configured, and nothing is left of it. */
   get isGone(): boolean {
     return !this.#state.isConfigured && this.#instances.length === 0;
+  }
+
+  /** What runs here on data that it requires. */
+  get programs(): readonly DataPrograms[] {
+    const { requires } = this.#state.config;
+    if (requires.length === 0) return [];
+    return [{ requires, pids: this.#instances.flatMap(({ pid }) => pid ?? []) }];
   }
 
   get inFlight(): number {
@@ -136,11 +146,13 @@ export class BackendLane {
     const isPlain = config.instances === "shared" && this.source !== null && state.stopped === null;
     const isOpen = state.decision.gate.kind === "open";
     if (serving?.isReady === true && isPlain && isOpen) return this.#named(serving.send(call, callMs));
-    return this.#dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) => {
+    const client = call.port?.client ?? null;
+    const answer = this.#dispatch(client, call.signal, callMs, (entry, leftMs) => {
       // Of a backend that is wanted no more it goes on as it was accepted: the new catalog knows nothing of it.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
-      return renewed.answer ?? this.#named(entry.send({ ...call, params: renewed.params }, leftMs));
+      return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     });
+    return this.#named(answer);
   }
 
   subscribe(uri: string, client: ClientPort): Promise<Reply> {
@@ -265,14 +277,17 @@ export class BackendLane {
     return this.#waiting.add({ run: again, deadlineMs, signal });
   }
 
-  /** An error of time that ran out names the share that is away meanwhile. */
+  /** What failed while the data was away, or was mounted anew, says so: the server does not know why. */
   #named(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;
+    const { count } = state.absence;
     return answer.then((reply) => {
-      const away = isError(reply) && reply.error.code === REQUEST_TIMEOUT ? awayOf(state) : null;
-      if (away === null || !isError(reply)) return reply;
-      return errorReply(REQUEST_TIMEOUT, `${reply.error.message}; ${awayText(away)}`);
+      const data = state.needs?.data ?? null;
+      if (data !== null && data.kind !== "there") return withAbsence(reply, data, "now");
+      const { absence } = state;
+      if (absence.count === count || absence.data === null) return reply;
+      return withAbsence(reply, absence.data, "meanwhile");
     });
   }
 

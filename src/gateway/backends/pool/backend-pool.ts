@@ -34,6 +34,7 @@ export class BackendPool implements AsyncDisposable {
   readonly #listeners = new Set<() => void>();
   /** Called after each change of a lane. */
   readonly #watchers = new Set<() => void>();
+  readonly #programsChanged: (() => void) | undefined;
   /** Who waits to start a program: between two of them whatever has come in meanwhile is served. */
   readonly #turns: (() => void)[] = [];
   #order: readonly string[] = [];
@@ -54,6 +55,9 @@ export class BackendPool implements AsyncDisposable {
       },
       onChanged: (backend) => this.#changed(backend),
     };
+    this.#programsChanged = options.data?.watchPrograms?.(() =>
+      [...this.#lanes.values()].flatMap(({ programs }) => programs),
+    );
     options.data?.onChange(() => {
       for (const lane of this.#lanes.values()) lane.lookAtData();
     });
@@ -145,6 +149,27 @@ export class BackendPool implements AsyncDisposable {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
   }
 
+  /** As `settled`, without those that wait for something else than their own start. */
+  startedWhereItCan(signal: AbortSignal): Promise<void> {
+    const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack;
+    return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
+  }
+
+  /** Ends what cannot run beside another, calls in flight first, `graceMs` at most. */
+  async endWhatRunsOnce(graceMs: number): Promise<void> {
+    const lanes = [...this.#lanes.values()].filter(({ runsOnce }) => runsOnce);
+    for (const lane of lanes) lane.stop(STOPPING);
+    const late = new AbortController();
+    using _ = this.#options.clock.setTimer(graceMs, () => late.abort());
+    await this.#until(() => lanes.every((lane) => lane.view().inFlight === 0), late.signal);
+    await Promise.all(lanes.map((lane) => lane.close(STOPPING)));
+  }
+
+  /** What holds for all backends has changed. */
+  lookAllAgain(): void {
+    for (const lane of this.#lanes.values()) lane.lookAgain();
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     this.#stopping ??= this.#end();
     return this.#stopping;
@@ -184,6 +209,7 @@ export class BackendPool implements AsyncDisposable {
   }
 
   #notifyWatchers(): void {
+    this.#programsChanged?.();
     for (const watcher of [...this.#watchers]) watcher();
   }
 

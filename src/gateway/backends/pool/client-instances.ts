@@ -24,6 +24,9 @@ interface ClientCall {
 /** Requests or checks in a row that did not reach it, after which the next call gets another one. */
 const DISTRUST_CHECKS = 3;
 
+/** What ends for these is not replaced. */
+const STARTS_NONE: readonly DrainReason[] = ["removed", "disabled", "data_moves"];
+
 interface Own {
   entry: PoolInstance;
   usedMs: number;
@@ -87,7 +90,7 @@ export class ClientInstances {
     for (const [client, own] of [...this.#owned]) {
       const { entry } = own;
       if (isWanted(entry)) continue;
-      const base = why === "removed" || why === "disabled" ? null : this.#base;
+      const base = STARTS_NONE.includes(why) ? null : this.#base;
       if (own.waiting.size > 0 && base !== null) {
         // Its calls have not begun: they wait for the new one instead.
         own.entry = this.#start(client, base);
@@ -132,7 +135,7 @@ export class ClientInstances {
   #settled(): void {
     const state = this.#state;
     if (!state.isWanted) state.trigger("drain");
-    if (state.stopped !== null) state.changed();
+    if (state.stopped !== null || state.decision.gate.kind !== "open") state.changed();
   }
 
   #close(entry: PoolInstance, message: string): void {

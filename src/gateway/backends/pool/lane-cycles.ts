@@ -87,6 +87,7 @@ export class LaneCycles {
     // After the swap: calls that waited for a client's own instance go to the shared one, by the lists now published.
     if (!state.isPerClient) own.retire(() => false, "replaced");
     else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
+    else if (gate.kind === "wait" && gate.makesRoom) own.retire(() => false, "data_moves");
     for (const event of events) {
       tools.announce(eventTransition(name, event, (id) => shared.instances.get(id)?.instance ?? null));
     }

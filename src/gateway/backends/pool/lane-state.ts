@@ -7,7 +7,7 @@ import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/backend-decision-builder.ts";
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
-import type { Needs } from "../policy/required-data.ts";
+import type { Absence, Needs } from "../policy/required-data.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import type { ConnectionOutcome } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
@@ -43,6 +43,8 @@ export class LaneState {
   checkAsked = false;
   /** Of the instance that is started next. */
   nextId = 1;
+  /** How often its data was seen to be away or to move, and what was said of it last. */
+  absence: { readonly count: number; readonly data: Absence | null } = { count: 0, data: null };
   readonly changed: () => void;
   readonly #lane: Lane;
   /** What was mounted when it was last looked at; null: nothing is required, or it was never there. */
@@ -121,19 +123,21 @@ export class LaneState {
       drainTimeoutMs: this.tools.drainTimeoutMs(),
       signIn: this.tools.signIn?.(this.name) ?? null,
       needs: this.needs,
+      runsElsewhere: this.tools.runsElsewhere?.() === true,
     };
   }
 
   get needs(): Needs {
     const { requires, unavailableAfterMs, whenUnavailable } = this.config;
     const { data } = this.tools;
-    if (requires.length === 0 || data === undefined) return null;
+    if (requires.length === 0 || data === undefined || !this.isConfigured) return null;
     return { data: data.look(requires), unavailableAfterMs, whenUnavailable };
   }
 
   /** Programs that were started on what is gone are started anew when something else is mounted in its place. */
   noticeMounts(isFirst: boolean): void {
     const data = this.needs?.data ?? null;
+    if (data !== null && data.kind !== "there") this.absence = { count: this.absence.count + 1, data };
     const before = isFirst ? null : this.#mounts;
     if (data?.kind !== "there") return;
     this.#mounts = data.mounts;

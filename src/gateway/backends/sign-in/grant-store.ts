@@ -5,7 +5,7 @@ import { ensurePrivateFolder, readIfPresent, writeDurably } from "../../../runti
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { openSealedFiles } from "../../../secrets/sealed-files.ts";
+import { openEncryptedFiles } from "../../../secrets/encrypted-files.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
 import { type BearerChallenge, scopeList } from "./challenge.ts";
 import { type Grant, grantText, parseGrant } from "./grant.ts";
@@ -51,7 +51,7 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions): G
     opening ??= openStore();
     return opening;
   };
-  const files = openSealedFiles({
+  const files = openEncryptedFiles({
     folder,
     clock,
     // Loaded when a grant is there, and not before.

@@ -14,6 +14,8 @@ import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { KeepAlive } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
+import type { SessionFile } from "../session/session-file.ts";
+import type { SessionRecord } from "../session/session-record.ts";
 import { SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
 import { BodyIntake } from "./body-intake.ts";
@@ -47,6 +49,8 @@ interface HttpFrontOptions {
   readonly boundHost: () => string;
   /** The name that a proxy may pass on, in lower case; null: none. */
   readonly publicHost?: () => string | null;
+  /** Where sessions outlive a restart; absent: they do not. */
+  readonly file?: SessionFile | undefined;
 }
 
 /** Disposing is `stop(0)`. */
@@ -57,6 +61,7 @@ export class HttpFront implements AsyncDisposable {
   readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
   #stopping: Promise<void> | null = null;
+  #isLeaving = false;
 
   constructor(options: HttpFrontOptions) {
     const { clock } = options;
@@ -72,6 +77,25 @@ export class HttpFront implements AsyncDisposable {
     const exchange = { request, response };
     this.#guarded(exchange, () => this.#route(exchange));
   };
+
+  /** Takes on the sessions of before a restart; to be awaited before requests come. Never rejects. */
+  restore(): Promise<void> {
+    return this.#sessions.restore();
+  }
+
+  saveSessions(): void {
+    this.#sessions.saveAll();
+  }
+
+  adopt(hash: string, record: SessionRecord): Promise<unknown> {
+    return this.#sessions.adopt(hash, record);
+  }
+
+  /** Streams on which clients listen end, so that they listen where they will be served from now on. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#sessions.endStreams();
+  }
 
   get sessions(): number {
     return this.#sessions.size;
@@ -209,6 +233,7 @@ export class HttpFront implements AsyncDisposable {
     if (session === null) return;
     const stream = new SseStream(this.#parts, response, () => session.outletClosed(stream));
     session.listen(stream);
+    if (this.#isLeaving) stream.end();
   }
 
   #remove(visit: Visit): void {
@@ -305,8 +330,14 @@ export class HttpFront implements AsyncDisposable {
     const id = randomBytes(24).toString("base64url");
     const session = this.#sessions.open({ ...client, id, principal: visit.principal });
     gateway.opened(session);
-    visit.response.setHeader("Mcp-Session-Id", id);
-    this.#answer(visit, accepts, responseJson(request.id, reply));
+    const answer = (): void => {
+      visit.response.setHeader("Mcp-Session-Id", id);
+      this.#answer(visit, accepts, responseJson(request.id, reply));
+    };
+    // Whoever knows an id can count on it.
+    const saved = this.#sessions.save(session);
+    if (saved === null) answer();
+    else void saved.then(() => this.#guarded(visit, answer));
   }
 
   #answer({ response }: Visit, accepts: Accepts, json: string): void {

@@ -31,6 +31,8 @@ interface ListenerOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** A socket that listens there already, of another process. */
+  readonly handle?: object | undefined;
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -64,6 +66,7 @@ export class Listener {
   readonly #emptied = new Set<() => void>();
   readonly #drops: ReturnType<typeof createThrottle>;
   #dropped = 0;
+  #given: object | undefined;
   #listening = false;
   #isLeaving = false;
   #stopped = false;
@@ -71,6 +74,7 @@ export class Listener {
 
   constructor(options: ListenerOptions) {
     const { host, port, handler, clock } = options;
+    this.#given = options.handle;
     // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
     const { createServer } = process.getBuiltinModule("node:http");
     this.host = host;
@@ -129,6 +133,13 @@ export class Listener {
     NetServer.prototype.close.call(this.#server);
   }
 
+  /** What another process may listen with; null while this one does not. */
+  get handle(): object | null {
+    // Sent whole, a server stops to listen here.
+    const { _handle: handle } = this.#server as { readonly _handle?: object | null };
+    return this.#listening ? (handle ?? null) : null;
+  }
+
   get isListening(): boolean {
     return this.#listening;
   }
@@ -177,7 +188,10 @@ export class Listener {
     this.#server.once("error", reject);
     this.#server.once("listening", resolve);
     try {
-      this.#server.listen({ host: this.host, port: this.port, backlog: 511 });
+      const given = this.#given;
+      this.#given = undefined;
+      if (given === undefined) this.#server.listen({ host: this.host, port: this.port, backlog: 511 });
+      else this.#server.listen(given, 511);
       await promise;
       this.#listening = true;
     } finally {

@@ -81,8 +81,8 @@ export class RequestAdmission {
   }
 
   session(visit: Visit, id: string): Session | null {
-    const found = this.#sessions.find(id);
-    if (found === null || !found.identify(visit.principal)) {
+    const found = this.#sessions.find(id, visit.principal);
+    if (found === null || found === "foreign") {
       const { name: principal } = visit.principal;
       // Whoever knows another's id does not learn that it is right.
       const reason = found === null ? GONE : "the session is another principal's";
@@ -132,7 +132,7 @@ export class RequestAdmission {
   /** In one way for all who have no business here. */
   turnAway(exchange: Exchange, who: Omit<TurnedAway, "remote">): void {
     const headers = who.status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
-    this.#turnAway(exchange, who, { message: who.reason, headers });
+    this.#turnAway(exchange, who, { message: who.reason, headers }, who.status === 401);
   }
 
   /** `isSlowed`: whoever tries often waits for it. */

@@ -1,9 +1,10 @@
 // What the fronts (HTTP, lines) need of the gateway, and what the gateway needs of their sessions.
 import type { ClientPort, Principal } from "../../client-port.ts";
-import type { JsonObject } from "../../json-rpc.ts";
+import type { JsonObject, RpcRequest } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import type { ListKind, McpLogLevel, ProtocolVersion } from "../../protocol.ts";
+import type { ListsSeen } from "./session-record.ts";
 
 /** Metrics for Prometheus, or why not. */
 export type MetricsAnswer =
@@ -22,6 +23,12 @@ export interface FrontGateway {
   sessionsAllowed(principal: Principal): number;
   /** A session began; the gateway tells it of changes from now on. */
   opened(session: SessionPort): void;
+  /** A session of before a restart goes on; it was told of these lists last. */
+  resumed(session: SessionPort, lists: ListsSeen): void;
+  /** The lists that the client knows, or was told to ask for. */
+  listsSeen(session: SessionPort): ListsSeen;
+  /** What the request is about may still come after a restart: when it is there, or cannot be waited for; null: now. */
+  awaited(session: SessionPort, request: RpcRequest): Promise<void> | null;
   /** Its `principal` is another one than before. */
   identified(session: SessionPort): void;
   /** It has ended: what belongs to it at the backends ends, too. */

@@ -1,27 +1,52 @@
-// The sessions that clients name by id: how many there may be, which end to make room, and how all end together.
+// The sessions that clients name by id: how many there may be, which end to make room, how all end together, and which
+// go on after a restart.
+import { sha256Of } from "../../../runtime/files/sha256.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
-import { type Principal, principalKey } from "../../client-port.ts";
+import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
+import type { ListKind } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { Session, type SessionOptions } from "./session.ts";
+import type { SessionFile } from "./session-file.ts";
+import type { SessionRecord } from "./session-record.ts";
 
 export const SESSION_LIMIT = 1_000;
 /** Without a stream or a call. */
 export const IDLE_LIMIT_MS = 24 * 3_600_000;
 const IDLE_LOOK_MS = 3_600_000;
+/** What changes of sessions that their clients know already is written this much later, together. */
+const NOTE_MS = 1_000;
 
 interface StoreOptions {
   readonly gateway: FrontGateway;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where they outlive a restart; absent: they do not. */
+  readonly file?: SessionFile | undefined;
 }
 
-interface Kept {
-  readonly session: Session;
+interface Seat {
+  readonly hash: string;
+  /** Monotonic ms. */
   usedMs: number;
   /** Something came after `initialize`. */
   isUsed: boolean;
+  readonly busy: boolean;
+  end(reason: string): void;
 }
+
+interface Kept extends Seat {
+  readonly session: Session;
+  /** As it was saved last. */
+  savedMs: number;
+}
+
+/** Of before a restart; its client has not come back yet. */
+interface Asleep extends Seat {
+  readonly record: SessionRecord;
+}
+
+type NewSession = Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded" | "onChanged">;
 
 type Room =
   | { readonly kind: "room" }
@@ -33,7 +58,13 @@ type Room =
 export class SessionStore {
   readonly #options: StoreOptions;
   readonly #kept = new Map<string, Kept>();
+  /** By the SHA-256 of their ids. */
+  readonly #asleep = new Map<string, Asleep>();
+  readonly #changed = new Set<Kept>();
+  #restored: Promise<void> | null = null;
+  #isEnding = false;
   #timer: Timer | null = null;
+  #noteTimer: Timer | null = null;
   /** Resolves when nothing is in flight; null: it does not end yet. */
   #idle: PromiseWithResolvers<void> | null = null;
 
@@ -42,7 +73,7 @@ export class SessionStore {
   }
 
   get size(): number {
-    return this.#kept.size;
+    return this.#kept.size + this.#asleep.size;
   }
 
   get inFlight(): number {
@@ -70,50 +101,63 @@ export class SessionStore {
   }
 
   /** As `principalKey` tells them apart, without a text for each. */
-  #of({ kind, id, name }: Principal): Kept[] {
-    const own: Kept[] = [];
+  #of(principal: Principal): Seat[] {
+    const { kind, id, name } = principal;
+    const key = principalKey(principal);
+    const own: Seat[] = [...this.#asleep.values()].filter(({ record }) => record.principal === key);
     for (const kept of this.#kept.values()) {
-      const { principal } = kept.session;
-      if (principal.kind !== kind || principal.id !== id) continue;
-      if (id !== undefined || principal.name === name) own.push(kept);
+      const other = kept.session.principal;
+      if (other.kind !== kind || other.id !== id) continue;
+      if (id !== undefined || other.name === name) own.push(kept);
     }
     return own;
   }
 
   /** Those of the principal that has most idle ones, of principals that have at least so many. */
-  #ofWhoHasMost(atLeast: number): Kept[] {
-    const byPrincipal = Map.groupBy(this.#kept.values(), ({ session }) => principalKey(session.principal));
-    let most: Kept[] = [];
+  #ofWhoHasMost(atLeast: number): Seat[] {
+    const seats: readonly (Kept | Asleep)[] = [...this.#kept.values(), ...this.#asleep.values()];
+    const byPrincipal = Map.groupBy(seats, (seat) =>
+      "record" in seat ? seat.record.principal : principalKey(seat.session.principal),
+    );
+    let most: Seat[] = [];
     for (const all of byPrincipal.values()) {
-      const idle = all.filter(({ session }) => !session.busy);
+      const idle = all.filter(({ busy }) => !busy);
       if (all.length >= atLeast && idle.length > most.length) most = idle;
     }
     return most;
   }
 
-  open(options: Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded">): Session {
-    const { gateway, clock, logger } = this.#options;
-    const session = new Session({
-      ...options,
-      gateway,
-      logger,
-      onSettled: () => {
-        if (this.#idle !== null && this.inFlight === 0) this.#idle.resolve();
-      },
-      onEnded: () => {
-        this.#kept.delete(session.sessionId);
-        if (this.size === 0) this.#rest();
-      },
-    });
-    this.#kept.set(session.sessionId, { session, usedMs: clock.monotonicMs(), isUsed: false });
-    this.#timer ??= clock.setTimer(IDLE_LOOK_MS, this.#look);
-    return session;
+  /** Reads the sessions of before a restart, once; they are there when it resolves. Never rejects. */
+  restore(): Promise<void> {
+    this.#restored ??= this.#restore();
+    return this.#restored;
   }
 
-  /** The session of that id, which counts as used now. */
-  find(id: string): Session | null {
-    const one = this.#kept.get(id);
-    if (one === undefined) return null;
+  /** One that its client began elsewhere; resolves when it outlives a restart, or cannot. */
+  async adopt(hash: string, record: SessionRecord): Promise<unknown> {
+    await this.restore();
+    // Its client has been here meanwhile, and knows better.
+    if ([...this.#kept.values()].some((kept) => kept.hash === hash)) return;
+    this.#asleep.set(hash, this.#asleepSeat(hash, record, this.#options.clock.monotonicMs()));
+    return this.#options.file?.keep(hash, record);
+  }
+
+  open(options: NewSession): Session {
+    return this.#add(options, sha256Of(options.id)).session;
+  }
+
+  /** Resolves when the session outlives a restart, or cannot. Null: there is no file. */
+  save(session: Session): Promise<unknown> | null {
+    const { file } = this.#options;
+    const kept = this.#kept.get(session.sessionId);
+    return file === undefined || kept === undefined ? null : this.#save(file, kept);
+  }
+
+  /** The session of that id, which counts as used now. "foreign": it is another principal's. */
+  find(id: string, principal: Principal): Session | "foreign" | null {
+    const one = this.#kept.get(id) ?? this.#wake(id, principal);
+    if (one === null || one === "foreign") return one;
+    if (!one.session.identify(principal)) return "foreign";
     one.usedMs = this.#options.clock.monotonicMs();
     one.isUsed = true;
     return one.session;
@@ -122,12 +166,19 @@ export class SessionStore {
   /** Ends the streams on which clients listen, waits `graceMs` at most for calls in flight, and ends every session. */
   async end(graceMs: number, reason: string): Promise<void> {
     this.#idle = Promise.withResolvers<void>();
-    for (const session of this.#sessions) session.endStreams();
+    this.endStreams();
     if (this.inFlight > 0 && graceMs > 0) {
       await settledWithin(this.#options.clock, graceMs, this.#idle.promise);
     }
+    // They go on with the next gateway.
+    this.#isEnding = true;
+    this.saveAll();
     for (const session of this.#sessions) session.end(reason);
     this.#rest();
+  }
+
+  endStreams(): void {
+    for (const session of this.#sessions) session.endStreams();
   }
 
   get #sessions(): readonly Session[] {
@@ -137,32 +188,153 @@ export class SessionStore {
   readonly #look = (): void => {
     const { clock } = this.#options;
     this.#timer = null;
-    const before = clock.monotonicMs() - IDLE_LIMIT_MS;
-    for (const { session, usedMs } of [...this.#kept.values()]) {
-      if (usedMs <= before && !session.busy) session.end("the session was idle for a day");
+    const nowMs = clock.monotonicMs();
+    for (const seat of [...this.#kept.values(), ...this.#asleep.values()]) {
+      if (seat.usedMs <= nowMs - IDLE_LIMIT_MS && !seat.busy) seat.end("the session was idle for a day");
     }
+    this.saveAll();
     if (this.size > 0) this.#timer = clock.setTimer(IDLE_LOOK_MS, this.#look);
   };
 
   #rest(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
+    this.#noteTimer?.[Symbol.dispose]();
+    this.#noteTimer = null;
+  }
+
+  async #restore(): Promise<void> {
+    const { file, clock } = this.#options;
+    const records = (await file?.load()) ?? [];
+    for (const [hash, record] of records) {
+      // A wall clock that was set back makes no session younger than now.
+      const agoMs = Math.max(0, clock.wallMs() - record.usedMs);
+      if (agoMs >= IDLE_LIMIT_MS) file?.drop(hash);
+      else this.#asleep.set(hash, this.#asleepSeat(hash, record, clock.monotonicMs() - agoMs));
+    }
+    if (this.size > 0) this.#timer ??= clock.setTimer(IDLE_LOOK_MS, this.#look);
+  }
+
+  #asleepSeat(hash: string, record: SessionRecord, usedMs: number): Asleep {
+    const end = (): void => {
+      this.#asleep.delete(hash);
+      this.#options.file?.drop(hash);
+    };
+    return { hash, record, usedMs, isUsed: true, busy: false, end };
+  }
+
+  /** The session of before a restart, when its client is back. */
+  #wake(id: string, principal: Principal): Kept | "foreign" | null {
+    if (this.#asleep.size === 0) return null;
+    const hash = sha256Of(id);
+    const seat = this.#asleep.get(hash);
+    if (seat === undefined) return null;
+    if (seat.usedMs <= this.#options.clock.monotonicMs() - IDLE_LIMIT_MS) {
+      seat.end("the session was idle for a day");
+      return null;
+    }
+    const { record } = seat;
+    if (!mayGoOn(record.principal, principal)) return "foreign";
+    this.#asleep.delete(hash);
+    const { protocolVersion, capabilities, clientInfo, logLevel } = record;
+    const kept = this.#add({ id, principal, protocolVersion, capabilities, clientInfo, logLevel }, hash);
+    this.#options.gateway.resumed(kept.session, record.lists);
+    kept.session.subscribeAgain(record.subscriptions);
+    this.#note(kept);
+    return kept;
+  }
+
+  #add(options: NewSession, hash: string): Kept {
+    const { gateway, clock, logger, file } = this.#options;
+    const session = new Session({
+      ...options,
+      gateway,
+      logger,
+      onSettled: () => {
+        if (this.#idle !== null && this.inFlight === 0) this.#idle.resolve();
+      },
+      onEnded: () => {
+        this.#kept.delete(session.sessionId);
+        this.#changed.delete(kept);
+        if (!this.#isEnding) file?.drop(hash);
+        if (this.size === 0) this.#rest();
+      },
+      onChanged: () => this.#note(kept),
+    });
+    const nowMs = clock.monotonicMs();
+    const kept: Kept = {
+      hash,
+      session,
+      usedMs: nowMs,
+      savedMs: nowMs,
+      isUsed: false,
+      get busy() {
+        return session.busy;
+      },
+      end: (reason) => session.end(reason),
+    };
+    this.#kept.set(session.sessionId, kept);
+    this.#timer ??= clock.setTimer(IDLE_LOOK_MS, this.#look);
+    return kept;
+  }
+
+  #note(kept: Kept): void {
+    if (this.#options.file === undefined || this.#isEnding) return;
+    this.#changed.add(kept);
+    this.#noteTimer ??= this.#options.clock.setTimer(NOTE_MS, () => {
+      this.#noteTimer = null;
+      this.#saveChanged();
+    });
+  }
+
+  #saveChanged(): void {
+    const { file } = this.#options;
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    if (file !== undefined) for (const kept of changed) void this.#save(file, kept);
+  }
+
+  /** Also when they were used last. */
+  saveAll(): void {
+    for (const kept of this.#kept.values()) {
+      if (kept.busy || kept.usedMs > kept.savedMs) this.#changed.add(kept);
+    }
+    this.#saveChanged();
+  }
+
+  #save(file: SessionFile, kept: Kept): Promise<boolean> {
+    const { gateway, clock } = this.#options;
+    const { hash, session, busy, usedMs } = kept;
+    const { protocolVersion, capabilities, clientInfo, logLevel, owed, subscriptions } = session;
+    const seen = gateway.listsSeen(session);
+    const listOf = (kind: ListKind): string => (owed.has(kind) ? "" : seen[kind]);
+    kept.savedMs = usedMs;
+    return file.keep(hash, {
+      principal: principalKey(session.principal),
+      protocolVersion,
+      capabilities,
+      clientInfo,
+      logLevel,
+      subscriptions,
+      lists: { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") },
+      usedMs: clock.wallMs() - (busy ? 0 : clock.monotonicMs() - usedMs),
+    });
   }
 }
 
 /** Ends the idle one that was used longest ago, those first that never were; false: all are busy. */
-function endOldest(among: Kept[]): boolean {
-  let oldest: Kept | null = null;
+function endOldest(among: Seat[]): boolean {
+  let oldest: Seat | null = null;
   for (const one of among) {
-    if (one.session.busy) continue;
+    if (one.busy) continue;
     if (oldest === null || isOlder(one, oldest)) oldest = one;
   }
   if (oldest === null) return false;
   among.splice(among.indexOf(oldest), 1);
-  oldest.session.end("the session gave way to newer ones");
+  oldest.end("the session gave way to newer ones");
   return true;
 }
 
-function isOlder(one: Kept, other: Kept): boolean {
+function isOlder(one: Seat, other: Seat): boolean {
   return one.isUsed === other.isUsed ? one.usedMs < other.usedMs : other.isUsed;
 }

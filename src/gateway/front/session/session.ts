@@ -2,7 +2,7 @@
 // and the notices it is owed.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import { type Principal, principalKey, type Question } from "../../client-port.ts";
+import { mayGoOn, type Principal, principalKey, type Question } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   type Classified,
@@ -10,6 +10,7 @@ import {
   INTERNAL_ERROR,
   INVALID_REQUEST,
   idKey,
+  isError,
   isJsonObject,
   isRpcId,
   type JsonObject,
@@ -30,9 +31,12 @@ import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import type { CallOutlet, Outlet } from "./outlet.ts";
 import { messageJson, Questions } from "./questions.ts";
+import { MOST_SUBSCRIPTIONS } from "./session-record.ts";
 
 /** Calls of one session in flight. */
 const IN_FLIGHT_LIMIT = 512;
+/** Of a resource's URI, so that a subscription to it is known after a restart. */
+const LONGEST_KEPT_URI = 1_024;
 /** Streams that one session listens on; the oldest gives way. */
 const LISTENING_LIMIT = 4;
 
@@ -42,12 +46,16 @@ export interface SessionOptions {
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
+  /** Of a session that goes on after a restart. */
+  readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;
   readonly logger: Logger;
   /** Called whenever a call in flight has settled. */
   readonly onSettled: () => void;
   /** Called once, when it has ended. */
   readonly onEnded: () => void;
+  /** Called when something has changed that a restart must not lose. */
+  readonly onChanged?: () => void;
 }
 
 /** A stream on which the client listens outside of calls. */
@@ -70,6 +78,8 @@ export class Session implements SessionPort {
     if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
   });
   readonly #owed = new Set<ListKind>();
+  /** Resources that the client wants to hear of, oldest first. */
+  readonly #subscriptions = new Set<string>();
   readonly #streams: ListeningOutlet[] = [];
   #principal: Principal;
   #isAdmitted = true;
@@ -80,6 +90,7 @@ export class Session implements SessionPort {
     this.protocolVersion = options.protocolVersion;
     this.capabilities = options.capabilities;
     this.clientInfo = options.clientInfo;
+    this.logLevel = options.logLevel ?? null;
     this.#options = options;
   }
 
@@ -100,27 +111,31 @@ export class Session implements SessionPort {
     return this.inFlight > 0 || this.#streams.length > 0;
   }
 
-  setLogLevel(level: McpLogLevel): void {
-    this.logLevel = level;
+  /** The lists that the client has still to be told of. */
+  get owed(): ReadonlySet<ListKind> {
+    return this.#owed;
   }
 
-  /**
-   * Takes on who the newest request says it is; false, and nothing is changed, when that is another one. Who is
-   * anonymous may become somebody, and the other way round: an edit of the configuration changes what clients send.
-   */
+  get subscriptions(): readonly string[] {
+    return [...this.#subscriptions];
+  }
+
+  setLogLevel(level: McpLogLevel): void {
+    this.logLevel = level;
+    this.#changed();
+  }
+
+  /** Takes on who the newest request says it is; false, and nothing is changed, when that is another one. */
   identify(principal: Principal): boolean {
     const own = this.#principal;
-    const same =
-      own.kind === "anonymous" ||
-      principal.kind === "anonymous" ||
-      own === principal ||
-      principalKey(own) === principalKey(principal);
-    if (same) this.#isAdmitted = true;
-    if (same && own !== principal) {
-      this.#principal = principal;
-      this.#options.gateway.identified(this);
-    }
-    return same;
+    const key = own === principal ? null : principalKey(own);
+    if (key !== null && !mayGoOn(key, principal)) return false;
+    this.#isAdmitted = true;
+    if (key === null) return true;
+    this.#principal = principal;
+    this.#options.gateway.identified(this);
+    if (key !== principalKey(principal)) this.#changed();
+    return true;
   }
 
   notify(method: string, params: JsonObject | undefined): void {
@@ -137,6 +152,7 @@ export class Session implements SessionPort {
 
   listChanged(kind: ListKind): void {
     if (!this.#emit(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
+    this.#changed();
   }
 
   async request(...question: Question): Promise<Reply> {
@@ -153,12 +169,13 @@ export class Session implements SessionPort {
       outlet.answer(message.id, refusal);
       return;
     }
-    const { served } = this.#options.gateway;
-    const call = new Call(this, this.#questions, message, outlet, served);
+    const { gateway } = this.#options;
+    const call = new Call(this, this.#questions, message, outlet, gateway.served);
     this.#calls.set(idKey(message.id), call);
     this.inFlight += 1;
     const settled = (reply: Reply): void => {
       this.inFlight -= 1;
+      if (!isError(reply)) this.#noteSubscription(message);
       this.#close(call, reply);
       this.#options.onSettled();
     };
@@ -170,9 +187,20 @@ export class Session implements SessionPort {
       settled(errorReply(INTERNAL_ERROR, "internal error"));
     };
     try {
-      served.handle(call.work).then(settled, failed);
+      const comes = gateway.awaited(this, message);
+      const work = comes === null ? call.work.served.handle(call.work) : this.#handleAfter(comes, call);
+      work.then(settled, failed);
     } catch (error) {
       failed(error);
+    }
+  }
+
+  /** The client was subscribed to these before a restart, and is again as soon as they are there. */
+  subscribeAgain(uris: readonly string[]): void {
+    const outlet: CallOutlet = { congested: null, send: () => false, answer() {} };
+    for (const [index, uri] of uris.entries()) {
+      const id = `mountaineer-subscribes-again-${index}`;
+      this.serve({ jsonrpc: "2.0", id, method: "resources/subscribe", params: { uri } }, outlet);
     }
   }
 
@@ -238,6 +266,29 @@ export class Session implements SessionPort {
     this.endStreams();
     this.#options.onEnded();
     this.#options.gateway.closed(this);
+  }
+
+  async #handleAfter(comes: Promise<void>, { work }: Call): Promise<Reply> {
+    await comes;
+    if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
+    const { served } = this.#options.gateway;
+    return served.handle({ ...work, served });
+  }
+
+  #noteSubscription({ method, params }: RpcRequest): void {
+    const uri = params?.["uri"];
+    if (typeof uri !== "string" || uri.length > LONGEST_KEPT_URI) return;
+    if (method === "resources/subscribe") this.#subscriptions.add(uri);
+    else if (method !== "resources/unsubscribe" || !this.#subscriptions.delete(uri)) return;
+    for (const oldest of this.#subscriptions) {
+      if (this.#subscriptions.size <= MOST_SUBSCRIPTIONS) break;
+      this.#subscriptions.delete(oldest);
+    }
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (!this.#ended.signal.aborted) this.#options.onChanged?.();
   }
 
   /** The reply to what is not handed on; null: it is. */

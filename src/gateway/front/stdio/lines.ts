@@ -23,6 +23,9 @@ import { BACKLOG_LIMIT_BYTES, type CallOutlet, responseJson } from "../session/o
 import { PacedWriter } from "../session/paced-writer.ts";
 import { type ListeningOutlet, Session } from "../session/session.ts";
 
+/** Clients that do not know it ignore it, as they do with any notice that is new to them. */
+const HANDOVER_NOTICE = JSON.stringify({ jsonrpc: "2.0", method: "notifications/mountaineer/handover" });
+
 /** For writing what is left when the stream ends. */
 const LAST_WRITE_MS = 1_000;
 
@@ -86,6 +89,12 @@ export class LinesFront implements AsyncDisposable {
   /** Resolves when the stream has closed. */
   get closed(): Promise<void> {
     return this.#closed.promise;
+  }
+
+  /** Another gateway is in charge: a client that understands it ends this stream in a quiet moment. */
+  moveOn(): void {
+    if (this.#session !== null) this.#outlet.write(HANDOVER_NOTICE);
+    else this.#end("the gateway is stopping");
   }
 
   /** Takes no more, waits `graceMs` at most for what is in flight, and ends the stream. */

@@ -1,14 +1,14 @@
 // Keeps rclone's notes of files that are being changed no older than a beat or two, so that a crash of rclone costs little.
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { shareMountsFolder } from "../share-files.ts";
 import { parseProcessNote, type RcloneFiles, rcloneFilesIn } from "./files.ts";
-import { hasNotes, type NoteWriter, type ServedMount } from "./note-writer.ts";
+import type { NoteWriter, ServedMount } from "./note-writer.ts";
 
 interface NoteKeeperOptions {
   readonly clock: Clock;
@@ -32,10 +32,11 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
     { readonly pid: number; readonly untilMs: number; readonly lengthMs: number }
   >();
   const underWay = new Set<string>();
+  const listed = createFolderLists(clock.monotonicMs);
 
   const lookAfter = async (name: string): Promise<void> => {
     const files = rcloneFilesIn(join(shareMountsFolder(stateFolder), name));
-    const mount = (await hasNotes(files)) ? await servedMount(name, files) : null;
+    const mount = (await notes.hasNotes(files)) ? await servedMount(name, files) : null;
     const pause = pauses.get(name);
     if (mount === null || pause?.pid !== mount.pid) pauses.delete(name);
     else if (clock.monotonicMs() < pause.untilMs) return;
@@ -61,7 +62,7 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
     /** Looks after all mounts soon, unless that is under way. Touches nothing where nothing is being written. */
     trigger(): void {
       void (async () => {
-        for (const name of await readdir(shareMountsFolder(stateFolder)).catch(() => [])) {
+        for (const name of await listed(shareMountsFolder(stateFolder)).catch(() => [])) {
           if (underWay.has(name)) continue;
           underWay.add(name);
           void lookAfter(name)

@@ -4,6 +4,7 @@ import type { BigIntStats } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import { createFolderLists, type FolderLists } from "../../../runtime/files/folder-lists.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
@@ -54,8 +55,11 @@ interface NoteMemory {
 }
 
 export function createNoteWriter({ clock, logger }: NoteWriterOptions) {
+  const listed = createFolderLists(clock.monotonicMs);
   const memory: NoteMemory = { clock, reached: new Map(), noted: new Map(), hanging: new Map() };
   return {
+    /** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
+    hasNotes: ({ cache }: RcloneFiles): Promise<boolean> => hasNotes(listed, cache),
     /**
      * Has the notes of all files written that rclone holds open in its cache and whose notes may be older (`stale`), or of
      * all such files. Resolves within `limitMs`, whatever hangs. Never rejects.
@@ -223,7 +227,8 @@ function forgetOthers(
 /** Cache files that rclone has open and not sent: those it may still be changing. */
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
   const found: OpenCacheFile[] = [];
-  if (!(await hasNotes(files))) return found;
+  // Read, whatever was told of it last: before a kill, one that was missed is lost.
+  if (!(await hasNotes(readdir, files.cache))) return found;
   for (const cachePath of await cachePathsOpenIn(files, pid)) {
     const path = cachePath.split("/").slice(2).join("/");
     const noteFile = join(files.cache, "vfsMeta", cachePath);
@@ -234,11 +239,10 @@ async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly Ope
   return found;
 }
 
-/** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
-export async function hasNotes({ cache }: RcloneFiles): Promise<boolean> {
+async function hasNotes(listed: FolderLists, cache: string): Promise<boolean> {
   const root = join(cache, "vfsMeta", REMOTE_NAME);
-  for (const share of await unlessGone(readdir(root), [])) {
-    if ((await unlessGone(readdir(join(root, share)), [])).length > 0) return true;
+  for (const share of await unlessGone(listed(root), [])) {
+    if ((await unlessGone(listed(join(root, share)), [])).length > 0) return true;
   }
   return false;
 }

@@ -110,6 +110,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     async refusedUploads(share) {
       const files = filesOf(share);
       try {
+        // What rclone has yet to send is noted.
+        if (!refused.isAny(share.name) && !(await notes.hasNotes(files))) return [];
         return await refused.of(share.name, files, () => unsent.of(files.cache, servedName(share)));
       } catch (error) {
         logger.debug("refused uploads not looked up", { share: share.name, error: errorText(error) });

@@ -51,6 +51,8 @@ export function createRefusedUploads() {
   };
 
   return {
+    /** Some were known at the last look. */
+    isAny: (shareName: string): boolean => (readings.get(shareName)?.refused.size ?? 0) > 0,
     /**
      * The refused files among those that are not on the server yet. Cheap while nothing new is logged: `unsent`, which
      * gives their paths in the share, is called only while there are some. Rejects with the system's error.

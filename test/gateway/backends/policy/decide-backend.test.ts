@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
-import type { Needs } from "../../../../src/gateway/backends/policy/required-data.ts";
-import { fc } from "../../../support/properties.ts";
+import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
+import { fc, runsOf } from "../../../support/properties.ts";
 import { BackendWorld, type Fate } from "../pool/backend-world.ts";
 
 type Event =
@@ -11,7 +11,11 @@ type Event =
   | { readonly do: "call" | "advance"; readonly ms: number }
   | { readonly do: "jitter"; readonly value: number }
   | { readonly do: "stale"; readonly because: string | null }
-  | { readonly do: "data"; readonly away: boolean; readonly mode: NonNullable<Needs>["whenUnavailable"] }
+  | {
+      readonly do: "data";
+      readonly kind: RequiredData["kind"];
+      readonly mode: NonNullable<Needs>["whenUnavailable"];
+    }
   | { readonly do: "restart" | "crash" | "deaf" | "hear" | "doubt" };
 
 const keys = fc.constantFrom("k1", "k2", "k3");
@@ -63,7 +67,7 @@ const events = (replaces: readonly BackendSpec["replace"][]): fc.Arbitrary<Event
       weight: 2,
       arbitrary: fc.record({
         do: fc.constant("data" as const),
-        away: fc.boolean(),
+        kind: fc.constantFrom("there" as const, "away" as const, "moving" as const),
         mode: fc.constantFrom("hide" as const, "stop" as const, "error" as const),
       }),
     },
@@ -88,7 +92,7 @@ function happen(world: BackendWorld, event: Event): void {
   else if (event.do === "advance") world.advance(event.ms);
   else if (event.do === "jitter") world.jitter = event.value;
   else if (event.do === "stale") world.makeStale(event.because);
-  else if (event.do === "data") world.setData(event.away, event.mode);
+  else if (event.do === "data") world.setData(event.kind, event.mode);
   else if (event.do === "restart") world.restart();
   else if (event.do === "crash") world.crash();
   else if (event.do === "deaf") world.turnDeaf();
@@ -102,7 +106,7 @@ function happen(world: BackendWorld, event: Event): void {
 /** Everything works from here on; longer than any backoff, drain and close together. */
 function calm(world: BackendWorld): void {
   for (const key of ["k1", "k2", "k3"]) world.fates.set(key, "works");
-  world.setData(false, "hide");
+  world.setData("there", "hide");
   world.hearAgain();
   world.makeStale(null);
   world.advance(240_000);
@@ -133,7 +137,7 @@ function assertAsWanted(world: BackendWorld): void {
   assert.deepEqual(world.memory.closing, []);
 }
 
-const RUNS = { numRuns: Number(process.env["PROPERTY_RUNS"] ?? 400) };
+const RUNS = { numRuns: runsOf(400) };
 
 describe("decideBackend in random worlds", () => {
   const keepsPromises = (replaces: readonly BackendSpec["replace"][]): void => {

@@ -1,52 +1,10 @@
 // Backends that require a share: what is published, what calls get and what runs while the share is away.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { BackendConfig } from "../../../../src/config/snapshot.ts";
-import type { RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { type Bench, bench } from "./backend-pool-bench.ts";
+import { bench } from "./backend-pool-bench.ts";
+import { CORE, dataBench, readyOn } from "./data-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
-
-const CORE = { share: "CORE", folder: null } as const;
-
-interface DataBench extends Bench {
-  /** The share is away from now on, for this reason. */
-  leave(reason?: string): Promise<void>;
-  /** It is there, on the mount of this name. */
-  come(mounts?: string): Promise<void>;
-  starts(): number;
-}
-
-function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "away" = "there"): DataBench {
-  const there: RequiredData = { kind: "there", mounts: "1" };
-  let state: RequiredData = at === "there" ? there : away(0, "it is not mounted");
-  const listeners: (() => void)[] = [];
-  const b = bench({}, { look: () => state, onChange: (listener) => void listeners.push(listener) });
-  const become = async (next: RequiredData): Promise<void> => {
-    state = next;
-    for (const listener of listeners) listener();
-    await settle();
-  };
-  b.apply(backendConfig("a", { requires: [CORE], ...change }));
-  return {
-    ...b,
-    leave: (reason = "it is not mounted") => become(away(b.clock.monotonicMs(), reason)),
-    come: (mounts = "1") => become({ kind: "there", mounts }),
-    starts: () => b.script.started.length,
-  };
-}
-
-function away(sinceMs: number, reason: string): RequiredData {
-  return { kind: "away", requirement: "CORE", reason, sinceMs };
-}
-
-async function readyOn(change: Partial<BackendConfig> = {}): Promise<DataBench> {
-  const b = dataBench(change);
-  await settle();
-  b.script.last.becomeReady("one");
-  await settle();
-  return b;
-}
 
 describe("a backend that requires a share", () => {
   it("C1 a short absence makes no noise: the lists stay, calls wait and are served after it", async () => {

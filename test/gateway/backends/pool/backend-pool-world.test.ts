@@ -7,7 +7,7 @@ import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.
 import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
-import { fc } from "../../../support/properties.ts";
+import { fc, runsOf } from "../../../support/properties.ts";
 import { backendConfig, callOf, createClient, createScript } from "./scripted-instance.ts";
 
 const NAMES = ["a", "b", "c"] as const;
@@ -187,6 +187,6 @@ async function play(happenings: readonly Happening[]): Promise<void> {
 
 it("B7 whatever is edited and whatever befalls the backends, what is published equals what the last config and the world allow", async () => {
   await fc.assert(fc.asyncProperty(fc.array(event, { maxLength: 25, size: "max" }), play), {
-    numRuns: Number(process.env["PROPERTY_RUNS"] ?? 150),
+    numRuns: runsOf(150),
   });
 });

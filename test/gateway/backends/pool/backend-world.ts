@@ -14,7 +14,7 @@ import {
   type BackendStep,
   decideBackend,
 } from "../../../../src/gateway/backends/policy/decide-backend.ts";
-import type { Needs } from "../../../../src/gateway/backends/policy/required-data.ts";
+import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
 
 export type Fate = "works" | "fails" | "hangs";
 
@@ -61,6 +61,8 @@ export class BackendWorld {
   jitter = 0.5;
   memory: BackendMemory = NEW_BACKEND;
   decision: BackendDecision | null = null;
+  /** Its data was mounted anew, or nearly. */
+  private hasMoved = false;
   private nextId = 1;
 
   edit(change: Partial<BackendSpec>): void {
@@ -73,12 +75,16 @@ export class BackendWorld {
   }
 
   /** What it requires goes away, or comes back; it requires something from then on. */
-  setData(away: boolean, whenUnavailable: NonNullable<Needs>["whenUnavailable"]): void {
+  setData(kind: RequiredData["kind"], whenUnavailable: NonNullable<Needs>["whenUnavailable"]): void {
     const before = this.spec.needs?.data ?? null;
     const sinceMs = before?.kind === "away" ? before.sinceMs : this.nowMs;
-    const data = away
-      ? ({ kind: "away", requirement: "CORE", reason: "it is not mounted", sinceMs } as const)
-      : ({ kind: "there", mounts: "1" } as const);
+    const kinds: { readonly [Kind in RequiredData["kind"]]: RequiredData } = {
+      away: { kind: "away", requirement: "CORE", reason: "it is not mounted", sinceMs },
+      moving: { kind: "moving", requirement: "CORE" },
+      there: { kind: "there", mounts: "1" },
+    };
+    const data = kinds[kind];
+    this.hasMoved ||= kind === "moving";
     this.spec = { ...this.spec, needs: { data, unavailableAfterMs: AWAY_MS, whenUnavailable } };
     this.look();
   }
@@ -172,11 +178,13 @@ export class BackendWorld {
     const before = this.serving;
     const isWanted = this.spec.wanted.kind !== "nothing";
     this.checkGate(gate, step);
+    if (gate.kind === "wait" && gate.makesRoom) assert.equal(memory.serving, null, "what served makes room");
     const isStopped = gate.kind === "refuse" && gate.mode === "stop";
     // One that answers no check, and that several tries could not replace, could not.
     const isLost = before !== null && before.seen.missedChecks >= 3 && memory.tries.failures >= 3;
     const couldServe = before !== null && before.seen.state.kind === "ready" && !isLost;
-    if (isWanted && couldServe && !isStopped && this.spec.replace === "overlap") {
+    const isMoving = this.spec.needs?.data.kind === "moving";
+    if (isWanted && couldServe && !isStopped && !isMoving && this.spec.replace === "overlap") {
       assert.equal(
         calls.kind,
         "serve",
@@ -208,13 +216,16 @@ export class BackendWorld {
     const data = this.spec.needs?.data ?? null;
     const isAway = this.spec.wanted.kind !== "nothing" && data?.kind === "away";
     const isLong = data?.kind === "away" && this.nowMs - data.sinceMs >= AWAY_MS;
-    const expected = isAway ? (isLong ? "refuse" : "wait") : "open";
+    const isMoving = this.spec.wanted.kind !== "nothing" && data?.kind === "moving";
+    const expected = isMoving ? "wait" : isAway ? (isLong ? "refuse" : "wait") : "open";
     assert.equal(gate.kind, expected, "calls wait for what is away a moment, and are refused after that");
-    if (step?.kind === "start") assert.equal(isAway, false, "nothing is started on what is not there");
+    if (step?.kind === "start")
+      assert.equal(isAway || isMoving, false, "nothing is started on what is not there");
   }
 
-  /** Stop-first alone takes one back that was leaving. */
+  /** One that was leaving is taken back where it makes room for another, or for its data. */
   private isResumed(id: number): boolean {
+    if (this.hasMoved && (this.find(id)?.leftAtMs ?? null) !== null) return true;
     return this.spec.replace === "stop-first" && (this.find(id)?.leftAtMs ?? null) !== null;
   }
 

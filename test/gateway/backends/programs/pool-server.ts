@@ -1,4 +1,5 @@
-// A small MCP server on stdio: one tool named by TOOL, which says which process answered, and its tool; it can take its time.
+// A small MCP server on stdio: one tool named by TOOL, which says which process answered, where it works,
+// and its tool; it can take its time.
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -7,6 +8,9 @@ interface Message {
   readonly method: string;
   readonly params?: { readonly arguments?: { readonly ms?: number } };
 }
+
+/** As the kernel knows it: it may be gone later. */
+const startedIn = process.cwd();
 
 const write = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
 
@@ -22,7 +26,10 @@ async function answer({ method, params }: Message): Promise<object> {
       return { tools: [{ name: process.env["TOOL"] ?? "who", inputSchema: { type: "object" } }] };
     case "tools/call":
       await pause(params?.arguments?.ms ?? 0);
-      return { content: [], structuredContent: { pid: process.pid, tool: process.env["TOOL"] } };
+      return {
+        content: [],
+        structuredContent: { pid: process.pid, tool: process.env["TOOL"], cwd: startedIn },
+      };
     default:
       return {};
   }

@@ -14,11 +14,13 @@ import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
 import type { Clock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { runsOf } from "../../../support/properties.ts";
 import { createRecordingLogger, type RecordingLogger } from "../../../support/recording-logger.ts";
 import { MACHINE_CLIENT } from "./authorization-server.ts";
 import { BACKEND, openTestStore, resolvedAuth, type SignInRig, startSignInRig } from "./sign-in-rig.ts";
 
 const HOUR_MS = 3_600_000;
+const DAYS = runsOf(30);
 
 interface Opened {
   readonly signIns: SignIns;
@@ -105,7 +107,7 @@ test("E1 two processes' keepers of one home make one renewal: the second finds w
   for (const { signIns } of [one, other]) await signIns[Symbol.asyncDispose]();
 });
 
-test("E1 thirty days of hourly tokens, unattended: always a good one, each renewed once and ahead", async (t) => {
+test(`E1 ${DAYS} days of hourly tokens, unattended: always a good one, each renewed once and ahead`, async (t) => {
   const clock = createManualClock(Date.now());
   const rig = await startSignInRig(t, {}, clock);
   await rig.signIn();
@@ -113,7 +115,7 @@ test("E1 thirty days of hourly tokens, unattended: always a good one, each renew
   let header = headerOf(await authorization.obtain());
   // 225 s before the end, and a second more.
   const lifeMs = HOUR_MS - 224_000;
-  const renewals = Math.ceil((30 * 24 * HOUR_MS) / lifeMs);
+  const renewals = Math.ceil((DAYS * 24 * HOUR_MS) / lifeMs);
   for (let renewal = 1; renewal <= renewals; renewal++) {
     const before = authorization.current?.header;
     await clock.advance(lifeMs);

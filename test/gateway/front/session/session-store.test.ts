@@ -60,7 +60,7 @@ describe("the store of sessions", () => {
     gateway.sessionsAllowed = () => 2;
     const store = new SessionStore({ gateway, clock, logger: silentLogger });
     const used = addSession(store, "used", false);
-    store.find("used");
+    store.find("used", ANONYMOUS);
     await clock.advance(1_000);
     const unused = addSession(store, "unused", false);
     assert.equal(store.makeRoom(ANONYMOUS).kind, "room");
@@ -100,7 +100,7 @@ describe("the store of sessions", () => {
     await clock.advance(10);
     const newer = addSession(store, "newer", false);
     await clock.advance(10);
-    assert.equal(store.find("older"), older);
+    assert.equal(store.find("older", ANONYMOUS), older);
     assert.equal(store.makeRoom(ANONYMOUS).kind, "room");
     assert.deepEqual(
       [older.ended.aborted, newer.ended.aborted, store.size],

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
+import { after, type TestContext } from "node:test";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../../src/demo/stage/plain-rig.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
@@ -24,10 +24,31 @@ export interface RcloneBench extends DriverBench {
   readonly stateFolder: string;
 }
 
+const NAMES = [PLAIN_NAME, ...HOSTILE_NAMES];
+let started: Promise<PlainRig> | null = null;
+after(async () => (await started)?.[Symbol.asyncDispose]());
+
+/** One server for a test file, whose tests come one after the other: as new, with nothing on its disk. */
+async function freshServer(): Promise<PlainRig> {
+  started ??= startPlainRig({ shares: NAMES });
+  const rig = await started;
+  await rig.startServer();
+  for (const relay of Object.values(rig.relays)) {
+    // What is left of an earlier test's connections ends.
+    await relay.setMode("refuse");
+    await relay.setMode("pass");
+  }
+  for (const name of NAMES) {
+    const disk = rig.exportPath(name);
+    for (const entry of await readdir(disk)) await rm(join(disk, entry), { recursive: true });
+  }
+  return rig;
+}
+
 export async function startBench(t: TestContext): Promise<RcloneBench> {
   const folder = await temporaryFolder(t);
   const stateFolder = join(folder, "home");
-  const rig = await startPlainRig({ shares: [PLAIN_NAME, ...HOSTILE_NAMES] });
+  const rig = await freshServer();
   const prober = startProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 });
   const mountTable = createMountTable({ clock: systemClock });
   const fresh = () =>
@@ -79,7 +100,6 @@ export async function startBench(t: TestContext): Promise<RcloneBench> {
       await eventually(async () => (await ofBench()).every((one) => one.arguments[1] === "mount"));
       const left = await ofBench();
       for (const { identity } of left) process.kill(identity.pid, "SIGKILL");
-      await rig[Symbol.asyncDispose]();
       assert.deepEqual(
         left.map((one) => one.arguments.join(" ")),
         [],

@@ -1,5 +1,5 @@
-// Traces and metrics as OTLP/JSON (OpenTelemetry protocol 1.x, protobuf's JSON mapping): 64-bit numbers are texts, ids are
-// hexadecimal. Pure.
+// Traces and metrics as documents of OTLP (OpenTelemetry protocol 1.x), in its JSON spelling: 64-bit numbers are texts, ids
+// are hexadecimal. Pure.
 import type { Family, Labels } from "./metric-families.ts";
 import { type Attribute, SPAN_KINDS, type Span } from "./span.ts";
 
@@ -10,12 +10,21 @@ export interface Sender {
   readonly instanceId: string;
 }
 
+/** One message of the protocol, whatever it is then encoded as. */
+export interface OtlpDocument {
+  readonly message: "ExportTraceServiceRequest" | "ExportMetricsServiceRequest";
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
 const CUMULATIVE = 2;
 const STATUS_ERROR = 2;
 
-export function tracesJson(spans: readonly Span[], sender: Sender): string {
+export function tracesDocument(spans: readonly Span[], sender: Sender): OtlpDocument {
   const scopeSpans = [{ scope: scope(sender), spans: spans.map(spanJson) }];
-  return JSON.stringify({ resourceSpans: [{ resource: resource(sender), scopeSpans }] });
+  return {
+    message: "ExportTraceServiceRequest",
+    fields: { resourceSpans: [{ resource: resource(sender), scopeSpans }] },
+  };
 }
 
 function spanJson({ traceId, spanId, parentSpanId, name, kind, startMs, endMs, attributes, error }: Span) {
@@ -38,12 +47,15 @@ export interface Period {
   readonly endMs: number;
 }
 
-export function metricsJson(families: readonly Family[], sender: Sender, period: Period): string {
+export function metricsDocument(families: readonly Family[], sender: Sender, period: Period): OtlpDocument {
   const metrics = families
     .filter(({ points }) => points.values.length > 0)
     .map((family) => metricJson(family, period));
   const scopeMetrics = [{ scope: scope(sender), metrics }];
-  return JSON.stringify({ resourceMetrics: [{ resource: resource(sender), scopeMetrics }] });
+  return {
+    message: "ExportMetricsServiceRequest",
+    fields: { resourceMetrics: [{ resource: resource(sender), scopeMetrics }] },
+  };
 }
 
 function metricJson({ name, help, unit, points }: Family, { startMs, endMs }: Period) {

@@ -16,7 +16,7 @@ import type { Clock } from "../runtime/time/clock.ts";
 import type { SecretStore } from "./secret-store.ts";
 
 /** What `mountaineer secret list` calls the key. */
-export const SEALING_KEY = "sign-in.key";
+export const ENCRYPTION_KEY = "sign-in.key";
 
 const VERSION = 1;
 const KEY_BYTES = 32;
@@ -25,7 +25,7 @@ const TAG_BYTES = 16;
 const KEY_DEADLINE_MS = 10_000;
 const BETWEEN_TRIES_MS = 25;
 
-export interface SealedFiles {
+export interface EncryptedFiles {
   /** Whether there is one of that name; whether it can be opened is not asked. */
   has(name: string): Promise<boolean>;
   /**
@@ -44,7 +44,7 @@ export interface SealedFiles {
   alone<T>(name: string, waitMs: number, signal: AbortSignal, work: () => Promise<T>): Promise<T>;
 }
 
-interface SealedFilesOptions {
+interface EncryptedFilesOptions {
   /** Absolute; made when something is written. */
   readonly folder: string;
   readonly store: Pick<SecretStore, "get" | "set">;
@@ -52,7 +52,7 @@ interface SealedFilesOptions {
 }
 
 /** Names have letters, digits, `_` and `-` alone. Reads nothing before it is asked. */
-export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): SealedFiles {
+export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptions): EncryptedFiles {
   let known: Buffer | null = null;
 
   const pathOf = (name: string): string => join(folder, `${name}.json`);
@@ -64,15 +64,15 @@ export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): S
 
   const readKey = async (signal: AbortSignal): Promise<Buffer | null> => {
     if (known !== null) return known;
-    const text = await store.get(SEALING_KEY, { deadlineMs: KEY_DEADLINE_MS, signal });
+    const text = await store.get(ENCRYPTION_KEY, { deadlineMs: KEY_DEADLINE_MS, signal });
     const key = text === null ? null : Buffer.from(text, "base64");
     if (key !== null && key.length !== KEY_BYTES)
-      throw unavailable("never", `the secret ${SEALING_KEY} is no key`);
+      throw unavailable("never", `the secret ${ENCRYPTION_KEY} is no key`);
     known = key;
     return key;
   };
 
-  const alone: SealedFiles["alone"] = async (name, waitMs, signal, work) => {
+  const alone: EncryptedFiles["alone"] = async (name, waitMs, signal, work) => {
     await ensurePrivateFolder(folder);
     const path = join(folder, `${name}.lock.db`);
     await makePrivate(path);
@@ -94,14 +94,14 @@ export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): S
     }
   };
 
-  /** Two that make it at once must not each seal with their own. */
+  /** Two that make it at once must not each encrypt with their own. */
   const keyForWriting = async (signal: AbortSignal): Promise<Buffer> =>
     (await readKey(signal)) ??
     alone("_key", KEY_DEADLINE_MS, signal, async () => {
       const other = await readKey(signal);
       if (other !== null) return other;
       const made = randomBytes(KEY_BYTES);
-      await store.set(SEALING_KEY, made.toString("base64"), null, signal);
+      await store.set(ENCRYPTION_KEY, made.toString("base64"), null, signal);
       known = made;
       return made;
     });
@@ -113,8 +113,8 @@ export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): S
       const text = await presentText(name);
       if (text === null) return null;
       const key = await readKey(signal);
-      if (key === null) throw unavailable("never", `its key, the secret ${SEALING_KEY}, is gone`);
-      return unsealed(name, text, key);
+      if (key === null) throw unavailable("never", `its key, the secret ${ENCRYPTION_KEY}, is gone`);
+      return decrypted(name, text, key);
     },
     async write(name, text, signal) {
       const key = await keyForWriting(signal);
@@ -122,7 +122,7 @@ export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): S
       const path = pathOf(name);
       try {
         await removeLeftovers(path);
-        await writeDurably(path, sealed(name, text, key), { mode: 0o600 });
+        await writeDurably(path, encrypted(name, text, key), { mode: 0o600 });
       } catch (error) {
         throw unavailable("later", `${path} cannot be written: ${errorText(error)}`, error);
       }
@@ -139,8 +139,8 @@ export function openSealedFiles({ folder, store, clock }: SealedFilesOptions): S
   };
 }
 
-/** The name is sealed in, so that no file can be put in another's place. */
-function sealed(name: string, text: string, key: Buffer): string {
+/** The name is authenticated, too, so that no file can be put in another's place. */
+function encrypted(name: string, text: string, key: Buffer): string {
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });
   cipher.setAAD(Buffer.from(name));
@@ -149,7 +149,7 @@ function sealed(name: string, text: string, key: Buffer): string {
   return `${JSON.stringify({ version: VERSION, sealed: whole })}\n`;
 }
 
-function unsealed(name: string, text: string, key: Buffer): string {
+function decrypted(name: string, text: string, key: Buffer): string {
   const { version, sealed: whole } = jsonObject(text) ?? {};
   if (version !== VERSION || typeof whole !== "string") {
     throw unavailable("never", "it is not a file that this version can open");

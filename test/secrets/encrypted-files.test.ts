@@ -4,7 +4,11 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
-import { openSealedFiles, SEALING_KEY, type SealedFiles } from "../../src/secrets/sealed-files.ts";
+import {
+  ENCRYPTION_KEY,
+  type EncryptedFiles,
+  openEncryptedFiles,
+} from "../../src/secrets/encrypted-files.ts";
 import { openSecretStore, type SecretStore } from "../../src/secrets/secret-store.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -13,12 +17,12 @@ const { signal } = new AbortController();
 async function opened(t: TestContext): Promise<{
   readonly folder: string;
   readonly store: SecretStore;
-  readonly open: () => SealedFiles;
+  readonly open: () => EncryptedFiles;
 }> {
   const home = await temporaryFolder(t);
   const store = openSecretStore({ home, clock: systemClock, environment: {}, keyring: null });
   const folder = join(home, "sealed");
-  return { folder, store, open: () => openSealedFiles({ folder, store, clock: systemClock }) };
+  return { folder, store, open: () => openEncryptedFiles({ folder, store, clock: systemClock }) };
 }
 
 test("what is sealed is read by whoever has the home's key, and by nobody who has the file alone", async (t) => {
@@ -33,7 +37,7 @@ test("what is sealed is read by whoever has the home's key, and by nobody who ha
   assert.equal((await stat(join(folder, "one.json"))).mode & 0o077, 0);
   assert.deepEqual(
     (await store.list()).map(({ name }) => name),
-    [SEALING_KEY],
+    [ENCRYPTION_KEY],
   );
 });
 
@@ -55,7 +59,7 @@ test("a file that was changed, put in another's place, or lost its key is told, 
   }
   await writeFile(path, text);
   assert.equal(await open().read("one", signal), "first");
-  await store.remove(SEALING_KEY, signal);
+  await store.remove(ENCRYPTION_KEY, signal);
   await assert.rejects(open().read("one", signal), never);
 });
 

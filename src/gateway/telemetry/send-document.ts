@@ -1,7 +1,8 @@
-// Sends one JSON document, bounded in time. What is answered is thrown away, save whether it was taken.
+// Sends one document, bounded in time. What is answered is thrown away, save whether it was taken.
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { boundedRequest } from "../bounded-request.ts";
+import type { EncodedDocument } from "./otlp-encoding.ts";
 
 export type Sent =
   | { readonly kind: "taken" }
@@ -16,17 +17,17 @@ interface SendOptions {
 }
 
 /** Never rejects. Redirects are not followed. */
-export function sendJson(
+export function sendDocument(
   address: string,
-  json: string,
+  { type, bytes }: EncodedDocument,
   { headers, clock, signal }: SendOptions,
 ): Promise<Sent> {
-  const own = { "content-type": "application/json", "content-length": Buffer.byteLength(json) };
+  const own = { "content-type": type, "content-length": bytes.byteLength };
   const later = (reason: string): Sent => ({ kind: "later", reason });
   return boundedRequest<Sent>({
     address,
     options: { method: "POST", headers: { ...headers, ...own } },
-    body: json,
+    body: bytes,
     clock,
     signal,
     givenUp: later,

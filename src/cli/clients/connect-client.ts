@@ -1,0 +1,263 @@
+// `connect`: makes a client use Mountaineer, and undoes that. Shows what would change in its file, and asks.
+import { rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, resolve } from "node:path";
+import { CLIENTS, type Client, type ClientName } from "../../clients/client.ts";
+import { type ClientChange, editedClientText } from "../../clients/client-edit.ts";
+import { OWN_NAME, type OwnProgram, ownEntry } from "../../clients/client-entry.ts";
+import { clientFiles } from "../../clients/client-places.ts";
+import { clientValues } from "../../clients/client-text.ts";
+import {
+  type ConnectionRecord,
+  readRecord,
+  removeRecord,
+  writeRecord,
+} from "../../clients/connection-record.ts";
+import { isSameServer } from "../../clients/import-plan.ts";
+import { entrySecrets, importedServer } from "../../clients/imported-server.ts";
+import { readClientFile } from "../../clients/read-files.ts";
+import type { ConfigTable } from "../../config/edit/edit-value.ts";
+import { diffText } from "../../config/history/text-diff.ts";
+import { findPlace } from "../../config/locate.ts";
+import { textValues } from "../../config/read/file-values.ts";
+import { HIDDEN } from "../../config/shown-values.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { entryExists, writeDurably } from "../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { CommandContext } from "../input/command.ts";
+import { launcherPath } from "../input/launcher-path.ts";
+import { viewConfig } from "../sessions/config-session.ts";
+import { decodedText } from "../sessions/config-text.ts";
+import { renderDiff } from "../views/diff-view.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+
+export interface ConnectManner {
+  readonly client: ClientName;
+  /** null: where the client keeps it. */
+  readonly file: string | null;
+  readonly yes: boolean;
+  /** Servers that are reached through Mountaineer now stay in the client's file, too. */
+  readonly keepOthers: boolean;
+}
+
+/** The client's file as it is now. */
+interface Standing {
+  readonly client: Client;
+  readonly path: string;
+  /** null: there is none. */
+  readonly text: string | null;
+}
+
+/** Prints what a person would write into the client's file themselves. */
+export async function printEntry(
+  context: CommandContext,
+  { client: name, file }: ConnectManner,
+): Promise<number> {
+  const client = CLIENTS[name];
+  const entry = ownEntry(client, ownProgram(context));
+  context.note(`for ${placeOf(client, file)}:`);
+  context.print(await editedClientText(client, "", [{ name: OWN_NAME, entry }]));
+  return 0;
+}
+
+/** Resolves with the exit code. Rejects with `client_unreadable`; nothing is written then. */
+export async function connectClient(context: CommandContext, manner: ConnectManner): Promise<number> {
+  const standing = await standingOf(CLIENTS[manner.client], manner.file);
+  const { client, path, text } = standing;
+  const known = manner.keepOthers ? [] : await knownHere(context, standing);
+  const changes: ClientChange[] = [
+    ...known.map((name) => ({ name, entry: null })),
+    { name: OWN_NAME, entry: ownEntry(client, ownProgram(context)) },
+  ];
+  const after = await editedClientText(client, text ?? "", changes);
+  await clientValues(after, path);
+  if (after === text) {
+    context.note(`${client.title} uses Mountaineer already: ${path}`);
+    return 0;
+  }
+  if (known.length > 0)
+    context.note(
+      `taken out of ${client.title}, as they come through Mountaineer: ${known.map(harmless).join(", ")}`,
+    );
+  if (!(await isAgreed(context, standing, after, manner.yes))) return FAILED_EXIT;
+  const former = await readRecord(context.home, client.name);
+  // Connected again, what stood there before the first time is what an undo goes back to.
+  const isChain = former?.path === path && former.afterSha256 === hashOf(text);
+  await writeRecord(context.home, client.name, {
+    path,
+    before: isChain ? former.before : text,
+    afterSha256: hashOf(after),
+    taken: isChain ? [...new Set([...former.taken, ...known])] : known,
+  });
+  await write(standing, after);
+  done(context, `${client.title} uses Mountaineer now: ${path}`);
+  if (client.afterwards !== null) context.print(`  next: ${client.afterwards}\n`);
+  context.print(`  mountaineer connect ${client.name} --undo puts its file back\n`);
+  return 0;
+}
+
+/** The same, the other way. */
+export async function disconnectClient(context: CommandContext, manner: ConnectManner): Promise<number> {
+  const record = await readRecord(context.home, manner.client);
+  const standing = await standingOf(CLIENTS[manner.client], record?.path ?? manner.file);
+  const { client, path, text } = standing;
+  const after = await undoneText(standing, record);
+  if (after === text) {
+    context.note(`${client.title} does not use Mountaineer: ${path}`);
+    await removeRecord(context.home, client.name);
+    return 0;
+  }
+  if (!(await isAgreed(context, standing, after ?? "", manner.yes))) return FAILED_EXIT;
+  if (after === null) await rm(path);
+  else await write(standing, after);
+  await removeRecord(context.home, client.name);
+  done(context, `${client.title} is as it was: ${path}`);
+  return 0;
+}
+
+/** null: there was no file. What was changed there since stays, and only what Mountaineer did is taken back. */
+async function undoneText(
+  { client, path, text }: Standing,
+  record: ConnectionRecord | null,
+): Promise<string | null> {
+  if (record !== null && hashOf(text) === record.afterSha256) return record.before;
+  const now = await entriesOf(client, text ?? "", path);
+  const before = await entriesOf(client, record?.before ?? "", path);
+  const changes: ClientChange[] = Object.hasOwn(now, OWN_NAME) ? [{ name: OWN_NAME, entry: null }] : [];
+  for (const name of record?.taken ?? []) {
+    const entry = before[name];
+    // As it was read from such a file.
+    if (entry !== undefined && !Object.hasOwn(now, name))
+      changes.push({ name, entry: objectOf(entry) as ConfigTable });
+  }
+  return changes.length === 0 ? text : editedClientText(client, text ?? "", changes);
+}
+
+async function entriesOf(
+  client: Client,
+  text: string,
+  path: string,
+): Promise<Readonly<Record<string, unknown>>> {
+  let value: unknown = await clientValues(text, path);
+  for (const segment of client.section) value = objectOf(value)[segment];
+  return objectOf(value);
+}
+
+/** Servers of the client that are backends here, under whatever name. */
+async function knownHere(
+  context: CommandContext,
+  { client, path, text }: Standing,
+): Promise<readonly string[]> {
+  const entries = Object.entries(await entriesOf(client, text ?? "", path)).filter(
+    ([name]) => name !== OWN_NAME,
+  );
+  if (entries.length === 0) return [];
+  const values = await viewConfig(context, async ({ read, format }) => {
+    const bytes = await read();
+    return bytes === null ? {} : textValues(decodedText(bytes), format);
+  });
+  const backends = Object.entries(objectOf(objectOf(values)["backends"])).map(([name, table]) => {
+    return { name, table: objectOf(table), secrets: null };
+  });
+  const serving = backends.filter(({ table }) => table["enabled"] !== false);
+  const surroundings = {
+    userHome: homedir(),
+    environment: process.env,
+    allowLiteral: true,
+    kept: new Set<string>(),
+  };
+  return entries.flatMap(([name, entry]) => {
+    const server = importedServer(name, objectOf(entry), surroundings);
+    return server !== null && serving.some((known) => isSameServer(known, server)) ? [name] : [];
+  });
+}
+
+function placeOf(client: Client, file: string | null): string {
+  if (file !== null) return resolve(file);
+  const [path = ""] = clientFiles(client.name, {
+    userHome: homedir(),
+    environment: process.env,
+    folder: process.cwd(),
+  });
+  return path;
+}
+
+async function standingOf(client: Client, file: string | null): Promise<Standing> {
+  const path = placeOf(client, file);
+  const text = await readClientFile(path);
+  if (text === null && !(await entryExists(dirname(path)))) {
+    throw new MountaineerError("client_unreadable", `${client.title} has no folder at ${dirname(path)}`, {
+      hint: `start ${client.title} once, or name its file: mountaineer connect ${client.name} --file PATH`,
+    });
+  }
+  // What cannot be read is not written over.
+  if (text !== null) await clientValues(text, path);
+  return { client, path, text };
+}
+
+async function isAgreed(
+  context: CommandContext,
+  standing: Standing,
+  after: string,
+  yes: boolean,
+): Promise<boolean> {
+  const names = { before: standing.path, after: `${standing.path} afterwards` };
+  const secrets = await literalsOf(standing);
+  const shown = (text: string): string =>
+    secrets.reduce((left, secret) => left.replaceAll(secret, HIDDEN), text);
+  context.print(renderDiff(shown(diffText(standing.text ?? "", after, names)), context.stdoutStyle));
+  if (yes) return true;
+  if (context.ask === null) {
+    context.note("nothing was changed: --yes goes on without asking");
+    return false;
+  }
+  if (/^(y(es)?)?$/i.test((await context.ask("Change it so? [Y/n] ")).trim())) return true;
+  context.note("nothing was changed");
+  return false;
+}
+
+/** Secrets that are written out in the client's file, as they stand in it. */
+async function literalsOf({ client, path, text }: Standing): Promise<readonly string[]> {
+  const entries = Object.values(await entriesOf(client, text ?? "", path)).map(objectOf);
+  return entries.flatMap(entrySecrets).map((secret) => JSON.stringify(secret).slice(1, -1));
+}
+
+/** A client may write its file at any time. */
+async function write({ client, path, text }: Standing, after: string): Promise<void> {
+  if ((await readClientFile(path)) !== text) {
+    throw new MountaineerError("client_unreadable", `${path} changed meanwhile; nothing was written`, {
+      hint: `end ${client.title}, and say it again`,
+      retry: "now",
+    });
+  }
+  await writeDurably(path, after);
+}
+
+/** How a client starts this program: by its absolute path, as clients with windows do not see a shell's PATH. */
+function ownProgram({ home, configPath }: CommandContext): OwnProgram {
+  const path = launcherPath();
+  // npx clears that folder away in time.
+  const isPassing = path.includes("/_npx/");
+  const usual = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined }).home;
+  return {
+    command: isPassing ? "npx" : path,
+    args: [
+      ...(isPassing ? ["-y", "mountaineerd"] : []),
+      "mcp",
+      ...(configPath === null ? [] : ["--config", configPath]),
+    ],
+    env: home === usual ? {} : { MOUNTAINEER_HOME: home },
+  };
+}
+
+function hashOf(text: string | null): string {
+  return sha256Of(text === null ? null : Buffer.from(text));
+}
+
+function done(context: CommandContext, line: string): void {
+  const { symbols, green } = paintFor(context.stdoutStyle);
+  context.print(`${green(symbols.good)} ${harmless(line)}\n`);
+}

@@ -1,0 +1,208 @@
+// `import`: takes MCP servers over from what other programs have. Shows what would change, asks, and does it.
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import { withBackends } from "../../clients/backend-block.ts";
+import { CLIENT_NAMES, type ClientName } from "../../clients/client.ts";
+import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
+import { readFoundFiles } from "../../clients/read-files.ts";
+import { diffText } from "../../config/history/text-diff.ts";
+import { refusalError } from "../../config/mistakes.ts";
+import { textValues } from "../../config/read/file-values.ts";
+import { parseConfig } from "../../config/read/load.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { openSecrets } from "../in-process/open.ts";
+import { makeToken, TOKEN_BLOCK, wantsToken } from "../init/gateway-token.ts";
+import { withBlocks } from "../init/init-text.ts";
+import { opening } from "../init/opening.ts";
+import type { CommandContext } from "../input/command.ts";
+import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { decodedText } from "../sessions/config-text.ts";
+import { renderDiff } from "../views/diff-view.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+import { isOwnEntry } from "./own-entry.ts";
+
+export interface ImportManner {
+  /** Names of clients, and paths of files; none: every client that has a file here. */
+  readonly words: readonly string[];
+  readonly yes: boolean;
+  readonly json: boolean;
+  readonly allowLiteral: boolean;
+}
+
+interface Draft {
+  readonly path: string;
+  readonly files: readonly FoundFile[];
+  readonly added: readonly PlannedBackend[];
+  readonly present: readonly string[];
+  /** What cannot be a backend here, and why. */
+  readonly refused: readonly { readonly name: string; readonly why: string }[];
+  readonly hasToken: boolean;
+  readonly before: string;
+  readonly after: string;
+  readonly seenSha256: string;
+}
+
+/** Resolves with the exit code. Rejects with `client_unreadable`, `usage` and `config_…`; nothing is written then. */
+export async function importServers(context: CommandContext, manner: ImportManner): Promise<number> {
+  const words = manner.words.map(wordOf);
+  const keeper = await openSecrets(context);
+  const kept = new Set(
+    (await keeper.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
+  );
+  const surroundings = { userHome: homedir(), environment: process.env, folder: process.cwd() };
+  const files = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, {
+    ...surroundings,
+    kept,
+    allowLiteral: manner.allowLiteral,
+  });
+  if (files.length === 0) throw nothingFound(manner.words);
+  const draft = await viewConfig(context, (view) => draftOf(view, files));
+  if (draft.added.length === 0) return tell(context, manner, draft, false);
+  if (!manner.json) {
+    const names = { before: draft.path, after: `${draft.path} with what is imported` };
+    context.print(renderDiff(diffText(draft.before, draft.after, names), context.stdoutStyle));
+  }
+  if (!manner.yes && (manner.json || !(await isAgreed(context, draft)))) {
+    if (manner.json) tell(context, manner, draft, false);
+    return FAILED_EXIT;
+  }
+  const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
+  // Before the file names them: a daemon that runs takes it at once.
+  for (const [name, value] of newSecrets) await keeper.set(name, value, null, context.signal);
+  try {
+    if (draft.hasToken) await makeToken(context);
+    const report = await changeConfig(context, "import", (editor) =>
+      editor.replace(draft.after, draft.seenSha256),
+    );
+    if (report.errors.length > 0) throw refusalError(report.errors);
+    if (report.reload?.failure)
+      context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
+  } catch (error) {
+    for (const [name] of newSecrets) await keeper.remove(name, context.signal);
+    throw error;
+  }
+  return tell(context, manner, draft, true);
+}
+
+function wordOf(word: string): ClientName | { readonly path: string } {
+  return CLIENT_NAMES.find((name) => name === word) ?? { path: resolve(word) };
+}
+
+function nothingFound(words: readonly string[]): MountaineerError {
+  const whose = words.length === 0 ? "no client" : words.join(" and ");
+  return new MountaineerError("client_unreadable", `${whose} has a file with MCP servers here`, {
+    hint: `name the file: mountaineer import PATH; known by name are ${CLIENT_NAMES.join(", ")}`,
+  });
+}
+
+async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<Draft> {
+  const { path, place, format } = view;
+  const bytes = await view.read();
+  const before = bytes === null ? "" : decodedText(bytes);
+  const standing = await parseConfig(Buffer.from(before), path, place);
+  if (!standing.ok) throw refusalError(standing.mistakes);
+  const backends = objectOf(objectOf(await textValues(before, format))["backends"]);
+  const { added, present } = planImport(files, backends, isOwnEntry);
+  const sound: PlannedBackend[] = [];
+  const refused: { name: string; why: string }[] = [];
+  for (const one of added) {
+    const alone = await parseConfig(Buffer.from(await withBackends("", "toml", [one])), "import.toml", place);
+    if (alone.ok) sound.push(one);
+    else refused.push({ name: one.name, why: whyNot(alone.mistakes[0]) });
+  }
+  const hasToken =
+    format === "toml" &&
+    sound.length > 0 &&
+    wantsToken({
+      asked: null,
+      text: before,
+      before: bytes === null ? null : standing.snapshot.config,
+      addsBackend: true,
+    });
+  const begun = bytes === null && format === "toml" ? opening() : before;
+  const after =
+    sound.length === 0
+      ? before
+      : await withBackends(hasToken ? withBlocks(begun, [TOKEN_BLOCK]) : begun, format, sound);
+  const checked = await parseConfig(Buffer.from(after), path, place);
+  if (!checked.ok) throw refusalError(checked.mistakes);
+  return {
+    path,
+    files,
+    added: sound,
+    present,
+    refused,
+    hasToken,
+    before,
+    after,
+    seenSha256: sha256Of(bytes),
+  };
+}
+
+function whyNot(
+  mistake: { readonly path: string; readonly found: string; readonly expected: string } | undefined,
+): string {
+  return mistake === undefined
+    ? "it is no backend"
+    : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
+}
+
+async function isAgreed({ ask, note }: CommandContext, { added }: Draft): Promise<boolean> {
+  if (ask === null) {
+    note("nothing was changed: --yes goes on without asking");
+    return false;
+  }
+  const what = added.length === 1 ? "it" : `these ${added.length}`;
+  if (/^(y(es)?)?$/i.test((await ask(`Import ${what}? [Y/n] `)).trim())) return true;
+  note("nothing was changed");
+  return false;
+}
+
+function tell(context: CommandContext, { json }: ImportManner, draft: Draft, changed: boolean): number {
+  const { path, files, added, present, refused } = draft;
+  if (json) {
+    const report = {
+      path,
+      changed,
+      read: files.map((file) => file.path),
+      imported: added.map(({ name, title, problem, wanted, secrets, leftOver }) => ({
+        name,
+        from: title,
+        enabled: problem === null,
+        problem,
+        secrets: [...secrets.keys()],
+        wanted,
+        left_over: leftOver,
+      })),
+      present,
+      refused,
+    };
+    context.print(`${JSON.stringify(report, null, 2)}\n`);
+    return 0;
+  }
+  const paint = paintFor(context.stdoutStyle);
+  const { symbols } = paint;
+  for (const { name, title, problem, wanted, secrets } of added) {
+    const mark = problem === null ? paint.green(symbols.good) : paint.yellow(symbols.warning);
+    context.print(`${mark} ${paint.bold(harmless(name))}  from ${harmless(title)}\n`);
+    if (problem !== null) context.print(paint.dim(`    disabled: ${harmless(problem)}\n`));
+    for (const secret of secrets.keys())
+      context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));
+    for (const secret of wanted)
+      context.print(paint.dim(`    to be kept yet: mountaineer secret set ${secret}\n`));
+  }
+  for (const { name, why } of refused)
+    context.print(`${paint.red(symbols.bad)} ${harmless(name)}  not imported: ${harmless(why)}\n`);
+  for (const file of files) {
+    for (const name of file.empty)
+      context.note(`${harmless(name)} in ${file.path} neither starts nor names a server`);
+  }
+  if (present.length > 0) context.note(`there already: ${present.map(harmless).join(", ")}`);
+  if (added.length === 0) context.note(`nothing new in ${counted(files.length, "file")}`);
+  else context.print(paint.dim(`  next: mountaineer connect NAME makes a client use them from here\n`));
+  return 0;
+}

@@ -1,0 +1,52 @@
+// The command `mountaineer connect`.
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { readFlag, readText } from "../input/options.ts";
+
+export const connectCommand: CommandDefinition = {
+  name: "connect",
+  summary: "make an agent's program use Mountaineer",
+  description:
+    "Writes Mountaineer into the file where Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code " +
+    "(vscode), Zed, Codex, Windsurf or Gemini CLI (gemini) keeps its MCP servers. The client starts mountaineer mcp, so " +
+    "that no token stands in its file. Servers of the client that are backends here are taken out of it, as they come " +
+    "through Mountaineer. Shows what would change, and asks; what was there is kept, and --undo puts it back.",
+  examples: [
+    { command: "mountaineer connect claude", does: "after mountaineer import claude" },
+    { command: "mountaineer connect cursor --print", does: "see what to write, and change nothing" },
+    { command: "mountaineer connect claude --undo", does: "put its file back" },
+  ],
+  exits: {
+    0: "it is connected",
+    1: "nobody agreed; nothing was changed",
+    3: "the client's file cannot be read; nothing was changed",
+  },
+  addOptions(command) {
+    command
+      .argument("<client>", "which one")
+      .option("--print", "only print what would stand in its file")
+      .option("--undo", "put the file back")
+      .option("--file <path>", "the client's file, if it is elsewhere")
+      .option("--keep-others", "leave servers in its file that come through Mountaineer, too")
+      .option("-y, --yes", "do not ask");
+  },
+  async run(context, options, [name = ""]) {
+    const { CLIENT_NAMES, CLIENTS } = await import("../../clients/client.ts");
+    const client = CLIENT_NAMES.find((one) => one === name && CLIENTS[one].isConnected);
+    if (client === undefined) {
+      const known = CLIENT_NAMES.filter((one) => CLIENTS[one].isConnected);
+      throw new MountaineerError("usage", `no client is known as ${JSON.stringify(name)}`, {
+        hint: `known are ${known.join(", ")}; others start: mountaineer mcp`,
+      });
+    }
+    const { connectClient, disconnectClient, printEntry } = await import("../clients/connect-client.ts");
+    const manner = {
+      client,
+      file: readText(options, "file"),
+      yes: readFlag(options, "yes"),
+      keepOthers: readFlag(options, "keepOthers"),
+    };
+    if (readFlag(options, "print")) return printEntry(context, manner);
+    return readFlag(options, "undo") ? disconnectClient(context, manner) : connectClient(context, manner);
+  },
+};

@@ -1,0 +1,39 @@
+// The command `mountaineer import`.
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
+
+export const importCommand: CommandDefinition = {
+  name: "import",
+  summary: "take over the MCP servers that another program has",
+  description:
+    "Reads Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code (vscode), Zed, Codex, Windsurf, Gemini " +
+    "CLI (gemini), mcp-hub, 1MCP (1mcp), or any file in their manner; without a name, all that are here. Shows what " +
+    "would be added, and asks. Secrets that are written out are kept as secrets, with a reference in the file. The " +
+    "other program's file is only read.",
+  examples: [
+    { command: "mountaineer import claude", does: "take over those of Claude Desktop" },
+    { command: "mountaineer import", does: "take over those of every client of this machine" },
+    { command: "mountaineer import ./mcp.json --yes", does: "from a file, without being asked" },
+  ],
+  exits: {
+    0: "they are imported; or there is nothing new",
+    1: "nobody agreed, or --json was given without --yes; nothing was changed",
+    3: "a file cannot be read; nothing was changed",
+  },
+  addOptions(command) {
+    command
+      .argument("[what...]", "clients, or paths of files")
+      .option("-y, --yes", "do not ask")
+      .option("--allow-literal", "write secrets in arguments and addresses into the file as they are");
+    addJsonOption(command);
+  },
+  async run(context, options, words) {
+    const { importServers } = await import("../clients/import-servers.ts");
+    return importServers(context, {
+      words,
+      yes: readFlag(options, "yes"),
+      json: readFlag(options, "json"),
+      allowLiteral: readFlag(options, "allowLiteral"),
+    });
+  },
+};

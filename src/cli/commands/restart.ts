@@ -1,0 +1,76 @@
+// The command `mountaineer restart`.
+import type { DaemonClient } from "../../api/client/client.ts";
+import type { HandOverReport } from "../../api/contract.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import type { CommandContext, CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
+
+/** Beyond what the old one waits for those that it starts. */
+const SERVES_WITHIN_MS = 120_000;
+const BETWEEN_LOOKS_MS = 50;
+
+export const restartCommand: CommandDefinition = {
+  name: "restart",
+  summary: "hand the daemon's work over to a new one, without an outage",
+  description:
+    "Starts the program that is installed now beside the daemon that runs, with the configuration as it stands. When " +
+    "its backends serve, it takes over: mounts stay, sessions of MCP clients go on, no call is lost, and calls in " +
+    "flight are finished by the old one. Whatever fails before that leaves the old one in charge. To be used after an " +
+    "upgrade; it works for the service that `mountaineer install` sets up.",
+  examples: [{ command: "mountaineer restart", does: "run what is installed now" }],
+  exits: { 1: "nothing has changed: the old one goes on, and why is said", 8: "no daemon runs" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { withDaemonOr } = await import("../sessions/control-session.ts");
+    const report = await withDaemonOr(
+      context,
+      "change",
+      (daemon) => daemon.handOver(context.signal),
+      () => Promise.reject(noDaemon()),
+    );
+    const pid = await untilServed(context, report);
+    if (readFlag(options, "json")) context.print(`${JSON.stringify({ ...report, to: pid }, null, 2)}\n`);
+    else {
+      const { paintFor } = await import("../views/terminal-style.ts");
+      const { symbols, green } = paintFor(context.stdoutStyle);
+      const version = harmless(report.version);
+      context.print(
+        `${green(symbols.good)} version ${version} is in charge (pid ${pid}, before it ${report.from})\n`,
+      );
+    }
+    return 0;
+  },
+};
+
+/** Resolves with the process that answers in the old one's place. */
+async function untilServed({ home, signal }: CommandContext, { from }: HandOverReport): Promise<number> {
+  const { connectToDaemon } = await import("../../api/client/client.ts");
+  const untilMs = systemClock.monotonicMs() + SERVES_WITHIN_MS;
+  while (systemClock.monotonicMs() < untilMs) {
+    const pid = await pidOf(await connectToDaemon(home), signal);
+    if (pid !== null && pid !== from) return pid;
+    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+  throw new MountaineerError("handover_failed", "the old daemon has given up, and no new one answers yet", {
+    hint: "see why: mountaineer doctor, or its log",
+    retry: "later",
+  });
+}
+
+/** Null: nobody answers, or whoever did has just gone. */
+async function pidOf(daemon: DaemonClient | null, signal: AbortSignal): Promise<number | null> {
+  try {
+    return (await daemon?.status(signal))?.global.pid ?? null;
+  } catch (error) {
+    if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
+    throw error;
+  }
+}
+
+function noDaemon(): MountaineerError {
+  return new MountaineerError("daemon_unreachable", "no daemon runs for this home, so none can hand over", {
+    hint: "mountaineer monitor starts one",
+  });
+}

@@ -1,0 +1,63 @@
+// The text of imported backends: one block each, with what has no like here as comments. Pure.
+import { editConfig } from "../config/edit/edit.ts";
+import { type ConfigTable, type ConfigValue, isTableValue } from "../config/edit/edit-value.ts";
+import { tomlDottedKey, tomlLines } from "../config/edit/toml-value.ts";
+import type { ConfigFormat } from "../config/snapshot.ts";
+import { foreignLine } from "../runtime/text/foreign-line.ts";
+import type { PlannedBackend } from "./import-plan.ts";
+
+const LONGEST_COMMENT = 240;
+
+function comments({ title, problem, wanted, leftOver }: PlannedBackend): string[] {
+  const lines = [
+    `from ${title}`,
+    ...(problem === null ? [] : [`disabled: ${problem}`]),
+    ...wanted.map((name) => `to be kept first: mountaineer secret set ${name}`),
+    ...leftOver.map((line) => `not used here: ${line}`),
+  ];
+  return lines.map((line) => `# ${foreignLine(line, LONGEST_COMMENT)}`);
+}
+
+/** A table as a section, its tables as sections below it. */
+function sectionLines(path: readonly string[], table: ConfigTable, notes: readonly string[]): string[] {
+  const plain: [string, ConfigValue][] = [];
+  const inner: [string, ConfigTable][] = [];
+  for (const [key, value] of Object.entries(table)) {
+    if (isTableValue(value)) inner.push([key, value]);
+    else plain.push([key, value]);
+  }
+  const head =
+    plain.length + notes.length === 0
+      ? []
+      : [`[${tomlDottedKey(path)}]`, ...notes, ...tomlLines(Object.fromEntries(plain))];
+  const sections = [head, ...inner.map(([key, value]) => sectionLines([...path, key], value, []))];
+  return sections
+    .filter((lines) => lines.length > 0)
+    .flatMap((lines, index) => (index === 0 ? lines : ["", ...lines]));
+}
+
+/** The file's text with the backends below it. Rejects as `editConfig` does. */
+export async function withBackends(
+  text: string,
+  format: ConfigFormat,
+  backends: readonly PlannedBackend[],
+): Promise<string> {
+  if (backends.length === 0) return text;
+  if (format === "yaml") {
+    const { bytes } = await editConfig({
+      bytes: Buffer.from(text),
+      format,
+      edits: backends.map(({ name, table }) => ({ kind: "add-backend", name, backend: table }) as const),
+    });
+    const notes = backends.flatMap((backend) => [
+      `# ${backend.name}: ${comments(backend)[0]?.slice(2)}`,
+      ...comments(backend).slice(1),
+    ]);
+    return `${Buffer.from(bytes).toString("utf8").trimEnd()}\n${notes.join("\n")}\n`;
+  }
+  const blocks = backends.map((backend) =>
+    sectionLines(["backends", backend.name], backend.table, comments(backend)).join("\n"),
+  );
+  const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;
+  return `${before}${before === "" ? "" : "\n"}${blocks.join("\n\n")}\n`;
+}

@@ -1,0 +1,144 @@
+// Changes the servers in a client's file; every other byte stays. Pure.
+import {
+  applyEdits,
+  createScanner,
+  type EditResult,
+  findNodeAtLocation,
+  modify,
+  type Node,
+  parseTree,
+} from "jsonc-parser";
+import { editConfig } from "../config/edit/edit.ts";
+import type { ConfigEdit } from "../config/edit/edit-meaning.ts";
+import type { ConfigTable } from "../config/edit/edit-value.ts";
+import type { Client } from "./client.ts";
+
+const PARSED = { allowTrailingComma: true };
+/** The library's number for it, which is a type alone. */
+const COMMA = 5;
+
+export interface ClientChange {
+  readonly name: string;
+  /** null takes it out. */
+  readonly entry: ConfigTable | null;
+}
+
+/** The text with the changes made in it, one after the other. An empty text becomes a whole file. */
+export async function editedClientText(
+  { format, section }: Pick<Client, "format" | "section">,
+  text: string,
+  changes: readonly ClientChange[],
+): Promise<string> {
+  if (format === "toml") {
+    const { bytes } = await editConfig({
+      bytes: Buffer.from(text),
+      format: "toml",
+      edits: tomlEdits(section, changes),
+    });
+    return Buffer.from(bytes).toString("utf8");
+  }
+  const mark = text.startsWith("\ufeff") ? "\ufeff" : "";
+  let edited = text.slice(mark.length);
+  if (edited.trim() === "") edited = "{}\n";
+  for (const { name, entry } of changes) {
+    const path = [...section, name];
+    edited = applyEdits(edited, entry === null ? removal(edited, path) : setting(edited, path, entry));
+  }
+  return mark + edited;
+}
+
+/** Our own, as the library would also rewrite what stands beside it. */
+function setting(text: string, path: readonly string[], value: ConfigTable): EditResult {
+  const root = parseTree(text, [], PARSED);
+  if (root === undefined) return [];
+  const manner = mannerOf(text);
+  for (let length = path.length; length > 0; length--) {
+    const found = findNodeAtLocation(root, path.slice(0, length));
+    if (found !== undefined && length === path.length) {
+      const content = valueText(value, indentAt(text, found.parent ?? found), manner);
+      return [{ offset: found.offset, length: found.length, content }];
+    }
+    const outer = length === 1 ? root : findNodeAtLocation(root, path.slice(0, length - 1));
+    if (outer?.type !== "object") continue;
+    const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
+    return member(text, outer, path[length - 1] ?? "", inner, manner);
+  }
+  return [];
+}
+
+interface Manner {
+  /** One step of indentation. */
+  readonly step: string;
+  readonly lineEnd: "\n" | "\r\n";
+}
+
+function mannerOf(text: string): Manner {
+  return {
+    step: /^([ \t]+)\S/m.exec(text)?.[1] ?? "  ",
+    lineEnd: text.includes("\r\n") ? "\r\n" : "\n",
+  };
+}
+
+function member(text: string, object: Node, key: string, value: ConfigTable, manner: Manner): EditResult {
+  const { lineEnd, step } = manner;
+  const last = object.children?.at(-1);
+  const indent = last === undefined ? indentAt(text, object) + step : indentAt(text, last);
+  const line = `${lineEnd}${indent}${JSON.stringify(key)}: ${valueText(value, indent, manner)}`;
+  if (last === undefined) {
+    const inside = text.slice(object.offset + 1, object.offset + object.length - 1);
+    const close = inside.trim() === "" ? lineEnd + indentAt(text, object) : inside;
+    return [{ offset: object.offset + 1, length: inside.length, content: line + close }];
+  }
+  const end = last.offset + last.length;
+  const comma = commaAfter(text, end);
+  const from = comma ?? end;
+  // What is said behind the last one stays behind it.
+  const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
+  const content = comma === null ? line : `${line},`;
+  return [
+    ...(comma === null ? [{ offset: end, length: 0, content: "," }] : []),
+    { offset: from + (remark?.[0].length ?? 0), length: 0, content },
+  ];
+}
+
+/** Where the comma after `offset` ends, past white space and comments; null: another thing comes first. */
+function commaAfter(text: string, offset: number): number | null {
+  const scanner = createScanner(text, true);
+  scanner.setPosition(offset);
+  return scanner.scan() === COMMA ? scanner.getTokenOffset() + scanner.getTokenLength() : null;
+}
+
+/** The white space before what begins a line; of what stands within one, that of the line. */
+function indentAt(text: string, { offset }: Node): string {
+  const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1);
+  return /^[ \t]*/.exec(line)?.[0] ?? "";
+}
+
+function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Manner): string {
+  return JSON.stringify(value, null, step).replaceAll("\n", () => lineEnd + indent);
+}
+
+/** Whole lines where an entry has lines of its own, and what stands beside it as it is. */
+function removal(text: string, path: string[]): EditResult {
+  const root = parseTree(text, [], PARSED);
+  const entry = root === undefined ? undefined : findNodeAtLocation(root, path)?.parent;
+  if (entry === undefined) return [];
+  const end = entry.offset + entry.length;
+  const comma = /^[ \t]*,/.exec(text.slice(end));
+  if (comma === null || entry.parent?.children?.at(-1) === entry) return modify(text, path, undefined, {});
+  const lineStart = text.lastIndexOf("\n", entry.offset) + 1;
+  const rest = /^[ \t]*\r?\n/.exec(text.slice(end + comma[0].length));
+  const isAlone = rest !== null && text.slice(lineStart, entry.offset).trim() === "";
+  const from = isAlone ? lineStart : entry.offset;
+  const to = end + comma[0].length + (isAlone ? rest[0].length : 0);
+  return [{ offset: from, length: to - from, content: "" }];
+}
+
+/** A table is written key by key: as one value, it would stand on one line. */
+function tomlEdits(section: readonly string[], changes: readonly ClientChange[]): ConfigEdit[] {
+  return changes.flatMap(({ name, entry }): ConfigEdit[] => {
+    const path = [...section, name];
+    if (entry === null) return [{ kind: "unset", keyPath: path }];
+    return Object.entries(entry).map(([key, value]) => ({ kind: "set", keyPath: [...path, key], value }));
+  });
+}

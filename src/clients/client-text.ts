@@ -1,0 +1,30 @@
+// Reads a client's file, whatever it is written in: JSON with or without comments, or TOML.
+import { type ParseError, parse, printParseErrorCode } from "jsonc-parser";
+import { textValues } from "../config/read/file-values.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import { withoutByteOrderMark } from "../runtime/text/byte-order-mark.ts";
+
+/** The file's values; undefined for an empty text. Rejects with `client_unreadable`, with the place of the mistake. */
+export async function clientValues(text: string, path: string): Promise<unknown> {
+  if (path.toLowerCase().endsWith(".toml")) {
+    try {
+      return await textValues(text, "toml");
+    } catch (error) {
+      throw new MountaineerError("client_unreadable", `${path} is not TOML that can be read`, {
+        cause: error,
+      });
+    }
+  }
+  const errors: ParseError[] = [];
+  const plain = withoutByteOrderMark(text);
+  const value: unknown = parse(plain, errors, { allowTrailingComma: true, allowEmptyContent: true });
+  const [first] = errors;
+  if (first === undefined) return value;
+  const before = plain.slice(0, first.offset).split("\n");
+  const place = `${before.length}:${(before.at(-1) ?? "").length + 1}`;
+  throw new MountaineerError(
+    "client_unreadable",
+    `${path} is not JSON that can be read: at ${place}, ${printParseErrorCode(first.error)}`,
+    { hint: "mend it in an editor first; nothing was changed" },
+  );
+}

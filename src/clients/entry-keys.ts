@@ -1,0 +1,146 @@
+// The keys under which clients keep what a backend has under other names. Pure.
+import type { ConfigValue } from "../config/edit/edit-value.ts";
+import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
+
+/** A server as its client has it, in one shape for all of them. Texts are as they were written. */
+export interface ForeignServer {
+  readonly command: string | null;
+  readonly args: readonly string[];
+  readonly cwd: string | null;
+  readonly url: string | null;
+  readonly isSse: boolean;
+  /** null: taken from the environment. */
+  readonly env: Readonly<Record<string, string | null>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly enabled: boolean;
+  /** Keys of the backend's section that mean the same here. */
+  readonly settings: Readonly<Record<string, ConfigValue>>;
+  /** What has no like here. */
+  readonly unknown: JsonMembers;
+}
+
+/** Its entry says nothing about these that is worth keeping. */
+const MEANINGLESS = new Set(["type", "transport", "transportType", "source", "name"]);
+
+export function readForeignEntry(entry: JsonMembers): ForeignServer {
+  const rest = new Map(Object.entries(entry).filter(([key]) => !MEANINGLESS.has(key)));
+  const take = <Value>(key: string, read: (value: unknown) => Value | null): Value | null => {
+    const value = rest.has(key) ? read(rest.get(key)) : null;
+    if (value !== null) rest.delete(key);
+    return value;
+  };
+  const first = <Value>(keys: readonly string[], read: (value: unknown) => Value | null): Value | null => {
+    const found = keys.map((key) => take(key, read)).filter((value) => value !== null);
+    return found[0] ?? null;
+  };
+  // Zed kept the program in a table of its own once.
+  const table = take("command", (value) => (isObject(value) ? value : null));
+  const words = take("command", texts);
+  const program = first(["command"], text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
+  const kind = String(entry["type"] ?? entry["transport"] ?? entry["transportType"] ?? "").toLowerCase();
+  const httpUrl = take("httpUrl", text);
+  const url = httpUrl ?? first(["url", "serverUrl"], text);
+  return {
+    command: program,
+    args: [...(words?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take("args", texts) ?? [])],
+    cwd: take("cwd", text),
+    url: program === null ? url : null,
+    isSse: httpUrl === null && (kind === "sse" || (kind === "" && /\/sse\/?$/.test(url ?? ""))),
+    env: {
+      ...variables(table?.["env"]),
+      ...fromEnvironment(take("env_vars", texts)),
+      ...(take("env", (value) => (Array.isArray(value) ? fromEnvironment(texts(value)) : variables(value))) ??
+        {}),
+    },
+    headers: headersOf(take),
+    enabled: (take("enabled", flag) ?? true) && !(take("disabled", flag) ?? false),
+    settings: settingsOf(take, first),
+    unknown: Object.fromEntries(rest),
+  };
+}
+
+type Take = <Value>(key: string, read: (value: unknown) => Value | null) => Value | null;
+type First = <Value>(keys: readonly string[], read: (value: unknown) => Value | null) => Value | null;
+
+function headersOf(take: Take): Readonly<Record<string, string>> {
+  const bearer = take("bearer_token_env_var", text);
+  const named = take("env_http_headers", textTable) ?? {};
+  return {
+    ...(bearer === null ? {} : { Authorization: `Bearer \${${bearer}}` }),
+    ...Object.fromEntries(Object.entries(named).map(([header, variable]) => [header, `\${${variable}}`])),
+    ...(take("http_headers", textTable) ?? {}),
+    ...(take("headers", textTable) ?? {}),
+  };
+}
+
+const LONGEST = { init: 600, call: 86_400 } as const;
+
+function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigValue>> {
+  const seconds = (key: string): number | null => take(key, positive);
+  const milliseconds = (key: string): number | null => {
+    const value = take(key, positive);
+    return value === null ? null : value / 1_000;
+  };
+  const init =
+    seconds("startup_timeout_sec") ?? milliseconds("startup_timeout_ms") ?? milliseconds("connectionTimeout");
+  const call = seconds("tool_timeout_sec") ?? milliseconds("requestTimeout") ?? milliseconds("timeout");
+  const timeouts = {
+    ...(init === null ? {} : { init: within(init, LONGEST.init) }),
+    ...(call === null ? {} : { call: within(call, LONGEST.call) }),
+  };
+  const allow = first(["enabled_tools", "enabledTools", "includeTools"], texts);
+  const deny = first(["disabled_tools", "disabledTools", "excludeTools"], texts);
+  const tools = {
+    ...(allow === null ? {} : { allow: [...allow] }),
+    ...(deny === null ? {} : { deny: [...deny] }),
+  };
+  return {
+    ...(Object.keys(timeouts).length === 0 ? {} : { timeouts }),
+    ...(Object.keys(tools).length === 0 ? {} : { filters: { tools } }),
+  };
+}
+
+function within(seconds: number, longest: number): number {
+  return Math.min(Math.max(seconds, 0.1), longest);
+}
+
+function positive(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) && value > 0 ? value : null;
+}
+
+function flag(value: unknown): boolean | null {
+  return typeof value === "boolean" ? value : null;
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+/** Numbers and truth values are written without quotes at times. */
+function plainText(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
+}
+
+function texts(value: unknown): readonly string[] | null {
+  if (!Array.isArray(value)) return null;
+  const found = value.map(plainText);
+  return found.every((one) => one !== null) ? found : null;
+}
+
+function textTable(value: unknown): Readonly<Record<string, string>> | null {
+  if (!isObject(value)) return null;
+  const found = Object.entries(value).map(([key, one]) => [key, plainText(one)] as const);
+  return found.every(([, one]) => one !== null)
+    ? Object.fromEntries(found.map(([key, one]) => [key, one ?? ""]))
+    : null;
+}
+
+function variables(value: unknown): Readonly<Record<string, string | null>> | null {
+  if (!isObject(value)) return null;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plainText(one)]));
+}
+
+function fromEnvironment(names: readonly string[] | null): Readonly<Record<string, null>> {
+  return Object.fromEntries((names ?? []).map((name) => [name, null]));
+}

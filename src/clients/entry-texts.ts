@@ -1,0 +1,112 @@
+// What stands for something else in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `${VARIABLE:-default}`,
+// `${input:ID}`, `${userHome}`. Here they are references, or what they stand for today.
+import { isSecretName } from "../config/shown-values.ts";
+import type { ClientSurroundings } from "./client.ts";
+
+export interface TextMeaning {
+  /** In the notation of a configuration of ours, or, for an argument, plain. */
+  readonly text: string;
+  /** Names of secrets that it refers to and that a person has yet to keep. */
+  readonly wanted: readonly string[];
+  /** Why it cannot be used as it is; null: it can. */
+  readonly problem: string | null;
+}
+
+export interface TextReader {
+  /** For a place that takes references: a variable of the program, or a header. */
+  reference(text: string): TextMeaning;
+  /** For an argument, an address or a path: these hold no references, and others can read them. */
+  plain(text: string): TextMeaning;
+}
+
+const PLACEHOLDER = /\$\{([^{}]*)\}/g;
+const VARIABLE = /^(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
+/** Words that mean a place, and no variable. */
+const PLACES = /^(?:workspaceFolder|workspaceFolderBasename|pathSeparator|userHome|\/)$/;
+
+type Part =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "variable"; readonly name: string; readonly otherwise: string | null }
+  | { readonly kind: "input"; readonly id: string }
+  | { readonly kind: "unknown"; readonly written: string };
+
+function partsOf(text: string, userHome: string): Part[] {
+  const parts: Part[] = [];
+  let done = 0;
+  for (const { 0: written, 1: inside = "", index } of text.matchAll(PLACEHOLDER)) {
+    if (index > done) parts.push({ kind: "text", text: text.slice(done, index) });
+    done = index + written.length;
+    const [, variable, otherwise = null] = VARIABLE.exec(inside) ?? [];
+    if (inside === "userHome") parts.push({ kind: "text", text: userHome });
+    else if (inside === "/" || inside === "pathSeparator") parts.push({ kind: "text", text: "/" });
+    else if (inside.startsWith("input:")) parts.push({ kind: "input", id: inside.slice("input:".length) });
+    else if (variable !== undefined && !PLACES.test(inside))
+      parts.push({ kind: "variable", name: variable, otherwise });
+    else parts.push({ kind: "unknown", written });
+  }
+  if (done < text.length) parts.push({ kind: "text", text: text.slice(done) });
+  return parts;
+}
+
+/** `secretOf`: what the secret is called that an input of this id becomes. */
+export function createTextReader(
+  { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
+  secretOf: (inputId: string) => string,
+): TextReader {
+  const gather = (text: string, mean: (part: Part) => TextMeaning): TextMeaning => {
+    const meanings = partsOf(text, userHome).map(mean);
+    return {
+      text: meanings.map((one) => one.text).join(""),
+      wanted: meanings.flatMap(({ wanted }) => wanted),
+      problem: meanings.find(({ problem }) => problem !== null)?.problem ?? null,
+    };
+  };
+  return {
+    reference: (text) =>
+      gather(text, (part) => {
+        if (part.kind === "text") return plainly(escaped(part.text));
+        if (part.kind === "unknown") return { ...plainly(escaped(part.written)), problem: onlyThere(part) };
+        if (part.kind === "input") {
+          const secret = secretOf(part.id);
+          return { text: `\${secret:${secret}}`, wanted: [secret], problem: null };
+        }
+        const { name, otherwise } = part;
+        return plainly(otherwise === null || environment[name] !== undefined ? `\${${name}}` : otherwise);
+      }),
+    plain: (text) =>
+      gather(text, (part) => {
+        if (part.kind === "text") return plainly(part.text);
+        // What has no value cannot stand there as it was written: arguments hold no references.
+        const gap = plainly(originalOf(part).replace(/^\$\{(.*)\}$/s, "($1)"));
+        if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };
+        const { name, otherwise } = part;
+        if (isSecretName(name)) {
+          return {
+            ...gap,
+            problem: `an argument takes the secret \${${name}}, and others can read arguments`,
+          };
+        }
+        const value = environment[name] ?? otherwise;
+        return value === null ? { ...gap, problem: `the variable ${name} is not set here` } : plainly(value);
+      }),
+  };
+}
+
+function plainly(text: string): TextMeaning {
+  return { text, wanted: [], problem: null };
+}
+
+/** `${` itself, in a text that takes references. */
+export function escaped(text: string): string {
+  return text.replaceAll("${", () => "$${");
+}
+
+function originalOf(part: Part): string {
+  if (part.kind === "variable") return `\${${part.name}}`;
+  if (part.kind === "input") return `\${input:${part.id}}`;
+  return part.kind === "text" ? part.text : part.written;
+}
+
+function onlyThere(part: Part): string {
+  return `${originalOf(part)} means something to the client alone`;
+}

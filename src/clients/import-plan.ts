@@ -1,0 +1,100 @@
+// Which of the servers that were found become backends: each once, under a name that is free. Pure.
+import { isDeepStrictEqual } from "node:util";
+import type { ConfigTable } from "../config/edit/edit-value.ts";
+import { objectOf } from "../runtime/text/json-object.ts";
+import { backendName, type ImportedServer } from "./imported-server.ts";
+
+/** Of one file, in its order. */
+export interface FoundFile {
+  readonly path: string;
+  /** "Claude Desktop"; of a file that was named, its name. */
+  readonly title: string;
+  readonly servers: readonly ImportedServer[];
+  /** Names of entries that start nothing and lead nowhere. */
+  readonly empty: readonly string[];
+}
+
+export interface PlannedBackend extends ImportedServer {
+  readonly title: string;
+}
+
+export interface ImportPlan {
+  readonly added: readonly PlannedBackend[];
+  /** Servers that stand here already, or twice in what was found, by the name that they have or get here. */
+  readonly present: readonly string[];
+}
+
+/** `backends`: the tables of the configuration as it stands, by name. `isOurs`: an entry that leads to this program. */
+export function planImport(
+  files: readonly FoundFile[],
+  backends: Readonly<Record<string, unknown>>,
+  isOurs: (table: ConfigTable) => boolean,
+): ImportPlan {
+  const added: PlannedBackend[] = [];
+  const present: string[] = [];
+  const taken = new Map<string, KnownServer>(
+    Object.entries(backends).map(([name, table]) => [name, { name, table: objectOf(table), secrets: null }]),
+  );
+  for (const { title, servers } of files) {
+    for (const server of servers) {
+      if (isOurs(server.table)) continue;
+      const twin = [...taken].find(([, known]) => isSameServer(known, server));
+      if (twin !== undefined) {
+        present.push(twin[0]);
+        continue;
+      }
+      const name = freeName(server.name, title, taken);
+      taken.set(name, server);
+      added.push({ ...server, name, title });
+    }
+  }
+  return { added, present: [...new Set(present)] };
+}
+
+export interface KnownServer {
+  readonly name: string;
+  /** A backend's section. */
+  readonly table: Readonly<Record<string, unknown>>;
+  /** What its references to secrets stand for, by name; null: only the daemon may look. */
+  readonly secrets: ReadonlyMap<string, string> | null;
+}
+
+/**
+ * What decides what runs, where it leads and with what: settings beside that make no other server. Two secrets of which one
+ * cannot be looked at are taken for one where the servers go by one name: a person has two accounts under two.
+ */
+export function isSameServer(one: KnownServer, other: KnownServer): boolean {
+  const essence = ({ command = null, args = [], url = null }: KnownServer["table"]): unknown => [
+    command,
+    args,
+    url,
+  ];
+  if (!isDeepStrictEqual(essence(one.table), essence(other.table))) return false;
+  const isSameText = (left: unknown, right: unknown): boolean => {
+    const secrets = [secretOf(one, left), secretOf(other, right)];
+    if (secrets.includes(null)) return left === right;
+    if (secrets.includes(undefined)) return one.name === other.name || one.name.startsWith(`${other.name}-`);
+    return secrets[0] === secrets[1];
+  };
+  return ["env", "headers"].every((key) => {
+    const [left, right] = [objectOf(one.table[key]), objectOf(other.table[key])];
+    const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+    return [...keys].every((name) => isSameText(left[name], right[name]));
+  });
+}
+
+/** null: the text refers to none; undefined: it cannot be looked at. */
+function secretOf({ secrets }: KnownServer, text: unknown): string | undefined | null {
+  const name = typeof text === "string" ? /secret:([A-Za-z0-9._-]+)/.exec(text)?.[1] : undefined;
+  return name === undefined ? null : secrets?.get(name);
+}
+
+function freeName(name: string, title: string, taken: ReadonlyMap<string, KnownServer>): string {
+  const candidates = [name, backendName(`${name}-${title.toLowerCase()}`)];
+  const free = candidates.find((candidate) => !taken.has(candidate));
+  if (free !== undefined) return free;
+  for (let count = 2; ; count++) {
+    const candidate = `${name}-${count}`;
+    if (!taken.has(candidate)) return candidate;
+  }
+}

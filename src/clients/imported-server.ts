@@ -1,0 +1,224 @@
+// What a server of a client becomes here: a backend's section, with references in place of its secrets.
+import type { ConfigTable } from "../config/edit/edit-value.ts";
+import { literalSecrets } from "../config/literal-secrets.ts";
+import { parseSecretText } from "../config/secret-text.ts";
+import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
+import type { BackendConfig } from "../config/snapshot.ts";
+import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
+import type { ClientSurroundings } from "./client.ts";
+import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
+import { createTextReader, escaped, type TextReader } from "./entry-texts.ts";
+import { withoutProxy } from "./remote-proxy.ts";
+
+export interface ImportedServer {
+  /** As a backend may be called. */
+  readonly name: string;
+  readonly table: ConfigTable;
+  /** Secrets that stood in the file, by the names under which they are to be kept. Never shown. */
+  readonly secrets: ReadonlyMap<string, string>;
+  /** Names of secrets that a person has yet to keep. */
+  readonly wanted: readonly string[];
+  /** What has no like here, one line each, without secrets. */
+  readonly leftOver: readonly string[];
+  /** Why it is imported disabled; null: it is as it was. */
+  readonly problem: string | null;
+}
+
+export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "environment"> {
+  /** Secrets in arguments and addresses are written as they are. */
+  readonly allowLiteral: boolean;
+  /** Names of the secrets that are kept already. */
+  readonly kept: ReadonlySet<string>;
+}
+
+const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
+/** How an Authorization header begins, which is no secret. */
+const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
+const LONGEST_NAME = 64;
+const LONGEST_LINE = 200;
+
+/** null: the entry starts nothing and leads nowhere. */
+export function importedServer(
+  name: string,
+  entry: JsonMembers,
+  options: ImportOptions,
+): ImportedServer | null {
+  const server = withoutShell(withoutProxy(readForeignEntry(entry)));
+  if (server.command === null && server.url === null) return null;
+  const ownName = backendName(name);
+  const reader = createTextReader(options, (id) => secretName(`${ownName}-${id}`));
+  const wanted: string[] = [];
+  const problems: string[] = [];
+  const plain = (text: string): string => take(reader.plain(text), wanted, problems);
+  const connection =
+    server.command === null
+      ? addressed(server.url ?? "", server, plain, options, problems)
+      : started(server.command, server, plain, options, problems);
+  const secrets = new Map<string, string>();
+  const texts = referenced(ownName, server, { reader, wanted, problems, secrets, kept: options.kept });
+  const [problem = null] = problems;
+  const isEnabled = server.enabled && problem === null;
+  return {
+    name: ownName,
+    table: { ...connection, ...(isEnabled ? {} : { enabled: false }), ...server.settings, ...texts },
+    secrets,
+    wanted: [...new Set(wanted)].filter((secret) => !options.kept.has(secret)),
+    leftOver: Object.entries(server.unknown).map(([key, value]) => leftOverLine(key, value)),
+    problem,
+  };
+}
+
+/** What an entry holds of secrets, wherever they stand in it. Only the caller may look at them. */
+export function entrySecrets(entry: JsonMembers): readonly string[] {
+  const { command, args, env, url, headers } = readForeignEntry(entry);
+  const given = Object.fromEntries(
+    Object.entries(env).map(([key, text]) => [key, text === null ? [] : [text]]),
+  );
+  const sent = Object.fromEntries(Object.entries(headers).map(([key, text]) => [key, [text]]));
+  const connections: BackendConfig["connection"][] = [
+    { type: "stdio", command: command ?? "", args, env: given, cwd: "/" },
+    { type: "streamable-http", url: url ?? "", headers: sent },
+  ];
+  return connections
+    .flatMap((connection) => literalSecrets([{ name: "server", connection }]))
+    .map(({ value }) => value);
+}
+
+function take(meaning: ReturnType<TextReader["plain"]>, wanted: string[], problems: string[]): string {
+  wanted.push(...meaning.wanted);
+  if (meaning.problem !== null) problems.push(meaning.problem);
+  return meaning.text;
+}
+
+type Plain = (text: string) => string;
+
+function started(
+  given: string,
+  { args, cwd }: ForeignServer,
+  plain: Plain,
+  { allowLiteral }: ImportOptions,
+  problems: string[],
+): ConfigTable {
+  const command = plain(given);
+  const words = args.map(plain);
+  if ([command, ...words].some((word) => WINDOWS_PATH.test(word))) problems.push("it has a path of Windows");
+  const holdsSecret = hasSecret({ type: "stdio", command, args: words, env: {}, cwd: "/" });
+  if (holdsSecret && !allowLiteral) {
+    problems.push("an argument holds a secret, which is left out: --allow-literal writes it as it is");
+  }
+  const shown = holdsSecret && !allowLiteral ? shownArguments(command, words, "log") : words;
+  return {
+    command,
+    ...(shown.length === 0 ? {} : { args: [...shown] }),
+    ...(cwd === null ? {} : { cwd: plain(cwd) }),
+  };
+}
+
+function addressed(
+  given: string,
+  { isSse }: ForeignServer,
+  plain: Plain,
+  { allowLiteral }: ImportOptions,
+  problems: string[],
+): ConfigTable {
+  const url = plain(given);
+  if (isSse)
+    problems.push("it speaks HTTP+SSE, the older transport; most servers have an address for the newer one");
+  const hides = !allowLiteral && hasSecret({ type: "streamable-http", url, headers: {} });
+  if (hides)
+    problems.push("the address holds a secret, which is left out: --allow-literal writes it as it is");
+  return { url: hides ? shownUrl(url, "log") : url };
+}
+
+function hasSecret(connection: BackendConfig["connection"]): boolean {
+  return literalSecrets([{ name: "server", connection }]).length > 0;
+}
+
+interface Gathered {
+  readonly reader: TextReader;
+  readonly wanted: string[];
+  readonly problems: string[];
+  readonly secrets: Map<string, string>;
+  readonly kept: ReadonlySet<string>;
+}
+
+/** Its variables or headers, with a reference in place of each secret that is written out. */
+function referenced(name: string, server: ForeignServer, gathered: Gathered): ConfigTable {
+  const { reader, wanted, problems } = gathered;
+  const isProgram = server.command !== null;
+  const texts = Object.entries<string | null>(isProgram ? server.env : server.headers).map(
+    ([key, written]) => {
+      if (written === null) return [key, `\${${key}}`] as const;
+      const meaning = reader.reference(written);
+      const text = take(meaning, wanted, problems);
+      // What only the client understands is no secret; what stands beside it may be one.
+      if (meaning.problem !== null) return [key, /^\$\{[^{}]*\}$/.test(written) ? text : HIDDEN] as const;
+      return [key, withReferences(name, key, text, isProgram, gathered)] as const;
+    },
+  );
+  return texts.length === 0 ? {} : { [isProgram ? "env" : "headers"]: Object.fromEntries(texts) };
+}
+
+function withReferences(
+  name: string,
+  key: string,
+  text: string,
+  isProgram: boolean,
+  { secrets, kept }: Gathered,
+): string {
+  const reading = parseSecretText(text);
+  if (!reading.ok) return text;
+  const connection: BackendConfig["connection"] = isProgram
+    ? { type: "stdio", command: "", args: [], env: { [key]: reading.value }, cwd: "/" }
+    : { type: "streamable-http", url: "http://localhost/", headers: { [key]: reading.value } };
+  let referring = text;
+  for (const { value: found } of literalSecrets([{ name, connection }])) {
+    const value = found.replace(SCHEME, "");
+    const secret = freeSecretName(`${name}-${key}`, (one) => secrets.has(one) || kept.has(one));
+    secrets.set(secret, value);
+    referring = referring.replace(escaped(value), () => `\${secret:${secret}}`);
+  }
+  return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
+}
+
+/** `cmd /c npx …` is how Windows starts what is no program of its own. */
+function withoutShell(server: ForeignServer): ForeignServer {
+  const { command, args } = server;
+  const [option = "", program, ...rest] = args;
+  const isShell = command !== null && /^cmd(?:\.exe)?$/i.test(command) && /^\/c$/i.test(option);
+  return isShell && program !== undefined ? { ...server, command: program, args: rest } : server;
+}
+
+export function backendName(name: string): string {
+  const plain = name
+    .normalize("NFKD")
+    .replace(/[^A-Za-z0-9_-]+/g, "-")
+    .replace(/^[-_]+|[-_]+$/g, "");
+  return (/^[A-Za-z]/.test(plain) ? plain : `mcp-${plain}`).slice(0, LONGEST_NAME).replace(/[-_]+$/, "");
+}
+
+function secretName(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]+/g, "-")
+    .slice(0, LONGEST_NAME);
+}
+
+function freeSecretName(text: string, isTaken: (name: string) => boolean): string {
+  for (let count = 1; ; count++) {
+    const name = secretName(count === 1 ? text : `${text.slice(0, LONGEST_NAME - 4)}-${count}`);
+    if (!isTaken(name)) return name;
+  }
+}
+
+function leftOverLine(key: string, value: unknown): string {
+  const shown = JSON.stringify(withoutSecrets(key, value)) ?? "";
+  return `${key} = ${shown.length > LONGEST_LINE ? `${shown.slice(0, LONGEST_LINE)}…` : shown}`;
+}
+
+function withoutSecrets(key: string, value: unknown): unknown {
+  if (typeof value === "string") return isSecretName(key) ? HIDDEN : shownText(value, "log");
+  if (Array.isArray(value)) return value.map((one) => withoutSecrets(key, one));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutSecrets(name, one)]));
+}

@@ -1,0 +1,77 @@
+// Reads the servers of one client, or of a file that a person names.
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { basename } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { CLIENTS, type ClientName, type ClientSurroundings } from "./client.ts";
+import { clientFiles } from "./client-places.ts";
+import { clientValues } from "./client-text.ts";
+import { foundEntries } from "./found-entries.ts";
+import type { FoundFile } from "./import-plan.ts";
+import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
+
+/** Claude Code keeps its history in the same file. */
+const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
+
+/** null: there is no such file. Rejects with `client_unreadable`. */
+export async function readClientFile(path: string): Promise<string | null> {
+  try {
+    // Without O_NONBLOCK, opening a pipe would wait for its writer.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const status = await file.stat();
+    if (!status.isFile()) throw new MountaineerError("client_unreadable", `${path} is not a file`);
+    if (status.size > LARGEST_FILE_BYTES)
+      throw new MountaineerError("client_unreadable", `${path} is larger than 64 MiB`);
+    return await file.readFile("utf8");
+  } catch (error) {
+    if (error instanceof MountaineerError) throw error;
+    const code = systemErrorCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    throw new MountaineerError("client_unreadable", `${path} cannot be read: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The files of these clients that are there; `path` is one that a person named, which must be. */
+export async function readFoundFiles(
+  words: readonly (ClientName | { readonly path: string })[],
+  surroundings: ClientSurroundings,
+  options: ImportOptions,
+): Promise<readonly FoundFile[]> {
+  const found: FoundFile[] = [];
+  const taken = new Set(options.kept);
+  for (const word of words) {
+    const named = typeof word === "string" ? null : word.path;
+    const paths = typeof word === "string" ? clientFiles(word, surroundings) : [word.path];
+    for (const path of paths) {
+      const text = await readClientFile(path);
+      if (text === null && named !== null)
+        throw new MountaineerError("client_unreadable", `there is no file at ${path}`);
+      if (text === null || found.some((file) => file.path === path)) continue;
+      const title = typeof word === "string" ? CLIENTS[word].title : basename(path);
+      found.push(await readServers(text, path, title, surroundings.folder, options, taken));
+    }
+  }
+  return found;
+}
+
+async function readServers(
+  text: string,
+  path: string,
+  title: string,
+  folder: string,
+  options: ImportOptions,
+  taken: Set<string>,
+): Promise<FoundFile> {
+  const values = await clientValues(text, path);
+  const servers: ImportedServer[] = [];
+  const empty: string[] = [];
+  for (const { name, entry } of foundEntries(values, folder)) {
+    const server = importedServer(name, entry, { ...options, kept: taken });
+    if (server === null) empty.push(name);
+    else servers.push(server);
+    for (const secret of server?.secrets.keys() ?? []) taken.add(secret);
+  }
+  return { path, title, servers, empty };
+}

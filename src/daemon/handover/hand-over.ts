@@ -1,0 +1,147 @@
+// One daemon hands over to the next: it starts it, and when that is ready gives up what one alone may have. Before that
+// line whatever fails leaves the old one in charge; after it the next one is started until one has taken over.
+import type { HandOverReport } from "../../api/contract.ts";
+import type { DoorHandle } from "../../gateway/serving/gateway-contract.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { DoorAddress } from "./link-messages.ts";
+import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
+
+/** For its configuration, its backends' first attempts and their lists. */
+const READY_MS = 60_000;
+/** For the lock, the state and the sockets. */
+const TAKEN_MS = 30_000;
+const TRIES = 3;
+
+/** What only one daemon at a time has. */
+export interface Charge {
+  /** By name, those that serve now and whose successor should. */
+  readonly mustServe: () => readonly string[];
+  /** Ends steps, saves everything, gives up the sockets and the home. Never rejects. */
+  readonly giveUp: () => Promise<void>;
+  /** Where the door is; the old one goes on to take whoever comes until the new one does. */
+  readonly door: () => { readonly address: DoorAddress; readonly handle: DoorHandle } | null;
+}
+
+interface HandoverOptions {
+  readonly program: SuccessorProgram;
+  /** Null: nobody would keep the successor. */
+  readonly keeper: ServiceKeeper | null;
+  readonly charge: Charge;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class Handover implements AsyncDisposable {
+  readonly #options: HandoverOptions;
+  readonly #done = Promise.withResolvers<Successor>();
+  #next: Successor | null = null;
+  #isUnderWay = false;
+  #isOver = false;
+
+  constructor(options: HandoverOptions) {
+    this.#options = options;
+    this.#done.promise.catch(() => {});
+  }
+
+  /** Resolves when another daemon is in charge; rejects when this one has given up and none has taken over. */
+  get done(): Promise<Successor> {
+    return this.#done.promise;
+  }
+
+  /** The newest one, while sessions that begin here are to be told to it. */
+  get successor(): Successor | null {
+    return this.#isOver ? this.#next : null;
+  }
+
+  /** Resolves when the line is crossed; rejects with `handover_failed`, and nothing has changed. */
+  async begin(signal: AbortSignal): Promise<HandOverReport> {
+    const { keeper, logger, charge } = this.#options;
+    if (keeper === null) throw notKept();
+    if (this.#isUnderWay || this.#isOver) {
+      throw new MountaineerError("handover_failed", "a handover is under way already", { retry: "later" });
+    }
+    this.#isUnderWay = true;
+    try {
+      const { next, ready } = await this.#start(keeper, signal);
+      const missing = charge.mustServe().filter((name) => ready.backends[name] !== "Ready");
+      if (missing.length > 0) {
+        await next.kill();
+        throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
+      }
+      this.#isOver = true;
+      logger.info("handing over", { to: next.pid, version: ready.version });
+      // Whoever asked is answered first: the socket it asked on goes.
+      setImmediate(() => void this.#cross(keeper, next));
+      return { from: process.pid, to: next.pid ?? 0, version: ready.version };
+    } finally {
+      this.#isUnderWay = false;
+    }
+  }
+
+  /** A successor that has not been told to go is ended: it would take over from a daemon that only stops. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isOver) await this.#next?.kill();
+  }
+
+  async #start(keeper: ServiceKeeper, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
+    const { program, clock } = this.#options;
+    const next = new Successor(program, keeper);
+    this.#next = next;
+    try {
+      return { next, ready: await next.ready(clock, READY_MS, signal) };
+    } catch (error) {
+      await next.kill();
+      throw error;
+    }
+  }
+
+  async #cross(keeper: ServiceKeeper, first: Successor): Promise<void> {
+    const { charge, clock, logger } = this.#options;
+    keeper.stopHearing();
+    await charge.giveUp();
+    let next: Successor | null = first;
+    for (let tries = 1; ; tries++) {
+      const door = charge.door();
+      const word = { say: "go", door: door?.address ?? null } as const;
+      if (next !== null && (await next.go(word, door?.handle, { clock, deadlineMs: TAKEN_MS }))) {
+        logger.info("handed over", { to: next.pid });
+        this.#done.resolve(next);
+        return;
+      }
+      await next?.kill();
+      logger.error("the new daemon ended before it had taken over", { pid: next?.pid ?? null, tries });
+      if (tries === TRIES) break;
+      next = await this.#again(keeper);
+    }
+    this.#done.reject(refused(`${TRIES} ended before they had`, "its log says why; start it again"));
+  }
+
+  async #again(keeper: ServiceKeeper): Promise<Successor | null> {
+    try {
+      return (await this.#start(keeper, new AbortController().signal)).next;
+    } catch (error) {
+      this.#options.logger.error("the next daemon does not start", { reason: errorText(error) });
+      return null;
+    }
+  }
+}
+
+function serveHint(names: readonly string[]): string {
+  return (
+    `see why: mountaineer backends logs ${names[0]}; a server that cannot run twice at a time takes ` +
+    'replace = "stop-first"'
+  );
+}
+
+function notKept(): MountaineerError {
+  return new MountaineerError(
+    "handover_failed",
+    "this monitor was not started by mountaineer's service: nothing would hold its place when it hands over",
+    {
+      hint: "stop it (Ctrl-C in its terminal) and start it again, or have it run as a service: mountaineer install",
+    },
+  );
+}

@@ -1,0 +1,84 @@
+// What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
+import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
+import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { HandedSessions } from "./handed-sessions.ts";
+import type { Successor } from "./successor.ts";
+
+/** A step that is under way is finished; one that takes longer is left to the next daemon, which looks afresh. */
+const STEP_DEADLINE_MS = 15_000;
+const DEFAULT_DRAIN_MS = 30_000;
+
+export interface Handing {
+  /** Backends that serve now, and that can serve in another daemon at the same time. */
+  mustServe(): readonly string[];
+  /** Ends steps and saves all; sessions that clients begin from now on are told to `successor`. Never rejects. */
+  giveUp(successor: () => Successor | null): Promise<void>;
+  door(): GivenDoor | null;
+  /** A session that its client began with the daemon before this one. */
+  adopt(hash: string, record: SessionRecord): Promise<unknown>;
+  /** Resolves when all who were there have gone on, or their time is over. */
+  leave(next: Successor): Promise<void>;
+}
+
+interface HandingParts {
+  readonly clock: Clock;
+  readonly memory: { flush(): Promise<unknown> };
+  readonly force: AbortController;
+  readonly triggers: { stop(): void };
+  readonly config: AsyncDisposable & {
+    readonly watcher: { readonly running: { readonly snapshot: RunningSnapshot } };
+  };
+  readonly parts: AsyncDisposable;
+  readonly gateway: {
+    readonly handing: Pick<Gateway, "door" | "saveSessions" | "adopt" | "leave" | "view"> | null;
+  };
+  readonly gatewayOwn: { handOver(): void; readonly sessions: HandedSessions };
+}
+
+interface RunningSnapshot {
+  readonly config: {
+    readonly server: { readonly drainTimeoutMs: number } | null;
+    readonly backends: readonly {
+      readonly name: string;
+      readonly replace: string;
+      readonly requires: readonly unknown[];
+    }[];
+  };
+}
+
+export function createHanding(service: HandingParts, onBegin: () => void): Handing {
+  const { clock, config, gateway, gatewayOwn } = service;
+  const running = () => config.watcher.running.snapshot.config;
+  return {
+    mustServe() {
+      const view = gateway.handing?.view() ?? null;
+      const alone = new Set(
+        running()
+          .backends.filter(({ replace, requires }) => replace === "stop-first" || requires.length > 0)
+          .map(({ name }) => name),
+      );
+      return view === null ? [] : serving(view).filter((name) => !alone.has(name));
+    },
+    async giveUp(successor) {
+      onBegin();
+      using _ = clock.setTimer(STEP_DEADLINE_MS, () => service.force.abort());
+      service.triggers.stop();
+      await config[Symbol.asyncDispose]();
+      gateway.handing?.saveSessions();
+      gatewayOwn.handOver();
+      await gatewayOwn.sessions.handTo(async (session) => successor()?.keep(session));
+      await service.parts[Symbol.asyncDispose]();
+      await service.memory.flush();
+    },
+    door: () => gateway.handing?.door() ?? null,
+    adopt: async (hash, record) => gateway.handing?.adopt(hash, record),
+    async leave(next) {
+      await gateway.handing?.leave(running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS, () => next.ended());
+    },
+  };
+}
+
+export function serving({ backends }: GatewayView): readonly string[] {
+  return backends.filter(({ enabled, phase }) => enabled && phase === "Ready").map(({ name }) => name);
+}

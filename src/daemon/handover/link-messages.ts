@@ -1,0 +1,38 @@
+// What two daemons say to each other while one hands over to the other. They may be of different versions: what is not
+// understood is not heard.
+import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
+
+/** The address at which the one in charge listens, as configured; the socket itself comes beside the message. */
+export interface DoorAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A session that a client has begun with the old one meanwhile. */
+export interface LateSession {
+  readonly n: number;
+  readonly hash: string;
+  readonly record: SessionRecord;
+}
+
+export type SaidByOld =
+  /** The home is free; with it comes the door, unless there is none. */
+  | { readonly say: "go"; readonly door: DoorAddress | null }
+  | ({ readonly say: "session" } & LateSession)
+  /** Backends that cannot run twice have ended. */
+  | { readonly say: "ended" };
+
+export type SaidByNew =
+  | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
+  | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
+  | { readonly say: "taken" }
+  | { readonly say: "kept"; readonly n: number };
+
+/** Tells a daemon that its parent is the one it follows. */
+export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";
+
+/** Undefined for what no daemon says. */
+export function saidIn(message: unknown): string | undefined {
+  if (typeof message !== "object" || message === null || !("say" in message)) return undefined;
+  return typeof message.say === "string" ? message.say : undefined;
+}

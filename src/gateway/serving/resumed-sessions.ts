@@ -1,0 +1,83 @@
+// Sessions of before a restart know lists that may not be there yet: until the backends' first attempts are over they are
+// told of no list, and what they ask for waits until it is there.
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { resolveServed } from "../catalog/resolve.ts";
+import type { SessionPort } from "../front/session/front-contract.ts";
+import type { ListsSeen } from "../front/session/session-record.ts";
+import type { RpcRequest } from "../json-rpc.ts";
+import type { ServingSet } from "../middleware/middleware.ts";
+import { targetOf } from "../middleware/request-target.ts";
+import type { SessionRoster } from "./session-roster.ts";
+
+/** What starts slower than this is told of later, ms. */
+const FIRST_LISTS_MS = 5_000;
+
+interface ResumedOptions {
+  readonly roster: SessionRoster;
+  readonly served: () => ServingSet;
+  readonly clock: Clock;
+  /** Resolves when no backend is in its first attempt any more, or the signal aborts. */
+  readonly settled: (signal: AbortSignal) => Promise<void>;
+}
+
+export class ResumedSessions implements Disposable {
+  readonly #options: ResumedOptions;
+  /** Requests that wait: what each is about, and its start. */
+  readonly #waiting = new Set<{ readonly isThere: () => boolean; readonly start: () => void }>();
+  readonly #ended = new AbortController();
+  #stage: "idle" | "starting" | "over" = "idle";
+  #limit: Timer | null = null;
+
+  constructor(options: ResumedOptions) {
+    this.#options = options;
+  }
+
+  /** The backends start now. Again: nothing. */
+  begin(): void {
+    if (this.#stage !== "idle") return;
+    this.#stage = "starting";
+    this.#limit = this.#options.clock.setTimer(FIRST_LISTS_MS, () => this.#end());
+    void this.#options.settled(this.#ended.signal).then(() => this.#end());
+  }
+
+  resume(session: SessionPort, lists: ListsSeen): void {
+    const { roster, served } = this.#options;
+    roster.resume(session, lists);
+    if (this.#stage !== "starting") roster.release(served());
+  }
+
+  /** When what it asks for is there, or will not come; null: at once. */
+  awaited(session: SessionPort, { method, params }: RpcRequest): Promise<void> | null {
+    const { roster, served } = this.#options;
+    if (this.#stage !== "starting" || !roster.isHeld(session)) return null;
+    const target = targetOf(method, params);
+    if (target === null && !method.endsWith("/list")) return null;
+    const isThere = (): boolean => target !== null && resolveServed(served(), target) !== null;
+    if (isThere()) return null;
+    const { promise, resolve: start } = Promise.withResolvers<void>();
+    this.#waiting.add({ isThere, start });
+    return promise;
+  }
+
+  /** Something else is served. */
+  look(): void {
+    for (const one of this.#waiting) {
+      if (this.#stage === "starting" && !one.isThere()) continue;
+      this.#waiting.delete(one);
+      one.start();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#stage === "over") return;
+    this.#stage = "over";
+    this.#limit?.[Symbol.dispose]();
+    this.#ended.abort();
+    this.#options.roster.release(this.#options.served());
+    this.look();
+  }
+}

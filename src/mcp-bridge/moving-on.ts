@@ -1,0 +1,45 @@
+// Leaves a daemon that hands over, in a moment in which nothing is in flight.
+import type { Clock, Timer } from "../runtime/time/clock.ts";
+import type { GatewayLink } from "./gateway-link.ts";
+
+/** So long a daemon that hands over is still given requests while others are in flight there. */
+const MOVES_WITHIN_MS = 5_000;
+
+interface MovingParts {
+  readonly session: { readonly movesOn: boolean; readonly mayMove: boolean; readonly openQuestions: number };
+  readonly passage: { readonly isMidway: boolean };
+  readonly inbox: { readonly ended: boolean; keep(): void };
+  readonly clock: Clock;
+}
+
+export function createMoving({ session, passage, inbox, clock }: MovingParts) {
+  let timer: Timer | null = null;
+  let moved = false;
+  const hold = (): void => {
+    // Whoever was asked something must be able to answer.
+    if (session.openQuestions === 0) inbox.keep();
+    else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
+  };
+  const rest = (): void => {
+    timer?.[Symbol.dispose]();
+    timer = null;
+  };
+  return {
+    /** The connection was left for the next daemon. */
+    get moved() {
+      return moved;
+    },
+    /** To be called after each message of the gateway. */
+    look(link: GatewayLink): void {
+      if (!session.movesOn || moved || inbox.ended) return;
+      if (session.mayMove && !passage.isMidway) {
+        moved = true;
+        rest();
+        inbox.keep();
+        link.end();
+      } else timer ??= clock.setTimer(MOVES_WITHIN_MS, hold);
+    },
+    /** The connection is gone. */
+    [Symbol.dispose]: rest,
+  };
+}

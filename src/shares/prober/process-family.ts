@@ -1,0 +1,69 @@
+// Whether a process belongs to a program that was started as the leader of a process group: it is in the group, or
+// descends from the leader.
+import { readFileSync } from "node:fs";
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+
+interface Kin {
+  readonly parent: number;
+  readonly group: number;
+}
+
+/** null: there is no such process any more. */
+export type KinOf = (pid: number) => Kin | null;
+
+/** Deeper trees are no programs. */
+const ANCESTORS_AT_MOST = 100;
+const PS = "/bin/ps";
+const PS_DEADLINE_MS = 2_000;
+
+export function isOfGroups(pid: number, leaders: ReadonlySet<number>, kinOf: KinOf): boolean {
+  let at = pid;
+  for (let steps = 0; at > 1 && steps < ANCESTORS_AT_MOST; steps++) {
+    const kin = kinOf(at);
+    if (leaders.has(at) || (kin !== null && leaders.has(kin.group))) return true;
+    if (kin === null) return false;
+    at = kin.parent;
+  }
+  return false;
+}
+
+/** Reads what the kernel has at hand, and waits for no process. */
+export function kinInProc(procFolder: string): KinOf {
+  return (pid) => {
+    try {
+      const stat = readFileSync(`${procFolder}/${pid}/stat`, "utf8");
+      // The name, in brackets, may hold anything.
+      const [, parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return { parent: Number(parent), group: Number(group) };
+    } catch {
+      return null;
+    }
+  };
+}
+
+/** Of all processes at this moment. Rejects when `ps` cannot be run. */
+export async function kinFromPs(program: string = PS): Promise<KinOf> {
+  const args = ["-A", "-o", "pid=", "-o", "ppid=", "-o", "pgid="];
+  const limits = { clock: systemClock, deadlineMs: PS_DEADLINE_MS, killGraceMs: 0 };
+  const { stdout } = await runCommand(program, args, limits);
+  const all = new Map<number, Kin>();
+  for (const line of stdout.split("\n")) {
+    const [pid, parent, group] = line.trim().split(/\s+/).map(Number);
+    if (pid !== undefined && parent !== undefined && group !== undefined) all.set(pid, { parent, group });
+  }
+  return (pid) => all.get(pid) ?? null;
+}
+
+/** Of these only those that belong to none of the leaders; where that cannot be told, all. Never rejects. */
+export async function withoutGroups<Holder extends { readonly pid: number }>(
+  holders: readonly Holder[],
+  leaders: readonly number[],
+  kin: () => Promise<KinOf> = kinFromPs,
+): Promise<readonly Holder[]> {
+  if (holders.length === 0 || leaders.length === 0) return holders;
+  const known = new Set(leaders);
+  const kinOf = await kin().catch(() => null);
+  if (kinOf === null) return holders;
+  return holders.filter(({ pid }) => !isOfGroups(pid, known, kinOf));
+}

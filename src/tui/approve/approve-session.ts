@@ -1,0 +1,67 @@
+// The state behind the Approve screen: what waits, looked at afresh whenever the sync changes, and the answers to it.
+import type { ApprovalsReport, ApproveReport, ApproveRequest } from "../../api/approval-contract.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { onceMore } from "../../runtime/once-more.ts";
+import type { Key } from "../terminal/key.ts";
+import { createStore, type Readable } from "../terminal/store.ts";
+import { EMPTY_APPROVE, pressApproveKey, withApprovals } from "./approve-state.ts";
+
+/** Every call rejects with a MountaineerError. */
+export interface ApprovalsSource {
+  approvals(signal: AbortSignal): Promise<ApprovalsReport>;
+  approve(request: ApproveRequest, signal: AbortSignal): Promise<ApproveReport>;
+}
+
+export type ApproveSession = ReturnType<typeof startApproveSession>;
+
+/** `changes`: told whenever something else may wait. */
+export function startApproveSession(
+  source: ApprovalsSource,
+  changes: Pick<Readable<unknown>, "subscribe">,
+  signal: AbortSignal,
+) {
+  const state = createStore(EMPTY_APPROVE);
+  const look = onceMore(async () => {
+    try {
+      state.set(withApprovals(state.get(), await source.approvals(signal)));
+    } catch (error) {
+      // The frame tells of a daemon that is gone; its next one is looked at again.
+      if (!(error instanceof MountaineerError)) throw error;
+    }
+  }, signal);
+  const unsubscribe = changes.subscribe(look);
+  signal.addEventListener("abort", unsubscribe, { once: true });
+
+  const approve = async ({ id, digest }: { readonly id: string; readonly digest: string }): Promise<void> => {
+    try {
+      const { approved, now } = await source.approve({ entries: [{ id, digest }] }, signal);
+      state.set({
+        ...withApprovals(state.get(), now),
+        isBusy: false,
+        note: { kind: "approved", ids: approved },
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      const [reason = ""] = errorText(error).split("\n", 1);
+      state.set({ ...state.get(), isBusy: false, note: { kind: "failed", reason } });
+      look();
+    }
+  };
+
+  return {
+    state,
+    /** How much of the difference can be shown. */
+    sized(width: number, height: number): void {
+      const { size } = state.get();
+      if (size.width !== width || size.height !== height)
+        state.set({ ...state.get(), size: { width, height }, top: 0 });
+    },
+    onKey(key: Key): boolean {
+      const step = pressApproveKey(state.get(), key);
+      state.set(step.state);
+      if (step.approve !== null) void approve(step.approve);
+      return step.used;
+    },
+  };
+}

@@ -1,0 +1,146 @@
+// `mountaineer import` and `mountaineer connect`, as a person types them: from a client's file to a client that lists all.
+import assert from "node:assert/strict";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { environmentOf, runCommand } from "../command-line.ts";
+
+const TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+
+async function setUp(t: TestContext, mcpServers: unknown) {
+  const home = await temporaryFolder(t);
+  const file = join(home, ".config/Claude/claude_desktop_config.json");
+  const text = `{\n  // mine\n  "mcpServers": ${JSON.stringify(mcpServers, null, 4)},\n}\n`;
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text, { mode: 0o640 });
+  const env = { HOME: home, MOUNTAINEER_HOME: join(home, "own"), XDG_CONFIG_HOME: join(home, ".config") };
+  return {
+    file,
+    text,
+    env,
+    config: () => readFile(join(home, "own/config.toml"), "utf8"),
+    run: (...args: string[]) => runCommand(args, { home, env, cwd: home }),
+  };
+}
+
+const light = (prefix: string): object => ({
+  command: process.execPath,
+  args: [LIGHT_SERVER],
+  env: { LIGHT_PREFIX: prefix },
+});
+
+test("F1 from a file with ten servers to a client that lists them all: two commands", async (t) => {
+  const names = Array.from({ length: 10 }, (_, index) => `server${index}`);
+  const { file, text, env, run } = await setUp(
+    t,
+    Object.fromEntries(names.map((name) => [name, light(`${name}_`)])),
+  );
+  const imported = await run("import", "claude", "--yes");
+  assert.equal(imported.code, 0, imported.stderr);
+  assert.match(imported.stdout, /✓ server9 {2}from Claude Desktop\n/);
+  const connected = await run("connect", "claude", "--yes");
+  assert.equal(connected.code, 0, connected.stderr);
+  assert.match(connected.stderr, /taken out of Claude Desktop, as they come through Mountaineer: server0, /);
+  assert.equal((await stat(file)).mode & 0o777, 0o640);
+
+  // What stands there now is all that a client knows.
+  const { mcpServers } = JSON.parse(
+    (await readFile(file, "utf8")).replace(/^ *\/\/.*\n/m, "").replace(/,(\s*\})/g, "$1"),
+  );
+  assert.deepEqual(Object.keys(mcpServers), ["mountaineer"]);
+  const { command, args, env: own } = mcpServers.mountaineer;
+  const client = new Client({ name: "test", version: "1" });
+  const transport = new StdioClientTransport({
+    command,
+    args,
+    env: { ...environmentOf({ home: env.HOME, env }), ...own },
+  });
+  t.after(() => client.close());
+  await client.connect(transport);
+  const { tools } = await client.listTools();
+  for (const name of names)
+    assert.ok(
+      tools.some((tool) => tool.name === `${name}_echo`),
+      name,
+    );
+  await client.close();
+
+  const undone = await run("connect", "claude", "--undo", "--yes");
+  assert.equal(undone.code, 0, undone.stderr);
+  assert.equal(await readFile(file, "utf8"), text);
+  assert.equal((await stat(file)).mode & 0o777, 0o640);
+});
+
+test("F1 E1 a token is kept as a secret, and stands neither in the file nor on the screen", async (t) => {
+  const server = { command: process.execPath, args: [LIGHT_SERVER], env: { GITHUB_TOKEN: TOKEN } };
+  const { env, config, run } = await setUp(t, { github: server });
+  const { stdout, stderr, code } = await run("import", "claude", "--yes");
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /a secret of it is kept as secret:github-github-token/);
+  assert.ok(!`${stdout}${stderr}${await config()}`.includes(TOKEN));
+  assert.match(await config(), /GITHUB_TOKEN = "secret:github-github-token"/);
+  assert.ok((await readFile(join(env.MOUNTAINEER_HOME, "secrets.json"), "utf8")).includes(TOKEN));
+  const shown = await run("connect", "claude", "--yes");
+  assert.ok(!`${shown.stdout}${shown.stderr}`.includes(TOKEN));
+  const again = await run("import", "--yes");
+  assert.equal(again.code, 0);
+  assert.match(again.stderr, /nothing new in 1 file/);
+});
+
+test("F1 nothing is written without a yes, nor over what cannot be read", async (t) => {
+  const { file, text, env, run } = await setUp(t, { a: light("a_") });
+  const asked = await run("import", "claude");
+  assert.equal(asked.code, 1);
+  assert.match(asked.stdout, /^\+\[backends\.a\]$/m);
+  assert.match(asked.stderr, /nothing was changed: --yes/);
+  await assert.rejects(stat(join(env.MOUNTAINEER_HOME, "config.toml")));
+  assert.equal((await run("connect", "claude")).code, 1);
+  assert.equal(await readFile(file, "utf8"), text);
+  await writeFile(file, '{"mcpServers": {');
+  for (const command of ["import", "connect"]) {
+    const refused = await run(command, "claude", "--yes");
+    assert.equal(refused.code, 3);
+    assert.match(refused.stderr, /claude_desktop_config\.json is not JSON that can be read: at 1:17/);
+  }
+  assert.equal(await readFile(file, "utf8"), '{"mcpServers": {');
+});
+
+test("F1 what was changed in a client's file since stays when it is put back", async (t) => {
+  const { file, run } = await setUp(t, { a: light("a_"), b: { command: "b" } });
+  await run("import", "claude", "--yes");
+  await run("connect", "claude", "--yes");
+  const now = await readFile(file, "utf8");
+  await writeFile(file, now.replace("// mine", "// ours"));
+  const undone = await run("connect", "claude", "--undo", "--yes");
+  assert.equal(undone.code, 0, undone.stderr);
+  const text = await readFile(file, "utf8");
+  assert.match(text, /\/\/ ours/);
+  const { mcpServers } = JSON.parse(text.replace(/^ *\/\/.*\n/m, "").replace(/,(\s*\})/g, "$1"));
+  assert.deepEqual(mcpServers, { a: light("a_"), b: { command: "b" } });
+});
+
+test("F1 two accounts of one server are two servers", async (t) => {
+  const of = (token: string): object => ({
+    command: process.execPath,
+    args: [LIGHT_SERVER],
+    env: { API_TOKEN: token },
+  });
+  const { config, run } = await setUp(t, { work: of(`${TOKEN}w`), home: of(`${TOKEN}h`) });
+  assert.equal((await run("import", "claude", "--yes")).code, 0);
+  assert.match(await config(), /\[backends\.work\][\s\S]*\[backends\.home\]/);
+});
+
+test("F1 what cannot be a backend here is named, and the others are imported", async (t) => {
+  const { config, run } = await setUp(t, {
+    good: light("a_"),
+    bad: { url: "https://x.example/mcp", headers: { "Content-Type": "x" } },
+  });
+  const { stdout, code } = await run("import", "claude", "--yes");
+  assert.equal(code, 0);
+  assert.match(stdout, /bad {2}not imported: backends\.bad\.headers\.Content-Type/);
+  assert.doesNotMatch(await config(), /backends\.bad/);
+});

@@ -1,0 +1,214 @@
+// A whole service, with real servers that work in a share's folder: who makes room for whom, and what calls get.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { BackendStatus } from "../../src/api/contract.ts";
+import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
+import { createServiceRig, NEVER, overTb, type RunningService, type ServiceRig } from "./service-rig.ts";
+
+const SERVER = fileURLToPath(new URL("../gateway/backends/programs/pool-server.ts", import.meta.url));
+
+interface Answer {
+  readonly pid: number;
+  /** Where the server works, as the kernel knows it. */
+  readonly cwd: string;
+}
+
+interface Stage extends RunningService {
+  readonly rig: ServiceRig;
+  backend(): BackendStatus;
+  untilPhase(phase: BackendStatus["phase"]): Promise<BackendStatus>;
+  /** Calls the server, which takes so long to answer. Rejects with the error's words. */
+  call(ms?: number): Promise<Answer>;
+  tools(): Promise<readonly string[]>;
+  /** The route's folder goes, or comes back. */
+  take(route: "tb" | "fallback"): Promise<void>;
+  give(route: "tb" | "fallback"): Promise<void>;
+}
+
+/** Thunderbolt and fallback are folders; the server's working folder is the share's. */
+async function stage(
+  t: TestContext,
+  lines: readonly string[],
+  global: readonly string[],
+  folderRequired = "",
+): Promise<Stage> {
+  const rig = await createServiceRig(t);
+  const shares = await rig.config(["CORE"], { global });
+  const backend = [
+    `[server]\nport = ${await freePort()}`,
+    "drain_timeout = 20",
+    "[backends.files]",
+    `command = ${JSON.stringify(process.execPath)}`,
+    `args = [${JSON.stringify(SERVER)}]`,
+    `cwd = ${JSON.stringify(join(rig.folder, "Shares", "CORE"))}`,
+    `requires = ["CORE${folderRequired === "" ? "" : `:${folderRequired}`}"]`,
+    ...lines,
+  ];
+  if (folderRequired !== "") await mkdir(join(rig.folder, "CORE-tb", folderRequired));
+  await rig.write(`${shares}${backend.join("\n")}\n`);
+  const running = await rig.start();
+  const backendNow = (): BackendStatus => {
+    const found = running.service.control.status().backends?.[0];
+    assert.ok(found !== undefined);
+    return found;
+  };
+  const folder = (route: string): string => join(rig.folder, `CORE-${route}`);
+  return {
+    ...running,
+    rig,
+    backend: backendNow,
+    untilPhase: (phase) => eventually(() => (backendNow().phase === phase ? backendNow() : null)),
+    async call(ms = 0) {
+      const report = await running.service.gateway.call({ tool: "who", arguments: { ms } }, NEVER);
+      if (report.result === null) throw new Error(report.error?.message);
+      return report.result["structuredContent"] as Answer;
+    },
+    tools: async () => (await running.service.gateway.tools(NEVER)).tools.map(({ name }) => name),
+    take: (route) => rename(folder(route), `${folder(route)}-away`),
+    give: (route) => rename(`${folder(route)}-away`, folder(route)),
+  };
+}
+
+const overFallback = ({
+  active_interface,
+  mount_alive,
+}: {
+  active_interface: string;
+  mount_alive: boolean;
+}) => active_interface === "fallback" && mount_alive;
+
+/** A program of the user's own in this folder. */
+async function sitIn(t: TestContext, folder: string): Promise<() => Promise<void>> {
+  const child = spawn("sleep", ["120"], { cwd: folder, stdio: "ignore" });
+  await once(child, "spawn");
+  const end = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  };
+  t.after(end);
+  return end;
+}
+
+const FAST = ["auto_failback = true", "auto_failback_stable_secs = 1"];
+
+test("C1 after a failover the server works on the new mount, and its names were never gone", async (t) => {
+  const s = await stage(t, [], FAST);
+  await s.until("CORE", overTb);
+  await s.untilPhase("Ready");
+  const before = await s.call();
+  assert.equal(before.cwd, join(s.rig.folder, "CORE-tb"));
+  await s.take("tb");
+  await s.until("CORE", overFallback);
+  const after = await s.call();
+  assert.equal(after.cwd, join(s.rig.folder, "CORE-fallback"));
+  assert.notEqual(after.pid, before.pid);
+});
+
+test("C1 a recovery happens although our own server sits on the share: calls wait, and are answered on the new mount", async (t) => {
+  const s = await stage(t, [], FAST);
+  await s.until("CORE", overTb);
+  await s.untilPhase("Ready");
+  await s.take("tb");
+  await s.until("CORE", overFallback);
+  assert.equal((await s.call()).cwd, join(s.rig.folder, "CORE-fallback"));
+  const cwds = new Set<string>();
+  let isOver = false;
+  const calling = (async () => {
+    while (!isOver) cwds.add((await s.call(20)).cwd);
+  })();
+  await s.give("tb");
+  await s.until("CORE", overTb);
+  await eventually(() => cwds.has(join(s.rig.folder, "CORE-tb")));
+  isOver = true;
+  await calling;
+  assert.deepEqual([s.backend().restarts, s.backend().phase], [0, "Ready"]);
+  assert.equal(
+    s.transitions.some(({ name }) => name === "share.tb_ready"),
+    false,
+  );
+});
+
+test("C1 a user's program on the share defers the recovery as ever, and the server goes on meanwhile", async (t) => {
+  const s = await stage(t, [], FAST);
+  await s.until("CORE", overTb);
+  await s.untilPhase("Ready");
+  await s.take("tb");
+  await s.until("CORE", overFallback);
+  const { pid } = await s.call();
+  const leave = await sitIn(t, join(s.rig.folder, "CORE-fallback"));
+  await s.give("tb");
+  const pending = await s.until("CORE", (share) => share.tb_recovery_pending);
+  const holders = pending.conditions.flatMap((condition) => condition.holders ?? []);
+  assert.deepEqual([...new Set(holders.map(({ command }) => command))], ["sleep"]);
+  assert.equal((await s.call()).pid, pid);
+  await leave();
+  await s.until("CORE", overTb);
+  assert.equal((await s.call()).cwd, join(s.rig.folder, "CORE-tb"));
+});
+
+test("C1 switch by hand waits for the call in flight, which is answered once", async (t) => {
+  const s = await stage(t, [], ["auto_failback = false", "lsof_recheck = false"]);
+  await s.until("CORE", overTb);
+  await s.untilPhase("Ready");
+  const slow = s.call(2_000);
+  await eventually(() => s.backend().in_flight === 1);
+  const [switched] = await s.service.control.switchRoute(
+    null,
+    { to: "fallback", force: false, wait: false },
+    NEVER,
+  );
+  assert.deepEqual([switched?.result, switched?.active_interface], ["switched", "fallback"]);
+  assert.equal((await slow).cwd, join(s.rig.folder, "CORE-tb"));
+  assert.equal((await s.call()).cwd, join(s.rig.folder, "CORE-fallback"));
+});
+
+for (const mode of ["hide", "stop", "error"] as const) {
+  test(`C1 ${mode}: while the share is unmounted by hand calls name it, and after that they are served`, async (t) => {
+    const lines = [`when_unavailable = "${mode}"`, "unavailable_after_secs = 0.5"];
+    const s = await stage(t, lines, FAST);
+    await s.until("CORE", overTb);
+    const { pid } = await s.untilPhase("Ready");
+    const [unmounted] = await s.service.control.unmount(null, { force: false }, NEVER);
+    assert.equal(unmounted?.result, "unmounted", unmounted?.detail ?? "");
+    await eventually(() => s.backend().conditions.some(({ code }) => code === "share_away"));
+    assert.deepEqual(await s.tools(), mode === "error" ? ["who"] : []);
+    await assert.rejects(s.call(), /share CORE is away: it was unmounted by hand/);
+    assert.equal(s.backend().instances, 0, "it made room");
+    assert.throws(() => process.kill(pid ?? 0, 0), { code: "ESRCH" });
+    await s.service.control.mount(null, NEVER);
+    await s.untilPhase("Ready");
+    assert.equal((await s.call()).cwd, join(s.rig.folder, "CORE-tb"));
+  });
+}
+
+describe("a folder of the share that is away", { concurrency: true }, () => {
+  for (const mode of ["hide", "stop", "error"] as const) {
+    test(`C1 ${mode}: calls name it, and the process ${mode === "stop" ? "ends" : "goes on"}`, async (t) => {
+      const s = await stage(
+        t,
+        [`when_unavailable = "${mode}"`, "unavailable_after_secs = 0.5"],
+        FAST,
+        "/work",
+      );
+      await s.until("CORE", overTb);
+      const { pid } = await s.untilPhase("Ready");
+      assert.ok(pid !== null);
+      await rename(join(s.rig.folder, "CORE-tb", "work"), join(s.rig.folder, "CORE-tb", "done"));
+      await eventually(() => s.backend().conditions.some(({ code }) => code === "share_away"));
+      await assert.rejects(s.call(), /share CORE:\/work is away: the folder is not there/);
+      assert.deepEqual(await s.tools(), mode === "error" ? ["who"] : []);
+      if (mode === "stop") await eventually(() => s.backend().instances === 0);
+      else assert.equal(s.backend().pid, pid);
+      await rename(join(s.rig.folder, "CORE-tb", "done"), join(s.rig.folder, "CORE-tb", "work"));
+      await eventually(() => s.backend().conditions.length === 0 && s.backend().phase === "Ready");
+      assert.equal((await s.call()).pid === pid, mode !== "stop");
+    });
+  }
+});

@@ -1,0 +1,236 @@
+// Sessions of before a restart, with a real file between two stores.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { ANONYMOUS, type Principal } from "../../../../src/gateway/client-port.ts";
+import { Session } from "../../../../src/gateway/front/session/session.ts";
+import { openSessionFile } from "../../../../src/gateway/front/session/session-file.ts";
+import { IDLE_LIMIT_MS, SessionStore } from "../../../../src/gateway/front/session/session-store.ts";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { createScriptedGateway } from "../scripted-gateway.ts";
+
+const START_MS = Date.UTC(2026, 10, 20, 12);
+const HOUR_MS = 3_600_000;
+const ANN: Principal = { kind: "user", name: "ann", roles: ["dev"] };
+const BOB: Principal = { kind: "user", name: "bob", roles: [] };
+
+/** Daemons of one home, one after the other; the next one's clock begins where the last one's was, or later. */
+async function startHome(t: TestContext) {
+  const path = join(await temporaryFolder(t), "sessions.jsonl");
+  let wallMs = START_MS;
+  return {
+    path,
+    async daemon(laterMs = 0) {
+      const clock = createManualClock(wallMs + laterMs);
+      const gateway = createScriptedGateway();
+      const file = openSessionFile({ path, clock, logger: silentLogger });
+      const store = new SessionStore({ gateway, clock, logger: silentLogger, file });
+      await store.restore();
+      t.after(() => file[Symbol.asyncDispose]());
+      return {
+        clock,
+        gateway,
+        store,
+        async begins(id: string, principal: Principal = ANN): Promise<Session> {
+          const session = store.open({
+            id,
+            principal,
+            protocolVersion: "2025-06-18",
+            capabilities: { sampling: {} },
+            clientInfo: { name: "editor" },
+          });
+          gateway.opened(session);
+          assert.equal(await store.save(session), true);
+          return session;
+        },
+        /** As by kill -9: what is not written is lost. */
+        dies: () => {
+          wallMs = clock.wallMs();
+        },
+        async stops() {
+          await store.end(0, "the gateway is stopping");
+          await file[Symbol.asyncDispose]();
+          wallMs = clock.wallMs();
+        },
+      };
+    },
+  };
+}
+
+function found(session: Session | "foreign" | null): Session {
+  assert.ok(session instanceof Session, String(session));
+  return session;
+}
+
+/** A stream that keeps what it was told. */
+function listensOn(session: Session): readonly string[] {
+  const told: string[] = [];
+  const stream = {
+    congested: null,
+    send: (json: string) => told.push(JSON.parse(json).method) > 0,
+    end: () => session.outletClosed(stream),
+  };
+  session.listen(stream);
+  return told;
+}
+
+describe("sessions of before a restart", () => {
+  for (const way of ["dies", "stops"] as const) {
+    it(`B11 go on when the daemon ${way}, with what their clients said of themselves`, async (t) => {
+      const home = await startHome(t);
+      const first = await home.daemon();
+      await first.begins("one");
+      await first[way]();
+      const next = await home.daemon();
+      assert.equal(next.store.size, 1);
+      assert.equal(next.store.find("another", ANN), null);
+      const session = found(next.store.find("one", ANN));
+      assert.deepEqual(
+        [session.protocolVersion, session.capabilities, session.clientInfo, session.principal.roles],
+        ["2025-06-18", { sampling: {} }, { name: "editor" }, ["dev"]],
+      );
+      assert.equal(next.store.find("one", ANN), session);
+      assert.deepEqual(next.gateway.resumedWith, [{ tools: "t", resources: "r", prompts: "p" }]);
+      assert.equal(next.store.size, 1);
+    });
+  }
+
+  it("B11 belong to their principal alone, who loses nothing by another's try", async (t) => {
+    const home = await startHome(t);
+    const first = await home.daemon();
+    await first.begins("anns");
+    await first.begins("nobodys", ANONYMOUS);
+    first.dies();
+    const { store, gateway } = await home.daemon();
+    assert.equal(store.find("anns", BOB), "foreign");
+    assert.equal(gateway.sessions.size, 0, "nothing is woken for a stranger");
+    assert.equal(found(store.find("anns", ANN)).principal, ANN);
+    assert.equal(store.find("anns", BOB), "foreign");
+    assert.equal(found(store.find("nobodys", BOB)).principal, BOB, "as without a restart");
+  });
+
+  it("B11 what clients ended, and what gave way, does not come back", async (t) => {
+    const home = await startHome(t);
+    const first = await home.daemon();
+    first.gateway.sessionsAllowed = () => 2;
+    const ended = await first.begins("ended");
+    ended.end("the client ended the session");
+    await first.begins("older");
+    await first.clock.advance(1);
+    await first.begins("newer");
+    assert.equal(first.store.makeRoom(ANN).kind, "room");
+    await first.begins("newest");
+    await first.stops();
+    const { store } = await home.daemon();
+    assert.deepEqual([store.find("ended", ANN), store.find("older", ANN), store.size], [null, null, 2]);
+    found(store.find("newer", ANN));
+    found(store.find("newest", ANN));
+  });
+
+  it("B11 end a day after they were used last, also while no daemon runs, and not sooner", async (t) => {
+    const home = await startHome(t);
+    const first = await home.daemon();
+    await first.begins("unused");
+    await first.begins("used");
+    await first.clock.advance(5 * HOUR_MS);
+    found(first.store.find("used", ANN));
+    await first.clock.advance(HOUR_MS);
+    await first.stops();
+    const next = await home.daemon(IDLE_LIMIT_MS - 6 * HOUR_MS);
+    assert.equal(next.store.size, 1);
+    assert.equal(next.store.find("unused", ANN), null);
+    await next.clock.advance(5 * HOUR_MS);
+    assert.equal(next.store.find("used", ANN), null, "a day after its last use");
+    assert.equal(next.store.size, 0);
+    await next.stops();
+    assert.equal((await home.daemon()).store.size, 0);
+  });
+
+  it("B11 a wall clock that was set back makes none of them last longer than a day from now", async (t) => {
+    const home = await startHome(t);
+    const first = await home.daemon();
+    await first.begins("one");
+    await first.stops();
+    const next = await home.daemon(-100 * HOUR_MS);
+    await next.clock.advance(IDLE_LIMIT_MS - 1);
+    assert.equal(next.store.size, 1);
+    await next.clock.advance(HOUR_MS);
+    assert.equal(next.store.size, 0);
+  });
+
+  it("E4 B11 count towards the limits before their clients are back, and give way to newer ones", async (t) => {
+    const home = await startHome(t);
+    const first = await home.daemon();
+    for (const id of ["a", "b", "c"]) {
+      await first.begins(id);
+      await first.clock.advance(1);
+    }
+    await first.begins("bobs", BOB);
+    await first.stops();
+    const next = await home.daemon(1);
+    next.gateway.sessionsAllowed = () => 3;
+    assert.equal(next.store.makeRoom(BOB).kind, "room");
+    assert.equal(next.store.size, 4, "bob has one, and keeps it");
+    assert.equal(next.store.makeRoom(ANN).kind, "room");
+    assert.deepEqual([next.store.find("a", ANN), next.store.size], [null, 3]);
+    const listening = found(next.store.find("b", ANN));
+    listensOn(listening);
+    next.gateway.sessionsAllowed = () => 1;
+    assert.deepEqual(next.store.makeRoom(ANN), { kind: "too_many", allowed: 1 });
+    assert.deepEqual([next.store.find("c", ANN), listening.ended.aborted], [null, false]);
+    found(next.store.find("bobs", BOB));
+  });
+
+  it("B11 keep what a client asked for that lasts: its log level and its subscriptions", async (t) => {
+    const home = await startHome(t);
+    const first = await home.daemon();
+    const session = await first.begins("one");
+    const outlet = { congested: null, send: () => true, answer() {} };
+    const ask = (method: string, uri: string) =>
+      session.serve({ jsonrpc: "2.0", id: `${method} ${uri}`, method, params: { uri } }, outlet);
+    session.setLogLevel("warning");
+    for (const uri of ["file:///a", "file:///b", `file:///${"x".repeat(2_000)}`]) {
+      ask("resources/subscribe", uri);
+    }
+    ask("resources/read", "file:///c");
+    await eventually(() => session.inFlight === 0);
+    ask("resources/unsubscribe", "file:///a");
+    await eventually(() => session.inFlight === 0);
+    await first.clock.advance(1_000);
+    await first.stops();
+
+    const next = await home.daemon();
+    const again = found(next.store.find("one", ANN));
+    assert.equal(again.logLevel, "warning");
+    await eventually(() => again.inFlight === 0);
+    assert.deepEqual(
+      next.gateway.requests.map(({ method, params }) => [method, params?.["uri"]]),
+      [["resources/subscribe", "file:///b"]],
+    );
+    assert.deepEqual(again.subscriptions, ["file:///b"]);
+  });
+
+  it("B11 a list that a client was told of is seen, one that it is owed is not", async (t) => {
+    const home = await startHome(t);
+    const first = await home.daemon();
+    const session = await first.begins("one");
+    session.listChanged("tools");
+    first.gateway.lists = { tools: "t2", resources: "r2", prompts: "p" };
+    await first.clock.advance(1_000);
+    await first.stops();
+
+    const next = await home.daemon();
+    const again = found(next.store.find("one", ANN));
+    assert.deepEqual(next.gateway.resumedWith, [{ tools: "", resources: "r2", prompts: "p" }]);
+    again.listChanged("tools");
+    assert.deepEqual(listensOn(again), ["notifications/tools/list_changed"]);
+    await next.clock.advance(1_000);
+    await next.stops();
+    const last = await home.daemon();
+    found(last.store.find("one", ANN));
+    assert.deepEqual(last.gateway.resumedWith, [next.gateway.lists]);
+  });
+});

@@ -1,0 +1,130 @@
+// The gateway as the client that the official conformance suite tests: the given server is its only backend, a person
+// signs in by `fetch`, and what the scenario asks for is called through the gateway.
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { json } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { openGatewayInProcess } from "../../src/daemon/in-process-gateway.ts";
+import { openBackendSignIn } from "../../src/daemon/in-process-sign-in.ts";
+import { errorText } from "../../src/runtime/errors.ts";
+
+const PROGRAM = fileURLToPath(new URL("fixtures/conformance-client.ts", import.meta.url));
+/** The suite's own, which resolves nowhere: its server knows the document. */
+const DOCUMENT = "https://conformance-test.local/client-metadata.json";
+/** More sign-ins than any scenario wants of a patient person. */
+const MOST_LOGINS = 3;
+const DEADLINE_MS = 110_000;
+
+/** What the suite tells the client that it starts. */
+export interface AskedScenario {
+  /** The server's. */
+  readonly url: string;
+  readonly name: string;
+  readonly context: Readonly<Record<string, string>>;
+}
+
+export interface ConformanceClient extends AsyncDisposable {
+  /** What the suite starts. It has the scenario played here: a process of its own would load all sources each time. */
+  readonly command: string;
+}
+
+/** For one scenario at a time. */
+export async function startConformanceClient(): Promise<ConformanceClient> {
+  const server = createServer(async (request, response) => {
+    const problem = await play((await json(request)) as AskedScenario).catch(errorText);
+    response.writeHead(problem === null ? 200 : 500).end(problem);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    command: `${process.execPath} ${PROGRAM} http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await once(server.close(), "close");
+    },
+  };
+}
+
+/** Null: all of it went well; else what did not. */
+async function play(asked: AskedScenario): Promise<string | null> {
+  const home = await mkdtemp(join(tmpdir(), "mt-conformance-"));
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  try {
+    const lines = [
+      "[backends.server]",
+      `url = "${asked.url}"`,
+      "[backends.server.auth]",
+      ...authLines(asked),
+    ];
+    await writeFile(join(home, "config.toml"), `${lines.join("\n")}\n`);
+    let problem = await callOnce(home, signal);
+    for (let logins = 0; problem !== null && logins < MOST_LOGINS && !isOfMachine(asked); logins++) {
+      await login(home, signal);
+      problem = await callOnce(home, signal);
+    }
+    return problem;
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+function isOfMachine({ name }: AskedScenario): boolean {
+  return name.startsWith("auth/client-credentials");
+}
+
+function authLines(asked: AskedScenario): readonly string[] {
+  const { client_id: id, client_secret: secret, private_key_pem: key } = asked.context;
+  if (isOfMachine(asked)) {
+    process.env["CONFORMANCE_SECRET"] = secret ?? key ?? "";
+    const proof = secret === undefined ? "private_key" : "client_secret";
+    return [
+      `type = "client-credentials"`,
+      `client_id = ${JSON.stringify(id)}`,
+      `${proof} = "\${CONFORMANCE_SECRET}"`,
+    ];
+  }
+  if (id === undefined) return [`client_metadata_url = "${DOCUMENT}"`];
+  process.env["CONFORMANCE_SECRET"] = secret ?? "";
+  return [`client_id = ${JSON.stringify(id)}`, `client_secret = "\${CONFORMANCE_SECRET}"`];
+}
+
+/** A browser without a person: the suite's servers agree to everything. */
+async function visit(address: string): Promise<void> {
+  const response = await fetch(address, { redirect: "manual" });
+  const location = response.headers.get("location");
+  if (location !== null) await fetch(new URL(location, address)).then((answer) => answer.text());
+}
+
+async function login(home: string, signal: AbortSignal): Promise<void> {
+  const person = {
+    visit: (address: string) => void visit(address),
+    showCode() {},
+    paste: async () => "",
+  };
+  await openBackendSignIn({ home, configPath: null }).login(
+    { backend: "server", way: "browser", moreScopes: [] },
+    person,
+    signal,
+  );
+}
+
+/** Null: it went well; else what did not. */
+async function callOnce(home: string, signal: AbortSignal): Promise<string | null> {
+  await using gateway = await openGatewayInProcess({
+    home,
+    configPath: null,
+    signal,
+    command: "call",
+    intent: "look",
+  });
+  const { tools } = await gateway.control.tools(signal);
+  const { backends = [] } = await gateway.status(signal);
+  const [name] = tools.map((tool) => tool.name);
+  if (name === undefined) return backends[0]?.reason ?? "it has no tools";
+  const { error } = await gateway.control.call({ tool: name, arguments: {} }, signal);
+  return error?.message ?? null;
+}
