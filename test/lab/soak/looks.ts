@@ -25,10 +25,9 @@ export function startLooks(world: World): Looks {
   let longestStatusMs = 0;
   let ending = false;
   const status = async (): Promise<void> => {
-    const daemon = world.daemon.pid === null ? "no daemon" : "a daemon";
     const { code, stdout, stderr, ms } = await world.scene.home.cli(["status", "--json"], 2 * STATUS_MS);
     longestStatusMs = Math.max(longestStatusMs, ms);
-    const words = `with ${daemon} it ended with ${code} after ${Math.round(ms)} ms: ${stderr.trim().slice(0, 300)}`;
+    const words = `it ended with ${code} after ${Math.round(ms)} ms: ${stderr.trim().slice(0, 300)}`;
     world.ledger.expect("status", code !== null && ms <= STATUS_MS, () => words);
     told.push(stdout, stderr);
     if (code === 0) world.ledger.expect("readable", isJson(stdout), () => "status --json is no JSON");
