@@ -158,6 +158,34 @@ export const gatewayStatusShape = object({
 });
 export type GatewayStatus = TypeOf<typeof gatewayStatusShape>;
 
+/** One way to a backend's server. */
+const backendRouteShape = object({
+  name: text,
+  type: choice("stdio", "streamable-http"),
+  /** Its address, or its program with its arguments; without secrets. */
+  target: text,
+  in_use: flag,
+  /** Since when an instance that stands by over it has answered without a gap. */
+  healthy_since: nullable(text),
+  /** When that is long enough to go back to it; null while it is not healthy. */
+  stable_at: nullable(text),
+  retry_at: nullable(text),
+  last_error: nullable(text),
+});
+export type BackendRouteStatus = TypeOf<typeof backendRouteShape>;
+
+/** The ways to a backend's server, where there are several. */
+const backendRoutesShape = object({
+  in_use: nullable(text),
+  /** The route that a person holds it on. */
+  held: nullable(text),
+  /** A better route is ready, and going back to it waits: why. */
+  recovery_pending: nullable(object({ route: text, reason: text })),
+  /** In order of preference. */
+  list: list(backendRouteShape),
+});
+export type BackendRoutesStatus = TypeOf<typeof backendRoutesShape>;
+
 export const backendStatusShape = object({
   name: text,
   group: nullable(text),
@@ -187,6 +215,8 @@ export const backendStatusShape = object({
   prompts: number,
   /** Tools that its filters keep back; absent: none. */
   withheld_tools: optional(number),
+  /** Absent where there is one alone. */
+  routes: optional(backendRoutesShape),
   conditions: list(conditionShape),
 });
 export type BackendStatus = TypeOf<typeof backendStatusShape>;
@@ -241,6 +271,15 @@ export const handOverReportShape = object({
   version: text,
 });
 export type HandOverReport = TypeOf<typeof handOverReportShape>;
+export const backendSwitchReportShape = object({
+  backend: text,
+  result: choice("switched", "skipped", "failed"),
+  /** That serves now; null: none does. */
+  route: nullable(text),
+  /** One line for people, without the backend's name. */
+  detail: text,
+});
+export type BackendSwitchReport = TypeOf<typeof backendSwitchReportShape>;
 
 export const backendLogsReportShape = object({
   /** What the server wrote beside the protocol, oldest first; at most 200 lines. */

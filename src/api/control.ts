@@ -4,6 +4,7 @@ import type { ApprovalsReport, ApproveReport, ApproveRequest } from "./approval-
 import type {
   AliasReport,
   BackendLogsReport,
+  BackendSwitchReport,
   CallReport,
   ConfigReport,
   EditReport,
@@ -20,6 +21,7 @@ import type {
   VerifyReport,
 } from "./contract.ts";
 import type {
+  BackendSwitchRequest,
   CallRequest,
   EditRequest,
   EditTextRequest,
@@ -109,6 +111,8 @@ export interface GatewayControl {
   /** Approves them as they were seen; what is another by now is left. */
   approveTools(request: ApproveToolsRequest, signal: AbortSignal): Promise<ApproveToolsReport>;
   restart(selection: readonly string[] | null, signal: AbortSignal): Promise<RestartReport>;
+  /** Serves a backend over one of its routes, and holds it there unless it is the first. */
+  switchRoute(request: BackendSwitchRequest, signal: AbortSignal): Promise<BackendSwitchReport>;
   logs(backend: string, signal: AbortSignal): Promise<BackendLogsReport>;
 }
 

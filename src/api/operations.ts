@@ -5,6 +5,7 @@ import { approvalsReportShape, approveReportShape, approveRequest } from "./appr
 import {
   aliasReportShape,
   backendLogsReportShape,
+  backendSwitchReportShape,
   callReportShape,
   configReportShape,
   editReportShape,
@@ -31,6 +32,7 @@ import type {
 import { gatewayOff } from "./gateway-names.ts";
 import {
   backendRequest,
+  backendSwitchRequest,
   backendsRequest,
   callRequest,
   editRequest,
@@ -239,6 +241,14 @@ export const OPERATIONS = {
     input: backendsRequest,
     output: restartReportShape,
     perform: (gateway, { backends = null }, signal) => gateway.restart(backends, signal),
+  }),
+  switchBackend: operation({
+    part: "gateway",
+    at: "POST backends/switch",
+    input: backendSwitchRequest,
+    output: backendSwitchReportShape,
+    counts: "steps",
+    perform: (gateway, request, signal) => gateway.switchRoute(request, signal),
   }),
   logs: operation({
     part: "gateway",

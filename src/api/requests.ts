@@ -64,6 +64,10 @@ export type CallRequest = TypeOf<typeof callRequest>;
 export const backendsRequest = strictObject({ backends: optional(names) });
 export const backendRequest = strictObject({ backend: wellFormedText });
 
+/** `to` is a route's name, or `auto`: as the rules say. */
+export const backendSwitchRequest = strictObject({ backend: wellFormedText, to: wellFormedText });
+export type BackendSwitchRequest = TypeOf<typeof backendSwitchRequest>;
+
 export const reloadRequest = strictObject({ dry_run: optional(flag) });
 export type ReloadRequest = TypeOf<typeof reloadRequest>;
 

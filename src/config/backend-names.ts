@@ -18,6 +18,16 @@ export function parseBackendName(text: string): TextReading {
   return wrong(BACKEND_NAME_EXPECTED, text.length > LONGEST_NAME ? "shorten it" : hint);
 }
 
+/** Digits alone are what routes without a name are called, by their place. */
+export function parseRouteName(text: string): TextReading {
+  const isGood = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(text) && text !== AUTO_ROUTE;
+  const expected = "a name of letters, digits, `_` and `-`, at most 32 characters, and not `auto`";
+  return isGood ? { ok: true, value: text } : wrong(expected);
+}
+
+/** In `switch --to`: whichever route the rules choose. */
+export const AUTO_ROUTE = "auto";
+
 /** What a server calls a tool: we take whatever it may say. */
 export function parseServerToolName(text: string): TextReading {
   const expected = "the tool's name as the server says it";

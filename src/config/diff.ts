@@ -100,12 +100,16 @@ const BACKEND_KEYS = [
   "enabled",
   "group",
   "connection",
+  "routes",
   "timeouts",
   "filters",
   "toolOverrides",
   "instances",
   "replace",
   "pin",
+  "requires",
+  "unavailableAfterMs",
+  "whenUnavailable",
 ] as const satisfies readonly BackendField[];
 const MIDDLEWARE = [
   ["conflict_resolution", "conflictResolution"],

@@ -1,5 +1,6 @@
 // The secrets that a configuration holds written out, as far as one can tell by their looks or by the names that they
 // stand under. Pure.
+import { routeKeys, routesOf } from "./backend-routes.ts";
 import { pathText } from "./mistakes.ts";
 import { hiddenValues, shownArguments, shownSecretText, shownText, shownUrl } from "./shown-values.ts";
 import type { BackendConfig, SecretText, StdioConnection } from "./snapshot.ts";
@@ -19,13 +20,15 @@ const SETTING =
 
 /** Of all backends, in the file's order. Only the caller may show or keep a value. */
 export function literalSecrets(
-  backends: readonly Pick<BackendConfig, "name" | "connection">[],
+  backends: readonly Pick<BackendConfig, "name" | "connection" | "routes">[],
 ): readonly LiteralSecret[] {
-  return backends.flatMap(({ name, connection }) =>
-    ofConnection(connection).map(({ path, value }) => ({
-      key: pathText(["backends", name, ...path]),
-      value,
-    })),
+  return backends.flatMap((backend) =>
+    routesOf(backend).flatMap(({ connection }, route) =>
+      ofConnection(connection).map(({ path, value }) => ({
+        key: pathText(["backends", backend.name, ...routeKeys(backend, route), ...path]),
+        value,
+      })),
+    ),
   );
 }
 

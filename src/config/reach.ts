@@ -2,6 +2,7 @@
 // alone: no file is looked at and no link is followed.
 import { join } from "node:path";
 import type { SecretReference } from "../secrets/reference.ts";
+import { routeKeys, routesOf } from "./backend-routes.ts";
 import { pathText } from "./mistakes.ts";
 import { expandPath, isWithin } from "./paths.ts";
 import type { BackendConfig, ConfigWarning, StdioConnection } from "./snapshot.ts";
@@ -21,6 +22,8 @@ export type ReachedPlace = "home" | "config" | "secrets";
 /** One way in which a backend reaches guarded places. */
 export interface Reach {
   readonly backend: string;
+  /** Where its route stands in the file; empty: the backend has one alone. */
+  readonly route: readonly (string | number)[];
   readonly through:
     | { readonly kind: "argument"; readonly index: number }
     | { readonly kind: "cwd" }
@@ -44,7 +47,17 @@ const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
  * (`.`).
  */
 export function backendReach(backend: BackendConfig, places: GuardedPlaces): readonly Reach[] {
-  const { name, connection } = backend;
+  return routesOf(backend).flatMap(({ connection }, route) =>
+    connectionReach(backend.name, connection, routeKeys(backend, route), places),
+  );
+}
+
+function connectionReach(
+  name: string,
+  connection: BackendConfig["connection"],
+  route: Reach["route"],
+  places: GuardedPlaces,
+): readonly Reach[] {
   if (connection.type !== "stdio" || connection.sandbox !== undefined) return [];
   const { args, env, cwd } = connection;
   const found: Reach[] = [];
@@ -52,7 +65,7 @@ export function backendReach(backend: BackendConfig, places: GuardedPlaces): rea
     for (const path of paths) {
       const reached = placesReached(path, places);
       if (reached.length === 0) continue;
-      found.push({ backend: name, through, path, places: reached });
+      found.push({ backend: name, route, through, path, places: reached });
       return;
     }
   };
@@ -94,8 +107,8 @@ export function reachWarnings(backends: readonly BackendConfig[], places: Guarde
   });
 }
 
-function reachWarning({ backend, through, path, places }: Reach): ConfigWarning {
-  const at = ["backends", backend];
+function reachWarning({ backend, route, through, path, places }: Reach): ConfigWarning {
+  const at = ["backends", backend, ...route];
   const key =
     through.kind === "argument"
       ? [...at, "args", through.index]

@@ -145,11 +145,20 @@ export interface ToolOverride {
   readonly description: string | null;
 }
 
+/** One way to a backend's server. */
+export interface BackendRoute {
+  readonly name: string;
+  readonly connection: StdioConnection | HttpConnection;
+}
+
 export interface BackendConfig {
   readonly name: string;
   readonly enabled: boolean;
   readonly group: string | null;
+  /** Of the first route, where there are several. */
   readonly connection: StdioConnection | HttpConnection;
+  /** In order of preference; null or absent: `connection` is the only one. */
+  readonly routes?: readonly BackendRoute[] | null;
   readonly timeouts: {
     readonly initMs: number;
     /** Of reading one list. */

@@ -1,5 +1,6 @@
 // Backends that are given a folder on a share and do not say that they require it. Path arithmetic alone.
 import { join } from "node:path";
+import { routeKeys, routesOf } from "./backend-routes.ts";
 import { pathText } from "./mistakes.ts";
 import { isWithin } from "./paths.ts";
 import type { ConfigWarning, MountaineerConfig } from "./snapshot.ts";
@@ -7,13 +8,17 @@ import type { ConfigWarning, MountaineerConfig } from "./snapshot.ts";
 /** One warning for each backend that is enabled and works on a share unsaid. */
 export function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
   const places = placesOf(config);
-  return config.backends.flatMap(({ name, enabled, connection, requires }): ConfigWarning[] => {
-    if (!enabled || connection.type !== "stdio") return [];
-    const given = [connection.cwd, ...connection.args];
-    for (const [index, path] of given.entries()) {
+  return config.backends.flatMap((backend): ConfigWarning[] => {
+    const { name, enabled, requires } = backend;
+    const given = routesOf(backend).flatMap(({ connection }, route) => {
+      if (!enabled || connection.type !== "stdio") return [];
+      const keys = routeKeys(backend, route);
+      const args = connection.args.map((path, index) => [path, [...keys, "args", index]] as const);
+      return [[connection.cwd, [...keys, "cwd"]] as const, ...args];
+    });
+    for (const [path, at] of given) {
       const share = places.find(([folder]) => path.startsWith("/") && isWithin(path, folder))?.[1];
       if (share === undefined || requires.some((one) => one.share === share)) continue;
-      const at = index === 0 ? ["cwd"] : ["args", index - 1];
       return [
         {
           path: pathText(["backends", name, ...at]),

@@ -7,6 +7,7 @@ import { startLog } from "../runtime/log/log-file.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
+import { openHeldRoutes } from "./compose/held-routes.ts";
 import { openHome } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
@@ -81,6 +82,7 @@ export async function openGatewayInProcess({
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),
         pinStore: sealedPinStore({ home, clock, environment }, false),
+        heldRoutes: openHeldRoutes(home, logger, false),
         listens: false,
       }),
     );

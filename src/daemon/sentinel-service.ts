@@ -19,6 +19,7 @@ import type { AliasLinks } from "../shares/links/alias-links.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
+import { openHeldRoutes } from "./compose/held-routes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
@@ -341,6 +342,7 @@ function gatewayHome(options: ServiceOptions) {
       write: (value: unknown) => (handedOver ? Promise.resolve() : pins.write(value)),
     },
     sessions: handedSessions(openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger })),
+    heldRoutes: openHeldRoutes(home, logger, true),
     listens: true,
   };
 }

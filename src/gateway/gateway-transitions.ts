@@ -39,6 +39,21 @@ export type GatewayTransition =
   | { readonly name: "backend.replaced"; readonly backend: string; readonly draining: number }
   /** The configuration's new instance does not come up; the old one serves on. */
   | { readonly name: "backend.change_failed"; readonly backend: string; readonly reason: string }
+  /** Another of its routes serves: the one in use failed, a better one is back, or a person or an edit said so. */
+  | {
+      readonly name: "backend.failover" | "backend.recovered" | "backend.switched";
+      readonly backend: string;
+      readonly from: string;
+      readonly to: string;
+      readonly reason: string;
+    }
+  /** A better route is ready, and going back to it waits; or that is over. */
+  | {
+      readonly name: "backend.route_ready" | "backend.route_ready_cleared";
+      readonly backend: string;
+      readonly route: string;
+      readonly reason: string;
+    }
   | {
       readonly name: "backend.drained";
       readonly backend: string;

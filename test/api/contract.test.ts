@@ -41,6 +41,7 @@ test("pin: the operations, their methods and their prefix", () => {
       "POST tools/changes",
       "POST tools/approve",
       "POST backends/restart",
+      "POST backends/switch",
       "POST backends/logs",
       "GET sync",
       "POST reload",

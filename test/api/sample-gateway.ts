@@ -152,6 +152,19 @@ export function scriptedGateway(
       calls.push({ name: "restart", request: selection, signal });
       return { restarted: [...selectBackends(selection, backends)] };
     },
+    async switchRoute(request, signal) {
+      calls.push({ name: "switchRoute", request, signal });
+      selectBackends([request.backend], backends);
+      if (request.to === "gone") {
+        return { backend: request.backend, result: "failed", route: "1", detail: "it does not answer" };
+      }
+      return {
+        backend: request.backend,
+        result: "switched",
+        route: request.to,
+        detail: `over route ${request.to}`,
+      };
+    },
     async logs(backend, signal) {
       calls.push({ name: "logs", request: backend, signal });
       selectBackends([backend], backends);

@@ -31,7 +31,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "cli/completion": ["cli/in-process"],
   "cli/edits": ["cli/in-process", "cli/input", "cli/sessions", "cli/views"],
   "cli/in-process": ["cli/input"],
-  "cli/init": ["cli/in-process", "cli/input", "cli/service", "cli/sessions", "cli/views"],
+  "cli/init": ["cli/in-process", "cli/input", "cli/sessions", "cli/views"],
   "cli/input": ["cli/views"],
   "cli/program": ["cli/commands", "cli/completion", "cli/input"],
   "cli/service": ["cli/input", "cli/views"],

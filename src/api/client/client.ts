@@ -169,6 +169,7 @@ function createClient(
       toolChanges: (request, signal) => ask("toolChanges", request, signal),
       approveTools: (request, signal) => ask("approveTools", request, signal),
       restart: (backends, signal) => ask("restart", { backends }, signal),
+      switchRoute: (request, signal) => ask("switchBackend", request, signal),
       logs: (backend, signal) => ask("logs", { backend }, signal),
     },
     places: {

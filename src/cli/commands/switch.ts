@@ -1,28 +1,44 @@
 // The command `mountaineer switch`.
 import { Option } from "commander";
+import type { BackendSwitchRequest } from "../../api/requests.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, addShareOptions, readFlag, SWITCH_TARGETS } from "../input/options.ts";
+import type { CommandContext, CommandDefinition, GivenOptions } from "../input/command.ts";
+import {
+  addJsonOption,
+  addShareOptions,
+  readFlag,
+  readText,
+  SWITCH_TARGETS,
+  showResult,
+} from "../input/options.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 export const switchCommand: CommandDefinition = {
   name: "switch",
-  summary: "move shares to a route by hand, or back to the rules",
+  summary: "move shares or a backend to a route by hand, or back to the rules",
   description:
-    "tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches and holds the " +
+    "Of shares, tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches and holds the " +
     "share there, over restarts too. auto ends that and lets the rules go on. With files open it is busy; --wait " +
-    "waits for them, --force does not care.",
+    "waits for them, --force does not care. With --backend, the name of a route goes over to that route as soon as it " +
+    "is ready, and calls in flight end where they are; a route that is not the first one holds the backend there.",
   examples: [
     { command: "mountaineer switch --share CORE --to tb", does: "back to Thunderbolt now" },
     { command: "mountaineer switch --share CORE --to tb --wait", does: "as soon as open files are closed" },
     { command: "mountaineer switch --to fallback", does: "all shares to fallback, before pulling the cable" },
     { command: "mountaineer switch --to auto", does: "let the rules decide again" },
+    { command: "mountaineer switch --backend files --to lan", does: "serve a backend over another route" },
   ],
   exits: STEP_EXITS,
   addOptions(command) {
     addShareOptions(command);
     command
-      .addOption(new Option("--to <route>", "where to").choices(SWITCH_TARGETS).makeOptionMandatory())
+      .option("--backend <name>", "a backend with several routes, instead of shares")
+      .addOption(
+        new Option("--to <route>", "where to; with --backend, the name of a route, or auto")
+          .choices(SWITCH_TARGETS)
+          .argParser((text) => text)
+          .makeOptionMandatory(),
+      )
       .addOption(
         new Option(
           "--force",
@@ -33,12 +49,38 @@ export const switchCommand: CommandDefinition = {
     addJsonOption(command);
   },
   run(context, options) {
-    const { to: given } = options;
+    const given = readText(options, "to") ?? "";
+    const backend = readText(options, "backend");
+    if (backend !== null) return switchBackend(context, options, { backend, to: given });
     const to = SWITCH_TARGETS.find((target) => target === given);
-    if (to === undefined) throw new MountaineerError("usage", "switch needs --to");
+    if (to === undefined) {
+      const choices = `Allowed choices are ${SWITCH_TARGETS.join(", ")}`;
+      const message = `option '--to <route>' argument '${given}' is invalid. ${choices} (of shares).`;
+      throw new MountaineerError("usage", message, { hint: "mountaineer switch --help" });
+    }
     const request = { to, force: readFlag(options, "force"), wait: readFlag(options, "wait") };
     return runSteps(context, options, "switch", (control, selection, signal) =>
       control.switchRoute(selection, request, signal),
     );
   },
 };
+
+async function switchBackend(
+  context: CommandContext,
+  options: GivenOptions,
+  request: BackendSwitchRequest,
+): Promise<number> {
+  for (const name of ["share", "all", "force", "wait"]) {
+    if (options[name] === undefined) continue;
+    throw new MountaineerError("usage", `option '--${name}' cannot be used with option '--backend <name>'`, {
+      hint: "a backend is ready over the new route before it leaves the old one; mountaineer switch --help",
+    });
+  }
+  const { withDaemonsGateway } = await import("../sessions/gateway-session.ts");
+  const { renderBackendSwitch } = await import("../views/gateway-view.ts");
+  const report = await withDaemonsGateway(context, ({ control }) =>
+    control.switchRoute(request, context.signal),
+  );
+  showResult(context, options, report, () => renderBackendSwitch(report, context.stdoutStyle));
+  return report.result === "failed" ? 1 : 0;
+}

@@ -43,6 +43,7 @@ const LIVE_OPTIONS: Readonly<Record<string, LiveKind | null>> = {
   "--subpath": "folders",
   "--target-subpath": "folders",
   "tools approve --backend": "backends",
+  "switch --backend": "backends",
 };
 const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
   "backends edit": "backends",

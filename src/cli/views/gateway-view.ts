@@ -1,6 +1,11 @@
 // The gateway and its backends as text. Pure.
 
-import type { BackendStatus, GatewayStatus } from "../../api/contract.ts";
+import type {
+  BackendRouteStatus,
+  BackendStatus,
+  BackendSwitchReport,
+  GatewayStatus,
+} from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import {
   columns,
@@ -11,6 +16,7 @@ import {
   padded,
   wrapped,
 } from "../../runtime/text/plain-text.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 import {
   conditionLines,
   INDENT,
@@ -52,6 +58,7 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
   const width = nameColumns(backends);
   return backends.flatMap((backend) => [
     ...backendHead(backend, width, view),
+    ...routeBlock(backend, view),
     ...(started ? backendTroubles(backend, view) : conditionsOf(backend, view)),
   ]);
 }
@@ -61,6 +68,59 @@ export function renderBackends(backends: readonly BackendStatus[], options: Stat
   return backendBlock(backends, viewOf(options))
     .map((line) => `${line}\n`)
     .join("");
+}
+
+/** What became of a switch, ending in a newline. */
+export function renderBackendSwitch(report: BackendSwitchReport, style: TerminalStyle): string {
+  const paint = paintFor(style);
+  const { symbols } = paint;
+  const isFailed = report.result === "failed";
+  const mark = isFailed
+    ? paint.red(symbols.bad)
+    : report.result === "switched"
+      ? paint.green(symbols.good)
+      : paint.dim(symbols.skip);
+  const detail = isFailed ? `stays as it is: ${report.detail}` : report.detail;
+  return `${mark} ${paint.bold(harmless(report.backend))}  ${harmless(detail)}\n`;
+}
+
+/** Each route on a line, and below them why it does not go back, or who holds it. */
+function routeBlock({ name, routes }: BackendStatus, view: View): string[] {
+  if (routes === undefined) return [];
+  const { paint, now } = view;
+  const width = nameColumns(routes.list);
+  const lines = routes.list.flatMap((route) => {
+    const dot =
+      route.in_use || route.healthy_since !== null ? paint.green(paint.symbols.on) : paint.symbols.off;
+    const label = padded(harmless(route.name), width);
+    const facts = [harmless(route.target), ...routeFacts(route, view)].join(", ");
+    return `${INDENT}${dot} ${route.in_use ? paint.bold(label) : label}  ${facts}`;
+  });
+  const { recovery_pending: pending, held } = routes;
+  if (pending !== null) {
+    const route = routes.list.find((one) => one.name === pending.route);
+    const steady = sinceText(route?.healthy_since ?? null, now);
+    const what = `${harmless(pending.route)} READY: it is back${steady === null ? "" : `, steady for ${glued(steady)}`}; ${harmless(pending.reason)}`;
+    lines.push(...marked(paint.symbols.ready, what, INDENT, paint.yellow, view));
+    lines.push(`${INDENT}    mountaineer switch --backend ${harmless(name)} --to ${harmless(pending.route)}`);
+  }
+  if (held !== null) {
+    const what = `held on ${harmless(held)} by hand; to let the rules go on:`;
+    lines.push(...marked(paint.symbols.info, what, INDENT, paint.cyan, view));
+    lines.push(`${INDENT}    mountaineer switch --backend ${harmless(name)} --to auto`);
+  }
+  return lines;
+}
+
+function routeFacts(route: BackendRouteStatus, view: View): string[] {
+  if (route.in_use) return ["in use"];
+  const steadyMs = route.healthy_since === null ? Number.NaN : view.now - Date.parse(route.healthy_since);
+  if (steadyMs >= 0) return [`steady for ${glued(durationText(steadyMs))}`];
+  const retry = retryText(route, view);
+  return [
+    ...(route.last_error === null ? ["stands by"] : [harmless(route.last_error)]),
+    ...(retry === null ? [] : [retry]),
+  ];
 }
 
 function backendHead(backend: BackendStatus, nameWidth: number, view: View): string[] {
@@ -136,6 +196,7 @@ function factsOf(backend: BackendStatus): string[] {
   const { pid, in_flight: inFlight, draining, instances, restarts, withheld_tools: withheld = 0 } = backend;
   return [
     published(backend),
+    ...(backend.routes?.in_use ? [`over ${harmless(backend.routes.in_use)}`] : []),
     ...(withheld > 0 ? [`${counted(withheld, "tool")} withheld`] : []),
     ...(backend.group === null ? [] : [`group ${harmless(backend.group)}`]),
     ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
@@ -146,7 +207,7 @@ function factsOf(backend: BackendStatus): string[] {
   ];
 }
 
-function retryText({ retry_at: retryAt }: BackendStatus, { now }: View): string | null {
+function retryText({ retry_at: retryAt }: Pick<BackendStatus, "retry_at">, { now }: View): string | null {
   const ms = retryAt === null ? Number.NaN : Date.parse(retryAt) - now;
   if (Number.isNaN(ms)) return null;
   return ms <= 0 ? "retries now" : `retries in ${glued(durationText(Math.max(ms, 1_000)))}`;

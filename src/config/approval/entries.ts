@@ -1,5 +1,6 @@
 // The entries of a configuration: what a person approves as one. Each has parts, and each part is of one kind. Pure.
 import { isDeepStrictEqual } from "node:util";
+import { routesOf } from "../backend-routes.ts";
 import type {
   AliasConfig,
   BackendConfig,
@@ -48,6 +49,7 @@ const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
   group: "free",
   // Of an address it is `sends`.
   connection: "runs",
+  routes: "runs",
   timeouts: "free",
   filters: "access",
   toolOverrides: "guards",
@@ -147,10 +149,12 @@ export function snakeCase(key: string): string {
 }
 
 function backendEntry(backend: BackendConfig): Entry {
-  const { connection, ...parts } = partsOf(backend, BACKEND_FIELDS);
-  const kind = backend.connection.type === "stdio" ? "runs" : "sends";
+  const { connection, routes, ...parts } = partsOf(backend, BACKEND_FIELDS);
+  // The first route is both: they wait together, or not at all.
+  const kind = routesOf(backend).some((route) => route.connection.type === "stdio") ? "runs" : "sends";
   return member("backends", backend.name, {
     ...(connection === undefined ? {} : { connection: { ...connection, kind } }),
+    ...(routes === undefined ? {} : { routes: { ...routes, kind } }),
     ...parts,
   });
 }

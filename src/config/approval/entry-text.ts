@@ -7,10 +7,20 @@ import { type EntryValue, isList, snakeCase } from "./entries.ts";
 /** Sorted as they were written, one `key = value` a line, each ended; "" for what runs nothing. */
 export function entryText(parts: PartValues | null): string {
   if (parts === null) return "";
-  return Object.entries(parts)
+  // The first of the routes is the connection, and is not told twice.
+  const routes = parts["routes"] ?? null;
+  const told = isList(routes) ? { ...parts, connection: null, routes: routes.map(routeLines) } : parts;
+  return Object.entries(told)
     .flatMap(([name, value]) => lines(isShell(name) ? [] : [name], value))
     .map((line) => `${line}\n`)
     .join("");
+}
+
+/** A route as the file has it. */
+function routeLines(route: EntryValue): EntryValue {
+  const { name = null, connection = null } =
+    typeof route === "object" && route !== null && !isList(route) ? route : {};
+  return typeof connection === "object" && !isList(connection) ? { name, ...connection } : route;
 }
 
 /** What waits, with a word on what its difference from the approved one may hide. */
@@ -85,8 +95,17 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
 
 /** What an entry would do, in a few words, without any value that could be a secret: for the log, events and status. */
 export function entrySummary({ group, name, kind, approved, waiting }: WaitingEntry): string {
-  const connection = waiting["connection"];
-  const what = connection === undefined ? "" : connectionSummary(connection);
+  const { connection, routes = null } = waiting;
+  const ways = isList(routes)
+    ? routes.map((route) =>
+        connectionSummary(
+          typeof route === "object" && route !== null && !isList(route)
+            ? (route["connection"] ?? null)
+            : null,
+        ),
+      )
+    : [connection === undefined ? "" : connectionSummary(connection)];
+  const what = ways.filter((way) => way !== "").join(", or ");
   const noun = { backends: "backend ", shares: "share ", aliases: "alias ", sections: "" }[group];
   const who = group === "sections" ? `[${name}]` : `${noun}${name}`;
   if (what === "") return `${who} would ${MEANINGS[kind]}`;

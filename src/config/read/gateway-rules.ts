@@ -1,7 +1,7 @@
 // The rules between keys of the gateway's sections. They read the file's values right or wrong.
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { isCredentialHeader } from "../backend-names.ts";
-import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, quoted } from "../mistakes.ts";
+import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "../mistakes.ts";
 import { expandPath, isWithin, parsePath } from "../paths.ts";
 import { isLiteral, parseSecretText } from "../secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
@@ -96,21 +96,77 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
     const backend = asTable(entry);
     if (backend === null) return [];
     const at: KeyPath = ["backends", name];
-    const env = asTable(backend["env"]);
-    const headers = asTable(backend["headers"]);
     const overrides = asTable(backend["tool_overrides"]);
+    const routes: readonly unknown[] = Array.isArray(backend["routes"]) ? backend["routes"] : [];
     return [
-      ...connectionFindings(backend, at),
-      ...sandboxFindings(backend, at, place),
-      ...forbiddenNames(env, [...at, "env"]),
-      ...forbiddenNames(headers, [...at, "headers"]),
+      ...(routes.length === 0 ? serverFindings(backend, at, place) : routesFindings(backend, at, place)),
       ...forbiddenNames(overrides, [...at, "tool_overrides"]),
-      ...headerFindings(headers ?? {}, [...at, "headers"]),
-      ...backendAuthFindings(backend, at),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
     ];
   });
   return [...forbiddenNames(backends, ["backends"]), ...ofEach];
+}
+
+/** Of what says how one server is reached: a backend, or one of its routes. */
+function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] {
+  const env = asTable(table["env"]);
+  const headers = asTable(table["headers"]);
+  return [
+    ...connectionFindings(table, at),
+    ...sandboxFindings(table, at, place),
+    ...forbiddenNames(env, [...at, "env"]),
+    ...forbiddenNames(headers, [...at, "headers"]),
+    ...headerFindings(headers ?? {}, [...at, "headers"]),
+    ...backendAuthFindings(table, at),
+  ];
+}
+
+/** More ways to one server than anybody has. */
+const MOST_ROUTES = 8;
+
+function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
+  const routes: readonly unknown[] = Array.isArray(backend["routes"]) ? backend["routes"] : [];
+  const findings: Finding[] = [];
+  for (const key of ["type", ...STDIO_KEYS, ...HTTP_KEYS, "sandbox"]) {
+    if (!has(backend, key)) continue;
+    const hint = "each route has its own; make this the first one";
+    findings.push({
+      path: [...at, key],
+      at: "key",
+      found: `\`${key}\` beside \`routes\``,
+      expected: `no \`${key}\``,
+      hint,
+    });
+  }
+  if (backend["replace"] === "stop-first") {
+    const found = "`stop-first` with `routes`";
+    const hint = "a better route is made ready beside the one in use";
+    findings.push({ path: [...at, "replace"], at: "value", found, expected: "`overlap`", hint });
+  }
+  if (routes.length > MOST_ROUTES) {
+    const expected = `at most ${MOST_ROUTES} routes`;
+    findings.push({
+      path: [...at, "routes", MOST_ROUTES],
+      at: "value",
+      found: "one more",
+      expected,
+      hint: null,
+    });
+  }
+  const names = new Map<string, number>();
+  for (const [index, entry] of routes.slice(0, MOST_ROUTES).entries()) {
+    const route = asTable(entry);
+    if (route === null) continue;
+    const path = [...at, "routes", index];
+    findings.push(...serverFindings(route, path, place));
+    const name = typeof route["name"] === "string" ? route["name"] : `${index + 1}`;
+    const first = names.get(name);
+    names.set(name, index);
+    if (first === undefined) continue;
+    const found = `${quoted(name)}, the name of ${pathText([...at, "routes", first])}`;
+    findings.push({ path: [...path, "name"], at: "value", found, expected: "another name", hint: null });
+  }
+  return findings;
 }
 
 function unknownBackendHint(name: string, known: readonly string[]): string {

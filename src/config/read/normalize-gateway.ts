@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isCredentialHeader, isSecretHeader, isSecretVariable } from "../backend-names.ts";
 import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";
-import { pathText } from "../mistakes.ts";
+import { type KeyPath, pathText } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
 import { requirementOf } from "../requirement.ts";
 import type { BackendFile, ConfigFile } from "../schema/schema.ts";
@@ -49,7 +49,9 @@ function bytes(mebibytes: number): number {
   return Math.round(mebibytes * MEBIBYTE);
 }
 
-function connection(backend: BackendFile, place: ConfigPlace): StdioConnection | HttpConnection {
+type RouteFile = BackendFile["routes"][number];
+
+function connection(backend: RouteFile, place: ConfigPlace): StdioConnection | HttpConnection {
   const { command, url } = backend;
   // The rules refuse a backend with neither, and one whose type and keys contradict each other.
   if (command === undefined) return httpConnection(backend, url ?? "");
@@ -65,7 +67,7 @@ function connection(backend: BackendFile, place: ConfigPlace): StdioConnection |
   };
 }
 
-function httpConnection({ headers = {}, auth }: BackendFile, url: string): HttpConnection {
+function httpConnection({ headers = {}, auth }: RouteFile, url: string): HttpConnection {
   const connection: HttpConnection = { type: "streamable-http", url, headers };
   return auth === undefined ? connection : { ...connection, auth: backendAuth(auth) };
 }
@@ -80,11 +82,16 @@ function toolOverride({ name, description }: BackendFile["tool_overrides"][strin
 
 function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): BackendConfig {
   const { timeouts, filters } = backend;
+  const routes = backend.routes.map((route, index) => ({
+    name: route.name ?? `${index + 1}`,
+    connection: connection(route, place),
+  }));
   return {
     name,
     enabled: backend.enabled,
     group: backend.group ?? null,
-    connection: connection(backend, place),
+    connection: routes[0]?.connection ?? connection(backend, place),
+    ...(routes.length === 0 ? {} : { routes }),
     timeouts: {
       initMs: milliseconds(timeouts.init),
       listMs: milliseconds(timeouts.cap_fetch),
@@ -168,7 +175,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
   };
 }
 
-function commandWarnings({ command, args }: BackendFile, at: readonly string[]): ConfigWarning[] {
+function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   if (command !== undefined && !/[/\\]/.test(command) && /\s/.test(command)) {
     warnings.push({
@@ -189,9 +196,9 @@ function commandWarnings({ command, args }: BackendFile, at: readonly string[]):
 }
 
 /** Values that look like secrets; what they are is never said. */
-function secretWarnings({ env, headers, url }: BackendFile, at: readonly string[]): ConfigWarning[] {
+function secretWarnings({ env, headers, url }: RouteFile, at: KeyPath): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
-  const warn = (path: readonly string[], what: string): void => {
+  const warn = (path: KeyPath, what: string): void => {
     const hint = "`mountaineer secret set NAME` keeps it, and `${secret:NAME}` stands for it here";
     warnings.push({
       path: pathText(path),
@@ -231,8 +238,12 @@ function policyWarnings(file: ConfigFile): ConfigWarning[] {
 /** What the gateway's sections allow, but probably do not mean. */
 export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
-    const at = ["backends", name];
-    return [...commandWarnings(backend, at), ...secretWarnings(backend, at)];
+    const at: KeyPath = ["backends", name];
+    const routes = backend.routes.map((route, index) => [route, [...at, "routes", index]] as const);
+    return [[backend, at] as const, ...routes].flatMap(([one, place]) => [
+      ...commandWarnings(one, place),
+      ...secretWarnings(one, place),
+    ]);
   });
   return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }

@@ -1,5 +1,6 @@
 // Finds all references to secrets in a configuration.
 import type { SecretReference } from "../../secrets/reference.ts";
+import { routesOf } from "../backend-routes.ts";
 import {
   type BackendConfig,
   type ConfigSnapshot,
@@ -26,7 +27,10 @@ export function secretUses({
   for (const { name, password } of shares) {
     if (password !== null) uses.push({ reference: password, usedBy: `share ${name}` });
   }
-  for (const { name, connection } of backends) {
+  const routes = backends.flatMap((backend) =>
+    routesOf(backend).map(({ connection }) => ({ name: backend.name, connection })),
+  );
+  for (const { name, connection } of routes) {
     const [texts, what] =
       connection.type === "stdio" ? [connection.env, "env"] : [connection.headers, "headers"];
     for (const [key, parts] of Object.entries(texts)) {
@@ -96,6 +100,8 @@ export function withRevisions(
       auth: { ...auth, clientSecret, privateKey: stampedOrNull(auth.privateKey) },
     };
   };
+  const ofRoutes = (routes: BackendConfig["routes"]): Pick<BackendConfig, "routes"> =>
+    routes ? { routes: routes.map((one) => ({ ...one, connection: ofConnection(one.connection) })) } : {};
   return deepFreeze({
     ...snapshot,
     config: {
@@ -107,6 +113,7 @@ export function withRevisions(
       backends: config.backends.map((backend) => ({
         ...backend,
         connection: ofConnection(backend.connection),
+        ...ofRoutes(backend.routes),
       })),
       incomingAuth:
         config.incomingAuth.type !== "anonymous"

@@ -5,6 +5,7 @@ import {
   parseBackendName,
   parseHeaderName,
   parsePublishedToolName,
+  parseRouteName,
   parseServerToolName,
   parseVariableName,
   TOOL_NAME_EXPECTED,
@@ -205,16 +206,8 @@ export const headerSchema = document(
   }),
 );
 
-export const backendSchema = z.strictObject({
-  type: document(
-    z.enum(BACKEND_TYPES).optional(),
-    choiceDoc({
-      choices: BACKEND_TYPES,
-      absent: "`stdio` with `command`, `streamable-http` with `url`",
-      meaning: "How the server is reached: a program that is started here, or an address.",
-      example: '"stdio"',
-    }),
-  ),
+/** How one server is reached: a backend's own, or that of one of its routes. */
+const programKeys = {
   command: document(
     readText(parseProgram, describeKind).optional(),
     textDoc({
@@ -237,6 +230,9 @@ export const backendSchema = z.strictObject({
     meaning: "The folder it is started in.",
     example: '"~/projects"',
   }),
+};
+
+const addressKeys = {
   url: document(
     readText(parseServerUrl, describeKind).optional(),
     textDoc({
@@ -248,6 +244,43 @@ export const backendSchema = z.strictObject({
       isSecret: true,
     }),
   ),
+};
+
+const connectionTables = {
+  env: z
+    .record(readText(parseVariableName).meta({ pattern: "^[A-Za-z_][A-Za-z0-9_]*$" }), variableSchema)
+    .optional(),
+  headers: z.record(readText(parseHeaderName), headerSchema).optional(),
+  auth: backendAuthSchema.optional(),
+  sandbox: sandboxSchema.optional(),
+};
+
+export const routeSchema = z.strictObject({
+  name: document(
+    readText(parseRouteName).optional(),
+    textDoc({
+      absent: "its place, from `1` on",
+      meaning: "What `status` and `switch --backend` call the route.",
+      example: '"lan"',
+    }),
+  ),
+  ...programKeys,
+  ...addressKeys,
+  ...connectionTables,
+});
+
+export const backendSchema = z.strictObject({
+  type: document(
+    z.enum(BACKEND_TYPES).optional(),
+    choiceDoc({
+      choices: BACKEND_TYPES,
+      absent: "`stdio` with `command`, `streamable-http` with `url`",
+      meaning: "How the server is reached: a program that is started here, or an address.",
+      example: '"stdio"',
+    }),
+  ),
+  ...programKeys,
+  ...addressKeys,
   enabled: toggleKey(
     true,
     "When false, the server is not started, and none of its tools, resources and prompts are published.",
@@ -265,12 +298,8 @@ export const backendSchema = z.strictObject({
     meaning:
       "When it changes: `overlap` starts the new one beside the old one, `stop-first` is for servers that cannot run twice.",
   }),
-  env: z
-    .record(readText(parseVariableName).meta({ pattern: "^[A-Za-z_][A-Za-z0-9_]*$" }), variableSchema)
-    .optional(),
-  headers: z.record(readText(parseHeaderName), headerSchema).optional(),
-  auth: backendAuthSchema.optional(),
-  sandbox: sandboxSchema.optional(),
+  ...connectionTables,
+  routes: z.array(routeSchema).default([]),
   timeouts: timeoutsSchema.prefault({}),
   filters: z
     .strictObject({

@@ -11,6 +11,7 @@ import {
   conflictSchema,
   filterSchemas,
   headerSchema,
+  routeSchema,
   serverSchema,
   timeoutsSchema,
   toolOverrideSchema,
@@ -236,6 +237,35 @@ export const SECTIONS: readonly SectionDoc[] = (
       at: "backends.*.sandbox",
       meaning:
         "Keeps the program apart from your files, from the network and from other programs. For `stdio` on Linux; never started without it.",
+      keys: sandboxSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "backends.*.routes.#",
+      meaning:
+        "One block per way to the server, in order of preference, instead of the backend's own `command` or `url`: a program here, an address in your network, one elsewhere. The first that works serves.",
+      keys: routeSchema.shape,
+      members: "routes",
+    },
+    {
+      at: "backends.*.routes.#.env",
+      meaning: "Environment variables of the program of this route.",
+      keys: variableSchema,
+    },
+    {
+      at: "backends.*.routes.#.headers",
+      meaning: "Headers of every request over this route.",
+      keys: headerSchema,
+    },
+    {
+      at: "backends.*.routes.#.auth",
+      meaning: "How the gateway signs in over this route. A person signs in over the first route alone.",
+      keys: backendAuthSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "backends.*.routes.#.sandbox",
+      meaning: "Keeps the program of this route apart.",
       keys: sandboxSchema.shape,
       isOptional: true,
     },

@@ -11,5 +11,7 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const { server, backends, conflictResolution, incomingAuth, authorization } = config;
   const { limits, audit, trust, telemetry } = config;
   const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
-  return { server, backends, conflictResolution, ...access };
+  const { autoFailback: auto, autoFailbackStableMs: stableMs, lsofRecheck: recheck } = config.global;
+  const failback = { auto, stableMs, recheck };
+  return { server, backends, failback, conflictResolution, ...access };
 }

@@ -2,6 +2,7 @@
 import type { CallReport } from "../../api/contract.ts";
 import type { GatewayControl } from "../../api/control.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
+import { AUTO_ROUTE } from "../../config/backend-names.ts";
 import { BACKEND_UNAVAILABLE } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -58,6 +59,22 @@ export function createGatewayControl(current: () => Gateway | null): GatewayCont
           .map(({ name }) => name),
       );
       return { restarted: select(selection).filter((name) => enabled.has(name) && gateway().restart(name)) };
+    },
+    async switchRoute({ backend, to }, signal) {
+      select([backend]);
+      const outcome = await gateway().switchRoute(backend, to === AUTO_ROUTE ? null : to, signal);
+      signal.throwIfAborted();
+      if (outcome.ok) {
+        const { route, changed } = outcome;
+        const over = `over route ${route}`;
+        const detail =
+          to === AUTO_ROUTE ? `${over}, and the rules go on` : changed ? over : `${over} already`;
+        return { backend, result: changed ? "switched" : "skipped", route, detail };
+      }
+      const now = gateway()
+        .view()
+        .backends.find(({ name }) => name === backend);
+      return { backend, result: "failed", route: now?.routes?.inUse ?? null, detail: outcome.reason };
     },
     async logs(backend) {
       select([backend]);

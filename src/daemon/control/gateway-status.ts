@@ -1,8 +1,15 @@
 // The gateway's state in the form of the API.
-import type { BackendStatus, Condition, GatewayStatus, StatusReport, ToolEntry } from "../../api/contract.ts";
+import type {
+  BackendRoutesStatus,
+  BackendStatus,
+  Condition,
+  GatewayStatus,
+  StatusReport,
+  ToolEntry,
+} from "../../api/contract.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
 import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
-import type { BackendCondition } from "../../gateway/backends/policy/backend-pool-contract.ts";
+import type { BackendCondition, RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
 import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import type { Gateway, GatewayView } from "../../gateway/serving/gateway-contract.ts";
@@ -96,8 +103,28 @@ function backends(view: GatewayView, entries: ReturnType<Gateway["entries"]>): B
     resources: resources.get(backend.name) ?? 0,
     prompts: prompts.get(backend.name) ?? 0,
     ...withheld(view.withheldTools.get(backend.name)),
+    ...(backend.routes === null ? {} : { routes: routesStatus(backend.routes) }),
     conditions: backend.conditions.map(conditionStatus),
   }));
+}
+
+function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutesStatus {
+  const time = (wallMs: number | null): string | null => (wallMs === null ? null : isoTime(wallMs));
+  return {
+    in_use: inUse,
+    held,
+    recovery_pending: pending,
+    list: list.map((route) => ({
+      name: route.name,
+      type: route.type,
+      target: route.target,
+      in_use: route.inUse,
+      healthy_since: time(route.healthySinceMs),
+      stable_at: time(route.stableAtMs),
+      retry_at: time(route.retryAtMs),
+      last_error: route.lastError,
+    })),
+  };
 }
 
 function withheld(count: number | undefined): Pick<BackendStatus, "withheld_tools"> {

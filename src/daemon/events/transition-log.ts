@@ -14,6 +14,7 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
   "config.rejected": "error",
   "config.entry_waits": "warn",
   "backend.ended": "warn",
+  "backend.failover": "warn",
   "backend.change_failed": "error",
   "catalog.collision": "warn",
   "catalog.tool_changed": "warn",

@@ -16,6 +16,9 @@ import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource } from "../backends/policy/required-data.ts";
+import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
+import type { HeldRoutes } from "../backends/pool/backend-lane-contract.ts";
+import type { SwitchOutcome } from "../backends/pool/lane-state.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
@@ -42,6 +45,8 @@ export interface GatewayConfig {
   /** null: the file has no such section; the defaults hold. */
   readonly server: ServerConfig | null;
   readonly backends: readonly BackendConfig[];
+  /** When backends go back to better routes; absent: as the configuration's defaults have it. */
+  readonly failback?: FailbackPolicy;
   readonly conflictResolution: ConflictConfig;
   readonly incomingAuth: IncomingAuthConfig;
   /** null: off. */
@@ -72,6 +77,8 @@ export interface GatewayOptions {
   readonly measured?: () => readonly Measured[];
   /** Absent: nothing is known of shares. */
   readonly data?: DataSource;
+  /** On which routes people hold backends; absent: that is not kept. */
+  readonly heldRoutes?: HeldRoutes;
   /** Where the pins of tools are kept; absent: they are not. */
   readonly pinStore?: PinStore;
   /** Where sessions outlive a restart; absent: they do not. Read when it begins to listen, closed when it ends. */
@@ -146,6 +153,8 @@ export interface Gateway extends AsyncDisposable {
   /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
   approveTools(items: readonly ApprovedItem[], all: boolean): ReturnType<ToolPins["approve"]>;
   restart(backend: string): boolean;
+  /** Serves it over that route, and holds it there unless it is the first; null: as the rules say. Never rejects. */
+  switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome>;
   logLines(backend: string): readonly string[] | null;
   /** Into the audit, where there is one: what no client's request did. */
   note(record: NoticeRecord): void;

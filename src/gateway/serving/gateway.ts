@@ -275,6 +275,10 @@ class RunningGateway implements Gateway {
     return this.#pool.restart(backend);
   }
 
+  switchRoute(...asked: Parameters<Gateway["switchRoute"]>): ReturnType<Gateway["switchRoute"]> {
+    return this.#pool.switchRoute(...asked);
+  }
+
   logLines(backend: string): readonly string[] | null {
     return this.#pool.logLines(backend);
   }
@@ -337,9 +341,13 @@ class RunningGateway implements Gateway {
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: (connection, backend, secrets) => {
+      openLink: (connection, backend, secrets, route) => {
         if (connection.type !== "stdio") {
-          const authorize = () => this.#signIns?.authorize(backend, connection) ?? null;
+          // People sign in over the first route; over another one a machine may, by its own secret.
+          const isMachine = connection.auth?.type === "client-credentials";
+          const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
+          const authorize = () =>
+            name === null ? null : (this.#signIns?.authorize(name, connection) ?? null);
           return openHttpLink({ ...connection, authorize, clock, secrets });
         }
         const { shown, cwd, sandbox, ...program } = connection;
@@ -414,9 +422,10 @@ class RunningGateway implements Gateway {
 
   #apply(next: GatewayRules): void {
     const { drainTimeoutMs } = next.config.server ?? DEFAULT_SERVER;
+    const { backends, failback } = next.config;
     this.#applying = true;
     try {
-      this.#pool.apply(next.config.backends, { drainTimeoutMs });
+      this.#pool.apply(backends, failback === undefined ? { drainTimeoutMs } : { drainTimeoutMs, failback });
     } finally {
       this.#applying = false;
     }

@@ -28,6 +28,8 @@ export type MenuAction =
   /** Makes and mends the links of all aliases. */
   | { readonly kind: "alias-mend" }
   | { readonly kind: "restart"; readonly backend: string | null }
+  /** `to` is a route's name, or `auto`. */
+  | { readonly kind: "route"; readonly backend: string; readonly to: string }
   /** An absolute path, shown by whatever program the desktop has for it. */
   | { readonly kind: "open"; readonly path: string }
   /** Takes away what was told of the last failure. */
@@ -70,6 +72,8 @@ function wordsOf(action: MenuAction): readonly string[] {
       return [action.kind, action.setting, action.on ? "on" : "off"];
     case "restart":
       return [action.kind, ...(action.backend === null ? [] : [action.backend])];
+    case "route":
+      return [action.kind, action.backend, action.to];
     case "open":
       return [action.kind, action.path];
     case "alias-choose":
@@ -104,6 +108,8 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
     }
     case "restart":
       return { kind, backend: first ?? null };
+    case "route":
+      return first && second ? { kind, backend: first, to: second } : null;
     case "open":
       return first?.startsWith("/") ? { kind, path: first } : null;
     case "alias-choose":

@@ -40,6 +40,34 @@ function backendItem(backend: BackendStatus, world: MenuWorld): MenuItem {
   if (backend.phase === "Ready")
     items.push(text(`${key} tools`, `${tools} tools${withheld > 0 ? `, ${withheld} withheld` : ""}`));
   if (group !== null) items.push(text(`${key} group`, `Group ${group}`));
+  items.push(...routeItems(backend, key, world));
   items.push(act(key, `Restart ${name}`, { kind: "restart", backend: backend.name }, world));
-  return submenu(key, `${name} — ${backend.phase}`, items, STATE_TONES[stateOfBackend(backend)]);
+  const pending = backend.routes?.recovery_pending ?? null;
+  const state = pending === null ? backend.phase : `${backend.phase}, ${pending.route} Ready`;
+  return submenu(key, `${name} — ${state}`, items, STATE_TONES[stateOfBackend(backend)]);
+}
+
+function routeItems({ name, routes }: BackendStatus, key: string, world: MenuWorld): MenuItem[] {
+  if (routes === undefined) return [];
+  const { list, held, recovery_pending: pending } = routes;
+  const items: MenuItem[] = [];
+  for (const route of list) {
+    const state = route.in_use
+      ? "in use"
+      : route.healthy_since !== null
+        ? "ready"
+        : (route.last_error ?? "stands by");
+    items.push(text(`${key} route ${route.name}`, `${nameText(route.name)}: ${state}`));
+  }
+  if (pending !== null) {
+    items.push(text(`${key} pending`, `${nameText(pending.route)} Ready: ${pending.reason}`, "warning"));
+  }
+  for (const [index, route] of list.entries()) {
+    if (route.in_use) continue;
+    const label = `Switch to ${nameText(route.name)}${index === 0 ? "" : ", and stay there"}`;
+    items.push(act(key, label, { kind: "route", backend: name, to: route.name }, world));
+  }
+  if (held !== null)
+    items.push(act(key, "Let the rules decide", { kind: "route", backend: name, to: "auto" }, world));
+  return items;
 }

@@ -61,7 +61,8 @@ export async function runAction(
 }
 
 function deadlineOf({ kind }: RunnableAction): number {
-  if (kind === "mount" || kind === "unmount" || kind === "switch") return STEPS_DEADLINE_MS;
+  if (kind === "mount" || kind === "unmount" || kind === "switch" || kind === "route")
+    return STEPS_DEADLINE_MS;
   if (kind === "alias-choose" || kind === "approve") return CHOICE_DEADLINE_MS;
   return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
 }
@@ -83,6 +84,8 @@ function titleOf(action: MenuAction): string {
       return "Approve";
     case "restart":
       return `Restart ${action.backend ?? "all backends"}`;
+    case "route":
+      return `Switch ${action.backend}`;
     case "alias-choose":
       return `Alias in ${action.share}`;
     case "alias-add":
@@ -229,6 +232,12 @@ async function ask(
     case "restart": {
       const { restarted } = await daemon.gateway.restart(selection(action.backend), signal);
       return done(action, `${restarted.length} started anew`);
+    }
+    case "route": {
+      const { backend, to } = action;
+      const { result, detail } = await daemon.gateway.switchRoute({ backend, to }, signal);
+      if (result !== "failed") return done(action, detail);
+      return { action, ok: false, text: `${titleOf(action)}: ${detail}`, hint: null, results: [] };
     }
   }
 }

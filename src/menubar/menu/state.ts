@@ -29,9 +29,12 @@ export function stateOfShare(share: ShareStatus): MenuState {
   return isSecondBest ? "degraded" : "healthy";
 }
 
-export function stateOfBackend({ phase, conditions }: BackendStatus): MenuState {
+export function stateOfBackend({ phase, conditions, routes }: BackendStatus): MenuState {
   if (phase === "Failed") return "down";
-  return phase === "Degraded" || areWrong(conditions) ? "degraded" : "healthy";
+  if ((routes?.recovery_pending ?? null) !== null) return "tb_ready";
+  const used = routes?.list.findIndex((route) => route.in_use) ?? 0;
+  const isSecondBest = used > 0 && routes?.held !== routes?.in_use;
+  return phase === "Degraded" || areWrong(conditions) || isSecondBest ? "degraded" : "healthy";
 }
 
 function areWrong(conditions: readonly Condition[]): boolean {

@@ -47,6 +47,7 @@ function backendLine(backend: BackendStatus, { symbols }: View): Line {
   const { enabled, phase, in_flight: inFlight, draining, withheld_tools: withheld = 0 } = backend;
   const facts = [
     ...(enabled ? [singular(`${backend.tools} tools`)] : []),
+    ...routeFacts(backend),
     ...(withheld > 0 ? [`${withheld} withheld`] : []),
     ...(backend.group === null ? [] : [`group ${backend.group}`]),
     ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
@@ -65,6 +66,16 @@ function backendLine(backend: BackendStatus, { symbols }: View): Line {
     ...(why === null
       ? []
       : [span(`${facts.length > 0 ? GAP : ""}${why}`, condition === undefined ? tone : "warning")]),
+  ];
+}
+
+/** Over which route it goes, and which one is ready to go back to. */
+function routeFacts({ routes }: BackendStatus): string[] {
+  if (routes === undefined) return [];
+  const { in_use: used, held, recovery_pending: pending } = routes;
+  return [
+    ...(used === null ? [] : [`over ${used}${held === null ? "" : " (held)"}`]),
+    ...(pending === null ? [] : [`${pending.route} READY: ${pending.reason}`]),
   ];
 }
 

@@ -37,6 +37,27 @@ any = "1"
 url = "https://two.example/mcp"
 [backends.signed.auth]
 client_id = "a"
+[backends.many]
+[[backends.many.routes]]
+command = "first"
+args = ["first"]
+cwd = "/srv/first"
+[backends.many.routes.env]
+first = "1"
+[[backends.many.routes]]
+command = "second"
+[backends.many.routes.sandbox]
+kind = "bubblewrap"
+read = ["/srv/second"]
+[backends.far]
+[[backends.far.routes]]
+url = "https://three.example/mcp"
+[backends.far.routes.headers]
+first = "1"
+[[backends.far.routes]]
+url = "https://four.example/mcp"
+[backends.far.routes.auth]
+client_id = "far"
 [conflict_resolution]
 [incoming_auth]
 type = "jwt"
@@ -116,6 +137,20 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.enabled": ["[backends.files]", "[backends.files]\nenabled = false"],
   "backends.env": ['.env]\nany = "1"', '.env]\nany = "2"'],
   "backends.headers": ['.headers]\nany = "1"', '.headers]\nany = "2"'],
+  "backends.routes.name": ['command = "first"', 'name = "near"\ncommand = "first"'],
+  "backends.routes.command": ['"second"', '"evil"'],
+  "backends.routes.args": ['args = ["first"]', 'args = ["evil"]'],
+  "backends.routes.cwd": ["/srv/first", "/evil"],
+  "backends.routes.url": ["four.example", "evil.example"],
+  "backends.routes.env": ['.env]\nfirst = "1"', '.env]\nfirst = "2"'],
+  "backends.routes.headers": ['.headers]\nfirst = "1"', '.headers]\nfirst = "2"'],
+  "backends.routes.sandbox.kind": [
+    '[backends.many.routes.sandbox]\nkind = "bubblewrap"\nread = ["/srv/second"]\n',
+    "",
+  ],
+  "backends.routes.sandbox.read": ['"/srv/second"', '"/srv/evil"'],
+  "backends.routes.sandbox.write": ['"/srv/second"]', '"/srv/second"]\nwrite = ["/srv/evil"]'],
+  "backends.routes.sandbox.network": ['"/srv/second"]', '"/srv/second"]\nnetwork = true'],
   ...Object.fromEntries(
     Object.entries({
       type: 'type = "client-credentials"\nclient_id = "a"\nclient_secret = "${C}"',
@@ -127,7 +162,10 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
       scopes: 'client_id = "a"\nscopes = ["x"]',
       issuer: 'client_id = "a"\nissuer = "https://x.example"',
       redirect_port: 'client_id = "a"\nredirect_port = 8765',
-    }).map(([key, to]) => [`backends.auth.${key}`, ['client_id = "a"', to] as const]),
+    }).flatMap(([key, to]) => [
+      [`backends.auth.${key}`, ['client_id = "a"', to] as const],
+      [`backends.routes.auth.${key}`, ['client_id = "far"', to] as const],
+    ]),
   ),
   // There is one kind: what it can become is none.
   "backends.sandbox.kind": ['[backends.apart.sandbox]\nkind = "bubblewrap"\nread = ["/srv/a"]\n', ""],

@@ -44,6 +44,7 @@ async function sceneOf(t: TestContext, answer?: Parameters<typeof scriptedContro
     tools: never,
     call: never,
     logs: never,
+    switchRoute: never,
     toolChanges: never,
     approveTools: never,
     async restart(selection: readonly string[] | null) {

@@ -31,6 +31,8 @@ export interface InstanceSeen {
   /** Health checks that failed since the last sign of life. */
   readonly missedChecks: number;
   readonly checkedAtMs: number | null;
+  /** The last request did not reach the server at all. */
+  readonly outOfReach?: boolean;
   /** Why the lists that are served may be old; null: they are not. */
   readonly listsStaleBecause: string | null;
   /** Entries of its lists that strict clients would refuse, in words; another list when it changed. */
@@ -50,6 +52,15 @@ export interface BackendCall {
   readonly timeoutMs: number;
   /** Cancels: the server gets notifications/cancelled with the signal's reason, the reply is an error. */
   readonly signal: AbortSignal;
+  /** Called before the reply when the link, and not the server, is why it is an error. */
+  readonly onLoss?: (loss: CallLoss) => void;
+}
+
+/** A call that came to nothing on the way. */
+export interface CallLoss {
+  readonly failure: LinkFailure;
+  /** False: the server never got it. */
+  readonly wasSent: boolean;
 }
 
 export interface BackendInstance {

@@ -63,8 +63,11 @@ export class InstanceCalls {
   }
 
   request(call: BackendCall): Promise<Reply> {
-    if (this.#over !== null) return Promise.resolve({ error: this.#over.error });
-    const { method, port, params, timeoutMs, signal } = call;
+    const { method, port, params, timeoutMs, signal, onLoss } = call;
+    if (this.#over !== null) {
+      onLoss?.({ failure: this.#over.failure, wasSent: false });
+      return Promise.resolve({ error: this.#over.error });
+    }
     if (signal.aborted) return Promise.resolve(cancelled());
     return new Promise((resolve) => {
       const progressToken = progressTokenOf(params);
@@ -75,7 +78,10 @@ export class InstanceCalls {
         progressToken,
         timeoutMs,
         signal,
-        settled: resolve,
+        settled: (reply, failure) => {
+          if (failure !== null) onLoss?.({ failure, wasSent: request.sentIn !== null });
+          resolve(reply);
+        },
       });
       const sent =
         params === undefined || progressToken === null ? params : withProgressToken(params, request.id);

@@ -10,6 +10,8 @@ interface HealthOptions {
 
 export class Health {
   missedChecks = 0;
+  /** The last request did not reach the server at all. */
+  outOfReach = false;
   /** Monotonic ms; null: never. */
   checkedAtMs: number | null = null;
   readonly #options: HealthOptions;
@@ -24,6 +26,7 @@ export class Health {
   /** A message came. */
   onMessage(): void {
     this.#messages++;
+    this.outOfReach = false;
     if (this.missedChecks > 0) this.#set(0);
   }
 

@@ -191,6 +191,7 @@ class RunningInstance implements BackendInstance {
         inFlight,
         missedChecks: this.#health.missedChecks,
         checkedAtMs: this.#health.checkedAtMs,
+        outOfReach: this.#health.outOfReach,
         listsStaleBecause: this.#lists.staleBecause,
         withheldEntries: this.#lists.withheld,
         asksForRoots: this.#questions.asksForRoots,
@@ -382,8 +383,11 @@ class RunningInstance implements BackendInstance {
   #requestFailed(id: RpcId, failure: LinkFailure): void {
     const request = this.#calls.get(id);
     if (this.#over !== null || request === undefined) return;
-    if (failure.kind === "unreachable" && request.method !== "ping") {
-      this.#health.missed(request.id, this.#calls.newestId);
+    if (failure.kind === "unreachable") {
+      // It never left.
+      request.sentIn = null;
+      this.#health.outOfReach = true;
+      if (request.method !== "ping") this.#health.missed(request.id, this.#calls.newestId);
     }
     const { backend } = this.#options;
     const isLost = failure.kind === "session_lost";

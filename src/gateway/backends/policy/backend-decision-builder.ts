@@ -1,12 +1,22 @@
 // What the decision for one backend reads, and what it remembers from one look to the next. Pure.
 import type { Wake } from "../../../reconcile/lane.ts";
-import { type Backoff, NO_BACKOFF } from "../../../reconcile/route-health.ts";
+import type { Backoff } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
 import type { SignInNotice } from "../links/link-authorization.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
 import type { Draining, DrainReason, Kept } from "./draining.ts";
 import type { Needs } from "./required-data.ts";
+import {
+  NEW_ROUTE,
+  NEW_ROUTES,
+  NO_TRIES,
+  type RouteChange,
+  type RouteMemory,
+  type RouteSpec,
+  type RoutesMemory,
+  type RoutesSpec,
+  type Tries,
+} from "./route-memory.ts";
 
 /** What the configuration wants of one backend. */
 export interface BackendSpec {
@@ -29,6 +39,8 @@ export interface BackendSpec {
   readonly needs: Needs;
   /** Of `stop-first`: an instance of another process may still be there. */
   readonly runsElsewhere?: boolean;
+  /** Null, or absent: there is one alone, and `wanted` has its key. */
+  readonly routes?: RoutesSpec | null;
 }
 
 export interface BackendSeen {
@@ -66,8 +78,8 @@ export interface BackendMemory {
   readonly closing: readonly number[];
   /** Nothing serves, but soon something will: names stay published, and calls wait. */
   readonly holding: "crash" | "replacement" | null;
-  /** Of starting. */
-  readonly tries: Backoff & { readonly failure: LinkFailure | null };
+  /** Of starting; with routes, over the one that is tried next. */
+  readonly tries: Tries;
   /** The try at once that follows a crash is used up until it has been stable again. */
   readonly quickTryUsed: boolean;
   /** Of reading stale lists again; null: they are not stale. */
@@ -82,9 +94,8 @@ export interface BackendMemory {
   readonly phase: BackendPhase;
   /** Wall ms, by code. */
   readonly conditionsSince: ReadonlyMap<string, number>;
+  readonly routes: RoutesMemory;
 }
-
-const NO_TRIES: BackendMemory["tries"] = { ...NO_BACKOFF, failure: null };
 
 export const NEW_BACKEND: BackendMemory = {
   revision: -1,
@@ -102,6 +113,7 @@ export const NEW_BACKEND: BackendMemory = {
   changeFailure: null,
   phase: "Pending",
   conditionsSince: new Map(),
+  routes: NEW_ROUTES,
 };
 
 /** What is worth announcing. */
@@ -111,7 +123,36 @@ export type BackendEvent =
   | { readonly kind: "promoted"; readonly id: number }
   /** Another one serves; this one finishes its calls. */
   | { readonly kind: "replaced"; readonly id: number }
-  | { readonly kind: "change_failed"; readonly reason: string };
+  | { readonly kind: "change_failed"; readonly reason: string }
+  /** Another route than before serves. */
+  | {
+      readonly kind: "route";
+      readonly change: RouteChange;
+      readonly from: string;
+      readonly to: string;
+      readonly reason: string;
+    }
+  /** A better route is ready, and going back waits. */
+  | { readonly kind: "route_ready"; readonly route: string; readonly reason: string }
+  | { readonly kind: "route_ready_cleared"; readonly route: string; readonly reason: string }
+  /** What a person asked for is done, or cannot be. */
+  | { readonly kind: "asked_done"; readonly route: string; readonly changed: boolean }
+  | { readonly kind: "asked_failed"; readonly route: string; readonly reason: string };
+
+export type BackendStep =
+  | { readonly kind: "start"; readonly id: number; readonly key: string }
+  /** `drained`: it served; null: it never did, or its end is known. */
+  | {
+      readonly kind: "close";
+      readonly id: number;
+      readonly drained: {
+        readonly why: DrainReason;
+        readonly sinceMs: number;
+        readonly isLate: boolean;
+      } | null;
+    }
+  | { readonly kind: "check"; readonly id: number }
+  | { readonly kind: "refresh"; readonly id: number };
 
 /** One decision in the making: what it reads, and what it remembers, announces and waits for so far. */
 export class DecisionBuilder {
@@ -133,14 +174,59 @@ export class DecisionBuilder {
     this.memory = { ...this.memory, ...change };
   }
 
-  forgetFailures(): void {
+  /** `only`: of the route with that key. */
+  forgetFailures(only: string | null = null): void {
+    for (const route of this.routeList) {
+      if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_TRIES });
+    }
     this.remember({ tries: NO_TRIES, quickTryUsed: false, changeFailure: null });
   }
 
   /** Of the configuration as it is now, and of the last restart that was asked for. */
   isCurrent({ key, epoch }: Kept): boolean {
     const { wanted, epoch: wantedEpoch } = this.spec;
-    return wanted.kind === "connection" && wanted.key === key && wantedEpoch === epoch;
+    if (wanted.kind !== "connection" || wantedEpoch !== epoch) return false;
+    return this.hasRoutes ? this.routeOf(key) !== null : wanted.key === key;
+  }
+
+  get hasRoutes(): boolean {
+    return this.routeList.length > 0;
+  }
+
+  /** Empty: there is one alone. */
+  get routeList(): readonly RouteSpec[] {
+    return this.spec.routes?.list ?? [];
+  }
+
+  /** Null: no route leads there now. */
+  routeOf(key: string): RouteSpec | null {
+    return this.routeList.find((route) => route.key === key) ?? null;
+  }
+
+  route(name: string): RouteMemory {
+    return this.memory.routes.byName.get(name) ?? NEW_ROUTE;
+  }
+
+  rememberRoutes(change: Partial<RoutesMemory>): void {
+    this.remember({ routes: { ...this.memory.routes, ...change } });
+  }
+
+  rememberRoute(name: string, change: Partial<RouteMemory>): void {
+    const byName = new Map(this.memory.routes.byName);
+    byName.set(name, { ...this.route(name), ...change });
+    this.rememberRoutes({ byName });
+  }
+
+  /** Of starting what has that key. */
+  triesOf(key: string): Tries {
+    const route = this.routeOf(key);
+    return route === null ? this.memory.tries : this.route(route.name).tries;
+  }
+
+  rememberTries(key: string, tries: Tries): void {
+    const route = this.routeOf(key);
+    if (route !== null) this.rememberRoute(route.name, { tries });
+    this.remember({ tries });
   }
 
   /** Null: nothing is left of it. */

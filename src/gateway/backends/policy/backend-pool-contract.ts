@@ -2,6 +2,7 @@
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall } from "../instance/backend-instance.ts";
 import type { InitializeResult } from "../instance/initialize-result.ts";
+import type { FailbackPolicy } from "./route-memory.ts";
 
 export type BackendPhase = "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
 
@@ -38,6 +39,34 @@ export interface BackendView {
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
   readonly conditions: readonly BackendCondition[];
+  /** Null: it has one alone. */
+  readonly routes: RoutesView | null;
+}
+
+/** The ways to a backend's server. Times are wall ms. */
+export interface RoutesView {
+  /** Null: none is. */
+  readonly inUse: string | null;
+  /** The route that a person holds it on. */
+  readonly held: string | null;
+  /** A better route is ready, and going back to it waits: why. */
+  readonly pending: { readonly route: string; readonly reason: string } | null;
+  /** In order of preference. */
+  readonly list: readonly RouteView[];
+}
+
+export interface RouteView {
+  readonly name: string;
+  readonly type: BackendView["type"];
+  /** Its address or program, without secrets. */
+  readonly target: string;
+  readonly inUse: boolean;
+  /** Since when what stands by over it has answered without a gap. */
+  readonly healthySinceMs: number | null;
+  /** When its stability window ends, or ended. */
+  readonly stableAtMs: number | null;
+  readonly retryAtMs: number | null;
+  readonly lastError: string | null;
 }
 
 /** What a backend's server answered to `initialize`. */
@@ -47,6 +76,8 @@ export interface BackendInitializeResult extends Pick<InitializeResult, "capabil
 
 export interface PoolSettings {
   readonly drainTimeoutMs: number;
+  /** Absent: as a configuration without a word of it. */
+  readonly failback?: FailbackPolicy;
 }
 
 /** What the pool needs of a backend's call; the pool adds the timeout that is configured. */

@@ -1,6 +1,7 @@
 // Whether calls may reach a backend, by what it works on. Pure.
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { DecisionBuilder } from "./backend-decision-builder.ts";
+import { dropStandbys } from "./decide-routes.ts";
 import { awayText } from "./required-data.ts";
 
 /** What becomes of calls for the sake of the data, whatever serves. */
@@ -39,6 +40,7 @@ export function foldNeeds(builder: DecisionBuilder): Gate {
   if (mode === "stop") {
     builder.drainServing("data_away");
     builder.remember({ candidate: null, holding: null });
+    dropStandbys(builder);
   }
   return { kind: "refuse", reason: awayText(data), mode };
 }

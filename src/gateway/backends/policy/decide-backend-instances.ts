@@ -8,6 +8,7 @@ import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { BackendMemory, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { DrainReason, Kept } from "./draining.ts";
 import { isMissing } from "./required-data.ts";
+import type { Tries } from "./route-memory.ts";
 
 /** So long an instance must have been ready before its failures are forgotten. */
 const STABLE_MS = 30_000;
@@ -20,7 +21,12 @@ const DISTRUST_CHECKS = 3;
 /** Failed tries to put another in the place of one that does not answer, after which nothing is published any more. */
 const GIVE_UP_FAILURES = 3;
 
+/** The same for one that cannot be reached, where there is another route. */
+const OUT_OF_REACH_CHECKS = 2;
+
 const VANISHED = linkFailure("closed", "it is gone");
+const OUT_OF_REACH = linkFailure("unreachable", "it cannot be reached");
+const SILENT = linkFailure("unreachable", "it does not answer");
 
 export function foldConfig(builder: DecisionBuilder): void {
   const { spec, seen } = builder;
@@ -51,23 +57,32 @@ export function foldServing(builder: DecisionBuilder): void {
     foldCrash(builder, serving, seen);
     return;
   }
+  if (foldSuspicion(builder, seen) === "confirmed") {
+    // Calls that it has taken may still be answered.
+    builder.drainServing("not_answering");
+    foldCrash(builder, serving, seen);
+    return;
+  }
   const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
   if (distrusted !== serving.distrusted) {
     // What failed before it was ready says nothing about another one now.
     if (builder.isCurrent(serving)) builder.forgetFailures();
+    if (distrusted && builder.hasRoutes) noteTry(builder, serving.key, SILENT);
     builder.remember({ serving: { ...serving, distrusted } });
   }
   if (!distrusted && builder.isCurrent(serving) && readyForMs(builder, seen) >= STABLE_MS)
-    builder.forgetFailures();
+    builder.forgetFailures(serving.key);
 }
 
 function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSeen | null): void {
   const { now, spec } = builder;
-  const failure = seen?.state.kind === "ended" ? seen.state.failure : VANISHED;
+  const isOut = seen?.state.kind === "ready" && seen.outOfReach === true;
+  const failure = seen?.state.kind === "ended" ? seen.state.failure : isOut ? OUT_OF_REACH : VANISHED;
   if (builder.isCurrent(serving) && seen !== null && readyForMs(builder, seen) >= STABLE_MS) {
-    builder.forgetFailures();
+    builder.forgetFailures(serving.key);
   }
-  const { candidate, quickTryUsed, tries, ends } = builder.memory;
+  const { candidate, quickTryUsed, ends } = builder.memory;
+  const tries = builder.triesOf(serving.key);
   builder.remember({
     serving: null,
     refresh: null,
@@ -79,15 +94,19 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
     return;
   }
+  if (builder.hasRoutes && hasOtherWay(builder, serving.key)) {
+    // The next route, at once; this one is looked at again when it has had time.
+    noteTry(builder, serving.key, failure);
+    builder.remember({ holding: "crash" });
+    builder.events.push({ kind: "ended", reason: failure.message, retryInMs: 0 });
+    return;
+  }
   // What is being started already is the try at once.
   const isTriedNow = candidate !== null && builder.isCurrent(candidate);
   if (isTriedNow || !quickTryUsed) {
     const notBeforeMs = now.monotonicMs + (isTriedNow ? 0 : builder.seen.jitter * QUICK_TRY_MS);
-    builder.remember({
-      holding: "crash",
-      quickTryUsed: true,
-      tries: { ...tries, notBeforeMs, failure },
-    });
+    builder.rememberTries(serving.key, { ...tries, notBeforeMs, failure });
+    builder.remember({ holding: "crash", quickTryUsed: true });
     builder.events.push({
       kind: "ended",
       reason: failure.message,
@@ -95,7 +114,21 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
     });
     return;
   }
-  noteFailure(builder, failure);
+  noteFailure(builder, serving.key, failure);
+}
+
+/** With routes, one that cannot be reached is gone when a second look finds the same. */
+function foldSuspicion(builder: DecisionBuilder, seen: InstanceSeen): "none" | "suspect" | "confirmed" {
+  const isSuspect = builder.hasRoutes && seen.outOfReach === true && seen.missedChecks > 0;
+  const { suspectSinceMs } = builder.memory.routes;
+  if (!isSuspect) {
+    if (suspectSinceMs !== null) builder.rememberRoutes({ suspectSinceMs: null });
+    return "none";
+  }
+  if (suspectSinceMs === null) builder.rememberRoutes({ suspectSinceMs: builder.now.monotonicMs });
+  if (seen.missedChecks < OUT_OF_REACH_CHECKS) return "suspect";
+  builder.rememberRoutes({ suspectSinceMs: null });
+  return "confirmed";
 }
 
 export function foldCandidate(builder: DecisionBuilder): void {
@@ -112,19 +145,20 @@ export function foldCandidate(builder: DecisionBuilder): void {
   if (seen?.state.kind === "ready") {
     const missing = takesAway(builder, seen);
     if (missing === null) promote(builder, candidate);
-    else noteFailure(builder, linkFailure("protocol", missing));
-  } else noteFailure(builder, seen?.state.kind === "ended" ? seen.state.failure : VANISHED);
+    else noteFailure(builder, candidate.key, linkFailure("protocol", missing));
+  } else noteFailure(builder, candidate.key, seen?.state.kind === "ended" ? seen.state.failure : VANISHED);
 }
 
 /** Why it lacks a list that what serves has; null: it does not. */
-function takesAway(builder: DecisionBuilder, { listsStaleBecause }: InstanceSeen): string | null {
+export function takesAway(builder: DecisionBuilder, { listsStaleBecause }: InstanceSeen): string | null {
   const { serving } = builder.memory;
   if (serving === null || serving.distrusted) return null;
   return builder.seenOf(serving.id)?.listsStaleBecause === null ? listsStaleBecause : null;
 }
 
 /** The one swap: in this very decision calls go to it, and what served before gets no more. */
-function promote(builder: DecisionBuilder, candidate: Kept): void {
+export function promote(builder: DecisionBuilder, { id, key, epoch }: Kept): void {
+  const candidate = { id, key, epoch };
   const replaced = builder.memory.serving;
   builder.drainServing(replaced === null ? "replaced" : whyReplaced(builder, replaced));
   builder.remember({
@@ -136,25 +170,49 @@ function promote(builder: DecisionBuilder, candidate: Kept): void {
   if (replaced !== null) builder.events.push({ kind: "replaced", id: replaced.id });
 }
 
-function whyReplaced({ spec }: DecisionBuilder, { key, epoch }: Serving): DrainReason {
+function whyReplaced(builder: DecisionBuilder, { key, epoch, distrusted }: Serving): DrainReason {
+  const { spec } = builder;
+  if (builder.hasRoutes && builder.routeOf(key) !== null) {
+    if (spec.epoch !== epoch) return "restarted";
+    return distrusted ? "not_answering" : "route";
+  }
   if (spec.wanted.kind === "connection" && spec.wanted.key !== key) return "replaced";
   return spec.epoch === epoch ? "not_answering" : "restarted";
 }
 
+/** One more failure of what has that key. */
+export function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure): Tries {
+  const { now, seen } = builder;
+  const tries = { ...backOffWithJitter(builder.triesOf(key), now.monotonicMs, seen.jitter), failure };
+  builder.rememberTries(key, tries);
+  return tries;
+}
+
+/** Another route than this one may be tried now, or is ready or on its way. */
+export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
+  const { candidate } = builder.memory;
+  if (candidate !== null && candidate.key !== key && builder.isCurrent(candidate)) return true;
+  return builder.routeList.some((route) => {
+    if (route.key === null || route.key === key) return false;
+    const { standby, tries } = builder.route(route.name);
+    return standby !== null || tries.notBeforeMs <= builder.now.monotonicMs;
+  });
+}
+
 /** A try to start came to nothing, or one instance too many has ended. */
-function noteFailure(builder: DecisionBuilder, failure: LinkFailure): void {
-  const { now, seen, memory } = builder;
-  const tries = { ...backOffWithJitter(memory.tries, now.monotonicMs, seen.jitter), failure };
+function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure): void {
+  const { now, memory } = builder;
+  const tries = noteTry(builder, key, failure);
   const { serving } = memory;
   const isChange = serving !== null && !builder.isCurrent(serving);
+  const isOpen = builder.hasRoutes && hasOtherWay(builder, key);
   builder.remember({
-    tries,
-    holding: null,
+    holding: isOpen ? memory.holding : null,
     lastError: failure.message,
     changeFailure: isChange ? failure.message : null,
   });
   if (serving === null) {
-    const retryInMs = tries.notBeforeMs - now.monotonicMs;
+    const retryInMs = isOpen ? 0 : tries.notBeforeMs - now.monotonicMs;
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
   } else if (isChange && !isToldAlready(memory, failure.message)) {
     builder.events.push({ kind: "change_failed", reason: failure.message });

@@ -1,7 +1,7 @@
 // The decision for one backend: one step, or rest, from what is wanted, seen and remembered. Pure.
 import { earliest, standingSince } from "../../../reconcile/decision.ts";
 import type { Wake } from "../../../reconcile/lane.ts";
-import { NO_BACKOFF } from "../../../reconcile/route-health.ts";
+import { CONFIRM_AFTER_MS, NO_BACKOFF } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
 import { backendConditions } from "./backend-conditions.ts";
@@ -10,6 +10,7 @@ import {
   type BackendMemory,
   type BackendSeen,
   type BackendSpec,
+  type BackendStep,
   DecisionBuilder,
   NEW_BACKEND,
   type Now,
@@ -26,7 +27,15 @@ import {
   foldServing,
   foldStopFirst,
 } from "./decide-backend-instances.ts";
-import type { DrainReason } from "./draining.ts";
+import {
+  foldRoutes,
+  isInDoubt,
+  isStandby,
+  nextRoute,
+  nextTries,
+  standbyCheck,
+  standbyStart,
+} from "./decide-routes.ts";
 import { awayOf, awayText, isMissing } from "./required-data.ts";
 
 /** So long without a check before the serving instance is asked whether it lives. */
@@ -35,21 +44,8 @@ const CHECK_EVERY_MS = 30_000;
 const CHECK_AGAIN_MS = 10_000;
 /** Checks that calls without an answer ask for are no nearer than this. */
 const ASKED_CHECK_MS = 5_000;
-
-export type BackendStep =
-  | { readonly kind: "start"; readonly id: number }
-  /** `drained`: it served; null: it never did, or its end is known. */
-  | {
-      readonly kind: "close";
-      readonly id: number;
-      readonly drained: {
-        readonly why: DrainReason;
-        readonly sinceMs: number;
-        readonly isLate: boolean;
-      } | null;
-    }
-  | { readonly kind: "check"; readonly id: number }
-  | { readonly kind: "refresh"; readonly id: number };
+/** Where another route could serve, it is asked more often; longer than a check may take. */
+const ROUTE_CHECK_MS = 6_000;
 
 /** What becomes of a call that comes now. */
 type CallRule =
@@ -107,10 +103,14 @@ export function decideBackend(
   foldStopFirst(builder);
   foldKept(builder);
   foldSecretMissing(builder);
-  const gate = foldNeeds(builder);
-  const otherStep = closeStep(builder) ?? careStep(builder);
-  const isStartDue = otherStep === null && startIsDue(builder);
-  const step = isStartDue && seen.mayStart ? startStep(builder) : otherStep;
+  foldRoutes(builder);
+  const dataGate = foldNeeds(builder);
+  const gate: Gate =
+    dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait", makesRoom: false } : dataGate;
+  const otherStep = closeStep(builder) ?? careStep(builder) ?? standbyCheck(builder);
+  const wantedStart = otherStep === null ? (startIsDue(builder) ? startStep : standbyStart(builder)) : null;
+  const isStartDue = wantedStart !== null;
+  const step = wantedStart !== null && seen.mayStart ? wantedStart(builder) : otherStep;
   const conditions = conditionsSince(builder, gate);
   const { phase, reason } = phaseOf(builder, conditions);
   builder.remember({ phase });
@@ -135,6 +135,7 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
   for (const instance of seen.instances) {
     const { id, state } = instance;
     if (memory.closing.includes(id) || id === memory.serving?.id || id === memory.candidate?.id) continue;
+    if (isStandby(builder, id)) continue;
     const leaving = memory.draining.find((one) => one.id === id);
     const untilMs = leaving === undefined ? now.monotonicMs : leaving.sinceMs + spec.drainTimeoutMs;
     const isLate = now.monotonicMs >= untilMs;
@@ -166,18 +167,27 @@ function careStep(builder: DecisionBuilder): BackendStep | null {
 function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | null {
   const { now, memory } = builder;
   const lastMs = Math.max(seen.readyAtMs ?? 0, seen.checkedAtMs ?? 0, memory.checkedAtMs ?? 0);
+  const usualMs = seen.missedChecks > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS;
   const everyMs = builder.seen.checkAsked
     ? ASKED_CHECK_MS
-    : seen.missedChecks > 0
-      ? CHECK_AGAIN_MS
-      : CHECK_EVERY_MS;
+    : builder.hasRoutes
+      ? Math.min(usualMs, ROUTE_CHECK_MS)
+      : usualMs;
   // Calls that time out are a reason to ask an instance that was never asked yet.
   const isFirst = builder.seen.checkAsked && memory.checkedAtMs === null;
-  const dueMs = isFirst ? now.monotonicMs : lastMs + everyMs;
+  const { suspectSinceMs } = memory.routes;
+  const dueMs =
+    suspectSinceMs !== null
+      ? suspectSinceMs + CONFIRM_AFTER_MS
+      : isFirst
+        ? now.monotonicMs
+        : lastMs + everyMs;
   if (now.monotonicMs < dueMs) {
     builder.wakeAt(dueMs, "check");
     return null;
   }
+  // A check that is under way is the confirming one.
+  if (suspectSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs) return null;
   builder.remember({ checkedAtMs: now.monotonicMs });
   return { kind: "check", id: seen.id };
 }
@@ -202,17 +212,19 @@ function startIsDue(builder: DecisionBuilder): boolean {
   if (!needsStart(builder)) return false;
   // Whoever cannot live beside another waits until nothing is left of it.
   if (spec.replace === "stop-first" && (spec.runsElsewhere || seen.instances.length > 0)) return false;
-  if (now.monotonicMs >= memory.tries.notBeforeMs) return true;
-  builder.wakeAt(memory.tries.notBeforeMs, "retry");
+  const { notBeforeMs } = nextTries(builder) ?? memory.tries;
+  if (now.monotonicMs >= notBeforeMs) return true;
+  builder.wakeAt(notBeforeMs, "retry");
   return false;
 }
 
 function startStep(builder: DecisionBuilder): BackendStep | null {
   const { spec, seen } = builder;
   if (spec.wanted.kind !== "connection") return null;
-  const candidate = { id: seen.nextId, key: spec.wanted.key, epoch: spec.epoch };
+  const key = nextRoute(builder)?.key ?? spec.wanted.key;
+  const candidate = { id: seen.nextId, key, epoch: spec.epoch };
   builder.remember({ candidate });
-  return { kind: "start", id: candidate.id };
+  return { kind: "start", id: candidate.id, key };
 }
 
 function needsStart(builder: DecisionBuilder): boolean {
@@ -224,7 +236,7 @@ function needsStart(builder: DecisionBuilder): boolean {
 }
 
 function retryAtMs(builder: DecisionBuilder): number | null {
-  const { notBeforeMs, failures } = builder.memory.tries;
+  const { notBeforeMs, failures } = nextTries(builder) ?? builder.memory.tries;
   const isWaiting = needsStart(builder) && (failures > 0 || builder.memory.holding === "crash");
   return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
 }

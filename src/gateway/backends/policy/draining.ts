@@ -3,7 +3,14 @@
 type DataReason = "data_away" | "data_moves";
 
 /** Why an instance gets no more calls. */
-export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled" | DataReason;
+export type DrainReason =
+  | "replaced"
+  | "restarted"
+  | "not_answering"
+  | "removed"
+  | "disabled"
+  | "route"
+  | DataReason;
 
 /** What is remembered of an instance. */
 export interface Kept {
@@ -24,6 +31,7 @@ const WHAT_BECAME: Readonly<Record<DrainReason, string>> = {
   not_answering: "has stopped answering",
   removed: "was removed from the configuration",
   disabled: "was disabled in the configuration",
+  route: "goes over another route now",
   data_away: "was stopped, as a share that it requires is away",
   data_moves: "made room, as a share that it requires is mounted anew",
 };

@@ -8,7 +8,15 @@ import type { InstanceOptions, StartInstance } from "../instance/backend-instanc
 import type { OpenLink } from "../links/backend-link.ts";
 import type { SignInNotice } from "../links/link-authorization.ts";
 import type { DataSource } from "../policy/required-data.ts";
+import type { FailbackPolicy } from "../policy/route-memory.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
+
+/** What is kept over restarts. */
+export interface HeldRoutes {
+  get(backend: string): string | null;
+  /** null: it is held no more. */
+  keep(backend: string, route: string | null): void;
+}
 
 export interface LaneTools {
   readonly clock: Clock;
@@ -23,6 +31,8 @@ export interface LaneTools {
     connection: ResolvedConnection,
     backend: string,
     secrets: readonly string[],
+    /** Another one than the backend's first. */
+    route: string | null,
   ) => OpenLink;
   /** What is wrong with a backend's sign-in; null: nothing. Absent: nobody signs in. */
   readonly signIn?: (backend: string) => SignInNotice | null;
@@ -36,6 +46,9 @@ export interface LaneTools {
   readonly onLog: (params: JsonObject, backend: string) => void;
   readonly logLevel: () => McpLogLevel | null;
   readonly drainTimeoutMs: () => number;
+  readonly failback: () => FailbackPolicy;
+  /** On which routes people hold backends; absent: that is not kept. */
+  readonly heldRoutes?: HeldRoutes;
   /** Calls back when it is this one's turn to start a program: never at once, and one after the other. */
   readonly takeTurn: (start: () => void) => void;
   /** What is published of it, or the phase, may be another, or calls have ended. */

@@ -1,22 +1,30 @@
 // One backend: its instances, the lane that decides about them, and the way of a call to the one that serves.
 import { isDeepStrictEqual } from "node:util";
+import { routesOf } from "../../../config/backend-routes.ts";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
-import { BACKEND_UNAVAILABLE, errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  isError,
+  type JsonObject,
+  type Reply,
+  type RpcError,
+} from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
-import type { BackendInstance } from "../instance/backend-instance.ts";
+import type { BackendInstance, CallLoss } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
 import type { DataPrograms } from "../policy/required-data.ts";
 import { withAbsence } from "../policy/with-absence.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { ClientInstances } from "./client-instances.ts";
-import { resolveConnection } from "./connection-key.ts";
 import { LaneCycles } from "./lane-cycles.ts";
 import { SharedInstances } from "./lane-instances.ts";
 import { Published } from "./lane-published.ts";
-import { LaneState } from "./lane-state.ts";
+import { LaneState, type SwitchOutcome } from "./lane-state.ts";
 import type { PoolInstance } from "./pool-instance.ts";
+import { routesView } from "./routes-view.ts";
 import { PoolSubscriptions } from "./subscriptions.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
 
@@ -104,14 +112,13 @@ export class BackendLane {
   /** Null: it is not configured any more. What needs no connection takes effect in this call. */
   configure(next: BackendConfig | null): void {
     const state = this.#state;
-    const { config: before, isConfigured, tools } = state;
+    const { config: before, isConfigured } = state;
     if (next === null ? !isConfigured : isConfigured && isDeepStrictEqual(next, before)) return;
     state.isConfigured = next !== null;
     if (next !== null) {
       state.config = next;
       state.noticeMounts(true);
-      state.outcome = resolveConnection(next.connection, tools.environment);
-      if (state.outcome.ok) state.outcome.secrets.forEach(tools.redact);
+      state.resolve();
       this.#published.applyShape();
     }
     state.revision++;
@@ -141,10 +148,39 @@ export class BackendLane {
   /** Never rejects. */
   call(call: PoolCall): Promise<Reply> {
     const state = this.#state;
+    const { callMs } = state.config.timeouts;
+    return state.hasRoutes ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
+  }
+
+  /** What was not sent goes over the route that serves next, within its deadline; what was sent is never repeated. */
+  async #overRoutes(call: PoolCall, deadlineMs: number): Promise<Reply> {
+    const state = this.#state;
+    const { clock } = state.tools;
+    const untilMs = clock.monotonicMs() + deadlineMs;
+    for (;;) {
+      const losses: CallLoss[] = [];
+      const { serving } = state;
+      const onLoss = (loss: CallLoss): void => void losses.push(loss);
+      const reply = await this.#call({ ...call, onLoss }, Math.max(1, untilMs - clock.monotonicMs()));
+      const loss = losses.at(-1);
+      if (loss === undefined || call.signal.aborted || !isError(reply)) return reply;
+      if (loss.wasSent) {
+        if (loss.failure.kind !== "closed") return reply;
+        serving?.instance.check();
+        return notRepeated(reply);
+      }
+      if (clock.monotonicMs() >= untilMs || state.stopped !== null) return reply;
+      // Until the lane has looked at it nothing more goes there.
+      state.doubted = serving;
+      state.trigger("check");
+    }
+  }
+
+  #call(call: PoolCall, callMs: number): Promise<Reply> {
+    const state = this.#state;
     const { serving, config } = state;
-    const { callMs } = config.timeouts;
     const isPlain = config.instances === "shared" && this.source !== null && state.stopped === null;
-    const isOpen = state.decision.gate.kind === "open";
+    const isOpen = state.decision.gate.kind === "open" && state.doubted === null;
     if (serving?.isReady === true && isPlain && isOpen) return this.#named(serving.send(call, callMs));
     const client = call.port?.client ?? null;
     const answer = this.#dispatch(client, call.signal, callMs, (entry, leftMs) => {
@@ -201,7 +237,7 @@ export class BackendLane {
     return {
       name: config.name,
       group: config.group,
-      type: config.connection.type,
+      type: serving?.base.connection.type ?? config.connection.type,
       enabled: config.enabled,
       phase: decision.phase,
       reason: decision.reason,
@@ -216,7 +252,36 @@ export class BackendLane {
       retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
       lastError: memory.lastError,
       conditions: decision.conditions,
+      routes: routesView(this.#state),
     };
+  }
+
+  /** Over that route from now on, or, with null, as the rules say. Never rejects. */
+  switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+    const state = this.#state;
+    const failed = (reason: string): Promise<SwitchOutcome> => Promise.resolve({ ok: false, reason });
+    const names = routesOf(state.config).map(({ name }) => name);
+    const used = state.decision.memory.routes.used ?? names[0] ?? "";
+    if (!state.hasRoutes) return failed("it has one route alone");
+    if (to !== null && !names.includes(to)) return failed(`it has the routes ${names.join(", ")}`);
+    if (!state.isWanted) return failed(state.unavailable);
+    if (to === null) {
+      state.release();
+      return Promise.resolve({ ok: true, route: used, changed: false });
+    }
+    state.asked?.settle({ ok: false, reason: "another route was asked for" });
+    return new Promise((settle) => {
+      const asked = { route: to, settle };
+      const onAbort = (): void => {
+        if (state.asked === asked) state.asked = null;
+        settle({ ok: false, reason: "it was given up" });
+        state.trigger("user");
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      state.asked = asked;
+      state.trigger("user");
+    });
   }
 
   restart(): void {
@@ -236,6 +301,7 @@ export class BackendLane {
   stop(message: string): void {
     if (this.#state.stopped !== null) return;
     this.#state.stop(message);
+    this.#state.asked?.settle({ ok: false, reason: message });
     this.#waiting.fail(message);
   }
 
@@ -263,7 +329,8 @@ export class BackendLane {
       return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, state.unavailable));
     }
     const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
-    if (gate.kind === "wait") return this.#waiting.add({ run: again, deadlineMs, signal });
+    const isWaiting = gate.kind === "wait" || state.doubted !== null;
+    if (isWaiting) return this.#waiting.add({ run: again, deadlineMs, signal });
     const ownClient = state.isPerClient ? client : null;
     if (ownClient !== null) {
       const ready = own.ready(ownClient);
@@ -296,6 +363,12 @@ export class BackendLane {
     const state = this.#state;
     return state.isPerClient ? this.#own.ready(client) : state.serving;
   }
+}
+
+/** An error of a call that may have taken effect, and says so. */
+function notRepeated({ error }: { readonly error: RpcError }): Reply {
+  const text = `${error.message}; the call had been sent and was not repeated, as it may have taken effect`;
+  return errorReply(error.code, text, error.data);
 }
 
 /** Client requests without an answer yet. */

@@ -1,5 +1,6 @@
 // All backends of the gateway: a lane for each, so that a slow or dead one holds back no other, and what they publish
 // together.
+import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
@@ -13,15 +14,23 @@ import type {
   PoolCall,
   PoolSettings,
 } from "../policy/backend-pool-contract.ts";
+import type { FailbackPolicy } from "../policy/route-memory.ts";
 import { BackendLane } from "./backend-lane.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
+import type { SwitchOutcome } from "./lane-state.ts";
 
 /** How long calls in flight may go on when the gateway stops, and how long ending takes in all, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
 const STOPPING = "the gateway is stopping";
 
-export type PoolOptions = Omit<LaneTools, "logLevel" | "drainTimeoutMs" | "takeTurn" | "onChanged">;
+export type PoolOptions = Omit<
+  LaneTools,
+  "logLevel" | "drainTimeoutMs" | "failback" | "takeTurn" | "onChanged"
+>;
+
+/** As the configuration's defaults have it. */
+const FAILBACK: FailbackPolicy = { auto: false, stableMs: 30_000, recheck: true };
 
 /** Nothing is started before the first `apply`. */
 export class BackendPool implements AsyncDisposable {
@@ -39,6 +48,7 @@ export class BackendPool implements AsyncDisposable {
   readonly #turns: (() => void)[] = [];
   #order: readonly string[] = [];
   #drainTimeoutMs = 0;
+  #failback = FAILBACK;
   #logLevel: McpLogLevel | null = null;
   #applying = false;
   #stopping: Promise<void> | null = null;
@@ -49,6 +59,7 @@ export class BackendPool implements AsyncDisposable {
       ...options,
       logLevel: () => this.#logLevel,
       drainTimeoutMs: () => this.#drainTimeoutMs,
+      failback: () => this.#failback,
       takeTurn: (start) => {
         this.#turns.push(start);
         if (this.#turns.length === 1) setImmediate(this.#nextTurn);
@@ -67,15 +78,16 @@ export class BackendPool implements AsyncDisposable {
    * What is wanted from now on, in the file's order. Takes effect at once where nothing has to be connected: a removed
    * or disabled backend leaves `published` in this very call, filters and overrides of unchanged ones apply.
    */
-  apply(configs: readonly BackendConfig[], { drainTimeoutMs }: PoolSettings): void {
+  apply(configs: readonly BackendConfig[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
     if (this.#stopping !== null) return;
-    const isOtherDrain = drainTimeoutMs !== this.#drainTimeoutMs;
+    const isOther = drainTimeoutMs !== this.#drainTimeoutMs || !isDeepStrictEqual(failback, this.#failback);
     this.#drainTimeoutMs = drainTimeoutMs;
+    this.#failback = failback;
     this.#order = configs.map(({ name }) => name);
     this.#applying = true;
     try {
       this.#configure(new Map(configs.map((config) => [config.name, config])));
-      if (isOtherDrain) for (const lane of this.#lanes.values()) lane.lookAgain();
+      if (isOther) for (const lane of this.#lanes.values()) lane.lookAgain();
     } finally {
       this.#applying = false;
     }
@@ -132,6 +144,12 @@ export class BackendPool implements AsyncDisposable {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     lane?.restart();
     return lane !== undefined;
+  }
+
+  /** Over that route from now on; null: as the rules say. Never rejects. */
+  switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+    const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
+    return lane?.switchRoute(to, signal) ?? Promise.resolve({ ok: false, reason: "it is not configured" });
   }
 
   /** What its decision reads beside its instances has changed. */

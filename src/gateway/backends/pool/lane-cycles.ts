@@ -4,8 +4,8 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 import { NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
-import type { BackendEvent } from "../policy/backend-decision-builder.ts";
-import { type BackendDecision, type BackendStep, decideBackend } from "../policy/decide-backend.ts";
+import type { BackendEvent, BackendStep } from "../policy/backend-decision-builder.ts";
+import { type BackendDecision, decideBackend } from "../policy/decide-backend.ts";
 import type { ClientInstances } from "./client-instances.ts";
 import type { SharedInstances } from "./lane-instances.ts";
 import type { Published } from "./lane-published.ts";
@@ -37,7 +37,11 @@ export class LaneCycles {
     const { state } = this.#parts;
     for (let steps = 0; steps < MAX_STEPS; steps++) {
       const decision = this.#decide();
+      const heldBefore = state.decision.memory.routes.held;
+      const { held } = decision.memory.routes;
       state.decision = decision;
+      state.doubted = null;
+      if (held !== heldBefore) state.tools.heldRoutes?.keep(state.name, held);
       this.#keep(decision);
       if (decision.step === null) {
         if (this.#turn === "given") this.#turn = "none";
@@ -89,6 +93,10 @@ export class LaneCycles {
     else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
     else if (gate.kind === "wait" && gate.makesRoom) own.retire(() => false, "data_moves");
     for (const event of events) {
+      if (event.kind === "asked_done" || event.kind === "asked_failed") {
+        this.#settleAsked(event);
+        continue;
+      }
       tools.announce(eventTransition(name, event, (id) => shared.instances.get(id)?.instance ?? null));
     }
     if (waiting.size === 0) return;
@@ -96,11 +104,23 @@ export class LaneCycles {
     else if (gate.kind === "open" && next?.isReady === true) waiting.begin();
   }
 
+  #settleAsked(event: AskedEvent): void {
+    const { state } = this.#parts;
+    const { asked } = state;
+    state.asked = null;
+    asked?.settle(
+      event.kind === "asked_done"
+        ? { ok: true, route: event.route, changed: event.changed }
+        : { ok: false, reason: event.reason },
+    );
+  }
+
   #perform(step: BackendStep): void {
     const { state, shared } = this.#parts;
     if (step.kind === "start") {
       this.#turn = "none";
-      if (state.outcome.ok) shared.start({ ...state.outcome, epoch: state.epoch });
+      const base = state.outcomeOf(step.key);
+      if (base !== null) shared.start(base);
       return;
     }
     const entry = shared.instances.get(step.id);
@@ -108,7 +128,7 @@ export class LaneCycles {
     if (step.kind === "close") void shared.end(entry, step.drained);
     else if (step.kind === "refresh") entry.instance.refresh();
     else {
-      state.checkAsked = false;
+      if (entry === state.serving) state.checkAsked = false;
       entry.instance.check();
     }
   }
@@ -126,10 +146,18 @@ export class LaneCycles {
   }
 }
 
+type AskedEvent = Extract<BackendEvent, { readonly kind: "asked_done" | "asked_failed" }>;
+
+const ROUTE_TRANSITIONS = {
+  failover: "backend.failover",
+  recovered: "backend.recovered",
+  switched: "backend.switched",
+} as const;
+
 /** `find` gives an instance that the event names; null: it is gone. */
 function eventTransition(
   backend: string,
-  event: BackendEvent,
+  event: Exclude<BackendEvent, AskedEvent>,
   find: (id: number) => BackendInstance | null,
 ): GatewayTransition {
   if (event.kind === "ended") {
@@ -138,6 +166,13 @@ function eventTransition(
     return { name: "backend.ended", backend, reason, retry_in_ms };
   }
   if (event.kind === "change_failed") return { name: "backend.change_failed", backend, reason: event.reason };
+  if (event.kind === "route") {
+    const { change, from, to, reason } = event;
+    return { name: ROUTE_TRANSITIONS[change], backend, from, to, reason };
+  }
+  if (event.kind === "route_ready" || event.kind === "route_ready_cleared") {
+    return { name: `backend.${event.kind}`, backend, route: event.route, reason: event.reason };
+  }
   if (event.kind === "replaced") {
     return { name: "backend.replaced", backend, draining: find(event.id)?.seen.inFlight ?? 0 };
   }

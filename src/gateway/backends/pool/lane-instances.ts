@@ -1,6 +1,6 @@
 // The instances of one backend that all clients share: how they start and end, and what they logged.
 import { BACKEND_UNAVAILABLE } from "../../json-rpc.ts";
-import type { BackendStep } from "../policy/decide-backend.ts";
+import type { BackendStep } from "../policy/backend-decision-builder.ts";
 import { drainMessage } from "../policy/draining.ts";
 import type { Published } from "./lane-published.ts";
 import type { LaneState } from "./lane-state.ts";
@@ -24,7 +24,9 @@ export class SharedInstances {
       onChange: () => state.trigger("instance"),
       onListings: (changed) => this.#published.relist(changed),
       onSettled: (settled) => {
-        if (settled !== state.serving) state.trigger("drain");
+        const isAwaited =
+          state.decision.memory.routes.pending !== null && settled.instance.seen.inFlight === 0;
+        if (settled !== state.serving || isAwaited) state.trigger("drain");
         if (state.stopped !== null) state.changed();
       },
       onDoubt: (doubtful) => {

@@ -67,10 +67,10 @@ export class Published {
 
   /** Filters and overrides that were changed for the connection that is published. */
   applyShape(): void {
-    const { outcome, config } = this.#state;
+    const { config } = this.#state;
     const { filters, toolOverrides } = config;
     const shape = this.#shape;
-    if (shape === null || !outcome.ok || shape.key !== outcome.key) return;
+    if (shape === null || this.#state.outcomeOf(shape.key) === null) return;
     const isSame =
       isDeepStrictEqual(filters, shape.filters) && isDeepStrictEqual(toolOverrides, shape.toolOverrides);
     if (!isSame) this.#shape = { ...shape, filters, toolOverrides };

@@ -1,4 +1,5 @@
 // What is wanted of one backend, what was decided about it, and the lane in which that happens.
+import { routesOf } from "../../../config/backend-routes.ts";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import { createLane, type Lane, type Wake } from "../../../reconcile/lane.ts";
 import type { TriggerReason } from "../../../reconcile/trigger.ts";
@@ -8,12 +9,27 @@ import type { JsonObject } from "../../json-rpc.ts";
 import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/backend-decision-builder.ts";
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
 import type { Absence, Needs } from "../policy/required-data.ts";
+import { NEW_ROUTES, type RoutesSpec } from "../policy/route-memory.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
-import type { ConnectionOutcome } from "./connection-key.ts";
+import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
 
 /** How long `npx` and the like may download a server before its time to answer begins. */
 const DOWNLOAD_MS = 60_000;
+
+export interface RouteOutcome {
+  readonly name: string;
+  readonly outcome: ConnectionOutcome;
+}
+
+export type SwitchOutcome =
+  | { readonly ok: true; readonly route: string; readonly changed: boolean }
+  | { readonly ok: false; readonly reason: string };
+
+export interface AskedRoute {
+  readonly route: string;
+  settle(outcome: SwitchOutcome): void;
+}
 
 interface LaneEvents {
   /** One cycle. No cycle waits for anything: what is slow is begun, and triggers the lane when it is done. */
@@ -28,7 +44,12 @@ export class LaneState {
   /** As configured last, even when it is removed: for messages, and calls that drain. */
   config: BackendConfig;
   isConfigured = false;
-  outcome: ConnectionOutcome = { ok: false, missing: [] };
+  /** One for each route, in their order. */
+  outcomes: readonly RouteOutcome[] = [];
+  /** The route that a person asks for; null: nobody does. */
+  asked: AskedRoute | null = null;
+  /** What serves may be out of reach: calls wait until it has been decided about. */
+  doubted: PoolInstance | null = null;
   revision = 0;
   epoch = 0;
   /** What calls get once the lane was stopped; null: it was not. */
@@ -57,6 +78,8 @@ export class LaneState {
     this.config = config;
     this.phase = { name: NEW_BACKEND.phase, since: this.now() };
     this.changed = onChanged;
+    const held = tools.heldRoutes?.get(name) ?? null;
+    if (held !== null) this.#rememberHeld(held);
     this.#lane = createLane({
       clock,
       run: async () => (this.stopped === null ? run() : null),
@@ -84,7 +107,7 @@ export class LaneState {
     const options = {
       id: this.nextId++,
       backend: name,
-      open: tools.openLink(base.connection, name, base.secrets),
+      open: tools.openLink(base.connection, name, base.secrets, base.route),
       secrets: base.secrets,
       initMs: config.timeouts.initMs,
       downloadMs: "url" in base.connection ? 0 : DOWNLOAD_MS,
@@ -95,6 +118,20 @@ export class LaneState {
       onLog: (params: JsonObject) => tools.onLog(params, name),
     };
     return new PoolInstance(tools, base, options, events);
+  }
+
+  /** The rules go on. */
+  release(): void {
+    if (this.decision.memory.routes.held === null) return;
+    this.#rememberHeld(null);
+    this.tools.heldRoutes?.keep(this.name, null);
+    this.trigger("user");
+  }
+
+  #rememberHeld(held: string | null): void {
+    const { memory } = this.decision;
+    const routes = { ...NEW_ROUTES, ...memory.routes, held };
+    this.decision = { ...this.decision, memory: { ...memory, routes } };
   }
 
   stop(message: string): void {
@@ -124,7 +161,44 @@ export class LaneState {
       signIn: this.tools.signIn?.(this.name) ?? null,
       needs: this.needs,
       runsElsewhere: this.tools.runsElsewhere?.() === true,
+      routes: this.#routes(),
     };
+  }
+
+  get hasRoutes(): boolean {
+    return (this.config.routes ?? null) !== null;
+  }
+
+  /** Resolves anew what the configuration refers to. */
+  resolve(): void {
+    const { environment, redact } = this.tools;
+    this.outcomes = routesOf(this.config).map(({ name, connection }) => {
+      const outcome = resolveConnection(connection, environment);
+      if (outcome.ok) outcome.secrets.forEach(redact);
+      return { name, outcome };
+    });
+  }
+
+  /** What an instance with that key is made of; null: no route of the configuration leads there. */
+  outcomeOf(key: string): InstanceBase | null {
+    for (const [index, { name, outcome }] of this.outcomes.entries()) {
+      if (outcome.ok && outcome.key === key) {
+        return { ...outcome, epoch: this.epoch, route: index === 0 ? null : name };
+      }
+    }
+    return null;
+  }
+
+  #routes(): RoutesSpec | null {
+    if (!this.hasRoutes) return null;
+    const keys = new Set<string>();
+    const list = this.outcomes.map(({ name, outcome }) => {
+      // Of two that lead to the same the first is used.
+      const key = outcome.ok && !keys.has(outcome.key) ? outcome.key : null;
+      if (key !== null) keys.add(key);
+      return { name, key };
+    });
+    return { list, failback: this.tools.failback(), asked: this.asked?.route ?? null };
   }
 
   get needs(): Needs {
@@ -167,11 +241,13 @@ export class LaneState {
   }
 
   #wanted(): BackendSpec["wanted"] {
-    const { outcome } = this;
     if (!this.isConfigured) return { kind: "nothing", because: "removed" };
     if (!this.config.enabled) return { kind: "nothing", because: "disabled" };
-    return outcome.ok
-      ? { kind: "connection", key: outcome.key }
-      : { kind: "secret_missing", variables: outcome.missing };
+    const missing = new Set<string>();
+    for (const { outcome } of this.outcomes) {
+      if (outcome.ok) return { kind: "connection", key: outcome.key };
+      for (const variable of outcome.missing) missing.add(variable);
+    }
+    return { kind: "secret_missing", variables: [...missing] };
   }
 }

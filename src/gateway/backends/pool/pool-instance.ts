@@ -20,6 +20,8 @@ export interface InstanceBase {
   readonly secrets: readonly string[];
   readonly key: string;
   readonly epoch: number;
+  /** Another one than the backend's first; null: that. */
+  readonly route: string | null;
 }
 
 export interface PoolInstanceEvents {
@@ -69,8 +71,9 @@ export class PoolInstance {
   }
 
   /** The hot path: nothing but the instance's own work, and a look at the answer. */
-  send({ method, params, port, signal }: PoolCall, timeoutMs: number): Promise<Reply> {
-    return this.watch(this.instance.request({ method, params, port, signal, timeoutMs }));
+  send({ method, params, port, signal, onLoss }: PoolCall, timeoutMs: number): Promise<Reply> {
+    const call = { method, params, port, signal, timeoutMs };
+    return this.watch(this.instance.request(onLoss === undefined ? call : { ...call, onLoss }));
   }
 
   /** Waits with `settled` for something else than a call. */
@@ -116,6 +119,7 @@ function isNews(before: InstanceSeen, seen: InstanceSeen): boolean {
     before.state.kind !== seen.state.kind ||
     before.missedChecks !== seen.missedChecks ||
     before.checkedAtMs !== seen.checkedAtMs ||
+    before.outOfReach !== seen.outOfReach ||
     before.listsStaleBecause !== seen.listsStaleBecause ||
     before.withheldEntries !== seen.withheldEntries ||
     before.asksForRoots !== seen.asksForRoots

@@ -6,12 +6,12 @@ import {
   type BackendEvent,
   type BackendMemory,
   type BackendSpec,
+  type BackendStep,
   NEW_BACKEND,
 } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import type { Gate } from "../../../../src/gateway/backends/policy/data-gate.ts";
 import {
   type BackendDecision,
-  type BackendStep,
   decideBackend,
 } from "../../../../src/gateway/backends/policy/decide-backend.ts";
 import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";

@@ -1,0 +1,345 @@
+// Which route of a backend serves, and when it goes back to a better one.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { fc } from "../../../support/properties.ts";
+import { AUTO, DRAIN_MS, RouteWorld, STABLE_MS } from "./route-world.ts";
+
+function running(failback = AUTO): RouteWorld {
+  const world = new RouteWorld(failback);
+  world.look();
+  world.advance(1_000);
+  return world;
+}
+
+/** On the second route, with the first one back for the whole window but a moment. */
+function nearlyBack(failback = AUTO): RouteWorld {
+  const world = running(failback);
+  world.cut("a", "ends");
+  world.advance(1_000);
+  assert.equal(world.used, "b");
+  world.mend("a");
+  world.advance(STABLE_MS - 1_000);
+  assert.equal(world.used, "b");
+  assert.equal(world.pending, null);
+  return world;
+}
+
+describe("C2 failover", () => {
+  it("C2 the first route serves, and no other is touched", () => {
+    const world = running();
+    world.advance(600_000);
+    assert.equal(world.used, "a");
+    assert.deepEqual(
+      world.steps.filter(({ kind }) => kind === "start").length,
+      1,
+      "what is worse is not even looked at",
+    );
+    assert.deepEqual(world.told, []);
+  });
+
+  for (const how of ["ends", "unreachable"] as const) {
+    it(`C2 each is cut in turn (${how}): the next that works serves, and calls wait meanwhile`, () => {
+      const world = running();
+      for (const [key, next] of [
+        ["a", "b"],
+        ["b", "c"],
+      ] as const) {
+        world.cut(key, how);
+        const { calls, gate } = world.decision ?? assert.fail();
+        assert.ok(
+          calls.kind === "wait" || gate.kind === "wait",
+          "nothing is refused, and nothing sent there",
+        );
+        world.advance(1_000);
+        assert.equal(world.used, next);
+        assert.equal(world.decision?.gate.kind, "open");
+      }
+      assert.deepEqual(world.told, ["failover a b", "failover b c"]);
+    });
+  }
+
+  it("C2 what answers the second look stays in use", () => {
+    const world = running();
+    world.cut("a", "unreachable");
+    assert.equal(world.decision?.gate.kind, "wait");
+    world.mend("a");
+    world.advance(1_000);
+    assert.equal(world.used, "a");
+    assert.equal(world.decision?.gate.kind, "open");
+    assert.deepEqual(world.told, []);
+  });
+
+  it("C2 with all routes gone calls are refused, and the first to come back serves", () => {
+    const world = running();
+    for (const key of ["a", "b", "c"]) world.cut(key, "ends");
+    world.advance(5_000);
+    assert.equal(world.used, null);
+    assert.equal(world.decision?.calls.kind, "refuse");
+    assert.notEqual(world.decision?.retryAtMs ?? null, null);
+    world.mend("c");
+    world.advance(70_000);
+    assert.equal(world.used, "c");
+  });
+
+  it("C2 what does not start gives way to the next at the very start", () => {
+    const world = new RouteWorld();
+    world.down.add("a");
+    world.down.add("b");
+    world.look();
+    world.advance(2_000);
+    assert.equal(world.used, "c");
+  });
+});
+
+describe("C2 recovery", () => {
+  const table = [
+    { auto: true, recheck: true, calls: false, then: "goes" },
+    { auto: true, recheck: false, calls: false, then: "goes" },
+    { auto: false, recheck: true, calls: false, then: "waits, then goes" },
+    { auto: false, recheck: false, calls: false, then: "waits" },
+    { auto: true, recheck: true, calls: true, then: "waits, then goes" },
+    { auto: true, recheck: false, calls: true, then: "waits" },
+    { auto: false, recheck: true, calls: true, then: "waits, then goes" },
+    { auto: false, recheck: false, calls: true, then: "waits" },
+  ];
+  for (const { auto, recheck, calls, then } of table) {
+    const toggles = `auto_failback ${auto ? "on" : "off"}, lsof_recheck ${recheck ? "on" : "off"}`;
+    it(`C2 ${toggles}, ${calls ? "a call" : "no call"} in flight: it ${then}`, () => {
+      const world = nearlyBack({ ...AUTO, auto, recheck });
+      if (calls) world.call(20_000);
+      world.advance(2_400);
+      assert.equal(world.used, then === "goes" ? "a" : "b");
+      assert.equal(world.pending, then === "goes" ? null : "a");
+      world.advance(25_000);
+      assert.equal(world.used, then === "waits" ? "b" : "a");
+      const isBack = then !== "waits";
+      assert.equal(world.pending, isBack ? null : "a");
+      const ready = then === "goes" ? [] : ["ready a"];
+      assert.deepEqual(world.told, ["failover a b", ...ready, ...(isBack ? ["recovered b a"] : [])]);
+    });
+  }
+
+  it("C2 a call that does not end holds it up for drain_timeout, and is then left to end there", () => {
+    const world = nearlyBack();
+    world.call(1_000_000);
+    world.advance(DRAIN_MS);
+    assert.equal(world.used, "b");
+    assert.equal(world.pending, "a");
+    world.advance(5_000);
+    assert.equal(world.used, "a");
+    assert.equal(world.memory.draining.length, 1, "it goes on where it is");
+    world.advance(DRAIN_MS + 1_000);
+    assert.equal(world.memory.draining.length, 0);
+  });
+
+  it("C2 each drop begins the window anew, and ends what is pending", () => {
+    const world = nearlyBack();
+    world.cut("a", "ends");
+    world.mend("a");
+    world.advance(STABLE_MS - 1_000);
+    assert.equal(world.used, "b");
+    world.advance(5_000);
+    assert.equal(world.used, "a");
+  });
+
+  it("C2 pending ends with the route that it is about", () => {
+    const world = nearlyBack({ ...AUTO, auto: false, recheck: false });
+    world.advance(5_000);
+    assert.equal(world.pending, "a");
+    world.cut("a", "ends");
+    assert.equal(world.pending, null);
+    assert.deepEqual(world.told.slice(-2), ["ready a", "cleared a"]);
+  });
+
+  it("C2 a route that stays away is asked with growing pauses", () => {
+    const world = running();
+    world.cut("a", "ends");
+    world.advance(1_000);
+    const before = world.steps.length;
+    world.advance(600_000);
+    const starts = world.steps.slice(before).filter(({ kind }) => kind === "start").length;
+    assert.ok(starts >= 8 && starts <= 20, `${starts} in ten minutes`);
+    assert.equal(world.used, "b");
+  });
+
+  it("C2 it takes over at once when the route in use fails", () => {
+    const world = nearlyBack();
+    world.cut("b", "ends");
+    assert.equal(world.used, "a");
+    assert.deepEqual(world.told, ["failover a b", "failover b a"]);
+  });
+});
+
+describe("C2 by hand", () => {
+  it("C2 a switch needs no window, and holds where it is not the first", () => {
+    const world = running();
+    world.ask("b");
+    world.advance(1_000);
+    assert.equal(world.used, "b");
+    assert.equal(world.memory.routes.held, "b");
+    world.advance(300_000);
+    assert.equal(world.used, "b", "what is held does not go back");
+    assert.equal(world.pending, null);
+    world.ask("a");
+    world.advance(1_000);
+    assert.equal(world.used, "a");
+    assert.equal(world.memory.routes.held, null);
+    assert.deepEqual(
+      world.told,
+      ["switched a b", "asked_done b", "switched b a", "asked_done a"].toSorted(byTold(world)),
+    );
+  });
+
+  it("C2 what cannot be reached changes nothing", () => {
+    const world = running();
+    world.down.add("c");
+    world.ask("c");
+    world.advance(1_000);
+    assert.equal(world.used, "a");
+    assert.equal(world.memory.routes.held, null);
+    assert.deepEqual(world.told, ["asked_failed c"]);
+  });
+
+  it("C2 the route in use is held, too", () => {
+    const world = nearlyBack();
+    world.ask("b");
+    assert.deepEqual(world.told, ["failover a b", "asked_done b"]);
+    world.advance(300_000);
+    assert.equal(world.used, "b");
+    world.release();
+    world.advance(STABLE_MS + 5_000);
+    assert.equal(world.used, "a");
+  });
+
+  it("C2 holding never holds back a failover, which ends it", () => {
+    const world = running();
+    world.ask("b");
+    world.advance(1_000);
+    world.cut("b", "ends");
+    world.advance(1_000);
+    assert.equal(world.used, "a");
+    assert.equal(world.memory.routes.held, null);
+  });
+});
+
+describe("C2 edits", () => {
+  it("C2 the route in use is removed: the next is ready before it drains", () => {
+    const world = running();
+    world.call(5_000);
+    world.edit(["b", "c"]);
+    assert.equal(world.used, "a", "it serves on");
+    world.advance(1_000);
+    assert.equal(world.used, "b");
+    assert.equal(world.memory.draining[0]?.why, "replaced");
+    assert.deepEqual(world.told, ["switched a b"]);
+  });
+
+  it("C2 routes that are added disturb nothing", () => {
+    const world = new RouteWorld(AUTO, ["a", "b"]);
+    world.look();
+    world.advance(1_000);
+    const { serving } = world.memory;
+    world.edit(["a", "b", "c"]);
+    world.advance(60_000);
+    assert.deepEqual(world.memory.serving, serving);
+  });
+
+  it("C2 a better one that is added is gone over to after its window", () => {
+    const world = running();
+    world.edit(["new", "a", "b"]);
+    world.advance(STABLE_MS - 1_000);
+    assert.equal(world.used, "a");
+    world.advance(5_000);
+    assert.equal(world.used, "new");
+  });
+
+  it("C2 a restart stays on its route", () => {
+    const world = nearlyBack();
+    world.restart();
+    world.advance(1_000);
+    assert.equal(world.used, "b");
+    assert.equal(world.memory.serving?.epoch, 1);
+  });
+});
+
+/** The order in which two of one moment are told is nobody's promise. */
+function byTold({ told }: RouteWorld): (one: string, other: string) => number {
+  return (one, other) => told.indexOf(one) - told.indexOf(other);
+}
+
+type Happening =
+  | { readonly do: "cut"; readonly key: string; readonly how: "ends" | "unreachable" }
+  | { readonly do: "mend"; readonly key: string }
+  | { readonly do: "call" | "advance"; readonly ms: number }
+  | { readonly do: "ask"; readonly key: string }
+  | { readonly do: "edit"; readonly names: readonly string[] }
+  | { readonly do: "toggle"; readonly auto: boolean; readonly recheck: boolean }
+  | { readonly do: "restart" | "release" };
+
+const key = fc.constantFrom("a", "b", "c");
+const span = fc.oneof(fc.nat(400), fc.nat(5_000), fc.nat(60_000));
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("advance" as const), ms: span }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("cut" as const),
+      key,
+      how: fc.constantFrom("ends" as const, "unreachable" as const),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("mend" as const), key }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("call" as const), ms: span }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("ask" as const), key }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("edit" as const),
+      names: fc.shuffledSubarray(["a", "b", "c"], { minLength: 1 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("toggle" as const),
+      auto: fc.boolean(),
+      recheck: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("restart" as const, "release" as const) }) },
+);
+
+function happen(world: RouteWorld, one: Happening): void {
+  if (one.do === "cut") world.cut(one.key, one.how);
+  else if (one.do === "mend") world.mend(one.key);
+  else if (one.do === "call") world.call(one.ms);
+  else if (one.do === "advance") world.advance(one.ms);
+  else if (one.do === "ask") world.ask(one.key);
+  else if (one.do === "edit") world.edit(one.names);
+  else if (one.do === "toggle") world.set({ auto: one.auto, recheck: one.recheck });
+  else if (one.do === "restart") world.restart();
+  else world.release();
+}
+
+it("C2 whatever happens, in the end the best route that works serves, and nothing else is left", () => {
+  fc.assert(
+    fc.property(fc.array(happening, { maxLength: 40 }), fc.subarray(["a", "b", "c"]), (all, down) => {
+      const world = new RouteWorld();
+      world.look();
+      for (const one of all) happen(world, one);
+      // The world comes to rest: some servers are there, nobody holds anything.
+      for (const name of ["a", "b", "c"]) world.mend(name);
+      for (const name of down) world.cut(name, "unreachable");
+      world.set({ auto: true, recheck: true });
+      world.advance(20_000);
+      world.release();
+      world.advance(400_000);
+      const best = world.routes.list.find(({ name }) => !world.down.has(name))?.name ?? null;
+      // What an edit took out goes on while nothing of what is left works.
+      const isOut = !world.routes.list.some(({ key }) => key === world.used);
+      if (best !== null || !isOut) assert.equal(world.used, best);
+      const settled = world.instances.filter(({ seen }) => seen.state.kind === "ready");
+      assert.equal(settled.length, world.used === null ? 0 : 1);
+    }),
+  );
+});
