@@ -11,6 +11,8 @@ import { playScript } from "./story/script.ts";
 export interface DemoOptions {
   /** The argv that runs this very program. */
   readonly program: readonly string[];
+  /** The script under which a daemon can hand over: `bin/service-keeper.sh`. */
+  readonly keeper: string;
   /** null: real SMB where it can be had. */
   readonly driver: DemoDriver | null;
   /** null: no view; the story is played. */
@@ -25,8 +27,8 @@ export interface DemoOptions {
  * `driver_unavailable` when real SMB was asked for and cannot be had, and with `aborted`. Nothing is left then.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const { program, driver, terminal, style, print, signal } = options;
-  const stage = await openStage({ program, driver, signal });
+  const { program, keeper, driver, terminal, style, print, signal } = options;
+  const stage = await openStage({ program, keeper, driver, signal });
   try {
     print(introduction(stage, style));
     if (terminal !== null) return await playLive(stage, { ...terminal, style, print, signal });

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { leftBehind, type RunningDemo, startDemo } from "./demo-process.ts";
 
-const STEPS = { local: 20, smb: 24 } as const;
+const STEPS = { local: 21, smb: 25 } as const;
 
 function ticks(demo: RunningDemo): number {
   return demo
@@ -17,7 +17,7 @@ function ticks(demo: RunningDemo): number {
 export function testStory(driver: "local" | "smb", skip: string | false): void {
   // Each waits most of its time.
   describe(`the demo's script, driver ${driver}`, { skip, concurrency: 2 }, () => {
-    test("A7, A10, B7, C1 plays every step, says which driver it is, and leaves nothing behind", async (t) => {
+    test("A7, A10, B7, B11, C1 plays every step, says which driver it is, and leaves nothing behind", async (t) => {
       const demo = await startDemo(t, ["--script", "--driver", driver]);
       const end = await demo.ended;
       assert.deepEqual(end, { code: 0, signal: null }, demo.stdout() + demo.stderr());
@@ -32,6 +32,7 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
           : /folders are not carried, and the share says so/,
       );
       assert.match(demo.stdout(), /the agent is told of the new tool, and no call failed/);
+      assert.match(demo.stdout(), /another daemon is in charge/);
       assert.match(demo.stdout(), /\d+ calls were answered, (none|one call|\d+ calls) failed/);
       assert.match(demo.stdout(), new RegExp(`^all ${STEPS[driver]} steps went as told, in [\\d.]+ s$`, "m"));
       assert.equal(demo.stderr(), "");

@@ -33,6 +33,8 @@ export interface SceneOptions {
   readonly sections?: (sharesRoot: string) => string;
   /** Where the home is, in the stead of a new folder of the rig. */
   readonly home?: string;
+  /** Daemons are started as a service manager starts them, and can hand over. */
+  readonly kept?: boolean;
 }
 
 export interface MountLine {
@@ -124,6 +126,7 @@ export async function playScene(
     home: options.home ?? path.join(folder, "home"),
     config,
     enter: rig.enter,
+    kept: options.kept ?? false,
     env: { RIG_PASSWORD: rig.password, ...options.env },
   });
   await using ends = new AsyncDisposableStack();

@@ -244,7 +244,9 @@ function presenceOf(one: Watched, tools: Tools, before: RequiredData, room: Room
     sinceMs: began ?? tools.clock.monotonicMs(),
   });
   if (tools.engine() === null) return away(HANDED_OVER);
-  if (view === null) return away("it is not in the configuration any more");
+  // The engine of a daemon that has just started does not know it yet.
+  if (view === null)
+    return away(wasLookedAt(before) ? "it is not in the configuration any more" : NOT_LOOKED_AT);
   if (room !== "free") {
     const sinceMs = began ?? (room === "taken" ? tools.clock.monotonicMs() : null);
     return { kind: "moving", requirement: requirementText(one.requirement), sinceMs };
@@ -254,6 +256,10 @@ function presenceOf(one: Watched, tools: Tools, before: RequiredData, room: Room
   if (folder === null) return { kind: "there", mounts: mount.id };
   if (one.folder === null || one.folder.mount !== mount.id) return away("the folder was not looked for yet");
   return one.folder.missing === null ? { kind: "there", mounts: mount.id } : away(one.folder.missing);
+}
+
+function wasLookedAt(before: RequiredData): boolean {
+  return before.kind !== "away" || (before.reason !== NOT_LOOKED_AT && before.reason !== HANDED_OVER);
 }
 
 function reasonOf(view: ShareView): string {

@@ -10,6 +10,8 @@ export type MonitorProcess = Awaited<ReturnType<typeof startMonitor>>;
 interface MonitorOptions {
   /** The argv that runs Mountaineer. */
   readonly program: readonly string[];
+  /** The script of a service manager's process, under which the daemon can hand over; null: it runs by itself. */
+  readonly keeper: string | null;
   readonly environment: Readonly<Record<string, string>>;
   /** Its stderr is appended to this file. */
   readonly outputFile: string;
@@ -20,7 +22,8 @@ const ENDS_WITHIN_MS = 15_000;
 
 /** Resolves when the process runs, which is before it serves. */
 export async function startMonitor(options: MonitorOptions) {
-  const [command = process.execPath, ...rest] = options.program;
+  const { keeper, program } = options;
+  const [command = process.execPath, ...rest] = keeper === null ? program : ["/bin/sh", keeper, ...program];
   const started = await startDetached(command, [...rest, "monitor", "--unmount-on-exit"], {
     env: options.environment,
     logPath: options.outputFile,

@@ -40,6 +40,8 @@ import { startWork, type WorkAtShare, type WorkMaterial } from "./work-at-share.
 interface StageOptions {
   /** The argv that runs Mountaineer. */
   readonly program: readonly string[];
+  /** The script under which a daemon can hand over. */
+  readonly keeper: string;
   /** null: real SMB where it can be had. */
   readonly driver: DemoDriver | null;
   readonly signal: AbortSignal;
@@ -52,7 +54,8 @@ export interface Stage extends AsyncDisposable {
   readonly insteadBecause: string | null;
   /** The daemon that ought to run; null when none ought to. */
   readonly monitor: MonitorProcess | null;
-  startMonitor(): Promise<void>;
+  /** `kept`: as a service manager starts it, so that it can hand over to another; such a one is ended by "stop". */
+  startMonitor(how?: { readonly kept: boolean }): Promise<void>;
   /** By SIGKILL, or by SIGTERM, after which it unmounts. Resolves with how it ended. */
   endMonitor(how: "kill" | "stop"): Promise<ExitInfo | null>;
   /** The daemon's control, or null when none serves. */
@@ -84,7 +87,7 @@ const COMMAND_WITHIN_MS = 30_000;
 const WRITE_WITHIN_MS = 10_000;
 
 /** Rejects with `driver_unavailable` when real SMB was asked for and cannot be had. */
-export async function openStage({ program, driver, signal }: StageOptions): Promise<Stage> {
+export async function openStage({ program, keeper, driver, signal }: StageOptions): Promise<Stage> {
   // Short: the daemon's socket is in it, and a socket's path may not be long.
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-demo-")));
   const layout = stageLayout(folder);
@@ -111,7 +114,7 @@ export async function openStage({ program, driver, signal }: StageOptions): Prom
     const opened = await openNas(folder, driver, environment, signal);
     nas = opened.nas;
     await furnish(layout, nas);
-    return createStage({ layout, program, marks, environment, signal, onStart, clear, ...opened });
+    return createStage({ layout, program, keeper, marks, environment, signal, onStart, clear, ...opened });
   } catch (error) {
     await clear();
     throw error;
@@ -182,6 +185,7 @@ function signText(number: number): string {
 interface StageParts extends OpenedNas {
   readonly layout: StageLayout;
   readonly program: readonly string[];
+  readonly keeper: string;
   readonly marks: StageMarks;
   readonly environment: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
@@ -190,7 +194,7 @@ interface StageParts extends OpenedNas {
 }
 
 function createStage(parts: StageParts): Stage {
-  const { layout, nas, insteadBecause, program, marks, environment, signal, onStart, clear } = parts;
+  const { layout, nas, insteadBecause, program, keeper, marks, environment, signal, onStart, clear } = parts;
   const forMountaineer = {
     ...environment,
     ...nas.environment,
@@ -208,9 +212,10 @@ function createStage(parts: StageParts): Stage {
     get monitor() {
       return monitor;
     },
-    async startMonitor() {
+    async startMonitor({ kept } = { kept: false }) {
       monitor = await startMonitor({
         program,
+        keeper: kept ? keeper : null,
         environment: forMountaineer,
         outputFile: layout.daemonOutput,
         onStart,

@@ -12,7 +12,7 @@ const SECOND_TOOL = "read_again";
 const CALLS_AFTER = 3;
 
 /** Played on a stage whose daemon runs, whatever route its share is on. */
-export function agentSteps(stage: Stage, checks: Checks): readonly Step[] {
+export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
   const { cables } = stage.nas;
   const isCarried = stage.nas.driver === "smb";
   let kept: Agent | null = null;
@@ -85,12 +85,27 @@ export function agentSteps(stage: Stage, checks: Checks): readonly Step[] {
       async play() {
         const before = kept?.complaints.length ?? 0;
         await stage.endMonitor("kill");
-        await stage.startMonitor();
+        await stage.startMonitor({ kept: true });
         await over("fallback");
         forgiven += forgive(kept, forgiven, /the daemon ended before it answered/);
         await worksOn();
         const failed = (kept?.complaints.length ?? 0) - before;
         return `the same session goes on; ${failed === 0 ? "no call" : counted(failed)} was in flight, and none is repeated`;
+      },
+    },
+    {
+      title: "mountaineer restart under the agent",
+      async play() {
+        const keptMount = await stage.mountId();
+        const before = await (await stage.control())?.status(signal);
+        await checks.command(["restart"]);
+        await over("fallback");
+        await worksOn();
+        await checks.sameMount(keptMount);
+        const after = await (await stage.control())?.status(signal);
+        const [from, to] = [before?.global.pid, after?.global.pid];
+        if (to == null || from === to) throw new StoryFailure(`the daemon is the same one: pid ${to}`);
+        return `another daemon is in charge (pid ${to}): the same mount, the same session, and no call failed`;
       },
     },
     {

@@ -27,7 +27,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
     ...cableSteps(stage, checks),
     ...handSteps(stage, checks),
     ...carriedSteps(stage, checks, signal),
-    ...agentSteps(stage, checks),
+    ...agentSteps(stage, checks, signal),
     {
       title: "stop the daemon",
       async play() {

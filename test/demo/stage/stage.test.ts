@@ -13,6 +13,8 @@ import { processIdentity } from "../../../src/runtime/process/process-identity.t
 import { COMMAND } from "../../cli/command-line.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
+const KEEPER = join(import.meta.dirname, "../../../bin/service-keeper.sh");
+
 test("both cables of the plain server lead to one folder; a pulled one leads nowhere", async (t) => {
   const nas = await startLocalNas(await temporaryFolder(t));
   const { tb, fallback } = nas.cables;
@@ -30,7 +32,12 @@ test("both cables of the plain server lead to one folder; a pulled one leads now
 });
 
 test("a stage is one private folder with a valid configuration, and is gone when it is disposed", async () => {
-  const stage = await openStage({ program: COMMAND, driver: "local", signal: new AbortController().signal });
+  const stage = await openStage({
+    program: COMMAND,
+    keeper: KEEPER,
+    driver: "local",
+    signal: new AbortController().signal,
+  });
   const { folder, configFile, home } = stage.layout;
   try {
     assert.equal((await stat(folder)).mode & 0o077, 0);

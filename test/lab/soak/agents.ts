@@ -28,11 +28,8 @@ export interface Agents {
   untilServed(): Promise<void>;
   /** No call that begins between the two may fail. */
   calm(fromMs: number, toMs: number): void;
-  /**
-   * All leave; what they saw goes into the ledger. Gives lines of counts. `outliveKills`: sessions over HTTP are kept
-   * when the daemon is killed.
-   */
-  finish(ledger: Ledger, outliveKills: boolean): Promise<readonly string[]>;
+  /** All leave; what they saw goes into the ledger. Gives lines of counts. */
+  finish(ledger: Ledger): Promise<readonly string[]>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -91,7 +88,7 @@ export function createAgents(
       }
     },
     calm: (fromMs, toMs) => void calms.push([fromMs, toMs]),
-    async finish(ledger, outliveKills) {
+    async finish(ledger) {
       for (const agent of [...running]) {
         try {
           await end(agent, false);
@@ -101,7 +98,7 @@ export function createAgents(
         }
       }
       const executed = (await readFile(executedFile(scene.folder), "utf8")).split("\n").filter(Boolean);
-      return judge(gone, { calms, executed, outliveKills, ledger });
+      return judge(gone, { calms, executed, ledger });
     },
     async [Symbol.asyncDispose]() {
       for (const agent of running) await agent[Symbol.asyncDispose]();
@@ -116,14 +113,10 @@ function isGood(line: WorkLine, operation: string): boolean {
 interface Judging {
   readonly calms: readonly (readonly [number, number])[];
   readonly executed: readonly string[];
-  readonly outliveKills: boolean;
   readonly ledger: Ledger;
 }
 
-function judge(
-  agents: readonly Kept[],
-  { calms, executed, outliveKills, ledger }: Judging,
-): readonly string[] {
+function judge(agents: readonly Kept[], { calms, executed, ledger }: Judging): readonly string[] {
   const times = new Map<string, number>();
   for (const id of executed) times.set(id, (times.get(id) ?? 0) + 1);
   ledger.checked("once", executed.length);
@@ -148,8 +141,7 @@ function judge(
   const lost = all.filter(({ line }) => line.operation === "lost");
   ledger.checked("sessions", sessions.length);
   for (const { name, line } of lost) {
-    const isExpected = !outliveKills && name.startsWith("http");
-    if (!isExpected) ledger.broken("sessions", `of ${name.replace(/\d+$/, "")}: ${line.error}`);
+    ledger.broken("sessions", `of ${name.replace(/\d+$/, "")}: ${line.error}`);
   }
   const failed = failures(calls.map(({ line }) => line));
   const longest = calls.reduce((most, { line }) => Math.max(most, line.toMs - line.fromMs), 0);

@@ -6,7 +6,7 @@ import { pick } from "../random.ts";
 import { pidsOf, type Role } from "./our-processes.ts";
 import { CARRIED, goesOn, PER_ROUTE, shiftClock, type World } from "./soak-world.ts";
 
-export type Kind = "cut" | "kill" | "hang" | "edit" | "client" | "clock" | "command";
+export type Kind = "cut" | "kill" | "hang" | "edit" | "client" | "clock" | "command" | "handover";
 
 export interface Happening {
   readonly kind: Kind;
@@ -23,7 +23,8 @@ const LONGEST_ABSENCE_MS = 2_000;
 const LONGEST_JUMP_MS = 60 * 60 * 1_000;
 /** A reader of the configuration lives for a tenth of a second. */
 const READER_COMES_MS = 1_000;
-const COMMAND_MS = 60_000;
+/** A command that waits for another daemon gives up after two minutes by itself. */
+const COMMAND_MS = 150_000;
 /** These stay for the whole time. */
 export const LASTING_AGENTS = 4;
 const MOST_AGENTS = 7;
@@ -36,6 +37,7 @@ export const HAPPENINGS: readonly Happening[] = [
   { kind: "edit", weight: 2, act: async ({ config }, random) => `badly: ${await config.editBadly(random)}` },
   { kind: "edit", weight: 3, act: setByCommand },
   { kind: "command", weight: 1, act: switchByHand },
+  { kind: "handover", weight: 3, endsLives: true, act: handsOver },
   { kind: "client", weight: 2, act: comes },
   { kind: "client", weight: 2, act: leaves },
   { kind: "clock", weight: 2, act: jumps },
@@ -224,6 +226,12 @@ async function setByCommand(world: World, random: () => number): Promise<string>
 async function switchByHand(world: World): Promise<string> {
   runs(world, ["switch", "--to", "auto"], null);
   return "mountaineer switch --to auto";
+}
+
+async function handsOver(world: World): Promise<string> {
+  // 1 nothing has changed; 8 no daemon runs.
+  runs(world, ["restart"], [0, 1, 8]);
+  return "mountaineer restart";
 }
 
 /** Begins a command; `codes`: how it may end, null: in any way, but by its deadline. */

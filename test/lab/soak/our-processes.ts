@@ -1,4 +1,5 @@
 // The processes that Mountaineer has running for the scene, by what each is for.
+import { readFile } from "node:fs/promises";
 import { childrenOf } from "../../../bench/processes.ts";
 import { carriersOf, keepersOf, processesWhere } from "../../support/processes.ts";
 import { commandOf } from "../scene.ts";
@@ -23,12 +24,13 @@ const BY_COMMAND: readonly (readonly [Role, RegExp])[] = [
 ];
 
 /** Pid → what it is for; what nobody of us started is not in it. */
-export async function ourProcesses({ scene, daemon }: World): Promise<ReadonlyMap<number, Role>> {
+export async function ourProcesses({ scene }: Pick<World, "scene">): Promise<ReadonlyMap<number, Role>> {
   const { home } = scene.home;
   const found = new Map<number, Role>();
-  if (daemon.pid !== null) {
-    found.set(daemon.pid, "daemon");
-    await addChildren(found, daemon.pid);
+  // Two of them while one hands over to the other.
+  for (const pid of await daemonsOf(home)) {
+    found.set(pid, "daemon");
+    await addChildren(found, pid);
   }
   for (const pid of await carriersOf(home)) found.set(pid, "carrier");
   for (const pid of await keepersOf(home)) found.set(pid, "keeper");
@@ -46,6 +48,16 @@ async function addChildren(found: Map<number, Role>, pid: number): Promise<void>
   }
 }
 
+async function daemonsOf(home: string): Promise<readonly number[]> {
+  const monitors = await processesWhere(
+    (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
+  );
+  const environments = await Promise.all(
+    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
+  );
+  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home}`));
+}
+
 /** `mountaineer mcp` of our agents, which are known by their logs. */
 async function bridgesOf(folder: string): Promise<readonly number[]> {
   const agents = await processesWhere((args) => args.some((arg) => arg.startsWith(`${folder}/agents/`)));
@@ -53,6 +65,6 @@ async function bridgesOf(folder: string): Promise<readonly number[]> {
   return children.flat();
 }
 
-export async function pidsOf(world: World, role: Role): Promise<readonly number[]> {
+export async function pidsOf(world: Pick<World, "scene">, role: Role): Promise<readonly number[]> {
   return [...(await ourProcesses(world))].flatMap(([pid, each]) => (each === role ? [pid] : []));
 }

@@ -3,6 +3,7 @@
 export const PROMISES = {
   path: "each share has one path that stays, and one mount at most",
   readable: "the configuration and what the daemon keeps can be read at any moment",
+  stays: "the daemon ends only when it is ended",
   status: "status answers within its limit",
   commands: "commands end in time, with an exit code of theirs",
   calm: "once the world is calm all is right, and no call fails",

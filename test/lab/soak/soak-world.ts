@@ -3,7 +3,9 @@
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
 import type { Monitor } from "../../support/daemon.ts";
+import { signalIfRuns } from "../../support/processes.ts";
 import type { Scene } from "../scene.ts";
 import type { Agents } from "./agents.ts";
 import type { ConfigFile } from "./config-file.ts";
@@ -34,31 +36,36 @@ export interface World {
 const CONFIG_MISTAKE = 3;
 const BETWEEN_STARTS_MS = 500;
 
-/** Starts the daemon, and again after each kill, as a service manager does. */
+/** Starts the daemon, and again when it has ended, as a service manager does. */
 export interface DaemonKeeper {
-  /** null while none runs. */
-  readonly pid: number | null;
   start(): Promise<void>;
-  /** SIGKILL, and another one so much later. */
+  /** SIGKILL for the one in charge, and another one so much later. */
   kill(backAfterMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
-export function createDaemonKeeper({
-  scene,
-  underWay,
-  count,
-}: Pick<World, "scene" | "underWay" | "count">): DaemonKeeper {
+type KeeperParts = Pick<World, "scene" | "count" | "ledger">;
+
+export function createDaemonKeeper({ scene, count, ledger }: KeeperParts): DaemonKeeper {
   let monitor: Monitor | null = null;
+  let wanted = true;
+  let kills = 0;
+  let backAfterMs = 0;
+  const follow = async (started: Monitor): Promise<void> => {
+    const { code, signal } = await started.ended;
+    monitor = null;
+    if (!wanted) return;
+    ledger.expect("stays", kills > 0, () => `it ended with ${code ?? signal}, and nobody had killed it`);
+    kills = 0;
+    await pause(backAfterMs);
+    await self.start();
+  };
   const self: DaemonKeeper = {
-    get pid() {
-      return monitor?.pid ?? null;
-    },
     async start() {
-      for (;;) {
+      while (monitor === null && wanted) {
         try {
           monitor = await scene.start(null);
-          return;
+          follow(monitor).catch((error: unknown) => ledger.broken("stays", String(error)));
         } catch (error) {
           // As a service manager: a file that has a mistake is mended by its author, sooner or later.
           if (!String(error).includes(`monitor ended with ${CONFIG_MISTAKE}`)) throw error;
@@ -67,16 +74,16 @@ export function createDaemonKeeper({
         }
       }
     },
-    async kill(backAfterMs) {
-      const dying = monitor;
-      if (dying === null) return;
-      monitor = null;
-      await dying.kill9();
-      goesOn(underWay, pause(backAfterMs).then(self.start));
+    async kill(afterMs) {
+      const pid = (await connectToDaemon(scene.home.home).catch(() => null))?.pid;
+      if (pid == null) return;
+      kills++;
+      backAfterMs = afterMs;
+      signalIfRuns(pid, "SIGKILL");
     },
     async stop() {
+      wanted = false;
       await monitor?.stop();
-      monitor = null;
     },
   };
   return self;

@@ -89,6 +89,7 @@ async function playAt(rig: RootRig, play: Play): Promise<Scene> {
   await playScene(
     rig,
     {
+      kept: true,
       shares: SHARES.map((name) => ({ name, lines: [`carry = "${name === CARRIED ? "auto" : "off"}"`] })),
       settings: {
         auto_failback: true,
@@ -132,16 +133,13 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
     ledger,
     agents,
     config: createConfigFile(scene.home, scene.config),
-    daemon: createDaemonKeeper({ scene, underWay, count }),
+    daemon: createDaemonKeeper({ scene, count, ledger }),
     thaws: new Set(),
     underWay,
     restFile: path.join(scene.folder, "rest"),
     count,
     say,
   };
-  const hasHandover = /^ {2}restart\b/m.test((await scene.home.cli(["--help"])).stdout);
-  if (!hasHandover)
-    say("no handovers: there is no command restart; sessions over HTTP end with a daemon that is killed");
   await world.daemon.start();
   await world.config.mend();
   await untilRight(world);
@@ -156,11 +154,12 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
   } finally {
     await looks.finish();
   }
-  end.push(...(await agents.finish(ledger, hasHandover)));
+  end.push(...(await agents.finish(ledger)));
   end.push(await checkWritten(scene, CARRIED, await carriedWriter.stop(), ledger));
   end.push(await checkWritten(scene, PER_ROUTE, await otherWriter.stop(), ledger));
   end.push(statusLine(looks), ...growth.judge(ledger));
   await world.daemon.stop();
+  ledger.checked("stays");
   await checkSecrets(scene, [token, scene.rig.password], looks.told, ledger);
 }
 
