@@ -12,7 +12,7 @@ function startScene() {
   let names: readonly string[] = [];
   const shares = createRequiredShares({
     clock: createManualClock(),
-    engine: () => ({ names, view: () => view, trigger() {} }),
+    engine: () => ({ names, view: () => view, trigger() {}, settle: async () => {} }),
     prober: () => ({ folderLook: async () => null }),
   });
   const look = () => {
