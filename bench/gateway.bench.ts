@@ -7,6 +7,7 @@ import {
   startMcpHub,
   startMcpProxy,
   startOurs,
+  startOursWithAll,
   startSupergateway,
 } from "./gateways.ts";
 import { cpuMs } from "./processes.ts";
@@ -29,7 +30,8 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const bare = stack.use(await startBare());
   const ours = stack.use(await startOurs());
-  const all: Measured[] = [bare, ours];
+  const withAll = stack.use(await startOursWithAll());
+  const all: Measured[] = [bare, ours, withAll];
   if (await peersInstalled(!short)) {
     for (const start of [startMcpHub, startMcpProxy, startSupergateway]) all.push(stack.use(await start()));
   } else say("  (bench/peers is not installed: only ours and the least forwarder)");
@@ -58,6 +60,7 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   }
   const own = medians(figures, ours);
   goal("CPU per call ≤ 2 × bare", own.cpu <= 2 * base.cpu);
+  goal("CPU per call with everything on ≤ 2 × bare", medians(figures, withAll).cpu <= 2 * base.cpu);
   goal("p50 ≤ 2 × bare", own.p50 <= 2 * base.p50);
   goal("calls/s ≥ 0.6 × bare", own.rate >= 0.6 * base.rate);
 }

@@ -60,6 +60,45 @@ export async function startOurs(): Promise<Measured> {
   };
 }
 
+const TOKEN = "a-token-of-the-bench-that-is-long";
+
+/** The same with tokens, policies, limits, the audit and metrics. */
+export async function startOursWithAll(): Promise<Measured> {
+  const folder = await mkdtemp(path.join(tmpdir(), "mt-bench-"));
+  const more = {
+    limits: { calls_per_second: 1_000_000 },
+    incoming_auth: {
+      type: "local",
+      users: [{ name: "bench", token: "$" + "{BENCH_TOKEN}", roles: ["reader"] }],
+    },
+    authorization: {
+      default_effect: "deny",
+      policies: [
+        { effect: "deny", resources: ["tool:secret_*"] },
+        { effect: "allow", roles: ["reader"], resources: ["tool:e*"] },
+      ],
+    },
+    audit: { path: path.join(folder, "audit.jsonl") },
+    telemetry: { prometheus: true },
+  };
+  const backends = { light: nodeBackend(LIGHT_SERVER) };
+  const rig = await openGatewayRig({ backends, more }, { env: { BENCH_TOKEN: TOKEN } });
+  await rig.untilReady("light");
+  const client = await connectLight(rig.url, { token: TOKEN });
+  return {
+    name: "with everything on",
+    pid: rig.pid,
+    client,
+    tool: (name) => name,
+    add: null,
+    async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]();
+      await rig[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
 export async function startBare(): Promise<Measured> {
   const child = spawn(process.execPath, [path.join(import.meta.dirname, "bare-forwarder.ts"), LIGHT_SERVER], {
     stdio: ["ignore", "pipe", "inherit"],

@@ -54,63 +54,6 @@ export interface ConfigDiff {
   readonly aliases: NamedDiff<AliasField>;
 }
 
-const GLOBAL_KEYS = [
-  "sharesRoot",
-  "mountRoot",
-  "checkIntervalMs",
-  "networkDebounceMs",
-  "connectTimeoutMs",
-  "mountHangMs",
-  "carry",
-  "outagePatienceMs",
-  "autoFailback",
-  "autoFailbackStableMs",
-  "lsofRecheck",
-] as const satisfies readonly (keyof GlobalConfig)[];
-const SYNC_KEYS = [
-  "enabled",
-  "pollIntervalMs",
-  "debounceMs",
-  "detection",
-  "onFailure",
-] as const satisfies readonly (keyof SyncSettings)[];
-const NOTIFY_KEYS = [
-  "enabled",
-  "failover",
-  "tbReady",
-  "configRejected",
-] as const satisfies readonly (keyof NotifyConfig)[];
-const SERVER_KEYS = [
-  "host",
-  "port",
-  "publicUrl",
-  "bodyLimitBytes",
-  "drainTimeoutMs",
-] as const satisfies readonly (keyof ServerConfig)[];
-const SHARE_KEYS = ["shareName", "username", "password", "driver", "carry"] as const;
-const ROUTE_KEYS = [
-  "host",
-  "port",
-  "interfaceName",
-  "folder",
-] as const satisfies readonly (keyof RouteConfig)[];
-const ALIAS_KEYS = ["path", "share", "targetSubpath"] as const satisfies readonly AliasField[];
-const ROUTES = ["tb", "fallback"] as const;
-const BACKEND_KEYS = [
-  "enabled",
-  "group",
-  "connection",
-  "routes",
-  "timeouts",
-  "filters",
-  "toolOverrides",
-  "instances",
-  "replace",
-  "pin",
-  "requires",
-  "unavailableAfterMs",
-  "whenUnavailable",
-] as const satisfies readonly BackendField[];
 const MIDDLEWARE = [
   ["conflict_resolution", "conflictResolution"],
   ["incoming_auth", "incomingAuth"],
@@ -121,12 +64,14 @@ const MIDDLEWARE = [
   ["trust", "trust"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];
 
-function changedKeys<T extends object, Key extends keyof T>(
-  before: T,
-  after: T,
-  keys: readonly Key[],
-): Key[] {
-  return keys.filter((key) => !isDeepStrictEqual(before[key], after[key]));
+/** In their order; what is named is known by its name. */
+function changedKeys<T extends object>(before: T, after: T): Exclude<keyof T, "name">[] {
+  return keysOf({ ...before, ...after }).filter((key) => !isDeepStrictEqual(before[key], after[key]));
+}
+
+function keysOf<T extends object>(one: T): Exclude<keyof T, "name">[] {
+  // What is made of a file has the keys of its type and no others.
+  return (Object.keys(one) as Exclude<keyof T, "name">[]).filter((key) => key !== "name");
 }
 
 function diffNamed<T extends { readonly name: string }, Field>(
@@ -157,17 +102,16 @@ function isReordered(before: readonly BackendConfig[], after: readonly BackendCo
 }
 
 function changedFields(before: ShareConfig, after: ShareConfig): ShareField[] {
-  const fields: ShareField[] = changedKeys(before, after, SHARE_KEYS);
-  for (const route of ROUTES) {
-    const keys = changedKeys(before.routes[route], after.routes[route], ROUTE_KEYS);
-    for (const key of keys) fields.push(`routes.${route}.${key}`);
-  }
-  return fields;
+  const inRoute = (route: "tb" | "fallback"): ShareField[] =>
+    changedKeys(before.routes[route], after.routes[route]).map((key): ShareField => `routes.${route}.${key}`);
+  const own = changedKeys(before, after).filter((key) => key !== "routes");
+  return [...own, ...inRoute("tb"), ...inRoute("fallback")];
 }
 
 function changedServer(before: ServerConfig | null, after: ServerConfig | null): (keyof ServerConfig)[] {
-  if (before !== null && after !== null) return changedKeys(before, after, SERVER_KEYS);
-  return before === after ? [] : [...SERVER_KEYS];
+  if (before !== null && after !== null) return changedKeys(before, after);
+  const one = before ?? after;
+  return one === null ? [] : keysOf(one);
 }
 
 /**
@@ -176,19 +120,19 @@ function changedServer(before: ServerConfig | null, after: ServerConfig | null):
  */
 export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig): ConfigDiff {
   return {
-    global: changedKeys(before.global, after.global, GLOBAL_KEYS),
-    sync: changedKeys(before.sync, after.sync, SYNC_KEYS),
-    notify: changedKeys(before.notify, after.notify, NOTIFY_KEYS),
+    global: changedKeys(before.global, after.global),
+    sync: changedKeys(before.sync, after.sync),
+    notify: changedKeys(before.notify, after.notify),
     server: changedServer(before.server, after.server),
     backends: {
-      ...diffNamed(before.backends, after.backends, (was, is) => changedKeys(was, is, BACKEND_KEYS)),
+      ...diffNamed(before.backends, after.backends, changedKeys),
       reordered: isReordered(before.backends, after.backends),
     },
     middleware: MIDDLEWARE.filter(([, key]) => !isDeepStrictEqual(before[key], after[key])).map(
       ([name]) => name,
     ),
     shares: diffNamed(before.shares, after.shares, changedFields),
-    aliases: diffNamed(before.aliases, after.aliases, (was, is) => changedKeys(was, is, ALIAS_KEYS)),
+    aliases: diffNamed(before.aliases, after.aliases, changedKeys),
   };
 }
 

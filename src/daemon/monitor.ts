@@ -31,6 +31,8 @@ import { type SentinelService, startSentinelService, type TakeHome } from "./sen
 
 /** How long a single-shot command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
+/** How long calls may go on here when the daemon that has taken over has ended, ms. */
+const ORPHANED_MS = 3_000;
 
 /** Resolves when the daemon has stopped, or another one is in charge; rejects with what keeps it from starting. */
 export async function runMonitor(options: MonitorOptions): Promise<void> {
@@ -66,7 +68,13 @@ async function run(options: RunOptions): Promise<void> {
   );
   try {
     const lock = (): ReturnType<typeof acquireHomeLock> =>
-      acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal });
+      acquireHomeLock(home, {
+        command: "monitor",
+        waitMs: LOCK_WAIT_MS,
+        followsMonitor: predecessor !== null,
+        clock,
+        signal,
+      });
     if (predecessor === null) charge.use(await lock());
     // The engine would mount what nobody can then ask about.
     await requireSocketPlace(home);
@@ -202,7 +210,9 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const next = await Promise.race([whenAborted(signal), handover.done]);
   if (next instanceof Successor) {
     keeper?.giveUpCharge();
-    await Promise.race([service.handing.leave(next), whenAborted(signal)]);
+    // Whoever ends the one in charge wants no other to stay for long.
+    const shortly = next.gone.then(() => clock.sleep(ORPHANED_MS));
+    await Promise.race([service.handing.leave(next), whenAborted(signal), shortly]);
     next.letGo();
   }
   logger.info("stopping");

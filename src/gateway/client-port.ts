@@ -8,6 +8,8 @@ export interface Principal {
   readonly kind: "owner" | "anonymous" | "user";
   /** Issuer and subject of a signed token; absent: the name alone tells who it is. */
   readonly id?: string;
+  /** Of a signed token: who it is at its issuer, whatever it is called. */
+  readonly subject?: string;
   /** For people: logs, the audit. */
   readonly name: string;
   readonly roles: readonly string[];

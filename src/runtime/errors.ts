@@ -39,6 +39,7 @@ export const ERROR_CODES = {
   path_taken: { exit: 1, means: "something else stands at the path" },
   driver_unavailable: { exit: 1, means: "the machine lacks what the driver needs" },
   program_unavailable: { exit: 1, means: "a program that is needed cannot be started" },
+  registry_failed: { exit: 1, means: "the registry of MCP servers did not give what was asked for" },
   client_unreadable: { exit: 3, means: "another program's file cannot be read, or is not as it was" },
   backend_unknown: { exit: 2, means: "no backend of that name is configured" },
   tool_unknown: { exit: 2, means: "no tool of that name is published" },

@@ -33,6 +33,7 @@ test("pin: the operations, their methods and their prefix", () => {
       "POST mount",
       "POST unmount",
       "POST switch",
+      "POST restart",
       "GET aliases",
       "POST aliases/reconcile",
       "POST folders",

@@ -46,6 +46,7 @@ test("pin: the fields of what is told about the gateway, in the order in which t
     "resources",
     "prompts",
     "withheld_tools",
+    "routes",
     "conditions",
   ]);
   assert.deepEqual(fields(toolsReportShape), ["tools"]);

@@ -84,12 +84,14 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because:
       "what other programs write down is read and written as they do it; what runs here is nothing to it",
   },
+  registry: { knows: ["runtime"], because: "what others publish is read by its own rules" },
   cli: {
     // daemon and the folders behind it: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
     knows: [
       "runtime",
       "config",
       "clients",
+      "registry",
       "api",
       "daemon",
       "doctor",

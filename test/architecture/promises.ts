@@ -57,7 +57,6 @@ export const PROMISES: readonly Promised[] = [
   {
     id: "C2",
     what: "a backend has ordered routes, made before the old one is broken",
-    notBuilt: "Never down",
   },
   {
     id: "C3",

@@ -16,7 +16,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "carrier/smb": ["carrier"],
   "carrier/system": ["carrier"],
   cli: ["cli/in-process", "cli/input", "cli/program", "cli/sessions", "cli/views"],
-  "cli/clients": ["cli/in-process", "cli/init", "cli/input", "cli/service", "cli/sessions", "cli/views"],
+  "cli/clients": ["cli/in-process", "cli/init", "cli/input", "cli/sessions", "cli/views"],
   "cli/commands": [
     "cli/clients",
     "cli/completion",
@@ -29,7 +29,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "cli/views",
   ],
   "cli/completion": ["cli/in-process"],
-  "cli/edits": ["cli/in-process", "cli/input", "cli/sessions", "cli/views"],
+  "cli/edits": ["cli/in-process", "cli/init", "cli/input", "cli/sessions", "cli/views"],
   "cli/in-process": ["cli/input"],
   "cli/init": ["cli/in-process", "cli/input", "cli/sessions", "cli/views"],
   "cli/input": ["cli/views"],

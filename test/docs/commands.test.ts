@@ -46,6 +46,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer demo --script": { elsewhere: "test/demo/story/script-smb.test.ts" },
   "mountaineer demo --script --driver local": { elsewhere: "test/demo/story/script-local.test.ts" },
 
+  "mountaineer backends add fetch --registry io.github.example/fetch": {
+    elsewhere: "test/cli/clients/registry.test.ts",
+  },
   "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/import.test.ts" },
@@ -72,6 +75,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer switch --share CORE --to tb --wait": running(/CORE/),
   "mountaineer switch --to fallback": running(/CORE[\s\S]*MEDIA/),
   "mountaineer switch --to auto": running(/CORE[\s\S]*MEDIA/),
+  // Of a monitor that no service keeps; the handover itself: test/mcp/handover.test.ts.
+  "mountaineer restart": running(/nothing would hold its place/, 1),
   "mountaineer reload": running(/means what runs|no changes/),
   "mountaineer reload --dry-run": running(/means what runs[\s\S]*stay\s+CORE, MEDIA/),
   "mountaineer config get global.check_interval_secs": running(/^0\.3\n$/),
@@ -169,6 +174,12 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer backends logs files | tail -5": running(/^ready$/m),
   [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
   "mountaineer backends restart files": running(/files/),
+  "mountaineer switch --backend files --to lan": {
+    elsewhere: "test/cli/program/switch-backend.test.ts",
+  },
+  "mountaineer switch --backend files --to auto": {
+    elsewhere: "test/cli/program/switch-backend.test.ts",
+  },
   "mountaineer backends restart --all": running(/files/),
   "mountaineer backends login tickets": { elsewhere: "test/cli/program/backends-login.test.ts" },
   "mountaineer backends login tickets --device": { elsewhere: "test/gateway/backends/sign-in/login.test.ts" },

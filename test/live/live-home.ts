@@ -44,6 +44,7 @@ export async function liveHome(
   options: {
     readonly env?: Readonly<Record<string, string>>;
     readonly launcher?: string;
+    readonly kept?: boolean;
     /** Ends what the daemon uses: after it has ended, and before the folder goes. */
     readonly before?: () => Promise<void>;
   } = {},
@@ -58,6 +59,7 @@ export async function liveHome(
     home: join(folder, "home"),
     env: { HOME: folder, ...options.env },
     ...(options.launcher === undefined ? {} : { launcher: options.launcher }),
+    kept: options.kept === true,
   });
   const self: LiveHome = {
     ...home,

@@ -64,6 +64,7 @@ export async function killAgainAndAgain(t: TestContext, kills: number): Promise<
   t.diagnostic(`longest: ${toError} ms to an error, ${toAnswer} ms to an answer of the next daemon`);
   assert.deepEqual(faults, { lost: [], twice: [], wrong: [] }, `seed ${seed}`);
   assert.ok(broken >= kills && calls >= 20 * kills, `${calls} calls, ${broken} broken are no load`);
+  assert.ok(newcomers >= kills, `${newcomers} new sessions`);
 }
 
 interface Caller {
@@ -130,9 +131,11 @@ async function playKills(options: { readonly kills: number; readonly seed: numbe
     }
   }
 
-  for (let kill = 0; kill < options.kills; kill++) {
+  for (let kill = 0; kill < options.kills && lost.length === 0; kill++) {
     await pause(APART_MS * (0.2 + random()));
+    const before = newcomers;
     const newcomer = lastOf(rig.url, () => newcomers++);
+    await eventually(() => newcomers > before);
     await pause(random() * NEWCOMERS_MS);
     killedAt = performance.now();
     const inFlight = callers.map((caller) => [...caller.inFlight.keys()]);
@@ -141,7 +144,8 @@ async function playKills(options: { readonly kills: number; readonly seed: numbe
     await rig.comeBack();
     const backAt = performance.now();
     for (const caller of callers) {
-      await eventually(() => caller.answeredAt > backAt).catch(() => lost.push(`${caller.name}: no answer`));
+      const isBack = () => caller.answeredAt > backAt || lost.length > 0;
+      await eventually(isBack).catch(() => lost.push(`${caller.name}: no answer`));
       slowestAnswerMs = Math.max(slowestAnswerMs, caller.answeredAt - backAt);
     }
     const came = await newcomer;

@@ -58,7 +58,7 @@ async function play(asked: AskedScenario): Promise<string | null> {
       "[backends.server]",
       `url = "${asked.url}"`,
       "[backends.server.auth]",
-      ...authLines(asked),
+      ...(await authLines(asked)),
     ];
     await writeFile(join(home, "config.toml"), `${lines.join("\n")}\n`);
     let problem = await callOnce(home, signal);
@@ -76,7 +76,17 @@ function isOfMachine({ name }: AskedScenario): boolean {
   return name.startsWith("auth/client-credentials");
 }
 
-function authLines(asked: AskedScenario): readonly string[] {
+/** What a person looks up before they write it down: where the server's own authorization server is. */
+async function issuerOf(server: string): Promise<string> {
+  const challenge = (await fetch(server, { method: "POST" })).headers.get("www-authenticate") ?? "";
+  const named = /resource_metadata="([^"]+)"/.exec(challenge)?.[1];
+  const { origin, pathname } = new URL(server);
+  const metadata = await fetch(named ?? `${origin}/.well-known/oauth-protected-resource${pathname}`);
+  const { authorization_servers: servers } = JSON.parse(await metadata.text());
+  return String(servers[0]);
+}
+
+async function authLines(asked: AskedScenario): Promise<readonly string[]> {
   const { client_id: id, client_secret: secret, private_key_pem: key } = asked.context;
   if (isOfMachine(asked)) {
     process.env["CONFORMANCE_SECRET"] = secret ?? key ?? "";
@@ -84,6 +94,7 @@ function authLines(asked: AskedScenario): readonly string[] {
     return [
       `type = "client-credentials"`,
       `client_id = ${JSON.stringify(id)}`,
+      `issuer = ${JSON.stringify(await issuerOf(asked.url))}`,
       `${proof} = "\${CONFORMANCE_SECRET}"`,
     ];
   }

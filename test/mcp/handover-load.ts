@@ -1,9 +1,10 @@
 // Handovers under calls: sessions over HTTP and over `mountaineer mcp`, each call of which leaves a line in a file.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import type { TestHome } from "../support/daemon.ts";
 import { startBridge } from "./bridge-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, openGatewayRig } from "./gateway-rig.ts";
+import { nodeBackend, openGatewayRig } from "./gateway-rig.ts";
 import { connectLight } from "./light-client.ts";
 
 export interface LoadOptions {
@@ -111,7 +112,9 @@ export async function handOverUnderLoad(options: LoadOptions): Promise<LoadEnd> 
 }
 
 /** As people do; rejects with what the command said. */
-export async function handOver(rig: Pick<GatewayRig, "home">): Promise<{ from: number; to: number }> {
+export async function handOver(rig: {
+  readonly home: Pick<TestHome, "cli">;
+}): Promise<{ from: number; to: number }> {
   const { code, stdout, stderr } = await rig.home.cli(["restart", "--json"]);
   if (code !== 0) throw new Error(`restart ended with ${code}: ${stderr}`);
   return JSON.parse(stdout);

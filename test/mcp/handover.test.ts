@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import test from "node:test";
-import { handOverUnderLoad } from "./handover-load.ts";
+import { liveHome, SETTLES_MS } from "../live/live-home.ts";
+import { LIGHT_SERVER } from "./fixture-programs.ts";
+import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import { handOver, handOverUnderLoad } from "./handover-load.ts";
+import { connectLight } from "./light-client.ts";
 
 test("B11 five handovers under calls of eight sessions lose no session and no call, and none is done twice", async (t) => {
   const end = await handOverUnderLoad({ handovers: 5, http: 5, stdio: 3, pauseMs: 10 });
@@ -11,3 +16,45 @@ test("B11 five handovers under calls of eight sessions lose no session and no ca
   assert.deepEqual({ lost, undone, twice, daemons }, { lost: [], undone: [], twice: [], daemons: 6 });
   assert.ok(calls > 200, `${calls} calls are no load`);
 });
+
+test("B11 a server that cannot run twice changes hands: its calls wait, and it never does", async (t) => {
+  const once = nodeBackend(LIGHT_SERVER, [], { replace: "stop-first" });
+  const rig = await startGatewayRig(t, { backends: { once } }, { kept: true });
+  await rig.untilReady("once");
+  await using client = await connectLight(rig.url);
+  const pids = new Set([await client.call("pid")]);
+  const { to } = await handOver(rig);
+  for (let calls = 0; calls < 20; calls++) {
+    const running = await serversOf(rig);
+    assert.ok(running.length <= 1, `${running.length} at a time`);
+    pids.add(await client.call("pid"));
+  }
+  assert.equal(pids.size, 2);
+  assert.equal((await rig.status()).global.pid, to);
+});
+
+test("B11 shares stay mounted, and what is remembered of them is", async (t) => {
+  const home = await liveHome(t, { kept: true });
+  await home.writeConfig(await home.text(["CORE"]));
+  await home.start();
+  await home.untilMounted("CORE");
+  const held = await home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
+  assert.equal(held.code, 0, held.stderr);
+  await home.untilShare("CORE", (share) => share.held === "fallback", SETTLES_MS);
+  const moves = await home.logged("share.unmounted");
+  const { from, to } = await handOver({ home });
+  assert.notEqual(from, to);
+  const [share] = await home.untilMounted("CORE");
+  assert.deepEqual([share?.held, share?.active_interface], ["fallback", "fallback"]);
+  assert.deepEqual(await home.logged("share.unmounted"), moves);
+});
+
+/** Those that run for the rig's one backend. */
+async function serversOf(rig: GatewayRig): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of await rig.processes()) {
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (command.includes(`\0${LIGHT_SERVER}\0`)) found.push(pid);
+  }
+  return found;
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import { startTicker } from "../../src/reconcile/ticker.ts";
+import { IN_STEP, startTicker } from "../../src/reconcile/ticker.ts";
 import type { Clock } from "../../src/runtime/time/clock.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 
@@ -22,6 +22,17 @@ describe("ticker", () => {
     assert.deepEqual(beats, []);
     await clock.advance(6001);
     assert.deepEqual(beats, [3000, 5000, 7000, 9000]);
+  });
+
+  test("A1 tickers of one interval beat at the same instant, whenever they were started", async () => {
+    const clock = createManualClock();
+    const beats: string[] = [];
+    const beat = (name: string) => (dueMs: number) => beats.push(`${name} ${dueMs}`);
+    using _first = startTicker(clock, 2000, beat("first"), IN_STEP);
+    await clock.advance(80);
+    using _second = startTicker(clock, 2000, beat("second"), IN_STEP);
+    await clock.advance(3000);
+    assert.deepEqual(beats, ["first 2000", "second 2000", "first 4000", "second 4000"]);
   });
 
   test("A1 beats that come late do not make those after them later", async () => {

@@ -4,8 +4,8 @@ import { setTimeout as pause } from "node:timers/promises";
 /** At first, and always where each look moves a manual clock on. */
 export const BETWEEN_LOOKS_MS = 5;
 /** A look may cost whoever is waited for as much as the asker: the longer a wait, the fewer of them. */
-const MOST_BETWEEN_LOOKS_MS = 50;
-const PART_OF_THE_WAIT = 0.1;
+const MOST_BETWEEN_LOOKS_MS = 25;
+const PART_OF_THE_WAIT = 0.05;
 /** Deadlines are no claims of speed: a machine that is busy for seconds must fail nobody. */
 export const ANSWERS_MS = 20_000;
 
@@ -13,7 +13,7 @@ export const ANSWERS_MS = 20_000;
  * Asks `check` again and again until it gives something truthy, and resolves with that. A check that throws
  * (an assertion, say) counts as "not yet". Rejects when `deadlineMs` of real time have passed, with the last failure
  * as its cause. Give a deadline only to what may take longer than the usual 20 s, or must not take that long.
- * `betweenLooksMs`: always the same; left out, 5 ms at first and up to 50 ms in a long wait.
+ * `betweenLooksMs`: always the same; left out, 5 ms at first and up to 25 ms in a long wait.
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,

@@ -120,7 +120,7 @@ test("B4 a passing failure outlives the file's absence and is retried when it is
     onChange: async () => (failing ? { kind: "failed", reason: "busy" } : APPLIED),
   });
   file.save("b");
-  await clock.advance(4_000);
+  await clock.advance(3_000);
   assert.equal(offered.length, 1);
   file.remove();
   await clock.advance(300_000);

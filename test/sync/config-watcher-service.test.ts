@@ -92,7 +92,7 @@ test("B10 switching watching off drops a window that is open, and on again finds
   const { clock, file, offered, watcher } = await watcherBench(t);
   const settings = { enabled: true, detection: "mtime", pollIntervalMs: 2_000, debounceMs: 1_000 } as const;
   file.save("b");
-  await clock.advance(2_500);
+  await clock.advance(1_500);
   watcher.setSettings({ ...settings, enabled: false, onFailure: "backoff" });
   await clock.advance(60_000);
   assert.deepEqual(offered, []);

@@ -202,7 +202,10 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
   throw new MountaineerError(
     "protocol",
     `the daemon that runs is of another version of Mountaineer, and does not know ${OPERATIONS[name].path}`,
-    { cause: error, hint: "stop it and start it again: it is then of the version that is installed" },
+    {
+      cause: error,
+      hint: "mountaineer restart runs the version that is installed; a daemon that does not know it: stop it and start it",
+    },
   );
 }
 

@@ -2,7 +2,7 @@
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandDefinition } from "../input/command.ts";
-import { keeperPath } from "../input/launcher-path.ts";
+import { keeperPath, launcherPath } from "../input/launcher-path.ts";
 import { readFlag } from "../input/options.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
@@ -45,7 +45,7 @@ export const demoCommand: CommandDefinition = {
     const { unicode } = context.stdoutStyle;
     return runDemo({
       program: [execPath, ...execArgv, main],
-      keeper: keeperPath(),
+      keeper: keeperPath(launcherPath()),
       driver: DRIVERS.find((driver) => driver === given) ?? null,
       terminal: readFlag(options, "script") || !isTerminal ? null : { input: stdin, output: stdout },
       style: { unicode, paint: paintFor(context.stdoutStyle) },

@@ -1,4 +1,5 @@
 // The command `mountaineer status`.
+import { packageVersion } from "../../api/version.ts";
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, showResult } from "../input/options.ts";
 
@@ -26,6 +27,11 @@ export const statusCommand: CommandDefinition = {
     showResult(context, options, report, () =>
       renderStatus(report, { ...context.stdoutStyle, now: Date.now() }),
     );
+    const { pid, version } = report.global;
+    const own = packageVersion();
+    if (pid !== null && version !== own) {
+      context.note(`version ${own} is installed by now; to run it without an outage: mountaineer restart`);
+    }
     return 0;
   },
 };

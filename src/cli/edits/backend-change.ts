@@ -6,10 +6,12 @@ import { tomlKey } from "../../config/edit/toml-value.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
+import { clientUrl, makeToken, TOKEN_EDITS, tokenLines, wantsToken } from "../init/gateway-token.ts";
 import { backendEdits, type TypedBackend } from "../input/backend-options.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
 import { changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { isWell, renderOutcome, settledBackend } from "./backend-outcome.ts";
@@ -27,6 +29,8 @@ export interface BackendChange {
   readonly runs: boolean;
   /** null: no daemon runs, or it was removed. */
   readonly backend: BackendStatus | null;
+  /** How clients come in over HTTP with the token that was made for them, a line each; absent: none was. */
+  readonly tokenLines?: readonly string[];
 }
 
 export interface ChangeOptions {
@@ -40,19 +44,29 @@ export async function addBackend(
   context: CommandContext,
   name: string,
   typed: TypedBackend,
-  options: ChangeOptions,
+  options: ChangeOptions & { readonly token: boolean | null },
 ): Promise<BackendChange> {
   if (typed.command === null && typed.url === null) {
     throw new MountaineerError("usage", "a backend is a program or an address, and neither was given", {
       hint: `mountaineer backends add ${name} -- PROGRAM ARGUMENTS, or mountaineer backends add ${name} --url ADDRESS`,
     });
   }
-  await viewConfig(context, async (view) => refuseTwin(await readMembers(view), name));
-  const safe = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
-  return change(context, "backends add", name, options, (config) => {
-    refuseTwin(config, name);
-    return backendEdits(name, safe);
+  const hasToken = await viewConfig(context, async (view) => {
+    const before = await readMembers(view);
+    refuseTwin(before, name);
+    const bytes = await view.read();
+    const text = bytes === null ? "" : decodedText(bytes);
+    return wantsToken({ asked: options.token, text, before, addsBackend: true });
   });
+  const safe = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
+  const made = hasToken ? await makeToken(context) : null;
+  let url = "";
+  const added = await change(context, "backends add", name, options, (config) => {
+    refuseTwin(config, name);
+    url = clientUrl(config);
+    return [...backendEdits(name, safe), ...(hasToken ? TOKEN_EDITS : [])];
+  });
+  return hasToken ? { ...added, tokenLines: tokenLines(context, made, url) } : added;
 }
 
 /** Rejects with `backend_unknown`, `usage` and `config_…`. */
@@ -123,7 +137,7 @@ async function change(
 /** Prints what came of it, and returns the exit code. */
 export function tellChange(
   context: CommandContext,
-  { name, changed, runs, backend }: BackendChange,
+  { name, changed, runs, backend, tokenLines: lines = [] }: BackendChange,
   told: { readonly json: boolean; readonly done: string },
 ): number {
   const exit = runs && (backend === null || isWell(backend)) ? 0 : FAILED_EXIT;
@@ -138,6 +152,7 @@ export function tellChange(
   );
   const isToldAll = backend?.enabled === false && told.done === DISABLED;
   if (backend !== null && !isToldAll) context.print(renderOutcome(backend, context.stdoutStyle));
+  if (lines.length > 0) context.print(`\nAgents come in ${lines.join("\n")}\n`);
   return exit;
 }
 

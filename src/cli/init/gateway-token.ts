@@ -1,8 +1,9 @@
-// The token that `init` makes for clients over HTTP: kept as a secret, named in the configuration.
+// The token that `init` and `backends add` make with the first MCP server, for clients over HTTP: kept as a secret, named in the configuration.
 import { randomBytes } from "node:crypto";
+import type { ConfigEditWire } from "../../api/requests.ts";
 import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import { tomlLines } from "../../config/edit/toml-value.ts";
-import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -12,6 +13,11 @@ export const TOKEN_REFERENCE = `secret:${TOKEN_SECRET}`;
 const TOKEN_BYTES = 32;
 
 export const TOKEN_TABLE: ConfigTable = { type: "local", token: TOKEN_REFERENCE };
+/** The same as edits of the file. */
+export const TOKEN_EDITS: readonly ConfigEditWire[] = Object.entries({
+  type: "local",
+  token: TOKEN_REFERENCE,
+}).map(([key, value]) => ({ key: `incoming_auth.${key}`, value }));
 export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("\n");
 
 interface TokenWish {
@@ -49,6 +55,12 @@ export async function makeToken(context: CommandContext): Promise<string | null>
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   await keeper.set(TOKEN_SECRET, token, null, context.signal);
   return token;
+}
+
+/** Where clients reach the gateway. */
+export function clientUrl({ server }: Pick<MountaineerConfig, "server">): string {
+  const { host = "127.0.0.1", port = 9000 } = server ?? {};
+  return `http://${host}:${port}/mcp`;
 }
 
 /** How an agent comes in with it; its value stands there once, where a person reads it. */

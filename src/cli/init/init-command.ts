@@ -15,6 +15,7 @@ import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-se
 import { decodedText } from "../sessions/config-text.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import {
+  clientUrl,
   makeToken,
   TOKEN_BLOCK,
   TOKEN_REFERENCE,
@@ -149,8 +150,7 @@ async function refuseRepeats(
 /** What to type next, in order; the last is how an agent comes to the tools. */
 function nextLines(context: CommandContext, { wishes, config, token }: Outcome): string[] {
   const servesTools = config.backends.length > 0 || wishes.shares.length === 0;
-  const { host = "127.0.0.1", port = 9000 } = config.server ?? {};
-  const url = `http://${host}:${port}/mcp`;
+  const url = clientUrl(config);
   return [
     `next: ${typed(context, "doctor")} checks it, then ${typed(context, "monitor")} keeps it up`,
     `      (${typed(context, "install")} has it begin at every login)`,

@@ -1,9 +1,11 @@
 // Reads a secret's value: typed at the terminal without an echo, otherwise from standard input.
 import type { ReadStream } from "node:tty";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { readInput } from "./standard-input.ts";
 
 /** More than any password or token; less than what a keyring refuses. */
 const LONGEST_BYTES = 8_000;
+const TOO_LONG = `a value has ${LONGEST_BYTES} bytes at most`;
 
 /** The value, not empty. Rejects with `usage` for what can be none, and with the signal's reason. */
 export async function readSecretValue(name: string, signal: AbortSignal): Promise<string> {
@@ -13,29 +15,14 @@ export async function readSecretValue(name: string, signal: AbortSignal): Promis
   if (value === "") throw unusable("the value is empty");
   if (value.includes("\0")) throw unusable("a value has no NUL character");
   if (/[\r\n]/.test(value)) throw unusable("a value is one line");
-  if (Buffer.byteLength(value) > LONGEST_BYTES) throw unusable(`a value has ${LONGEST_BYTES} bytes at most`);
+  if (Buffer.byteLength(value) > LONGEST_BYTES) throw unusable(TOO_LONG);
   return value;
 }
 
 /** All of it, without the line break that `echo` adds. */
 async function pipedIn(signal: AbortSignal): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  const { stdin } = process;
-  const aborted = (): void => void stdin.destroy(signal.reason);
-  signal.throwIfAborted();
-  signal.addEventListener("abort", aborted, { once: true });
-  try {
-    for await (const chunk of stdin) {
-      const piece = Buffer.from(chunk);
-      bytes += piece.length;
-      if (bytes > LONGEST_BYTES + 2) throw unusable(`a value has ${LONGEST_BYTES} bytes at most`);
-      chunks.push(piece);
-    }
-  } finally {
-    signal.removeEventListener("abort", aborted);
-  }
-  return decoded(Buffer.concat(chunks)).replace(/\r?\n$/, "");
+  const limits = { mostBytes: LONGEST_BYTES + 2, tooLong: () => unusable(TOO_LONG) };
+  return decoded(await readInput(process.stdin, signal, limits)).replace(/\r?\n$/, "");
 }
 
 /** Keys as the terminal sends them, one value; Ctrl-C ends the command as ever. */

@@ -3,9 +3,14 @@ import type { Readable } from "node:stream";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
+import { readInput } from "./standard-input.ts";
 
 /** As much as the daemon takes. */
-const STDIN_LIMIT_BYTES = 16 * 1024 * 1024;
+const MOST_BYTES = 16 * 1024 * 1024;
+const LIMITS = {
+  mostBytes: MOST_BYTES,
+  tooLong: () => new MountaineerError("usage", `the arguments are longer than ${MOST_BYTES} bytes`),
+};
 const HINT = `they are a JSON object in quotes: mountaineer call TOOL '{"path": "/tmp"}'`;
 
 /**
@@ -17,7 +22,7 @@ export async function readToolArguments(
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {
   if (given === undefined) return {};
-  const text = given === "-" ? await readStdin(stdin, signal) : given;
+  const text = given === "-" ? (await readInput(stdin, signal, LIMITS)).toString("utf8") : given;
   let value: unknown;
   try {
     value = parseExactly(text);
@@ -29,28 +34,4 @@ export async function readToolArguments(
   }
   if (isObject(value)) return value;
   throw new MountaineerError("usage", "the arguments are JSON, but no object", { hint: HINT });
-}
-
-async function readStdin(stdin: Readable, signal: AbortSignal): Promise<string> {
-  const onAbort = (): void => void stdin.destroy();
-  signal.addEventListener("abort", onAbort, { once: true });
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    signal.throwIfAborted();
-    for await (const chunk of stdin) {
-      const piece = Buffer.from(chunk);
-      bytes += piece.length;
-      if (bytes > STDIN_LIMIT_BYTES) {
-        throw new MountaineerError("usage", `the arguments are longer than ${STDIN_LIMIT_BYTES} bytes`);
-      }
-      chunks.push(piece);
-    }
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

@@ -4,6 +4,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
+import { keeperPath } from "../input/launcher-path.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
   goneUnasked,
@@ -106,7 +107,9 @@ export function agentText(
   label: string,
   logPath: string,
 ): string {
-  const list = [program, ...args].map((word) => `    <string>${escaped(word)}</string>`);
+  const list = ["/bin/sh", keeperPath(program), program, ...args].map(
+    (word) => `    <string>${escaped(word)}</string>`,
+  );
   const variables = Object.entries(environment).map(
     ([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`,
   );

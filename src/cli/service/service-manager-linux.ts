@@ -1,6 +1,7 @@
 // Runs the daemon as a unit of systemd's user manager.
 import { isAbsolute, join } from "node:path";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import { keeperPath } from "../input/launcher-path.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
   goneUnasked,
@@ -98,6 +99,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
 }
 
 /**
+ * Its process is a shell that stays while daemons hand over to each other.
  * `KillMode=process`, so that mounts and what serves them outlive a restart. No sandbox: `fusermount3` needs its set-user-id
  * bit. Restarted whatever keeps it from running, but for what only a person can mend outside of the home.
  */
@@ -112,8 +114,8 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-ExecStart=${commandLine(program, args)}
-ExecReload=/bin/kill -HUP $MAINPID
+ExecStart=${commandLine("/bin/sh", [keeperPath(program), program, ...args])}
+ExecReload=${commandLine(program, ["restart"])}
 ${variables.join("\n")}
 WorkingDirectory=/
 KillMode=process

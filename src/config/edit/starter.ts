@@ -67,7 +67,14 @@ const PROGRAM = "files";
 const ADDRESS = "search";
 const OF_ADDRESS: readonly string[] = ["url", "headers"];
 /** Sections that only docs/configuration.md describes: their keys exclude one another, and few need them. */
-export const NOT_IN_STARTER: readonly string[] = ["backends.auth"];
+export const NOT_IN_STARTER: readonly string[] = [
+  "backends.auth",
+  "backends.routes",
+  "backends.routes.env",
+  "backends.routes.headers",
+  "backends.routes.auth",
+  "backends.routes.sandbox",
+];
 
 interface Block {
   readonly header: string;

@@ -69,6 +69,9 @@ function machineFindings(auth: Table, path: KeyPath): Finding[] {
   if (!has(auth, "client_secret") && !has(auth, "private_key")) {
     found.push(missing(path, "client_secret", "`client_secret` or `private_key`"));
   }
+  // Nobody looks where the secret goes.
+  if (!has(auth, "issuer"))
+    found.push(missing(path, "issuer", "the authorization server that gets the secret"));
   if (has(auth, "client_secret") && has(auth, "private_key")) {
     found.push(surplus(path, "private_key", "`client_secret`", "keep one of the two"));
   }

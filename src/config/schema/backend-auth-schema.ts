@@ -78,7 +78,8 @@ export const backendAuthSchema = z.strictObject({
   ),
   issuer: addressKey({
     absent: "the one that the server names",
-    meaning: "The only authorization server to sign in at. No secret and no code is sent to another one.",
+    meaning:
+      "The only authorization server to sign in at. No secret and no code is sent to another one. Type `client-credentials` needs it.",
     example: '"https://login.example.com"',
   }),
   redirect_port: document(

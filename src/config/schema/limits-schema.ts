@@ -78,7 +78,7 @@ export const limitsOverrideSchema = z.strictObject({
       type: "list of patterns",
       absent: "whoever",
       meaning:
-        "Patterns over names of users. Who comes without a token is `anonymous`, and who comes over the home's own socket `owner`.",
+        "Patterns over names of users; of signed tokens, over their `sub`. Who comes without a token is `anonymous`, and who comes over the home's own socket `owner`.",
       example: '["ci-*"]',
     }),
   ),

@@ -198,7 +198,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       if (lost !== null && waiting.length > 0) {
         const title = `Nothing counts as approved: ${lost.reason}`;
         const hint = lost.passes
-          ? "it is looked for again every 30 s; unlock the keyring"
+          ? "unlock the keyring, which is asked again every 30 s; docs/security.md says how to go without one"
           : "see what waits, then: mountaineer approve --all";
         conditions.unshift({ code: "approvals_lost", severity: "warning", title, hint, since: now });
       }

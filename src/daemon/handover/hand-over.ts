@@ -66,7 +66,10 @@ export class Handover implements AsyncDisposable {
     this.#isUnderWay = true;
     try {
       const { next, ready } = await this.#start(keeper, signal);
-      const missing = charge.mustServe().filter((name) => ready.backends[name] !== "Ready");
+      // What the file does not name any more is not missed.
+      const missing = charge
+        .mustServe()
+        .filter((name) => name in ready.backends && ready.backends[name] !== "Ready");
       if (missing.length > 0) {
         await next.kill();
         throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));

@@ -68,6 +68,11 @@ export class Successor {
     return this.#taken.promise;
   }
 
+  /** Resolves when its process has ended. */
+  get gone(): Promise<void> {
+    return this.#exited.promise;
+  }
+
   /** Resolves when it knows the session, or is gone. */
   keep(session: Omit<LateSession, "n">): Promise<void> {
     const n = ++this.#sent;

@@ -49,11 +49,13 @@ export class PrincipalLimiter {
   configure(config: LimitsConfig): void {
     this.#config = config;
     this.#overrides = config.overrides.map(({ users, roles, limits }) => {
+      // Never by `name_claim`: people may choose what they are called.
       const isUser = users === null ? null : compileGlobs(users);
       const isRole = roles === null ? null : compileGlobs(roles);
       return {
         fits: (principal) =>
-          (isUser === null || isUser(principal.name)) && (isRole === null || principal.roles.some(isRole)),
+          (isUser === null || isUser(principal.subject ?? principal.name)) &&
+          (isRole === null || principal.roles.some(isRole)),
         limits,
       };
     });

@@ -7,7 +7,7 @@ import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { resolveServed } from "../catalog/resolve.ts";
-import type { ClientPort } from "../client-port.ts";
+import type { ClientPort, Principal } from "../client-port.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
 import type { Asked, GatewayRequest, Middleware } from "./middleware.ts";
@@ -18,6 +18,9 @@ export interface AuditRecord {
   /** ISO 8601 UTC, of the request's end. */
   readonly time: string;
   readonly principal: string;
+  /** Of a signed token: `sub` and issuer, as the name may be anybody's choice. */
+  readonly subject?: string;
+  readonly issuer?: string;
   /** Tells sessions apart, and is of no use to enter one. */
   readonly session: string;
   readonly method: string;
@@ -83,6 +86,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
     write({
       time: isoTime(clock.wallMs()),
       principal: cleaned(port.client.principal.name, MAX_PRINCIPAL),
+      ...signedAs(port.client.principal, (text) => cleaned(text, MAX_PRINCIPAL)),
       session: sessionOf(port.client),
       method: cleaned(method, MAX_METHOD),
       target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
@@ -102,6 +106,15 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
     },
     denied: (request) => record(request, "denied", 0),
   };
+}
+
+function signedAs(
+  { id, subject }: Principal,
+  clean: (text: string) => string,
+): Pick<AuditRecord, "subject" | "issuer"> {
+  if (id === undefined || subject === undefined) return {};
+  const [issuer] = JSON.parse(id);
+  return { subject: clean(subject), issuer: clean(String(issuer)) };
 }
 
 function outcomeOf({ method, signal }: GatewayRequest, reply: Reply): string {

@@ -110,6 +110,7 @@ class RunningGateway implements Gateway {
       served: () => this.#serving.served,
       clock,
       settled: (signal) => this.#pool.settled(signal),
+      runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
     this.#http = new HttpFront({

@@ -16,6 +16,8 @@ interface ResumedOptions {
   readonly roster: SessionRoster;
   readonly served: () => ServingSet;
   readonly clock: Clock;
+  /** As `GatewayOptions.runsElsewhere`. */
+  readonly runsElsewhere?: (() => boolean) | undefined;
   /** Resolves when no backend is in its first attempt any more, or the signal aborts. */
   readonly settled: (signal: AbortSignal) => Promise<void>;
 }
@@ -36,8 +38,17 @@ export class ResumedSessions implements Disposable {
   begin(): void {
     if (this.#stage !== "idle") return;
     this.#stage = "starting";
-    this.#limit = this.#options.clock.setTimer(FIRST_LISTS_MS, () => this.#end());
+    this.#wait();
     void this.#options.settled(this.#ended.signal).then(() => this.#end());
+  }
+
+  #wait(): void {
+    const { clock, runsElsewhere } = this.#options;
+    this.#limit = clock.setTimer(FIRST_LISTS_MS, () => {
+      // What may not start yet is not slow.
+      if (runsElsewhere?.() === true) this.#wait();
+      else this.#end();
+    });
   }
 
   resume(session: SessionPort, lists: ListsSeen): void {

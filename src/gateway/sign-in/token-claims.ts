@@ -146,6 +146,7 @@ export function principalOf(
   return {
     kind: "user",
     id: JSON.stringify([claims["iss"], subject]),
+    subject,
     name: harmless(name.slice(0, LONGEST_NAME)),
     roles: [...roles].filter((role) => role.length <= LONGEST_ROLE).slice(0, MOST_ROLES),
   };

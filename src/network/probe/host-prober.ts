@@ -52,6 +52,8 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   const asks = createSingleFlight<ProbeResult>(clock);
   const endpoints = createEndpointProbes(clock, maxAtOnce);
   const plan = createAddressPlans();
+  /** Of probes under way: each looks again whether its way is still there. */
+  const underWay = new Set<() => void>();
   /** The address of a name that answered last is asked first. */
   const lastAnswered = new Map<string, string>();
 
@@ -71,9 +73,16 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       clock,
       plans.filter((one) => "endpoint" in one),
       timeoutMs,
-      async ({ address, interfaceName, endpoint }, withinMs) => {
-        const finding = await endpoints.ask(endpoint, notBeforeMs, withinMs);
-        return { address, interfaceName, localAddress: endpoint.localAddress, finding };
+      async ({ address, interfaceName, endpoint }, withinMs): Promise<Outcome> => {
+        const asked = endpoints.ask(endpoint, notBeforeMs, withinMs).then((finding) => ({
+          ...{ address, interfaceName, finding },
+          localAddress: endpoint.localAddress,
+        }));
+        // No answer can come over a link that went down meanwhile, and nobody is to wait for it.
+        return unlessCutOff(underWay, asked, () => {
+          const now = plan(address, target, interfaces.snapshot(clock.monotonicMs()));
+          return "finding" in now ? now : null;
+        });
       },
     );
     const outcomes = [...plans.filter((one) => "finding" in one), ...asked];
@@ -103,11 +112,31 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
     networkChanged() {
       interfaces.networkChanged();
       resolution.networkChanged();
+      for (const lookAgain of [...underWay]) lookAgain();
     },
     watchedBy: interfaces.watchedBy,
     addressesOf: (host) => resolution.known(host),
     [Symbol.dispose]: endpoints[Symbol.dispose],
   };
+}
+
+/** What was asked, or what `cutOff` gives sooner, at a look in between. */
+async function unlessCutOff(
+  looks: Set<() => void>,
+  asked: Promise<Outcome>,
+  cutOff: () => Outcome | null,
+): Promise<Outcome> {
+  const cut = Promise.withResolvers<Outcome>();
+  const lookAgain = (): void => {
+    const found = cutOff();
+    if (found !== null) cut.resolve(found);
+  };
+  looks.add(lookAgain);
+  try {
+    return await Promise.race([asked, cut.promise]);
+  } finally {
+    looks.delete(lookAgain);
+  }
 }
 
 /** Probes of endpoints: equal ones once, and so many at once. */

@@ -3,7 +3,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { readdir } from "node:fs/promises";
 
 /** Should the system not say it, a change is seen this much later at most, ms. */
-const READ_AGAIN_MS = 10_000;
+const READ_AGAIN_MS = 60_000;
 
 interface Known {
   readonly names: Promise<readonly string[]>;

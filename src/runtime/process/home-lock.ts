@@ -34,6 +34,8 @@ interface LockRequest {
   readonly command: string;
   /** How long to wait for a single-shot command that holds it, ms. */
   readonly waitMs: number;
+  /** A monitor is waited for as well: it is about to end. Default: it is not. */
+  readonly followsMonitor?: boolean;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
 }
@@ -55,9 +57,11 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
     if (lock !== null && !isOther) return await holdLock(home, lock, request);
     lock?.release();
     const waitedMs = clock.monotonicMs() - startedAtMs;
-    if (holder?.command === DAEMON_COMMAND) throw alreadyRunning(home, holder);
     const patienceMs = holder === null ? Math.max(request.waitMs, UNNAMED_HOLDER_MS) : request.waitMs;
-    if (waitedMs >= patienceMs) throw lockHeld(home, holder);
+    const isOver = waitedMs >= patienceMs;
+    const isMonitor = holder?.command === DAEMON_COMMAND;
+    if (isMonitor && (isOver || request.followsMonitor !== true)) throw alreadyRunning(home, holder);
+    if (isOver) throw lockHeld(home, holder);
     await clock.sleep(holder === null ? betweenUnnamedMs() : BETWEEN_TRIES_MS, signal);
   }
 }

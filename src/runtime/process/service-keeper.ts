@@ -1,5 +1,5 @@
 // The daemon's end of the two pipes to `bin/service-keeper.sh`, the process that a service manager knows.
-import { fstatSync, writeSync } from "node:fs";
+import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 
 /** Descriptors, as the script has them. */
@@ -48,7 +48,9 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv): ServiceKeeper
 }
 
 function hear(): Socket {
-  const pipe = new Socket({ fd: SIGNALS, readable: true, writable: false });
+  // Another opening of the same pipe: this one is closed before a handover, that one the successor still has to get.
+  const own = openSync(`/dev/fd/${SIGNALS}`, constants.O_RDONLY | constants.O_NONBLOCK);
+  const pipe = new Socket({ fd: own, readable: true, writable: false });
   const stop = (): void => void process.kill(process.pid, "SIGTERM");
   let rest = "";
   pipe.setEncoding("utf8").on("data", (text: string) => {

@@ -2,8 +2,8 @@
 import type { Wake } from "../../reconcile/lane.ts";
 import type { Memory, ShareMemory } from "../../reconcile/memory.ts";
 import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";
+import { stepUntilSettled } from "../../reconcile/step-loop.ts";
 import { isOutsideEvent, type Trigger } from "../../reconcile/trigger.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
 import type { CarriedState } from "../drivers/carriage.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
@@ -21,8 +21,7 @@ import { mountWatched, moveCarried } from "./perform-carried.ts";
 import { ServerTrust } from "./server-trust.ts";
 import type { Hurried, LookTools, Subject } from "./share-subject.ts";
 
-/** More steps than any operation has; reaching it is a mistake in the decision. */
-const MAX_STEPS = 16;
+const MOST_STEPS = 16;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
@@ -107,17 +106,20 @@ export class ShareCycle {
       this.#state,
       this.#openFilesAhead?.files ?? null,
     );
-    for (let steps = 0; steps < MAX_STEPS; steps++) {
-      const decision = this.#decide(seen, this.#asked?.request ?? null);
-      this.#keep(decision, seen);
-      if (decision.step === null || (stopping.aborted && !finishesOperation(decision))) {
-        this.#lookUpOpenFiles(seen);
-        return decision.wake;
-      }
-      seen = await perform(this.#tools, this.#subject, decision.step, seen);
-    }
-    const { name } = this.#subject.spec;
-    throw new MountaineerError("internal", `share ${name} did not settle in ${MAX_STEPS} steps`);
+    const { wake } = await stepUntilSettled({
+      subject: `share ${this.#subject.spec.name}`,
+      mostSteps: MOST_STEPS,
+      decide: () => {
+        const decision = this.#decide(seen, this.#asked?.request ?? null);
+        this.#keep(decision, seen);
+        return stopping.aborted && !finishesOperation(decision) ? { ...decision, step: null } : decision;
+      },
+      perform: async (step: Step) => {
+        seen = await perform(this.#tools, this.#subject, step, seen);
+      },
+    });
+    this.#lookUpOpenFiles(seen);
+    return wake;
   }
 
   /** Takes a person's request; one that still waits for the next cycle, or for files to close, is superseded. */

@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { startRig } from "../management-rig.ts";
 import { sampleSyncEvent, scriptedConfig } from "../sample-config.ts";
@@ -42,18 +43,20 @@ const ENDED = "lost: the daemon ended the connection";
 
 test("it waits for a daemon, hears it, and finds the next one", async (t) => {
   const home = await temporaryFolder(t);
-  const following = follow(t, home);
+  // It looks when the daemon is wholly up: earlier it would find one that has not said yet who it is.
+  const clock = createManualClock();
+  const following = follow(t, home, { clock });
   await eventually(() => following.told().length === 1);
   const first = scriptedConfig();
   const { server } = await startRig(t, { home, config: first });
-  await eventually(() => first.listenerCount === 1);
+  await passTimeUntil(clock, () => first.listenerCount === 1, 100);
   first.emit({ kind: "sync", event: sampleSyncEvent() });
   await eventually(() => following.told().length === 3);
   await server[Symbol.asyncDispose]();
-  await eventually(() => following.told().length >= 5);
+  await passTimeUntil(clock, () => following.told().length >= 5, 100);
   const second = scriptedConfig();
   await startRig(t, { home, config: second });
-  await eventually(() => following.told().includes("connected", 5));
+  await passTimeUntil(clock, () => following.told().includes("connected", 5), 100);
   second.emit({ kind: "sync", event: sampleSyncEvent() });
   await eventually(() => following.told().at(-1) === "1");
   assert.deepEqual(following.told(), [NONE, "connected", "1", ENDED, NONE, "connected", "1"]);

@@ -76,3 +76,28 @@ test("E1 a token is made where none can be missed", async () => {
   }
   assert.equal(wish({ before: empty, text: "# [incoming_auth]\n" }), true);
 });
+
+test("E1 backends add makes the token with the first server, too, and none with the next one", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const path = join(home, "config.toml");
+  const first = await run(home, ["backends", "add", "files", "--disabled", "--", "sh"]);
+  assert.equal(first.code, 0, first.stderr);
+  assert.match(
+    await readFile(path, "utf8"),
+    /\[incoming_auth\]\ntype = "local"\ntoken = "secret:gateway-token"\n/,
+  );
+  assert.deepEqual(await keptTokens(home), ["gateway-token file"]);
+  assert.match(
+    first.stdout,
+    /Agents come in over HTTP with the token[\s\S]*--header "Authorization: Bearer TOKEN"/,
+  );
+  const [token = ""] = /[\w-]{43}/.exec(await readFile(join(home, "secrets.json"), "utf8")) ?? [];
+  assert.ok(token !== "" && !`${first.stdout}${first.stderr}`.includes(token));
+  const next = await run(home, ["backends", "add", "more", "--disabled", "--", "sh"]);
+  assert.equal(next.code, 0, next.stderr);
+  assert.doesNotMatch(next.stdout, /token/);
+  const other = join(await temporaryFolder(t), "home");
+  const open = await run(other, ["backends", "add", "files", "--disabled", "--no-token", "--", "sh"]);
+  assert.equal(open.code, 0, open.stderr);
+  assert.doesNotMatch(await readFile(join(other, "config.toml"), "utf8"), /^\[incoming_auth\]/m);
+});

@@ -101,7 +101,7 @@ test("E1 `backends login` says why it cannot be: unknown, a program, a header, a
   assert.deepEqual(left, [], "no file for what there is not");
   await configured(
     rig,
-    `auth = { type = "client-credentials", client_id = "x", client_secret = "\${HOME}" }`,
+    `auth = { type = "client-credentials", client_id = "x", client_secret = "\${HOME}", issuer = "https://login.example" }`,
   );
   assert.match((await run(rig, ["login", BACKEND])).stderr, /signs in as itself/);
 });

@@ -91,7 +91,7 @@ test("systemd takes the unit, whatever the paths in it", async (t) => {
   }
 });
 
-test("the unit lets mounts outlive it, reloads by SIGHUP, and takes specifiers and quotes from their meaning", () => {
+test("the unit lets mounts outlive it, hands over when it is reloaded, and takes specifiers and quotes from their meaning", () => {
   const text = unitText(
     definitionOf("/home/ann", {
       program: `/o p%t/"x"/mountaineer`,
@@ -102,8 +102,8 @@ test("the unit lets mounts outlive it, reloads by SIGHUP, and takes specifiers a
   for (const line of [
     "KillMode=process",
     "Restart=on-failure",
-    "ExecReload=/bin/kill -HUP $MAINPID",
-    'ExecStart=/bin/sh "/o p%%t/\\"x\\"/mountaineer" "--config" "/c$$HOME%%h.toml" "monitor"',
+    'ExecReload=/bin/sh "/o p%%t/\\"x\\"/mountaineer" "restart"',
+    'ExecStart="/bin/sh" "/o p%%t/\\"x\\"/service-keeper.sh" "/o p%%t/\\"x\\"/mountaineer" "--config" "/c$$HOME%%h.toml" "monitor"',
     'Environment="PATH=/a\\\\b:/c d"',
     "WantedBy=default.target",
   ])
@@ -127,7 +127,14 @@ test("a property-list parser reads the agent as it is meant, whatever the paths 
   ]);
   assert.deepEqual(JSON.parse(stdout), {
     Label: "io.github.mountaineer",
-    ProgramArguments: [`${HOSTILE}/mountaineer`, "--config", HOSTILE, "monitor"],
+    ProgramArguments: [
+      "/bin/sh",
+      `${HOSTILE}/service-keeper.sh`,
+      `${HOSTILE}/mountaineer`,
+      "--config",
+      HOSTILE,
+      "monitor",
+    ],
     EnvironmentVariables: { PATH: `${HOSTILE}:/bin`, MOUNTAINEER_HOME: HOSTILE },
     WorkingDirectory: "/",
     RunAtLoad: true,
@@ -267,7 +274,10 @@ test("the commands write, print and remove the service's file, and say what to d
   const options = { home, env: { HOME: folder } };
   const printed = await runCommand(["install", "--print"], options);
   assert.deepEqual([printed.code, printed.stderr], [0, ""]);
-  assert.match(printed.stdout, /^ExecStart="\/.*\/bin\/mountaineer" "monitor"$/m);
+  assert.match(
+    printed.stdout,
+    /^ExecStart="\/bin\/sh" "\/.*\/bin\/service-keeper.sh" "\/.*\/bin\/mountaineer" "monitor"$/m,
+  );
   assert.doesNotMatch(printed.stdout, /MOUNTAINEER_HOME/);
   const path = join(folder, ".config/systemd/user/mountaineer.service");
   await assert.rejects(stat(path));

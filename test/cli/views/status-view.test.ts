@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { Condition, StatusReport } from "../../../src/api/contract.ts";
 import { renderStatus } from "../../../src/cli/views/status-view.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
+import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 
 const plain = { width: 80, color: false, unicode: true, now: SAMPLE_NOW };
@@ -246,4 +247,19 @@ test("lines that can be broken keep within the width", () => {
       );
     }
   }
+});
+
+test("E2 what waits of a backend is said once, with that backend", () => {
+  const waits = {
+    code: "waiting_for_approval",
+    severity: "warning" as const,
+    title: "Waits for approval: backend files would run evil",
+    hint: "mountaineer approve backends.files",
+    since: secondsAgo(5),
+  };
+  const other = { ...waits, title: "Waits for approval: trust", hint: "mountaineer approve trust" };
+  const report = gatewayReport([sampleBackend({ name: "files", conditions: [waits] })]);
+  const text = renderStatus({ ...report, global: { ...report.global, conditions: [waits, other] } }, plain);
+  assert.equal(text.replace(/\s+/g, " ").split("would run evil").length - 1, 1, text);
+  assert.equal(text.split("approve trust").length - 1, 1, text);
 });

@@ -153,10 +153,11 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.routes.sandbox.network": ['"/srv/second"]', '"/srv/second"]\nnetwork = true'],
   ...Object.fromEntries(
     Object.entries({
-      type: 'type = "client-credentials"\nclient_id = "a"\nclient_secret = "${C}"',
+      type: 'type = "client-credentials"\nclient_id = "a"\nclient_secret = "${C}"\nissuer = "https://x.example"',
       client_id: 'client_id = "b"',
       client_secret: 'client_id = "a"\nclient_secret = "${C}"',
-      private_key: 'type = "client-credentials"\nclient_id = "a"\nprivate_key = "${C}"',
+      private_key:
+        'type = "client-credentials"\nclient_id = "a"\nprivate_key = "${C}"\nissuer = "https://x.example"',
       client_metadata_url: 'client_metadata_url = "https://x.example/client.json"',
       client_name: 'client_id = "a"\nclient_name = "x"',
       scopes: 'client_id = "a"\nscopes = ["x"]',

@@ -36,6 +36,7 @@ for (const [keys, path, words] of [
   ['client_metadata_url = "https://x.example/"', "client_metadata_url", /path/],
   ['type = "client-credentials"', "client_id", /client_id|signs in with/],
   ['type = "client-credentials"\nclient_id = "a"', "client_secret", /private_key/],
+  ['type = "client-credentials"\nclient_id = "a"\nclient_secret = "${S}"', "issuer", /gets the secret/],
   [
     'type = "client-credentials"\nclient_id = "a"\nclient_secret = "${S}"\nredirect_port = 8765',
     "redirect_port",

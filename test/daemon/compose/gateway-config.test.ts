@@ -18,6 +18,7 @@ test("B6 the gateway's part of a configuration is all of its sections, and nothi
   assert.equal(audit?.keep, 5);
   assert.deepEqual(Object.keys(rest).toSorted(), [
     "conflictResolution",
+    "failback",
     "incomingAuth",
     "limits",
     "telemetry",

@@ -89,6 +89,10 @@ describe("E4 calls in a second", () => {
     assert.equal(await refusedAt(user("ci-1", "batch")), 2);
     assert.equal(await refusedAt(user("ann", "batch")), 3);
     assert.equal(await refusedAt(user("ann-2")), 0);
+    // Whoever signs in may choose what they are called, and not who they are.
+    const signed = (subject: string, name: string): Principal => ({ ...user(name), id: subject, subject });
+    assert.equal(await refusedAt(signed("ci-7", "ann")), 2);
+    assert.equal(await refusedAt(signed("ann", "ci-7")), 0);
   });
 });
 

@@ -109,6 +109,26 @@ describe("asking for consent", () => {
     );
   });
 
+  test("E2 what a question leaves out is counted, and what it shortens says so", async () => {
+    const linesFor = async (given: JsonObject): Promise<readonly string[]> => {
+      const a = asked(says("accept"));
+      await bench({ destructive: "ask" }).call(a.client, "delete", given);
+      return String(a.questions[0]?.[1]?.["message"]).split("\n").slice(1);
+    };
+    const many = Object.fromEntries(Array.from({ length: 23 }, (_, index) => [`a${index}`, index]));
+    const lines = await linesFor(many);
+    assert.deepEqual([lines.length, lines.at(-1)], [21, "and 3 more arguments, not shown"]);
+    const [long, short] = await linesFor({ long: "x".repeat(400), short: "y" });
+    assert.match(long ?? "", /…\s?\(shortened\)$/);
+    assert.equal(short, 'short: "y"');
+    // More than is looked at: what comes after it is not shown, however little it is.
+    const huge = Object.fromEntries(["a", "b", "c", "d", "e"].map((name) => [name, "x".repeat(5_000)]));
+    const bounded = await linesFor({ ...huge, path: "/srv/secret" });
+    assert.equal(bounded.filter((line) => line.startsWith("path")).length, 0);
+    assert.match(bounded.at(-1) ?? "", /^and [12] more arguments?, not shown$/);
+    assert.ok(!bounded.some((line) => line.startsWith("[cut]")));
+  });
+
   test("E2 what is not destructive is not asked about; silence is read as the configuration says", async () => {
     const a = asked(says("decline"));
     const strict = bench({ destructive: "ask" });

@@ -4,6 +4,7 @@ import type { AuditConfig } from "../../../src/config/snapshot.ts";
 import { OWNER } from "../../../src/gateway/client-port.ts";
 import { errorReply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
+import { principalOf } from "../../../src/gateway/sign-in/token-claims.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
@@ -54,6 +55,19 @@ describe("the audit", () => {
         duration_ms: 12.3,
       },
     ]);
+  });
+
+  test("E1 says of a signed token whose it is, whatever it is called", async () => {
+    const { records, audit } = audited();
+    const served = servingSet(sources, recordingServices(), { audit });
+    const claims = { iss: "https://login.example", sub: "u-17", preferred_username: "ann" };
+    const options = { rolesClaim: null, nameClaim: "preferred_username", scopes: {} };
+    await ask(served, "ping", undefined, client(principalOf(claims, options)));
+    const [record] = records;
+    assert.deepEqual(
+      [record?.principal, record?.subject, record?.issuer],
+      ["ann", "u-17", "https://login.example"],
+    );
   });
 
   test("tells sessions apart and gives none away", async () => {

@@ -3,6 +3,12 @@
 import assert from "node:assert/strict";
 import { get } from "node:http";
 import { type TestContext, test } from "node:test";
+import {
+  Client as Client2,
+  StreamableHTTPClientTransport as Http2,
+  type OAuthClientProvider as Provider2,
+  UnauthorizedError as Unauthorized2,
+} from "@modelcontextprotocol/client";
 import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js";
 import { UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -44,10 +50,11 @@ async function rig(t: TestContext) {
 }
 
 /** What a program keeps for the SDK, and the person who uses it. */
-function createProvider(login: string): OAuthClientProvider & { code: string | null } {
+function createProvider(login: string): OAuthClientProvider & { code: string | null; back: URLSearchParams } {
   const kept: { client?: never; tokens?: never; verifier: string } = { verifier: "" };
   return {
     code: null,
+    back: new URLSearchParams(),
     redirectUrl: "http://localhost:1/callback",
     clientMetadata: {
       client_name: "a test",
@@ -65,7 +72,8 @@ function createProvider(login: string): OAuthClientProvider & { code: string | n
     codeVerifier: () => kept.verifier,
     async redirectToAuthorization(url) {
       const back = await signInAt(url, login);
-      this.code = back.searchParams.get("code");
+      this.back = back.searchParams;
+      this.code = this.back.get("code");
     },
   };
 }
@@ -99,6 +107,33 @@ test("E1 the official client finds its way from a 401 to a call, and its token g
     assert.equal(headers.authorization, undefined);
     assert.ok(!`${JSON.stringify(headers)}${body}`.includes(tokens.access_token));
   }
+});
+
+test("E1 the official client of version 2 does, too, and checks who answers it", async (t) => {
+  const { tools, server, url } = await rig(t);
+  const provider = createProvider("ann");
+  // Both versions ask for the same of it; their types are two.
+  const options = { authProvider: provider as unknown as Provider2 };
+  const open = async (): Promise<Client2> => {
+    const client = new Client2({ name: "test", version: "2" });
+    t.after(() => client.close());
+    await client.connect(new Http2(new URL(url), options));
+    return client;
+  };
+  await assert.rejects(open(), Unauthorized2);
+  assert.equal(provider.back.get("iss"), server.issuer);
+  await new Http2(new URL(url), options).finishAuth(provider.back);
+  const client = await open();
+  assert.deepEqual(
+    (await client.listTools()).tools.map(({ name }) => name),
+    ["read_file"],
+  );
+  const called = await client.callTool({ name: "read_file", arguments: {} });
+  assert.deepEqual(called.content, [{ type: "text", text: "done: read_file" }]);
+  const tokens = await provider.tokens();
+  assert.ok(tokens !== undefined);
+  for (const { headers, body } of tools.seen)
+    assert.ok(!`${JSON.stringify(headers)}${body}`.includes(tokens.access_token));
 });
 
 test("E1 scopes decide what is listed and called, and what is missing is said", async (t) => {

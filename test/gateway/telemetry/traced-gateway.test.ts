@@ -1,5 +1,6 @@
 // Traces and metrics of a gateway that listens, read back as OpenTelemetry and Prometheus read them.
 import assert from "node:assert/strict";
+import { createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import type { ServerConfig, TelemetryConfig } from "../../../src/config/snapshot.ts";
 import { createGateway } from "../../../src/gateway/serving/gateway.ts";
@@ -138,6 +139,21 @@ test("E5 who has not decided is sampled by share, and who decided against it is 
       ["tools/call", 2],
     ],
   );
+});
+
+test("B6 a configuration whose telemetry cannot be loaded leaves no address behind", async (t) => {
+  const { gateway, config } = await rig(t, null);
+  const port = await freePort();
+  const server = { ...(config.server ?? assert.fail()), port };
+  // Nothing that a file can say: its loading fails.
+  const broken = { ...telemetry({ endpoint: "http://127.0.0.1:1" }), headers: null } as never;
+  const next = { ...config, server, telemetry: broken };
+  await assert.rejects(gateway.prepare(next, new AbortController().signal), TypeError);
+  const other = createServer();
+  await new Promise<void>((resolve, reject) =>
+    other.once("error", reject).listen(port, "127.0.0.1", resolve),
+  );
+  other.close();
 });
 
 test("E5 metrics say what was called, how long it took and how everything stands", async (t) => {

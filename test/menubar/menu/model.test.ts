@@ -304,6 +304,35 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
   assert.ok(lines.includes("  Restart all <restart>"));
 });
 
+const ROUTE = {
+  type: "streamable-http",
+  target: "http://nas/mcp",
+  healthy_since: null,
+  stable_at: null,
+  retry_at: null,
+  last_error: null,
+} as const;
+
+test("C2 backends with routes: what is ready, and a click for each route", () => {
+  const backend = sampleBackend({
+    routes: {
+      in_use: "lan",
+      held: null,
+      recovery_pending: { route: "here", reason: "calls are in flight" },
+      list: [
+        { ...ROUTE, name: "here", in_use: false, healthy_since: "2026-01-02T11:00:00.000Z" },
+        { ...ROUTE, name: "lan", in_use: true },
+      ],
+    },
+  });
+  const report: StatusReport = { ...sampleReport([]), gateway: sampleGateway(), backends: [backend] };
+  const menu = menuOf(sampleWorld(report));
+  const text = outline(menu.items).join("\n");
+  assert.match(text, /files — Ready, here Ready/);
+  assert.match(text, /here Ready: calls are in flight/);
+  assert.match(text, /Switch to here <route\/files\/here>/);
+});
+
 test("aliases: opened where their share is there, removed with a second click, mended when a link is not right", () => {
   const out = { mount_alive: false, mount_state: "unmounted", active_interface: "none" } as const;
   const report: StatusReport = {

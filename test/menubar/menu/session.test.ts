@@ -7,13 +7,12 @@ import { startRig } from "../../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { startHangingApi } from "../hanging-api.ts";
 import { startPlaceRig } from "../place-rig.ts";
 import { scriptedConfig } from "../scripted-config.ts";
 import { everyItem, outline } from "../worlds.ts";
-
-const SOON_MS = 10_000;
 
 interface Running {
   readonly session: MenuSession;
@@ -193,16 +192,17 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
     config: scriptedConfig(),
   });
   const api = await startHangingApi(t, server.socketPath);
-  const { session } = start(t, api.home);
+  const clock = createManualClock();
+  const { session } = start(t, api.home, { clock });
   const lines = () => outline(session.menu().items);
   const isTold = (what: RegExp) => lines().some((line) => what.test(line));
-  await eventually(() => itemOf(session, "Unmount all"));
+  await passTimeUntil(clock, () => itemOf(session, "Unmount all"), 100);
   api.hang();
   session.click(itemOf(session, "Unmount all"));
-  await eventually(() => isTold(/it hangs or the machine is overloaded/), 3 * SOON_MS);
-  await eventually(() => isTold(/does not answer; this is what it told last/), 3 * SOON_MS);
+  await passTimeUntil(clock, () => isTold(/it hangs or the machine is overloaded/), 500);
+  await passTimeUntil(clock, () => isTold(/does not answer; this is what it told last/), 500);
   api.goOn();
-  await eventually(() => !isTold(/it hangs or the machine is overloaded/), 3 * SOON_MS);
+  await passTimeUntil(clock, () => !isTold(/it hangs or the machine is overloaded/), 100);
   assert.ok(isTold(/Unmount all: the daemon.* has said nothing for/), lines().join("\n"));
 });
 

@@ -88,6 +88,19 @@ test("A2 a host that was on-link and is on no interface now is unreachable witho
   }
 });
 
+test("A2 nobody waits for an answer over a link that went down meanwhile", { skip }, async (t) => {
+  const { near, ask, begun } = await createRig(t);
+  assert.equal(await ask("10.99.1.1"), "answers negotiated tb0");
+  await near.ip("neigh", "replace", "10.99.1.1", "lladdr", "02:00:00:00:00:99", "dev", "tb0");
+  const before = await begun();
+  const silent = ask("10.99.1.1", "-", 600_000);
+  await eventually(async () => (await begun()) > before);
+  await near.ip("link", "set", "tb0", "down");
+  // The program tells the prober of a change with each question.
+  void ask("10.99.2.1");
+  assert.equal(await silent, "gone link_down tb0");
+});
+
 test("A2 a host that never was on-link is asked by the route there is", { skip }, async (t) => {
   const { near, ask } = await createRig(t);
   await near.ip("link", "set", "tb0", "down");

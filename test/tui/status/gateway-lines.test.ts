@@ -35,6 +35,34 @@ test("C3 a backend's group, and how many of its tools are withheld", () => {
   assert.equal(line, "  ● files                Ready          14 tools, 3 withheld, group search");
 });
 
+const ROUTE = {
+  type: "streamable-http",
+  target: "http://nas/mcp",
+  healthy_since: null,
+  stable_at: null,
+  retry_at: null,
+  last_error: null,
+} as const;
+
+test("C2 the route in use, and the better one that is ready", () => {
+  const backend = sampleBackend({
+    routes: {
+      in_use: "lan",
+      held: null,
+      recovery_pending: { route: "here", reason: "calls are in flight" },
+      list: [
+        { ...ROUTE, name: "here", in_use: false, healthy_since: "2026-01-02T11:00:00.000Z" },
+        { ...ROUTE, name: "lan", in_use: true },
+      ],
+    },
+  });
+  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(100), 10));
+  assert.equal(
+    line,
+    "  ● files                Ready          14 tools, over lan, here READY: calls are in flight",
+  );
+});
+
 test("C3 backends without room are counted, and a gateway that cannot listen says why", () => {
   const conditions = [
     { code: "listen_failed", severity: "error", title: "port 9000 is taken", hint: null, since: "" } as const,

@@ -75,9 +75,9 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
       );
     },
     async paste(signal) {
-      const { readLine } = await import("../../input/piped-line.ts");
+      const { readAddress } = await import("../../input/standard-input.ts");
       const question = "Paste the address at which the browser ended, even if it shows an error: ";
-      return context.ask === null ? readLine(signal) : context.ask(question);
+      return context.ask === null ? readAddress(signal) : context.ask(question);
     },
   };
 }

@@ -1,6 +1,6 @@
 // The cycles of one backend: decide and take steps until there is nothing to do.
 import type { Wake } from "../../../reconcile/lane.ts";
-import { MountaineerError } from "../../../runtime/errors.ts";
+import { stepUntilSettled } from "../../../reconcile/step-loop.ts";
 import { NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
@@ -12,8 +12,8 @@ import type { Published } from "./lane-published.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { WaitingCalls } from "./waiting-calls.ts";
 
-/** More steps than instances that may have to end at once; reaching it is a mistake in the decision. */
-const MAX_STEPS = 200;
+/** More than instances that may have to end at once. */
+const MOST_STEPS = 200;
 
 interface CyclesParts {
   readonly state: LaneState;
@@ -33,25 +33,25 @@ export class LaneCycles {
     this.#parts = parts;
   }
 
-  run(): Wake | null {
+  async run(): Promise<Wake | null> {
     const { state } = this.#parts;
-    for (let steps = 0; steps < MAX_STEPS; steps++) {
-      const decision = this.#decide();
-      const heldBefore = state.decision.memory.routes.held;
-      const { held } = decision.memory.routes;
-      state.decision = decision;
-      state.doubted = null;
-      if (held !== heldBefore) state.tools.heldRoutes?.keep(state.name, held);
-      this.#keep(decision);
-      if (decision.step === null) {
-        if (this.#turn === "given") this.#turn = "none";
-        if (decision.wantsTurn) this.#askForTurn();
-        this.#rest(decision);
-        return decision.wake;
-      }
-      this.#perform(decision.step);
-    }
-    throw new MountaineerError("internal", `backend ${state.name} did not settle in ${MAX_STEPS} steps`);
+    const { wake } = await stepUntilSettled({
+      subject: `backend ${state.name}`,
+      mostSteps: MOST_STEPS,
+      decide: () => {
+        const decision = this.#decide();
+        const heldBefore = state.decision.memory.routes.held;
+        const { held } = decision.memory.routes;
+        state.decision = decision;
+        state.doubted = null;
+        if (held !== heldBefore) state.tools.heldRoutes?.keep(state.name, held);
+        this.#keep(decision);
+        if (decision.step === null) this.#rest(decision);
+        return decision;
+      },
+      perform: (step: BackendStep) => this.#perform(step),
+    });
+    return wake;
   }
 
   #decide(): BackendDecision {
@@ -135,6 +135,8 @@ export class LaneCycles {
 
   #rest({ phase: to, reason, wantsTurn }: BackendDecision): void {
     const { state } = this.#parts;
+    if (this.#turn === "given") this.#turn = "none";
+    if (wantsTurn) this.#askForTurn();
     const { name: from, since } = state.phase;
     this.isDue = wantsTurn;
     if (to !== from) {

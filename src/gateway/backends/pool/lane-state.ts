@@ -33,7 +33,7 @@ export interface AskedRoute {
 
 interface LaneEvents {
   /** One cycle. No cycle waits for anything: what is slow is begun, and triggers the lane when it is done. */
-  run(): Wake | null;
+  run(): Promise<Wake | null>;
   /** What is published of it, or the phase, may be another, or calls have ended. */
   onChanged(): void;
 }

@@ -1,5 +1,5 @@
 // Keeps rclone's notes of files that are being changed no older than a beat or two, so that a crash of rclone costs little.
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
@@ -35,7 +35,10 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   const listed = createFolderLists(clock.monotonicMs);
 
   const lookAfter = async (name: string): Promise<void> => {
-    const files = rcloneFilesIn(join(shareMountsFolder(stateFolder), name));
+    const folder = join(shareMountsFolder(stateFolder), name);
+    const files = rcloneFilesIn(folder);
+    // Of a share with another driver there are many, and none is asked for notes at each beat.
+    if (!(await listed(folder)).includes(basename(files.cache))) return;
     const mount = (await notes.hasNotes(files)) ? await servedMount(name, files) : null;
     const pause = pauses.get(name);
     if (mount === null || pause?.pid !== mount.pid) pauses.delete(name);

@@ -93,28 +93,28 @@ describe("C2 failover", () => {
 
 describe("C2 recovery", () => {
   const table = [
-    { auto: true, recheck: true, calls: false, then: "goes" },
-    { auto: true, recheck: false, calls: false, then: "goes" },
-    { auto: false, recheck: true, calls: false, then: "waits, then goes" },
-    { auto: false, recheck: false, calls: false, then: "waits" },
-    { auto: true, recheck: true, calls: true, then: "waits, then goes" },
-    { auto: true, recheck: false, calls: true, then: "waits" },
-    { auto: false, recheck: true, calls: true, then: "waits, then goes" },
-    { auto: false, recheck: false, calls: true, then: "waits" },
+    { auto: true, recheck: true, calls: false, outcome: "goes" },
+    { auto: true, recheck: false, calls: false, outcome: "goes" },
+    { auto: false, recheck: true, calls: false, outcome: "waits, then goes" },
+    { auto: false, recheck: false, calls: false, outcome: "waits" },
+    { auto: true, recheck: true, calls: true, outcome: "waits, then goes" },
+    { auto: true, recheck: false, calls: true, outcome: "waits" },
+    { auto: false, recheck: true, calls: true, outcome: "waits, then goes" },
+    { auto: false, recheck: false, calls: true, outcome: "waits" },
   ];
-  for (const { auto, recheck, calls, then } of table) {
+  for (const { auto, recheck, calls, outcome } of table) {
     const toggles = `auto_failback ${auto ? "on" : "off"}, lsof_recheck ${recheck ? "on" : "off"}`;
-    it(`C2 ${toggles}, ${calls ? "a call" : "no call"} in flight: it ${then}`, () => {
+    it(`C2 ${toggles}, ${calls ? "a call" : "no call"} in flight: it ${outcome}`, () => {
       const world = nearlyBack({ ...AUTO, auto, recheck });
       if (calls) world.call(20_000);
       world.advance(2_400);
-      assert.equal(world.used, then === "goes" ? "a" : "b");
-      assert.equal(world.pending, then === "goes" ? null : "a");
+      assert.equal(world.used, outcome === "goes" ? "a" : "b");
+      assert.equal(world.pending, outcome === "goes" ? null : "a");
       world.advance(25_000);
-      assert.equal(world.used, then === "waits" ? "b" : "a");
-      const isBack = then !== "waits";
+      assert.equal(world.used, outcome === "waits" ? "b" : "a");
+      const isBack = outcome !== "waits";
       assert.equal(world.pending, isBack ? null : "a");
-      const ready = then === "goes" ? [] : ["ready a"];
+      const ready = outcome === "goes" ? [] : ["ready a"];
       assert.deepEqual(world.told, ["failover a b", ...ready, ...(isBack ? ["recovered b a"] : [])]);
     });
   }

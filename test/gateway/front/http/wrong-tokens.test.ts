@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { WrongTokens } from "../../../../src/gateway/front/http/wrong-tokens.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { createScriptedGateway } from "../scripted-gateway.ts";
 import { callMessage, startRig } from "./http-rig.ts";
@@ -40,6 +41,25 @@ describe("E4 wrong tokens", () => {
     assert.equal(clock.pendingTimers, 256);
     await clock.advance(500);
     assert.equal(answers, 600);
+  });
+
+  it("at /metrics are slowed like those at /mcp", async () => {
+    const clock = createManualClock();
+    const gateway = Object.assign(createScriptedGateway(), {
+      metrics: () => ({ kind: "token_needed" }) as const,
+    });
+    await using rig = await startRig(gateway, { clock });
+    const metrics = new URL("/metrics", rig.url);
+    for (let count = 0; count < 10; count++) assert.equal((await fetch(metrics)).status, 401);
+    let isAnswered = false;
+    const late = fetch(metrics).then(({ status }) => {
+      isAnswered = true;
+      return status;
+    });
+    await eventually(() => gateway.turnedAwayRequests.length === 11);
+    assert.equal(isAnswered, false);
+    await clock.advance(500);
+    assert.equal(await late, 401);
   });
 
   it("of one address never hold up the right one from there", async () => {

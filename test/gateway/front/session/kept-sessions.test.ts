@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { ANONYMOUS, type Principal } from "../../../../src/gateway/client-port.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
-import { openSessionFile } from "../../../../src/gateway/front/session/session-file.ts";
+import { openSessionFile, type SessionFile } from "../../../../src/gateway/front/session/session-file.ts";
 import { IDLE_LIMIT_MS, SessionStore } from "../../../../src/gateway/front/session/session-store.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -19,6 +19,9 @@ const BOB: Principal = { kind: "user", name: "bob", roles: [] };
 
 /** Daemons of one home, one after the other; the next one's clock begins where the last one's was, or later. */
 async function startHome(t: TestContext) {
+  const files: SessionFile[] = [];
+  // Before the folder goes: what is still being written is written there.
+  t.after(() => Promise.all(files.map((file) => file[Symbol.asyncDispose]())));
   const path = join(await temporaryFolder(t), "sessions.jsonl");
   let wallMs = START_MS;
   return {
@@ -29,7 +32,7 @@ async function startHome(t: TestContext) {
       const file = openSessionFile({ path, clock, logger: silentLogger });
       const store = new SessionStore({ gateway, clock, logger: silentLogger, file });
       await store.restore();
-      t.after(() => file[Symbol.asyncDispose]());
+      files.push(file);
       return {
         clock,
         gateway,
@@ -43,7 +46,7 @@ async function startHome(t: TestContext) {
             clientInfo: { name: "editor" },
           });
           gateway.opened(session);
-          assert.equal(await store.save(session), true);
+          assert.equal(await store.save(session), true, file.unsavedBecause ?? "saved");
           return session;
         },
         /** As by kill -9: what is not written is lost. */

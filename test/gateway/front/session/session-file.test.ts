@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { appendFile, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { openSessionFile } from "../../../../src/gateway/front/session/session-file.ts";
+import { openSessionFile, type SessionFile } from "../../../../src/gateway/front/session/session-file.ts";
 import { LONGEST_RECORD } from "../../../../src/gateway/front/session/session-record.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -16,23 +16,31 @@ import { mountTmpfs, remountTmpfs } from "../../../support/tiny-disk.ts";
 
 const START_MS = Date.UTC(2026, 10, 20, 12);
 
+const opened: SessionFile[] = [];
+
+async function closeAll(): Promise<void> {
+  for (const file of opened.splice(0)) await file[Symbol.asyncDispose]();
+}
+
 async function pathIn(t: TestContext): Promise<string> {
+  // Before the folder goes: what is still being written is written there.
+  t.after(closeAll);
   return join(await temporaryFolder(t), "sessions.jsonl");
 }
 
-async function start(t: TestContext, path: string) {
+async function start(path: string) {
   const clock = createManualClock(START_MS);
   const logger = createRecordingLogger();
   const file = openSessionFile({ path, clock, logger });
-  t.after(() => file[Symbol.asyncDispose]());
+  opened.push(file);
   const sessions = await file.load();
   const told = () => logger.lines.filter(({ level }) => level !== "debug").map(({ message }) => message);
   return { clock, logger, file, sessions, told };
 }
 
 /** What the next daemon finds. */
-async function found(t: TestContext, path: string) {
-  return (await start(t, path)).sessions;
+async function found(path: string) {
+  return (await start(path)).sessions;
 }
 
 const linesOf = async (path: string): Promise<string[]> =>
@@ -41,7 +49,7 @@ const linesOf = async (path: string): Promise<string[]> =>
 describe("the file of sessions", () => {
   it("B11 has exactly this form, for the owner alone, and no id in it", async (t) => {
     const path = await pathIn(t);
-    const { file, sessions } = await start(t, path);
+    const { file, sessions } = await start(path);
     assert.equal(sessions.size, 0);
     await assert.rejects(stat(path), { code: "ENOENT" }, "without sessions there is none");
     const record = recordOf(1, { logLevel: "warning", subscriptions: ["file:///a"] });
@@ -51,25 +59,25 @@ describe("the file of sessions", () => {
       `{"mountaineer":"sessions","version":1}\n{"session":"${hashOf(1)}","principal":"user ann","protocol_version":"2025-11-25","capabilities":{"roots":{"listChanged":true}},"client_info":{"name":"client 1","version":"1"},"log_level":"warning","subscriptions":["file:///a"],"lists":{"tools":"t","resources":"r","prompts":"p"},"used_at":"2026-11-20T12:00:00.000Z"}\n`,
     );
     assert.equal((await stat(path)).mode & 0o777, 0o600);
-    assert.deepEqual([...(await found(t, path))], [[hashOf(1), record]]);
+    assert.deepEqual([...(await found(path))], [[hashOf(1), record]]);
   });
 
   it("B11 keeps the newest of each, and forgets what is dropped", async (t) => {
     const path = await pathIn(t);
-    const { file } = await start(t, path);
+    const { file } = await start(path);
     await Promise.all([1, 2, 3].map((each) => file.keep(hashOf(each), recordOf(each))));
     await file.keep(hashOf(1), recordOf(1, { principal: "user bob" }));
     file.drop(hashOf(2));
     file.drop(hashOf(7));
     await file[Symbol.asyncDispose]();
-    const sessions = await found(t, path);
+    const sessions = await found(path);
     assert.deepEqual([...sessions.keys()], [hashOf(3), hashOf(1)]);
     assert.equal(sessions.get(hashOf(1))?.principal, "user bob");
   });
 
   it("B11 2,000 sessions at once share writes, and the file stays bounded however many come and go", async (t) => {
     const path = await pathIn(t);
-    const { file } = await start(t, path);
+    const { file } = await start(path);
     const all = Array.from({ length: 2_000 }, (_, each) => each);
     const saved = await Promise.all(all.map((each) => file.keep(hashOf(each), recordOf(each))));
     assert.ok(saved.every(Boolean));
@@ -79,15 +87,15 @@ describe("the file of sessions", () => {
     }
     const { size } = await stat(path);
     assert.ok(size < 100_000, `${size} bytes for 10 sessions`);
-    assert.equal((await found(t, path)).size, 10);
+    assert.equal((await found(path)).size, 10);
   });
 
   it("B11 reads back the 1,000 newest", async (t) => {
     const path = await pathIn(t);
-    const { file } = await start(t, path);
+    const { file } = await start(path);
     const all = Array.from({ length: 1_200 }, (_, each) => each);
     await Promise.all(all.map((each) => file.keep(hashOf(each), recordOf(each))));
-    const sessions = await found(t, path);
+    const sessions = await found(path);
     assert.deepEqual(
       [sessions.size, sessions.has(hashOf(199)), sessions.has(hashOf(200))],
       [1_000, false, true],
@@ -96,7 +104,7 @@ describe("the file of sessions", () => {
 
   it("B11 a client that says too much of itself is not kept, and that is told; of too many subscriptions none is", async (t) => {
     const path = await pathIn(t);
-    const { file, told } = await start(t, path);
+    const { file, told } = await start(path);
     const clientInfo = { name: "x".repeat(LONGEST_RECORD) };
     assert.equal(await file.keep(hashOf(1), recordOf(1, { clientInfo })), false);
     let deep: Record<string, unknown> = {};
@@ -106,7 +114,7 @@ describe("the file of sessions", () => {
     assert.equal(await file.keep(hashOf(3), recordOf(3, { subscriptions })), true);
     assert.equal(told().length, 2);
     assert.match(told()[0] ?? "", /not kept for a restart/u);
-    assert.deepEqual([...(await found(t, path))], [[hashOf(3), recordOf(3)]]);
+    assert.deepEqual([...(await found(path))], [[hashOf(3), recordOf(3)]]);
   });
 
   it("B11 kill -9 in the middle of writing: what was durable is there, what was dropped is not, nothing is set aside", async (t) => {
@@ -127,7 +135,7 @@ describe("the file of sessions", () => {
       child.kill("SIGKILL");
       await once(child, "close");
       durable = last();
-      const { sessions, told } = await start(t, path);
+      const { sessions, told } = await start(path);
       // Nobody waits for what is dropped: a kill may come before it is written.
       for (let each = 0; each <= durable; each += 2) assert.ok(sessions.has(hashOf(each)), `${each}`);
       for (let each = first; each < durable - 16; each++)
@@ -139,25 +147,25 @@ describe("the file of sessions", () => {
 
   it("B11 half a line at the end costs that line alone, and the next ones are whole", async (t) => {
     const path = await pathIn(t);
-    const first = await start(t, path);
+    const first = await start(path);
     await first.file.keep(hashOf(1), recordOf(1));
     await first.file[Symbol.asyncDispose]();
     await appendFile(path, '{"session":"');
-    const { file, sessions, told } = await start(t, path);
+    const { file, sessions, told } = await start(path);
     assert.deepEqual([[...sessions.keys()], told()], [[hashOf(1)], []]);
     await file.keep(hashOf(2), recordOf(2));
-    assert.deepEqual([...(await found(t, path)).keys()], [hashOf(1), hashOf(2)]);
+    assert.deepEqual([...(await found(path)).keys()], [hashOf(1), hashOf(2)]);
   });
 
   it("B11 lines that are not ours cost themselves alone: the file is set aside, and written anew", async (t) => {
     const path = await pathIn(t);
-    const { file } = await start(t, path);
+    const { file } = await start(path);
     await file.keep(hashOf(1), recordOf(1));
     await file[Symbol.asyncDispose]();
     const [header = "", line = ""] = await linesOf(path);
     const foreign = ["nonsense", "{}", '{"session":"abc"}', `{"session":"${hashOf(2)}"}`, "[]"];
     await writeFile(path, [header, ...foreign, line, ""].join("\n"));
-    const next = await start(t, path);
+    const next = await start(path);
     assert.deepEqual([...next.sessions], [[hashOf(1), recordOf(1)]]);
     assert.deepEqual(next.told(), ["the sessions' file cannot be used"]);
     assert.equal(next.logger.lines[0]?.fields["set_aside"], `${path}.corrupt-2026-11-20T12-00-00.000Z`);
@@ -177,32 +185,33 @@ describe("the file of sessions", () => {
     for (const make of cases) {
       const path = await pathIn(t);
       await make(path);
-      const { file, sessions, told } = await start(t, path);
+      const { file, sessions, told } = await start(path);
       assert.equal(sessions.size, 0);
       assert.deepEqual(told(), ["the sessions' file cannot be used"], String(make));
       assert.equal(await file.keep(hashOf(1), recordOf(1)), true);
-      assert.equal((await found(t, path)).size, 1);
+      assert.equal((await found(path)).size, 1);
       assert.equal((await readdir(join(path, ".."))).length, 2, "what stood there is kept aside");
     }
   });
 
   it("B11 sessions of a protocol version that is not spoken any more are gone, and nothing else", async (t) => {
     const path = await pathIn(t);
-    const { file } = await start(t, path);
+    const { file } = await start(path);
     await file.keep(hashOf(1), recordOf(1));
     await file.keep(hashOf(2), recordOf(2));
     await file[Symbol.asyncDispose]();
     const [header = "", one = "", two = ""] = await linesOf(path);
     await writeFile(path, `${header}\n${one.replace("2025-11-25", "2023-01-01")}\n${two}\n`);
-    const { sessions, told } = await start(t, path);
+    const { sessions, told } = await start(path);
     assert.deepEqual([[...sessions.keys()], told()], [[hashOf(2)], []]);
   });
 
   it("B11 a full disk makes nobody wait, is told once, and all is saved when there is room", async (t) => {
+    t.after(closeAll);
     const disk = await mountTmpfs(t, "size=64k");
     if (disk === null) return;
     const path = join(disk, "sessions.jsonl");
-    const { clock, file, told } = await start(t, path);
+    const { clock, file, told } = await start(path);
     assert.equal(await file.keep(hashOf(1), recordOf(1)), true);
     await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });
     const many = Array.from({ length: 40 }, (_, each) => each + 2);
@@ -210,24 +219,25 @@ describe("the file of sessions", () => {
     assert.match(file.unsavedBecause ?? "", /ENOSPC/u);
     assert.equal(await file.keep(hashOf(99), recordOf(99)), false);
     file.drop(hashOf(1));
-    assert.ok((await found(t, path)).has(hashOf(1)), "what was durable still is");
+    assert.ok((await found(path)).has(hashOf(1)), "what was durable still is");
 
     await rm(join(disk, "ballast"));
     await clock.advance(1_000);
     await eventually(() => file.unsavedBecause === null);
-    const sessions = await found(t, path);
+    const sessions = await found(path);
     assert.deepEqual([sessions.has(hashOf(1)), sessions.has(hashOf(99)), sessions.size], [false, true, 41]);
     assert.deepEqual(told(), ["the sessions cannot be saved", "the sessions are saved again"]);
     assert.equal(clock.pendingTimers, 0);
   });
 
   it("B11 a read-only home is tried again after 1, 2, 4 … 60 s, and the file closes with what it has", async (t) => {
+    t.after(closeAll);
     const disk = await mountTmpfs(t, "size=256k");
     if (disk === null) return;
     const path = join(disk, "sessions.jsonl");
     await writeFile(path, "not ours\n");
     await remountTmpfs(disk, "ro");
-    const { clock, file, told } = await start(t, path);
+    const { clock, file, told } = await start(path);
     assert.equal(await file.keep(hashOf(1), recordOf(1)), false);
     assert.match(file.unsavedBecause ?? "", /EROFS/u);
     for (const waitMs of [1_000, 2_000, 4_000]) {
@@ -237,21 +247,37 @@ describe("the file of sessions", () => {
     assert.deepEqual(told(), ["the sessions' file cannot be used", "the sessions cannot be saved"]);
     await remountTmpfs(disk, "rw");
     await file[Symbol.asyncDispose]();
-    assert.deepEqual([...(await found(t, path)).keys()], [hashOf(1)]);
+    assert.deepEqual([...(await found(path)).keys()], [hashOf(1)]);
+  });
+
+  it("B11 a disk that gives no answer holds nobody up for more than 2 s, and all is saved when it does", async (t) => {
+    const path = await pathIn(t);
+    const { clock, file, told } = await start(path);
+    const saving = file.keep(hashOf(1), recordOf(1));
+    // The disk has had no time at all yet.
+    await clock.advance(2_000);
+    assert.equal(await saving, false);
+    assert.equal(file.unsavedBecause, "the disk gives no answer");
+    assert.equal(await file.keep(hashOf(2), recordOf(2)), false);
+    await eventually(() => file.unsavedBecause === null);
+    await file[Symbol.asyncDispose]();
+    assert.deepEqual([...(await found(path)).keys()], [hashOf(1), hashOf(2)]);
+    assert.equal(told()[0], "the sessions cannot be saved");
+    assert.equal(clock.pendingTimers, 0);
   });
 
   it("B11 whoever removes the file removes no session", async (t) => {
     const path = await pathIn(t);
-    const { file } = await start(t, path);
+    const { file } = await start(path);
     await file.keep(hashOf(1), recordOf(1));
     await rm(path);
     await file.keep(hashOf(2), recordOf(2));
-    assert.deepEqual([...(await found(t, path)).keys()], [hashOf(1), hashOf(2)]);
+    assert.deepEqual([...(await found(path)).keys()], [hashOf(1), hashOf(2)]);
   });
 
   it("B11 closed, it writes nothing more: the next daemon has the file", async (t) => {
     const path = await pathIn(t);
-    const { file } = await start(t, path);
+    const { file } = await start(path);
     const saving = file.keep(hashOf(1), recordOf(1));
     await file[Symbol.asyncDispose]();
     assert.equal(await saving, true);

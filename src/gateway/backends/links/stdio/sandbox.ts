@@ -85,14 +85,37 @@ function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [
   });
 }
 
+/** What is named, beside each place of Mountaineer's own that it could lead to by a link alone. */
+function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonly [string, string])[] {
+  const places = [...guarded.homes, ...guarded.configs];
+  return [...config.read, ...config.write].flatMap((path) =>
+    places
+      .filter((place) => !isWithin(place, path) && !isWithin(path, place))
+      .map((place) => [path, place] as const),
+  );
+}
+
 /**
  * What stands before bubblewrap, which follows links: of a folder that the program itself could have put a link in the
- * place of, by the pairs before `--`, it is seen that there is none.
+ * place of, by the pairs before the first `--`, it is seen that there is none; and that nothing, by the pairs before the
+ * second, leads to Mountaineer's own folder, or to one above it.
  */
 const CHECK = `while [ "$1" != -- ]; do
   if [ "$(readlink -f -- "$1/$2")" != "$(readlink -f -- "$1")/$2" ]; then
     printf 'bwrap: %s leads elsewhere\\n' "$1/$2" >&2
     exit 1
+  fi
+  shift 2
+done
+shift
+while [ "$1" != -- ]; do
+  to=$(readlink -f -- "$1") own=$(readlink -f -- "$2")
+  if [ -n "$to" ] && [ -n "$own" ]; then
+    case "$own/" in "\${to%/}/"*) to=own ;; esac
+    case "$to/" in own/ | "$own/"*)
+      printf 'bwrap: %s leads to what is hidden\\n' "$1" >&2
+      exit 1
+    esac
   fi
   shift 2
 done
@@ -104,10 +127,12 @@ fi
 exec "$@"`;
 
 /** The program and its arguments that start bubblewrap, but for `sandboxArguments`. */
-export function sandboxCommand({ config }: ProgramSandbox): readonly string[] {
-  const pairs = foldersInWritable(config);
-  if (pairs.length === 0) return [SANDBOX_PROGRAM];
-  return ["/bin/sh", "-c", CHECK, "sandbox", ...pairs.flat(), "--", SANDBOX_PROGRAM];
+export function sandboxCommand(sandbox: ProgramSandbox): readonly string[] {
+  const pairs = foldersInWritable(sandbox.config);
+  const guarded = namedAndGuarded(sandbox);
+  if (pairs.length + guarded.length === 0) return [SANDBOX_PROGRAM];
+  const checks = [...pairs.flat(), "--", ...guarded.flat(), "--"];
+  return ["/bin/sh", "-c", CHECK, "sandbox", ...checks, SANDBOX_PROGRAM];
 }
 
 function depth(path: string): number {
@@ -138,6 +163,12 @@ export function sandboxFailure(
     return [
       `${said}, and its sandbox is to show it: the program could lead it anywhere`,
       "name the folder that it leads to, or one that is not below a folder of `sandbox.write`",
+    ];
+  }
+  if (said.endsWith(" leads to what is hidden")) {
+    return [
+      `${said} from it: Mountaineer's own folder or configuration`,
+      "a link stands in its place; name the folder that is meant in `sandbox`",
     ];
   }
   if (REFUSED.test(said)) {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, realpath, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -22,7 +22,15 @@ import { temporaryFolder } from "../../../../support/temporary-folder.ts";
 import { openRecorded, type RecordedLink } from "../link-recorder.ts";
 
 const isLinux = process.platform === "linux";
-const onLinux = { skip: !isLinux && "bubblewrap is for Linux" };
+const withBubblewrap = { skip: whyNoSandbox() ?? false };
+
+/** Why this machine cannot play it; null: it can. */
+function whyNoSandbox(): string | null {
+  if (!isLinux) return "bubblewrap is for Linux";
+  const { error, status, stderr } = spawnSync("bwrap", ["--ro-bind", "/", "/", "--unshare-all", "true"]);
+  if (error !== undefined) return "bwrap not found (apt install bubblewrap)";
+  return status === 0 ? null : `bubblewrap is not permitted here: ${String(stderr).trim()}`;
+}
 
 interface Scene {
   readonly userHome: string;
@@ -76,7 +84,7 @@ async function scene(t: TestContext): Promise<Scene> {
 
 test(
   "E2 a program in a sandbox sees nothing of the home, and what is named of it alone",
-  onLinux,
+  withBubblewrap,
   async (t) => {
     const { userHome, home, say } = await scene(t);
     const look = `cat ${userHome}/private.txt ${home}/secrets.json 2>/dev/null || echo closed; ls -A ${userHome} | tr '\\n' ' '`;
@@ -90,7 +98,7 @@ test(
   },
 );
 
-test("E2 naming the whole home shows it without Mountaineer's own folder", onLinux, async (t) => {
+test("E2 naming the whole home shows it without Mountaineer's own folder", withBubblewrap, async (t) => {
   const { userHome, home, say } = await scene(t);
   for (const change of [
     { read: [userHome] },
@@ -121,26 +129,52 @@ test("E2 a home and a configuration among the system's folders are hidden all th
   assert.match(text, /--ro-bind \/dev\/null \/etc\/mountaineer\.toml/);
 });
 
-test("E2 a link in the place of a folder that is named leads a program nowhere", onLinux, async (t) => {
-  const { userHome, home, say, start, sandbox } = await scene(t);
-  const work = join(userHome, "work");
-  const inner = join(work, "deep", "inner");
-  await mkdir(inner, { recursive: true });
-  const change = { write: [work], read: [inner] };
-  const look = `ls -A ${inner} | tr '\\n' ' '; cat ${home}/secrets.json 2>/dev/null || echo closed`;
-  assert.deepEqual(await say(look, change), ["closed"]);
-  const swap = `cd ${work} && mv deep was && mkdir deep && ln -s ../.. deep/inner && echo swapped`;
-  assert.deepEqual(await say(swap, change), ["swapped"]);
-  const next = await start("sh", ["-c", `${look}; echo started`], change).untilClosed();
-  assert.match(next.message, /deep\/inner leads elsewhere, and its sandbox is to show it/);
-  // Where it is swapped while bubblewrap looks, the home is hidden all the same.
-  const raced = sandboxArguments(sandbox(change), "/");
-  assert.ok(!("kind" in raced));
-  const found = spawnSync("bwrap", [...raced, "sh", "-c", look], { encoding: "utf8" });
-  assert.ok(found.stdout.endsWith("closed\n"), found.stdout + found.stderr);
-});
+test(
+  "E2 a link in the place of a named folder shows nothing of Mountaineer's own",
+  withBubblewrap,
+  async (t) => {
+    const { userHome, home, start, say } = await scene(t);
+    const named = join(userHome, "Documents");
+    await symlink(named, join(userHome, "fine"));
+    assert.deepEqual(await say(`cat ${userHome}/fine/letter.txt; echo`, { read: [join(userHome, "fine")] }), [
+      "letter",
+    ]);
+    const inner = join(home, "history");
+    await mkdir(inner);
+    for (const [index, target] of [home, userHome, "/", inner].entries()) {
+      const path = join(userHome, `link${index}`);
+      await symlink(target, path);
+      const change = { [index % 2 === 0 ? "read" : "write"]: [path] };
+      const { message } = await start("cat", [], change).untilClosed();
+      assert.match(message, /leads to what is hidden from it: Mountaineer's own/, target);
+    }
+  },
+);
 
-test("E2 it writes where it may, and nowhere else; its /tmp is its own", onLinux, async (t) => {
+test(
+  "E2 a link in the place of a folder that is named leads a program nowhere",
+  withBubblewrap,
+  async (t) => {
+    const { userHome, home, say, start, sandbox } = await scene(t);
+    const work = join(userHome, "work");
+    const inner = join(work, "deep", "inner");
+    await mkdir(inner, { recursive: true });
+    const change = { write: [work], read: [inner] };
+    const look = `ls -A ${inner} | tr '\\n' ' '; cat ${home}/secrets.json 2>/dev/null || echo closed`;
+    assert.deepEqual(await say(look, change), ["closed"]);
+    const swap = `cd ${work} && mv deep was && mkdir deep && ln -s ../.. deep/inner && echo swapped`;
+    assert.deepEqual(await say(swap, change), ["swapped"]);
+    const next = await start("sh", ["-c", `${look}; echo started`], change).untilClosed();
+    assert.match(next.message, /deep\/inner leads elsewhere, and its sandbox is to show it/);
+    // Where it is swapped while bubblewrap looks, the home is hidden all the same.
+    const raced = sandboxArguments(sandbox(change), "/");
+    assert.ok(!("kind" in raced));
+    const found = spawnSync("bwrap", [...raced, "sh", "-c", look], { encoding: "utf8" });
+    assert.ok(found.stdout.endsWith("closed\n"), found.stdout + found.stderr);
+  },
+);
+
+test("E2 it writes where it may, and nowhere else; its /tmp is its own", withBubblewrap, async (t) => {
   const { userHome, say } = await scene(t);
   const documents = join(userHome, "Documents");
   const tries = ["/usr/x", "/etc/x", `${documents}/x`, `${userHome}/x`, "/tmp/x-of-the-sandbox"];
@@ -155,7 +189,7 @@ test("E2 it writes where it may, and nowhere else; its /tmp is its own", onLinux
   assert.ok(!(await readdir("/tmp")).includes("x-of-the-sandbox"));
 });
 
-test("E2 it reaches no network, not even this machine, unless it may", onLinux, async (t) => {
+test("E2 it reaches no network, not even this machine, unless it may", withBubblewrap, async (t) => {
   const { start } = await scene(t);
   const server = createServer((socket) => socket.end()).listen(0, "127.0.0.1");
   t.after(() => server.close());
@@ -175,13 +209,13 @@ process.stdin.resume();`;
   await eventually(() => open.logLines.includes("connected"));
 });
 
-test("E2 it sees no process but its own", onLinux, async (t) => {
+test("E2 it sees no process but its own", withBubblewrap, async (t) => {
   const { say } = await scene(t);
   const [count] = await say("ls /proc | grep -c '^[0-9]'");
   assert.ok(Number(count) < 10, String(count));
 });
 
-test("E2 a real server speaks through it", onLinux, async (t) => {
+test("E2 a real server speaks through it", withBubblewrap, async (t) => {
   const { start } = await scene(t);
   // The server's modules stand all over the checkout.
   const checkout = resolve(import.meta.dirname, "../../../../..");
@@ -192,7 +226,7 @@ test("E2 a real server speaks through it", onLinux, async (t) => {
   await recorded.link.close();
 });
 
-test("E2 what keeps it from starting is said, and it is never started without", onLinux, async (t) => {
+test("E2 what keeps it from starting is said, and it is never started without", withBubblewrap, async (t) => {
   const { start, sandbox, userHome } = await scene(t);
   const gone = await start("no-such-program", []).untilClosed();
   assert.match(gone.message, /no-such-program is not installed, or its sandbox does not show it/);
@@ -233,7 +267,7 @@ test("E2 bubblewrap's words for a system that refuses it have a hint", () => {
   assert.equal(sandboxFailure("Error: of the server itself", "server"), null);
 });
 
-test("E2 nothing of it survives a kill -9 of the daemon", onLinux, async (t) => {
+test("E2 nothing of it survives a kill -9 of the daemon", withBubblewrap, async (t) => {
   const parent = join(import.meta.dirname, "../../programs/link-parent.ts");
   // One in the group, and one that left it.
   const script = "sleep 600.25 & setsid sleep 600.25 & echo up >&2; wait";

@@ -1,0 +1,48 @@
+// Reads what is piped into a command.
+import type { Readable } from "node:stream";
+import { MountaineerError } from "../../runtime/errors.ts";
+
+interface InputLimits {
+  readonly mostBytes: number;
+  /** What it rejects with when there is more. */
+  readonly tooLong: () => MountaineerError;
+  /** Stops at the first line break. Default: at the end. */
+  readonly oneLine?: boolean;
+}
+
+/** Rejects with `tooLong` for more than `mostBytes`, and with the signal's reason. */
+export async function readInput(
+  stdin: Readable,
+  signal: AbortSignal,
+  { mostBytes, tooLong, oneLine = false }: InputLimits,
+): Promise<Buffer> {
+  const onAbort = (): void => void stdin.destroy();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    signal.throwIfAborted();
+    for await (const chunk of stdin) {
+      const piece = Buffer.from(chunk);
+      bytes += piece.length;
+      if (bytes > mostBytes) throw tooLong();
+      chunks.push(piece);
+      if (oneLine && piece.includes("\n")) break;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The first line, without blanks around it. Rejects with `usage` when there is none. */
+export async function readAddress(signal: AbortSignal): Promise<string> {
+  const tooLong = () => new MountaineerError("usage", "standard input has no address in its first line");
+  const read = await readInput(process.stdin, signal, { mostBytes: 16 * 1024, tooLong, oneLine: true });
+  const [line = ""] = read.toString("utf8").split("\n");
+  if (line.trim() === "") throw tooLong();
+  return line.trim();
+}

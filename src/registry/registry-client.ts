@@ -1,0 +1,50 @@
+// Asks an MCP registry for a server, by the API that it publishes (v0.1).
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
+
+export const OFFICIAL_REGISTRY = "https://registry.modelcontextprotocol.io";
+
+const ANSWER_MS = 15_000;
+const ANSWER_BYTES = 1024 * 1024;
+
+/** The newest version's `server.json`. Rejects with `registry_failed`, also when there is no such server. */
+export async function askRegistry(base: string, name: string, signal: AbortSignal): Promise<JsonMembers> {
+  const address = `${base.replace(/\/+$/, "")}/v0.1/servers/${encodeURIComponent(name)}/versions/latest`;
+  const { status, text } = await fetchText(address, signal);
+  if (status === 404) {
+    throw new MountaineerError("registry_failed", `the registry has no server called ${name}`, {
+      hint: `names are as in io.github.user/server; look for it at ${base}`,
+    });
+  }
+  const server = objectOf(jsonObject(text)?.["server"]);
+  if (status === 200 && server["name"] === name) return server;
+  throw new MountaineerError(
+    "registry_failed",
+    `${base} does not answer as a registry does (status ${status})`,
+  );
+}
+
+async function fetchText(address: string, signal: AbortSignal): Promise<{ status: number; text: string }> {
+  try {
+    const answer = await fetch(address, {
+      headers: { accept: "application/json" },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
+    });
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for await (const piece of answer.body ?? []) {
+      length += piece.length;
+      if (length > ANSWER_BYTES) throw new Error("the answer is too long");
+      pieces.push(piece);
+    }
+    return { status: answer.status, text: Buffer.concat(pieces).toString("utf8") };
+  } catch (error) {
+    signal.throwIfAborted();
+    const reason =
+      error instanceof Error && error.cause !== undefined ? errorText(error.cause) : errorText(error);
+    throw new MountaineerError("registry_failed", `the registry does not answer: ${reason}`, {
+      cause: error,
+      retry: "later",
+    });
+  }
+}

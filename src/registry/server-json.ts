@@ -1,0 +1,168 @@
+// What a registry says of a server, as what to start here or where to reach it: `server.json`, read with care. Pure.
+import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+
+/** A value that a server wants of whoever runs it. */
+export interface RegistryInput {
+  /** A variable's, a header's or an option's name, or what an argument stands for. */
+  readonly name: string;
+  readonly description: string | null;
+  readonly isRequired: boolean;
+  readonly isSecret: boolean;
+  readonly fallback: string | null;
+  /** The values that it may have; empty: any. */
+  readonly choices: readonly string[];
+}
+
+/** A text, or an input that its value comes from. */
+export type RegistryText = string | RegistryInput;
+
+/** Its parts are joined. */
+export type RegistryWord = readonly RegistryText[];
+
+export type RegistryArgument = readonly RegistryWord[];
+
+export interface RegistryServer {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+  readonly isDeprecated: boolean;
+  readonly way:
+    | {
+        readonly kind: "program";
+        readonly command: string;
+        /** Words that come together, as an option and its value: where an input of them has no value, all are left out. */
+        readonly args: readonly RegistryArgument[];
+        readonly env: ReadonlyMap<string, RegistryWord>;
+      }
+    | {
+        readonly kind: "address";
+        readonly url: RegistryWord;
+        readonly headers: ReadonlyMap<string, RegistryWord>;
+      }
+    /** Why nothing of it can be used here. */
+    | { readonly kind: "none"; readonly why: string };
+}
+
+const IDENTIFIER = /^[@A-Za-z0-9][\w@./:+-]*$/;
+const VERSION = /^[\w.+-]+$/;
+
+export function readServerJson(server: JsonMembers): RegistryServer {
+  const { name, version, description, status } = server;
+  return {
+    name: textOf(name) ?? "",
+    version: textOf(version) ?? "",
+    description: textOf(description) ?? "",
+    isDeprecated: status === "deprecated",
+    way: wayOf(server),
+  };
+}
+
+function wayOf(server: JsonMembers): RegistryServer["way"] {
+  const packages = listOf(server["packages"]);
+  for (const one of packages) {
+    const program = programOf(one);
+    if (program !== null) return program;
+  }
+  for (const remote of listOf(server["remotes"])) {
+    if (remote["type"] !== "streamable-http" || textOf(remote["url"]) === null) continue;
+    return {
+      kind: "address",
+      url: partsOf(textOf(remote["url"]) ?? "", remote["variables"]),
+      headers: namedInputs(remote["headers"]),
+    };
+  }
+  const kinds = packages.map((one) => String(one["registryType"])).filter((kind) => kind !== "undefined");
+  const what =
+    kinds.length === 0
+      ? "neither a package nor an address over HTTP"
+      : `only packages of ${kinds.join(", ")}`;
+  return { kind: "none", why: `it has ${what}; npm, pypi, oci and streamable-http can be used here` };
+}
+
+/** By registry: what starts a package of it, pinned to its version. */
+function programOf(one: JsonMembers): RegistryServer["way"] | null {
+  const kind = one["registryType"] ?? one["registry_type"];
+  const identifier = textOf(one["identifier"]);
+  const version = textOf(one["version"]);
+  const transport = objectOf(one["transport"])["type"] ?? "stdio";
+  if (identifier === null || !IDENTIFIER.test(identifier) || transport !== "stdio") return null;
+  if (version !== null && !VERSION.test(version)) return null;
+  const runtime = argumentsOf(one["runtimeArguments"]);
+  const own = argumentsOf(one["packageArguments"]);
+  const env = namedInputs(one["environmentVariables"]);
+  const program = (command: string, ...args: RegistryArgument[]): RegistryServer["way"] => ({
+    kind: "program",
+    command,
+    args,
+    env,
+  });
+  const pinned = (by: string): RegistryArgument => [
+    [`${identifier}${version === null ? "" : `${by}${version}`}`],
+  ];
+  const isYes = ([word]: RegistryArgument): boolean => word?.length === 1 && word[0] === "-y";
+  if (kind === "npm")
+    return program("npx", [["-y"]], ...runtime.filter((one) => !isYes(one)), pinned("@"), ...own);
+  if (kind === "pypi") return program("uvx", ...runtime, pinned("=="), ...own);
+  if (kind !== "oci") return null;
+  // Without a value, the variable that the client of the container has goes in.
+  const variables = [...env.keys()].map((variable): RegistryArgument => [["-e"], [variable]]);
+  const image = /:[^/]+$/.test(identifier) ? [[identifier]] : pinned(":");
+  return program("docker", [["run"]], [["-i"]], [["--rm"]], ...variables, ...runtime, image, ...own);
+}
+
+function namedInputs(value: unknown): ReadonlyMap<string, RegistryWord> {
+  return new Map(
+    listOf(value).flatMap((one) => {
+      const name = textOf(one["name"]);
+      return name === null ? [] : [[name, wordOf(one, name)] as const];
+    }),
+  );
+}
+
+function argumentsOf(value: unknown): RegistryArgument[] {
+  return listOf(value).map((one): RegistryArgument => {
+    const name = textOf(one["name"]);
+    if (one["type"] !== "named" || name === null)
+      return [wordOf(one, textOf(one["valueHint"]) ?? "argument")];
+    const hasValue = ["value", "default", "valueHint", "isRequired", "format"].some(
+      (key) => one[key] !== undefined,
+    );
+    return hasValue ? [[name], wordOf(one, name.replace(/^-+/, ""))] : [[name]];
+  });
+}
+
+function wordOf(one: JsonMembers, name: string): RegistryWord {
+  const value = textOf(one["value"]);
+  return value === null ? [inputOf(name, one)] : partsOf(value, one["variables"]);
+}
+
+/** `{name}` stands for a variable that is described beside. */
+function partsOf(text: string, variables: unknown): RegistryWord {
+  const known = objectOf(variables);
+  return text.split(/(\{[A-Za-z_][\w-]*\})/).flatMap((part): RegistryText[] => {
+    const name = /^\{(.*)\}$/.exec(part)?.[1];
+    if (part === "") return [];
+    return name !== undefined && isObject(known[name]) ? [inputOf(name, objectOf(known[name]))] : [part];
+  });
+}
+
+function inputOf(name: string, one: JsonMembers): RegistryInput {
+  return {
+    name,
+    description: textOf(one["description"]),
+    isRequired: one["isRequired"] === true,
+    isSecret: one["isSecret"] === true,
+    fallback: textOf(one["value"]) ?? textOf(one["default"]),
+    choices: Array.isArray(one["choices"])
+      ? one["choices"].filter((choice) => typeof choice === "string")
+      : [],
+  };
+}
+
+function listOf(value: unknown): readonly JsonMembers[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}

@@ -1,0 +1,209 @@
+// `mountaineer backends add --registry`, against a local server that speaks the registry's API.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { runCommand } from "../command-line.ts";
+
+/** Answers as `GET /v0.1/servers/NAME/versions/latest` does; `asked` has the paths. */
+async function setUp(t: TestContext, servers: Readonly<Record<string, object | string>>) {
+  const asked: string[] = [];
+  const registry = createServer((request, response) => {
+    asked.push(request.url ?? "");
+    const name = decodeURIComponent(
+      /^\/v0\.1\/servers\/([^/]+)\/versions\/latest$/.exec(request.url ?? "")?.[1] ?? "",
+    );
+    const server = servers[name];
+    if (server === undefined) {
+      response.writeHead(404).end('{"title": "Not Found"}');
+    } else {
+      const text =
+        typeof server === "string" ? server : JSON.stringify({ server: { name, ...server }, _meta: {} });
+      response.writeHead(200, { "content-type": "application/json" }).end(text);
+    }
+  });
+  registry.listen(0, "127.0.0.1");
+  await once(registry, "listening");
+  t.after(() => {
+    registry.closeAllConnections();
+    registry.close();
+  });
+  const home = await temporaryFolder(t);
+  const { port } = registry.address() as AddressInfo;
+  const env = { MOUNTAINEER_REGISTRY: `http://127.0.0.1:${port}` };
+  return {
+    asked,
+    text: () => readFile(join(home, "config.toml"), "utf8").catch(() => ""),
+    add: (name: string, server: string, ...more: string[]) =>
+      runCommand(["backends", "add", name, "--registry", server, ...more], { home, env }),
+    secrets: () => readFile(join(home, "secrets.json"), "utf8").catch(() => ""),
+  };
+}
+
+const NPM = {
+  description: "Weather of the world",
+  version: "1.4.2",
+  packages: [
+    { registryType: "mcpb", identifier: "https://x.example/w.mcpb", transport: { type: "stdio" } },
+    {
+      registryType: "npm",
+      identifier: "@example/weather-mcp",
+      version: "1.4.2",
+      transport: { type: "stdio" },
+      runtimeArguments: [{ type: "positional", value: "-y" }],
+      packageArguments: [
+        { type: "positional", value: "serve" },
+        { type: "named", name: "--units", default: "metric" },
+        { type: "named", name: "--region", isRequired: true, description: "Where" },
+        { type: "named", name: "--verbose" },
+        {
+          type: "named",
+          name: "--cache",
+          value: "{folder}/cache",
+          variables: { folder: { isRequired: false } },
+        },
+      ],
+      environmentVariables: [
+        { name: "WEATHER_API_KEY", isRequired: true, isSecret: true },
+        { name: "WEATHER_LOG", default: "info" },
+        { name: "WEATHER_PROXY" },
+      ],
+    },
+  ],
+};
+
+test("F1 a package of npm, pinned to its version, its secret kept as a secret", async (t) => {
+  const rig = await setUp(t, { "io.github.example/weather": NPM });
+  const added = await rig.add(
+    "weather",
+    "io.github.example/weather",
+    "--yes",
+    "--input",
+    "region=eu",
+    "--input",
+    "WEATHER_API_KEY=abc-123-secret",
+  );
+  assert.equal(added.code, 0, added.stderr);
+  assert.deepEqual(rig.asked, ["/v0.1/servers/io.github.example%2Fweather/versions/latest"]);
+  assert.match(added.stderr, /io\.github\.example\/weather 1\.4\.2: Weather of the world/);
+  const text = await rig.text();
+  assert.match(
+    text,
+    /command = "npx"\nargs = \["-y", "@example\/weather-mcp@1\.4\.2", "serve", "--units", "metric", "--region", "eu", "--verbose"\]/,
+  );
+  assert.match(text, /WEATHER_API_KEY = "secret:weather-weather-api-key"/);
+  assert.match(text, /WEATHER_LOG = "info"/);
+  assert.doesNotMatch(text, /PROXY|abc-123/);
+  assert.match(await rig.secrets(), /abc-123-secret/);
+  assert.doesNotMatch(`${added.stdout}${added.stderr}`, /abc-123/);
+});
+
+test("F1 what is missing is asked for, or named with what to type; nothing is written without a yes", async (t) => {
+  const rig = await setUp(t, { "io.github.example/weather": NPM });
+  const lacking = await rig.add("weather", "io.github.example/weather", "--yes");
+  assert.equal(lacking.code, 2);
+  assert.match(
+    lacking.stderr,
+    /the server wants a value for region[\s\S]*--input 'region=VALUE'|--input region=VALUE/,
+  );
+  const asked = await rig.add("weather", "io.github.example/weather", "--input", "region=eu");
+  assert.equal(asked.code, 1);
+  assert.match(
+    asked.stderr,
+    /started as: npx -y @example\/weather-mcp@1\.4\.2[\s\S]*nothing was changed: --yes/,
+  );
+  assert.equal(await rig.text(), "");
+  const saved = await rig.add("weather", "io.github.example/weather", "--yes", "--input", "region=eu");
+  assert.equal(saved.code, 0, saved.stderr);
+  assert.match(saved.stderr, /it wants a secret: mountaineer secret set weather-weather-api-key/);
+});
+
+test("F1 packages of pypi and of containers, and addresses", async (t) => {
+  const rig = await setUp(t, {
+    "a/py": {
+      version: "0.2.0",
+      packages: [
+        { registryType: "pypi", identifier: "time-mcp", version: "0.2.0", transport: { type: "stdio" } },
+      ],
+    },
+    "a/oci": {
+      version: "2",
+      packages: [
+        {
+          registryType: "oci",
+          identifier: "ghcr.io/a/oci",
+          version: "2.0",
+          environmentVariables: [{ name: "A_TOKEN", isSecret: true, isRequired: true }],
+        },
+      ],
+    },
+    "a/far": {
+      version: "3",
+      remotes: [
+        { type: "sse", url: "https://far.example/sse" },
+        {
+          type: "streamable-http",
+          url: "https://{tenant}.far.example/mcp",
+          variables: { tenant: { isRequired: true } },
+          headers: [
+            {
+              name: "Authorization",
+              value: "Bearer {token}",
+              variables: { token: { isRequired: true, isSecret: true } },
+            },
+          ],
+        },
+      ],
+    },
+  });
+  for (const [name, server, ...more] of [
+    ["py", "a/py"],
+    ["oci", "a/oci"],
+    ["far", "a/far", "--input", "tenant=acme"],
+  ] as const) {
+    const { code, stderr } = await rig.add(name, server, "--yes", ...more);
+    assert.equal(code, 0, stderr);
+  }
+  const text = await rig.text();
+  assert.match(text, /command = "uvx"\nargs = \["time-mcp==0\.2\.0"\]/);
+  assert.match(text, /args = \["run", "-i", "--rm", "-e", "A_TOKEN", "ghcr\.io\/a\/oci:2\.0"\]/);
+  assert.match(text, /A_TOKEN = "secret:oci-a-token"/);
+  assert.match(text, /url = "https:\/\/acme\.far\.example\/mcp"/);
+  assert.match(text, /Authorization = "Bearer \$\{secret:far-token\}"/);
+});
+
+test("F1 what cannot be used is refused with the reason, and nothing is written", async (t) => {
+  const rig = await setUp(t, {
+    "a/bundle": { version: "1", packages: [{ registryType: "mcpb", identifier: "https://x/y.mcpb" }] },
+    "a/arg": {
+      version: "1",
+      packages: [
+        {
+          registryType: "npm",
+          identifier: "x",
+          packageArguments: [{ type: "named", name: "--key", isSecret: true, isRequired: true }],
+        },
+      ],
+    },
+    "a/odd": { version: "1", packages: [{ registryType: "npm", identifier: "x; rm -rf /", version: "1" }] },
+    "a/broken": "<html>",
+    "a/long": `{"server": {"name": "a/long", "description": "${"x".repeat(2_000_000)}"}}`,
+  });
+  for (const [server, expected, code] of [
+    ["a/none", /the registry has no server called a\/none/, 1],
+    ["a/bundle", /only packages of mcpb/, 1],
+    ["a/arg", /an argument takes the secret key, and others can read arguments/, 2],
+    ["a/odd", /only packages of npm/, 1],
+    ["a/broken", /does not answer as a registry does/, 1],
+    ["a/long", /the answer is too long/, 1],
+  ] as const) {
+    const refused = await rig.add("x", server, "--yes");
+    assert.equal(refused.code, code, refused.stderr);
+    assert.match(refused.stderr, expected);
+  }
+  assert.equal(await rig.text(), "");
+});

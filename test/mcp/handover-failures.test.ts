@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
+import { eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
+import { LIGHT_SERVER } from "./fixture-programs.ts";
+import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import { handOver } from "./handover-load.ts";
+import { connectLight, type LightClient } from "./light-client.ts";
+
+/** Clients that are idle hold the old daemon no longer than this. */
+const SERVER = { drain_timeout: 4 };
+const SKIP = process.platform === "linux" ? false : "reads /proc";
+
+interface Scene {
+  readonly rig: GatewayRig;
+  readonly client: LightClient;
+  /** In charge at the beginning. */
+  readonly pid: number;
+}
+
+/** `slowMs`: how long the backend takes to start, and with it a successor. */
+async function startScene(t: TestContext, slowMs = 0): Promise<Scene> {
+  const env = { LIGHT_INIT_MS: String(slowMs) };
+  const sections = { backends: { first: nodeBackend(LIGHT_SERVER, [], { env }) }, server: SERVER };
+  const rig = await startGatewayRig(t, sections, { kept: true });
+  await rig.untilReady("first");
+  const client = await connectLight(rig.url);
+  rig.beforeStop(async () => client[Symbol.asyncDispose]());
+  return { rig, client, pid: (await rig.status()).global.pid ?? 0 };
+}
+
+/** Processes of this home that are a daemon, or about to be one. */
+async function daemonsOf({ home }: GatewayRig): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const [command = "", environment = ""] = await Promise.all(
+      ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
+    );
+    const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
+    if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
+  }
+  return found;
+}
+
+const successorOf = ({ rig, pid }: Scene): Promise<number> =>
+  eventually(async () => (await daemonsOf(rig)).find((each) => each !== pid) ?? null);
+
+/** One process has the lock, the sockets and the door, and the session of before goes on. */
+async function requireOneInCharge({ rig, client }: Scene): Promise<number> {
+  const pid = await eventually(async () => {
+    const [only, ...more] = await daemonsOf(rig);
+    if (only === undefined || more.length > 0) return null;
+    return (await rig.home.glance())?.global.pid === only ? only : null;
+  }, 40_000);
+  assert.equal((await readLockHolder(rig.home.home))?.pid, pid);
+  await rig.untilReady("first");
+  assert.equal(await client.call("echo", { text: "still here" }), "still here");
+  await using other = await connectLight(rig.url);
+  assert.equal(await other.call("echo", { text: "new" }), "new");
+  return pid;
+}
+
+async function logged({ home }: GatewayRig, message: string, times = 1): Promise<void> {
+  await eventually(
+    async () => (await home.log()).filter((line) => line["message"] === message).length >= times,
+  );
+}
+
+test("B11 a configuration that is refused leaves the old daemon in charge, and the command says where it is wrong", async (t) => {
+  const scene = await startScene(t);
+  const { rig, pid } = scene;
+  await writeFile(rig.home.configFile, "[server]\nprot = 1\n");
+  const { code, stderr } = await rig.home.cli(["restart"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /the new daemon does not take over: .*prot/s);
+  assert.equal(await requireOneInCharge(scene), pid);
+});
+
+test("B11 a backend that serves and would not in the new daemon leaves the old one in charge", async (t) => {
+  const scene = await startScene(t);
+  const { rig, pid } = scene;
+  const program = path.join(rig.folder, "server.ts");
+  await copyFile(LIGHT_SERVER, program);
+  await rig.edit({
+    server: SERVER,
+    backends: {
+      first: nodeBackend(LIGHT_SERVER),
+      second: nodeBackend(program, [], { env: { LIGHT_PREFIX: "s_" } }),
+    },
+  });
+  await rig.untilReady("first", "second");
+  await rm(program);
+  const { code, stderr } = await rig.home.cli(["restart"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /second would not serve there as it does here/);
+  assert.equal(await requireOneInCharge(scene), pid);
+});
+
+test("B11 a new daemon that is killed while it builds leaves the old one in charge", {
+  skip: SKIP,
+}, async (t) => {
+  const scene = await startScene(t, 1_500);
+  const { rig, pid } = scene;
+  const restart = rig.home.cli(["restart"]);
+  process.kill(await successorOf(scene), "SIGKILL");
+  const { code, stderr } = await restart;
+  assert.equal(code, 1);
+  assert.match(stderr, /it ended with SIGKILL before it was ready/);
+  assert.equal(await requireOneInCharge(scene), pid);
+  // And the next one does.
+  assert.notEqual((await handOver(rig)).to, pid);
+  await requireOneInCharge(scene);
+});
+
+test("B11 a new daemon that is killed when it is ready is followed by another, or by nobody: one is in charge", {
+  skip: SKIP,
+}, async (t) => {
+  const scene = await startScene(t, 1_500);
+  const { rig, pid } = scene;
+  const restart = rig.home.cli(["restart"]);
+  const next = await successorOf(scene);
+  await stopProcess(pid);
+  await logged(rig, "ready to take over");
+  process.kill(next, "SIGKILL");
+  process.kill(pid, "SIGCONT");
+  await restart;
+  await requireOneInCharge(scene);
+});
+
+test("B11 an old daemon that is killed while the new one builds is followed by that one", {
+  skip: SKIP,
+}, async (t) => {
+  const scene = await startScene(t, 1_500);
+  const { rig, pid } = scene;
+  const restart = rig.home.cli(["restart"]);
+  const next = await successorOf(scene);
+  process.kill(pid, "SIGKILL");
+  assert.equal(await requireOneInCharge(scene), next);
+  await restart;
+});
+
+test("B11 an old daemon that is killed when the new one is ready is followed by that one", {
+  skip: SKIP,
+}, async (t) => {
+  const scene = await startScene(t, 1_500);
+  const { rig, pid } = scene;
+  const restart = rig.home.cli(["restart"]);
+  const next = await successorOf(scene);
+  await stopProcess(pid);
+  await logged(rig, "ready to take over");
+  process.kill(pid, "SIGKILL");
+  assert.equal(await requireOneInCharge(scene), next);
+  await restart;
+});
+
+test("B11 calls in flight are finished by the old daemon, and one that is killed with them costs no more than these", {
+  skip: SKIP,
+}, async (t) => {
+  const scene = await startScene(t);
+  const { rig, client, pid } = scene;
+  const until = path.join(rig.folder, "go");
+  const finished = client.call("sleep", { until, text: "by the old one" });
+  await client.call("echo", { text: "it is there" });
+  const { to } = await handOver(rig);
+  assert.deepEqual((await daemonsOf(rig)).toSorted(), [pid, to].toSorted());
+  await writeFile(until, "");
+  assert.equal(await finished, "by the old one");
+  assert.equal(await requireOneInCharge(scene), to);
+
+  const cut = client.call("sleep", { ms: 60_000 }).catch(() => "an error");
+  await client.call("echo", { text: "it is there" });
+  const { to: last } = await handOver(rig);
+  process.kill(to, "SIGKILL");
+  assert.equal(await cut, "an error");
+  assert.equal(await requireOneInCharge(scene), last);
+});
+
+test("B11 a monitor that no service keeps says why it does not hand over, and goes on", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { first: nodeBackend(LIGHT_SERVER) } });
+  const { code, stderr } = await rig.home.cli(["restart"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /nothing would hold its place[\s\S]*mountaineer install/);
+  assert.equal((await rig.status()).global.pid, rig.pid);
+});
