@@ -32,6 +32,7 @@ test("every operation is found at its path, with its method, and only when somet
     config: scriptedConfig(),
     gateway: scriptedGateway(),
     places: { aliases: fail, reconcileAliases: fail, folders: fail },
+    handover: { begin: fail },
   };
   for (const { method, path, part } of Object.values(OPERATIONS)) {
     const asked = `/manage/v1/${path.endsWith("/") ? `${path}3` : path}`;

@@ -73,7 +73,7 @@ test("a daemon of before an upgrade, asked for what it does not know, is named a
   });
   const failure = await failureAt(await answering(t, 404, body), (client) => client.approvals(never));
   assert.match(failure.message, /of another version of Mountaineer/);
-  assert.match(failure.hint ?? "", /start it again/);
+  assert.match(failure.hint ?? "", /stop it and start it/);
 });
 
 test("each call crosses the socket and comes back as it was", async (t) => {

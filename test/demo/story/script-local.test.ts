@@ -15,7 +15,7 @@ test("a story that does not go as told ends with 1, says where, and leaves nothi
   const end = await demo.ended;
   assert.equal(end.code, 1, demo.stdout() + demo.stderr());
   assert.match(demo.stdout(), /^✗ .*start the daemon.*cannot start cat/m);
-  assert.match(demo.stdout(), /the story ended at step 1 of 15/);
+  assert.match(demo.stdout(), /the story ended at step 1 of 21/);
   assert.deepEqual(await leftBehind(demo.temporary), []);
 });
 

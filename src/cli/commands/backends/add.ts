@@ -60,7 +60,7 @@ export const backendsAddCommand: CommandDefinition = {
         "take what is to be started from the MCP registry, pinned to its newest version",
       )
       .option("--input <name=value>", "a value that the registry's server wants; may be given again", collect)
-      .option("-y, --yes", "do not ask whether what the registry says is to be added")
+      .option("--yes", "do not ask whether what the registry says is to be added")
       .option("--disabled", "do not start it")
       .option("--no-token", "make no token for clients with the first server");
     addWaitOption(command);
