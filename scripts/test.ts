@@ -1,6 +1,6 @@
 // Runs a suite of test files, one process each, and ends with the one line "N passed, N failed".
 // Usage: bin/with-node scripts/test.ts unit|lab|nightly [PART-OF-A-PATH…] [--name PATTERN] [--concurrency N]
-//        [--timeout SECONDS] [--verbose]. `lab` is what needs root and minutes, `unit` everything else, `nightly` both,
+//        [--timeout SECONDS] [--verbose]. `lab` is what needs root or minutes, `unit` everything else, `nightly` both,
 //        one file after the other and with hours for each.
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
@@ -29,8 +29,20 @@ const REPORTER = path.join(import.meta.dirname, "test-reporter.ts");
  */
 const COMPILE_CACHE = path.join(ROOT, ".tmp", "compiled");
 
-/** Whole stories with real daemons. */
+/** Whole stories with real daemons, most of them for root. */
 const LAB_FOLDERS = ["test/lab/"];
+/** The same, of which each stands beside the tests of its room; as long as a hundred other files. */
+const LAB_FILES = [
+  "test/daemon/programs-on-shares.test.ts",
+  "test/demo/live/live.test.ts",
+  "test/demo/story/script-local.test.ts",
+  "test/demo/story/script-smb.test.ts",
+  "test/live/builds.test.ts",
+  "test/live/gateway-load.test.ts",
+  "test/live/session-kills.test.ts",
+  "test/mcp/handover-failures.test.ts",
+  "test/mcp/handover.test.ts",
+];
 /** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */
 const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 
@@ -42,12 +54,12 @@ const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 const SUITES = {
   unit: {
     patterns: ["test/**/*.test.ts"],
-    except: [...LAB_FOLDERS, ...NIGHTLY_FOLDERS],
+    except: [...LAB_FOLDERS, ...LAB_FILES, ...NIGHTLY_FOLDERS],
     timeoutSeconds: 600,
     concurrency: availableParallelism() + 2,
   },
   lab: {
-    patterns: LAB_FOLDERS.map((folder) => `${folder}**/*.test.ts`),
+    patterns: [...LAB_FOLDERS.map((folder) => `${folder}**/*.test.ts`), ...LAB_FILES],
     except: [],
     timeoutSeconds: 1200,
     concurrency: 2,
