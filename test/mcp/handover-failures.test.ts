@@ -200,7 +200,7 @@ test("B11 a route that a person holds while the new daemon builds is held by it,
 test("B11 E1 a secret that gets another value while the new daemon builds is known to it", {
   skip: SKIP,
 }, async (t) => {
-  const env = { LIGHT_INIT_MS: "1500", LIGHT_PREFIX: "secret:prefix" };
+  const env = { LIGHT_INIT_MS: "2500", LIGHT_PREFIX: "secret:prefix" };
   const backends = { first: nodeBackend(LIGHT_SERVER, [], { env }) };
   // The name of a tool changes with it.
   const more = { trust: { pin: "off" } };
@@ -214,9 +214,15 @@ test("B11 E1 a secret that gets another value while the new daemon builds is kno
   await keep("one_");
   await rig.untilReady("first");
   await using client = await connectLight(rig.url);
-  const pid = (await rig.status()).global.pid ?? 0;
+  const servers = async (): Promise<number> => {
+    const commands = (await rig.processes()).map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8"));
+    const found = await Promise.allSettled(commands);
+    return found.filter((one) => one.status === "fulfilled" && one.value.includes(LIGHT_SERVER)).length;
+  };
+  const before = await servers();
   const restart = rig.home.cli(["restart"]);
-  await successorOf({ rig, client, pid });
+  // The new daemon has read the secret by then.
+  await eventually(async () => (await servers()) > before);
   await keep("two_");
   assert.equal((await restart).code, 0);
   const said = (text: string) => client.call("two_echo", { text }).catch(() => null);
