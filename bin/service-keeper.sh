@@ -1,17 +1,19 @@
 #!/bin/sh
 # Stays a service manager's process while one daemon hands over to the next: `service-keeper.sh PROGRAM ARGS…`. The
 # daemon, and each that follows it, has two pipes: on descriptor 3 it says how it ended, from 4 it reads the signals that
-# came here. All are gone when nobody holds 3 any more.
+# came here. All are gone when nobody holds 3 any more. Where there can be no pipes the program runs in this process, and
+# hands over to nobody.
 
 set -u
-cannot() {
-  printf 'mountaineer: the service cannot be kept: %s\n' "$1" >&2
-  exit 1
+alone() {
+  printf 'mountaineer: runs without its keeper, so it cannot hand over: %s\n' "$1" >&2
+  shift
+  exec "$@"
 }
 
 # Descriptors 8 and 9 are for an instant: alone, each end would wait for the other one to be opened.
-folder=$(mktemp -d) || cannot 'no temporary folder'
-mkfifo -m 600 "$folder/words" "$folder/signals" || cannot "no pipe in $folder"
+folder=$(mktemp -d) || alone 'no temporary folder' "$@"
+mkfifo -m 600 "$folder/words" "$folder/signals" || alone "no pipe in $folder" "$@"
 exec 8<>"$folder/words" 9<>"$folder/signals"
 exec 3>"$folder/words" 4<"$folder/signals" 5<"$folder/words" 6>"$folder/signals" 8>&- 9>&-
 rm -r "$folder"

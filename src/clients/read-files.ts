@@ -22,13 +22,25 @@ export async function readClientFile(path: string): Promise<string | null> {
     if (!status.isFile()) throw new MountaineerError("client_unreadable", `${path} is not a file`);
     if (status.size > LARGEST_FILE_BYTES)
       throw new MountaineerError("client_unreadable", `${path} is larger than 64 MiB`);
-    return await file.readFile("utf8");
+    return textOf(await file.readFile(), path);
   } catch (error) {
     if (error instanceof MountaineerError) throw error;
     const code = systemErrorCode(error);
     if (code === "ENOENT" || code === "ENOTDIR") return null;
     throw new MountaineerError("client_unreadable", `${path} cannot be read: ${errorText(error)}`, {
       cause: error,
+    });
+  }
+}
+
+/** Byte for byte: what is written back must be what stood there. */
+function textOf(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new MountaineerError("client_unreadable", `${path} is not UTF-8`, {
+      hint: "save it as UTF-8 in an editor first; nothing was changed",
+      cause,
     });
   }
 }

@@ -96,11 +96,13 @@ async function run(options: RunOptions): Promise<void> {
     );
     const { logger } = log;
     if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
+    const path = join(home, "state.json");
     const remember = async (): Promise<Memory> => {
-      const path = join(home, "state.json");
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
     };
     const takeHome: TakeHome = async (build) => {
+      // What this version cannot read is to be known while another daemon is in charge.
+      await openMemory({ path, clock, logger, readOnly: true });
       const door = await takeTurn(options, { build, logger });
       charge.use(await lock());
       return { memory: await remember(), door };
@@ -171,6 +173,9 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       keeper,
       charge: {
         mustServe: () => service.handing.mustServe(),
+        changes: () => service.handing.changes(),
+        unsavedBecause: () => service.handing.unsavedBecause(),
+        lateSessions: () => service.handing.lateSessions(),
         door: () => service.handing.door(),
         async giveUp() {
           await sockets[Symbol.asyncDispose]();

@@ -19,9 +19,8 @@ import type { AliasLinks } from "../shares/links/alias-links.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
-import { openHeldRoutes } from "./compose/held-routes.ts";
+import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
-import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, signInHome, startSecretRetry } from "./compose/stored-secrets.ts";
@@ -133,7 +132,12 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   });
   await config.start();
   const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
-  stack.use(startSecretRetry({ unread, clock, logger, refresh: () => config.refreshSecrets() }));
+  const refresh = () => config.refreshSecrets();
+  stack.use(startSecretRetry({ unread, clock, logger, refresh }));
+  // Read before the home was this daemon's: somebody may have given one another value since.
+  if (typeof options.memory === "function") {
+    refresh().catch((error: unknown) => logger.warn("secrets not read again", { reason: errorText(error) }));
+  }
   const judgeAgain = async (): Promise<void> => {
     if (await keeper.readAgain()) await config.judgeAgain();
   };
@@ -187,8 +191,17 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
   const { bus, publish, stream } = announcements(clock, logger, stack);
+  const gatewayOwn = gatewayHome(options);
+  const { writes } = gatewayOwn;
+  stack.defer(() => writes.end());
+  const onGrant = (): void => writes.noteChange();
+  stack.defer(
+    bus.subscribe(({ name }) => {
+      if (name === "catalog.tools_approved") onGrant();
+    }),
+  );
   const approvals = await startApprovals(
-    { ...options, opened: options.approvals, publish, writes: true },
+    { ...options, opened: options.approvals, publish, writes: true, onGrant },
     force.signal,
   );
   const keeper = stack.use(approvals.keeper);
@@ -210,7 +223,6 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     prober: () => parts?.prober ?? NO_PROBER,
   });
   stack.use(required);
-  const gatewayOwn = gatewayHome(options);
   const gateway = stack.use(
     createGatewayPart({
       ...gatewayOwn,
@@ -226,6 +238,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   };
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
+  writes.begin();
   void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
   const { noteCycle: onCycle } = required;
   parts = stack.use(
@@ -316,14 +329,16 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
 /** What the gateway gets of its home. */
 function gatewayHome(options: ServiceOptions) {
   const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
-  const pins = sealedPinStore({ home, clock, environment }, true);
+  const writes = openHomeWrites({ home, clock, environment, logger });
   let handedOver = false;
   let isElsewhere = elsewhere !== undefined;
   return {
     isHandedOver: () => handedOver,
-    /** What is written from now on another daemon writes. */
-    handOver(): void {
+    writes,
+    /** What is written from now on another daemon writes; resolves when nothing is written here. */
+    handOver(): Promise<void> {
       handedOver = true;
+      return writes.end();
     },
     runsElsewhere: () => isElsewhere,
     runsOnlyHere({ handing }: GatewayPart): void {
@@ -337,12 +352,9 @@ function gatewayHome(options: ServiceOptions) {
     signIn: signInHome({ home, clock, environment }),
     guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
     version: packageVersion(),
-    pinStore: {
-      read: () => pins.read(),
-      write: (value: unknown) => (handedOver ? Promise.resolve() : pins.write(value)),
-    },
+    pinStore: writes.pinStore,
+    heldRoutes: writes.heldRoutes,
     sessions: handedSessions(openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger })),
-    heldRoutes: openHeldRoutes(home, logger, true),
     listens: true,
   };
 }

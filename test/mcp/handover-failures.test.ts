@@ -3,6 +3,7 @@ import { copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
+import { runCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
@@ -77,6 +78,19 @@ test("B11 a configuration that is refused leaves the old daemon in charge, and t
   assert.equal(code, 1);
   assert.match(stderr, /the new daemon does not take over: .*prot/s);
   assert.equal(await requireOneInCharge(scene), pid);
+});
+
+test("B11 A5 a program that cannot read the state of this one leaves it in charge", async (t) => {
+  const scene = await startScene(t);
+  const { rig, pid } = scene;
+  const state = path.join(rig.home.home, "state.json");
+  const text = '{"version": 999, "shares": {}}';
+  await writeFile(state, text);
+  const { code, stderr } = await rig.home.cli(["restart"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /the new daemon does not take over: .*state\.json was written by a newer version/s);
+  assert.equal(await requireOneInCharge(scene), pid);
+  assert.equal(await readFile(state, "utf8"), text);
 });
 
 test("B11 a backend that serves and would not in the new daemon leaves the old one in charge", async (t) => {
@@ -154,6 +168,65 @@ test("B11 an old daemon that is killed when the new one is ready is followed by 
   process.kill(pid, "SIGKILL");
   assert.equal(await requireOneInCharge(scene), next);
   await restart;
+});
+
+test("B11 a route that a person holds while the new daemon builds is held by it, too", {
+  skip: SKIP,
+}, async (t) => {
+  const slow = nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_INIT_MS: "1500" } });
+  const other = nodeBackend(LIGHT_SERVER, ["other"]);
+  const first = {
+    routes: [
+      { name: "here", ...slow },
+      { name: "other", ...other },
+    ],
+  };
+  const rig = await startGatewayRig(t, { backends: { first }, server: SERVER }, { kept: true });
+  await rig.untilReady("first");
+  await using client = await connectLight(rig.url);
+  const pid = (await rig.status()).global.pid ?? 0;
+  const scene = { rig, client, pid };
+  const restart = rig.home.cli(["restart"]);
+  await successorOf(scene);
+  const switched = await rig.home.cli(["switch", "--backend", "first", "--to", "other"]);
+  assert.equal(switched.code, 0, switched.stderr);
+  assert.equal((await restart).code, 0);
+  await eventually(async () => (await rig.home.glance())?.global.pid !== pid);
+  const { routes } = await rig.untilBackend("first", (backend) => backend.phase === "Ready");
+  assert.equal(routes?.held, "other");
+  assert.match(await readFile(path.join(rig.home.home, "held-routes.json"), "utf8"), /"first": "other"/);
+});
+
+test("B11 E1 a secret that gets another value while the new daemon builds is known to it", {
+  skip: SKIP,
+}, async (t) => {
+  const env = { LIGHT_INIT_MS: "2500", LIGHT_PREFIX: "secret:prefix" };
+  const backends = { first: nodeBackend(LIGHT_SERVER, [], { env }) };
+  // The name of a tool changes with it.
+  const more = { trust: { pin: "off" } };
+  const rig = await startGatewayRig(t, { backends, server: SERVER, more }, { kept: true });
+  const keep = async (input: string): Promise<void> => {
+    const { home } = rig.home;
+    const { code, stderr } = await runCommand(["secret", "set", "prefix", "--in", "file"], { home, input });
+    assert.equal(code, 0, stderr);
+    assert.equal((await rig.home.cli(["reload"])).code, 0);
+  };
+  await keep("one_");
+  await rig.untilReady("first");
+  await using client = await connectLight(rig.url);
+  const servers = async (): Promise<number> => {
+    const commands = (await rig.processes()).map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8"));
+    const found = await Promise.allSettled(commands);
+    return found.filter((one) => one.status === "fulfilled" && one.value.includes(LIGHT_SERVER)).length;
+  };
+  const before = await servers();
+  const restart = rig.home.cli(["restart"]);
+  // The new daemon has read the secret by then.
+  await eventually(async () => (await servers()) > before);
+  await keep("two_");
+  assert.equal((await restart).code, 0);
+  const said = (text: string) => client.call("two_echo", { text }).catch(() => null);
+  await eventually(async () => (await said("by the new one")) === "by the new one");
 });
 
 test("B11 calls in flight are finished by the old daemon, and one that is killed with them costs no more than these", {

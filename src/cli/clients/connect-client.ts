@@ -1,5 +1,5 @@
 // `connect`: makes a client use Mountaineer, and undoes that. Shows what would change in its file, and asks.
-import { rm } from "node:fs/promises";
+import { realpath, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
 import { CLIENTS, type Client, type ClientName } from "../../clients/client.ts";
@@ -67,6 +67,7 @@ export async function printEntry(
 export async function connectClient(context: CommandContext, manner: ConnectManner): Promise<number> {
   const standing = await standingOf(CLIENTS[manner.client], manner.file);
   const { client, path, text } = standing;
+  await requireNoOther(context, standing);
   const known = manner.keepOthers ? [] : await knownHere(context, standing);
   const changes: ClientChange[] = [
     ...known.map((name) => ({ name, entry: null })),
@@ -84,15 +85,22 @@ export async function connectClient(context: CommandContext, manner: ConnectMann
     );
   if (!(await isAgreed(context, standing, after, manner.yes))) return FAILED_EXIT;
   const former = await readRecord(context.home, client.name);
-  // Connected again, what stood there before the first time is what an undo goes back to.
-  const isChain = former?.path === path && former.afterSha256 === hashOf(text);
+  const isSamePlace = former?.path === path;
   await writeRecord(context.home, client.name, {
     path,
-    before: isChain ? former.before : text,
+    // Connected again, an undo goes back to what an undo would give now.
+    before: isSamePlace ? await undoneText(standing, former) : text,
     afterSha256: hashOf(after),
-    taken: isChain ? [...new Set([...former.taken, ...known])] : known,
+    taken: isSamePlace ? [...new Set([...former.taken, ...known])] : known,
   });
-  await write(standing, after);
+  try {
+    await write(standing, after);
+  } catch (error) {
+    // The client's file is as it was: so is what an undo knows of it.
+    if (former === null) await removeRecord(context.home, client.name);
+    else await writeRecord(context.home, client.name, former);
+    throw error;
+  }
   done(context, `${client.title} uses Mountaineer now: ${path}`);
   if (client.afterwards !== null) context.print(`  next: ${client.afterwards}\n`);
   context.print(`  mountaineer connect ${client.name} --undo puts its file back\n`);
@@ -101,19 +109,23 @@ export async function connectClient(context: CommandContext, manner: ConnectMann
 
 /** The same, the other way. */
 export async function disconnectClient(context: CommandContext, manner: ConnectManner): Promise<number> {
-  const record = await readRecord(context.home, manner.client);
+  const known = await readRecord(context.home, manner.client);
+  const isOther = manner.file !== null && known !== null && resolve(manner.file) !== known.path;
+  const record = isOther ? null : known;
   const standing = await standingOf(CLIENTS[manner.client], record?.path ?? manner.file);
+  const forget = async (): Promise<void> => {
+    if (!isOther) await removeRecord(context.home, manner.client);
+  };
   const { client, path, text } = standing;
   const after = await undoneText(standing, record);
   if (after === text) {
     context.note(`${client.title} does not use Mountaineer: ${path}`);
-    await removeRecord(context.home, client.name);
+    await forget();
     return 0;
   }
   if (!(await isAgreed(context, standing, after ?? "", manner.yes))) return FAILED_EXIT;
-  if (after === null) await rm(path);
-  else await write(standing, after);
-  await removeRecord(context.home, client.name);
+  await write(standing, after);
+  await forget();
   done(context, `${client.title} is as it was: ${path}`);
   return 0;
 }
@@ -225,15 +237,28 @@ async function literalsOf({ client, path, text }: Standing): Promise<readonly st
   return entries.flatMap(entrySecrets).map((secret) => JSON.stringify(secret).slice(1, -1));
 }
 
-/** A client may write its file at any time. */
-async function write({ client, path, text }: Standing, after: string): Promise<void> {
+/** What an undo knows is of one file: that of another one must not take its place. */
+async function requireNoOther(context: CommandContext, { client, path }: Standing): Promise<void> {
+  const former = await readRecord(context.home, client.name);
+  if (former === null || former.path === path) return;
+  const other = { client, path: former.path, text: await readClientFile(former.path) };
+  if (other.text === null || (await undoneText(other, former)) === other.text) return;
+  throw new MountaineerError("client_unreadable", `${client.title} uses Mountaineer in ${former.path}`, {
+    hint: `put that file back first: mountaineer connect ${client.name} --undo`,
+  });
+}
+
+/** A client may write its file at any time. `after` null removes it. */
+async function write({ client, path, text }: Standing, after: string | null): Promise<void> {
   if ((await readClientFile(path)) !== text) {
     throw new MountaineerError("client_unreadable", `${path} changed meanwhile; nothing was written`, {
       hint: `end ${client.title}, and say it again`,
       retry: "now",
     });
   }
-  await writeDurably(path, after);
+  // What was made stands where a link leads to, and the link was there before.
+  if (after === null) await rm(await realpath(path));
+  else await writeDurably(path, after);
 }
 
 /** How a client starts this program: by its absolute path, as clients with windows do not see a shell's PATH. */

@@ -76,6 +76,8 @@ interface KeeperOptions {
   readonly publish: (transition: ServiceTransition) => void;
   /** False: nothing is written, for those who only look. */
   readonly writes: boolean;
+  /** Called before a person's yes is written, or taken back. */
+  readonly onGrant?: (() => void) | undefined;
 }
 
 export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
@@ -149,6 +151,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       const { approvals } = judged.held;
       const isFirst = memory === null && approvals !== null;
       if (!writes || approvals === null || (granted === undefined && !isFirst)) return judged;
+      if (granted !== undefined) options.onGrant?.();
       try {
         await write(approvals, true);
         if (granted !== undefined) lost = null;
@@ -180,6 +183,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
     async withdraw() {
       // Of approvals that were lost nothing is known that could take its place.
       if (!writes || memory === null || memory.lost || isSame(written, memory)) return;
+      options.onGrant?.();
       await write(memory, true).catch((error: unknown) => {
         unsavedBecause = errorText(error);
         logger.warn("approvals cannot be written", { path: store.path, reason: unsavedBecause });

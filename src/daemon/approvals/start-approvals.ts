@@ -17,6 +17,8 @@ interface StartOptions {
   readonly publish: (transition: ServiceTransition) => void;
   /** False for commands that look, or run something once: nothing is remembered then. */
   readonly writes: boolean;
+  /** Called before a person's yes is written, or taken back. */
+  readonly onGrant?: (() => void) | undefined;
   /** Opened before, while the configuration was read. */
   readonly opened?: Promise<OpenedApprovals> | undefined;
 }
@@ -31,11 +33,11 @@ export interface StartedApprovals {
 
 /** Rejects with the signal's reason alone. */
 export async function startApprovals(options: StartOptions, signal: AbortSignal): Promise<StartedApprovals> {
-  const { place, environment, snapshot, clock, logger, publish, writes } = options;
+  const { place, environment, snapshot, clock, logger, publish, writes, onGrant } = options;
   const { home } = place;
   const opened = await (options.opened ?? openApprovals({ home, clock, environment }, signal));
   const places = guardedPlaces(place, snapshot.path);
-  const keeper = createApprovalKeeper({ ...opened, places, clock, logger, publish, writes });
+  const keeper = createApprovalKeeper({ ...opened, places, clock, logger, publish, writes, onGrant });
   if (keeper.lostBecause !== null) logger.error("approvals are lost", { reason: keeper.lostBecause });
   const judged = await keeper.judge(snapshot, null);
   keeper.applied(judged);

@@ -6,6 +6,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import type { BegunSession } from "./handed-sessions.ts";
 import type { DoorAddress } from "./link-messages.ts";
 import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
 
@@ -19,10 +20,16 @@ const TRIES = 3;
 export interface Charge {
   /** By name, those that serve now and whose successor should. */
   readonly mustServe: () => readonly string[];
+  /** Another one after each change of what a successor reads at its start alone. */
+  readonly changes: () => number;
+  /** Why the state on disk is an old one; null: it is not. */
+  readonly unsavedBecause: () => string | null;
   /** Ends steps, saves everything, gives up the sockets and the home. Never rejects. */
   readonly giveUp: () => Promise<void>;
   /** Where the door is; the old one goes on to take whoever comes until the new one does. */
   readonly door: () => { readonly address: DoorAddress; readonly handle: DoorHandle } | null;
+  /** Sessions that clients have begun since, as the successor was told. */
+  readonly lateSessions: () => readonly BegunSession[];
 }
 
 interface HandoverOptions {
@@ -58,22 +65,14 @@ export class Handover implements AsyncDisposable {
 
   /** Resolves when the line is crossed; rejects with `handover_failed`, and nothing has changed. */
   async begin(signal: AbortSignal): Promise<HandOverReport> {
-    const { keeper, logger, charge } = this.#options;
+    const { keeper, logger } = this.#options;
     if (keeper === null) throw notKept();
     if (this.#isUnderWay || this.#isOver) {
       throw new MountaineerError("handover_failed", "a handover is under way already", { retry: "later" });
     }
     this.#isUnderWay = true;
     try {
-      const { next, ready } = await this.#start(keeper, signal);
-      // What the file does not name any more is not missed.
-      const missing = charge
-        .mustServe()
-        .filter((name) => name in ready.backends && ready.backends[name] !== "Ready");
-      if (missing.length > 0) {
-        await next.kill();
-        throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
-      }
+      const { next, ready } = await this.#startKnowing(keeper, signal);
       this.#isOver = true;
       logger.info("handing over", { to: next.pid, version: ready.version });
       // Whoever asked is answered first: the socket it asked on goes.
@@ -87,6 +86,32 @@ export class Handover implements AsyncDisposable {
   /** A successor that has not been told to go is ended: it would take over from a daemon that only stops. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isOver) await this.#next?.kill();
+  }
+
+  /** One that serves what is to be served, and knows what people said while it started. */
+  async #startKnowing(
+    keeper: ServiceKeeper,
+    signal: AbortSignal,
+  ): Promise<{ next: Successor; ready: Ready }> {
+    const { charge } = this.#options;
+    for (let tries = 1; ; tries++) {
+      const changes = charge.changes();
+      const started = await this.#start(keeper, signal);
+      const { next, ready } = started;
+      // What the file does not name any more is not missed.
+      const missing = charge
+        .mustServe()
+        .filter((name) => name in ready.backends && ready.backends[name] !== "Ready");
+      if (missing.length > 0) {
+        await next.kill();
+        throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
+      }
+      const unsaved = charge.unsavedBecause();
+      if (unsaved === null && charge.changes() === changes) return started;
+      await next.kill();
+      if (unsaved !== null) throw refused(`the state cannot be saved for it: ${unsaved}`, null);
+      if (tries === TRIES) throw refused("approvals and held routes change here meanwhile", null);
+    }
   }
 
   async #start(keeper: ServiceKeeper, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
@@ -118,6 +143,7 @@ export class Handover implements AsyncDisposable {
       logger.error("the new daemon ended before it had taken over", { pid: next?.pid ?? null, tries });
       if (tries === TRIES) break;
       next = await this.#again(keeper);
+      for (const session of charge.lateSessions()) void next?.keep(session);
     }
     this.#done.reject(refused(`${TRIES} ended before they had`, "its log says why; start it again"));
   }

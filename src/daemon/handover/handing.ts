@@ -2,7 +2,7 @@
 import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { HandedSessions } from "./handed-sessions.ts";
+import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
 import type { Successor } from "./successor.ts";
 
 /** A step that is under way is finished; one that takes longer is left to the next daemon, which looks afresh. */
@@ -12,9 +12,15 @@ const DEFAULT_DRAIN_MS = 30_000;
 export interface Handing {
   /** Backends that serve now, and that can serve in another daemon at the same time. */
   mustServe(): readonly string[];
+  /** Another one after each change of the home that `successor` reads at its start alone. */
+  changes(): number;
+  /** Why the state that the next daemon would read is an old one; null: it is not. */
+  unsavedBecause(): string | null;
   /** Ends steps and saves all; sessions that clients begin from now on are told to `successor`. Never rejects. */
   giveUp(successor: () => Successor | null): Promise<void>;
   door(): GivenDoor | null;
+  /** Those that `successor` was told. */
+  lateSessions(): readonly BegunSession[];
   /** A session that its client began with the daemon before this one. */
   adopt(hash: string, record: SessionRecord): Promise<unknown>;
   /** Resolves when all who were there have gone on, or their time is over. */
@@ -23,7 +29,7 @@ export interface Handing {
 
 interface HandingParts {
   readonly clock: Clock;
-  readonly memory: { flush(): Promise<unknown> };
+  readonly memory: { flush(): Promise<unknown>; readonly unsavedBecause: Error | null };
   readonly force: AbortController;
   readonly triggers: { stop(): void };
   readonly config: AsyncDisposable & {
@@ -33,7 +39,11 @@ interface HandingParts {
   readonly gateway: {
     readonly handing: Pick<Gateway, "door" | "saveSessions" | "adopt" | "leave" | "view"> | null;
   };
-  readonly gatewayOwn: { handOver(): void; readonly sessions: HandedSessions };
+  readonly gatewayOwn: {
+    handOver(): Promise<void>;
+    readonly writes: { readonly changes: number };
+    readonly sessions: HandedSessions;
+  };
 }
 
 interface RunningSnapshot {
@@ -66,12 +76,16 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
       service.triggers.stop();
       await config[Symbol.asyncDispose]();
       gateway.handing?.saveSessions();
-      gatewayOwn.handOver();
+      const written = gatewayOwn.handOver();
       await gatewayOwn.sessions.handTo(async (session) => successor()?.keep(session));
       await service.parts[Symbol.asyncDispose]();
+      await written;
       await service.memory.flush();
     },
+    changes: () => gatewayOwn.writes.changes,
+    unsavedBecause: () => service.memory.unsavedBecause?.message ?? null,
     door: () => gateway.handing?.door() ?? null,
+    lateSessions: () => gatewayOwn.sessions.late,
     adopt: async (hash, record) => gateway.handing?.adopt(hash, record),
     async leave(next) {
       await gateway.handing?.leave(running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS, () => next.ended());

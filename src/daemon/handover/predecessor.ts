@@ -37,7 +37,7 @@ export function findPredecessor(self: NodeJS.Process): Predecessor | null {
       const isDoor = message.door !== null && typeof handle === "object" && handle !== null;
       turn.resolve(isDoor && message.door !== null ? { address: message.door, handle } : null);
     } else if (message.say === "ended") ended.resolve();
-    else {
+    else if (message.say === "session") {
       const { n } = message;
       void sessions.promise.then((keep) => keep(message)).then(() => say({ say: "kept", n }));
     }

@@ -22,6 +22,7 @@ export class Successor {
   readonly #exited = Promise.withResolvers<void>();
   readonly #kept = new Map<number, () => void>();
   #sent = 0;
+  #isGone = false;
 
   constructor({ command, args }: SuccessorProgram, keeper: ServiceKeeper) {
     const child = spawn(command, [...args], {
@@ -77,7 +78,7 @@ export class Successor {
   keep(session: Omit<LateSession, "n">): Promise<void> {
     const n = ++this.#sent;
     return new Promise((resolve) => {
-      if (!this.#child.connected) {
+      if (this.#isGone || !this.#child.connected) {
         resolve();
         return;
       }
@@ -119,6 +120,7 @@ export class Successor {
   }
 
   #gone(why: string): void {
+    this.#isGone = true;
     this.#ready.reject(refused(why, null));
     this.#taken.resolve(false);
     for (const resolve of this.#kept.values()) resolve();

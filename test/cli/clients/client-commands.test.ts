@@ -123,6 +123,40 @@ test("F1 what was changed in a client's file since stays when it is put back", a
   assert.deepEqual(mcpServers, { a: light("a_"), b: { command: "b" } });
 });
 
+test("F1 connected again after changes of its own, a client gets back all that was taken out", async (t) => {
+  const { file, run } = await setUp(t, { a: light("a_"), b: { command: "b" } });
+  await run("import", "claude", "--yes");
+  await run("connect", "claude", "--yes");
+  const now = await readFile(file, "utf8");
+  // As where the program has moved: the client wrote its file, and what starts Mountaineer is another path.
+  await writeFile(file, now.replace("// mine", "// ours").replace('"mcp"', '"mcp", "--old"'));
+  const again = await run("connect", "claude", "--yes");
+  assert.equal(again.code, 0, again.stderr);
+  const undone = await run("connect", "claude", "--undo", "--yes");
+  assert.equal(undone.code, 0, undone.stderr);
+  const text = await readFile(file, "utf8");
+  assert.match(text, /\/\/ ours/);
+  const { mcpServers } = JSON.parse(text.replace(/^ *\/\/.*\n/m, "").replace(/,(\s*\})/g, "$1"));
+  assert.deepEqual(mcpServers, { a: light("a_"), b: { command: "b" } });
+});
+
+test("F1 another file of a client does not cost the first one its way back, nor is that one put back for it", async (t) => {
+  const { file, text, run } = await setUp(t, { a: light("a_") });
+  await run("import", "claude", "--yes");
+  await run("connect", "claude", "--yes");
+  const connected = await readFile(file, "utf8");
+  const other = `${file}.other`;
+  await writeFile(other, text);
+  const refused = await run("connect", "claude", "--file", other, "--yes");
+  assert.equal(refused.code, 3);
+  assert.match(refused.stderr, /uses Mountaineer in .*claude_desktop_config\.json[\s\S]*--undo/);
+  assert.equal(await readFile(other, "utf8"), text);
+  assert.equal((await run("connect", "claude", "--file", other, "--undo", "--yes")).code, 0);
+  assert.equal(await readFile(file, "utf8"), connected, "no word was said of this one");
+  assert.equal((await run("connect", "claude", "--undo", "--yes")).code, 0);
+  assert.equal(await readFile(file, "utf8"), text);
+});
+
 test("F1 two accounts of one server are two servers", async (t) => {
   const of = (token: string): object => ({
     command: process.execPath,

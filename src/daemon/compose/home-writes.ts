@@ -1,0 +1,73 @@
+// What the gateway keeps in its home: pins of tools, and the routes that people hold backends on. Only the daemon in charge
+// writes there; one that is to take over reads them at its start, and writes what it came to by then once it is in charge.
+import type { PinStore } from "../../gateway/pins/pin-store.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { openHeldRoutes } from "./held-routes.ts";
+import { sealedPinStore } from "./pin-store.ts";
+
+/** A disk or a keyring that gives no answer keeps nobody waiting. */
+const END_MS = 2_000;
+
+interface HomeWritesOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly logger: Logger;
+}
+
+export function openHomeWrites(options: HomeWritesOptions) {
+  const { home, clock, logger } = options;
+  const pins = sealedPinStore(options, true);
+  let stage: "before" | "ours" | "over" = "before";
+  let changes = 0;
+  let late: { readonly value: unknown } | null = null;
+  let writing: Promise<unknown> = Promise.resolve();
+  const heldRoutes = openHeldRoutes(home, logger, () => stage === "ours");
+  const writePins = (value: unknown): Promise<void> => {
+    const mine = writing.then(() => pins.write(value));
+    writing = mine.catch(() => {});
+    return mine;
+  };
+  const pinStore: PinStore = {
+    read: () => pins.read(),
+    async write(value) {
+      if (stage === "ours") await writePins(value);
+      else if (stage === "before") late = { value };
+    },
+  };
+  return {
+    pinStore,
+    heldRoutes: {
+      get: heldRoutes.get,
+      keep(backend: string, route: string | null): void {
+        changes += 1;
+        heldRoutes.keep(backend, route);
+      },
+    },
+    /** Another one after each word of a person that a daemon which has read the home before does not know of. */
+    get changes(): number {
+      return changes;
+    },
+    /** A person has said something else of which the home is read at a start alone. */
+    noteChange(): void {
+      changes += 1;
+    },
+    /** The home is ours. */
+    begin(): void {
+      stage = "ours";
+      void heldRoutes.flush();
+      if (late === null) return;
+      writePins(late.value).catch((error: unknown) =>
+        logger.warn("the pins of tools cannot be written", { reason: errorText(error) }),
+      );
+    },
+    /** Resolves when nothing is written here any more, or within 2 s. */
+    async end(): Promise<void> {
+      const last = heldRoutes.flush();
+      stage = "over";
+      await settledWithin(clock, END_MS, Promise.all([last, writing]));
+    },
+  };
+}
