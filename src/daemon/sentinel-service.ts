@@ -304,6 +304,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     bus,
     notifications,
     engine,
+    required,
     shareControl,
     places,
     aliases,
