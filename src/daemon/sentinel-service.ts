@@ -317,6 +317,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     bus,
     notifications,
     engine,
+    required,
     shareControl,
     places,
     aliases,

@@ -113,6 +113,17 @@ test("C1 after a failover the server works on the new mount, and its names were 
   assert.notEqual(after.pid, before.pid);
 });
 
+test("B11 a service that has handed over knows its shares on: none is a removed one, and calls go on", async (t) => {
+  const s = await stage(t, [], []);
+  await s.until("CORE", overTb);
+  await s.untilPhase("Ready");
+  const slow = s.call(1_000);
+  const { pid } = await s.call();
+  await s.service.handing.giveUp(() => null);
+  assert.ok(overTb(s.share("CORE")));
+  assert.deepEqual([(await slow).pid, (await s.call()).pid], [pid, pid]);
+});
+
 test("C1 a recovery happens although our own server sits on the share: calls wait, and are answered on the new mount", async (t) => {
   const s = await stage(t, [], FAST);
   await s.until("CORE", overTb);

@@ -90,6 +90,16 @@ for (const [signal, words] of [
   });
 }
 
+test("B11 after kill -9 a new client's call for a tool of before waits for its server, too", async (t) => {
+  const rig = await start(t, nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_INIT_MS: "1500" } }));
+  await eventually(() => stat(path.join(rig.home.home, "pins.sealed")).catch(() => null));
+  await rig.goDown("SIGKILL");
+  await rig.comeBack();
+  const client = await connect(t, rig);
+  assert.equal(await client.call("echo", { text: "afterwards" }), "afterwards");
+  await assert.rejects(client.call("never_was"), /Unknown tool: never_was/u);
+});
+
 test("B11 what changed while the daemon was away is told when the client listens again, once", async (t) => {
   const rig = await start(t, nodeBackend(LIGHT_SERVER));
   const client = await connect(t, rig);

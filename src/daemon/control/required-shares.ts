@@ -51,6 +51,7 @@ export function createRequiredShares(tools: Tools) {
   const watched = new Map<string, Watched>();
   const listeners: (() => void)[] = [];
   const room = createRoom(tools.engine);
+  let isResting = false;
 
   const evaluate = (one: Watched): boolean => {
     const before = one.presence;
@@ -65,6 +66,7 @@ export function createRequiredShares(tools: Tools) {
     one.looking = true;
     const missing = await missingFolder(tools.prober(), path, folder);
     one.looking = false;
+    if (isResting) return;
     one.folder = { mount, atMs: tools.clock.monotonicMs(), missing };
     one.missedLooks = missing === null ? 0 : one.missedLooks + 1;
     if (evaluate(one)) tell();
@@ -83,7 +85,7 @@ export function createRequiredShares(tools: Tools) {
   const lookAgain = (one: Watched, missingRestMs = FOLDER_MISSING_MS): void => {
     const { share, folder } = one.requirement;
     const mount = usableMount(viewOf(tools, share));
-    if (folder === null || mount === null || one.looking) return;
+    if (folder === null || mount === null || one.looking || isResting) return;
     const known = one.folder?.mount === mount.id ? one.folder : null;
     const restMs = known?.missing === null ? FOLDER_THERE_MS : missingRestMs;
     if (known !== null && tools.clock.monotonicMs() - known.atMs < restMs) return;
@@ -155,6 +157,10 @@ export function createRequiredShares(tools: Tools) {
       const wanted = new Set(required.map(requirementText));
       for (const [key, one] of watched) if (!wanted.has(key)) forget(one);
       evaluateAll([...watched.values()]);
+    },
+    /** Another daemon looks after the shares from now on: what was seen last holds for the calls that go on here. */
+    rest(): void {
+      isResting = true;
     },
     [Symbol.dispose](): void {
       for (const one of watched.values()) forget(one);

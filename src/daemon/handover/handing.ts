@@ -32,6 +32,7 @@ interface HandingParts {
   readonly memory: { flush(): Promise<unknown>; readonly unsavedBecause: Error | null };
   readonly force: AbortController;
   readonly triggers: { stop(): void };
+  readonly required: { rest(): void };
   readonly config: AsyncDisposable & {
     readonly watcher: { readonly running: { readonly snapshot: RunningSnapshot } };
   };
@@ -74,6 +75,7 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
       onBegin();
       using _ = clock.setTimer(STEP_DEADLINE_MS, () => service.force.abort());
       service.triggers.stop();
+      service.required.rest();
       await config[Symbol.asyncDispose]();
       gateway.handing?.saveSessions();
       const written = gatewayOwn.handOver();

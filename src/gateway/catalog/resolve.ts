@@ -23,7 +23,7 @@ export function resolveTarget(
   }
 }
 
-/** What is published, and what is hidden because its data is away. */
+/** What is published, and what is not because its data is away, or because its server has listed nothing yet. */
 interface Served {
   readonly catalog: Catalog;
   readonly away: Catalog | null;

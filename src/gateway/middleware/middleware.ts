@@ -75,8 +75,13 @@ export interface ProtectedResource {
 
 export interface ServingSet {
   readonly catalog: Catalog;
-  /** What is in no list while its data is away: calls to it are told so. null: nothing. */
+  /**
+   * What is in no list while its data is away, or its server has listed nothing since the start: calls to it are told so.
+   * null: nothing.
+   */
   readonly away: Catalog | null;
+  /** The backend in `away` that has this tool, for who may call it; null: it is published, or nobody's. */
+  backendAway(principal: Principal, tool: string): string | null;
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
   /** null: no authorization server is configured. */
   readonly resource: ProtectedResource | null;

@@ -5,13 +5,14 @@ import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { permissionOf } from "../catalog/build-catalog.ts";
-import type { CatalogSource } from "../catalog/catalog.ts";
+import { type CatalogSource, NO_LISTINGS } from "../catalog/catalog.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { PinStore } from "./pin-store.ts";
 import { ListDigests, memberChanges, toolPin } from "./pinned-tool.ts";
+import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
 /** Changes of one list that are announced one by one. */
@@ -168,6 +169,15 @@ export class ToolPins implements AsyncDisposable {
     }
     this.#save();
     return { approved, left };
+  }
+
+  /** With the tools that each had when it was looked at last; what nothing is remembered of is left out. */
+  recalled(unlisted: readonly Omit<CatalogSource, "listings">[]): readonly CatalogSource[] {
+    return unlisted.flatMap((source) => {
+      const pinned = this.#book.backends.get(source.backend);
+      const tools = pinned === undefined ? [] : recalledTools(pinned);
+      return tools.length === 0 ? [] : [{ ...source, listings: { ...NO_LISTINGS, tools } }];
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -29,6 +29,7 @@ import type {
   PreparedGateway,
 } from "./gateway-contract.ts";
 import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
+import { closeDoor } from "./given-door.ts";
 import { gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
@@ -110,6 +111,8 @@ class RunningGateway implements Gateway {
       served: () => this.#serving.served,
       clock,
       settled: (signal) => this.#pool.settled(signal),
+      isComing: (backend) => this.#pool.isComing(backend),
+      firstList: (backend) => this.#pool.firstList(backend),
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
@@ -155,6 +158,7 @@ class RunningGateway implements Gateway {
     this.#resumed.begin();
     await this.#http.restore();
     if (address !== null) await this.#keeper.open(address, door);
+    else if (door !== null) closeDoor(door);
   }
 
   built(signal: AbortSignal): Promise<void> {

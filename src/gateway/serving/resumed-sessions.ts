@@ -1,12 +1,13 @@
 // Sessions of before a restart know lists that may not be there yet: until the backends' first attempts are over they are
-// told of no list, and what they ask for waits until it is there.
+// told of no list, and what they ask for waits until it is there. A tool that is remembered of a backend which is about to
+// list its own is waited for by every session.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { resolveServed } from "../catalog/resolve.ts";
 import type { SessionPort } from "../front/session/front-contract.ts";
 import type { ListsSeen } from "../front/session/session-record.ts";
 import type { RpcRequest } from "../json-rpc.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
-import { targetOf } from "../middleware/request-target.ts";
+import { type RequestTarget, targetOf } from "../middleware/request-target.ts";
 import type { SessionRoster } from "./session-roster.ts";
 
 /** What starts slower than this is told of later, ms. */
@@ -20,6 +21,10 @@ interface ResumedOptions {
   readonly runsElsewhere?: (() => boolean) | undefined;
   /** Resolves when no backend is in its first attempt any more, or the signal aborts. */
   readonly settled: (signal: AbortSignal) => Promise<void>;
+  /** It has listed nothing yet, and is about to. */
+  readonly isComing: (backend: string) => boolean;
+  /** Resolves when that has ended, one way or the other, or takes longer than a call may wait. */
+  readonly firstList: (backend: string) => Promise<void>;
 }
 
 export class ResumedSessions implements Disposable {
@@ -60,14 +65,16 @@ export class ResumedSessions implements Disposable {
   /** When what it asks for is there, or will not come; null: at once. */
   awaited(session: SessionPort, { method, params }: RpcRequest): Promise<void> | null {
     const { roster, served } = this.#options;
-    if (this.#stage !== "starting" || !roster.isHeld(session)) return null;
+    const isHeld = this.#stage === "starting" && roster.isHeld(session);
+    if (!isHeld && served().away === null) return null;
     const target = targetOf(method, params);
-    if (target === null && !method.endsWith("/list")) return null;
-    const isThere = (): boolean => target !== null && resolveServed(served(), target) !== null;
-    if (isThere()) return null;
-    const { promise, resolve: start } = Promise.withResolvers<void>();
-    this.#waiting.add({ isThere, start });
-    return promise;
+    const isAbout = target !== null || method.endsWith("/list");
+    const comes = isHeld && isAbout ? this.#release(session, target) : null;
+    const firstList = (): Promise<void> | null => {
+      const backend = this.#comingFrom(session, target);
+      return backend === null ? null : this.#options.firstList(backend);
+    };
+    return comes === null ? firstList() : comes.then(() => firstList() ?? undefined);
   }
 
   /** Something else is served. */
@@ -81,6 +88,27 @@ export class ResumedSessions implements Disposable {
 
   [Symbol.dispose](): void {
     this.#end();
+  }
+
+  /** When a session that is held may ask for it; null target: a list. */
+  #release(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
+    const { served } = this.#options;
+    const isThere = (): boolean =>
+      target !== null &&
+      resolveServed(served(), target) !== null &&
+      this.#comingFrom(session, target) === null;
+    if (isThere()) return null;
+    const { promise, resolve: start } = Promise.withResolvers<void>();
+    this.#waiting.add({ isThere, start });
+    return promise;
+  }
+
+  /** The backend that is remembered to have it, and is about to list it; null: there is none. */
+  #comingFrom({ principal }: SessionPort, target: RequestTarget | null): string | null {
+    if (target?.kind !== "tool") return null;
+    const { served, isComing } = this.#options;
+    const backend = served().backendAway(principal, target.name);
+    return backend !== null && isComing(backend) ? backend : null;
   }
 
   #end(): void {

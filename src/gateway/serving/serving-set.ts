@@ -66,6 +66,14 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
   return {
     catalog,
     away,
+    backendAway(principal, name) {
+      const entry = catalog.tools.has(name) ? undefined : away?.tools.get(name);
+      if (away === null || entry === undefined) return null;
+      if (policies === null) return entry.backend;
+      // Whoever may not call it must not learn by waiting that it is there.
+      const isPermitted = isTargetPermitted(policies, away, principal, { kind: "tool", name }, "tools/call");
+      return isPermitted ? entry.backend : null;
+    },
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
     resource: authentication.signed?.resource ?? null,

@@ -87,13 +87,13 @@ export class Serving {
   }
 
   #build(): ServingSet {
-    const { tools, redaction, pool } = this.#options;
-    const { hidden } = pool;
+    const { tools, redaction, pool, pins } = this.#options;
+    const away = [...pool.hidden, ...pins.recalled(pool.unlisted)];
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
     return buildServingSet({
       catalog: this.catalog,
-      away: hidden.length === 0 ? null : buildCatalog(hidden, config.conflictResolution),
+      away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution),
       authentication,
       scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
       authorization: config.authorization,

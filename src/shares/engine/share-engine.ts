@@ -45,6 +45,7 @@ export function createShareEngine(tools: EngineTools) {
   const ending = new Map<string, Promise<void>>();
   const conditionLog = createConditionLog(logger);
   const resting = { is: false };
+  let isEnding = false;
   const keep = createKeepers(tools, { keepers, ending, conditionLog, resting });
   const unregister = listenToCarrier(tools, keepers);
 
@@ -56,7 +57,6 @@ export function createShareEngine(tools: EngineTools) {
     return keeper;
   };
   const end = (name: string, keeper: Keeper, forget: boolean): Promise<void> => {
-    keepers.delete(name);
     conditionLog.forget(name);
     keeper.unregister();
     keeper.cycle.withdraw(null);
@@ -97,6 +97,8 @@ export function createShareEngine(tools: EngineTools) {
       const { cycle, lane } = keeperOf(name);
       signal.throwIfAborted();
       const answer = cycle.ask(request);
+      // Nobody takes it up any more.
+      if (isEnding) cycle.withdraw(request);
       const withdraw = (): void => cycle.withdraw(request);
       signal.addEventListener("abort", withdraw, { once: true });
       lane.trigger(triggerNow(clock, "user"));
@@ -120,12 +122,16 @@ export function createShareEngine(tools: EngineTools) {
     apply(subjects: readonly Subject[]): void {
       const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
       for (const [name, keeper] of keepers) {
-        if (!wanted.has(name)) void end(name, keeper, true);
+        if (wanted.has(name)) continue;
+        keepers.delete(name);
+        void end(name, keeper, true);
       }
       for (const subject of wanted.values()) keep(subject);
     },
+    /** What was seen last can be asked for on and on: a share is not a removed one because its engine ends. */
     async [Symbol.asyncDispose]() {
-      unregister?.();
+      if (!isEnding) unregister?.();
+      isEnding = true;
       for (const [name, keeper] of keepers) void end(name, keeper, false);
       await Promise.all(ending.values());
     },

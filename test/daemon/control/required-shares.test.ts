@@ -111,6 +111,21 @@ describe("a folder of a share", () => {
     assert.equal(s.required.look([CORE]).kind, "there");
   });
 
+  test("B11 is not looked for while the service only serves on, and the look under way is not heard", async () => {
+    const s = stage();
+    s.required.look([WORK]);
+    await s.cycles(CYCLE_MS);
+    const before = s.required.look([WORK]);
+    assert.equal(before.kind, "there");
+    const looks = s.looks.length;
+    s.folderIs(() => {
+      s.required.rest();
+      return false;
+    });
+    await s.cycles(60_000);
+    assert.deepEqual([s.required.look([WORK]), s.looks.length], [before, looks + 1]);
+  });
+
   test("C1 is not looked for once the service has ended", async () => {
     const s = stage();
     s.required.look([WORK]);

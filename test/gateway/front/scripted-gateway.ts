@@ -60,6 +60,7 @@ export function createScriptedGateway(
           resourceReach: [],
         },
         away: null,
+        backendAway: () => null,
         authenticate: (headers) => gateway.authenticate(headers),
         resource: null,
         missingScope: () => null,

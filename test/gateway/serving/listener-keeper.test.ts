@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:net";
+import { once } from "node:events";
+import { connect, createServer, type Server } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { ListenerKeeper } from "../../../src/gateway/serving/listener-keeper.ts";
@@ -52,6 +53,16 @@ async function answers(port: number, headers: Record<string, string> = {}): Prom
     return false;
   }
 }
+
+test("B11 a door that was handed over for an address that is not wanted any more is closed", async (t) => {
+  const { keeper } = bench(t);
+  const [old, next] = [await freePort(), await freePort()];
+  const { _handle: handle } = (await occupy(t, old)) as Server & { readonly _handle?: object };
+  assert.ok(handle !== undefined);
+  await keeper.open({ host: HOST, port: next }, { address: { host: HOST, port: old }, handle });
+  await assert.rejects(once(connect({ host: HOST, port: old }), "connect"), { code: "ECONNREFUSED" });
+  assert.equal(await answers(next), true);
+});
 
 describe("B7 an old address", () => {
   const session = { "mcp-session-id": "one" };

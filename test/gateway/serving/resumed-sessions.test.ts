@@ -1,6 +1,7 @@
 // What sessions of before a restart are told of lists, and what waits for backends that still start.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import type { RpcRequest } from "../../../src/gateway/json-rpc.ts";
@@ -8,7 +9,7 @@ import type { ListKind } from "../../../src/gateway/protocol.ts";
 import { ResumedSessions } from "../../../src/gateway/serving/resumed-sessions.ts";
 import { SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { source } from "../catalog/sources.ts";
+import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { client, recordingServices, servingSet } from "../middleware/requests.ts";
 
 const serving = (...tools: string[]) => servingSet([source("a", { tools })], recordingServices());
@@ -26,13 +27,18 @@ function sessionOf(): SessionPort & { readonly changes: ListKind[] } {
   };
 }
 
+const awayCatalog = (backend: string, tool: string) =>
+  buildCatalog([source(backend, { tools: [tool] })], FIRST_WINS);
+
 function call(name: string): RpcRequest {
   return { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name } };
 }
 
 const LIST: RpcRequest = { jsonrpc: "2.0", id: 2, method: "tools/list" };
 
-function startGateway() {
+function startGateway(coming: readonly string[] = []) {
+  const isComing = new Set(coming);
+  const arrived = Promise.withResolvers<void>();
   const clock = createManualClock();
   const roster = new SessionRoster();
   const settled = Promise.withResolvers<void>();
@@ -45,6 +51,8 @@ function startGateway() {
       signal.addEventListener("abort", () => settled.resolve());
       return settled.promise;
     },
+    isComing: (backend) => isComing.has(backend),
+    firstList: () => arrived.promise,
   });
   return {
     clock,
@@ -54,6 +62,12 @@ function startGateway() {
       served = next;
       roster.notifyChanges(next);
       resumed.look();
+      await clock.advance(0);
+    },
+    /** The first lists of those that were coming are there, or will not be. */
+    async arrives() {
+      isComing.clear();
+      arrived.resolve();
       await clock.advance(0);
     },
     async settles() {
@@ -125,6 +139,38 @@ describe("what sessions of before a restart are told", () => {
     assert.equal(resumed.awaited(session, call("one")), null);
     await settles();
     assert.deepEqual([one?.(), two?.(), list?.()], [true, true, true]);
+  });
+
+  it("B11 a tool that a starting backend is remembered to have is waited for, by new sessions and beyond the first lists", async () => {
+    const { resumed, serves, settles, arrives } = startGateway(["a"]);
+    resumed.begin();
+    const [held, fresh] = [sessionOf(), sessionOf()];
+    const remembering = servingSet([], recordingServices(), { away: awayCatalog("a", "one") });
+    await serves(remembering);
+    resumed.resume(held, listsOf(serving("one")));
+    const [old, young, other] = [
+      watched(resumed.awaited(held, call("one"))),
+      watched(resumed.awaited(fresh, call("one"))),
+      resumed.awaited(fresh, call("none")),
+    ];
+    assert.equal(other, null, "nobody is known to have it");
+    await settles();
+    assert.deepEqual([old(), young()], [false, false]);
+    await serves(serving("one"));
+    await arrives();
+    assert.deepEqual([old(), young(), resumed.awaited(fresh, call("one"))], [true, true, null]);
+  });
+
+  it("B11 what is away, and of no backend that starts, is waited for by nobody", async () => {
+    const { resumed, serves } = startGateway();
+    resumed.begin();
+    const held = sessionOf();
+    resumed.resume(held, listsOf(serving("one")));
+    await serves(servingSet([], recordingServices(), { away: awayCatalog("a", "one") }));
+    assert.deepEqual(
+      [resumed.awaited(held, call("one")), resumed.awaited(sessionOf(), call("one"))],
+      [null, null],
+    );
   });
 
   it("B11 nothing waits longer than 5 s for a backend, nor at all when the gateway ends", async () => {

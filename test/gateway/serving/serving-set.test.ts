@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { ANONYMOUS, OWNER } from "../../../src/gateway/client-port.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import {
@@ -7,7 +8,7 @@ import {
   NO_TOKEN,
   readLocalUsers,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
-import { source } from "../catalog/sources.ts";
+import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 describe("the serving set", () => {
@@ -56,6 +57,18 @@ describe("the serving set", () => {
     assert.deepEqual(mayHear("x://open"), [true, false, false, true]);
     assert.deepEqual(mayHear("x://open/part"), [true, false, false, true]);
     assert.deepEqual(mayHear("x://secret"), [false, false, false, true]);
+  });
+
+  test("B11 tells where a tool that is in no list is only those who may call it", () => {
+    const away = buildCatalog([source("b", { tools: ["read", "other"] })], FIRST_WINS);
+    const open = servingSet(sources, recordingServices(), { away });
+    const found = (served: typeof open, ...roles: string[]) =>
+      ["read", "other", "none"].map((tool) => served.backendAway(user("u", ...roles), tool));
+    assert.deepEqual(found(open), [null, "b", null], "what is published is not away");
+    const guarded = servingSet([], recordingServices(), { away, authorization: onlyRead });
+    assert.deepEqual(found(guarded, "reader"), ["b", null, null]);
+    assert.deepEqual(found(guarded), [null, null, null]);
+    assert.equal(guarded.backendAway(OWNER, "other"), "b");
   });
 
   test("tells nobody of a resource that filters took away", () => {

@@ -1,12 +1,15 @@
 // How memory and descriptors of each of our processes grow while it lives, looked at in calm moments.
-import { readdir } from "node:fs/promises";
 import { pssMb } from "../../../bench/processes.ts";
+import { openedBy } from "../../support/descriptors.ts";
 import type { Ledger } from "./promises.ts";
+import { GATEWAY_PORT } from "./soak-world.ts";
 
 interface Sample {
   readonly atMinutes: number;
   readonly mb: number;
   readonly descriptors: number;
+  /** Connections that clients keep: as many as they had calls at once, until a while after. Not ours to end. */
+  readonly clients: number;
 }
 
 /** Until what is loaded and compiled once has been. */
@@ -50,11 +53,11 @@ export function createGrowth(): Growth {
       return [...longest].sort().map(([role, samples]) => {
         const minutes = span(samples);
         const mb = slope(samples, ({ mb }) => mb);
-        const descriptors = slope(samples, ({ descriptors }) => descriptors);
+        const descriptors = slope(samples, ({ descriptors, clients }) => descriptors - clients);
         const [first, last] = [samples[0], samples.at(-1)];
         const told =
           `${role}: ${minutes.toFixed(1)} min, ${samples.length} looks, PSS ${first?.mb.toFixed(0)} to ${last?.mb.toFixed(0)} MB` +
-          ` (${signed(mb)} MB/min), descriptors ${first?.descriptors} to ${last?.descriptors} (${signed(descriptors)}/min)`;
+          ` (${signed(mb)} MB/min), descriptors ${describe(first)} to ${describe(last)} (${signed(descriptors)}/min)`;
         ledger.expect("memory", mb * minutes <= MOST_MB, () => told);
         ledger.expect("descriptors", descriptors * minutes <= MOST_DESCRIPTORS, () => told);
         return told;
@@ -65,12 +68,18 @@ export function createGrowth(): Growth {
 
 async function sampleOf(pid: number, atMinutes: number): Promise<Sample | null> {
   try {
-    const [mb, descriptors] = await Promise.all([pssMb(pid), readdir(`/proc/${pid}/fd`)]);
-    return { atMinutes, mb, descriptors: descriptors.length };
+    const [mb, opened] = await Promise.all([pssMb(pid), openedBy(pid, GATEWAY_PORT)]);
+    return { atMinutes, mb, ...opened };
   } catch {
     // It ended meanwhile.
     return null;
   }
+}
+
+function describe(sample: Sample | undefined): string {
+  if (sample === undefined) return "none";
+  const { descriptors, clients } = sample;
+  return clients === 0 ? `${descriptors}` : `${descriptors - clients} and ${clients} of clients`;
 }
 
 function span(samples: readonly Sample[]): number {

@@ -46,6 +46,7 @@ const CHECK_AGAIN_MS = 10_000;
 const ASKED_CHECK_MS = 5_000;
 /** Where another route could serve, it is asked more often; longer than a check may take. */
 const ROUTE_CHECK_MS = 6_000;
+export const BEING_STARTED = "it is being started";
 
 /** What becomes of a call that comes now. */
 type CallRule =
@@ -274,7 +275,7 @@ function phaseOf(
   if (tries.failures > 0) return { phase: "Failed", reason: tries.failure?.message ?? "it failed" };
   return candidate === null
     ? { phase: "Pending", reason: null }
-    : { phase: "Initializing", reason: "it is being started" };
+    : { phase: "Initializing", reason: BEING_STARTED };
 }
 
 function conditionsSince(builder: DecisionBuilder, gate: Gate): readonly BackendCondition[] {

@@ -74,9 +74,26 @@ export class BackendLane {
   get isSettled(): boolean {
     const { isWanted, decision } = this.#state;
     if (this.#cycles.isDue) return false;
-    // What waits for its share may do so for days.
-    const isWaiting = decision.gate.kind !== "open";
-    return !isWanted || isWaiting || (decision.phase !== "Pending" && decision.phase !== "Initializing");
+    // What waits for its share may do so for days, once that counts as away.
+    const isAway = decision.gate.kind === "refuse";
+    return !isWanted || isAway || (decision.phase !== "Pending" && decision.phase !== "Initializing");
+  }
+
+  /** What its names would be filtered and called by, while it has listed none; null: it has, or is not wanted. */
+  get unlisted(): Omit<CatalogSource, "listings"> | null {
+    const { isWanted, name, config } = this.#state;
+    if (!isWanted || !this.#published.isUnlisted) return null;
+    const { filters, toolOverrides } = config;
+    return { backend: name, filters, toolOverrides };
+  }
+
+  /** Its first list may be there within moments. */
+  get isComing(): boolean {
+    return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
+  }
+
+  get callMs(): number {
+    return this.#state.config.timeouts.callMs;
   }
 
   get runsOnce(): boolean {
@@ -86,6 +103,11 @@ export class BackendLane {
   /** It waits until it runs nowhere else. */
   get isHeldBack(): boolean {
     return this.runsOnce && this.#state.spec.runsElsewhere === true;
+  }
+
+  /** It waits for data that it requires. */
+  get waitsForData(): boolean {
+    return this.#state.decision.gate.kind !== "open";
   }
 
   /** It is not configured, and nothing is left of it. */

@@ -22,6 +22,8 @@ import type { SwitchOutcome } from "./lane-state.ts";
 /** How long calls in flight may go on when the gateway stops, and how long ending takes in all, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
+/** How long a call waits for the first list of its backend: what starts slower is told of later, ms. */
+const FIRST_LIST_MS = 5_000;
 const STOPPING = "the gateway is stopping";
 
 export type PoolOptions = Omit<
@@ -169,8 +171,24 @@ export class BackendPool implements AsyncDisposable {
 
   /** As `settled`, without those that wait for something else than their own start. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
-    const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack;
+    const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack || lane.waitsForData;
     return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
+  }
+
+  /** It has not listed anything yet, and is about to. */
+  isComing(backend: string): boolean {
+    return this.#lanes.get(backend)?.isComing === true;
+  }
+
+  /** Resolves when it is not coming any more: it has listed what it has, or that will take longer than calls wait. */
+  async firstList(backend: string): Promise<void> {
+    const lane = this.#lanes.get(backend);
+    if (lane?.isComing !== true) return;
+    const late = new AbortController();
+    // What may not start yet is not slow.
+    const limitMs = lane.isHeldBack ? lane.callMs : Math.min(FIRST_LIST_MS, lane.callMs);
+    using _ = this.#options.clock.setTimer(limitMs, () => late.abort());
+    await this.#until(() => !lane.isComing, late.signal);
   }
 
   /** Ends what cannot run beside another, calls in flight first, `graceMs` at most. */
@@ -239,6 +257,11 @@ export class BackendPool implements AsyncDisposable {
   /** What is not published only because its data is away. */
   get hidden(): readonly CatalogSource[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.hidden ?? []);
+  }
+
+  /** Those that have listed nothing yet. */
+  get unlisted(): readonly Omit<CatalogSource, "listings">[] {
+    return this.#order.flatMap((name) => this.#lanes.get(name)?.unlisted ?? []);
   }
 
   /** Tells the listeners when other sources are published. */

@@ -31,6 +31,11 @@ export class Published {
     this.#own = own;
   }
 
+  /** No instance of it has listed anything yet. */
+  get isUnlisted(): boolean {
+    return this.#shape === null;
+  }
+
   get initializeResult(): BackendInitializeResult | null {
     return this.source === null ? null : this.#initializeResult;
   }

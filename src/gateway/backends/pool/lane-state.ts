@@ -7,7 +7,7 @@ import { errorText } from "../../../runtime/errors.ts";
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/backend-decision-builder.ts";
-import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
+import { type BackendDecision, BEING_STARTED, UNDECIDED } from "../policy/decide-backend.ts";
 import type { Absence, Needs } from "../policy/required-data.ts";
 import { NEW_ROUTES, type RoutesSpec } from "../policy/route-memory.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
@@ -230,12 +230,12 @@ export class LaneState {
     if (gate.kind === "refuse") return `${backend} cannot work: ${gate.reason}`;
     const reason = calls.kind === "refuse" ? calls.reason : "it is not ready";
     const leftMs = retryAtMs === null ? 0 : retryAtMs - this.now().monotonicMs;
-    const isStarting = memory.candidate !== null;
+    const isStarting = memory.candidate !== null && !reason.endsWith(BEING_STARTED);
     const next =
       leftMs > 0
         ? `; it is tried again in ${Math.ceil(leftMs / 1000)} s`
         : isStarting
-          ? "; it is being started"
+          ? `; ${BEING_STARTED}`
           : "";
     return `${backend} is unavailable: ${reason}${next}`;
   }

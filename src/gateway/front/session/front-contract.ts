@@ -27,7 +27,7 @@ export interface FrontGateway {
   resumed(session: SessionPort, lists: ListsSeen): void;
   /** The lists that the client knows, or was told to ask for. */
   listsSeen(session: SessionPort): ListsSeen;
-  /** What the request is about may still come after a restart: when it is there, or cannot be waited for; null: now. */
+  /** What the request is about may still come after a start: when it is there, or cannot be waited for; null: now. */
   awaited(session: SessionPort, request: RpcRequest): Promise<void> | null;
   /** Its `principal` is another one than before. */
   identified(session: SessionPort): void;
