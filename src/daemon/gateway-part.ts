@@ -4,6 +4,7 @@ import type { StatusReport } from "../api/contract.ts";
 import type { GatewayControl } from "../api/control.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
 import type { Gateway, GatewayOptions, GivenDoor } from "../gateway/serving/gateway-contract.ts";
+import { closeDoor } from "../gateway/serving/given-door.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { createGatewayControl } from "./control/gateway-control.ts";
 import { gatewayStatus } from "./control/gateway-status.ts";
@@ -60,7 +61,10 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       },
     },
     async start(config, door = null) {
-      if (!wantsGateway(config)) return;
+      if (!wantsGateway(config)) {
+        closeDoor(door);
+        return;
+      }
       const isBuilt = gateway !== null;
       const first = await load();
       wanted = true;

@@ -29,6 +29,7 @@ import type {
   PreparedGateway,
 } from "./gateway-contract.ts";
 import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
+import { closeDoor } from "./given-door.ts";
 import { gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
@@ -154,7 +155,8 @@ class RunningGateway implements Gateway {
     this.#isOpen = true;
     this.#resumed.begin();
     await this.#http.restore();
-    if (address !== null) await this.#keeper.open(address, door);
+    if (address === null) closeDoor(door);
+    else await this.#keeper.open(address, door);
   }
 
   built(signal: AbortSignal): Promise<void> {

@@ -9,6 +9,7 @@ import type { BackendCondition } from "../backends/policy/backend-pool-contract.
 import { type Listener, openListener, rebind } from "../front/http/listener.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { DoorHandle, GivenDoor, PreparedGateway } from "./gateway-contract.ts";
+import { closeDoor } from "./given-door.ts";
 
 export interface ListenAddress {
   readonly host: string;
@@ -63,6 +64,7 @@ export class ListenerKeeper {
   async open(address: ListenAddress, door: GivenDoor | null = null): Promise<void> {
     this.#wanted = address;
     const isSame = door?.address.host === address.host && door.address.port === address.port;
+    if (!isSame) closeDoor(door);
     await this.#attempt(address, isSame ? door.handle : undefined);
   }
 

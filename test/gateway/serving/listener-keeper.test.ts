@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:net";
+import { once } from "node:events";
+import { connect, createServer, type Server } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { ListenerKeeper } from "../../../src/gateway/serving/listener-keeper.ts";
@@ -52,6 +53,25 @@ async function answers(port: number, headers: Record<string, string> = {}): Prom
     return false;
   }
 }
+
+test("B11 a door that another daemon gave, at an address that is not ours any more, is closed", async (t) => {
+  const { keeper } = bench(t);
+  const [old, next] = [await freePort(), await freePort()];
+  const { _handle: handle } = (await occupy(t, old)) as unknown as { readonly _handle: object };
+  const isTaken = async (): Promise<boolean> => {
+    const socket = connect(old, HOST);
+    const taken = await once(socket, "connect").then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    return taken;
+  };
+  assert.equal(await isTaken(), true);
+  await keeper.open({ host: HOST, port: next }, { address: { host: HOST, port: old }, handle });
+  assert.equal(await answers(next), true);
+  assert.equal(await isTaken(), false, "nobody would answer there");
+});
 
 describe("B7 an old address", () => {
   const session = { "mcp-session-id": "one" };
