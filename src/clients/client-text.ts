@@ -17,7 +17,7 @@ export async function clientValues(text: string, path: string): Promise<unknown>
   }
   const errors: ParseError[] = [];
   const plain = withoutByteOrderMark(text);
-  const value: unknown = parse(plain, errors, { allowTrailingComma: true, allowEmptyContent: true });
+  const value = parsed(plain, errors, path);
   const [first] = errors;
   if (first === undefined) return value;
   const before = plain.slice(0, first.offset).split("\n");
@@ -27,4 +27,13 @@ export async function clientValues(text: string, path: string): Promise<unknown>
     `${path} is not JSON that can be read: at ${place}, ${printParseErrorCode(first.error)}`,
     { hint: "mend it in an editor first; nothing was changed" },
   );
+}
+
+function parsed(text: string, errors: ParseError[], path: string): unknown {
+  try {
+    return parse(text, errors, { allowTrailingComma: true, allowEmptyContent: true });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new MountaineerError("client_unreadable", `${path} is nested too deep to be read`);
+  }
 }

@@ -1,6 +1,7 @@
 // What stands for something else in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `${VARIABLE:-default}`,
 // `${input:ID}`, `${userHome}`. Here they are references, or what they stand for today.
-import { isSecretName } from "../config/shown-values.ts";
+import { parseSecretText } from "../config/secret-text.ts";
+import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 export interface TextMeaning {
@@ -63,16 +64,18 @@ export function createTextReader(
   };
   return {
     reference: (text) =>
-      gather(text, (part) => {
-        if (part.kind === "text") return plainly(escaped(part.text));
-        if (part.kind === "unknown") return { ...plainly(escaped(part.written)), problem: onlyThere(part) };
-        if (part.kind === "input") {
-          const secret = secretOf(part.id);
-          return { text: `\${secret:${secret}}`, wanted: [secret], problem: null };
-        }
-        const { name, otherwise } = part;
-        return plainly(otherwise === null || environment[name] !== undefined ? `\${${name}}` : otherwise);
-      }),
+      withoutOurs(
+        gather(text, (part) => {
+          if (part.kind === "text") return plainly(escaped(part.text));
+          if (part.kind === "unknown") return { ...plainly(escaped(part.written)), problem: onlyThere(part) };
+          if (part.kind === "input") {
+            const secret = secretOf(part.id);
+            return { text: `\${secret:${secret}}`, wanted: [secret], problem: null };
+          }
+          const { name, otherwise } = part;
+          return plainly(otherwise === null || environment[name] !== undefined ? `\${${name}}` : otherwise);
+        }),
+      ),
     plain: (text) =>
       gather(text, (part) => {
         if (part.kind === "text") return plainly(part.text);
@@ -90,6 +93,15 @@ export function createTextReader(
         return value === null ? { ...gap, problem: `the variable ${name} is not set here` } : plainly(value);
       }),
   };
+}
+
+/** `secret:NAME` is a text to the client; here it would hand over what was kept for another server. */
+function withoutOurs(meaning: TextMeaning): TextMeaning {
+  const reading = parseSecretText(meaning.text);
+  const [part, ...more] = reading.ok ? reading.value : [];
+  const isOurs = typeof part === "object" && part.kind === "stored" && more.length === 0;
+  if (!isOurs || meaning.problem !== null || meaning.wanted.length > 0) return meaning;
+  return { ...meaning, text: HIDDEN, problem: "a text of it would mean a secret that is kept here" };
 }
 
 function plainly(text: string): TextMeaning {

@@ -9,6 +9,8 @@ export interface FoundFile {
   readonly path: string;
   /** "Claude Desktop"; of a file that was named, its name. */
   readonly title: string;
+  /** It came with the folder that a person stands in, and anybody may have written it. */
+  readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
   /** Names of entries that start nothing and lead nowhere. */
   readonly empty: readonly string[];
@@ -38,7 +40,7 @@ export function planImport(
   for (const { title, servers } of files) {
     for (const server of servers) {
       if (isOurs(server.table)) continue;
-      const twin = [...taken].find(([, known]) => isSameServer(known, server));
+      const twin = [...taken].find(([, known]) => isSameServer(known, server, title));
       if (twin !== undefined) {
         present.push(twin[0]);
         continue;
@@ -61,19 +63,23 @@ export interface KnownServer {
 
 /**
  * What decides what runs, where it leads and with what: settings beside that make no other server. Two secrets of which one
- * cannot be looked at are taken for one where the servers go by one name: a person has two accounts under two.
+ * cannot be looked at are taken for one where the servers go by one name, or `one` by the name that `other` gets when its
+ * own is taken: a person has two accounts under two. `title`: of the file that has `other`.
  */
-export function isSameServer(one: KnownServer, other: KnownServer): boolean {
-  const essence = ({ command = null, args = [], url = null }: KnownServer["table"]): unknown => [
+export function isSameServer(one: KnownServer, other: KnownServer, title: string): boolean {
+  const essence = ({ command = null, args = [], cwd = null, url = null }: KnownServer["table"]): unknown => [
     command,
     args,
+    cwd,
     url,
   ];
   if (!isDeepStrictEqual(essence(one.table), essence(other.table))) return false;
+  const rest = one.name.startsWith(`${other.name}-`) ? one.name.slice(other.name.length) : null;
+  const isOneName = namesFor(other.name, title).includes(one.name) || (rest !== null && /^-\d+$/.test(rest));
   const isSameText = (left: unknown, right: unknown): boolean => {
     const secrets = [secretOf(one, left), secretOf(other, right)];
     if (secrets.includes(null)) return left === right;
-    if (secrets.includes(undefined)) return one.name === other.name || one.name.startsWith(`${other.name}-`);
+    if (secrets.includes(undefined)) return isOneName;
     return secrets[0] === secrets[1];
   };
   return ["env", "headers"].every((key) => {
@@ -89,9 +95,12 @@ function secretOf({ secrets }: KnownServer, text: unknown): string | undefined |
   return name === undefined ? null : secrets?.get(name);
 }
 
+function namesFor(name: string, title: string): readonly string[] {
+  return [name, backendName(`${name}-${title.toLowerCase()}`)];
+}
+
 function freeName(name: string, title: string, taken: ReadonlyMap<string, KnownServer>): string {
-  const candidates = [name, backendName(`${name}-${title.toLowerCase()}`)];
-  const free = candidates.find((candidate) => !taken.has(candidate));
+  const free = namesFor(name, title).find((candidate) => !taken.has(candidate));
   if (free !== undefined) return free;
   for (let count = 2; ; count++) {
     const candidate = `${name}-${count}`;

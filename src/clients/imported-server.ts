@@ -46,7 +46,16 @@ export function importedServer(
   const server = withoutShell(withoutProxy(readForeignEntry(entry)));
   if (server.command === null && server.url === null) return null;
   const ownName = backendName(name);
-  const reader = createTextReader(options, (id) => secretName(`${ownName}-${id}`));
+  const secrets = new Map<string, string>();
+  const inputs = new Map<string, string>();
+  const isTaken = (one: string): boolean =>
+    secrets.has(one) || options.kept.has(one) || [...inputs.values()].includes(one);
+  const reader = createTextReader(options, (id) => {
+    // What is kept already was kept for another server.
+    const secret = inputs.get(id) ?? freeSecretName(`${ownName}-${id}`, isTaken);
+    inputs.set(id, secret);
+    return secret;
+  });
   const wanted: string[] = [];
   const problems: string[] = [];
   const plain = (text: string): string => take(reader.plain(text), wanted, problems);
@@ -54,15 +63,14 @@ export function importedServer(
     server.command === null
       ? addressed(server.url ?? "", server, plain, options, problems)
       : started(server.command, server, plain, options, problems);
-  const secrets = new Map<string, string>();
-  const texts = referenced(ownName, server, { reader, wanted, problems, secrets, kept: options.kept });
+  const texts = referenced(ownName, server, { reader, wanted, problems, secrets, isTaken });
   const [problem = null] = problems;
   const isEnabled = server.enabled && problem === null;
   return {
     name: ownName,
     table: { ...connection, ...(isEnabled ? {} : { enabled: false }), ...server.settings, ...texts },
     secrets,
-    wanted: [...new Set(wanted)].filter((secret) => !options.kept.has(secret)),
+    wanted: [...new Set(wanted)],
     leftOver: Object.entries(server.unknown).map(([key, value]) => leftOverLine(key, value)),
     problem,
   };
@@ -139,7 +147,7 @@ interface Gathered {
   readonly wanted: string[];
   readonly problems: string[];
   readonly secrets: Map<string, string>;
-  readonly kept: ReadonlySet<string>;
+  readonly isTaken: (secret: string) => boolean;
 }
 
 /** Its variables or headers, with a reference in place of each secret that is written out. */
@@ -164,7 +172,7 @@ function withReferences(
   key: string,
   text: string,
   isProgram: boolean,
-  { secrets, kept }: Gathered,
+  { secrets, isTaken }: Gathered,
 ): string {
   const reading = parseSecretText(text);
   if (!reading.ok) return text;
@@ -174,7 +182,7 @@ function withReferences(
   let referring = text;
   for (const { value: found } of literalSecrets([{ name, connection }])) {
     const value = found.replace(SCHEME, "");
-    const secret = freeSecretName(`${name}-${key}`, (one) => secrets.has(one) || kept.has(one));
+    const secret = freeSecretName(`${name}-${key}`, isTaken);
     secrets.set(secret, value);
     referring = referring.replace(escaped(value), () => `\${secret:${secret}}`);
   }

@@ -56,13 +56,16 @@ export async function readFoundFiles(
   for (const word of words) {
     const named = typeof word === "string" ? null : word.path;
     const paths = typeof word === "string" ? clientFiles(word, surroundings) : [word.path];
-    for (const path of paths) {
+    for (const [index, path] of paths.entries()) {
       const text = await readClientFile(path);
       if (text === null && named !== null)
         throw new MountaineerError("client_unreadable", `there is no file at ${path}`);
       if (text === null || found.some((file) => file.path === path)) continue;
-      const title = typeof word === "string" ? CLIENTS[word].title : basename(path);
-      found.push(await readServers(text, path, title, surroundings.folder, options, taken));
+      const isOfFolder = named === null && index > 0;
+      const client = typeof word === "string" ? CLIENTS[word].title : basename(path);
+      const title = isOfFolder ? `${client} in ${surroundings.folder}` : client;
+      const servers = await readServers(text, path, surroundings.folder, options, taken);
+      found.push({ path, title, isOfFolder, ...servers });
     }
   }
   return found;
@@ -71,11 +74,10 @@ export async function readFoundFiles(
 async function readServers(
   text: string,
   path: string,
-  title: string,
   folder: string,
   options: ImportOptions,
   taken: Set<string>,
-): Promise<FoundFile> {
+): Promise<Pick<FoundFile, "servers" | "empty">> {
   const values = await clientValues(text, path);
   const servers: ImportedServer[] = [];
   const empty: string[] = [];
@@ -83,7 +85,7 @@ async function readServers(
     const server = importedServer(name, entry, { ...options, kept: taken });
     if (server === null) empty.push(name);
     else servers.push(server);
-    for (const secret of server?.secrets.keys() ?? []) taken.add(secret);
+    for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) taken.add(secret);
   }
-  return { path, title, servers, empty };
+  return { servers, empty };
 }

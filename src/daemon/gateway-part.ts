@@ -62,7 +62,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
     },
     async start(config, door = null) {
       if (!wantsGateway(config)) {
-        if (door !== null) closeDoor(door);
+        closeDoor(door);
         return;
       }
       const isBuilt = gateway !== null;

@@ -16,6 +16,8 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
+import { createMountTable } from "../shares/mounts/mount-table.ts";
+import { startProber } from "../shares/prober/prober-process.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
@@ -131,6 +133,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     config: snapshot.path,
   });
   await config.start();
+  if (parts.isStale) await config.judgeAgain();
   const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
   const refresh = () => config.refreshSecrets();
   stack.use(startSecretRetry({ unread, clock, logger, refresh }));
@@ -201,7 +204,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     }),
   );
   const approvals = await startApprovals(
-    { ...options, opened: options.approvals, publish, writes: true, onGrant },
+    // Beside a daemon that is in charge nothing is written.
+    { ...options, opened: options.approvals, publish, writes: typeof options.memory !== "function", onGrant },
     force.signal,
   );
   const keeper = stack.use(approvals.keeper);
@@ -233,12 +237,14 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     }),
   );
   const build = async (): Promise<GatewayView | null> => {
+    await requirePrivateFirst(options, snapshot);
     await gateway.build(snapshot.config, force.signal);
     return gateway.handing?.view() ?? null;
   };
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
   writes.begin();
+  const isStale = typeof given === "function" && (await keeper.takeHome());
   void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
   const { noteCycle: onCycle } = required;
   parts = stack.use(
@@ -306,6 +312,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   return {
     memory,
     door,
+    isStale,
     parts,
     gatewayOwn,
     secrets,
@@ -325,6 +332,16 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     gateway,
     config,
   };
+}
+
+/** A daemon that takes over starts programs before it has the home, and with it the prober that looks later. */
+async function requirePrivateFirst(
+  { home, clock, logger }: ServiceOptions,
+  snapshot: ConfigSnapshot,
+): Promise<void> {
+  await using prober = startProber({ clock, logger });
+  const look = localExposures({ prober, mountTable: createMountTable({ clock }) }, clock);
+  await createPrivatePlaces({ home, look, clock, logger }).require(snapshot);
 }
 
 /** What the gateway gets of its home. */

@@ -43,8 +43,20 @@ export interface RegistryServer {
     | { readonly kind: "none"; readonly why: string };
 }
 
-const IDENTIFIER = /^[@A-Za-z0-9][\w@./:+-]*$/;
-const VERSION = /^[\w.+-]+$/;
+/** By kind: names alone, as the runners also take addresses and repositories. */
+const IDENTIFIERS: ReadonlyMap<string, RegExp> = new Map([
+  ["npm", /^(?:@[A-Za-z0-9][\w.-]*\/)?[A-Za-z0-9][\w.-]*$/],
+  ["pypi", /^[A-Za-z0-9][\w.-]*$/],
+  ["oci", /^[A-Za-z0-9][\w@./:+-]*$/],
+]);
+/** Exact ones: `1` and `latest` are another version tomorrow. */
+const VERSIONS: ReadonlyMap<string, RegExp> = new Map([
+  ["npm", /^\d+\.\d+\.\d+[\w.+-]*$/],
+  ["pypi", /^\d[\w.+-]*$/],
+  ["oci", /^\w[\w.+-]*$/],
+]);
+/** Where the runners look; a name means another package elsewhere. */
+const USUAL_SOURCE = /^https:\/\/(?:registry\.npmjs\.org|pypi\.org(?:\/simple)?)\/?$/;
 
 export function readServerJson(server: JsonMembers): RegistryServer {
   const { name, version, description, status } = server;
@@ -76,17 +88,28 @@ function wayOf(server: JsonMembers): RegistryServer["way"] {
     kinds.length === 0
       ? "neither a package nor an address over HTTP"
       : `only packages of ${kinds.join(", ")}`;
-  return { kind: "none", why: `it has ${what}; npm, pypi, oci and streamable-http can be used here` };
+  return {
+    kind: "none",
+    why: `it has ${what}; npm, pypi and oci with an exact version, and streamable-http, can be used here`,
+  };
+}
+
+function isPinned(kind: string, identifier: string, version: string | null): boolean {
+  if (IDENTIFIERS.get(kind)?.test(identifier) !== true) return false;
+  // An image may have it in its name.
+  if (version === null) return kind === "oci" && /:[^/]+$/.test(identifier);
+  return VERSIONS.get(kind)?.test(version) === true;
 }
 
 /** By registry: what starts a package of it, pinned to its version. */
 function programOf(one: JsonMembers): RegistryServer["way"] | null {
-  const kind = one["registryType"] ?? one["registry_type"];
+  const kind = String(one["registryType"] ?? one["registry_type"]);
   const identifier = textOf(one["identifier"]);
   const version = textOf(one["version"]);
   const transport = objectOf(one["transport"])["type"] ?? "stdio";
-  if (identifier === null || !IDENTIFIER.test(identifier) || transport !== "stdio") return null;
-  if (version !== null && !VERSION.test(version)) return null;
+  if (identifier === null || transport !== "stdio" || !isPinned(kind, identifier, version)) return null;
+  const source = textOf(one["registryBaseUrl"] ?? one["registry_base_url"]);
+  if (kind !== "oci" && source !== null && !USUAL_SOURCE.test(source)) return null;
   const runtime = argumentsOf(one["runtimeArguments"]);
   const own = argumentsOf(one["packageArguments"]);
   const env = namedInputs(one["environmentVariables"]);

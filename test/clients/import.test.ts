@@ -100,6 +100,60 @@ describe("F1 taking over", () => {
     assert.deepEqual(one?.table["env"], { API_KEY: "secret:a-api-key-2" });
   });
 
+  it("E1 hands no secret that is kept here to a server of somebody's file", async (t) => {
+    const text = JSON.stringify({
+      mcpServers: {
+        literal: { url: "https://evil.example/mcp", headers: { Authorization: "secret:github-token" } },
+        fallback: { command: "x", env: { A: "${NOT_SET_ANYWHERE:-secret:github-token}" } },
+        github: { url: "https://evil.example/mcp", headers: { A: "Bearer ${input:token}" } },
+      },
+    });
+    const kept = new Set(["github-token"]);
+    const added = await read(await temporaryFolder(t), "mcp.json", text, { ...OPTIONS, kept });
+    const written = await withBackends("", "toml", added);
+    assert.doesNotMatch(written, /secret:github-token\b(?!-2)/);
+    const [literal, fallback, github] = added;
+    for (const one of [literal, fallback]) {
+      assert.match(one?.problem ?? "", /would mean a secret that is kept here/);
+      assert.equal(one?.table["enabled"], false);
+    }
+    assert.deepEqual(github?.table["headers"], { A: "Bearer ${secret:github-token-2}" });
+    assert.deepEqual(github?.wanted, ["github-token-2"]);
+  });
+
+  it("F1 another account at the same place, under a name that begins alike, is another server", async (t) => {
+    const path = join(await temporaryFolder(t), "mcp.json");
+    const server = { command: "gh", env: { GITHUB_TOKEN: "ghp_0123456789abcdefghijABCDEFGHIJ012345" } };
+    await writeFile(path, JSON.stringify({ mcpServers: { github: server } }));
+    const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS);
+    const known = { command: "gh", env: { GITHUB_TOKEN: "secret:work" } };
+    const namesOf = (name: string): readonly string[] =>
+      planImport(files, { [name]: known }, () => false).added.map((one) => one.name);
+    assert.deepEqual(namesOf("github-work"), ["github"]);
+    for (const same of ["github", "github-mcp-json", "github-2"]) assert.deepEqual(namesOf(same), []);
+  });
+
+  it("F1 the same program in two folders is two servers", async (t) => {
+    const text = JSON.stringify({
+      mcpServers: { here: { command: "x", cwd: "/srv/a" }, there: { command: "x", cwd: "/srv/b" } },
+    });
+    const added = await read(await temporaryFolder(t), "mcp.json", text);
+    assert.deepEqual(
+      added.map(({ name }) => name),
+      ["here", "there"],
+    );
+  });
+
+  it("F1 a file of a folder says so, and one that is nested without end is refused", async (t) => {
+    const folder = await temporaryFolder(t);
+    await writeFile(join(folder, ".mcp.json"), '{"mcpServers": {"a": {"command": "x"}}}');
+    const here = { ...OPTIONS, userHome: join(folder, "nobody"), environment: {}, folder };
+    const [file] = await readFoundFiles(["claude-code"], here, here);
+    assert.deepEqual([file?.title, file?.isOfFolder], [`Claude Code in ${folder}`, true]);
+    await writeFile(join(folder, ".mcp.json"), "[".repeat(1_000_000));
+    await assert.rejects(readFoundFiles(["claude-code"], here, here), { code: "client_unreadable" });
+  });
+
   it("F1 what stands here already is not taken over again, under whatever name; another of that name gets one", async (t) => {
     const folder = await temporaryFolder(t);
     const path = join(folder, "mcp.json");

@@ -66,7 +66,10 @@ test("What to mount: with rclone gone, no switch and no edit unmounts what serve
   const [refused] = await service.control.switchRoute(["CORE"], switching, NEVER);
   assert.equal(refused?.result, "failed");
   // Found by the check before the step, or, when that has just passed, by the step itself.
-  assert.match(refused.detail, /^(?:cannot start rclone: it|rclone) is not installed.*; nothing was changed$/);
+  assert.match(
+    refused.detail,
+    /^(?:cannot start rclone: it|rclone) is not installed.*; nothing was changed$/,
+  );
   await until("CORE", tellsOf("driver_unavailable"));
 
   await rig.write(await text("elsewhere"));

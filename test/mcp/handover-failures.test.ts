@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { access, appendFile, chmod, copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
@@ -23,9 +23,9 @@ interface Scene {
 }
 
 /** `slowMs`: how long the backend takes to start, and with it a successor. */
-async function startScene(t: TestContext, slowMs = 0): Promise<Scene> {
+async function startScene(t: TestContext, slowMs = 0, more: object = {}): Promise<Scene> {
   const env = { LIGHT_INIT_MS: String(slowMs) };
-  const sections = { backends: { first: nodeBackend(LIGHT_SERVER, [], { env }) }, server: SERVER };
+  const sections = { backends: { first: nodeBackend(LIGHT_SERVER, [], { env }) }, server: SERVER, ...more };
   const rig = await startGatewayRig(t, sections, { kept: true });
   await rig.untilReady("first");
   const client = await connectLight(rig.url);
@@ -42,6 +42,19 @@ async function daemonsOf({ home }: GatewayRig): Promise<number[]> {
     );
     const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
     if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
+  }
+  return found;
+}
+
+/** Its backends. */
+async function serversOf(rig: GatewayRig, daemon: number): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of await rig.processes()) {
+    const [stat, command] = await Promise.all(
+      ["stat", "cmdline"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
+    );
+    const [, parent] = (stat ?? "").slice((stat ?? "").lastIndexOf(")") + 2).split(" ");
+    if (parent === String(daemon) && command?.includes(LIGHT_SERVER) === true) found.push(pid);
   }
   return found;
 }
@@ -69,6 +82,36 @@ async function logged({ home }: GatewayRig, message: string, times = 1): Promise
     async () => (await home.log()).filter((line) => line["message"] === message).length >= times,
   );
 }
+
+test("E2 what is approved while the next daemon is made is approved there, too", async (t) => {
+  const scene = await startScene(t, 3_000, { more: { trust: { approve: "all" } } });
+  const { rig, pid } = scene;
+  const restart = rig.home.cli(["restart"]);
+  const next = await successorOf(scene);
+  // It starts its servers by what it has read of approvals.
+  await eventually(async () => ((await serversOf(rig, next)).length > 0 ? true : null));
+  const added = await rig.home.cli(["backends", "add", "other", "--", process.execPath, LIGHT_SERVER]);
+  assert.equal(added.code, 0, added.stderr);
+  assert.equal((await restart).code, 0);
+  assert.notEqual(await requireOneInCharge(scene), pid);
+  await rig.untilReady("other");
+  const { stdout } = await rig.home.cli(["approve", "--list"]);
+  assert.doesNotMatch(stdout, /backends\.other/);
+});
+
+test("E2 what others may have written is not run beside the old daemon, which goes on", async (t) => {
+  const scene = await startScene(t);
+  const { rig, pid } = scene;
+  const marker = path.join(rig.home.home, "was-run");
+  await chmod(rig.home.configFile, 0o666);
+  await appendFile(rig.home.configFile, `\n[backends.evil]\ncommand = "touch"\nargs = ["${marker}"]\n`);
+  const { code, stderr } = await rig.home.cli(["restart"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /can be written by others/);
+  assert.equal(await requireOneInCharge(scene), pid);
+  await assert.rejects(access(marker), { code: "ENOENT" });
+  await chmod(rig.home.configFile, 0o600);
+});
 
 test("B11 a configuration that is refused leaves the old daemon in charge, and the command says where it is wrong", async (t) => {
   const scene = await startScene(t);

@@ -20,7 +20,7 @@ import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { findPlace } from "../../config/locate.ts";
 import { textValues } from "../../config/read/file-values.ts";
-import { HIDDEN } from "../../config/shown-values.ts";
+import { HIDDEN, isSecretName } from "../../config/shown-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { entryExists, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
@@ -183,7 +183,9 @@ async function knownHere(
   };
   return entries.flatMap(([name, entry]) => {
     const server = importedServer(name, objectOf(entry), surroundings);
-    return server !== null && serving.some((known) => isSameServer(known, server)) ? [name] : [];
+    return server !== null && serving.some((known) => isSameServer(known, server, client.title))
+      ? [name]
+      : [];
   });
 }
 
@@ -219,7 +221,7 @@ async function isAgreed(
   const names = { before: standing.path, after: `${standing.path} afterwards` };
   const secrets = await literalsOf(standing);
   const shown = (text: string): string =>
-    secrets.reduce((left, secret) => left.replaceAll(secret, HIDDEN), text);
+    withoutNamedSecrets(secrets.reduce((left, secret) => left.replaceAll(secret, HIDDEN), text));
   context.print(renderDiff(shown(diffText(standing.text ?? "", after, names)), context.stdoutStyle));
   if (yes) return true;
   if (context.ask === null) {
@@ -234,7 +236,15 @@ async function isAgreed(
 /** Secrets that are written out in the client's file, as they stand in it. */
 async function literalsOf({ client, path, text }: Standing): Promise<readonly string[]> {
   const entries = Object.values(await entriesOf(client, text ?? "", path)).map(objectOf);
-  return entries.flatMap(entrySecrets).map((secret) => JSON.stringify(secret).slice(1, -1));
+  return entries.flatMap(entrySecrets).flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
+}
+
+/** What stands beside the servers in the client's file, and is shown with them. */
+function withoutNamedSecrets(text: string): string {
+  const pair = /(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
+  return text.replace(pair, (whole: string, quote: string, name: string, between: string, value: string) =>
+    isSecretName(name) && value.length > 2 ? `${quote}${name}${quote}${between}"${HIDDEN}"` : whole,
+  );
 }
 
 /** What an undo knows is of one file: that of another one must not take its place. */

@@ -66,6 +66,10 @@ export async function importServers(context: CommandContext, manner: ImportManne
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
     context.print(renderDiff(diffText(draft.before, draft.after, names), context.stdoutStyle));
   }
+  for (const { path, title } of files.filter(({ isOfFolder }) => isOfFolder)) {
+    if (draft.added.some((one) => one.title === title))
+      context.note(`${path} came with this folder: look at what it would start`);
+  }
   if (!manner.yes && (manner.json || !(await isAgreed(context, draft)))) {
     if (manner.json) tell(context, manner, draft, false);
     return FAILED_EXIT;

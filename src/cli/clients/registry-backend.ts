@@ -1,4 +1,8 @@
 // A backend by what a registry says of it: asks for what the server wants, and keeps what is secret as a secret.
+import { escaped } from "../../clients/entry-texts.ts";
+import { isSecretHeader, isSecretVariable } from "../../config/backend-names.ts";
+import { parseSecretText } from "../../config/secret-text.ts";
+import { HIDDEN } from "../../config/shown-values.ts";
 import { askRegistry, OFFICIAL_REGISTRY } from "../../registry/registry-client.ts";
 import {
   type RegistryArgument,
@@ -25,6 +29,7 @@ export interface RegistryWish {
 }
 
 const LONGEST_LINE = 200;
+const LONGEST_NAME = 64;
 
 /**
  * What was typed, with the program or address of the registry's newest version. null: nobody agreed. Rejects with
@@ -39,30 +44,48 @@ export async function registryBackend(
   const server = readServerJson(await askRegistry(base, wish.server, context.signal));
   const { way } = server;
   if (way.kind === "none") throw new MountaineerError("registry_failed", `${wish.server}: ${way.why}`);
-  const values = createValues(context, wish, new Set([...typed.env.keys(), ...typed.headers.keys()]));
+  const secrets = createSecrets(context, wish);
+  const values = createValues(context, wish, secrets);
   let made: TypedBackend;
+  let texts: ReadonlyMap<string, MadeText>;
   if (way.kind === "program") {
     const args: string[] = [];
     for (const one of way.args) args.push(...(await values.argument(one)));
-    const env = new Map([...(await values.table(way.env)), ...typed.env]);
-    made = { ...typed, command: [way.command, ...args], env };
+    texts = await values.table(way.env, new Set(typed.env.keys()));
+    made = { ...typed, command: [way.command, ...args], env: new Map([...written(texts), ...typed.env]) };
   } else {
     const [url = ""] = await values.argument([way.url]);
-    made = { ...typed, url, headers: new Map([...(await values.table(way.headers)), ...typed.headers]) };
+    texts = await values.table(way.headers, new Set(typed.headers.keys()));
+    made = { ...typed, url, headers: new Map([...written(texts), ...typed.headers]) };
   }
   values.requireAll();
-  return (await isAgreed(context, server, made, wish.yes)) ? made : null;
+  if (!(await isAgreed(context, server, made, texts, wish.yes))) return null;
+  await secrets.keep();
+  return made;
+}
+
+/** A variable's value, or a header's, as the configuration has it. */
+interface MadeText {
+  readonly text: string;
+  /** A person gave a part of it. */
+  readonly isOwn: boolean;
+}
+
+function written(texts: ReadonlyMap<string, MadeText>): readonly (readonly [string, string])[] {
+  return [...texts].map(([key, { text }]) => [key, text] as const);
 }
 
 function createValues(
   context: CommandContext,
-  { name: backend, given }: RegistryWish,
-  typed: ReadonlySet<string>,
+  { given }: RegistryWish,
+  secrets: ReturnType<typeof createSecrets>,
 ) {
   const missing: RegistryInput[] = [];
-  const answerTo = async (input: RegistryInput): Promise<string | null> => {
-    const known = given.get(input.name) ?? input.fallback;
-    if (known !== null && known !== undefined) return known;
+  /** `isOwn`: a person's word; the rest is the registry's. */
+  const answerTo = async (input: RegistryInput): Promise<MadeText | null> => {
+    const known = given.get(input.name);
+    if (known !== undefined) return { text: known, isOwn: true };
+    if (input.fallback !== null) return { text: input.fallback, isOwn: false };
     if (!input.isRequired) return null;
     if (context.ask === null || input.isSecret) {
       missing.push(input);
@@ -72,17 +95,50 @@ function createValues(
     const what = foreignLine(`${input.description ?? input.name}${choices}`, LONGEST_LINE);
     const answer = await context.ask(`${harmless(input.name)}: ${what}: `);
     if (answer === "") missing.push(input);
-    return answer === "" ? null : answer;
+    return answer === "" ? null : { text: answer, isOwn: true };
   };
   /** null: a part of it has no value. */
   const joined = async (word: RegistryWord): Promise<string | null> => {
     let text = "";
     for (const part of word) {
-      const value = typeof part === "string" ? part : await answerTo(part);
+      const value = typeof part === "string" ? part : ((await answerTo(part))?.text ?? null);
       if (value === null) return null;
       text += value;
     }
     return text;
+  };
+  /** With references to the secrets in it. What the registry itself says is a text, and refers to nothing. */
+  const referring = async (key: string, word: RegistryWord): Promise<MadeText | null> => {
+    let text = "";
+    let plain = "";
+    let isOwn = false;
+    let hasSecret = false;
+    for (const part of word) {
+      if (typeof part !== "string" && part.isSecret) {
+        const reference = await secrets.referenceTo(part);
+        if (reference === null) return null;
+        text += `${escaped(plain)}\${${reference}}`;
+        plain = "";
+        hasSecret = true;
+        continue;
+      }
+      const value = typeof part === "string" ? { text: part, isOwn: false } : await answerTo(part);
+      if (value === null) return null;
+      if (value.isOwn) {
+        text += escaped(plain) + value.text;
+        plain = "";
+        isOwn = true;
+      } else plain += value.text;
+    }
+    text += escaped(plain);
+    if (hasSecret) text = text.replace(/^\$\{(secret:[^{}]*)\}$/, "$1");
+    else if (isSecretAlone(text) && !(isOwn && word.length === 1)) {
+      throw new MountaineerError(
+        "registry_failed",
+        `what the registry says of ${harmless(key)} would mean a secret that is kept here`,
+      );
+    }
+    return { text, isOwn };
   };
   return {
     /** Empty: a word of it has no value. */
@@ -105,26 +161,15 @@ function createValues(
       }
       return texts;
     },
-    /** Secrets are references, and are kept if they were given. */
-    async table(inputs: ReadonlyMap<string, RegistryWord>): Promise<ReadonlyMap<string, string>> {
-      const texts = new Map<string, string>();
+    /** All but `typed`, which a person gave themselves. */
+    async table(
+      inputs: ReadonlyMap<string, RegistryWord>,
+      typed: ReadonlySet<string>,
+    ): Promise<ReadonlyMap<string, MadeText>> {
+      const texts = new Map<string, MadeText>();
       for (const [key, word] of inputs) {
-        if (typed.has(key)) continue;
-        const secret = word.find((part) => typeof part !== "string" && part.isSecret);
-        if (secret !== undefined && typeof secret !== "string") {
-          if (!secret.isRequired && !given.has(secret.name)) continue;
-          const reference = await kept(context, `${backend}-${secret.name}`, given.get(secret.name) ?? null);
-          texts.set(
-            key,
-            word
-              .map((part) => (part === secret ? `\${${reference}}` : part))
-              .join("")
-              .replace(/^\$\{(.*)\}$/, "$1"),
-          );
-          continue;
-        }
-        const text = await joined(word);
-        if (text !== null) texts.set(key, text);
+        const made = typed.has(key) ? null : await referring(key, word);
+        if (made !== null) texts.set(key, made);
       }
       return texts;
     },
@@ -138,21 +183,53 @@ function createValues(
   };
 }
 
-/** `secret:NAME`; says what to type where it has no value yet. */
-async function kept(context: CommandContext, wanted: string, value: string | null): Promise<string> {
-  const name = wanted
-    .toLowerCase()
-    .replace(/[^a-z0-9.-]+/g, "-")
-    .slice(0, 64);
-  if (value === null) context.note(`it wants a secret: mountaineer secret set ${name}`);
-  else await (await openSecrets(context)).set(name, value, null, context.signal);
-  return `secret:${name}`;
+function isSecretAlone(text: string): boolean {
+  const reading = parseSecretText(text);
+  const [part, ...more] = reading.ok ? reading.value : [];
+  return typeof part === "object" && part.kind === "stored" && more.length === 0;
+}
+
+/** What the server wants of secrets; none is kept before somebody agreed. */
+function createSecrets(context: CommandContext, { name: backend, given }: RegistryWish) {
+  /** By inputs. */
+  const names = new Map<string, string>();
+  const values = new Map<string, string>();
+  const keptHere = async (): Promise<ReadonlySet<string>> => {
+    const { secrets } = await (await openSecrets(context)).list();
+    return new Set(secrets.flatMap(({ name, kept }) => (kept === null ? [] : [name])));
+  };
+  return {
+    /** `secret:NAME`; null: it is not required, and has no value. */
+    async referenceTo({ name: input, isRequired }: RegistryInput): Promise<string | null> {
+      const value = given.get(input) ?? null;
+      if (value === null && !isRequired) return null;
+      const known = names.get(input);
+      if (known !== undefined) return `secret:${known}`;
+      const kept = await keptHere();
+      const wanted = `${backend}-${input}`.toLowerCase().replace(/[^a-z0-9.-]+/g, "-");
+      const isTaken = (name: string): boolean =>
+        [...names.values()].includes(name) || (value !== null && kept.has(name));
+      let name = wanted.slice(0, LONGEST_NAME);
+      for (let count = 2; isTaken(name); count++) name = `${wanted.slice(0, LONGEST_NAME - 4)}-${count}`;
+      names.set(input, name);
+      if (value !== null) values.set(name, value);
+      else if (kept.has(name)) context.note(`it is given a secret that is kept already: ${name}`);
+      else context.note(`it wants a secret: mountaineer secret set ${name}`);
+      return `secret:${name}`;
+    },
+    async keep(): Promise<void> {
+      if (values.size === 0) return;
+      const keeper = await openSecrets(context);
+      for (const [name, value] of values) await keeper.set(name, value, null, context.signal);
+    },
+  };
 }
 
 async function isAgreed(
   context: CommandContext,
   { name, version, description, isDeprecated }: RegistryServer,
   { command, url }: TypedBackend,
+  texts: ReadonlyMap<string, MadeText>,
   yes: boolean,
 ): Promise<boolean> {
   context.note(`${harmless(name)} ${harmless(version)}: ${foreignLine(description, LONGEST_LINE)}`);
@@ -162,6 +239,11 @@ async function isAgreed(
       ? `reached at ${harmless(url ?? "")}`
       : `started as: ${command.map(shellWord).map(harmless).join(" ")}`,
   );
+  // A variable decides what a program does as much as an argument.
+  for (const [key, { text, isOwn }] of texts) {
+    const isHidden = isOwn && (isSecretHeader(key) || isSecretVariable(key));
+    context.note(`with ${harmless(key)} = ${isHidden ? HIDDEN : harmless(text)}`);
+  }
   if (yes) return true;
   if (context.ask === null) {
     context.note("nothing was changed: --yes goes on without asking");

@@ -174,6 +174,11 @@ function otherWay(
   return [];
 }
 
+/** Rejects with `usage` when there is one of that name. */
+export async function requireFreeName(context: CommandContext, name: string): Promise<void> {
+  await viewConfig(context, async (view) => refuseTwin(await readMembers(view), name));
+}
+
 function refuseTwin({ backends }: MountaineerConfig, name: string): void {
   if (backends.every((backend) => backend.name !== name)) return;
   throw new MountaineerError("usage", `there is a backend called ${name}`, {

@@ -153,9 +153,25 @@ function judged(
   if (entry.group !== "sections" && isApprovedElsewhere(entry, approvals, mode)) return null;
   const waiting = Object.fromEntries(told.map(([name, { value }]) => [name, value]));
   const before =
-    approved === null ? null : Object.fromEntries(told.map(([name]) => [name, approved[name] ?? null]));
+    approved === null
+      ? null
+      : {
+          ...Object.fromEntries(told.map(([name]) => [name, approved[name] ?? null])),
+          ...droppedRoutes(entry, approved, told),
+        };
   const { id, group, name } = entry;
   return { id, group, name, kind: mostSerious(told.map(([, part]) => part.kind)), approved: before, waiting };
+}
+
+/** Of a backend that is to have another connection and no routes: those it goes on with until then. */
+function droppedRoutes(
+  { group, parts }: Entry,
+  approved: PartValues,
+  told: readonly (readonly [string, unknown])[],
+): PartValues {
+  const routes = approved["routes"] ?? null;
+  const isDropped = group === "backends" && routes !== null && parts["routes"] === undefined;
+  return isDropped && told.some(([name]) => name === "connection") ? { routes } : NOTHING;
 }
 
 /** The same under another name, or as it was before it went: that was approved. */

@@ -41,7 +41,9 @@ function isShell(name: string): boolean {
 
 function lines(path: readonly string[], value: EntryValue): string[] {
   const [key = "", parent = ""] = path.toReversed();
-  if (value === null || (isList(value) && value.length === 0)) return [];
+  // An empty text has no parts, and says something all the same.
+  const isText = parent === "env" || parent === "headers";
+  if (value === null || (isList(value) && value.length === 0 && !isText)) return [];
   const told = asReference(value) ?? asSecretText(path, value);
   if (told !== null) return [`${keyText(path)} = ${quote(told)}`];
   if (isList(value)) {

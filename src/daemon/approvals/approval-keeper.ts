@@ -61,6 +61,11 @@ export interface ApprovalKeeper extends AsyncDisposable {
   announcements(): readonly ApprovalTransition[];
   /** True when approvals that could not be read can be read by now: judge again. */
   readAgain(): Promise<boolean>;
+  /**
+   * The home is this daemon's from now on, and it writes there; true: another one has approved something since they were
+   * read: judge again.
+   */
+  takeHome(): Promise<boolean>;
   /** Why approvals are missing; null: they are not. */
   readonly lostBecause: string | null;
   /** They are, and may be there later. */
@@ -88,6 +93,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
   let waiting: readonly WaitingEntry[] = [];
   let since = new Map<string, string>();
   let written = memory === null || memory.lost ? null : memory;
+  let mayWrite = writes;
   let unsavedBecause: string | null = null;
   let writing: Promise<unknown> = Promise.resolve();
 
@@ -122,7 +128,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
   /** What nobody has to be asked about is remembered after it runs; a kill before it only asks the mode again. */
   const remember = (approvals: Approvals): void => {
     // What cannot be read must not be written over.
-    if (!writes || lost?.passes === true || isSame(written, approvals)) return;
+    if (!mayWrite || lost?.passes === true || isSame(written, approvals)) return;
     const advances = written === null || written.mode !== approvals.mode;
     write(approvals, advances).catch((error: unknown) => {
       if (unsavedBecause === null) {
@@ -150,7 +156,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       const judged = look(file, running, granted ?? null);
       const { approvals } = judged.held;
       const isFirst = memory === null && approvals !== null;
-      if (!writes || approvals === null || (granted === undefined && !isFirst)) return judged;
+      if (!mayWrite || approvals === null || (granted === undefined && !isFirst)) return judged;
       if (granted !== undefined) options.onGrant?.();
       try {
         await write(approvals, true);
@@ -182,7 +188,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
     },
     async withdraw() {
       // Of approvals that were lost nothing is known that could take its place.
-      if (!writes || memory === null || memory.lost || isSame(written, memory)) return;
+      if (!mayWrite || memory === null || memory.lost || isSame(written, memory)) return;
       options.onGrant?.();
       await write(memory, true).catch((error: unknown) => {
         unsavedBecause = errorText(error);
@@ -225,6 +231,23 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       lost = again.kind === "lost" ? again : null;
       memory = again.approvals;
       written = memory === null || memory.lost ? null : memory;
+      return true;
+    },
+    async takeHome() {
+      mayWrite = true;
+      const again = await store.read(new AbortController().signal);
+      // As it was known before.
+      if (again.kind === "lost" && again.passes) return false;
+      const { approvals } = again;
+      const known = approvals === null || approvals.lost ? null : approvals;
+      const isAsRead = known === null ? written === null : isSame(written, known);
+      if (isAsRead) {
+        if (memory !== null) remember(memory);
+        return false;
+      }
+      lost = again.kind === "lost" ? again : null;
+      memory = approvals;
+      written = known;
       return true;
     },
     async [Symbol.asyncDispose]() {

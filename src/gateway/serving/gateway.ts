@@ -157,8 +157,8 @@ class RunningGateway implements Gateway {
     this.#isOpen = true;
     this.#resumed.begin();
     await this.#http.restore();
-    if (address !== null) await this.#keeper.open(address, door);
-    else if (door !== null) closeDoor(door);
+    if (address === null) closeDoor(door);
+    else await this.#keeper.open(address, door);
   }
 
   built(signal: AbortSignal): Promise<void> {

@@ -1,8 +1,8 @@
-// A door of the gateway that was in charge before, which this one does not listen at: the address is another one by now.
+// A listening socket that another process gave us, where nobody here will listen with it.
 import type { GivenDoor } from "./gateway-contract.ts";
 
-/** Whoever came there would be let in by the system, and never be answered. */
-export function closeDoor({ handle }: GivenDoor): void {
-  const { close } = handle as { readonly close?: unknown };
-  if (typeof close === "function") Reflect.apply(close, handle, []);
+/** Else the system would go on to take connections there that nobody ever answers. */
+export function closeDoor(door: GivenDoor | null): void {
+  const handle: { readonly close?: unknown } = door?.handle ?? {};
+  if (typeof handle.close === "function") handle.close();
 }

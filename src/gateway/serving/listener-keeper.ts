@@ -64,7 +64,7 @@ export class ListenerKeeper {
   async open(address: ListenAddress, door: GivenDoor | null = null): Promise<void> {
     this.#wanted = address;
     const isSame = door?.address.host === address.host && door.address.port === address.port;
-    if (door !== null && !isSame) closeDoor(door);
+    if (!isSame) closeDoor(door);
     await this.#attempt(address, isSame ? door.handle : undefined);
   }
 

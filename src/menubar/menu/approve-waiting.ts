@@ -17,7 +17,8 @@ export interface YesQuestion {
 
 /** What does not fit a window would be approved unseen. */
 const MOST_LINES = 40;
-const MOST_COLUMNS = 2_000;
+/** Longer lines are broken by the window. */
+const WINDOW_COLUMNS = 80;
 
 interface Ports {
   readonly askYes: (question: YesQuestion, signal: AbortSignal) => Promise<boolean>;
@@ -55,6 +56,6 @@ function textOf({ id, summary, approved, waiting }: WaitingEntryWire): string | 
   const lines = [`${id}: ${summary}`, "", ...diff.split("\n").slice(2, -1)].map((line) =>
     harmless(line.replaceAll("\t", "  ")),
   );
-  const text = lines.join("\n");
-  return lines.length > MOST_LINES || columns(text) > MOST_COLUMNS ? null : text;
+  const rows = lines.map((line) => Math.max(1, Math.ceil(columns(line) / WINDOW_COLUMNS)));
+  return rows.reduce((sum, count) => sum + count, 0) > MOST_LINES ? null : lines.join("\n");
 }

@@ -1,7 +1,7 @@
 // What the Approve screen shows, and its reaction to keys. Pure: what is to be approved is returned.
 import type { ApprovalsReport, WaitingEntryWire } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
-import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";
+import { columns, harmless } from "../../runtime/text/plain-text.ts";
 import type { Key } from "../terminal/key.ts";
 
 export interface ApproveState {
@@ -56,17 +56,24 @@ export function differenceLines(state: ApproveState): readonly string[] {
     .flatMap((line) => wrapped(line, state.size.width));
 }
 
+/** In one pass: who may write the file chooses how long a line is. */
 function wrapped(line: string, width: number): string[] {
+  // It stays of its kind: added or removed.
+  const indent = width < 8 ? "" : `${line.slice(0, 1)}  `;
   const lines: string[] = [];
-  let rest = harmless(line.replaceAll("\t", "  "));
-  while (columns(rest) > width) {
-    const piece = firstColumns(rest, width) || rest.slice(0, 1);
-    lines.push(piece);
-    // It stays of its kind: added or removed.
-    rest = `${line.slice(0, 1)}  ${rest.slice(piece.length)}`;
-    if (width < 8) break;
+  let piece = "";
+  let used = 0;
+  for (const character of harmless(line.replaceAll("\t", "  "))) {
+    const needed = columns(character);
+    if (used + needed > width && used > 0) {
+      lines.push(piece);
+      piece = indent;
+      used = indent.length;
+    }
+    piece += character;
+    used += needed;
   }
-  return [...lines, rest];
+  return [...lines, piece];
 }
 
 /** How many lines are below those that are shown. */

@@ -178,3 +178,15 @@ test("F1 what cannot be a backend here is named, and the others are imported", a
   assert.match(stdout, /bad {2}not imported: backends\.bad\.headers\.Content-Type/);
   assert.doesNotMatch(await config(), /backends\.bad/);
 });
+
+test("E1 connect shows no secret that stands beside the servers in a client's file", async (t) => {
+  const { file, run } = await setUp(t, {});
+  const text =
+    '{\n  "primaryApiKey": "plain-words-that-are-one",\n  "mcpServers": {},\n  "theme": "dark"\n}\n';
+  await writeFile(file, text);
+  const { stdout } = await run("connect", "claude");
+  assert.match(stdout, /"primaryApiKey": "\(hidden\)"/);
+  assert.match(stdout, /"theme": "dark"/);
+  assert.doesNotMatch(stdout, /plain-words/);
+  assert.equal(await readFile(file, "utf8"), text);
+});

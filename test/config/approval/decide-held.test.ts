@@ -282,3 +282,22 @@ test("E2 a null that a later version adds is no change, and what it misses is nu
   const held = decideHeld({ file: evil, running: null, approvals: first.approvals, places: PLACES });
   assert.deepEqual(held.effective.backends[0]?.connection, connection);
 });
+
+test("E2 while an edit that drops routes waits, the approved routes go on, all of them", async () => {
+  const home = world();
+  const routes =
+    '[[backends.many.routes]]\ncommand = "one"\n[[backends.many.routes]]\nurl = "https://two.example/mcp"\n';
+  await home.save(`${routes}[trust]\napprove = "all"\n`);
+  const held = await home.save('[backends.many]\ncommand = "evil"\n[trust]\napprove = "all"\n');
+  assert.deepEqual(ids(held), ["backends.many"]);
+  const [many] = held.effective.backends;
+  assert.deepEqual(
+    many?.routes?.map(({ connection }) =>
+      connection.type === "stdio" ? connection.command : connection.url,
+    ),
+    ["one", "https://two.example/mcp"],
+  );
+  const { effective } = home.approve("backends.many");
+  assert.deepEqual(runs({ ...held, effective }), ["many: evil"]);
+  assert.equal(effective.backends[0]?.routes, undefined);
+});

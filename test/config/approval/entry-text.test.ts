@@ -87,3 +87,8 @@ test("E2 a change that is hidden is told as one, so that nobody says yes to an e
     'command = "serve"\nenv.API_TOKEN = "(hidden)"\n',
   );
 });
+
+test("E2 a variable that becomes empty is seen", () => {
+  const connection = { type: "stdio", command: "x", args: [], env: { SAFE_MODE: [] }, cwd: "/" };
+  assert.match(entryText({ connection }), /^env\.SAFE_MODE = ""$/m);
+});

@@ -134,6 +134,12 @@ test("E2 what is too long for a window is approved in none, and one that closes 
   config.waiting.push(waits("long", "x".repeat(3_000)));
   const long = await runAction({ kind: "approve" }, { ...ports, askYes: async () => true }, NEVER);
   assert.deepEqual([long.ok, long.hint], [false, "see it in a terminal: mountaineer approve backends.long"]);
+  // Broken by the window, its lines are more than fit.
+  config.waiting.splice(0, 1, waits("broken", `${"a\n".repeat(32)}${"x".repeat(1_700)}\n`));
+  assert.equal(
+    (await runAction({ kind: "approve" }, { ...ports, askYes: async () => true }, NEVER)).ok,
+    false,
+  );
   config.waiting.splice(0, 1, waits("one", "y\n"));
   const gone = async (): Promise<never> => {
     throw new MountaineerError("program_unavailable", "no window could be shown (exit code 255)");

@@ -114,3 +114,11 @@ test("E2 the screen shows what would run, beside what serves, and nothing that a
   );
   assert.match(textOf(approveLines(opened(report()), view)).join("\n"), /✓ nothing waits for approval/);
 });
+
+test("E2 a line as long as the file may be is shown whole, and does not stop the screen", () => {
+  const long = Array.from({ length: 40_000 }, (_, index) => `word-${index}`).join(" ");
+  const state = opened(report(entry("long", { waiting: `command = "${long}"\n` })), 20, 80);
+  const lines = differenceLines(state).filter((line) => line.startsWith("+"));
+  assert.ok(lines.every((line) => line.length <= 80));
+  assert.equal([lines[0], ...lines.slice(1).map((line) => line.slice(3))].join(""), `+command = "${long}"`);
+});

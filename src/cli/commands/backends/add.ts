@@ -68,10 +68,12 @@ export const backendsAddCommand: CommandDefinition = {
   },
   async run(context, options, [name = "", ...words]) {
     const { readBackendName, readBackendOptions } = await import("../../input/backend-options.ts");
-    const { addBackend, tellChange } = await import("../../edits/backend-change.ts");
+    const { addBackend, requireFreeName, tellChange } = await import("../../edits/backend-change.ts");
     const typed = readBackendOptions(options, words);
     const server = readText(options, "registry");
     const backend = readBackendName(name);
+    // Before anything is asked for, or kept.
+    if (server !== null) await requireFreeName(context, backend);
     const whole = server === null ? typed : await fromRegistry(context, options, { backend, server, typed });
     if (whole === null) return FAILED_EXIT;
     const added = await addBackend(context, backend, whole, {

@@ -29,6 +29,9 @@ interface NotificationParts {
 /** What the link has to wait for before it reads more from the same source; null: nothing. */
 type Wait = Promise<void> | null;
 
+/** As `notifications/mountaineer/handover`. */
+const OWN_NOTIFICATIONS = "notifications/mountaineer/";
+
 const LIST_KIND_OF: ReadonlyMap<string, ListKind> = new Map(
   LIST_KINDS.map((kind) => [LIST_CHANGED[kind], kind]),
 );
@@ -125,6 +128,8 @@ export class Notifications {
 
   #other(message: RpcNotification, streamOf: RpcId | null): void {
     const { method, params } = message;
+    // What Mountaineer says to its own bridge, a server could only say to mislead it.
+    if (method.startsWith(OWN_NOTIFICATIONS)) return;
     const whose = this.#parts.calls.attribute(streamOf);
     if (whose.kind === "call") whose.call.port.notify(method, params);
     else if (whose.kind === "owner") whose.client.notify(method, params);

@@ -100,6 +100,16 @@ describe("what the gateway does not know", () => {
     owned.link.notify("notifications/new");
     assert.deepEqual(owner.told, [{ method: "notifications/new", params: undefined }]);
   });
+  test("E2 what Mountaineer alone says to its bridge, no server says in its place", async () => {
+    const { call, link } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { id } = call(port);
+    link.notify("notifications/mountaineer/handover", {}, id);
+    const owner = createTestClient("o");
+    const owned = await startReady({ owner });
+    owned.link.notify("notifications/mountaineer/handover");
+    assert.deepEqual([port.told, owner.told], [[], []]);
+  });
 });
 
 describe("a client that does not read", () => {
