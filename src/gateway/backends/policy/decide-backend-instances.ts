@@ -1,5 +1,4 @@
 // What follows from the instances of one backend: which serves, which failed, which is not wanted. Pure.
-
 import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
@@ -18,11 +17,10 @@ export const CIRCUIT_FAILURES = 5;
 const QUICK_TRY_MS = 250;
 /** Checks without an answer after which another instance is to take the place. */
 const DISTRUST_CHECKS = 3;
+/** The same where the server cannot be reached at all, and there is another route. */
+const OUT_OF_REACH_CHECKS = 2;
 /** Failed tries to put another in the place of one that does not answer, after which nothing is published any more. */
 const GIVE_UP_FAILURES = 3;
-
-/** The same for one that cannot be reached, where there is another route. */
-const OUT_OF_REACH_CHECKS = 2;
 
 const VANISHED = linkFailure("closed", "it is gone");
 const OUT_OF_REACH = linkFailure("unreachable", "it cannot be reached");

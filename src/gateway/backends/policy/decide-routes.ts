@@ -39,6 +39,14 @@ export function foldRoutes(builder: DecisionBuilder): void {
   if (spec.wanted.kind !== "connection") {
     dropStandbys(builder);
     clearPending(builder, "the backend is not wanted");
+    const asked = spec.routes?.asked ?? null;
+    if (asked !== null) {
+      builder.events.push({
+        kind: "asked_failed",
+        route: asked,
+        reason: "the backend is not wanted any more",
+      });
+    }
     return;
   }
   takeOver(builder);

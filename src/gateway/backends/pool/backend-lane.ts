@@ -28,6 +28,9 @@ import { routesView } from "./routes-view.ts";
 import { PoolSubscriptions } from "./subscriptions.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
 
+const ONE_ROUTE = "it has one route alone";
+const GIVEN_UP = "it was given up";
+
 export class BackendLane {
   readonly #state: LaneState;
   readonly #waiting: WaitingCalls;
@@ -141,6 +144,7 @@ export class BackendLane {
       state.config = next;
       state.noticeMounts(true);
       state.resolve();
+      if (!state.hasRoutes) state.refuseAsked(ONE_ROUTE);
       this.#published.applyShape();
     }
     state.revision++;
@@ -284,24 +288,26 @@ export class BackendLane {
     const failed = (reason: string): Promise<SwitchOutcome> => Promise.resolve({ ok: false, reason });
     const names = routesOf(state.config).map(({ name }) => name);
     const used = state.decision.memory.routes.used ?? names[0] ?? "";
-    if (!state.hasRoutes) return failed("it has one route alone");
+    if (!state.hasRoutes) return failed(ONE_ROUTE);
     if (to !== null && !names.includes(to)) return failed(`it has the routes ${names.join(", ")}`);
     if (!state.isWanted) return failed(state.unavailable);
     if (to === null) {
       state.release();
       return Promise.resolve({ ok: true, route: used, changed: false });
     }
-    state.asked?.settle({ ok: false, reason: "another route was asked for" });
-    return new Promise((settle) => {
-      const asked = { route: to, settle };
+    if (signal.aborted) return failed(GIVEN_UP);
+    state.refuseAsked("another route was asked for");
+    return new Promise((resolve) => {
       const onAbort = (): void => {
-        if (state.asked === asked) state.asked = null;
-        settle({ ok: false, reason: "it was given up" });
+        state.refuseAsked(GIVEN_UP);
         state.trigger("user");
       };
-      if (signal.aborted) return onAbort();
+      const settle = (outcome: SwitchOutcome): void => {
+        signal.removeEventListener("abort", onAbort);
+        resolve(outcome);
+      };
       signal.addEventListener("abort", onAbort, { once: true });
-      state.asked = asked;
+      state.asked = { route: to, settle };
       state.trigger("user");
     });
   }
@@ -323,7 +329,7 @@ export class BackendLane {
   stop(message: string): void {
     if (this.#state.stopped !== null) return;
     this.#state.stop(message);
-    this.#state.asked?.settle({ ok: false, reason: message });
+    this.#state.refuseAsked(message);
     this.#waiting.fail(message);
   }
 

@@ -120,6 +120,13 @@ export class LaneState {
     return new PoolInstance(tools, base, options, events);
   }
 
+  /** Whoever asks for a route does not get it. */
+  refuseAsked(reason: string): void {
+    const { asked } = this;
+    this.asked = null;
+    asked?.settle({ ok: false, reason });
+  }
+
   /** The rules go on. */
   release(): void {
     if (this.decision.memory.routes.held === null) return;

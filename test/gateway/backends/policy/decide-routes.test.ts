@@ -200,6 +200,15 @@ describe("C2 by hand", () => {
     assert.deepEqual(world.told, ["asked_failed c"]);
   });
 
+  it("C2 whoever asked for a route of a backend that is then disabled is told", () => {
+    const world = running();
+    world.ask("b");
+    assert.deepEqual(world.told, []);
+    world.spec = { ...world.spec, wanted: { kind: "nothing", because: "disabled" }, revision: 1 };
+    world.look();
+    assert.deepEqual(world.told, ["asked_failed b"]);
+  });
+
   it("C2 the route in use is held, too", () => {
     const world = nearlyBack();
     world.ask("b");

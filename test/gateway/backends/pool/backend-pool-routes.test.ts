@@ -303,6 +303,16 @@ test("C2 going back waits for a person, who is told everywhere, and makes it bef
   assert.deepEqual(unknown, { ok: false, reason: "it has the routes here, lan, far" });
 });
 
+test("C2 whoever asked for a route that the configuration then takes away is told", async (t) => {
+  const scene = await createScene(t);
+  scene.apply(scene.routes);
+  await used(scene, "here");
+  const asked = scene.pool.switchRoute("a", "lan", new AbortController().signal);
+  const { connection } = scene.routes[0];
+  scene.pool.apply([backendConfig("a", { connection })], { drainTimeoutMs: 60_000 });
+  assert.deepEqual(await asked, { ok: false, reason: "it has one route alone" });
+});
+
 test("C2 what is held over a restart stays there, and goes on failing over", async (t) => {
   let held: string | null = "lan";
   const scene = await createScene(t, {
