@@ -139,6 +139,7 @@ export class SessionStore {
     // Its client has been here meanwhile, and knows better.
     if ([...this.#kept.values()].some((kept) => kept.hash === hash)) return;
     this.#asleep.set(hash, this.#asleepSeat(hash, record, this.#options.clock.monotonicMs()));
+    this.#timer ??= this.#options.clock.setTimer(IDLE_LOOK_MS, this.#look);
     return this.#options.file?.keep(hash, record);
   }
 

@@ -9,6 +9,7 @@ import { IDLE_LIMIT_MS, SessionStore } from "../../../../src/gateway/front/sessi
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { hashOf, recordOf } from "../../../support/session-records.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { createScriptedGateway } from "../scripted-gateway.ts";
 
@@ -150,6 +151,15 @@ describe("sessions of before a restart", () => {
     assert.equal(next.store.size, 0);
     await next.stops();
     assert.equal((await home.daemon()).store.size, 0);
+  });
+
+  it("B11 one that its client began with the daemon before ends a day later, too", async (t) => {
+    const home = await startHome(t);
+    const { store, clock } = await home.daemon();
+    assert.equal(await store.adopt(hashOf(1), recordOf(1)), true);
+    assert.equal(store.size, 1);
+    await clock.advance(IDLE_LIMIT_MS + HOUR_MS);
+    assert.equal(store.size, 0);
   });
 
   it("B11 a wall clock that was set back makes none of them last longer than a day from now", async (t) => {
