@@ -16,8 +16,8 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
   let timer: Timer | null = null;
   let moved = false;
   const hold = (): void => {
-    // Whoever was asked something must be able to answer.
-    if (session.openQuestions === 0) inbox.keep();
+    // Whoever was asked something must be able to answer, and whoever has begun a line to end it.
+    if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
     else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
   };
   const rest = (): void => {
@@ -30,7 +30,7 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
       return moved;
     },
     /** To be called after each message of the gateway. */
-    look(link: GatewayLink): void {
+    look(link: Pick<GatewayLink, "end">): void {
       if (!session.movesOn || moved || inbox.ended) return;
       if (session.mayMove && !passage.isMidway) {
         moved = true;
