@@ -5,7 +5,7 @@ import { parseBackendName } from "../../config/backend-names.ts";
 import { tomlKey, tomlValue } from "../../config/edit/toml-value.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { GivenOptions } from "./command.ts";
-import { readFlag, readList, readText } from "./options.ts";
+import { collected, readFlag, readList, readText } from "./options.ts";
 
 /** What was typed of a backend; null, or empty: nothing. Values as the file would hold them. */
 export interface TypedBackend {
@@ -21,11 +21,6 @@ export interface TypedBackend {
   readonly set: ReadonlyMap<string, string>;
 }
 
-const collect = (value: string, before: readonly string[] | undefined): string[] => [
-  ...(before ?? []),
-  value,
-];
-
 export function addBackendOptions(command: Command): void {
   command
     .option("--url <address>", "a server that is elsewhere, in place of a program")
@@ -33,12 +28,16 @@ export function addBackendOptions(command: Command): void {
     .option(
       "-e, --env <KEY=value>",
       "a variable of the program: text, ${VARIABLE} or secret:NAME; KEY alone is ${KEY}; may be given again",
-      collect,
+      collected,
     )
-    .option("-H, --header <'Name: value'>", "a header of each request, likewise; may be given again", collect)
+    .option(
+      "-H, --header <'Name: value'>",
+      "a header of each request, likewise; may be given again",
+      collected,
+    )
     .option("--cwd <folder>", "the folder that the program is started in")
     .option("--group <name>", "a name under which several are shown together")
-    .option("--set <key=value>", "any other key, as in timeouts.init=60; may be given again", collect)
+    .option("--set <key=value>", "any other key, as in timeouts.init=60; may be given again", collected)
     .option("--allow-literal", "write values that look like secrets into the file all the same");
 }
 

@@ -6,11 +6,15 @@ import type { CommandContext, GivenOptions } from "./command.ts";
 
 export const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
 
+/** Reads an option that may be given again. */
+export function collected(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
 /** `--share N`, repeatable, and `--all`. */
 export function addShareOptions(command: Command): void {
-  const collect = (name: string, names: readonly string[] | undefined): string[] => [...(names ?? []), name];
   command
-    .option("--share <name>", "only this share; may be given again for more", collect)
+    .option("--share <name>", "only this share; may be given again for more", collected)
     .addOption(
       command.createOption("--all", "all shares (what happens without --share, too)").conflicts("share"),
     );

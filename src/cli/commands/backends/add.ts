@@ -1,11 +1,10 @@
 // The command `mountaineer backends add`.
-
-import type { TypedBackend } from "../../input/backend-options.ts";
-import { addBackendOptions as addOwnOptions } from "../../input/backend-options.ts";
+import { addBackendOptions, type TypedBackend } from "../../input/backend-options.ts";
 import type { CommandContext, CommandDefinition, GivenOptions } from "../../input/command.ts";
 import {
   addJsonOption,
   addWaitOption,
+  collected,
   readFlag,
   readList,
   readText,
@@ -49,17 +48,17 @@ export const backendsAddCommand: CommandDefinition = {
     command
       .argument("<name>", "what it is called here")
       .argument("[command...]", "the program and its arguments, behind --; or an address");
-    addOwnOptions(command);
-    const collect = (value: string, before: readonly string[] | undefined): string[] => [
-      ...(before ?? []),
-      value,
-    ];
+    addBackendOptions(command);
     command
       .option(
         "--registry <server>",
         "take what is to be started from the MCP registry, pinned to its newest version",
       )
-      .option("--input <name=value>", "a value that the registry's server wants; may be given again", collect)
+      .option(
+        "--input <name=value>",
+        "a value that the registry's server wants; may be given again",
+        collected,
+      )
       .option("--yes", "do not ask whether what the registry says is to be added")
       .option("--disabled", "do not start it")
       .option("--no-token", "make no token for clients with the first server");

@@ -1,7 +1,14 @@
 // The command `mountaineer backends edit`.
 import { addBackendOptions } from "../../input/backend-options.ts";
 import type { CommandDefinition } from "../../input/command.ts";
-import { addJsonOption, addWaitOption, readFlag, readList, readWaitMs } from "../../input/options.ts";
+import {
+  addJsonOption,
+  addWaitOption,
+  collected,
+  readFlag,
+  readList,
+  readWaitMs,
+} from "../../input/options.ts";
 
 export const backendsEditCommand: CommandDefinition = {
   name: "backends edit",
@@ -27,11 +34,7 @@ export const backendsEditCommand: CommandDefinition = {
       .argument("<name>", "the backend")
       .argument("[command...]", "another program with its arguments, behind --; or an address");
     addBackendOptions(command);
-    const collect = (key: string, before: readonly string[] | undefined): string[] => [
-      ...(before ?? []),
-      key,
-    ];
-    command.option("--unset <key>", "take a key out, as in env.DEBUG; may be given again", collect);
+    command.option("--unset <key>", "take a key out, as in env.DEBUG; may be given again", collected);
     addWaitOption(command);
     addJsonOption(command);
   },
