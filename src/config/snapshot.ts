@@ -282,10 +282,10 @@ export interface AuditConfig {
   readonly redact: readonly string[];
 }
 
-/** Where traces and metrics go. */
 /** How what is sent is encoded; both go by HTTP. */
 export type OtlpProtocol = "http/protobuf" | "http/json";
 
+/** Where traces and metrics go. */
 export interface TelemetryConfig {
   /** Without a slash at its end; null: nothing is sent. */
   readonly endpoint: string | null;
