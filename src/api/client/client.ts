@@ -204,7 +204,11 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
     `the daemon that runs is of another version of Mountaineer, and does not know ${OPERATIONS[name].path}`,
     {
       cause: error,
-      hint: "mountaineer restart runs the version that is installed; a daemon that does not know it: stop it and start it",
+      // One that cannot hand over is not helped by `mountaineer restart`.
+      hint:
+        name === "handOver"
+          ? "this once stop it and start it again: systemctl --user restart mountaineer, or Ctrl-C in its terminal; what is mounted stays mounted"
+          : "mountaineer restart runs the version that is installed; a daemon that does not know it: stop it and start it again",
     },
   );
 }

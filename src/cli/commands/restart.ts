@@ -20,7 +20,7 @@ export const restartCommand: CommandDefinition = {
     "flight are finished by the old one. Whatever fails before that leaves the old one in charge. To be used after an " +
     "upgrade; it works for the service that `mountaineer install` sets up.",
   examples: [{ command: "mountaineer restart", does: "run what is installed now" }],
-  exits: { 1: "nothing has changed: the old one goes on, and why is said", 8: "no daemon runs" },
+  exits: { 1: "the new one did not take over, and why is said; the old one goes on", 8: "no daemon runs" },
   addOptions: addJsonOption,
   async run(context, options) {
     const { withDaemonOr } = await import("../sessions/control-session.ts");

@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import type { BackendSwitchRequest } from "../../api/requests.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
 import type { CommandContext, CommandDefinition, GivenOptions } from "../input/command.ts";
 import {
   addJsonOption,
@@ -28,13 +29,17 @@ export const switchCommand: CommandDefinition = {
     { command: "mountaineer switch --to auto", does: "let the rules decide again" },
     { command: "mountaineer switch --backend files --to lan", does: "serve a backend over another route" },
   ],
-  exits: STEP_EXITS,
+  exits: {
+    ...STEP_EXITS,
+    0: "every share ended as asked, or was skipped; or the backend is served over that route",
+    1: "a share failed, or the backend stays on its route",
+  },
   addOptions(command) {
     addShareOptions(command);
     command
       .option("--backend <name>", "a backend with several routes, instead of shares")
       .addOption(
-        new Option("--to <route>", "where to; with --backend, the name of a route, or auto")
+        new Option("--to <route>", "where to: with --backend the name of a route or auto, of shares")
           .choices(SWITCH_TARGETS)
           .argParser((text) => text)
           .makeOptionMandatory(),
@@ -56,7 +61,9 @@ export const switchCommand: CommandDefinition = {
     if (to === undefined) {
       const choices = `Allowed choices are ${SWITCH_TARGETS.join(", ")}`;
       const message = `option '--to <route>' argument '${given}' is invalid. ${choices} (of shares).`;
-      throw new MountaineerError("usage", message, { hint: "mountaineer switch --help" });
+      throw new MountaineerError("usage", message, {
+        hint: `a route of a backend: mountaineer switch --backend NAME --to ${shellWord(given)}`,
+      });
     }
     const request = { to, force: readFlag(options, "force"), wait: readFlag(options, "wait") };
     return runSteps(context, options, "switch", (control, selection, signal) =>
@@ -73,7 +80,10 @@ async function switchBackend(
   for (const name of ["share", "all", "force", "wait"]) {
     if (options[name] === undefined) continue;
     throw new MountaineerError("usage", `option '--${name}' cannot be used with option '--backend <name>'`, {
-      hint: "a backend is ready over the new route before it leaves the old one; mountaineer switch --help",
+      hint:
+        name === "share" || name === "all"
+          ? "shares and backends take a command each"
+          : "a backend is ready over the new route before it leaves the old one; mountaineer switch --help",
     });
   }
   const { withDaemonsGateway } = await import("../sessions/gateway-session.ts");

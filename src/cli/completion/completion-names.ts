@@ -1,5 +1,6 @@
 // Looks up live names for completion: quickly, silently, and from nothing that may block.
 import { connectToDaemon } from "../../api/client/client.ts";
+import { AUTO_ROUTE } from "../../config/backend-names.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { readConfigBytes } from "../../config/read/load.ts";
 import { parseToml } from "../../config/read/toml-text.ts";
@@ -10,8 +11,9 @@ import type { Candidate, LiveKind } from "./completion-request.ts";
 interface NamePlace {
   readonly home: string;
   readonly configPath: string | null;
-  /** What the line says besides: the share it names, and what is typed of the name. */
+  /** What the line says besides: the share or backend it names, and what is typed of the name. */
   readonly share: string | null;
+  readonly backend: string | null;
   readonly typed: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -32,6 +34,8 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
           value,
           description: "backend",
         }));
+    case "routes":
+      return routeNames;
     case "tools":
       return toolNames;
     case "changed-tools":
@@ -76,6 +80,20 @@ async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers
     if (error instanceof Error) return {};
     throw error;
   }
+}
+
+/** Of the backend that the line names; those without a name go by their place. */
+async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
+  const { routes } = objectOf(objectOf((await configTable(place))["backends"])[place.backend ?? ""]);
+  const list: readonly unknown[] = Array.isArray(routes) ? routes : [];
+  const names = list.map((route, index) => {
+    const { name, command } = objectOf(route);
+    return {
+      value: typeof name === "string" ? name : String(index + 1),
+      description: typeof command === "string" ? command : "route",
+    };
+  });
+  return [...names, { value: AUTO_ROUTE, description: "let the rules decide again" }];
 }
 
 async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {

@@ -11,7 +11,8 @@ export type LiveKind =
   | "changed-tools"
   | "secrets"
   | "keys"
-  | "folders";
+  | "folders"
+  | "routes";
 
 export interface Candidate {
   readonly value: string;
@@ -26,6 +27,8 @@ export type CompletionRequest =
       readonly without: readonly string[];
       /** The share that the line names; null: none yet. */
       readonly share: string | null;
+      /** The backend whose routes are wanted. */
+      readonly backend?: string;
       /** What of the word stands before the name: `--share=`. */
       readonly prefix?: string;
     }
@@ -61,7 +64,10 @@ const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
   "config set": "keys",
   "config unset": "keys",
 };
+/** Their arguments are one of several words, or a file. */
+const WORDS_OR_FILES: readonly string[] = ["import"];
 const SHARE = "--share";
+const BACKEND = "--backend";
 const FILES = /^(file|path|folder|dir|plugin)$/;
 
 /** `words` are those after the program's name; the last one is being typed, "" where none has begun. */
@@ -73,11 +79,13 @@ export function completionRequest(program: Command, words: readonly string[]): C
   const given: string[] = [];
   const used = new Set<string>();
   let share: string | null = null;
+  let backend: string | null = null;
   let awaited: Option | null = null;
   let onlyArguments = false;
   for (const word of before) {
     if (awaited !== null) {
       if (awaited.long === SHARE) share = word;
+      if (awaited.long === BACKEND) backend = word;
       awaited = null;
     } else if (!onlyArguments && word === "--") onlyArguments = true;
     else if (!onlyArguments && word.startsWith("-") && word !== "-") {
@@ -85,6 +93,7 @@ export function completionRequest(program: Command, words: readonly string[]): C
       const option = optionNamed(program, command, name);
       if (option?.long != null) used.add(option.long);
       if (option?.long === SHARE && word.includes("=")) share = word.slice(name.length + 1);
+      if (option?.long === BACKEND && word.includes("=")) backend = word.slice(name.length + 1);
       if (option !== null && takesValue(option) && !word.includes("=")) awaited = option;
     } else {
       const inner: Command | undefined =
@@ -99,11 +108,12 @@ export function completionRequest(program: Command, words: readonly string[]): C
     }
   }
   const where = names.join(" ");
-  if (awaited !== null) return ofOption(awaited, where, share);
+  const named = { share, backend };
+  if (awaited !== null) return ofOption(awaited, where, named);
   const assigned = /^(--[a-z-]+)=/.exec(current)?.[1];
   if (!onlyArguments && assigned !== undefined) {
     const option = optionNamed(program, command, assigned);
-    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, where, share), `${assigned}=`);
+    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, where, named), `${assigned}=`);
   }
   if (!onlyArguments && current.startsWith("-")) return optionsOf(program, command, used);
   if (command.commands.length > 0 && given.length === 0) {
@@ -117,10 +127,19 @@ export function completionRequest(program: Command, words: readonly string[]): C
       candidates: program.commands.map((one) => ({ value: one.name(), description: one.summary() })),
     };
   }
-  return ofArgument(command, given, where);
+  return ofArgument(command, given, where, current);
 }
 
-function ofOption(option: Option, where: string, share: string | null): CompletionRequest {
+/** What the line names so far. */
+interface Named {
+  readonly share: string | null;
+  readonly backend: string | null;
+}
+
+function ofOption(option: Option, where: string, { share, backend }: Named): CompletionRequest {
+  if (where === "switch" && option.long === "--to" && backend !== null) {
+    return { kind: "live", live: "routes", without: [], share, backend };
+  }
   if (option.argChoices !== undefined) return { kind: "words", candidates: choices(option.argChoices) };
   const ofCommand = LIVE_OPTIONS[`${where} ${option.long}`];
   const live = ofCommand === undefined ? LIVE_OPTIONS[option.long ?? ""] : ofCommand;
@@ -129,13 +148,22 @@ function ofOption(option: Option, where: string, share: string | null): Completi
   return FILES.test(name) ? { kind: "files" } : { kind: "nothing" };
 }
 
-function ofArgument(command: Command, given: readonly string[], where: string): CompletionRequest {
+function ofArgument(
+  command: Command,
+  given: readonly string[],
+  where: string,
+  current: string,
+): CompletionRequest {
   const declared = command.registeredArguments;
   const last = declared.at(-1);
   const argument: Argument | undefined =
     declared[given.length] ?? (last?.variadic === true ? last : undefined);
   if (argument === undefined) return { kind: "nothing" };
-  if (argument.argChoices !== undefined) return { kind: "words", candidates: choices(argument.argChoices) };
+  if (argument.argChoices !== undefined) {
+    const isFile =
+      WORDS_OR_FILES.includes(where) && !argument.argChoices.some((choice) => choice.startsWith(current));
+    return isFile ? { kind: "files" } : { kind: "words", candidates: choices(argument.argChoices) };
+  }
   const live = LIVE_ARGUMENTS[where];
   if (live !== undefined && (given.length === 0 || argument.variadic)) {
     return { kind: "live", live, without: given, share: null };

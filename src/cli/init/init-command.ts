@@ -158,8 +158,8 @@ function nextLines(context: CommandContext, { wishes, config, token }: Outcome):
       ? [
           `connect an agent: ${url}, or the command ${typed(context, "mcp")}`,
           `      in Claude Code: claude mcp add mountaineer -- ${typed(context, "mcp")}`,
+          `      servers that your clients have already: ${typed(context, "import")} takes them over`,
           `      in Claude Desktop, Cursor, VS Code and others: ${typed(context, "connect NAME")}`,
-          `      servers that these have already: ${typed(context, "import")} takes them over`,
         ]
       : []),
     ...(token === null ? [] : tokenLines(context, token.made, url)),

@@ -11,6 +11,8 @@ const SHOW_CONFIG = "mountaineer config show";
 const UNSET_KEY =
   "mountaineer config unset KEY takes one out; mountaineer config rollback undoes the last change";
 const DASHBOARD = "mountaineer tui in a terminal, mountaineer menubar in the panel";
+const UPGRADE =
+  "pull the clone and run npm ci in it, then mountaineer restart has the daemon run what is installed now";
 const STOP =
   "Ctrl-C ends mountaineer monitor where it runs; mountaineer uninstall stops the service and removes it, " +
   "docs/install.md says how to stop it alone";
@@ -22,7 +24,9 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     stop: STOP,
     quit: STOP,
     kill: STOP,
-    restart: "end mountaineer monitor with Ctrl-C and begin it again; mountaineer reload reads the file anew",
+    upgrade: UPGRADE,
+    update: UPGRADE,
+    handover: "mountaineer restart",
     run: "mountaineer monitor keeps everything up here",
     up: "mountaineer monitor keeps everything up here",
     serve: "mountaineer monitor serves the gateway; mountaineer mcp serves one client over stdio",
@@ -53,8 +57,9 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     umount: "mountaineer unmount",
     eject: "mountaineer unmount --share NAME",
     favourites: LIST_SHARES,
-    connect:
-      "docs/connect-an-agent.md has it for each client; in Claude Code: claude mcp add mountaineer -- mountaineer mcp",
+    disconnect: "mountaineer connect NAME --undo puts that client's file back",
+    migrate: "mountaineer import takes over the MCP servers of other programs",
+    registry: "mountaineer backends add NAME --registry SERVER",
     gui: DASHBOARD,
     ui: DASHBOARD,
     web: DASHBOARD,
@@ -82,6 +87,8 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     delete: REMOVE_BACKEND,
     set: "mountaineer backends edit NAME --set KEY=VALUE",
     update: "mountaineer backends edit NAME",
+    import: "mountaineer import",
+    switch: "mountaineer switch --backend NAME --to ROUTE",
     auth: LOG_IN,
     signin: LOG_IN,
     approve: "mountaineer approve NAME",

@@ -62,7 +62,7 @@ async function candidatesOf(
 ): Promise<readonly Candidate[]> {
   if (request.kind === "words") return request.candidates;
   if (request.kind !== "live") return [];
-  const { live, without, share, prefix = "" } = request;
+  const { live, without, share, backend = null, prefix = "" } = request;
   const typed = (words.at(-1) ?? "").slice(prefix.length);
   const { loadLiveNames } = await import("../completion/completion-names.ts");
   // A busy machine takes its time to load it; that is not what may hang.
@@ -74,7 +74,7 @@ async function candidatesOf(
     nothing.resolve([]);
   });
   const limit = AbortSignal.any([signal, late.signal]);
-  const place = { home, configPath: configOf(words), share, typed, clock, signal: limit };
+  const place = { home, configPath: configOf(words), share, backend, typed, clock, signal: limit };
   const found = liveNames(place).catch(() => []);
   return (await Promise.race([found, nothing.promise])).flatMap((one) =>
     without.includes(one.value) ? [] : [{ ...one, value: `${prefix}${one.value}` }],

@@ -118,7 +118,7 @@ function routeFacts(route: BackendRouteStatus, view: View): string[] {
   if (steadyMs >= 0) return [`steady for ${glued(durationText(steadyMs))}`];
   const retry = retryText(route, view);
   return [
-    ...(route.last_error === null ? ["stands by"] : [harmless(route.last_error)]),
+    ...(route.last_error === null ? ["not in use"] : [harmless(route.last_error)]),
     ...(retry === null ? [] : [retry]),
   ];
 }

@@ -56,7 +56,7 @@ function routeItems({ name, routes }: BackendStatus, key: string, world: MenuWor
       ? "in use"
       : route.healthy_since !== null
         ? "ready"
-        : (route.last_error ?? "stands by");
+        : (route.last_error ?? "not in use");
     items.push(text(`${key} route ${route.name}`, `${nameText(route.name)}: ${state}`));
   }
   if (pending !== null) {

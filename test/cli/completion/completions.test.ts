@@ -33,6 +33,11 @@ fallback_host = "127.0.0.3:2"
 command = "sh"
 [backends.finance]
 command = "sh"
+[[backends.wiki.routes]]
+name = "here"
+command = "wiki-server"
+[[backends.wiki.routes]]
+url = "http://127.0.0.1:1/mcp"
 `;
 
 interface Scene {
@@ -100,6 +105,10 @@ test("commands, options and choices come from the definitions; what takes a file
   assert.deepEqual(words("config", "").includes("rollback"), true);
   assert.deepEqual(words("switch", "--to", ""), ["tb", "fallback", "auto"]);
   assert.deepEqual(words("switch", "--to=f"), ["--to=tb", "--to=fallback", "--to=auto"]);
+  assert.deepEqual(words("switch", "--backend", "files", "--to", ""), [":live"], "a backend's own routes");
+  assert.ok(words("connect", "").includes("claude-code") && !words("connect", "").includes("mcp-hub"));
+  assert.ok(words("import", "c").includes("cursor") && words("import", "zed", "m").includes("mcp-hub"));
+  assert.deepEqual(words("import", "./m"), [":files"], "a file, too");
   assert.ok(words("switch", "--").includes("--force") && words("switch", "--").includes("--config"));
   assert.ok(!words("switch", "--force", "--").includes("--force"), "once is enough");
   assert.ok(words("status", "--json", "--").every((word) => word.startsWith("--")));
@@ -130,6 +139,9 @@ test("names are live, with what they are; values of secrets are never read", asy
   assert.deepEqual(values(await found(home, ["mount", "--share", "C"])), ["CORE"]);
   assert.deepEqual(values(await found(home, ["mount", "--share=C"])), ["--share=CORE"]);
   assert.deepEqual(values(await found(home, ["backends", "restart", "files", "f"])), ["finance"]);
+  const routes = await found(home, ["switch", "--backend=wiki", "--to", ""]);
+  assert.deepEqual(routes, ["here\twiki-server", "2\troute", "auto\tlet the rules decide again"]);
+  assert.deepEqual(values(await found(home, ["switch", "--backend", "wiki", "--to=h"])), ["--to=here"]);
   const secrets = await found(home, ["secret", "set", ""]);
   assert.deepEqual(secrets, ["spare\tkept", "nas\tnot kept yet"]);
   const keys = values(await found(home, ["config", "set", "shares."]));

@@ -234,7 +234,7 @@ function readTable(builder: DecisionBuilder, route: string, serving: Serving): b
     defer(
       builder,
       route,
-      calls === 0 || !auto ? "a person switches" : `${callsText(calls)}; a person switches`,
+      calls === 0 || !auto ? "it waits until you switch" : `${callsText(calls)}; it waits until you switch`,
     );
     return false;
   }

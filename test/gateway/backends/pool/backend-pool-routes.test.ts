@@ -273,7 +273,7 @@ test("C2 going back waits for a person, who is told everywhere, and makes it bef
   await used(scene, "lan");
   await scene.mend("here");
   await eventually(() => scene.view().pending !== null);
-  assert.deepEqual(scene.view().pending, { route: "here", reason: "a person switches" });
+  assert.deepEqual(scene.view().pending, { route: "here", reason: "it waits until you switch" });
   assert.ok(scene.told.some((one) => one.name === "backend.route_ready" && one.route === "here"));
   const [here, lan] = scene.view().list;
   assert.ok(here?.healthySinceMs !== null && here?.inUse === false);
