@@ -163,6 +163,7 @@ function foldAsked(builder: DecisionBuilder): Reason | null {
   }
   const { standby } = builder.route(asked);
   if (standby === null || !isReady(builder, standby)) return null;
+  leaveBehind(builder, serving);
   promoteStandby(builder, asked, standby);
   holdOn(builder, asked, true);
   return { change: "switched", reason: "a person switched" };
@@ -173,6 +174,14 @@ function holdOn(builder: DecisionBuilder, route: string, changed: boolean): void
   builder.rememberRoutes({ held: isBest ? null : route });
   if (!isBest) clearPending(builder, "a person holds it where it is");
   builder.events.push({ kind: "asked_done", route, changed });
+}
+
+/** What failed before it served is not why it is left. */
+function leaveBehind(builder: DecisionBuilder, serving: Serving | null): void {
+  const left = serving !== null && isWell(builder, serving) ? builder.routeOf(serving.key) : null;
+  if (left === null) return;
+  const { tries } = builder.route(left.name);
+  if (tries.failure !== null) builder.rememberRoute(left.name, { tries: { ...tries, failure: null } });
 }
 
 function isWell(builder: DecisionBuilder, serving: Serving): boolean {
@@ -201,6 +210,7 @@ function foldRecovery(builder: DecisionBuilder): Reason | null {
     if (pending !== null && pending.route !== route.name) clearPending(builder, "a better one is ready");
     if (!readTable(builder, route.name, serving)) return null;
     builder.rememberRoutes({ pending: null });
+    leaveBehind(builder, serving);
     promoteStandby(builder, route.name, standby);
     return { change: "recovered", reason: `it has answered for ${Math.round(stableMs / 1000)} s` };
   }

@@ -14,10 +14,19 @@ export function routesView(state: LaneState): RoutesView | null {
   const { routes, serving } = state.decision.memory;
   const now = state.now();
   const { stableMs } = state.tools.failback();
-  const list = routesOf(state.config).map((route, index) => {
+  const { held, pending } = routes;
+  const keyOf = (index: number): string | null => {
+    const outcome = state.outcomes[index]?.outcome;
+    return outcome?.ok === true ? outcome.key : null;
+  };
+  const known = routesOf(state.config);
+  const usedAt = serving === null ? -1 : known.findIndex((_, index) => keyOf(index) === serving.key);
+  const list = known.map((route, index) => {
     const { health, tries, standby } = routes.byName.get(route.name) ?? NEW_ROUTE;
     const outcome = state.outcomes[index]?.outcome;
-    const inUse = serving !== null && outcome?.ok === true && outcome.key === serving.key;
+    const inUse = serving !== null && keyOf(index) === serving.key;
+    // Worse ones are left alone, and all are while a person holds one.
+    const isTried = usedAt === -1 || (index < usedAt && held === null);
     const missing = outcome?.ok === false ? missingText(outcome.missing) : null;
     const isReady = !inUse && standby !== null && health.healthySince !== null;
     const dueMs = isReady ? stableFrom(health, stableMs) : null;
@@ -29,12 +38,11 @@ export function routesView(state: LaneState): RoutesView | null {
       inUse,
       healthySinceMs: isReady ? (health.healthySince?.wallMs ?? null) : null,
       stableAtMs: dueMs === null ? null : now.wallMs + dueMs - now.monotonicMs,
-      retryAtMs: inUse || standby !== null || retryMs <= 0 ? null : now.wallMs + retryMs,
+      retryAtMs: !isTried || inUse || standby !== null || retryMs <= 0 ? null : now.wallMs + retryMs,
       lastError: missing ?? (inUse || isReady ? null : (tries.failure?.message ?? null)),
     };
   });
   const inUse = list.find((route) => route.inUse)?.name ?? null;
-  const { held, pending } = routes;
   const waits = pending === null ? null : { route: pending.route, reason: pending.reason };
   return { inUse, held, pending: waits, list };
 }

@@ -350,3 +350,22 @@ test("C2 edits under load: routes are added, and the one in use is taken out", a
   const replies = await calls.stop();
   assert.equal(await assertKept(scene, replies), 0, "no call was lost");
 });
+
+test("C2 a route that is left by hand shows no failure of before, and none is said to be tried that is not", async (t) => {
+  const scene = await createScene(t);
+  const { signal } = new AbortController();
+  scene.apply(scene.routes);
+  await used(scene, "here");
+  await scene.cut("here");
+  await used(scene, "lan");
+  await scene.mend("here");
+  await used(scene, "here");
+  await scene.cut("far");
+  assert.equal((await scene.pool.switchRoute("a", "far", signal)).ok, false);
+  const far = scene.view().list.find(({ name }) => name === "far");
+  assert.ok(far?.lastError !== null);
+  assert.equal(far?.retryAtMs, null, "it is worse than the one in use");
+  assert.equal((await scene.pool.switchRoute("a", "lan", signal)).ok, true);
+  const here = scene.view().list.find(({ name }) => name === "here");
+  assert.deepEqual([here?.lastError, here?.retryAtMs], [null, null]);
+});
