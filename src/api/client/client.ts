@@ -207,7 +207,7 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
       // One that cannot hand over is not helped by `mountaineer restart`.
       hint:
         name === "handOver"
-          ? "this once stop it and start it again: systemctl --user restart mountaineer, or Ctrl-C in its terminal; what is mounted stays mounted"
+          ? "this once: mountaineer install renews a service and restarts it; stop one in a terminal and start it again"
           : "mountaineer restart runs the version that is installed; a daemon that does not know it: stop it and start it again",
     },
   );

@@ -94,7 +94,12 @@ function routeBlock({ name, routes }: BackendStatus, view: View): string[] {
       route.in_use || route.healthy_since !== null ? paint.green(paint.symbols.on) : paint.symbols.off;
     const label = padded(harmless(route.name), width);
     const facts = [harmless(route.target), ...routeFacts(route, view)].join(", ");
-    return `${INDENT}${dot} ${route.in_use ? paint.bold(label) : label}  ${facts}`;
+    const below = " ".repeat(columns(INDENT) + width + 4);
+    const [first = "", ...more] = wrapped(facts, view.width - below.length);
+    return [
+      `${INDENT}${dot} ${route.in_use ? paint.bold(label) : label}  ${first}`,
+      ...more.map((line) => `${below}${line}`),
+    ];
   });
   const { recovery_pending: pending, held } = routes;
   if (pending !== null) {

@@ -75,7 +75,7 @@ test("a daemon of before an upgrade, asked for what it does not know, is named a
   assert.match(failure.message, /of another version of Mountaineer/);
   assert.match(failure.hint ?? "", /mountaineer restart .* start it again/);
   const first = await failureAt(await answering(t, 404, body), (client) => client.handOver(never));
-  assert.match(first.hint ?? "", /^this once stop it and start it again/);
+  assert.match(first.hint ?? "", /^this once: mountaineer install .* start it again/);
 });
 
 test("each call crosses the socket and comes back as it was", async (t) => {
