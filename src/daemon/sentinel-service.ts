@@ -132,6 +132,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     config: snapshot.path,
   });
   await config.start();
+  void parts.parts.serverProof.removeLeftovers();
   const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
   stack.use(startSecretRetry({ unread, clock, logger, refresh: () => config.refreshSecrets() }));
   const judgeAgain = async (): Promise<void> => {
