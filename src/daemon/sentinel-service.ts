@@ -20,6 +20,7 @@ import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import { openHeldRoutes } from "./compose/held-routes.ts";
+import type { RejectedFile } from "./compose/home.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
@@ -70,6 +71,8 @@ interface ServiceOptions {
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
+  /** The file, where it was rejected and `snapshot` stands in for it; null, and by default: it was accepted. */
+  readonly rejected?: Pick<RejectedFile, "sha256" | "mistakes"> | null;
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
   readonly memory: Memory | TakeHome;
   /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
@@ -283,6 +286,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       appliers: [gateway.applier, shares, notifications.applier],
       approvals: keeper,
       loadedFile: options.snapshot,
+      rejected: options.rejected ?? null,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       requirePrivate: (loaded) => privacy.require(loaded),
       clock,
