@@ -101,8 +101,11 @@ export function describeMistakes(mistakes: readonly ConfigMistake[]): string {
 }
 
 /** The error a command ends with when its configuration has mistakes. */
-export function mistakesError(mistakes: readonly ConfigMistake[]): MountaineerError {
-  return invalid(`the configuration has ${counted(mistakes)}`, mistakes);
+export function mistakesError(
+  mistakes: readonly ConfigMistake[],
+  hint: string | null = null,
+): MountaineerError {
+  return invalid(`the configuration has ${counted(mistakes)}`, mistakes, hint);
 }
 
 /** The same for one that was to be written: what is there has no such line. */
@@ -114,6 +117,11 @@ function counted({ length }: readonly ConfigMistake[]): string {
   return length === 1 ? "a mistake" : `${length} mistakes`;
 }
 
-function invalid(text: string, mistakes: readonly ConfigMistake[]): MountaineerError {
-  return new MountaineerError("config_invalid", `${text}\n${describeMistakes(mistakes)}`);
+function invalid(
+  text: string,
+  mistakes: readonly ConfigMistake[],
+  hint: string | null = null,
+): MountaineerError {
+  const details = hint === null ? {} : { hint };
+  return new MountaineerError("config_invalid", `${text}\n${describeMistakes(mistakes)}`, details);
 }

@@ -22,6 +22,11 @@ const WORD = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
 /** Programs whose first argument is the package they run. */
 const RUNNERS = /^(?:npx|pnpx|bunx|uvx|pipx|x)$/;
 const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
+/** An absolute path to a file with an extension, as a word of its own. */
+const FILE_PATH =
+  /(?<![^\s"'`=:,;|&<(])\/(?:[\w@.+~-]+\/)*[\w@+~-][\w@.+~-]*\.[A-Za-z]\w{0,7}(?![^\s"'`:,;|&>)])/g;
+/** As builds call a folder or a file by its content: `35010a7b583850f6`, `main-35010a7b583850f6.js`. */
+const DIGEST = /^[0-9a-f]{16,64}$/;
 const PLAIN_WORDS =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
 
@@ -162,19 +167,21 @@ function shownPart(part: string, audience: Audience): string {
 
 /** In a text of many words, each that may be a secret by its looks or by what stands before it. */
 function hiddenWords(text: string): string {
-  return text
+  const known = text
     .replace(/(?<![\w+.-])[a-z][\w+.-]{0,20}:\/\/[^\s"'`<>]+/gi, (url) => shownUrl(url, "log"))
     .replace(
       /\b((?:bearer|basic) +|(?:proxy-)?authorization\s*[:=]\s*(?:(?:bearer|basic|token) +)?|cookie\s*[:=]\s*)([^\s"'`]+)/gi,
       (_, before: string, value: string) => `${before}${value.startsWith(HIDDEN) ? value : HIDDEN}`,
     )
     .replace(/(?<![\w.-])([A-Za-z_-][\w.-]*)(["']?\s{0,8}[:=]\s{0,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair)
-    .replace(/(?<![\w.-])(-{1,2}[A-Za-z][\w.-]*)(["']?\s{1,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair)
-    .replace(WORD, (word, at: number, whole: string) => {
-      const isDigest = /^[0-9a-f]{64}$/.test(word) && whole.slice(Math.max(0, at - 7), at) === "sha256:";
-      const isName = whole[at - 1] === "/" && isHarmlessName(word);
-      return isDigest || isName || isHarmless(word) ? word : HIDDEN;
-    });
+    .replace(/(?<![\w.-])(-{1,2}[A-Za-z][\w.-]*)(["']?\s{1,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair);
+  const paths = [...known.matchAll(FILE_PATH)].map(({ 0: path, index }) => [index, index + path.length]);
+  return known.replace(WORD, (word, at: number) => {
+    const isDigest = /^[0-9a-f]{64}$/.test(word) && known.slice(Math.max(0, at - 7), at) === "sha256:";
+    const isInFilePath = (): boolean => paths.some(([from = 0, to = 0]) => from < at && at < to);
+    const isName = known[at - 1] === "/" && isHarmlessName(word, isInFilePath);
+    return isDigest || isName || isHarmless(word) ? word : HIDDEN;
+  });
 }
 
 function hiddenPair(whole: string, name: string, between: string, value: string): string {
@@ -198,10 +205,12 @@ function isHarmless(text: string): boolean {
   return text.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every(isHarmlessPart) && !/[%!^]/.test(text);
 }
 
-/** A folder or file: programs draw their names by lot, too, and those are short. */
-function isHarmlessName(name: string): boolean {
+/** A folder or file: programs draw their names by lot, too, and those are short; or builds call them by their content. */
+function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
   if (TOKEN_PREFIX.test(name)) return false;
-  return name.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every((part) => part.length < 16 || isHarmlessPart(part));
+  return name
+    .split(/[^A-Za-z0-9\u00a1-\uffff]+/)
+    .every((part) => part.length < 16 || isHarmlessPart(part) || (DIGEST.test(part) && isInFilePath()));
 }
 
 function isHarmlessPart(part: string): boolean {

@@ -7,6 +7,7 @@ import { startManagementServer } from "../api/server/server.ts";
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
 import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
+import { mistakesError } from "../config/mistakes.ts";
 import type { GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { openMemory } from "../reconcile/state-file.ts";
@@ -21,7 +22,7 @@ import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/servic
 import { type Clock, systemClock } from "../runtime/time/clock.ts";
 import { openApprovals } from "./approvals/open-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
-import { openHome } from "./compose/home.ts";
+import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
 import { Handover } from "./handover/hand-over.ts";
@@ -81,9 +82,11 @@ async function run(options: RunOptions): Promise<void> {
     // Asks the keyring, while the configuration is read.
     const approvals = openApprovals({ home, clock, environment }, signal);
     approvals.catch(() => {});
+    // With a mistake in the file, one that was to take over leaves the other one in charge.
+    const isFirst = predecessor === null;
     // A disk that hangs must not make a start deaf.
-    const { place, snapshot, starterWritten } = await unlessAborted(
-      openHome({ home, configPath, environment, writesStarter: predecessor === null, clock }),
+    const { place, snapshot, rejected, starterWritten } = await unlessAborted(
+      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack: isFirst, clock }),
       signal,
     );
     const log = stack.use(
@@ -96,6 +99,7 @@ async function run(options: RunOptions): Promise<void> {
     );
     const { logger } = log;
     if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
+    if (rejected !== null) tellRejected(rejected, snapshot.path, logger);
     const path = join(home, "state.json");
     const remember = async (): Promise<Memory> => {
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
@@ -115,6 +119,7 @@ async function run(options: RunOptions): Promise<void> {
         place,
         environment,
         snapshot,
+        rejected,
         memory: predecessor === null ? await remember() : takeHome,
         elsewhere: predecessor ?? undefined,
         clock,
@@ -135,6 +140,15 @@ async function run(options: RunOptions): Promise<void> {
   } finally {
     await stack[Symbol.asyncDispose]();
   }
+}
+
+/** Every mistake to whoever started it, and that it runs all the same. */
+function tellRejected({ mistakes, acceptedAt }: RejectedFile, path: string, logger: Logger): void {
+  process.stderr.write(`mountaineer: ${mistakesError(mistakes).message}\n`);
+  logger.error("the configuration file has mistakes; what was accepted last runs until it is mended", {
+    path,
+    accepted_at: acceptedAt,
+  });
 }
 
 /** Builds what needs no home beside the daemon that is in charge, and waits until that gives it up. */

@@ -21,6 +21,7 @@ import { startProber } from "../shares/prober/prober-process.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
+import type { RejectedFile } from "./compose/home.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
@@ -71,6 +72,8 @@ interface ServiceOptions {
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
+  /** The file, where it was rejected and `snapshot` stands in for it; null, and by default: it was accepted. */
+  readonly rejected?: Pick<RejectedFile, "sha256" | "mistakes"> | null;
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
   readonly memory: Memory | TakeHome;
   /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
@@ -134,6 +137,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   });
   await config.start();
   if (parts.isStale) await config.judgeAgain();
+  void parts.parts.serverProof.removeLeftovers();
   const unread = () => secrets.unreadOf(config.watcher.running.snapshot);
   const refresh = () => config.refreshSecrets();
   stack.use(startSecretRetry({ unread, clock, logger, refresh }));
@@ -301,6 +305,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       appliers: [gateway.applier, shares, notifications.applier],
       approvals: keeper,
       loadedFile: options.snapshot,
+      rejected: options.rejected ?? null,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       requirePrivate: (loaded) => privacy.require(loaded),
       clock,

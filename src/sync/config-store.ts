@@ -11,11 +11,14 @@ import type { FileWatch } from "./file-watch.ts";
 import { LEFT, outcomeOfThrown, type ReloadOutcome, type ReloadResult } from "./reload-outcome.ts";
 import type { SyncEventType } from "./sync-event.ts";
 import { createSyncMemory } from "./sync-memory.ts";
+import type { RejectedContent } from "./sync-record.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly first: Pick<Running<Snapshot>, "sha256" | "snapshot">;
+  /** In the file's place at the start; null, and by default: nothing. */
+  readonly rejected?: RejectedContent | null;
   readonly file: WatchedFile;
   readonly watch: FileWatch;
   readonly clock: Clock;
@@ -66,7 +69,7 @@ const MOST_BROKEN_OFF = 3;
 
 /** Disposing aborts what is under way and waits for its end; nothing is applied after it. */
 export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot>): ConfigStore<Snapshot> {
-  const { file, watch, clock, logger, announce } = options;
+  const { file, watch, clock, logger, announce, rejected = null } = options;
   let running: Running<Snapshot> = { ...options.first, generation: 1 };
   let busy = false;
   let hasWork = false;
@@ -76,7 +79,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   /** Ends the look that is under way, for work that comes first. */
   let looking = new AbortController();
 
-  const memory = createSyncMemory({ path: file.path, watch, clock, logger, announce });
+  const memory = createSyncMemory({ path: file.path, rejected, watch, clock, logger, announce });
   const lookFor = (reason: TriggerReason): void =>
     lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
   const busily = async <T>(step: () => Promise<T>): Promise<T> => {

@@ -8,7 +8,8 @@ import { type ConfigStore, createConfigStore } from "./config-store.ts";
 import { withDeadline } from "./file-deadline.ts";
 import { createFileWatch, type FileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
-import { type SyncEvent, syncEvent } from "./sync-event.ts";
+import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
+import type { RejectedContent } from "./sync-record.ts";
 import type { SyncSettings } from "./sync-settings.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
@@ -20,6 +21,8 @@ interface ConfigWatcherOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly logger: Logger;
   /** What was loaded and runs. */
   readonly first: Pick<Running<Snapshot>, "sha256" | "snapshot">;
+  /** What the file held instead, and why it was rejected; null, and by default: nothing else. */
+  readonly rejected?: RejectedContent | null;
   /** There may be a change, which is not an edit's own: it is looked at, if at all, when it has been waited out. */
   readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
@@ -32,8 +35,9 @@ interface ConfigWatcherOptions<Snapshot> extends ConfigSteps<Snapshot> {
 
 /**
  * `start` begins to watch, once the service runs; it resolves when no later change can be missed. A file that is not
- * the first content any more counts as changed. `setSettings` holds at once, also within `apply`. `reloadNow` looks
- * whether watching or not, tries bytes that were rejected before, and ends a stop when it succeeds.
+ * the first content any more counts as changed, unless it is the rejected one. `setSettings` holds at once, also within
+ * `apply`. `reloadNow` looks whether watching or not, tries bytes that were rejected before, and ends a stop when it
+ * succeeds.
  */
 export interface ConfigWatcher<Snapshot>
   extends Pick<ConfigStore<Snapshot>, "running" | "busy" | "reloadNow" | "inTurn">,
@@ -49,7 +53,7 @@ const LOOK_DEADLINE_MS = 5_000;
 export function createConfigWatcher<Snapshot>(
   options: ConfigWatcherOptions<Snapshot>,
 ): ConfigWatcher<Snapshot> {
-  const { clock, logger } = options;
+  const { clock, logger, rejected = null } = options;
   const file = withDeadline(options.file, clock, options.lookDeadlineMs ?? LOOK_DEADLINE_MS);
 
   const tell = (listener: () => void): void => {
@@ -65,6 +69,11 @@ export function createConfigWatcher<Snapshot>(
     if (isDeepStrictEqual(next, state)) return;
     state = next;
     tell(() => options.onState(next));
+  };
+
+  const announce = (type: SyncEventType, details: string): void => {
+    const event = syncEvent(clock.wallMs(), store.running.generation, type, details);
+    tell(() => options.onEvent(event));
   };
 
   const watch = createFileWatch({
@@ -83,10 +92,7 @@ export function createConfigWatcher<Snapshot>(
     ...options,
     file,
     watch,
-    announce(type, details) {
-      const event = syncEvent(clock.wallMs(), store.running.generation, type, details);
-      tell(() => options.onEvent(event));
-    },
+    announce,
     onState: publish,
   });
   let state = stateNow();
@@ -101,7 +107,10 @@ export function createConfigWatcher<Snapshot>(
     get busy() {
       return store.busy;
     },
-    start: () => watch.start(),
+    start() {
+      if (rejected !== null) announce("error", rejected.reason);
+      return watch.start();
+    },
     setSettings: (settings) => watch.setSettings(settings),
     reloadNow: () => store.reloadNow(),
     inTurn: (work) => store.inTurn(work),

@@ -9,6 +9,7 @@ import { LEFT, NO_CHANGES, type ReloadResult } from "./reload-outcome.ts";
 import type { SyncEventType } from "./sync-event.ts";
 import {
   NEW_RECORD,
+  type RejectedContent,
   type SyncRecord,
   withProblem,
   withProblemLookedAt,
@@ -19,6 +20,8 @@ import type { SyncState } from "./sync-state.ts";
 
 interface SyncMemoryOptions {
   readonly path: string;
+  /** What the file held when the service started; null: what runs. */
+  readonly rejected: RejectedContent | null;
   readonly watch: FileWatch;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -39,10 +42,13 @@ interface SyncMemory {
   settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult;
 }
 
-export function createSyncMemory({ path, watch, clock, logger, announce }: SyncMemoryOptions): SyncMemory {
-  let record = NEW_RECORD;
-
+export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
+  const { path, rejected, watch, clock, logger, announce } = options;
   const now = () => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
+  // Watching begins all the same, also under `on_failure = "stop"`: no reload has failed yet.
+  let record =
+    rejected === null ? NEW_RECORD : withProblem(NEW_RECORD, { kind: "rejected", ...rejected }, now()).record;
+
   const announceApplied = (changed: boolean, details: string): void =>
     announce(changed ? "changed" : "no-change", changed ? details : NO_CHANGES);
 

@@ -12,6 +12,14 @@ interface Problem extends SyncProblem {
   readonly atMs: number;
 }
 
+/** A content of the file that is not tried again. */
+export interface RejectedContent {
+  /** Of the bytes, hexadecimal. */
+  readonly sha256: string;
+  /** For people, with the place in the file. */
+  readonly reason: string;
+}
+
 /** A moment by both clocks. */
 interface Moment {
   readonly monotonicMs: number;

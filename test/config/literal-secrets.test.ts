@@ -37,6 +37,10 @@ cwd = "/srv"
 [backends.web]
 url = "https://example.org/v1/mcp?page=2"
 headers = { Accept-Language = "en" }
+[backends.built]
+command = "node"
+args = ["/srv/app/dist/35010a7b583850f6/main.js"]
+env = { ENTRY = "/srv/app/dist/35010a7b583850f6/main.js" }
 `;
   assert.deepEqual(await found(text), []);
 });

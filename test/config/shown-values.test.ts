@@ -61,6 +61,26 @@ const LOGGED: readonly (readonly [command: string, args: Args, shown: Args])[] =
   ],
   ["server", ["postgresql://ann:pw@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
   ["node", ["/tmp/server-x7Kq9L/index.js"], ["/tmp/server-x7Kq9L/index.js"]],
+  ["node", ["/srv/dist/35010a7b583850f6/main.js"], ["/srv/dist/35010a7b583850f6/main.js"]],
+  [
+    "node",
+    ["--config=/srv/app-35010a7b583850f6/x.json", "-c", "exec '/srv/35010a7b583850f6.mjs' --quiet"],
+    ["--config=/srv/app-35010a7b583850f6/x.json", "-c", "exec '/srv/35010a7b583850f6.mjs' --quiet"],
+  ],
+  ["server", ["/srv/35010a7b583850f6/data"], ["/srv/(hidden)/data"]],
+  ["server", ["35010a7b583850f6", "srv/35010a7b583850f6/x.js"], ["(hidden)", "srv/(hidden)/x.js"]],
+  [
+    "server",
+    ["/srv/35010A7B583850f6/x.js", "/srv/x7Kq92LmZp4RtWzz/x.js"],
+    ["/srv/(hidden)/x.js", "/srv/(hidden)/x.js"],
+  ],
+  ["server", ["--token", "/srv/35010a7b583850f6/x.js"], ["--token", "(hidden)"]],
+  ["server", ["https://example.org/35010a7b583850f6/x.js"], ["https://example.org/(hidden)/x.js"]],
+  [
+    "server",
+    ["/srv/x.js 35010a7b583850f6", "/srv/x.js:35010a7b583850f6"],
+    ["/srv/x.js (hidden)", "/srv/x.js:(hidden)"],
+  ],
   ["docker", ["run", `mcp/x@sha256:${"0f".repeat(32)}`], ["run", `mcp/x@sha256:${"0f".repeat(32)}`]],
   ["node", ["/opt/server/dist/index.js", ""], ["/opt/server/dist/index.js", ""]],
 ];
@@ -175,6 +195,9 @@ test("E5 whatever an option with a secret's name is given is shown to nobody", (
 });
 
 test("E5 a long argument is looked through soon", () => {
+  const path = "/0123456789abcdef";
+  for (const text of [path.repeat(1_900), `${path}.js `.repeat(1_600)])
+    assert.ok(shownText(text, "log").length > 0);
   for (const text of ["a".repeat(32_768), "a-".repeat(16_384), "a=".repeat(16_384), "a ".repeat(16_384)]) {
     assert.ok(shownText(text, "log").length > 0);
     assert.ok(shownText(text, "report").length > 0);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdir, open, readFile, readlink, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, readlink, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
 import { openHome } from "../../src/daemon/compose/home.ts";
@@ -346,6 +346,19 @@ test("B4 a folder in the file's place is told as unreadable, retried, and cleare
   await rename(`${rig.configFile}.away`, rig.configFile);
   await eventually(() => service.config.sync().last_error === null);
   assert.equal(service.config.sync().generation, 1);
+});
+
+test("A10 a login that a killed daemon left is removed when the next one has started", async (t) => {
+  const rig = await createServiceRig(t);
+  await rig.write(await rig.config(["CORE"]));
+  // Also of a share that is not configured any more.
+  const folder = join(rig.home, "mounts", "GONE");
+  await mkdir(folder, { recursive: true });
+  for (const name of ["proof-tb.auth", "proof-fallback.4194304-0123456789ab.conf", "server.json"])
+    await writeFile(join(folder, name), "");
+  await rig.start();
+  await eventually(async () => (await readdir(folder)).length === 1);
+  assert.deepEqual(await readdir(folder), ["server.json"]);
 });
 
 test("a start that fails half way leaves no process of its own behind", async (t) => {

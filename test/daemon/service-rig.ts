@@ -117,6 +117,7 @@ export async function createServiceRig(
         configPath: null,
         environment,
         writesStarter: true,
+        fallsBack: true,
         clock: systemClock,
       });
       const memory = await openMemory({ path: join(home, "state.json"), clock: systemClock, logger });
@@ -125,6 +126,7 @@ export async function createServiceRig(
         place: opened.place,
         environment,
         snapshot: opened.snapshot,
+        rejected: opened.rejected,
         memory,
         clock: systemClock,
         logger,

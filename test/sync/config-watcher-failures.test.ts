@@ -237,3 +237,54 @@ test("B4 under stop, saving through the service and another failure mode start i
   });
   assert.equal(watcher.state.watching, "live");
 });
+
+for (const detection of DETECTIONS) {
+  test(`B4 ${detection}: a content that was rejected before the start is told, not tried again, and mending it applies the mend, also under stop`, async (t) => {
+    const { clock, file, offered, told, watcher } = await watcherBench(t, {
+      text: "bad",
+      loaded: "a",
+      rejected: "bad",
+      settings: { detection, onFailure: "stop" },
+      onChange: service,
+    });
+    await clock.advance(10_000);
+    assert.deepEqual([told(), offered], [["error wrong: bad"], []]);
+    const { watching, lastError, lastSync, hash } = watcher.state;
+    assert.deepEqual([watching, lastSync, hash], ["live", null, sha256("a")]);
+    assert.deepEqual([lastError?.kind, lastError?.reason], ["rejected", "wrong: bad"]);
+    file.save("mended");
+    await clock.advance(5_000);
+    assert.deepEqual(told(), ["error wrong: bad", "changed 1 share reloaded"]);
+    assert.deepEqual([watcher.state.lastError, watcher.state.watching], [null, "live"]);
+    assert.equal(watcher.state.hash, sha256("mended"));
+  });
+}
+
+test("B4 a content that was mended while the service started is applied", async (t) => {
+  const { clock, offered, watcher } = await watcherBench(t, {
+    text: "mended",
+    loaded: "a",
+    rejected: "bad",
+    onChange: service,
+  });
+  await clock.advance(5_000);
+  assert.deepEqual([offered, watcher.state.lastError], [["mended"], null]);
+});
+
+test("B4 under stop a second mistake ends watching, as the first failed reload", async (t) => {
+  const { clock, file, told, watcher } = await watcherBench(t, {
+    text: "bad",
+    loaded: "a",
+    rejected: "bad",
+    settings: { onFailure: "stop" },
+    onChange: service,
+  });
+  file.save("bad again");
+  await clock.advance(5_000);
+  assert.equal(watcher.state.watching, "stopped");
+  assert.equal(told().length, 2);
+  file.save("a");
+  void watcher.reloadNow();
+  await clock.advance(5_000);
+  assert.deepEqual([watcher.state.watching, watcher.state.lastError], ["live", null]);
+});

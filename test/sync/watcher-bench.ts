@@ -40,6 +40,8 @@ export interface WatcherBenchOptions {
   readonly text?: string | null;
   /** The loaded content; the file's text unless given. */
   readonly loaded?: string | null;
+  /** The content that was rejected before the start, and `loaded` runs instead of it. */
+  readonly rejected?: string;
   readonly onChange?: (text: string, signal: AbortSignal) => Promise<ReloadOutcome>;
   readonly start?: boolean;
 }
@@ -56,7 +58,7 @@ export async function watcherBench(
   t: TestContext | null,
   options: WatcherBenchOptions = {},
 ): Promise<WatcherBench> {
-  const { text = "a", loaded = text, onChange = async () => APPLIED, start = true } = options;
+  const { text = "a", loaded = text, rejected, onChange = async () => APPLIED, start = true } = options;
   const clock = createManualClock();
   const file = createMemoryFile(text);
   const offered: string[] = [];
@@ -71,6 +73,9 @@ export async function watcherBench(
     settings: { ...DEFAULT_SYNC_SETTINGS, ...options.settings },
     logger: recordingLogger(logged),
     first: { sha256: sha256(loaded ?? ""), snapshot: APPLIED },
+    ...(rejected === undefined
+      ? {}
+      : { rejected: { sha256: sha256(rejected), reason: `wrong: ${rejected}` } }),
     folderEvents: file.events,
     async load(bytes, signal) {
       atOnce += 1;

@@ -3,6 +3,7 @@ import { literalSecrets } from "../../config/literal-secrets.ts";
 import { parseSecretText } from "../../config/secret-text.ts";
 import type { BackendConfig, SecretText } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { entryExists } from "../../runtime/files/durable-file.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import type { TypedBackend } from "../input/backend-options.ts";
@@ -55,9 +56,10 @@ async function refuseInArguments(
   name: string,
   { command, url }: TypedBackend,
 ): Promise<void> {
+  const [program = "", ...args] = await Promise.all((command ?? []).map(withoutBuiltFolders));
   const connection: BackendConfig["connection"] =
     url === null
-      ? { type: "stdio", command: command?.[0] ?? "", args: command?.slice(1) ?? [], env: {}, cwd: "/" }
+      ? { type: "stdio", command: program, args, env: {}, cwd: "/" }
       : { type: "streamable-http", url, headers: {} };
   const [found] = literalSecrets([{ name, connection }]);
   if (found === undefined) return;
@@ -73,6 +75,12 @@ async function refuseInArguments(
         ? "give it in --env KEY=secret:NAME if the server takes it there; --allow-literal writes it as it is"
         : "give it in --header 'Authorization: Bearer secret:NAME' if the server takes it there; --allow-literal writes it as it is",
   });
+}
+
+/** A path that is there names folders, some of which a build calls by their content: those are no secrets. */
+async function withoutBuiltFolders(word: string): Promise<string> {
+  if (!word.startsWith("/") || !(await entryExists(word).catch(() => false))) return word;
+  return word.replaceAll(/(?<=\/)[0-9a-f]{16,64}(?=\/|$)/g, "built");
 }
 
 function typedSecrets(name: string, { env, headers }: TypedBackend): readonly TypedSecret[] {

@@ -39,7 +39,13 @@ export type ApartRequest = Subject &
 
 /** What the process answers. */
 export type ApartReply =
-  | { readonly kind: "loaded"; readonly loaded: LoadedConfig; readonly starterWritten: boolean }
+  | {
+      readonly kind: "loaded";
+      readonly loaded: LoadedConfig;
+      /** Of the bytes, hexadecimal. */
+      readonly sha256: string;
+      readonly starterWritten: boolean;
+    }
   | {
       readonly kind: "saved";
       readonly saved:

@@ -16,6 +16,8 @@ interface ApartOptions {
 
 export interface LoadedApart {
   readonly loaded: LoadedConfig;
+  /** Of the bytes that were read, hexadecimal. */
+  readonly sha256: string;
   readonly starterWritten: boolean;
 }
 
@@ -33,8 +35,8 @@ export async function loadConfigApart(
 /** What a reader's process has answered, for whoever asked it to load `path`. */
 export function loadedApart(reply: ApartReply, path: string): LoadedApart {
   if (reply.kind !== "loaded") throw unexpected(path);
-  const { loaded, starterWritten } = reply;
-  return { loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded, starterWritten };
+  const { loaded, ...rest } = reply;
+  return { ...rest, loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded };
 }
 
 /** Rejects with what `saveEdit` rejects with, `usage` for a key or value that is not understood, and `aborted`. */

@@ -2,10 +2,11 @@
 // answers each with a line on stdout, and ends with its input.
 import { createInterface } from "node:readline";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
 import { askedEdit } from "../edit/asked-edit.ts";
 import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
 import { writeStarter } from "../edit/starter.ts";
-import { loadConfig, parseConfig } from "../read/load.ts";
+import { parseConfig, readConfigBytes } from "../read/load.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import type { ReaderReady } from "./reader-process.ts";
 
@@ -26,11 +27,9 @@ async function perform(request: ApartRequest): Promise<ApartReply> {
     case "load": {
       const { content, writeStarter: wanted } = request;
       const starterWritten = wanted && !(await writeStarter(path)).existed;
-      const loaded =
-        content === null
-          ? await loadConfig(path, place)
-          : await parseConfig(Buffer.from(content, "base64"), path, place);
-      return { kind: "loaded", loaded, starterWritten };
+      const bytes = content === null ? await readConfigBytes(path) : Buffer.from(content, "base64");
+      const loaded = await parseConfig(bytes, path, place);
+      return { kind: "loaded", loaded, sha256: sha256Of(bytes), starterWritten };
     }
     case "edit": {
       const edits = request.edits.map(askedEdit);

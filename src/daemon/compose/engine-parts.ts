@@ -26,7 +26,7 @@ import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
-import { createServerProof } from "../../shares/server-proof/server-proof.ts";
+import { createServerProof, type ServerProof } from "../../shares/server-proof/server-proof.ts";
 import type { DriverName } from "../../shares/share-spec.ts";
 import { createCarriage } from "./carriage.ts";
 import { createStableLinks } from "./stable-links.ts";
@@ -53,6 +53,7 @@ export interface EngineParts extends AsyncDisposable {
   readonly mountTable: MountTable;
   readonly rcloneLogs: RcloneLogs;
   readonly noteKeeper: NoteKeeper;
+  readonly serverProof: Pick<ServerProof, "removeLeftovers">;
 }
 
 export function startEngineParts(options: PartsOptions): EngineParts {
@@ -79,6 +80,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     netfs: createNetfsDriver({ ...smb, carryProof: () => readCarryProof(home) }),
     cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
+  const serverProof = createServerProof({ clock, logger, stateFolder: home });
   const engine = stack.use(
     createShareEngine({
       clock,
@@ -89,7 +91,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       hostProber,
       prober,
       carriage: createCarriage({ logger, carrier }),
-      serverProof: createServerProof({ clock, logger, stateFolder: home }),
+      serverProof,
       forceStop,
       announce,
       ...(options.onCycle === undefined ? {} : { onCycle: options.onCycle }),
@@ -105,6 +107,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     mountTable,
     rcloneLogs: createRcloneLogs(kept),
     noteKeeper: createNoteKeeper({ ...kept, notes }),
+    serverProof,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
 }

@@ -5,6 +5,7 @@ import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
+import type { ConfigMistake } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { createConfigReader } from "../../config/worker/config-reader.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -38,6 +39,8 @@ interface ConfigServiceOptions {
   readonly approvals?: ApprovalKeeper;
   /** What the file was when `snapshot` became what runs of it. Default: all of it runs. */
   readonly loadedFile?: ConfigSnapshot;
+  /** What the file holds, where it was rejected at the start and `snapshot` is what was accepted before; null: it was not. */
+  readonly rejected?: { readonly sha256: string; readonly mistakes: readonly ConfigMistake[] } | null;
   /** Reads the secrets that a content refers to: other values are another meaning. Default: there are none. */
   readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
   /** Rejects when others may write what stands there, or read a secret in it. Default: whatever stands there may run. */
@@ -63,7 +66,7 @@ export interface ConfigService extends AsyncDisposable {
 }
 
 export function createConfigService(options: ConfigServiceOptions): ConfigService {
-  const { home, place, snapshot, file, clock, logger, stream, publish } = options;
+  const { home, place, snapshot, rejected = null, file, clock, logger, stream, publish } = options;
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
   const ending = new AbortController();
   const reader = createConfigReader({ path: snapshot.path, place, clock });
@@ -94,6 +97,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     clock,
     logger,
     first: { sha256: snapshot.sha256, snapshot },
+    rejected: rejected && { sha256: rejected.sha256, reason: mistakesText(rejected.mistakes) },
     ...steps,
     async onApplied({ bytes, source }, { changed, details }, isNew) {
       const { generation, sha256 } = watcher.running;

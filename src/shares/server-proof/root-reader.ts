@@ -1,9 +1,10 @@
 // Reads the root of a share over one route by `rclone lsjson` or `smbclient`, with the share's own login.
 
 import { rm } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname } from "node:path";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
+import type { Logger } from "../../runtime/log/log.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { findProgram } from "../../runtime/process/find-program.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
@@ -11,8 +12,9 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { account, configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
-import { shareFiles, writeIfChanged } from "../drivers/share-files.ts";
+import { writeIfChanged } from "../drivers/share-files.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { createLoginFiles } from "./login-files.ts";
 import {
   type Birth,
   createSmbclientReader,
@@ -88,7 +90,7 @@ export function isPlainName(name: string): boolean {
 /** What all reads share. */
 interface ReadTools {
   readonly clock: Clock;
-  readonly stateFolder: string;
+  readonly loginFiles: ReturnType<typeof createLoginFiles>;
   readonly find: (program: ProofProgram) => Promise<string | null>;
   readonly obscured: (password: string) => Promise<string>;
 }
@@ -96,7 +98,8 @@ interface ReadTools {
 export function createRootReader(options: RootReaderOptions) {
   const { clock, stateFolder, folders = pathFolders } = options;
   const find = (program: ProofProgram) => findProgram(program, folders());
-  const tools: ReadTools = { clock, stateFolder, find, obscured: createObscuredPasswords(clock) };
+  const loginFiles = createLoginFiles(stateFolder);
+  const tools: ReadTools = { clock, loginFiles, find, obscured: createObscuredPasswords(clock) };
   return {
     /** Those that are installed, the best for a listing first. */
     async programs(): Promise<readonly ProofProgram[]> {
@@ -113,11 +116,9 @@ export function createRootReader(options: RootReaderOptions) {
       listsRoot: boolean,
     ): Promise<BirthsRead | ReadFailure> => orFailure(askSmbclient(tools, request, names, listsRoot)),
     /** Removes what a crash may have left for the share. */
-    async forget(share: ShareSpec): Promise<void> {
-      const names = ["proof-tb.conf", "proof-tb.auth", "proof-fallback.conf", "proof-fallback.auth"];
-      const { folder } = shareFiles(stateFolder, share.name);
-      await Promise.all(names.map((name) => rm(join(folder, name), { force: true })));
-    },
+    forget: (share: ShareSpec): Promise<void> => loginFiles.removeLeftoversOf(share),
+    /** The same for all shares. Never rejects. */
+    removeLeftovers: (logger: Logger): Promise<void> => loginFiles.removeLeftovers(logger),
   };
 }
 
@@ -130,7 +131,7 @@ async function listByRclone(tools: ReadTools, request: ReadRequest): Promise<Roo
     const entry = parseRcloneLine(line);
     if (entry !== null) collector.add(entry);
   });
-  const file = { name: `proof-${route}.conf`, content: configText(share, spec, secret) };
+  const file = { kind: "conf", content: configText(share, spec, secret) } as const;
   const result = await run(tools, request, {
     program: "rclone",
     file,
@@ -164,7 +165,7 @@ async function askSmbclient(
   let start = "";
   const result = await run(tools, request, {
     program: "smbclient",
-    file: { name: `proof-${request.route}.auth`, content: login },
+    file: { kind: "auth", content: login },
     argumentsWith: (path) => smbclientArguments(request, path),
     stdin: smbclientScript(listsRoot, paths),
     onStdout(piece) {
@@ -191,20 +192,19 @@ async function askSmbclient(
 interface ProgramRun {
   readonly program: ProofProgram;
   /** With the login: only we may read it, and only for as long as the program runs. */
-  readonly file: { readonly name: string; readonly content: string };
+  readonly file: { readonly kind: "conf" | "auth"; readonly content: string };
   readonly argumentsWith: (path: string) => readonly string[];
   readonly stdin?: string;
   readonly onStdout: (piece: string) => void;
 }
 
 async function run(
-  { clock, stateFolder, find }: ReadTools,
-  { share, deadlineAtMs, signal }: ReadRequest,
+  { clock, loginFiles, find }: ReadTools,
+  { share, route, deadlineAtMs, signal }: ReadRequest,
   { program, file, argumentsWith, stdin, onStdout }: ProgramRun,
 ): Promise<CommandResult> {
-  const { folder } = shareFiles(stateFolder, share.name);
-  const path = join(folder, file.name);
-  await ensureFolder(folder, 0o700);
+  const path = await loginFiles.path(share, route, file.kind);
+  await ensureFolder(dirname(path), 0o700);
   try {
     await writeIfChanged(path, file.content);
     const command = await find(program);

@@ -130,6 +130,9 @@ export function createServerProof(options: ServerProofOptions) {
       });
     },
 
+    /** Removes the files with a login that a killed process left, of whichever share. Never rejects. */
+    removeLeftovers: (): Promise<void> => reader.removeLeftovers(logger),
+
     /** Removes what is known of the server behind a share. */
     async forget(share: ShareSpec): Promise<void> {
       await witnesses.forget(share);

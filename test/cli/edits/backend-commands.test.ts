@@ -1,6 +1,6 @@
 // `mountaineer backends add|edit|remove|enable|disable`, with a real monitor, and without one.
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
@@ -142,6 +142,24 @@ test("E2 a value that looks like a secret is refused without a terminal, with wh
   for (const { stdout, stderr } of [variable, header, argument])
     assert.doesNotMatch(stdout + stderr, /hunter2/);
   assert.equal(await text(), before);
+});
+
+test("E2 what a build calls by its content is no secret in the path of a program that is there, and elsewhere it is", async (t) => {
+  const { run, text, home } = await startRig(t, { monitor: false });
+  const digest = "35010a7b583850f6";
+  const folder = join(home, "dist", digest);
+  await mkdir(folder, { recursive: true });
+  const add = (name: string, ...words: string[]) =>
+    run("backends", "add", name, "--disabled", "--", "server", ...words);
+  for (const [index, path] of [folder, join(folder, "main.js"), `/nowhere/${digest}/main.js`].entries()) {
+    const added = await add(`built-${index}`, path);
+    assert.equal(added.code, 0, added.stderr);
+    assert.ok((await text()).includes(path));
+  }
+  for (const words of [[digest], [`/nowhere/${digest}`], ["--token", folder]]) {
+    const refused = await add("refused", ...words);
+    assert.equal(refused.code, 2, words.join(" "));
+  }
 });
 
 test("E2 references, addresses and literals that are allowed are written as they are, without a daemon, too", async (t) => {

@@ -118,6 +118,41 @@ test("B6 a rejected file changes nothing, is shown with its place, and rollback 
   assert.doesNotMatch((await run("status")).stdout, /not what runs/);
 });
 
+test("B4 a daemon that was killed starts with what was accepted last while the file has a mistake, and says so", async (t) => {
+  const { run, file, text, home, monitor } = await startRig(t, "poll_interval = 0.1\ndebounce = 0.05");
+  const good = await text();
+  await eventually(async () => (await run("config", "history", "--json")).stdout.includes('"start"'));
+  monitor.child.kill("SIGKILL");
+  await monitor.ended;
+  await writeFile(file, good.replace("[sync]", "[snyc]"));
+  for (const command of ["config validate", "mount", "config set auto-failback on"]) {
+    const { code, stderr } = await run(...command.split(" "));
+    assert.equal(code, 3, `${command}: ${stderr}`);
+  }
+
+  const again = startCommand(["monitor", "--interval", "0.2"], { home });
+  t.after(async () => {
+    again.child.kill("SIGTERM");
+    await again.ended;
+  });
+  const client = await eventually(async () => connectToDaemon(home));
+  const { shares } = await client.status(never);
+  assert.deepEqual(
+    shares.map(({ name }) => name),
+    ["CORE"],
+  );
+  const status = (await run("status")).stdout;
+  assert.match(status, /✗ The configuration file is not what runs:\s+\S+config\.toml:5:2: snyc/);
+  await writeFile(file, good.replace("[global]", "[global]\nauto_failback = true"));
+  await eventually(async () => (await client.status(never)).global.auto_failback);
+  assert.doesNotMatch((await run("status")).stdout, /not what runs/);
+  again.child.kill("SIGTERM");
+  const { code, stderr } = await again.ended;
+  assert.equal(code, 0);
+  assert.match(stderr, /^mountaineer: the configuration has a mistake\n.*config\.toml:5:2: snyc$/m);
+  assert.match(stderr, /what was accepted last runs until it is mended/);
+});
+
 test("B4 under `stop` a reload by hand applies the mend, and the watch goes on", async (t) => {
   const { run, file, text, client } = await startRig(
     t,

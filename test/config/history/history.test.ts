@@ -41,6 +41,18 @@ test("the newest content is entry 0, and every content comes back byte for byte"
   assert.deepEqual(await openHistory(home).list(), await history.list());
 });
 
+test("the newest content comes with its file, which is the owner's alone", async (t) => {
+  const home = await temporaryFolder(t);
+  const history = openHistory(home);
+  assert.equal(await history.last(), null);
+  await history.record(content("a"));
+  await history.record(content("b", "edit"));
+  await openHistory(home, "other.toml").record(content("c"));
+  const last = await history.last();
+  assert.deepEqual([last?.entry.source, last?.bytes.toString()], ["edit", "b"]);
+  assert.equal((await stat(last?.file ?? "")).mode & 0o777, 0o600);
+});
+
 test("the newest content again adds nothing; an older one is an entry of its own", async (t) => {
   const history = openHistory(await temporaryFolder(t));
   await history.record(content("a"));

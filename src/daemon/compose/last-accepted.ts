@@ -1,0 +1,51 @@
+// The newest accepted content of a configuration file, for a start that finds mistakes in the file.
+import { openHistory } from "../../config/history/history.ts";
+import { type ConfigPlace, configFormat } from "../../config/locate.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { loadConfigApart } from "../../config/worker/load-apart.ts";
+import { errorText } from "../../runtime/errors.ts";
+import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+
+type LastAccepted =
+  | {
+      readonly ok: true;
+      readonly snapshot: ConfigSnapshot;
+      /** ISO 8601 UTC. */
+      readonly acceptedAt: string;
+    }
+  /** `reason`: why it cannot be used; null: nothing was ever accepted. */
+  | { readonly ok: false; readonly reason: string | null };
+
+/** Of the file at `path`, from the history in the home. Never rejects: without it the file's own mistakes are told. */
+export async function lastAccepted(options: {
+  readonly place: ConfigPlace;
+  /** Absolute. */
+  readonly path: string;
+  readonly clock: Clock;
+}): Promise<LastAccepted> {
+  try {
+    return await load(options);
+  } catch (error) {
+    return unusable(errorText(error));
+  }
+}
+
+async function load({ place, path, clock }: Parameters<typeof lastAccepted>[0]): Promise<LastAccepted> {
+  const last = await openHistory(place.home, path).last();
+  if (last === null) return { ok: false, reason: null };
+  const { file, entry, bytes } = last;
+  // The home and the file are looked at before anything runs, as at every start; the history is not.
+  const { writable, failure } = await exposureOf(file, await ownIdentity());
+  if (writable !== null) return unusable(`${writable.path} can be written by others (mode ${writable.mode})`);
+  if (failure !== null) return unusable(failure);
+  if (entry.format !== configFormat(path)) return unusable(`it is ${entry.format.toUpperCase()}`);
+  const content = Buffer.from(bytes).toString("base64");
+  const { loaded } = await loadConfigApart({ path, place, content, writeStarter: false }, { clock });
+  if (!loaded.ok) return unusable("this version does not accept it");
+  return { ok: true, snapshot: loaded.snapshot, acceptedAt: entry.time };
+}
+
+function unusable(reason: string): LastAccepted {
+  return { ok: false, reason: `the content that was accepted last cannot be used: ${reason}` };
+}

@@ -1,0 +1,160 @@
+// A start that finds mistakes in the file, in a home that accepted a content of it before.
+import assert from "node:assert/strict";
+import { access, chmod, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { openHistory } from "../../src/config/history/history.ts";
+import { openHome } from "../../src/daemon/compose/home.ts";
+import { sha256Of } from "../../src/runtime/files/sha256.ts";
+import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
+import { createServiceRig, NEVER, overTb, type ServiceRig } from "./service-rig.ts";
+
+/** A rig whose file was accepted with one share and has a mistake now. */
+async function mistaken(
+  t: TestContext,
+  sync?: readonly string[],
+): Promise<{ rig: ServiceRig; good: string }> {
+  const rig = await createServiceRig(t);
+  const good = await rig.config(["CORE"], sync === undefined ? {} : { sync });
+  await rig.write(good);
+  const first = await rig.start();
+  await first.until("CORE", overTb);
+  await first.stop();
+  await rig.write(good.replace("[global]", "[gobal]"));
+  return { rig, good };
+}
+
+for (const [name, sync] of [
+  ["by default", undefined],
+  ["under stop", ["poll_interval = 0.05", "debounce = 0.05", `on_failure = "stop"`]],
+] as const) {
+  test(`B4 a start with a mistake in the file runs what was accepted last, tells it, and mending the file applies it, ${name}`, async (t) => {
+    const { rig, good } = await mistaken(t, sync);
+    const { service, until, transitions, logger } = await rig.start();
+    await until("CORE", overTb);
+    const report = service.config.sync();
+    assert.deepEqual([report.watching, report.generation, report.sha256], ["live", 1, sha256Of(good)]);
+    assert.match(report.last_error?.reason ?? "", /config\.toml:1:2: gobal/);
+    assert.deepEqual(
+      report.events.map(({ type }) => type),
+      ["error"],
+    );
+    const condition = service.control
+      .status()
+      .global.conditions.find(({ code }) => code === "config_rejected");
+    assert.match(condition?.title ?? "", /is not what runs: .*config\.toml:1:2/);
+    assert.match(condition?.hint ?? "", /mending the file applies it/);
+    const told = logger.lines.filter(({ message }) => message === "config.rejected");
+    assert.deepEqual([told.length, told[0]?.level], [1, "error"]);
+    const { entries } = await service.config.history(NEVER);
+    assert.deepEqual(
+      entries.map(({ source, sha256 }) => [source, sha256]),
+      [["start", sha256Of(good)]],
+      "nothing is accepted anew",
+    );
+
+    await rig.write(await rig.config(["CORE", "MEDIA"], sync === undefined ? {} : { sync }));
+    await eventually(() => service.config.sync().last_error === null);
+    await until("MEDIA", overTb);
+    assert.ok(!service.control.status().global.conditions.some(({ code }) => code === "config_rejected"));
+    assert.ok(!transitions.some((each) => each.name === "share.unmounted"), "CORE stayed as it was");
+  });
+}
+
+test("B6 a rollback, or the accepted bytes again, mend what a start found", async (t) => {
+  const { rig, good } = await mistaken(t);
+  const { service } = await rig.start();
+  await service.config.rollback({ n: 0 }, NEVER);
+  assert.equal(await readFile(rig.configFile, "utf8"), good);
+  await eventually(() => service.config.sync().last_error === null);
+  assert.equal(service.config.sync().generation, 1);
+});
+
+test("B6 commands, homes without a history and other files end with the mistakes, as before", async (t) => {
+  const { rig, good } = await mistaken(t);
+  const environment = { ...process.env, HOME: rig.folder };
+  const open = (configPath: string | null, fallsBack: boolean) =>
+    openHome({ home: rig.home, configPath, environment, writesStarter: false, fallsBack, clock });
+  const rejection = { code: "config_invalid", message: /config\.toml:1:2: gobal/ };
+  await assert.rejects(open(null, false), rejection);
+  const fallback = await open(null, true);
+  assert.equal(fallback.snapshot.sha256, sha256Of(good));
+  assert.equal(fallback.rejected?.sha256, sha256Of(await readFile(rig.configFile)));
+
+  const other = await createServiceRig(t);
+  await other.write(good.replace("[global]", "[gobal]"));
+  await assert.rejects(open(other.configFile, true), { ...rejection, hint: null });
+  await rm(join(rig.home, "history"), { recursive: true });
+  await assert.rejects(open(null, true), { ...rejection, hint: null });
+});
+
+test("E2 a history that others may write, or that does not load, is not used, and the message says why", async (t) => {
+  const { rig, good } = await mistaken(t);
+  const open = () =>
+    openHome({
+      home: rig.home,
+      configPath: null,
+      environment: { ...process.env, HOME: rig.folder },
+      writesStarter: false,
+      fallsBack: true,
+      clock,
+    });
+  const folder = join(rig.home, "history");
+  const [entry = ""] = await readdir(folder);
+  for (const [path, mode] of [
+    [join(folder, entry), 0o600],
+    [folder, 0o700],
+  ] as const) {
+    await chmod(path, mode | 0o022);
+    await assert.rejects(open(), {
+      code: "config_invalid",
+      hint: new RegExp(`cannot be used: ${path} can be written by others`),
+    });
+    await chmod(path, mode);
+  }
+  await open();
+  const bytes = Buffer.from(good.replace("[global]", "[golbal]"));
+  const sha256 = sha256Of(bytes);
+  await openHistory(rig.home, rig.configFile).record({
+    ...{ bytes, sha256, format: "toml", source: "test", summary: "" },
+    time: "2026-11-21T20:00:00.000Z",
+  });
+  await assert.rejects(open(), { code: "config_invalid", hint: /this version does not accept it/ });
+});
+
+test("E2 what somebody put into the history runs no more than what somebody put into the file", async (t) => {
+  const rig = await createServiceRig(t);
+  const marker = (name: string) => join(rig.folder, name);
+  const port = await freePort();
+  const config = (name: string) =>
+    `[server]\nport = ${port}\n[trust]\napprove = "all"\n[backends.files]\ncommand = "touch"\nargs = ["${marker(name)}"]\n`;
+  const isThere = (name: string) =>
+    access(marker(name)).then(
+      () => true,
+      () => false,
+    );
+  await rig.write(config("approved"));
+  const first = await rig.start();
+  await eventually(() => isThere("approved"));
+  await first.stop();
+  await rm(marker("approved"));
+
+  const bytes = Buffer.from(config("smuggled"));
+  await openHistory(rig.home, rig.configFile).record({
+    ...{ bytes, sha256: sha256Of(bytes), format: "toml", source: "start", summary: "started" },
+    time: "2026-11-21T20:00:00.000Z",
+  });
+  await rig.write("[[[");
+  const { service } = await rig.start();
+  const { waiting } = service.config.approvals();
+  assert.deepEqual(
+    waiting.map(({ id }) => id),
+    ["backends.files"],
+  );
+  await eventually(() => isThere("approved"));
+  assert.equal(await isThere("smuggled"), false, "what was approved runs in its stead");
+  await service.config.reload({}, NEVER);
+  assert.equal(await isThere("smuggled"), false);
+});
