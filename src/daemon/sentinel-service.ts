@@ -1,13 +1,11 @@
 // The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
 // order and ends in reverse.
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { openSessionFile } from "../gateway/front/session/session-file.ts";
 import type { GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { type Bus, createBus } from "../runtime/bus.ts";
@@ -22,11 +20,9 @@ import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import type { RejectedFile } from "./compose/home.ts";
-import { openHomeWrites } from "./compose/home-writes.ts";
-import { loopGuard } from "./compose/loop-guard.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
-import { homeSecrets, signInHome, startSecretRetry } from "./compose/stored-secrets.ts";
+import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
 import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
@@ -39,8 +35,8 @@ import { createEventStream } from "./events/event-stream.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
-import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
-import { handedSessions } from "./handover/handed-sessions.ts";
+import { gatewayHome } from "./gateway-home.ts";
+import { createGatewayPart } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
@@ -347,39 +343,6 @@ async function requirePrivateFirst(
   await using prober = startProber({ clock, logger });
   const look = localExposures({ prober, mountTable: createMountTable({ clock }) }, clock);
   await createPrivatePlaces({ home, look, clock, logger }).require(snapshot);
-}
-
-/** What the gateway gets of its home. */
-function gatewayHome(options: ServiceOptions) {
-  const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
-  const writes = openHomeWrites({ home, clock, environment, logger });
-  let handedOver = false;
-  let isElsewhere = elsewhere !== undefined;
-  return {
-    isHandedOver: () => handedOver,
-    writes,
-    /** What is written from now on another daemon writes; resolves when nothing is written here. */
-    handOver(): Promise<void> {
-      handedOver = true;
-      return writes.end();
-    },
-    runsElsewhere: () => isElsewhere,
-    runsOnlyHere({ handing }: GatewayPart): void {
-      isElsewhere = false;
-      handing?.lookAgain();
-    },
-    clock,
-    logger,
-    redact,
-    programEnvironment: loopGuard(snapshot.path, environment),
-    signIn: signInHome({ home, clock, environment }),
-    guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
-    version: packageVersion(),
-    pinStore: writes.pinStore,
-    heldRoutes: writes.heldRoutes,
-    sessions: handedSessions(openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger })),
-    listens: true,
-  };
 }
 
 /** The bus of transitions, with the log and the event stream as its first listeners. */

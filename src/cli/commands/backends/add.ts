@@ -1,4 +1,5 @@
 // The command `mountaineer backends add`.
+import { MountaineerError } from "../../../runtime/errors.ts";
 import { addBackendOptions, type TypedBackend } from "../../input/backend-options.ts";
 import type { CommandContext, CommandDefinition, GivenOptions } from "../../input/command.ts";
 import {
@@ -71,6 +72,12 @@ export const backendsAddCommand: CommandDefinition = {
     const typed = readBackendOptions(options, words);
     const server = readText(options, "registry");
     const backend = readBackendName(name);
+    // As in `backends add NAME npx -y PACKAGE`.
+    if (server === null && readFlag(options, "yes")) {
+      throw new MountaineerError("usage", "--yes is for what --registry says", {
+        hint: `a program's own options stand behind --: mountaineer backends add ${backend} -- PROGRAM -y …`,
+      });
+    }
     // Before anything is asked for, or kept.
     if (server !== null) await requireFreeName(context, backend);
     const whole = server === null ? typed : await fromRegistry(context, options, { backend, server, typed });
