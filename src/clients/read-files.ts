@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { CLIENTS, type ClientName, type ClientSurroundings } from "./client.ts";
+import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "./client.ts";
 import { clientFiles } from "./client-places.ts";
 import { clientValues } from "./client-text.ts";
 import { foundEntries } from "./found-entries.ts";
@@ -59,7 +59,9 @@ export async function readFoundFiles(
     for (const [index, path] of paths.entries()) {
       const text = await readClientFile(path);
       if (text === null && named !== null)
-        throw new MountaineerError("client_unreadable", `there is no file at ${path}`);
+        throw new MountaineerError("client_unreadable", `there is no file at ${path}`, {
+          hint: `name a file, or one of the clients ${CLIENT_NAMES.join(", ")}`,
+        });
       if (text === null || found.some((file) => file.path === path)) continue;
       const isOfFolder = named === null && index > 0;
       const client = typeof word === "string" ? CLIENTS[word].title : basename(path);

@@ -219,7 +219,7 @@ async function isAgreed(
   yes: boolean,
 ): Promise<boolean> {
   const names = { before: standing.path, after: `${standing.path} afterwards` };
-  const secrets = await literalsOf(standing);
+  const secrets = [...(await literalsOf(standing)), ...(await literalsOf({ ...standing, text: after }))];
   const shown = (text: string): string =>
     withoutNamedSecrets(secrets.reduce((left, secret) => left.replaceAll(secret, HIDDEN), text));
   context.print(renderDiff(shown(diffText(standing.text ?? "", after, names)), context.stdoutStyle));

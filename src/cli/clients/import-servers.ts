@@ -2,7 +2,8 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { withBackends } from "../../clients/backend-block.ts";
-import { CLIENT_NAMES, type ClientName } from "../../clients/client.ts";
+import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "../../clients/client.ts";
+import { clientFiles } from "../../clients/client-places.ts";
 import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
 import { diffText } from "../../config/history/text-diff.ts";
@@ -59,7 +60,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
     kept,
     allowLiteral: manner.allowLiteral,
   });
-  if (files.length === 0) throw nothingFound(manner.words);
+  if (files.length === 0) throw nothingFound(words, surroundings);
   const draft = await viewConfig(context, (view) => draftOf(view, files));
   if (draft.added.length === 0) return tell(context, manner, draft, false);
   if (!manner.json) {
@@ -75,9 +76,13 @@ export async function importServers(context: CommandContext, manner: ImportManne
     return FAILED_EXIT;
   }
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
-  // Before the file names them: a daemon that runs takes it at once.
-  for (const [name, value] of newSecrets) await keeper.set(name, value, null, context.signal);
+  const keptNow: string[] = [];
   try {
+    // Before the file names them: a daemon that runs takes it at once.
+    for (const [name, value] of newSecrets) {
+      await keeper.set(name, value, null, context.signal);
+      keptNow.push(name);
+    }
     if (draft.hasToken) await makeToken(context);
     const report = await changeConfig(context, "import", (editor) =>
       editor.replace(draft.after, draft.seenSha256),
@@ -86,7 +91,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
     if (report.reload?.failure)
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
   } catch (error) {
-    for (const [name] of newSecrets) await keeper.remove(name, context.signal);
+    for (const name of keptNow) await keeper.remove(name, context.signal);
     throw error;
   }
   return tell(context, manner, draft, true);
@@ -96,9 +101,19 @@ function wordOf(word: string): ClientName | { readonly path: string } {
   return CLIENT_NAMES.find((name) => name === word) ?? { path: resolve(word) };
 }
 
-function nothingFound(words: readonly string[]): MountaineerError {
-  const whose = words.length === 0 ? "no client" : words.join(" and ");
-  return new MountaineerError("client_unreadable", `${whose} has a file with MCP servers here`, {
+function nothingFound(
+  words: readonly (ClientName | { readonly path: string })[],
+  surroundings: ClientSurroundings,
+): MountaineerError {
+  const missing = words.flatMap((word) =>
+    typeof word === "string"
+      ? [
+          `${CLIENTS[word].title} has no file at ${[...new Set(clientFiles(word, surroundings))].join(" or ")}`,
+        ]
+      : [],
+  );
+  const message = missing.length === 0 ? "no client has a file with MCP servers here" : missing.join("; ");
+  return new MountaineerError("client_unreadable", message, {
     hint: `name the file: mountaineer import PATH; known by name are ${CLIENT_NAMES.join(", ")}`,
   });
 }
@@ -166,7 +181,16 @@ async function isAgreed({ ask, note }: CommandContext, { added }: Draft): Promis
   return false;
 }
 
-function tell(context: CommandContext, { json }: ImportManner, draft: Draft, changed: boolean): number {
+/** `words` are those of the command line: whoever took over one client's servers wants that client to use them. */
+function nextStep([word, ...more]: readonly string[]): string {
+  const name = CLIENT_NAMES.find((one) => one === word && CLIENTS[one].isConnected);
+  return name !== undefined && more.length === 0
+    ? `mountaineer connect ${name} makes ${CLIENTS[name].title} use them from here`
+    : "mountaineer connect NAME makes a client use them from here";
+}
+
+function tell(context: CommandContext, manner: ImportManner, draft: Draft, changed: boolean): number {
+  const { json, words } = manner;
   const { path, files, added, present, refused } = draft;
   if (json) {
     const report = {
@@ -197,7 +221,7 @@ function tell(context: CommandContext, { json }: ImportManner, draft: Draft, cha
     for (const secret of secrets.keys())
       context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));
     for (const secret of wanted)
-      context.print(paint.dim(`    to be kept yet: mountaineer secret set ${secret}\n`));
+      context.print(paint.dim(`    it still wants a secret: mountaineer secret set ${secret}\n`));
   }
   for (const { name, why } of refused)
     context.print(`${paint.red(symbols.bad)} ${harmless(name)}  not imported: ${harmless(why)}\n`);
@@ -206,7 +230,11 @@ function tell(context: CommandContext, { json }: ImportManner, draft: Draft, cha
       context.note(`${harmless(name)} in ${file.path} neither starts nor names a server`);
   }
   if (present.length > 0) context.note(`there already: ${present.map(harmless).join(", ")}`);
-  if (added.length === 0) context.note(`nothing new in ${counted(files.length, "file")}`);
-  else context.print(paint.dim(`  next: mountaineer connect NAME makes a client use them from here\n`));
+  const bare = files.filter(({ servers, empty }) => servers.length + empty.length === 0);
+  for (const file of bare) context.note(`there are no MCP servers in ${harmless(file.path)}`);
+  if (added.length === 0 && bare.length < files.length)
+    context.note(`nothing new in ${counted(files.length - bare.length, "file")}`);
+  if (added.length === 0) return 0;
+  context.print(paint.dim(`  next: ${nextStep(words)}\n`));
   return 0;
 }

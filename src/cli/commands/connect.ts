@@ -1,7 +1,11 @@
 // The command `mountaineer connect`.
+import { Argument } from "commander";
+import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandDefinition } from "../input/command.ts";
 import { readFlag, readText } from "../input/options.ts";
+
+const CONNECTED = CLIENT_NAMES.filter((name) => CLIENTS[name].isConnected);
 
 export const connectCommand: CommandDefinition = {
   name: "connect",
@@ -23,7 +27,7 @@ export const connectCommand: CommandDefinition = {
   },
   addOptions(command) {
     command
-      .argument("<client>", "which one")
+      .addArgument(new Argument("<client>", "which one").choices(CONNECTED).argParser<string>((text) => text))
       .option("--print", "only print what would stand in its file")
       .option("--undo", "put the file back")
       .option("--file <path>", "the client's file, if it is elsewhere")
@@ -31,12 +35,10 @@ export const connectCommand: CommandDefinition = {
       .option("-y, --yes", "do not ask");
   },
   async run(context, options, [name = ""]) {
-    const { CLIENT_NAMES, CLIENTS } = await import("../../clients/client.ts");
-    const client = CLIENT_NAMES.find((one) => one === name && CLIENTS[one].isConnected);
+    const client = CONNECTED.find((one) => one === name);
     if (client === undefined) {
-      const known = CLIENT_NAMES.filter((one) => CLIENTS[one].isConnected);
       throw new MountaineerError("usage", `no client is known as ${JSON.stringify(name)}`, {
-        hint: `known are ${known.join(", ")}; others start: mountaineer mcp`,
+        hint: `known are ${CONNECTED.join(", ")}; others start: mountaineer mcp`,
       });
     }
     const { connectClient, disconnectClient, printEntry } = await import("../clients/connect-client.ts");

@@ -1,4 +1,6 @@
 // The command `mountaineer import`.
+import { Argument } from "commander";
+import { CLIENT_NAMES } from "../../clients/client.ts";
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";
 
@@ -22,7 +24,11 @@ export const importCommand: CommandDefinition = {
   },
   addOptions(command) {
     command
-      .argument("[what...]", "clients, or paths of files")
+      .addArgument(
+        new Argument("[what...]", "clients, or paths of files")
+          .choices(CLIENT_NAMES)
+          .argParser<string[]>((word, before) => [...(before ?? []), word]),
+      )
       .option("-y, --yes", "do not ask")
       .option("--allow-literal", "write secrets in arguments and addresses into the file as they are");
     addJsonOption(command);
