@@ -62,7 +62,7 @@ export const switchCommand: CommandDefinition = {
       const choices = `Allowed choices are ${SWITCH_TARGETS.join(", ")}`;
       const message = `option '--to <route>' argument '${given}' is invalid. ${choices} (of shares).`;
       throw new MountaineerError("usage", message, {
-        hint: `a route of a backend: mountaineer switch --backend NAME --to ${shellWord(given)}`,
+        hint: `a route of a backend: mountaineer switch --backend NAME --to ${shellWord(given)}; mountaineer switch --help`,
       });
     }
     const request = { to, force: readFlag(options, "force"), wait: readFlag(options, "wait") };
