@@ -47,7 +47,7 @@ const LAB_FILES = [
 const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 
 /**
- * A unit file waits half of its time, for processes and for what it may take: two more than cores keep them busy.
+ * A unit file waits half of its time, for processes and for what it may take: one more than cores keeps them busy.
  * A lab file plays whole stories with real daemons, and mostly waits; more than two would be load for each other. A
  * file's limit ends what hangs, and must fail no file on a machine that is ten times as slow.
  */
@@ -56,7 +56,7 @@ const SUITES = {
     patterns: ["test/**/*.test.ts"],
     except: [...LAB_FOLDERS, ...LAB_FILES, ...NIGHTLY_FOLDERS],
     timeoutSeconds: 600,
-    concurrency: availableParallelism() + 2,
+    concurrency: availableParallelism() + 1,
   },
   lab: {
     patterns: [...LAB_FOLDERS.map((folder) => `${folder}**/*.test.ts`), ...LAB_FILES],

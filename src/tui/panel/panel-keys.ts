@@ -83,6 +83,7 @@ function revert(state: PanelState): PanelStep {
       fileChanged: false,
       // What is read next is what was asked for, also when typing goes on before it is there.
       file: null,
+      seenSha256: null,
       refused: {},
       note: null,
       caret: length,

@@ -96,9 +96,13 @@ function withSettings(state: PanelState, settings: SyncSettingsWire): PanelState
 
 /** The file was read again. */
 export function withFile(state: PanelState, file: FileSeen): PanelState {
-  if (!isDirty(state) || state.file === null) return { ...state, file, fileChanged: false };
+  const { seenSha256 } = state;
   // The read of what a person saw may come only after the first change, over a restart of the daemon, say.
-  if (file.sha256 === state.seenSha256) return { ...state, file, fileChanged: false };
+  if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
+    return { ...state, file, fileChanged: false };
+  }
+  // It changed before it could be read: an edit of what the person saw must not be made in it.
+  if (state.file === null) return { ...state, file: { ...file, sha256: seenSha256 }, fileChanged: true };
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }
 

@@ -165,11 +165,12 @@ async function save(
   panel: Readable<PanelState>,
   signal: AbortSignal,
 ): Promise<PanelState> {
-  const { draft, settings, file } = panel.get();
+  const { draft, settings, file, seenSha256 } = panel.get();
   if (draft === null || settings === null) return panel.get();
   const before = file ?? (await source.config(signal));
   const edits = draftEdits(draft, settings);
-  const report = await source.edit({ edits, expected_sha256: before.sha256, source: "tui" }, signal);
+  const expected = file?.sha256 ?? seenSha256 ?? before.sha256;
+  const report = await source.edit({ edits, expected_sha256: expected, source: "tui" }, signal);
   if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
   const { sha256, text } = await source.config(signal);
   // Changed again already: what this edit did cannot be told apart any more.

@@ -208,6 +208,15 @@ describe("B9 the panel and the file", () => {
     assert.equal(later.fileChanged, true);
   });
 
+  test("B9 a file that changed before its first read is not taken for the one that the person saw", () => {
+    const dirty = after(withRunning(EMPTY_PANEL, SETTINGS, "aaaa"), "Tab", " ");
+    assert.equal(dirty.file, null);
+    const read = withFile(dirty, { sha256: "bbbb", text: "b" });
+    assert.equal(read.fileChanged, true);
+    assert.equal(read.file?.sha256, "aaaa", "an edit of it is refused");
+    assert.equal(withFile(read, FILE).fileChanged, false);
+  });
+
   test("B9 the same bytes again are no change of the file", () => {
     const dirty = after(FRESH, "Tab", " ");
     assert.equal(withFile(dirty, FILE).fileChanged, false);
