@@ -15,6 +15,22 @@ export type EntryKind =
 
 type KeysByKind = Readonly<Partial<Record<EntryKind | "free", readonly string[]>>>;
 
+/** Of a backend, and of each of its routes. */
+const SANDBOX: KeysByKind = { runs: ["kind", "read", "write", "network"] };
+const AUTH: KeysByKind = {
+  sends: [
+    "type",
+    "client_id",
+    "client_secret",
+    "private_key",
+    "client_metadata_url",
+    "client_name",
+    "scopes",
+    "issuer",
+    "redirect_port",
+  ],
+};
+
 /** By the section's path; `any`: every key of a section whose keys people choose. `free` waits for nobody. */
 const KINDS: Readonly<Record<string, KeysByKind>> = {
   global: {
@@ -58,39 +74,15 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
     free: ["group", "instances", "replace", "requires", "unavailable_after_secs", "when_unavailable"],
   },
   "backends.*.env": { runs: ["any"] },
-  "backends.*.sandbox": { runs: ["kind", "read", "write", "network"] },
+  "backends.*.sandbox": SANDBOX,
   "backends.*.headers": { sends: ["any"] },
-  "backends.*.auth": {
-    sends: [
-      "type",
-      "client_id",
-      "client_secret",
-      "private_key",
-      "client_metadata_url",
-      "client_name",
-      "scopes",
-      "issuer",
-      "redirect_port",
-    ],
-  },
+  "backends.*.auth": AUTH,
   // The order decides which of them runs.
   "backends.*.routes.#": { runs: ["name", "command", "args", "cwd"], sends: ["url"] },
   "backends.*.routes.#.env": { runs: ["any"] },
-  "backends.*.routes.#.sandbox": { runs: ["kind", "read", "write", "network"] },
+  "backends.*.routes.#.sandbox": SANDBOX,
   "backends.*.routes.#.headers": { sends: ["any"] },
-  "backends.*.routes.#.auth": {
-    sends: [
-      "type",
-      "client_id",
-      "client_secret",
-      "private_key",
-      "client_metadata_url",
-      "client_name",
-      "scopes",
-      "issuer",
-      "redirect_port",
-    ],
-  },
+  "backends.*.routes.#.auth": AUTH,
   "backends.*.timeouts": { free: ["init", "cap_fetch", "call"] },
   "backends.*.filters": {},
   "backends.*.filters.tools": { access: ["allow", "deny"] },
