@@ -156,13 +156,19 @@ test("B11 a backend that serves and would not in the new daemon leaves the old o
   assert.equal(await requireOneInCharge(scene), pid);
 });
 
+/** A restart is under way: the new daemon builds, and takes its time. */
+async function startRestart(t: TestContext) {
+  const scene = await startScene(t, 1_500);
+  const restart = scene.rig.home.cli(["restart"]);
+  return { scene, restart, next: await successorOf(scene) };
+}
+
 test("B11 a new daemon that is killed while it builds leaves the old one in charge", {
   skip: SKIP,
 }, async (t) => {
-  const scene = await startScene(t, 1_500);
+  const { scene, restart, next } = await startRestart(t);
   const { rig, pid } = scene;
-  const restart = rig.home.cli(["restart"]);
-  process.kill(await successorOf(scene), "SIGKILL");
+  process.kill(next, "SIGKILL");
   const { code, stderr } = await restart;
   assert.equal(code, 1);
   assert.match(stderr, /it ended with SIGKILL before it was ready/);
@@ -175,10 +181,8 @@ test("B11 a new daemon that is killed while it builds leaves the old one in char
 test("B11 a new daemon that is killed when it is ready is followed by another, or by nobody: one is in charge", {
   skip: SKIP,
 }, async (t) => {
-  const scene = await startScene(t, 1_500);
+  const { scene, restart, next } = await startRestart(t);
   const { rig, pid } = scene;
-  const restart = rig.home.cli(["restart"]);
-  const next = await successorOf(scene);
   await stopProcess(pid);
   await logged(rig, "ready to take over");
   process.kill(next, "SIGKILL");
@@ -190,10 +194,8 @@ test("B11 a new daemon that is killed when it is ready is followed by another, o
 test("B11 an old daemon that is killed while the new one builds is followed by that one", {
   skip: SKIP,
 }, async (t) => {
-  const scene = await startScene(t, 1_500);
-  const { rig, pid } = scene;
-  const restart = rig.home.cli(["restart"]);
-  const next = await successorOf(scene);
+  const { scene, restart, next } = await startRestart(t);
+  const { pid } = scene;
   process.kill(pid, "SIGKILL");
   assert.equal(await requireOneInCharge(scene), next);
   await restart;
@@ -202,10 +204,8 @@ test("B11 an old daemon that is killed while the new one builds is followed by t
 test("B11 an old daemon that is killed when the new one is ready is followed by that one", {
   skip: SKIP,
 }, async (t) => {
-  const scene = await startScene(t, 1_500);
+  const { scene, restart, next } = await startRestart(t);
   const { rig, pid } = scene;
-  const restart = rig.home.cli(["restart"]);
-  const next = await successorOf(scene);
   await stopProcess(pid);
   await logged(rig, "ready to take over");
   process.kill(pid, "SIGKILL");
