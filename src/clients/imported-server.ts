@@ -9,6 +9,7 @@ import type { ClientSurroundings } from "./client.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, escaped, type TextReader } from "./entry-texts.ts";
 import { withoutProxy } from "./remote-proxy.ts";
+import { freeSecretName } from "./secret-names.ts";
 
 export interface ImportedServer {
   /** As a backend may be called. */
@@ -203,20 +204,6 @@ export function backendName(name: string): string {
     .replace(/[^A-Za-z0-9_-]+/g, "-")
     .replace(/^[-_]+|[-_]+$/g, "");
   return (/^[A-Za-z]/.test(plain) ? plain : `mcp-${plain}`).slice(0, LONGEST_NAME).replace(/[-_]+$/, "");
-}
-
-function secretName(text: string): string {
-  return text
-    .toLowerCase()
-    .replace(/[^a-z0-9.-]+/g, "-")
-    .slice(0, LONGEST_NAME);
-}
-
-function freeSecretName(text: string, isTaken: (name: string) => boolean): string {
-  for (let count = 1; ; count++) {
-    const name = secretName(count === 1 ? text : `${text.slice(0, LONGEST_NAME - 4)}-${count}`);
-    if (!isTaken(name)) return name;
-  }
 }
 
 function leftOverLine(key: string, value: unknown): string {

@@ -26,6 +26,7 @@ import { entryExists, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
+import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { viewConfig } from "../sessions/config-session.ts";
@@ -223,14 +224,7 @@ async function isAgreed(
   const shown = (text: string): string =>
     withoutNamedSecrets(secrets.reduce((left, secret) => left.replaceAll(secret, HIDDEN), text));
   context.print(renderDiff(shown(diffText(standing.text ?? "", after, names)), context.stdoutStyle));
-  if (yes) return true;
-  if (context.ask === null) {
-    context.note("nothing was changed: --yes goes on without asking");
-    return false;
-  }
-  if (/^(y(es)?)?$/i.test((await context.ask("Change it so? [Y/n] ")).trim())) return true;
-  context.note("nothing was changed");
-  return false;
+  return yes || agrees(context, "Change it so?");
 }
 
 /** Secrets that are written out in the client's file, as they stand in it. */

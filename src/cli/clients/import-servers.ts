@@ -18,6 +18,7 @@ import { openSecrets } from "../in-process/open.ts";
 import { makeToken, TOKEN_BLOCK, wantsToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
 import { opening } from "../init/opening.ts";
+import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
@@ -71,7 +72,11 @@ export async function importServers(context: CommandContext, manner: ImportManne
     if (draft.added.some((one) => one.title === title))
       context.note(`${path} came with this folder: look at what it would start`);
   }
-  if (!manner.yes && (manner.json || !(await isAgreed(context, draft)))) {
+  if (
+    !manner.yes &&
+    (manner.json ||
+      !(await agrees(context, `Import ${draft.added.length === 1 ? "it" : `these ${draft.added.length}`}?`)))
+  ) {
     if (manner.json) tell(context, manner, draft, false);
     return FAILED_EXIT;
   }
@@ -168,17 +173,6 @@ function whyNot(
   return mistake === undefined
     ? "it is no backend"
     : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
-}
-
-async function isAgreed({ ask, note }: CommandContext, { added }: Draft): Promise<boolean> {
-  if (ask === null) {
-    note("nothing was changed: --yes goes on without asking");
-    return false;
-  }
-  const what = added.length === 1 ? "it" : `these ${added.length}`;
-  if (/^(y(es)?)?$/i.test((await ask(`Import ${what}? [Y/n] `)).trim())) return true;
-  note("nothing was changed");
-  return false;
 }
 
 /** `words` are those of the command line: whoever took over one client's servers wants that client to use them. */

@@ -1,5 +1,6 @@
 // A backend by what a registry says of it: asks for what the server wants, and keeps what is secret as a secret.
 import { escaped } from "../../clients/entry-texts.ts";
+import { freeSecretName } from "../../clients/secret-names.ts";
 import { isSecretHeader, isSecretVariable } from "../../config/backend-names.ts";
 import { parseSecretText } from "../../config/secret-text.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
@@ -15,6 +16,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
+import { agrees } from "../input/agreement.ts";
 import type { TypedBackend } from "../input/backend-options.ts";
 import type { CommandContext } from "../input/command.ts";
 
@@ -29,7 +31,6 @@ export interface RegistryWish {
 }
 
 const LONGEST_LINE = 200;
-const LONGEST_NAME = 64;
 
 /**
  * What was typed, with the program or address of the registry's newest version. null: nobody agreed. Rejects with
@@ -206,11 +207,9 @@ function createSecrets(context: CommandContext, { name: backend, given }: Regist
       const known = names.get(input);
       if (known !== undefined) return `secret:${known}`;
       const kept = await keptHere();
-      const wanted = `${backend}-${input}`.toLowerCase().replace(/[^a-z0-9.-]+/g, "-");
       const isTaken = (name: string): boolean =>
         [...names.values()].includes(name) || (value !== null && kept.has(name));
-      let name = wanted.slice(0, LONGEST_NAME);
-      for (let count = 2; isTaken(name); count++) name = `${wanted.slice(0, LONGEST_NAME - 4)}-${count}`;
+      const name = freeSecretName(`${backend}-${input}`, isTaken);
       names.set(input, name);
       if (value !== null) values.set(name, value);
       else if (kept.has(name)) context.note(`it is given a secret that is kept already: ${name}`);
@@ -244,12 +243,5 @@ async function isAgreed(
     const isHidden = isOwn && (isSecretHeader(key) || isSecretVariable(key));
     context.note(`with ${harmless(key)} = ${isHidden ? HIDDEN : harmless(text)}`);
   }
-  if (yes) return true;
-  if (context.ask === null) {
-    context.note("nothing was changed: --yes goes on without asking");
-    return false;
-  }
-  if (/^(y(es)?)?$/i.test((await context.ask("Add it? [Y/n] ")).trim())) return true;
-  context.note("nothing was changed");
-  return false;
+  return yes || agrees(context, "Add it?");
 }
