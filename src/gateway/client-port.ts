@@ -88,6 +88,8 @@ export interface CallPort {
   readonly client: ClientPort;
   /** The client's own id. */
   readonly id: RpcId;
+  /** What the client can be asked within this request; absent: as `client.capabilities` has it. */
+  readonly declared?: JsonObject;
   notify(method: string, params: JsonObject | undefined): void;
   /** As `ClientPort.request`, on this call's stream; null: that closed before there was an answer. */
   request(...question: Question): Promise<Reply | null>;

@@ -1,4 +1,5 @@
 // What the gateway knows of MCP: versions, log levels, and the methods of change notices.
+import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 /** Newest first; the first is what the gateway speaks towards backends. */
 export const LEGACY_VERSIONS = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] as const;
@@ -25,6 +26,12 @@ export const HEADER_MISMATCH = -32020;
 export const MISSING_CAPABILITY = -32021;
 /** `data.supported` and `data.requested`. */
 export const UNSUPPORTED_VERSION = -32022;
+
+/** Whether a request says by its `_meta` that it is of this version, or of a later one. */
+export function isModern(params: JsonObject | undefined): boolean {
+  const meta = params?.["_meta"];
+  return isJsonObject(meta) && Object.hasOwn(meta, META.protocolVersion);
+}
 
 export function isProtocolVersion(text: unknown): text is ProtocolVersion {
   return LEGACY_VERSIONS.some((version) => version === text);

@@ -46,8 +46,8 @@ const UNANSWERED: Readonly<Record<Exclude<Asked, "accept">, string>> = {
 export function createAsking({ clock, clean, callMs }: AskingOptions) {
   const open = new WeakMap<ClientPort, number>();
   return async (request: GatewayRequest, call: AskedCall): Promise<Asked> => {
-    const { client } = request.port;
-    if (takesElicitation(client.capabilities, "form") !== true) return "unable";
+    const { client, declared = client.capabilities } = request.port;
+    if (takesElicitation(declared, "form") !== true) return "unable";
     const waiting = open.get(client) ?? 0;
     if (waiting >= MOST_OPEN) return "busy";
     open.set(client, waiting + 1);

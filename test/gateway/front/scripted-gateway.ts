@@ -75,6 +75,8 @@ export function createScriptedGateway(
         },
       };
     },
+    serverInfo: { name: "scripted", version: "1" },
+    logsAt: () => () => {},
     initializeResult: () => ({
       capabilities: { tools: { listChanged: true }, logging: {} },
       serverInfo: { name: "scripted", version: "1" },

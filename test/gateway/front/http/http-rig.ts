@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
+import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -46,8 +47,10 @@ export async function startRig(
 ): Promise<Rig> {
   const { clock = systemClock, bodyLimitBytes = 64 * 1024 * 1024, host = "127.0.0.1" } = options;
   const logger = silentLogger;
+  const modern = new ModernFront({ gateway, clock, logger });
   const front = new HttpFront({
     gateway,
+    modern,
     clock,
     logger,
     bodyLimitBytes: () => bodyLimitBytes,
@@ -111,7 +114,7 @@ export async function startRig(
       return Buffer.concat(chunks).toString("latin1");
     },
     async [Symbol.asyncDispose]() {
-      await front.stop(0);
+      await Promise.all([front.stop(0), modern.end(0, "the test is over")]);
       await listener.close(0);
     },
   };
