@@ -27,6 +27,12 @@ interface CallParts {
   readonly complete: (request: ModernRequest, reply: Reply) => Reply;
 }
 
+export interface CallBegin {
+  readonly params: JsonObject;
+  /** A person agreed to it in an earlier round. */
+  readonly isAgreed: boolean;
+}
+
 export class ModernCall implements CallPort {
   readonly client: Identity;
   /** What is handed to the chain. */
@@ -37,15 +43,18 @@ export class ModernCall implements CallPort {
   #outlet: CallOutlet | null;
   /** It came while no request waited for it. */
   #early: Reply | null = null;
+  #isAgreed: boolean;
 
-  constructor(parts: CallParts, request: ModernRequest, params: JsonObject, outlet: CallOutlet) {
+  constructor(parts: CallParts, request: ModernRequest, { params, isAgreed }: CallBegin, outlet: CallOutlet) {
     const { method, trace } = request;
     this.#parts = parts;
+    this.#isAgreed = isAgreed;
     this.client = parts.identity;
     this.#request = request;
     this.#outlet = outlet;
     const work = { method, params, port: this, signal: this.#abort.signal, served: parts.served };
-    this.work = trace === null ? work : { ...work, trace };
+    const asked = isAgreed ? ({ asked: "accept" } as const) : {};
+    this.work = trace === null ? { ...work, ...asked } : { ...work, ...asked, trace };
   }
 
   get id(): RpcId {
@@ -61,6 +70,11 @@ export class ModernCall implements CallPort {
     return this.#request.declared;
   }
 
+  /** A person has agreed to it, in this round or an earlier one. */
+  get isAgreed(): boolean {
+    return this.#isAgreed;
+  }
+
   get congested(): Promise<void> | null {
     return this.#outlet?.congested ?? null;
   }
@@ -73,6 +87,10 @@ export class ModernCall implements CallPort {
 
   request(...question: Question): Promise<Reply | null> {
     return this.#parts.holding.ask(this, ...question);
+  }
+
+  agree(): void {
+    this.#isAgreed = true;
   }
 
   /** Answers the request that waits, and goes on without one. False: none waits. */
@@ -99,6 +117,7 @@ export class ModernCall implements CallPort {
     this.#outlet = null;
     if (outlet === null) {
       this.#early = reply;
+      this.#parts.holding.early(this, reply);
       return;
     }
     const { holding, complete } = this.#parts;

@@ -1,15 +1,15 @@
 // What the front needs of the place where calls wait for their client's answers, from one request of the client to the
 // next.
 import type { Question } from "../../client-port.ts";
-import { errorReply, INVALID_PARAMS, INVALID_REQUEST, type JsonObject, type Reply } from "../../json-rpc.ts";
+import { errorReply, INVALID_PARAMS, INVALID_REQUEST, type Reply } from "../../json-rpc.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import type { ModernCall } from "./call.ts";
+import type { CallBegin, ModernCall } from "./call.ts";
 import type { ModernRequest } from "./request.ts";
 
 /** What became of a request that brings answers. */
 export type Resumed =
-  /** It goes to its backend, with these params. */
-  | { readonly kind: "begins"; readonly params: JsonObject }
+  /** It goes to its backend. */
+  | ({ readonly kind: "begins" } & CallBegin)
   /** Its call waited here, and answers it on `outlet`. `gone`: its client has closed the connection. */
   | { readonly kind: "goes_on"; readonly gone: () => void }
   | { readonly kind: "refused"; readonly reply: Reply };
@@ -23,6 +23,8 @@ export interface Holding {
   resume(request: ModernRequest, outlet: CallOutlet): Resumed;
   /** The last word on a call, before it goes to the client. */
   outgoing(call: ModernCall, reply: Reply): Reply;
+  /** A call came to that before its client came back. */
+  early(call: ModernCall, reply: Reply): void;
   /** Nothing is waited for any more. */
   end(reason: string): void;
 }
@@ -34,5 +36,6 @@ export const NO_HOLDING: Holding = {
     Promise.resolve(errorReply(INVALID_REQUEST, `the client cannot be asked for ${method}`)),
   resume: () => ({ kind: "refused", reply: errorReply(INVALID_PARAMS, "Invalid requestState") }),
   outgoing: (_call, reply) => reply,
+  early() {},
   end() {},
 };
