@@ -43,10 +43,13 @@ interface Wanted {
   readonly uris: readonly string[];
 }
 
+const NOTHING: Wanted = { lists: new Set(), uris: [] };
+
 export class Listeners {
   readonly #gateway: FrontGateway;
   readonly #clock: Clock;
   readonly #open = new Set<Listener>();
+  #isEnding = false;
 
   constructor(gateway: FrontGateway, clock: Clock) {
     this.#gateway = gateway;
@@ -68,11 +71,13 @@ export class Listeners {
     }
     const listener = new Listener(request, outlet, this.#gateway, () => this.#open.delete(listener));
     this.#open.add(listener);
-    void listener.begin(wanted, this.#clock);
+    void listener.begin(this.#isEnding ? NOTHING : wanted, this.#clock);
     return () => listener.close(null);
   }
 
+  /** Also those that come from now on: they listen where they will be served. */
   end(): void {
+    this.#isEnding = true;
     for (const listener of [...this.#open]) listener.finish();
   }
 

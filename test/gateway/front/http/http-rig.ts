@@ -18,6 +18,7 @@ export interface Answer {
 
 export interface Rig extends AsyncDisposable {
   readonly front: HttpFront;
+  readonly modern: ModernFront;
   readonly listener: Listener;
   readonly url: string;
   send(
@@ -62,6 +63,7 @@ export async function startRig(
     httpRequest({ host: "127.0.0.1", port, method, path, headers, agent: false });
   const rig: Rig = {
     front,
+    modern,
     listener,
     url: listener.url,
     async send(method, path, headers, body) {
