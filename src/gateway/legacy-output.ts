@@ -7,6 +7,16 @@ const WRAPPED_REF = `#/properties/${KEY}`;
 /** Of the schema as a whole. */
 const DIALECT = "$schema";
 const MOST_LEVELS = 500;
+/** Keywords whose value is data, and no schema. */
+const DATA: ReadonlySet<string> = new Set(["const", "enum", "default", "examples", "required"]);
+/** Keywords whose value has schemas by names of their own. */
+const NAMED: ReadonlySet<string> = new Set([
+  "properties",
+  "patternProperties",
+  "dependentSchemas",
+  "$defs",
+  "definitions",
+]);
 
 /** Whether such clients get what this schema describes wrapped; false without a schema. */
 export function isWrapped(outputSchema: unknown): boolean {
@@ -41,17 +51,22 @@ export function legacyToolResult(result: JsonObject, wraps: boolean): JsonObject
 }
 
 /** What pointed into the schema points to where it is now. */
-function withMovedReferences(part: unknown, levels: number): unknown {
-  if (levels === 0 || typeof part !== "object" || part === null) return part;
-  if (Array.isArray(part)) return part.map((one) => withMovedReferences(one, levels - 1));
-  if (!isJsonObject(part)) return part;
+function withMovedReferences(schema: unknown, levels: number): unknown {
+  if (levels === 0 || typeof schema !== "object" || schema === null) return schema;
+  if (Array.isArray(schema)) return schema.map((one) => withMovedReferences(one, levels - 1));
+  // The references within a schema that has an address of its own start there.
+  if (!isJsonObject(schema) || typeof schema["$id"] === "string") return schema;
   return Object.fromEntries(
-    Object.entries(part).map(([key, value]) => [
-      key,
-      (key === "$ref" || key === "$dynamicRef") && typeof value === "string"
-        ? movedReference(value)
-        : withMovedReferences(value, levels - 1),
-    ]),
+    Object.entries(schema).map(([key, value]) => [key, movedKeyword(key, value, levels)]),
+  );
+}
+
+function movedKeyword(key: string, value: unknown, levels: number): unknown {
+  if ((key === "$ref" || key === "$dynamicRef") && typeof value === "string") return movedReference(value);
+  if (DATA.has(key)) return value;
+  if (!NAMED.has(key) || !isJsonObject(value)) return withMovedReferences(value, levels - 1);
+  return Object.fromEntries(
+    Object.entries(value).map(([name, part]) => [name, withMovedReferences(part, levels - 1)]),
   );
 }
 

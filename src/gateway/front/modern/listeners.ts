@@ -202,6 +202,9 @@ class Listener implements SessionPort {
 
   /** As a request of its own, so that all the rules for one hold. */
   async #subscribe(uri: string): Promise<boolean> {
+    const params = { uri };
+    const method = "resources/subscribe";
+    await this.#gateway.awaited(this, { jsonrpc: "2.0", id: this.#id, method, params });
     const { served } = this.#gateway;
     const port: CallPort = {
       client: this,
@@ -211,9 +214,7 @@ class Listener implements SessionPort {
       notify() {},
       request: () => this.request(),
     };
-    const params = { uri };
-    const work = { method: "resources/subscribe", params, port, signal: this.ended, served };
-    return !isError(await served.handle(work));
+    return !isError(await served.handle({ method, params, port, signal: this.ended, served }));
   }
 
   #meta(serverInfo?: JsonObject): JsonObject {

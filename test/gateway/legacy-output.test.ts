@@ -1,7 +1,7 @@
 // Outputs that are no objects, for clients that take nothing else.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { isWrapped, wrapContent, wrapSchema } from "../../src/gateway/output-schema.ts";
+import { isWrapped, legacyOutputSchema, legacyToolResult } from "../../src/gateway/legacy-output.ts";
 
 describe("D2 an output that is no object", () => {
   it("is its `result`; an object stays as it is", () => {
@@ -9,12 +9,14 @@ describe("D2 an output that is no object", () => {
     assert.equal(isWrapped(undefined), false);
     assert.equal(isWrapped({ type: "array" }), true);
     assert.equal(isWrapped({ anyOf: [] }), true);
-    assert.deepEqual(wrapContent([1], { type: "array" }), { result: [1] });
-    assert.deepEqual(wrapContent({ a: 1 }, { anyOf: [] }), { result: { a: 1 } });
-    assert.deepEqual(wrapContent("x", undefined), { result: "x" });
-    assert.deepEqual(wrapContent({ a: 1 }, { type: "object" }), { a: 1 });
-    assert.deepEqual(wrapContent({ a: 1 }, undefined), { a: 1 });
-    assert.equal(wrapContent(undefined, { type: "array" }), undefined);
+    const structured = (value: unknown, wraps: boolean): unknown =>
+      legacyToolResult({ content: [], structuredContent: value }, wraps)["structuredContent"];
+    assert.deepEqual(structured([1], true), { result: [1] });
+    assert.deepEqual(structured({ a: 1 }, true), { result: { a: 1 } });
+    assert.deepEqual(structured("x", false), { result: "x" });
+    assert.deepEqual(structured(null, false), { result: null });
+    assert.deepEqual(structured({ a: 1 }, false), { a: 1 });
+    assert.deepEqual(legacyToolResult({ content: [] }, true), { content: [] });
   });
 
   it("its schema's references lead to the same places, and data stays data", () => {
@@ -29,7 +31,7 @@ describe("D2 an output that is no object", () => {
       },
       enum: [{ $ref: "#" }],
     };
-    assert.deepEqual(wrapSchema(schema), {
+    assert.deepEqual(legacyOutputSchema(schema), {
       $schema: schema.$schema,
       type: "object",
       required: ["result"],
