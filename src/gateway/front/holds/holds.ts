@@ -10,8 +10,7 @@ import {
   type JsonObject,
   type Reply,
 } from "../../json-rpc.ts";
-import type { ModernCall } from "../modern/call.ts";
-import type { Holding, Resumed } from "../modern/holding.ts";
+import type { Holding, ModernCall, Resumed } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { HOLD_MS, Hold } from "./hold.ts";

@@ -6,7 +6,6 @@ import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts"
 import { isLogLevel, LIST_CHANGED, LOG_LEVELS, RESOURCE_UPDATED } from "../../protocol.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { messageJson } from "../session/questions.ts";
-import type { Holding } from "./holding.ts";
 import type { Identity } from "./identities.ts";
 import type { ModernRequest } from "./request.ts";
 
@@ -31,6 +30,30 @@ export interface CallBegin {
   readonly params: JsonObject;
   /** A person agreed to it in an earlier round. */
   readonly isAgreed: boolean;
+}
+
+/** What became of a request that brings answers. */
+export type Resumed =
+  /** It goes to its backend. */
+  | ({ readonly kind: "begins" } & CallBegin)
+  /** Its call waited here, and answers it on `outlet`. `gone`: its client has closed the connection. */
+  | { readonly kind: "goes_on"; readonly gone: () => void }
+  | { readonly kind: "refused"; readonly reply: Reply };
+
+/** Where calls wait for their client's answers, from one request of the client to the next. */
+export interface Holding {
+  /** Questions without an answer yet. */
+  readonly openQuestions: number;
+  /** Something is asked within the call; null: nobody can answer it any more. Never rejects. */
+  ask(call: ModernCall, ...question: Question): Promise<Reply | null>;
+  /** A request with `requestState` or `inputResponses`. */
+  resume(request: ModernRequest, outlet: CallOutlet): Resumed;
+  /** The last word on a call, before it goes to the client. */
+  outgoing(call: ModernCall, reply: Reply): Reply;
+  /** A call came to that before its client came back. */
+  early(call: ModernCall, reply: Reply): void;
+  /** Nothing is waited for any more. */
+  end(reason: string): void;
 }
 
 export class ModernCall implements CallPort {

@@ -14,9 +14,8 @@ import {
 import { MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import { type CallBegin, ModernCall } from "./call.ts";
+import { type CallBegin, type Holding, ModernCall } from "./call.ts";
 import { complete } from "./complete.ts";
-import { type Holding, NO_HOLDING } from "./holding.ts";
 import { Identities } from "./identities.ts";
 import { Listeners } from "./listeners.ts";
 import type { ModernRequest } from "./request.ts";
@@ -25,7 +24,7 @@ interface ModernOptions {
   readonly gateway: FrontGateway;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly holding?: Holding;
+  readonly holding: Holding;
 }
 
 /** To be called when the client closes the connection before it has its answer. */
@@ -45,7 +44,7 @@ export class ModernFront {
   #isEnding = false;
 
   constructor(options: ModernOptions) {
-    const { gateway, clock, holding = NO_HOLDING } = options;
+    const { gateway, clock, holding } = options;
     this.#options = options;
     this.#holding = holding;
     this.#identities = new Identities(gateway, clock);
