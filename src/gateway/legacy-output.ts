@@ -72,7 +72,5 @@ function movedKeyword(key: string, value: unknown, levels: number): unknown {
 
 /** `#name` is an anchor, which is found wherever it stands. */
 function movedReference(reference: string): string {
-  return reference === "#" || reference.startsWith("#/")
-    ? `${WRAPPED_REF}${reference.slice(1)}`
-    : reference;
+  return reference === "#" || reference.startsWith("#/") ? `${WRAPPED_REF}${reference.slice(1)}` : reference;
 }

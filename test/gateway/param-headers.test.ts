@@ -1,7 +1,13 @@
 // Arguments in headers: which are, and how their values are written and compared.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decodeHeader, encodeHeader, paramHeadersOf, paramText, saysSame } from "../../src/gateway/param-headers.ts";
+import {
+  decodeHeader,
+  encodeHeader,
+  paramHeadersOf,
+  paramText,
+  saysSame,
+} from "../../src/gateway/param-headers.ts";
 
 const header = (type: string, name: unknown = "X"): object => ({ type, "x-mcp-header": name });
 
@@ -25,7 +31,10 @@ describe("D1 arguments in headers", () => {
     ]) {
       assert.equal(paramHeadersOf({ properties: { wrong } }), null, JSON.stringify(wrong));
     }
-    assert.equal(paramHeadersOf({ properties: { a: header("string", "X"), b: header("string", "x") } }), null);
+    assert.equal(
+      paramHeadersOf({ properties: { a: header("string", "X"), b: header("string", "x") } }),
+      null,
+    );
     assert.equal(paramHeadersOf(header("string")), null);
   });
 

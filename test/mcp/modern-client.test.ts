@@ -22,10 +22,7 @@ async function connect(t: TestContext): Promise<Connected> {
     },
   });
   await rig.untilReady("near", "far");
-  const client = new Client(
-    { name: "modern", version: "1" },
-    { versionNegotiation: { mode: "auto" } },
-  );
+  const client = new Client({ name: "modern", version: "1" }, { versionNegotiation: { mode: "auto" } });
   const told: { readonly method: string; readonly params: unknown }[] = [];
   client.fallbackNotificationHandler = async ({ method, params }) => void told.push({ method, params });
   await client.connect(new StreamableHTTPClientTransport(new URL(rig.url)));
@@ -65,7 +62,8 @@ test("D1 it is told of changed lists and resources while it listens, also after 
     toolsListChanged: true,
     resourceSubscriptions: ["light://pid"],
   });
-  const updates = (): number => told.filter(({ method }) => method === "notifications/resources/updated").length;
+  const updates = (): number =>
+    told.filter(({ method }) => method === "notifications/resources/updated").length;
   await client.callTool({ name: "touch", arguments: { uri: "light://pid" } });
   await eventually(() => updates() === 1);
   await client.callTool({ name: "offer", arguments: { tools: 2 } });

@@ -15,7 +15,14 @@ import {
   type Reply,
   type RpcId,
 } from "../../json-rpc.ts";
-import { LIST_CHANGED, LIST_KINDS, type ListKind, META, MODERN_VERSION, RESOURCE_UPDATED } from "../../protocol.ts";
+import {
+  LIST_CHANGED,
+  LIST_KINDS,
+  type ListKind,
+  META,
+  MODERN_VERSION,
+  RESOURCE_UPDATED,
+} from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { messageJson } from "../session/questions.ts";

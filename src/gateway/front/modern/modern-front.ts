@@ -124,7 +124,8 @@ export class ModernFront {
       this.#calls.delete(call);
       unlog();
       // Its server may still be at work, and say something that would be taken for the next request's.
-      const isUnfinished = call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
+      const isUnfinished =
+        call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
       this.#identities.giveBack(identity, !isUnfinished);
       call.answer(reply);
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { errorReply } from "../../../../src/gateway/json-rpc.ts";
 import { META } from "../../../../src/gateway/protocol.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { collect, startRig, type Rig } from "../http/http-rig.ts";
+import { collect, type Rig, startRig } from "../http/http-rig.ts";
 import { createScriptedGateway, objectOf, onlySession, type ScriptedGateway } from "../scripted-gateway.ts";
 import { openModern, postModern } from "./modern-rig.ts";
 
@@ -67,7 +67,11 @@ describe("D1 subscriptions/listen", () => {
         "notifications/resources/updated",
       ],
     );
-    assert.deepEqual(stream.messages[2]?.["params"], { uri: "ok:a", more: 1, _meta: { [META.subscriptionId]: "l" } });
+    assert.deepEqual(stream.messages[2]?.["params"], {
+      uri: "ok:a",
+      more: 1,
+      _meta: { [META.subscriptionId]: "l" },
+    });
     response.destroy();
     await eventually(() => gateway.sessions.size === 0);
     assert.equal(rig.modern.listening, 0);
@@ -156,7 +160,12 @@ describe("D1 subscriptions/listen", () => {
     const second = await postModern(rig, "subscriptions/listen", { notifications });
     assert.equal(second.status, 429);
     assert.match(String(objectOf(second.json()["error"])["message"]), /listens on 1 streams/);
-    const deaf = await postModern(rig, "subscriptions/listen", { notifications }, { accept: "application/json" });
+    const deaf = await postModern(
+      rig,
+      "subscriptions/listen",
+      { notifications },
+      { accept: "application/json" },
+    );
     assert.equal(deaf.status, 406);
     response.destroy();
   });

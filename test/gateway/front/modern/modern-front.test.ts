@@ -26,7 +26,11 @@ describe("D1 a request of 2026-07-28", () => {
     assert.deepEqual(answer.json(), {
       jsonrpc: "2.0",
       id: 1,
-      result: { content: [{ type: "text", text: '{"x":"ü"}' }], resultType: "complete", _meta: META_OF_RESULT },
+      result: {
+        content: [{ type: "text", text: '{"x":"ü"}' }],
+        resultType: "complete",
+        _meta: META_OF_RESULT,
+      },
     });
     const [request] = gateway.requests;
     assert.equal(request?.port.client.protocolVersion, MODERN_VERSION);
@@ -56,7 +60,9 @@ describe("D1 a request of 2026-07-28", () => {
     gateway.handle = async () => ({ result: { contents: [], ttlMs: 50, cacheScope: "public" } });
     await using rig = await startRig(gateway);
     const read = async (more: object = {}): Promise<unknown[]> => {
-      const result = objectOf((await postModern(rig, "resources/read", { uri: "a:b", ...more })).json()["result"]);
+      const result = objectOf(
+        (await postModern(rig, "resources/read", { uri: "a:b", ...more })).json()["result"],
+      );
       return [result["ttlMs"], result["cacheScope"]];
     };
     assert.deepEqual(await read(), [50, "public"]);
@@ -155,8 +161,18 @@ describe("D1 a request of 2026-07-28 that is not as it must be", () => {
     ["no _meta", { ...whole, params: named }, good, -32602],
     ["capabilities that are none", call({ ...ENVELOPE, [META.clientCapabilities]: 1 }), good, -32602],
     ["a level that is none", call({ ...ENVELOPE, [META.logLevel]: "loud" }), good, -32602],
-    ["a version not spoken", call({ ...ENVELOPE, [META.protocolVersion]: "2030-01-01" }), { ...good, "mcp-protocol-version": "2030-01-01" }, -32022],
-    ["an older version in _meta", call({ ...ENVELOPE, [META.protocolVersion]: "2025-11-25" }), { ...good, "mcp-protocol-version": "2025-11-25" }, -32022],
+    [
+      "a version not spoken",
+      call({ ...ENVELOPE, [META.protocolVersion]: "2030-01-01" }),
+      { ...good, "mcp-protocol-version": "2030-01-01" },
+      -32022,
+    ],
+    [
+      "an older version in _meta",
+      call({ ...ENVELOPE, [META.protocolVersion]: "2025-11-25" }),
+      { ...good, "mcp-protocol-version": "2025-11-25" },
+      -32022,
+    ],
     ["another version in the header", whole, { ...good, "mcp-protocol-version": "2025-11-25" }, -32020],
     ["no version header", whole, without("mcp-protocol-version"), -32020],
     ["no Mcp-Method", whole, without("mcp-method"), -32020],
@@ -168,7 +184,12 @@ describe("D1 a request of 2026-07-28 that is not as it must be", () => {
     ["another Mcp-Param", whole, { ...good, "mcp-param-region": "us" }, -32020],
     ["another number", whole, { ...good, "mcp-param-count": "4" }, -32020],
     ["an Mcp-Param that is no base64", whole, { ...good, "mcp-param-note": "=?base64?w6?=" }, -32020],
-    ["initialize of an older version", { jsonrpc: "2.0", id: 7, method: "initialize", params: {} }, good, -32020],
+    [
+      "initialize of an older version",
+      { jsonrpc: "2.0", id: 7, method: "initialize", params: {} },
+      good,
+      -32020,
+    ],
     ["a batch", [whole], good, -32600],
     ["no request", { jsonrpc: "2.0", id: 7 }, good, -32600],
     ["no JSON", "{", good, -32700],
@@ -262,7 +283,9 @@ describe("D1 a call of 2026-07-28 in flight", () => {
     const head = { "content-type": "application/json", ...modernHeaders("tools/call", { name: "held" }) };
     const silent = connect(Number(new URL(rig.url).port), "127.0.0.1");
     const lines = Object.entries({ host: "127.0.0.1", "content-length": body.length, ...head });
-    silent.write(`POST /mcp HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}`).join("\r\n")}\r\n\r\n`);
+    silent.write(
+      `POST /mcp HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}`).join("\r\n")}\r\n\r\n`,
+    );
     silent.write(body);
     await eventually(() => held.started.length === 1);
     held.started[0]?.port.notify("notifications/message", { level: "info", data: "not wanted" });

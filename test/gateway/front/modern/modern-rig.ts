@@ -1,6 +1,7 @@
 // Requests of protocol 2026-07-28 to a front on a real socket.
-import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
+
 import { isJsonObject } from "../../../../src/gateway/json-rpc.ts";
+import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
 import type { Answer, Rig } from "../http/http-rig.ts";
 
 export const ENVELOPE = {
