@@ -223,3 +223,20 @@ test("B11 D2 a call that waits for its client goes on after a handover, by way o
   const end = await again({ requestState: next.state, inputResponses: { [second]: accepted("Ben") } });
   assert.deepEqual(JSON.parse(textOf(end)), [[accepted("Ann")], [accepted("Ben")]]);
 });
+
+test("B11 D2 when the time of the old daemon is up, what waits there is cancelled, and its state is -32602", async (t) => {
+  const rig = await start(t, { server: { drain_timeout: 1 } }, true);
+  const { state, again } = await asked(rig, interview([[form("?")]]));
+  const { from } = await handOver(rig);
+  await eventually(() => !isAlive(from));
+  assert.equal((await again({ requestState: state, inputResponses: {} })).error?.code, -32602);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
