@@ -5,7 +5,7 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { eventually } from "../support/eventually.ts";
-import { ASKING_SERVER, LIGHT_SERVER } from "./fixture-programs.ts";
+import { ASKING_SERVER, LIGHT_SERVER, startHttpFixture } from "./fixture-programs.ts";
 import { type GatewayRig, type GatewaySections, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { handOver } from "./handover-load.ts";
 import { connectLight } from "./light-client.ts";
@@ -180,6 +180,41 @@ test("D2 two clients asked at once through one stdio server: refused, never cros
     answers.map((one) => JSON.parse(textOf(one))),
     [[[accepted("answer 0")]], [[accepted("answer 1")]]],
   );
+});
+
+test("D2 two clients asked at once over HTTP: the stream tells whose question it is, and each answers its own", async (t) => {
+  const far = await startHttpFixture(t, LIGHT_SERVER);
+  const rig = await startGatewayRig(t, { backends: { far: { type: "streamable-http", url: far.url } } });
+  await rig.untilReady("far");
+  const calls = ["one", "two"].map((mark) => ({ name: "ask", arguments: form(mark) }));
+  const both = await Promise.all(calls.map((call) => asked(rig, call)));
+  const legacy = await connectLight(rig.url, {
+    capabilities: { elicitation: {} },
+    onRequest: () => accepted("legacy"),
+  });
+  t.after(() => legacy[Symbol.asyncDispose]());
+  assert.deepEqual(JSON.parse(await legacy.call("ask", form("three"))), accepted("legacy"));
+  const answers = await Promise.all(
+    both.map(({ state, key, again }, index) =>
+      again({ requestState: state, inputResponses: { [key]: accepted(`answer ${index}`) } }),
+    ),
+  );
+  assert.deepEqual(
+    answers.map((one) => JSON.parse(textOf(one))),
+    [accepted("answer 0"), accepted("answer 1")],
+  );
+});
+
+test("D2 a server that ends while its client is away: the call is to be made again, and the next one is served", async (t) => {
+  const rig = await start(t);
+  const { state, again } = await asked(rig, interview([[form("?")]]));
+  const { pid } = await rig.backend("asking");
+  assert.ok(pid !== null && pid !== undefined);
+  process.kill(pid, "SIGKILL");
+  await rig.untilBackend("asking", (backend) => backend.phase === "Ready" && backend.pid !== pid);
+  const { error } = await again({ requestState: state, inputResponses: {} });
+  assert.deepEqual([error?.code, error?.message.includes("make it again")], [-32602, true]);
+  assert.ok(requiredBy(await again({})).state !== state);
 });
 
 test("D2 the gateway's own question about a destructive tool comes as input that is required", async (t) => {
