@@ -11,6 +11,10 @@ import { handOver } from "./handover-load.ts";
 import { connectLight } from "./light-client.ts";
 import { type Json, postModern, type RawAnswer, requiredBy, textOf } from "./modern-raw.ts";
 
+const EVERYTHING = path.resolve(
+  import.meta.dirname,
+  "../../node_modules/@modelcontextprotocol/server-everything/dist/index.js",
+);
 const asking = nodeBackend(ASKING_SERVER);
 const form = (message: string): Json => ({
   method: "elicitation/create",
@@ -49,8 +53,8 @@ async function asked(
   return { state, key, again };
 }
 
-test("D2 the SDK's modern client answers one question, three at once and three rounds of a legacy server", async (t) => {
-  const rig = await start(t);
+/** Answers all that it is asked: a form with its own message. */
+async function sdkClient(rig: GatewayRig): Promise<Client> {
   const client = new Client(
     { name: "sdk-2", version: "1.0.0" },
     {
@@ -70,6 +74,12 @@ test("D2 the SDK's modern client answers one question, three at once and three r
   client.setRequestHandler("roots/list", () => ({ roots: [{ uri: "file:///r", name: "r" }] }));
   await client.connect(new StreamableHTTPClientTransport(new URL(rig.url)));
   rig.beforeStop(() => client.close());
+  return client;
+}
+
+test("D2 the SDK's modern client answers one question, three at once and three rounds of a legacy server", async (t) => {
+  const rig = await start(t);
+  const client = await sdkClient(rig);
   const answers = async (rounds: readonly (readonly Json[])[]): Promise<unknown> => {
     const { content } = await client.callTool({ name: "interview", arguments: { rounds } });
     const [first] = content as readonly { readonly text: string }[];
@@ -86,6 +96,17 @@ test("D2 the SDK's modern client answers one question, three at once and three r
   ]);
   const { content } = await client.callTool({ name: "visit", arguments: {} });
   assert.deepEqual(content, [{ type: "text", text: "visited" }]);
+});
+
+test("D2 a server that others wrote asks the SDK's modern client: a form, a sample, its roots", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { everything: nodeBackend(EVERYTHING, ["stdio"]) } });
+  await rig.untilReady("everything");
+  const client = await sdkClient(rig);
+  const call = async (name: string, given: Json = {}): Promise<string> =>
+    JSON.stringify((await client.callTool({ name, arguments: given })).content);
+  assert.match(await call("trigger-elicitation-request"), /Please provide inputs/u);
+  assert.match(await call("trigger-sampling-request", { prompt: "say", maxTokens: 10 }), /sampled/u);
+  assert.match(await call("get-roots-list"), /file:\/\/\/r/u);
 });
 
 test("D2 a retry on another connection goes on; tampered, used or changed ones are -32602", async (t) => {
