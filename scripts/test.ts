@@ -37,6 +37,7 @@ const LAB_FILES = [
   "test/demo/live/live.test.ts",
   "test/demo/story/script-local.test.ts",
   "test/demo/story/script-smb.test.ts",
+  "test/gateway/backends/links/era/real-servers.test.ts",
   "test/live/builds.test.ts",
   "test/live/gateway-load.test.ts",
   "test/live/session-kills.test.ts",
