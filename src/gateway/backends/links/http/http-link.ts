@@ -1,15 +1,22 @@
-// MCP over streamable HTTP, from the client's side: the session, the order of messages where it matters, the server's
-// own stream, and the end.
+// MCP over HTTP, from the client's side: the session, the order of messages where it matters, the server's own stream,
+// and the end. Streamable HTTP, and HTTP+SSE where the server speaks nothing newer.
 import type { OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, type RpcMessage } from "../../../json-rpc.ts";
-import type { BackendLink, LinkEvents, OpenLink } from "../backend-link.ts";
+import {
+  type BackendLink,
+  type LinkEvents,
+  type LinkFailure,
+  linkFailure,
+  type OpenLink,
+} from "../backend-link.ts";
 import { closedLink } from "../closed-link.ts";
 import { createLineCleaner } from "../line-cleaner.ts";
 import type { LinkAuthorization } from "../link-authorization.ts";
 import { LIMIT_BYTES, linkText } from "../link-text.ts";
 import { discard } from "./body.ts";
-import { Exchange, type LinkContext } from "./exchange.ts";
+import { Exchange, type LinkContext, type Unanswered } from "./exchange.ts";
+import { OlderSession } from "./older-session.ts";
 import { ServerStream } from "./server-stream.ts";
 import { createHttpTarget, type HttpTarget } from "./target.ts";
 
@@ -67,6 +74,8 @@ class HttpLink implements BackendLink {
   /** While notifications/initialized is on its way; what comes after it waits here. */
   #waiting: Waiting[] | null = null;
   #serverStream: ServerStream | null = null;
+  /** The server speaks the older transport, or is being asked whether it does. */
+  #older: OlderSession | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -91,6 +100,7 @@ class HttpLink implements BackendLink {
       responseLimitBytes,
       clean: authorization === null ? clean : (text) => clean(authorization.clean(text)),
       onSession: (id) => this.#setSession(id, this.#version),
+      onNotTaken: (initialize, failure) => this.#tryOlder(initialize, failure),
     };
     this.#setSession(null, null);
   }
@@ -142,17 +152,33 @@ class HttpLink implements BackendLink {
     if (method === "initialize") {
       this.#setSession(null, null);
       this.#closeStream();
+      if (this.#older !== null && "id" in message && message.id !== null) {
+        this.backlogBytes -= text.length;
+        const { origin } = this.#context.target;
+        const none = linkFailure("refused", `${origin} no longer says where it takes messages`);
+        this.#tryOlder({ id: message.id, message, text }, none);
+        return;
+      }
     } else if (method === "notifications/cancelled" && "params" in message) {
       this.#giveUp(message.params?.["requestId"]);
     }
+    if (this.#older?.expects(message) === false) {
+      this.backlogBytes -= text.length;
+      return;
+    }
+    this.#carry(message, text, method);
+  }
+
+  #carry(message: RpcMessage, text: string, method: string | null): void {
     const isInitialized = method === "notifications/initialized";
     if (isInitialized) this.#waiting = [];
     const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#letGo()) : null;
-    const exchange = new Exchange(this.#context, {
+    const exchange = new Exchange(this.#older?.context ?? this.#context, {
       message,
       text,
       headers: withTrace(this.#headers, message),
-      sessionId: this.#sessionId,
+      hasSession: this.#sessionId !== null || (this.#older !== null && method !== "initialize"),
+      path: this.#older?.endpoint ?? null,
       onTaken: () => {
         this.backlogBytes -= text.length;
       },
@@ -165,6 +191,25 @@ class HttpLink implements BackendLink {
       },
     });
     this.#exchanges.add(exchange);
+  }
+
+  /** Where it turns out that it does not speak the older transport either, `failure` is told. */
+  #tryOlder(initialize: Unanswered, failure: LinkFailure): void {
+    if (this.#closing !== null) return;
+    const { message, text } = initialize;
+    this.#older ??= new OlderSession(this.#context, {
+      onNone: () => {
+        this.#older = null;
+      },
+    });
+    this.#older.begin({
+      id: initialize.id,
+      post: () => {
+        this.backlogBytes += text.length;
+        this.#carry(message, text, "initialize");
+      },
+      otherwise: failure,
+    });
   }
 
   /** Sends what had to wait for notifications/initialized. */
@@ -183,7 +228,7 @@ class HttpLink implements BackendLink {
   }
 
   #openStream(): void {
-    if (this.#closing !== null || this.#version === null) return;
+    if (this.#closing !== null || this.#version === null || this.#older !== null) return;
     this.#serverStream ??= new ServerStream(this.#context, this.#sessionHeaders());
   }
 
@@ -203,6 +248,7 @@ class HttpLink implements BackendLink {
 
   async #end(): Promise<void> {
     this.#closeStream();
+    this.#older?.[Symbol.dispose]();
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#waiting = null;
     for (const exchange of [...this.#exchanges]) exchange.abort();
