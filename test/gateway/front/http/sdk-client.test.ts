@@ -13,6 +13,7 @@ import {
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
+import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -150,7 +151,9 @@ describe("the official SDK's client", () => {
     const { gateway, held } = busyGateway();
     const [near, far] = duplexPair();
     const clock = systemClock;
-    const options = { gateway, clock, logger: silentLogger, principal: OWNER, bodyLimitBytes: () => 1e6 };
+    const logger = silentLogger;
+    const modern = new ModernFront({ gateway, clock, logger });
+    const options = { gateway, modern, clock, logger, principal: OWNER, bodyLimitBytes: () => 1e6 };
     await using front = new LinesFront(far, options);
     const buffer = new ReadBuffer();
     const transport: Transport = {

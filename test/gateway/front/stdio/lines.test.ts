@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type Duplex, duplexPair } from "node:stream";
 import { describe, it } from "node:test";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
+import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -29,8 +30,10 @@ interface Line extends AsyncDisposable {
 
 function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024): Line {
   const [client, stream] = duplexPair();
+  const modern = new ModernFront({ gateway, clock: systemClock, logger: silentLogger });
   const front = new LinesFront(stream, {
     gateway,
+    modern,
     clock: systemClock,
     logger: silentLogger,
     principal: OWNER,
@@ -126,7 +129,7 @@ describe("a stream of lines", () => {
         [null, -32600],
         [4, -32600],
         [5, -32600],
-        [6, -32601],
+        [6, -32602],
         [7, null],
         [0, null],
       ],
@@ -239,7 +242,15 @@ describe("a stream of lines", () => {
     const gateway = createScriptedGateway({ large: async () => text(large) });
     const [client, stream] = duplexPair({ highWaterMark: 1024 });
     const clock = systemClock;
-    const options = { gateway, clock, logger: silentLogger, principal: OWNER, bodyLimitBytes: () => 1e6 };
+    const modern = new ModernFront({ gateway, clock, logger: silentLogger });
+    const options = {
+      gateway,
+      modern,
+      clock,
+      logger: silentLogger,
+      principal: OWNER,
+      bodyLimitBytes: () => 1e6,
+    };
     await using front = new LinesFront(stream, options);
     client.write(`${JSON.stringify(initializeMessage())}\n`);
     for (let id = 1; id <= 50; id++) {
