@@ -144,7 +144,7 @@ export async function readAll(response: IncomingMessage): Promise<string> {
 export function eventsOf(text: string): Record<string, unknown>[] {
   return text
     .split("\n\n")
-    .flatMap((event) => event.split("\n").filter((line) => line.startsWith("data: ")))
+    .flatMap((event) => event.split("\n").filter((line) => /^data: ./.test(line)))
     .map((line) => JSON.parse(line.slice("data: ".length)));
 }
 
