@@ -1,6 +1,5 @@
 // Arguments that 2026-07-28 repeats in headers, so that proxies can route by them: which of a tool's, and how a value is
 // written in a header.
-import { isRawNumber } from "../runtime/text/exact-json.ts";
 import { isJsonObject } from "./json-rpc.ts";
 
 /** One argument that is repeated. */
@@ -59,7 +58,7 @@ export function paramText(args: unknown, { path }: ParamHeader): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
   // Digits that a number here cannot hold are nobody's to compare.
-  if (typeof value !== "number" || isRawNumber(value) || !Number.isFinite(value)) return null;
+  if (typeof value !== "number" || !Number.isFinite(value)) return null;
   return Number.isInteger(value) && !Number.isSafeInteger(value) ? null : String(value);
 }
 

@@ -4,8 +4,8 @@ import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type ClientPort, principalKey } from "../client-port.ts";
 import { errorReply, type JsonObject, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
-import { MODERN_VERSION } from "../protocol.ts";
 import { KEPT_RESULTS } from "../middleware/request-target.ts";
+import { MODERN_VERSION } from "../protocol.ts";
 import { textSize } from "./result-size.ts";
 
 const MEBIBYTE = 1024 * 1024;

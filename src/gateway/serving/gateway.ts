@@ -4,12 +4,16 @@ import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
+import type { OpenLink } from "../backends/links/backend-link.ts";
+import { openEraLink } from "../backends/links/era/era-link.ts";
+import { EraMemory } from "../backends/links/era/era-memory.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { OWNER } from "../client-port.ts";
+import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
@@ -65,6 +69,7 @@ class RunningGateway implements Gateway {
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
+  readonly #holds: Holds;
   readonly #modern: ModernFront;
   readonly #http: HttpFront;
   readonly #owner: OwnerCalls;
@@ -118,7 +123,8 @@ class RunningGateway implements Gateway {
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
-    this.#modern = new ModernFront({ gateway: this.#front, clock, logger });
+    this.#holds = options.holds ?? new Holds(clock);
+    this.#modern = new ModernFront({ gateway: this.#front, clock, logger, holding: this.#holds });
     this.#http = new HttpFront({
       gateway: this.#front,
       modern: this.#modern,
@@ -192,7 +198,7 @@ class RunningGateway implements Gateway {
     for (const client of this.#lines) client.moveOn();
     this.#modern.endListening();
     const gone = [...this.#lines].map(({ closed }) => closed);
-    const left = Promise.all([this.#keeper.leave(graceMs), ...gone]);
+    const left = Promise.all([this.#keeper.leave(graceMs), this.#holds.none(), ...gone]);
     // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
     void settledWithin(clock, LAST_REQUESTS_MS, left)
       .then(() => this.#pool.endWhatRunsOnce(graceMs))
@@ -349,25 +355,29 @@ class RunningGateway implements Gateway {
       guarded = { homes: [], configs: [], userHome: homedir() },
     } = options;
     const warden = this.#warden;
+    const memory = new EraMemory();
+    const eitherVersion = (backend: string, key: string, isProcess: boolean, open: OpenLink): OpenLink =>
+      openEraLink({ backend, key, open, isProcess, memory, clock, logger: options.logger });
     return new BackendPool({
       ...options,
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: (connection, backend, secrets, route) => {
+      openLink: (connection, backend, secrets, route, key) => {
         if (connection.type !== "stdio") {
           // People sign in over the first route; over another one a machine may, by its own secret.
           const isMachine = connection.auth?.type === "client-credentials";
           const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
           const authorize = () =>
             name === null ? null : (this.#signIns?.authorize(name, connection) ?? null);
-          return openHttpLink({ ...connection, authorize, clock, secrets });
+          const open = openHttpLink({ ...connection, authorize, clock, secrets });
+          return eitherVersion(backend, key, false, open);
         }
         const { shown, cwd, sandbox, ...program } = connection;
         const env = { ...programEnvironment, ...connection.env };
         const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
         const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
-        return (events) => {
+        return eitherVersion(backend, key, true, (events) => {
           const link = open(events);
           const { pid } = link;
           if (pid !== null)
@@ -380,7 +390,7 @@ class RunningGateway implements Gateway {
               sandboxed: sandbox !== undefined,
             });
           return link;
-        };
+        });
       },
       random: Math.random,
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),

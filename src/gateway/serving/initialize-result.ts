@@ -5,7 +5,7 @@ import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { MODERN_VERSION, type SpokenVersion } from "../protocol.ts";
+import { LATEST_VERSION, MODERN_VERSION, type SpokenVersion } from "../protocol.ts";
 import { publishedInstructions } from "./published-instructions.ts";
 
 export function gatewayInfo(version: string): JsonObject {
@@ -16,11 +16,13 @@ export function gatewayInitializeResult(
   version: string,
   servers: readonly BackendInitializeResult[],
   catalog: Catalog,
-  spoken: SpokenVersion,
+  spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
   const instructions = joinInstructions(servers, catalog);
   const hasTasks = spoken !== MODERN_VERSION;
-  const tasks = hasTasks ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined) : undefined;
+  const tasks = hasTasks
+    ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
+    : undefined;
   return {
     capabilities: {
       tools: { listChanged: true },

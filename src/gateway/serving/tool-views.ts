@@ -1,6 +1,6 @@
 // Tools as clients of older versions are shown them, and as those of 2026-07-28 are.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { isWrapped, wrapSchema } from "../output-schema.ts";
+import { isWrapped, legacyTool as wrappedTool } from "../legacy-output.ts";
 import { type ParamHeader, paramHeadersOf } from "../param-headers.ts";
 
 // Definitions outlive catalogs and views: each is looked into once.
@@ -8,11 +8,10 @@ const wrapped = new WeakMap<JsonObject, JsonObject>();
 
 /** With an object as its output. */
 export function legacyTool(definition: JsonObject): JsonObject {
-  const { outputSchema } = definition;
-  if (!isWrapped(outputSchema)) return definition;
+  if (!isWrapped(definition["outputSchema"])) return definition;
   const known = wrapped.get(definition);
   if (known !== undefined) return known;
-  const made = { ...definition, outputSchema: wrapSchema(outputSchema) };
+  const made = wrappedTool(definition);
   wrapped.set(definition, made);
   return made;
 }

@@ -1,5 +1,12 @@
 // What protocol 2026-07-28 wants in each reply beside what backends of older versions say.
-import { INVALID_PARAMS, isError, isJsonObject, type JsonObject, RESOURCE_NOT_FOUND, type Reply } from "../../json-rpc.ts";
+import {
+  INVALID_PARAMS,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  RESOURCE_NOT_FOUND,
+  type Reply,
+} from "../../json-rpc.ts";
 import { META } from "../../protocol.ts";
 import type { ModernRequest } from "./request.ts";
 

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../../json-rpc.ts";
-import { MODERN_VERSION, type McpLogLevel } from "../../protocol.ts";
+import { type McpLogLevel, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { ModernRequest } from "./request.ts";
 

@@ -15,7 +15,14 @@ import {
   type Reply,
   type RpcId,
 } from "../../json-rpc.ts";
-import { LIST_CHANGED, LIST_KINDS, type ListKind, META, MODERN_VERSION, RESOURCE_UPDATED } from "../../protocol.ts";
+import {
+  LIST_CHANGED,
+  LIST_KINDS,
+  type ListKind,
+  META,
+  MODERN_VERSION,
+  RESOURCE_UPDATED,
+} from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { messageJson } from "../session/questions.ts";
@@ -43,10 +50,13 @@ interface Wanted {
   readonly uris: readonly string[];
 }
 
+const NOTHING: Wanted = { lists: new Set(), uris: [] };
+
 export class Listeners {
   readonly #gateway: FrontGateway;
   readonly #clock: Clock;
   readonly #open = new Set<Listener>();
+  #isEnding = false;
 
   constructor(gateway: FrontGateway, clock: Clock) {
     this.#gateway = gateway;
@@ -68,11 +78,13 @@ export class Listeners {
     }
     const listener = new Listener(request, outlet, this.#gateway, () => this.#open.delete(listener));
     this.#open.add(listener);
-    void listener.begin(wanted, this.#clock);
+    void listener.begin(this.#isEnding ? NOTHING : wanted, this.#clock);
     return () => listener.close(null);
   }
 
+  /** Also those that come from now on: they listen where they will be served. */
   end(): void {
+    this.#isEnding = true;
     for (const listener of [...this.#open]) listener.finish();
   }
 
@@ -197,6 +209,9 @@ class Listener implements SessionPort {
 
   /** As a request of its own, so that all the rules for one hold. */
   async #subscribe(uri: string): Promise<boolean> {
+    const params = { uri };
+    const method = "resources/subscribe";
+    await this.#gateway.awaited(this, { jsonrpc: "2.0", id: this.#id, method, params });
     const { served } = this.#gateway;
     const port: CallPort = {
       client: this,
@@ -206,9 +221,7 @@ class Listener implements SessionPort {
       notify() {},
       request: () => this.request(),
     };
-    const params = { uri };
-    const work = { method: "resources/subscribe", params, port, signal: this.ended, served };
-    return !isError(await served.handle(work));
+    return !isError(await served.handle({ method, params, port, signal: this.ended, served }));
   }
 
   #meta(serverInfo?: JsonObject): JsonObject {

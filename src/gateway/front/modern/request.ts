@@ -17,9 +17,9 @@ import {
   isLogLevel,
   isModern,
   LOG_LEVELS,
+  type McpLogLevel,
   META,
   MODERN_VERSION,
-  type McpLogLevel,
   UNSUPPORTED_VERSION,
 } from "../../protocol.ts";
 
@@ -165,11 +165,7 @@ function faultOfVersion(meta: JsonObject, headers: Headers): ErrorReply | null {
   return mismatch("MCP-Protocol-Version", "names another version than the body");
 }
 
-function faultOfHeaders(
-  method: string,
-  params: JsonObject,
-  headers: Headers,
-): ErrorReply | null {
+function faultOfHeaders(method: string, params: JsonObject, headers: Headers): ErrorReply | null {
   if (headers["mcp-protocol-version"] === undefined) return mismatch("MCP-Protocol-Version", "is missing");
   const named = headers["mcp-method"];
   if (named === undefined) return mismatch("Mcp-Method", "is missing");

@@ -299,7 +299,8 @@ export class Session implements SessionPort {
     if (method === "ping") return { result: {} };
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
     // Beyond this point it would be taken for a request of that version.
-    if (isModern(params)) return errorReply(UNSUPPORTED_VERSION, `this session speaks ${this.protocolVersion}`);
+    if (isModern(params))
+      return errorReply(UNSUPPORTED_VERSION, `this session speaks ${this.protocolVersion}`);
     if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
     if (this.inFlight < IN_FLIGHT_LIMIT) return null;
     const message = `this session has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;

@@ -2,9 +2,10 @@
 import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import { Holds } from "../../../../src/gateway/front/holds/holds.ts";
 import { HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
-import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
+import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import type { ScriptedGateway } from "../scripted-gateway.ts";
@@ -18,6 +19,7 @@ export interface Answer {
 
 export interface Rig extends AsyncDisposable {
   readonly front: HttpFront;
+  readonly modern: ModernFront;
   readonly listener: Listener;
   readonly url: string;
   send(
@@ -47,7 +49,7 @@ export async function startRig(
 ): Promise<Rig> {
   const { clock = systemClock, bodyLimitBytes = 64 * 1024 * 1024, host = "127.0.0.1" } = options;
   const logger = silentLogger;
-  const modern = new ModernFront({ gateway, clock, logger });
+  const modern = createModern(gateway, clock);
   const front = new HttpFront({
     gateway,
     modern,
@@ -62,6 +64,7 @@ export async function startRig(
     httpRequest({ host: "127.0.0.1", port, method, path, headers, agent: false });
   const rig: Rig = {
     front,
+    modern,
     listener,
     url: listener.url,
     async send(method, path, headers, body) {
@@ -119,6 +122,10 @@ export async function startRig(
     },
   };
   return rig;
+}
+
+export function createModern(gateway: ScriptedGateway, clock: Clock = systemClock): ModernFront {
+  return new ModernFront({ gateway, clock, logger: silentLogger, holding: new Holds(clock) });
 }
 
 export function initializeMessage(version = "2025-11-25", capabilities: object = {}): object {

@@ -13,7 +13,6 @@ import {
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
-import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -26,7 +25,7 @@ import {
   type ScriptedGateway,
   text,
 } from "../scripted-gateway.ts";
-import { startRig } from "./http-rig.ts";
+import { createModern, startRig } from "./http-rig.ts";
 
 /** Everything a server may do within a call. */
 function busyGateway(): { gateway: ScriptedGateway; held: ReturnType<typeof createHeldTool> } {
@@ -152,7 +151,7 @@ describe("the official SDK's client", () => {
     const [near, far] = duplexPair();
     const clock = systemClock;
     const logger = silentLogger;
-    const modern = new ModernFront({ gateway, clock, logger });
+    const modern = createModern(gateway);
     const options = { gateway, modern, clock, logger, principal: OWNER, bodyLimitBytes: () => 1e6 };
     await using front = new LinesFront(far, options);
     const buffer = new ReadBuffer();

@@ -3,12 +3,11 @@ import { once } from "node:events";
 import { type Duplex, duplexPair } from "node:stream";
 import { describe, it } from "node:test";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
-import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { callMessage, initializeMessage } from "../http/http-rig.ts";
+import { callMessage, createModern, initializeMessage } from "../http/http-rig.ts";
 import {
   createHeldTool,
   createScriptedGateway,
@@ -30,7 +29,7 @@ interface Line extends AsyncDisposable {
 
 function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024): Line {
   const [client, stream] = duplexPair();
-  const modern = new ModernFront({ gateway, clock: systemClock, logger: silentLogger });
+  const modern = createModern(gateway);
   const front = new LinesFront(stream, {
     gateway,
     modern,
@@ -242,7 +241,7 @@ describe("a stream of lines", () => {
     const gateway = createScriptedGateway({ large: async () => text(large) });
     const [client, stream] = duplexPair({ highWaterMark: 1024 });
     const clock = systemClock;
-    const modern = new ModernFront({ gateway, clock, logger: silentLogger });
+    const modern = createModern(gateway);
     const options = {
       gateway,
       modern,

@@ -53,6 +53,8 @@ interface Outgoing {
   readonly text: string;
   readonly headers: OutgoingHttpHeaders;
   readonly hasSession: boolean;
+  /** A stream that breaks is asked for again. */
+  readonly isResumable: boolean;
   /** Where it goes, and then no answer comes in the response; null: to the target's own path. */
   readonly path: string | null;
   /** The server has taken it, or never will. Once. */
@@ -259,7 +261,7 @@ export class Exchange {
 
   #resumeLater(): void {
     const resumeId = this.#resumeId;
-    if (resumeId === null || this.#tries >= RESUME_TRIES) {
+    if (resumeId === null || !this.#outgoing.isResumable || this.#tries >= RESUME_TRIES) {
       this.#fail(this.#answers.unanswered());
       return;
     }

@@ -2,13 +2,14 @@
 // and the end. Streamable HTTP, and HTTP+SSE where the server speaks nothing newer.
 import type { OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import { isJsonObject, type RpcMessage } from "../../../json-rpc.ts";
+import { isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import {
   type BackendLink,
   type LinkEvents,
   type LinkFailure,
   linkFailure,
   type OpenLink,
+  type StatelessSender,
 } from "../backend-link.ts";
 import { closedLink } from "../closed-link.ts";
 import { createLineCleaner } from "../line-cleaner.ts";
@@ -63,6 +64,13 @@ interface Waiting {
 
 class HttpLink implements BackendLink {
   readonly pid = null;
+  readonly stateless: StatelessSender = {
+    send: (message, headers) => {
+      this.#endSession();
+      this.#send(message, headers);
+    },
+    abandon: (id) => this.#abandon(id),
+  };
   backlogBytes = 0;
   readonly #context: LinkContext;
   readonly #backlogLimitBytes: number;
@@ -106,13 +114,18 @@ class HttpLink implements BackendLink {
   }
 
   send(message: RpcMessage): void {
+    this.#send(message, null);
+  }
+
+  #send(message: RpcMessage, headers: Readonly<Record<string, string>> | null): void {
     const isOpen = (): boolean => this.#closing === null;
     if (!isOpen()) return;
     const isFull = this.backlogBytes > this.#backlogLimitBytes;
     const text = linkText(message, isFull, this.#context.events, isOpen);
     if (text === null) return;
     this.backlogBytes += text.length;
-    if (this.#waiting === null) this.#post(message, text);
+    if (headers !== null) this.#exchange(message, text, { ...this.#headers, ...headers }, "stateless");
+    else if (this.#waiting === null) this.#post(message, text);
     else this.#waiting.push({ message, text });
   }
 
@@ -173,24 +186,53 @@ class HttpLink implements BackendLink {
     const isInitialized = method === "notifications/initialized";
     if (isInitialized) this.#waiting = [];
     const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#letGo()) : null;
-    const exchange = new Exchange(this.#older?.context ?? this.#context, {
+    this.#exchange(message, text, this.#headers, this.#older, () => {
+      if (wait === null || this.#closing !== null) return;
+      wait[Symbol.dispose]();
+      this.#timers.delete(wait);
+      this.#letGo();
+    });
+  }
+
+  /** `way`: the session of the older transport that it belongs to; null: none; "stateless": it is of no session. */
+  #exchange(
+    message: RpcMessage,
+    text: string,
+    headers: OutgoingHttpHeaders,
+    way: OlderSession | "stateless" | null,
+    onDone: () => void = () => {},
+  ): void {
+    const older = way === "stateless" ? null : way;
+    const isFirst = "method" in message && message.method === "initialize";
+    const exchange = new Exchange(older?.context ?? this.#context, {
       message,
       text,
-      headers: withTrace(this.#headers, message),
-      hasSession: this.#sessionId !== null || (this.#older !== null && method !== "initialize"),
-      path: this.#older?.endpoint ?? null,
+      headers: withTrace(headers, message),
+      hasSession: this.#sessionId !== null || (older !== null && !isFirst),
+      isResumable: way === null,
+      path: older?.endpoint ?? null,
       onTaken: () => {
         this.backlogBytes -= text.length;
       },
       onDone: () => {
         this.#exchanges.delete(exchange);
-        if (wait === null || this.#closing !== null) return;
-        wait[Symbol.dispose]();
-        this.#timers.delete(wait);
-        this.#letGo();
+        onDone();
       },
     });
     this.#exchanges.add(exchange);
+  }
+
+  #abandon(id: RpcId): void {
+    for (const exchange of [...this.#exchanges]) if (exchange.id === id) exchange.abort();
+  }
+
+  #endSession(): void {
+    this.#older?.end();
+    this.#older = null;
+    if (this.#sessionId === null && this.#version === null) return;
+    this.#setSession(null, null);
+    this.#closeStream();
+    this.#letGo();
   }
 
   /** Where it turns out that it does not speak the older transport either, `failure` is told. */

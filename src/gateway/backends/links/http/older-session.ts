@@ -28,6 +28,7 @@ export class OlderSession implements Disposable {
   readonly #waiting = new Set<RpcId>();
   readonly #outer: LinkEvents;
   #stream: EndpointStream | null = null;
+  #isDisposed = false;
 
   constructor(context: LinkContext, events: OlderSessionEvents) {
     const { events: outer } = context;
@@ -56,14 +57,9 @@ export class OlderSession implements Disposable {
     return this.#stream?.endpoint ?? null;
   }
 
-  /** Begins a session; what waits for answers of the one before gets none. */
+  /** Begins a session. */
   begin({ id, post, otherwise }: Opening): void {
-    this.#stream?.[Symbol.dispose]();
-    const lost = [...this.#waiting];
-    const failure = linkFailure("session_lost", "another session was begun");
-    setImmediate(() => {
-      for (const one of lost) this.context.events.onRequestFailed(one, failure);
-    });
+    this.end();
     this.#waiting.add(id);
     this.#stream = new EndpointStream(this.context, {
       onReady: post,
@@ -87,17 +83,27 @@ export class OlderSession implements Disposable {
       if (isRpcId(requestId)) this.#waiting.delete(requestId);
     }
     if (id !== null) this.#waiting.add(id);
-    const isNewer = message.method === "server/discover";
-    if (this.endpoint !== null && !isNewer) return true;
+    if (this.endpoint !== null) return true;
     const { origin } = this.context.target;
-    const failure = isNewer
-      ? linkFailure("refused", `${origin} speaks HTTP+SSE, and so no newer protocol than 2025-11-25`)
-      : linkFailure("session_lost", `${origin} has ended the stream, and our session with it`);
+    const failure = linkFailure("session_lost", `${origin} has ended the stream, and our session with it`);
     if (id !== null) setImmediate(() => this.context.events.onRequestFailed(id, failure));
     return false;
   }
 
+  /** What waits for an answer gets none. */
+  end(): void {
+    this.#stream?.[Symbol.dispose]();
+    this.#stream = null;
+    const lost = [...this.#waiting];
+    this.#waiting.clear();
+    const failure = linkFailure("session_lost", "another session was begun");
+    setImmediate(() => {
+      for (const id of lost) if (!this.#isDisposed) this.#outer.onRequestFailed(id, failure);
+    });
+  }
+
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     this.#waiting.clear();
     this.#stream?.[Symbol.dispose]();
     this.#stream = null;

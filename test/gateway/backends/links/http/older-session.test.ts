@@ -277,15 +277,6 @@ test("D2 closing ends the stream, and asks for nothing more", async (t) => {
   assert.equal(closing.failed.size, 0);
 });
 
-test("D2 it is not asked for a newer protocol than it can carry", async (t) => {
-  const { echo, recorded } = await withSseEcho(t);
-  await recorded.initialize();
-  const failure = await recorded.askInVain("server/discover");
-  assert.equal(failure.kind, "refused");
-  assert.match(failure.message, /HTTP\+SSE/);
-  assert.equal(echo.seen.includes("POST server/discover"), false);
-});
-
 test("D2 the official server of the older transport is usable, and again after it was restarted", async (t) => {
   const transports = new Map<string, SSEServerTransport>();
   const http = createServer(async (request, response) => {
