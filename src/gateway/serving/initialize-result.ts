@@ -13,6 +13,7 @@ export function gatewayInitializeResult(
   catalog: Catalog,
 ): JsonObject {
   const instructions = joinInstructions(servers, catalog);
+  const extensions = extensionsOf(servers);
   const tasks = servers.find(({ capabilities }) => capabilities["tasks"] !== undefined);
   return {
     capabilities: {
@@ -22,10 +23,23 @@ export function gatewayInitializeResult(
       logging: {},
       completions: {},
       ...(tasks === undefined ? {} : { tasks: tasks.capabilities["tasks"] }),
+      ...(extensions === null ? {} : { extensions }),
     },
     serverInfo: { name: "mountaineer", title: "Mountaineer", version },
     ...(instructions === null ? {} : { instructions }),
   };
+}
+
+/** Extensions that are only members of lists and results, which pass as they are. */
+const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
+
+/** A sole server's methods pass, and so all of its extensions; of several, those that need none. */
+function extensionsOf(servers: readonly BackendInitializeResult[]): JsonObject | null {
+  const declared = servers.flatMap(({ capabilities: { extensions } }) =>
+    isJsonObject(extensions) ? Object.entries(extensions) : [],
+  );
+  const passed = servers.length === 1 ? declared : declared.filter(([name]) => SHARED_EXTENSIONS.has(name));
+  return passed.length === 0 ? null : Object.fromEntries(passed);
 }
 
 /** Those whose servers can list their tasks. */
