@@ -11,6 +11,7 @@ import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts"
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
+import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
@@ -30,7 +31,7 @@ import type {
 } from "./gateway-contract.ts";
 import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
 import { closeDoor } from "./given-door.ts";
-import { gatewayInitializeResult } from "./initialize-result.ts";
+import { gatewayInfo, gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { ResumedSessions } from "./resumed-sessions.ts";
@@ -64,6 +65,7 @@ class RunningGateway implements Gateway {
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
+  readonly #modern: ModernFront;
   readonly #http: HttpFront;
   readonly #owner: OwnerCalls;
   readonly #keeper: ListenerKeeper;
@@ -116,8 +118,10 @@ class RunningGateway implements Gateway {
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
+    this.#modern = new ModernFront({ gateway: this.#front, clock, logger });
     this.#http = new HttpFront({
       gateway: this.#front,
+      modern: this.#modern,
       file: options.sessions,
       clock,
       logger,
@@ -132,7 +136,7 @@ class RunningGateway implements Gateway {
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
-      openQuestions: () => this.#http.openQuestions,
+      openQuestions: () => this.#http.openQuestions + this.#modern.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.#pool.onPublished(() => {
@@ -184,6 +188,7 @@ class RunningGateway implements Gateway {
   async leave(graceMs: number, onEnded: () => void): Promise<void> {
     const { clock } = this.#options;
     this.#http.leave();
+    this.#modern.endListening();
     for (const client of this.#lines) client.moveOn();
     const gone = [...this.#lines].map(({ closed }) => closed);
     const left = Promise.all([this.#keeper.leave(graceMs), ...gone]);
@@ -229,10 +234,11 @@ class RunningGateway implements Gateway {
   view(): GatewayView {
     const { catalog, rules } = this.#serving;
     const fronts = [this.#http, ...this.#lines];
+    const serving = [...fronts, this.#modern, this.#owner];
     return {
       url: this.#keeper.url,
       sessions: fronts.reduce((sum, { sessions }) => sum + sessions, 0),
-      inFlight: [...fronts, this.#owner].reduce((sum, { inFlight }) => sum + inFlight, 0),
+      inFlight: serving.reduce((sum, { inFlight }) => sum + inFlight, 0),
       backends: this.#pool.view(),
       counts: {
         tools: catalog.tools.size,
@@ -389,7 +395,9 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
+      initializeResult: (spoken) =>
+        gatewayInitializeResult(version, pool.initializeResults(), serving.catalog, spoken),
+      serverInfo: gatewayInfo(version),
       sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
       resumed: (session, lists) => {
@@ -406,6 +414,14 @@ class RunningGateway implements Gateway {
         serving.followLogLevel();
       },
       notified: (session, method, params) => pool.notifyOwn(session, method, params),
+      logsAt(level) {
+        const release = roster.logAt(level);
+        serving.followLogLevel();
+        return () => {
+          release();
+          serving.followLogLevel();
+        };
+      },
       turnedAway(request) {
         if (serving.rules.auditFile !== null) serving.refusals.record(request);
       },
@@ -445,6 +461,7 @@ class RunningGateway implements Gateway {
     this.#resumed[Symbol.dispose]();
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
+      this.#modern.end(STOP_DRAIN_MS, "the gateway is stopping"),
       this.#pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);

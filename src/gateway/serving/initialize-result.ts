@@ -5,16 +5,25 @@ import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { LATEST_VERSION, MODERN_VERSION, type SpokenVersion } from "../protocol.ts";
 import { publishedInstructions } from "./published-instructions.ts";
+
+export function gatewayInfo(version: string): JsonObject {
+  return { name: "mountaineer", title: "Mountaineer", version };
+}
 
 export function gatewayInitializeResult(
   version: string,
   servers: readonly BackendInitializeResult[],
   catalog: Catalog,
+  spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
   const instructions = joinInstructions(servers, catalog);
   const extensions = extensionsOf(servers);
-  const tasks = servers.find(({ capabilities }) => capabilities["tasks"] !== undefined);
+  const hasTasks = spoken !== MODERN_VERSION;
+  const tasks = hasTasks
+    ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
+    : undefined;
   return {
     capabilities: {
       tools: { listChanged: true },
@@ -25,7 +34,7 @@ export function gatewayInitializeResult(
       ...(tasks === undefined ? {} : { tasks: tasks.capabilities["tasks"] }),
       ...(extensions === null ? {} : { extensions }),
     },
-    serverInfo: { name: "mountaineer", title: "Mountaineer", version },
+    serverInfo: gatewayInfo(version),
     ...(instructions === null ? {} : { instructions }),
   };
 }
@@ -33,12 +42,17 @@ export function gatewayInitializeResult(
 /** Extensions that are only members of lists and results, which pass as they are. */
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
-/** A sole server's methods pass, and so all of its extensions; of several, those that need none. */
+/** Its methods have the names of the tasks of 2025-11-25, which are not the same. */
+const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
+
+/** A sole server's methods pass, and so its extensions; of several, those that need none. */
 function extensionsOf(servers: readonly BackendInitializeResult[]): JsonObject | null {
   const declared = servers.flatMap(({ capabilities: { extensions } }) =>
     isJsonObject(extensions) ? Object.entries(extensions) : [],
   );
-  const passed = servers.length === 1 ? declared : declared.filter(([name]) => SHARED_EXTENSIONS.has(name));
+  const passes = (name: string): boolean =>
+    SHARED_EXTENSIONS.has(name) || (servers.length === 1 && name !== TASKS_EXTENSION);
+  const passed = declared.filter(([name]) => passes(name));
   return passed.length === 0 ? null : Object.fromEntries(passed);
 }
 

@@ -6,10 +6,21 @@ import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { named, type Principal, principalKey } from "../../client-port.ts";
-import { INTERNAL_ERROR, type JsonObject, LIMIT_REACHED, type RpcRequest } from "../../json-rpc.ts";
+import {
+  errorReply,
+  INTERNAL_ERROR,
+  INVALID_REQUEST,
+  type JsonObject,
+  LIMIT_REACHED,
+  type RpcId,
+  type RpcRequest,
+} from "../../json-rpc.ts";
 import type { ProtectedResource } from "../../middleware/middleware.ts";
+import { HEADER_MISMATCH, isModern, MODERN_VERSION } from "../../protocol.ts";
+import type { ModernFront } from "../modern/modern-front.ts";
+import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import { type Batch, readIncoming } from "../session/incoming.ts";
+import { type Batch, readIncoming, type ValidMessage } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { KeepAlive } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
@@ -19,6 +30,7 @@ import type { SessionRecord } from "../session/session-record.ts";
 import { SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
 import { BodyIntake } from "./body-intake.ts";
+import { ModernExchange } from "./modern-exchange.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
 import {
   accepted,
@@ -40,8 +52,13 @@ const MCP_PATH = "/mcp";
 const HEALTH_PATH = "/manage/v1/health";
 const METRICS_PATH = "/metrics";
 
+const LISTEN = "subscriptions/listen";
+const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
+
 interface HttpFrontOptions {
   readonly gateway: FrontGateway;
+  /** Serves what comes without a session. */
+  readonly modern: ModernFront;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly bodyLimitBytes: () => number;
@@ -175,6 +192,7 @@ export class HttpFront implements AsyncDisposable {
   #visit(visit: Visit): void {
     const { method } = visit.request;
     if (method === "POST") this.#post(visit);
+    else if (isOfModern(visit.request)) this.#refuse(visit, notAllowed("POST"));
     else if (method === "GET") this.#listen(visit);
     else this.#remove(visit);
   }
@@ -226,7 +244,7 @@ export class HttpFront implements AsyncDisposable {
   #listen(visit: Visit): void {
     const { request, response } = visit;
     if (!accepted(request.headers.accept).events) {
-      this.#refuse(visit, { status: 406, message: "the client must accept text/event-stream" });
+      this.#refuse(visit, NO_EVENTS);
       return;
     }
     const session = this.#admission.namedSession(visit);
@@ -251,7 +269,7 @@ export class HttpFront implements AsyncDisposable {
       this.#refuse(visit, refusal);
       return;
     }
-    const id = sessionId(request);
+    const id = isOfModern(request) ? undefined : sessionId(request);
     const session = id === undefined ? null : this.#admission.session(visit, id);
     if (id !== undefined && session === null) return;
     const limitBytes = this.#options.bodyLimitBytes();
@@ -276,7 +294,9 @@ export class HttpFront implements AsyncDisposable {
       return;
     }
     const { message } = incoming;
-    if (session === null) {
+    if (isOfModern(visit.request) || (message.kind === "request" && isModern(message.message.params))) {
+      this.#readModern(visit, accepts, message);
+    } else if (session === null) {
       if (message.kind === "request" && message.message.method === "initialize") {
         this.#initialize(visit, accepts, message.message);
       } else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
@@ -290,6 +310,37 @@ export class HttpFront implements AsyncDisposable {
     } else {
       session.handle(message);
       answerEmpty(visit.response, 202);
+    }
+  }
+
+  #readModern(visit: Visit, accepts: Accepts, message: ValidMessage): void {
+    const { request, response, principal } = visit;
+    const { headers } = request;
+    const refuse = (id: RpcId | null, status: number, { error }: ReturnType<typeof errorReply>): void =>
+      this.#refuse(visit, { ...error, status, id });
+    if (message.kind === "response") {
+      refuse(message.id, 400, errorReply(INVALID_REQUEST, `${MODERN_VERSION} has no answers of clients`));
+      return;
+    }
+    if (message.kind === "notification") {
+      if (isMethodOf(message.message.method, headers)) answerEmpty(response, 202);
+      else refuse(null, 400, errorReply(HEADER_MISMATCH, "the Mcp-Method header names another method"));
+      return;
+    }
+    const { id } = message.message;
+    const checked = checkModern(message.message, principal, headers, traceOf(request));
+    if (!checked.ok) {
+      refuse(id, checked.status, checked.reply);
+      return;
+    }
+    if (!this.#admission.mayAsk(visit, message.message)) return;
+    const { gateway, modern } = this.#options;
+    const fault = checkParamHeaders(checked.request, headers, () => gateway.served.viewFor(principal));
+    if (fault !== null) refuse(id, 400, fault);
+    else if (checked.request.method === LISTEN && !accepts.events) this.#refuse(visit, NO_EVENTS);
+    else {
+      const exchange = new ModernExchange(this.#parts, response, accepts);
+      exchange.whenGone(modern.serve(checked.request, exchange));
     }
   }
 
@@ -349,6 +400,11 @@ export class HttpFront implements AsyncDisposable {
     stream.sendAnyway(json);
     stream.end();
   }
+}
+
+/** Its head says so; a request's body has the last word. */
+function isOfModern({ headers }: IncomingMessage): boolean {
+  return headers["mcp-protocol-version"] === MODERN_VERSION;
 }
 
 /** Whoever holds as many as it may waits for its own; a full table is everybody's. */

@@ -94,7 +94,7 @@ export class PostExchange implements CallOutlet {
 }
 
 /** Whole seconds, where a limit refused and says when to come back; null: it is another answer. */
-function retryAfterOf(reply: Reply): string | null {
+export function retryAfterOf(reply: Reply): string | null {
   if (!isError(reply) || reply.error.code !== LIMIT_REACHED) return null;
   const { data } = reply.error;
   const ms = isJsonObject(data) ? data["retryAfterMs"] : null;
