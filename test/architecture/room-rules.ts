@@ -72,6 +72,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/catalog",
   ],
   "gateway/backends/links": ["gateway"],
+  "gateway/backends/links/era": ["gateway", "gateway/backends/links", "gateway/backends/links/stdio"],
   "gateway/backends/links/http": ["gateway", "gateway/backends/links"],
   "gateway/backends/links/stdio": ["gateway", "gateway/backends/links"],
   "gateway/backends/sign-in": ["gateway/backends/links", "gateway/backends/links/http"],
@@ -102,6 +103,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/serving": [
     "gateway",
     "gateway/backends/instance",
+    "gateway/backends/links",
+    "gateway/backends/links/era",
     "gateway/backends/links/http",
     "gateway/backends/links/stdio",
     "gateway/backends/policy",

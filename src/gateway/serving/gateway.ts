@@ -4,6 +4,9 @@ import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
+import type { OpenLink } from "../backends/links/backend-link.ts";
+import { openEraLink } from "../backends/links/era/era-link.ts";
+import { EraMemory } from "../backends/links/era/era-memory.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
@@ -347,25 +350,29 @@ class RunningGateway implements Gateway {
       guarded = { homes: [], configs: [], userHome: homedir() },
     } = options;
     const warden = this.#warden;
+    const memory = new EraMemory();
+    const eitherVersion = (backend: string, key: string, isProcess: boolean, open: OpenLink): OpenLink =>
+      openEraLink({ backend, key, open, isProcess, memory, clock, logger: options.logger });
     return new BackendPool({
       ...options,
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: (connection, backend, secrets, route) => {
+      openLink: (connection, backend, secrets, route, key) => {
         if (connection.type !== "stdio") {
           // People sign in over the first route; over another one a machine may, by its own secret.
           const isMachine = connection.auth?.type === "client-credentials";
           const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
           const authorize = () =>
             name === null ? null : (this.#signIns?.authorize(name, connection) ?? null);
-          return openHttpLink({ ...connection, authorize, clock, secrets });
+          const open = openHttpLink({ ...connection, authorize, clock, secrets });
+          return eitherVersion(backend, key, false, open);
         }
         const { shown, cwd, sandbox, ...program } = connection;
         const env = { ...programEnvironment, ...connection.env };
         const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
         const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
-        return (events) => {
+        return eitherVersion(backend, key, true, (events) => {
           const link = open(events);
           const { pid } = link;
           if (pid !== null)
@@ -378,7 +385,7 @@ class RunningGateway implements Gateway {
               sandboxed: sandbox !== undefined,
             });
           return link;
-        };
+        });
       },
       random: Math.random,
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),

@@ -45,6 +45,8 @@ interface Outgoing {
   readonly text: string;
   readonly headers: OutgoingHttpHeaders;
   readonly sessionId: string | null;
+  /** A stream that breaks is asked for again. */
+  readonly isResumable: boolean;
   /** The server has taken it, or never will. Once. */
   readonly onTaken: () => void;
   /** Nothing more comes of it. Once, also after `abort`. */
@@ -248,7 +250,7 @@ export class Exchange {
 
   #resumeLater(): void {
     const resumeId = this.#resumeId;
-    if (resumeId === null || this.#tries >= RESUME_TRIES) {
+    if (resumeId === null || !this.#outgoing.isResumable || this.#tries >= RESUME_TRIES) {
       this.#fail(this.#answers.unanswered());
       return;
     }

@@ -2,8 +2,8 @@
 // own stream, and the end.
 import type { OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import { isJsonObject, type RpcMessage } from "../../../json-rpc.ts";
-import type { BackendLink, LinkEvents, OpenLink } from "../backend-link.ts";
+import { isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
+import type { BackendLink, LinkEvents, OpenLink, StatelessSender } from "../backend-link.ts";
 import { closedLink } from "../closed-link.ts";
 import { createLineCleaner } from "../line-cleaner.ts";
 import type { LinkAuthorization } from "../link-authorization.ts";
@@ -56,6 +56,13 @@ interface Waiting {
 
 class HttpLink implements BackendLink {
   readonly pid = null;
+  readonly stateless: StatelessSender = {
+    send: (message, headers) => {
+      this.#endSession();
+      this.#send(message, headers);
+    },
+    abandon: (id) => this.#abandon(id),
+  };
   backlogBytes = 0;
   readonly #context: LinkContext;
   readonly #backlogLimitBytes: number;
@@ -96,13 +103,18 @@ class HttpLink implements BackendLink {
   }
 
   send(message: RpcMessage): void {
+    this.#send(message, null);
+  }
+
+  #send(message: RpcMessage, headers: Readonly<Record<string, string>> | null): void {
     const isOpen = (): boolean => this.#closing === null;
     if (!isOpen()) return;
     const isFull = this.backlogBytes > this.#backlogLimitBytes;
     const text = linkText(message, isFull, this.#context.events, isOpen);
     if (text === null) return;
     this.backlogBytes += text.length;
-    if (this.#waiting === null) this.#post(message, text);
+    if (headers !== null) this.#exchange(message, text, { ...this.#headers, ...headers }, false);
+    else if (this.#waiting === null) this.#post(message, text);
     else this.#waiting.push({ message, text });
   }
 
@@ -148,23 +160,47 @@ class HttpLink implements BackendLink {
     const isInitialized = method === "notifications/initialized";
     if (isInitialized) this.#waiting = [];
     const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#letGo()) : null;
+    this.#exchange(message, text, this.#headers, true, () => {
+      if (wait === null || this.#closing !== null) return;
+      wait[Symbol.dispose]();
+      this.#timers.delete(wait);
+      this.#letGo();
+    });
+  }
+
+  #exchange(
+    message: RpcMessage,
+    text: string,
+    headers: OutgoingHttpHeaders,
+    isResumable: boolean,
+    onDone: () => void = () => {},
+  ): void {
     const exchange = new Exchange(this.#context, {
       message,
       text,
-      headers: withTrace(this.#headers, message),
+      headers: withTrace(headers, message),
       sessionId: this.#sessionId,
+      isResumable,
       onTaken: () => {
         this.backlogBytes -= text.length;
       },
       onDone: () => {
         this.#exchanges.delete(exchange);
-        if (wait === null || this.#closing !== null) return;
-        wait[Symbol.dispose]();
-        this.#timers.delete(wait);
-        this.#letGo();
+        onDone();
       },
     });
     this.#exchanges.add(exchange);
+  }
+
+  #abandon(id: RpcId): void {
+    for (const exchange of [...this.#exchanges]) if (exchange.id === id) exchange.abort();
+  }
+
+  #endSession(): void {
+    if (this.#sessionId === null && this.#version === null) return;
+    this.#setSession(null, null);
+    this.#closeStream();
+    this.#letGo();
   }
 
   /** Sends what had to wait for notifications/initialized. */

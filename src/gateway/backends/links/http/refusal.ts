@@ -56,7 +56,8 @@ export function refusal(response: RefusedResponse): Refusal {
   }
   const said = error?.message ?? wordsOf(body, response);
   const shown = said === "" ? "" : `: ${clean(said).slice(0, SAID_AT_MOST)}`;
-  return failed(linkFailure("refused", `${origin} answered HTTP ${status}${shown}`, hintFor(response)));
+  const failure = linkFailure("refused", `${origin} answered HTTP ${status}${shown}`, hintFor(response));
+  return failed({ ...failure, status });
 }
 
 /** What a body that is no JSON-RPC says; "": nothing for people, or it repeats what may be a secret. */
