@@ -93,6 +93,8 @@ export interface CallPort {
   notify(method: string, params: JsonObject | undefined): void;
   /** As `ClientPort.request`, on this call's stream; null: that closed before there was an answer. */
   request(...question: Question): Promise<Reply | null>;
+  /** A person has agreed to this call; absent: its client makes it once, and need not remember that. */
+  agree?(): void;
   /** Null, or a promise that settles when the client has read what is buffered for it beyond a bound. */
   readonly congested: Promise<void> | null;
 }

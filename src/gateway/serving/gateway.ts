@@ -13,6 +13,7 @@ import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { OWNER } from "../client-port.ts";
+import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
@@ -68,6 +69,7 @@ class RunningGateway implements Gateway {
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
+  readonly #holds: Holds;
   readonly #modern: ModernFront;
   readonly #http: HttpFront;
   readonly #owner: OwnerCalls;
@@ -121,7 +123,8 @@ class RunningGateway implements Gateway {
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
-    this.#modern = new ModernFront({ gateway: this.#front, clock, logger });
+    this.#holds = options.holds ?? new Holds(clock);
+    this.#modern = new ModernFront({ gateway: this.#front, clock, logger, holding: this.#holds });
     this.#http = new HttpFront({
       gateway: this.#front,
       modern: this.#modern,
@@ -194,7 +197,7 @@ class RunningGateway implements Gateway {
     this.#modern.endListening();
     for (const client of this.#lines) client.moveOn();
     const gone = [...this.#lines].map(({ closed }) => closed);
-    const left = Promise.all([this.#keeper.leave(graceMs), ...gone]);
+    const left = Promise.all([this.#keeper.leave(graceMs), this.#holds.none(), ...gone]);
     // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
     void settledWithin(clock, LAST_REQUESTS_MS, left)
       .then(() => this.#pool.endWhatRunsOnce(graceMs))

@@ -6,7 +6,6 @@ import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts"
 import { isLogLevel, LIST_CHANGED, LOG_LEVELS, RESOURCE_UPDATED } from "../../protocol.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { messageJson } from "../session/questions.ts";
-import type { Holding } from "./holding.ts";
 import type { Identity } from "./identities.ts";
 import type { ModernRequest } from "./request.ts";
 
@@ -27,6 +26,36 @@ interface CallParts {
   readonly complete: (request: ModernRequest, reply: Reply) => Reply;
 }
 
+export interface CallBegin {
+  readonly params: JsonObject;
+  /** A person agreed to it in an earlier round. */
+  readonly isAgreed: boolean;
+}
+
+/** What became of a request that brings answers. */
+export type Resumed =
+  /** It goes to its backend. */
+  | ({ readonly kind: "begins" } & CallBegin)
+  /** Its call waited here, and answers it on `outlet`. `gone`: its client has closed the connection. */
+  | { readonly kind: "goes_on"; readonly gone: () => void }
+  | { readonly kind: "refused"; readonly reply: Reply };
+
+/** Where calls wait for their client's answers, from one request of the client to the next. */
+export interface Holding {
+  /** Questions without an answer yet. */
+  readonly openQuestions: number;
+  /** Something is asked within the call; null: nobody can answer it any more. Never rejects. */
+  ask(call: ModernCall, ...question: Question): Promise<Reply | null>;
+  /** A request with `requestState` or `inputResponses`. */
+  resume(request: ModernRequest, outlet: CallOutlet): Resumed;
+  /** The last word on a call, before it goes to the client. */
+  outgoing(call: ModernCall, reply: Reply): Reply;
+  /** A call came to that before its client came back. */
+  early(call: ModernCall, reply: Reply): void;
+  /** Nothing is waited for any more. */
+  end(reason: string): void;
+}
+
 export class ModernCall implements CallPort {
   readonly client: Identity;
   /** What is handed to the chain. */
@@ -37,15 +66,18 @@ export class ModernCall implements CallPort {
   #outlet: CallOutlet | null;
   /** It came while no request waited for it. */
   #early: Reply | null = null;
+  #isAgreed: boolean;
 
-  constructor(parts: CallParts, request: ModernRequest, params: JsonObject, outlet: CallOutlet) {
+  constructor(parts: CallParts, request: ModernRequest, { params, isAgreed }: CallBegin, outlet: CallOutlet) {
     const { method, trace } = request;
     this.#parts = parts;
+    this.#isAgreed = isAgreed;
     this.client = parts.identity;
     this.#request = request;
     this.#outlet = outlet;
     const work = { method, params, port: this, signal: this.#abort.signal, served: parts.served };
-    this.work = trace === null ? work : { ...work, trace };
+    const asked = isAgreed ? ({ asked: "accept" } as const) : {};
+    this.work = trace === null ? { ...work, ...asked } : { ...work, ...asked, trace };
   }
 
   get id(): RpcId {
@@ -61,6 +93,11 @@ export class ModernCall implements CallPort {
     return this.#request.declared;
   }
 
+  /** A person has agreed to it, in this round or an earlier one. */
+  get isAgreed(): boolean {
+    return this.#isAgreed;
+  }
+
   get congested(): Promise<void> | null {
     return this.#outlet?.congested ?? null;
   }
@@ -73,6 +110,10 @@ export class ModernCall implements CallPort {
 
   request(...question: Question): Promise<Reply | null> {
     return this.#parts.holding.ask(this, ...question);
+  }
+
+  agree(): void {
+    this.#isAgreed = true;
   }
 
   /** Answers the request that waits, and goes on without one. False: none waits. */
@@ -99,6 +140,7 @@ export class ModernCall implements CallPort {
     this.#outlet = null;
     if (outlet === null) {
       this.#early = reply;
+      this.#parts.holding.early(this, reply);
       return;
     }
     const { holding, complete } = this.#parts;

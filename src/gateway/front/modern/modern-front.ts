@@ -14,9 +14,8 @@ import {
 import { MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import { ModernCall } from "./call.ts";
+import { type CallBegin, type Holding, ModernCall } from "./call.ts";
 import { complete } from "./complete.ts";
-import { type Holding, NO_HOLDING } from "./holding.ts";
 import { Identities } from "./identities.ts";
 import { Listeners } from "./listeners.ts";
 import type { ModernRequest } from "./request.ts";
@@ -25,7 +24,7 @@ interface ModernOptions {
   readonly gateway: FrontGateway;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly holding?: Holding;
+  readonly holding: Holding;
 }
 
 /** To be called when the client closes the connection before it has its answer. */
@@ -45,7 +44,7 @@ export class ModernFront {
   #isEnding = false;
 
   constructor(options: ModernOptions) {
-    const { gateway, clock, holding = NO_HOLDING } = options;
+    const { gateway, clock, holding } = options;
     this.#options = options;
     this.#holding = holding;
     this.#identities = new Identities(gateway, clock);
@@ -75,12 +74,12 @@ export class ModernFront {
     if (method === "server/discover") return this.#discover(request, outlet);
     if (method === "subscriptions/listen") return this.#listeners.listen(request, outlet);
     if (params["requestState"] === undefined && params["inputResponses"] === undefined) {
-      return this.#begin(request, params, outlet);
+      return this.#begin(request, { params, isAgreed: false }, outlet);
     }
     const resumed = this.#holding.resume(request, outlet);
-    if (resumed.kind === "begins") return this.#begin(request, resumed.params, outlet);
+    if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
     if (resumed.kind === "goes_on") return resumed.gone;
-    outlet.answer(request.id, resumed.reply);
+    outlet.answer(request.id, this.#complete(request, resumed.reply));
     return nothing;
   }
 
@@ -113,11 +112,11 @@ export class ModernFront {
     return nothing;
   }
 
-  #begin(request: ModernRequest, params: JsonObject, outlet: CallOutlet): Gone {
+  #begin(request: ModernRequest, { params, isAgreed }: CallBegin, outlet: CallOutlet): Gone {
     const { gateway, logger } = this.#options;
     const identity = this.#identities.borrow(request);
     const parts = { identity, holding: this.#holding, served: gateway.served, complete: this.#complete };
-    const call = new ModernCall(parts, request, withoutTask(params), outlet);
+    const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed }, outlet);
     this.#calls.add(call);
     const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
     const settled = (reply: Reply): void => {

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import { Holds } from "../../../../src/gateway/front/holds/holds.ts";
 import { HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
 import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
@@ -48,7 +49,7 @@ export async function startRig(
 ): Promise<Rig> {
   const { clock = systemClock, bodyLimitBytes = 64 * 1024 * 1024, host = "127.0.0.1" } = options;
   const logger = silentLogger;
-  const modern = new ModernFront({ gateway, clock, logger });
+  const modern = new ModernFront({ gateway, clock, logger, holding: new Holds(clock) });
   const front = new HttpFront({
     gateway,
     modern,
