@@ -44,6 +44,7 @@ const LAB_FILES = [
   "test/mcp/handover.test.ts",
   "test/mcp/matrix/asked-at-once.test.ts",
   "test/mcp/matrix/matrix.test.ts",
+  "test/mcp/held-calls.test.ts",
 ];
 /** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */
 const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];

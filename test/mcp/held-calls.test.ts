@@ -183,7 +183,7 @@ test("D2 two clients asked at once through one stdio server: refused, never cros
 });
 
 test("D2 the gateway's own question about a destructive tool comes as input that is required", async (t) => {
-  const rig = await start(t, { more: { authorization: { destructive: "ask" } } });
+  const rig = await start(t, { more: { authorization: { default_effect: "allow", destructive: "ask" } } });
   const call: Json = { name: "destroy", arguments: {} };
   const { requests, state } = requiredBy(await postModern(rig.url, "tools/call", call));
   const [[key = "", request] = []] = Object.entries(requests);
