@@ -43,6 +43,8 @@ const LAB_FILES = [
   "test/live/session-kills.test.ts",
   "test/mcp/handover-failures.test.ts",
   "test/mcp/handover.test.ts",
+  "test/mcp/matrix/asked-at-once.test.ts",
+  "test/mcp/matrix/matrix.test.ts",
   "test/mcp/held-calls.test.ts",
   "test/mcp/modern-handover.test.ts",
   "test/mcp/wrapped-state.test.ts",
