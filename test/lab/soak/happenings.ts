@@ -233,8 +233,9 @@ async function setByCommand(world: World, random: () => number): Promise<string>
     ["sync.debounce", pick(random, ["0.1", "0.2"])],
     ["backends.count.timeouts.call", pick(random, ["9", "10"])],
   ] as const);
-  // 0 saved; 1 saved, and not applied; 3 the file has mistakes; 9 changed by someone else meanwhile.
-  runs(world, ["config", "set", key, value], [0, 1, 3, 9]);
+  // 0 saved; 1 saved, and not applied; 3 the file has mistakes; 8 the daemon that was asked has gone; 9 changed by
+  // someone else meanwhile.
+  runs(world, ["config", "set", key, value], [0, 1, 3, 8, 9]);
   return `mountaineer config set ${key} ${value}`;
 }
 

@@ -188,13 +188,16 @@ class Story {
       const cut = [...load.inFlight];
       const outage = { fromMs: killedAt, toMs: Number.POSITIVE_INFINITY };
       outages.push(outage);
+      const ending = eventually(() => cut.every((call) => !load.inFlight.has(call))).then(() =>
+        this.toErrorMs.push(performance.now() - killedAt),
+      );
+      ending.catch(() => {});
       const isOver = await rig.killDaemon();
       const startsAt = performance.now();
       if (isOver) await rig.comeBack();
       const listensAt = performance.now();
       outage.toMs = listensAt;
-      await eventually(() => cut.every((call) => !load.inFlight.has(call)));
-      this.toErrorMs.push(performance.now() - killedAt);
+      await ending;
       const sessions = [...viewers.keys()].map(({ name }) => name);
       try {
         await eventually(() => sessions.every((name) => load.answeredSince(name, startsAt) !== null), 60_000);

@@ -81,7 +81,7 @@ const SETTINGS: readonly (readonly [
 
 const SPOILS: readonly (readonly [string, (text: string) => string])[] = [
   ["a section that is not there", (text) => `${text}\n[nothing]\nx = 1\n`],
-  ["a value of another type", (text) => text.replace(/^port = .*$/mu, 'port = "soon"')],
+  ["a value of another type", (text) => text.replace(/^"port" = .*$/mu, '"port" = "soon"')],
   ["a text without its end", (text) => `${text}\n[global]\nshares_root = "/tmp\n`],
 ];
 
