@@ -55,7 +55,7 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
     try {
       const signal = AbortSignal.any([request.signal, limit.signal]);
       const params = {
-        // Of the version that knows another mode.
+        // Only this version has other modes.
         ...(client.protocolVersion === "2025-11-25" ? { mode: "form" } : {}),
         message: messageFor(request, call, clean),
         requestedSchema: { type: "object", properties: {} },
