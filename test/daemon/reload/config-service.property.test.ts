@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, type TestContext, test } from "node:test";
+import test, { type TestContext } from "node:test";
 import type { StreamEvent } from "../../../src/api/contract.ts";
 import { ownRealPath } from "../../../src/config/history/history-owner.ts";
 import { findPlace } from "../../../src/config/locate.ts";
@@ -283,9 +283,8 @@ async function holds(t: TestContext, overlapping: boolean, runs: number): Promis
   );
 }
 
-// Both wait most of their time, for detectors and debounces.
-describe("the last accepted content runs, and all that is told agrees", { concurrency: 2 }, () => {
-  test("B4 B6 B8 one thing after the other", (t) => holds(t, false, 12));
+test("B4 B6 B8 one thing after the other: the last accepted content runs, and all that is told agrees", (t) =>
+  holds(t, false, 12));
 
-  test("B4 B6 B8 edits, reloads and saves at once", (t) => holds(t, true, 18));
-});
+test("B4 B6 B8 edits, reloads and saves at once: the last accepted content runs, and all that is told agrees", (t) =>
+  holds(t, true, 18));
