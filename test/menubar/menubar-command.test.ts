@@ -208,7 +208,10 @@ test("without a session bus it says so and what to do, and ends", {
   const { code, stdout, stderr } = await startCommand(["menubar", "--no-start"], { home, env }).ended;
   assert.deepEqual([code, stdout], [8, ""]);
   assert.match(stderr, /^mountaineer: the session bus cannot be used: connect ENOENT \S+\n/);
-  assert.match(stderr, /\n {2}hint: start this in your desktop session, or with DBUS_SESSION_BUS_ADDRESS set\n$/);
+  assert.match(
+    stderr,
+    /\n {2}hint: start this in your desktop session, or with DBUS_SESSION_BUS_ADDRESS set\n$/,
+  );
 });
 
 test("the icon as a process: registered, one for each home, gone with SIGTERM", {
