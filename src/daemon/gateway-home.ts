@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { Holds, type HoldsElsewhere } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -20,14 +21,22 @@ interface GatewayHomeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
-  /** Another daemon that still runs on this home. */
-  readonly elsewhere?: unknown;
+  readonly elsewhere?: OtherDaemon | undefined;
+}
+
+/** Another daemon that still runs on this home, and hands over to this one. */
+export interface OtherDaemon {
+  readonly ended: Promise<void>;
+  /** Known when the home is free. */
+  readonly stateKey: string | null;
+  readonly holds: HoldsElsewhere;
 }
 
 /** What the gateway gets of its home. */
 export function gatewayHome(options: GatewayHomeOptions) {
   const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
   const writes = openHomeWrites({ home, clock, environment, logger });
+  const holds = new Holds(clock);
   let handedOver = false;
   let isElsewhere = elsewhere !== undefined;
   return {
@@ -37,6 +46,13 @@ export function gatewayHome(options: GatewayHomeOptions) {
     handOver(): Promise<void> {
       handedOver = true;
       return writes.end();
+    },
+    holds,
+    /** The home is free: clients come with states of the other one, and some of their calls are still there. */
+    takeOver(): void {
+      if (elsewhere === undefined) return;
+      if (elsewhere.stateKey !== null) holds.takeKey(elsewhere.stateKey);
+      holds.passTo(elsewhere.holds);
     },
     runsElsewhere: () => isElsewhere,
     runsOnlyHere({ handing }: GatewayPart): void {

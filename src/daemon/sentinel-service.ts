@@ -35,7 +35,7 @@ import { createEventStream } from "./events/event-stream.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
-import { gatewayHome } from "./gateway-home.ts";
+import { gatewayHome, type OtherDaemon } from "./gateway-home.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
@@ -73,7 +73,7 @@ interface ServiceOptions {
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
   readonly memory: Memory | TakeHome;
   /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
-  readonly elsewhere?: { readonly ended: Promise<void> } | undefined;
+  readonly elsewhere?: OtherDaemon | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
@@ -243,6 +243,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   };
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
+  gatewayOwn.takeOver();
   writes.begin();
   const isStale = typeof given === "function" && (await keeper.takeHome());
   void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));

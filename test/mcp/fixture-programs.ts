@@ -8,6 +8,7 @@ const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name
 const program = (name: string): string => fixture(`${name}.ts`);
 
 /** Absolute paths, to be run by `process.execPath`. */
+export const ASKING_SERVER = program("asking-server");
 export const CHANGING_SERVER = program("changing-server");
 export const CONFORMANCE_SERVER = program("conformance-server");
 export const LIGHT_SERVER = program("light-server");

@@ -30,6 +30,10 @@ export interface Charge {
   readonly door: () => { readonly address: DoorAddress; readonly handle: DoorHandle } | null;
   /** Sessions that clients have begun since, as the successor was told. */
   readonly lateSessions: () => readonly BegunSession[];
+  /** What signs the states that clients carry: they come to the successor with them. */
+  readonly stateKey: () => string;
+  /** Takes the requests that it passes back. */
+  readonly takeBack: (successor: Successor) => void;
 }
 
 interface HandoverOptions {
@@ -133,7 +137,8 @@ export class Handover implements AsyncDisposable {
     let next: Successor | null = first;
     for (let tries = 1; ; tries++) {
       const door = charge.door();
-      const word = { say: "go", door: door?.address ?? null } as const;
+      const word = { say: "go", door: door?.address ?? null, stateKey: charge.stateKey() } as const;
+      if (next !== null) charge.takeBack(next);
       if (next !== null && (await next.go(word, door?.handle, { clock, deadlineMs: TAKEN_MS }))) {
         logger.info("handed over", { to: next.pid });
         this.#done.resolve(next);

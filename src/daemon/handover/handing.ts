@@ -1,13 +1,17 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
+import type { Holds } from "../../gateway/front/holds/holds.ts";
 import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
+import { TakenBack } from "./passed-requests.ts";
 import type { Successor } from "./successor.ts";
 
 /** A step that is under way is finished; one that takes longer is left to the next daemon, which looks afresh. */
 const STEP_DEADLINE_MS = 15_000;
 const DEFAULT_DRAIN_MS = 30_000;
+/** For what was said to the next daemon to get there. */
+const LAST_WORDS_MS = 2_000;
 
 export interface Handing {
   /** Backends that serve now, and that can serve in another daemon at the same time. */
@@ -23,6 +27,9 @@ export interface Handing {
   lateSessions(): readonly BegunSession[];
   /** A session that its client began with the daemon before this one. */
   adopt(hash: string, record: SessionRecord): Promise<unknown>;
+  stateKey(): string;
+  /** Takes the requests that it passes back: their calls wait here. */
+  takeBack(successor: Successor): void;
   /** Resolves when all who were there have gone on, or their time is over. */
   leave(next: Successor): Promise<void>;
 }
@@ -44,6 +51,7 @@ interface HandingParts {
     handOver(): Promise<void>;
     readonly writes: { readonly changes: number };
     readonly sessions: HandedSessions;
+    readonly holds: Holds;
   };
 }
 
@@ -89,8 +97,14 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
     door: () => gateway.handing?.door() ?? null,
     lateSessions: () => gatewayOwn.sessions.late,
     adopt: async (hash, record) => gateway.handing?.adopt(hash, record),
+    stateKey: () => gatewayOwn.holds.key,
+    takeBack(successor) {
+      const taken = new TakenBack(gatewayOwn.holds, (message) => successor.tell(message));
+      successor.onPassed = (message) => taken.hear(message);
+    },
     async leave(next) {
       await gateway.handing?.leave(running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS, () => next.ended());
+      await settledWithin(clock, LAST_WORDS_MS, next.told());
     },
   };
 }

@@ -15,18 +15,30 @@ export interface LateSession {
   readonly record: SessionRecord;
 }
 
+/** A client's request whose call waits in the old one; both as JSON, so that no number loses its digits. */
+export interface PassedRequest {
+  readonly n: number;
+  readonly request: string;
+}
+
 export type SaidByOld =
-  /** The home is free; with it comes the door, unless there is none. */
-  | { readonly say: "go"; readonly door: DoorAddress | null }
+  /** The home is free; with it comes the door, unless there is none. `stateKey` is absent where it has no gateway. */
+  | { readonly say: "go"; readonly door: DoorAddress | null; readonly stateKey?: string }
   | ({ readonly say: "session" } & LateSession)
   /** Backends that cannot run twice have ended. */
-  | { readonly say: "ended" };
+  | { readonly say: "ended" }
+  /** Within request `n`. */
+  | { readonly say: "notice"; readonly n: number; readonly json: string }
+  | { readonly say: "answer"; readonly n: number; readonly reply: string };
 
 export type SaidByNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
   | { readonly say: "taken" }
-  | { readonly say: "kept"; readonly n: number };
+  | { readonly say: "kept"; readonly n: number }
+  | ({ readonly say: "request" } & PassedRequest)
+  /** The client has closed request `n`. */
+  | { readonly say: "gone"; readonly n: number };
 
 /** Tells a daemon that its parent is the one it follows. */
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";

@@ -14,13 +14,19 @@ export interface SuccessorProgram {
 
 export type Ready = Extract<SaidByNew, { say: "ready" }>;
 
+/** Hears what the next daemon passes back. */
+export type HearPassed = (message: Extract<SaidByNew, { readonly say: "request" | "gone" }>) => void;
+
 export class Successor {
   readonly pid: number | null;
+  /** What it passes back, of clients whose calls wait here; null: nobody hears it. */
+  onPassed: HearPassed | null = null;
   readonly #child: ChildProcess;
   readonly #ready = Promise.withResolvers<Ready>();
   readonly #taken = Promise.withResolvers<boolean>();
   readonly #exited = Promise.withResolvers<void>();
   readonly #kept = new Map<number, () => void>();
+  readonly #saying = new Set<Promise<void>>();
   #sent = 0;
   #isGone = false;
 
@@ -91,6 +97,16 @@ export class Successor {
     this.#say({ say: "ended" });
   }
 
+  /** Of a request that it passed back. */
+  tell(message: Extract<SaidByOld, { readonly say: "notice" | "answer" }>): void {
+    this.#say(message);
+  }
+
+  /** Resolves when all that was said is with it, or it is gone. */
+  async told(): Promise<void> {
+    await Promise.all(this.#saying);
+  }
+
   /** At once; its backends end with it. Resolves when it is gone. */
   async kill(): Promise<void> {
     if (this.pid === null) return;
@@ -106,14 +122,19 @@ export class Successor {
 
   #say(message: SaidByOld, handle?: unknown): void {
     // Whoever is gone hears nothing; that it is gone is told by its end.
-    if (this.#child.connected) this.#child.send(message, handle as never, () => {});
+    if (!this.#child.connected) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#saying.add(promise);
+    void promise.then(() => this.#saying.delete(promise));
+    this.#child.send(message, handle as never, () => resolve());
   }
 
   #hear(message: SaidByNew): void {
     if (message.say === "ready") this.#ready.resolve(message);
     else if (message.say === "failed") this.#ready.reject(refused(message.message, message.hint));
     else if (message.say === "taken") this.#taken.resolve(true);
-    else {
+    else if (message.say === "request" || message.say === "gone") this.onPassed?.(message);
+    else if (message.say === "kept") {
       this.#kept.get(message.n)?.();
       this.#kept.delete(message.n);
     }

@@ -5,8 +5,8 @@ import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 
 export interface TurnedAway {
-  /** HTTP's: unknown token, foreign origin, unknown session, or no way to tell now who it is. */
-  readonly status: 401 | 403 | 404 | 503;
+  /** HTTP's: no valid message, unknown token, foreign origin, unknown session, or no way to tell now who it is. */
+  readonly status: 400 | 401 | 403 | 404 | 503;
   /** One of a few texts; nothing of the request is in it. */
   readonly reason: string;
   /** The sender's address; null: it has gone. */

@@ -3,8 +3,8 @@
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import { isLogLevel, LOG_LEVELS } from "../protocol.ts";
-import type { CatalogView, GatewayRequest, Handle } from "./middleware.ts";
+import { isLogLevel, LOG_LEVELS, MODERN_VERSION } from "../protocol.ts";
+import type { GatewayRequest, Handle, VisibleLists } from "./middleware.ts";
 import {
   isKeptResult,
   type RequestTarget,
@@ -94,12 +94,14 @@ function routed(needs: string, to: ToTarget): Handle {
   };
 }
 
-function listing(list: keyof CatalogView["lists"]): Handle {
-  return async ({ params, port, served }) =>
+function listing(list: keyof VisibleLists): Handle {
+  return async ({ params, port: { client }, served }) => {
     // Whole lists, one page: there is no cursor that we gave.
-    params?.["cursor"] === undefined
-      ? { result: served.viewFor(port.client.principal).lists[list] }
-      : errorReply(INVALID_PARAMS, "Invalid cursor");
+    if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
+    const view = served.viewFor(client.principal);
+    const { lists } = client.protocolVersion === MODERN_VERSION ? view.modern : view;
+    return { result: lists[list] };
+  };
 }
 
 /** A tool or a prompt, under its server's own name. */

@@ -4,13 +4,18 @@ import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
+import type { OpenLink } from "../backends/links/backend-link.ts";
+import { openEraLink } from "../backends/links/era/era-link.ts";
+import { EraMemory } from "../backends/links/era/era-memory.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { OWNER } from "../client-port.ts";
+import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
+import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
@@ -30,7 +35,7 @@ import type {
 } from "./gateway-contract.ts";
 import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
 import { closeDoor } from "./given-door.ts";
-import { gatewayInitializeResult } from "./initialize-result.ts";
+import { gatewayInfo, gatewayInitializeResult } from "./initialize-result.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { ResumedSessions } from "./resumed-sessions.ts";
@@ -64,6 +69,8 @@ class RunningGateway implements Gateway {
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
+  readonly #holds: Holds;
+  readonly #modern: ModernFront;
   readonly #http: HttpFront;
   readonly #owner: OwnerCalls;
   readonly #keeper: ListenerKeeper;
@@ -116,8 +123,11 @@ class RunningGateway implements Gateway {
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
+    this.#holds = options.holds ?? new Holds(clock);
+    this.#modern = new ModernFront({ gateway: this.#front, clock, logger, holding: this.#holds });
     this.#http = new HttpFront({
       gateway: this.#front,
+      modern: this.#modern,
       file: options.sessions,
       clock,
       logger,
@@ -132,7 +142,7 @@ class RunningGateway implements Gateway {
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
-      openQuestions: () => this.#http.openQuestions,
+      openQuestions: () => this.#http.openQuestions + this.#modern.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.#pool.onPublished(() => {
@@ -184,9 +194,11 @@ class RunningGateway implements Gateway {
   async leave(graceMs: number, onEnded: () => void): Promise<void> {
     const { clock } = this.#options;
     this.#http.leave();
+    // Before their streams end: who goes over to the next daemon listens there without its client's noticing.
     for (const client of this.#lines) client.moveOn();
+    this.#modern.endListening();
     const gone = [...this.#lines].map(({ closed }) => closed);
-    const left = Promise.all([this.#keeper.leave(graceMs), ...gone]);
+    const left = Promise.all([this.#keeper.leave(graceMs), this.#holds.none(), ...gone]);
     // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
     void settledWithin(clock, LAST_REQUESTS_MS, left)
       .then(() => this.#pool.endWhatRunsOnce(graceMs))
@@ -229,10 +241,11 @@ class RunningGateway implements Gateway {
   view(): GatewayView {
     const { catalog, rules } = this.#serving;
     const fronts = [this.#http, ...this.#lines];
+    const serving = [...fronts, this.#modern, this.#owner];
     return {
       url: this.#keeper.url,
       sessions: fronts.reduce((sum, { sessions }) => sum + sessions, 0),
-      inFlight: [...fronts, this.#owner].reduce((sum, { inFlight }) => sum + inFlight, 0),
+      inFlight: serving.reduce((sum, { inFlight }) => sum + inFlight, 0),
       backends: this.#pool.view(),
       counts: {
         tools: catalog.tools.size,
@@ -296,6 +309,7 @@ class RunningGateway implements Gateway {
     const { clock, logger } = this.#options;
     const client = new LinesFront(stream, {
       gateway: this.#front,
+      modern: this.#modern,
       clock,
       logger,
       principal: OWNER,
@@ -341,25 +355,29 @@ class RunningGateway implements Gateway {
       guarded = { homes: [], configs: [], userHome: homedir() },
     } = options;
     const warden = this.#warden;
+    const memory = new EraMemory();
+    const eitherVersion = (backend: string, key: string, isProcess: boolean, open: OpenLink): OpenLink =>
+      openEraLink({ backend, key, open, isProcess, memory, clock, logger: options.logger });
     return new BackendPool({
       ...options,
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: (connection, backend, secrets, route) => {
+      openLink: (connection, backend, secrets, route, key) => {
         if (connection.type !== "stdio") {
           // People sign in over the first route; over another one a machine may, by its own secret.
           const isMachine = connection.auth?.type === "client-credentials";
           const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
           const authorize = () =>
             name === null ? null : (this.#signIns?.authorize(name, connection) ?? null);
-          return openHttpLink({ ...connection, authorize, clock, secrets });
+          const open = openHttpLink({ ...connection, authorize, clock, secrets });
+          return eitherVersion(backend, key, false, open);
         }
         const { shown, cwd, sandbox, ...program } = connection;
         const env = { ...programEnvironment, ...connection.env };
         const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
         const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
-        return (events) => {
+        return eitherVersion(backend, key, true, (events) => {
           const link = open(events);
           const { pid } = link;
           if (pid !== null)
@@ -372,7 +390,7 @@ class RunningGateway implements Gateway {
               sandboxed: sandbox !== undefined,
             });
           return link;
-        };
+        });
       },
       random: Math.random,
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),
@@ -389,7 +407,9 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
+      initializeResult: (spoken) =>
+        gatewayInitializeResult(version, pool.initializeResults(), serving.catalog, spoken),
+      serverInfo: gatewayInfo(version),
       sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
       resumed: (session, lists) => {
@@ -406,6 +426,14 @@ class RunningGateway implements Gateway {
         serving.followLogLevel();
       },
       notified: (session, method, params) => pool.notifyOwn(session, method, params),
+      logsAt(level) {
+        const release = roster.logAt(level);
+        serving.followLogLevel();
+        return () => {
+          release();
+          serving.followLogLevel();
+        };
+      },
       turnedAway(request) {
         if (serving.rules.auditFile !== null) serving.refusals.record(request);
       },
@@ -445,6 +473,7 @@ class RunningGateway implements Gateway {
     this.#resumed[Symbol.dispose]();
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
+      this.#modern.end(STOP_DRAIN_MS, "the gateway is stopping"),
       this.#pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);

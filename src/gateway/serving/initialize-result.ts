@@ -5,15 +5,24 @@ import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { LATEST_VERSION, MODERN_VERSION, type SpokenVersion } from "../protocol.ts";
 import { publishedInstructions } from "./published-instructions.ts";
+
+export function gatewayInfo(version: string): JsonObject {
+  return { name: "mountaineer", title: "Mountaineer", version };
+}
 
 export function gatewayInitializeResult(
   version: string,
   servers: readonly BackendInitializeResult[],
   catalog: Catalog,
+  spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
   const instructions = joinInstructions(servers, catalog);
-  const tasks = servers.find(({ capabilities }) => capabilities["tasks"] !== undefined);
+  const hasTasks = spoken !== MODERN_VERSION;
+  const tasks = hasTasks
+    ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
+    : undefined;
   return {
     capabilities: {
       tools: { listChanged: true },
@@ -23,7 +32,7 @@ export function gatewayInitializeResult(
       completions: {},
       ...(tasks === undefined ? {} : { tasks: tasks.capabilities["tasks"] }),
     },
-    serverInfo: { name: "mountaineer", title: "Mountaineer", version },
+    serverInfo: gatewayInfo(version),
     ...(instructions === null ? {} : { instructions }),
   };
 }
