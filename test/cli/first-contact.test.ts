@@ -28,9 +28,11 @@ test("monitor says at once which variable is not set, and what to do, and again 
   await eventually(() => /share\.condition .*NAS_PASSWORD.* hint=/.test(monitor.stderr()));
   await eventually(() => /warn {2}backend\.phase backend=files .*FILES_TOKEN/.test(monitor.stderr()));
   const from = monitor.stderr().length;
-  await writeFile(join(home, "config.toml"), config.replace("NAS_PASSWORD", "NAS_WORD"));
+  const others = config.replace("NAS_PASSWORD", "NAS_WORD").replace("FILES_TOKEN", "FILES_WORD");
+  await writeFile(join(home, "config.toml"), others);
   const since = (): string => monitor.stderr().slice(from);
   await eventually(() => /share\.condition .*NAS_WORD.* hint=/.test(since()));
+  await eventually(() => /warn {2}backend\.phase backend=files .*FILES_WORD/.test(since()));
   monitor.child.kill("SIGTERM");
   assert.equal((await monitor.ended).code, 0);
 });
