@@ -3,6 +3,7 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Listings } from "../../catalog/catalog.ts";
 import { type CheckedEntry, checkEntry } from "../../catalog/entry-checks.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
+import { paramHeadersOf } from "../../param-headers.ts";
 import type { ListKind } from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import { errorAnswer, noAnswer, oneLine } from "./failures.ts";
@@ -22,6 +23,8 @@ export interface FaultyEntry {
   readonly faults: string;
   /** Else it was mended. */
   readonly isWithheld: boolean;
+  /** Clients of older versions get it. */
+  readonly isForOlder?: boolean;
 }
 
 const KIND_NAMES: Readonly<Record<keyof Listings, string>> = {
@@ -100,11 +103,12 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
   const dueMs = clock.monotonicMs() + timeoutMs;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
-  const note = (name: string, { entry, faults }: CheckedEntry): void => {
+  const note = (name: string, { entry, faults }: CheckedEntry, isForOlder = false): void => {
     const isWithheld = entry === null;
     if (faulty.filter((each) => each.isWithheld === isWithheld).length >= TOLD_AT_MOST) return;
     const named = `${KIND_NAMES[list.key]} ${JSON.stringify(name.slice(0, 100))}`;
-    faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld });
+    const told = { entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld };
+    faulty.push(isForOlder ? { ...told, isForOlder } : told);
   };
   const cursors = new Set<string>();
   let given = 0;
@@ -144,6 +148,8 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
           fault === null ? checkEntry(list.key, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.entry !== null) kept.push(checked.entry);
         if (checked.faults.length > 0) note(String(entry[list.name]), checked);
+        const unusable = list.key === "tools" && checked.entry !== null ? headerFault(checked.entry) : null;
+        if (unusable !== null) note(String(entry[list.name]), { entry: null, faults: [unusable] }, true);
       }
     }
     for (const entry of kept) entries.push(entry);
@@ -164,6 +170,12 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     if (characters > MAX_CHARACTERS) return failed(tooMuch(list, "64 MiB"));
     cursor = next;
   }
+}
+
+/** Why clients of 2026-07-28 must not use a tool, over whatever link it is called. */
+function headerFault({ inputSchema }: JsonObject): string | null {
+  const wanted = paramHeadersOf(inputSchema);
+  return "fault" in wanted ? wanted.fault : null;
 }
 
 /** Characters of its JSON. */

@@ -173,7 +173,10 @@ export class InstanceLists implements Disposable {
     if (isDeepStrictEqual(faulty, before)) return;
     this.withheld = LIST_KINDS.flatMap((each) => faultyOf(this.#states[each]))
       .filter(({ isWithheld }) => isWithheld)
-      .map(({ entry, faults }) => `${entry} is withheld: ${faults}`);
+      .map(({ entry, faults, isForOlder }) => {
+        const from = isForOlder === true ? ` from clients of ${MODERN_VERSION}` : "";
+        return `${entry} is withheld${from}: ${faults}`;
+      });
     const told = (wanted: boolean): readonly string[] =>
       faulty
         .filter(({ isWithheld }) => isWithheld === wanted)

@@ -37,6 +37,16 @@ describe("lists that change", () => {
     await settle();
     assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 2);
   });
+  test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, and it is said why", async () => {
+    const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };
+    const { instance } = await startReady({}, (link) =>
+      link.answers.set("tools/list", () => ({ result: { tools: [{ name: "odd", inputSchema }] } })),
+    );
+    assert.deepEqual(instance.listings?.tools, [{ name: "odd", inputSchema }]);
+    assert.deepEqual(instance.seen.withheldEntries, [
+      'tool "odd" is withheld from clients of 2026-07-28: x-mcp-header of items is not on a plain property',
+    ]);
+  });
   test("B7 after a gap in what the server says, the lists that it tells of are read again", async () => {
     const { link, instance, counts, clock } = await startReady({}, (link) =>
       link.answers.set("initialize", () => ({
