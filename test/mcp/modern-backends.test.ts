@@ -78,9 +78,8 @@ async function start(t: TestContext): Promise<GatewayRig> {
     backends: { near: nodeBackend(SERVER, ["stdio"]), far: { url } },
     more: { conflict_resolution: { strategy: "prefix" } },
   });
-  await rig.untilReady("near");
-  // A tool of it cannot be called.
-  await rig.untilBackend("far", ({ phase }) => phase === "Degraded");
+  // A tool of theirs is withheld.
+  for (const name of ["near", "far"]) await rig.untilBackend(name, ({ phase }) => phase === "Degraded");
   return rig;
 }
 
@@ -208,7 +207,7 @@ test("D1 a server that crashes in a call, and comes back with another protocol v
   const rig = await startGatewayRig(t, {
     backends: { near: nodeBackend(SERVER, ["stdio"], { env: { SPEAKS_FILE: folder } }) },
   });
-  await rig.untilReady("near");
+  await rig.untilBackend("near", ({ phase }) => phase === "Degraded");
   const { client } = await connect(rig, "ann");
   for (const [speaks, version] of [
     ["older", "2025-11-25"],
@@ -216,8 +215,12 @@ test("D1 a server that crashes in a call, and comes back with another protocol v
   ] as const) {
     await writeFile(folder, speaks);
     await assert.rejects(client.callTool({ name: "crash" }), /backend near/);
-    await rig.untilBackend("near", (seen) => seen.protocol_version === version, SETTLES_MS);
-    await rig.untilReady("near");
+    const isUp = (phase: string): boolean => phase === "Ready" || phase === "Degraded";
+    await rig.untilBackend(
+      "near",
+      (seen) => seen.protocol_version === version && isUp(seen.phase),
+      SETTLES_MS,
+    );
   }
   assert.deepEqual(said(await client.callTool({ name: "echo", arguments: { back: true } })), { back: true });
 });

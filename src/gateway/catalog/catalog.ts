@@ -1,6 +1,7 @@
 // What is published: every name, which backend it belongs to, and what the server calls it.
 import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
+import type { Freshness, ListFreshness } from "./freshness.ts";
 
 /** Entries are the server's own objects, in its order, wherever they have the name that they are known by. */
 export interface Listings {
@@ -22,6 +23,8 @@ export interface CatalogSource {
   readonly filters: BackendFilters;
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly listings: Listings;
+  /** Absent: nothing is said of any list. */
+  readonly freshness?: ListFreshness;
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt";
@@ -85,4 +88,6 @@ export interface Catalog {
   readonly withheldTools: ReadonlyMap<string, number>;
   /** One for each backend that offers resources or templates, in the same order. */
   readonly resourceReach: readonly ResourceReach[];
+  /** How long each list holds for clients that may keep it. */
+  readonly freshness: Readonly<Record<keyof Listings, Freshness>>;
 }

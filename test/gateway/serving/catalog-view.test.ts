@@ -99,7 +99,7 @@ describe("D1 views of tools", () => {
     assert.equal(view.modern, view.modern);
     const { execution: _, ...object } = { execution: null, ...listings[2] };
     assert.deepEqual(view.modern.lists.tools["tools"], [listings[0], listings[1], object, listings[5]]);
-    assert.equal(view.modern.lists.prompts, view.lists.prompts);
+    assert.deepEqual(view.modern.lists.prompts, { ...view.lists.prompts, ttlMs: 0, cacheScope: "private" });
     assert.deepEqual(
       [...view.modern.paramHeaders],
       [["routed", [{ path: ["r"], header: "Mcp-Param-R", type: "string" }]]],

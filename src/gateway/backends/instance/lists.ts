@@ -2,6 +2,7 @@
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Listings } from "../../catalog/catalog.ts";
 import { type CheckedEntry, checkEntry } from "../../catalog/entry-checks.ts";
+import { type Freshness, freshnessOf, type ListFreshness, leastFresh } from "../../catalog/freshness.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
 import type { ListKind } from "../../protocol.ts";
@@ -70,6 +71,8 @@ export interface ReadKind {
   readonly part: Partial<Listings>;
   /** Of each of them. */
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
+  /** Of each of them, where the server speaks 2026-07-28. */
+  readonly freshness: ListFreshness;
   /** Why one of them was not read; null: all were. */
   readonly failure: LinkFailure | null;
 }
@@ -78,6 +81,7 @@ export interface ReadKind {
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
   const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
+  const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
   let failure: LinkFailure | null = null;
   const reads = LISTS[kind].map(async (list) => ({ list, read: await readList(list, options) }));
   for (const { list, read } of await Promise.all(reads)) {
@@ -85,9 +89,10 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
     else {
       part[list.key] = read.entries;
       faulty[list.key] = read.faulty;
+      if (options.isModern === true) freshness[list.key] = read.freshness;
     }
   }
-  return { part, faulty, failure };
+  return { part, faulty, freshness, failure };
 }
 
 type ReadList =
@@ -95,6 +100,8 @@ type ReadList =
       readonly kind: "read";
       readonly entries: readonly JsonObject[];
       readonly faulty: readonly FaultyEntry[];
+      /** Of its pages together; null: there is no such list. */
+      readonly freshness: Freshness | null;
     }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
@@ -115,6 +122,7 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
   let characters = 0;
   let firstPage: readonly JsonObject[] | null = null;
   let cursor: string | null = null;
+  let freshness: Freshness | null = null;
   for (;;) {
     const leftMs = dueMs - clock.monotonicMs();
     if (leftMs <= 0) return { kind: "failed", failure: noAnswer(`all of ${list.method}`, timeoutMs) };
@@ -128,9 +136,10 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
       if (error.code !== METHOD_NOT_FOUND || cursor !== null) return failed(errorAnswer(list.method, error));
       // Many servers have resources and no templates; one that declares a list and has none means an empty one.
       if (list.key !== "resourceTemplates") onOddity(list.method, "no_such_list");
-      return { kind: "read", entries, faulty };
+      return { kind: "read", entries, faulty, freshness };
     }
     const { result } = asked.reply;
+    freshness = leastFresh(freshness, freshnessOf(result));
     const page: unknown = result[list.key];
     if (!Array.isArray(page))
       return failed(linkFailure("protocol", `${list.method} was answered without a list of ${list.key}`));
@@ -155,7 +164,7 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     for (const entry of kept) entries.push(entry);
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would begin anew if it were sent back.
-    if (typeof next !== "string" || next === "") return { kind: "read", entries, faulty };
+    if (typeof next !== "string" || next === "") return { kind: "read", entries, faulty, freshness };
     if (cursors.has(next))
       return failed(linkFailure("protocol", `${list.method} gives the same page again and again`));
     cursors.add(next);

@@ -206,6 +206,10 @@ class RunningInstance implements BackendInstance {
     return this.#readyAtMs === null ? null : this.#lists.listings;
   }
 
+  get freshness(): BackendInstance["freshness"] {
+    return this.#lists.freshness;
+  }
+
   get initializeResult(): BackendInstance["initializeResult"] {
     return this.#session.result;
   }
