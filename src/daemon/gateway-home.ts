@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { Holds, type HoldsElsewhere } from "../gateway/front/holds/holds.ts";
+import { Holds, type HoldsElsewhere, type StatesOfDaemon } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -27,9 +27,10 @@ interface GatewayHomeOptions {
 /** Another daemon that still runs on this home, and hands over to this one. */
 export interface OtherDaemon {
   readonly ended: Promise<void>;
-  /** Known when the home is free. */
-  readonly stateKey: string | null;
-  readonly holds: HoldsElsewhere;
+  /** Known when the home is free; null: it has none. */
+  readonly states: StatesOfDaemon | null;
+  /** Passes it what belongs there, and takes what it passes. */
+  passing(holds: Holds): HoldsElsewhere;
 }
 
 /** What the gateway gets of its home. */
@@ -50,9 +51,8 @@ export function gatewayHome(options: GatewayHomeOptions) {
     holds,
     /** The home is free: clients come with states of the other one, and some of their calls are still there. */
     takeOver(): void {
-      if (elsewhere === undefined) return;
-      if (elsewhere.stateKey !== null) holds.takeKey(elsewhere.stateKey);
-      holds.passTo(elsewhere.holds);
+      const { states = null } = elsewhere ?? {};
+      if (elsewhere !== undefined && states !== null) holds.follow(states, elsewhere.passing(holds));
     },
     runsElsewhere: () => isElsewhere,
     runsOnlyHere({ handing }: GatewayPart): void {

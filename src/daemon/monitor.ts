@@ -191,8 +191,8 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
         unsavedBecause: () => service.handing.unsavedBecause(),
         lateSessions: () => service.handing.lateSessions(),
         door: () => service.handing.door(),
-        stateKey: () => service.handing.stateKey(),
-        takeBack: (successor) => service.handing.takeBack(successor),
+        states: () => service.handing.states(),
+        link: (successor) => service.handing.link(successor),
         async giveUp() {
           await sockets[Symbol.asyncDispose]();
           await service.handing.giveUp(() => handover.successor);

@@ -1,6 +1,7 @@
 // One daemon hands over to the next: it starts it, and when that is ready gives up what one alone may have. Before that
 // line whatever fails leaves the old one in charge; after it the next one is started until one has taken over.
 import type { HandOverReport } from "../../api/contract.ts";
+import type { StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { DoorHandle } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -31,9 +32,9 @@ export interface Charge {
   /** Sessions that clients have begun since, as the successor was told. */
   readonly lateSessions: () => readonly BegunSession[];
   /** What signs the states that clients carry: they come to the successor with them. */
-  readonly stateKey: () => string;
-  /** Takes the requests that it passes back. */
-  readonly takeBack: (successor: Successor) => void;
+  readonly states: () => StatesOfDaemon;
+  /** Requests of clients whose calls wait in the other one go to and fro from now on. */
+  readonly link: (successor: Successor) => void;
 }
 
 interface HandoverOptions {
@@ -137,8 +138,8 @@ export class Handover implements AsyncDisposable {
     let next: Successor | null = first;
     for (let tries = 1; ; tries++) {
       const door = charge.door();
-      const word = { say: "go", door: door?.address ?? null, stateKey: charge.stateKey() } as const;
-      if (next !== null) charge.takeBack(next);
+      const word = { say: "go", door: door?.address ?? null, states: charge.states() } as const;
+      if (next !== null) charge.link(next);
       if (next !== null && (await next.go(word, door?.handle, { clock, deadlineMs: TAKEN_MS }))) {
         logger.info("handed over", { to: next.pid });
         this.#done.resolve(next);

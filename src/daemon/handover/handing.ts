@@ -1,10 +1,9 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
-import type { Holds } from "../../gateway/front/holds/holds.ts";
+import type { Holds, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
-import { TakenBack } from "./passed-requests.ts";
 import type { Successor } from "./successor.ts";
 
 /** A step that is under way is finished; one that takes longer is left to the next daemon, which looks afresh. */
@@ -27,9 +26,9 @@ export interface Handing {
   lateSessions(): readonly BegunSession[];
   /** A session that its client began with the daemon before this one. */
   adopt(hash: string, record: SessionRecord): Promise<unknown>;
-  stateKey(): string;
-  /** Takes the requests that it passes back: their calls wait here. */
-  takeBack(successor: Successor): void;
+  states(): StatesOfDaemon;
+  /** Requests of clients whose calls wait in the other one go to and fro from now on. */
+  link(successor: Successor): void;
   /** Resolves when all who were there have gone on, or their time is over. */
   leave(next: Successor): Promise<void>;
 }
@@ -97,11 +96,8 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
     door: () => gateway.handing?.door() ?? null,
     lateSessions: () => gatewayOwn.sessions.late,
     adopt: async (hash, record) => gateway.handing?.adopt(hash, record),
-    stateKey: () => gatewayOwn.holds.key,
-    takeBack(successor) {
-      const taken = new TakenBack(gatewayOwn.holds, (message) => successor.tell(message));
-      successor.onPassed = (message) => taken.hear(message);
-    },
+    states: () => gatewayOwn.holds.states,
+    link: (successor) => gatewayOwn.holds.makeWay(successor.passing(gatewayOwn.holds)),
     async leave(next) {
       await gateway.handing?.leave(running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS, () => next.ended());
       await settledWithin(clock, LAST_WORDS_MS, next.told());

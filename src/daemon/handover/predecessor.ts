@@ -1,12 +1,12 @@
 // The new daemon's side of a handover: it says that it is ready, waits until the home is free, and takes the door. When
 // the old one has gone instead, the home is free as well.
 
-import type { HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
+import type { Holds, HoldsElsewhere, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
 import { SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
-import { PassedOn } from "./passed-requests.ts";
+import { PassedRequests } from "./passed-requests.ts";
 
 export interface Predecessor {
   /** Says that everything is built, and resolves when the home is free; the door is null when it has to be opened. */
@@ -20,9 +20,9 @@ export interface Predecessor {
   /** Resolves when what cannot run twice does not run in the old one. */
   readonly ended: Promise<void>;
   /** What signs the states that the old one's clients carry; null: it has not said so. */
-  readonly stateKey: string | null;
-  /** Calls that wait for their clients there. */
-  readonly holds: HoldsElsewhere;
+  readonly states: StatesOfDaemon | null;
+  /** Passes the old one what belongs there, and takes what it passes. Once. */
+  passing(holds: Holds): HoldsElsewhere;
 }
 
 /** Null: this daemon follows none. Takes the mark out of the environment. */
@@ -38,23 +38,18 @@ export function findPredecessor(self: NodeJS.Process): Predecessor | null {
       if (!self.connected) resolve();
       else self.send?.(message, undefined, undefined, () => resolve());
     });
-  let stateKey: string | null = null;
-  const passed = new PassedOn((message) => {
-    // An older version would not understand it; without its key none of its states is known here.
-    if (stateKey === null || !self.connected) return false;
-    void say(message);
-    return true;
-  });
+  let states: StatesOfDaemon | null = null;
+  let passed: PassedRequests | null = null;
   const hear = (message: SaidByOld, handle: unknown): void => {
     if (message.say === "go") {
-      stateKey = message.stateKey ?? null;
+      states = message.states ?? null;
       const isDoor = message.door !== null && typeof handle === "object" && handle !== null;
       turn.resolve(isDoor && message.door !== null ? { address: message.door, handle } : null);
     } else if (message.say === "ended") ended.resolve();
     else if (message.say === "session") {
       const { n } = message;
       void sessions.promise.then((keep) => keep(message)).then(() => say({ say: "kept", n }));
-    } else if (message.say === "notice" || message.say === "answer") passed.hear(message);
+    } else passed?.hear(message);
   };
   self.on("message", (message, handle) => {
     if (saidIn(message) !== undefined) hear(message as SaidByOld, handle);
@@ -62,7 +57,7 @@ export function findPredecessor(self: NodeJS.Process): Predecessor | null {
   self.once("disconnect", () => {
     turn.resolve(null);
     ended.resolve();
-    passed.over();
+    passed?.over();
   });
   return {
     turn(ready) {
@@ -81,9 +76,16 @@ export function findPredecessor(self: NodeJS.Process): Predecessor | null {
     },
     onSession: sessions.resolve,
     ended: ended.promise,
-    get stateKey() {
-      return stateKey;
+    get states() {
+      return states;
     },
-    holds: passed,
+    passing(holds) {
+      passed = new PassedRequests(holds, (message) => {
+        if (!self.connected) return false;
+        void say(message);
+        return true;
+      });
+      return passed;
+    },
   };
 }

@@ -1,10 +1,12 @@
 // The old daemon's side of a handover: the process that is to follow, and what is said to it.
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Holds, HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
 import { SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
+import { PassedRequests } from "./passed-requests.ts";
 
 export interface SuccessorProgram {
   /** Looked up again at each start: the package may be another one by then. */
@@ -14,19 +16,15 @@ export interface SuccessorProgram {
 
 export type Ready = Extract<SaidByNew, { say: "ready" }>;
 
-/** Hears what the next daemon passes back. */
-export type HearPassed = (message: Extract<SaidByNew, { readonly say: "request" | "gone" }>) => void;
-
 export class Successor {
   readonly pid: number | null;
-  /** What it passes back, of clients whose calls wait here; null: nobody hears it. */
-  onPassed: HearPassed | null = null;
   readonly #child: ChildProcess;
   readonly #ready = Promise.withResolvers<Ready>();
   readonly #taken = Promise.withResolvers<boolean>();
   readonly #exited = Promise.withResolvers<void>();
   readonly #kept = new Map<number, () => void>();
   readonly #saying = new Set<Promise<void>>();
+  #passed: PassedRequests | null = null;
   #sent = 0;
   #isGone = false;
 
@@ -97,9 +95,10 @@ export class Successor {
     this.#say({ say: "ended" });
   }
 
-  /** Of a request that it passed back. */
-  tell(message: Extract<SaidByOld, { readonly say: "notice" | "answer" }>): void {
-    this.#say(message);
+  /** Passes it what belongs there, and takes what it passes. Once. */
+  passing(holds: Holds): HoldsElsewhere {
+    this.#passed = new PassedRequests(holds, (message) => this.#say(message));
+    return this.#passed;
   }
 
   /** Resolves when all that was said is with it, or it is gone. */
@@ -120,30 +119,32 @@ export class Successor {
     this.#child.unref();
   }
 
-  #say(message: SaidByOld, handle?: unknown): void {
+  /** False: nobody hears it. */
+  #say(message: SaidByOld, handle?: unknown): boolean {
     // Whoever is gone hears nothing; that it is gone is told by its end.
-    if (!this.#child.connected) return;
+    if (!this.#child.connected) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#saying.add(promise);
     void promise.then(() => this.#saying.delete(promise));
     this.#child.send(message, handle as never, () => resolve());
+    return true;
   }
 
   #hear(message: SaidByNew): void {
     if (message.say === "ready") this.#ready.resolve(message);
     else if (message.say === "failed") this.#ready.reject(refused(message.message, message.hint));
     else if (message.say === "taken") this.#taken.resolve(true);
-    else if (message.say === "request" || message.say === "gone") this.onPassed?.(message);
     else if (message.say === "kept") {
       this.#kept.get(message.n)?.();
       this.#kept.delete(message.n);
-    }
+    } else this.#passed?.hear(message);
   }
 
   #gone(why: string): void {
     this.#isGone = true;
     this.#ready.reject(refused(why, null));
     this.#taken.resolve(false);
+    this.#passed?.over();
     for (const resolve of this.#kept.values()) resolve();
     this.#kept.clear();
     this.#exited.resolve();

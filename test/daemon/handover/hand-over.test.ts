@@ -36,8 +36,8 @@ async function setUp(
     unsavedBecause,
     door: () => null,
     lateSessions: () => sessions.late,
-    stateKey: () => "key",
-    takeBack() {},
+    states: () => ({ key: "", generation: 0 }),
+    link() {},
     async giveUp() {
       await sessions.handTo(async (session) => handover.successor?.keep(session));
       await sessions.keep(hashOf(1), recordOf(1));
