@@ -170,14 +170,14 @@ class EraLink implements BackendLink {
 
   #found(initialize: RpcRequest, found: Found): void {
     this.#probe = null;
-    const { isProcess, memory, key } = this.#options;
+    const { memory, key } = this.#options;
     switch (found.kind) {
       case "modern":
         memory.probeAgain(key);
         this.#beModern(initialize, found.discovered);
         return;
       case "older":
-        if (found.wasSilent && isProcess) memory.leaveUnprobed(key);
+        if (found.wasSilent) memory.leaveUnprobed(key);
         this.#initialize = initialize;
         if (found.reply !== null) void this.#initialized(found.reply, null);
         return;
