@@ -11,6 +11,7 @@ import { loopGuard } from "./compose/loop-guard.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import { handedSessions } from "./handover/handed-sessions.ts";
+import type { Predecessor } from "./handover/predecessor.ts";
 
 interface GatewayHomeOptions {
   readonly home: string;
@@ -21,7 +22,7 @@ interface GatewayHomeOptions {
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
   /** Another daemon that still runs on this home. */
-  readonly elsewhere?: unknown;
+  readonly elsewhere?: Pick<Predecessor, "tell"> | undefined;
 }
 
 /** What the gateway gets of its home. */
@@ -38,7 +39,10 @@ export function gatewayHome(options: GatewayHomeOptions) {
       handedOver = true;
       return writes.end();
     },
+    // Two that did would each take the other's new file for the full one.
+    rotates: () => writes.isOurs,
     runsElsewhere: () => isElsewhere,
+    ...(elsewhere === undefined ? {} : { passBack: elsewhere.tell }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
       handing?.lookAgain();

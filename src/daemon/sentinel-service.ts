@@ -38,6 +38,7 @@ import { logTransition } from "./events/transition-log.ts";
 import { gatewayHome } from "./gateway-home.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
+import type { Predecessor } from "./handover/predecessor.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
 import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
@@ -69,11 +70,11 @@ interface ServiceOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
   /** The file, where it was rejected and `snapshot` stands in for it; null, and by default: it was accepted. */
-  readonly rejected?: Pick<RejectedFile, "sha256" | "mistakes"> | null;
+  readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
   readonly memory: Memory | TakeHome;
   /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
-  readonly elsewhere?: { readonly ended: Promise<void> } | undefined;
+  readonly elsewhere?: Pick<Predecessor, "ended" | "once" | "tell"> | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
@@ -158,7 +159,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     places: parts.places.control,
     serveLines: (stream) => gateway.serveLines(stream),
     bus: parts.bus,
-    handing: createHanding({ ...parts, clock: options.clock }, () => {
+    handing: createHanding({ ...parts, clock, elsewhere: options.elsewhere }, () => {
       state = "stopping";
     }),
     reload: (signal) => config.control.reload({}, signal),
@@ -243,7 +244,9 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   };
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
-  writes.begin();
+  const begin = (): void => writes.begin();
+  if (gateway.handing === null) begin();
+  else await gateway.handing.takeHome(begin);
   const isStale = typeof given === "function" && (await keeper.takeHome());
   void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
   const { noteCycle: onCycle } = required;

@@ -25,7 +25,10 @@ export const DEFAULT_SERVER: ServerConfig = {
   drainTimeoutMs: 30_000,
 };
 
-export type RulesTools = Pick<GatewayOptions, "clock" | "logger" | "environment" | "redact" | "listens">;
+export type RulesTools = Pick<
+  GatewayOptions,
+  "clock" | "logger" | "environment" | "redact" | "listens" | "rotates"
+>;
 
 export const NO_GATEWAY: GatewayConfig = {
   server: null,

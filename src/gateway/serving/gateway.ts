@@ -43,6 +43,8 @@ const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
 /** At a handover: what was on its way to a server that cannot run twice is there by then, ms. */
 const LAST_REQUESTS_MS = 1_000;
+/** `mountaineer mcp` has changed over by then, ms. */
+const LAST_LINES_MS = 6_000;
 /** The warden needs nobody to end what it still knows: beyond this it goes on alone, ms. */
 const STOP_WARDEN_MS = 250;
 
@@ -119,6 +121,7 @@ class RunningGateway implements Gateway {
     this.#http = new HttpFront({
       gateway: this.#front,
       file: options.sessions,
+      passBack: options.passBack,
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
@@ -169,8 +172,13 @@ class RunningGateway implements Gateway {
     return this.#keeper.door;
   }
 
-  saveSessions(): void {
+  save(): Promise<void> {
     this.#http.saveSessions();
+    return this.#pins.flush();
+  }
+
+  takeHome(begin: () => void): Promise<void> {
+    return this.#pins.takeHome(begin);
   }
 
   adopt(hash: string, record: SessionRecord): Promise<unknown> {
@@ -181,17 +189,37 @@ class RunningGateway implements Gateway {
     this.#pool.lookAllAgain();
   }
 
-  async leave(graceMs: number, onEnded: () => void): Promise<void> {
+  endSession(hash: string): Promise<void> {
+    return this.#http.endSession(hash);
+  }
+
+  hear(hash: string, text: string): void {
+    this.#http.hear(hash, text);
+  }
+
+  runOnce(): readonly number[] {
+    return this.#pool.runOnce;
+  }
+
+  async leave(graceMs: number, onEnded: () => Promise<void>): Promise<void> {
     const { clock } = this.#options;
     this.#http.leave();
     for (const client of this.#lines) client.moveOn();
     const gone = [...this.#lines].map(({ closed }) => closed);
     const left = Promise.all([this.#keeper.leave(graceMs), ...gone]);
     // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
-    void settledWithin(clock, LAST_REQUESTS_MS, left)
-      .then(() => this.#pool.endWhatRunsOnce(graceMs))
-      .then(onEnded);
-    await settledWithin(clock, graceMs, left);
+    const endOnce = async (): Promise<void> => {
+      await settledWithin(clock, LAST_REQUESTS_MS, left);
+      if (this.#pool.runsOnce) {
+        // Whoever comes later than that would be refused here, and is served there.
+        this.#keeper.closeIdle();
+        await settledWithin(clock, LAST_LINES_MS, Promise.all(gone));
+      }
+      await this.#pool.endWhatRunsOnce(graceMs);
+      await onEnded();
+    };
+    const ended = endOnce();
+    await Promise.all([settledWithin(clock, graceMs, left), ended]);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
