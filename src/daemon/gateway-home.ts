@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { Holds, type HoldsElsewhere } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
+import type { PassBack } from "../gateway/front/session/session-store.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
@@ -11,7 +13,6 @@ import { loopGuard } from "./compose/loop-guard.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import { handedSessions } from "./handover/handed-sessions.ts";
-import type { Predecessor } from "./handover/predecessor.ts";
 
 interface GatewayHomeOptions {
   readonly home: string;
@@ -21,14 +22,26 @@ interface GatewayHomeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
-  /** Another daemon that still runs on this home. */
-  readonly elsewhere?: Pick<Predecessor, "tell"> | undefined;
+  readonly elsewhere?: OtherDaemon | undefined;
+}
+
+/** Another daemon that still runs on this home, and hands over to this one. */
+export interface OtherDaemon {
+  readonly ended: Promise<void>;
+  /** Known when the home is free. */
+  readonly stateKey: string | null;
+  readonly holds: HoldsElsewhere;
+  /** Takes what a client said about something in flight there. */
+  readonly tell: PassBack;
+  /** Process groups there of what cannot run twice, until it has ended. */
+  readonly once: readonly number[];
 }
 
 /** What the gateway gets of its home. */
 export function gatewayHome(options: GatewayHomeOptions) {
   const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
   const writes = openHomeWrites({ home, clock, environment, logger });
+  const holds = new Holds(clock);
   let handedOver = false;
   let isElsewhere = elsewhere !== undefined;
   return {
@@ -41,6 +54,13 @@ export function gatewayHome(options: GatewayHomeOptions) {
     },
     // Two that did would each take the other's new file for the full one.
     rotates: () => writes.isOurs,
+    holds,
+    /** The home is free: clients come with states of the other one, and some of their calls are still there. */
+    takeOver(): void {
+      if (elsewhere === undefined) return;
+      if (elsewhere.stateKey !== null) holds.takeKey(elsewhere.stateKey);
+      holds.passTo(elsewhere.holds);
+    },
     runsElsewhere: () => isElsewhere,
     ...(elsewhere === undefined ? {} : { passBack: elsewhere.tell }),
     runsOnlyHere({ handing }: GatewayPart): void {

@@ -200,6 +200,8 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
         runOnce: () => service.handing.runOnce(),
         hear: (words) => service.handing.hear(words),
         door: () => service.handing.door(),
+        stateKey: () => service.handing.stateKey(),
+        takeBack: (successor) => service.handing.takeBack(successor),
         async giveUp() {
           await sockets[Symbol.asyncDispose]();
           await service.handing.giveUp(() => handover.successor);

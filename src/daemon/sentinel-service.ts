@@ -35,10 +35,9 @@ import { createEventStream } from "./events/event-stream.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
-import { gatewayHome } from "./gateway-home.ts";
+import { gatewayHome, type OtherDaemon } from "./gateway-home.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
-import type { Predecessor } from "./handover/predecessor.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
 import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
@@ -74,7 +73,7 @@ interface ServiceOptions {
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
   readonly memory: Memory | TakeHome;
   /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
-  readonly elsewhere?: Pick<Predecessor, "ended" | "once" | "tell"> | undefined;
+  readonly elsewhere?: OtherDaemon | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
@@ -244,6 +243,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   };
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
+  gatewayOwn.takeOver();
   const begin = (): void => writes.begin();
   if (gateway.handing === null) begin();
   else await gateway.handing.takeHome(begin);

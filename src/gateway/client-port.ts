@@ -1,6 +1,6 @@
 // What backends may do towards a client, whatever carries it: answer within a call, ask, and notify.
 import type { JsonObject, Reply, RpcId } from "./json-rpc.ts";
-import type { McpLogLevel, ProtocolVersion } from "./protocol.ts";
+import type { McpLogLevel, SpokenVersion } from "./protocol.ts";
 
 /** Who a client is, as the authentication found it. */
 export interface Principal {
@@ -51,7 +51,7 @@ export interface ClientPort {
   readonly sessionId: string;
   /** Of its newest request: an edit of the configuration may give other roles, or other names. */
   readonly principal: Principal;
-  readonly protocolVersion: ProtocolVersion;
+  readonly protocolVersion: SpokenVersion;
   /** As the client declared them at initialize. */
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
@@ -88,9 +88,13 @@ export interface CallPort {
   readonly client: ClientPort;
   /** The client's own id. */
   readonly id: RpcId;
+  /** What the client can be asked within this request; absent: as `client.capabilities` has it. */
+  readonly declared?: JsonObject;
   notify(method: string, params: JsonObject | undefined): void;
   /** As `ClientPort.request`, on this call's stream; null: that closed before there was an answer. */
   request(...question: Question): Promise<Reply | null>;
+  /** A person has agreed to this call; absent: its client makes it once, and need not remember that. */
+  agree?(): void;
   /** Null, or a promise that settles when the client has read what is buffered for it beyond a bound. */
   readonly congested: Promise<void> | null;
 }

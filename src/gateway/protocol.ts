@@ -1,9 +1,37 @@
 // What the gateway knows of MCP: versions, log levels, and the methods of change notices.
+import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 /** Newest first; the first is what the gateway speaks towards backends. */
 export const LEGACY_VERSIONS = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] as const;
 export type ProtocolVersion = (typeof LEGACY_VERSIONS)[number];
 export const LATEST_VERSION: ProtocolVersion = "2025-11-25";
+
+/** Stateless, with all that a request needs in its `_meta`. Spoken at the edges alone: inside it is 2025-11-25. */
+export const MODERN_VERSION = "2026-07-28";
+export type SpokenVersion = ProtocolVersion | typeof MODERN_VERSION;
+
+/** The keys of `_meta` that MODERN_VERSION gives a meaning. */
+export const META = {
+  protocolVersion: "io.modelcontextprotocol/protocolVersion",
+  clientCapabilities: "io.modelcontextprotocol/clientCapabilities",
+  clientInfo: "io.modelcontextprotocol/clientInfo",
+  logLevel: "io.modelcontextprotocol/logLevel",
+  subscriptionId: "io.modelcontextprotocol/subscriptionId",
+  serverInfo: "io.modelcontextprotocol/serverInfo",
+} as const;
+
+/** Errors of MODERN_VERSION: a header that is missing, malformed or not what the body says. */
+export const HEADER_MISMATCH = -32020;
+/** `data.requiredCapabilities` are those that the client would have to declare. */
+export const MISSING_CAPABILITY = -32021;
+/** `data.supported` and `data.requested`. */
+export const UNSUPPORTED_VERSION = -32022;
+
+/** Whether a request says by its `_meta` that it is of this version, or of a later one. */
+export function isModern(params: JsonObject | undefined): boolean {
+  const meta = params?.["_meta"];
+  return isJsonObject(meta) && Object.hasOwn(meta, META.protocolVersion);
+}
 
 export function isProtocolVersion(text: unknown): text is ProtocolVersion {
   return LEGACY_VERSIONS.some((version) => version === text);

@@ -8,10 +8,14 @@ const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name
 const program = (name: string): string => fixture(`${name}.ts`);
 
 /** Absolute paths, to be run by `process.execPath`. */
+export const ASKING_SERVER = program("asking-server");
 export const CHANGING_SERVER = program("changing-server");
 export const CONFORMANCE_SERVER = program("conformance-server");
 export const LIGHT_SERVER = program("light-server");
 export const MALFORMED_SERVER = program("malformed-server");
+export const CONFORMANCE_MODERN_SERVER = program("conformance-modern-server");
+export const MATRIX_MODERN_SERVER = program("matrix-modern-server");
+export const MATRIX_SERVER = program("matrix-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
 export const VERBATIM_SERVER = program("verbatim-server");
 

@@ -40,6 +40,10 @@ export interface Charge {
   readonly runOnce: () => readonly number[];
   /** Takes what a client said to the successor about something in flight here. */
   readonly hear: (words: ClientWords) => void;
+  /** What signs the states that clients carry: they come to the successor with them. */
+  readonly stateKey: () => string;
+  /** Takes the requests that it passes back. */
+  readonly takeBack: (successor: Successor) => void;
 }
 
 interface HandoverOptions {
@@ -160,7 +164,9 @@ export class Handover implements AsyncDisposable {
     const { charge, clock, logger } = this.#options;
     keeper.stopHearing();
     const door = charge.door();
-    const word = { say: "go", door: door?.address ?? null, once: charge.runOnce() } as const;
+    const [stateKey, once] = [charge.stateKey(), charge.runOnce()];
+    const word = { say: "go", door: door?.address ?? null, stateKey, once } as const;
+    charge.takeBack(next);
     this.#hasTaken = await next.go(word, door?.handle, { clock, deadlineMs: TAKEN_MS });
     if (this.#hasTaken) {
       logger.info("handed over", { to: next.pid });

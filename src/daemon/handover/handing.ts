@@ -1,9 +1,11 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
+import type { Holds } from "../../gateway/front/holds/holds.ts";
 import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
 import type { ClientWords } from "./link-messages.ts";
+import { TakenBack } from "./passed-requests.ts";
 import { groupsGone } from "./process-groups.ts";
 import type { Successor } from "./successor.ts";
 
@@ -12,6 +14,8 @@ const STEP_DEADLINE_MS = 15_000;
 const DEFAULT_DRAIN_MS = 30_000;
 /** For the pins of tools; a keyring that gives no answer keeps nobody waiting. */
 const SAVE_MS = 2_000;
+/** For what was said to the next daemon to get there. */
+const LAST_WORDS_MS = 2_000;
 
 export interface Handing {
   /** Backends that serve now, and that can serve in another daemon at the same time. */
@@ -35,6 +39,9 @@ export interface Handing {
   hear(words: ClientWords): void;
   /** Process groups of what cannot run twice, here and in the daemon before. */
   runOnce(): readonly number[];
+  stateKey(): string;
+  /** Takes the requests that it passes back: their calls wait here. */
+  takeBack(successor: Successor): void;
   /** Resolves when all who were there have gone on, or their time is over. */
   leave(next: Successor): Promise<void>;
 }
@@ -64,6 +71,7 @@ interface HandingParts {
     handOver(): Promise<void>;
     readonly writes: { readonly changes: number };
     readonly sessions: HandedSessions;
+    readonly holds: Holds;
   };
 }
 
@@ -121,6 +129,11 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
     endSession: (hash) => void gateway.handing?.endSession(hash),
     hear: ({ hash, text }) => gateway.handing?.hear(hash, text),
     runOnce,
+    stateKey: () => gatewayOwn.holds.key,
+    takeBack(successor) {
+      const taken = new TakenBack(gatewayOwn.holds, (message) => successor.tell(message));
+      successor.onPassed = (message) => taken.hear(message);
+    },
     async leave(next) {
       const groups = runOnce();
       const onEnded = async (): Promise<void> => {
@@ -129,6 +142,7 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
         next.ended();
       };
       await gateway.handing?.leave(running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS, onEnded);
+      await settledWithin(clock, LAST_WORDS_MS, next.told());
     },
   };
 }

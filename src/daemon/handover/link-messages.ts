@@ -22,11 +22,18 @@ export interface ClientWords {
   readonly text: string;
 }
 
+/** A client's request whose call waits in the old one; both as JSON, so that no number loses its digits. */
+export interface PassedRequest {
+  readonly n: number;
+  readonly request: string;
+}
+
 export type SaidByOld =
-  /** The home is free; with it comes the door, unless there is none. */
+  /** The home is free; with it comes the door, unless there is none. `stateKey` is absent where it has no gateway. */
   | {
       readonly say: "go";
       readonly door: DoorAddress | null;
+      readonly stateKey?: string;
       /** Process groups of what cannot run twice; an earlier version says nothing of them. */
       readonly once?: readonly number[];
     }
@@ -34,7 +41,10 @@ export type SaidByOld =
   /** Its client has ended the session, over a connection from before. */
   | { readonly say: "session_ended"; readonly hash: string }
   /** Backends that cannot run twice have ended. */
-  | { readonly say: "ended" };
+  | { readonly say: "ended" }
+  /** Within request `n`. */
+  | { readonly say: "notice"; readonly n: number; readonly json: string }
+  | { readonly say: "answer"; readonly n: number; readonly reply: string };
 
 export type SaidByNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
@@ -45,7 +55,10 @@ export type SaidByNew =
   /** It goes because yet another one is in charge. */
   | { readonly say: "moved_on" }
   | ({ readonly say: "words" } & ClientWords)
-  | { readonly say: "kept"; readonly n: number };
+  | { readonly say: "kept"; readonly n: number }
+  | ({ readonly say: "request" } & PassedRequest)
+  /** The client has closed request `n`. */
+  | { readonly say: "gone"; readonly n: number };
 
 /** Tells a daemon that its parent is the one it follows. */
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";

@@ -1,11 +1,13 @@
 // The new daemon's side of a handover: it says that it is ready, waits until the home is free, and takes the door. When
 // the old one has gone instead, the home is free as well.
 
+import type { HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
 import type { GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ClientWords, LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
 import { SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
+import { PassedOn } from "./passed-requests.ts";
 import { groupsGone } from "./process-groups.ts";
 
 /** Of what clients say about calls that the old one finishes; more at a time, or longer, is dropped. */
@@ -31,6 +33,10 @@ export interface Predecessor {
   readonly ended: Promise<void>;
   /** Process groups of what cannot run twice, until then. */
   readonly once: readonly number[];
+  /** What signs the states that the old one's clients carry; null: it has not said so. */
+  readonly stateKey: string | null;
+  /** Calls that wait for their clients there. */
+  readonly holds: HoldsElsewhere;
 }
 
 interface SessionsOfOld {
@@ -54,6 +60,13 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
       if (!self.connected) resolve();
       else self.send?.(message, undefined, undefined, () => resolve());
     });
+  let stateKey: string | null = null;
+  const passed = new PassedOn((message) => {
+    // An older version would not understand it; without its key none of its states is known here.
+    if (stateKey === null || !self.connected) return false;
+    void say(message);
+    return true;
+  });
   const end = (): void => {
     once = [];
     ended.resolve();
@@ -61,6 +74,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
   const hear = (message: SaidByOld, handle: unknown): void => {
     if (message.say === "go") {
       once = message.once ?? [];
+      stateKey = message.stateKey ?? null;
       const isDoor = message.door !== null && typeof handle === "object" && handle !== null;
       turn.resolve(isDoor && message.door !== null ? { address: message.door, handle } : null);
     } else if (message.say === "ended") end();
@@ -68,7 +82,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
     else if (message.say === "session") {
       const { n } = message;
       void sessions.promise.then(({ keep }) => keep(message)).then(() => say({ say: "kept", n }));
-    }
+    } else if (message.say === "notice" || message.say === "answer") passed.hear(message);
   };
   self.on("message", (message, handle) => {
     if (saidIn(message) !== undefined) hear(message as SaidByOld, handle);
@@ -77,6 +91,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
     turn.resolve(null);
     // However it ended: what it leaves behind is ended by others, and takes its time.
     void groupsGone(once, clock).then(end);
+    passed.over();
   });
   return {
     turn(ready) {
@@ -107,5 +122,9 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
     get once() {
       return once;
     },
+    get stateKey() {
+      return stateKey;
+    },
+    holds: passed,
   };
 }

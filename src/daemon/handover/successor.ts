@@ -17,8 +17,13 @@ export type Ready = Extract<SaidByNew, { say: "ready" }>;
 /** For a stop in order, as anywhere. */
 const STOP_MS = 10_000;
 
+/** Hears what the next daemon passes back. */
+export type HearPassed = (message: Extract<SaidByNew, { readonly say: "request" | "gone" }>) => void;
+
 export class Successor {
   readonly pid: number | null;
+  /** What it passes back, of clients whose calls wait here; null: nobody hears it. */
+  onPassed: HearPassed | null = null;
   /** Called with what clients say to it that is about something in flight here. */
   onWords: (words: ClientWords) => void = () => {};
   /** It was told to end while it took over: that was meant for the service. */
@@ -29,6 +34,7 @@ export class Successor {
   readonly #exited = Promise.withResolvers<void>();
   readonly #left = Promise.withResolvers<void>();
   readonly #kept = new Map<number, () => void>();
+  readonly #saying = new Set<Promise<void>>();
   #sent = 0;
   #isGone = false;
   #hasMovedOn = false;
@@ -110,6 +116,16 @@ export class Successor {
     this.#say({ say: "ended" });
   }
 
+  /** Of a request that it passed back. */
+  tell(message: Extract<SaidByOld, { readonly say: "notice" | "answer" }>): void {
+    this.#say(message);
+  }
+
+  /** Resolves when all that was said is with it, or it is gone. */
+  async told(): Promise<void> {
+    await Promise.all(this.#saying);
+  }
+
   /** At once; its backends end with it. Resolves when it is gone. */
   async kill(): Promise<void> {
     if (this.pid === null) return;
@@ -132,7 +148,11 @@ export class Successor {
 
   #say(message: SaidByOld, handle?: unknown): void {
     // Whoever is gone hears nothing; that it is gone is told by its end.
-    if (this.#child.connected) this.#child.send(message, handle as never, () => {});
+    if (!this.#child.connected) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#saying.add(promise);
+    void promise.then(() => this.#saying.delete(promise));
+    this.#child.send(message, handle as never, () => resolve());
   }
 
   #hear(message: SaidByNew): void {
@@ -142,7 +162,8 @@ export class Successor {
     else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;
     else if (message.say === "words") this.onWords(message);
-    else {
+    else if (message.say === "request" || message.say === "gone") this.onPassed?.(message);
+    else if (message.say === "kept") {
       this.#kept.get(message.n)?.();
       this.#kept.delete(message.n);
     }

@@ -5,6 +5,7 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type ClientPort, principalKey } from "../client-port.ts";
 import { errorReply, type JsonObject, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
 import { KEPT_RESULTS } from "../middleware/request-target.ts";
+import { MODERN_VERSION } from "../protocol.ts";
 import { textSize } from "./result-size.ts";
 
 const MEBIBYTE = 1024 * 1024;
@@ -44,8 +45,11 @@ export interface KeptPart {
   readonly bytes: number;
 }
 
+/** Who may read it: a session, or by its key a principal that has none. */
+type Holder = ClientPort | string;
+
 interface Kept extends KeptPart {
-  readonly client: ClientPort;
+  readonly holder: Holder;
   /** Whose it is, as `principalKey` says. */
   readonly principal: string;
   readonly part: LargePart;
@@ -85,14 +89,14 @@ export class KeptResults implements Disposable {
       uri: `${KEPT_RESULTS}${id}`,
       pieces: Math.max(1, Math.ceil(part.content.length / characters)),
       bytes,
-      client,
+      holder: holderOf(client),
       principal: principalKey(client.principal),
       part,
       pieceCharacters: characters,
       untilMs: this.#clock.monotonicMs() + keptMs,
     };
     this.#kept.set(id, kept);
-    this.#makeRoom(client);
+    this.#makeRoom(holderOf(client));
     this.#timer ??= this.#clock.setTimer(keptMs, this.#expire);
     return kept;
   }
@@ -103,14 +107,14 @@ export class KeptResults implements Disposable {
     const kept = this.#kept.get(id);
     const piece = /^[1-9][0-9]{0,8}$/.test(place) && more.length === 0 ? Number(place) : 0;
     // Whoever knows the URI of another session's does not learn that it is right.
-    const isOwn = kept?.client === client && kept.principal === principalKey(client.principal);
+    const isOwn = kept?.holder === holderOf(client) && kept.principal === principalKey(client.principal);
     if (!isOwn || piece === 0 || piece > kept.pieces) return unknown(uri);
     return { result: { contents: [contents(kept, uri, piece)] } };
   }
 
   /** Its session has ended. */
   forget(client: ClientPort): void {
-    for (const [id, kept] of this.#kept) if (kept.client === client) this.#kept.delete(id);
+    for (const [id, kept] of this.#kept) if (kept.holder === client) this.#kept.delete(id);
     if (this.size === 0) this[Symbol.dispose]();
   }
 
@@ -121,19 +125,19 @@ export class KeptResults implements Disposable {
   }
 
   /** Of this session the oldest go; of all, those of the session that holds most. */
-  #makeRoom(client: ClientPort): void {
+  #makeRoom(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
-    this.#dropOldest(client, sessionResults, sessionBytes);
+    this.#dropOldest(holder, sessionResults, sessionBytes);
     while (this.size > allResults || this.#bytes > allBytes) {
       const largest = this.#largestHolder();
       if (largest === null) return;
-      const own = [...this.#kept.values()].filter((kept) => kept.client === largest);
+      const own = [...this.#kept.values()].filter((kept) => kept.holder === largest);
       this.#dropOldest(largest, own.length - 1, sessionBytes);
     }
   }
 
-  #dropOldest(client: ClientPort, mostResults: number, mostBytes: number): void {
-    const own = [...this.#kept].filter(([, kept]) => kept.client === client);
+  #dropOldest(holder: Holder, mostResults: number, mostBytes: number): void {
+    const own = [...this.#kept].filter(([, kept]) => kept.holder === holder);
     let bytes = own.reduce((sum, [, kept]) => sum + kept.bytes, 0);
     let count = own.length;
     for (const [id, kept] of own) {
@@ -150,13 +154,13 @@ export class KeptResults implements Disposable {
     return sum;
   }
 
-  #largestHolder(): ClientPort | null {
-    const held = new Map<ClientPort, number>();
-    let largest: ClientPort | null = null;
-    for (const { client, bytes } of this.#kept.values()) {
-      const sum = (held.get(client) ?? 0) + bytes;
-      held.set(client, sum);
-      if (largest === null || sum > (held.get(largest) ?? 0)) largest = client;
+  #largestHolder(): Holder | null {
+    const held = new Map<Holder, number>();
+    let largest: Holder | null = null;
+    for (const { holder, bytes } of this.#kept.values()) {
+      const sum = (held.get(holder) ?? 0) + bytes;
+      held.set(holder, sum);
+      if (largest === null || sum > (held.get(largest) ?? 0)) largest = holder;
     }
     return largest;
   }
@@ -172,6 +176,10 @@ export class KeptResults implements Disposable {
       this.#kept.delete(id);
     }
   };
+}
+
+function holderOf(client: ClientPort): Holder {
+  return client.protocolVersion === MODERN_VERSION ? principalKey(client.principal) : client;
 }
 
 function contents(

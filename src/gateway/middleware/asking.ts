@@ -6,6 +6,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { ClientPort } from "../client-port.ts";
 import { takesElicitation } from "../elicitation.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import type { SpokenVersion } from "../protocol.ts";
 import { auditedArguments, CUT } from "./audit-arguments.ts";
 import type { Asked, GatewayRequest } from "./middleware.ts";
 import type { RequestTarget } from "./request-target.ts";
@@ -31,6 +32,7 @@ const MOST_ARGUMENTS = 20;
 const LONGEST_NAME = 100;
 const LONGEST_VALUE = 300;
 const DEFAULT_MS = 60_000;
+const FIRST_WITH_MODES: SpokenVersion = "2025-11-25";
 
 const UNANSWERED: Readonly<Record<Exclude<Asked, "accept">, string>> = {
   decline: "the person at the client declined it",
@@ -44,8 +46,8 @@ const UNANSWERED: Readonly<Record<Exclude<Asked, "accept">, string>> = {
 export function createAsking({ clock, clean, callMs }: AskingOptions) {
   const open = new WeakMap<ClientPort, number>();
   return async (request: GatewayRequest, call: AskedCall): Promise<Asked> => {
-    const { client } = request.port;
-    if (takesElicitation(client.capabilities, "form") !== true) return "unable";
+    const { client, declared = client.capabilities } = request.port;
+    if (takesElicitation(declared, "form") !== true) return "unable";
     const waiting = open.get(client) ?? 0;
     if (waiting >= MOST_OPEN) return "busy";
     open.set(client, waiting + 1);
@@ -55,8 +57,8 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
     try {
       const signal = AbortSignal.any([request.signal, limit.signal]);
       const params = {
-        // Of the version that knows another mode.
-        ...(client.protocolVersion === "2025-11-25" ? { mode: "form" } : {}),
+        // Of the versions that know another mode.
+        ...(client.protocolVersion >= FIRST_WITH_MODES ? { mode: "form" } : {}),
         message: messageFor(request, call, clean),
         requestedSchema: { type: "object", properties: {} },
       };

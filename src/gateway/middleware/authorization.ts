@@ -54,7 +54,10 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     target: PolicyTarget | null,
     next: Handle,
   ): Promise<Reply> => {
+    // In an earlier round of the same call.
+    if (request.asked === "accept") return next(request);
     const answer = await ask(request, askedCall(request, target));
+    if (answer === "accept") request.port.agree?.();
     const told = { ...request, asked: answer };
     return answer === "accept" ? next(told) : refuse(told, refusal(request, answer, target));
   };

@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { CallPort, Principal } from "../client-port.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { ParamHeader } from "../param-headers.ts";
 import type { ListKind } from "../protocol.ts";
 
 /** W3C trace context, as it came in headers. */
@@ -34,14 +35,22 @@ export type Handle = (request: GatewayRequest) => Promise<Reply>;
 /** Wraps what comes after it. One file each; one that is off is not in the chain. */
 export type Middleware = (next: Handle) => Handle;
 
+/** The results of tools/list, resources/list, resources/templates/list and prompts/list. */
+export interface VisibleLists {
+  readonly tools: JsonObject;
+  readonly resources: JsonObject;
+  readonly resourceTemplates: JsonObject;
+  readonly prompts: JsonObject;
+}
+
 /** What one principal may see; the same object for equal rights, so that it is computed once for each catalog. */
 export interface CatalogView {
-  /** The results of tools/list, resources/list, resources/templates/list and prompts/list. */
-  readonly lists: {
-    readonly tools: JsonObject;
-    readonly resources: JsonObject;
-    readonly resourceTemplates: JsonObject;
-    readonly prompts: JsonObject;
+  readonly lists: VisibleLists;
+  /** For clients of protocol 2026-07-28; made when it is first asked for. */
+  readonly modern: {
+    readonly lists: VisibleLists;
+    /** By tool, for those that want arguments in headers, too. */
+    readonly paramHeaders: ReadonlyMap<string, readonly ParamHeader[]>;
   };
   /** Whether anything of that backend is in them: its logs are for those alone. */
   sees(backend: string): boolean;
@@ -68,9 +77,10 @@ export interface RefusedAuthentication {
 export interface ProtectedResource {
   /** Where its metadata is asked for. */
   readonly paths: ReadonlySet<string>;
-  metadata(host: string): JsonObject;
-  /** The address of the metadata. */
-  metadataUrl(host: string): string;
+  /** `path`: where it was asked for. */
+  metadata(host: string, path: string): JsonObject;
+  /** The address of the metadata; `isOlder`: for a client of the older transport, whose address is another. */
+  metadataUrl(host: string, isOlder: boolean): string;
 }
 
 export interface ServingSet {

@@ -5,6 +5,7 @@ import type { Principal } from "../client-port.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { CatalogView } from "../middleware/middleware.ts";
 import type { Policies } from "../middleware/policies.ts";
+import { legacyTool, modernTools } from "./tool-views.ts";
 
 /** What a view needs of the policies. */
 export type ViewRights = Pick<Policies, "rightsKey" | "isVisible" | "hidesFromOwner">;
@@ -59,6 +60,7 @@ function createView(
     return definitions;
   };
   const tools = visible(catalog.tools);
+  let modern: CatalogView["modern"] | null = null;
   const resources = visible(catalog.resources);
   const resourceTemplates = visible(catalog.templates);
   const prompts = visible(catalog.prompts);
@@ -67,12 +69,15 @@ function createView(
   let toolsDigest: string | null = null;
   let resourcesDigest: string | null = null;
   let promptsDigest: string | null = null;
+  const others = { resources: { resources }, resourceTemplates: { resourceTemplates }, prompts: { prompts } };
   return {
-    lists: {
-      tools: { tools },
-      resources: { resources },
-      resourceTemplates: { resourceTemplates },
-      prompts: { prompts },
+    lists: { tools: { tools: tools.map(legacyTool) }, ...others },
+    get modern() {
+      if (modern === null) {
+        const { definitions, paramHeaders } = modernTools(tools);
+        modern = { lists: { tools: { tools: definitions }, ...others }, paramHeaders };
+      }
+      return modern;
     },
     sees: (backend) => isVisible === "everything" || backends.has(backend),
     digests: {

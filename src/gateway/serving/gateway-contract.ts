@@ -21,6 +21,7 @@ import type { HeldRoutes } from "../backends/pool/backend-lane-contract.ts";
 import type { SwitchOutcome } from "../backends/pool/lane-state.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
+import type { Holds } from "../front/holds/holds.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
 import type { PassBack } from "../front/session/session-store.ts";
@@ -84,6 +85,8 @@ export interface GatewayOptions {
   readonly pinStore?: PinStore;
   /** Where sessions outlive a restart; absent: they do not. Read when it begins to listen, closed when it ends. */
   readonly sessions?: SessionFile;
+  /** Calls that wait for modern clients; absent: its own, and no other daemon knows of them. */
+  readonly holds?: Holds;
   /** What cannot run twice may still run elsewhere; absent: nowhere. To be asked again after `lookAgain`. */
   readonly runsElsewhere?: () => boolean;
   /** Takes what a client says that is about nothing here: something may be in flight in the gateway before this one. */

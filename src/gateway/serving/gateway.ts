@@ -4,13 +4,18 @@ import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
+import type { OpenLink } from "../backends/links/backend-link.ts";
+import { openEraLink } from "../backends/links/era/era-link.ts";
+import { EraMemory } from "../backends/links/era/era-memory.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { OWNER } from "../client-port.ts";
+import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
+import { ModernFront } from "../front/modern/modern-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
@@ -28,9 +33,10 @@ import type {
   GivenDoor,
   PreparedGateway,
 } from "./gateway-contract.ts";
-import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
+import { closeRules, createRules, DEFAULT_SERVER, type GatewayRules, publicHostOf } from "./gateway-rules.ts";
 import { closeDoor } from "./given-door.ts";
-import { gatewayInitializeResult } from "./initialize-result.ts";
+import { gatewayInfo, gatewayInitializeResult } from "./initialize-result.ts";
+import { leaveGateway } from "./leave-gateway.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { ResumedSessions } from "./resumed-sessions.ts";
@@ -41,10 +47,6 @@ import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
-/** At a handover: what was on its way to a server that cannot run twice is there by then, ms. */
-const LAST_REQUESTS_MS = 1_000;
-/** `mountaineer mcp` has changed over by then, ms. */
-const LAST_LINES_MS = 6_000;
 /** The warden needs nobody to end what it still knows: beyond this it goes on alone, ms. */
 const STOP_WARDEN_MS = 250;
 
@@ -66,6 +68,8 @@ class RunningGateway implements Gateway {
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
+  readonly #holds: Holds;
+  readonly #modern: ModernFront;
   readonly #http: HttpFront;
   readonly #owner: OwnerCalls;
   readonly #keeper: ListenerKeeper;
@@ -118,8 +122,11 @@ class RunningGateway implements Gateway {
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
+    this.#holds = options.holds ?? new Holds(clock);
+    this.#modern = new ModernFront({ gateway: this.#front, clock, logger, holding: this.#holds });
     this.#http = new HttpFront({
       gateway: this.#front,
+      modern: this.#modern,
       file: options.sessions,
       passBack: options.passBack,
       clock,
@@ -135,7 +142,7 @@ class RunningGateway implements Gateway {
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
-      openQuestions: () => this.#http.openQuestions,
+      openQuestions: () => this.#http.openQuestions + this.#modern.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.#pool.onPublished(() => {
@@ -201,25 +208,20 @@ class RunningGateway implements Gateway {
     return this.#pool.runOnce;
   }
 
-  async leave(graceMs: number, onEnded: () => Promise<void>): Promise<void> {
-    const { clock } = this.#options;
-    this.#http.leave();
-    for (const client of this.#lines) client.moveOn();
-    const gone = [...this.#lines].map(({ closed }) => closed);
-    const left = Promise.all([this.#keeper.leave(graceMs), ...gone]);
-    // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
-    const endOnce = async (): Promise<void> => {
-      await settledWithin(clock, LAST_REQUESTS_MS, left);
-      if (this.#pool.runsOnce) {
-        // Whoever comes later than that would be refused here, and is served there.
-        this.#keeper.closeIdle();
-        await settledWithin(clock, LAST_LINES_MS, Promise.all(gone));
-      }
-      await this.#pool.endWhatRunsOnce(graceMs);
-      await onEnded();
-    };
-    const ended = endOnce();
-    await Promise.all([settledWithin(clock, graceMs, left), ended]);
+  leave(graceMs: number, onEnded: () => Promise<void>): Promise<void> {
+    return leaveGateway(
+      {
+        clock: this.#options.clock,
+        http: this.#http,
+        lines: this.#lines,
+        modern: this.#modern,
+        holds: this.#holds,
+        keeper: this.#keeper,
+        pool: this.#pool,
+      },
+      graceMs,
+      onEnded,
+    );
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
@@ -231,13 +233,6 @@ class RunningGateway implements Gateway {
       throw error;
     });
     const isOtherFile = before.auditFile !== next.auditFile;
-    const isOtherTelemetry = before.telemetry !== next.telemetry;
-    const isOtherAuth = before.authentication !== next.authentication;
-    const close = async ({ auditFile, authentication, telemetry }: GatewayRules): Promise<void> => {
-      if (isOtherAuth) authentication[Symbol.dispose]();
-      if (isOtherTelemetry) await telemetry?.[Symbol.asyncDispose]();
-      if (isOtherFile) await auditFile?.[Symbol.asyncDispose]();
-    };
     return {
       commit: () => {
         this.#isOpen = true;
@@ -246,10 +241,10 @@ class RunningGateway implements Gateway {
         listener.commit();
       },
       async retire() {
-        await Promise.all([close(before), listener.retire()]);
+        await Promise.all([closeRules(before, next), listener.retire()]);
       },
       async rollback() {
-        await Promise.all([close(next), listener.rollback()]);
+        await Promise.all([closeRules(next, before), listener.rollback()]);
       },
     };
   }
@@ -257,10 +252,11 @@ class RunningGateway implements Gateway {
   view(): GatewayView {
     const { catalog, rules } = this.#serving;
     const fronts = [this.#http, ...this.#lines];
+    const serving = [...fronts, this.#modern, this.#owner];
     return {
       url: this.#keeper.url,
       sessions: fronts.reduce((sum, { sessions }) => sum + sessions, 0),
-      inFlight: [...fronts, this.#owner].reduce((sum, { inFlight }) => sum + inFlight, 0),
+      inFlight: serving.reduce((sum, { inFlight }) => sum + inFlight, 0),
       backends: this.#pool.view(),
       counts: {
         tools: catalog.tools.size,
@@ -324,6 +320,7 @@ class RunningGateway implements Gateway {
     const { clock, logger } = this.#options;
     const client = new LinesFront(stream, {
       gateway: this.#front,
+      modern: this.#modern,
       clock,
       logger,
       principal: OWNER,
@@ -369,25 +366,29 @@ class RunningGateway implements Gateway {
       guarded = { homes: [], configs: [], userHome: homedir() },
     } = options;
     const warden = this.#warden;
+    const memory = new EraMemory();
+    const eitherVersion = (backend: string, key: string, isProcess: boolean, open: OpenLink): OpenLink =>
+      openEraLink({ backend, key, open, isProcess, memory, clock, logger: options.logger });
     return new BackendPool({
       ...options,
       clientInfo: { name: "mountaineer", version },
       startInstance: startBackendInstance,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: (connection, backend, secrets, route) => {
+      openLink: (connection, backend, secrets, route, key) => {
         if (connection.type !== "stdio") {
           // People sign in over the first route; over another one a machine may, by its own secret.
           const isMachine = connection.auth?.type === "client-credentials";
           const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
           const authorize = () =>
             name === null ? null : (this.#signIns?.authorize(name, connection) ?? null);
-          return openHttpLink({ ...connection, authorize, clock, secrets });
+          const open = openHttpLink({ ...connection, authorize, clock, secrets });
+          return eitherVersion(backend, key, false, open);
         }
         const { shown, cwd, sandbox, ...program } = connection;
         const env = { ...programEnvironment, ...connection.env };
         const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
         const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
-        return (events) => {
+        return eitherVersion(backend, key, true, (events) => {
           const link = open(events);
           const { pid } = link;
           if (pid !== null)
@@ -400,7 +401,7 @@ class RunningGateway implements Gateway {
               sandboxed: sandbox !== undefined,
             });
           return link;
-        };
+        });
       },
       random: Math.random,
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),
@@ -417,7 +418,9 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: () => gatewayInitializeResult(version, pool.initializeResults(), serving.catalog),
+      initializeResult: (spoken) =>
+        gatewayInitializeResult(version, pool.initializeResults(), serving.catalog, spoken),
+      serverInfo: gatewayInfo(version),
       sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),
       resumed: (session, lists) => {
@@ -434,6 +437,14 @@ class RunningGateway implements Gateway {
         serving.followLogLevel();
       },
       notified: (session, method, params) => pool.notifyOwn(session, method, params),
+      logsAt(level) {
+        const release = roster.logAt(level);
+        serving.followLogLevel();
+        return () => {
+          release();
+          serving.followLogLevel();
+        };
+      },
       turnedAway(request) {
         if (serving.rules.auditFile !== null) serving.refusals.record(request);
       },
@@ -473,6 +484,7 @@ class RunningGateway implements Gateway {
     this.#resumed[Symbol.dispose]();
     await Promise.all([
       ...fronts.map((front) => front.stop(STOP_DRAIN_MS)),
+      this.#modern.end(STOP_DRAIN_MS, "the gateway is stopping"),
       this.#pool[Symbol.asyncDispose](),
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
@@ -485,9 +497,4 @@ class RunningGateway implements Gateway {
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
     await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
   }
-}
-
-/** By which clients reach it through a proxy, in lower case; null: as it listens. */
-function publicHostOf({ publicUrl }: NonNullable<GatewayConfig["server"]>): string | null {
-  return publicUrl === null ? null : new URL(publicUrl).hostname;
 }

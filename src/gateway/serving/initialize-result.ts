@@ -5,15 +5,25 @@ import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { LATEST_VERSION, MODERN_VERSION, type SpokenVersion } from "../protocol.ts";
 import { publishedInstructions } from "./published-instructions.ts";
+
+export function gatewayInfo(version: string): JsonObject {
+  return { name: "mountaineer", title: "Mountaineer", version };
+}
 
 export function gatewayInitializeResult(
   version: string,
   servers: readonly BackendInitializeResult[],
   catalog: Catalog,
+  spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
   const instructions = joinInstructions(servers, catalog);
-  const tasks = servers.find(({ capabilities }) => capabilities["tasks"] !== undefined);
+  const extensions = extensionsOf(servers);
+  const hasTasks = spoken !== MODERN_VERSION;
+  const tasks = hasTasks
+    ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
+    : undefined;
   return {
     capabilities: {
       tools: { listChanged: true },
@@ -22,10 +32,28 @@ export function gatewayInitializeResult(
       logging: {},
       completions: {},
       ...(tasks === undefined ? {} : { tasks: tasks.capabilities["tasks"] }),
+      ...(extensions === null ? {} : { extensions }),
     },
-    serverInfo: { name: "mountaineer", title: "Mountaineer", version },
+    serverInfo: gatewayInfo(version),
     ...(instructions === null ? {} : { instructions }),
   };
+}
+
+/** Extensions that are only members of lists and results, which pass as they are. */
+const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
+
+/** Its methods have the names of the tasks of 2025-11-25, which are not the same. */
+const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
+
+/** A sole server's methods pass, and so its extensions; of several, those that need none. */
+function extensionsOf(servers: readonly BackendInitializeResult[]): JsonObject | null {
+  const declared = servers.flatMap(({ capabilities: { extensions } }) =>
+    isJsonObject(extensions) ? Object.entries(extensions) : [],
+  );
+  const passes = (name: string): boolean =>
+    SHARED_EXTENSIONS.has(name) || (servers.length === 1 && name !== TASKS_EXTENSION);
+  const passed = declared.filter(([name]) => passes(name));
+  return passed.length === 0 ? null : Object.fromEntries(passed);
 }
 
 /** Those whose servers can list their tasks. */

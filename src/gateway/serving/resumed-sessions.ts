@@ -8,6 +8,7 @@ import type { ListsSeen } from "../front/session/session-record.ts";
 import type { RpcRequest } from "../json-rpc.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
 import { type RequestTarget, targetOf } from "../middleware/request-target.ts";
+import { MODERN_VERSION } from "../protocol.ts";
 import type { SessionRoster } from "./session-roster.ts";
 
 /** What starts slower than this is told of later, ms. */
@@ -65,7 +66,9 @@ export class ResumedSessions implements Disposable {
   /** When what it asks for is there, or will not come; null: at once. */
   awaited(session: SessionPort, { method, params }: RpcRequest): Promise<void> | null {
     const { roster, served } = this.#options;
-    const isHeld = this.#stage === "starting" && roster.isHeld(session);
+    // A client without a session may have been here before the restart, too.
+    const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isHeld(session);
+    const isHeld = this.#stage === "starting" && mayKnow;
     if (!isHeld && served().away === null) return null;
     const target = targetOf(method, params);
     const isAbout = target !== null || method.endsWith("/list");

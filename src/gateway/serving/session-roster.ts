@@ -11,6 +11,8 @@ const UNSEEN: ListsSeen = { tools: "", resources: "", prompts: "" };
 export class SessionRoster {
   /** Each with the lists that it may know: those of when it came, or that it was told of last. */
   readonly #sessions = new Map<SessionPort, ListsSeen>();
+  /** Of requests without a session: each asks for a level while it lasts. */
+  readonly #levels = new Set<{ readonly logLevel: McpLogLevel }>();
   /** Those that are told of no list before `release`. */
   readonly #held = new Set<SessionPort>();
 
@@ -68,10 +70,17 @@ export class SessionRoster {
     for (const session of this.#sessions.keys()) if (session === client) session.setLogLevel(level);
   }
 
-  /** The lowest that any session asked for; null: none did. */
+  /** Until what it returns is called. */
+  logAt(logLevel: McpLogLevel): () => void {
+    const one = { logLevel };
+    this.#levels.add(one);
+    return () => void this.#levels.delete(one);
+  }
+
+  /** The lowest that is asked for; null: none is. */
   get lowestLogLevel(): McpLogLevel | null {
     let lowest: McpLogLevel | null = null;
-    for (const { logLevel } of this.#sessions.keys()) {
+    for (const { logLevel } of [...this.#levels, ...this.#sessions.keys()]) {
       if (logLevel !== null && (lowest === null || rank(logLevel) < rank(lowest))) lowest = logLevel;
     }
     return lowest;

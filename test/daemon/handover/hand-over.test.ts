@@ -42,6 +42,8 @@ async function setUp(
     endedSessions: () => sessions.ended,
     runOnce: () => [],
     hear() {},
+    stateKey: () => "key",
+    takeBack() {},
     async giveUp() {
       await sessions.handTo({
         keep: async (session) => handover.successor?.keep(session),

@@ -6,6 +6,7 @@ import type { ListsSeen } from "../../../src/gateway/front/session/session-recor
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type {
   Authentication,
+  CatalogView,
   GatewayRequest,
   Handle,
   ServingSet,
@@ -23,9 +24,23 @@ export interface ScriptedGateway extends FrontGateway {
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
   handle: Handle;
   mayBeNotified: ServingSet["mayBeNotified"];
+  missingScope: ServingSet["missingScope"];
+  /** What a request wants to be logged, while it lasts. */
+  readonly levels: Set<{ readonly level: string }>;
+  /** By tool: what of its arguments is repeated in headers. */
+  paramHeaders: CatalogView["modern"]["paramHeaders"];
+  sessionsAllowed: FrontGateway["sessionsAllowed"];
 }
 
 const empty = new Map<never, never>();
+
+const NO_LISTS = { tools: {}, resources: {}, resourceTemplates: {}, prompts: {} };
+const NO_VIEW: CatalogView = {
+  lists: NO_LISTS,
+  modern: { lists: NO_LISTS, paramHeaders: empty },
+  sees: () => true,
+  digests: { tools: "", resources: "", prompts: "" },
+};
 
 /** `tools`: what tools/call does for each name; anything else is answered with its method. */
 export function createScriptedGateway(
@@ -47,6 +62,9 @@ export function createScriptedGateway(
         : { result: { method: request.method } };
     },
     mayBeNotified: () => true,
+    missingScope: () => null,
+    levels: new Set(),
+    paramHeaders: new Map(),
     get served(): ServingSet {
       return {
         catalog: {
@@ -58,22 +76,27 @@ export function createScriptedGateway(
           unseen: [],
           withheldTools: new Map(),
           resourceReach: [],
+          appPages: new Map(),
         },
         away: null,
         backendAway: () => null,
         authenticate: (headers) => gateway.authenticate(headers),
         resource: null,
-        missingScope: () => null,
+        missingScope: (...asked) => gateway.missingScope(...asked),
         refresh: (principal) => principal,
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
-        viewFor: () => {
-          throw new Error("no views here");
-        },
+        viewFor: () => ({ ...NO_VIEW, modern: { ...NO_VIEW.modern, paramHeaders: gateway.paramHeaders } }),
         handle: (request) => {
           gateway.requests.push(request);
           return gateway.handle(request);
         },
       };
+    },
+    serverInfo: { name: "scripted", version: "1" },
+    logsAt(level) {
+      const one = { level };
+      gateway.levels.add(one);
+      return () => void gateway.levels.delete(one);
     },
     initializeResult: () => ({
       capabilities: { tools: { listChanged: true }, logging: {} },

@@ -67,3 +67,41 @@ describe("views", () => {
     assert.equal(hashed, 5_002);
   });
 });
+
+describe("D1 views of tools", () => {
+  const tool = (name: string, more: object = {}) => ({ name, inputSchema: { type: "object" }, ...more });
+  const listings = [
+    tool("plain"),
+    tool("array", { outputSchema: { type: "array", items: { $ref: "#/$defs/x" }, $defs: { x: {} } } }),
+    tool("object", { outputSchema: { type: "object" }, execution: { taskSupport: "optional" } }),
+    tool("task", { execution: { taskSupport: "required" } }),
+    tool("routed", {
+      inputSchema: { type: "object", properties: { r: { type: "string", "x-mcp-header": "R" } } },
+    }),
+  ];
+  const one = source("a", { tools: [] });
+  const catalog = buildCatalog([{ ...one, listings: { ...one.listings, tools: listings } }], FIRST_WINS);
+  const view = createViews(catalog, null, digest)(ANONYMOUS);
+
+  test("for older clients have objects as outputs, and are made once", () => {
+    const array = { type: "array", items: { $ref: "#/properties/result/$defs/x" }, $defs: { x: {} } };
+    const shown = { type: "object", properties: { result: array }, required: ["result"] };
+    const tools = view.lists.tools["tools"];
+    assert.ok(Array.isArray(tools));
+    assert.deepEqual(tools[1], { ...listings[1], outputSchema: shown });
+    assert.deepEqual([tools[0], tools[2], tools[3]], [listings[0], listings[2], listings[3]]);
+    const again = createViews(catalog, null, digest)(ANONYMOUS).lists.tools["tools"];
+    assert.ok(Array.isArray(again) && again[1] === tools[1]);
+  });
+
+  test("for those of 2026-07-28 are as the servers say it, without what runs as a task alone", () => {
+    assert.equal(view.modern, view.modern);
+    const { execution: _, ...object } = { execution: null, ...listings[2] };
+    assert.deepEqual(view.modern.lists.tools["tools"], [listings[0], listings[1], object, listings[4]]);
+    assert.equal(view.modern.lists.prompts, view.lists.prompts);
+    assert.deepEqual(
+      [...view.modern.paramHeaders],
+      [["routed", [{ path: ["r"], header: "Mcp-Param-R", type: "string" }]]],
+    );
+  });
+});

@@ -11,7 +11,7 @@ import {
   type RpcMessage,
   type RpcRequest,
 } from "../../json-rpc.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import type { LinkFailure, Sender } from "../links/backend-link.ts";
 import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
@@ -20,7 +20,7 @@ import { progressTokenOf, withProgressToken } from "./progress.ts";
 
 /** What carries the requests. */
 interface CallCarrier {
-  send(message: RpcMessage): void;
+  send(message: RpcMessage, sender?: Sender | null): void;
   /** Which session a request is sent in. */
   session(): number;
   /** Calls can be sent; otherwise they wait for `release`. */
@@ -211,7 +211,7 @@ export class InstanceCalls {
   #dispatch(request: PendingRequest, message: RpcRequest): void {
     request.sentIn = this.#carrier.session();
     this.#readOn();
-    this.#carrier.send(message);
+    this.#carrier.send(message, request.port?.client);
   }
 
   /** Nobody else waits for what the process says next: no other client, and no answer that the gateway needs. */

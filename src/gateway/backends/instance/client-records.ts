@@ -2,11 +2,10 @@
 // client's call began (experimental in 2025-11-25).
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import type { ClientPort } from "../../client-port.ts";
+import { URL_ELICITATION_REQUIRED } from "../../elicitation.ts";
 import { isError, isJsonObject, type Reply, type RpcError, type RpcId } from "../../json-rpc.ts";
 import type { PendingRequest } from "./pending.ts";
 
-/** The error by which a server says that URLs have to be visited first. */
-const URL_ELICITATION_REQUIRED = -32042;
 const REMEMBERED = 1_000;
 
 export interface ElicitationRecord {

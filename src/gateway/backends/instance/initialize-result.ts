@@ -2,7 +2,13 @@
 import type { ClientPort } from "../../client-port.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { loopGuard } from "../../loop-guard.ts";
-import { isProtocolVersion, LATEST_VERSION, LEGACY_VERSIONS, type ProtocolVersion } from "../../protocol.ts";
+import {
+  isProtocolVersion,
+  LATEST_VERSION,
+  LEGACY_VERSIONS,
+  MODERN_VERSION,
+  type SpokenVersion,
+} from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import { errorAnswer, oneLine } from "./failures.ts";
 
@@ -11,10 +17,13 @@ const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
+  // Whoever cannot show a page has the tool's text all the same.
+  extensions: { "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] } },
 };
 
 export interface InitializeResult {
-  readonly protocolVersion: ProtocolVersion;
+  /** MODERN_VERSION: the link makes a server of that version look as if it had a session. */
+  readonly protocolVersion: SpokenVersion;
   readonly capabilities: JsonObject;
   readonly serverInfo: { readonly name: string; readonly version: string };
   /** How the server wants its tools to be used; null: it does not say. */
@@ -38,9 +47,10 @@ export function initializeParams(
 export function readInitializeResult(reply: Reply, backend: string): InitializeResult | LinkFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);
   const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
-  if (!isProtocolVersion(protocolVersion)) {
+  if (!isProtocolVersion(protocolVersion) && protocolVersion !== MODERN_VERSION) {
     const theirs = typeof protocolVersion === "string" ? oneLine(protocolVersion) : "of no version";
-    const message = `the server speaks MCP ${theirs}, the gateway ${LEGACY_VERSIONS.join(", ")}`;
+    const ours = [MODERN_VERSION, ...LEGACY_VERSIONS].join(", ");
+    const message = `the server speaks MCP ${theirs}, the gateway ${ours}`;
     return linkFailure("protocol", message, "use a version of the server that speaks one of these");
   }
   const info = isJsonObject(serverInfo) ? serverInfo : {};

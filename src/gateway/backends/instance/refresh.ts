@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import { type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
-import { LIST_KINDS, type ListKind } from "../../protocol.ts";
+import type { JsonObject } from "../../json-rpc.ts";
+import { LIST_KINDS, type ListKind, MODERN_VERSION } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { isSameFailure } from "./failures.ts";
@@ -54,14 +55,22 @@ export class InstanceLists implements Disposable {
   withheld: readonly string[] = [];
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
+  readonly #toolFault: (tool: JsonObject) => string | null;
   readonly #onStale: () => void;
   readonly #states = { tools: unread(), resources: unread(), prompts: unread() };
   readonly #oddities = new Set<string>();
   #disposed = false;
 
-  constructor(options: InstanceOptions, session: ServerSession, onStale: () => void) {
+  /** `toolFault`: why a tool cannot be called over the link. */
+  constructor(
+    options: InstanceOptions,
+    session: ServerSession,
+    toolFault: (tool: JsonObject) => string | null,
+    onStale: () => void,
+  ) {
     this.#options = options;
     this.#session = session;
+    this.#toolFault = toolFault;
     this.#onStale = onStale;
   }
 
@@ -129,7 +138,14 @@ export class InstanceLists implements Disposable {
     state.reading = true;
     state.again = false;
     const outcome: ReadKind = this.#session.declares(kind)
-      ? await readKind(kind, { ask: this.#session.ask, clock, timeoutMs, onOddity: this.#onOddity })
+      ? await readKind(kind, {
+          ask: this.#session.ask,
+          clock,
+          timeoutMs,
+          toolFault: this.#toolFault,
+          isModern: this.#session.result?.protocolVersion === MODERN_VERSION,
+          onOddity: this.#onOddity,
+        })
       : { part: NOTHING[kind], faulty: {}, failure: null };
     state.reading = false;
     state.readAtMs = clock.monotonicMs();

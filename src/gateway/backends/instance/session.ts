@@ -1,6 +1,6 @@
 // The session with one server: `initialize`, and one renewal of a lost HTTP session for all who notice it.
 import { isJsonObject } from "../../json-rpc.ts";
-import type { ProtocolVersion } from "../../protocol.ts";
+import type { SpokenVersion } from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
@@ -14,7 +14,7 @@ export const STOPPED = linkFailure("closed", "it is being stopped");
 
 interface SessionEvents {
   isOver(): boolean;
-  established(version: ProtocolVersion): void;
+  established(version: SpokenVersion): void;
   lost(): void;
   renewed(): void;
   failed(failure: LinkFailure): void;

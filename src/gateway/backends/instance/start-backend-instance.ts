@@ -16,7 +16,7 @@ import {
   type RpcMessage,
 } from "../../json-rpc.ts";
 import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
-import { type BackendLink, type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { type BackendLink, type LinkFailure, linkFailure, type Sender } from "../links/backend-link.ts";
 import { isInstallerLine } from "../links/stdio/exit-reason.ts";
 import type {
   BackendCall,
@@ -90,7 +90,7 @@ class RunningInstance implements BackendInstance {
 
   constructor(options: InstanceOptions) {
     const { clock } = options;
-    const send = (message: RpcMessage): void => this.#send(message);
+    const send = (message: RpcMessage, sender?: Sender | null): void => this.#send(message, sender);
     const changed = (): void => this.#changed();
     this.id = options.id;
     this.#options = options;
@@ -121,7 +121,8 @@ class RunningInstance implements BackendInstance {
     });
     const ping = () => this.#calls.ask("ping", undefined, PING_MS);
     this.#health = new Health({ clock, ping, onChanged: changed });
-    this.#lists = new InstanceLists(options, this.#session, changed);
+    const toolFault = (tool: JsonObject): string | null => this.#link.toolFault?.(tool) ?? null;
+    this.#lists = new InstanceLists(options, this.#session, toolFault, changed);
     this.#level = new ServerLogLevel(options, this.#session);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
     this.#questions = new Questions(options, this.#calls, send, this.#elicitations, changed);
@@ -276,8 +277,8 @@ class RunningInstance implements BackendInstance {
     return this.#state.kind === "ready" && this.#session.renewal === null;
   }
 
-  #send(message: RpcMessage): void {
-    if (this.#over === null) this.#link.send(message);
+  #send(message: RpcMessage, sender?: Sender | null): void {
+    if (this.#over === null) this.#link.send(message, sender);
   }
 
   #changed(): void {

@@ -1,7 +1,7 @@
 // The contract of a backend transport: one connection to one MCP server, as JSON-RPC messages. Each transport has a
 // folder beside this file, and one contract suite runs on all of them.
-import type { RpcId, RpcMessage } from "../../json-rpc.ts";
-import type { ProtocolVersion } from "../../protocol.ts";
+import type { JsonObject, RpcId, RpcMessage } from "../../json-rpc.ts";
+import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 
 /** Why a link, or one request on it, came to nothing. `message` is fit for people: no secret, no stack. */
 export interface LinkFailure {
@@ -21,6 +21,8 @@ export interface LinkFailure {
     | "overloaded";
   readonly message: string;
   readonly hint: string | null;
+  /** HTTP: the status by which the server refused it. */
+  readonly status?: number;
 }
 
 export function linkFailure(
@@ -50,6 +52,21 @@ export interface LinkEvents {
   onLogLine(line: string): void;
 }
 
+/** In whose name a request goes out. */
+export interface Sender {
+  /** As the client declared them. */
+  readonly capabilities: JsonObject;
+  readonly logLevel: McpLogLevel | null;
+}
+
+/** HTTP without a session: each message says in its own headers what it is. */
+export interface StatelessSender {
+  /** As `BackendLink.send`. Ends the session there may be, and its stream. */
+  send(message: RpcMessage, headers: Readonly<Record<string, string>>): void;
+  /** Breaks the request off: to close its stream is to cancel it. Nothing more comes of it. */
+  abandon(id: RpcId): void;
+}
+
 export interface BackendLink {
   /** The process' id; null over HTTP. */
   readonly pid: number | null;
@@ -57,11 +74,15 @@ export interface BackendLink {
   readonly backlogBytes: number;
   /**
    * Hands over one message, in order. Never throws: what cannot be sent comes back as `onRequestFailed` (a request) or
-   * is dropped (the rest).
+   * is dropped (the rest). `sender`: the client whose request it is; absent or null: the gateway's own.
    */
-  send(message: RpcMessage): void;
+  send(message: RpcMessage, sender?: Sender | null): void;
   /** After the initialize result: what later messages carry, and from when the server's own stream is read. */
-  established(version: ProtocolVersion): void;
+  established(version: SpokenVersion): void;
+  /** Of a transport that can do without sessions. */
+  readonly stateless?: StatelessSender;
+  /** Why this tool cannot be called over the link; null: it can. Absent: any can. */
+  readonly toolFault?: (tool: JsonObject) => string | null;
   /**
    * Ends in order, within 5 s: stdio closes stdin, then SIGTERM, then SIGKILL to the process group; HTTP deletes the
    * session. Resolves when nothing is left. Idempotent.

@@ -33,6 +33,8 @@ export interface LaneTools {
     secrets: readonly string[],
     /** Another one than the backend's first. */
     route: string | null,
+    /** Equal for connections that need no new instance. */
+    key: string,
   ) => OpenLink;
   /** What is wrong with a backend's sign-in; null: nothing. Absent: nobody signs in. */
   readonly signIn?: (backend: string) => SignInNotice | null;

@@ -107,7 +107,7 @@ export class LaneState {
     const options = {
       id: this.nextId++,
       backend: name,
-      open: tools.openLink(base.connection, name, base.secrets, base.route),
+      open: tools.openLink(base.connection, name, base.secrets, base.route, base.key),
       secrets: base.secrets,
       initMs: config.timeouts.initMs,
       downloadMs: "url" in base.connection ? 0 : DOWNLOAD_MS,

@@ -3,7 +3,7 @@ import type { ClientPort, Principal } from "../../client-port.ts";
 import type { JsonObject, RpcRequest } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
-import type { ListKind, McpLogLevel, ProtocolVersion } from "../../protocol.ts";
+import type { ListKind, McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { ListsSeen } from "./session-record.ts";
 
 /** Metrics for Prometheus, or why not. */
@@ -18,7 +18,9 @@ export interface FrontGateway {
   /** What serves a request that begins now. */
   readonly served: ServingSet;
   /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */
-  initializeResult(version: ProtocolVersion): JsonObject;
+  initializeResult(version: SpokenVersion): JsonObject;
+  /** As in it. */
+  readonly serverInfo: JsonObject;
   /** How many sessions that one may have. */
   sessionsAllowed(principal: Principal): number;
   /** A session began; the gateway tells it of changes from now on. */
@@ -35,6 +37,8 @@ export interface FrontGateway {
   closed(session: SessionPort): void;
   /** A notification of a client that the front does not handle itself. */
   notified(session: SessionPort, method: string, params: JsonObject | undefined): void;
+  /** Backends log at that level for a request, until what it returns is called. */
+  logsAt(level: McpLogLevel): () => void;
   /** A request was refused before anything was asked of the gateway. */
   turnedAway(request: TurnedAway): void;
   /** `GET /metrics`; null: none are served. */

@@ -15,7 +15,7 @@ import type { Session } from "./session.ts";
 /** Messages of one batch. */
 const BATCH_LIMIT = 100;
 
-type ValidMessage = Exclude<Classified, { readonly kind: "invalid" }>;
+export type ValidMessage = Exclude<Classified, { readonly kind: "invalid" }>;
 
 export interface Batch {
   readonly kind: "batch";

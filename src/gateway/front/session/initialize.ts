@@ -15,7 +15,9 @@ import type { FrontGateway } from "./front-contract.ts";
 type Introduction =
   | {
       readonly ok: true;
-      readonly client: Pick<ClientPort, "protocolVersion" | "capabilities" | "clientInfo">;
+      readonly client: Pick<ClientPort, "capabilities" | "clientInfo"> & {
+        readonly protocolVersion: ProtocolVersion;
+      };
     }
   | { readonly ok: false; readonly reply: Reply };
 

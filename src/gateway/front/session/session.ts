@@ -21,11 +21,13 @@ import {
   type RpcRequest,
 } from "../../json-rpc.ts";
 import {
+  isModern,
   LIST_CHANGED,
   type ListKind,
   type McpLogLevel,
   type ProtocolVersion,
   RESOURCE_UPDATED,
+  UNSUPPORTED_VERSION,
 } from "../../protocol.ts";
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
@@ -300,10 +302,13 @@ export class Session implements SessionPort {
   }
 
   /** The reply to what is not handed on; null: it is. */
-  #answerHere({ id, method }: RpcRequest): Reply | null {
+  #answerHere({ id, method, params }: RpcRequest): Reply | null {
     if (this.#ended.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the session has ended");
     if (method === "ping") return { result: {} };
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
+    // Beyond this point it would be taken for a request of that version.
+    if (isModern(params))
+      return errorReply(UNSUPPORTED_VERSION, `this session speaks ${this.protocolVersion}`);
     if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
     if (this.inFlight < IN_FLIGHT_LIMIT) return null;
     const message = `this session has ${IN_FLIGHT_LIMIT} requests in flight, the most that one may have; try again in 1 s`;

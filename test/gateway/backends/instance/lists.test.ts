@@ -21,6 +21,7 @@ function read(
     },
     clock: createManualClock(),
     timeoutMs: 10_000,
+    toolFault: () => null,
     onOddity: (method, oddity) => void oddities.push(`${method} ${oddity}`),
   });
 }
@@ -65,6 +66,7 @@ describe("reading a list", () => {
       },
       clock,
       timeoutMs: 10_000,
+      toolFault: () => null,
       onOddity() {},
     });
     assert.deepEqual(asked, [10_000, 6_000, 2_000]);

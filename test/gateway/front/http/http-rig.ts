@@ -2,8 +2,10 @@
 import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import { Holds } from "../../../../src/gateway/front/holds/holds.ts";
 import { HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
+import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import type { ScriptedGateway } from "../scripted-gateway.ts";
@@ -17,6 +19,7 @@ export interface Answer {
 
 export interface Rig extends AsyncDisposable {
   readonly front: HttpFront;
+  readonly modern: ModernFront;
   readonly listener: Listener;
   readonly url: string;
   send(
@@ -46,8 +49,10 @@ export async function startRig(
 ): Promise<Rig> {
   const { clock = systemClock, bodyLimitBytes = 64 * 1024 * 1024, host = "127.0.0.1" } = options;
   const logger = silentLogger;
+  const modern = createModern(gateway, clock);
   const front = new HttpFront({
     gateway,
+    modern,
     clock,
     logger,
     bodyLimitBytes: () => bodyLimitBytes,
@@ -59,6 +64,7 @@ export async function startRig(
     httpRequest({ host: "127.0.0.1", port, method, path, headers, agent: false });
   const rig: Rig = {
     front,
+    modern,
     listener,
     url: listener.url,
     async send(method, path, headers, body) {
@@ -111,11 +117,15 @@ export async function startRig(
       return Buffer.concat(chunks).toString("latin1");
     },
     async [Symbol.asyncDispose]() {
-      await front.stop(0);
+      await Promise.all([front.stop(0), modern.end(0, "the test is over")]);
       await listener.close(0);
     },
   };
   return rig;
+}
+
+export function createModern(gateway: ScriptedGateway, clock: Clock = systemClock): ModernFront {
+  return new ModernFront({ gateway, clock, logger: silentLogger, holding: new Holds(clock) });
 }
 
 export function initializeMessage(version = "2025-11-25", capabilities: object = {}): object {
@@ -141,7 +151,7 @@ export async function readAll(response: IncomingMessage): Promise<string> {
 export function eventsOf(text: string): Record<string, unknown>[] {
   return text
     .split("\n\n")
-    .flatMap((event) => event.split("\n").filter((line) => line.startsWith("data: ")))
+    .flatMap((event) => event.split("\n").filter((line) => /^data: ./.test(line)))
     .map((line) => JSON.parse(line.slice("data: ".length)));
 }
 

@@ -1,15 +1,23 @@
-// MCP over streamable HTTP, from the client's side: the session, the order of messages where it matters, the server's
-// own stream, and the end.
+// MCP over HTTP, from the client's side: the session, the order of messages where it matters, the server's own stream,
+// and the end. Streamable HTTP, and HTTP+SSE where the server speaks nothing newer.
 import type { OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import { isJsonObject, type RpcMessage } from "../../../json-rpc.ts";
-import type { BackendLink, LinkEvents, OpenLink } from "../backend-link.ts";
+import { isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
+import {
+  type BackendLink,
+  type LinkEvents,
+  type LinkFailure,
+  linkFailure,
+  type OpenLink,
+  type StatelessSender,
+} from "../backend-link.ts";
 import { closedLink } from "../closed-link.ts";
 import { createLineCleaner } from "../line-cleaner.ts";
 import type { LinkAuthorization } from "../link-authorization.ts";
 import { LIMIT_BYTES, linkText } from "../link-text.ts";
 import { discard } from "./body.ts";
-import { Exchange, type LinkContext } from "./exchange.ts";
+import { Exchange, type LinkContext, type Unanswered } from "./exchange.ts";
+import { OlderSession } from "./older-session.ts";
 import { ServerStream } from "./server-stream.ts";
 import { createHttpTarget, type HttpTarget } from "./target.ts";
 
@@ -56,6 +64,13 @@ interface Waiting {
 
 class HttpLink implements BackendLink {
   readonly pid = null;
+  readonly stateless: StatelessSender = {
+    send: (message, headers) => {
+      this.#endSession();
+      this.#send(message, headers);
+    },
+    abandon: (id) => this.#abandon(id),
+  };
   backlogBytes = 0;
   readonly #context: LinkContext;
   readonly #backlogLimitBytes: number;
@@ -67,6 +82,8 @@ class HttpLink implements BackendLink {
   /** While notifications/initialized is on its way; what comes after it waits here. */
   #waiting: Waiting[] | null = null;
   #serverStream: ServerStream | null = null;
+  /** The server speaks the older transport, or is being asked whether it does. */
+  #older: OlderSession | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -91,18 +108,24 @@ class HttpLink implements BackendLink {
       responseLimitBytes,
       clean: authorization === null ? clean : (text) => clean(authorization.clean(text)),
       onSession: (id) => this.#setSession(id, this.#version),
+      onNotTaken: (initialize, failure) => this.#tryOlder(initialize, failure),
     };
     this.#setSession(null, null);
   }
 
   send(message: RpcMessage): void {
+    this.#send(message, null);
+  }
+
+  #send(message: RpcMessage, headers: Readonly<Record<string, string>> | null): void {
     const isOpen = (): boolean => this.#closing === null;
     if (!isOpen()) return;
     const isFull = this.backlogBytes > this.#backlogLimitBytes;
     const text = linkText(message, isFull, this.#context.events, isOpen);
     if (text === null) return;
     this.backlogBytes += text.length;
-    if (this.#waiting === null) this.#post(message, text);
+    if (headers !== null) this.#exchange(message, text, { ...this.#headers, ...headers }, "stateless");
+    else if (this.#waiting === null) this.#post(message, text);
     else this.#waiting.push({ message, text });
   }
 
@@ -142,29 +165,93 @@ class HttpLink implements BackendLink {
     if (method === "initialize") {
       this.#setSession(null, null);
       this.#closeStream();
+      if (this.#older !== null && "id" in message && message.id !== null) {
+        this.backlogBytes -= text.length;
+        const { origin } = this.#context.target;
+        const none = linkFailure("refused", `${origin} no longer says where it takes messages`);
+        this.#tryOlder({ id: message.id, message, text }, none);
+        return;
+      }
     } else if (method === "notifications/cancelled" && "params" in message) {
       this.#giveUp(message.params?.["requestId"]);
     }
+    if (this.#older?.expects(message) === false) {
+      this.backlogBytes -= text.length;
+      return;
+    }
+    this.#carry(message, text, method);
+  }
+
+  #carry(message: RpcMessage, text: string, method: string | null): void {
     const isInitialized = method === "notifications/initialized";
     if (isInitialized) this.#waiting = [];
     const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#letGo()) : null;
-    const exchange = new Exchange(this.#context, {
+    this.#exchange(message, text, this.#headers, this.#older, () => {
+      if (wait === null || this.#closing !== null) return;
+      wait[Symbol.dispose]();
+      this.#timers.delete(wait);
+      this.#letGo();
+    });
+  }
+
+  /** `way`: the session of the older transport that it belongs to; null: none; "stateless": it is of no session. */
+  #exchange(
+    message: RpcMessage,
+    text: string,
+    headers: OutgoingHttpHeaders,
+    way: OlderSession | "stateless" | null,
+    onDone: () => void = () => {},
+  ): void {
+    const older = way === "stateless" ? null : way;
+    const isFirst = "method" in message && message.method === "initialize";
+    const exchange = new Exchange(older?.context ?? this.#context, {
       message,
       text,
-      headers: withTrace(this.#headers, message),
-      sessionId: this.#sessionId,
+      headers: withTrace(headers, message),
+      hasSession: this.#sessionId !== null || (older !== null && !isFirst),
+      isResumable: way === null,
+      path: older?.endpoint ?? null,
       onTaken: () => {
         this.backlogBytes -= text.length;
       },
       onDone: () => {
         this.#exchanges.delete(exchange);
-        if (wait === null || this.#closing !== null) return;
-        wait[Symbol.dispose]();
-        this.#timers.delete(wait);
-        this.#letGo();
+        onDone();
       },
     });
     this.#exchanges.add(exchange);
+  }
+
+  #abandon(id: RpcId): void {
+    for (const exchange of [...this.#exchanges]) if (exchange.id === id) exchange.abort();
+  }
+
+  #endSession(): void {
+    this.#older?.end();
+    this.#older = null;
+    if (this.#sessionId === null && this.#version === null) return;
+    this.#setSession(null, null);
+    this.#closeStream();
+    this.#letGo();
+  }
+
+  /** Where it turns out that it does not speak the older transport either, `failure` is told. */
+  #tryOlder(initialize: Unanswered, failure: LinkFailure): void {
+    if (this.#closing !== null) return;
+    const { message, text } = initialize;
+    this.#older ??= new OlderSession(this.#context, {
+      onNone: () => {
+        this.#older = null;
+      },
+    });
+    this.#older.begin({
+      id: initialize.id,
+      post: () => {
+        this.backlogBytes += text.length;
+        this.#carry(message, text, "initialize");
+      },
+      otherwise: failure,
+    });
   }
 
   /** Sends what had to wait for notifications/initialized. */
@@ -183,7 +270,7 @@ class HttpLink implements BackendLink {
   }
 
   #openStream(): void {
-    if (this.#closing !== null || this.#version === null) return;
+    if (this.#closing !== null || this.#version === null || this.#older !== null) return;
     this.#serverStream ??= new ServerStream(this.#context, this.#sessionHeaders());
   }
 
@@ -203,6 +290,7 @@ class HttpLink implements BackendLink {
 
   async #end(): Promise<void> {
     this.#closeStream();
+    this.#older?.[Symbol.dispose]();
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#waiting = null;
     for (const exchange of [...this.#exchanges]) exchange.abort();

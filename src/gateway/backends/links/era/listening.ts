@@ -1,0 +1,189 @@
+// The one stream on which a server of 2026-07-28 tells what changes (`subscriptions/listen`): opened anew for each change
+// of what is wanted, the new one before the old one ends, and opened again when it breaks.
+import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
+import {
+  errorReply,
+  INTERNAL_ERROR,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  METHOD_NOT_FOUND,
+  REQUEST_TIMEOUT,
+  type Reply,
+  type RpcId,
+} from "../../../json-rpc.ts";
+import { LIST_KINDS, type ListKind } from "../../../protocol.ts";
+import type { LinkFailure } from "../backend-link.ts";
+
+const ACKNOWLEDGED_MS = 5_000;
+const BACKOFF_MS = { first: 1_000, atMost: 60_000 };
+/** A stream that lived so long was a good one: the next is opened without more delay than the first. */
+const CALM_MS = 10_000;
+
+const DONE: Reply = { result: {} };
+const OF_LIST: Readonly<Record<ListKind, string>> = {
+  tools: "toolsListChanged",
+  prompts: "promptsListChanged",
+  resources: "resourcesListChanged",
+};
+
+interface Stream {
+  readonly id: RpcId;
+  readonly uris: ReadonlySet<string>;
+  readonly sinceMs: number;
+}
+
+interface Opening extends Stream {
+  readonly timer: Timer;
+}
+
+interface ListeningOptions {
+  readonly clock: Clock;
+  /** What the server declared. */
+  readonly capabilities: unknown;
+  /** Asks for the stream; its end comes as `ended`. */
+  readonly listen: (notifications: JsonObject) => RpcId;
+  readonly abandon: (id: RpcId) => void;
+  /** There is a stream again, and what was told meanwhile is lost. */
+  readonly onGap: () => void;
+}
+
+export class Listening implements Disposable {
+  readonly #options: ListeningOptions;
+  readonly #lists: JsonObject;
+  readonly #uris = new Set<string>();
+  readonly #waiting = new Map<string, ((reply: Reply) => void)[]>();
+  #current: Stream | null = null;
+  #opening: Opening | null = null;
+  /** Another stream is wanted than the one that is being opened. */
+  #isStale = false;
+  #timer: Timer | null = null;
+  #delayMs = BACKOFF_MS.first;
+  #wasOpen = false;
+  /** The server knows no such thing. */
+  #refused: Reply | null = null;
+  #disposed = false;
+
+  constructor(options: ListeningOptions) {
+    this.#options = options;
+    const { capabilities } = options;
+    const tells = (kind: ListKind): boolean => {
+      const declared = isJsonObject(capabilities) ? capabilities[kind] : undefined;
+      return isJsonObject(declared) && declared["listChanged"] === true;
+    };
+    this.#lists = Object.fromEntries(LIST_KINDS.filter(tells).map((kind) => [OF_LIST[kind], true]));
+  }
+
+  start(): void {
+    this.#renew();
+  }
+
+  /** Resolves when the server has acknowledged it, or has not. */
+  subscribe(uri: string): Promise<Reply> {
+    if (this.#refused !== null) return Promise.resolve(this.#refused);
+    if (this.#current?.uris.has(uri) === true && this.#uris.has(uri)) return Promise.resolve(DONE);
+    return new Promise((resolve) => {
+      this.#uris.add(uri);
+      this.#waiting.set(uri, [...(this.#waiting.get(uri) ?? []), resolve]);
+      this.#renew();
+    });
+  }
+
+  unsubscribe(uri: string): void {
+    if (!this.#uris.delete(uri)) return;
+    this.#settle([uri], errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile"));
+    this.#renew();
+  }
+
+  /** `notifications/subscriptions/acknowledged` on that stream. */
+  acknowledged(id: unknown, params: JsonObject | undefined): void {
+    const opening = this.#opening;
+    if (opening === null || opening.id !== id) return;
+    opening.timer[Symbol.dispose]();
+    const old = this.#current;
+    this.#opening = null;
+    this.#current = opening;
+    if (old !== null) this.#options.abandon(old.id);
+    const honoured = params?.["notifications"];
+    const granted = isJsonObject(honoured) ? honoured["resourceSubscriptions"] : undefined;
+    const refused = [...opening.uris].filter((uri) => !Array.isArray(granted) || !granted.includes(uri));
+    for (const uri of refused) this.#uris.delete(uri);
+    this.#settle(refused, errorReply(INTERNAL_ERROR, "the server does not tell of changes of this resource"));
+    this.#settle([...opening.uris], DONE);
+    if (old === null && this.#wasOpen) this.#options.onGap();
+    this.#wasOpen = true;
+    if (this.#isStale) this.#renew();
+  }
+
+  /** Whether it is one of ours, which has ended: with a reply, or with the failure of the link. */
+  ended(id: RpcId, how: Reply | LinkFailure): void {
+    const { clock } = this.#options;
+    if (this.#opening?.id === id) {
+      const opening = this.#opening;
+      opening.timer[Symbol.dispose]();
+      this.#opening = null;
+      const why = "kind" in how ? how.message : isError(how) ? how.error.message : "the stream ended at once";
+      const reply = errorReply(INTERNAL_ERROR, `the server does not take the subscription: ${why}`);
+      for (const uri of this.#waiting.keys()) if (opening.uris.has(uri)) this.#uris.delete(uri);
+      this.#settle([...opening.uris], reply);
+      if (!("kind" in how) && isError(how) && how.error.code === METHOD_NOT_FOUND) {
+        this.#refused = reply;
+        this.#settle([...this.#waiting.keys()], reply);
+        return;
+      }
+      if (this.#isStale) this.#renew();
+      else if (this.#current === null) this.#later();
+      return;
+    }
+    if (this.#current?.id !== id) return;
+    if (clock.monotonicMs() - this.#current.sinceMs >= CALM_MS) this.#delayMs = BACKOFF_MS.first;
+    this.#current = null;
+    if (this.#opening === null) this.#later();
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    this.#timer?.[Symbol.dispose]();
+    this.#opening?.timer[Symbol.dispose]();
+    this.#settle([...this.#waiting.keys()], errorReply(INTERNAL_ERROR, "the backend has ended"));
+  }
+
+  #renew(): void {
+    if (this.#disposed || this.#refused !== null) return;
+    this.#isStale = this.#opening !== null;
+    if (this.#isStale) return;
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+    const { clock, listen, abandon } = this.#options;
+    const uris = new Set(this.#uris);
+    if (uris.size === 0 && Object.keys(this.#lists).length === 0) {
+      const old = this.#current;
+      this.#current = null;
+      if (old !== null) abandon(old.id);
+      return;
+    }
+    const id = listen({ ...this.#lists, ...(uris.size > 0 && { resourceSubscriptions: [...uris] }) });
+    const timer = clock.setTimer(ACKNOWLEDGED_MS, () => {
+      abandon(id);
+      this.ended(id, errorReply(REQUEST_TIMEOUT, "it is not acknowledged in time"));
+    });
+    this.#opening = { id, uris, sinceMs: clock.monotonicMs(), timer };
+  }
+
+  #later(): void {
+    if (this.#disposed || this.#timer !== null) return;
+    this.#timer = this.#options.clock.setTimer(this.#delayMs, () => {
+      this.#timer = null;
+      this.#renew();
+    });
+    this.#delayMs = Math.min(BACKOFF_MS.atMost, this.#delayMs * 2);
+  }
+
+  #settle(uris: readonly string[], reply: Reply): void {
+    for (const uri of uris) {
+      const waiting = this.#waiting.get(uri) ?? [];
+      this.#waiting.delete(uri);
+      for (const resolve of waiting) resolve(reply);
+    }
+  }
+}

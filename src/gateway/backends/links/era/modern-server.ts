@@ -1,0 +1,451 @@
+// A server of 2026-07-28 as one of 2025-11-25: each message towards it and from it, put into the other form. What a
+// client of 2026-07-28 sent passes as it is.
+import type { Clock } from "../../../../runtime/time/clock.ts";
+import {
+  classifyMessage,
+  errorReply,
+  INVALID_PARAMS,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  METHOD_NOT_FOUND,
+  type Reply,
+  type RpcId,
+  type RpcMessage,
+  type RpcRequest,
+} from "../../../json-rpc.ts";
+import { isWrapped } from "../../../legacy-output.ts";
+import {
+  HEADER_MISMATCH,
+  isLogLevel,
+  isModern,
+  LIST_CHANGED,
+  type McpLogLevel,
+  META,
+  RESOURCE_UPDATED,
+  UNSUPPORTED_VERSION,
+} from "../../../protocol.ts";
+import {
+  type BackendLink,
+  type LinkEvents,
+  type LinkFailure,
+  linkFailure,
+  type Sender,
+} from "../backend-link.ts";
+import { judgeFailure, judgeReply } from "./judge-discover.ts";
+import { Listening } from "./listening.ts";
+import { modernCapabilities, modernParams, olderReply, withoutSubscription } from "./older-form.ts";
+import { type HeaderArgument, headerArguments, requestHeaders } from "./request-headers.ts";
+import { type Asker, Rounds } from "./rounds.ts";
+
+const OWN_MS = 5_000;
+const COME_BACK_MS = 250;
+const MOST_PAGES = 100;
+/** What an older client gets of a server's logs until it asks for a level. */
+const USUAL_LEVEL: McpLogLevel = "info";
+/** Statuses of a server that understands no request without a session. */
+const NOT_UNDERSTOOD: ReadonlySet<number> = new Set([400, 404, 405, 406, 415]);
+
+/** What is known of a tool. */
+interface KnownTool {
+  readonly headers: readonly HeaderArgument[];
+  /** Its output is no object. */
+  readonly wraps: boolean;
+}
+
+const UNKNOWN_TOOL: KnownTool = { headers: [], wraps: false };
+
+/** One request of the instance. */
+interface Flight extends Asker {
+  readonly message: RpcRequest;
+  readonly sender: Sender | null;
+  /** A client of 2026-07-28 sent it. */
+  readonly isRaw: boolean;
+  /** Under which id it is with the server. */
+  inner: RpcId;
+  /** The tools were listed again for it. */
+  relisted: boolean;
+}
+
+export interface ModernServerOptions {
+  readonly link: BackendLink;
+  readonly events: LinkEvents;
+  readonly clock: Clock;
+  /** Of the instance: who it is, and what it can do where no client is named. */
+  readonly initialize: JsonObject;
+  readonly discovered: JsonObject;
+  readonly nextId: () => number;
+}
+
+export class ModernServer {
+  readonly #options: ModernServerOptions;
+  readonly #listening: Listening;
+  readonly #rounds: Rounds<Flight>;
+  /** By the instance's id. */
+  readonly #flights = new Map<RpcId, Flight>();
+  /** The instance's ids of those that the server has under another one. */
+  readonly #renamed = new Map<RpcId, RpcId>();
+  /** Requests of our own. */
+  readonly #own = new Map<RpcId, (outcome: Reply | LinkFailure) => void>();
+  readonly #tools = new Map<string, KnownTool>();
+  readonly #capabilities = new WeakMap<JsonObject, JsonObject>();
+  readonly #declared: JsonObject;
+  #level: McpLogLevel | null = null;
+  #isLooking = false;
+  #over = false;
+
+  constructor(options: ModernServerOptions) {
+    const { clock, events, discovered, initialize } = options;
+    this.#options = options;
+    const { capabilities } = initialize;
+    this.#declared = isJsonObject(capabilities) ? capabilities : {};
+    this.#listening = new Listening({
+      clock,
+      capabilities: discovered["capabilities"],
+      listen: (notifications) =>
+        this.#ask("subscriptions/listen", { notifications }, (how, id) => this.#listening.ended(id, how)),
+      abandon: (id) => this.#abandon(id),
+      onGap: () => events.onGap(),
+    });
+    this.#rounds = new Rounds({
+      nextId: options.nextId,
+      ask: (flight, request) => void events.onMessage(request, flight.message.id),
+      retry: (flight, params, isLater) => this.#retry(flight, params, isLater),
+      fail: (flight, reply) => this.#finish(flight, reply),
+    });
+  }
+
+  established(): void {
+    this.#listening.start();
+  }
+
+  /** Requests in flight get no answer any more. */
+  dispose(failure: LinkFailure | null): void {
+    this.#over = true;
+    this.#listening[Symbol.dispose]();
+    const flights = [...this.#flights.keys()];
+    this.#flights.clear();
+    if (failure !== null) for (const id of flights) this.#options.events.onRequestFailed(id, failure);
+  }
+
+  send(message: RpcMessage, sender: Sender | null): void {
+    if (!("method" in message)) {
+      if (message.id === null) return;
+      const reply = "error" in message ? { error: message.error } : { result: message.result };
+      this.#rounds.take(message.id, reply);
+    } else if (!("id" in message)) {
+      // It takes no other notification.
+      if (message.method === "notifications/cancelled") this.#cancel(message.params);
+    } else this.#request(message, sender);
+  }
+
+  take(message: unknown, streamOf: RpcId | null): Promise<void> | null {
+    const { events } = this.#options;
+    const classified = classifyMessage(message);
+    if (classified.kind === "response" && classified.id !== null) {
+      return this.#takeReply(classified.id, classified.reply, message, streamOf);
+    }
+    if (classified.kind === "notification") {
+      return this.#takeNotification(message, classified.message.method, classified.message.params, streamOf);
+    }
+    if (classified.kind === "request") {
+      const { id, method } = classified.message;
+      events.onLogLine(`the server sent a request (${method}), which 2026-07-28 does not allow`);
+      const refusal = errorReply(METHOD_NOT_FOUND, "servers of 2026-07-28 send no requests");
+      if (this.#options.link.stateless === undefined)
+        this.#options.link.send({ jsonrpc: "2.0", id, ...refusal });
+      return null;
+    }
+    return events.onMessage(message, this.#outer(streamOf));
+  }
+
+  requestFailed(id: RpcId, failure: LinkFailure): void {
+    const own = this.#own.get(id);
+    if (own !== undefined) {
+      this.#own.delete(id);
+      own(failure);
+      return;
+    }
+    const flight = this.#flightOf(id);
+    if (flight === undefined) return;
+    this.#forget(flight);
+    const isOdd = failure.kind === "refused" && NOT_UNDERSTOOD.has(failure.status ?? 0);
+    if (isOdd) void this.#isStillModern().then((is) => this.#fail(flight, is ? failure : this.#changed()));
+    else this.#fail(flight, failure);
+  }
+
+  /** Why this tool cannot be called over HTTP. */
+  toolFault(tool: JsonObject): string | null {
+    const wanted = headerArguments(tool["inputSchema"]);
+    return "fault" in wanted ? wanted.fault : null;
+  }
+
+  #request(message: RpcRequest, sender: Sender | null): void {
+    const { id, method, params } = message;
+    switch (method) {
+      case "ping":
+        this.#ask("server/discover", undefined, (outcome) => {
+          if (!("kind" in outcome)) this.#reply(id, { result: {} });
+          else this.#options.events.onRequestFailed(id, outcome);
+        });
+        return;
+      case "logging/setLevel":
+        this.#level = isLogLevel(params?.["level"]) ? params["level"] : this.#level;
+        queueMicrotask(() => this.#reply(id, { result: {} }));
+        return;
+      case "resources/subscribe":
+      case "resources/unsubscribe":
+        this.#subscription(id, method, params?.["uri"]);
+        return;
+    }
+    const isRaw = isModern(params);
+    const flight: Flight = { message, sender, isRaw, inner: id, relisted: false, rounds: 0, pages: [] };
+    this.#flights.set(id, flight);
+    this.#dispatch(flight, params);
+  }
+
+  #subscription(id: RpcId, method: string, uri: unknown): void {
+    if (typeof uri !== "string") {
+      queueMicrotask(() => this.#reply(id, errorReply(INVALID_PARAMS, "`uri` must be a string")));
+    } else if (method === "resources/subscribe") {
+      void this.#listening.subscribe(uri).then((reply) => this.#reply(id, reply));
+    } else {
+      this.#listening.unsubscribe(uri);
+      queueMicrotask(() => this.#reply(id, { result: {} }));
+    }
+  }
+
+  #dispatch({ message: { method }, sender, isRaw, inner: id }: Flight, params: JsonObject | undefined): void {
+    const sent = isRaw ? params : modernParams(params, this.#introduction(sender));
+    this.#post(
+      sent === undefined ? { jsonrpc: "2.0", id, method } : { jsonrpc: "2.0", id, method, params: sent },
+    );
+  }
+
+  #introduction(sender: Sender | null): Parameters<typeof modernParams>[1] {
+    const { clientInfo } = this.#options.initialize;
+    const older = sender?.capabilities ?? this.#declared;
+    let capabilities = this.#capabilities.get(older);
+    if (capabilities === undefined) {
+      capabilities = modernCapabilities(older);
+      this.#capabilities.set(older, capabilities);
+    }
+    const logLevel = sender === null ? this.#level : (sender.logLevel ?? USUAL_LEVEL);
+    return { clientInfo, capabilities, logLevel };
+  }
+
+  #post(message: RpcRequest): void {
+    const { link } = this.#options;
+    if (link.stateless === undefined) link.send(message);
+    else {
+      const { method, params } = message;
+      const wanted = method === "tools/call" ? this.#toolOf(params).headers : [];
+      link.stateless.send(message, requestHeaders(method, params, wanted));
+    }
+  }
+
+  #toolOf(params: JsonObject | undefined): KnownTool {
+    const name = params?.["name"];
+    return (typeof name === "string" ? this.#tools.get(name) : undefined) ?? UNKNOWN_TOOL;
+  }
+
+  #ask(
+    method: string,
+    params: JsonObject | undefined,
+    settled: (outcome: Reply | LinkFailure, id: RpcId) => void,
+  ): RpcId {
+    const id = this.#options.nextId();
+    this.#own.set(id, (outcome) => settled(outcome, id));
+    const introduction = { ...this.#introduction(null), logLevel: null };
+    this.#post({ jsonrpc: "2.0", id, method, params: modernParams(params, introduction) });
+    return id;
+  }
+
+  /** Asks for ourselves, within a deadline. */
+  #askSoon(method: string, params: JsonObject | undefined): Promise<Reply | LinkFailure> {
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(OWN_MS, () => {
+        this.#abandon(id);
+        resolve(linkFailure("unreachable", `no answer to ${method}`));
+      });
+      const id = this.#ask(method, params, (outcome) => {
+        timer[Symbol.dispose]();
+        resolve(outcome);
+      });
+    });
+  }
+
+  #cancel(params: JsonObject | undefined): void {
+    const flight = this.#flights.get(params?.["requestId"] as RpcId);
+    if (flight === undefined) return;
+    this.#rounds.drop(flight);
+    this.#forget(flight);
+    this.#abandon(flight.inner, params?.["reason"]);
+  }
+
+  #abandon(id: RpcId, reason?: unknown): void {
+    const { link } = this.#options;
+    this.#own.delete(id);
+    if (link.stateless !== undefined) link.stateless.abandon(id);
+    else {
+      const params = reason === undefined ? { requestId: id } : { requestId: id, reason };
+      link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
+    }
+  }
+
+  #outer(id: RpcId | null): RpcId | null {
+    return id === null || this.#renamed.size === 0 ? id : (this.#renamed.get(id) ?? id);
+  }
+
+  #flightOf(id: RpcId): Flight | undefined {
+    return this.#flights.get(this.#renamed.get(id) ?? id);
+  }
+
+  #forget(flight: Flight): void {
+    this.#flights.delete(flight.message.id);
+    this.#renamed.delete(flight.inner);
+  }
+
+  #reply(id: RpcId, reply: Reply): void {
+    if (!this.#over) void this.#options.events.onMessage({ jsonrpc: "2.0", id, ...reply }, null);
+  }
+
+  #fail(flight: Flight, failure: LinkFailure): void {
+    if (!this.#over) this.#options.events.onRequestFailed(flight.message.id, failure);
+  }
+
+  #finish(flight: Flight, reply: Reply): void {
+    this.#forget(flight);
+    this.#reply(flight.message.id, reply);
+  }
+
+  #takeReply(id: RpcId, reply: Reply, message: unknown, streamOf: RpcId | null): Promise<void> | null {
+    const own = this.#own.get(id);
+    if (own !== undefined) {
+      this.#own.delete(id);
+      own(reply);
+      return null;
+    }
+    const flight = this.#flightOf(id);
+    if (flight === undefined) return this.#options.events.onMessage(message, this.#outer(streamOf));
+    const { method, params } = flight.message;
+    if (isError(reply) && this.#isHandled(flight, reply)) return null;
+    if (!isError(reply) && method === "tools/list") this.#learn(reply.result);
+    for (const elicitationId of flight.pages.splice(0)) {
+      const notice = {
+        jsonrpc: "2.0",
+        method: "notifications/elicitation/complete",
+        params: { elicitationId },
+      };
+      void this.#options.events.onMessage(notice, flight.message.id);
+    }
+    if (flight.isRaw) this.#finish(flight, reply);
+    else if (!isError(reply) && reply.result["resultType"] === "input_required") {
+      this.#rounds.begin(flight, reply.result);
+    } else this.#finish(flight, olderReply(method, reply, this.#toolOf(params).wraps));
+    return null;
+  }
+
+  /** Whether an error is no answer yet, but about how the request was sent. */
+  #isHandled(flight: Flight, { error: { code } }: Extract<Reply, { error: unknown }>): boolean {
+    const { link } = this.#options;
+    if (code === UNSUPPORTED_VERSION) {
+      this.#forget(flight);
+      this.#fail(flight, this.#changed());
+      return true;
+    }
+    const isCall = flight.message.method === "tools/call";
+    if (code !== HEADER_MISMATCH || link.stateless === undefined || !isCall || flight.relisted) return false;
+    flight.relisted = true;
+    void this.#listTools().then(() => {
+      if (this.#flights.get(flight.message.id) === flight) this.#sendAgain(flight, flight.message.params);
+    });
+    return true;
+  }
+
+  /** The server's tools are others than we know: their headers are needed now, and the lists soon. */
+  async #listTools(): Promise<void> {
+    let cursor: unknown;
+    for (let page = 0; page < MOST_PAGES; page++) {
+      const outcome = await this.#askSoon("tools/list", cursor === undefined ? undefined : { cursor });
+      if ("kind" in outcome || isError(outcome)) break;
+      this.#learn(outcome.result);
+      cursor = outcome.result["nextCursor"];
+      if (typeof cursor !== "string") break;
+    }
+    const changed = { jsonrpc: "2.0", method: LIST_CHANGED.tools };
+    if (!this.#over) void this.#options.events.onMessage(changed, null);
+  }
+
+  #learn({ tools }: JsonObject): void {
+    if (!Array.isArray(tools)) return;
+    for (const tool of tools) {
+      if (!isJsonObject(tool) || typeof tool["name"] !== "string") continue;
+      const wanted = headerArguments(tool["inputSchema"]);
+      const headers = "fault" in wanted ? [] : wanted;
+      const wraps = isWrapped(tool["outputSchema"]);
+      if (headers.length > 0 || wraps) this.#tools.set(tool["name"], { headers, wraps });
+      else this.#tools.delete(tool["name"]);
+    }
+  }
+
+  #retry(flight: Flight, params: JsonObject, isLater: boolean): void {
+    if (!isLater) this.#sendAgain(flight, params);
+    else {
+      this.#options.clock.setTimer(COME_BACK_MS, () => {
+        if (this.#flights.get(flight.message.id) === flight) this.#sendAgain(flight, params);
+      });
+    }
+  }
+
+  #sendAgain(flight: Flight, params: JsonObject | undefined): void {
+    if (this.#over) return;
+    this.#renamed.delete(flight.inner);
+    flight.inner = this.#options.nextId();
+    this.#renamed.set(flight.inner, flight.message.id);
+    this.#dispatch(flight, params);
+  }
+
+  /** A server that was replaced by an older one is initialized anew. */
+  #changed(): LinkFailure {
+    return linkFailure("session_lost", "the server speaks another version of MCP than before");
+  }
+
+  async #isStillModern(): Promise<boolean> {
+    if (this.#isLooking) return true;
+    this.#isLooking = true;
+    const outcome = await this.#askSoon("server/discover", undefined);
+    this.#isLooking = false;
+    const judged = "kind" in outcome ? judgeFailure(outcome) : judgeReply(outcome);
+    return judged.kind !== "older";
+  }
+
+  #takeNotification(
+    message: unknown,
+    method: string,
+    params: JsonObject | undefined,
+    streamOf: RpcId | null,
+  ): Promise<void> | null {
+    const { events } = this.#options;
+    const meta = params?.["_meta"];
+    const stream = (isJsonObject(meta) ? meta[META.subscriptionId] : undefined) ?? streamOf;
+    if (method === "notifications/subscriptions/acknowledged") {
+      this.#listening.acknowledged(stream, params);
+      return null;
+    }
+    if (method === "notifications/cancelled") {
+      const id = params?.["requestId"] as RpcId;
+      this.#own.get(id)?.(linkFailure("closed", "the server has ended it"));
+      this.#own.delete(id);
+      return null;
+    }
+    if (method !== RESOURCE_UPDATED && !method.endsWith("/list_changed")) {
+      return events.onMessage(message, this.#outer(streamOf));
+    }
+    const plain = withoutSubscription(params);
+    const notice =
+      plain === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params: plain };
+    return events.onMessage(notice, null);
+  }
+}

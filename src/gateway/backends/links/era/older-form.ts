@@ -1,0 +1,108 @@
+// Messages of 2026-07-28 in the form of the versions before it, and the other way round. Pure.
+import { isError, isJsonObject, type JsonObject, type Reply, type RpcMessage } from "../../../json-rpc.ts";
+import { legacyToolResult } from "../../../legacy-output.ts";
+import { isModern, type McpLogLevel, META, MISSING_CAPABILITY, MODERN_VERSION } from "../../../protocol.ts";
+
+/** Of a request to an older server: what only 2026-07-28 knows is left out. The same object where nothing is. */
+export function olderRequest(message: RpcMessage): RpcMessage {
+  if (!("method" in message) || !isModern(message.params)) return message;
+  const { _meta, inputResponses: _responses, requestState: _state, ...params } = message.params ?? {};
+  const meta = withoutKeys(_meta, OF_REQUESTS);
+  return { ...message, params: { ...params, ...(Object.keys(meta).length > 0 && { _meta: meta }) } };
+}
+
+const OF_REQUESTS: ReadonlySet<string> = new Set([
+  META.protocolVersion,
+  META.clientCapabilities,
+  META.clientInfo,
+  META.logLevel,
+]);
+
+function withoutKeys(meta: unknown, keys: ReadonlySet<string>): JsonObject {
+  if (!isJsonObject(meta)) return {};
+  return Object.fromEntries(Object.entries(meta).filter(([key]) => !keys.has(key)));
+}
+
+/** Who says so, in each request. */
+export interface Introduction {
+  readonly clientInfo: unknown;
+  readonly capabilities: JsonObject;
+  readonly logLevel: McpLogLevel | null;
+}
+
+/** The params of a request to a server of 2026-07-28. */
+export function modernParams(
+  params: JsonObject | undefined,
+  { clientInfo, capabilities, logLevel }: Introduction,
+): JsonObject {
+  // Of the tasks of 2025-11-25, which are others now.
+  const { _meta, task: _task, ...rest } = params ?? {};
+  return {
+    ...rest,
+    _meta: {
+      ...(isJsonObject(_meta) ? _meta : {}),
+      [META.protocolVersion]: MODERN_VERSION,
+      [META.clientCapabilities]: capabilities,
+      ...(clientInfo === undefined ? {} : { [META.clientInfo]: clientInfo }),
+      ...(logLevel === null ? {} : { [META.logLevel]: logLevel }),
+    },
+  };
+}
+
+/** What an older client declared, as 2026-07-28 says it. */
+export function modernCapabilities(capabilities: JsonObject): JsonObject {
+  const { tasks: _tasks, roots, elicitation, ...rest } = capabilities;
+  const isPlain = isJsonObject(elicitation) && Object.keys(elicitation).length === 0;
+  return {
+    ...rest,
+    ...(isJsonObject(roots) && { roots: {} }),
+    ...(elicitation !== undefined && { elicitation: isPlain ? { form: {} } : elicitation }),
+  };
+}
+
+const OF_RESULTS: ReadonlySet<string> = new Set([META.serverInfo]);
+
+/** A complete reply, for a client that knows no 2026-07-28. `wraps`: the tool's output is no object by its schema. */
+export function olderReply(method: string, reply: Reply, wraps: boolean): Reply {
+  if (isError(reply)) {
+    const { code, message, data } = reply.error;
+    if (code !== MISSING_CAPABILITY) return reply;
+    const text = `${message} (the client does not declare ${requiredOf(data)}, which the server needs for this)`;
+    return method === "tools/call" ? toolError(text) : { error: { ...reply.error, message: text } };
+  }
+  const { resultType: _type, ttlMs: _ttl, cacheScope: _scope, _meta, ...result } = reply.result;
+  const meta = withoutKeys(_meta, OF_RESULTS);
+  const older: JsonObject = { ...result, ...(Object.keys(meta).length > 0 && { _meta: meta }) };
+  return { result: method === "tools/call" ? legacyToolResult(older, wraps) : older };
+}
+
+function requiredOf(data: unknown): string {
+  const required = isJsonObject(data) ? data["requiredCapabilities"] : undefined;
+  const names = isJsonObject(required) ? Object.keys(required) : [];
+  return names.length === 0 ? "a capability" : names.join(", ");
+}
+
+export function toolError(text: string): Reply {
+  return { result: { content: [{ type: "text", text }], isError: true } };
+}
+
+/** The answer to `initialize` that a server of 2026-07-28 would give. */
+export function initializeResult(discovered: JsonObject): JsonObject {
+  const { capabilities, instructions, _meta } = discovered;
+  return {
+    protocolVersion: MODERN_VERSION,
+    capabilities: isJsonObject(capabilities) ? capabilities : {},
+    serverInfo: isJsonObject(_meta) ? (_meta[META.serverInfo] ?? {}) : {},
+    ...(instructions === undefined ? {} : { instructions }),
+  };
+}
+
+/** Without what names the stream that carried it. */
+export function withoutSubscription(params: JsonObject | undefined): JsonObject | undefined {
+  if (!isJsonObject(params?.["_meta"])) return params;
+  const { _meta, ...rest } = params;
+  const meta = withoutKeys(_meta, OF_STREAMS);
+  return { ...rest, ...(Object.keys(meta).length > 0 && { _meta: meta }) };
+}
+
+const OF_STREAMS: ReadonlySet<string> = new Set([META.subscriptionId]);

@@ -1,0 +1,131 @@
+// What a server of 2026-07-28 needs to know before it goes on with a request (`input_required`), asked as an older
+// server would: in requests of its own, on the stream of that request.
+import { randomUUID } from "node:crypto";
+import { foreignLine } from "../../../../runtime/text/foreign-line.ts";
+import {
+  errorReply,
+  INTERNAL_ERROR,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  type Reply,
+  type RpcId,
+  type RpcRequest,
+} from "../../../json-rpc.ts";
+import { toolError } from "./older-form.ts";
+
+const MOST_ROUNDS = 10;
+const MOST_INPUTS = 100;
+const METHODS: ReadonlySet<string> = new Set(["elicitation/create", "sampling/createMessage", "roots/list"]);
+const LONGEST = 300;
+
+/** One request of a client, as far as rounds are concerned. */
+export interface Asker {
+  /** As it was sent first. */
+  readonly message: RpcRequest;
+  rounds: number;
+  /** Pages that the client was sent to, until the server has gone on. */
+  readonly pages: string[];
+}
+
+interface Round<T extends Asker> {
+  readonly asker: T;
+  readonly open: Set<RpcId>;
+  readonly responses: Record<string, unknown>;
+  readonly requestState: unknown;
+}
+
+interface RoundEvents<T extends Asker> {
+  nextId(): RpcId;
+  /** The server asks. */
+  ask(asker: T, request: RpcRequest): void;
+  /** The request is sent again with these; `isLater`: nothing was asked, the server wants it to come back. */
+  retry(asker: T, params: JsonObject, isLater: boolean): void;
+  /** It comes to nothing. */
+  fail(asker: T, reply: Reply): void;
+}
+
+export class Rounds<T extends Asker> {
+  readonly #events: RoundEvents<T>;
+  readonly #open = new Map<
+    RpcId,
+    { readonly round: Round<T>; readonly key: string; readonly method: string }
+  >();
+
+  constructor(events: RoundEvents<T>) {
+    this.#events = events;
+  }
+
+  begin(asker: T, result: JsonObject): void {
+    const { inputRequests = {}, requestState } = result;
+    asker.rounds += 1;
+    if (asker.rounds > MOST_ROUNDS) {
+      this.#fail(asker, `the server asked for input more than ${MOST_ROUNDS} times`);
+      return;
+    }
+    const asked = isJsonObject(inputRequests) ? Object.entries(inputRequests) : [];
+    const bad = asked.find(([, one]) => !isJsonObject(one) || !METHODS.has(String(one["method"])));
+    if (bad !== undefined || asked.length > MOST_INPUTS) {
+      this.#fail(
+        asker,
+        `the server asks for input that nobody can give: ${foreignLine(String(bad?.[0]), LONGEST)}`,
+      );
+      return;
+    }
+    const round: Round<T> = { asker, open: new Set(), responses: {}, requestState };
+    const requests = asked.map(([key, one]) => this.#request(round, key, one as JsonObject));
+    if (requests.length === 0) this.#answered(round);
+    for (const request of requests) if (this.#open.has(request.id)) this.#events.ask(asker, request);
+  }
+
+  /** The client's answer to one of them; false: it is to none of them. */
+  take(id: RpcId, reply: Reply): boolean {
+    const found = this.#open.get(id);
+    if (found === undefined) return false;
+    const { round, key, method } = found;
+    this.#open.delete(id);
+    round.open.delete(id);
+    if (isError(reply)) {
+      this.drop(round.asker);
+      this.#fail(round.asker, `the client answered ${method} with an error: ${reply.error.message}`);
+      return true;
+    }
+    // Also of a key as `__proto__`.
+    Object.defineProperty(round.responses, key, { value: reply.result, enumerable: true });
+    if (round.open.size === 0) this.#answered(round);
+    return true;
+  }
+
+  /** Nobody waits for it any more. */
+  drop(asker: T): void {
+    for (const [id, { round }] of [...this.#open]) if (round.asker === asker) this.#open.delete(id);
+  }
+
+  #request(round: Round<T>, key: string, { method, params }: JsonObject): RpcRequest {
+    const id = this.#events.nextId();
+    const named = String(method);
+    this.#open.set(id, { round, key, method: named });
+    round.open.add(id);
+    if (!isJsonObject(params)) return { jsonrpc: "2.0", id, method: named };
+    if (named !== "elicitation/create" || params["mode"] !== "url")
+      return { jsonrpc: "2.0", id, method: named, params };
+    const elicitationId = randomUUID();
+    round.asker.pages.push(elicitationId);
+    return { jsonrpc: "2.0", id, method: named, params: { ...params, elicitationId } };
+  }
+
+  #answered({ asker, responses, requestState }: Round<T>): void {
+    const hasResponses = Object.keys(responses).length > 0;
+    const params = {
+      ...asker.message.params,
+      ...(hasResponses && { inputResponses: responses }),
+      ...(requestState !== undefined && { requestState }),
+    };
+    this.#events.retry(asker, params, !hasResponses);
+  }
+
+  #fail(asker: T, why: string): void {
+    const reply = asker.message.method === "tools/call" ? toolError(why) : errorReply(INTERNAL_ERROR, why);
+    this.#events.fail(asker, reply);
+  }
+}

@@ -1,0 +1,173 @@
+// One request of protocol 2026-07-28 in flight. Its call may outlive the connection that it came on: while the client is
+// asked something it is detached, and goes on with the request that brings the answer.
+import type { CallPort, Question } from "../../client-port.ts";
+import { isJsonObject, type JsonObject, type Reply, type RpcId } from "../../json-rpc.ts";
+import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
+import { isLogLevel, LIST_CHANGED, LOG_LEVELS, RESOURCE_UPDATED } from "../../protocol.ts";
+import type { CallOutlet } from "../session/outlet.ts";
+import { messageJson } from "../session/questions.ts";
+import type { Identity } from "./identities.ts";
+import type { ModernRequest } from "./request.ts";
+
+/** No part of this version within a request. */
+const NOT_WITHIN: ReadonlySet<string> = new Set([
+  ...Object.values(LIST_CHANGED),
+  RESOURCE_UPDATED,
+  "notifications/cancelled",
+  "notifications/elicitation/complete",
+  "notifications/tasks/status",
+]);
+
+interface CallParts {
+  readonly identity: Identity;
+  readonly holding: Holding;
+  readonly served: ServingSet;
+  /** What the client gets of a reply. */
+  readonly complete: (request: ModernRequest, reply: Reply) => Reply;
+}
+
+export interface CallBegin {
+  readonly params: JsonObject;
+  /** A person agreed to it in an earlier round. */
+  readonly isAgreed: boolean;
+}
+
+/** What became of a request that brings answers. */
+export type Resumed =
+  /** It goes to its backend. */
+  | ({ readonly kind: "begins" } & CallBegin)
+  /** Its call waited here, and answers it on `outlet`. `gone`: its client has closed the connection. */
+  | { readonly kind: "goes_on"; readonly gone: () => void }
+  | { readonly kind: "refused"; readonly reply: Reply };
+
+/** Where calls wait for their client's answers, from one request of the client to the next. */
+export interface Holding {
+  /** Questions without an answer yet. */
+  readonly openQuestions: number;
+  /** Something is asked within the call; null: nobody can answer it any more. Never rejects. */
+  ask(call: ModernCall, ...question: Question): Promise<Reply | null>;
+  /** A request with `requestState` or `inputResponses`. */
+  resume(request: ModernRequest, outlet: CallOutlet): Resumed;
+  /** The last word on a call, before it goes to the client. */
+  outgoing(call: ModernCall, reply: Reply): Reply;
+  /** A call came to that before its client came back. */
+  early(call: ModernCall, reply: Reply): void;
+  /** Nothing is waited for any more. */
+  end(reason: string): void;
+}
+
+export class ModernCall implements CallPort {
+  readonly client: Identity;
+  /** What is handed to the chain. */
+  readonly work: GatewayRequest;
+  readonly #parts: CallParts;
+  readonly #abort = new AbortController();
+  #request: ModernRequest;
+  #outlet: CallOutlet | null;
+  /** It came while no request waited for it. */
+  #early: Reply | null = null;
+  #isAgreed: boolean;
+
+  constructor(parts: CallParts, request: ModernRequest, { params, isAgreed }: CallBegin, outlet: CallOutlet) {
+    const { method, trace } = request;
+    this.#parts = parts;
+    this.#isAgreed = isAgreed;
+    this.client = parts.identity;
+    this.#request = request;
+    this.#outlet = outlet;
+    const work = { method, params, port: this, signal: this.#abort.signal, served: parts.served };
+    const asked = isAgreed ? ({ asked: "accept" } as const) : {};
+    this.work = trace === null ? { ...work, ...asked } : { ...work, ...asked, trace };
+  }
+
+  get id(): RpcId {
+    return this.#request.id;
+  }
+
+  /** The request of the client that it answers now, or answered last. */
+  get newest(): ModernRequest {
+    return this.#request;
+  }
+
+  get declared(): JsonObject {
+    return this.#request.declared;
+  }
+
+  /** A person has agreed to it, in this round or an earlier one. */
+  get isAgreed(): boolean {
+    return this.#isAgreed;
+  }
+
+  get congested(): Promise<void> | null {
+    return this.#outlet?.congested ?? null;
+  }
+
+  notify(method: string, params: JsonObject | undefined): void {
+    const theirs = this.#outlet === null || NOT_WITHIN.has(method) ? null : this.#passing(method, params);
+    const json = theirs === null ? null : messageJson({ jsonrpc: "2.0", method, params: theirs });
+    if (json !== null) this.#outlet?.send(json);
+  }
+
+  request(...question: Question): Promise<Reply | null> {
+    return this.#parts.holding.ask(this, ...question);
+  }
+
+  agree(): void {
+    this.#isAgreed = true;
+  }
+
+  /** Answers the request that waits, and goes on without one. False: none waits. */
+  detach(reply: Reply): boolean {
+    const outlet = this.#outlet;
+    if (outlet === null) return false;
+    this.#outlet = null;
+    outlet.answer(this.id, this.#parts.complete(this.#request, reply));
+    return true;
+  }
+
+  /** Goes on with another request of its client, which it answers at once where its reply was early. */
+  attach(request: ModernRequest, outlet: CallOutlet): void {
+    this.#request = request;
+    this.#outlet = outlet;
+    const early = this.#early;
+    this.#early = null;
+    if (early !== null) this.answer(early);
+  }
+
+  /** Its reply, once. */
+  answer(reply: Reply): void {
+    const outlet = this.#outlet;
+    this.#outlet = null;
+    if (outlet === null) {
+      this.#early = reply;
+      this.#parts.holding.early(this, reply);
+      return;
+    }
+    const { holding, complete } = this.#parts;
+    outlet.answer(this.id, complete(this.#request, holding.outgoing(this, reply)));
+  }
+
+  /** The client has closed the connection of that outlet: nobody wants it any more, if it was its. */
+  gone(outlet: CallOutlet, reason: unknown): void {
+    if (this.#outlet !== outlet) return;
+    this.#outlet = null;
+    this.abort(reason);
+  }
+
+  abort(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
+  /** As this client wants it; null: not at all. */
+  #passing(method: string, params: JsonObject | undefined): JsonObject | null {
+    const { logLevel, progressToken } = this.#request;
+    if (method === "notifications/progress") {
+      return progressToken === null ? null : { ...params, progressToken };
+    }
+    if (method !== "notifications/message") return params ?? {};
+    const level = isJsonObject(params) ? params["level"] : undefined;
+    if (logLevel === null || params === undefined) return null;
+    const isEnough = !isLogLevel(level) || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(logLevel);
+    return isEnough ? params : null;
+  }
+}

@@ -1,0 +1,40 @@
+// What protocol 2026-07-28 wants in each reply beside what backends of older versions say.
+import {
+  INVALID_PARAMS,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  RESOURCE_NOT_FOUND,
+  type Reply,
+} from "../../json-rpc.ts";
+import { META } from "../../protocol.ts";
+import type { ModernRequest } from "./request.ts";
+
+/** Their results say how long they hold. */
+const CACHED: ReadonlySet<string> = new Set([
+  "server/discover",
+  "tools/list",
+  "prompts/list",
+  "resources/list",
+  "resources/templates/list",
+  "resources/read",
+]);
+
+export function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject): Reply {
+  if (isError(reply)) {
+    const { error } = reply;
+    return error.code === RESOURCE_NOT_FOUND ? { error: { ...error, code: INVALID_PARAMS } } : reply;
+  }
+  const { resultType = "complete", _meta, ...result } = reply.result;
+  const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };
+  const holds = resultType === "complete" && CACHED.has(request.method) ? freshness(request, result) : {};
+  return { result: { ...result, ...holds, resultType, _meta: meta } };
+}
+
+/** Not at all where nothing is said. What only some may read is no cache's that serves several. */
+function freshness({ params, principal }: ModernRequest, { ttlMs, cacheScope }: JsonObject): JsonObject {
+  const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
+  const isSaid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;
+  const isPublic = isSaid && cacheScope === "public" && principal.kind === "anonymous";
+  return { ttlMs: isSaid ? ttlMs : 0, cacheScope: isPublic ? "public" : "private" };
+}

@@ -1,0 +1,259 @@
+// Clients of protocol 2026-07-28 that listen: each subscriptions/listen is a stream of its own, which is told of the
+// changes that it asked for, as far as its principal may see them.
+import { randomBytes } from "node:crypto";
+import { MountaineerError } from "../../../runtime/errors.ts";
+import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { type CallPort, named, type Principal, principalKey } from "../../client-port.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  INVALID_PARAMS,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  LIMIT_REACHED,
+  type Reply,
+  type RpcId,
+} from "../../json-rpc.ts";
+import {
+  LIST_CHANGED,
+  LIST_KINDS,
+  type ListKind,
+  META,
+  MODERN_VERSION,
+  RESOURCE_UPDATED,
+} from "../../protocol.ts";
+import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
+import type { CallOutlet } from "../session/outlet.ts";
+import { messageJson } from "../session/questions.ts";
+import type { ModernRequest } from "./request.ts";
+
+/** Of all principals together. */
+const MOST_LISTENERS = 1_000;
+/** Of one stream. */
+const MOST_URIS = 1_000;
+/** Asked of servers at a time, ahead of the others. */
+const AT_A_TIME = 8;
+/** How long the acknowledgement waits for servers: what takes longer is not honoured, ms. */
+const SUBSCRIBES_MS = 10_000;
+
+const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
+const FLAGS: Readonly<Record<ListKind, string>> = {
+  tools: "toolsListChanged",
+  resources: "resourcesListChanged",
+  prompts: "promptsListChanged",
+};
+
+/** What a client wants to hear of. */
+interface Wanted {
+  readonly lists: ReadonlySet<ListKind>;
+  readonly uris: readonly string[];
+}
+
+const NOTHING: Wanted = { lists: new Set(), uris: [] };
+
+export class Listeners {
+  readonly #gateway: FrontGateway;
+  readonly #clock: Clock;
+  readonly #open = new Set<Listener>();
+  #isEnding = false;
+
+  constructor(gateway: FrontGateway, clock: Clock) {
+    this.#gateway = gateway;
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Returns what is to be called when the client has gone. */
+  listen(request: ModernRequest, outlet: CallOutlet): () => void {
+    const wanted = wantedBy(request.params["notifications"]);
+    const refusal =
+      typeof wanted === "string" ? errorReply(INVALID_PARAMS, wanted) : this.#refusal(request.principal);
+    if (refusal !== null || typeof wanted === "string") {
+      if (refusal !== null) outlet.answer(request.id, refusal);
+      return () => {};
+    }
+    const listener = new Listener(request, outlet, this.#gateway, () => this.#open.delete(listener));
+    this.#open.add(listener);
+    void listener.begin(this.#isEnding ? NOTHING : wanted, this.#clock);
+    return () => listener.close(null);
+  }
+
+  /** Also those that come from now on: they listen where they will be served. */
+  end(): void {
+    this.#isEnding = true;
+    for (const listener of [...this.#open]) listener.finish();
+  }
+
+  #refusal(principal: Principal): Reply | null {
+    const key = principalKey(principal);
+    const own = [...this.#open].filter((listener) => principalKey(listener.principal) === key).length;
+    const allowed = Math.min(MOST_LISTENERS, this.#gateway.sessionsAllowed(principal));
+    if (own < allowed && this.size < MOST_LISTENERS) return null;
+    const data = { limit: "[limits].sessions", allowed, retryAfterMs: 10_000 };
+    const message = `${named(principal)} listens on ${own} streams, the most that it may have at the moment`;
+    return errorReply(LIMIT_REACHED, message, data);
+  }
+}
+
+class Listener implements SessionPort {
+  readonly sessionId = randomBytes(24).toString("base64url");
+  readonly protocolVersion = MODERN_VERSION;
+  readonly capabilities: JsonObject = {};
+  readonly clientInfo: JsonObject;
+  readonly logLevel = null;
+  readonly busy = true;
+  readonly principal: Principal;
+  readonly #id: RpcId;
+  readonly #outlet: CallOutlet;
+  readonly #gateway: FrontGateway;
+  readonly #onClosed: () => void;
+  readonly #ended = new AbortController();
+  /** Null until it is acknowledged; what changes before is owed. */
+  #honoured: Wanted | null = null;
+  readonly #owedLists = new Set<ListKind>();
+  readonly #owedUris = new Map<string, JsonObject>();
+
+  constructor(
+    { id, principal, clientInfo }: ModernRequest,
+    outlet: CallOutlet,
+    gateway: FrontGateway,
+    onClosed: () => void,
+  ) {
+    this.#id = id;
+    this.principal = principal;
+    this.clientInfo = clientInfo;
+    this.#outlet = outlet;
+    this.#gateway = gateway;
+    this.#onClosed = onClosed;
+  }
+
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  async begin({ lists, uris }: Wanted, clock: Clock): Promise<void> {
+    this.#gateway.opened(this);
+    const subscribed = new Set<string>();
+    const left = uris.values();
+    const inTurn = async (): Promise<void> => {
+      for (const uri of left) {
+        if (this.ended.aborted) return;
+        if (await this.#subscribe(uri)) subscribed.add(uri);
+      }
+    };
+    if (uris.length > 0) {
+      const all = Promise.all(Array.from({ length: AT_A_TIME }, inTurn));
+      await settledWithin(clock, SUBSCRIBES_MS, all);
+    }
+    if (this.ended.aborted) return;
+    const honoured = uris.filter((uri) => subscribed.has(uri));
+    this.#honoured = { lists, uris: honoured };
+    const told: JsonObject = {
+      ...Object.fromEntries([...lists].map((kind) => [FLAGS[kind], true])),
+      ...(honoured.length === 0 ? {} : { resourceSubscriptions: honoured }),
+    };
+    this.#send(ACKNOWLEDGED, { notifications: told });
+    if (lists.size === 0 && honoured.length === 0) this.finish();
+    for (const kind of this.#owedLists) this.listChanged(kind);
+    for (const params of this.#owedUris.values()) this.notify(RESOURCE_UPDATED, params);
+  }
+
+  listChanged(kind: ListKind): void {
+    if (this.#honoured === null) this.#owedLists.add(kind);
+    else if (this.#honoured.lists.has(kind)) this.#send(LIST_CHANGED[kind], {});
+  }
+
+  notify(method: string, params: JsonObject | undefined): void {
+    const uri = params?.["uri"];
+    if (method !== RESOURCE_UPDATED || params === undefined || typeof uri !== "string") return;
+    if (this.#honoured === null) this.#owedUris.set(uri, params);
+    // A subscription outlives the rules under which it was made.
+    else if (this.#honours(uri) && this.#gateway.served.mayBeNotified(this.principal, uri)) {
+      this.#send(method, params);
+    }
+  }
+
+  request(): Promise<Reply> {
+    return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "a stream that listens cannot be asked"));
+  }
+
+  setLogLevel(): void {}
+
+  /** Whoever is not let in any more finds out who it is by listening anew. */
+  admit(isAdmitted: boolean): void {
+    if (!isAdmitted) this.finish();
+  }
+
+  /** Ends it as agreed: with its result. */
+  finish(): void {
+    this.close({ result: { resultType: "complete", _meta: this.#meta(this.#gateway.serverInfo) } });
+  }
+
+  /** Once. `reply` null: its client has gone. */
+  close(reply: Reply | null): void {
+    if (this.ended.aborted) return;
+    this.#ended.abort(new MountaineerError("aborted", "nobody listens any more"));
+    this.#onClosed();
+    this.#gateway.closed(this);
+    if (reply !== null) this.#outlet.answer(this.#id, reply);
+  }
+
+  /** Of a part of what is subscribed to (`a/b` of `a`), too. */
+  #honours(uri: string): boolean {
+    return this.#honoured?.uris.some((one) => one === uri || isPart(uri, one)) === true;
+  }
+
+  /** As a request of its own, so that all the rules for one hold. */
+  async #subscribe(uri: string): Promise<boolean> {
+    const params = { uri };
+    const method = "resources/subscribe";
+    await this.#gateway.awaited(this, { jsonrpc: "2.0", id: this.#id, method, params });
+    const { served } = this.#gateway;
+    const port: CallPort = {
+      client: this,
+      id: this.#id,
+      declared: {},
+      congested: null,
+      notify() {},
+      request: () => this.request(),
+    };
+    return !isError(await served.handle({ method, params, port, signal: this.ended, served }));
+  }
+
+  #meta(serverInfo?: JsonObject): JsonObject {
+    const said = serverInfo === undefined ? {} : { [META.serverInfo]: serverInfo };
+    return { [META.subscriptionId]: this.#id, ...said };
+  }
+
+  #send(method: string, params: JsonObject): void {
+    if (this.ended.aborted) return;
+    const given = isJsonObject(params["_meta"]) ? params["_meta"] : {};
+    const told = { ...params, _meta: { ...given, ...this.#meta() } };
+    const json = messageJson({ jsonrpc: "2.0", method, params: told });
+    if (json !== null && !this.#outlet.send(json)) this.close(null);
+  }
+}
+
+function isPart(uri: string, of: string): boolean {
+  return uri.startsWith(of.endsWith("/") ? of : `${of}/`);
+}
+
+/** What is wrong with it, where something is. */
+function wantedBy(filter: unknown): Wanted | string {
+  if (!isJsonObject(filter)) return "subscriptions/listen needs an object `notifications`";
+  const wrong = LIST_KINDS.find((kind) => !["boolean", "undefined"].includes(typeof filter[FLAGS[kind]]));
+  if (wrong !== undefined) return `\`notifications.${FLAGS[wrong]}\` must be a boolean`;
+  const { resourceSubscriptions: uris = [] } = filter;
+  if (!Array.isArray(uris) || !uris.every((uri) => typeof uri === "string")) {
+    return "`notifications.resourceSubscriptions` must be an array of strings";
+  }
+  const different = [...new Set<string>(uris)];
+  if (different.length > MOST_URIS) {
+    return `\`notifications.resourceSubscriptions\` may have ${MOST_URIS} URIs at most`;
+  }
+  return { lists: new Set(LIST_KINDS.filter((kind) => filter[FLAGS[kind]] === true)), uris: different };
+}

@@ -1,0 +1,193 @@
+// A request of protocol 2026-07-28: what it says of its client in `_meta`, and whether its headers say the same.
+import type { Principal } from "../../client-port.ts";
+import {
+  errorReply,
+  INVALID_PARAMS,
+  isJsonObject,
+  isRpcId,
+  type JsonObject,
+  METHOD_NOT_FOUND,
+  type RpcId,
+  type RpcRequest,
+} from "../../json-rpc.ts";
+import type { CatalogView, TraceHeaders } from "../../middleware/middleware.ts";
+import { decodeHeader, paramText, saysSame } from "../../param-headers.ts";
+import {
+  HEADER_MISMATCH,
+  isLogLevel,
+  isModern,
+  LOG_LEVELS,
+  type McpLogLevel,
+  META,
+  MODERN_VERSION,
+  UNSUPPORTED_VERSION,
+} from "../../protocol.ts";
+
+type ErrorReply = ReturnType<typeof errorReply>;
+
+/** As Node has them: names in lower case. */
+type Headers = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** One that may be served. */
+export interface ModernRequest {
+  /** The client's own. */
+  readonly id: RpcId;
+  readonly method: string;
+  /** As the client sent them. */
+  readonly params: JsonObject;
+  readonly principal: Principal;
+  /** What the client can be asked, for this request. */
+  readonly declared: JsonObject;
+  readonly clientInfo: JsonObject;
+  /** Null: it wants no log messages. */
+  readonly logLevel: McpLogLevel | null;
+  /** Null: it wants no progress. */
+  readonly progressToken: RpcId | null;
+  readonly trace: TraceHeaders | null;
+}
+
+export type Checked =
+  | { readonly ok: true; readonly request: ModernRequest }
+  | { readonly ok: false; readonly status: 400 | 404; readonly reply: ErrorReply };
+
+/** Which part of the params is in Mcp-Name. */
+const NAMED_BY: ReadonlyMap<string, string> = new Map([
+  ["tools/call", "name"],
+  ["prompts/get", "name"],
+  ["resources/read", "uri"],
+]);
+
+/** What older versions have, and this one has not; and what only servers ask. */
+const GONE: ReadonlySet<string> = new Set([
+  "initialize",
+  "ping",
+  "logging/setLevel",
+  "resources/subscribe",
+  "resources/unsubscribe",
+  "roots/list",
+  "sampling/createMessage",
+  "elicitation/create",
+  "tasks/get",
+  "tasks/result",
+  "tasks/cancel",
+  "tasks/list",
+  "tasks/update",
+]);
+
+/** `headers` null: it came over what has none. */
+export function checkModern(
+  { id, method, params = {} }: RpcRequest,
+  principal: Principal,
+  headers: Headers | null,
+  trace: TraceHeaders | null,
+): Checked {
+  const meta = isJsonObject(params["_meta"]) ? params["_meta"] : {};
+  if (method === "initialize" && !isModern(params)) {
+    return refused(mismatch("MCP-Protocol-Version", `names ${MODERN_VERSION}, which has no initialize`));
+  }
+  const fault = faultOfMeta(meta) ?? (headers === null ? null : faultOfVersion(meta, headers));
+  if (fault !== null) return refused(fault);
+  const version = meta[META.protocolVersion];
+  if (version !== MODERN_VERSION) {
+    const data = { supported: [MODERN_VERSION], requested: version };
+    return refused(errorReply(UNSUPPORTED_VERSION, "this protocol version is not supported", data));
+  }
+  const other = headers === null ? null : faultOfHeaders(method, params, headers);
+  if (other !== null) return refused(other);
+  if (GONE.has(method)) return refused(errorReply(METHOD_NOT_FOUND, `Method not found: ${method}`), 404);
+  const { [META.logLevel]: logLevel, progressToken } = meta;
+  return {
+    ok: true,
+    request: {
+      id,
+      method,
+      params,
+      principal,
+      declared: objectOr(meta[META.clientCapabilities]),
+      clientInfo: objectOr(meta[META.clientInfo]),
+      logLevel: isLogLevel(logLevel) ? logLevel : null,
+      progressToken: isRpcId(progressToken) ? progressToken : null,
+      trace,
+    },
+  };
+}
+
+/** Whether Mcp-Method, where it is there, is the method of this notification. */
+export function isMethodOf(method: string, headers: Headers): boolean {
+  const named = headers["mcp-method"];
+  return named === undefined || named === method;
+}
+
+/** Arguments that the tool wants in headers, too; null: they are as they should be. */
+export function checkParamHeaders(
+  { method, params }: ModernRequest,
+  headers: Headers,
+  view: () => CatalogView,
+): ErrorReply | null {
+  const { name } = params;
+  if (method !== "tools/call" || typeof name !== "string") return null;
+  for (const declared of view().modern.paramHeaders.get(name) ?? []) {
+    const text = paramText(params["arguments"], declared);
+    if (text === null) continue;
+    const found = headers[declared.header.toLowerCase()];
+    const what = `argument ${declared.path.join(".")}`;
+    if (typeof found !== "string") return mismatch(declared.header, `is missing; the body has the ${what}`);
+    const said = decodeHeader(found);
+    if (said === null) return mismatch(declared.header, "is not valid base64");
+    if (!saysSame(said, text, declared)) return mismatch(declared.header, `is another than the ${what}`);
+  }
+  return null;
+}
+
+function faultOfMeta(meta: JsonObject): ErrorReply | null {
+  const needed = [META.protocolVersion, META.clientCapabilities];
+  const missing = needed.filter((key) => meta[key] === undefined);
+  if (missing.length > 0) {
+    const message = `\`params._meta\` needs ${missing.join(" and ")}`;
+    return errorReply(INVALID_PARAMS, message, { missing });
+  }
+  const wrong = (key: string, what: string): ErrorReply =>
+    errorReply(INVALID_PARAMS, `\`params._meta\`: ${key} must be ${what}`, { key });
+  if (typeof meta[META.protocolVersion] !== "string") return wrong(META.protocolVersion, "a string");
+  if (!isJsonObject(meta[META.clientCapabilities])) return wrong(META.clientCapabilities, "an object");
+  const { [META.clientInfo]: info, [META.logLevel]: level, progressToken } = meta;
+  if (info !== undefined && !isJsonObject(info)) return wrong(META.clientInfo, "an object");
+  if (level !== undefined && !isLogLevel(level)) {
+    return wrong(META.logLevel, `one of ${LOG_LEVELS.join(", ")}`);
+  }
+  const isToken = progressToken === undefined || isRpcId(progressToken);
+  return isToken ? null : wrong("progressToken", "a string or a number");
+}
+
+function faultOfVersion(meta: JsonObject, headers: Headers): ErrorReply | null {
+  const named = headers["mcp-protocol-version"];
+  if (named === undefined || named === meta[META.protocolVersion]) return null;
+  return mismatch("MCP-Protocol-Version", "names another version than the body");
+}
+
+function faultOfHeaders(method: string, params: JsonObject, headers: Headers): ErrorReply | null {
+  if (headers["mcp-protocol-version"] === undefined) return mismatch("MCP-Protocol-Version", "is missing");
+  const named = headers["mcp-method"];
+  if (named === undefined) return mismatch("Mcp-Method", "is missing");
+  if (named !== method) return mismatch("Mcp-Method", "names another method than the body");
+  const part = NAMED_BY.get(method);
+  const target = part === undefined ? undefined : params[part];
+  if (typeof target !== "string") return null;
+  const header = headers["mcp-name"];
+  if (typeof header !== "string") return mismatch("Mcp-Name", `is missing; the body has \`params.${part}\``);
+  const said = decodeHeader(header);
+  if (said === null) return mismatch("Mcp-Name", "is not valid base64");
+  return said === target ? null : mismatch("Mcp-Name", `names another than \`params.${part}\``);
+}
+
+function mismatch(header: string, what: string): ErrorReply {
+  return errorReply(HEADER_MISMATCH, `the ${header} header ${what}`, { header });
+}
+
+function refused(reply: ErrorReply, status: 400 | 404 = 400): Checked {
+  return { ok: false, status, reply };
+}
+
+function objectOr(value: unknown): JsonObject {
+  return isJsonObject(value) ? value : {};
+}

@@ -1,0 +1,118 @@
+// Retries whose call waits in the daemon before: two or three daemons' holds, joined by what they say to each other.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { SaidByNew, SaidByOld } from "../../../src/daemon/handover/link-messages.ts";
+import { PassedOn, TakenBack } from "../../../src/daemon/handover/passed-requests.ts";
+import { GATHER_MS } from "../../../src/gateway/front/holds/hold.ts";
+import { Holds } from "../../../src/gateway/front/holds/holds.ts";
+import { isError } from "../../../src/gateway/json-rpc.ts";
+import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
+import {
+  accept,
+  ask,
+  codeOf,
+  createHoldsRig,
+  type HoldsRig,
+  inputRequired,
+  retryParams,
+  said,
+  textOf,
+} from "../../gateway/front/holds/holds-rig.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+
+type Passed = Extract<SaidByNew, { readonly say: "request" | "gone" }>;
+type Told = Extract<SaidByOld, { readonly say: "notice" | "answer" }>;
+
+interface Next {
+  readonly rig: HoldsRig;
+  readonly passed: PassedOn;
+  readonly link: { isUp: boolean };
+}
+
+/** The daemon that follows: what they say goes as JSON, as between processes. */
+function follow(old: HoldsRig): Next {
+  const { clock } = old;
+  const holds = new Holds(clock);
+  const link = { isUp: true };
+  const passed = new PassedOn((message) => {
+    if (link.isUp) setImmediate(() => taken.hear(copy<Passed>(message)));
+    return link.isUp;
+  });
+  const taken = new TakenBack(old.holds, (message) => {
+    setImmediate(() => passed.hear(copy<Told>(message)));
+  });
+  holds.takeKey(old.holds.key);
+  holds.passTo(passed);
+  return { rig: createHoldsRig({ clock, holds }), passed, link };
+}
+
+function copy<T>(message: T): T {
+  return JSON.parse(JSON.stringify(message));
+}
+
+async function parked(rig: HoldsRig) {
+  const { sent, call } = await rig.begin();
+  const question = ask(call);
+  await rig.clock.advance(GATHER_MS);
+  return { call, question, ...inputRequired(sent) };
+}
+
+test("B11 D2 a retry at the next daemon goes on where its call is, through several rounds and several daemons", async () => {
+  const old = createHoldsRig({ clock: createManualClock() });
+  const { call, state, question } = await parked(old);
+  const { rig: middle } = follow(old);
+  const { rig: newest } = follow(middle);
+  const retry = newest.send({ params: retryParams(state, { q1: accept({ n: 1 }) }), progressToken: "p" });
+  await settle();
+  assert.deepEqual(await question.reply, { result: accept({ n: 1 }) });
+  call.request.port.notify("notifications/progress", { progressToken: "x", progress: 1 });
+  await settle();
+  assert.deepEqual(
+    retry.notices.map(({ params }) => params),
+    [{ progressToken: "p", progress: 1 }],
+  );
+  ask(call);
+  await old.clock.advance(GATHER_MS);
+  await settle();
+  const again = inputRequired(retry);
+  const used = newest.send({ params: retryParams(state, {}) });
+  await settle();
+  assert.equal(codeOf(used), -32602);
+  const last = middle.send({ params: retryParams(again.state, { q2: accept() }) });
+  await settle();
+  call.reply(said("done"));
+  await settle();
+  assert.equal(textOf(last), "done");
+  assert.deepEqual([middle.ran.length, newest.ran.length], [0, 0]);
+});
+
+test("B11 D2 a client that leaves at the next daemon cancels its call, and no number loses its digits", async () => {
+  const old = createHoldsRig();
+  const { call, state, question } = await parked(old);
+  const { rig } = follow(old);
+  const content = parseExactly('{"n":12345678901234567890}') as Record<string, unknown>;
+  const retry = rig.send({ params: retryParams(state, { q1: accept(content) }) });
+  await settle();
+  assert.equal(
+    JSON.stringify(await question.reply),
+    '{"result":{"action":"accept","content":{"n":12345678901234567890}}}',
+  );
+  assert.equal(call.request.signal.aborted, false);
+  retry.close();
+  await settle();
+  assert.equal(call.request.signal.aborted, true);
+});
+
+test("B11 D2 when the old daemon has gone, so has what waited there", async () => {
+  const old = createHoldsRig();
+  const first = await parked(old);
+  const second = await parked(old);
+  const { rig, passed, link } = follow(old);
+  const retry = rig.send({ params: retryParams(first.state, { q1: accept() }) });
+  await settle();
+  link.isUp = false;
+  passed.over();
+  const [reply] = retry.answers;
+  assert.ok(reply !== undefined && isError(reply) && reply.error.code === -32000);
+  assert.equal(codeOf(rig.send({ params: retryParams(second.state, {}) })), -32602);
+});

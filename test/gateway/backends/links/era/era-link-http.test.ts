@@ -1,0 +1,275 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isJsonObject, type JsonObject } from "../../../../../src/gateway/json-rpc.ts";
+import { eventually } from "../../../../support/eventually.ts";
+import { callTool, createEraRig, initialize, send } from "./era-rig.ts";
+import {
+  acknowledge,
+  DISCOVERED,
+  json,
+  type Posted,
+  type RawHttp,
+  startRawHttp,
+  tell,
+  wanted,
+} from "./raw-http.ts";
+
+const TOOL = (header: string): JsonObject => ({
+  name: "where",
+  inputSchema: {
+    type: "object",
+    properties: {
+      place: { type: "object", properties: { code: { type: "integer", "x-mcp-header": header } } },
+    },
+  },
+});
+const DONE = { result: { resultType: "complete", content: [] } };
+
+/** A server of 2026-07-28; what a test does otherwise comes first. */
+function modern(otherwise: (posted: Posted) => boolean = () => false): RawHttp["answer"] {
+  return (posted) => {
+    if (otherwise(posted)) return;
+    if (posted.method === "server/discover") json(posted, DISCOVERED);
+    else if (posted.method === "subscriptions/listen") acknowledge(posted);
+    else if (posted.method === "tools/list") json(posted, { result: { tools: [TOOL("Code")] } });
+    else json(posted, DONE);
+  };
+}
+
+const INITIALIZED = {
+  result: { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: { name: "older", version: "1" } },
+};
+
+test("D2 each request says in its headers what it is, and what its tool wants there", async (t) => {
+  const raw = await startRawHttp(t, modern());
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  await recorded.ask("tools/list");
+  await callTool(recorded, "where", { place: { code: 42 } }).reply;
+  await recorded.ask("resources/read", { uri: "file:///ü" });
+  const [discover] = raw.of("server/discover");
+  assert.equal(discover?.headers["mcp-protocol-version"], "2026-07-28");
+  assert.equal(discover?.headers["mcp-method"], "server/discover");
+  const [call] = raw.of("tools/call");
+  assert.equal(call?.headers["mcp-method"], "tools/call");
+  assert.equal(call?.headers["mcp-name"], "where");
+  assert.equal(call?.headers["mcp-param-code"], "42");
+  assert.equal(call?.headers["mcp-session-id"], undefined);
+  const params = call?.message["params"];
+  const meta = isJsonObject(params) && isJsonObject(params["_meta"]) ? params["_meta"] : {};
+  assert.equal(meta["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
+  assert.deepEqual(meta["io.modelcontextprotocol/clientInfo"], { name: "test", version: "1" });
+  assert.equal(meta["io.modelcontextprotocol/logLevel"], "info");
+  const [read] = raw.of("resources/read");
+  const encoded = Buffer.from("file:///ü").toString("base64");
+  assert.equal(read?.headers["mcp-name"], `=?base64?${encoded}?=`);
+  assert.deepEqual(
+    raw.posted.filter(({ method }) => method === "initialize" || method.startsWith("notifications/")),
+    [],
+  );
+});
+
+test("D2 a tool whose headers have changed is listed again, and called once more", async (t) => {
+  let header = "Old";
+  const raw = await startRawHttp(
+    t,
+    modern((posted) => {
+      if (posted.method === "tools/list") json(posted, { result: { tools: [TOOL(header)] } });
+      else if (posted.method !== "tools/call" || "mcp-param-new" in posted.headers) return false;
+      else json(posted, { error: { code: -32020, message: "Mcp-Param-New is missing" } }, 400);
+      return true;
+    }),
+  );
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  await recorded.ask("tools/list");
+  header = "New";
+  const { result } = await callTool(recorded, "where", { place: { code: 1 } }).reply;
+  assert.deepEqual(result, { content: [] });
+  assert.equal(raw.of("tools/call").length, 2);
+  header = "Gone";
+  raw.answer = modern((posted) => {
+    if (posted.method !== "tools/call") return false;
+    json(posted, { error: { code: -32020, message: "never right" } }, 400);
+    return true;
+  });
+  const { error } = await callTool(recorded, "where", { place: { code: 1 } }).reply;
+  assert.equal(isJsonObject(error) && error["message"], "never right");
+  assert.equal(raw.of("tools/call").length, 4);
+});
+
+test("D2 a tool that wants headers in a way that is not valid cannot be called", async (t) => {
+  const raw = await startRawHttp(t, modern());
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  const fault = (tool: JsonObject): string | null => recorded.link.toolFault?.(tool) ?? null;
+  assert.equal(fault(TOOL("Fine")), null);
+  assert.match(fault(TOOL("not fine")) ?? "", /x-mcp-header of place\.code is not a valid header name/);
+});
+
+test("D2 to cancel is to close the stream, and nothing is told", async (t) => {
+  const raw = await startRawHttp(
+    t,
+    modern(({ method }) => method === "tools/call"),
+  );
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  const { id } = callTool(recorded, "where");
+  const [call] = await eventually(() => raw.of("tools/call").length === 1 && raw.of("tools/call"));
+  recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } });
+  await eventually(() => call?.isGone);
+  assert.equal(raw.of("notifications/cancelled").length, 0);
+  assert.equal(recorded.failed.size, 0);
+});
+
+test("D2 a new subscription is acknowledged before the old stream ends", async (t) => {
+  const raw = await startRawHttp(t, modern());
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  const [first] = await eventually(
+    () => raw.of("subscriptions/listen").length === 1 && raw.of("subscriptions/listen"),
+  );
+  assert.deepEqual(wanted(first), { toolsListChanged: true });
+  await recorded.ask("resources/subscribe", { uri: "a://1" });
+  const [, second] = raw.of("subscriptions/listen");
+  assert.deepEqual(wanted(second), {
+    toolsListChanged: true,
+    resourceSubscriptions: ["a://1"],
+  });
+  await eventually(() => first?.isGone);
+  assert.equal(second?.isGone, false);
+  const _meta = { "io.modelcontextprotocol/subscriptionId": second?.message["id"] };
+  if (second !== undefined)
+    tell(second.response, { method: "notifications/resources/updated", params: { uri: "a://1", _meta } });
+  const told = await eventually(() =>
+    recorded.received.find(
+      ({ message }) => isJsonObject(message) && "params" in message && !("id" in message),
+    ),
+  );
+  assert.deepEqual(told, {
+    message: { jsonrpc: "2.0", method: "notifications/resources/updated", params: { uri: "a://1" } },
+    streamOf: null,
+  });
+});
+
+test("D2 a stream that breaks is opened again, and what it may have missed is asked for", async (t) => {
+  const raw = await startRawHttp(t, modern());
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  await recorded.ask("resources/subscribe", { uri: "a://1" });
+  raw.of("subscriptions/listen").at(-1)?.response.destroy();
+  await eventually(() => recorded.gaps === 1);
+  assert.deepEqual(wanted(raw.of("subscriptions/listen").at(-1)), {
+    toolsListChanged: true,
+    resourceSubscriptions: ["a://1"],
+  });
+});
+
+for (const [what, status, reply] of [
+  ["refuses it without a session", 400, { error: { code: -32000, message: "Server not initialized" } }],
+  ["does not know it", 200, { error: { code: -32601, message: "Method not found" } }],
+  ["fails at it", 500, {}],
+] as const) {
+  test(`D1 a server over HTTP that ${what} is an older one`, async (t) => {
+    const raw = await startRawHttp(t, (posted) => {
+      if (posted.method === "server/discover") json(posted, reply, status);
+      else if (posted.method === "initialize") json(posted, INITIALIZED);
+      else posted.response.writeHead(202).end();
+    });
+    const rig = createEraRig(t);
+    const recorded = rig.open(rig.http(raw.url));
+    assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");
+    await eventually(() => raw.of("notifications/initialized").length === 1);
+    assert.equal(raw.of("initialize")[0]?.headers["mcp-method"], undefined);
+  });
+}
+
+test("D1 a server over HTTP that leaves it without an answer gets initialize soon", async (t) => {
+  const raw = await startRawHttp(t, (posted) => {
+    if (posted.method === "initialize") json(posted, INITIALIZED);
+    else if (posted.method !== "server/discover") posted.response.writeHead(202).end();
+  });
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");
+});
+
+for (const status of [401, 403]) {
+  test(`D1 HTTP ${status} is no sign of an older server: it is told as it is`, async (t) => {
+    const raw = await startRawHttp(t, (posted) => json(posted, { message: "no" }, status));
+    const rig = createEraRig(t);
+    const recorded = rig.open(rig.http(raw.url));
+    const failure = await recorded.askInVain("initialize");
+    assert.match(failure.message, new RegExp(`HTTP ${status}`));
+    assert.deepEqual(
+      raw.posted.map(({ method }) => method),
+      ["server/discover"],
+    );
+  });
+}
+
+test("D1 what neither side speaks is said, with what to do", async (t) => {
+  const supported = ["2027-01-01"];
+  const raw = await startRawHttp(t, (posted) =>
+    json(
+      posted,
+      { error: { code: -32022, message: "no", data: { supported, requested: "2026-07-28" } } },
+      400,
+    ),
+  );
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  const failure = await recorded.askInVain("initialize");
+  assert.match(failure.message, /speaks MCP 2027-01-01, the gateway 2026-07-28, 2025-11-25/);
+  assert.match(failure.hint ?? "", /use a version of the server/);
+});
+
+test("D1 a server over HTTP that is replaced by an older or a newer one loses its session, and is found out anew", async (t) => {
+  const older: RawHttp["answer"] = (posted) => {
+    if (posted.method === "initialize") json(posted, INITIALIZED);
+    else if (posted.method === "server/discover" || "mcp-method" in posted.headers)
+      json(posted, { id: null, error: { code: -32000, message: "Bad Request: no session" } }, 400);
+    else if ("id" in posted.message) json(posted, DONE);
+    else posted.response.writeHead(202).end();
+  };
+  const raw = await startRawHttp(t, modern());
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  raw.answer = older;
+  assert.equal((await recorded.askInVain("tools/call", { name: "where" })).kind, "session_lost");
+  assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");
+  const data = { supported: ["2026-07-28"] };
+  raw.answer = modern((posted) => {
+    if ("mcp-method" in posted.headers) return false;
+    json(posted, { error: { code: -32022, message: "Unsupported protocol version", data } }, 400);
+    return true;
+  });
+  assert.equal((await recorded.askInVain("tools/call", { name: "where" })).kind, "session_lost");
+  assert.equal((await initialize(recorded))["protocolVersion"], "2026-07-28");
+});
+
+test("D2 what only 2026-07-28 knows does not reach an older server", async (t) => {
+  const raw = await startRawHttp(t, (posted) => {
+    if (posted.method === "initialize") json(posted, INITIALIZED);
+    else if (posted.method === "server/discover") json(posted, { error: { code: -32601, message: "no" } });
+    else if ("id" in posted.message) json(posted, DONE);
+    else posted.response.writeHead(202).end();
+  });
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  const _meta = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    progressToken: 7,
+  };
+  await send(recorded, "tools/call", { name: "a", requestState: "s", inputResponses: {}, _meta }).reply;
+  assert.deepEqual(raw.of("tools/call")[0]?.message["params"], { name: "a", _meta: { progressToken: 7 } });
+});

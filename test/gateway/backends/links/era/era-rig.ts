@@ -1,0 +1,157 @@
+// Opens links to real servers through the adapter of both protocol eras.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+import type {
+  BackendLink,
+  OpenLink,
+  Sender,
+} from "../../../../../src/gateway/backends/links/backend-link.ts";
+import { openEraLink } from "../../../../../src/gateway/backends/links/era/era-link.ts";
+import { EraMemory } from "../../../../../src/gateway/backends/links/era/era-memory.ts";
+import { openHttpLink } from "../../../../../src/gateway/backends/links/http/http-link.ts";
+import { openStdioLink } from "../../../../../src/gateway/backends/links/stdio/stdio-link.ts";
+import { Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
+import { isJsonObject, type JsonObject, type RpcId } from "../../../../../src/gateway/json-rpc.ts";
+import { silentLogger } from "../../../../../src/runtime/log/log.ts";
+import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
+import { eventually } from "../../../../support/eventually.ts";
+import { createRecordingLogger } from "../../../../support/recording-logger.ts";
+import { openRecorded, type RecordedLink } from "../link-recorder.ts";
+
+export const programPath = (name: string): string =>
+  fileURLToPath(new URL(`../../programs/${name}.ts`, import.meta.url));
+
+export const CAPABILITIES: JsonObject = {
+  elicitation: { form: {}, url: {} },
+  sampling: {},
+  roots: { listChanged: true },
+};
+
+export interface EraRig {
+  readonly memory: EraMemory;
+  readonly logger: ReturnType<typeof createRecordingLogger>;
+  stdio(program: string, args?: readonly string[], env?: Record<string, string>): OpenLink;
+  http(url: string): OpenLink;
+  open(open: OpenLink): RecordedLink;
+}
+
+export function createEraRig(t: TestContext): EraRig {
+  const warden = new Warden({ clock, logger: silentLogger });
+  const logger = createRecordingLogger();
+  const memory = new EraMemory();
+  const links: BackendLink[] = [];
+  t.after(async () => {
+    await Promise.all(links.map((link) => link.close()));
+    await warden[Symbol.asyncDispose]();
+  });
+  const common = { backend: "era", key: "key", memory, clock, logger };
+  return {
+    memory,
+    logger,
+    stdio(program, args = [], env = {}) {
+      const command = { command: process.execPath, args: [programPath(program), ...args] };
+      const open = openStdioLink({ ...command, env, cwd: "/", warden, clock });
+      return openEraLink({ ...common, open, isProcess: true });
+    },
+    http(url) {
+      return openEraLink({ ...common, open: openHttpLink({ url, headers: {}, clock }), isProcess: false });
+    },
+    open(open) {
+      const recorded = openRecorded(open);
+      links.push(recorded.link);
+      return recorded;
+    },
+  };
+}
+
+/** A server of the SDK over HTTP; resolves with its address. */
+export async function startModernHttp(t: TestContext, speaks = "modern"): Promise<string> {
+  const child = spawn(process.execPath, [programPath("era-modern-server"), "http", speaks], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  const [line] = await once(child.stdout, "data");
+  return String(line).trim();
+}
+
+/** As the instance does: with all that the gateway can do. */
+export async function initialize(recorded: RecordedLink): Promise<JsonObject> {
+  const result = await recorded.ask("initialize", {
+    protocolVersion: "2025-11-25",
+    capabilities: CAPABILITIES,
+    clientInfo: { name: "test", version: "1" },
+  });
+  recorded.link.established(result["protocolVersion"] === "2026-07-28" ? "2026-07-28" : "2025-11-25");
+  recorded.link.send({ jsonrpc: "2.0", method: "notifications/initialized" });
+  return result;
+}
+
+let lastId = 10_000;
+
+export interface Called {
+  readonly id: RpcId;
+  /** The reply: `result` or `error`. It is looked for when this is. */
+  readonly reply: Promise<JsonObject>;
+}
+
+/** A request in the name of a client. */
+export function send(
+  { link, received, failed }: RecordedLink,
+  method: string,
+  params: JsonObject,
+  sender: Sender = { capabilities: CAPABILITIES, logLevel: null },
+): Called {
+  const id = ++lastId;
+  link.send({ jsonrpc: "2.0", id, method, params }, sender);
+  return {
+    id,
+    get reply() {
+      return eventually(() => {
+        const found = received.find(({ message }) => isJsonObject(message) && message["id"] === id);
+        return isJsonObject(found?.message)
+          ? found.message
+          : Promise.reject(new Error(failed.get(id)?.message));
+      });
+    },
+  };
+}
+
+export function callTool(
+  recorded: RecordedLink,
+  name: string,
+  args: JsonObject = {},
+  sender?: Sender,
+): Called {
+  return send(recorded, "tools/call", { name, arguments: args }, sender);
+}
+
+/** What the server asked within that call, as soon as there are so many. */
+export function asked(recorded: RecordedLink, { id }: Called, count: number): Promise<readonly JsonObject[]> {
+  return eventually(() => {
+    const found = recorded.received.flatMap(({ message, streamOf }) =>
+      isJsonObject(message) && message["method"] !== undefined && "id" in message && streamOf === id
+        ? [message]
+        : [],
+    );
+    return found.length >= count ? found : null;
+  });
+}
+
+export function answer({ link }: RecordedLink, question: JsonObject | undefined, result: JsonObject): void {
+  link.send({ jsonrpc: "2.0", id: question?.["id"] as RpcId, result });
+}
+
+/** The only text of a tool's result, parsed. */
+export function textOf(reply: JsonObject): unknown {
+  const { result } = reply;
+  const content = isJsonObject(result) ? result["content"] : undefined;
+  const [first] = Array.isArray(content) ? content : [];
+  if (!isJsonObject(first)) throw new Error(`no text in ${JSON.stringify(reply)}`);
+  return JSON.parse(String(first["text"]));
+}
