@@ -42,6 +42,7 @@ const LAB_FILES = [
   "test/live/gateway-load.test.ts",
   "test/live/session-kills.test.ts",
   "test/mcp/handover-failures.test.ts",
+  "test/mcp/handover-sessions.test.ts",
   "test/mcp/handover.test.ts",
   "test/mcp/matrix/asked-at-once.test.ts",
   "test/mcp/matrix/matrix.test.ts",
