@@ -1,9 +1,9 @@
 // A gateway that hands over: those who are there go on to the next one, and what cannot run twice ends in between.
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 
-/** What was on its way to a server that cannot run twice is there by then, ms. */
+/** How long requests on their way to a server that cannot run twice have to arrive, ms. */
 const LAST_REQUESTS_MS = 1_000;
-/** `mountaineer mcp` has changed over by then, ms. */
+/** How long `mountaineer mcp` has to change over, ms. */
 const LAST_LINES_MS = 6_000;
 
 interface Leaving {

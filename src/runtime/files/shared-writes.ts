@@ -1,6 +1,6 @@
 // One write at a time of a small file that changes often: whoever asks during one shares the next.
 
-export interface SharedWrites<T> {
+interface SharedWrites<T> {
   /** The outcome of a write that begins after this call, once the one under way has ended. */
   write(): Promise<T>;
   /** Resolves when what was asked for until now is written, or could not be. Never rejects. */

@@ -5,13 +5,13 @@ import { type TestContext, test } from "node:test";
 import { openHomeWrites } from "../../../src/daemon/compose/home-writes.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
-import { type PinRules, ToolPins } from "../../../src/gateway/pins/tool-pins.ts";
+import { ToolPins } from "../../../src/gateway/pins/tool-pins.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { listing, tool } from "../../gateway/pins/tools.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-const RULES: PinRules = {
+const RULES: Parameters<ToolPins["load"]>[0] = {
   trust: { pin: "block" },
   backends: ["files", "web", "mail"].map((name) => ({ name, pin: null })),
 };
