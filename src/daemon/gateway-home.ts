@@ -5,6 +5,7 @@ import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { Holds, type HoldsElsewhere, type StatesOfDaemon } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
+import type { PassBack } from "../gateway/front/session/session-store.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
@@ -31,6 +32,10 @@ export interface OtherDaemon {
   readonly states: StatesOfDaemon | null;
   /** Passes it what belongs there, and takes what it passes. */
   passing(holds: Holds): HoldsElsewhere;
+  /** Takes what a client said about something in flight there. */
+  readonly tell: PassBack;
+  /** Process groups there of what cannot run twice, until it has ended. */
+  readonly once: readonly number[];
 }
 
 /** What the gateway gets of its home. */
@@ -48,6 +53,8 @@ export function gatewayHome(options: GatewayHomeOptions) {
       handedOver = true;
       return writes.end();
     },
+    // Two that did would each take the other's new file for the full one.
+    rotates: () => writes.isOurs,
     holds,
     /** The home is free: clients come with states of the other one, and some of their calls are still there. */
     takeOver(): void {
@@ -55,6 +62,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
       if (elsewhere !== undefined && states !== null) holds.follow(states, elsewhere.passing(holds));
     },
     runsElsewhere: () => isElsewhere,
+    ...(elsewhere === undefined ? {} : { passBack: elsewhere.tell }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
       handing?.lookAgain();

@@ -28,10 +28,25 @@ export type SaidOfPassed =
   | { readonly say: "notice"; readonly n: number; readonly json: string }
   | { readonly say: "answer"; readonly n: number; readonly reply: string };
 
+/** What a client said to the new one about something that is in flight in the old one: JSON-RPC. */
+export interface ClientWords {
+  /** Of its session. */
+  readonly hash: string;
+  readonly text: string;
+}
+
 export type SaidByOld =
   /** The home is free; with it comes the door, unless there is none. An older version has no `states`. */
-  | { readonly say: "go"; readonly door: DoorAddress | null; readonly states?: StatesOfDaemon }
+  | {
+      readonly say: "go";
+      readonly door: DoorAddress | null;
+      readonly states?: StatesOfDaemon;
+      /** Process groups of what cannot run twice; an earlier version says nothing of them. */
+      readonly once?: readonly number[];
+    }
   | ({ readonly say: "session" } & LateSession)
+  /** Its client has ended the session, over a connection from before. */
+  | { readonly say: "session_ended"; readonly hash: string }
   /** Backends that cannot run twice have ended. */
   | { readonly say: "ended" }
   | SaidOfPassed;
@@ -40,6 +55,11 @@ export type SaidByNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
   | { readonly say: "taken" }
+  /** It was told to end, and so was the whole service. */
+  | { readonly say: "stopped" }
+  /** It goes because yet another one is in charge. */
+  | { readonly say: "moved_on" }
+  | ({ readonly say: "words" } & ClientWords)
   | { readonly say: "kept"; readonly n: number }
   | SaidOfPassed;
 
