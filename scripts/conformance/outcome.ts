@@ -24,7 +24,7 @@ export interface Outcome {
 export function outcomeOf(
   result: ConformanceResult,
   counted: ReadonlySet<string>,
-  situation: Pick<Situation, "front" | "back" | "alone">,
+  situation: Omit<Situation, "scenario" | "message">,
 ): Outcome {
   const all = [...result].flatMap(([scenario, checks]) => checks.map((check) => ({ scenario, ...check })));
   const count = (status: string): number => all.filter((check) => check.status === status).length;
@@ -41,7 +41,7 @@ export function outcomeOf(
         check: id,
         message: errorMessage,
         counts: status === "FAILURE" && counted.has(scenario),
-        reason: reasonFor({ ...situation, scenario, check: id }),
+        reason: reasonFor({ ...situation, scenario, message: errorMessage }),
       })),
   };
 }

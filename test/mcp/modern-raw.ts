@@ -66,7 +66,10 @@ export async function postModern(
 }
 
 /** What an answer requires. */
-export function requiredBy({ result, error }: RawAnswer): { readonly state: string; readonly requests: Json } {
+export function requiredBy({ result, error }: RawAnswer): {
+  readonly state: string;
+  readonly requests: Json;
+} {
   if (result?.["resultType"] !== "input_required")
     throw new Error(`no input is required: ${JSON.stringify({ result, error })}`);
   return { state: String(result["requestState"]), requests: result["inputRequests"] as Json };
