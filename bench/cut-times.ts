@@ -72,11 +72,10 @@ export async function benchMany(rounds: number, short: boolean): Promise<void> {
       await restore();
       await calm();
       // Some of them have moved, some are about to, some are under way.
-      const switching = scene.home.cli(["switch", "--to", "tb", "--force"], WAIT_MS);
-      await untilSomeOver(scene, "tb");
+      const switching = await beginGoingBack(scene);
       const again = await scene.rig.cut.ownLinkDown();
       goingBack.push(Math.max(...(await scene.readers.readableAfter(monotonicMs(), WAIT_MS))));
-      await switching;
+      await switching.done;
       await goBack(scene, again);
     }
     say(`  ${count} shares ${kind}, the slowest`);
@@ -168,12 +167,22 @@ async function untilAllOver(
   );
 }
 
-async function untilSomeOver({ home }: Scene, route: "tb" | "fallback"): Promise<void> {
+/** Resolves when the first share has moved; `done`: the command has ended. */
+async function beginGoingBack(scene: Scene): Promise<{ readonly done: Promise<unknown> }> {
   const deadlineMs = monotonicMs() + WAIT_MS;
   while (monotonicMs() < deadlineMs) {
-    const report = await home.glance();
-    if (report?.shares.some(({ active_interface }) => active_interface === route)) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    const switching = scene.home.cli(["switch", "--to", "tb", "--force"], WAIT_MS);
+    let ended = "";
+    const done = switching.then(({ code, stdout, stderr }) => {
+      ended = `switch ended with ${code}: ${stdout}${stderr}`;
+    });
+    while (ended === "") {
+      const report = await scene.home.glance();
+      if (report?.shares.some(({ active_interface }) => active_interface === "tb")) return { done };
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    say(`    ${ended}`);
+    await calm();
   }
-  throw new Error(`no share went over ${route} within ${round(WAIT_MS)} ms`);
+  throw new Error(`no share went over tb within ${round(WAIT_MS)} ms`);
 }

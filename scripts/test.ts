@@ -37,6 +37,7 @@ const LAB_FILES = [
   "test/demo/live/live.test.ts",
   "test/demo/story/script-local.test.ts",
   "test/demo/story/script-smb.test.ts",
+  "test/gateway/backends/links/era/real-servers.test.ts",
   "test/live/builds.test.ts",
   "test/live/gateway-load.test.ts",
   "test/live/session-kills.test.ts",
@@ -45,6 +46,8 @@ const LAB_FILES = [
   "test/mcp/matrix/asked-at-once.test.ts",
   "test/mcp/matrix/matrix.test.ts",
   "test/mcp/held-calls.test.ts",
+  "test/mcp/modern-handover.test.ts",
+  "test/mcp/wrapped-state.test.ts",
 ];
 /** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */
 const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];

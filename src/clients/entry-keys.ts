@@ -8,7 +8,6 @@ export interface ForeignServer {
   readonly args: readonly string[];
   readonly cwd: string | null;
   readonly url: string | null;
-  readonly isSse: boolean;
   /** null: taken from the environment. */
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
@@ -37,7 +36,6 @@ export function readForeignEntry(entry: JsonMembers): ForeignServer {
   const table = take("command", (value) => (isObject(value) ? value : null));
   const words = take("command", texts);
   const program = first(["command"], text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
-  const kind = String(entry["type"] ?? entry["transport"] ?? entry["transportType"] ?? "").toLowerCase();
   const httpUrl = take("httpUrl", text);
   const url = httpUrl ?? first(["url", "serverUrl"], text);
   return {
@@ -45,7 +43,6 @@ export function readForeignEntry(entry: JsonMembers): ForeignServer {
     args: [...(words?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take("args", texts) ?? [])],
     cwd: take("cwd", text),
     url: program === null ? url : null,
-    isSse: httpUrl === null && (kind === "sse" || (kind === "" && /\/sse\/?$/.test(url ?? ""))),
     env: {
       ...variables(table?.["env"]),
       ...fromEnvironment(take("env_vars", texts)),

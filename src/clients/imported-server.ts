@@ -62,7 +62,7 @@ export function importedServer(
   const plain = (text: string): string => take(reader.plain(text), wanted, problems);
   const connection =
     server.command === null
-      ? addressed(server.url ?? "", server, plain, options, problems)
+      ? addressed(server.url ?? "", plain, options, problems)
       : started(server.command, server, plain, options, problems);
   const texts = referenced(ownName, server, { reader, wanted, problems, secrets, isTaken });
   const [problem = null] = problems;
@@ -125,14 +125,11 @@ function started(
 
 function addressed(
   given: string,
-  { isSse }: ForeignServer,
   plain: Plain,
   { allowLiteral }: ImportOptions,
   problems: string[],
 ): ConfigTable {
   const url = plain(given);
-  if (isSse)
-    problems.push("it speaks HTTP+SSE, the older transport; most servers have an address for the newer one");
   const hides = !allowLiteral && hasSecret({ type: "streamable-http", url, headers: {} });
   if (hides)
     problems.push("the address holds a secret, which is left out: --allow-literal writes it as it is");

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { createListening } from "./listening.ts";
 import { idOf, type MessageId, messagesOf, type SeenMessage } from "./message-scan.ts";
 
 /** The gateway lets 512 be in flight, and refuses the rest at once; of more than this the oldest are forgotten. */
@@ -22,6 +23,7 @@ const ASKED_AGAIN: ReadonlySet<string> = new Set([
   "resources/templates/list",
   "prompts/list",
   "ping",
+  "server/discover",
 ]);
 /** What lasts beyond its answer. */
 const EFFECTS: ReadonlySet<string> = new Set([
@@ -35,6 +37,8 @@ const OPEN_OBJECT = 0x7b;
 /** From a daemon that hands over: another one is in charge. */
 const HANDOVER = "notifications/mountaineer/handover";
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
+const LISTEN = "subscriptions/listen";
+const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 
 interface BridgeSessionEnds {
   /** Each is one message, without its newline. */
@@ -65,6 +69,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   const own = createOwnRequests();
   const waiting = new Map<MessageId, Waiting>();
   const questions = new Set<MessageId>();
+  const listening = createListening(tellClient);
   const lasting = createLasting((method, params, onAnswer) => tellGateway(own.ask(method, params, onAnswer)));
   let initialized = false;
   let silent = false;
@@ -108,10 +113,15 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
         const params = (): JsonMembers => objectOf(read(index)["params"]);
-        if (method !== null && id !== null) request(id, method, line, params);
+        if (method === LISTEN && id !== null && listening.size < MOST_WAITING) {
+          listening.begin(id, line?.at(0) === OPEN_OBJECT ? line : null);
+        } else if (method !== null && id !== null) request(id, method, line, params);
         else if (id !== null) questions.delete(id);
         else if (method === "notifications/initialized") initialized = true;
-        else if (method === "notifications/cancelled") forget(waiting, params());
+        else if (method === "notifications/cancelled") {
+          forget(waiting, params());
+          forget(listening, params());
+        }
       }
     },
     /** What the gateway says; false: it answers the bridge, and is not for the client. */
@@ -122,6 +132,11 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
           movesOn = true;
           return false;
         }
+        // It goes on listening with the next one.
+        if (method === null && id !== null && movesOn && listening.has(id)) return false;
+        if (method === ACKNOWLEDGED && listening.isAcknowledgedAgain(objectOf(read(index)["params"]))) {
+          return false;
+        }
         if (method === null && own.isOwn(id)) {
           own.settle(id, read(index));
           return false;
@@ -129,6 +144,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
         if (method === null && id !== null) {
           const effect = waiting.get(id)?.effect ?? null;
           waiting.delete(id);
+          listening.delete(id);
           if (effect !== null) lasting.settle(effect, read(index));
         } else if (id !== null) {
           if (silent) continue;
@@ -158,6 +174,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
         waiting.delete(id);
         tellFailure(id, LOST);
       }
+      for (const id of listening.lost()) tellFailure(id, LOST);
       for (const requestId of questions) {
         tellClient(
           `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${requestId},"reason":"the daemon ended"}}`,
@@ -182,6 +199,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
         waiting.set(id, { effect, again: null });
         tellGateway(again);
       }
+      for (const request of listening.askAgain()) tellGateway(request);
     },
   };
 }

@@ -89,7 +89,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/front/http": ["gateway", "gateway/front/modern", "gateway/front/session", "gateway/middleware"],
   "gateway/front/modern": ["gateway", "gateway/front/session", "gateway/middleware"],
   "gateway/front/session": ["gateway", "gateway/middleware"],
-  "gateway/front/stdio": ["gateway", "gateway/front/session"],
+  "gateway/front/stdio": ["gateway", "gateway/front/modern", "gateway/front/session"],
   "gateway/limits": ["gateway", "gateway/catalog", "gateway/middleware"],
   "gateway/middleware": ["gateway", "gateway/backends/policy", "gateway/catalog"],
   "gateway/pins": ["gateway", "gateway/catalog"],

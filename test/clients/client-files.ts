@@ -109,10 +109,12 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
     secrets: { "crm-authorization": TOKEN },
   },
   {
-    what: "Claude Desktop: mcp-remote to an SSE address stays what it is",
+    what: "Claude Desktop: mcp-remote to an SSE address is that address",
     file: "claude_desktop_config.json",
-    text: servers({ old: { command: "npx", args: ["mcp-remote", "https://old.example/sse"] } }),
-    becomes: { old: { command: "npx", args: ["mcp-remote", "https://old.example/sse"] } },
+    text: servers({
+      old: { command: "npx", args: ["mcp-remote", "https://old.example/sse", "--transport", "sse-only"] },
+    }),
+    becomes: { old: { url: "https://old.example/sse" } },
   },
   {
     what: "Claude Desktop: mcp-remote with an option of its own stays what it is",
@@ -174,8 +176,7 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
     what: "Claude Code: SSE",
     file: ".claude.json",
     text: servers({ asana: { type: "sse", url: "https://mcp.asana.com/sse" } }),
-    becomes: { asana: { url: "https://mcp.asana.com/sse", enabled: false } },
-    problems: { asana: /HTTP\+SSE/ },
+    becomes: { asana: { url: "https://mcp.asana.com/sse" } },
   },
   {
     what: "Claude Code: servers of the folder one stands in, and of none other",

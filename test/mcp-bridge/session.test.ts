@@ -264,3 +264,79 @@ test("more than ever wait are not remembered, whatever a client says", () => {
   for (let id = 0; id < MOST_WAITING + 100; id += 1) says({ id, method: "tools/call" });
   assert.equal(session.inFlight, MOST_WAITING);
 });
+
+const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
+const listenRequest = (id: unknown, notifications: object): object => ({
+  jsonrpc: "2.0",
+  id,
+  method: "subscriptions/listen",
+  params: { notifications, _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } },
+});
+const acknowledged = (id: unknown, notifications: object): object => ({
+  method: "notifications/subscriptions/acknowledged",
+  params: { notifications, _meta: { [SUBSCRIPTION_ID]: id } },
+});
+
+test("D2 a client of 2026-07-28 goes on listening with the next daemon, and is told what may have changed", async () => {
+  const scene = startScene();
+  const { session, client, gateway } = scene;
+  scene.says(listenRequest("a", { toolsListChanged: true }));
+  assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), true);
+  assert.equal(session.inFlight, 0);
+  session.lost();
+  assert.deepEqual(client, []);
+  await session.resume();
+  assert.deepEqual(gateway, [listenRequest("a", { toolsListChanged: true })]);
+  assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), false);
+  assert.deepEqual(client, [
+    {
+      jsonrpc: "2.0",
+      method: "notifications/tools/list_changed",
+      params: { _meta: { [SUBSCRIPTION_ID]: "a" } },
+    },
+  ]);
+  // A further one is the client's own.
+  assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), true);
+});
+
+test("D2 streams that end because another daemon is in charge do not end for the client, others do", () => {
+  const scene = startScene();
+  const { session } = scene;
+  scene.says(listenRequest(1, { toolsListChanged: true }));
+  scene.says(listenRequest(2, { toolsListChanged: true }));
+  assert.equal(scene.answers({ id: 2, result: { resultType: "complete" } }), true);
+  assert.equal(scene.answers({ method: "notifications/mountaineer/handover" }), false);
+  assert.equal(session.mayMove, true);
+  assert.equal(scene.answers({ id: 1, result: { resultType: "complete" } }), false);
+  assert.equal(session.mayMove, true);
+});
+
+test("D2 a stream that was taken back is not asked for again, and one too long to be kept ends with an error", async () => {
+  const scene = startScene();
+  const { session, client, gateway } = scene;
+  scene.says(listenRequest(1, { toolsListChanged: true }));
+  scene.says({ method: "notifications/cancelled", params: { requestId: 1 } });
+  scene.says(listenRequest(2, { resourceSubscriptions: ["x".repeat(70_000)] }));
+  session.lost();
+  assert.deepEqual(
+    client.map(({ id, error }) => [id, error?.code]),
+    [[2, -32000]],
+  );
+  await session.resume();
+  assert.deepEqual(gateway, []);
+});
+
+test("D2 discovery is asked again, a call of 2026-07-28 is not", async () => {
+  const scene = startScene();
+  const { session, client, gateway } = scene;
+  const discover = { jsonrpc: "2.0", id: 1, method: "server/discover", params: {} };
+  scene.says(discover);
+  scene.says({ jsonrpc: "2.0", id: 2, method: "tools/call", params: {} });
+  session.lost();
+  assert.deepEqual(
+    client.map(({ id }) => id),
+    [2],
+  );
+  await session.resume();
+  assert.deepEqual(gateway, [discover]);
+});

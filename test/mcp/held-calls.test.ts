@@ -5,12 +5,16 @@ import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { eventually } from "../support/eventually.ts";
-import { ASKING_SERVER, LIGHT_SERVER } from "./fixture-programs.ts";
+import { ASKING_SERVER, LIGHT_SERVER, startHttpFixture } from "./fixture-programs.ts";
 import { type GatewayRig, type GatewaySections, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { handOver } from "./handover-load.ts";
 import { connectLight } from "./light-client.ts";
 import { type Json, postModern, type RawAnswer, requiredBy, textOf } from "./modern-raw.ts";
 
+const EVERYTHING = path.resolve(
+  import.meta.dirname,
+  "../../node_modules/@modelcontextprotocol/server-everything/dist/index.js",
+);
 const asking = nodeBackend(ASKING_SERVER);
 const form = (message: string): Json => ({
   method: "elicitation/create",
@@ -49,8 +53,8 @@ async function asked(
   return { state, key, again };
 }
 
-test("D2 the SDK's modern client answers one question, three at once and three rounds of a legacy server", async (t) => {
-  const rig = await start(t);
+/** Answers all that it is asked: a form with its own message. */
+async function sdkClient(rig: GatewayRig): Promise<Client> {
   const client = new Client(
     { name: "sdk-2", version: "1.0.0" },
     {
@@ -70,6 +74,12 @@ test("D2 the SDK's modern client answers one question, three at once and three r
   client.setRequestHandler("roots/list", () => ({ roots: [{ uri: "file:///r", name: "r" }] }));
   await client.connect(new StreamableHTTPClientTransport(new URL(rig.url)));
   rig.beforeStop(() => client.close());
+  return client;
+}
+
+test("D2 the SDK's modern client answers one question, three at once and three rounds of a legacy server", async (t) => {
+  const rig = await start(t);
+  const client = await sdkClient(rig);
   const answers = async (rounds: readonly (readonly Json[])[]): Promise<unknown> => {
     const { content } = await client.callTool({ name: "interview", arguments: { rounds } });
     const [first] = content as readonly { readonly text: string }[];
@@ -86,6 +96,17 @@ test("D2 the SDK's modern client answers one question, three at once and three r
   ]);
   const { content } = await client.callTool({ name: "visit", arguments: {} });
   assert.deepEqual(content, [{ type: "text", text: "visited" }]);
+});
+
+test("D2 a server that others wrote asks the SDK's modern client: a form, a sample, its roots", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { everything: nodeBackend(EVERYTHING, ["stdio"]) } });
+  await rig.untilReady("everything");
+  const client = await sdkClient(rig);
+  const call = async (name: string, given: Json = {}): Promise<string> =>
+    JSON.stringify((await client.callTool({ name, arguments: given })).content);
+  assert.match(await call("trigger-elicitation-request"), /Please provide inputs/u);
+  assert.match(await call("trigger-sampling-request", { prompt: "say", maxTokens: 10 }), /sampled/u);
+  assert.match(await call("get-roots-list"), /file:\/\/\/r/u);
 });
 
 test("D2 a retry on another connection goes on; tampered, used or changed ones are -32602", async (t) => {
@@ -182,6 +203,41 @@ test("D2 two clients asked at once through one stdio server: refused, never cros
   );
 });
 
+test("D2 two clients asked at once over HTTP: the stream tells whose question it is, and each answers its own", async (t) => {
+  const far = await startHttpFixture(t, LIGHT_SERVER);
+  const rig = await startGatewayRig(t, { backends: { far: { type: "streamable-http", url: far.url } } });
+  await rig.untilReady("far");
+  const calls = ["one", "two"].map((mark) => ({ name: "ask", arguments: form(mark) }));
+  const both = await Promise.all(calls.map((call) => asked(rig, call)));
+  const legacy = await connectLight(rig.url, {
+    capabilities: { elicitation: {} },
+    onRequest: () => accepted("legacy"),
+  });
+  t.after(() => legacy[Symbol.asyncDispose]());
+  assert.deepEqual(JSON.parse(await legacy.call("ask", form("three"))), accepted("legacy"));
+  const answers = await Promise.all(
+    both.map(({ state, key, again }, index) =>
+      again({ requestState: state, inputResponses: { [key]: accepted(`answer ${index}`) } }),
+    ),
+  );
+  assert.deepEqual(
+    answers.map((one) => JSON.parse(textOf(one))),
+    [accepted("answer 0"), accepted("answer 1")],
+  );
+});
+
+test("D2 a server that ends while its client is away: the call is to be made again, and the next one is served", async (t) => {
+  const rig = await start(t);
+  const { state, again } = await asked(rig, interview([[form("?")]]));
+  const { pid } = await rig.backend("asking");
+  assert.ok(pid !== null && pid !== undefined);
+  process.kill(pid, "SIGKILL");
+  await rig.untilBackend("asking", (backend) => backend.phase === "Ready" && backend.pid !== pid);
+  const { error } = await again({ requestState: state, inputResponses: {} });
+  assert.deepEqual([error?.code, error?.message.includes("make it again")], [-32602, true]);
+  assert.ok(requiredBy(await again({})).state !== state);
+});
+
 test("D2 the gateway's own question about a destructive tool comes as input that is required", async (t) => {
   const rig = await start(t, { more: { authorization: { default_effect: "allow", destructive: "ask" } } });
   const call: Json = { name: "destroy", arguments: {} };
@@ -223,3 +279,20 @@ test("B11 D2 a call that waits for its client goes on after a handover, by way o
   const end = await again({ requestState: next.state, inputResponses: { [second]: accepted("Ben") } });
   assert.deepEqual(JSON.parse(textOf(end)), [[accepted("Ann")], [accepted("Ben")]]);
 });
+
+test("B11 D2 when the time of the old daemon is up, what waits there is cancelled, and its state is -32602", async (t) => {
+  const rig = await start(t, { server: { drain_timeout: 1 } }, true);
+  const { state, again } = await asked(rig, interview([[form("?")]]));
+  const { from } = await handOver(rig);
+  await eventually(() => !isAlive(from));
+  assert.equal((await again({ requestState: state, inputResponses: {} })).error?.code, -32602);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -14,11 +14,11 @@ export interface CheckedEntry {
 
 /**
  * A member that may be missing and is malformed is left out, and one that can be made up without harm is; what nobody can
- * guess withholds the entry.
+ * guess withholds the entry. `isModern`: of a server of 2026-07-28, whose results may be anything.
  */
-export function checkEntry(list: keyof Listings, entry: JsonObject): CheckedEntry {
+export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = false): CheckedEntry {
   const mender = new Mender(entry);
-  const isSound = CHECKS[list](mender);
+  const isSound = CHECKS[list](mender, isModern);
   return { entry: isSound ? mender.mended : null, faults: mender.faults ?? NO_FAULTS };
 }
 
@@ -133,8 +133,8 @@ class Mender {
   }
 }
 
-const CHECKS: Readonly<Record<keyof Listings, (entry: Mender) => boolean>> = {
-  tools(entry) {
+const CHECKS: Readonly<Record<keyof Listings, (entry: Mender, isModern: boolean) => boolean>> = {
+  tools(entry, isModern) {
     describe(entry);
     entry.object("annotations", (annotations) => {
       annotations.optional("title", isText, "a string");
@@ -143,7 +143,7 @@ const CHECKS: Readonly<Record<keyof Listings, (entry: Mender) => boolean>> = {
     entry.object("execution", (execution) =>
       execution.optional("taskSupport", isOneOf(TASK_SUPPORT), `one of ${TASK_SUPPORT.join(", ")}`),
     );
-    checkOutputSchema(entry);
+    checkOutputSchema(entry, isModern);
     return checkInputSchema(entry);
   },
   resources(entry) {
@@ -234,9 +234,10 @@ function checkInputSchema(entry: Mender): boolean {
 }
 
 /** Without it, clients take the result as it comes. */
-function checkOutputSchema(entry: Mender): void {
+function checkOutputSchema(entry: Mender, isModern: boolean): void {
   const schema = entry.get("outputSchema");
-  if (isJsonObject(schema) && schema["type"] === "object") entry.object("outputSchema", checkProperties);
+  if (isJsonObject(schema) && (schema["type"] === "object" || isModern))
+    entry.object("outputSchema", checkProperties);
   else entry.optional("outputSchema", () => false, 'an object of type "object"');
 }
 

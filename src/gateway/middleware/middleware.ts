@@ -77,9 +77,10 @@ export interface RefusedAuthentication {
 export interface ProtectedResource {
   /** Where its metadata is asked for. */
   readonly paths: ReadonlySet<string>;
-  metadata(host: string): JsonObject;
-  /** The address of the metadata. */
-  metadataUrl(host: string): string;
+  /** `path`: where it was asked for. */
+  metadata(host: string, path: string): JsonObject;
+  /** The address of the metadata; `isOlder`: for a client of the older transport, whose address is another. */
+  metadataUrl(host: string, isOlder: boolean): string;
 }
 
 export interface ServingSet {

@@ -6,7 +6,7 @@ import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 
 export interface TurnedAway {
   /** Of HTTP: who it is, where it comes from, the session it names, or that who it is cannot be told. */
-  readonly status: 401 | 403 | 404 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 503;
   /** One of a few texts; nothing of the request is in it. */
   readonly reason: string;
   /** The sender's address; null: it has gone. */

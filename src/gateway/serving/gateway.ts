@@ -194,8 +194,9 @@ class RunningGateway implements Gateway {
   async leave(graceMs: number, onEnded: () => void): Promise<void> {
     const { clock } = this.#options;
     this.#http.leave();
-    this.#modern.endListening();
+    // Before their streams end: who goes over to the next daemon listens there without its client's noticing.
     for (const client of this.#lines) client.moveOn();
+    this.#modern.endListening();
     const gone = [...this.#lines].map(({ closed }) => closed);
     const left = Promise.all([this.#keeper.leave(graceMs), this.#holds.none(), ...gone]);
     // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
@@ -308,6 +309,7 @@ class RunningGateway implements Gateway {
     const { clock, logger } = this.#options;
     const client = new LinesFront(stream, {
       gateway: this.#front,
+      modern: this.#modern,
       clock,
       logger,
       principal: OWNER,

@@ -16,6 +16,25 @@ export function legacyTool(definition: JsonObject): JsonObject {
   return made;
 }
 
+interface ModernTool {
+  readonly definition: JsonObject;
+  readonly headers: readonly ParamHeader[];
+}
+
+/** null: it is not shown. */
+const modern = new WeakMap<JsonObject, ModernTool | null>();
+
+function modernTool(tool: JsonObject): ModernTool | null {
+  const known = modern.get(tool);
+  if (known !== undefined) return known;
+  const { execution, ...definition } = tool;
+  const isTask = isJsonObject(execution) && execution["taskSupport"] === "required";
+  const shown = execution === undefined ? tool : definition;
+  const made = isTask ? null : { definition: shown, headers: paramHeadersOf(tool["inputSchema"]) ?? [] };
+  modern.set(tool, made);
+  return made;
+}
+
 /** Without those that work as tasks alone, and without the word of older versions about tasks. */
 export function modernTools(tools: readonly JsonObject[]): {
   readonly definitions: readonly JsonObject[];
@@ -24,12 +43,11 @@ export function modernTools(tools: readonly JsonObject[]): {
   const definitions: JsonObject[] = [];
   const paramHeaders = new Map<string, readonly ParamHeader[]>();
   for (const tool of tools) {
-    const { execution, ...definition } = tool;
-    if (isJsonObject(execution) && execution["taskSupport"] === "required") continue;
-    definitions.push(execution === undefined ? tool : definition);
-    const headers = paramHeadersOf(tool["inputSchema"]) ?? [];
+    const shown = modernTool(tool);
+    if (shown === null) continue;
+    definitions.push(shown.definition);
     const { name } = tool;
-    if (typeof name === "string" && headers.length > 0) paramHeaders.set(name, headers);
+    if (typeof name === "string" && shown.headers.length > 0) paramHeaders.set(name, shown.headers);
   }
   return { definitions, paramHeaders };
 }

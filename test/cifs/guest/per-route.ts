@@ -157,11 +157,22 @@ async function play(say: Say, all: boolean, carryLines: readonly string[]): Prom
   }
 }
 
-/** Every line that fsync acknowledged is on the server's own disk, once each and in order. */
-export async function assertLines({ lines }: Pick<ProgramReport, "lines">, file: string): Promise<void> {
+/**
+ * Every line that fsync acknowledged is on the server's own disk, once each and in order. A line that failed may leave
+ * its length in zeros: the kernel had moved the file's end before it had sent the line.
+ */
+export async function assertLines(
+  { lines, errors = [] }: Pick<ProgramReport, "lines"> & Partial<Pick<ProgramReport, "errors">>,
+  file: string,
+): Promise<void> {
   const text = await readFile(file, "utf8");
-  assert.equal(text.indexOf("\0"), -1, "the server's file has holes");
+  const holes = text.match(/\0+/g) ?? [];
+  assert.ok(
+    holes.length <= errors.length,
+    `${holes.length} holes in the server's file, after ${errors.length} errors (${errors.join(", ")})`,
+  );
   const there = text
+    .replaceAll("\0", "")
     .split("\n")
     .slice(0, -1)
     .map((line) => Number(line.replace(/^line /, "")));

@@ -130,6 +130,12 @@ describe("checks of listed entries", () => {
     assert.equal(JSON.stringify(entry?.["inputSchema"]), '{"type":"object","properties":{"__proto__":{}}}');
   });
 
+  test("D2 a server of 2026-07-28 may declare any output", () => {
+    const tool = { name: "a", inputSchema: { type: "object" }, outputSchema: { type: "array" } };
+    assert.deepEqual(checkEntry("tools", tool, true), { entry: tool, faults: [] });
+    assert.equal(checkEntry("tools", { ...tool, outputSchema: [] }, true).faults.length, 1);
+  });
+
   test("D3 hints, output schemas and times that are malformed are left out alone", () => {
     const { entry, faults } = checked("tools", {
       annotations: { readOnlyHint: "yes", destructiveHint: true },

@@ -12,6 +12,7 @@ import {
 import { type KeepBounds, KeptResults } from "../../../src/gateway/limits/kept-results.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
 import { jsonSize } from "../../../src/gateway/limits/result-size.ts";
+import { MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
@@ -154,6 +155,20 @@ describe("E4 a result over the size", () => {
     await clock.advance(1);
     assert.ok(isError(await read(second, two)));
     assert.deepEqual([kept.size, clock.pendingTimers], [0, 0]);
+  });
+
+  it("D1 is kept for a principal that has no session, whichever of its requests asks", async () => {
+    const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
+    const of = (name: string, id: string): ClientPort => ({
+      ...client(user(name), id),
+      protocolVersion: MODERN_VERSION,
+    });
+    const uri = linkOf(await call(of("ann", "1")));
+    assert.ok(!isError(await read(uri, of("ann", "2"))));
+    assert.ok(isError(await read(uri, of("ben", "3"))));
+    kept.forget(of("ann", "1"));
+    assert.equal(kept.size, 1);
+    kept[Symbol.dispose]();
   });
 
   it("is kept within bounds: a session's oldest goes first, then that of the session that holds most", async () => {

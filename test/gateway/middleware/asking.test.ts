@@ -8,7 +8,7 @@ import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
+import { ask, callPort, client, recordingServices, servingSet, user } from "./requests.ts";
 
 const tool = (name: string, annotations?: JsonObject): JsonObject => ({
   name,
@@ -107,6 +107,32 @@ describe("asking for consent", () => {
       b.records.map(({ outcome, asked: answer }) => [outcome, answer]),
       [["ok", "accept"]],
     );
+  });
+
+  test("E2 a person agrees once to a call of several rounds, and each call is another one", async () => {
+    const b = bench({ destructive: "ask" });
+    const a = asked(says("accept"));
+    let agreed = 0;
+    const port = { ...callPort(a.client), agree: () => void agreed++ };
+    const request = {
+      method: "tools/call",
+      params: { name: "delete", arguments: {} },
+      port,
+      signal: new AbortController().signal,
+      served: b.served,
+    };
+    await b.served.handle(request);
+    assert.deepEqual([a.questions.length, agreed], [1, 1]);
+    await b.served.handle({ ...request, asked: "accept" });
+    assert.deepEqual([a.questions.length, b.services.calls.length], [1, 2]);
+    await b.served.handle(request);
+    assert.equal(a.questions.length, 2);
+    const unwilling = asked(says("decline"));
+    await b.served.handle({
+      ...request,
+      port: { ...callPort(unwilling.client), agree: () => void agreed++ },
+    });
+    assert.equal(agreed, 2);
   });
 
   test("E2 what a question leaves out is counted, and what it shortens says so", async () => {

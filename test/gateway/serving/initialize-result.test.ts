@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 
@@ -34,6 +34,12 @@ test("one server's instructions pass as they are; of several each stands under i
     gatewayInitializeResult("1", two, NO_CATALOG)["instructions"],
     "a:\nUse it well.\n\nb:\nOr not.",
   );
+});
+
+test("D1 tasks of older versions are not promised to clients of 2026-07-28", () => {
+  const servers = [server("a", null, { tasks: { requests: {} } })];
+  const { capabilities } = gatewayInitializeResult("1", servers, NO_CATALOG, "2026-07-28");
+  assert.equal(isJsonObject(capabilities) && "tasks" in capabilities, false);
 });
 
 test("tasks are promised when a server has them, and listed by those that can", () => {

@@ -5,7 +5,7 @@ import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import type { RpcRequest } from "../../../src/gateway/json-rpc.ts";
-import type { ListKind } from "../../../src/gateway/protocol.ts";
+import { type ListKind, MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { ResumedSessions } from "../../../src/gateway/serving/resumed-sessions.ts";
 import { SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -122,6 +122,18 @@ describe("what sessions of before a restart are told", () => {
     resumed.resume(other, listsOf(serving("two")));
     assert.deepEqual([same.changes, other.changes], [[], ["tools"]]);
     assert.equal(resumed.awaited(other, call("two")), null);
+  });
+
+  it("B11 a client without a session may have been here before: it waits like one that was", async () => {
+    const { resumed, serves, settles } = startGateway();
+    resumed.begin();
+    const session: SessionPort = { ...sessionOf(), protocolVersion: MODERN_VERSION };
+    const [one, list] = [call("one"), LIST].map((request) => watched(resumed.awaited(session, request)));
+    await serves(serving("one"));
+    assert.deepEqual([one?.(), list?.()], [true, false]);
+    await settles();
+    assert.equal(list?.(), true);
+    assert.equal(resumed.awaited(session, LIST), null);
   });
 
   it("B11 their calls wait until the tool is there, and no longer; lists wait for all backends", async () => {

@@ -133,6 +133,21 @@ describe("the roster of sessions", () => {
     assert.equal(roster.lowestLogLevel, "error");
   });
 
+  test("D1 a request without a session asks for a level while it lasts, and is told of nothing", () => {
+    const roster = new SessionRoster();
+    const ann = sessionOf(user("ann"));
+    roster.add(ann, tools("one"));
+    const [first, second] = [roster.logAt("notice"), roster.logAt("notice")];
+    assert.equal(roster.lowestLogLevel, "notice");
+    roster.setLogLevel(ann, "error");
+    first();
+    first();
+    assert.equal(roster.lowestLogLevel, "notice");
+    second();
+    assert.equal(roster.lowestLogLevel, "error");
+    assert.equal(roster.size, 1);
+  });
+
   test("logs of a backend are for those who see anything of it, and are let in", () => {
     const roster = new SessionRoster();
     const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];

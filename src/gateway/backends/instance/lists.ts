@@ -57,6 +57,8 @@ interface ReadOptions {
   readonly timeoutMs: number;
   /** Why a tool cannot be called over the link; null: it can. */
   readonly toolFault: (tool: JsonObject) => string | null;
+  /** The server speaks 2026-07-28. */
+  readonly isModern?: boolean;
   readonly onOddity: (method: string, oddity: Oddity) => void;
 }
 
@@ -94,7 +96,7 @@ type ReadList =
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
 async function readList(list: List, options: ReadOptions): Promise<ReadList> {
-  const { ask, clock, timeoutMs, toolFault, onOddity } = options;
+  const { ask, clock, timeoutMs, toolFault, isModern, onOddity } = options;
   const dueMs = clock.monotonicMs() + timeoutMs;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
@@ -138,7 +140,8 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
       } else if (!isWritable(entry)) onOddity(list.method, "unwritable_entry");
       else {
         const fault = list.key === "tools" ? toolFault(entry) : null;
-        const checked = fault === null ? checkEntry(list.key, entry) : { entry: null, faults: [fault] };
+        const checked =
+          fault === null ? checkEntry(list.key, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.entry !== null) kept.push(checked.entry);
         if (checked.faults.length > 0) note(String(entry[list.name]), checked);
       }

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import { type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { JsonObject } from "../../json-rpc.ts";
-import { LIST_KINDS, type ListKind } from "../../protocol.ts";
+import { LIST_KINDS, type ListKind, MODERN_VERSION } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { isSameFailure } from "./failures.ts";
@@ -143,6 +143,7 @@ export class InstanceLists implements Disposable {
           clock,
           timeoutMs,
           toolFault: this.#toolFault,
+          isModern: this.#session.result?.protocolVersion === MODERN_VERSION,
           onOddity: this.#onOddity,
         })
       : { part: NOTHING[kind], faulty: {}, failure: null };

@@ -58,8 +58,8 @@ export class Hold {
   #number = 0;
   #asked = 0;
   #questionBytes = 0;
-  /** What the call came to while its client was away. */
   #earlyBytes = 0;
+  #endedEarly = false;
   #gathering: Timer | null = null;
   #patience: Timer | null = null;
 
@@ -75,6 +75,11 @@ export class Hold {
 
   get bytes(): number {
     return this.#questionBytes + this.#earlyBytes;
+  }
+
+  /** The call came to its end while its client was away. */
+  get endedEarly(): boolean {
+    return this.#endedEarly;
   }
 
   /** Questions without an answer. */
@@ -120,6 +125,7 @@ export class Hold {
 
   /** The call came to an end while its client was away. */
   early(reply: Reply): void {
+    this.#endedEarly = true;
     const bytes = bytesOf(reply);
     this.#earlyBytes = Number.isFinite(bytes) ? bytes : 0;
     if (this.#isParked) this.#parts.onGrown();

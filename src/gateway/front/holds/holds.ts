@@ -7,6 +7,7 @@ import {
   BACKEND_UNAVAILABLE,
   errorReply,
   INVALID_PARAMS,
+  isError,
   type JsonObject,
   type Reply,
 } from "../../json-rpc.ts";
@@ -101,7 +102,13 @@ export class Holds implements Holding {
   }
 
   outgoing(call: ModernCall, reply: Reply): Reply {
-    this.#byCall.get(call)?.settled();
+    const hold = this.#byCall.get(call);
+    hold?.settled();
+    // Its backend has gone, and the call with it: the client can only make it again.
+    if (hold?.endedEarly === true && isError(reply) && reply.error.code === BACKEND_UNAVAILABLE) {
+      const message = `the call of this requestState has ended: ${reply.error.message}; make it again without it`;
+      return errorReply(INVALID_PARAMS, message);
+    }
     return outgoingReply(reply, call, (state) => this.#sealed(call.newest, state, STATE_MS));
   }
 

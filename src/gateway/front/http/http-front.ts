@@ -1,17 +1,16 @@
-// MCP over streamable HTTP: which session a request is about, and the answers to requests that no session handles. It
+// MCP over HTTP: which session a request is about, and the answers to requests that no session handles. It
 // knows nothing of sockets.
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { named, type Principal, principalKey } from "../../client-port.ts";
+import { principalKey } from "../../client-port.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
   INVALID_REQUEST,
   type JsonObject,
-  LIMIT_REACHED,
   type RpcId,
   type RpcRequest,
 } from "../../json-rpc.ts";
@@ -31,28 +30,41 @@ import { SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
 import { BodyIntake } from "./body-intake.ts";
 import { ModernExchange } from "./modern-exchange.ts";
+import { OlderDoor } from "./older-door.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
+import { refusalOfBody, refusalOfSession } from "./refusals.ts";
 import {
   accepted,
   formFor,
   hostOf,
-  isJsonType,
   isOwnMachine,
+  MCP_PATH,
+  MESSAGES_PATH,
   NOT_READ,
   notAllowed,
   pathOf,
+  SSE_PATH,
   sessionId,
   tooLarge,
   traceOf,
 } from "./request.ts";
 import { type Exchange, RequestAdmission, type Visit } from "./request-admission.ts";
+import { Resumption } from "./resumption.ts";
+import { SlowAnswers } from "./slow-answers.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-const MCP_PATH = "/mcp";
 const HEALTH_PATH = "/manage/v1/health";
 const METRICS_PATH = "/metrics";
 
+/** The methods by path. */
+const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
+  [MCP_PATH, ["GET", "POST", "DELETE"]],
+  [SSE_PATH, ["GET"]],
+  [MESSAGES_PATH, ["POST"]],
+]);
+
 const LISTEN = "subscriptions/listen";
+const COMPLETE = "that answer is complete";
 const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
 
 interface HttpFrontOptions {
@@ -77,6 +89,9 @@ export class HttpFront implements AsyncDisposable {
   readonly #sessions: SessionStore;
   readonly #bodies: BodyIntake;
   readonly #admission: RequestAdmission;
+  readonly #older: OlderDoor;
+  readonly #resumption: Resumption;
+  readonly #slow: SlowAnswers;
   #stopping: Promise<void> | null = null;
   #isLeaving = false;
 
@@ -87,6 +102,16 @@ export class HttpFront implements AsyncDisposable {
     this.#bodies = new BodyIntake(clock);
     this.#sessions = new SessionStore(options);
     this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
+    this.#resumption = new Resumption(this.#parts);
+    this.#slow = new SlowAnswers(clock);
+    this.#older = new OlderDoor({
+      gateway: options.gateway,
+      parts: this.#parts,
+      sessions: this.#sessions,
+      admission: this.#admission,
+      refuse: this.#refuse,
+      receive: this.#receive,
+    });
   }
 
   /** Answers any request, sooner or later; never throws. */
@@ -112,6 +137,7 @@ export class HttpFront implements AsyncDisposable {
   leave(): void {
     this.#isLeaving = true;
     this.#sessions.endStreams();
+    this.#older.leave();
   }
 
   get sessions(): number {
@@ -132,9 +158,12 @@ export class HttpFront implements AsyncDisposable {
    * flight, then ends every session. Again: the same ending.
    */
   stop(graceMs: number): Promise<void> {
-    this.#stopping ??= this.#sessions
-      .end(graceMs, "the gateway is stopping")
-      .finally(() => this.#bodies[Symbol.dispose]());
+    this.#stopping ??= this.#sessions.end(graceMs, "the gateway is stopping").finally(() => {
+      this.#older.end();
+      this.#slow[Symbol.dispose]();
+      this.#resumption[Symbol.dispose]();
+      this.#bodies[Symbol.dispose]();
+    });
     return this.#stopping;
   }
 
@@ -190,17 +219,22 @@ export class HttpFront implements AsyncDisposable {
   }
 
   #visit(visit: Visit): void {
-    const { method } = visit.request;
-    if (method === "POST") this.#post(visit);
+    const { method, url } = visit.request;
+    const path = pathOf(url);
+    if (path === SSE_PATH) this.#older.listen(visit);
+    else if (path === MESSAGES_PATH) this.#older.post(visit);
+    else if (method === "POST") this.#post(visit);
     else if (isOfModern(visit.request)) this.#refuse(visit, notAllowed("POST"));
     else if (method === "GET") this.#listen(visit);
     else this.#remove(visit);
   }
 
   /** Null: it is about MCP, and can be looked at. */
-  #refusalOf(path: string, method: string | undefined): Refusal | null {
-    if (path !== MCP_PATH) return { status: 404, message: `nothing is served here; MCP is at ${MCP_PATH}` };
-    if (method !== "POST" && method !== "GET" && method !== "DELETE") return notAllowed("GET, POST, DELETE");
+  #refusalOf(path: string, method = ""): Refusal | null {
+    const allowed = METHODS.get(path);
+    if (allowed === undefined)
+      return { status: 404, message: `nothing is served here; MCP is at ${MCP_PATH}` };
+    if (!allowed.includes(method)) return notAllowed(allowed.join(", "));
     if (this.#stopping === null) return null;
     return { status: 503, message: "the gateway is stopping", headers: { "Retry-After": "2" } };
   }
@@ -232,9 +266,10 @@ export class HttpFront implements AsyncDisposable {
 
   /** For clients that are not signed in yet: where they can. */
   #answerMetadata(exchange: Exchange, resource: ProtectedResource): void {
-    const { method } = exchange.request;
+    const { request } = exchange;
+    const { method } = request;
     if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
-    else this.#answerDocument(exchange, resource.metadata(hostOf(exchange.request) ?? ""));
+    else this.#answerDocument(exchange, resource.metadata(hostOf(request) ?? "", pathOf(request.url)));
   }
 
   #answerDocument({ response }: Exchange, document: JsonObject): void {
@@ -249,9 +284,19 @@ export class HttpFront implements AsyncDisposable {
     }
     const session = this.#admission.namedSession(visit);
     if (session === null) return;
+    const { "last-event-id": lastEventId } = request.headers;
+    if (typeof lastEventId === "string" && this.#resume(visit, session, lastEventId)) return;
     const stream = new SseStream(this.#parts, response, () => session.outletClosed(stream));
     session.listen(stream);
     if (this.#isLeaving) stream.end();
+  }
+
+  /** False: it names no event of a call. */
+  #resume(visit: Visit, session: Session, lastEventId: string): boolean {
+    const outcome = this.#resumption.resume(session, lastEventId, visit.response);
+    // SDK clients look for more after an error, too; to this they say no more.
+    if (outcome === "complete") this.#refuse(visit, { ...notAllowed("POST, DELETE"), message: COMPLETE });
+    return outcome !== "unknown";
   }
 
   #remove(visit: Visit): void {
@@ -264,7 +309,7 @@ export class HttpFront implements AsyncDisposable {
   #post(visit: Visit): void {
     const { request } = visit;
     const accepts = accepted(request.headers.accept);
-    const refusal = refusalOfPost(request, accepts);
+    const refusal = refusalOfBody(request) ?? refusalOfForm(accepts);
     if (refusal !== null) {
       this.#refuse(visit, refusal);
       return;
@@ -272,15 +317,20 @@ export class HttpFront implements AsyncDisposable {
     const id = isOfModern(request) ? undefined : sessionId(request);
     const session = id === undefined ? null : this.#admission.session(visit, id);
     if (id !== undefined && session === null) return;
+    this.#receive(visit, (body) => this.#read(visit, session, accepts, body));
+  }
+
+  readonly #receive = (visit: Visit, take: (body: Buffer) => void): void => {
+    const { request } = visit;
     const limitBytes = this.#options.bodyLimitBytes();
     const sender = principalKey(visit.principal);
     const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       this.#guarded(visit, () => {
-        if (body.kind === "whole") this.#read(visit, session, accepts, body.bytes);
+        if (body.kind === "whole") take(body.bytes);
         else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : NOT_READ[body.kind]);
       });
     this.#bodies.receive({ request, limitBytes, sender, done });
-  }
+  };
 
   #read(visit: Visit, session: Session | null, accepts: Accepts, bytes: Buffer): void {
     const incoming = readIncoming(bytes, session);
@@ -303,14 +353,22 @@ export class HttpFront implements AsyncDisposable {
     } else if (message.kind === "request") {
       if (!this.#admission.mayAsk(visit, message.message)) return;
       const form = formFor(message.message.method, accepts);
+      const trace = traceOf(visit.request);
+      const slowness = form.json ? this.#slownessOf(session, message.message.id) : null;
       session.serve(
         message.message,
-        new PostExchange(this.#parts, visit.response, session, form, null, traceOf(visit.request)),
+        new PostExchange(this.#parts, visit.response, session, form, null, trace, slowness),
       );
     } else {
       session.handle(message);
       answerEmpty(visit.response, 202);
     }
+  }
+
+  #slownessOf({ protocolVersion }: Session, id: RpcId): ConstructorParameters<typeof PostExchange>[6] {
+    // Clients of older versions take an event without data for a mistake.
+    const resumableId = protocolVersion === "2025-11-25" ? id : null;
+    return { slow: this.#slow, resumption: this.#resumption, resumableId };
   }
 
   #readModern(visit: Visit, accepts: Accepts, message: ValidMessage): void {
@@ -344,11 +402,10 @@ export class HttpFront implements AsyncDisposable {
     }
   }
 
-  #takeBatch(
-    { request, response }: Visit,
-    accepts: Accepts,
-    { session, messages, errors, answers }: Batch,
-  ): void {
+  #takeBatch(visit: Visit, accepts: Accepts, { session, messages, errors, answers }: Batch): void {
+    const { request, response } = visit;
+    const requests = messages.filter((message) => message.kind === "request");
+    if (!requests.every(({ message }) => this.#admission.mayAsk(visit, message))) return;
     if (answers === errors.length) {
       for (const message of messages) if (message.kind !== "request") session.handle(message);
       const told = errors.map(({ id, reply }) => responseJson(id, reply));
@@ -407,35 +464,7 @@ function isOfModern({ headers }: IncomingMessage): boolean {
   return headers["mcp-protocol-version"] === MODERN_VERSION;
 }
 
-/** Whoever holds as many as it may waits for its own; a full table is everybody's. */
-function refusalOfSession(
-  room: Exclude<ReturnType<SessionStore["makeRoom"]>, { readonly kind: "room" }>,
-  principal: Principal,
-): Refusal {
-  const headers = { "Retry-After": "10" };
-  if (room.kind === "full") {
-    return { status: 503, message: `there are ${room.sessions} sessions, all of them in use`, headers };
-  }
-  const { allowed } = room;
-  return {
-    status: 429,
-    code: LIMIT_REACHED,
-    message: `${named(principal)} has ${allowed} sessions, all of them in use ([limits].sessions); end one, or try again in 10 s`,
-    data: { limit: "[limits].sessions", allowed, retryAfterMs: 10_000 },
-    headers,
-  };
-}
-
-/** Why a POST is not read; null: it is. */
-function refusalOfPost({ headers }: IncomingMessage, accepts: Accepts): Refusal | null {
-  if (!isJsonType(headers["content-type"])) {
-    return { status: 415, message: "the Content-Type must be application/json" };
-  }
-  const coding = headers["content-encoding"];
-  if (coding !== undefined && coding !== "identity") {
-    const message = "the body must not be compressed (Content-Encoding)";
-    return { status: 415, message, headers: { "Accept-Encoding": "identity" } };
-  }
-  if (accepts.json || accepts.events) return null;
+function refusalOfForm({ json, events }: Accepts): Refusal | null {
+  if (json || events) return null;
   return { status: 406, message: "the client must accept application/json and text/event-stream" };
 }

@@ -11,7 +11,7 @@ import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
 import { Door } from "./door.ts";
 import { findPortHolder } from "./port-holder.ts";
-import { sessionId } from "./request.ts";
+import { isOfSession } from "./request.ts";
 
 const CONNECTION_LIMIT = 2_048;
 const CLOSING_CONNECTIONS = 512;
@@ -96,7 +96,7 @@ export class Listener {
     this.#server.on("request", (request, response) => {
       this.#door.requested(request, response);
       if (this.#stopped || this.#isLeaving) response.setHeader("Connection", "close");
-      if (this.#isLeaving && sessionId(request) === undefined) answerMoved(response);
+      if (this.#isLeaving && !isOfSession(request)) answerMoved(response);
       else handler(request, response);
     });
     this.#server.on("clientError", answerClientError);

@@ -1,17 +1,23 @@
 // The answer to one POST of protocol 2026-07-28: JSON where the answer comes first, an event stream from the first
-// notification on. The client closing the connection takes the request back.
+// notification on, or when the answer takes so long that the connection has to be kept alive. The client closing the
+// connection takes the request back.
 import type { ServerResponse } from "node:http";
 import { isError, METHOD_NOT_FOUND, type Reply, type RpcId } from "../../json-rpc.ts";
 import { MISSING_CAPABILITY } from "../../protocol.ts";
+import type { KeptStream } from "../session/keep-alive.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
 import { answerJson } from "./answer.ts";
 import { type Accepts, retryAfterOf } from "./post-exchange.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-export class ModernExchange implements CallOutlet {
+/** Proxies close what is silent for a minute, and that would cancel the request. The answer's status is lost then. */
+const SILENT_MS = 15_000;
+
+export class ModernExchange implements CallOutlet, KeptStream {
   readonly #parts: StreamParts;
   readonly #response: ServerResponse;
   readonly #accepts: Accepts;
+  readonly #sinceMs: number;
   #stream: SseStream | null = null;
   #isAnswered = false;
   #isGone = false;
@@ -21,7 +27,10 @@ export class ModernExchange implements CallOutlet {
     this.#parts = parts;
     this.#response = response;
     this.#accepts = accepts;
+    this.#sinceMs = parts.clock.monotonicMs();
+    parts.keepAlive.add(this);
     response.once("close", () => {
+      parts.keepAlive.delete(this);
       this.#isGone = true;
       this.#tellGone();
     });
@@ -45,6 +54,7 @@ export class ModernExchange implements CallOutlet {
   answer(id: RpcId | null, reply: Reply | null): void {
     if (this.#isAnswered) return;
     this.#isAnswered = true;
+    this.#parts.keepAlive.delete(this);
     if (this.#isGone || this.#response.destroyed) return;
     const json = responseJson(id, reply ?? { result: {} });
     const status = reply === null ? 200 : statusOf(reply);
@@ -58,6 +68,18 @@ export class ModernExchange implements CallOutlet {
     stream.sendAnyway(json);
     stream.end();
   }
+
+  /** The stream looks after itself. */
+  stalled(): boolean {
+    return false;
+  }
+
+  keepAlive(): void {
+    if (this.#isAnswered || this.#isGone || this.#stream !== null || !this.#accepts.events) return;
+    if (this.#parts.clock.monotonicMs() - this.#sinceMs >= SILENT_MS) this.#streaming();
+  }
+
+  destroy(): void {}
 
   #streaming(): SseStream {
     this.#stream ??= new SseStream(this.#parts, this.#response, () => {});

@@ -1,11 +1,13 @@
-// The answer to one POST with requests in it: JSON when the answers come first, an event stream from the first other
-// message on.
+// The answer to one POST with requests in it: JSON when the answers come first and soon, an event stream from the first
+// other message on, or when they take their time.
 import type { ServerResponse } from "node:http";
 import { isError, isJsonObject, LIMIT_REACHED, type Reply, type RpcId } from "../../json-rpc.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { answerJson } from "./answer.ts";
+import type { ResumableStream, Resumption } from "./resumption.ts";
+import type { SlowAnswer, SlowAnswers } from "./slow-answers.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 /** What the client reads. */
@@ -14,18 +16,27 @@ export interface Accepts {
   readonly events: boolean;
 }
 
-export class PostExchange implements CallOutlet {
+/** How one that takes its time is answered. */
+interface Slowness {
+  readonly slow: SlowAnswers;
+  readonly resumption: Resumption;
+  /** Of the request; null: what it gets cannot be taken up again. */
+  readonly resumableId: RpcId | null;
+}
+
+export class PostExchange implements CallOutlet, SlowAnswer {
   readonly trace?: TraceHeaders;
   readonly #parts: StreamParts;
   readonly #response: ServerResponse;
   readonly #session: Session;
   readonly #accepts: Accepts;
   readonly #batch: string[] | null;
+  readonly #slowness: Slowness | null;
   #waiting: number;
-  #stream: SseStream | null = null;
+  #stream: SseStream | ResumableStream | null = null;
   #gone = false;
 
-  /** `batch`: as many as it gets answers; null: one request, not in a batch. */
+  /** `batch`: as many as it gets answers; null: one request, not in a batch. `slowness` null: it is answered soon. */
   constructor(
     parts: StreamParts,
     response: ServerResponse,
@@ -33,6 +44,7 @@ export class PostExchange implements CallOutlet {
     accepts: Accepts,
     batch: number | null,
     trace: TraceHeaders | null = null,
+    slowness: Slowness | null = null,
   ) {
     if (trace !== null) this.trace = trace;
     this.#parts = parts;
@@ -41,6 +53,8 @@ export class PostExchange implements CallOutlet {
     this.#accepts = accepts;
     this.#batch = batch === null ? null : [];
     this.#waiting = batch ?? 1;
+    this.#slowness = slowness;
+    slowness?.slow.add(this);
   }
 
   get congested(): Promise<void> | null {
@@ -48,14 +62,21 @@ export class PostExchange implements CallOutlet {
   }
 
   send(json: string): boolean {
-    if (this.#gone || this.#waiting === 0 || this.#response.destroyed || !this.#accepts.events) return false;
+    if (this.#isLost || this.#waiting === 0 || !this.#accepts.events) return false;
     return this.#streaming().send(json);
+  }
+
+  becomeStream(): void {
+    if (this.#isLost || this.#waiting === 0 || !this.#accepts.events) return;
+    const stream = this.#streaming();
+    if ("prime" in stream) stream.prime();
   }
 
   answer(id: RpcId | null, reply: Reply | null): void {
     this.#waiting -= 1;
+    if (this.#waiting === 0) this.#slowness?.slow.delete(this);
     // Whoever went away gets nothing; the call went on to its end.
-    if (this.#gone || this.#response.destroyed) return;
+    if (this.#isLost) return;
     if (reply !== null) {
       const json = responseJson(id, reply);
       const retryAfter = this.#stream === null && this.#batch === null ? retryAfterOf(reply) : null;
@@ -66,6 +87,11 @@ export class PostExchange implements CallOutlet {
       else answerJson(this.#parts, this.#response, 200, json);
     }
     if (this.#waiting === 0) this.#finish();
+  }
+
+  /** The client has gone, and cannot come back. */
+  get #isLost(): boolean {
+    return this.#gone || (this.#response.destroyed && this.#stream === null);
   }
 
   #finish(): void {
@@ -80,16 +106,25 @@ export class PostExchange implements CallOutlet {
     }
   }
 
-  #streaming(): SseStream {
+  #streaming(): SseStream | ResumableStream {
     if (this.#stream !== null) return this.#stream;
-    const onClosed = (): void => {
-      this.#gone = true;
-      // The client may still answer the server's questions, by other POSTs, after it has got the last answer.
+    // The client may still answer the server's questions, by other POSTs, after it has got the last answer.
+    const onSilent = (): void => {
       if (this.#waiting > 0) this.#session.outletClosed(this);
     };
-    this.#stream = new SseStream(this.#parts, this.#response, onClosed);
-    for (const json of this.#batch?.splice(0) ?? []) this.#stream.sendAnyway(json);
-    return this.#stream;
+    const onGone = (): void => {
+      this.#gone = true;
+      onSilent();
+    };
+    const { resumption, resumableId = null } = this.#slowness ?? {};
+    if (resumption !== undefined && resumableId !== null) {
+      this.#stream = resumption.open(this.#session, resumableId, this.#response, { onSilent, onGone });
+      return this.#stream;
+    }
+    const stream = new SseStream(this.#parts, this.#response, onGone);
+    this.#stream = stream;
+    for (const json of this.#batch?.splice(0) ?? []) stream.sendAnyway(json);
+    return stream;
   }
 }
 

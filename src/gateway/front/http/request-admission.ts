@@ -12,7 +12,7 @@ import type { Session } from "../session/session.ts";
 import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
 import { createHostGuard } from "./host-guard.ts";
-import { hostOf, remoteOf, sessionId } from "./request.ts";
+import { hostOf, MESSAGES_PATH, pathOf, remoteOf, SSE_PATH, saidTwice, sessionId } from "./request.ts";
 import { WrongTokens } from "./wrong-tokens.ts";
 
 /** A request and where its answer goes. */
@@ -56,9 +56,15 @@ export class RequestAdmission {
     this.#refusalFor = createHostGuard(boundHost, publicHost);
   }
 
-  /** False: a web page was tricked into it. */
+  /** False, and it is answered: a web page was tricked into it, or it says twice what counts once. */
   isOurs(exchange: Exchange): boolean {
     const { request } = exchange;
+    const twice = saidTwice(request);
+    if (twice !== null) {
+      const reason = `the request has more than one ${twice} header`;
+      this.#turnAway(exchange, { status: 400, reason, principal: null }, { message: reason });
+      return false;
+    }
     const foreign = this.#refusalFor(hostOf(request), request.headers.origin);
     if (foreign === null) return true;
     this.#turnAway(exchange, { status: 403, reason: foreign, principal: null }, { message: foreign });
@@ -83,16 +89,21 @@ export class RequestAdmission {
   session(visit: Visit, id: string): Session | null {
     const found = this.#sessions.find(id, visit.principal);
     if (found === null || found === "foreign") {
-      const { name: principal } = visit.principal;
-      // Whoever knows another's id does not learn that it is right.
-      const reason = found === null ? GONE : "the session is another principal's";
-      this.#turnAway(visit, { status: 404, reason, principal }, { message: GONE });
+      this.refuseSession(visit, found);
       return null;
     }
     const version = visit.request.headers["mcp-protocol-version"];
     if (version === undefined || isProtocolVersion(version)) return found;
     this.#refuse(visit, { status: 400, message: "the MCP-Protocol-Version is not supported" });
     return null;
+  }
+
+  /** `found`: what the id names. */
+  refuseSession(visit: Visit, found: "foreign" | null): void {
+    const { name: principal } = visit.principal;
+    // Whoever knows another's id does not learn that it is right.
+    const reason = found === null ? GONE : "the session is another principal's";
+    this.#turnAway(visit, { status: 404, reason, principal }, { message: GONE });
   }
 
   /** As `session`, of the id in the request's head. */
@@ -126,7 +137,8 @@ export class RequestAdmission {
   /** Null: there is no authorization server that it could lead to. */
   #metadataUrl(request: IncomingMessage): string | null {
     const host = hostOf(request);
-    return host === undefined ? null : (this.#gateway.served.resource?.metadataUrl(host) ?? null);
+    const { resource } = this.#gateway.served;
+    return host === undefined || resource === null ? null : resource.metadataUrl(host, isOlder(request));
   }
 
   /** In one way for all who have no business here. */
@@ -148,6 +160,12 @@ export class RequestAdmission {
     if (isSlowed) this.#wrongTokens.refuse(remote, answer);
     else answer();
   }
+}
+
+/** To an address of the older transport. */
+function isOlder({ url }: IncomingMessage): boolean {
+  const path = pathOf(url);
+  return path === SSE_PATH || path === MESSAGES_PATH;
 }
 
 /** `WWW-Authenticate`, as RFC 6750 and RFC 9728 say. */

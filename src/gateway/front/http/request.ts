@@ -4,7 +4,21 @@ import type { TraceHeaders } from "../../middleware/middleware.ts";
 import type { Refusal } from "./answer.ts";
 import type { Accepts } from "./post-exchange.ts";
 
+export const MCP_PATH = "/mcp";
+/** The two of the older transport. */
+export const SSE_PATH = "/sse";
+export const MESSAGES_PATH = "/messages";
+
 const SESSION_HEADER = "mcp-session-id";
+/** Node drops or joins their second values, and what stands before us may have read another one. */
+const ONCE: ReadonlySet<string> = new Set([
+  "host",
+  "authorization",
+  "origin",
+  SESSION_HEADER,
+  "mcp-protocol-version",
+]);
+const ONCE_LENGTHS: ReadonlySet<number> = new Set([...ONCE].map(({ length }) => length));
 const BOTH: Accepts = { json: true, events: true };
 const EVENTS: Accepts = { json: false, events: true };
 
@@ -35,13 +49,36 @@ export function notAllowed(methods: string): Refusal {
 /** A request target that names its host, too, as one to a proxy does (RFC 9112 §3.2.2). */
 const ABSOLUTE_TARGET = /^https?:\/\/([^/?#]*)([^?#]*)/i;
 
-/** Without the query. */
+/** Without the query, and without a slash at its end. */
 export function pathOf(target: string | undefined): string {
   if (target === undefined) return "";
   const absolute = target.startsWith("/") ? null : ABSOLUTE_TARGET.exec(target);
-  if (absolute !== null) return absolute[2] || "/";
+  if (absolute !== null) return withoutSlash(absolute[2] || "/");
   const query = target.indexOf("?");
-  return query < 0 ? target : target.slice(0, query);
+  return withoutSlash(query < 0 ? target : target.slice(0, query));
+}
+
+function withoutSlash(path: string): string {
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+}
+
+export function queryOf(target = ""): URLSearchParams {
+  const query = target.indexOf("?");
+  return new URLSearchParams(query < 0 ? "" : target.slice(query));
+}
+
+/** A header that may come once alone, and comes more than once; null: none does. */
+export function saidTwice({ rawHeaders }: IncomingMessage): string | null {
+  let seen = "";
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const written = rawHeaders[index] ?? "";
+    if (!ONCE_LENGTHS.has(written.length)) continue;
+    const name = written.toLowerCase();
+    if (!ONCE.has(name)) continue;
+    if (seen.includes(`,${name},`)) return written;
+    seen += `,${name},`;
+  }
+  return null;
 }
 
 /** Whom a request is meant for: a host in its target overrules the Host header. */
@@ -57,10 +94,15 @@ export function traceOf({ headers }: IncomingMessage): TraceHeaders | null {
   return { traceparent, tracestate: typeof tracestate === "string" ? tracestate : undefined };
 }
 
-/** The session that a request names. */
+/** The session that a request names in its head. */
 export function sessionId(request: IncomingMessage): string | undefined {
   const id = request.headers[SESSION_HEADER];
   return typeof id === "string" ? id : undefined;
+}
+
+/** Whether it is about a session that there is, as far as its head says. */
+export function isOfSession(request: IncomingMessage): boolean {
+  return sessionId(request) !== undefined || pathOf(request.url) === MESSAGES_PATH;
 }
 
 /** The sender's address, IPv4 as such; null: it has gone. */

@@ -1,4 +1,4 @@
-// One event stream over HTTP: each JSON-RPC message is an event, without ids, since nothing can be resumed.
+// One event stream over HTTP: each JSON-RPC message is an event, with an id where its stream can be resumed.
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { KeepAlive, KeptStream } from "../session/keep-alive.ts";
@@ -44,19 +44,30 @@ export class SseStream implements ListeningOutlet, KeptStream {
     return this.#open ? this.#writer.congested : null;
   }
 
-  send(json: string): boolean {
+  /** Bytes (of short texts: characters) that the reader has not taken yet. */
+  get backlog(): number {
+    return this.#writer.backlog;
+  }
+
+  /** An event of other kinds than messages, as it is written. */
+  sendEvent(lines: string): void {
+    if (this.#open && !this.#ended) this.#writer.write(`${lines}\n\n`);
+  }
+
+  /** `head`: lines of the event before the message. */
+  send(json: string, head = ""): boolean {
     if (!this.#open || this.#ended || this.#response.destroyed) return false;
     if (this.#writer.backlog > BACKLOG_LIMIT_BYTES) {
       this.destroy();
       return false;
     }
-    this.sendAnyway(json);
+    this.sendAnyway(json, head);
     return true;
   }
 
   /** However much is unread: for results, which are as large as they are. */
-  sendAnyway(json: string): void {
-    if (this.#open && !this.#ended) this.#writer.write(`event: message\ndata: ${json}\n\n`);
+  sendAnyway(json: string, head = ""): void {
+    if (this.#open && !this.#ended) this.#writer.write(`${head}event: message\ndata: ${json}\n\n`);
   }
 
   /** Ends it once what was sent is written. */

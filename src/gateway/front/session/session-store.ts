@@ -37,6 +37,7 @@ interface Seat {
 
 interface Kept extends Seat {
   readonly session: Session;
+  readonly isPassing: boolean;
   /** As it was saved last. */
   savedMs: number;
 }
@@ -46,7 +47,11 @@ interface Asleep extends Seat {
   readonly record: SessionRecord;
 }
 
-type NewSession = Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded" | "onChanged">;
+interface NewSession
+  extends Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded" | "onChanged"> {
+  /** It ends with its connection: nobody can come back to it after a restart. */
+  readonly isPassing?: boolean;
+}
 
 type Room =
   | { readonly kind: "room" }
@@ -151,7 +156,7 @@ export class SessionStore {
   save(session: Session): Promise<unknown> | null {
     const { file } = this.#options;
     const kept = this.#kept.get(session.sessionId);
-    return file === undefined || kept === undefined ? null : this.#save(file, kept);
+    return file === undefined || kept === undefined || kept.isPassing ? null : this.#save(file, kept);
   }
 
   /** The session of that id, which counts as used now. "foreign": it is another principal's. */
@@ -245,7 +250,7 @@ export class SessionStore {
     return kept;
   }
 
-  #add(options: NewSession, hash: string): Kept {
+  #add({ isPassing = false, ...options }: NewSession, hash: string): Kept {
     const { gateway, clock, logger, file } = this.#options;
     const session = new Session({
       ...options,
@@ -257,7 +262,7 @@ export class SessionStore {
       onEnded: () => {
         this.#kept.delete(session.sessionId);
         this.#changed.delete(kept);
-        if (!this.#isEnding) file?.drop(hash);
+        if (!this.#isEnding && !isPassing) file?.drop(hash);
         if (this.size === 0) this.#rest();
       },
       onChanged: () => this.#note(kept),
@@ -266,6 +271,7 @@ export class SessionStore {
     const kept: Kept = {
       hash,
       session,
+      isPassing,
       usedMs: nowMs,
       savedMs: nowMs,
       isUsed: false,
@@ -280,7 +286,7 @@ export class SessionStore {
   }
 
   #note(kept: Kept): void {
-    if (this.#options.file === undefined || this.#isEnding) return;
+    if (this.#options.file === undefined || this.#isEnding || kept.isPassing) return;
     this.#changed.add(kept);
     this.#noteTimer ??= this.#options.clock.setTimer(NOTE_MS, () => {
       this.#noteTimer = null;
@@ -298,7 +304,7 @@ export class SessionStore {
   /** Also when they were used last. */
   saveAll(): void {
     for (const kept of this.#kept.values()) {
-      if (kept.busy || kept.usedMs > kept.savedMs) this.#changed.add(kept);
+      if (!kept.isPassing && (kept.busy || kept.usedMs > kept.savedMs)) this.#changed.add(kept);
     }
     this.#saveChanged();
   }

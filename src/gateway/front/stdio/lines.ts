@@ -1,4 +1,5 @@
-// MCP over one stream of lines (stdio framing): one session, which ends with the stream.
+// MCP over one stream of lines (stdio framing): one session, which ends with the stream, or requests of protocol
+// 2026-07-28, which need none.
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
@@ -10,11 +11,12 @@ import {
   errorReply,
   INTERNAL_ERROR,
   INVALID_REQUEST,
-  METHOD_NOT_FOUND,
   type Reply,
   type RpcId,
   type RpcRequest,
 } from "../../json-rpc.ts";
+import type { ModernFront } from "../modern/modern-front.ts";
+import { createBatchOutlet } from "../session/batch-outlet.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Batch, readIncoming } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
@@ -22,6 +24,7 @@ import { KeepAlive, type KeptStream } from "../session/keep-alive.ts";
 import { BACKLOG_LIMIT_BYTES, type CallOutlet, responseJson } from "../session/outlet.ts";
 import { PacedWriter } from "../session/paced-writer.ts";
 import { type ListeningOutlet, Session } from "../session/session.ts";
+import { beginsModern, ModernLines } from "./modern-lines.ts";
 
 /** Clients that do not know it ignore it, as they do with any notice that is new to them. */
 const HANDOVER_NOTICE = JSON.stringify({ jsonrpc: "2.0", method: "notifications/mountaineer/handover" });
@@ -31,6 +34,7 @@ const LAST_WRITE_MS = 1_000;
 
 interface LinesOptions {
   readonly gateway: FrontGateway;
+  readonly modern: ModernFront;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly principal: Principal;
@@ -44,6 +48,7 @@ export class LinesFront implements AsyncDisposable {
   readonly #options: LinesOptions;
   readonly #outlet: LinesOutlet;
   readonly #closed = Promise.withResolvers<void>();
+  readonly #modern: ModernLines;
   #settled = Promise.withResolvers<void>();
   #session: Session | null = null;
   #stopping = false;
@@ -56,8 +61,11 @@ export class LinesFront implements AsyncDisposable {
     this.#options = options;
     this.#outlet = new LinesOutlet(stream, options.clock, () => {
       this.#session?.end("the client closed its stream");
+      this.#modern.end();
       this.#closed.resolve();
     });
+    const { modern, principal } = options;
+    this.#modern = new ModernLines({ modern, principal, outlet: this.#outlet, onSettled: this.#onSettled });
     const splitter = createLineSplitter(bodyLimitBytes, () => {
       const message = `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`;
       this.#refuse(INVALID_REQUEST, message);
@@ -71,7 +79,7 @@ export class LinesFront implements AsyncDisposable {
       if (last !== null) this.#read(last);
       this.#isSilent = true;
       this.#session?.fallSilent();
-      if (this.inFlight === 0) this.#end("the stream ends");
+      if (this.#waiting === 0) this.#end("the stream ends");
     });
     stream.once("close", () => this.#outlet.destroy());
     stream.on("error", () => this.#outlet.destroy());
@@ -82,8 +90,13 @@ export class LinesFront implements AsyncDisposable {
     return this.#session === null || this.#session.ended.aborted ? 0 : 1;
   }
 
+  /** Of its session. */
   get inFlight(): number {
     return this.#session?.inFlight ?? 0;
+  }
+
+  get #waiting(): number {
+    return this.inFlight + this.#modern.inFlight;
   }
 
   /** Resolves when the stream has closed. */
@@ -93,7 +106,7 @@ export class LinesFront implements AsyncDisposable {
 
   /** Another gateway is in charge: a client that understands it ends this stream in a quiet moment. */
   moveOn(): void {
-    if (this.#session !== null) this.#outlet.write(HANDOVER_NOTICE);
+    if (this.#session !== null || this.#modern.isUsed) this.#outlet.write(HANDOVER_NOTICE);
     else this.#end("the gateway is stopping");
   }
 
@@ -101,7 +114,7 @@ export class LinesFront implements AsyncDisposable {
   async stop(graceMs: number): Promise<void> {
     const { clock } = this.#options;
     this.#stopping = true;
-    if (this.inFlight > 0 && graceMs > 0) {
+    if (this.#waiting > 0 && graceMs > 0) {
       this.#settled = Promise.withResolvers<void>();
       await settledWithin(clock, graceMs, this.#settled.promise);
     }
@@ -121,6 +134,12 @@ export class LinesFront implements AsyncDisposable {
     this.#outlet.finish();
   }
 
+  readonly #onSettled = (): void => {
+    if (this.#waiting > 0) return;
+    this.#settled.resolve();
+    if (this.#isSilent) this.#end("the stream ends");
+  };
+
   #refuse(code: number, message: string, id: RpcId | null = null): void {
     this.#outlet.write(responseJson(id, errorReply(code, message)));
   }
@@ -133,7 +152,8 @@ export class LinesFront implements AsyncDisposable {
       if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
       else if (incoming.kind === "batch") this.#takeBatch(incoming);
       else if (incoming.message.kind === "request") this.#serve(incoming.message.message, this.#outlet);
-      else this.#session?.handle(incoming.message);
+      else if (this.#session !== null) this.#session.handle(incoming.message);
+      else if (incoming.message.kind === "notification") this.#modern.handle(incoming.message.message);
     } catch (error) {
       this.#options.logger.error("a message was not handled", { error: errorText(error) });
       this.#refuse(INTERNAL_ERROR, "internal error");
@@ -142,20 +162,10 @@ export class LinesFront implements AsyncDisposable {
 
   #takeBatch({ session, messages, errors, answers }: Batch): void {
     const outlet = this.#outlet;
-    const written: string[] = [];
-    let waiting = answers;
-    const target: CallOutlet = {
-      get congested() {
-        return outlet.congested;
-      },
-      send: (json) => outlet.send(json),
-      answer(id, reply) {
-        if (reply !== null) written.push(responseJson(id, reply));
-        waiting -= 1;
-        if (waiting === 0 && written.length > 0) outlet.write(`[${written.join(",")}]`);
-        outlet.pauseReading();
-      },
-    };
+    const target = createBatchOutlet(outlet, answers, (json) => {
+      if (json !== null) outlet.write(json);
+      outlet.pauseReading();
+    });
     for (const { id, reply } of errors) target.answer(id, reply);
     for (const message of messages) {
       if (message.kind === "request") this.#serve(message.message, target);
@@ -167,11 +177,9 @@ export class LinesFront implements AsyncDisposable {
     const { id, method } = request;
     if (this.#stopping) target.answer(id, errorReply(INVALID_REQUEST, "the gateway is stopping"));
     else if (this.#session !== null) this.#session.serve(request, target);
+    else if (beginsModern(request)) this.#modern.serve(request);
     else if (method === "initialize") this.#initialize(request);
     else if (method === "ping") target.answer(id, { result: {} });
-    // What clients of other eras ask first, to find out whom they speak to.
-    else if (method === "server/discover")
-      target.answer(id, errorReply(METHOD_NOT_FOUND, "Method not found"));
     else target.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
   }
 
@@ -188,11 +196,7 @@ export class LinesFront implements AsyncDisposable {
       principal,
       gateway,
       logger,
-      onSettled: () => {
-        if (session.inFlight > 0) return;
-        this.#settled.resolve();
-        if (this.#isSilent) this.#end("the stream ends");
-      },
+      onSettled: this.#onSettled,
       onEnded() {},
     });
     this.#session = session;

@@ -64,11 +64,16 @@ export function readStuckFiles(log: string): readonly string[] {
   return [...stuck];
 }
 
-/** A line that tells of an upload that failed and is tried again. null: another line, or the route's trouble alone. */
+/** What an upload that a cut broke off, or a file that was renamed meanwhile, looks like: mostly the next try passes. */
+const PASSING = /\.partial: file does not exist|delete pending|object not found/i;
+const PASSING_TRIES = 2;
+
+/** A line that tells of an upload that failed and is tried again. null: another line, or what passes by itself. */
 export function readRefusedUpload(line: string): RefusedUpload | null {
-  const [, path, why] =
-    / ERROR : (.+): vfs cache: failed to upload try #\d+, will retry in \S+: (.*)$/.exec(line) ?? [];
+  const [, path, tries, why] =
+    / ERROR : (.+): vfs cache: failed to upload try #(\d+), will retry in \S+: (.*)$/.exec(line) ?? [];
   if (path === undefined || why === undefined) return null;
+  if (Number(tries) <= PASSING_TRIES && PASSING.test(why)) return null;
   // A password that was changed shows as a connection that cannot be made.
   if (ROUTE_TROUBLE.test(why) && !BAD_LOGON.test(why)) return null;
   const reason = why

@@ -6,6 +6,7 @@ import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 import { freePort } from "../../../support/free-port.ts";
 import { startHttpEcho } from "../programs/link-http-echo.ts";
+import { startSseEcho } from "../programs/link-sse-echo.ts";
 import { testLinkContract } from "./link-contract.ts";
 
 const ECHO = fileURLToPath(new URL("../programs/link-echo.ts", import.meta.url));
@@ -38,3 +39,15 @@ for (const answers of ["json", "events"] as const) {
     },
   });
 }
+
+testLinkContract({
+  name: "http+sse",
+  tellsStream: false,
+  async echo(t) {
+    const { url } = await startSseEcho(t);
+    return openHttpLink({ url, headers: {}, clock });
+  },
+  async nothing() {
+    return openHttpLink({ url: `http://127.0.0.1:${await freePort()}/sse`, headers: {}, clock });
+  },
+});

@@ -14,7 +14,6 @@ import {
 } from "@modelcontextprotocol/server";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { createLineSplitter } from "../../../../src/runtime/text/line-splitter.ts";
-import { createEcho } from "./link-echo-answers.ts";
 
 const [transport, given = "modern"] = process.argv.slice(2);
 const speaksFile = process.env["SPEAKS_FILE"];
@@ -147,11 +146,14 @@ function create(): Server {
       instructions: "Use it well.",
     },
   );
-  const tools = added ? [...TOOLS, { name: "added", inputSchema: ANYTHING }] : TOOLS;
+  const rest = (): typeof TOOLS => [
+    ...TOOLS.slice(3),
+    ...(added ? [{ name: "added", inputSchema: ANYTHING }] : []),
+  ];
   server.setRequestHandler("tools/list", ({ params }) =>
     params?.cursor === undefined
-      ? { tools: tools.slice(0, 3), nextCursor: "rest", ttlMs: 0, cacheScope: "private" }
-      : { tools: tools.slice(3), ttlMs: 0, cacheScope: "private" },
+      ? { tools: TOOLS.slice(0, 3), nextCursor: "rest", ttlMs: 0, cacheScope: "private" }
+      : { tools: rest(), ttlMs: 0, cacheScope: "private" },
   );
   server.setRequestHandler("tools/call", ({ params }, ctx) => call(params.name, params.arguments, ctx));
   server.setRequestHandler("prompts/list", () => ({ prompts: [{ name: "greet" }] }));
@@ -215,16 +217,24 @@ function overHttp(): void {
   });
 }
 
+/** In 2025-11-25, with one tool that crashes. */
 function asOlder(): void {
-  const echo = createEcho();
+  const serverInfo = { name: "era", version: "1" };
+  const answers: Record<string, () => object> = {
+    initialize: () => ({
+      result: { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo },
+    }),
+    ping: () => ({ result: {} }),
+    "tools/list": () => ({ result: { tools: [{ name: "crash", inputSchema: ANYTHING }] } }),
+    "tools/call": () => process.exit(7),
+  };
   const splitter = createLineSplitter(1e9);
   process.stdin.on("data", (chunk: Buffer) => {
     for (const line of splitter.take(chunk)) {
-      const message = JSON.parse(line);
-      const error = { code: -32601, message: "Method not found" };
-      const answers =
-        message.method === "server/discover" ? [{ jsonrpc: "2.0", id: message.id, error }] : echo(message);
-      for (const answer of answers) process.stdout.write(`${JSON.stringify(answer)}\n`);
+      const { id, method } = JSON.parse(line);
+      if (id === undefined) continue;
+      const reply = answers[method]?.() ?? { error: { code: -32601, message: "Method not found" } };
+      process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id, ...reply })}\n`);
     }
   });
 }

@@ -173,6 +173,20 @@ test("D2 what a call comes to while its client is away is kept for the retry, an
   assert.deepEqual(more.got, []);
 });
 
+test("D2 a call whose backend goes while its client is away is told to be made again", async () => {
+  const rig = createHoldsRig();
+  const away = await parked(rig);
+  away.call.reply({ error: { code: -32000, message: "backend b: it has ended" } });
+  const failed = await parked(rig);
+  failed.call.reply({ error: { code: -32603, message: "its own" } });
+  const there = await rig.begin();
+  there.call.reply({ error: { code: -32000, message: "backend b: it has ended" } });
+  await settle();
+  assert.equal(codeOf(rig.send({ params: retryParams(away.state, {}) })), -32602);
+  assert.equal(codeOf(rig.send({ params: retryParams(failed.state, {}) })), -32603);
+  assert.equal(codeOf(there.sent), -32000);
+});
+
 test("D2 what a backend takes back is not asked, and where nothing is left the call waits for no answer", async () => {
   const rig = createHoldsRig();
   const { sent, call } = await rig.begin();

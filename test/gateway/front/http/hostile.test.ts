@@ -127,7 +127,7 @@ describe("the HTTP front's doors", () => {
     assert.equal((await rig.send("POST", "/manage/v1/health", {}, "")).headers["allow"], "GET, HEAD");
     const probed = await rig.send("HEAD", "/manage/v1/health", {});
     assert.deepEqual([probed.status, probed.body], [200, ""]);
-    for (const path of ["/", "/mcp/", "/mcpx", "/manage/v1/status", "//mcp", "http://localhost"]) {
+    for (const path of ["/", "/mcp//", "/mcpx", "/manage/v1/status", "//mcp", "http://localhost"]) {
       const answer = await rig.send("GET", path, {});
       assert.deepEqual([answer.status, answer.json()["jsonrpc"]], [404, "2.0"], path);
     }

@@ -209,7 +209,7 @@ describe("the HTTP front's calls", () => {
       },
     });
     await using rig = await startRig(gateway);
-    const headers = { "mcp-session-id": await rig.initialize() };
+    const headers = { "mcp-session-id": await rig.initialize("2025-06-18") };
     const listening = await rig.open("GET", headers);
     const stream = collect(listening.response);
     const { request } = await rig.open("POST", headers, callMessage(1, "ask"));

@@ -175,7 +175,7 @@ describe("the HTTP front's calls", () => {
       },
     });
     await using rig = await startRig(gateway);
-    const headers = { "mcp-session-id": await rig.initialize() };
+    const headers = { "mcp-session-id": await rig.initialize("2025-06-18") };
     const answer = await rig.post(callMessage(7, "noisy"), headers);
     assert.equal(answer.headers["content-type"], "text/event-stream");
     assert.equal(answer.headers["cache-control"], "no-store, no-transform");

@@ -49,7 +49,7 @@ export async function startRig(
 ): Promise<Rig> {
   const { clock = systemClock, bodyLimitBytes = 64 * 1024 * 1024, host = "127.0.0.1" } = options;
   const logger = silentLogger;
-  const modern = new ModernFront({ gateway, clock, logger, holding: new Holds(clock) });
+  const modern = createModern(gateway, clock);
   const front = new HttpFront({
     gateway,
     modern,
@@ -124,6 +124,10 @@ export async function startRig(
   return rig;
 }
 
+export function createModern(gateway: ScriptedGateway, clock: Clock = systemClock): ModernFront {
+  return new ModernFront({ gateway, clock, logger: silentLogger, holding: new Holds(clock) });
+}
+
 export function initializeMessage(version = "2025-11-25", capabilities: object = {}): object {
   return {
     jsonrpc: "2.0",
@@ -147,7 +151,7 @@ export async function readAll(response: IncomingMessage): Promise<string> {
 export function eventsOf(text: string): Record<string, unknown>[] {
   return text
     .split("\n\n")
-    .flatMap((event) => event.split("\n").filter((line) => line.startsWith("data: ")))
+    .flatMap((event) => event.split("\n").filter((line) => /^data: ./.test(line)))
     .map((line) => JSON.parse(line.slice("data: ".length)));
 }
 

@@ -25,7 +25,7 @@ import {
   type ScriptedGateway,
   text,
 } from "../scripted-gateway.ts";
-import { startRig } from "./http-rig.ts";
+import { createModern, startRig } from "./http-rig.ts";
 
 /** Everything a server may do within a call. */
 function busyGateway(): { gateway: ScriptedGateway; held: ReturnType<typeof createHeldTool> } {
@@ -150,7 +150,9 @@ describe("the official SDK's client", () => {
     const { gateway, held } = busyGateway();
     const [near, far] = duplexPair();
     const clock = systemClock;
-    const options = { gateway, clock, logger: silentLogger, principal: OWNER, bodyLimitBytes: () => 1e6 };
+    const logger = silentLogger;
+    const modern = createModern(gateway);
+    const options = { gateway, modern, clock, logger, principal: OWNER, bodyLimitBytes: () => 1e6 };
     await using front = new LinesFront(far, options);
     const buffer = new ReadBuffer();
     const transport: Transport = {

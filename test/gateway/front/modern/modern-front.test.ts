@@ -7,6 +7,7 @@ import type { GatewayRequest } from "../../../../src/gateway/middleware/middlewa
 import { paramHeadersOf } from "../../../../src/gateway/param-headers.ts";
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
 import { callMessage, collect, eventsOf, startRig } from "../http/http-rig.ts";
 import { createHeldTool, createScriptedGateway, objectOf, text } from "../scripted-gateway.ts";
 import { ENVELOPE, modernHeaders, modernMessage, openModern, postModern } from "./modern-rig.ts";
@@ -261,6 +262,27 @@ describe("D1 a call of 2026-07-28 in flight", () => {
       ["notifications/message", "warning"],
       [undefined, undefined],
     ]);
+  });
+
+  it("that says nothing for long gets a stream, which keeps its connection alive", async () => {
+    const clock = createManualClock();
+    const held = createHeldTool();
+    await using rig = await startRig(createScriptedGateway({ held: held.tool }), { clock });
+    const opening = openModern(rig, "tools/call", { name: "held" });
+    const onlyJson = postModern(rig, "tools/call", { name: "held" }, { accept: "application/json" });
+    await eventually(() => held.started.length === 2);
+    await clock.advance(30_000);
+    const { response } = await opening;
+    const stream = collect(response);
+    await clock.advance(15_000);
+    await eventually(() => stream.text().includes(": \n\n"));
+    assert.equal(stream.messages.length, 0);
+    held.release(text("done"));
+    held.release(text("done"));
+    await eventually(() => stream.ended());
+    assert.equal(stream.messages.length, 1);
+    assert.equal((await onlyJson).headers["content-type"], "application/json");
+    assert.equal(clock.pendingTimers, 1);
   });
 
   it("the level that it asks for is wanted of backends while it lasts", async () => {

@@ -7,7 +7,7 @@ import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { callMessage, initializeMessage } from "../http/http-rig.ts";
+import { callMessage, createModern, initializeMessage } from "../http/http-rig.ts";
 import {
   createHeldTool,
   createScriptedGateway,
@@ -29,8 +29,10 @@ interface Line extends AsyncDisposable {
 
 function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024): Line {
   const [client, stream] = duplexPair();
+  const modern = createModern(gateway);
   const front = new LinesFront(stream, {
     gateway,
+    modern,
     clock: systemClock,
     logger: silentLogger,
     principal: OWNER,
@@ -126,7 +128,7 @@ describe("a stream of lines", () => {
         [null, -32600],
         [4, -32600],
         [5, -32600],
-        [6, -32601],
+        [6, -32602],
         [7, null],
         [0, null],
       ],
@@ -239,7 +241,15 @@ describe("a stream of lines", () => {
     const gateway = createScriptedGateway({ large: async () => text(large) });
     const [client, stream] = duplexPair({ highWaterMark: 1024 });
     const clock = systemClock;
-    const options = { gateway, clock, logger: silentLogger, principal: OWNER, bodyLimitBytes: () => 1e6 };
+    const modern = createModern(gateway);
+    const options = {
+      gateway,
+      modern,
+      clock,
+      logger: silentLogger,
+      principal: OWNER,
+      bodyLimitBytes: () => 1e6,
+    };
     await using front = new LinesFront(stream, options);
     client.write(`${JSON.stringify(initializeMessage())}\n`);
     for (let id = 1; id <= 50; id++) {

@@ -52,6 +52,18 @@ test("A11 a route that is gone refuses nothing, and keeps no file from mounting"
   assert.deepEqual(readStuckFiles(log), ["a: b"]);
 });
 
+test("A11 what a cut broke off, or was renamed meanwhile, is no refusal before the third try", () => {
+  for (const why of [
+    "Update SetModTime failed: chtimes d\\x.6e3d7ed3.partial: file does not exist",
+    "Update SetModTime failed: SetModTime: stat: stat d\\x.8465e014.partial: file does not exist",
+    "A non-close operation has been requested of a file object that has a delete pending.",
+    "object not found",
+  ]) {
+    assert.equal(readRefusedUpload(line("d/x", why, 2)), null, why);
+    assert.equal(readRefusedUpload(line("d/x", why, 3))?.path, "d/x", why);
+  }
+});
+
 test("A11 a log is read on from where it was read to, also when it is cut or begun anew", async (t) => {
   const files = rcloneFilesIn(await temporaryFolder(t));
   const refused = createRefusedUploads();

@@ -2,7 +2,8 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
-import { createSseParser, type SseParser } from "../../../../runtime/text/sse-parser.ts";
+import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
+import type { LinkFailure } from "../backend-link.ts";
 import type { Asked, HttpTarget } from "./target.ts";
 
 /** How a body came to its end. */
@@ -45,6 +46,8 @@ interface EventReader {
   onMessage(message: unknown): Promise<void> | null;
   /** Data of a `message` event that is no JSON. */
   onGarbage(text: string): void;
+  /** Any other event; absent: they are skipped. */
+  onOther?(event: SseEvent): void;
   /** Once, after all data was handed over. */
   onEnd(end: BodyEnd): void;
 }
@@ -71,7 +74,10 @@ export function readEvents(response: IncomingMessage, limitBytes: number, reader
     while (!held && !over) {
       const event = parser.next();
       if (event === null) break;
-      if (event.type !== "message") continue;
+      if (event.type !== "message") {
+        reader.onOther?.(event);
+        continue;
+      }
       let message: unknown;
       try {
         message = parseExactly(event.data);
@@ -113,10 +119,10 @@ export function discard(response: IncomingMessage): void {
 
 interface StreamRequest {
   onOpen(response: IncomingMessage): void;
-  /** The server answered something else. */
-  onRefused(status: number): void;
+  /** The server answered something else. `challenge`: its `WWW-Authenticate`; null: it had none. */
+  onRefused(status: number, challenge: string | null): void;
   /** There is no answer. */
-  onFailed(): void;
+  onFailed(failure: LinkFailure): void;
 }
 
 /** Asks for a stream of events (GET). Null: it cannot be asked for, as a header has characters that HTTP forbids. */
@@ -132,10 +138,10 @@ export function askForEvents(
         return;
       }
       discard(response);
-      stream.onRefused(response.statusCode ?? 0);
+      stream.onRefused(response.statusCode ?? 0, response.headers["www-authenticate"] ?? null);
     });
-    asked.request.on("error", () => {
-      if (!asked.responded) stream.onFailed();
+    asked.request.on("error", (error) => {
+      if (!asked.responded) stream.onFailed(asked.failure(error));
     });
     asked.request.end();
     return asked;

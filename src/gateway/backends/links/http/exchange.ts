@@ -13,8 +13,7 @@ import {
   NO_CREDENTIAL,
 } from "../link-authorization.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
-import { lookForOlderTransport } from "./older-transport.ts";
-import { OLDER_TRANSPORT_HINT, refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
+import { refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
 import type { Asked, HttpTarget } from "./target.ts";
 
 const ERROR_BODY_BYTES = 64 * 1024;
@@ -37,16 +36,27 @@ export interface LinkContext {
   readonly clean: CleanLine;
   /** The server gave us a session at initialize. */
   readonly onSession: (sessionId: string) => void;
+  /** The server takes no messages at the address: its `initialize` may be for a server of the older transport. */
+  readonly onNotTaken: (initialize: Unanswered, failure: LinkFailure) => void;
 }
 
-/** How a message goes out; the headers are those of the session at that moment. */
+/** A request as it was sent. */
+export interface Unanswered {
+  readonly id: RpcId;
+  readonly message: RpcMessage;
+  readonly text: string;
+}
+
+/** How a message goes out; headers and session are those of that moment. */
 interface Outgoing {
   readonly message: RpcMessage;
   readonly text: string;
   readonly headers: OutgoingHttpHeaders;
-  readonly sessionId: string | null;
+  readonly hasSession: boolean;
   /** A stream that breaks is asked for again. */
   readonly isResumable: boolean;
+  /** Where it goes, and then no answer comes in the response; null: to the target's own path. */
+  readonly path: string | null;
   /** The server has taken it, or never will. Once. */
   readonly onTaken: () => void;
   /** Nothing more comes of it. Once, also after `abort`. */
@@ -106,10 +116,11 @@ export class Exchange {
     const { target, clean } = this.#context;
     this.#carried = carried;
     const { header } = carried;
+    const path = this.#outgoing.path ?? target.path;
     const headers =
       header === null ? this.#outgoing.headers : { ...this.#outgoing.headers, authorization: header };
     try {
-      const asked = target.ask("POST", headers, (response) => this.#onResponse(response));
+      const asked = target.ask("POST", headers, (response) => this.#onResponse(response), path);
       this.#current = asked;
       asked.request.once("finish", () => this.#wasTaken());
       asked.request.on("error", (error) => {
@@ -161,7 +172,7 @@ export class Exchange {
       if (this.#method === "initialize" && typeof given === "string" && given !== "") {
         this.#context.onSession(given);
       }
-      if (this.id === null) this.#readNothing(response);
+      if (this.id === null || this.#outgoing.path !== null) this.#readNothing(response);
       else this.#readAnswer(response, status);
     }
   }
@@ -315,25 +326,27 @@ export class Exchange {
   }
 
   #judge(response: IncomingMessage, status: number, text: string | null): void {
-    const { target, clock, clean } = this.#context;
+    const { target, clean } = this.#context;
     const judged = refusal({
       status,
       text,
       location: response.headers.location ?? null,
       id: this.id,
-      hadSession: this.#outgoing.sessionId !== null,
+      hadSession: this.#outgoing.hasSession,
       target,
       clean,
     });
     if (judged.kind === "answer") {
       this.#answers.deliver(judged.value)?.catch(() => {});
       this.#finish();
-    } else if (this.#method === "initialize" && TAKES_NO_MESSAGES.has(status)) {
-      const { failure } = judged;
-      this.#current = lookForOlderTransport(target, clock, (isOlder) =>
-        this.#fail(isOlder ? { ...failure, hint: OLDER_TRANSPORT_HINT } : failure),
-      );
+    } else if (this.#mayBeOlder(status) && this.id !== null) {
+      this.#finish();
+      this.#context.onNotTaken({ ...this.#outgoing, id: this.id }, judged.failure);
     } else this.#fail(judged.failure);
+  }
+
+  #mayBeOlder(status: number): boolean {
+    return this.#method === "initialize" && this.#outgoing.path === null && TAKES_NO_MESSAGES.has(status);
   }
 }
 

@@ -1,15 +1,23 @@
-// MCP over streamable HTTP, from the client's side: the session, the order of messages where it matters, the server's
-// own stream, and the end.
+// MCP over HTTP, from the client's side: the session, the order of messages where it matters, the server's own stream,
+// and the end. Streamable HTTP, and HTTP+SSE where the server speaks nothing newer.
 import type { OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
-import type { BackendLink, LinkEvents, OpenLink, StatelessSender } from "../backend-link.ts";
+import {
+  type BackendLink,
+  type LinkEvents,
+  type LinkFailure,
+  linkFailure,
+  type OpenLink,
+  type StatelessSender,
+} from "../backend-link.ts";
 import { closedLink } from "../closed-link.ts";
 import { createLineCleaner } from "../line-cleaner.ts";
 import type { LinkAuthorization } from "../link-authorization.ts";
 import { LIMIT_BYTES, linkText } from "../link-text.ts";
 import { discard } from "./body.ts";
-import { Exchange, type LinkContext } from "./exchange.ts";
+import { Exchange, type LinkContext, type Unanswered } from "./exchange.ts";
+import { OlderSession } from "./older-session.ts";
 import { ServerStream } from "./server-stream.ts";
 import { createHttpTarget, type HttpTarget } from "./target.ts";
 
@@ -74,6 +82,8 @@ class HttpLink implements BackendLink {
   /** While notifications/initialized is on its way; what comes after it waits here. */
   #waiting: Waiting[] | null = null;
   #serverStream: ServerStream | null = null;
+  /** The server speaks the older transport, or is being asked whether it does. */
+  #older: OlderSession | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -98,6 +108,7 @@ class HttpLink implements BackendLink {
       responseLimitBytes,
       clean: authorization === null ? clean : (text) => clean(authorization.clean(text)),
       onSession: (id) => this.#setSession(id, this.#version),
+      onNotTaken: (initialize, failure) => this.#tryOlder(initialize, failure),
     };
     this.#setSession(null, null);
   }
@@ -113,7 +124,7 @@ class HttpLink implements BackendLink {
     const text = linkText(message, isFull, this.#context.events, isOpen);
     if (text === null) return;
     this.backlogBytes += text.length;
-    if (headers !== null) this.#exchange(message, text, { ...this.#headers, ...headers }, false);
+    if (headers !== null) this.#exchange(message, text, { ...this.#headers, ...headers }, "stateless");
     else if (this.#waiting === null) this.#post(message, text);
     else this.#waiting.push({ message, text });
   }
@@ -154,13 +165,28 @@ class HttpLink implements BackendLink {
     if (method === "initialize") {
       this.#setSession(null, null);
       this.#closeStream();
+      if (this.#older !== null && "id" in message && message.id !== null) {
+        this.backlogBytes -= text.length;
+        const { origin } = this.#context.target;
+        const none = linkFailure("refused", `${origin} no longer says where it takes messages`);
+        this.#tryOlder({ id: message.id, message, text }, none);
+        return;
+      }
     } else if (method === "notifications/cancelled" && "params" in message) {
       this.#giveUp(message.params?.["requestId"]);
     }
+    if (this.#older?.expects(message) === false) {
+      this.backlogBytes -= text.length;
+      return;
+    }
+    this.#carry(message, text, method);
+  }
+
+  #carry(message: RpcMessage, text: string, method: string | null): void {
     const isInitialized = method === "notifications/initialized";
     if (isInitialized) this.#waiting = [];
     const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#letGo()) : null;
-    this.#exchange(message, text, this.#headers, true, () => {
+    this.#exchange(message, text, this.#headers, this.#older, () => {
       if (wait === null || this.#closing !== null) return;
       wait[Symbol.dispose]();
       this.#timers.delete(wait);
@@ -168,19 +194,23 @@ class HttpLink implements BackendLink {
     });
   }
 
+  /** `way`: the session of the older transport that it belongs to; null: none; "stateless": it is of no session. */
   #exchange(
     message: RpcMessage,
     text: string,
     headers: OutgoingHttpHeaders,
-    isResumable: boolean,
+    way: OlderSession | "stateless" | null,
     onDone: () => void = () => {},
   ): void {
-    const exchange = new Exchange(this.#context, {
+    const older = way === "stateless" ? null : way;
+    const isFirst = "method" in message && message.method === "initialize";
+    const exchange = new Exchange(older?.context ?? this.#context, {
       message,
       text,
       headers: withTrace(headers, message),
-      sessionId: this.#sessionId,
-      isResumable,
+      hasSession: this.#sessionId !== null || (older !== null && !isFirst),
+      isResumable: way === null,
+      path: older?.endpoint ?? null,
       onTaken: () => {
         this.backlogBytes -= text.length;
       },
@@ -197,10 +227,31 @@ class HttpLink implements BackendLink {
   }
 
   #endSession(): void {
+    this.#older?.end();
+    this.#older = null;
     if (this.#sessionId === null && this.#version === null) return;
     this.#setSession(null, null);
     this.#closeStream();
     this.#letGo();
+  }
+
+  /** Where it turns out that it does not speak the older transport either, `failure` is told. */
+  #tryOlder(initialize: Unanswered, failure: LinkFailure): void {
+    if (this.#closing !== null) return;
+    const { message, text } = initialize;
+    this.#older ??= new OlderSession(this.#context, {
+      onNone: () => {
+        this.#older = null;
+      },
+    });
+    this.#older.begin({
+      id: initialize.id,
+      post: () => {
+        this.backlogBytes += text.length;
+        this.#carry(message, text, "initialize");
+      },
+      otherwise: failure,
+    });
   }
 
   /** Sends what had to wait for notifications/initialized. */
@@ -219,7 +270,7 @@ class HttpLink implements BackendLink {
   }
 
   #openStream(): void {
-    if (this.#closing !== null || this.#version === null) return;
+    if (this.#closing !== null || this.#version === null || this.#older !== null) return;
     this.#serverStream ??= new ServerStream(this.#context, this.#sessionHeaders());
   }
 
@@ -239,6 +290,7 @@ class HttpLink implements BackendLink {
 
   async #end(): Promise<void> {
     this.#closeStream();
+    this.#older?.[Symbol.dispose]();
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#waiting = null;
     for (const exchange of [...this.#exchanges]) exchange.abort();

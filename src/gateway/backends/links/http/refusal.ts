@@ -21,13 +21,8 @@ type Refusal =
   | { readonly kind: "answer"; readonly value: unknown }
   | { readonly kind: "failure"; readonly failure: LinkFailure };
 
-/** Statuses of a server that takes no messages at the address: it may speak the older transport. */
+/** Statuses of a server that takes no messages at the address: it may speak the older transport (2025-11-25). */
 export const TAKES_NO_MESSAGES: ReadonlySet<number> = new Set([400, 404, 405]);
-export const OLDER_TRANSPORT_HINT =
-  "this looks like a server of the older transport HTTP+SSE, which Mountaineer does not speak yet: give its streamable HTTP endpoint as `url`, often `/mcp`";
-
-/** Where servers of the older transport are by custom. */
-const OLDER_PATH = /\/sse\/?(?:\?|$)/;
 const SAID_AT_MOST = 200;
 /** Where servers that answer in JSON, and not as MCP, say what is wrong. */
 const SAID_IN = ["message", "error_description", "detail", "error"];
@@ -42,7 +37,8 @@ export function refusal(response: RefusedResponse): Refusal {
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
   // Older servers answer 400 where the specification says 404; neither has looked at the message.
-  const namesSession = status === 400 && error !== null && /\bsession\b/i.test(error.message);
+  const words = error?.message ?? (body === null ? text?.slice(0, SAID_AT_MOST) : null) ?? "";
+  const namesSession = status === 400 && /\bsession(?:id)?\b/i.test(words);
   if (hadSession && (status === 404 || namesSession)) {
     return failed(linkFailure("session_lost", `${origin} no longer knows our session`));
   }
@@ -69,12 +65,9 @@ function wordsOf(body: unknown, { text, target }: RefusedResponse): string {
   return isPage || pieces.some((piece) => said.includes(piece)) ? "" : said;
 }
 
-function hintFor({ status, target }: RefusedResponse): string | null {
+function hintFor({ status }: RefusedResponse): string | null {
   if (status === 401 || status === 403) return "check the credentials in `headers`";
-  if (status !== 404 && status !== 405) return null;
-  return OLDER_PATH.test(target.path)
-    ? OLDER_TRANSPORT_HINT
-    : "check `url`: it must be the server's MCP endpoint";
+  return status === 404 || status === 405 ? "check `url`: it must be the server's MCP endpoint" : null;
 }
 
 function failed(failure: LinkFailure): Refusal {

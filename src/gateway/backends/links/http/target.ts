@@ -38,11 +38,15 @@ export interface HttpTarget {
   readonly origin: string;
   /** With the query. */
   readonly path: string;
-  /** `headers` win over the configured ones. Throws when one of their values cannot be sent. */
+  /**
+   * `headers` win over the configured ones; `path`, with its query, is of the same origin, and `HttpTarget.path` by
+   * default. Throws when a header's value cannot be sent.
+   */
   ask(
     method: "POST" | "GET" | "DELETE",
     headers: OutgoingHttpHeaders,
     onResponse: (response: IncomingMessage) => void,
+    path?: string,
   ): Asked;
   /** Ends all connections. */
   destroy(): void;
@@ -86,7 +90,6 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
     protocol: url.protocol,
     hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
     port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
-    path: url.pathname + url.search,
     agent,
   };
   if (url.username !== "" || url.password !== "") {
@@ -97,11 +100,11 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
   return {
     origin: url.origin,
     path: url.pathname + url.search,
-    ask(method, headers, onResponse) {
+    ask(method, headers, onResponse, path = url.pathname + url.search) {
       const all: OutgoingHttpHeaders = { ...base, ...headers };
       const signed = options.authorization?.current?.header ?? null;
       if (signed !== null) all["authorization"] ??= signed;
-      const request = protocol.request({ ...fixed, method, headers: all }, (response) => {
+      const request = protocol.request({ ...fixed, path, method, headers: all }, (response) => {
         responded = true;
         onResponse(response);
       });

@@ -1,13 +1,12 @@
 // Servers that refuse, speak no MCP, break off or answer too much: what a request is told.
 import assert from "node:assert/strict";
-import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
-import { type HttpEchoOptions, startHttpEcho } from "../../programs/link-http-echo.ts";
-import { connect, openEvents, result, startRaw, type Take, withEcho } from "./bench.ts";
+import { startHttpEcho } from "../../programs/link-http-echo.ts";
+import { connect, result, startRaw, type Take, withEcho } from "./bench.ts";
 
 test("refusals name the status and never a secret", async (t) => {
   const answers: [status: number, body: string, headers: Record<string, string>, words: RegExp][] = [
@@ -46,42 +45,6 @@ test("refusals name the status and never a secret", async (t) => {
     assert.match(failure.message, words);
     assert.doesNotMatch(failure.message, /s3cret|pw@|k3yInPath/);
   }
-});
-
-test("a server of the older transport is told as that: by where it is, or by what it says to who listens", async (t) => {
-  const older = /HTTP\+SSE.*streamable HTTP endpoint as `url`/;
-  const stream = (text: string) => (_: unknown, response: ServerResponse) =>
-    void openEvents(response).write(text);
-  const cases: [status: number, path: string, get: HttpEchoOptions["onGet"], hint: RegExp][] = [
-    [405, "/sse", undefined, older],
-    [404, "/v1/sse/?key=1", undefined, older],
-    [404, "/mcp", stream(": hello\r\nevent: endpoint\r\ndata: /messages?id=1\r\n\r\n"), older],
-    [400, "/mcp", stream("event: endpoint\ndata: /messages\n\n"), older],
-    [404, "/assets", undefined, /must be the server's MCP endpoint/],
-    [405, "/mcp", stream("event: news\ndata: 1\n\n"), /must be the server's MCP endpoint/],
-    [405, "/mcp", stream("x".repeat(5_000)), /must be the server's MCP endpoint/],
-    [404, "/mcp", (_, response) => void response.destroy(), /must be the server's MCP endpoint/],
-    [401, "/sse", stream("event: endpoint\ndata: /messages\n\n"), /credentials/],
-  ];
-  for (const [status, path, onGet, hint] of cases) {
-    const take: Take = (_, response) => Boolean(response.writeHead(status).end());
-    const { url } = await startHttpEcho(t, { answers: "json", take, ...(onGet && { onGet }) });
-    const recorded = connect(t, new URL(path, url).href);
-    const failure = await recorded.askInVain("initialize");
-    assert.match(failure.message, new RegExp(`answered HTTP ${status}$`));
-    assert.match(failure.hint ?? "", hint, `${status} ${path}`);
-  }
-});
-
-test("a server that neither takes messages nor says anything is not waited for longer than 2 s", async (t) => {
-  const manual = createManualClock();
-  const take: Take = (_, response) => Boolean(response.writeHead(405).end());
-  const { echo, recorded } = await withEcho(t, { take, onGet() {} }, { clock: manual });
-  const failure = recorded.askInVain("initialize");
-  await eventually(() => echo.seen.includes("GET"));
-  await manual.advance(2_000);
-  assert.match((await failure).hint ?? "", /must be the server's MCP endpoint/);
-  await eventually(() => manual.pendingTimers === 0);
 });
 
 test("an error status whose body answers this very request is its answer", async (t) => {

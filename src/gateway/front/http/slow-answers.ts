@@ -1,0 +1,47 @@
+// Answers that take their time become streams: what is written now and then keeps their connection alive, and a client
+// can take them up again when it breaks.
+import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+
+/** An answer is slow after one to two of these. */
+const LOOK_MS = 5_000;
+
+export interface SlowAnswer {
+  /** It takes its time. */
+  becomeStream(): void;
+}
+
+export class SlowAnswers implements Disposable {
+  readonly #clock: Clock;
+  #young = new Set<SlowAnswer>();
+  #old = new Set<SlowAnswer>();
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(answer: SlowAnswer): void {
+    this.#young.add(answer);
+    this.#timer ??= this.#clock.setTimer(LOOK_MS, this.#look);
+  }
+
+  delete(answer: SlowAnswer): void {
+    if (!this.#young.delete(answer)) this.#old.delete(answer);
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+    this.#young.clear();
+    this.#old.clear();
+  }
+
+  readonly #look = (): void => {
+    const slow = this.#old;
+    this.#old = this.#young;
+    this.#young = new Set();
+    // Not ended with the last call: there is a next one soon.
+    this.#timer = this.#old.size > 0 ? this.#clock.setTimer(LOOK_MS, this.#look) : null;
+    for (const answer of slow) answer.becomeStream();
+  };
+}

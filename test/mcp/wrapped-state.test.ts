@@ -1,0 +1,78 @@
+// Clients and servers that both speak 2026-07-28: the server's own state goes through Mountaineer and back.
+import assert from "node:assert/strict";
+import path from "node:path";
+import { test } from "node:test";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import { handOver } from "./handover-load.ts";
+import { type Json, postModern, requiredBy, textOf } from "./modern-raw.ts";
+
+const ERA_SERVER = path.resolve(import.meta.dirname, "../gateway/backends/programs/era-modern-server.ts");
+const era = nodeBackend(ERA_SERVER, ["stdio"]);
+const accepted = (name: string): Json => ({ action: "accept", content: { name } });
+
+test("D2 the SDK's client and server, both modern: one question, three at once, three rounds, and an address", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { era } });
+  await rig.untilReady("era");
+  const client = new Client(
+    { name: "sdk-2", version: "1.0.0" },
+    {
+      capabilities: { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} },
+      versionNegotiation: { mode: { pin: "2026-07-28" } },
+    },
+  );
+  client.setRequestHandler("elicitation/create", ({ params }) =>
+    params.mode === "url" ? { action: "accept" } : { action: "accept", content: { name: params.message } },
+  );
+  const sampled = { role: "assistant" as const, model: "m", content: { type: "text" as const, text: "s" } };
+  client.setRequestHandler("sampling/createMessage", () => sampled);
+  client.setRequestHandler("roots/list", () => ({ roots: [{ uri: "file:///r" }] }));
+  await client.connect(new StreamableHTTPClientTransport(new URL(rig.url)));
+  rig.beforeStop(() => client.close());
+  const call = async (name: string): Promise<unknown> => {
+    const { content } = await client.callTool({ name, arguments: {} });
+    const [first] = content as readonly { readonly text: string }[];
+    return JSON.parse(first?.text ?? "null");
+  };
+  assert.deepEqual(await call("ask"), { state: "s1", inputResponses: { who: accepted("Who?") } });
+  assert.deepEqual(await call("ask_three"), {
+    who: accepted("Who?"),
+    say: sampled,
+    where: { roots: [{ uri: "file:///r" }] },
+  });
+  assert.deepEqual(await call("ask_rounds"), { done: 3, inputResponses: { q2: accepted("2?") } });
+  assert.deepEqual(await call("ask_page"), { page: { action: "accept" } });
+});
+
+test("B11 D2 a modern server's state is bound to its call, and outlives a reload, a handover and a person's consent", async (t) => {
+  const asks = { authorization: { default_effect: "allow", destructive: "ask" } };
+  const rig = await startGatewayRig(t, { backends: { era } }, { kept: true });
+  await rig.untilReady("era");
+  const call: Json = { name: "ask_rounds", arguments: {} };
+  const send = (params: Json): ReturnType<typeof postModern> => postModern(rig.url, "tools/call", params);
+  const first = requiredBy(await send(call));
+  const retry = (state: string, inputResponses: Json): Json => ({
+    ...call,
+    requestState: state,
+    inputResponses,
+  });
+  const refused = [
+    retry(`${first.state}A`, {}),
+    retry("1", {}),
+    { ...retry(first.state, {}), name: "ask" },
+    { ...retry(first.state, {}), arguments: { a: 1 } },
+  ];
+  for (const params of refused)
+    assert.equal((await send(params)).error?.code, -32602, JSON.stringify(params));
+  await rig.edit({ backends: { era }, more: asks });
+  // It asks whether the call may be made, since nobody has said so yet; then it is the server's turn.
+  const consent = requiredBy(await send(retry(first.state, { q0: accepted("a") })));
+  const [yes = ""] = Object.keys(consent.requests);
+  const second = requiredBy(await send(retry(consent.state, { [yes]: { action: "accept", content: {} } })));
+  assert.deepEqual(Object.keys(second.requests), ["q1"]);
+  await handOver(rig);
+  const third = requiredBy(await send(retry(second.state, { q1: accepted("b") })));
+  assert.deepEqual(Object.keys(third.requests), ["q2"]);
+  const end = await send(retry(third.state, { q2: accepted("c") }));
+  assert.deepEqual(JSON.parse(textOf(end)), { done: 3, inputResponses: { q2: accepted("c") } });
+});
