@@ -90,6 +90,58 @@ export const ROWS: readonly PlayedRow[] = [
     },
   }),
   row({
+    feature: "logs from a level on",
+    cells: every(true),
+    async play({ client }) {
+      await client.call("log", { level: "info", data: "too low" }, { logLevel: "error" });
+      await client.call("log", { level: "error", data: "one" }, { logLevel: "error" });
+      await eventually(() => client.logged.length > 0);
+      await client.call("log", { level: "info", data: "two" }, { logLevel: "info" });
+      await eventually(() => client.logged.length > 1);
+      assert.deepEqual(client.logged, ["one", "two"]);
+    },
+  }),
+  row({
+    feature: "no level, no logs",
+    cells: { "L→L": null, "L→M": null, "M→L": 0, "M→M": 0 },
+    async play({ client }, count) {
+      await client.call("log", { level: "error", data: "nobody asked" });
+      await client.call("echo", {});
+      assert.equal(client.logged.length, count);
+    },
+  }),
+  row({
+    feature: "progress",
+    cells: every([1, 2, 3]),
+    async play({ client }, steps) {
+      const heard: number[] = [];
+      await client.call("progress", {}, { onProgress: (progress) => heard.push(progress) });
+      assert.deepEqual(heard, steps);
+    },
+  }),
+  row({
+    feature: "list_changed",
+    cells: every(true),
+    async play({ client }) {
+      const has = async () => (await client.tools()).some(({ name }) => name === ADDED_TOOL.name);
+      const before = await has();
+      await client.listen(RESOURCE.uri);
+      await client.call("change");
+      await eventually(() => client.listsChanged.length > 0);
+      assert.equal(await has(), !before);
+    },
+  }),
+  row({
+    feature: "a resource's update",
+    cells: every([RESOURCE.uri]),
+    async play({ client }, uris) {
+      await client.listen(RESOURCE.uri);
+      await client.call("touch");
+      await eventually(() => client.updated.length > 0);
+      assert.deepEqual(client.updated, uris);
+    },
+  }),
+  row({
     feature: "an argument that goes into a header: unsafe values too",
     cells: every(true),
     async play({ client }) {
@@ -176,131 +228,6 @@ export const ROWS: readonly PlayedRow[] = [
     },
   }),
   row({
-    feature: "the retry comes on another connection; a tampered or answered state is refused",
-    cells: { "L→L": null, "L→M": null, "M→L": -32602, "M→M": -32602 },
-    async play({ rig }, code) {
-      const params = { name: "ask_one", arguments: { run: randomUUID() } };
-      const { result: first = {} } = await ask(rig.url, "tools/call", params);
-      assert.equal(first["resultType"], "input_required", JSON.stringify(first));
-      const keys = Object.keys(first["inputRequests"] as Json);
-      const inputResponses = Object.fromEntries(keys.map((key) => [key, ANN]));
-      const state = String(first["requestState"]);
-      const retry = (requestState: string, more: Json = {}) =>
-        ask(rig.url, "tools/call", { ...params, ...more, inputResponses, requestState });
-      assert.equal((await retry(`${state}x`)).error?.code, code);
-      assert.equal((await retry(state.slice(1))).error?.code, code);
-      assert.equal((await retry(state, { arguments: { run: "another" } })).error?.code, code);
-      assert.equal((await retry(state, { name: "ask_rounds" })).error?.code, code);
-      const { result = {}, error } = await retry(state);
-      assert.equal(result["resultType"], "complete", JSON.stringify(error));
-      const [answers] = said(result) as [Json];
-      assert.deepEqual(Object.values(answers).map(action), [ANN]);
-    },
-  }),
-  row({
-    feature: "a capability that was not declared",
-    cells: { "L→L": null, "L→M": null, "M→L": -32021, "M→M": -32021 },
-    async play({ rig }, code) {
-      const { status, error } = await ask(rig.url, "tools/call", { name: "ask_one" }, { capabilities: {} });
-      assert.deepEqual([status, error?.code], [400, code]);
-      assert.match(JSON.stringify(error?.data), /"requiredCapabilities":\{"elicitation":/u);
-    },
-  }),
-  // Before anything is cancelled: what a shared process then says is nobody's until it was silent for a second.
-  row({
-    feature: "logs from a level on",
-    cells: every(true),
-    async play({ client }) {
-      await client.call("log", { level: "info", data: "too low" }, { logLevel: "error" });
-      await client.call("log", { level: "error", data: "one" }, { logLevel: "error" });
-      await eventually(() => client.logged.length > 0);
-      await client.call("log", { level: "info", data: "two" }, { logLevel: "info" });
-      await eventually(() => client.logged.length > 1);
-      assert.deepEqual(client.logged, ["one", "two"]);
-    },
-  }),
-  row({
-    feature: "no level, no logs",
-    cells: { "L→L": null, "L→M": null, "M→L": 0, "M→M": 0 },
-    async play({ client }, count) {
-      await client.call("log", { level: "error", data: "nobody asked" });
-      await client.call("echo", {});
-      assert.equal(client.logged.length, count);
-    },
-  }),
-  row({
-    feature: "cancelled by its client",
-    cells: every(true),
-    async play({ client, rig }) {
-      const { cancelled } = await seen(client);
-      const gone = new AbortController();
-      const until = path.join(rig.folder, randomUUID());
-      const call = assert.rejects(client.call("wait", { until }, { signal: gone.signal }));
-      await eventually(async () => ((await rig.backend("server")).in_flight ?? 0) > 0);
-      gone.abort();
-      await call;
-      await eventually(async () => (await seen(client)).cancelled === cancelled + 1);
-    },
-  }),
-  row({
-    feature: "its connection breaks, and nothing else is said",
-    cells: { "L→L": "goes on", "L→M": "goes on", "M→L": "cancelled", "M→M": "cancelled" },
-    async play({ client, rig }, what) {
-      const { cancelled } = await seen(client);
-      const until = path.join(rig.folder, randomUUID());
-      const gone = new AbortController();
-      const params = { name: "wait", arguments: { until } };
-      if (what === "cancelled") {
-        const call = assert.rejects(ask(rig.url, "tools/call", params, { signal: gone.signal }));
-        await eventually(async () => ((await rig.backend("server")).in_flight ?? 0) > 0);
-        gone.abort();
-        await call;
-        await eventually(async () => (await seen(client)).cancelled === cancelled + 1);
-        return;
-      }
-      const light = await connectLight(rig.url);
-      const call = assert.rejects(light.ask("tools/call", params, { signal: gone.signal }));
-      await eventually(async () => ((await rig.backend("server")).in_flight ?? 0) > 0);
-      gone.abort();
-      await call;
-      await writeFile(until, "");
-      await eventually(async () => (await rig.backend("server")).in_flight === 0);
-      assert.equal((await seen(client)).cancelled, cancelled);
-      await light[Symbol.asyncDispose]();
-    },
-  }),
-  row({
-    feature: "progress",
-    cells: every([1, 2, 3]),
-    async play({ client }, steps) {
-      const heard: number[] = [];
-      await client.call("progress", {}, { onProgress: (progress) => heard.push(progress) });
-      assert.deepEqual(heard, steps);
-    },
-  }),
-  row({
-    feature: "list_changed",
-    cells: every(true),
-    async play({ client }) {
-      const has = async () => (await client.tools()).some(({ name }) => name === ADDED_TOOL.name);
-      const before = await has();
-      await client.listen(RESOURCE.uri);
-      await client.call("change");
-      await eventually(() => client.listsChanged.length > 0);
-      assert.equal(await has(), !before);
-    },
-  }),
-  row({
-    feature: "a resource's update",
-    cells: every([RESOURCE.uri]),
-    async play({ client }, uris) {
-      await client.listen(RESOURCE.uri);
-      await client.call("touch");
-      await eventually(() => client.updated.length > 0);
-      assert.deepEqual(client.updated, uris);
-    },
-  }),
-  row({
     feature: "asked to open a page",
     cells: { "L→L": "id", "L→M": "id", "M→L": "no id", "M→M": "no id" },
     async play({ client }, id) {
@@ -380,7 +307,80 @@ export const ROWS: readonly PlayedRow[] = [
       assert.equal(await codeOf(light.request("unknown/method")), -32601);
     },
   }),
-  // Last: the server comes back, but what it counted is gone.
+  // What breaks calls off comes last: what a shared process then says is nobody's until it was silent for a second.
+  row({
+    feature: "the retry comes on another connection; a tampered or answered state is refused",
+    cells: { "L→L": null, "L→M": null, "M→L": -32602, "M→M": -32602 },
+    async play({ rig }, code) {
+      const params = { name: "ask_one", arguments: { run: randomUUID() } };
+      const { result: first = {} } = await ask(rig.url, "tools/call", params);
+      assert.equal(first["resultType"], "input_required", JSON.stringify(first));
+      const keys = Object.keys(first["inputRequests"] as Json);
+      const inputResponses = Object.fromEntries(keys.map((key) => [key, ANN]));
+      const state = String(first["requestState"]);
+      const retry = (requestState: string, more: Json = {}) =>
+        ask(rig.url, "tools/call", { ...params, ...more, inputResponses, requestState });
+      assert.equal((await retry(`${state}x`)).error?.code, code);
+      assert.equal((await retry(state.slice(1))).error?.code, code);
+      assert.equal((await retry(state, { arguments: { run: "another" } })).error?.code, code);
+      assert.equal((await retry(state, { name: "ask_rounds" })).error?.code, code);
+      const { result = {}, error } = await retry(state);
+      assert.equal(result["resultType"], "complete", JSON.stringify(error));
+      const [answers] = said(result) as [Json];
+      assert.deepEqual(Object.values(answers).map(action), [ANN]);
+    },
+  }),
+  row({
+    feature: "a capability that was not declared",
+    cells: { "L→L": null, "L→M": null, "M→L": -32021, "M→M": -32021 },
+    async play({ rig }, code) {
+      const { status, error } = await ask(rig.url, "tools/call", { name: "ask_one" }, { capabilities: {} });
+      assert.deepEqual([status, error?.code], [400, code]);
+      assert.match(JSON.stringify(error?.data), /"requiredCapabilities":\{"elicitation":/u);
+    },
+  }),
+  row({
+    feature: "cancelled by its client",
+    cells: every(true),
+    async play({ client, rig }) {
+      const { cancelled } = await seen(client);
+      const gone = new AbortController();
+      const until = path.join(rig.folder, randomUUID());
+      const call = assert.rejects(client.call("wait", { until }, { signal: gone.signal }));
+      await eventually(async () => ((await rig.backend("server")).in_flight ?? 0) > 0);
+      gone.abort();
+      await call;
+      await eventually(async () => (await seen(client)).cancelled === cancelled + 1);
+    },
+  }),
+  row({
+    feature: "its connection breaks, and nothing else is said",
+    cells: { "L→L": "goes on", "L→M": "goes on", "M→L": "cancelled", "M→M": "cancelled" },
+    async play({ client, rig }, what) {
+      const { cancelled } = await seen(client);
+      const until = path.join(rig.folder, randomUUID());
+      const gone = new AbortController();
+      const params = { name: "wait", arguments: { until } };
+      if (what === "cancelled") {
+        const call = assert.rejects(ask(rig.url, "tools/call", params, { signal: gone.signal }));
+        await eventually(async () => ((await rig.backend("server")).in_flight ?? 0) > 0);
+        gone.abort();
+        await call;
+        await eventually(async () => (await seen(client)).cancelled === cancelled + 1);
+        return;
+      }
+      const light = await connectLight(rig.url);
+      const call = assert.rejects(light.ask("tools/call", params, { signal: gone.signal }));
+      await eventually(async () => ((await rig.backend("server")).in_flight ?? 0) > 0);
+      gone.abort();
+      await call;
+      await writeFile(until, "");
+      await eventually(async () => (await rig.backend("server")).in_flight === 0);
+      assert.equal((await seen(client)).cancelled, cancelled);
+      await light[Symbol.asyncDispose]();
+    },
+  }),
+  // The server comes back, but what it counted is gone.
   row({
     feature: "the server crashes in a call, and is started again",
     cells: every(true),
