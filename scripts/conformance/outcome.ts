@@ -15,7 +15,6 @@ export interface Missed {
 export interface Outcome {
   readonly passed: number;
   readonly failed: number;
-  readonly warnings: number;
   /** Scenarios that count, without a failed check, of how many. */
   readonly scenarios: readonly [passed: number, of: number];
   readonly missed: readonly Missed[];
@@ -32,7 +31,6 @@ export function outcomeOf(
   return {
     passed: count("SUCCESS"),
     failed: count("FAILURE"),
-    warnings: count("WARNING"),
     scenarios: [ofThose.filter(([, checks]) => !checks.some(isFailed)).length, ofThose.length],
     missed: all
       .filter((check) => isFailed(check) || check.status === "WARNING")
