@@ -19,8 +19,8 @@ const STARTS_MS = 30_000;
 export interface Contender extends AsyncDisposable {
   readonly name: string;
   readonly clients: readonly BenchClient[];
-  /** Replaces the file; waits for nothing. */
-  save(config: StoryConfig): Promise<void>;
+  /** Replaces the file, by half of it where told so; waits for nothing. */
+  save(config: StoryConfig, half?: boolean): Promise<void>;
   /** What a backend's tool is called here. */
   toolName(backend: string, own: string): string;
 }
@@ -41,13 +41,14 @@ export async function openOurs(first: StoryConfig): Promise<Contender> {
   };
 }
 
-export async function openMcpHub(first: StoryConfig): Promise<Contender> {
+export async function openMcpHub(first: StoryConfig, sessions = CLIENTS): Promise<Contender> {
   const port = await freePort();
   const folder = await mkdtemp(path.join(tmpdir(), "mt-hub-"));
   const file = path.join(folder, "hub.json");
-  const save = async ({ backends }: StoryConfig): Promise<void> => {
+  const save = async ({ backends }: StoryConfig, half = false): Promise<void> => {
     const mcpServers = Object.fromEntries(backends.map((backend) => [backend.name, hubServer(backend)]));
-    await writeFile(`${file}.new`, JSON.stringify({ mcpServers }));
+    const text = JSON.stringify({ mcpServers });
+    await writeFile(`${file}.new`, half ? text.slice(0, text.length / 2) : text);
     await rename(`${file}.new`, file);
   };
   await save(first);
@@ -75,7 +76,7 @@ export async function openMcpHub(first: StoryConfig): Promise<Contender> {
       const seen = new Set(Array.isArray(tools) ? tools.map(({ name }) => String(name).split("__")[0]) : []);
       return seen.size === first.backends.length;
     }, STARTS_MS);
-    for (let index = 0; index < CLIENTS; index++) clients.push(await connectSse(url));
+    for (let index = 0; index < sessions; index++) clients.push(await connectSse(url));
   } catch (error) {
     await dispose();
     throw error;

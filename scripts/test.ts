@@ -46,6 +46,8 @@ const LAB_FILES = [
   "test/mcp/conformance-sign-in.test.ts",
   "test/mcp/handover-failures.test.ts",
   "test/mcp/handover.test.ts",
+  "test/mcp/matrix/asked-at-once.test.ts",
+  "test/mcp/matrix/matrix.test.ts",
   "test/mcp/held-calls.test.ts",
   "test/mcp/modern-handover.test.ts",
   "test/mcp/session-restart.test.ts",

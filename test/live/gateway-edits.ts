@@ -202,7 +202,11 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
     });
     const list = Array.from({ length: 1 + Math.floor(random() * 3) }, policy);
     // Whatever else is forbidden, some calls go on.
-    const some: Policy = { effect: "allow", roles: null, resources: ["tool:*sleep", "tool:*echo"] };
+    const some: Policy = {
+      effect: "allow",
+      roles: null,
+      resources: ["tool:*sleep", "tool:*echo", "tool:*note"],
+    };
     const policies =
       random() < 0.25
         ? null

@@ -111,24 +111,33 @@ interface Offered {
 export interface Seen {
   /** Each kind's list as text: equal texts, equal lists. */
   readonly lists: Readonly<Record<Kind, string>>;
-  /** The tools `echo` and `sleep` by their published names. */
+  /** The tools that were asked for, by their published names. */
   readonly usable: ReadonlyMap<string, Usable>;
 }
 
 export interface Usable {
-  readonly tool: "echo" | "sleep";
+  readonly tool: string;
   /** Whose it is. */
   readonly backend: string;
 }
 
-/** What a client sees once everything has come up; `bare` are the light server's tools. */
-export function seenBy(config: StoryConfig, client: Client, bare: readonly string[]): Seen {
-  const visible = published(config, bare).filter((entry) => isAllowed(config, client, entry));
+/** Whose edits hold for nobody: the home's own socket. */
+export const OWNER = "owner";
+
+/** What a client sees once everything has come up; `bare` are the light server's tools, `called` those to be called. */
+export function seenBy(
+  config: StoryConfig,
+  client: Client | typeof OWNER,
+  bare: readonly string[],
+  called: readonly string[] = ["echo", "sleep"],
+): Seen {
+  const all = published(config, bare);
+  const visible = client === OWNER ? all : all.filter((entry) => isAllowed(config, client, entry));
   const of = (kind: Offered["kind"]): Offered[] => visible.filter((entry) => entry.kind === kind);
   const usable = new Map<string, Usable>();
   for (const entry of of("tool")) {
     const { name, bare: tool, backend } = entry;
-    if (tool === "echo" || tool === "sleep") usable.set(name, { tool, backend });
+    if (called.includes(tool)) usable.set(name, { tool, backend });
   }
   return {
     lists: {

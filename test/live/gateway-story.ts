@@ -135,7 +135,7 @@ export async function playStory(options: {
   };
 }
 
-async function bareTools(url: string): Promise<string[]> {
+export async function bareTools(url: string): Promise<string[]> {
   await using client = await connectLight(url);
   return await client.tools();
 }

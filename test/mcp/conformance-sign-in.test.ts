@@ -1,12 +1,13 @@
 // The official suite's `auth/*` scenarios for clients, with the gateway's side towards its backends as the client.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { type ConformanceClient, startConformanceClient } from "./conformance-client.ts";
+import type { ConformanceClient } from "./conformance-player.ts";
+import { startSigningClient } from "./conformance-signing.ts";
 import { runClientScenario } from "./run-conformance.ts";
 
 let client: ConformanceClient;
 before(async () => {
-  client = await startConformanceClient();
+  client = await startSigningClient();
 });
 after(() => client[Symbol.asyncDispose]());
 

@@ -13,6 +13,9 @@ export const CHANGING_SERVER = program("changing-server");
 export const CONFORMANCE_SERVER = program("conformance-server");
 export const LIGHT_SERVER = program("light-server");
 export const MALFORMED_SERVER = program("malformed-server");
+export const CONFORMANCE_MODERN_SERVER = program("conformance-modern-server");
+export const MATRIX_MODERN_SERVER = program("matrix-modern-server");
+export const MATRIX_SERVER = program("matrix-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
 export const VERBATIM_SERVER = program("verbatim-server");
 

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from "nod
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
 import type { BackendStatus, StatusReport } from "../../src/api/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
@@ -59,6 +60,13 @@ export interface GatewayRig extends AsyncDisposable {
   goDown(by: "SIGTERM" | "SIGKILL"): Promise<void>;
   /** Resolves when the gateway listens again. */
   comeBack(): Promise<void>;
+  /**
+   * SIGKILL for the daemon in charge of one that was `kept`. Resolves when its keeper has ended, too: true, and `comeBack`
+   * starts the next one; or when another daemon is in charge: false.
+   */
+  killDaemon(): Promise<boolean>;
+  /** Whether the process that was started has ended. */
+  isOver(): Promise<boolean>;
   /** Before it is stopped. */
   beforeStop(end: () => Promise<unknown>): void;
   /** SIGTERM; rejects when a process outlives it. Idempotent. */
@@ -171,6 +179,15 @@ export async function openGatewayRig(
       await untilListening();
     },
     beforeStop: (end) => void ends.push(end),
+    isOver: () => Promise.race([monitor.ended.then(() => true), pause(0, false)]),
+    async killDaemon() {
+      const { pid } = (await self.status()).global;
+      if (pid === null) throw new Error("no daemon is in charge");
+      process.kill(pid, "SIGKILL");
+      const isAnother = async (): Promise<boolean> => ((await home.glance())?.global.pid ?? pid) !== pid;
+      await eventually(async () => (await self.isOver()) || (await isAnother()));
+      return self.isOver();
+    },
     stop() {
       stopped ??= (async () => {
         for (const each of ends) await each();

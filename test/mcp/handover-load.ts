@@ -13,13 +13,10 @@ export interface LoadOptions {
   readonly stdio: number;
   /** Between two calls of a session, ms. */
   readonly pauseMs: number;
-  /** Made by an edit each, spread over the handovers. */
-  readonly edits?: number;
 }
 
 export interface LoadEnd {
   readonly handovers: number;
-  readonly edits: number;
   readonly calls: number;
   /** Why a call failed, or a session went. */
   readonly lost: readonly string[];
@@ -34,16 +31,9 @@ export interface LoadEnd {
 
 /** Ended with all it started. */
 export async function handOverUnderLoad(options: LoadOptions): Promise<LoadEnd> {
-  const { handovers, http, stdio, pauseMs, edits = 0 } = options;
-  const sections = (edit: number) => ({
-    backends: {
-      first: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "first_" } }),
-      ...(edit % 2 === 0
-        ? {}
-        : { second: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "second_" } }) }),
-    },
-  });
-  await using rig = await openGatewayRig(sections(0), { kept: true });
+  const { handovers, http, stdio, pauseMs } = options;
+  const first = nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "first_" } });
+  await using rig = await openGatewayRig({ backends: { first } }, { kept: true });
   await rig.untilReady("first");
   const file = path.join(rig.folder, "notes");
   const lost: string[] = [];
@@ -78,13 +68,9 @@ export async function handOverUnderLoad(options: LoadOptions): Promise<LoadEnd> 
     }),
   ];
   const daemons = new Set<number>();
-  let edited = 0;
   try {
     for (let done = 0; done < handovers; done++) {
       daemons.add((await rig.status()).global.pid ?? 0);
-      for (const upTo = Math.round((edits * (done + 1)) / handovers); edited < upTo; ) {
-        await rig.edit(sections(++edited));
-      }
       await handOver(rig);
     }
     daemons.add((await rig.status()).global.pid ?? 0);
@@ -100,7 +86,6 @@ export async function handOverUnderLoad(options: LoadOptions): Promise<LoadEnd> 
   }
   return {
     handovers,
-    edits: edited,
     calls: answered.length,
     lost,
     undone: answered.filter((text) => !counts.has(text)),

@@ -3,33 +3,76 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import type { TestContext } from "node:test";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { parse } from "yaml";
+import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
 const MODULES = path.resolve(import.meta.dirname, "../../node_modules");
 
 export interface ConformanceSuite {
   readonly version: string;
+  /** Whose messages are spoken. */
+  readonly revision: "2025-11-25" | "2026-07-28";
   readonly program: string;
   readonly args: readonly string[];
-  /** Checks that the fixture passes when it is asked directly. */
+  /** Checks that the fixture of that revision passes when it is asked directly. */
   readonly alone: number;
 }
 
+const OLDER_SUITE = path.join(MODULES, "conformance-0-1/dist/index.js");
+const NEWER_SUITE = path.join(MODULES, "conformance-0-2/dist/index.js");
+
+/** For servers of 2025-11-25. */
 export const SUITES: readonly ConformanceSuite[] = [
   {
     version: "0.1.16",
-    program: path.join(MODULES, "conformance-0-1/dist/index.js"),
+    revision: "2025-11-25",
+    program: OLDER_SUITE,
     args: ["--suite", "all"],
     alone: 44,
   },
   {
     version: "0.2.0-alpha.12",
-    program: path.join(MODULES, "conformance-0-2/dist/index.js"),
+    revision: "2025-11-25",
+    program: NEWER_SUITE,
     args: ["--requirements", "2025-11-25"],
-    alone: 78,
+    alone: 81,
   },
 ];
+
+/** For servers of 2026-07-28. */
+export const MODERN_SUITE: ConformanceSuite = {
+  version: "0.2.0-alpha.12",
+  revision: "2026-07-28",
+  program: NEWER_SUITE,
+  args: ["--requirements", "2026-07-28"],
+  alone: 164,
+};
+
+/** The one scenario of a suite; its `alone` is not known. */
+export function onlyScenario(suite: ConformanceSuite, scenario: string): ConformanceSuite {
+  return { ...suite, args: ["--scenario", scenario, "--spec-version", suite.revision] };
+}
+
+export interface Requirements {
+  /** Scenarios that count. */
+  readonly server: readonly string[];
+  readonly client: readonly string[];
+  /** Run, but not counted: extensions, and what no fixture passes yet. */
+  readonly notScored: ReadonlyMap<string, string>;
+}
+
+/** What the newer suite wants of a revision. */
+export async function requirementsOf(revision: string): Promise<Requirements> {
+  const file = path.join(MODULES, `conformance-0-2/requirements/${revision}.yaml`);
+  const { server, client, not_scored: others } = parse(await readFile(file, "utf8"));
+  return {
+    server,
+    client,
+    notScored: new Map(
+      others.map(({ scenario, reason }: { scenario: string; reason: string }) => [scenario, reason]),
+    ),
+  };
+}
 
 const DEADLINE_MS = 300_000;
 
@@ -45,7 +88,7 @@ export type ConformanceResult = ReadonlyMap<string, readonly Check[]>;
 
 /** Runs a whole suite. Rejects when it says nothing in five minutes; failed checks are part of the result. */
 export async function runConformance(
-  t: TestContext,
+  t: Scope,
   suite: ConformanceSuite,
   url: string,
 ): Promise<ConformanceResult> {
@@ -76,17 +119,16 @@ export function totals(result: ConformanceResult): { readonly passed: number; re
 
 /** One scenario with the client that `command` starts. Failed checks are part of the result. */
 export async function runClientScenario(
-  t: TestContext,
+  t: Scope,
   command: string,
   scenario: string,
   specVersion: string | null,
 ): Promise<readonly Check[]> {
   const folder = await temporaryFolder(t);
-  const suite = path.join(MODULES, "conformance-0-2/dist/index.js");
-  // A scenario of a later revision is about signing in; the messages are those of the revision that is asked for.
+  // A scenario of a later revision may be about signing in: the messages are those of the revision that is asked for.
   const version = specVersion === null ? [] : ["--spec-version", specVersion, "--force"];
   const args = [
-    suite,
+    NEWER_SUITE,
     "client",
     "--command",
     command,

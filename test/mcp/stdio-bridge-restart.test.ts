@@ -85,3 +85,17 @@ test("a client of the stdio bridge that leaves while the daemon is away ends it 
   other.child.kill("SIGTERM");
   assert.equal(await other.ended, 143);
 });
+
+test("B11 a client that starts while a killed daemon is about to come back is served by the next one", async (t) => {
+  const env = { DAEMONS_OWN: "the daemon's" };
+  const light = nodeBackend(LIGHT_SERVER, [], { env: { SECRET: "${DAEMONS_OWN}" } });
+  const rig = await startGatewayRig(t, { backends: { light } }, { env });
+  await rig.untilReady("light");
+  await rig.goDown("SIGKILL");
+  const bridge = startBridge(rig);
+  const begun = bridge.begin();
+  await rig.comeBack();
+  await begun;
+  await rig.untilReady("light");
+  assert.equal(await bridge.call(2, "env", { name: "SECRET" }), JSON.stringify(env.DAEMONS_OWN));
+});

@@ -8,8 +8,9 @@ export const mcpCommand: CommandDefinition = {
     "Carries what an MCP client says to the running daemon's gateway and back, as the home's owner; several may run " +
     "at once. It outlives a restart of the daemon: it looks for the next one for 30 s, takes the session up there, and " +
     "tells the client that its lists have changed; calls that the daemon left unanswered fail, and none is repeated. " +
-    "Without a daemon at first it runs a gateway of its own, with backends of its own, until the client leaves. Only " +
-    "MCP is on stdout. Ends when the client ends its side and everything is answered.",
+    "Without a daemon at first it runs a gateway of its own, with backends of its own, until the client leaves; for one " +
+    "that was killed, or is just starting, it waits 10 s before that. Only MCP is on stdout. Ends when the client ends " +
+    "its side and everything is answered.",
   examples: [
     {
       command: "claude mcp add mountaineer -- mountaineer mcp",
@@ -27,7 +28,7 @@ export const mcpCommand: CommandDefinition = {
   },
   addOptions() {},
   async run(context) {
-    const { findDaemon, withDaemonOr } = await import("../sessions/control-session.ts");
+    const { findDaemon, returningDaemon, withDaemonOr } = await import("../sessions/control-session.ts");
     const { withOwnGateway } = await import("../sessions/gateway-session.ts");
     const { bridge } = await import("../../mcp-bridge/mcp-bridge.ts");
     const { serveHere } = await import("../../mcp-bridge/serve-here.ts");
@@ -39,7 +40,12 @@ export const mcpCommand: CommandDefinition = {
       context,
       "look",
       (daemon) => bridge(daemon, ends, means),
-      () => withOwnGateway(context, "mcp", (gateway) => serveHere(gateway, ends)),
+      async () => {
+        // A gateway of its own would stay for as long as the client does.
+        const daemon = await returningDaemon(context);
+        if (daemon !== null) return { kind: "done", value: await bridge(daemon, ends, means) };
+        return withOwnGateway(context, "mcp", (gateway) => serveHere(gateway, ends));
+      },
     );
     return 0;
   },

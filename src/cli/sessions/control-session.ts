@@ -7,6 +7,8 @@ import type { CommandContext } from "../input/command.ts";
 /** How long a changing command waits for the socket of a daemon that holds the lock already. */
 const STARTING_DEADLINE_MS = 10_000;
 const BETWEEN_LOOKS_MS = 50;
+/** A service manager pauses for 5 s before it starts one that was killed. */
+const RETURNS_WITHIN_MS = 10_000;
 
 export interface Ask {
   /** "look" takes no lock and changes nothing; "change" waits its turn. */
@@ -74,6 +76,26 @@ export async function findDaemon(
     await requireSameConfig((await daemon.status(signal)).global.config_path, configPath);
   }
   return daemon;
+}
+
+/**
+ * The daemon that is just starting, or takes the place of one that ended without a farewell; null when none is expected,
+ * or none has come.
+ */
+export async function returningDaemon(
+  context: CommandContext,
+  clock: Clock = systemClock,
+): Promise<DaemonClient | null> {
+  const { readDaemonNote } = await import("../../api/socket/daemon-note.ts");
+  const { home, signal } = context;
+  const deadline = clock.monotonicMs() + RETURNS_WITHIN_MS;
+  while (clock.monotonicMs() < deadline) {
+    const daemon = await findDaemon(context, clock);
+    if (daemon !== null) return daemon;
+    if ((await readDaemonNote(home)) === null && (await startingMonitor(home)) === null) return null;
+    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+  return null;
 }
 
 async function startingMonitor(home: string): Promise<{ pid: number } | null> {

@@ -3,6 +3,7 @@
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { JsonObject } from "../json-rpc.ts";
+import { type AppPages, isAppPage, pageOfTool, publishAppPages, underUri, withPage } from "./app-pages.ts";
 import type {
   Catalog,
   CatalogEntry,
@@ -35,8 +36,9 @@ const EVERYTHING: Permission = { permits: () => true, denies: () => false };
  * changed, the same copy for the same object and names.
  */
 export function buildCatalog(sources: readonly CatalogSource[], conflict: ConflictConfig): Catalog {
-  const offers = sources.map((source) => offerOf(source, conflict));
   const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
+  const appPages = publishAppPages(byPriority.flatMap((index) => pagesOf(sources[index])));
+  const offers = sources.map((source) => offerOf(source, conflict, appPages));
   const collisions: Collision[] = [];
   const publish = (kind: "tools" | "resources" | "templates" | "prompts"): Map<string, CatalogEntry> =>
     settle(
@@ -49,6 +51,7 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
     resources: publish("resources"),
     templates: publish("templates"),
     prompts: publish("prompts"),
+    appPages: appPages.pages,
     collisions,
     unseen: offers.flatMap(({ unseen }) => unseen).slice(0, UNSEEN_AT_MOST),
     withheldTools: new Map(
@@ -61,6 +64,17 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
   };
 }
 
+/** What its filters leave of a backend's pages: those that it lists, and those that its tools name. */
+function pagesOf(source: CatalogSource | undefined) {
+  if (source === undefined) return [];
+  const { backend, filters, listings } = source;
+  const tools = permissionOf(filters.tools);
+  const resources = unlisted(permissionOf(filters.resources));
+  const named = listings.tools.filter(({ name }) => typeof name === "string" && tools.permits(name));
+  const uris = [...listings.resources.map(({ uri }) => uri), ...named.map(pageOfTool)];
+  return [{ backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) }];
+}
+
 interface SourceOffer {
   readonly tools: Offer;
   readonly resources: Offer;
@@ -70,13 +84,22 @@ interface SourceOffer {
   readonly unseen: readonly UnseenEntry[];
 }
 
-function offerOf(source: CatalogSource, { strategy, separator, longestName }: ConflictConfig): SourceOffer {
+function offerOf(
+  source: CatalogSource,
+  { strategy, separator, longestName }: ConflictConfig,
+  { publishedUri }: AppPages,
+): SourceOffer {
   const { backend, filters, toolOverrides, listings } = source;
   const prefix = strategy === "prefix" ? backend + separator : "";
   const toolPermission = permissionOf(filters.tools);
   const resourcePermission = permissionOf(filters.resources);
   const promptPermission = permissionOf(filters.prompts);
   const unseen: UnseenEntry[] = [];
+  const underPublishedPage = (kind: EntryKind, definition: JsonObject): JsonObject => {
+    const page = kind === "tool" ? pageOfTool(definition) : null;
+    const uri = page === null ? null : publishedUri(backend, page);
+    return uri === null || uri === page ? definition : withPage(definition, uri);
+  };
   const offer = (
     kind: EntryKind,
     definitions: readonly JsonObject[],
@@ -94,7 +117,9 @@ function offerOf(source: CatalogSource, { strategy, separator, longestName }: Co
       if (faults.length > 0 && unseen.length < UNSEEN_AT_MOST) {
         unseen.push({ backend, kind, name: originalName, faults });
       }
-      const fullName = isNamed ? prefix + (override?.name ?? originalName) : originalName;
+      const fullName = isNamed
+        ? prefix + (override?.name ?? originalName)
+        : publishedUri(backend, originalName);
       const name =
         kind === "tool" ? usableName(fullName, longestName) : isNamed ? withoutUnseen(fullName) : fullName;
       const description = override?.description ?? null;
@@ -104,7 +129,11 @@ function offerOf(source: CatalogSource, { strategy, separator, longestName }: Co
         backend,
         fullName,
         originalName,
-        definition: isNamed ? published(definition, name, description) : definition,
+        definition: isNamed
+          ? published(underPublishedPage(kind, definition), name, description)
+          : name === originalName
+            ? definition
+            : underUri(definition, name),
       });
     }
     return entries;

@@ -39,6 +39,9 @@ export interface CatalogEntry {
   readonly definition: JsonObject;
 }
 
+/** The backend that a request goes to, and what the server there calls the thing. */
+export type Resolved = Pick<CatalogEntry, "backend" | "originalName">;
+
 /** Two backends offer the same. */
 export interface Collision {
   readonly kind: EntryKind;
@@ -73,6 +76,8 @@ export interface Catalog {
   readonly resources: ReadonlyMap<string, CatalogEntry>;
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
+  /** Pages of MCP Apps, by the URI under which clients read them; listed as resources or only named by tools. */
+  readonly appPages: ReadonlyMap<string, Resolved>;
   readonly collisions: readonly Collision[];
   /** The first of those that are published; their `definition` is without these characters. */
   readonly unseen: readonly UnseenEntry[];

@@ -1,9 +1,6 @@
 // Finds the backend that a name or a URI belongs to.
-import type { Catalog, CatalogEntry } from "./catalog.ts";
+import type { Catalog, CatalogEntry, Resolved } from "./catalog.ts";
 import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
-
-/** The backend that a request goes to, and what the server there calls the thing. */
-type Resolved = Pick<CatalogEntry, "backend" | "originalName">;
 
 /** Where a name or a URI is served; null: nobody publishes it. */
 export function resolveTarget(
@@ -45,12 +42,14 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
 }
 
 /**
- * Whose a URI is: who published it; else whose template it fits (the first in order); else, since servers also serve
+ * Whose a URI is: who published it; else whose tool names it as its page; else whose template it fits (the first in order); else, since servers also serve
  * what they do not list, the only backend that has resources at all. What a backend's filters deny is nobody's.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);
   if (entry !== undefined) return entry;
+  const page = catalog.appPages.get(uri);
+  if (page !== undefined) return page;
   if (uri.length > MAX_URI_LENGTH) return null;
   for (const { backend, fits } of templatesOf(catalog)) {
     if (fits(uri)) return { backend, originalName: uri };

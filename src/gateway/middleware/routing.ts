@@ -42,10 +42,14 @@ export function createRouting(services: RoutingServices, backends: readonly stri
     ["prompts/list", listing("prompts")],
     ["tools/call", routed(NAME, callNamed)],
     ["prompts/get", routed(NAME, callNamed)],
-    ["resources/read", readingKept(services, routed(URI, pass))],
+    ["resources/read", readingKept(services, routed(URI, reading(pass)))],
     [
       "resources/subscribe",
-      routed(URI, ({ port }, { name }, { backend }) => pool.subscribe(backend, name, port.client)),
+      routed(URI, async ({ port }, { name }, { backend, originalName }) =>
+        name === originalName
+          ? pool.subscribe(backend, name, port.client)
+          : errorReply(INVALID_PARAMS, "A page that has another name at its server cannot be subscribed to"),
+      ),
     ],
     [
       "resources/unsubscribe",
@@ -68,6 +72,22 @@ export function createRouting(services: RoutingServices, backends: readonly stri
     if (route !== undefined) return route(request);
     if (sole === undefined || NEVER_PASSED_ON.has(method)) return Promise.resolve(unknownMethod(method));
     return pool.call(sole, { method, params, port, signal });
+  };
+}
+
+/** A resource that its server knows under another URI is asked for and answered under each one's own. */
+function reading(pass: ToTarget): ToTarget {
+  return async (request, target, found) => {
+    const { name } = target;
+    if (name === found.originalName) return pass(request, target, found);
+    const params = { ...request.params, uri: found.originalName };
+    const reply = await pass({ ...request, params }, target, found);
+    const contents = "result" in reply ? reply.result["contents"] : null;
+    if (!("result" in reply) || !Array.isArray(contents)) return reply;
+    const named = contents.map((each: unknown) =>
+      isJsonObject(each) && each["uri"] === found.originalName ? { ...each, uri: name } : each,
+    );
+    return { ...reply, result: { ...reply.result, contents: named } };
   };
 }
 

@@ -19,6 +19,7 @@ export function gatewayInitializeResult(
   spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
   const instructions = joinInstructions(servers, catalog);
+  const extensions = extensionsOf(servers);
   const hasTasks = spoken !== MODERN_VERSION;
   const tasks = hasTasks
     ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
@@ -31,10 +32,28 @@ export function gatewayInitializeResult(
       logging: {},
       completions: {},
       ...(tasks === undefined ? {} : { tasks: tasks.capabilities["tasks"] }),
+      ...(extensions === null ? {} : { extensions }),
     },
     serverInfo: gatewayInfo(version),
     ...(instructions === null ? {} : { instructions }),
   };
+}
+
+/** Extensions that are only members of lists and results, which pass as they are. */
+const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
+
+/** Its methods have the names of the tasks of 2025-11-25, which are not the same. */
+const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
+
+/** A sole server's methods pass, and so its extensions; of several, those that need none. */
+function extensionsOf(servers: readonly BackendInitializeResult[]): JsonObject | null {
+  const declared = servers.flatMap(({ capabilities: { extensions } }) =>
+    isJsonObject(extensions) ? Object.entries(extensions) : [],
+  );
+  const passes = (name: string): boolean =>
+    SHARED_EXTENSIONS.has(name) || (servers.length === 1 && name !== TASKS_EXTENSION);
+  const passed = declared.filter(([name]) => passes(name));
+  return passed.length === 0 ? null : Object.fromEntries(passed);
 }
 
 /** Those whose servers can list their tasks. */

@@ -76,6 +76,7 @@ export function createScriptedGateway(
           unseen: [],
           withheldTools: new Map(),
           resourceReach: [],
+          appPages: new Map(),
         },
         away: null,
         backendAway: () => null,

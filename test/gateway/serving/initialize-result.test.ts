@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import { isJsonObject } from "../../../src/gateway/json-rpc.ts";
+import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 
@@ -52,6 +52,18 @@ test("tasks are promised when a server has them, and listed by those that can", 
   const { capabilities } = gatewayInitializeResult("1", servers, NO_CATALOG);
   assert.ok(typeof capabilities === "object" && capabilities !== null && "tasks" in capabilities);
   assert.deepEqual(capabilities.tasks, { requests: {} });
+});
+
+test("D1 extensions of a sole server pass; of several those that need no methods", () => {
+  const ui = { "io.modelcontextprotocol/ui": {} };
+  const skills = { "io.modelcontextprotocol/skills": {} };
+  const of = (...extensions: object[]) => {
+    const servers = extensions.map((each, index) => server(`s${index}`, null, { extensions: each }));
+    return (gatewayInitializeResult("1", servers, NO_CATALOG)["capabilities"] as JsonObject)["extensions"];
+  };
+  assert.deepEqual(of({ ...ui, ...skills }), { ...ui, ...skills });
+  assert.deepEqual(of(ui, skills), ui);
+  assert.equal(of(skills, skills), undefined);
 });
 
 test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {

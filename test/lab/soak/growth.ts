@@ -1,5 +1,5 @@
 // How memory and descriptors of each of our processes grow while it lives, looked at in calm moments.
-import { pssMb } from "../../../bench/processes.ts";
+import { pssMb, rssMb } from "../../../bench/processes.ts";
 import { openedBy } from "../../support/descriptors.ts";
 import type { Ledger } from "./promises.ts";
 import { GATEWAY_PORT } from "./soak-world.ts";
@@ -7,6 +7,7 @@ import { GATEWAY_PORT } from "./soak-world.ts";
 interface Sample {
   readonly atMinutes: number;
   readonly mb: number;
+  readonly rssMb: number;
   readonly descriptors: number;
   /** Connections that clients keep: as many as they had calls at once, until a while after. Not ours to end. */
   readonly clients: number;
@@ -25,6 +26,8 @@ const MOST_DESCRIPTORS = 40;
 
 export interface Growth {
   look(pids: ReadonlyMap<number, string>): Promise<void>;
+  /** A line for each process that was there at the last look. */
+  figures(): readonly string[];
   /** One line for each kind of process: its longest life. */
   judge(ledger: Ledger): readonly string[];
 }
@@ -32,16 +35,26 @@ export interface Growth {
 export function createGrowth(): Growth {
   const startedAt = performance.now();
   const seen = new Map<number, { readonly role: string; readonly samples: Sample[] }>();
+  let last: { readonly pid: number; readonly role: string; readonly sample: Sample }[] = [];
   return {
     async look(pids) {
+      last = [];
       for (const [pid, role] of pids) {
         const sample = await sampleOf(pid, (performance.now() - startedAt) / 60_000);
         if (sample === null) continue;
         const known = seen.get(pid) ?? { role, samples: [] };
         known.samples.push(sample);
         seen.set(pid, known);
+        last.push({ pid, role, sample });
       }
     },
+    figures: () =>
+      last
+        .toSorted((one, other) => (one.role < other.role ? -1 : 1))
+        .map(
+          ({ pid, role, sample }) =>
+            `${role} ${pid}: RSS ${sample.rssMb.toFixed(1)} MB, PSS ${sample.mb.toFixed(1)} MB, descriptors ${describe(sample)}`,
+        ),
     judge(ledger) {
       const longest = new Map<string, readonly Sample[]>();
       for (const { role, samples } of seen.values()) {
@@ -68,8 +81,8 @@ export function createGrowth(): Growth {
 
 async function sampleOf(pid: number, atMinutes: number): Promise<Sample | null> {
   try {
-    const [mb, opened] = await Promise.all([pssMb(pid), openedBy(pid, GATEWAY_PORT)]);
-    return { atMinutes, mb, ...opened };
+    const [mb, rss, opened] = await Promise.all([pssMb(pid), rssMb(pid), openedBy(pid, GATEWAY_PORT)]);
+    return { atMinutes, mb, rssMb: rss, ...opened };
   } catch {
     // It ended meanwhile.
     return null;

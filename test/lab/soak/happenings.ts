@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Route } from "../../rig/root-rig-network.ts";
 import { signalIfRuns } from "../../support/processes.ts";
 import { pick } from "../random.ts";
-import { pidsOf, type Role } from "./our-processes.ts";
+import { ourProcesses, pidsOf, type Role } from "./our-processes.ts";
 import { CARRIED, goesOn, PER_ROUTE, shiftClock, type World } from "./soak-world.ts";
 
 export type Kind = "cut" | "kill" | "hang" | "edit" | "client" | "clock" | "command" | "handover";
@@ -115,10 +115,7 @@ function kills(): readonly Happening[] {
       kind: "kill",
       weight: 3,
       endsLives: true,
-      async act({ daemon }, random) {
-        await daemon.kill(random() * LONGEST_ABSENCE_MS);
-        return "the daemon";
-      },
+      act: killDaemon,
     },
     {
       kind: "kill",
@@ -174,6 +171,22 @@ function hangs(): readonly Happening[] {
   ];
 }
 
+async function killDaemon({ daemon, killed }: World, random: () => number): Promise<string> {
+  if (!(await daemon.kill(random() * LONGEST_ABSENCE_MS))) return "no daemon";
+  killed("daemon");
+  return "the daemon";
+}
+
+/** SIGKILL for one process of ours; each kind of them as often as the others. */
+export async function killAny(world: World, random: () => number): Promise<void> {
+  // A bridge is its client's: with it the session goes.
+  const roles = [...new Set((await ourProcesses(world)).values())].filter((role) => role !== "mcp bridge");
+  if (roles.length === 0) return;
+  const role = pick(random, roles);
+  if (role === "daemon") await killDaemon(world, random);
+  else await signalOne(world, random, role, "SIGKILL");
+}
+
 async function signalOne(
   world: World,
   random: () => number,
@@ -184,6 +197,7 @@ async function signalOne(
   if (pids.length === 0) return `no ${role}`;
   const pid = pick(random, pids);
   signalIfRuns(pid, signal);
+  if (signal === "SIGKILL") world.killed(role);
   if (signal === "SIGSTOP") hangFor(world, random, () => signalIfRuns(pid, "SIGCONT"));
   return role;
 }
@@ -205,6 +219,7 @@ async function killReader(world: World, random: () => number): Promise<string> {
     const [pid] = await pidsOf(world, "config reader");
     if (pid !== undefined) {
       signalIfRuns(pid, "SIGKILL");
+      world.killed("config reader");
       return "the config reader";
     }
   }
@@ -218,8 +233,9 @@ async function setByCommand(world: World, random: () => number): Promise<string>
     ["sync.debounce", pick(random, ["0.1", "0.2"])],
     ["backends.count.timeouts.call", pick(random, ["9", "10"])],
   ] as const);
-  // 0 saved; 1 saved, and not applied; 3 the file has mistakes; 9 changed by someone else meanwhile.
-  runs(world, ["config", "set", key, value], [0, 1, 3, 9]);
+  // 0 saved; 1 saved, and not applied; 3 the file has mistakes; 8 the daemon that was asked has gone; 9 changed by
+  // someone else meanwhile.
+  runs(world, ["config", "set", key, value], [0, 1, 3, 8, 9]);
   return `mountaineer config set ${key} ${value}`;
 }
 

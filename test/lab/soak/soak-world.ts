@@ -30,6 +30,8 @@ export interface World {
   /** While it is there, the writers of shares rest: a share mounted per route is switched when nothing is unsent. */
   readonly restFile: string;
   count(what: string): void;
+  /** One of ours was ended by SIGKILL. */
+  killed(role: string): void;
   say(line: string): void;
 }
 
@@ -39,8 +41,8 @@ const BETWEEN_STARTS_MS = 500;
 /** Starts the daemon, and again when it has ended, as a service manager does. */
 export interface DaemonKeeper {
   start(): Promise<void>;
-  /** SIGKILL for the one in charge, and another one so much later. */
-  kill(backAfterMs: number): Promise<void>;
+  /** SIGKILL for the one in charge, and another one so much later; false: none is. */
+  kill(backAfterMs: number): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -76,10 +78,11 @@ export function createDaemonKeeper({ scene, count, ledger }: KeeperParts): Daemo
     },
     async kill(afterMs) {
       const pid = (await connectToDaemon(scene.home.home).catch(() => null))?.pid;
-      if (pid == null) return;
+      if (pid == null) return false;
       kills++;
       backAfterMs = afterMs;
       signalIfRuns(pid, "SIGKILL");
+      return true;
     },
     async stop() {
       wanted = false;

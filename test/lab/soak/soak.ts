@@ -14,7 +14,7 @@ import { createAgents } from "./agents.ts";
 import { createConfigFile, executedFile, gatewaySections } from "./config-file.ts";
 import { checkNothingIsLeft, checkNothingServes, checkSecrets, checkWritten } from "./end-checks.ts";
 import { createGrowth, type Growth } from "./growth.ts";
-import { LASTING_AGENTS, pickHappening } from "./happenings.ts";
+import { killAny, LASTING_AGENTS, pickHappening } from "./happenings.ts";
 import { type Looks, startLooks } from "./looks.ts";
 import { ourProcesses } from "./our-processes.ts";
 import { createLedger, type Ledger } from "./promises.ts";
@@ -35,10 +35,19 @@ const BETWEEN_MS = 1_200;
 const RIGHT_MS = 90_000;
 /** In a calm, agents call so long and all must be well. */
 const CALM_MS = 2_000;
+const FIGURES_EACH_MINUTES = 10;
+const BETWEEN_KILLS_MS = 400;
+/** A round has an end, however far behind the kills are. */
+const MOST_KILLS_A_ROUND = 60;
 
 export interface SoakOptions {
   readonly minutes: number;
   readonly seed: number;
+  /**
+   * So many processes of ours are ended by SIGKILL in all, spread over the time, daemon and carrier to the end; then no
+   * life is long enough to tell how it grows. 0: as it comes.
+   */
+  readonly kills?: number;
   readonly say: (line: string) => void;
 }
 
@@ -46,8 +55,8 @@ export interface SoakOptions {
 export async function playSoak(
   options: SoakOptions,
 ): Promise<{ readonly kept: number; readonly failed: number }> {
-  const { say } = options;
-  const ledger = createLedger(say);
+  const { say, kills = 0 } = options;
+  const ledger = createLedger(say, kills > 0 ? ["memory", "descriptors"] : []);
   const counts = new Map<string, number>();
   const end: string[] = [];
   let folder = "";
@@ -125,6 +134,7 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
     writeFile(scene.exported(PER_ROUTE, "kept.txt"), PER_ROUTE),
   ]);
   const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
+  const killedBy = new Map<string, number>();
   const underWay = new Set<Promise<unknown>>();
   const url = `http://127.0.0.1:${GATEWAY_PORT}/mcp`;
   await using agents = createAgents(scene, { url, token, file: scene.at(CARRIED, "notes.txt") });
@@ -138,6 +148,7 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
     underWay,
     restFile: path.join(scene.folder, "rest"),
     count,
+    killed: (role) => void killedBy.set(role, (killedBy.get(role) ?? 0) + 1),
     say,
   };
   await world.daemon.start();
@@ -150,14 +161,15 @@ async function playStory(scene: Scene, token: string, play: Play): Promise<void>
   const looks = startLooks(world);
   const growth = createGrowth();
   try {
-    await playRounds(world, growth, play);
+    await playRounds(world, { ...play, growth, killedBy });
   } finally {
     await looks.finish();
   }
   end.push(...(await agents.finish(ledger)));
   end.push(await checkWritten(scene, CARRIED, await carriedWriter.stop(), ledger));
   end.push(await checkWritten(scene, PER_ROUTE, await otherWriter.stop(), ledger));
-  end.push(statusLine(looks), ...growth.judge(ledger));
+  end.push(statusLine(looks), killsLine(killedBy));
+  if ((play.kills ?? 0) === 0) end.push(...growth.judge(ledger));
   await world.daemon.stop();
   ledger.checked("stays");
   await checkSecrets(scene, [token, scene.rig.password], looks.told, ledger);
@@ -172,13 +184,36 @@ function statusLine({ told, longestStatusMs }: Looks): string {
   return `${told.length / 2} times mountaineer status, the longest took ${(longestStatusMs / 1000).toFixed(1)} s`;
 }
 
-async function playRounds(world: World, growth: Growth, { minutes, seed, say }: Play): Promise<void> {
+function killsLine(killedBy: ReadonlyMap<string, number>): string {
+  const all = [...killedBy.values()].reduce((sum, each) => sum + each, 0);
+  const roles = [...killedBy].sort(([, a], [, b]) => b - a).map(([role, times]) => `${times} × ${role}`);
+  return `${all} processes ended by kill -9: ${roles.join(", ")}`;
+}
+
+interface Rounds extends Play {
+  readonly growth: Growth;
+  /** How often a process of each kind was killed. */
+  readonly killedBy: ReadonlyMap<string, number>;
+}
+
+async function playRounds(world: World, rounds: Rounds): Promise<void> {
+  const { minutes, seed, say, growth, killedBy, kills = 0 } = rounds;
   const startedAt = performance.now();
+  let toldMinutes = 0;
+  const figures = async (): Promise<void> => {
+    await growth.look(await ourProcesses(world));
+    const minute = (performance.now() - startedAt) / 60_000;
+    if (toldMinutes > 0 && minute - toldMinutes < FIGURES_EACH_MINUTES && passed() < 1) return;
+    toldMinutes = Math.max(minute, Number.MIN_VALUE);
+    say(`figures after ${minute.toFixed(1)} min; ${killsLine(killedBy)}`);
+    for (const line of growth.figures()) say(`  ${line}`);
+  };
   const passed = (): number => (performance.now() - startedAt) / (minutes * 60_000);
+  await figures();
   for (let round = 1; passed() < 1; round++) {
     const random = randomFrom(seed * 1_000 + round);
     // In the second half daemon and carrier live on: how they grow is seen over a long life.
-    const livesGoOn = passed() >= 0.5;
+    const livesGoOn = kills === 0 && passed() >= 0.5;
     const happened: string[] = [];
     for (let number = 0; number < HAPPENINGS_A_ROUND && passed() < 1; number++) {
       const { kind, act } = pickHappening(random, livesGoOn);
@@ -186,6 +221,12 @@ async function playRounds(world: World, growth: Growth, { minutes, seed, say }: 
       happened.push(`${kind}: ${what}`);
       world.count(`× ${kind}`);
       await pause(random() * BETWEEN_MS);
+    }
+    const all = (): number => [...killedBy.values()].reduce((sum, each) => sum + each, 0);
+    const most = all() + MOST_KILLS_A_ROUND;
+    while (all() < Math.min(most, kills * Math.min(passed(), 1))) {
+      await killAny(world, random);
+      await pause(random() * BETWEEN_KILLS_MS);
     }
     say(
       `round ${round}, ${Math.round(passed() * minutes * 60)} s${livesGoOn ? ", lives go on" : ""}: ${happened.join("; ")}`,
@@ -198,7 +239,7 @@ async function playRounds(world: World, growth: Growth, { minutes, seed, say }: 
       world.ledger.broken("calm", `round ${round}: ${error instanceof Error ? error.message : error}`);
     }
     say(`  right again after ${((performance.now() - calmAt) / 1000).toFixed(1)} s`);
-    await growth.look(await ourProcesses(world));
+    await figures();
   }
 }
 

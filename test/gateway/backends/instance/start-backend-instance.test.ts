@@ -77,6 +77,7 @@ describe("starting", () => {
         sampling: { tools: {}, context: {} },
         elicitation: { form: {}, url: {} },
         roots: { listChanged: true },
+        extensions: { "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] } },
       },
       clientInfo: { name: "mountaineer", version: "0.0.0" },
     });

@@ -1,52 +1,21 @@
 // The gateway as the client that the official conformance suite tests: the given server is its only backend, a person
 // signs in by `fetch`, and what the scenario asks for is called through the gateway.
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { json } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import { openGatewayInProcess } from "../../src/daemon/in-process-gateway.ts";
 import { openBackendSignIn } from "../../src/daemon/in-process-sign-in.ts";
-import { errorText } from "../../src/runtime/errors.ts";
+import { type AskedScenario, type ConformanceClient, startConformanceClient } from "./conformance-player.ts";
 
-const PROGRAM = fileURLToPath(new URL("fixtures/conformance-client.ts", import.meta.url));
 /** The suite's own, which resolves nowhere: its server knows the document. */
 const DOCUMENT = "https://conformance-test.local/client-metadata.json";
 /** More sign-ins than any scenario wants of a patient person. */
 const MOST_LOGINS = 3;
 const DEADLINE_MS = 110_000;
 
-/** What the suite tells the client that it starts. */
-export interface AskedScenario {
-  /** The server's. */
-  readonly url: string;
-  readonly name: string;
-  readonly context: Readonly<Record<string, string>>;
-}
-
-export interface ConformanceClient extends AsyncDisposable {
-  /** What the suite starts. It has the scenario played here: a process of its own would load all sources each time. */
-  readonly command: string;
-}
-
-/** For one scenario at a time. */
-export async function startConformanceClient(): Promise<ConformanceClient> {
-  const server = createServer(async (request, response) => {
-    const problem = await play((await json(request)) as AskedScenario).catch(errorText);
-    response.writeHead(problem === null ? 200 : 500).end(problem);
-  });
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  const { port } = server.address() as AddressInfo;
-  return {
-    command: `${process.execPath} ${PROGRAM} http://127.0.0.1:${port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await once(server.close(), "close");
-    },
-  };
+/** Signs in where the scenario's server wants it, and calls its first tool. For one scenario at a time. */
+export function startSigningClient(): Promise<ConformanceClient> {
+  return startConformanceClient(play);
 }
 
 /** Null: all of it went well; else what did not. */
@@ -87,7 +56,9 @@ async function issuerOf(server: string): Promise<string> {
 }
 
 async function authLines(asked: AskedScenario): Promise<readonly string[]> {
-  const { client_id: id, client_secret: secret, private_key_pem: key } = asked.context;
+  // These scenarios tell texts only.
+  const told = asked.context as Readonly<Record<string, string>>;
+  const { client_id: id, client_secret: secret, private_key_pem: key } = told;
   if (isOfMachine(asked)) {
     process.env["CONFORMANCE_SECRET"] = secret ?? key ?? "";
     const proof = secret === undefined ? "private_key" : "client_secret";

@@ -1,0 +1,145 @@
+// docs/conformance.md, from what the suites said.
+import type { ClientRun, Revision, ServerRun } from "./runs.ts";
+
+const INTRODUCTION = `# Conformance
+
+The official suites ([@modelcontextprotocol/conformance](https://github.com/modelcontextprotocol/conformance)) on the
+gateway, as server and as client, in every combination of revisions and transports, beside what our fixtures do alone.
+\`npm run conformance\` runs all of it and writes this page; \`npm test\` runs a part each time, and \`.ci/nightly
+conformance\` the whole.
+
+The fixtures are servers of our own on the official SDK:
+\`test/mcp/fixtures/conformance-server.ts\` (@modelcontextprotocol/sdk, for 2025-11-25) and
+\`test/mcp/fixtures/conformance-modern-server.ts\` (@modelcontextprotocol/server, for 2026-07-28 alone). Both ask the same
+questions: one by requests to its client, the other by \`input_required\`.
+`;
+
+const ENDING = `## What a foreign bridge does
+
+| passed / failed | 0.1.16 \`--suite all\` | 0.2.0-alpha.12 \`--requirements 2025-11-25\` |
+| --- | --- | --- |
+| the same fixture behind supergateway 4.0.0, stdio | 43 / 1 | 77 / 1 |
+| the same fixture behind mcp-proxy 6.7.19, stdio | 30 / 6 | 66 / 5 |
+
+mcp-proxy passes on no question of a server to its client (sampling, elicitation); both answer requests with a foreign
+\`Host\` or \`Origin\`. Neither takes a client of 2026-07-28.
+
+## Streams and JSON
+
+The gateway answers lists with a stream where the client accepts one, as the official SDK's servers do, and calls with
+JSON until a notification has to go before the answer, because that costs less.
+
+## By hand
+
+With a server of your own behind the gateway:
+
+\`\`\`sh
+npx @modelcontextprotocol/conformance@0.1.16 server --url http://127.0.0.1:9000/mcp --suite all
+\`\`\`
+
+A single backend's names pass untouched, which the suites need.
+`;
+
+export interface Findings {
+  readonly servers: readonly ServerRun[];
+  readonly clients: readonly ClientRun[];
+  readonly date: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export function conformanceDocument({ servers, clients, date, versions }: Findings): string {
+  return [
+    INTRODUCTION,
+    `Run on ${date} with ${Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", ")}.\n`,
+    "## As a server\n",
+    ...[...Map.groupBy(servers, ({ suite }) => `${suite.version}, ${suite.revision}`)].map(([title, runs]) =>
+      serverTable(title, runs),
+    ),
+    notReached(servers),
+    "## As a client\n",
+    clientTables(clients),
+    ENDING,
+  ].join("\n");
+}
+
+function serverTable(title: string, runs: readonly ServerRun[]): string {
+  const rows = runs.map(({ behind, outcome }) => {
+    const where =
+      behind === null ? "the fixture alone, over HTTP" : `behind it ${behind.revision}, ${behind.transport}`;
+    const [passed, of] = outcome.scenarios;
+    return `| ${where} | ${passed} of ${of} | ${outcome.passed} / ${outcome.failed} | ${outcome.warnings} |`;
+  });
+  return [
+    `Suite ${title} in front:\n`,
+    "| | scenarios that count | checks passed / failed | warnings |",
+    "| --- | --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
+function notReached(runs: readonly ServerRun[]): string {
+  const found = runs.flatMap(({ suite, behind, outcome }) =>
+    outcome.missed.map((missed) => ({
+      ...missed,
+      where: whereOf(suite.revision, behind?.revision ?? null),
+    })),
+  );
+  const lines = [...Map.groupBy(found, ({ reason, message }) => reason ?? message)].map(([reason, all]) => {
+    const scenarios = [...new Set(all.map(({ scenario }) => `\`${scenario}\``))].join(", ");
+    const where = [...new Set(all.map((each) => each.where))].join("; ");
+    return `| ${scenarios} | ${where} | ${all.some(({ counts }) => counts) ? "yes" : "no"} | ${reason} |`;
+  });
+  return [
+    "What is not reached, and why:\n",
+    "| scenario | where | counts | reason |",
+    "| --- | --- | --- | --- |",
+    ...lines,
+    "",
+  ].join("\n");
+}
+
+function whereOf(front: Revision, back: Revision | null): string {
+  return back === null ? "alone" : `${front} → ${back}`;
+}
+
+function clientTables(runs: readonly ClientRun[]): string {
+  const signing = runs.filter(({ front }) => front === null);
+  const calling = runs.filter(({ front }) => front !== null);
+  const count = (revision: Revision): string => {
+    const of = signing.filter((run) => run.revision === revision);
+    return `| \`auth/*\` of ${revision} | ${of.filter(({ failed }) => failed.length === 0).length} of ${of.length} |`;
+  };
+  const rows = [...Map.groupBy(calling, ({ scenario, revision }) => `\`${scenario}\` of ${revision}`)].map(
+    ([scenario, both]) => `| ${scenario} | ${["2025-11-25", "2026-07-28"].map(cell(both)).join(" | ")} |`,
+  );
+  return [
+    "The suite's server is the only backend of a gateway; a client of the official SDK does through it what the scenario",
+    "asks for, or a person signs in.\n",
+    "| scenario | front: 2025-11-25 | front: 2026-07-28 |",
+    "| --- | --- | --- |",
+    ...rows,
+    "",
+    "| signing in | scenarios passed |",
+    "| --- | --- |",
+    count("2025-11-25"),
+    count("2026-07-28"),
+    "",
+    "Client credentials (2 scenarios) and the `auth/*` of 2025-03-26 (2) pass too",
+    "(`test/mcp/conformance-sign-in.test.ts`). Extensions that are not spoken: DPoP (2), enterprise-managed authorization,",
+    "workload identity.",
+    "",
+  ].join("\n");
+}
+
+const cell =
+  (runs: readonly ClientRun[]) =>
+  (front: string): string => {
+    const run = runs.find((each) => each.front === front);
+    if (run === undefined) return "–";
+    return run.failed.length === 0
+      ? `${run.passed} passed`
+      : `${run.passed} passed, ${run.failed.length} failed: ${run.failed.join("; ").replaceAll("|", "\\|")}`;
+  };

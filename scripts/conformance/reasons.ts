@@ -1,0 +1,49 @@
+// Why a check is not passed, where that is known. A failed check without a reason here fails the run.
+
+/** `alone`: no gateway between the suite and the fixture. */
+export interface Situation {
+  /** The revision that the suite, or the client in front, speaks. */
+  readonly front: "2025-11-25" | "2026-07-28";
+  readonly back: "2025-11-25" | "2026-07-28";
+  readonly alone: boolean;
+  readonly scenario: string;
+  readonly check: string;
+}
+
+interface Reason {
+  readonly holds: (situation: Situation) => boolean;
+  readonly text: string;
+}
+
+const bridgedUp = ({ front, back }: Situation): boolean => front === "2026-07-28" && back === "2025-11-25";
+
+const REASONS: readonly Reason[] = [
+  {
+    holds: ({ scenario }) => scenario.startsWith("tasks-"),
+    text: "the extension `io.modelcontextprotocol/tasks`: neither the official SDK nor the fixture has it",
+  },
+  {
+    holds: (situation) =>
+      bridgedUp(situation) && situation.scenario === "input-required-result-basic-elicitation",
+    text: "the check wants the key `user_name`: a server of 2025-11-25 asks without a key, so the gateway makes one up",
+  },
+  {
+    holds: (situation) =>
+      bridgedUp(situation) && situation.scenario === "input-required-result-capability-check",
+    text: "a server of 2025-11-25 learns capabilities once, at `initialize`, so it asks; the gateway then answers -32021",
+  },
+  {
+    holds: (situation) =>
+      bridgedUp(situation) && situation.scenario === "input-required-result-ignore-extra-params",
+    text: "answers without a state belong to no call that a server of 2025-11-25 made: it asks, and is asked for",
+  },
+  {
+    holds: ({ scenario }) => scenario === "server-sse-polling",
+    text: "resumable streams, which the specification leaves open",
+  },
+];
+
+/** Null: nobody knows yet. */
+export function reasonFor(situation: Situation): string | null {
+  return REASONS.find(({ holds }) => holds(situation))?.text ?? null;
+}

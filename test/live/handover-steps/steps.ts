@@ -1,0 +1,159 @@
+// A handover that is killed, or fails, at one of its steps, again and again; after each of them one daemon is in charge.
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
+import { readLockHolder } from "../../../src/runtime/process/home-lock.ts";
+import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
+import { type GatewayRig, nodeBackend, openGatewayRig } from "../../mcp/gateway-rig.ts";
+import { connectLight, type LightClient } from "../../mcp/light-client.ts";
+import { eventually } from "../../support/eventually.ts";
+import { processesWhere } from "../../support/processes.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const PRELOAD = path.join(import.meta.dirname, "step-fault.ts");
+/** Calls and connections that are there hold the old daemon no longer. */
+const SERVER = { drain_timeout: 1 };
+const ONE_MS = 60_000;
+const BETWEEN_NEWCOMERS_MS = 15;
+/** From here on the new daemon is the one in charge, and its death is that of any daemon. */
+const LINE = "new sends taken";
+
+export interface Fault {
+  /** As `step-fault.ts` names it: `old sends go`. */
+  readonly step: string;
+  readonly how: "is killed" | "fails";
+}
+
+export interface FaultEnd extends Fault {
+  /** Whether it came to that step. */
+  readonly reached: boolean;
+  /** No daemon was left, and the service manager started one. */
+  readonly startedAnew: boolean;
+  /** Why not exactly one daemon is in charge with everything; null: one is. */
+  readonly wrong: string | null;
+}
+
+export interface HandoverSteps extends AsyncDisposable {
+  /** Those of a handover that nothing happens to, in their order. */
+  record(): Promise<readonly string[]>;
+  play(fault: Fault): Promise<FaultEnd>;
+  /** Whether it may cost the daemon that is in charge by then. */
+  isBeyondLine(step: string): boolean;
+}
+
+/** One home with a server that may run twice, one that may not, and a client that stays. */
+export async function openHandoverSteps(): Promise<HandoverSteps> {
+  await using stack = new AsyncDisposableStack();
+  const folder = await temporaryFolder({ after: (end) => stack.defer(async () => void (await end())) });
+  const sections = {
+    server: SERVER,
+    backends: {
+      first: nodeBackend(LIGHT_SERVER),
+      once: nodeBackend(LIGHT_SERVER, [], { replace: "stop-first", env: { LIGHT_PREFIX: "once_" } }),
+    },
+  };
+  const env = { STEPS_FOLDER: folder, NODE_OPTIONS: `--import=${PRELOAD}` };
+  const rig = stack.use(await openGatewayRig(sections, { env, kept: true }));
+  await rig.untilReady("first", "once");
+  const client = stack.use(await connectLight(rig.url));
+  let steps: readonly string[] = [];
+  const seen = async (): Promise<string[]> => {
+    const text = await readFile(path.join(folder, "seen"), "utf8").catch(() => "");
+    return text.split("\n").filter((line) => line !== "");
+  };
+  const begin = async (fault: Fault | null): Promise<void> => {
+    await writeFile(path.join(folder, "seen"), "");
+    if (fault !== null) await writeFile(path.join(folder, "fault.json"), JSON.stringify(fault));
+    await handOverWithNewcomers(rig);
+  };
+  const ends = stack.move();
+  return {
+    isBeyondLine: (step) => step.startsWith("new ") && steps.indexOf(step) >= steps.indexOf(LINE),
+    async record() {
+      await begin(null);
+      const wrong = await untilOneInCharge(rig, client);
+      if (wrong.why !== null) throw new Error(`a handover with nothing in its way: ${wrong.why}`);
+      steps = await seen();
+      return steps;
+    },
+    async play(fault) {
+      const before = (await rig.status()).global.pid;
+      await begin(fault);
+      const { why, startedAnew } = await untilOneInCharge(rig, client);
+      const reached = (await seen()).includes(fault.step);
+      await writeFile(path.join(folder, "fault.json"), "{}");
+      const pid = (await rig.home.glance())?.global.pid ?? null;
+      const isSame = !reached && pid === before;
+      return { ...fault, reached, startedAnew, wrong: isSame ? "nothing happened at all" : why };
+    },
+    [Symbol.asyncDispose]: () => ends.disposeAsync(),
+  };
+}
+
+/** Resolves when whoever was asked has answered, or is gone. Meanwhile sessions begin, as some do at any moment. */
+async function handOverWithNewcomers(rig: GatewayRig): Promise<void> {
+  const daemon = await connectToDaemon(rig.home.home);
+  let going = true;
+  const coming = (async () => {
+    while (going) {
+      const newcomer = await connectLight(rig.url).catch(() => null);
+      await newcomer?.[Symbol.asyncDispose]();
+      await pause(BETWEEN_NEWCOMERS_MS);
+    }
+  })();
+  try {
+    // Whether it says so or dies of it: what counts is what comes after.
+    await daemon?.handOver(AbortSignal.timeout(ONE_MS)).catch(() => null);
+    await eventually(async () => (await daemonsOf(rig)).length <= 1, ONE_MS).catch(() => null);
+  } finally {
+    going = false;
+    await coming;
+  }
+}
+
+async function untilOneInCharge(
+  rig: GatewayRig,
+  client: LightClient,
+): Promise<{ readonly why: string | null; readonly startedAnew: boolean }> {
+  let startedAnew = false;
+  let why = "nobody answers";
+  try {
+    await eventually(async () => {
+      if (!startedAnew && (await rig.isOver())) {
+        startedAnew = true;
+        await rig.comeBack();
+      }
+      const [only, ...more] = await daemonsOf(rig);
+      if (only === undefined || more.length > 0) {
+        why = `${more.length + (only === undefined ? 0 : 1)} daemons run`;
+        return false;
+      }
+      const inCharge = (await rig.home.glance())?.global.pid;
+      why = `${only} runs, ${inCharge} answers`;
+      return inCharge === only && (await readLockHolder(rig.home.home))?.pid === only;
+    }, ONE_MS);
+    why = "a backend is not ready";
+    await rig.untilReady("first", "once");
+    why = "the session of before does not go on";
+    await client.call("echo", { text: "here" });
+    await client.call("once_echo", { text: "here" });
+    why = "nobody can come";
+    await using other = await connectLight(rig.url);
+    await other.call("echo", { text: "new" });
+    return { why: null, startedAnew };
+  } catch (error) {
+    return { why: `${why}: ${error instanceof Error ? error.message : error}`, startedAnew };
+  }
+}
+
+/** Processes of this home that are a daemon, or about to be one. */
+async function daemonsOf({ home }: GatewayRig): Promise<readonly number[]> {
+  const monitors = await processesWhere(
+    (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
+  );
+  const environments = await Promise.all(
+    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
+  );
+  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`));
+}
