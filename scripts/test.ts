@@ -41,12 +41,16 @@ const LAB_FILES = [
   "test/live/builds.test.ts",
   "test/live/gateway-load.test.ts",
   "test/live/session-kills.test.ts",
+  "test/live/smb-shares.test.ts",
+  "test/mcp/approval-crash.test.ts",
+  "test/mcp/conformance-sign-in.test.ts",
   "test/mcp/handover-failures.test.ts",
   "test/mcp/handover.test.ts",
   "test/mcp/matrix/asked-at-once.test.ts",
   "test/mcp/matrix/matrix.test.ts",
   "test/mcp/held-calls.test.ts",
   "test/mcp/modern-handover.test.ts",
+  "test/mcp/session-restart.test.ts",
   "test/mcp/wrapped-state.test.ts",
 ];
 /** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */

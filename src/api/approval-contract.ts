@@ -30,7 +30,7 @@ const waitingEntryShape = object({
   approved: text,
   /** Its keys as the file has them. */
   waiting: text,
-  /** Of what waits; the answer to it is for nothing else. */
+  /** Names what waits: a yes to it holds for nothing else. */
   digest: text,
 });
 export type WaitingEntryWire = TypeOf<typeof waitingEntryShape>;

@@ -1,6 +1,6 @@
 // The interface behind `mountaineer backends login` and `logout`: signs a person in to a backend's server.
 
-export interface LoginOrder {
+interface LoginOrder {
   readonly backend: string;
   readonly way: "browser" | "paste" | "device";
   /** Asked for beside those that the server wants. */
@@ -29,7 +29,7 @@ export interface LoginReport {
   readonly renews_itself: boolean;
 }
 
-export interface LogoutReport {
+interface LogoutReport {
   readonly backend: string;
   /** False: nobody was signed in. */
   readonly was_signed_in: boolean;

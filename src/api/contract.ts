@@ -396,7 +396,7 @@ export type NameChanges = TypeOf<typeof nameChangesShape>;
 
 /** What a reload did, or with `dry_run` would do. */
 export const reloadReportShape = object({
-  /** False: the file means what runs already, or was rejected. */
+  /** False: what the file says runs already, or it was rejected. */
   reloaded: flag,
   dry_run: flag,
   generation: number,

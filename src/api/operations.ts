@@ -203,7 +203,7 @@ export const OPERATIONS = {
     counts: "places",
     perform: (places, request, signal) => places.folders(request, signal),
   }),
-  // Of the gateway only calls are counted: the rest is answered at once, and needed most when all calls hang.
+  // Only calls are counted: everything else answers at once, and is needed most when all calls hang.
   tools: operation({
     part: "gateway",
     at: "GET tools",
@@ -355,7 +355,7 @@ export function findOperation(path: string, served: Served): AskedOperation | nu
     (each) => each.path === base && each.path.endsWith("/") === (n !== undefined),
   );
   if (found === undefined) return null;
-  // The gateway's are known without one, and refused.
+  // Operations of the gateway are found even when none runs, so that they can be refused with a reason.
   if (found.part !== "gateway" && (served[found.part] ?? null) === null) return null;
   return {
     ...found,

@@ -2,7 +2,7 @@
 import { isObject } from "../runtime/text/json-object.ts";
 
 /** Where in a value something is wrong, from its root, and what was expected there. */
-export interface Fault {
+interface Fault {
   readonly path: string;
   readonly expected: string;
 }
@@ -29,13 +29,13 @@ type OptionalName<F extends Fields> = {
   [Name in keyof F]: F[Name] extends Optional<unknown> ? Name : never;
 }[keyof F];
 
-export type TypeOfFields<F extends Fields> = {
+type TypeOfFields<F extends Fields> = {
   [Name in Exclude<keyof F, OptionalName<F>>]: TypeOf<F[Name]>;
 } & { [Name in OptionalName<F>]?: TypeOf<F[Name]> } extends infer Whole
   ? { [Name in keyof Whole]: Whole[Name] }
   : never;
 
-export interface ObjectShape<F extends Fields> extends Shape<TypeOfFields<F>> {
+interface ObjectShape<F extends Fields> extends Shape<TypeOfFields<F>> {
   readonly fields: F;
 }
 

@@ -12,7 +12,7 @@ import {
   wellFormedText,
 } from "./shape.ts";
 
-/** Of these the texts are in a report of all; the others' are in a report that names them. */
+/** A report of all tools has the texts of this many; for the others, ask by name. */
 export const MOST_SHOWN = 200;
 /** Tools of one backend are at most half as many. */
 const MOST_ITEMS = 10_000;
@@ -34,7 +34,7 @@ const toolChangeShape = object({
   kind: choice("changed", "new"),
   /** No client gets it until it is approved. */
   withheld: flag,
-  /** Of the tool as it is now: what `approve` has to name. */
+  /** Names the tool as it is now: `approve` has to give it. */
   digest: text,
   /** False: the text that was approved was too long to be kept, and `before` is null throughout. */
   before_known: flag,
@@ -59,7 +59,6 @@ export const toolChangesRequest = strictObject({ tools: names });
 export type ToolChangesRequest = TypeOf<typeof toolChangesRequest>;
 
 const itemShape = strictObject({ backend: wellFormedText, tool: text, digest: wellFormedText });
-export type ApprovedTool = TypeOf<typeof itemShape>;
 
 export const approveToolsRequest = strictObject({
   /** As a report of changes had them: what is another by now is not approved. */

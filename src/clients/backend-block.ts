@@ -1,4 +1,4 @@
-// The text of imported backends: one block each, with what has no like here as comments. Pure.
+// The text of imported backends: one block each, with a comment for each setting that has no counterpart here. Pure.
 import { editConfig } from "../config/edit/edit.ts";
 import { type ConfigTable, type ConfigValue, isTableValue } from "../config/edit/edit-value.ts";
 import { tomlDottedKey, tomlLines } from "../config/edit/toml-value.ts";

@@ -4,7 +4,7 @@ import { parseSecretText } from "../config/secret-text.ts";
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import type { ClientSurroundings } from "./client.ts";
 
-export interface TextMeaning {
+interface TextMeaning {
   /** In the notation of a configuration of ours, or, for an argument, plain. */
   readonly text: string;
   /** Names of secrets that it refers to and that a person has yet to keep. */

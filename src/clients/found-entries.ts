@@ -2,7 +2,7 @@
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { SECTIONS } from "./client.ts";
 
-export interface FoundEntry {
+interface FoundEntry {
   readonly name: string;
   readonly entry: JsonMembers;
 }
@@ -15,8 +15,8 @@ function at(value: unknown, path: readonly string[]): unknown {
 }
 
 /**
- * Of `file`, in its order. Claude Code keeps more of them by folder: those of `folder` and of the folders above it count.
- * What is not a table is none.
+ * The entries of `file`, in its order. Claude Code keeps more of them by folder: `folder` and those above it count.
+ * A value that is not a table is skipped.
  */
 export function foundEntries(file: unknown, folder: string): readonly FoundEntry[] {
   const projects = Object.entries(objectOf(at(file, ["projects"]))).filter(

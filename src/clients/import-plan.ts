@@ -20,7 +20,7 @@ export interface PlannedBackend extends ImportedServer {
   readonly title: string;
 }
 
-export interface ImportPlan {
+interface ImportPlan {
   readonly added: readonly PlannedBackend[];
   /** Servers that stand here already, or twice in what was found, by the name that they have or get here. */
   readonly present: readonly string[];
@@ -53,7 +53,7 @@ export function planImport(
   return { added, present: [...new Set(present)] };
 }
 
-export interface KnownServer {
+interface KnownServer {
   readonly name: string;
   /** A backend's section. */
   readonly table: Readonly<Record<string, unknown>>;
@@ -62,9 +62,9 @@ export interface KnownServer {
 }
 
 /**
- * What decides what runs, where it leads and with what: settings beside that make no other server. Two secrets of which one
- * cannot be looked at are taken for one where the servers go by one name, or `one` by the name that `other` gets when its
- * own is taken: a person has two accounts under two. `title`: of the file that has `other`.
+ * Whether both start the same program, or lead to the same address, with the same values; other settings do not count.
+ * If one of two secrets cannot be read, they count as equal when the servers have the same name, or when `one` has the
+ * name that `other` gets because its own is taken: two accounts have two names. `title`: of the file that has `other`.
  */
 export function isSameServer(one: KnownServer, other: KnownServer, title: string): boolean {
   const essence = ({ command = null, args = [], cwd = null, url = null }: KnownServer["table"]): unknown => [

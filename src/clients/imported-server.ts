@@ -1,6 +1,7 @@
 // What a server of a client becomes here: a backend's section, with references in place of its secrets.
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
+import { freeSecretName } from "../config/secret-names.ts";
 import { parseSecretText } from "../config/secret-text.ts";
 import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
@@ -9,7 +10,6 @@ import type { ClientSurroundings } from "./client.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, escaped, type TextReader } from "./entry-texts.ts";
 import { withoutProxy } from "./remote-proxy.ts";
-import { freeSecretName } from "./secret-names.ts";
 
 export interface ImportedServer {
   /** As a backend may be called. */

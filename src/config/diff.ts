@@ -70,7 +70,7 @@ function changedKeys<T extends object>(before: T, after: T): Exclude<keyof T, "n
 }
 
 function keysOf<T extends object>(one: T): Exclude<keyof T, "name">[] {
-  // What is made of a file has the keys of its type and no others.
+  // Values read from a file have no keys beyond their type, so the assertion holds.
   return (Object.keys(one) as Exclude<keyof T, "name">[]).filter((key) => key !== "name");
 }
 

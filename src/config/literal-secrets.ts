@@ -5,7 +5,7 @@ import { pathText } from "./mistakes.ts";
 import { hiddenValues, shownArguments, shownSecretText, shownText, shownUrl } from "./shown-values.ts";
 import type { BackendConfig, SecretText, StdioConnection } from "./snapshot.ts";
 
-export interface LiteralSecret {
+interface LiteralSecret {
   /** The key that holds it: `backends.files.args[2]`. */
   readonly key: string;
   readonly value: string;

@@ -17,10 +17,10 @@ export interface GuardedPlaces {
   readonly userHome: string;
 }
 
-export type ReachedPlace = "home" | "config" | "secrets";
+type ReachedPlace = "home" | "config" | "secrets";
 
 /** One way in which a backend reaches guarded places. */
-export interface Reach {
+interface Reach {
   readonly backend: string;
   /** Where its route stands in the file; empty: the backend has one alone. */
   readonly route: readonly (string | number)[];
@@ -117,7 +117,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
         : [...at, "env", through.variable];
   const names = PLACE_ORDER.filter((place) => places.includes(place)).map((place) => PLACE_NAMES[place]);
   const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-  // What is in the home may be named by anything; a path above it is known.
+  // A word that leads into the home may be a secret that looks like a path: only paths above the home are shown.
   const via = places.includes("secrets") ? `through ${path} ` : "";
   return {
     path: pathText(key),

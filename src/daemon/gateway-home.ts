@@ -1,4 +1,4 @@
-// What a gateway has of its home: what it keeps there, and who else may run on it while another daemon takes over.
+// A gateway's part of the home: the files it keeps there, and who else may use them while another daemon takes over.
 import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";

@@ -25,9 +25,9 @@ interface TriggerOptions {
   readonly hostProber: AddressedHostProber;
   /** Looked after at the same beat. */
   readonly aliases: Pick<AliasLinks, "trigger">;
-  /** As well. */
+  /** Read at the same beat. */
   readonly rcloneLogs: RcloneLogs;
-  /** As well. */
+  /** Runs at the same beat. */
   readonly noteKeeper: NoteKeeper;
   readonly checkIntervalMs: number;
   readonly networkDebounceMs: number;

@@ -8,7 +8,7 @@ import { openStage, type Stage } from "./stage/stage.ts";
 import type { TerminalStyle } from "./stage/terminal-style.ts";
 import { playScript } from "./story/script.ts";
 
-export interface DemoOptions {
+interface DemoOptions {
   /** The argv that runs this very program. */
   readonly program: readonly string[];
   /** The script under which a daemon can hand over: `bin/service-keeper.sh`. */

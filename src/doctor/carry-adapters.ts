@@ -60,7 +60,7 @@ async function tryDriver(
   return outcome.text;
 }
 
-/** A Mac that cannot carry is none the worse for it: its mounts are made per route. */
+/** A Mac that cannot carry shares still passes: it mounts them once per route. */
 async function keepVerdict(
   home: string,
   outcome: CarryOutcome,

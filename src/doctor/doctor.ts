@@ -36,7 +36,7 @@ import { examineSpeed, examineTools } from "./tools.ts";
 const PART_DEADLINE_MS = 25_000;
 const VERIFY_DEADLINE_MS = 20_000;
 
-export interface DoctorOptions {
+interface DoctorOptions {
   readonly home: string;
   readonly configPath: string | null;
 }
@@ -214,7 +214,7 @@ async function loadedConfig(
   }
 }
 
-/** As `mountaineer verify`; hosts, tools and secrets are looked at here more closely. */
+/** Conditions of `verify` that the doctor leaves out: its own checks look at these more closely. */
 const LOOKED_AT_HERE = [
   "tb_down",
   "fallback_down",

@@ -76,7 +76,7 @@ export type GatewayTransition =
       readonly entry: string;
       readonly kept: string;
       readonly hidden: string;
-      /** Of many, the last that is announced: how many more there are. */
+      /** On the last one announced of many: how many more there are. */
       readonly more?: number;
     }
   /** A backend's tools were seen for the first time, and are remembered. */

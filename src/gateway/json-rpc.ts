@@ -63,7 +63,7 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawNumber(value);
 }
 
-/** Of what we keep and write again. No honest definition comes near it; writing overflows the stack some 3,000 deep. */
+/** Deepest nesting of what we keep and write again. No honest definition comes near; the stack ends at some 3,000. */
 const MOST_LEVELS = 500;
 
 /** Whether a parsed value can be written as JSON again, whatever is around it: parsing takes any depth. */

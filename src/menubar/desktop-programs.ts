@@ -84,7 +84,7 @@ export const LINUX_ASKERS: readonly Asker[] = [
   ],
 ];
 
-export interface DesktopOptions {
+interface DesktopOptions {
   readonly home: string;
   /** The program and its first arguments: what runs this very version. */
   readonly program: readonly string[];
@@ -200,5 +200,5 @@ function endedAtOnce(exitCode: number): MountaineerError {
   });
 }
 
-/** Of the codes that share an exit code, the ones a start ends with. */
+/** Several error codes share an exit code; a daemon's start ends with one of these. */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];

@@ -9,7 +9,7 @@ import { runAction } from "./menu/run-action.ts";
 import { type MenuSession, startMenuSession } from "./menu/session.ts";
 import type { ActionOutcome } from "./menu/world.ts";
 
-export interface MenubarPlace {
+interface MenubarPlace {
   /** Absolute. */
   readonly home: string;
   /** What `--config` names, absolute; null when it is not given. */
@@ -24,7 +24,7 @@ export interface MenubarPlace {
 }
 
 /** Who draws the menu. */
-export type MenubarFace =
+type MenubarFace =
   /** An icon on the session's bus. */
   | { readonly kind: "tray" }
   /** Frames for SwiftBar or xbar; `command` comes before `--act ACTION`. */
@@ -35,7 +35,7 @@ export type MenubarFace =
       readonly isSwiftBar: boolean;
     };
 
-export interface MenubarOptions extends MenubarPlace {
+interface MenubarOptions extends MenubarPlace {
   readonly face: MenubarFace;
   /** Where the log file is, absolute; null: not known. */
   readonly logPath: string | null;
@@ -124,7 +124,7 @@ export async function runMenuAction(
   const nothing = { action, ok: true, text: "nothing to do", hint: null, results: [] };
   if (action.kind === "dismiss") return nothing;
   if (action.kind !== "quit") return runAction(action, { ...programs, home: place.home, clock }, signal);
-  // The one that draws the menu is another process, which its host ends.
+  // SwiftBar runs the menu in a process of its own, and ends it.
   const url = "swiftbar://disableplugin?name=mountaineer";
   await programs.openPath(url, signal);
   return { ...nothing, text: "quit" };

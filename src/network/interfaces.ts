@@ -19,7 +19,7 @@ export interface InterfaceSnapshot {
   readonly names: ReadonlySet<string>;
 }
 
-/** While every change of the network is told, what was read is good for longer: should one be lost, so late are we, ms. */
+/** How long a reading is used while network events come; an event that is lost is made up for after this long, ms. */
 const WATCHED_FOR_MS = 10_000;
 
 /** Reading costs 40 µs of the calling thread with three interfaces; one snapshot serves all probes of a cycle. */

@@ -40,7 +40,7 @@ export async function openMemory(options: MemoryOptions): Promise<Memory> {
 }
 
 /**
- * Of a pipe a read would wait for its writer; and what a symlink leads to is not Mountaineer's to set aside.
+ * A read of a pipe would wait for its writer, and the target of a symlink is not Mountaineer's to set aside.
  */
 async function requireRegularFile(path: string): Promise<void> {
   let found: Stats;

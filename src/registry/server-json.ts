@@ -14,7 +14,7 @@ export interface RegistryInput {
 }
 
 /** A text, or an input that its value comes from. */
-export type RegistryText = string | RegistryInput;
+type RegistryText = string | RegistryInput;
 
 /** Its parts are joined. */
 export type RegistryWord = readonly RegistryText[];
@@ -55,7 +55,7 @@ const VERSIONS: ReadonlyMap<string, RegExp> = new Map([
   ["pypi", /^\d[\w.+-]*$/],
   ["oci", /^\w[\w.+-]*$/],
 ]);
-/** Where the runners look; a name means another package elsewhere. */
+/** Registries that npx and uvx use: in any other, the same name may be another package. */
 const USUAL_SOURCE = /^https:\/\/(?:registry\.npmjs\.org|pypi\.org(?:\/simple)?)\/?$/;
 
 export function readServerJson(server: JsonMembers): RegistryServer {

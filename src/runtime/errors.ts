@@ -46,7 +46,7 @@ export const ERROR_CODES = {
   tool_failed: { exit: 1, means: "the tool answered with an error" },
   secret_unknown: { exit: 2, means: "no secret of that name is kept" },
   secret_unavailable: { exit: 1, means: "a secret cannot be kept, or cannot be read where it is kept" },
-  sign_in_failed: { exit: 1, means: "signing in to a backend's server came to nothing" },
+  sign_in_failed: { exit: 1, means: "signing in to a backend's server failed" },
   gateway_off: { exit: 1, means: "no gateway runs: neither a backend nor [server] is configured" },
   listen_failed: { exit: 1, means: "the gateway cannot listen at its address" },
   permission_denied: { exit: 1, means: "the system refused access" },

@@ -15,7 +15,7 @@ import { createKeyring } from "./keyring.ts";
 import { type KeyPlace, openSealingKey, type SealingKey } from "./sealing-key.ts";
 import type { Keyring, KeyringLimits } from "./system-keyring.ts";
 
-export type SealedContent =
+type SealedContent =
   /** Nothing was ever sealed. */
   | { readonly state: "never" }
   | { readonly state: "sound"; readonly value: unknown; readonly note: string }
@@ -26,7 +26,7 @@ export type SealedContent =
   /** The keyring that has the key gives no answer now; look again later. */
   | { readonly state: "unverifiable"; readonly reason: string };
 
-export interface SealedWriteOptions {
+interface SealedWriteOptions {
   /** False: an older copy with the same note may stand in for this one; the keyring is not asked. Default true. */
   readonly advances?: boolean;
   /** A word that is still known when the file is gone. Default: as it was. */

@@ -15,9 +15,9 @@ import { createKeyring } from "./keyring.ts";
 import { parseSecretFile, type SecretFile, type SecretRecord, secretFileText } from "./secret-file.ts";
 import type { Keyring, KeyringKind } from "./system-keyring.ts";
 
-export type SecretPlace = "file" | KeyringKind;
+type SecretPlace = "file" | KeyringKind;
 
-export interface KeptSecret {
+interface KeptSecret {
   readonly name: string;
   readonly kept: SecretPlace;
 }

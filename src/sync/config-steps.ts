@@ -31,7 +31,7 @@ export interface AppliedContent<Snapshot> {
 
 /** How the service takes part. None of these is called while another one runs. */
 export interface ConfigSteps<Snapshot> {
-  /** Parses and checks. Rejects with what may pass. */
+  /** Parses and checks. Rejects only with failures that may pass by themselves. */
   readonly load: (bytes: Uint8Array, signal: AbortSignal) => Promise<LoadedContent<Snapshot>>;
   /**
    * Prepares, commits, retires; resolves at commit, and in bounded time. What it throws counts as an outcome

@@ -7,7 +7,7 @@ export type LoadedContent<Snapshot> =
   | { readonly ok: true; readonly snapshot: Snapshot }
   | { readonly ok: false; readonly reason: string; readonly mistakes: readonly ConfigMistake[] };
 
-export interface SeenContent<Snapshot> {
+interface SeenContent<Snapshot> {
   readonly kind: "content";
   readonly bytes: Uint8Array;
   /** Of the bytes, hexadecimal. */

@@ -18,8 +18,6 @@ interface DetectorWish {
   readonly pollIntervalMs: number;
 }
 
-export type DetectorSlot = ReturnType<typeof createDetectorSlot>;
-
 /** Empty at first. Nothing is heard of a detector that was replaced. */
 export function createDetectorSlot({ folderEvents, onReady, ...options }: DetectorSlotOptions) {
   let detector: Detector | null = null;

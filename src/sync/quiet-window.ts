@@ -14,8 +14,6 @@ interface QuietWindowOptions {
   readonly onEnd: () => void;
 }
 
-export type QuietWindow = ReturnType<typeof createQuietWindow>;
-
 interface Open {
   readonly sinceMs: number;
   changedMs: number;

@@ -28,7 +28,7 @@ export function syncEvent(
 }
 
 /** An event with its number, which grows by one with each. */
-export type NumberedSyncEvent = SyncEvent & { id: number };
+type NumberedSyncEvent = SyncEvent & { id: number };
 
 const KEPT = 1_000;
 

@@ -18,7 +18,7 @@ const OF_GATEWAY = /^(backend|catalog|gateway)\./;
 const LOOKS = 3;
 const BETWEEN_LOOKS_MS = 300;
 
-export interface DaemonSourceOptions {
+interface DaemonSourceOptions {
   /** Absolute. */
   readonly home: string;
   /** What `--config` names, absolute: `follow` rejects with `usage` when the daemon uses another; null: any. */

@@ -9,7 +9,7 @@ import type { TuiStyle } from "./terminal/terminal-style.ts";
 const SAVE_WAIT_MS = 5_000;
 const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
 
-export interface TuiOptions {
+interface TuiOptions {
   /** Absolute. */
   readonly home: string;
   /** What `--config` names, absolute; null when it is not given. */
@@ -72,7 +72,7 @@ export async function startTui({ home, configPath, style, signal }: TuiOptions):
   // Before whoever tells of what nobody caught: on the other screen buffer it would be told to nobody.
   for (const event of UNCAUGHT) process.prependListener(event, end);
   try {
-    // Following ends by itself only when it has no sense.
+    // The session ends by itself only if following the daemon can never work.
     await Promise.race([app.waitUntilExit(), session.ended]);
     // The terminal is back already; what was asked for is not dropped without a word.
     if (!signal.aborted) await untilSaved(session, signal);

@@ -9,7 +9,7 @@ import type { Screen } from "./terminal/screen.ts";
 import { symbolsFor, type TuiStyle } from "./terminal/terminal-style.ts";
 import type { View } from "./terminal/view.ts";
 
-export interface TuiAppProps {
+interface TuiAppProps {
   readonly screens: readonly Screen[];
   readonly frame: Frame;
   readonly style: TuiStyle;

@@ -18,11 +18,21 @@ fallback_host = "127.0.0.1:2"
 password = "\${NAS_PASSWORD}"
 `;
 
-test("monitor says at once which variable is not set, and what to do", async (t) => {
+test("monitor says at once which variable is not set, and what to do, and again when that changes", async (t) => {
   const home = await temporaryFolder(t);
-  await writeFile(join(home, "config.toml"), SHARE);
+  const sync = '[sync]\ndetection = "hash"\npoll_interval = 0.1\ndebounce = 0.1\n';
+  const backend = '[backends.files]\ncommand = "sh"\nenv = { T = "${FILES_TOKEN}" }\n';
+  const config = `${sync}[server]\nport = ${await freePort()}\n${SHARE}${backend}`;
+  await writeFile(join(home, "config.toml"), config);
   const monitor = startCommand(["monitor"], { home });
   await eventually(() => /share\.condition .*NAS_PASSWORD.* hint=/.test(monitor.stderr()));
+  await eventually(() => /warn {2}backend\.phase backend=files .*FILES_TOKEN/.test(monitor.stderr()));
+  const from = monitor.stderr().length;
+  const others = config.replace("NAS_PASSWORD", "NAS_WORD").replace("FILES_TOKEN", "FILES_WORD");
+  await writeFile(join(home, "config.toml"), others);
+  const since = (): string => monitor.stderr().slice(from);
+  await eventually(() => /share\.condition .*NAS_WORD.* hint=/.test(since()));
+  await eventually(() => /warn {2}backend\.phase backend=files .*FILES_WORD/.test(since()));
   monitor.child.kill("SIGTERM");
   assert.equal((await monitor.ended).code, 0);
 });

@@ -77,8 +77,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer switch --to auto": running(/CORE[\s\S]*MEDIA/),
   // Of a monitor that no service keeps; the handover itself: test/mcp/handover.test.ts.
   "mountaineer restart": running(/nothing would hold its place/, 1),
-  "mountaineer reload": running(/means what runs|no changes/),
-  "mountaineer reload --dry-run": running(/means what runs[\s\S]*stay\s+CORE, MEDIA/),
+  "mountaineer reload": running(/runs already/),
+  "mountaineer reload --dry-run": running(/runs already[\s\S]*stay\s+CORE, MEDIA/),
   "mountaineer config get global.check_interval_secs": running(/^0\.3\n$/),
   "mountaineer config get lsof-recheck": running(/^true\n$/),
   "mountaineer config set global.check_interval_secs 0.5": running(/0\.5/),

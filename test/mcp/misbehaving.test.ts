@@ -1,10 +1,16 @@
 // Servers that misbehave, behind the real program: named in status, others served, nothing left after the end.
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import type { BackendStatus } from "../../src/api/contract.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
+import {
+  type GatewayRig,
+  nodeBackend,
+  openGatewayRig,
+  type Section,
+  startGatewayRig,
+} from "./gateway-rig.ts";
 import { connectLight, type LightClient } from "./light-client.ts";
 
 /** Longer than any start takes, so that only what is named beside it is hit. */
@@ -21,8 +27,8 @@ interface Story {
   readonly env?: Readonly<Record<string, string>>;
   /** What status comes to say of it. */
   readonly comesTo: (backend: BackendStatus) => boolean;
-  /** What a client sees of it. */
-  readonly afterwards?: (client: LightClient, rig: GatewayRig) => Promise<void>;
+  /** What a client sees of it; `work` is its tool. */
+  readonly afterwards?: (client: LightClient, rig: GatewayRig, work: string) => Promise<void>;
 }
 
 const isFailed = ({ phase, reason, last_error }: BackendStatus): boolean =>
@@ -36,13 +42,24 @@ const isNamed = ({ phase, reason, last_error, conditions }: BackendStatus): bool
 const STORIES: readonly Story[] = [
   { mode: "hang-init", timeouts: { init: 1 }, comesTo: isFailed },
   { mode: "late-init", env: { LATE_MS: "600" }, comesTo: isReady },
-  { mode: "crash-start", comesTo: isFailed },
+  {
+    // Again and again: it is tried ever more seldom, and says so.
+    mode: "crash-start",
+    comesTo: (backend) => isFailed(backend) && backend.retry_at !== null,
+    async afterwards(_, rig) {
+      const { reason, last_error } = await rig.backend("crash-start");
+      assert.match(`${reason} ${last_error}`, /5|ended|cannot find/u);
+      const daemon = await rig.daemon();
+      const logs = await daemon.gateway.logs("crash-start", AbortSignal.timeout(ANSWERS_MS));
+      assert.ok(JSON.stringify(logs).includes("cannot find my data"));
+    },
+  },
   {
     mode: "crash-call",
     comesTo: isReady,
-    async afterwards(client, rig) {
-      await assert.rejects(client.call("work"), /-32000/u);
-      await rig.untilBackend("odd", ({ restarts, phase }) => restarts >= 1 && phase === "Ready");
+    async afterwards(client, rig, work) {
+      await assert.rejects(client.call(work), /-32000/u);
+      await rig.untilBackend("crash-call", ({ restarts, phase }) => restarts >= 1 && phase === "Ready");
     },
   },
   { mode: "flood-notices", comesTo: ({ phase }) => phase === "Ready" || phase === "Degraded" },
@@ -50,28 +67,28 @@ const STORIES: readonly Story[] = [
   {
     mode: "garbage",
     comesTo: isReady,
-    async afterwards(client) {
-      assert.equal(await client.call("work"), "worked");
+    async afterwards(client, _, work) {
+      assert.equal(await client.call(work), "worked");
     },
   },
   {
     mode: "big-result",
     comesTo: isReady,
-    async afterwards(client) {
-      assert.match(await client.call("work"), /mountaineer:\/\/results\//u);
+    async afterwards(client, _, work) {
+      assert.match(await client.call(work), /mountaineer:\/\/results\//u);
     },
   },
   {
     mode: "never-reads",
     timeouts: { call: 5 },
     comesTo: isReady,
-    async afterwards(client, rig) {
+    async afterwards(client, rig, work) {
       const filler = "x".repeat(1_000_000);
-      const calls = Array.from({ length: 8 }, () => client.ask("tools/call", { name: "work", filler }));
+      const calls = Array.from({ length: 8 }, () => client.ask("tools/call", { name: work, filler }));
       assert.equal(await client.call("well_echo", { text: "meanwhile" }), "meanwhile");
       for (const reply of await Promise.all(calls)) assert.ok("error" in reply);
       assert.equal(await client.call("well_echo", { text: "after" }), "after");
-      await rig.untilBackend("odd", ({ in_flight }) => in_flight === 0);
+      await rig.untilBackend("never-reads", ({ in_flight }) => in_flight === 0);
     },
   },
   { mode: "ignores-term", comesTo: isReady },
@@ -81,41 +98,44 @@ const STORIES: readonly Story[] = [
   { mode: "slow-lists", timeouts: { cap_fetch: 1 }, env: { LATE_MS: TOO_LATE_MS }, comesTo: isNamed },
 ];
 
-// Each waits most of its time, for processes and time-outs.
-describe("one server that misbehaves", { concurrency: 2 }, () => {
-  for (const { mode, timeouts = {}, env = {}, comesTo, afterwards } of STORIES) {
-    test(`a server that does ${mode} is contained`, async (t) => {
-      const rig = await startGatewayRig(t, {
-        backends: {
-          well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),
-          odd: nodeBackend(MISBEHAVING_SERVER, [mode], { timeouts: { ...PATIENT, ...timeouts }, env }),
-        },
-      });
-      await rig.untilReady("well");
+/** Behind one daemon: each of them misbehaves while all others do. */
+function testTogether(stories: readonly Story[]): void {
+  let rig: GatewayRig;
+  before(async () => {
+    const odd = stories.map(({ mode, timeouts = {}, env = {} }) => [
+      mode,
+      nodeBackend(MISBEHAVING_SERVER, [mode], { timeouts: { ...PATIENT, ...timeouts }, env }),
+    ]);
+    rig = await openGatewayRig({
+      backends: { well: nodeBackend(LIGHT_SERVER), ...Object.fromEntries(odd) },
+      more: { conflict_resolution: { strategy: "prefix" } },
+    });
+    await rig.untilReady("well");
+    await using client = await connectLight(rig.url);
+    // Before it is known how the others fare.
+    assert.equal(await client.call("well_echo", { text: "at once" }), "at once");
+  });
+  after(() => rig[Symbol.asyncDispose]());
+
+  for (const { mode, comesTo, afterwards } of stories) {
+    test(`a server that does ${mode} is contained`, async () => {
       await using client = await connectLight(rig.url);
-      // Before it is known how the other fares.
-      assert.equal(await client.call("well_echo", { text: "at once" }), "at once");
-      await rig.untilBackend("odd", comesTo);
-      await afterwards?.(client, rig);
+      await rig.untilBackend(mode, comesTo);
+      await afterwards?.(client, rig, `${mode}_work`);
       assert.equal(await client.call("well_echo", { text: "still" }), "still");
-      const { ms } = await rig.stop();
-      assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
     });
   }
-});
 
-test("a server that crashes again and again is tried ever more seldom, and says so", async (t) => {
-  const rig = await startGatewayRig(t, {
-    backends: { odd: nodeBackend(MISBEHAVING_SERVER, ["crash-start"]) },
+  test("then all of them are ended, whatever they do", async () => {
+    const { ms } = await rig.stop();
+    assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
   });
-  const failed = await rig.untilBackend(
-    "odd",
-    ({ phase, retry_at }) => phase === "Failed" && retry_at !== null,
-  );
-  assert.match(`${failed.reason} ${failed.last_error}`, /5|ended|cannot find/u);
-  const logs = await (await rig.daemon()).gateway.logs("odd", AbortSignal.timeout(ANSWERS_MS));
-  assert.ok(JSON.stringify(logs).includes("cannot find my data"));
-});
+}
+
+const floods = ({ mode }: Story): boolean => mode.startsWith("flood-");
+describe("servers that misbehave, all at once", () =>
+  testTogether(STORIES.filter((story) => !floods(story))));
+describe("servers that never stop talking", () => testTogether(STORIES.filter(floods)));
 
 test("an end waits for no call in flight and no process that ignores everything, and leaves none", async (t) => {
   const rig = await startGatewayRig(t, {

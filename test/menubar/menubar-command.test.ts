@@ -200,6 +200,20 @@ test("a daemon that cannot start is told with its reason", async (t) => {
   assert.ok(titles(running.menu()).includes("see what it says in a terminal: mountaineer monitor"));
 });
 
+test("without a session bus it says so and what to do, and ends", {
+  skip: process.platform === "linux" ? false : "there is no session bus to be without",
+}, async (t) => {
+  const home = await temporaryFolder(t);
+  const env = { XDG_RUNTIME_DIR: home };
+  const { code, stdout, stderr } = await startCommand(["menubar", "--no-start"], { home, env }).ended;
+  assert.deepEqual([code, stdout], [8, ""]);
+  assert.match(stderr, /^mountaineer: the session bus cannot be used: connect ENOENT \S+\n/);
+  assert.match(
+    stderr,
+    /\n {2}hint: start this in your desktop session, or with DBUS_SESSION_BUS_ADDRESS set\n$/,
+  );
+});
+
 test("the icon as a process: registered, one for each home, gone with SIGTERM", {
   skip: busMissing,
 }, async (t) => {

@@ -6,8 +6,8 @@ const { MOUNTAINEER_TEST_SEED: given = "20261120" } = process.env;
 if (given !== "random") fc.configureGlobal({ seed: Number(given) });
 
 /**
- * How often a property is tried, or how long a long story is: a quarter in `npm test`, which everybody waits for, and
- * `whole` with MOUNTAINEER_PROPERTIES=all, as `.ci/nightly properties` has it.
+ * How often a property is tried, how long a long story is, or how large a file: a quarter in `npm test`, which everybody
+ * waits for, and `whole` with MOUNTAINEER_PROPERTIES=all, as `.ci/nightly properties` has it.
  */
 export function runsOf(whole: number): number {
   return process.env["MOUNTAINEER_PROPERTIES"] === "all" ? whole : Math.ceil(whole / 4);

@@ -24,12 +24,12 @@ export interface RemoteControl extends Omit<DaemonControl, "status"> {
 }
 
 /** The configuration of a running daemon, likewise. */
-export interface RemoteConfig extends Omit<ConfigControl, "sync" | "listen" | "approvals"> {
+interface RemoteConfig extends Omit<ConfigControl, "sync" | "listen" | "approvals"> {
   approvals(signal: AbortSignal): Promise<ApprovalsReport>;
   sync(signal: AbortSignal): Promise<SyncReport>;
 }
 
-export interface FollowFrom {
+interface FollowFrom {
   /** Events after this one that are still kept come first; null, and by default, only those from now on. */
   readonly afterId?: number | null;
 }

@@ -16,7 +16,7 @@ const REFUSAL_LIMIT = 64 * 1024;
 const KINDS: readonly string[] = ["sync", "sync_state", "transition", "gap"] satisfies StreamEvent["kind"][];
 
 export interface StreamedEvent {
-  /** To go on after it: `afterId`. */
+  /** Given as `afterId`, the stream goes on after this event. */
   readonly id: number;
   readonly event: StreamEvent;
 }

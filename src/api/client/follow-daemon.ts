@@ -78,7 +78,7 @@ export async function* followDaemon(
   }
 }
 
-/** null: not to be known again. */
+/** Tells one run of a daemon from the next; null: this daemon does not say which it is. */
 function lifeOf({ pid, startedAt }: DaemonClient): string | null {
   return pid === null || startedAt === null ? null : `${pid} ${startedAt}`;
 }

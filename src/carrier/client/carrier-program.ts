@@ -93,7 +93,7 @@ async function placeProgram(
     await mkdir(fresh, { mode: 0o700 });
     for (const [name, content, mode] of files) await writeFile(join(fresh, name), content, { mode });
     await rename(fresh, folder).catch(async (error: unknown) => {
-      // Another one has just put the same there; what is torn makes way.
+      // Another daemon has just put the same program there; an incomplete one is replaced.
       const code = systemErrorCode(error);
       if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
       if (await isComplete()) return;

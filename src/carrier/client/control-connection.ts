@@ -89,7 +89,7 @@ export async function connectControl(
     ask(operation, members, deadlineMs, signal) {
       signal.throwIfAborted();
       if (ended || waiting.size >= QUESTIONS_AT_MOST || socket.writableLength > LINE_BYTES_AT_MOST)
-        return Promise.reject(unreachable("the carrier takes no more questions"));
+        return Promise.reject(unreachable("the carrier has ended, or is too busy to answer"));
       const id = nextId;
       nextId += 1;
       const { promise, resolve, reject } = Promise.withResolvers<unknown>();

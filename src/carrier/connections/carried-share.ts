@@ -139,7 +139,7 @@ export class ShareCarrier implements AsyncDisposable {
     this.#joinHeld();
   }
 
-  /** Of what was `lost`, rclone keeps nothing any more. */
+  /** rclone no longer keeps any of the connections that were `lost`. */
   usedUp(): void {
     this.#losses.usedUp();
   }
@@ -343,13 +343,13 @@ function createLosses({ clock, events, connections, retiring }: ShareContext) {
   };
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
-    // Of what is encrypted, the daemon's question cannot be told from a program's.
+    // On an encrypted connection the daemon's request cannot be told from a program's.
     for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
     for (const connection of orphans) connection.release();
   };
   const retireAll = async (): Promise<void> => {
-    // Of what a later move retires meanwhile, rclone still keeps some.
+    // rclone may still keep connections that a later move retires meanwhile.
     const known = [...retiring.keys()];
     await untilUsedUp();
     for (const connection of known) if (retiring.has(connection)) connection.retireAtReads();

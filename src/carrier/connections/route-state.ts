@@ -25,7 +25,7 @@ interface RouteStateOptions {
   readonly onPhase: () => void;
   /** The route takes connections again, and the server is not yet proved. */
   readonly onUnconfirmed: (proof: Proved) => void;
-  /** The patience is over. */
+  /** The route has been lost for too long to go on waiting for it. */
   readonly onImpatient: (lostAtMs: number) => void;
 }
 
@@ -44,7 +44,7 @@ export class RouteState implements Disposable {
   #isImpatient = false;
   #patience: Timer | null = null;
   #trying: AbortController | null = null;
-  /** Stands from before the proof of the server to its confirmation: nobody takes its place meanwhile unnoticed. */
+  /** A connection that is open from before the server's proof to its confirmation: shows if another takes its place. */
   #witness: Disposable | null = null;
   /** How many in a row have gone since the route was lost or the server proved. */
   #witnessesGone = 0;

@@ -24,7 +24,7 @@ const CHANGES_NOTHING: ReadonlySet<number> = new Set([
 interface Request {
   readonly command: number;
   readonly sinceMs: number;
-  /** Of a read or a close. */
+  /** Kept for a read or a close; null for other commands. */
   readonly header: Uint8Array | null;
 }
 
@@ -44,9 +44,9 @@ export class RequestLedger {
   readonly #now: () => number;
   readonly #listener: LedgerListener;
   readonly #requests = new Map<number, Request>();
-  /** Of the frame that passes: they count once all of it has been sent. */
+  /** The requests in the frame that is passing: they count once all of it has been sent. */
   readonly #begun: { command: number; messageId: number; header: Uint8Array | null }[] = [];
-  /** Of what the frame that passes answers. */
+  /** The requests that the frame now passing answers. */
   readonly #passing: Request[] = [];
   #opaqueSent = false;
   #opaqueSinceMs: number | null = null;

@@ -83,7 +83,7 @@ export class FrameReader {
   #part: Part = "prefix";
   #prefixBytes = 0;
   #headerBytes = 0;
-  /** Of the frame, what has not passed yet. */
+  /** Bytes of the current frame that have not passed yet. */
   #frameLeft = 0;
   /** Until the next header of a compound, or the frame's end. */
   #restLeft = 0;

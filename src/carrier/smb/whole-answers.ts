@@ -42,7 +42,7 @@ export class WholeAnswers {
   #store: Buffer | null = null;
   /** A store of which all is passed, and not yet all taken. */
   #leaving: Buffer | null = null;
-  /** Of the buffer in use: what is kept lies between, and the last read put its bytes after `cameFrom`. */
+  /** In the buffer in use, kept bytes lie between these two; the last read put its bytes after `cameFrom`. */
   #keptFrom = 0;
   #filledTo = 0;
   #cameFrom = 0;

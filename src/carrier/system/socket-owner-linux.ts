@@ -12,8 +12,8 @@ export async function readOwnersLinux(): Promise<OwnerTable> {
 }
 
 /**
- * Only established connections count: of one that was closed before it was accepted the table shows uid 0, whoever made
- * it. The bytes of an address are in the order of this machine; all that Node runs on have the least one first.
+ * Only established connections count: one that was closed before it was accepted has uid 0 in the table, whoever made
+ * it. Addresses are in this machine's byte order, which is little-endian wherever Node runs.
  */
 export function parseOwners(four: string, six: string): OwnerTable {
   return {

@@ -35,7 +35,7 @@ import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
-export interface ConnectManner {
+interface ConnectManner {
   readonly client: ClientName;
   /** null: where the client keeps it. */
   readonly file: string | null;

@@ -27,7 +27,7 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { isOwnEntry } from "./own-entry.ts";
 
-export interface ImportManner {
+interface ImportManner {
   /** Names of clients, and paths of files; none: every client that has a file here. */
   readonly words: readonly string[];
   readonly yes: boolean;

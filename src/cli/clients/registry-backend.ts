@@ -1,7 +1,7 @@
 // A backend by what a registry says of it: asks for what the server wants, and keeps what is secret as a secret.
 import { escaped } from "../../clients/entry-texts.ts";
-import { freeSecretName } from "../../clients/secret-names.ts";
 import { isSecretHeader, isSecretVariable } from "../../config/backend-names.ts";
+import { freeSecretName } from "../../config/secret-names.ts";
 import { parseSecretText } from "../../config/secret-text.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import { askRegistry, OFFICIAL_REGISTRY } from "../../registry/registry-client.ts";
@@ -20,7 +20,7 @@ import { agrees } from "../input/agreement.ts";
 import type { TypedBackend } from "../input/backend-options.ts";
 import type { CommandContext } from "../input/command.ts";
 
-export interface RegistryWish {
+interface RegistryWish {
   /** The backend's name here. */
   readonly name: string;
   /** The server's, in the registry. */
@@ -192,7 +192,7 @@ function isSecretAlone(text: string): boolean {
 
 /** What the server wants of secrets; none is kept before somebody agreed. */
 function createSecrets(context: CommandContext, { name: backend, given }: RegistryWish) {
-  /** By inputs. */
+  /** The names of secrets, by the inputs that they are for. */
   const names = new Map<string, string>();
   const values = new Map<string, string>();
   const keptHere = async (): Promise<ReadonlySet<string>> => {

@@ -9,7 +9,7 @@ import { changeConfig } from "../sessions/config-session.ts";
 import { type AskedPlaces, withPlaces } from "../sessions/place-session.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 
-export interface NewAlias {
+interface NewAlias {
   readonly name: string;
   readonly share: string;
   readonly targetSubpath: string;
@@ -18,14 +18,14 @@ export interface NewAlias {
 }
 
 /** The result of `alias add`, and its `--json`. */
-export interface AddedAlias {
+interface AddedAlias {
   /** False: the file said so already. */
   readonly changed: boolean;
   /** null: it is saved and does not run. */
   readonly alias: AliasStatus | null;
 }
 
-export interface RemovedAlias {
+interface RemovedAlias {
   readonly name: string;
   readonly path: string;
   /** What stands at the path is not a link that we made, and stays. */

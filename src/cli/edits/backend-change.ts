@@ -21,7 +21,7 @@ import { refuseToBeginAfresh } from "./config-key-change.ts";
 export const DISABLED = "is disabled";
 
 /** What came of it, and its `--json`. */
-export interface BackendChange {
+interface BackendChange {
   readonly name: string;
   /** False: the file said so already. */
   readonly changed: boolean;
@@ -33,7 +33,7 @@ export interface BackendChange {
   readonly tokenLines?: readonly string[];
 }
 
-export interface ChangeOptions {
+interface ChangeOptions {
   /** How long to wait for the backend, ms; 0: not at all. */
   readonly waitMs: number;
   readonly allowLiteral: boolean;
@@ -88,7 +88,7 @@ export async function editBackend(
     }));
     const edits = [...removed, ...backendEdits(name, safe)];
     if (edits.length > 0) return edits;
-    throw new MountaineerError("usage", "what is to be changed is not said", {
+    throw new MountaineerError("usage", "nothing to change was given", {
       hint: `mountaineer backends edit ${name} --set KEY=VALUE, or an option of backends add`,
     });
   });

@@ -29,7 +29,7 @@ export async function settledBackend(
   }
 }
 
-/** It goes on as it was, or waits for a person. */
+/** Conditions that end an edit: the backend runs as before, or waits for a person. */
 const ENDS: readonly string[] = ["change_failed", "secret_missing", "waiting_for_approval"];
 
 function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {

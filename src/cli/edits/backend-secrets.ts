@@ -1,5 +1,6 @@
 // Secrets that somebody types as a backend's values: kept outside of the configuration, or refused.
 import { literalSecrets } from "../../config/literal-secrets.ts";
+import { freeSecretName } from "../../config/secret-names.ts";
 import { parseSecretText } from "../../config/secret-text.ts";
 import type { BackendConfig, SecretText } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -36,7 +37,7 @@ export async function withoutTypedSecrets(
   const env = new Map(typed.env);
   const headers = new Map(typed.headers);
   for (const { table, key, value } of found) {
-    const secret = freeName(`${name}-${key}`, taken);
+    const secret = freeSecretName(`${name}-${key}`, (one) => taken.has(one));
     const question = `The value of ${harmless(key)} seems to be a secret. Keep it as secret:${secret}, and not in the file? [Y/n] `;
     if (/^n/i.test((await ask?.(question)) ?? "")) continue;
     await keeper.set(secret, value, null, context.signal);
@@ -104,7 +105,7 @@ function alone(table: "env" | "headers", key: string, text: SecretText): Backend
 }
 
 function refusal(name: string, { table, key }: TypedSecret): MountaineerError {
-  const secret = freeName(`${name}-${key}`, new Set());
+  const secret = freeSecretName(`${name}-${key}`);
   const again =
     table === "env"
       ? `--env ${shellWord(key)}=secret:${secret}`
@@ -114,16 +115,4 @@ function refusal(name: string, { table, key }: TypedSecret): MountaineerError {
     `the value of ${key} seems to be a secret, and has no place in the configuration; nothing was written`,
     { hint: `mountaineer secret set ${secret}, then ${again}; --allow-literal writes it as it is` },
   );
-}
-
-/** As secrets may be called. */
-function freeName(text: string, taken: ReadonlySet<string>): string {
-  const base = text
-    .toLowerCase()
-    .replace(/[^a-z0-9.-]+/g, "-")
-    .slice(0, 60);
-  for (let count = 1; ; count++) {
-    const name = count === 1 ? base : `${base}-${count}`;
-    if (!taken.has(name)) return name;
-  }
 }

@@ -10,7 +10,7 @@ import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { tellEdit } from "./edit-outcome.ts";
 
-export interface RollbackManner {
+interface RollbackManner {
   readonly json: boolean;
   /** Where there is a terminal to ask. */
   readonly asks: boolean;

@@ -20,7 +20,7 @@ const LOOK_AGAIN_MS = 300;
 /** The keys of the new share, in the file's spelling. */
 export type NewFavorite = Readonly<Record<string, string>> & { readonly name: string };
 
-export interface AddedFavorite {
+interface AddedFavorite {
   readonly changed: boolean;
   /** How mounting it went; null: it is saved and does not run. */
   readonly share: StepResult | null;
@@ -54,7 +54,7 @@ function asMounted(share: StepResult): StepResult {
   return isMounted ? { ...share, result: "mounted" } : share;
 }
 
-export interface Removal {
+interface Removal {
   readonly share: string;
   readonly withAliases: boolean;
   readonly cleanup: boolean;

@@ -35,7 +35,7 @@ import {
 } from "./init-text.ts";
 import { opening } from "./opening.ts";
 
-export interface InitArguments {
+interface InitArguments {
   /** null: nothing was given. */
   readonly given: Wishes | null;
   /** A configuration that is there may be added to. */
@@ -50,7 +50,7 @@ interface Standing {
   readonly place: ConfigView["place"];
   readonly format: ConfigFormat;
   readonly bytes: Uint8Array | null;
-  /** What is there says nothing, so that adding to it takes nobody by surprise. */
+  /** The file says nothing yet (comments at most), so that `init` may add to it without asking. */
   readonly isBlank: boolean;
 }
 

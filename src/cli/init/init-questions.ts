@@ -1,9 +1,10 @@
 // The questions of `init` at a terminal: found shares first, then further shares, then MCP servers.
 import type { FoundShare } from "../../api/found-share.ts";
+import { freeSecretName } from "../../config/secret-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { splitWords } from "../input/split-words.ts";
-import { secretNameOf, shareNameOf, type WantedBackend, type WantedShare } from "./init-text.ts";
+import { shareNameOf, type WantedBackend, type WantedShare } from "./init-text.ts";
 
 export type Ask = (question: string) => Promise<string>;
 
@@ -27,7 +28,7 @@ export async function askWishes(ask: Ask, found: readonly FoundShare[], userName
       (await required(ask, "  Its address or name over the other network, such as nas.local: "));
     const typed = await ask(`  Your name on the server [${harmless(known.user)}]: `);
     const hasPassword = isYes(await ask("  Does it want a password? [Y/n] "), true);
-    const secret = secretNameOf(known.name);
+    const secret = freeSecretName(known.name, (one) => secrets.includes(one));
     if (hasPassword) secrets.push(secret);
     shares.push({
       name: known.name,

@@ -2,6 +2,7 @@
 import type { FoundShare } from "../../api/found-share.ts";
 import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import { tomlKey, tomlLines } from "../../config/edit/toml-value.ts";
+import { freeSecretName } from "../../config/secret-names.ts";
 
 export interface WantedShare {
   readonly name: string;
@@ -77,7 +78,7 @@ function foundBlock(found: FoundShare): string {
     fallback_host: found.host,
     ...(found.user === null ? {} : { username: found.user }),
     ...(shareNameOf(found) === found.share ? {} : { share_name: found.share }),
-    password: `secret:${secretNameOf(shareNameOf(found))}`,
+    password: `secret:${freeSecretName(shareNameOf(found))}`,
   };
   const lines = ["[[shares]]", ...tomlLines(table)].map((line) => `#${line}`);
   return [
@@ -102,17 +103,6 @@ export function withBlocks(text: string, blocks: readonly string[]): string {
 export function shareNameOf({ share }: FoundShare): string {
   const name = share.normalize("NFC").trim().replaceAll("/", "-");
   return name === "" || name === "." || name === ".." || /^links$/i.test(name) ? `share-${name}` : name;
-}
-
-/** A name that a secret may have, made of a share's. */
-export function secretNameOf(name: string): string {
-  const plain = name
-    .normalize("NFKD")
-    .toLowerCase()
-    .replace(/[^a-z0-9._-]+/g, "-")
-    .replace(/^[^a-z0-9]+|-+$/g, "")
-    .slice(0, 64);
-  return plain === "" ? "share" : plain;
 }
 
 function oneLine(text: string): string {

@@ -47,7 +47,7 @@ export function readBackendOptions(options: GivenOptions, words: readonly string
   const isAddress = first !== undefined && /^https?:\/\//i.test(first) && rest.length === 0;
   const given = readText(options, "url");
   if (given !== null && first !== undefined) {
-    throw usage("a backend is a program or an address, and both were given", "leave one of them away");
+    throw usage("a backend is a program or an address, and both were given", "leave one of them out");
   }
   const url = given ?? (isAddress ? first : null);
   const command: TypedBackend["command"] = first === undefined || isAddress ? null : [first, ...rest];

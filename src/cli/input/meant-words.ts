@@ -12,7 +12,7 @@ const UNSET_KEY =
   "mountaineer config unset KEY takes one out; mountaineer config rollback undoes the last change";
 const DASHBOARD = "mountaineer tui in a terminal, mountaineer menubar in the panel";
 const UPGRADE =
-  "pull the clone and run npm ci in it, then mountaineer restart has the daemon run what is installed now";
+  "run git pull and npm ci in the clone, then mountaineer restart: the daemon goes on with the new version";
 const STOP =
   "Ctrl-C ends mountaineer monitor where it runs; mountaineer uninstall stops the service and removes it, " +
   "docs/install.md says how to stop it alone";

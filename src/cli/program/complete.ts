@@ -9,7 +9,7 @@ import {
 } from "../completion/completion-request.ts";
 import { createProgram } from "./program.ts";
 
-export interface CompleteOptions {
+interface CompleteOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;

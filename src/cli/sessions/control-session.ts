@@ -31,8 +31,8 @@ export function withControl<T>(
   return withDaemonOr(context, ask.intent, use, () => inProcess(context, ask, use), clock);
 }
 
-/** Something done without a daemon; a monitor that came first is a daemon like any other. */
-export type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
+/** Something done without a daemon, unless a monitor took the lock first: then that is asked like any daemon. */
+type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
 
 /**
  * Runs `withDaemon` with the daemon of this home, else `alone`; the latter is tried again when a monitor came first.

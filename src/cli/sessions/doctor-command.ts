@@ -9,7 +9,7 @@ import { renderDoctor, renderSelfTest } from "../views/doctor-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
-export interface DoctorArguments {
+interface DoctorArguments {
   readonly selfTest: boolean;
   /** The file to write; true chooses a name; null: none. */
   readonly report: string | true | null;

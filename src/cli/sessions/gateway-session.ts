@@ -7,7 +7,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
 import { onceOpened, withDaemonOr } from "./control-session.ts";
 
-export interface AskedGateway {
+interface AskedGateway {
   readonly control: GatewayControl;
   /** Rejects with `gateway_off`. */
   backends(signal: AbortSignal): Promise<readonly BackendStatus[]>;

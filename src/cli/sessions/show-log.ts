@@ -8,7 +8,7 @@ import { findShare, readMembers } from "./config-members.ts";
 import { viewConfig } from "./config-session.ts";
 import { openLogFile } from "./log-lines-file.ts";
 
-export interface LogRequest {
+interface LogRequest {
   readonly path: string;
   readonly share: string | null;
   readonly lines: number;

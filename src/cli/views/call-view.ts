@@ -3,7 +3,7 @@ import type { CallReport } from "../../api/contract.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { forTerminal } from "./diff-view.ts";
 
-export interface AnswerLook {
+interface AnswerLook {
   /** Then whatever a terminal could obey is spelled out; elsewhere text is printed as it came. */
   readonly isTerminal: boolean;
 }
@@ -59,7 +59,7 @@ function described(facts: readonly (string | null)[]): string {
   return `[${facts.filter((fact) => fact !== null && fact !== "").join(", ")}]`;
 }
 
-/** Of base64. */
+/** The size of what the base64 text stands for. */
 function sizeText(data: string | null): string | null {
   if (data === null) return null;
   const bytes = Math.floor((data.replace(/=+$/, "").length * 3) / 4);

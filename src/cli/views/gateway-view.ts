@@ -29,7 +29,7 @@ import {
   viewOf,
 } from "./view-lines.ts";
 
-/** Of the longest phase, so that what follows stands in a column. */
+/** Width of the longest phase, so that what follows is aligned. */
 const PHASE_COLUMNS = "Initializing".length;
 
 /** The gateway's lines: where it listens, who is there, and what it publishes. `daemonRuns`: only then it could. */

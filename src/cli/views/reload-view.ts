@@ -49,11 +49,11 @@ function headline(report: ReloadReport): string {
       ? "a daemon would begin with defaults, and no shares"
       : "a daemon would begin with:";
   }
-  if (report.dry_run) return isNothing(report) ? "the file means what runs already" : "a reload would:";
+  if (report.dry_run) return isNothing(report) ? "this configuration runs already" : "a reload would:";
   const said = harmless(report.summary);
   return report.reloaded
     ? `${said} (generation ${report.generation})`
-    : `${said}: the file means what runs already`;
+    : `${said}: this configuration runs already`;
 }
 
 function isNothing({ settings, shares, backends, middleware }: ReloadReport): boolean {

@@ -56,7 +56,7 @@ const BACKEND_YAML = [
 
 const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "Fallback" };
 
-/** A view of shares, which read some of the settings. */
+/** What the lines about shares are made from: they also show some settings. */
 interface ShareView extends View {
   readonly global: GlobalStatus;
 }

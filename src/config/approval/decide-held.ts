@@ -36,7 +36,7 @@ export interface WaitingEntry {
   readonly id: string;
   readonly group: EntryGroup;
   readonly name: string;
-  /** Of what waits, the most serious. */
+  /** The most serious kind among the parts that wait. */
   readonly kind: EntryKind;
   /** The parts that serve meanwhile, by the names of those that wait; null: nothing of it runs. */
   readonly approved: PartValues | null;
@@ -163,7 +163,7 @@ function judged(
   return { id, group, name, kind: mostSerious(told.map(([, part]) => part.kind)), approved: before, waiting };
 }
 
-/** Of a backend that is to have another connection and no routes: those it goes on with until then. */
+/** The routes that a backend keeps until the edit that gives it another connection and no routes is approved. */
 function droppedRoutes(
   { group, parts }: Entry,
   approved: PartValues,
@@ -297,7 +297,7 @@ function filled(value: EntryValue, now: unknown): EntryValue {
   return { ...Object.fromEntries(added.map((key) => [key, null])), ...value };
 }
 
-/** As in `restored`. */
+/** The type is the key's own, as in `restored`: the value came from a configuration that was read. */
 function typed<T>(value: EntryValue): T {
   return value as T;
 }

@@ -20,7 +20,7 @@ export type EntryValue =
   | readonly EntryValue[]
   | { readonly [key: string]: EntryValue };
 
-export interface EntryPart {
+interface EntryPart {
   readonly kind: EntryKind;
   readonly value: EntryValue;
 }
@@ -47,7 +47,7 @@ const BACKEND_FIELDS: Readonly<Record<keyof BackendConfig, FieldKind>> = {
   // A backend that is off is no entry; one that is switched on is a new one.
   enabled: "free",
   group: "free",
-  // Of an address it is `sends`.
+  // A connection to an address is `sends`.
   connection: "runs",
   routes: "runs",
   timeouts: "free",
@@ -87,7 +87,7 @@ const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
   pin: "guards",
 };
 
-/** Entries with a place of their own in the file: null are those that have members, or parts below. */
+/** What each section decides; null for a section that has members, or whose parts are listed below. */
 const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>> = {
   global: null,
   sync: "free",

@@ -53,7 +53,7 @@ export async function findHistoryOwner(
   };
 }
 
-/** Of entries that do not say which file theirs was: other spellings under which it may have been this one. */
+/** Other paths under which entries that do not say which file theirs was may mean this one. */
 function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>): Set<string> {
   const fileNames = [...names].map((name) => basename(name));
   return new Set(

@@ -39,7 +39,7 @@ function hunkText({ oldStart, oldLines, newStart, newLines, lines }: StructuredP
   return `${[head, ...lines].join("\n")}\n`;
 }
 
-/** Of an empty range the line before it is named. */
+/** An empty range is given by the line before it, as `diff -u` does. */
 function rangeText(start: number, count: number): string {
   return count === 1 ? String(start) : `${count === 0 ? start - 1 : start},${count}`;
 }

@@ -197,7 +197,7 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-/** The same; null when there is no file. */
+/** As `readConfigBytes`; null when there is no file. */
 export async function readConfigIfPresent(path: string): Promise<Uint8Array | null> {
   try {
     return await readConfigBytes(path);

@@ -178,10 +178,13 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
 function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   if (command !== undefined && !/[/\\]/.test(command) && /\s/.test(command)) {
+    const [program = ""] = command.trim().split(/\s+/);
+    // Any other word may be a secret, and so may the first in `TOKEN=… program`.
+    const alone = /^[\w.@-]{1,60}$/.test(program) ? `write \`command = "${program}"\`, and ` : "";
     warnings.push({
       path: pathText([...at, "command"]),
       text: "the whole text is the name of one program, spaces included",
-      hint: "put what follows the program into `args`",
+      hint: `${alone}put each word after the program into \`args\``,
     });
   }
   for (const [index, argument] of (args ?? []).entries()) {

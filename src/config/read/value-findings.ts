@@ -85,8 +85,18 @@ const YES_AND_NO: Readonly<Record<string, string>> = {
   "0": "false",
 };
 
+const ADDRESS_HERE = 'write "streamable-http", or leave it out beside a `url`';
+/** What MCP clients call the ways to a server. */
+const OTHERS_TYPES: ReadonlyMap<string, string> = new Map([
+  ["http", ADDRESS_HERE],
+  ["streamableHttp", ADDRESS_HERE],
+  ["sse", `the older HTTP+SSE is not spoken; if the server has a newer address, ${ADDRESS_HERE}`],
+]);
+
 function wrongValueHint(value: unknown, type: string, choices: readonly string[] | null): string | null {
   if (typeof value === "string") {
+    const othersHint = choices?.includes("streamable-http") ? OTHERS_TYPES.get(value) : undefined;
+    if (othersHint !== undefined) return othersHint;
     const meant = choices === null ? null : closestWord(value, choices);
     if (meant !== null) return `did you mean "${meant}"?`;
     const text = value.trim().toLowerCase();

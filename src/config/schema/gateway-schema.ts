@@ -94,7 +94,7 @@ function secretTextSchema(isAllowed: (text: string) => boolean) {
       const { expected, hint } = reading;
       return refuse(context, null, { found: "`${` without a name and `}`", expected, hint });
     }
-    // Both kinds of parts, whatever the type of the first is.
+    // Annotated, so that the inferred type of a key allows both kinds of parts.
     const parts: readonly (string | SecretReference)[] = reading.value;
     if (isAllowed(text)) return parts;
     const expected = "a text without control characters";

@@ -9,7 +9,7 @@ import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import { type LoadedApart, loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, startReaderProcess } from "./reader-process.ts";
 
-/** A reader that no content came for is ended this long after the last sign of one, ms. */
+/** A reader started ahead is ended this long after the last sign of a change if no content came for it, ms. */
 const UNUSED_MS = 5_000;
 /** A reader that is busy with another content is waited for no longer than a new one takes to start, ms. */
 const BUSY_MS = 200;

@@ -187,7 +187,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       if (held.approvals !== null) remember(held.approvals);
     },
     async withdraw() {
-      // Of approvals that were lost nothing is known that could take its place.
+      // When the approvals were lost, nothing is known that could be written in their place.
       if (!mayWrite || memory === null || memory.lost || isSame(written, memory)) return;
       options.onGrant?.();
       await write(memory, true).catch((error: unknown) => {

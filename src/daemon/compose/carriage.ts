@@ -7,7 +7,7 @@ import type { Carriage, CarriageNotice, Endpoints } from "../../shares/drivers/c
 
 /** How long one question may take, ms. */
 const ASK_MS = 5_000;
-/** With the start of a carrier, which a busy machine may take seconds for: what is mounted without stays so, ms. */
+/** The same when a carrier has to be started first, ms. Long, as a mount made without a carrier stays without. */
 const OPEN_MS = 20_000;
 /** Short: what waits for it is a decision about a route that is silent, ms. */
 const RECOUNT_MS = 200;

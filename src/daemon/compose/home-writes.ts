@@ -46,11 +46,11 @@ export function openHomeWrites(options: HomeWritesOptions) {
         heldRoutes.keep(backend, route);
       },
     },
-    /** Another one after each word of a person that a daemon which has read the home before does not know of. */
+    /** Grows with each command of a person that a daemon which read the home before cannot know of. */
     get changes(): number {
       return changes;
     },
-    /** A person has said something else of which the home is read at a start alone. */
+    /** A person has changed something that a daemon reads from the home only when it starts. */
     noteChange(): void {
       changes += 1;
     },

@@ -17,7 +17,7 @@ type LastAccepted =
   /** `reason`: why it cannot be used; null: nothing was ever accepted. */
   | { readonly ok: false; readonly reason: string | null };
 
-/** Of the file at `path`, from the history in the home. Never rejects: without it the file's own mistakes are told. */
+/** What was accepted last for the file at `path`, from the home's history. Never rejects: `reason` says what failed. */
 export async function lastAccepted(options: {
   readonly place: ConfigPlace;
   /** Absolute. */

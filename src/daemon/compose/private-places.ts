@@ -11,7 +11,7 @@ import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 
 /** What is wrong with one of the places. */
-export interface PlaceFault {
+interface PlaceFault {
   readonly severity: "error" | "warning";
   readonly code: "writable_by_others" | "readable_by_others";
   /** Which of the places it is about. */
@@ -101,7 +101,7 @@ interface PrivatePlacesOptions {
   readonly logger: Logger;
 }
 
-export interface PrivatePlaces {
+interface PrivatePlaces {
   /** Rejects with `open_to_others` when this configuration may not run where it stands. */
   require(snapshot: ConfigSnapshot): Promise<void>;
   /** What others may read, as of the last look. */

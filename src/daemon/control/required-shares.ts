@@ -171,7 +171,7 @@ export function createRequiredShares(tools: Tools) {
 /** What runs on shares, and where it has to make room. */
 function createRoom(engine: Tools["engine"]) {
   const rooms = new Map<string, Exclude<Room, "free">>();
-  /** Of these shares programs still ran when last looked at. */
+  /** Shares that programs still ran on at the last look. */
   const occupied = new Set<string>();
   let list: () => readonly DataPrograms[] = () => [];
   const running = (share: string): readonly number[] =>
@@ -227,7 +227,7 @@ function usableMount(view: ShareView | null): { readonly id: string; readonly pa
   const mount = seen?.mount ?? null;
   if (view === null || seen === null || mount === null || !shareStatus(view).mount_alive) return null;
   const { found, carried = null } = mount;
-  // It may take long to say so itself.
+  // A mount over a route that is gone may take long to fail by itself.
   const isCut = carried === null && found.route !== null && seen.routes[found.route].probe.verdict === "gone";
   return isCut ? null : found;
 }

@@ -87,11 +87,12 @@ function timeOrNull(wallMs: number | null): string | null {
   return wallMs === null ? null : isoTime(wallMs);
 }
 
-/** Conditions that keep a share from being mounted, whatever an earlier try came to. */
+/** Conditions that keep a share from being mounted, whatever an earlier try came to; a mount looks for them in this order. */
 const KEEP_UNMOUNTED = ["variable_missing", "secret_missing", "path_taken", "driver_unavailable"];
 
 /** What has to be mended before the share can be mounted; null: it is mounted, or nothing is known to be in the way. */
 export function keptUnmountedBy({ mount_state, conditions }: ShareStatus): Condition | null {
   if (mount_state !== "unmounted") return null;
-  return conditions.find(({ code }) => KEEP_UNMOUNTED.includes(code)) ?? null;
+  const [first = null] = KEEP_UNMOUNTED.flatMap((kind) => conditions.filter(({ code }) => code === kind));
+  return first;
 }

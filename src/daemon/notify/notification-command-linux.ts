@@ -12,7 +12,7 @@ export const linuxNotifier: Notifier = {
   }),
 };
 
-/** Of the body, notify-send reads escapes such as `\n`, and the desktop reads markup. */
+/** In the body, notify-send reads escapes such as `\n`, and the desktop reads markup. */
 function literalBody(body: string): string {
   return body
     .replaceAll("\\", "\\\\")

@@ -92,7 +92,7 @@ export function createConfigEdits(
       return applySaved(await saveConfigApart(request, { clock, signal }), source, turn, approves);
     };
     const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
-    // Of an emptied file there is nothing to keep, and nobody means to go back to it.
+    // An emptied file holds nothing to keep, and nobody means to go back to it.
     const isEmpty = before === null || before.length === 0;
     if (isEmpty || beforeSha256 === watcher.running.sha256 || !isSeen) return save();
     const newest = await history.entry(0).catch(() => null);

@@ -187,7 +187,7 @@ function createPlay({ stage, ending, share, tell }: PlayParts) {
     }
   };
   const toggleHold = async (): Promise<void> => {
-    // Of a share that is not seen yet nothing is held that a person could mean to let go.
+    // A share that is not seen yet has no hold that a person could mean to end.
     const to = (share()?.held ?? null) === null ? "fallback" : "auto";
     tell(`you run mountaineer switch --to ${to}`);
     const control = await stage.control();

@@ -17,7 +17,7 @@ function notCarried(checks: Checks): Step {
     title: "mountaineer config set global.carry on",
     async play() {
       await checks.command(["config", "set", "global.carry", "on"]);
-      await checks.until("it is said that the share cannot be carried", ({ carried, conditions }) => {
+      await checks.until("status says that the share cannot be carried", ({ carried, conditions }) => {
         return carried === undefined && conditions.some(({ code }) => code === "carry_unavailable");
       });
       return "folders are not carried, and the share says so; the copy over a pulled cable needs real SMB";

@@ -83,6 +83,6 @@ export interface Catalog {
   readonly unseen: readonly UnseenEntry[];
   /** By backend: how many of its tools its filters keep back, where there are any. */
   readonly withheldTools: ReadonlyMap<string, number>;
-  /** Of the backends that offer resources or templates, in the same order. */
+  /** One for each backend that offers resources or templates, in the same order. */
   readonly resourceReach: readonly ResourceReach[];
 }

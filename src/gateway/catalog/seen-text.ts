@@ -3,7 +3,7 @@
 import { unseenText, withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-export interface SeenEntry {
+interface SeenEntry {
   /** The same object where there is nothing to take out. */
   readonly entry: JsonObject;
   readonly faults: readonly string[];

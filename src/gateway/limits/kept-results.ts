@@ -124,7 +124,7 @@ export class KeptResults implements Disposable {
     this.#timer = null;
   }
 
-  /** Of this session the oldest go; of all, those of the session that holds most. */
+  /** Drops this session's oldest results first; beyond the bounds for all, those of the session that holds most. */
   #makeRoom(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
     this.#dropOldest(holder, sessionResults, sessionBytes);

@@ -1,7 +1,7 @@
 // The error by which a limit refuses: which limit it is, how much it allows, and when to come back.
 import { errorReply, LIMIT_REACHED, type RpcError } from "../json-rpc.ts";
 
-export interface LimitRefusal {
+interface LimitRefusal {
   /** The key, `[limits].calls_per_second`. */
   readonly limit: string;
   readonly allowed: number;

@@ -120,7 +120,7 @@ export class PrincipalLimiter {
     return account;
   }
 
-  /** Of what is forgotten nobody may hold an old account. */
+  /** Clients look their accounts up again, so that none goes on with one that is forgotten. */
   #forgetUnused(): void {
     for (const [key, { inFlight }] of this.#accounts) if (inFlight === 0) this.#accounts.delete(key);
     this.#known = new WeakMap();

@@ -3,7 +3,7 @@ import { isRawNumber } from "../../runtime/text/exact-json.ts";
 
 /** Deeper ones cannot be written as JSON anyway, and are answered as such. */
 const MOST_LEVELS = 1_000;
-/** Of short texts the characters are counted: most are ASCII. */
+/** Texts up to this length are measured in characters, without encoding them: most are ASCII. */
 const SHORT_TEXT = 1_024;
 const AROUND_A_VALUE = 4;
 

@@ -57,7 +57,7 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
     try {
       const signal = AbortSignal.any([request.signal, limit.signal]);
       const params = {
-        // Of the versions that know another mode.
+        // Only these versions have other modes.
         ...(client.protocolVersion >= FIRST_WITH_MODES ? { mode: "form" } : {}),
         message: messageFor(request, call, clean),
         requestedSchema: { type: "object", properties: {} },

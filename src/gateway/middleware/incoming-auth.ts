@@ -19,7 +19,7 @@ export interface Authenticator extends Disposable {
 }
 
 /** Tokens that an authorization server signs, as far as others ask. */
-export interface SignedTokens {
+interface SignedTokens {
   readonly resource: ProtectedResource;
   readonly keys: KeyState;
   /** For whoever takes over with another configuration: an edit needs no issuer that answers. */

@@ -5,7 +5,7 @@ import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 
 export interface TurnedAway {
-  /** Of HTTP: who it is, where it comes from, the session it names, or that who it is cannot be told. */
+  /** HTTP's: no valid message, unknown token, foreign origin, unknown session, or no way to tell now who it is. */
   readonly status: 400 | 401 | 403 | 404 | 503;
   /** One of a few texts; nothing of the request is in it. */
   readonly reason: string;

@@ -15,7 +15,7 @@ import {
 import type { RoutingServices } from "./routing-services.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 
-/** Of the session, or of the other direction: never passed on, however few backends there are. */
+/** Methods of the session itself, or of the other direction: never passed on, however few backends there are. */
 const NEVER_PASSED_ON: ReadonlySet<string> = new Set([
   "initialize",
   "sampling/createMessage",

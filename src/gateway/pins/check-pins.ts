@@ -49,7 +49,7 @@ export function checkPins(
   const seen = new Set<string>();
   for (const definition of listed) {
     const name = String(definition["name"]);
-    // Of two of one name the first is published; whatever is said of it holds for both.
+    // Of two tools with one name only the first is published, so its verdict holds for both.
     if (seen.has(name)) continue;
     if (seen.size >= MOST_TOOLS) {
       beyond.push(name);

@@ -15,7 +15,7 @@ const MOST_FORMER_BACKENDS = 200;
 export interface PinnedTool {
   /** Digests, the one in use first. */
   readonly approved: readonly string[];
-  /** Of the first; null: not kept. */
+  /** The text whose digest is the first; null: not kept. */
   readonly text: string | null;
   /** The last digest that was told as a change. */
   readonly told: string | null;

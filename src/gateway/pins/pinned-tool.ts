@@ -12,7 +12,7 @@ export const PINNED_MEMBERS = [
   "outputSchema",
   "annotations",
 ] as const;
-export type PinnedMember = (typeof PINNED_MEMBERS)[number];
+type PinnedMember = (typeof PINNED_MEMBERS)[number];
 
 // A server's objects are its own until it lists again: each is read once, whatever is rebuilt meanwhile.
 const digests = new WeakMap<JsonObject, string>();

@@ -20,7 +20,7 @@ const MOST_ANNOUNCED = 20;
 const TRY_AGAIN_MS = 60_000;
 
 /** What of the configuration pinning reads. */
-export interface PinRules {
+interface PinRules {
   readonly trust: { readonly pin: PinMode };
   readonly backends: readonly Pick<BackendConfig, "name" | "pin">[];
 }

@@ -125,7 +125,7 @@ export interface Gateway extends AsyncDisposable {
   start(config: GatewayConfig): Promise<void>;
   /** The first half of `start`: backends start, and nobody comes in yet. */
   build(config: GatewayConfig): Promise<void>;
-  /** The other half, with the door of the gateway that was in charge before, or null: its own. */
+  /** The second half: clients come in, by the socket handed over by the gateway before, or by its own (null). */
   open(config: GatewayConfig, door: GivenDoor | null): Promise<void>;
   /** No backend that could start now is in its first attempt any more. */
   built(signal: AbortSignal): Promise<void>;

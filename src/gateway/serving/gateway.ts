@@ -46,7 +46,7 @@ import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
-/** At a handover: what was on its way to a server that cannot run twice is there by then, ms. */
+/** At a handover: how long requests on their way to a server that cannot run twice have to arrive, ms. */
 const LAST_REQUESTS_MS = 1_000;
 /** The warden needs nobody to end what it still knows: beyond this it goes on alone, ms. */
 const STOP_WARDEN_MS = 250;

@@ -7,7 +7,7 @@ import { boundedRequest } from "../bounded-request.ts";
 
 const LARGEST_BYTES = 256 * 1024;
 
-export type Fetched =
+type Fetched =
   | {
       readonly ok: true;
       readonly document: JsonMembers;

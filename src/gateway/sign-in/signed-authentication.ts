@@ -33,7 +33,7 @@ interface SignedAuthenticationOptions {
   readonly logger: Logger;
   /** False: nobody will come, and nothing is read. */
   readonly listens: boolean;
-  /** Of what it takes over from; used where they are the same issuer's. */
+  /** The keys that its predecessor had; used if they are from the same issuer. */
   readonly last?: LastKeys | null;
 }
 

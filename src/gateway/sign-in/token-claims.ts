@@ -10,7 +10,7 @@ const LONGEST_NAME = 200;
 const MOST_ROLES = 500;
 const LONGEST_ROLE = 256;
 const SCOPE_ROLE = "scope:";
-/** Of RFC 6749: what is one can stand in a header. */
+/** A scope as RFC 6749 allows it, which is also safe in a header. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 
 /** The texts that refuse a token: a fixed few, since they are counted, logged and told to whoever sent it. */
@@ -31,11 +31,11 @@ export const REFUSED = {
   signature: "the token's signature is wrong",
 } as const;
 
-/** Never more than a fixed number of different ones. */
+/** One of a fixed set, so that refusals can be counted by reason. */
 export type RefusedReason = (typeof REFUSED)[keyof typeof REFUSED];
 
 /** What can be read of a token without any key. */
-export interface TokenParts {
+interface TokenParts {
   readonly algorithm: string;
   /** null: it names none. */
   readonly keyId: string | null;

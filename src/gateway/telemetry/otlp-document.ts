@@ -42,7 +42,7 @@ function spanJson({ traceId, spanId, parentSpanId, name, kind, startMs, endMs, a
 }
 
 /** Wall ms of the first point and of these. */
-export interface Period {
+interface Period {
   readonly startMs: number;
   readonly endMs: number;
 }

@@ -5,7 +5,7 @@ import type { TraceHeaders } from "../middleware/middleware.ts";
 export interface TraceContext {
   /** 32 hexadecimal digits, not all 0. */
   readonly traceId: string;
-  /** Of the span that is the parent of what comes next; 16 digits. */
+  /** The span that becomes the parent of what comes next; 16 digits. */
   readonly spanId: string;
   readonly sampled: boolean;
   /** Passed on as it came. */

@@ -24,7 +24,7 @@ export function parseSignature(signature: string): readonly DbusType[] {
   return types;
 }
 
-/** Of its first byte, as it is aligned within a message. */
+/** The multiple of bytes, counted from the message's start, that a value of this type begins at. */
 export function alignmentOf({ code }: DbusType): number {
   switch (code) {
     case "y":

@@ -12,7 +12,7 @@ export const PLUGIN_FILE = "mountaineer.1d.sh";
 
 const DEFAULTS_DEADLINE_MS = 5_000;
 
-export interface InstallPlaces {
+interface InstallPlaces {
   readonly userHome: string;
   readonly clock: Clock;
   /** The program that reads settings, `defaults`: /usr/bin/defaults on macOS. */
@@ -21,7 +21,7 @@ export interface InstallPlaces {
   readonly nodeFolder: string;
 }
 
-export interface InstalledPlugin {
+interface InstalledPlugin {
   readonly path: string;
   /** False: it stood there already, byte by byte. */
   readonly changed: boolean;

@@ -19,7 +19,7 @@ const LONGEST_WAIT_MS = 5_000;
 const DO_NOT_QUEUE = 4;
 const NAME_IS_OURS: readonly unknown[] = [1, 4];
 
-export interface TrayOptions {
+interface TrayOptions {
   readonly session: MenuSession;
   /** Absolute; another home's icon is another one. */
   readonly home: string;

@@ -118,9 +118,9 @@ const READ_BUFFER_BYTES = 2048;
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**
- * Starts at once; `timeoutMs` covers connect and NEGOTIATE together. With `onGone` the connection of a probe that was
- * answered is kept until that is disposed: as long as it stands, the server behind it is the same. Called when it ends
- * otherwise: the server has ended it, or is another one, that knows nothing of it.
+ * Starts at once; `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an answered probe
+ * is kept open until the probe is disposed: while it stands, the same server is behind it. `onGone` is called when the
+ * connection ends otherwise: the server closed it, or was replaced by one that does not know it.
  */
 export function startHostProbe(
   clock: Clock,

@@ -52,7 +52,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   const asks = createSingleFlight<ProbeResult>(clock);
   const endpoints = createEndpointProbes(clock, maxAtOnce);
   const plan = createAddressPlans();
-  /** Of probes under way: each looks again whether its way is still there. */
+  /** One for each probe under way: makes it check whether its route still exists. */
   const underWay = new Set<() => void>();
   /** The address of a name that answered last is asked first. */
   const lastAnswered = new Map<string, string>();

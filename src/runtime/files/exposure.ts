@@ -104,7 +104,7 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
       links += 1;
       if (links > MOST_LINKS)
         return { path, realPath: null, writable, readable: null, failure: "too many links" };
-      // Its own mode says nothing; in a folder with the sticky bit its owner may lead it elsewhere.
+      // A symlink's mode means nothing; even in a folder with the sticky bit its owner can point it elsewhere.
       if (isForeign(entry.uid, identity)) writable ??= opened(current, "owner", entry);
       const target = resolve(dirname(current), await readlink(current));
       waiting.unshift(...partsOf(target));

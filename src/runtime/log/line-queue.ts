@@ -141,7 +141,7 @@ export function createLineQueue(options: LineQueueOptions) {
   };
 }
 
-/** The lines without at least so many bytes of those that matter least. */
+/** The lines that are left after dropping at least `surplusBytes` of those that matter least. */
 function sweptLines(lines: readonly QueuedLine[], surplusBytes: number): QueuedLine[] {
   let surplus = surplusBytes;
   let kept = [...lines];

@@ -19,7 +19,7 @@ const PASSED_ON = [
   "NODE_COMPILE_CACHE",
 ];
 
-export interface CommandOptions {
+interface CommandOptions {
   readonly clock: Clock;
   /** From the start to SIGTERM, ms. The call resolves at most a second later, whatever the child does. */
   readonly deadlineMs: number;
@@ -106,7 +106,7 @@ export interface ExitInfo {
 
 export type DetachedProcess = Awaited<ReturnType<typeof startDetached>>;
 
-export interface DetachedOptions {
+interface DetachedOptions {
   /** Added to the short list that every child gets (`childEnvironment`). */
   readonly env?: Readonly<Record<string, string>>;
   /** stdout and stderr are appended to it (0600); null: they go nowhere. A pipe would end with the daemon. */

@@ -5,7 +5,7 @@ export interface RawNumber {
   readonly rawJSON: string;
 }
 
-/** Of the language since 2025; the compiler's library does not know them yet. */
+/** In the language since 2025; the compiler's types do not have them yet. */
 const exactJson = JSON as unknown as {
   parse(
     text: string,

@@ -16,7 +16,7 @@ export interface SseParser {
   push(chunk: Buffer): void;
   /** The next whole event that has data; null when there is none yet. */
   next(): SseEvent | null;
-  /** Of the last event that was complete, with data or without; null: there was none yet, or it was reset. */
+  /** The id of the last complete event, with data or without; null: there was none yet, or it was reset. */
   readonly lastEventId: string | null;
   /** What the stream asks for, ms; null: it did not. */
   readonly retryMs: number | null;

@@ -48,7 +48,7 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
   /** By what was found last. */
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount): DrivenShare | null => makers.get(id) ?? null;
-  /** null: not known now, which holds up only those for whom something stood at the last look. */
+  /** null: the driver cannot tell now. An error only if it had a mount at the last look, which might still stand. */
   const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {
       return await each.find(spec, notBeforeMs);
@@ -59,7 +59,7 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
   };
   let ownStands = false;
   let hasLooked = false;
-  /** Of what stands: what waits for the driver's own next mount must not hold that up. */
+  /** Asks only drivers whose mounts stand: files that wait for a driver's next mount must not hold that mount up. */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
     const standing = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
     if (ownStands || standing.size === 0) standing.set(driver, share);

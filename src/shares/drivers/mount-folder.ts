@@ -124,7 +124,7 @@ function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
       const { shareName, files } = place;
       const before = listed.get(shareName);
       const nowMs = clock.monotonicMs();
-      // Where there is none, only what we do changes that, and then it is looked up anew.
+      // While there is no such folder, only this driver can make one, and it then clears this list.
       if (before?.folders.length === 0) return before.folders;
       if (before !== undefined && nowMs - before.atMs < LISTED_FOR_MS) return before.folders;
       try {

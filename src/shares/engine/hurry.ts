@@ -4,7 +4,7 @@ import type { RouteName } from "../share-spec.ts";
 import type { Hurried } from "./share-subject.ts";
 
 interface HurryInput {
-  /** Of what is carried; null: nothing is. */
+  /** Phase of the carried share; null: nothing is carried. */
   readonly phase: CarriedPhase | null;
   /** What is mounted goes over it. */
   readonly route: RouteName | null;

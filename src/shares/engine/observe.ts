@@ -180,7 +180,7 @@ const NONE: readonly FoundMount[] = [];
 const NO_FOLDERS: readonly SetAsideFolder[] = [];
 const NO_UPLOADS: readonly RefusedUpload[] = [];
 
-/** Of two mounts of one share the one at our path is ours, else a live one; the others are left alone. */
+/** If a share is mounted twice, ours is the mount at our path, else one that is alive; the others are left alone. */
 function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
   const [only = null] = found;
   if (found.length <= 1 && (only === null || only.sameShare)) return { ours: only, twins: NONE, taken: null };
@@ -200,7 +200,7 @@ function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundM
 
 function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promise<Look> | null {
   const { clock, prober } = tools;
-  // One that waits for a route, or for an answer that is outstanding already, tells nothing by a look.
+  // A look tells nothing while a carried mount waits for a route, or for an answer that is already overdue.
   if (isCarriedPort(mount)) {
     const state = carriedNow(tools, subject, mount);
     if (state === null || state.phase !== "carrying" || state.unansweredSinceMs !== null) return null;

@@ -17,7 +17,7 @@ export interface TrustInput {
 
 export interface RouteInUse {
   readonly route: RouteName;
-  /** Another one after each loss of its server; null: not told. */
+  /** A number that changes each time the server is lost; null: not told. */
   readonly outage: number | null;
   /** What it was when this route was taken; null or absent: not told. */
   readonly outageAtMove?: number | null;

@@ -254,7 +254,7 @@ export class ShareCycle {
         ahead.files = files;
       },
       () => {
-        // The operation asks again, and there a failure is told.
+        // The operation looks again when it comes to that, and reports a failure then.
       },
     );
   }
@@ -278,7 +278,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
     case "check_open_files": {
       const [openFiles, driverProblem] = await Promise.all([
         observeOpenFiles(tools, subject, step.mount),
-        // An unmount may follow, and then a mount must.
+        // The next step may be an unmount, which is only worth it if the driver can mount afterwards.
         findDriverProblem(tools, subject),
       ]);
       const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
@@ -308,7 +308,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
   }
 }
 
-/** A share that was unmounted in order to be mounted elsewhere is not left so. */
+/** Whether this step ends a switch that has unmounted the share: it must not be left unmounted. */
 function finishesOperation({ step, state }: Decision): boolean {
   return step?.kind === "mount" && state.operation !== null && state.operation.from !== "none";
 }

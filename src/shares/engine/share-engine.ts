@@ -163,7 +163,7 @@ function createKeepers(
 ): (subject: Subject) => void {
   const { clock, logger, memory } = tools;
   const { observedAt, shares } = memory.recollection;
-  /** What a share that is removed and added again was before is not remembered. */
+  /** From the state file, each used once: a share that is removed and added again begins anew. */
   const recalled = new Map(shares);
 
   const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {

@@ -71,7 +71,7 @@ async function load(file: string, logger: Logger, readOnly: boolean): Promise<Ma
   let text: string | null;
   try {
     const found = await stat(file).catch(() => null);
-    // Of a pipe a read would wait for its writer.
+    // A read of a pipe would wait for its writer.
     if (found !== null && !found.isFile()) throw new Error("it is no regular file");
     text = await readIfPresent(file);
   } catch (error) {

@@ -67,7 +67,7 @@ export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTa
       pending = null;
     }
   };
-  /** One that was away is another mount. */
+  /** A mount that went away and came back gets a new id. */
   const identify = (mount: MountEntry, names: readonly string[]): readonly MountEntry[] => {
     const next = new Map<string, MountEntry>();
     for (const name of [...names].sort()) {

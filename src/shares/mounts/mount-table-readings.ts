@@ -54,7 +54,7 @@ export function createMountRecognition<Line extends { readonly path: string }>({
   };
 }
 
-/** Of mounts over one path only the last is seen by anyone. */
+/** If several mounts cover one path, only the last can be seen. */
 function topMost<Line extends { readonly path: string }>(lines: readonly Line[]): readonly Line[] {
   const byPath = new Map<string, Line>();
   for (const line of lines) {

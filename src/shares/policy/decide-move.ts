@@ -38,7 +38,7 @@ function endMove(builder: Builder, operation: Operation, reason: string): null {
 
 export function foldMoved(builder: Builder, { step, outcome: moved, tookMs }: MoveStepSeen): void {
   if (moved.ok) {
-    // What looks found before says nothing of what it talks to now.
+    // Earlier looks were at the server that the mount no longer talks to.
     setState(builder, {
       movedAtMs: builder.seen.atMs,
       suspicion: null,

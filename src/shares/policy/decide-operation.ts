@@ -80,7 +80,7 @@ export function continueOperation(builder: Builder): Step | null {
   if (mount !== null && isForOperation(builder, operation, mount))
     return unmountFor(builder, operation, mount);
   if (operation.kind === "unmount") return finishUnmounted(builder, operation);
-  // Of two mounts of one share the other, elsewhere, comes to light once ours is gone; it is left alone.
+  // Once ours is gone, a second mount of the share at another path may be found; it is left alone.
   const isTwin = operation.mountId !== null && mount?.found.path !== builder.spec.mountPath;
   return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }

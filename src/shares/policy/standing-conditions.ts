@@ -135,7 +135,7 @@ function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
   return conditions;
 }
 
-/** Of many files, as many are named as a line holds. */
+/** As many files as fit on a line are named. */
 const NAMED_AT_MOST = 5;
 
 function refusedText(uploads: readonly RefusedUpload[]): string {

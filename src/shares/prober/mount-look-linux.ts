@@ -6,7 +6,7 @@ export type LookAtMount = (path: string, done: (errno: string | null) => void) =
 
 /** The kernel gives at least so many entries at once: a folder of fewer is read whole by the first question anyway. */
 const FEW = 256;
-/** Of more, none is remembered. */
+/** Roots remembered at most; beyond that, new ones are not. */
 const ROOTS_AT_MOST = 10_000;
 
 /** Each look of a mount whose root holds few entries is one turn of a thread; else of three, and only begins to read. */

@@ -9,7 +9,7 @@ import type { OpenFilesRequest } from "./prober-protocol.ts";
 import { withoutGroups } from "./process-family.ts";
 
 const LSOF = "/usr/sbin/lsof";
-/** Of the prober's own deadline for a scan; what is later counts as open anyway. */
+/** Within the prober's own deadline for a scan; a later answer counts as open files anyway. */
 const DEADLINE_MS = 4_500;
 /** More are never shown to anyone; a build farm on the share must not fill a message. */
 const OPEN_FILES_AT_MOST = 200;

@@ -80,7 +80,7 @@ async function scanProcess(
     }
   };
   try {
-    // Reading links formats what the kernel holds. The list waits for a process that is being started, as maps do.
+    // Reading a link never blocks. Listing fd, like reading maps, waits for a process that is just being started.
     for (const fd of await listDescriptors(`${folder}/fd`))
       noteLink(`${folder}/fd/${fd}`, (path) => note(path, "fd"));
     noteLink(`${folder}/cwd`, (path) => note(path, "cwd"));

@@ -248,7 +248,7 @@ class Answering {
   #markLate(): void {
     this.#lateTimer = null;
     if (this.#retired) return;
-    // Those begun at nearly the same time hang with it: marked now, they take no thread of the next child.
+    // Looks begun at nearly the same time hang with it: marked as late now, the next child does not start them again.
     const until = performance.now() + this.#lateAfterMs * LATE_TOGETHER;
     for (const [sequence, { dueMs }] of this.#begun) {
       if (dueMs <= until) this.#reply.late.push(sequence);

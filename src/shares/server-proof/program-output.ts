@@ -50,7 +50,7 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
         if (key !== undefined && !Number.isNaN(timeMs)) times[at]?.set(key, timeMs);
         return;
       }
-      // A root without entries, not even its own, is said to have no such file.
+      // For a root that lists nothing, not even itself, smbclient reports "no such file".
       if (/^NT_STATUS_\w+ listing /.test(line) && !line.startsWith("NT_STATUS_NO_SUCH_FILE ")) error ??= line;
       const entry = parseSmbclientLine(line);
       if (entry !== null) onEntry(entry);

@@ -234,7 +234,7 @@ function rcloneArguments(share: ShareSpec, { localAddress }: ReaderEndpoint, con
   return [
     ...["lsjson", `${REMOTE_NAME}:${share.shareName}`, "--config", config, "--no-mimetype"],
     ...["--contimeout", "3s", "--timeout", "10s", "--low-level-retries", "1", "--retries", "1"],
-    // It takes no zone; a link-local address says by its own zone where it leads.
+    // --bind takes no zone; the zone of a link-local address says which interface it leads over anyway.
     ...(localAddress === null || localAddress.includes("%") ? [] : ["--bind", localAddress]),
   ];
 }

@@ -11,7 +11,7 @@ export interface ApproveState {
   readonly chosen: string | null;
   /** The first line of the difference that is shown. */
   readonly top: number;
-  /** Of what a person is asked about, as it was shown; null: nothing. */
+  /** Digest of what a person is asked about, as it was shown; null: nothing. */
   readonly asked: string | null;
   readonly isBusy: boolean;
   readonly note: ApproveNote | null;
@@ -19,7 +19,7 @@ export interface ApproveState {
   readonly size: { readonly width: number; readonly height: number };
 }
 
-export type ApproveNote =
+type ApproveNote =
   | { readonly kind: "approved"; readonly ids: readonly string[] }
   | { readonly kind: "failed"; readonly reason: string };
 
@@ -33,7 +33,7 @@ export const EMPTY_APPROVE: ApproveState = {
   size: { width: 80, height: 1 },
 };
 
-export interface ApproveStep {
+interface ApproveStep {
   readonly state: ApproveState;
   readonly approve: WaitingEntryWire | null;
   /** False: the key means nothing here. */
@@ -58,7 +58,7 @@ export function differenceLines(state: ApproveState): readonly string[] {
 
 /** In one pass: who may write the file chooses how long a line is. */
 function wrapped(line: string, width: number): string[] {
-  // It stays of its kind: added or removed.
+  // Further lines begin with the same mark (+ or -), so that they still count as added or removed.
   const indent = width < 8 ? "" : `${line.slice(0, 1)}  `;
   const lines: string[] = [];
   let piece = "";

@@ -33,7 +33,7 @@ export interface PanelState {
   readonly settings: SyncSettingsWire | null;
   readonly draft: SyncDraft | null;
   readonly file: FileSeen | null;
-  /** Of the content that ran when the panel was last clean: what a person saw before the first change. */
+  /** Hash of the content that ran when the panel was last clean: what a person saw before the first change. */
   readonly seenSha256: string | null;
   /** The file is another than the one this draft builds on. */
   readonly fileChanged: boolean;

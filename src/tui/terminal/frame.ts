@@ -5,7 +5,7 @@ import { createStore } from "./store.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
 
-/** The first screen is shown first. Leaving by `q` is asked back once where something would be lost. */
+/** Shows the first screen first. If leaving by `q` would lose something, the first `q` only warns. */
 export function createFrame(screens: readonly [Screen, ...Screen[]]) {
   const shown = createStore<Screen>(screens[0]);
   let hasWarned = false;

@@ -204,7 +204,7 @@ test("E2 what is typed wrong is said, and nothing is written", async (t) => {
     [["add", "a", "--set", "timeouts.call=never", "--", "x"], /timeouts\.call/],
     [["add", "a", "npx", "-y", "x"], /behind --/],
     [["edit", "file", "--group", "g"], /no backend named "file"[\s\S]*did you mean files/],
-    [["edit", "files"], /what is to be changed is not said/],
+    [["edit", "files"], /nothing to change was given/],
     [["remove", "other"], /no backend named "other"/],
     [["enable", "other"], /no backend named "other"/],
     [["enable", "files", "--wait", "soon"], /number of seconds/],

@@ -8,7 +8,6 @@ import {
   EXAMPLES,
   foundBlocks,
   openingText,
-  secretNameOf,
   shareBlock,
   withBlocks,
 } from "../../../src/cli/init/init-text.ts";
@@ -75,12 +74,6 @@ test("a command line is parted as a shell would, and nothing in it is run or rep
   assert.throws(() => splitWords("a 'b"), { code: "usage" });
   assert.deepEqual(connectionOf("https://x.example/mcp"), { url: "https://x.example/mcp" });
   assert.throws(() => connectionOf(" "), { code: "usage" });
-});
-
-test("a share's name becomes one that a secret may have", () => {
-  assert.equal(secretNameOf("CORE"), "core");
-  assert.equal(secretNameOf("Müller's Dateien"), "mu-ller-s-dateien");
-  assert.equal(secretNameOf("日本"), "share");
 });
 
 test("the examples that nobody filled in are valid once they are", async () => {

@@ -383,8 +383,8 @@ describe("tools that are not as they were approved", { concurrency: 2 }, () => {
   test("E3 tools approve asks which tool is meant where that is not clear", async (t) => {
     const { home, gateway } = await rig(t);
     for (const [args, says] of [
-      [[], /which tools are meant is not said/u],
-      [["a", "--all"], /says two things/u],
+      [[], /no tool was named/u],
+      [["a", "--all"], /named in two ways/u],
       [["nothing"], /no tool called nothing waits/u],
       [["read_file"], /say which: files:read_file, web:read_file/u],
     ] as const) {

@@ -30,12 +30,12 @@ test("what came, went and changed is a line each, shares before the rest", () =>
 
 test("nothing touched is said in one line, done or only tried", () => {
   const same = sampleReload({ reloaded: false, summary: "no changes" });
-  assert.equal(renderReload(same, look), "– no changes: the file means what runs already\n");
+  assert.equal(renderReload(same, look), "– no changes: this configuration runs already\n");
   const dry = { ...same, dry_run: true };
-  assert.equal(renderReload(dry, look), "✓ the file means what runs already\n");
+  assert.equal(renderReload(dry, look), "✓ this configuration runs already\n");
   assert.equal(
     renderReload(dry, look, { shares: ["CORE"], backends: ["files"] }),
-    "✓ the file means what runs already\n    stay          CORE\n    stay backend  files\n",
+    "✓ this configuration runs already\n    stay          CORE\n    stay backend  files\n",
   );
   const first = { ...dry, generation: 0 };
   assert.equal(renderReload(first, look), "✓ a daemon would begin with defaults, and no shares\n");

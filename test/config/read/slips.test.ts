@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { describeMistakes } from "../../../src/config/mistakes.ts";
-import { refused } from "../support.ts";
+import { accepted, refused } from "../support.ts";
 
 const SLIPS: readonly (readonly [what: string, name: string, text: string, told: RegExp])[] = [
   [
@@ -63,7 +63,19 @@ const SLIPS: readonly (readonly [what: string, name: string, text: string, told:
     "a client's key",
     "c.toml",
     '[mcpServers.a]\ncommand = "npx"\n',
-    /MCP servers are `\[backends\.NAME\]` here/,
+    /:1:.*mcpServers.*MCP servers are `\[backends\.NAME\]` here/s,
+  ],
+  [
+    "a client's name for an address",
+    "c.toml",
+    '[backends.a]\ntype = "http"\nurl = "https://a.example/mcp"\n',
+    /:2:.*backends\.a\.type.*"http".*write "streamable-http", or leave it out beside a `url`/s,
+  ],
+  [
+    "a client's name for an address of the older transport",
+    "c.yaml",
+    "backends:\n  a:\n    type: sse\n    url: https://a.example/sse\n",
+    /:3:.*backends\.a\.type.*"sse".*the older HTTP\+SSE is not spoken/s,
   ],
   [
     "a client's setting",
@@ -91,4 +103,18 @@ describe("mistakes that people make", () => {
       assert.match(describeMistakes(await refused(text, name)), told);
     });
   }
+
+  test("a whole command line as the command is told of, with what to write, and no secret of it", async () => {
+    const warningsOf = async (command: string) =>
+      (await accepted(`[backends.a]\ncommand = "${command}"\n`)).warnings;
+    assert.deepEqual(await warningsOf("npx -y x --token hunter2"), [
+      {
+        path: "backends.a.command",
+        text: "the whole text is the name of one program, spaces included",
+        hint: 'write `command = "npx"`, and put each word after the program into `args`',
+      },
+    ]);
+    const [secretFirst] = await warningsOf("TOKEN=hunter2 npx x");
+    assert.equal(secretFirst?.hint, "put each word after the program into `args`");
+  });
 });

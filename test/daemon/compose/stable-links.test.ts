@@ -5,15 +5,16 @@ import test, { type TestContext } from "node:test";
 import { createStableLinks } from "../../../src/daemon/compose/stable-links.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
-import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { specOf } from "../shares.ts";
 
+// Its clock stands still: however busy the machine is, no look is late.
+const proberOfFile = fileProber({ clock: createManualClock(), logger: silentLogger });
+
 async function scene(t: TestContext) {
-  // Its clock stands still: however busy the machine is, no look is late.
-  const prober: Prober = startProber({ clock: createManualClock(), logger: silentLogger });
-  t.after(() => prober[Symbol.asyncDispose]());
+  const prober = proberOfFile();
   const folder = await temporaryFolder(t);
   let looks = 0;
   const counting: Prober = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { shareStatus } from "../../../src/daemon/control/share-status.ts";
+import { keptUnmountedBy, shareStatus } from "../../../src/daemon/control/share-status.ts";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
 import type { Look } from "../../../src/shares/prober/prober.ts";
 import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";
@@ -147,4 +147,18 @@ test("hosts are told as they are configured, IPv6 with brackets where a port fol
   ]);
   assert.deepEqual(hosts({ folder: "/a" }, { folder: "/b" }), ["/a", "/b"]);
   assert.deepEqual(hosts({}, { host: "nas" }), [null, "nas"]);
+});
+
+test("what is told of a share that cannot be mounted is what a mount fails by first, with its own hint", () => {
+  const condition = (code: string) => ({
+    code,
+    severity: "error" as const,
+    title: code,
+    hint: `mend ${code}`,
+    since: WALL_MS,
+    holders: [],
+  });
+  const conditions = ["driver_unavailable", "variable_missing", "tb_down"].map(condition);
+  assert.equal(keptUnmountedBy(shareStatus(viewOf({ conditions })))?.hint, "mend variable_missing");
+  assert.equal(keptUnmountedBy(shareStatus(viewOf({ conditions: [condition("tb_down")] }))), null);
 });

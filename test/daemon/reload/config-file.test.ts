@@ -9,9 +9,9 @@ import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../../src/shares/mounts/mount-entry.ts";
 import { FILE_LIMIT_BYTES, type Prober } from "../../../src/shares/prober/prober.ts";
-import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import type { WatchedFile } from "../../../src/sync/watched-file.ts";
 import { eventually } from "../../support/eventually.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
@@ -37,12 +37,13 @@ function tableOf(mounts: readonly MountEntry[]): ScriptedTable {
   };
 }
 
+const proberOfFile = fileProber({ clock, logger: silentLogger });
+
 async function opened(
   t: TestContext,
   table: MountTable = tableOf([mountOn("/", "ext4")]),
 ): Promise<{ folder: string; path: string; file: WatchedFile }> {
-  const prober = startProber({ clock, logger: silentLogger });
-  t.after(() => prober[Symbol.asyncDispose]());
+  const prober = proberOfFile();
   const folder = await temporaryFolder(t);
   const path = join(folder, "config.toml");
   return { folder, path, file: await openConfigFile(path, { prober, mountTable: table, clock }) };
@@ -153,8 +154,7 @@ test("B2 what is mounted later counts from the next look on, which asks for the 
 });
 
 test("B1 a file by its own name on a disk of this machine is looked at without another process, and by it again once it is a link", async (t) => {
-  const real = startProber({ clock, logger: silentLogger });
-  t.after(() => real[Symbol.asyncDispose]());
+  const real = proberOfFile();
   let looks = 0;
   const prober: Prober = {
     ...real,

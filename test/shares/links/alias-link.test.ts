@@ -10,16 +10,17 @@ import {
   ensureAliasLink,
   removeAliasLink,
 } from "../../../src/shares/links/alias-link.ts";
-import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const LOOK_MS = 5_000;
 
+// Its clock stands still: however busy the machine is, no look is late.
+const proberOfFile = fileProber({ clock: createManualClock(), logger: silentLogger });
+
 async function scene(t: TestContext, overrides: Partial<AliasLinkTools> = {}) {
-  // Its clock stands still: however busy the machine is, no look is late.
-  const prober = startProber({ clock: createManualClock(), logger: silentLogger });
-  t.after(() => prober[Symbol.asyncDispose]());
+  const prober = proberOfFile();
   const folder = await temporaryFolder(t);
   const made = new Map<string, Set<string>>();
   const tools: AliasLinkTools = {

@@ -8,17 +8,18 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { AliasLinks, type AliasTransition } from "../../../src/shares/links/alias-links.ts";
 import { openAliasMemory } from "../../../src/shares/links/alias-memory.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
-import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import { eventually } from "../../support/eventually.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
 
+// Its clock stands still: however busy the machine is, no look is late.
+const proberOfFile = fileProber({ clock: createManualClock(), logger: silentLogger });
+
 async function scene(t: TestContext) {
-  // Its clock stands still: however busy the machine is, no look is late.
-  const prober = startProber({ clock: createManualClock(), logger: silentLogger });
-  t.after(() => prober[Symbol.asyncDispose]());
+  const prober = proberOfFile();
   const folder = await temporaryFolder(t);
   const root = join(folder, "Shares");
   let looks = 0;

@@ -6,18 +6,19 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { ensureStableLink, replaceLink } from "../../../src/shares/links/stable-link.ts";
-import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
 
 const WAIT_MS = 5_000;
 
+// Its clock stands still: however busy the machine is, no look is late.
+const proberOfFile = fileProber({ clock: createManualClock(), logger: silentLogger });
+
 async function bench(t: TestContext) {
   const folder = await temporaryFolder(t);
-  // Its clock stands still: however busy the machine is, no look is late.
-  const prober = startProber({ clock: createManualClock(), logger: silentLogger });
-  t.after(() => prober[Symbol.asyncDispose]());
+  const prober = proberOfFile();
   const volumes = join(folder, "volumes");
   const path = join(folder, "Shares", "My Share");
   const target = join(volumes, "My Share");

@@ -35,13 +35,13 @@ export const backendsRestartCommand: CommandDefinition = {
 
 function requireOneWay(names: readonly string[], all: boolean): void {
   if (names.length === 0 && !all) {
-    throw new MountaineerError("usage", "which backends are to be restarted is not said", {
+    throw new MountaineerError("usage", "no backend was named", {
       hint: "name them, or say --all",
     });
   }
   if (names.length > 0 && all) {
     throw new MountaineerError("usage", "--all cannot be used with names", {
-      hint: "leave one of them away",
+      hint: "leave one of them out",
     });
   }
 }

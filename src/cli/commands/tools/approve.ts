@@ -66,13 +66,9 @@ interface Choice {
 function requireOneWay({ names, backend, all }: Choice): void {
   const ways = [names.length > 0, backend !== null, all].filter(Boolean).length;
   if (ways === 1) return;
-  throw new MountaineerError(
-    "usage",
-    ways === 0 ? "which tools are meant is not said" : "that says two things",
-    {
-      hint: "name tools, or say --backend NAME, or --all; mountaineer tools diff shows what waits",
-    },
-  );
+  throw new MountaineerError("usage", ways === 0 ? "no tool was named" : "tools were named in two ways", {
+    hint: "name tools, or say --backend NAME, or --all; mountaineer tools diff shows what waits",
+  });
 }
 
 /** Throws `usage` for a name that is nobody's, or that two backends have. */

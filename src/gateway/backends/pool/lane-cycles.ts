@@ -138,11 +138,13 @@ export class LaneCycles {
     const { state } = this.#parts;
     if (this.#turn === "given") this.#turn = "none";
     if (wantsTurn) this.#askForTurn();
-    const { name: from, since } = state.phase;
+    const { name: from, since, reason: told } = state.phase;
     this.isDue = wantsTurn;
-    if (to !== from) {
-      state.phase = { name: to, since: state.now() };
-      const took_ms = Math.round(state.phase.since.monotonicMs - since.monotonicMs);
+    // What keeps a backend from working is told again when it is something else.
+    if (to !== from || (to === "Failed" && reason !== told)) {
+      const now = state.now();
+      state.phase = { name: to, since: to === from ? since : now, reason };
+      const took_ms = Math.round(now.monotonicMs - since.monotonicMs);
       state.tools.announce({ name: "backend.phase", backend: state.name, from, to, reason, took_ms });
     }
     state.changed();

@@ -56,7 +56,8 @@ export class LaneState {
   stopped: string | null = null;
   decision: BackendDecision = UNDECIDED;
   /** As announced. */
-  phase: { readonly name: BackendDecision["phase"]; readonly since: Now };
+  /** As it was announced last. */
+  phase: { readonly name: BackendDecision["phase"]; readonly since: Now; readonly reason: string | null };
   serving: PoolInstance | null = null;
   /** What the clients' own instances are made of: that of the instance that served last. */
   base: InstanceBase | null = null;
@@ -76,7 +77,7 @@ export class LaneState {
     this.tools = tools;
     this.name = name;
     this.config = config;
-    this.phase = { name: NEW_BACKEND.phase, since: this.now() };
+    this.phase = { name: NEW_BACKEND.phase, since: this.now(), reason: null };
     this.changed = onChanged;
     const held = tools.heldRoutes?.get(name) ?? null;
     if (held !== null) this.#rememberHeld(held);

@@ -7,7 +7,7 @@ import type {
 import { scdynamicstoreSource } from "./scdynamicstore-listener.ts";
 import { scutilSource } from "./scutil-listener.ts";
 
-/** Of each what is used now is the name. */
+/** Its name says which of the two is in use. */
 export function networkEventsDarwin(
   sources: readonly [NetworkEventSource, NetworkEventSource] = [scdynamicstoreSource(), scutilSource()],
 ): NetworkEventSource {

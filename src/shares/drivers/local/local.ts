@@ -253,7 +253,7 @@ function holdersText(files: readonly OpenFile[]): string {
   return `files are open in ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** Of the link of a share: that it is ours must be known after a restart, too. */
+/** Kept for the link of a share, so that a restart still knows it as ours. */
 interface LocalNote {
   readonly path: string;
   readonly folder: string;

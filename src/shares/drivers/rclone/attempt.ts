@@ -34,7 +34,7 @@ const MOUNT_POLL_MS = 5;
 /** Between two looks at what a mount that does not come up is stuck with. */
 const STUCK_POLL_MS = 250;
 
-/** Of a mount's time: when it is over, a file that is still being fetched from the server is in the way. */
+/** Part of a mount's deadline after which a file that is still being fetched counts as what holds it up. */
 const LATE_SHARE = 0.6;
 
 /** For undoing a mount that failed, beyond the step's own deadline. */

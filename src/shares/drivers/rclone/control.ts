@@ -94,7 +94,7 @@ export async function askSpace(
   return status === 200 ? "done" : status === 500 ? "failed" : "unreachable";
 }
 
-/** Of the process that runs, whatever is installed by now; null: it did not say. Never rejects. */
+/** The version of the running process, whatever is installed by now; null: it did not say. Never rejects. */
 async function askVersion(control: RcloneControl, timeoutMs: number): Promise<RcloneVersion | null> {
   const { status, text } = await ask(control, "core/version", {}, timeoutMs);
   const { version } = status === 200 ? (jsonObject(text) ?? {}) : {};

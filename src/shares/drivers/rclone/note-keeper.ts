@@ -37,7 +37,7 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   const lookAfter = async (name: string): Promise<void> => {
     const folder = join(shareMountsFolder(stateFolder), name);
     const files = rcloneFilesIn(folder);
-    // Of a share with another driver there are many, and none is asked for notes at each beat.
+    // Most shares with another driver have no cache here, and are not looked into at each beat.
     if (!(await listed(folder)).includes(basename(files.cache))) return;
     const mount = (await notes.hasNotes(files)) ? await servedMount(name, files) : null;
     const pause = pauses.get(name);

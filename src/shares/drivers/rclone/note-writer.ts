@@ -258,7 +258,7 @@ export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Pro
   return paths;
 }
 
-/** Of a file that was not changed rclone would set the time on the server. */
+/** Only changed files count: for others rclone would set the time on the server. */
 async function isNotedDirty(noteFile: string): Promise<boolean> {
   return /"Dirty":\s*true/.test(await readFile(noteFile, "utf8"));
 }

@@ -98,7 +98,7 @@ export async function judgeNote(
 /** What is asked of a cache file's bytes. */
 interface ZeroLooks {
   isZero(range: ByteRange): Promise<boolean>;
-  /** Of all stretches of zeros in it, as long as they go, those that are wanted. */
+  /** The wanted ones among all runs of zeros in the range, each at its full length. */
   zeroRuns(range: ByteRange, isWanted: (run: ByteRange) => boolean): Promise<readonly ByteRange[]>;
 }
 
@@ -140,7 +140,7 @@ export async function realBytes(
 }
 
 const SECTOR_BYTES = 512;
-/** Zeros that are no longer than this, and touch no block's edge, are a program's own. */
+/** A run of zeros up to this long that does not touch a block's edge was written by the program. */
 const OWN_ZEROS_AT_MOST = 64;
 
 function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean {
@@ -161,7 +161,7 @@ function isPadding(gap: ByteRange, data: ByteRange, blockBytes: number): boolean
   return inOneBlock ? listedBefore || listedAfter : listedBefore && listedAfter;
 }
 
-/** Of the first moment of a change, rclone notes the time itself, which differs a little from the file's. */
+/** rclone takes the time of a change's first moment from its own clock, a little off the file's. */
 const SAME_TIME_MS = 100;
 
 function isAbout(time: string, other: string): boolean {

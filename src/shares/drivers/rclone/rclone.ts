@@ -35,7 +35,7 @@ interface RcloneDriverOptions {
   readonly stateFolder: string;
   /** Addresses of a host that are known now; asks nobody. */
   readonly addressesOf: AddressesOf;
-  /** The one that keeps notes whole meanwhile: it knows where files are held open. Default: one of its own. */
+  /** The writer that keeps notes whole while mounts stand: it knows which files are open. Default: an own one. */
   readonly notes?: NoteWriter;
 }
 

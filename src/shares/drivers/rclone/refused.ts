@@ -14,7 +14,7 @@ interface Reading {
   readonly refused: Map<string, RefusedUpload>;
 }
 
-/** Of a log that grew while nobody read it. */
+/** At most this much of a log that grew while nobody read it. */
 const READ_AT_MOST = 2 * 1024 * 1024;
 const SHOWN_AT_MOST = 1_000;
 

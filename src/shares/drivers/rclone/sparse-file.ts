@@ -77,7 +77,7 @@ export async function holdsZeros(file: FileHandle, { start, end }: ByteRange): P
   return true;
 }
 
-/** Of all stretches of zeros in a part of a file, those that are wanted. */
+/** The wanted ones among all runs of zeros in a part of a file. */
 export async function zeroRunsOf(
   file: FileHandle,
   { start, end }: ByteRange,

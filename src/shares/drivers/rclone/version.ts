@@ -24,7 +24,7 @@ const SINCE = {
   keepsDeadConnections: 70,
 } as const;
 
-export type RcloneAbility = keyof typeof SINCE;
+type RcloneAbility = keyof typeof SINCE;
 
 /** `unknown`: what is assumed of a version that nobody knows (null). */
 export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility, unknown = false): boolean {

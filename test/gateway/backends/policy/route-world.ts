@@ -1,7 +1,6 @@
 // A simulated world for one backend with routes: servers that come and go, hang and are overloaded, calls, a person who
-// switches; and a lane that looks, decides and steps in it as src/gateway/backends/pool/lane-cycles.ts does.
+// switches.
 import assert from "node:assert/strict";
-import type { InstanceSeen } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import {
   type BackendEvent,
   type BackendMemory,
@@ -14,30 +13,33 @@ import {
   decideBackend,
 } from "../../../../src/gateway/backends/policy/decide-backend.ts";
 import type { FailbackPolicy, RoutesSpec } from "../../../../src/gateway/backends/policy/route-memory.ts";
+import {
+  countCalls,
+  endInstance,
+  letTimePass,
+  runCycle,
+  type SimInstance,
+  startingNow,
+  type World,
+} from "./world-loop.ts";
 
-interface SimInstance {
-  seen: InstanceSeen;
-  /** Of its start, of a check, or of its close, monotonic ms. */
-  nextAtMs: number;
+interface RouteInstance extends SimInstance {
   checking: boolean;
-  /** When its calls end, monotonic ms. */
-  calls: number[];
 }
 
 const START_MS = 300;
 const CLOSE_MS = 100;
-const MAX_STEPS = 100;
 export const DRAIN_MS = 30_000;
 export const STABLE_MS = 30_000;
 export const AUTO: FailbackPolicy = { auto: true, stableMs: STABLE_MS, recheck: true };
 
 /** Routes are called as their keys. */
-export class RouteWorld {
+export class RouteWorld implements World {
   nowMs = 100_000;
   spec: BackendSpec;
   /** Keys of servers that are down. */
   readonly down = new Set<string>();
-  instances: SimInstance[] = [];
+  instances: RouteInstance[] = [];
   readonly events: BackendEvent[] = [];
   readonly steps: BackendStep[] = [];
   jitter = 0.5;
@@ -114,7 +116,7 @@ export class RouteWorld {
     this.down.add(key);
     for (const instance of this.instances.filter(({ seen }) => seen.key === key)) {
       if (instance.seen.state.kind !== "ready") continue;
-      if (how === "ends") this.end(instance, "it crashed");
+      if (how === "ends") endInstance(instance, "it crashed");
       else instance.seen = { ...instance.seen, missedChecks: 1, outOfReach: true };
     }
     this.look();
@@ -129,46 +131,18 @@ export class RouteWorld {
     const serving = this.find(this.memory.serving?.id ?? 0);
     if (serving === null || serving.seen.state.kind !== "ready") return;
     serving.calls.push(this.nowMs + lastsMs);
-    serving.seen = { ...serving.seen, inFlight: serving.calls.length };
+    countCalls(serving);
   }
 
   advance(ms: number): void {
-    const untilMs = this.nowMs + ms;
-    for (;;) {
-      const own = this.instances.flatMap(({ nextAtMs, calls }) => [nextAtMs, ...calls]);
-      const nextMs = Math.min(this.decision?.wake?.atMs ?? Number.POSITIVE_INFINITY, ...own);
-      if (nextMs > untilMs) break;
-      this.nowMs = Math.max(this.nowMs, nextMs);
-      this.happen();
-      this.look();
-    }
-    this.nowMs = untilMs;
-    this.look();
+    letTimePass(this, ms);
   }
 
   look(): void {
-    for (let steps = 0; steps < MAX_STEPS; steps++) {
-      const decision = this.decide();
-      this.check(decision);
-      this.decision = decision;
-      this.memory = decision.memory;
-      this.events.push(...decision.events);
-      if (decision.events.some(({ kind }) => kind.startsWith("asked_"))) {
-        this.spec = { ...this.spec, routes: { ...this.routes, asked: null } };
-      }
-      if (decision.step === null) {
-        const again = this.decide();
-        assert.equal(again.step, null, "rest is rest");
-        assert.deepEqual(again.events, [], "a settled world has no news");
-        return;
-      }
-      this.steps.push(decision.step);
-      this.perform(decision.step);
-    }
-    assert.fail(`no rest after ${MAX_STEPS} steps`);
+    runCycle(this);
   }
 
-  find(id: number): SimInstance | null {
+  find(id: number): RouteInstance | null {
     return this.instances.find(({ seen }) => seen.id === id) ?? null;
   }
 
@@ -178,7 +152,7 @@ export class RouteWorld {
     this.look();
   }
 
-  private decide(): BackendDecision {
+  decide(): BackendDecision {
     const seen = {
       instances: this.instances.map((instance) => instance.seen),
       clientInstances: 0,
@@ -191,7 +165,7 @@ export class RouteWorld {
   }
 
   /** What holds whatever happens. */
-  private check({ memory, calls }: BackendDecision): void {
+  check({ memory, calls }: BackendDecision): void {
     const { serving } = memory;
     if (serving !== null) {
       assert.equal(
@@ -215,7 +189,12 @@ export class RouteWorld {
     assert.ok(pending === null || held === null, "what is held is never pending");
   }
 
-  private perform(step: BackendStep): void {
+  noteDecision({ events }: BackendDecision): void {
+    if (!events.some(({ kind }) => kind.startsWith("asked_"))) return;
+    this.spec = { ...this.spec, routes: { ...this.routes, asked: null } };
+  }
+
+  perform(step: BackendStep): void {
     if (step.kind === "start") {
       assert.equal(step.id, this.nextId++);
       const isKnown = this.routes.list.some(({ key }) => key === step.key);
@@ -241,49 +220,28 @@ export class RouteWorld {
 
   private start(id: number, key: string): void {
     this.instances.push({
-      seen: {
-        id,
-        key,
-        state: { kind: "starting" },
-        startedAtMs: this.nowMs,
-        readyAtMs: null,
-        inFlight: 0,
-        missedChecks: 0,
-        checkedAtMs: null,
-        outOfReach: false,
-        listsStaleBecause: null,
-        withheldEntries: [],
-        asksForRoots: false,
-      },
+      seen: { ...startingNow(id, key, this.nowMs), outOfReach: false },
       nextAtMs: this.nowMs + START_MS,
       checking: false,
       calls: [],
     });
   }
 
-  private end(instance: SimInstance, message: string): void {
-    const wasReady = instance.seen.state.kind === "ready";
-    const failure = { kind: "closed", message, hint: null } as const;
-    instance.calls = [];
-    instance.seen = { ...instance.seen, inFlight: 0, state: { kind: "ended", wasReady, failure } };
-    instance.nextAtMs = Number.POSITIVE_INFINITY;
-  }
-
-  private happen(): void {
+  happen(): void {
     for (const instance of [...this.instances]) {
       instance.calls = instance.calls.filter((endsAtMs) => endsAtMs > this.nowMs);
-      instance.seen = { ...instance.seen, inFlight: instance.calls.length };
+      countCalls(instance);
       if (instance.nextAtMs > this.nowMs) continue;
       const { state, key } = instance.seen;
       instance.nextAtMs = Number.POSITIVE_INFINITY;
       if (state.kind === "closing") this.instances = this.instances.filter((one) => one !== instance);
       else if (instance.checking) this.answer(instance);
-      else if (this.down.has(key)) this.end(instance, "it does not start");
+      else if (this.down.has(key)) endInstance(instance, "it does not start");
       else instance.seen = { ...instance.seen, state: { kind: "ready" }, readyAtMs: this.nowMs };
     }
   }
 
-  private answer(instance: SimInstance): void {
+  private answer(instance: RouteInstance): void {
     instance.checking = false;
     const { seen } = instance;
     const isDown = this.down.has(seen.key);

@@ -144,6 +144,29 @@ describe("crashes and failures", () => {
     assert.equal(await hintsOf(remote, CHANGED), change + here);
   });
 
+  it("B6 what keeps it from starting is announced once, and again when it is something else", async () => {
+    const needing = (variable: string) =>
+      backendConfig("a", {
+        connection: {
+          type: "stdio",
+          command: "x",
+          args: [],
+          env: { T: [{ kind: "environment", variable }] },
+          cwd: "/",
+        },
+      });
+    const b = bench();
+    for (const variable of ["ONE", "ONE", "TWO"]) {
+      b.apply(needing(variable));
+      await b.clock.advance(10_000);
+    }
+    const told = b.told.flatMap((one) => (one.name === "backend.phase" ? [`${one.to}: ${one.reason}`] : []));
+    assert.deepEqual(told, [
+      "Failed: not set in the environment: ONE",
+      "Failed: not set in the environment: TWO",
+    ]);
+  });
+
   it("B6 an unset variable is a condition that names it; there is no try until the config changes", async () => {
     const env = { TOKEN: [{ kind: "environment", variable: "TOKEN" }] } as const;
     const needy = backendConfig("a", {

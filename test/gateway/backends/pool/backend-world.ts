@@ -1,7 +1,5 @@
-// A simulated world for one backend: starts that succeed, fail or hang, crashes, calls, a person who edits; and a lane
-// that looks, decides and steps in it as src/gateway/backends/pool/lane-cycles.ts does, in simulated time.
+// A simulated world for one backend: starts that succeed, fail or hang, crashes, calls, a person who edits.
 import assert from "node:assert/strict";
-import type { InstanceSeen } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import {
   type BackendEvent,
   type BackendMemory,
@@ -15,16 +13,20 @@ import {
   decideBackend,
 } from "../../../../src/gateway/backends/policy/decide-backend.ts";
 import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
+import {
+  countCalls,
+  endInstance,
+  letTimePass,
+  runCycle,
+  type SimInstance,
+  startingNow,
+  type World,
+} from "../policy/world-loop.ts";
 
 export type Fate = "works" | "fails" | "hangs";
 
-interface SimInstance {
-  seen: InstanceSeen;
-  /** Of its start, or of its close, monotonic ms. */
-  nextAtMs: number;
+interface BackendInstance extends SimInstance {
   deaf: boolean;
-  /** When its calls end, monotonic ms. */
-  calls: number[];
   /** Since when it gets no more calls; null: it serves, or never did. */
   leftAtMs: number | null;
 }
@@ -33,7 +35,6 @@ const START_MS = 300;
 const HANG_MS = 15_000;
 const CLOSE_MS = 2_000;
 const PING_MS = 5_000;
-const MAX_STEPS = 100;
 const DRAIN_MS = 30_000;
 const AWAY_MS = 5_000;
 
@@ -49,11 +50,11 @@ export const SPEC: BackendSpec = {
   needs: null,
 };
 
-export class BackendWorld {
+export class BackendWorld implements World {
   nowMs = 100_000;
   spec: BackendSpec = SPEC;
   readonly fates = new Map<string, Fate>();
-  instances: SimInstance[] = [];
+  instances: BackendInstance[] = [];
   readonly events: BackendEvent[] = [];
   readonly steps: BackendStep[] = [];
   checkAsked = false;
@@ -89,7 +90,7 @@ export class BackendWorld {
     this.look();
   }
 
-  get serving(): SimInstance | null {
+  get serving(): BackendInstance | null {
     const calls = this.decision?.calls;
     return calls?.kind === "serve" ? this.find(calls.id) : null;
   }
@@ -97,7 +98,7 @@ export class BackendWorld {
   crash(): void {
     const { serving } = this;
     if (serving === null) return;
-    this.end(serving, "it crashed");
+    endInstance(serving, "it crashed");
     this.look();
   }
 
@@ -123,46 +124,19 @@ export class BackendWorld {
     const { serving } = this;
     if (serving === null) return;
     serving.calls.push(this.nowMs + lastsMs);
-    this.count(serving);
+    countCalls(serving);
   }
 
-  /** Lets time pass; whatever is due happens at its own time. */
   advance(ms: number): void {
-    const untilMs = this.nowMs + ms;
-    for (;;) {
-      const nextMs = this.nextEventMs();
-      if (nextMs > untilMs) break;
-      this.nowMs = Math.max(this.nowMs, nextMs);
-      this.happen();
-      this.look();
-    }
-    this.nowMs = untilMs;
-    this.look();
+    letTimePass(this, ms);
   }
 
   /** One cycle of the lane. */
   look(): void {
-    for (let steps = 0; steps < MAX_STEPS; steps++) {
-      const decision = this.decide();
-      this.check(decision);
-      this.decision = decision;
-      this.memory = decision.memory;
-      this.events.push(...decision.events);
-      this.noteLeaving();
-      if (decision.step === null) {
-        const again = this.decide();
-        assert.equal(again.step, null, "rest is rest");
-        assert.deepEqual(again.events, [], "a settled world has no news");
-        assert.deepEqual(again.calls, decision.calls);
-        return;
-      }
-      this.steps.push(decision.step);
-      this.perform(decision.step);
-    }
-    assert.fail(`no rest after ${MAX_STEPS} steps`);
+    runCycle(this);
   }
 
-  private decide(): BackendDecision {
+  decide(): BackendDecision {
     const seen = {
       instances: this.instances.map((instance) => instance.seen),
       clientInstances: 0,
@@ -174,7 +148,7 @@ export class BackendWorld {
     return decideBackend(this.spec, seen, this.memory, { monotonicMs: this.nowMs, wallMs: this.nowMs });
   }
 
-  private check({ calls, gate, memory, step }: BackendDecision): void {
+  check({ calls, gate, memory, step }: BackendDecision): void {
     const before = this.serving;
     const isWanted = this.spec.wanted.kind !== "nothing";
     this.checkGate(gate, step);
@@ -230,7 +204,7 @@ export class BackendWorld {
     return this.spec.replace === "stop-first" && (this.find(id)?.leftAtMs ?? null) !== null;
   }
 
-  private noteLeaving(): void {
+  noteDecision(): void {
     for (const instance of this.instances) {
       const isLeaving = this.memory.draining.some(({ id }) => id === instance.seen.id);
       if (isLeaving) instance.leftAtMs ??= this.nowMs;
@@ -238,7 +212,7 @@ export class BackendWorld {
     }
   }
 
-  private perform(step: BackendStep): void {
+  perform(step: BackendStep): void {
     if (step.kind === "start") {
       this.start(step.id);
       return;
@@ -264,19 +238,7 @@ export class BackendWorld {
     const starting = this.instances.filter(({ seen }) => seen.state.kind === "starting").length;
     assert.equal(starting, 0, "one start at a time");
     this.instances.push({
-      seen: {
-        id,
-        key,
-        state: { kind: "starting" },
-        startedAtMs: this.nowMs,
-        readyAtMs: null,
-        inFlight: 0,
-        missedChecks: 0,
-        checkedAtMs: null,
-        listsStaleBecause: null,
-        withheldEntries: [],
-        asksForRoots: false,
-      },
+      seen: startingNow(id, key, this.nowMs),
       nextAtMs: this.nowMs + (this.fateOf(key) === "hangs" ? HANG_MS : START_MS),
       deaf: false,
       calls: [],
@@ -284,7 +246,7 @@ export class BackendWorld {
     });
   }
 
-  private close(instance: SimInstance): void {
+  private close(instance: BackendInstance): void {
     const { state, inFlight } = instance.seen;
     if (state.kind === "ready" && inFlight > 0) {
       const left = instance.leftAtMs;
@@ -295,41 +257,21 @@ export class BackendWorld {
     instance.nextAtMs = this.nowMs + CLOSE_MS;
   }
 
-  private end(instance: SimInstance, message: string): void {
-    const wasReady = instance.seen.state.kind === "ready";
-    instance.calls = [];
-    instance.seen = {
-      ...instance.seen,
-      inFlight: 0,
-      state: { kind: "ended", wasReady, failure: { kind: "closed", message, hint: null } },
-    };
-    instance.nextAtMs = Number.POSITIVE_INFINITY;
-  }
-
-  private nextEventMs(): number {
-    const own = this.instances.flatMap(({ nextAtMs, calls }) => [nextAtMs, ...calls]);
-    return Math.min(this.decision?.wake?.atMs ?? Number.POSITIVE_INFINITY, ...own);
-  }
-
-  private happen(): void {
+  happen(): void {
     for (const instance of [...this.instances]) {
       instance.calls = instance.calls.filter((endsAtMs) => endsAtMs > this.nowMs);
-      this.count(instance);
+      countCalls(instance);
       if (instance.nextAtMs > this.nowMs) continue;
       const { state, key } = instance.seen;
       if (state.kind === "closing") this.instances = this.instances.filter((one) => one !== instance);
       else if (this.fateOf(key) === "works") {
         instance.seen = { ...instance.seen, state: { kind: "ready" }, readyAtMs: this.nowMs };
         instance.nextAtMs = Number.POSITIVE_INFINITY;
-      } else this.end(instance, "it does not start");
+      } else endInstance(instance, "it does not start");
     }
   }
 
-  private count(instance: SimInstance): void {
-    instance.seen = { ...instance.seen, inFlight: instance.calls.length };
-  }
-
-  private find(id: number): SimInstance | null {
+  private find(id: number): BackendInstance | null {
     return this.instances.find(({ seen }) => seen.id === id) ?? null;
   }
 

@@ -4,13 +4,14 @@ import { mkdir, mkdtemp, realpath, rename, rmdir, symlink } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createCifsDriver } from "../../../../src/shares/drivers/cifs/cifs.ts";
 import type { CifsTools } from "../../../../src/shares/drivers/cifs/way.ts";
 import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
-import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { fileProber } from "../../../support/file-prober.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { type DriverBench, found, limits } from "../driver-contract.ts";
@@ -43,13 +44,15 @@ export interface CifsBench extends DriverBench {
   fresh(tools?: Partial<CifsTools>, addresses?: Readonly<Record<string, string>>): DriverBench["driver"];
 }
 
+const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+
 export async function startBench(t: TestContext): Promise<CifsBench> {
   let unmountAll = async (): Promise<void> => {};
   t.after(() => unmountAll());
   const folder = await realpath(await temporaryFolder(t));
   const standIns = await makeStandIns(folder);
   const logger = createRecordingLogger();
-  const prober = startProber({ clock: systemClock, logger });
+  const prober = proberOfFile();
   const own: CifsTools = {
     userId: 0,
     programFolders: [standIns.programs, "/usr/bin", "/bin"],
@@ -97,7 +100,6 @@ export async function startBench(t: TestContext): Promise<CifsBench> {
     for (const spec of shares.values()) {
       for (const mount of await found(driver, spec)) await driver.unmount(spec, mount, "force", limits());
     }
-    await prober[Symbol.asyncDispose]();
   };
   return {
     driver,

@@ -7,8 +7,8 @@ import { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createLocalDriver } from "../../../../src/shares/drivers/local/local.ts";
-import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { fileProber } from "../../../support/file-prober.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import {
   type DriverBench,
@@ -23,9 +23,11 @@ import {
   release,
 } from "../driver-contract.ts";
 
+const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+
 async function startBench(t: TestContext): Promise<DriverBench> {
   const folder = await temporaryFolder(t);
-  const prober = startProber({ clock: systemClock, logger: silentLogger });
+  const prober = proberOfFile();
   const routeFolder = (name: string, route: RouteName): string => join(folder, "routes", route, name);
   for (const name of [PLAIN_NAME, ...HOSTILE_NAMES]) {
     await mkdir(routeFolder(name, "tb"), { recursive: true });
@@ -56,7 +58,7 @@ async function startBench(t: TestContext): Promise<DriverBench> {
     behind: (share, which) => routeFolder(share.name, which),
     cut: (share, which) =>
       rename(routeFolder(share.name, which), `${routeFolder(share.name, which)} unplugged`),
-    [Symbol.asyncDispose]: () => prober[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {},
   };
 }
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { loadKoffi } from "../../../../src/network/native/core-foundation-darwin.ts";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createNetfsDriver, type NetfsTools } from "../../../../src/shares/drivers/netfs/netfs.ts";
@@ -14,9 +15,9 @@ import { mountByNetfs } from "../../../../src/shares/drivers/netfs/process.ts";
 import { loadGetfsstat } from "../../../../src/shares/mounts/getfsstat-darwin.ts";
 import { createMountTableDarwin } from "../../../../src/shares/mounts/mount-table-darwin.ts";
 import type { Prober } from "../../../../src/shares/prober/prober.ts";
-import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { buildDouble, doublesUnavailable } from "../../../doubles/build-double.ts";
+import { fileProber } from "../../../support/file-prober.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { type DriverBench, describeDriver, failure, found, limits, mounted } from "../driver-contract.ts";
@@ -49,6 +50,8 @@ interface NetfsBench extends DriverBench {
   fresh(tools: Partial<NetfsTools>, prober?: Prober): DriverBench["driver"];
 }
 
+const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+
 /** `mode`: shares at places that the system names, or on folders of ours. */
 async function startBench(t: TestContext, mode: "system" | "own"): Promise<NetfsBench> {
   let unmountAll = async (): Promise<void> => {};
@@ -70,7 +73,7 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
   await chmod(diskutil, 0o755);
 
   const logger = createRecordingLogger();
-  const prober = startProber({ clock: systemClock, logger });
+  const prober = proberOfFile();
   const env = { DOUBLE_EXPORTS: exports, DOUBLE_VOLUMES: volumes, DOUBLE_REGISTRY: registry };
   const tools: NetfsTools = {
     volumes,
@@ -122,7 +125,6 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
     for (const spec of shares.values()) {
       for (const mount of await found(driver, spec)) await driver.unmount(spec, mount, "force", limits());
     }
-    await prober[Symbol.asyncDispose]();
     setRegistry("");
   };
   return {

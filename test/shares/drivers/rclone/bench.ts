@@ -12,9 +12,9 @@ import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
-import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { fileProber } from "../../../support/file-prober.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { type DriverBench, found, HOSTILE_NAMES, limits, PLAIN_NAME, release } from "../driver-contract.ts";
 
@@ -45,11 +45,13 @@ async function freshServer(): Promise<PlainRig> {
   return rig;
 }
 
+const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 });
+
 export async function startBench(t: TestContext): Promise<RcloneBench> {
   const folder = await temporaryFolder(t);
   const stateFolder = join(folder, "home");
   const rig = await freshServer();
-  const prober = startProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 });
+  const prober = proberOfFile();
   const mountTable = createMountTable({ clock: systemClock });
   const fresh = () =>
     createRcloneDriver({
@@ -93,7 +95,6 @@ export async function startBench(t: TestContext): Promise<RcloneBench> {
           if (mount.path.startsWith(folder)) await tidier.unmount(share, mount, "force", limits());
         }
       }
-      await prober[Symbol.asyncDispose]();
       const ofBench = async () =>
         (await listRcloneMounts()).filter((one) => one.arguments.some((arg) => arg.startsWith(folder)));
       // What still asks the server for a file that was set aside ends by itself.
