@@ -45,6 +45,7 @@ const LAB_FILES = [
   "test/mcp/approval-crash.test.ts",
   "test/mcp/conformance-sign-in.test.ts",
   "test/mcp/handover-failures.test.ts",
+  "test/mcp/handover-sessions.test.ts",
   "test/mcp/handover.test.ts",
   "test/mcp/matrix/asked-at-once.test.ts",
   "test/mcp/matrix/matrix.test.ts",

@@ -15,7 +15,6 @@ export interface Missed {
 export interface Outcome {
   readonly passed: number;
   readonly failed: number;
-  readonly warnings: number;
   /** Scenarios that count, without a failed check, of how many. */
   readonly scenarios: readonly [passed: number, of: number];
   readonly missed: readonly Missed[];
@@ -24,7 +23,7 @@ export interface Outcome {
 export function outcomeOf(
   result: ConformanceResult,
   counted: ReadonlySet<string>,
-  situation: Pick<Situation, "front" | "back" | "alone">,
+  situation: Omit<Situation, "scenario" | "message">,
 ): Outcome {
   const all = [...result].flatMap(([scenario, checks]) => checks.map((check) => ({ scenario, ...check })));
   const count = (status: string): number => all.filter((check) => check.status === status).length;
@@ -32,7 +31,6 @@ export function outcomeOf(
   return {
     passed: count("SUCCESS"),
     failed: count("FAILURE"),
-    warnings: count("WARNING"),
     scenarios: [ofThose.filter(([, checks]) => !checks.some(isFailed)).length, ofThose.length],
     missed: all
       .filter((check) => isFailed(check) || check.status === "WARNING")
@@ -41,7 +39,7 @@ export function outcomeOf(
         check: id,
         message: errorMessage,
         counts: status === "FAILURE" && counted.has(scenario),
-        reason: reasonFor({ ...situation, scenario, check: id }),
+        reason: reasonFor({ ...situation, scenario, message: errorMessage }),
       })),
   };
 }

@@ -6,8 +6,10 @@ export interface Situation {
   readonly front: "2025-11-25" | "2026-07-28";
   readonly back: "2025-11-25" | "2026-07-28";
   readonly alone: boolean;
+  /** One process over stdio for all clients. */
+  readonly shared: boolean;
   readonly scenario: string;
-  readonly check: string;
+  readonly message: string;
 }
 
 interface Reason {
@@ -36,6 +38,24 @@ const REASONS: readonly Reason[] = [
     holds: (situation) =>
       bridgedUp(situation) && situation.scenario === "input-required-result-ignore-extra-params",
     text: "answers without a state belong to no call that a server of 2025-11-25 made: it asks, and is asked for",
+  },
+  {
+    // What is left of an earlier scenario's call makes the suite's next request fail before it is looked at.
+    holds: (situation) =>
+      bridgedUp(situation) &&
+      situation.shared &&
+      /per-client|Prerequisite|Not testable|Expected InputRequired|JSON-RPC error/u.test(situation.message),
+    text: 'the suite leaves calls unanswered; while one waits, a shared process that asks again cannot say for whom, and is refused: `instances = "per-client"` is for that',
+  },
+  {
+    holds: (situation) =>
+      bridgedUp(situation) && !situation.shared && /Mutated the /u.test(situation.message),
+    text: "a process for each call in flight: the fixture changes its lists in that process alone",
+  },
+  {
+    holds: (situation) =>
+      bridgedUp(situation) && !situation.shared && /failed to yield frame/u.test(situation.message),
+    text: "the suite waits half a second, and the process for this call still starts",
   },
   {
     holds: ({ scenario }) => scenario === "server-sse-polling",

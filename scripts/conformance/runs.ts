@@ -26,7 +26,8 @@ export const FIXTURES: Readonly<Record<Revision, string>> = {
   "2026-07-28": CONFORMANCE_MODERN_SERVER,
 };
 const REVISIONS = ["2025-11-25", "2026-07-28"] as const;
-const TRANSPORTS = ["stdio", "HTTP"] as const;
+/** `per client`: a process for each, which tells whose question it is however many calls wait for answers. */
+const TRANSPORTS = ["stdio", "stdio per client", "HTTP"] as const;
 
 export interface ServerRun {
   readonly suite: ConformanceSuite;
@@ -57,21 +58,26 @@ export async function* serverRuns(wanted: (name: string) => boolean): AsyncGener
     if (wanted(`${suite.version} ${suite.revision} alone`)) {
       await using fixture = await openHttpFixture(FIXTURES[suite.revision]);
       const result = await play(fixture.url);
-      const situation = { front: suite.revision, back: suite.revision, alone: true };
+      const situation = { front: suite.revision, back: suite.revision, alone: true, shared: false };
       yield { suite, behind: null, outcome: outcomeOf(result, counted(result.keys()), situation) };
     }
     for (const revision of REVISIONS)
       for (const transport of TRANSPORTS) {
+        const isBridgedUp = suite.revision === "2026-07-28" && revision === "2025-11-25";
+        if (transport === "stdio per client" && !isBridgedUp) continue;
         if (!wanted(`${suite.version} ${suite.revision} ${revision} ${transport}`)) continue;
         await using fixture = await openHttpFixture(FIXTURES[revision]);
         const section =
-          transport === "stdio"
-            ? nodeBackend(FIXTURES[revision], ["--stdio"])
-            : { type: "streamable-http", url: fixture.url };
+          transport === "HTTP"
+            ? { type: "streamable-http", url: fixture.url }
+            : nodeBackend(FIXTURES[revision], ["--stdio"], {
+                instances: transport === "stdio" ? "shared" : "per-client",
+              });
         await using rig = await openGatewayRig({ backends: { fixture: section } });
         await rig.untilReady("fixture");
         const result = await play(rig.url);
-        const situation = { front: suite.revision, back: revision, alone: false };
+        const shared = transport === "stdio";
+        const situation = { front: suite.revision, back: revision, alone: false, shared };
         yield {
           suite,
           behind: { revision, transport },

@@ -11,6 +11,7 @@ import {
 import { editConfig } from "../config/edit/edit.ts";
 import type { ConfigEdit } from "../config/edit/edit-meaning.ts";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
+import { MountaineerError } from "../runtime/errors.ts";
 import type { Client } from "./client.ts";
 
 const PARSED = { allowTrailingComma: true };
@@ -58,12 +59,28 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
       const content = valueText(value, indentAt(text, found.parent ?? found), manner);
       return [{ offset: found.offset, length: found.length, content }];
     }
+    const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
+    if (found !== undefined && found.type !== "object") {
+      // Beside it, the same key would stand there twice.
+      if (found.type !== "null") throw noTable(path.slice(0, length));
+      const content = valueText(inner, indentAt(text, found), manner);
+      return [{ offset: found.offset, length: found.length, content }];
+    }
     const outer = length === 1 ? root : findNodeAtLocation(root, path.slice(0, length - 1));
     if (outer?.type !== "object") continue;
-    const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     return member(text, outer, path[length - 1] ?? "", inner, manner);
   }
   return [];
+}
+
+function noTable(path: readonly string[]): MountaineerError {
+  return new MountaineerError(
+    "client_unreadable",
+    `${path.join(".")} in the client's file is not an object`,
+    {
+      hint: "make it one, {}, if nothing of it is needed",
+    },
+  );
 }
 
 interface Manner {

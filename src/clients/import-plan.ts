@@ -24,6 +24,8 @@ interface ImportPlan {
   readonly added: readonly PlannedBackend[];
   /** Servers that stand here already, or twice in what was found, by the name that they have or get here. */
   readonly present: readonly string[];
+  /** Those of `present` that the file has a secret for, which may be another than the one that is kept. */
+  readonly unsure: readonly string[];
 }
 
 /** `backends`: the tables of the configuration as it stands, by name. `isOurs`: an entry that leads to this program. */
@@ -34,6 +36,7 @@ export function planImport(
 ): ImportPlan {
   const added: PlannedBackend[] = [];
   const present: string[] = [];
+  const unsure: string[] = [];
   const taken = new Map<string, KnownServer>(
     Object.entries(backends).map(([name, table]) => [name, { name, table: objectOf(table), secrets: null }]),
   );
@@ -43,6 +46,7 @@ export function planImport(
       const twin = [...taken].find(([, known]) => isSameServer(known, server, title));
       if (twin !== undefined) {
         present.push(twin[0]);
+        if (twin[1].secrets === null && server.secrets.size > 0) unsure.push(twin[0]);
         continue;
       }
       const name = freeName(server.name, title, taken);
@@ -50,7 +54,7 @@ export function planImport(
       added.push({ ...server, name, title });
     }
   }
-  return { added, present: [...new Set(present)] };
+  return { added, present: [...new Set(present)], unsure: [...new Set(unsure)] };
 }
 
 interface KnownServer {

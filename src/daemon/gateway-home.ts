@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { Holds, type HoldsElsewhere } from "../gateway/front/holds/holds.ts";
+import { Holds, type HoldsElsewhere, type StatesOfDaemon } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
+import type { PassBack } from "../gateway/front/session/session-store.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
@@ -27,9 +28,14 @@ interface GatewayHomeOptions {
 /** Another daemon that still runs on this home, and hands over to this one. */
 export interface OtherDaemon {
   readonly ended: Promise<void>;
-  /** Known when the home is free. */
-  readonly stateKey: string | null;
-  readonly holds: HoldsElsewhere;
+  /** Known when the home is free; null: it has none. */
+  readonly states: StatesOfDaemon | null;
+  /** Passes it what belongs there, and takes what it passes. */
+  passing(holds: Holds): HoldsElsewhere;
+  /** Takes what a client said about something in flight there. */
+  readonly tell: PassBack;
+  /** Process groups there of what cannot run twice, until it has ended. */
+  readonly once: readonly number[];
 }
 
 /** What the gateway gets of its home. */
@@ -47,14 +53,16 @@ export function gatewayHome(options: GatewayHomeOptions) {
       handedOver = true;
       return writes.end();
     },
+    // Two that did would each take the other's new file for the full one.
+    rotates: () => writes.isOurs,
     holds,
     /** The home is free: clients come with states of the other one, and some of their calls are still there. */
     takeOver(): void {
-      if (elsewhere === undefined) return;
-      if (elsewhere.stateKey !== null) holds.takeKey(elsewhere.stateKey);
-      holds.passTo(elsewhere.holds);
+      const { states = null } = elsewhere ?? {};
+      if (elsewhere !== undefined && states !== null) holds.follow(states, elsewhere.passing(holds));
     },
     runsElsewhere: () => isElsewhere,
+    ...(elsewhere === undefined ? {} : { passBack: elsewhere.tell }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
       handing?.lookAgain();

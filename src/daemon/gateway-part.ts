@@ -8,6 +8,7 @@ import { closeDoor } from "../gateway/serving/given-door.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { createGatewayControl } from "./control/gateway-control.ts";
 import { gatewayStatus } from "./control/gateway-status.ts";
+import type { HandingGateway } from "./handover/handing.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 export interface GatewayPart extends AsyncDisposable {
@@ -18,7 +19,7 @@ export interface GatewayPart extends AsyncDisposable {
   /** The first half of `start`; resolves when its backends serve or have failed, those that may start now. */
   build(config: MountaineerConfig, signal: AbortSignal): Promise<void>;
   /** The part of the gateway that a handover is about; null: there is none. */
-  readonly handing: Pick<Gateway, "door" | "saveSessions" | "adopt" | "leave" | "lookAgain" | "view"> | null;
+  readonly handing: HandingGateway | null;
   /** Empty while no gateway is configured. */
   status(): Pick<StatusReport, "gateway" | "backends">;
   /** Into the audit, where there is one: an entry of the configuration waits, or was approved. */

@@ -82,7 +82,7 @@ export async function openGatewayInProcess({
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),
         pinStore: sealedPinStore({ home, clock, environment }, false),
-        heldRoutes: openHeldRoutes(home, logger, () => false),
+        heldRoutes: openHeldRoutes({ home, clock, logger, mayWrite: () => false }),
         listens: false,
       }),
     );

@@ -37,13 +37,13 @@ const ORPHANED_MS = 3_000;
 
 /** Resolves when the daemon has stopped, or another one is in charge; rejects with what keeps it from starting. */
 export async function runMonitor(options: MonitorOptions): Promise<void> {
-  const predecessor = findPredecessor(process);
+  const predecessor = findPredecessor(process, systemClock);
   const keeper = findServiceKeeper(process.env);
   if (predecessor === null) keeper?.takeCharge();
   try {
     await run({ ...options, predecessor, keeper });
   } catch (error) {
-    await predecessor?.failed(error);
+    await (options.signal.aborted ? predecessor?.stopped() : predecessor?.failed(error));
     throw error;
   }
 }
@@ -130,7 +130,11 @@ async function run(options: RunOptions): Promise<void> {
         approvals,
       }),
     );
-    predecessor?.onSession(({ hash, record }) => service.handing.adopt(hash, record));
+    const { handing } = service;
+    predecessor?.onSession({
+      keep: ({ hash, record }) => handing.adopt(hash, record),
+      end: (hash) => handing.endSession(hash),
+    });
     if (snapshot.config.shares.length === 0 && !wantsGateway(snapshot.config)) {
       logger.info("nothing is configured yet; add a [[shares]] or a [backends.NAME] section", {
         path: snapshot.path,
@@ -143,9 +147,11 @@ async function run(options: RunOptions): Promise<void> {
 }
 
 /** Every mistake to whoever started it, and that it runs all the same. */
-function tellRejected({ mistakes, acceptedAt }: RejectedFile, path: string, logger: Logger): void {
-  process.stderr.write(`mountaineer: ${mistakesError(mistakes).message}\n`);
-  logger.error("the configuration file has mistakes; what was accepted last runs until it is mended", {
+function tellRejected(rejected: RejectedFile, path: string, logger: Logger): void {
+  const { mistakes, unreadable, acceptedAt } = rejected;
+  process.stderr.write(`mountaineer: ${unreadable ?? mistakesError(mistakes).message}\n`);
+  const why = unreadable === null ? "has mistakes" : "cannot be read";
+  logger.error(`the configuration file ${why}; what was accepted last runs until it is mended`, {
     path,
     accepted_at: acceptedAt,
   });
@@ -190,9 +196,12 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
         changes: () => service.handing.changes(),
         unsavedBecause: () => service.handing.unsavedBecause(),
         lateSessions: () => service.handing.lateSessions(),
+        endedSessions: () => service.handing.endedSessions(),
+        runOnce: () => service.handing.runOnce(),
+        hear: (words) => service.handing.hear(words),
         door: () => service.handing.door(),
-        stateKey: () => service.handing.stateKey(),
-        takeBack: (successor) => service.handing.takeBack(successor),
+        states: () => service.handing.states(),
+        link: (successor) => service.handing.link(successor),
         async giveUp() {
           await sockets[Symbol.asyncDispose]();
           await service.handing.giveUp(() => handover.successor);
@@ -231,6 +240,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const next = await Promise.race([whenAborted(signal), handover.done]);
   if (next instanceof Successor) {
     keeper?.giveUpCharge();
+    predecessor?.movedOn();
     // Whoever ends the one in charge wants no other to stay for long.
     const shortly = next.gone.then(() => clock.sleep(ORPHANED_MS));
     await Promise.race([service.handing.leave(next), whenAborted(signal), shortly]);

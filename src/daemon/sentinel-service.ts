@@ -69,7 +69,7 @@ interface ServiceOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
   /** The file, where it was rejected and `snapshot` stands in for it; null, and by default: it was accepted. */
-  readonly rejected?: Pick<RejectedFile, "sha256" | "mistakes"> | null;
+  readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
   readonly memory: Memory | TakeHome;
   /** What cannot run twice may run in the daemon that hands over; asked until it was told that it does not. */
@@ -158,7 +158,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     places: parts.places.control,
     serveLines: (stream) => gateway.serveLines(stream),
     bus: parts.bus,
-    handing: createHanding({ ...parts, clock: options.clock }, () => {
+    handing: createHanding({ ...parts, clock, elsewhere: options.elsewhere }, () => {
       state = "stopping";
     }),
     reload: (signal) => config.control.reload({}, signal),
@@ -244,7 +244,9 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
   gatewayOwn.takeOver();
-  writes.begin();
+  const begin = (): void => writes.begin();
+  if (gateway.handing === null) begin();
+  else await gateway.handing.takeHome(begin);
   const isStale = typeof given === "function" && (await keeper.takeHome());
   void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
   const { noteCycle: onCycle } = required;

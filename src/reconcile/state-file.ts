@@ -4,6 +4,7 @@ import { lstat } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { setAside } from "../runtime/files/set-aside.ts";
+import { shareWrites } from "../runtime/files/shared-writes.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../runtime/time/clock.ts";
 import type { Memory, Recollection, RememberOutcome, ShareMemory } from "./memory.ts";
@@ -137,9 +138,6 @@ function rememberNothing(recollection: Recollection): Memory {
 
 function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recollection): Memory {
   const shares = new Map<string, ShareMemory>(recollection.shares);
-  /** The write that callers now wait for: it begins when the one in flight has ended. */
-  let next: Promise<RememberOutcome> | null = null;
-  let lastWrite: Promise<unknown> = Promise.resolve();
   let unsavedBecause: Error | null = null;
   let failures = 0;
   let retry: Timer | null = null;
@@ -151,8 +149,7 @@ function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recoll
     }
     unsavedBecause = error;
   };
-  const write = async (): Promise<RememberOutcome> => {
-    next = null;
+  const writes = shareWrites(async (): Promise<RememberOutcome> => {
     retry?.[Symbol.dispose]();
     retry = null;
     try {
@@ -166,20 +163,13 @@ function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recoll
       unsaved(error);
       const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS);
       failures++;
-      if (!ended) retry = clock.setTimer(delayMs, () => void startSave());
+      if (!ended) retry = clock.setTimer(delayMs, () => void writes.write());
       return { saved: false, error };
     }
-  };
-  const startSave = (): Promise<RememberOutcome> => {
-    if (next === null) {
-      next = lastWrite.then(write);
-      lastWrite = next;
-    }
-    return next;
-  };
+  });
   const save = async (): Promise<RememberOutcome> => {
     if (ended) return { saved: false, error: new Error("the memory is closed") };
-    const outcome = startSave();
+    const outcome = writes.write();
     if (await settledWithin(clock, SAVE_DEADLINE_MS, outcome)) return outcome;
     unsavedBecause ??= new MountaineerError(
       "timed_out",
@@ -205,7 +195,7 @@ function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recoll
     async [Symbol.asyncDispose]() {
       if (ended) return;
       ended = true;
-      const last = unsavedBecause === null ? lastWrite : startSave();
+      const last = unsavedBecause === null ? writes.settled : writes.write();
       await settledWithin(clock, SAVE_DEADLINE_MS, last);
       retry?.[Symbol.dispose]();
     },

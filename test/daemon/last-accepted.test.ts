@@ -1,6 +1,6 @@
 // A start that finds mistakes in the file, in a home that accepted a content of it before.
 import assert from "node:assert/strict";
-import { access, chmod, readdir, readFile, rm } from "node:fs/promises";
+import { access, chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openHistory } from "../../src/config/history/history.ts";
@@ -121,7 +121,24 @@ test("E2 a history that others may write, or that does not load, is not used, an
     ...{ bytes, sha256, format: "toml", source: "test", summary: "" },
     time: "2026-11-21T20:00:00.000Z",
   });
+  // As an earlier version accepted it.
+  assert.equal((await open()).snapshot.sha256, sha256Of(good));
+  await rm(join(folder, entry));
   await assert.rejects(open(), { code: "config_invalid", hint: /this version does not accept it/ });
+});
+
+test("B6 a start with a file that cannot be read runs what was accepted last, tells it, and the file applies when it can", async (t) => {
+  const { rig, good } = await mistaken(t, ["poll_interval = 0.05", "debounce = 0.05"]);
+  await rm(rig.configFile);
+  await mkdir(rig.configFile);
+  const { service, until } = await rig.start();
+  await until("CORE", overTb);
+  const report = service.config.sync();
+  assert.equal(report.sha256, sha256Of(good));
+  assert.match(report.last_error?.reason ?? "", /EISDIR|is not a file/);
+  await rm(rig.configFile, { recursive: true });
+  await rig.write(good.replace('name = "CORE"', 'name = "CORE"  # mended'));
+  await eventually(() => service.config.sync().last_error === null);
 });
 
 test("E2 what somebody put into the history runs no more than what somebody put into the file", async (t) => {

@@ -26,6 +26,7 @@ import { entryExists, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
+import { openSecrets } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -175,7 +176,12 @@ async function knownHere(
   const backends = Object.entries(objectOf(objectOf(values)["backends"])).map(([name, table]) => {
     return { name, table: objectOf(table), secrets: null };
   });
-  const serving = backends.filter(({ table }) => table["enabled"] !== false);
+  const { secrets } = await (await openSecrets(context)).list();
+  const kept = new Set(secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])));
+  // Without its secret it does not serve yet, and the client's own still does.
+  const serving = backends.filter(
+    ({ table }) => table["enabled"] !== false && secretNamesIn(table).every((name) => kept.has(name)),
+  );
   const surroundings = {
     userHome: homedir(),
     environment: process.env,
@@ -188,6 +194,12 @@ async function knownHere(
       ? [name]
       : [];
   });
+}
+
+function secretNamesIn(table: unknown): readonly string[] {
+  return [...JSON.stringify(table).matchAll(/secret:([A-Za-z0-9][A-Za-z0-9._-]*)/g)].map(
+    ([, name = ""]) => name,
+  );
 }
 
 function placeOf(client: Client, file: string | null): string {

@@ -13,7 +13,7 @@ import { parseConfig } from "../../config/read/load.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
-import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { counted, harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken, TOKEN_BLOCK, wantsToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
@@ -37,9 +37,13 @@ interface ImportManner {
 
 interface Draft {
   readonly path: string;
+  /** Files that were read, and are not imported unless they are named. */
+  readonly leftOut: readonly string[];
   readonly files: readonly FoundFile[];
   readonly added: readonly PlannedBackend[];
   readonly present: readonly string[];
+  /** Of these, those whose secret in the file may be a newer one. */
+  readonly unsure: readonly string[];
   /** What cannot be a backend here, and why. */
   readonly refused: readonly { readonly name: string; readonly why: string }[];
   readonly hasToken: boolean;
@@ -56,13 +60,19 @@ export async function importServers(context: CommandContext, manner: ImportManne
     (await keeper.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
   );
   const surroundings = { userHome: homedir(), environment: process.env, folder: process.cwd() };
-  const files = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, {
+  const found = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, {
     ...surroundings,
     kept,
     allowLiteral: manner.allowLiteral,
   });
-  if (files.length === 0) throw nothingFound(words, surroundings);
-  const draft = await viewConfig(context, (view) => draftOf(view, files));
+  if (found.length === 0) throw nothingFound(words, surroundings);
+  // Anybody may have written those: whoever is not asked has to name them.
+  const leavesOut = words.length === 0 && manner.yes;
+  const leftOut = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
+  const files = found.filter(({ path }) => !leftOut.includes(path));
+  for (const path of leftOut)
+    context.note(`${path} came with this folder and is left out: mountaineer import ${shellWord(path)}`);
+  const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), leftOut };
   if (draft.added.length === 0) return tell(context, manner, draft, false);
   if (!manner.json) {
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
@@ -123,14 +133,14 @@ function nothingFound(
   });
 }
 
-async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<Draft> {
+async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<Omit<Draft, "leftOut">> {
   const { path, place, format } = view;
   const bytes = await view.read();
   const before = bytes === null ? "" : decodedText(bytes);
   const standing = await parseConfig(Buffer.from(before), path, place);
   if (!standing.ok) throw refusalError(standing.mistakes);
   const backends = objectOf(objectOf(await textValues(before, format))["backends"]);
-  const { added, present } = planImport(files, backends, isOwnEntry);
+  const { added, present, unsure } = planImport(files, backends, isOwnEntry);
   const sound: PlannedBackend[] = [];
   const refused: { name: string; why: string }[] = [];
   for (const one of added) {
@@ -159,6 +169,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<D
     files,
     added: sound,
     present,
+    unsure,
     refused,
     hasToken,
     before,
@@ -185,7 +196,7 @@ function nextStep([word, ...more]: readonly string[]): string {
 
 function tell(context: CommandContext, manner: ImportManner, draft: Draft, changed: boolean): number {
   const { json, words } = manner;
-  const { path, files, added, present, refused } = draft;
+  const { path, leftOut, files, added, present, unsure, refused } = draft;
   if (json) {
     const report = {
       path,
@@ -202,6 +213,7 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
       })),
       present,
       refused,
+      left_out: leftOut,
     };
     context.print(`${JSON.stringify(report, null, 2)}\n`);
     return 0;
@@ -224,6 +236,10 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
       context.note(`${harmless(name)} in ${file.path} neither starts nor names a server`);
   }
   if (present.length > 0) context.note(`there already: ${present.map(harmless).join(", ")}`);
+  if (unsure.length > 0)
+    context.note(
+      `their secrets stay as they are kept: ${unsure.map(harmless).join(", ")}; for another value: mountaineer secret set NAME`,
+    );
   const bare = files.filter(({ servers, empty }) => servers.length + empty.length === 0);
   for (const file of bare) context.note(`there are no MCP servers in ${harmless(file.path)}`);
   if (added.length === 0 && bare.length < files.length)

@@ -50,11 +50,13 @@ export async function registryBackend(
   let made: TypedBackend;
   let texts: ReadonlyMap<string, MadeText>;
   if (way.kind === "program") {
+    values.requireKnown([...way.args.flat(), ...way.env.values()]);
     const args: string[] = [];
     for (const one of way.args) args.push(...(await values.argument(one)));
     texts = await values.table(way.env, new Set(typed.env.keys()));
     made = { ...typed, command: [way.command, ...args], env: new Map([...written(texts), ...typed.env]) };
   } else {
+    values.requireKnown([way.url, ...way.headers.values()]);
     const [url = ""] = await values.argument([way.url]);
     texts = await values.table(way.headers, new Set(typed.headers.keys()));
     made = { ...typed, url, headers: new Map([...written(texts), ...typed.headers]) };
@@ -173,6 +175,16 @@ function createValues(
         if (made !== null) texts.set(key, made);
       }
       return texts;
+    },
+    /** Whatever was given is one of these inputs: a slip of the pen is no value. */
+    requireKnown(words: readonly RegistryWord[]): void {
+      const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
+      const unknown = [...given.keys()].filter((name) => !known.has(name));
+      if (unknown.length === 0) return;
+      const names = [...known].map(harmless).join(", ");
+      throw new MountaineerError("usage", `the server has no input ${unknown.map(harmless).join(", ")}`, {
+        hint: names === "" ? "it takes none" : `its inputs: ${names}`,
+      });
     },
     requireAll(): void {
       if (missing.length === 0) return;

@@ -32,8 +32,8 @@ interface TokenWish {
 }
 
 /**
- * Whether one is to be made: with the first MCP server, unless the file says who may come in. A gateway that runs
- * without one gets none by the way, as its clients would be shut out. Throws `usage`.
+ * Whether one is to be made: with the first MCP server, unless the file says who may come in. A gateway that serves
+ * something without one gets none by the way, as its clients would be shut out. Throws `usage`.
  */
 export function wantsToken({ asked, text, before, addsBackend }: TokenWish): boolean {
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);
@@ -43,7 +43,7 @@ export function wantsToken({ asked, text, before, addsBackend }: TokenWish): boo
     });
   }
   if (asked !== null) return asked;
-  const isNew = before === null || (before.backends.length === 0 && before.server === null);
+  const isNew = before === null || before.backends.length === 0;
   return !says && isNew && addsBackend;
 }
 

@@ -243,12 +243,9 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
       const hint = entries.length === 0 ? "it is empty" : `its entries are 0 to ${entries.length - 1}`;
       throw new MountaineerError("history_unknown", `the history has no entry ${n}`, { hint });
     },
-    /** The newest entry with its bytes and the path of its own file; null: there is none. Writes nothing. */
-    async last(): Promise<Omit<Stored, "order" | keyof EntryPlace> | null> {
-      const [last] = await newest();
-      if (last === undefined) return null;
-      const { file, entry, bytes } = last;
-      return { file: join(folder, file), entry, bytes };
+    /** As `list`, each with its bytes and the path of its own file. Writes nothing. */
+    async newest(): Promise<readonly Omit<Stored, "order" | keyof EntryPlace>[]> {
+      return (await newest()).map(({ file, entry, bytes }) => ({ file: join(folder, file), entry, bytes }));
     },
     /** Entries that cannot be used and are not set aside yet. Writes nothing. */
     async corrupt(): Promise<CorruptEntry[]> {

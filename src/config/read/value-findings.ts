@@ -90,7 +90,8 @@ const ADDRESS_HERE = 'write "streamable-http", or leave it out beside a `url`';
 const OTHERS_TYPES: ReadonlyMap<string, string> = new Map([
   ["http", ADDRESS_HERE],
   ["streamableHttp", ADDRESS_HERE],
-  ["sse", `the older HTTP+SSE is not spoken; if the server has a newer address, ${ADDRESS_HERE}`],
+  // Which of both a server speaks is found out by itself.
+  ["sse", ADDRESS_HERE],
 ]);
 
 function wrongValueHint(value: unknown, type: string, choices: readonly string[] | null): string | null {

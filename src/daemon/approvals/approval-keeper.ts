@@ -92,10 +92,8 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
   let mode: ApproveMode = memory?.mode ?? "none";
   let waiting: readonly WaitingEntry[] = [];
   let since = new Map<string, string>();
-  let written = memory === null || memory.lost ? null : memory;
   let mayWrite = writes;
-  let unsavedBecause: string | null = null;
-  let writing: Promise<unknown> = Promise.resolve();
+  const writer = createApprovalWriter(store, logger, kept(memory));
 
   const look = (
     file: ConfigSnapshot,
@@ -115,27 +113,17 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
     return { file, effective, held, changes, granted };
   };
 
-  const write = (approvals: Approvals, advances: boolean): Promise<void> => {
-    const mine = writing.then(async () => {
-      await store.write(approvals, advances);
-      written = approvals;
-      unsavedBecause = null;
-    });
-    writing = mine.catch(() => {});
-    return mine;
-  };
-
   /** What nobody has to be asked about is remembered after it runs; a kill before it only asks the mode again. */
   const remember = (approvals: Approvals): void => {
     // What cannot be read must not be written over.
-    if (!mayWrite || lost?.passes === true || isSame(written, approvals)) return;
-    const advances = written === null || written.mode !== approvals.mode;
-    write(approvals, advances).catch((error: unknown) => {
-      if (unsavedBecause === null) {
-        logger.warn("approvals cannot be written", { path: store.path, reason: errorText(error) });
-      }
-      unsavedBecause = errorText(error);
-    });
+    if (!mayWrite || lost?.passes === true || isSame(writer.written, approvals)) return;
+    const advances = writer.written === null || writer.written.mode !== approvals.mode;
+    void writer.tryToWrite(approvals, advances);
+  };
+  const take = (again: LoadedApprovals): void => {
+    lost = again.kind === "lost" ? again : null;
+    memory = again.approvals;
+    writer.written = kept(memory);
   };
 
   return {
@@ -157,15 +145,13 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       const { approvals } = judged.held;
       const isFirst = memory === null && approvals !== null;
       if (!mayWrite || approvals === null || (granted === undefined && !isFirst)) return judged;
-      if (granted !== undefined) options.onGrant?.();
-      try {
-        await write(approvals, true);
-        if (granted !== undefined) lost = null;
-      } catch (error) {
-        if (granted !== undefined) throw error;
-        unsavedBecause = errorText(error);
-        logger.warn("approvals cannot be written", { path: store.path, reason: unsavedBecause });
+      if (granted === undefined) {
+        await writer.tryToWrite(approvals, true);
+        return judged;
       }
+      options.onGrant?.();
+      await writer.write(approvals, true);
+      lost = null;
       return judged;
     },
     applied({ held, granted }) {
@@ -188,49 +174,20 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
     },
     async withdraw() {
       // When the approvals were lost, nothing is known that could be written in their place.
-      if (!mayWrite || memory === null || memory.lost || isSame(written, memory)) return;
+      if (!mayWrite || memory === null || memory.lost || isSame(writer.written, memory)) return;
       options.onGrant?.();
-      await write(memory, true).catch((error: unknown) => {
-        unsavedBecause = errorText(error);
-        logger.warn("approvals cannot be written", { path: store.path, reason: unsavedBecause });
-      });
+      await writer.tryToWrite(memory, true);
     },
     announcements: () => waiting.map((entry) => told("config.entry_waits", entry)),
-    conditions() {
-      const conditions: Condition[] = waiting.map((entry) => ({
-        code: "waiting_for_approval",
-        severity: "warning",
-        title: `Waits for approval: ${entrySummary(entry)}`,
-        hint: `mountaineer approve ${shellWord(entry.id)}`,
-        since: since.get(entry.id) ?? isoTime(clock.wallMs()),
-      }));
+    conditions: () => {
       const now = isoTime(clock.wallMs());
-      if (lost !== null && waiting.length > 0) {
-        const title = `Nothing counts as approved: ${lost.reason}`;
-        const hint = lost.passes
-          ? "unlock the keyring, which is asked again every 30 s; docs/security.md says how to go without one"
-          : "see what waits, then: mountaineer approve --all";
-        conditions.unshift({ code: "approvals_lost", severity: "warning", title, hint, since: now });
-      }
-      if (unsavedBecause !== null) {
-        const title = `What is approved cannot be written: ${unsavedBecause}`;
-        conditions.push({
-          code: "approvals_not_saved",
-          severity: "warning",
-          title,
-          hint: "until it can, the next start asks again",
-          since: now,
-        });
-      }
-      return conditions;
+      return approvalConditions({ waiting, since, lost, unsavedBecause: writer.unsavedBecause, now });
     },
     async readAgain() {
       if (lost?.passes !== true) return false;
       const again = await store.read(new AbortController().signal);
       if (again.kind === "lost" && again.passes) return false;
-      lost = again.kind === "lost" ? again : null;
-      memory = again.approvals;
-      written = memory === null || memory.lost ? null : memory;
+      take(again);
       return true;
     },
     async takeHome() {
@@ -238,22 +195,83 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       const again = await store.read(new AbortController().signal);
       // As it was known before.
       if (again.kind === "lost" && again.passes) return false;
-      const { approvals } = again;
-      const known = approvals === null || approvals.lost ? null : approvals;
-      const isAsRead = known === null ? written === null : isSame(written, known);
+      const known = kept(again.approvals);
+      const isAsRead = known === null ? writer.written === null : isSame(writer.written, known);
       if (isAsRead) {
         if (memory !== null) remember(memory);
         return false;
       }
-      lost = again.kind === "lost" ? again : null;
-      memory = approvals;
-      written = known;
+      take(again);
       return true;
     },
     async [Symbol.asyncDispose]() {
-      await writing;
+      await writer.settled();
     },
   };
+}
+
+/** What is on the disk of them; null: nothing that counts. */
+function kept(approvals: Approvals | null): Approvals | null {
+  return approvals === null || approvals.lost ? null : approvals;
+}
+
+/** Writes one after the other, and knows what was written last and why that failed. */
+function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: Approvals | null) {
+  let writing: Promise<unknown> = Promise.resolve();
+  const self = {
+    written,
+    unsavedBecause: null as string | null,
+    write(approvals: Approvals, advances: boolean): Promise<void> {
+      const mine = writing.then(async () => {
+        await store.write(approvals, advances);
+        self.written = approvals;
+        self.unsavedBecause = null;
+      });
+      writing = mine.catch(() => {});
+      return mine;
+    },
+    /** Never rejects: a failure is logged once, and is a condition until a write succeeds. */
+    tryToWrite: (approvals: Approvals, advances: boolean): Promise<void> =>
+      self.write(approvals, advances).catch((error: unknown) => {
+        const reason = errorText(error);
+        if (self.unsavedBecause === null)
+          logger.warn("approvals cannot be written", { path: store.path, reason });
+        self.unsavedBecause = reason;
+      }),
+    settled: () => writing,
+  };
+  return self;
+}
+
+interface ApprovalTroubles {
+  readonly waiting: readonly WaitingEntry[];
+  readonly since: ReadonlyMap<string, string>;
+  readonly lost: Extract<LoadedApprovals, { readonly kind: "lost" }> | null;
+  readonly unsavedBecause: string | null;
+  readonly now: string;
+}
+
+function approvalConditions({ waiting, since, lost, unsavedBecause, now }: ApprovalTroubles): Condition[] {
+  const conditions: Condition[] = waiting.map((entry) => ({
+    code: "waiting_for_approval",
+    severity: "warning",
+    title: `Waits for approval: ${entrySummary(entry)}`,
+    hint: `mountaineer approve ${shellWord(entry.id)}`,
+    since: since.get(entry.id) ?? now,
+  }));
+  if (lost !== null && waiting.length > 0) {
+    const title = `Nothing counts as approved: ${lost.reason}`;
+    const hint = lost.passes
+      ? "unlock the keyring, which is asked again every 30 s; docs/security.md says how to go without one"
+      : "see what waits, then: mountaineer approve --all";
+    conditions.unshift({ code: "approvals_lost", severity: "warning", title, hint, since: now });
+  }
+  if (unsavedBecause !== null) {
+    const title = `What is approved cannot be written: ${unsavedBecause}`;
+    const hint = "until it can, the next start asks again";
+    conditions.push({ code: "approvals_not_saved", severity: "warning", title, hint, since: now });
+  }
+  return conditions;
 }
 
 function told(name: ApprovalTransition["name"], entry: WaitingEntry): ApprovalTransition {

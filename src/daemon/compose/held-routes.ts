@@ -2,39 +2,63 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HeldRoutes } from "../../gateway/backends/pool/backend-lane-contract.ts";
-import { errorText } from "../../runtime/errors.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
+import { setAside } from "../../runtime/files/set-aside.ts";
+import { shareWrites } from "../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { objectOf } from "../../runtime/text/json-object.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 
 interface KeptRoutes extends HeldRoutes {
   /** Writes what is not written yet, if it may; resolves when no write is under way. Never rejects. */
   flush(): Promise<void>;
 }
 
-/** `mayWrite`: false for a command that runs once, and for a daemon while the home is another one's. */
-export function openHeldRoutes(home: string, logger: Logger, mayWrite: () => boolean): KeptRoutes {
+interface HeldRoutesOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** False for a command that runs once, and for a daemon while the home is another one's. */
+  readonly mayWrite: () => boolean;
+}
+
+interface ReadRoutes {
+  readonly held: Map<string, string>;
+  /** Why the file, or a part of it, cannot be used; null: it can, or there is none. */
+  readonly corrupt: string | null;
+}
+
+/** A file that cannot be used is set aside as soon as this may write: it is never a reason not to start. */
+export function openHeldRoutes({ home, clock, logger, mayWrite }: HeldRoutesOptions): KeptRoutes {
   const path = join(home, "held-routes.json");
-  const held = readHeld(path, logger);
-  let writing: Promise<void> | null = null;
+  const { held, corrupt } = readHeld(path);
+  let isInTheWay = corrupt !== null;
   let isStale = false;
-  const write = async (): Promise<void> => {
-    while (isStale) {
-      isStale = false;
-      try {
-        await removeLeftovers(path);
-        await writeDurably(path, `${JSON.stringify(Object.fromEntries(held), null, 2)}\n`);
-      } catch (error) {
-        logger.warn("the route that a backend is held on is not kept over a restart", {
-          reason: errorText(error),
-        });
-      }
-    }
-    writing = null;
+  if (corrupt !== null) {
+    const known = [...held.keys()];
+    logger.warn("which routes backends are held on is not all known", { path, reason: corrupt, known });
+  }
+  const makeWay = async (): Promise<void> => {
+    logger.warn("the file of held routes was set aside", { set_aside: await setAside(path, clock.wallMs()) });
+    isInTheWay = false;
   };
+  const writes = shareWrites(async () => {
+    try {
+      if (isInTheWay) await makeWay();
+      if (!isStale) return;
+      isStale = false;
+      await removeLeftovers(path);
+      await writeDurably(path, `${JSON.stringify(Object.fromEntries(held), null, 2)}\n`);
+    } catch (error) {
+      isStale = true;
+      logger.warn("the route that a backend is held on is not kept over a restart", {
+        reason: errorText(error),
+      });
+    }
+  });
   const flush = async (): Promise<void> => {
-    if (isStale && mayWrite()) writing ??= write();
-    await writing;
+    await (mayWrite() && (isStale || isInTheWay) ? writes.write() : writes.settled);
   };
   return {
     get: (backend) => held.get(backend) ?? null,
@@ -48,14 +72,19 @@ export function openHeldRoutes(home: string, logger: Logger, mayWrite: () => boo
   };
 }
 
-function readHeld(path: string, logger: Logger): Map<string, string> {
+function readHeld(path: string): ReadRoutes {
+  let text: string;
   try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
-    const entries = Object.entries(objectOf(value));
-    return new Map(entries.flatMap(([name, route]) => (typeof route === "string" ? [[name, route]] : [])));
+    text = readFileSync(path, "utf8");
   } catch (error) {
-    const isThere = !(error instanceof Error && "code" in error && error.code === "ENOENT");
-    if (isThere) logger.warn("which routes backends are held on is not known", { reason: errorText(error) });
-    return new Map();
+    return { held: new Map(), corrupt: systemErrorCode(error) === "ENOENT" ? null : errorText(error) };
   }
+  const value = jsonObject(text);
+  if (value === null) return { held: new Map(), corrupt: "it is not a JSON object" };
+  const entries = Object.entries(value);
+  const held = entries.flatMap(([name, route]) =>
+    typeof route === "string" ? [[name, route] as const] : [],
+  );
+  const corrupt = held.length === entries.length ? null : "it has something else than names of routes";
+  return { held: new Map(held), corrupt };
 }

@@ -1,7 +1,6 @@
 // What the gateway keeps in its home: pins of tools, and the routes that people hold backends on. Only the daemon in charge
-// writes there; one that is to take over reads them at its start, and writes what it came to by then once it is in charge.
+// writes there; one that is to take over reads them at its start, and again when it is in charge.
 import type { PinStore } from "../../gateway/pins/pin-store.ts";
-import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import { openHeldRoutes } from "./held-routes.ts";
@@ -22,19 +21,20 @@ export function openHomeWrites(options: HomeWritesOptions) {
   const pins = sealedPinStore(options, true);
   let stage: "before" | "ours" | "over" = "before";
   let changes = 0;
-  let late: { readonly value: unknown } | null = null;
   let writing: Promise<unknown> = Promise.resolve();
-  const heldRoutes = openHeldRoutes(home, logger, () => stage === "ours");
+  const heldRoutes = openHeldRoutes({ home, clock, logger, mayWrite: () => stage === "ours" });
   const writePins = (value: unknown): Promise<void> => {
     const mine = writing.then(() => pins.write(value));
     writing = mine.catch(() => {});
     return mine;
   };
   const pinStore: PinStore = {
+    get isOurs() {
+      return stage === "ours";
+    },
     read: () => pins.read(),
     async write(value) {
       if (stage === "ours") await writePins(value);
-      else if (stage === "before") late = { value };
     },
   };
   return {
@@ -54,14 +54,13 @@ export function openHomeWrites(options: HomeWritesOptions) {
     noteChange(): void {
       changes += 1;
     },
-    /** The home is ours. */
+    get isOurs(): boolean {
+      return stage === "ours";
+    },
+    /** The home is ours from now on. */
     begin(): void {
       stage = "ours";
       void heldRoutes.flush();
-      if (late === null) return;
-      writePins(late.value).catch((error: unknown) =>
-        logger.warn("the pins of tools cannot be written", { reason: errorText(error) }),
-      );
     },
     /** Resolves when nothing is written here any more, or within 2 s. */
     async end(): Promise<void> {

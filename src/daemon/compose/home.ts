@@ -4,14 +4,17 @@ import { type ConfigPlace, findPlace, locateConfig, noFileAt } from "../../confi
 import { type ConfigMistake, mistakesError } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { loadConfigApart } from "../../config/worker/load-apart.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { lastAccepted } from "./last-accepted.ts";
 
-/** A configuration file with mistakes, in whose stead the newest content that was accepted is loaded. */
+/** A file that has mistakes, or cannot be read, in whose stead the newest content that was accepted is loaded. */
 export interface RejectedFile {
-  /** Of the file, hexadecimal. */
+  /** Of the file, hexadecimal; "": it cannot be read. */
   readonly sha256: string;
   readonly mistakes: readonly ConfigMistake[];
+  /** Why it cannot be read; null: it has mistakes. */
+  readonly unreadable: string | null;
   /** ISO 8601 UTC: when the content that stands in for it was accepted. */
   readonly acceptedAt: string;
 }
@@ -26,9 +29,9 @@ interface OpenedHome {
 }
 
 /**
- * Loads the home's configuration, or the file that `configPath` names; where that has mistakes and `fallsBack` is true,
- * the newest content of it that was accepted, if there is one. Rejects with `config_invalid` (every mistake in it),
- * `config_unreadable`, `config_ambiguous`, and with `home_unwritable` where a starter is to be written.
+ * Loads the home's configuration, or the file that `configPath` names; where that has mistakes or cannot be read, and
+ * `fallsBack` is true, the newest content of it that was accepted, if there is one. Rejects with `config_invalid` (every
+ * mistake in it), `config_unreadable`, `config_ambiguous`, and with `home_unwritable` where a starter is to be written.
  */
 export async function openHome(options: {
   readonly home: string;
@@ -44,12 +47,24 @@ export async function openHome(options: {
   if (configPath !== null && !exists) throw noFileAt(path);
   const content = exists || writesStarter ? null : "";
   const request = { path, place, content, writeStarter: writesStarter && !exists };
-  const { loaded, sha256, starterWritten } = await loadConfigApart(request, { clock });
-  if (loaded.ok) return { place, snapshot: loaded.snapshot, rejected: null, starterWritten };
-  const { mistakes } = loaded;
-  if (!fallsBack) throw mistakesError(mistakes);
-  const accepted = await lastAccepted({ place, path, clock });
-  if (!accepted.ok) throw mistakesError(mistakes, accepted.reason);
+  const read = await loadConfigApart(request, { clock }).catch(unreadableFile);
+  const isUnreadable = read instanceof MountaineerError;
+  if (!isUnreadable && read.loaded.ok) {
+    const { loaded, starterWritten } = read;
+    return { place, snapshot: loaded.snapshot, rejected: null, starterWritten };
+  }
+  const mistakes = isUnreadable || read.loaded.ok ? [] : read.loaded.mistakes;
+  const accepted = fallsBack ? await lastAccepted({ place, path, clock }) : null;
+  if (accepted?.ok !== true) throw isUnreadable ? read : mistakesError(mistakes, accepted?.reason ?? null);
   const { snapshot, acceptedAt } = accepted;
-  return { place, snapshot, rejected: { sha256, mistakes, acceptedAt }, starterWritten };
+  const found = isUnreadable
+    ? { sha256: "", unreadable: read.message }
+    : { sha256: read.sha256, unreadable: null };
+  return { place, snapshot, rejected: { ...found, mistakes, acceptedAt }, starterWritten: false };
+}
+
+/** What fails beside reading the file is thrown. */
+function unreadableFile(error: unknown): MountaineerError {
+  if (error instanceof MountaineerError && error.code === "config_unreadable") return error;
+  throw error;
 }

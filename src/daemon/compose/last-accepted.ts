@@ -1,4 +1,5 @@
-// The newest accepted content of a configuration file, for a start that finds mistakes in the file.
+// The newest accepted content of a configuration file that this version accepts, for a start that finds mistakes in the
+// file, or cannot read it.
 import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -6,6 +7,9 @@ import { loadConfigApart } from "../../config/worker/load-apart.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+
+/** Somebody waits for the start, and each is read by a process of its own. */
+const MOST_TRIED = 10;
 
 type LastAccepted =
   | {
@@ -32,9 +36,22 @@ export async function lastAccepted(options: {
 }
 
 async function load({ place, path, clock }: Parameters<typeof lastAccepted>[0]): Promise<LastAccepted> {
-  const last = await openHistory(place.home, path).last();
-  if (last === null) return { ok: false, reason: null };
-  const { file, entry, bytes } = last;
+  let found: LastAccepted = { ok: false, reason: null };
+  for (const entry of (await openHistory(place.home, path).newest()).slice(0, MOST_TRIED)) {
+    const tried = await loadEntry(entry, { place, path, clock });
+    if (tried.ok) return tried;
+    // Of the newest.
+    if (!found.ok && found.reason === null) found = tried;
+  }
+  return found;
+}
+
+type StoredEntry = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>[number];
+
+async function loadEntry(
+  { file, entry, bytes }: StoredEntry,
+  { place, path, clock }: Parameters<typeof lastAccepted>[0],
+): Promise<LastAccepted> {
   // The home and the file are looked at before anything runs, as at every start; the history is not.
   const { writable, failure } = await exposureOf(file, await ownIdentity());
   if (writable !== null) return unusable(`${writable.path} can be written by others (mode ${writable.mode})`);

@@ -1,13 +1,15 @@
 // One daemon hands over to the next: it starts it, and when that is ready gives up what one alone may have. Before that
-// line whatever fails leaves the old one in charge; after it the next one is started until one has taken over.
+// line whatever fails leaves the old one in charge; after it the next one is started until one has taken over, however
+// often that fails: the old one serves its clients meanwhile.
 import type { HandOverReport } from "../../api/contract.ts";
+import type { StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { DoorHandle } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { BegunSession } from "./handed-sessions.ts";
-import type { DoorAddress } from "./link-messages.ts";
+import type { ClientWords, DoorAddress } from "./link-messages.ts";
 import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
 
 /** For its configuration, its backends' first attempts and their lists. */
@@ -15,6 +17,9 @@ const READY_MS = 60_000;
 /** For the lock, the state and the sockets. */
 const TAKEN_MS = 30_000;
 const TRIES = 3;
+/** Between two that did not take over, once the line is crossed: the first is followed at once. */
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 30_000;
 
 /** What only one daemon at a time has. */
 export interface Charge {
@@ -30,10 +35,16 @@ export interface Charge {
   readonly door: () => { readonly address: DoorAddress; readonly handle: DoorHandle } | null;
   /** Sessions that clients have begun since, as the successor was told. */
   readonly lateSessions: () => readonly BegunSession[];
+  /** By hash, those that clients have ended since. */
+  readonly endedSessions: () => Iterable<string>;
+  /** Process groups of what cannot run twice. */
+  readonly runOnce: () => readonly number[];
+  /** Takes what a client said to the successor about something in flight here. */
+  readonly hear: (words: ClientWords) => void;
   /** What signs the states that clients carry: they come to the successor with them. */
-  readonly stateKey: () => string;
-  /** Takes the requests that it passes back. */
-  readonly takeBack: (successor: Successor) => void;
+  readonly states: () => StatesOfDaemon;
+  /** Requests of clients whose calls wait in the other one go to and fro from now on. */
+  readonly link: (successor: Successor) => void;
 }
 
 interface HandoverOptions {
@@ -47,18 +58,19 @@ interface HandoverOptions {
 
 export class Handover implements AsyncDisposable {
   readonly #options: HandoverOptions;
-  readonly #done = Promise.withResolvers<Successor>();
+  readonly #done = Promise.withResolvers<Successor | null>();
+  readonly #stop = new AbortController();
   #next: Successor | null = null;
   #isUnderWay = false;
   #isOver = false;
+  #hasTaken = false;
 
   constructor(options: HandoverOptions) {
     this.#options = options;
-    this.#done.promise.catch(() => {});
   }
 
-  /** Resolves when another daemon is in charge; rejects when this one has given up and none has taken over. */
-  get done(): Promise<Successor> {
+  /** Resolves when another daemon is in charge; null: it was told to stop before that, as the whole service is. */
+  get done(): Promise<Successor | null> {
     return this.#done.promise;
   }
 
@@ -87,9 +99,12 @@ export class Handover implements AsyncDisposable {
     }
   }
 
-  /** A successor that has not been told to go is ended: it would take over from a daemon that only stops. */
+  /** A successor that is not in charge yet is ended: it would take over from a daemon that stops with its service. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isOver) await this.#next?.kill();
+    this.#stop.abort();
+    if (this.#hasTaken) return;
+    if (this.#isOver) await this.#next?.stop(this.#options.clock);
+    else await this.#next?.kill();
   }
 
   /** One that serves what is to be served, and knows what people said while it started. */
@@ -121,6 +136,7 @@ export class Handover implements AsyncDisposable {
   async #start(keeper: ServiceKeeper, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
     const { program, clock } = this.#options;
     const next = new Successor(program, keeper);
+    next.onWords = this.#options.charge.hear;
     this.#next = next;
     try {
       return { next, ready: await next.ready(clock, READY_MS, signal) };
@@ -131,33 +147,52 @@ export class Handover implements AsyncDisposable {
   }
 
   async #cross(keeper: ServiceKeeper, first: Successor): Promise<void> {
-    const { charge, clock, logger } = this.#options;
+    const { charge, logger } = this.#options;
     keeper.stopHearing();
     await charge.giveUp();
     let next: Successor | null = first;
-    for (let tries = 1; ; tries++) {
-      const door = charge.door();
-      const word = { say: "go", door: door?.address ?? null, stateKey: charge.stateKey() } as const;
-      if (next !== null) charge.takeBack(next);
-      if (next !== null && (await next.go(word, door?.handle, { clock, deadlineMs: TAKEN_MS }))) {
-        logger.info("handed over", { to: next.pid });
-        this.#done.resolve(next);
-        return;
-      }
-      await next?.kill();
+    for (let tries = 1; !this.#stop.signal.aborted; tries++) {
+      if (next !== null && (await this.#go(keeper, next))) return;
       logger.error("the new daemon ended before it had taken over", { pid: next?.pid ?? null, tries });
-      if (tries === TRIES) break;
-      next = await this.#again(keeper);
+      next = await this.#again(keeper, tries);
       for (const session of charge.lateSessions()) void next?.keep(session);
+      for (const hash of charge.endedSessions()) next?.endSession(hash);
     }
-    this.#done.reject(refused(`${TRIES} ended before they had`, "its log says why; start it again"));
   }
 
-  async #again(keeper: ServiceKeeper): Promise<Successor | null> {
+  /** False: it did not take over, and another one should. */
+  async #go(keeper: ServiceKeeper, next: Successor): Promise<boolean> {
+    const { charge, clock, logger } = this.#options;
+    keeper.stopHearing();
+    const door = charge.door();
+    const [states, once] = [charge.states(), charge.runOnce()];
+    const word = { say: "go", door: door?.address ?? null, states, once } as const;
+    charge.link(next);
+    this.#hasTaken = await next.go(word, door?.handle, { clock, deadlineMs: TAKEN_MS });
+    if (this.#hasTaken) {
+      logger.info("handed over", { to: next.pid });
+      this.#done.resolve(next);
+      return true;
+    }
+    if (!next.wasStopped) await next.kill();
+    else {
+      logger.info("the new daemon was told to stop", { pid: next.pid });
+      this.#done.resolve(null);
+    }
+    return next.wasStopped;
+  }
+
+  async #again(keeper: ServiceKeeper, tries: number): Promise<Successor | null> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#stop;
+    // Nobody else would hear of a stop.
+    keeper.hearAgain();
     try {
-      return (await this.#start(keeper, new AbortController().signal)).next;
+      const waitMs = tries === 1 ? 0 : Math.min(FIRST_WAIT_MS * 2 ** (tries - 2), LONGEST_WAIT_MS);
+      await clock.sleep(waitMs, signal);
+      return (await this.#start(keeper, signal)).next;
     } catch (error) {
-      this.#options.logger.error("the next daemon does not start", { reason: errorText(error) });
+      if (!signal.aborted) logger.error("the next daemon does not start", { reason: errorText(error) });
       return null;
     }
   }

@@ -1,15 +1,18 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
-import type { Holds } from "../../gateway/front/holds/holds.ts";
+import type { Holds, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
-import { TakenBack } from "./passed-requests.ts";
+import type { ClientWords } from "./link-messages.ts";
+import { groupsGone } from "./process-groups.ts";
 import type { Successor } from "./successor.ts";
 
 /** A step that is under way is finished; one that takes longer is left to the next daemon, which looks afresh. */
 const STEP_DEADLINE_MS = 15_000;
 const DEFAULT_DRAIN_MS = 30_000;
+/** For the pins of tools; a keyring that gives no answer keeps nobody waiting. */
+const SAVE_MS = 2_000;
 /** For what was said to the next daemon to get there. */
 const LAST_WORDS_MS = 2_000;
 
@@ -20,19 +23,33 @@ export interface Handing {
   changes(): number;
   /** Why the state that the next daemon would read is an old one; null: it is not. */
   unsavedBecause(): string | null;
-  /** Ends steps and saves all; sessions that clients begin from now on are told to `successor`. Never rejects. */
+  /** Ends steps and saves all; what clients do of sessions from now on is told to `successor`. Never rejects. */
   giveUp(successor: () => Successor | null): Promise<void>;
   door(): GivenDoor | null;
   /** Those that `successor` was told. */
   lateSessions(): readonly BegunSession[];
+  /** By hash, those that clients have ended since. */
+  endedSessions(): Iterable<string>;
   /** A session that its client began with the daemon before this one. */
   adopt(hash: string, record: SessionRecord): Promise<unknown>;
-  stateKey(): string;
-  /** Takes the requests that it passes back: their calls wait here. */
-  takeBack(successor: Successor): void;
+  states(): StatesOfDaemon;
+  /** Requests of clients whose calls wait in the other one go to and fro from now on. */
+  link(successor: Successor): void;
+  /** One that its client has ended there. */
+  endSession(hash: string): void;
+  /** What a client said to the next daemon about something in flight here. */
+  hear(words: ClientWords): void;
+  /** Process groups of what cannot run twice, here and in the daemon before. */
+  runOnce(): readonly number[];
   /** Resolves when all who were there have gone on, or their time is over. */
   leave(next: Successor): Promise<void>;
 }
+
+/** The part of the gateway that a handover is about. */
+export type HandingGateway = Pick<
+  Gateway,
+  "door" | "save" | "takeHome" | "adopt" | "endSession" | "hear" | "runOnce" | "leave" | "lookAgain" | "view"
+>;
 
 interface HandingParts {
   readonly clock: Clock;
@@ -45,8 +62,10 @@ interface HandingParts {
   };
   readonly parts: AsyncDisposable;
   readonly gateway: {
-    readonly handing: Pick<Gateway, "door" | "saveSessions" | "adopt" | "leave" | "view"> | null;
+    readonly handing: HandingGateway | null;
   };
+  /** The daemon before this one. */
+  readonly elsewhere?: { readonly ended: Promise<void>; readonly once: readonly number[] } | undefined;
   readonly gatewayOwn: {
     handOver(): Promise<void>;
     readonly writes: { readonly changes: number };
@@ -67,7 +86,11 @@ interface RunningSnapshot {
 }
 
 export function createHanding(service: HandingParts, onBegin: () => void): Handing {
-  const { clock, config, gateway, gatewayOwn } = service;
+  const { clock, config, gateway, gatewayOwn, elsewhere } = service;
+  const runOnce = (): readonly number[] => [
+    ...(gateway.handing?.runOnce() ?? []),
+    ...(elsewhere?.once ?? []),
+  ];
   const running = () => config.watcher.running.snapshot.config;
   return {
     mustServe() {
@@ -85,9 +108,13 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
       service.triggers.stop();
       service.required.rest();
       await config[Symbol.asyncDispose]();
-      gateway.handing?.saveSessions();
+      const saved = gateway.handing?.save();
+      if (saved !== undefined) await settledWithin(clock, SAVE_MS, saved);
       const written = gatewayOwn.handOver();
-      await gatewayOwn.sessions.handTo(async (session) => successor()?.keep(session));
+      await gatewayOwn.sessions.handTo({
+        keep: async (session) => successor()?.keep(session),
+        end: (hash) => successor()?.endSession(hash),
+      });
       await service.parts[Symbol.asyncDispose]();
       await written;
       await service.memory.flush();
@@ -96,14 +123,21 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
     unsavedBecause: () => service.memory.unsavedBecause?.message ?? null,
     door: () => gateway.handing?.door() ?? null,
     lateSessions: () => gatewayOwn.sessions.late,
+    endedSessions: () => gatewayOwn.sessions.ended,
     adopt: async (hash, record) => gateway.handing?.adopt(hash, record),
-    stateKey: () => gatewayOwn.holds.key,
-    takeBack(successor) {
-      const taken = new TakenBack(gatewayOwn.holds, (message) => successor.tell(message));
-      successor.onPassed = (message) => taken.hear(message);
-    },
+    states: () => gatewayOwn.holds.states,
+    link: (successor) => gatewayOwn.holds.makeWay(successor.passing(gatewayOwn.holds)),
+    endSession: (hash) => void gateway.handing?.endSession(hash),
+    hear: ({ hash, text }) => gateway.handing?.hear(hash, text),
+    runOnce,
     async leave(next) {
-      await gateway.handing?.leave(running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS, () => next.ended());
+      const groups = runOnce();
+      const onEnded = async (): Promise<void> => {
+        await elsewhere?.ended;
+        await groupsGone(groups, clock);
+        next.ended();
+      };
+      await gateway.handing?.leave(running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS, onEnded);
       await settledWithin(clock, LAST_WORDS_MS, next.told());
     },
   };

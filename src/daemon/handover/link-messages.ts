@@ -1,5 +1,6 @@
 // What two daemons say to each other while one hands over to the other. They may be of different versions: what is not
 // understood is not heard.
+import type { StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 
 /** The address at which the one in charge listens, as configured; the socket itself comes beside the message. */
@@ -15,30 +16,52 @@ export interface LateSession {
   readonly record: SessionRecord;
 }
 
-/** A client's request whose call waits in the old one; both as JSON, so that no number loses its digits. */
-export interface PassedRequest {
-  readonly n: number;
-  readonly request: string;
+/**
+ * A client's request whose call waits in the other one, under a number of who passes it. What a client said, or gets, is
+ * JSON in JSON, so that no number loses its digits.
+ */
+export type SaidOfPassed =
+  | { readonly say: "request"; readonly n: number; readonly request: string }
+  /** The client has closed request `n`. */
+  | { readonly say: "gone"; readonly n: number }
+  /** Within request `n` of the other one. */
+  | { readonly say: "notice"; readonly n: number; readonly json: string }
+  | { readonly say: "answer"; readonly n: number; readonly reply: string };
+
+/** What a client said to the new one about something that is in flight in the old one: JSON-RPC. */
+export interface ClientWords {
+  /** Of its session. */
+  readonly hash: string;
+  readonly text: string;
 }
 
 export type SaidByOld =
-  /** The home is free; with it comes the door, unless there is none. `stateKey` is absent where it has no gateway. */
-  | { readonly say: "go"; readonly door: DoorAddress | null; readonly stateKey?: string }
+  /** The home is free; with it comes the door, unless there is none. An older version has no `states`. */
+  | {
+      readonly say: "go";
+      readonly door: DoorAddress | null;
+      readonly states?: StatesOfDaemon;
+      /** Process groups of what cannot run twice; an earlier version says nothing of them. */
+      readonly once?: readonly number[];
+    }
   | ({ readonly say: "session" } & LateSession)
+  /** Its client has ended the session, over a connection from before. */
+  | { readonly say: "session_ended"; readonly hash: string }
   /** Backends that cannot run twice have ended. */
   | { readonly say: "ended" }
-  /** Within request `n`. */
-  | { readonly say: "notice"; readonly n: number; readonly json: string }
-  | { readonly say: "answer"; readonly n: number; readonly reply: string };
+  | SaidOfPassed;
 
 export type SaidByNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
   | { readonly say: "taken" }
+  /** It was told to end, and so was the whole service. */
+  | { readonly say: "stopped" }
+  /** It goes because yet another one is in charge. */
+  | { readonly say: "moved_on" }
+  | ({ readonly say: "words" } & ClientWords)
   | { readonly say: "kept"; readonly n: number }
-  | ({ readonly say: "request" } & PassedRequest)
-  /** The client has closed request `n`. */
-  | { readonly say: "gone"; readonly n: number };
+  | SaidOfPassed;
 
 /** Tells a daemon that its parent is the one it follows. */
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";

@@ -1,4 +1,5 @@
-// Requests of clients whose calls wait in the daemon before: the new one passes them to it, and what it says of them back.
+// Requests of clients whose calls wait in another daemon, while one hands over to the next: they are passed to it, and what
+// it says of them comes back.
 import type { Holds, HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
 import type { ModernRequest } from "../../gateway/front/modern/request.ts";
 import type { CallOutlet } from "../../gateway/front/session/outlet.ts";
@@ -10,19 +11,21 @@ import {
   type Reply,
 } from "../../gateway/json-rpc.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
-import type { SaidByNew, SaidByOld } from "./link-messages.ts";
+import type { SaidOfPassed } from "./link-messages.ts";
 
-type Passed = Extract<SaidByNew, { readonly say: "request" | "gone" }>;
-type SaidOfPassed = Extract<SaidByOld, { readonly say: "notice" | "answer" }>;
-
-/** The new daemon's side. */
-export class PassedOn implements HoldsElsewhere {
-  readonly #say: (message: Passed) => boolean;
+/** One daemon's end of the link: for what is passed to the other one, and for what that passes. */
+export class PassedRequests implements HoldsElsewhere {
+  readonly #holds: Pick<Holds, "resume">;
+  readonly #say: (message: SaidOfPassed) => boolean;
+  /** Passed, and not answered yet. */
   readonly #open = new Map<number, { readonly request: ModernRequest; readonly outlet: CallOutlet }>();
+  /** Taken from the other one, by its number: to be called when its client has gone. */
+  readonly #taken = new Map<number, () => void>();
   #passed = 0;
 
   /** `say`: false when nobody hears it. */
-  constructor(say: (message: Passed) => boolean) {
+  constructor(holds: Pick<Holds, "resume">, say: (message: SaidOfPassed) => boolean) {
+    this.#holds = holds;
     this.#say = say;
   }
 
@@ -39,59 +42,49 @@ export class PassedOn implements HoldsElsewhere {
   }
 
   hear(message: SaidOfPassed): void {
-    const open = this.#open.get(message.n);
-    if (open === undefined) return;
-    if (message.say === "notice") {
-      open.outlet.send(message.json);
-      return;
+    const { n } = message;
+    if (message.say === "request") this.#take(n, message.request);
+    else if (message.say === "gone") {
+      this.#taken.get(n)?.();
+      this.#taken.delete(n);
+    } else if (message.say === "notice") this.#open.get(n)?.outlet.send(message.json);
+    else {
+      const open = this.#open.get(n);
+      this.#open.delete(n);
+      open?.outlet.answer(open.request.id, replyIn(message.reply));
     }
-    this.#open.delete(message.n);
-    open.outlet.answer(open.request.id, replyIn(message.reply));
   }
 
   /** The other one has ended. */
   over(): void {
     const reply = errorReply(BACKEND_UNAVAILABLE, "the daemon that ran this call has ended");
-    for (const { request, outlet } of this.#open.values()) outlet.answer(request.id, reply);
+    const open = [...this.#open.values()];
     this.#open.clear();
-  }
-}
-
-/** The old daemon's side. */
-export class TakenBack {
-  readonly #holds: Pick<Holds, "resume">;
-  readonly #say: (message: SaidOfPassed) => void;
-  readonly #gone = new Map<number, () => void>();
-
-  constructor(holds: Pick<Holds, "resume">, say: (message: SaidOfPassed) => void) {
-    this.#holds = holds;
-    this.#say = say;
+    for (const { request, outlet } of open) outlet.answer(request.id, reply);
+    const taken = [...this.#taken.values()];
+    this.#taken.clear();
+    for (const gone of taken) gone();
   }
 
-  hear(message: Passed): void {
-    const { n } = message;
-    if (message.say === "gone") {
-      this.#gone.get(n)?.();
-      this.#gone.delete(n);
-      return;
-    }
+  #take(n: number, text: string): void {
+    let isAnswered = false;
     const answer = (reply: Reply): void => {
-      this.#gone.delete(n);
-      const text = json(reply) ?? json(errorReply(INTERNAL_ERROR, "the result cannot be written as JSON"));
-      this.#say({ say: "answer", n, reply: text ?? "" });
+      isAnswered = true;
+      this.#taken.delete(n);
+      const found = json(reply) ?? json(errorReply(INTERNAL_ERROR, "the result cannot be written as JSON"));
+      this.#say({ say: "answer", n, reply: found ?? "" });
     };
     const outlet: CallOutlet = {
       congested: null,
-      send: (notice) => {
-        this.#say({ say: "notice", n, json: notice });
-        return true;
-      },
+      send: (notice) => this.#say({ say: "notice", n, json: notice }),
       answer: (_id, reply) => answer(reply ?? errorReply(BACKEND_UNAVAILABLE, "the request was cancelled")),
     };
-    const request = requestIn(message.request);
+    const request = requestIn(text);
     const resumed = request === null ? null : this.#holds.resume(request, outlet);
-    if (resumed?.kind === "goes_on") this.#gone.set(n, resumed.gone);
-    else if (resumed?.kind === "refused") answer(resumed.reply);
+    if (resumed?.kind === "goes_on") {
+      // What came early is answered by now.
+      if (!isAnswered) this.#taken.set(n, resumed.gone);
+    } else if (resumed?.kind === "refused") answer(resumed.reply);
     // Only what waits here is passed.
     else answer(errorReply(INTERNAL_ERROR, "the request cannot be taken up again"));
   }

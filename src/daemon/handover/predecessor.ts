@@ -1,68 +1,92 @@
 // The new daemon's side of a handover: it says that it is ready, waits until the home is free, and takes the door. When
 // the old one has gone instead, the home is free as well.
 
-import type { HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
+import type { Holds, HoldsElsewhere, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
 import type { GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import type { LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ClientWords, LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
 import { SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
-import { PassedOn } from "./passed-requests.ts";
+import { PassedRequests } from "./passed-requests.ts";
+import { groupsGone } from "./process-groups.ts";
+
+/** Of what clients say about calls that the old one finishes; more at a time, or longer, is dropped. */
+const MOST_WORDS = 256;
+const LONGEST_WORDS = 4 * 1024 * 1024;
 
 export interface Predecessor {
   /** Says that everything is built, and resolves when the home is free; the door is null when it has to be opened. */
   turn(ready: Omit<Extract<SaidByNew, { say: "ready" }>, "say">): Promise<GivenDoor | null>;
   /** Why it will not take over; resolves when that is said. */
   failed(error: unknown): Promise<void>;
+  /** It was told to end while it took over: no other is to be started in its place. */
+  stopped(): Promise<void>;
+  /** This one goes, as another one is in charge: the old one may go on for those it still serves. */
+  movedOn(): void;
+  /** Passes on what a client said about a call in flight there; dropped when that one has gone. */
+  tell(words: ClientWords): void;
   /** The door is taken: the old one takes nobody in any more. */
   taken(): void;
   /** Sessions that clients begin with the old one until it has ended. */
-  onSession(keep: (session: LateSession) => Promise<unknown>): void;
+  onSession(sessions: SessionsOfOld): void;
   /** Resolves when what cannot run twice does not run in the old one. */
   readonly ended: Promise<void>;
+  /** Process groups of what cannot run twice, until then. */
+  readonly once: readonly number[];
   /** What signs the states that the old one's clients carry; null: it has not said so. */
-  readonly stateKey: string | null;
-  /** Calls that wait for their clients there. */
-  readonly holds: HoldsElsewhere;
+  readonly states: StatesOfDaemon | null;
+  /** Passes the old one what belongs there, and takes what it passes. Once. */
+  passing(holds: Holds): HoldsElsewhere;
+}
+
+interface SessionsOfOld {
+  keep(session: LateSession): Promise<unknown>;
+  /** The session's client has ended it there. */
+  end(hash: string): void;
 }
 
 /** Null: this daemon follows none. Takes the mark out of the environment. */
-export function findPredecessor(self: NodeJS.Process): Predecessor | null {
+export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor | null {
   const isMarked = self.env[SUCCESSOR_MARK] === "1";
   delete self.env[SUCCESSOR_MARK];
   if (!isMarked || self.send === undefined || !self.connected) return null;
   const turn = Promise.withResolvers<GivenDoor | null>();
   const ended = Promise.withResolvers<void>();
-  const sessions = Promise.withResolvers<(session: LateSession) => Promise<unknown>>();
+  const sessions = Promise.withResolvers<SessionsOfOld>();
+  let once: readonly number[] = [];
+  let words = 0;
   const say = (message: SaidByNew): Promise<void> =>
     new Promise((resolve) => {
       if (!self.connected) resolve();
       else self.send?.(message, undefined, undefined, () => resolve());
     });
-  let stateKey: string | null = null;
-  const passed = new PassedOn((message) => {
-    // An older version would not understand it; without its key none of its states is known here.
-    if (stateKey === null || !self.connected) return false;
-    void say(message);
-    return true;
-  });
+  let states: StatesOfDaemon | null = null;
+  let passed: PassedRequests | null = null;
+  const end = (): void => {
+    once = [];
+    ended.resolve();
+  };
   const hear = (message: SaidByOld, handle: unknown): void => {
     if (message.say === "go") {
-      stateKey = message.stateKey ?? null;
+      once = message.once ?? [];
+      states = message.states ?? null;
       const isDoor = message.door !== null && typeof handle === "object" && handle !== null;
       turn.resolve(isDoor && message.door !== null ? { address: message.door, handle } : null);
-    } else if (message.say === "ended") ended.resolve();
+    } else if (message.say === "ended") end();
+    else if (message.say === "session_ended") void sessions.promise.then(({ end }) => end(message.hash));
     else if (message.say === "session") {
       const { n } = message;
-      void sessions.promise.then((keep) => keep(message)).then(() => say({ say: "kept", n }));
-    } else if (message.say === "notice" || message.say === "answer") passed.hear(message);
+      void sessions.promise.then(({ keep }) => keep(message)).then(() => say({ say: "kept", n }));
+    } else passed?.hear(message);
   };
   self.on("message", (message, handle) => {
     if (saidIn(message) !== undefined) hear(message as SaidByOld, handle);
   });
   self.once("disconnect", () => {
     turn.resolve(null);
-    ended.resolve();
-    passed.over();
+    // However it ended: what it leaves behind is ended by others, and takes its time.
+    void groupsGone(once, clock).then(end);
+    passed?.over();
   });
   return {
     turn(ready) {
@@ -75,15 +99,34 @@ export function findPredecessor(self: NodeJS.Process): Predecessor | null {
         message: errorText(error),
         hint: error instanceof MountaineerError ? error.hint : null,
       }),
+    stopped: () => say({ say: "stopped" }),
+    movedOn: () => void say({ say: "moved_on" }),
+    tell({ hash, text }) {
+      if (!self.connected || words >= MOST_WORDS || text.length > LONGEST_WORDS) return;
+      words += 1;
+      void say({ say: "words", hash, text }).then(() => {
+        words -= 1;
+      });
+    },
     taken() {
       void say({ say: "taken" });
       self.channel?.unref();
     },
     onSession: sessions.resolve,
     ended: ended.promise,
-    get stateKey() {
-      return stateKey;
+    get once() {
+      return once;
     },
-    holds: passed,
+    get states() {
+      return states;
+    },
+    passing(holds) {
+      passed = new PassedRequests(holds, (message) => {
+        if (!self.connected) return false;
+        void say(message);
+        return true;
+      });
+      return passed;
+    },
   };
 }

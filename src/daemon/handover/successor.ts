@@ -1,10 +1,12 @@
 // The old daemon's side of a handover: the process that is to follow, and what is said to it.
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Holds, HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
-import type { LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
+import type { ClientWords, LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
 import { SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
+import { PassedRequests } from "./passed-requests.ts";
 
 export interface SuccessorProgram {
   /** Looked up again at each start: the package may be another one by then. */
@@ -14,21 +16,26 @@ export interface SuccessorProgram {
 
 export type Ready = Extract<SaidByNew, { say: "ready" }>;
 
-/** Hears what the next daemon passes back. */
-export type HearPassed = (message: Extract<SaidByNew, { readonly say: "request" | "gone" }>) => void;
+/** For a stop in order, as anywhere. */
+const STOP_MS = 10_000;
 
 export class Successor {
   readonly pid: number | null;
-  /** What it passes back, of clients whose calls wait here; null: nobody hears it. */
-  onPassed: HearPassed | null = null;
+  /** Called with what clients say to it that is about something in flight here. */
+  onWords: (words: ClientWords) => void = () => {};
+  /** It was told to end while it took over: that was meant for the service. */
+  wasStopped = false;
   readonly #child: ChildProcess;
   readonly #ready = Promise.withResolvers<Ready>();
   readonly #taken = Promise.withResolvers<boolean>();
   readonly #exited = Promise.withResolvers<void>();
+  readonly #left = Promise.withResolvers<void>();
   readonly #kept = new Map<number, () => void>();
   readonly #saying = new Set<Promise<void>>();
+  #passed: PassedRequests | null = null;
   #sent = 0;
   #isGone = false;
+  #hasMovedOn = false;
 
   constructor({ command, args }: SuccessorProgram, keeper: ServiceKeeper) {
     const child = spawn(command, [...args], {
@@ -42,9 +49,14 @@ export class Successor {
       if (saidIn(message) !== undefined) this.#hear(message as SaidByNew);
     });
     child.once("error", (error) => this.#gone(`it cannot be started: ${error.message}`));
-    child.once("exit", (code, signal) =>
-      this.#gone(`it ended with ${signal ?? code} before it was ready; its log has more`),
-    );
+    child.once("exit", (code, signal) => {
+      if (signal === "SIGTERM") this.wasStopped = true;
+      const gone = (): void =>
+        this.#gone(`it ended with ${signal ?? code} before it was ready; its log has more`);
+      // What it said last may not be heard yet.
+      if (child.connected) child.once("disconnect", gone);
+      else gone();
+    });
   }
 
   /** Rejects with why it will not be. */
@@ -75,9 +87,9 @@ export class Successor {
     return this.#taken.promise;
   }
 
-  /** Resolves when its process has ended. */
+  /** Resolves when its process has ended, and not because another one is in charge. */
   get gone(): Promise<void> {
-    return this.#exited.promise;
+    return this.#left.promise;
   }
 
   /** Resolves when it knows the session, or is gone. */
@@ -93,13 +105,19 @@ export class Successor {
     });
   }
 
+  /** Its client has ended the session here. */
+  endSession(hash: string): void {
+    this.#say({ say: "session_ended", hash });
+  }
+
   ended(): void {
     this.#say({ say: "ended" });
   }
 
-  /** Of a request that it passed back. */
-  tell(message: Extract<SaidByOld, { readonly say: "notice" | "answer" }>): void {
-    this.#say(message);
+  /** Passes it what belongs there, and takes what it passes. Once. */
+  passing(holds: Holds): HoldsElsewhere {
+    this.#passed = new PassedRequests(holds, (message) => this.#say(message));
+    return this.#passed;
   }
 
   /** Resolves when all that was said is with it, or it is gone. */
@@ -114,39 +132,52 @@ export class Successor {
     await this.#exited.promise;
   }
 
-  /** It goes on without us. */
+  /** In order, or at once when that takes too long. Resolves when it is gone. */
+  async stop(clock: Clock): Promise<void> {
+    if (this.pid === null) return;
+    this.#child.kill("SIGTERM");
+    if (!(await settledWithin(clock, STOP_MS, this.#exited.promise))) await this.kill();
+  }
+
+  /** It goes on without us. It hears that we have ended when our process has, and all that this one ends first. */
   letGo(): void {
-    if (this.#child.connected) this.#child.disconnect();
+    this.#child.channel?.unref();
     this.#child.unref();
   }
 
-  #say(message: SaidByOld, handle?: unknown): void {
+  /** False: nobody hears it. */
+  #say(message: SaidByOld, handle?: unknown): boolean {
     // Whoever is gone hears nothing; that it is gone is told by its end.
-    if (!this.#child.connected) return;
+    if (!this.#child.connected) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#saying.add(promise);
     void promise.then(() => this.#saying.delete(promise));
     this.#child.send(message, handle as never, () => resolve());
+    return true;
   }
 
   #hear(message: SaidByNew): void {
     if (message.say === "ready") this.#ready.resolve(message);
     else if (message.say === "failed") this.#ready.reject(refused(message.message, message.hint));
     else if (message.say === "taken") this.#taken.resolve(true);
-    else if (message.say === "request" || message.say === "gone") this.onPassed?.(message);
+    else if (message.say === "stopped") this.wasStopped = true;
+    else if (message.say === "moved_on") this.#hasMovedOn = true;
+    else if (message.say === "words") this.onWords(message);
     else if (message.say === "kept") {
       this.#kept.get(message.n)?.();
       this.#kept.delete(message.n);
-    }
+    } else this.#passed?.hear(message);
   }
 
   #gone(why: string): void {
     this.#isGone = true;
     this.#ready.reject(refused(why, null));
     this.#taken.resolve(false);
+    this.#passed?.over();
     for (const resolve of this.#kept.values()) resolve();
     this.#kept.clear();
     this.#exited.resolve();
+    if (!this.#hasMovedOn) this.#left.resolve();
   }
 }
 

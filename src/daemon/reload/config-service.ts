@@ -40,7 +40,11 @@ interface ConfigServiceOptions {
   /** What the file was when `snapshot` became what runs of it. Default: all of it runs. */
   readonly loadedFile?: ConfigSnapshot;
   /** What the file holds, where it was rejected at the start and `snapshot` is what was accepted before; null: it was not. */
-  readonly rejected?: { readonly sha256: string; readonly mistakes: readonly ConfigMistake[] } | null;
+  readonly rejected?: {
+    readonly sha256: string;
+    readonly mistakes: readonly ConfigMistake[];
+    readonly unreadable: string | null;
+  } | null;
   /** Reads the secrets that a content refers to: other values are another meaning. Default: there are none. */
   readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
   /** Rejects when others may write what stands there, or read a secret in it. Default: whatever stands there may run. */
@@ -97,7 +101,10 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     clock,
     logger,
     first: { sha256: snapshot.sha256, snapshot },
-    rejected: rejected && { sha256: rejected.sha256, reason: mistakesText(rejected.mistakes) },
+    rejected: rejected && {
+      sha256: rejected.sha256,
+      reason: rejected.unreadable ?? mistakesText(rejected.mistakes),
+    },
     ...steps,
     async onApplied({ bytes, source }, { changed, details }, isNew) {
       const { generation, sha256 } = watcher.running;

@@ -33,6 +33,8 @@ export type AuditFileState = { readonly kind: "writing" } | Failing;
 interface AuditFileOptions {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** False: another process that writes there rotates it, and one alone may. Absent: this one does. */
+  readonly rotates?: (() => boolean) | undefined;
 }
 
 type FileConfig = Pick<AuditConfig, "path" | "maxSizeBytes" | "keep">;
@@ -117,7 +119,10 @@ export class AuditFile implements AsyncDisposable {
   async #writeBytes(bytes: Buffer, offset: number): Promise<number> {
     try {
       const size = await this.#sizeBefore(bytes.length - offset);
-      const next = await writeWithin(this.#file, this.#config, bytes, offset, size);
+      const rotates = this.#options.rotates?.() ?? true;
+      const next = rotates
+        ? await writeWithin(this.#file, this.#config, bytes, offset, size)
+        : await this.#file.write(bytes, offset);
       // It was rotated, or begun anew.
       if (next <= offset) this.#size = null;
       if (next > offset) {

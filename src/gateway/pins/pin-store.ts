@@ -10,6 +10,8 @@ export type KeptPins =
   | { readonly kind: "unanswered"; readonly reason: string };
 
 export interface PinStore {
+  /** False while another process writes: what is learned then is neither told nor kept. Absent: it is ours alone. */
+  readonly isOurs?: boolean;
   /** Never rejects. */
   read(): Promise<KeptPins>;
   /** `value` is plain JSON. Durable when it resolves; rejects where it is not. */

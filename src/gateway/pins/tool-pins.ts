@@ -2,6 +2,7 @@
 // where that is asked for, and remembers what people approve.
 import type { BackendConfig, PinMode } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
+import { shareWrites } from "../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { permissionOf } from "../catalog/build-catalog.ts";
@@ -10,7 +11,7 @@ import type { GatewayTransition } from "../gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
-import type { PinStore } from "./pin-store.ts";
+import type { KeptPins, PinStore } from "./pin-store.ts";
 import { ListDigests, memberChanges, toolPin } from "./pinned-tool.ts";
 import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
@@ -77,8 +78,7 @@ export class ToolPins implements AsyncDisposable {
   #approvals = 0;
   /** By backend. */
   readonly #digests = new Map<string, ListDigests>();
-  #isDirty = false;
-  #saving: Promise<void> | null = null;
+  readonly #writes = shareWrites(() => this.#write());
   #tryAgain: Timer | null = null;
   /** What was remembered could not be read yet: nothing may take its place. */
   #isUnread = false;
@@ -94,6 +94,25 @@ export class ToolPins implements AsyncDisposable {
     const isWanted = backends.some(({ pin }) => (pin ?? trust.pin) !== "off");
     if (isWanted) this.#loaded ??= this.#load();
     await this.#loaded;
+  }
+
+  /**
+   * What is remembered is this process's alone from `begin` on. What another one has written since `load` is read first,
+   * and all lists are looked at again.
+   */
+  async takeHome(begin: () => void): Promise<void> {
+    await this.#loaded;
+    const kept = this.#loaded === null ? null : await this.#options.store.read();
+    begin();
+    if (kept === null || this.#isDisposed) return;
+    this.#take(kept);
+    this.#options.onChanged();
+  }
+
+  /** Resolves when all that can be written is. */
+  async flush(): Promise<void> {
+    if (this.#unsavedBecause !== null) this.#save();
+    await this.#writes.settled;
   }
 
   get state(): PinsState {
@@ -183,15 +202,18 @@ export class ToolPins implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     this.#tryAgain?.[Symbol.dispose]();
-    await this.#saving;
+    await this.#writes.settled;
   }
 
   async #load(): Promise<void> {
-    const { store, logger } = this.#options;
-    const kept = await store.read();
+    const kept = await this.#options.store.read();
+    if (!this.#isDisposed) this.#take(kept);
+  }
+
+  #take(kept: KeptPins): void {
+    const { logger } = this.#options;
     const isFirst = !this.#isUnread;
     this.#isUnread = kept.kind === "unanswered";
-    if (this.#isDisposed) return;
     if (kept.kind === "unanswered") {
       if (isFirst) logger.warn("the pins of tools cannot be checked yet", { reason: kept.reason });
       this.#book = { ...this.#book, lost: kept.reason };
@@ -248,7 +270,7 @@ export class ToolPins implements AsyncDisposable {
     listed: readonly JsonObject[],
     mode: "tell" | "block",
   ): Pick<Looked, "pending" | "beyond"> {
-    const { announce } = this.#options;
+    const announce = this.#isOurs ? this.#options.announce : () => {};
     const { backends, lost } = this.#book;
     const before = backends.get(backend);
     // One that listed nothing yet is as new as one that was never seen.
@@ -285,6 +307,10 @@ export class ToolPins implements AsyncDisposable {
     return { pending, beyond };
   }
 
+  get #isOurs(): boolean {
+    return this.#options.store.isOurs ?? true;
+  }
+
   #digestsOf(backend: string): (tool: JsonObject) => string {
     const digests = this.#digests.get(backend) ?? new ListDigests();
     this.#digests.set(backend, digests);
@@ -293,30 +319,21 @@ export class ToolPins implements AsyncDisposable {
   }
 
   #save(): void {
-    if (this.#isUnread) return;
-    this.#isDirty = true;
-    this.#saving ??= this.#write();
+    if (!this.#isUnread && this.#isOurs) void this.#writes.write();
   }
 
   async #write(): Promise<void> {
     const { store, logger } = this.#options;
-    // Lets whatever else changes in this turn come first.
-    await null;
-    while (this.#isDirty) {
-      this.#isDirty = false;
-      this.#book = withinBounds(this.#book, this.#configured);
-      try {
-        await store.write(bookValue(this.#book));
-        this.#unsavedBecause = null;
-      } catch (error) {
-        const reason = errorText(error);
-        if (this.#unsavedBecause === null) logger.error("the pins of tools cannot be written", { reason });
-        this.#unsavedBecause = reason;
-        this.#later(() => this.#save());
-        break;
-      }
+    this.#book = withinBounds(this.#book, this.#configured);
+    try {
+      await store.write(bookValue(this.#book));
+      this.#unsavedBecause = null;
+    } catch (error) {
+      const reason = errorText(error);
+      if (this.#unsavedBecause === null) logger.error("the pins of tools cannot be written", { reason });
+      this.#unsavedBecause = reason;
+      this.#later(() => this.#save());
     }
-    this.#saving = null;
   }
 }
 

@@ -24,6 +24,7 @@ import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Holds } from "../front/holds/holds.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
+import type { PassBack } from "../front/session/session-store.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
@@ -88,6 +89,10 @@ export interface GatewayOptions {
   readonly holds?: Holds;
   /** What cannot run twice may still run elsewhere; absent: nowhere. To be asked again after `lookAgain`. */
   readonly runsElsewhere?: () => boolean;
+  /** Takes what a client says that is about nothing here: something may be in flight in the gateway before this one. */
+  readonly passBack?: PassBack;
+  /** False: the audit's file is another gateway's to rotate. Absent: it is this one's. */
+  readonly rotates?: () => boolean;
   /** False: no TCP listener at all, as for a single-shot command. */
   readonly listens: boolean;
 }
@@ -131,15 +136,23 @@ export interface Gateway extends AsyncDisposable {
   built(signal: AbortSignal): Promise<void>;
   /** Null while it does not listen. */
   door(): GivenDoor | null;
-  /** Keeps on disk what is to outlive it, for the gateway that follows. */
-  saveSessions(): void;
+  /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when the pins are written. */
+  save(): Promise<void>;
+  /** The home is this gateway's from `begin` on: what the one before has learned of tools meanwhile is known here. */
+  takeHome(begin: () => void): Promise<void>;
   /** A session that its client began with the gateway that was in charge before. */
   adopt(hash: string, record: SessionRecord): Promise<unknown>;
+  /** One that its client has ended there. */
+  endSession(hash: string): Promise<void>;
+  /** What a client said to the gateway that follows about something in flight here: JSON-RPC. Never throws. */
+  hear(hash: string, text: string): void;
+  /** Process groups of what cannot run twice. */
+  runOnce(): readonly number[];
   /**
-   * Takes nobody in any more; resolves when those who are there have gone on, or `graceMs` are over. `onEnded`: what
-   * cannot run twice has ended.
+   * Takes nobody in any more; resolves when those who are there have gone on, or `graceMs` are over, and what cannot run
+   * twice has ended, which is told by `onEnded`.
    */
-  leave(graceMs: number, onEnded: () => void): Promise<void>;
+  leave(graceMs: number, onEnded: () => Promise<void>): Promise<void>;
   /** What cannot run twice no longer runs elsewhere. */
   lookAgain(): void;
   /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */

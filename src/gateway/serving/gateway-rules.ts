@@ -25,7 +25,10 @@ export const DEFAULT_SERVER: ServerConfig = {
   drainTimeoutMs: 30_000,
 };
 
-export type RulesTools = Pick<GatewayOptions, "clock" | "logger" | "environment" | "redact" | "listens">;
+export type RulesTools = Pick<
+  GatewayOptions,
+  "clock" | "logger" | "environment" | "redact" | "listens" | "rotates"
+>;
 
 export const NO_GATEWAY: GatewayConfig = {
   server: null,
@@ -38,6 +41,19 @@ export const NO_GATEWAY: GatewayConfig = {
   trust: { approve: null, pin: "tell" },
   telemetry: null,
 };
+
+/** Ends what of `rules` is not kept in `others`. */
+export async function closeRules(rules: GatewayRules, others: GatewayRules): Promise<void> {
+  const { authentication, telemetry, auditFile } = rules;
+  if (authentication !== others.authentication) authentication[Symbol.dispose]();
+  if (telemetry !== others.telemetry) await telemetry?.[Symbol.asyncDispose]();
+  if (auditFile !== others.auditFile) await auditFile?.[Symbol.asyncDispose]();
+}
+
+/** By which clients reach it through a proxy, in lower case; null: as it listens. */
+export function publicHostOf({ publicUrl }: ServerConfig): string | null {
+  return publicUrl === null ? null : new URL(publicUrl).hostname;
+}
 
 /** Keeps of `before` what means the same: tokens are not hashed anew, the audit's file stays open. */
 export function createRules(

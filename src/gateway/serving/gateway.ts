@@ -33,9 +33,10 @@ import type {
   GivenDoor,
   PreparedGateway,
 } from "./gateway-contract.ts";
-import { createRules, DEFAULT_SERVER, type GatewayRules } from "./gateway-rules.ts";
+import { closeRules, createRules, DEFAULT_SERVER, type GatewayRules, publicHostOf } from "./gateway-rules.ts";
 import { closeDoor } from "./given-door.ts";
 import { gatewayInfo, gatewayInitializeResult } from "./initialize-result.ts";
+import { leaveGateway } from "./leave-gateway.ts";
 import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { ResumedSessions } from "./resumed-sessions.ts";
@@ -46,8 +47,6 @@ import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
-/** At a handover: how long requests on their way to a server that cannot run twice have to arrive, ms. */
-const LAST_REQUESTS_MS = 1_000;
 /** The warden needs nobody to end what it still knows: beyond this it goes on alone, ms. */
 const STOP_WARDEN_MS = 250;
 
@@ -129,6 +128,7 @@ class RunningGateway implements Gateway {
       gateway: this.#front,
       modern: this.#modern,
       file: options.sessions,
+      passBack: options.passBack,
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
@@ -179,8 +179,13 @@ class RunningGateway implements Gateway {
     return this.#keeper.door;
   }
 
-  saveSessions(): void {
+  save(): Promise<void> {
     this.#http.saveSessions();
+    return this.#pins.flush();
+  }
+
+  takeHome(begin: () => void): Promise<void> {
+    return this.#pins.takeHome(begin);
   }
 
   adopt(hash: string, record: SessionRecord): Promise<unknown> {
@@ -191,19 +196,32 @@ class RunningGateway implements Gateway {
     this.#pool.lookAllAgain();
   }
 
-  async leave(graceMs: number, onEnded: () => void): Promise<void> {
-    const { clock } = this.#options;
-    this.#http.leave();
-    // Before their streams end: who goes over to the next daemon listens there without its client's noticing.
-    for (const client of this.#lines) client.moveOn();
-    this.#modern.endListening();
-    const gone = [...this.#lines].map(({ closed }) => closed);
-    const left = Promise.all([this.#keeper.leave(graceMs), this.#holds.none(), ...gone]);
-    // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
-    void settledWithin(clock, LAST_REQUESTS_MS, left)
-      .then(() => this.#pool.endWhatRunsOnce(graceMs))
-      .then(onEnded);
-    await settledWithin(clock, graceMs, left);
+  endSession(hash: string): Promise<void> {
+    return this.#http.endSession(hash);
+  }
+
+  hear(hash: string, text: string): void {
+    this.#http.hear(hash, text);
+  }
+
+  runOnce(): readonly number[] {
+    return this.#pool.runOnce;
+  }
+
+  leave(graceMs: number, onEnded: () => Promise<void>): Promise<void> {
+    return leaveGateway(
+      {
+        clock: this.#options.clock,
+        http: this.#http,
+        lines: this.#lines,
+        modern: this.#modern,
+        holds: this.#holds,
+        keeper: this.#keeper,
+        pool: this.#pool,
+      },
+      graceMs,
+      onEnded,
+    );
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
@@ -215,13 +233,6 @@ class RunningGateway implements Gateway {
       throw error;
     });
     const isOtherFile = before.auditFile !== next.auditFile;
-    const isOtherTelemetry = before.telemetry !== next.telemetry;
-    const isOtherAuth = before.authentication !== next.authentication;
-    const close = async ({ auditFile, authentication, telemetry }: GatewayRules): Promise<void> => {
-      if (isOtherAuth) authentication[Symbol.dispose]();
-      if (isOtherTelemetry) await telemetry?.[Symbol.asyncDispose]();
-      if (isOtherFile) await auditFile?.[Symbol.asyncDispose]();
-    };
     return {
       commit: () => {
         this.#isOpen = true;
@@ -230,10 +241,10 @@ class RunningGateway implements Gateway {
         listener.commit();
       },
       async retire() {
-        await Promise.all([close(before), listener.retire()]);
+        await Promise.all([closeRules(before, next), listener.retire()]);
       },
       async rollback() {
-        await Promise.all([close(next), listener.rollback()]);
+        await Promise.all([closeRules(next, before), listener.rollback()]);
       },
     };
   }
@@ -486,9 +497,4 @@ class RunningGateway implements Gateway {
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
     await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
   }
-}
-
-/** By which clients reach it through a proxy, in lower case; null: as it listens. */
-function publicHostOf({ publicUrl }: NonNullable<GatewayConfig["server"]>): string | null {
-  return publicUrl === null ? null : new URL(publicUrl).hostname;
 }

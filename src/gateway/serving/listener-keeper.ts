@@ -79,6 +79,11 @@ export class ListenerKeeper {
     await Promise.all([this.#current, ...this.#old].map((listener) => listener?.drain(graceMs)));
   }
 
+  /** Who is there without a request goes through the door anew. */
+  closeIdle(): void {
+    for (const listener of [this.#current, ...this.#old]) listener?.closeIdle();
+  }
+
   /** Null: listen no more. Rejects with `listen_failed`, and all is as before. */
   async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
     if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;

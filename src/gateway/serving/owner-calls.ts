@@ -35,7 +35,8 @@ export class OwnerCalls {
     const { promise, resolve } = Promise.withResolvers<Reply>();
     const cancel = (): void => {
       const given = { requestId: id, reason: errorText(signal.reason) };
-      session.handleNotification({ jsonrpc: "2.0", method: "notifications/cancelled", params: given });
+      const message = { jsonrpc: "2.0", method: "notifications/cancelled", params: given } as const;
+      session.handle({ kind: "notification", message });
     };
     signal.addEventListener("abort", cancel);
     const outlet: CallOutlet = {

@@ -13,6 +13,8 @@ export interface ServiceKeeper {
   readonly environment: Readonly<Record<string, string>>;
   /** From now on the signals that come to the keeper are this process's, and so is the last word. */
   takeCharge(): void;
+  /** Signals are this process's again; nothing changes where they are. */
+  hearAgain(): void;
   /** Signals that come from now on wait for the successor. */
   stopHearing(): void;
   /** The last word, too, is the successor's. */
@@ -38,6 +40,9 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv): ServiceKeeper
     takeCharge() {
       process.on("exit", say);
       heard = hear();
+    },
+    hearAgain() {
+      heard ??= hear();
     },
     stopHearing() {
       heard?.destroy();

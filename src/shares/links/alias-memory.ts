@@ -3,6 +3,7 @@
 import { rename, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import { shareWrites } from "../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 
@@ -20,14 +21,9 @@ export async function openAliasMemory(options: {
 }) {
   const { path: file, logger, readOnly } = options;
   const links = await load(file, logger, readOnly);
-  let saving: Promise<void> = Promise.resolve();
-
-  /** One after the other, each with all that is known then. */
-  const save = (): Promise<void> => {
-    if (readOnly) return Promise.resolve();
-    const mine = saving.then(() => writeDurably(file, encode(links)));
-    saving = mine.catch(() => {});
-    return mine;
+  const writes = shareWrites(() => writeDurably(file, encode(links)));
+  const save = async (): Promise<void> => {
+    if (!readOnly) await writes.write();
   };
 
   return {

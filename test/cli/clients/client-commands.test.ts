@@ -190,3 +190,67 @@ test("E1 connect shows no secret that stands beside the servers in a client's fi
   assert.doesNotMatch(stdout, /plain-words/);
   assert.equal(await readFile(file, "utf8"), text);
 });
+
+test("F1 E2 import without a name and without a question leaves out what came with the folder, and says so", async (t) => {
+  const { file, env, config, run } = await setUp(t, { mine: light("mine_") });
+  const own = join(env.HOME, ".mcp.json");
+  await writeFile(own, JSON.stringify({ mcpServers: { cloned: light("cloned_") } }));
+  const all = await run("import", "--yes");
+  assert.equal(all.code, 0, all.stderr);
+  assert.ok(all.stderr.includes(`${own} came with this folder and is left out`), all.stderr);
+  assert.match(await config(), /\[backends\.mine\]/);
+  assert.doesNotMatch(await config(), /cloned/);
+  const json = JSON.parse((await run("import", "--yes", "--json")).stdout);
+  assert.deepEqual([json.left_out, json.read], [[own], [file]]);
+  assert.equal((await run("import", own, "--yes")).code, 0);
+  assert.match(await config(), /\[backends\.cloned\]/);
+});
+
+test("F1 connect leaves a server in the client's file whose secret is not kept here yet", async (t) => {
+  const { file, run, config, env } = await setUp(t, {});
+  await mkdir(env.MOUNTAINEER_HOME, { recursive: true });
+  const own = `[backends.github]\ncommand = "true"\nenv = { GITHUB_TOKEN = "secret:github-token" }\n`;
+  await writeFile(join(env.MOUNTAINEER_HOME, "config.toml"), own);
+  await writeFile(
+    file,
+    JSON.stringify({ mcpServers: { github: { command: "true", env: { GITHUB_TOKEN: TOKEN } } } }),
+  );
+  assert.equal(await config(), own);
+  assert.equal((await run("connect", "claude", "--yes")).code, 0);
+  assert.match(await readFile(file, "utf8"), /"github"/, "it does not serve here");
+  assert.equal((await run("connect", "claude", "--undo", "--yes")).code, 0);
+  const secret = await runCommand(["secret", "set", "github-token", "--in", "file"], {
+    home: env.HOME,
+    env,
+    input: TOKEN,
+  });
+  assert.equal(secret.code, 0, secret.stderr);
+  assert.equal((await run("connect", "claude", "--yes")).code, 0);
+  assert.doesNotMatch(await readFile(file, "utf8"), /"github"/);
+});
+
+test("F1 a client's file whose servers are no object is refused, and gets no second key", async (t) => {
+  const { file, run } = await setUp(t, {});
+  const wrong = `{ "mcpServers": ["github"] }\n`;
+  await writeFile(file, wrong);
+  const { code, stderr } = await run("connect", "claude", "--yes");
+  assert.equal(code, 3, stderr);
+  assert.match(stderr, /mcpServers in the client's file is not an object/);
+  assert.equal(await readFile(file, "utf8"), wrong);
+  await writeFile(file, `{ "mcpServers": null }\n`);
+  assert.equal((await run("connect", "claude", "--yes")).code, 0);
+  assert.deepEqual(Object.keys(JSON.parse(await readFile(file, "utf8")).mcpServers), ["mountaineer"]);
+});
+
+test("F1 E1 a secret that has another value in the client's file is told of, as the kept one stays", async (t) => {
+  const server = { command: process.execPath, args: [LIGHT_SERVER], env: { GITHUB_TOKEN: TOKEN } };
+  const { file, run } = await setUp(t, { github: server });
+  assert.equal((await run("import", "claude", "--yes")).code, 0);
+  const rotated = { ...server, env: { GITHUB_TOKEN: TOKEN.toLowerCase() } };
+  await writeFile(file, JSON.stringify({ mcpServers: { github: rotated } }));
+  const { stderr } = await run("import", "claude", "--yes");
+  assert.match(
+    stderr,
+    /their secrets stay as they are kept: github; for another value: mountaineer secret set/,
+  );
+});

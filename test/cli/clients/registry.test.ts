@@ -322,3 +322,11 @@ test("F1 a package without an exact version, of another source, or that is no na
   }
   assert.equal(await rig.text(), "");
 });
+
+test("F1 an input that the server does not have is refused with the names of those it has", async (t) => {
+  const { add, text } = await setUp(t, { "io.example/weather": NPM });
+  const { code, stderr } = await add("weather", "io.example/weather", "--yes", "--input", "UNITZ=metric");
+  assert.equal(code, 2, stderr);
+  assert.match(stderr, /the server has no input UNITZ[\s\S]*its inputs: /);
+  assert.equal(await text(), "");
+});

@@ -44,11 +44,11 @@ test("the newest content is entry 0, and every content comes back byte for byte"
 test("the newest content comes with its file, which is the owner's alone", async (t) => {
   const home = await temporaryFolder(t);
   const history = openHistory(home);
-  assert.equal(await history.last(), null);
+  assert.deepEqual(await history.newest(), []);
   await history.record(content("a"));
   await history.record(content("b", "edit"));
   await openHistory(home, "other.toml").record(content("c"));
-  const last = await history.last();
+  const [last] = await history.newest();
   assert.deepEqual([last?.entry.source, last?.bytes.toString()], ["edit", "b"]);
   assert.equal((await stat(last?.file ?? "")).mode & 0o777, 0o600);
 });

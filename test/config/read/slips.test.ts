@@ -75,7 +75,7 @@ const SLIPS: readonly (readonly [what: string, name: string, text: string, told:
     "a client's name for an address of the older transport",
     "c.yaml",
     "backends:\n  a:\n    type: sse\n    url: https://a.example/sse\n",
-    /:3:.*backends\.a\.type.*"sse".*the older HTTP\+SSE is not spoken/s,
+    /:3:.*backends\.a\.type.*"sse".*write "streamable-http", or leave it out beside a `url`/s,
   ],
   [
     "a client's setting",

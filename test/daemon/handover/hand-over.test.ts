@@ -8,6 +8,7 @@ import { type Charge, Handover } from "../../../src/daemon/handover/hand-over.ts
 import { handedSessions } from "../../../src/daemon/handover/handed-sessions.ts";
 import { openSessionFile } from "../../../src/gateway/front/session/session-file.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { hashOf, recordOf } from "../../support/session-records.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -17,6 +18,7 @@ const KEEPER = {
   descriptors: [1, 2] as const,
   environment: {},
   takeCharge() {},
+  hearAgain() {},
   stopHearing() {},
   giveUpCharge() {},
 };
@@ -25,6 +27,7 @@ async function setUp(
   t: TestContext,
   changes: (folder: string) => number = () => 0,
   unsavedBecause: () => string | null = () => null,
+  ends = "1",
 ) {
   const folder = await temporaryFolder(t);
   const logger = createRecordingLogger();
@@ -36,17 +39,24 @@ async function setUp(
     unsavedBecause,
     door: () => null,
     lateSessions: () => sessions.late,
-    stateKey: () => "key",
-    takeBack() {},
+    states: () => ({ key: "", generation: 0 }),
+    link() {},
+    endedSessions: () => sessions.ended,
+    runOnce: () => [],
+    hear() {},
     async giveUp() {
-      await sessions.handTo(async (session) => handover.successor?.keep(session));
+      await sessions.handTo({
+        keep: async (session) => handover.successor?.keep(session),
+        end: (hash) => handover.successor?.endSession(hash),
+      });
       await sessions.keep(hashOf(1), recordOf(1));
       await sessions.keep(hashOf(2), recordOf(2));
       sessions.drop(hashOf(2));
+      sessions.drop(hashOf(3), true);
     },
   };
   const handover: Handover = new Handover({
-    program: { command: process.execPath, args: [PROGRAM, folder] },
+    program: { command: process.execPath, args: [PROGRAM, folder, ends] },
     keeper: KEEPER,
     charge,
     clock: systemClock,
@@ -65,7 +75,7 @@ test("B11 a session that began between two daemons is known to the one that take
   const { to } = await handover.begin(new AbortController().signal);
   assert.equal(to, await first());
   const next = await handover.done;
-  assert.notEqual(next.pid, to);
+  assert.notEqual(next?.pid, to);
   // It took over after all that it was told before.
   assert.equal(await readFile(join(folder, "sessions"), "utf8"), `${hashOf(1)}\n`);
 });
@@ -74,7 +84,7 @@ test("B11 what a person says while the next daemon starts is known to the one th
   const { handover, first } = await setUp(t, (folder) => (existsSync(join(folder, "first")) ? 1 : 0));
   const { to } = await handover.begin(new AbortController().signal);
   assert.notEqual(to, await first(), "it started before that was said");
-  assert.equal((await handover.done).pid, to);
+  assert.equal((await handover.done)?.pid, to);
 });
 
 test("B11 where that does not end, the old daemon stays in charge", async (t) => {
@@ -92,4 +102,45 @@ test("B11 A5 what the next daemon could not know of the shares keeps the old one
   );
   await assert.rejects(handover.begin(new AbortController().signal), /cannot be saved for it: ENOSPC/);
   assert.equal(handover.successor, null);
+});
+
+const NEVER = new AbortController().signal;
+const plain = (t: TestContext, ends: string) =>
+  setUp(
+    t,
+    () => 0,
+    () => null,
+    ends,
+  );
+
+test("B11 once the line is crossed the next one is started until one has taken over, however often that fails", async (t) => {
+  const { folder, handover } = await plain(t, "5");
+  await handover.begin(NEVER);
+  const next = await handover.done;
+  assert.equal(String(next?.pid), await readFile(join(folder, "5"), "utf8"));
+});
+
+test("B11 a session that its client ends with the old daemon after the line ends with the next one, too", async (t) => {
+  const { folder, handover } = await plain(t, "0");
+  await handover.begin(NEVER);
+  await handover.done;
+  await eventually(() => readFile(join(folder, "ended"), "utf8").catch(() => null));
+  assert.equal(await readFile(join(folder, "ended"), "utf8"), `${hashOf(3)}\n`);
+});
+
+test("B11 a next daemon that was told to stop while it took over is followed by nobody", async (t) => {
+  const { folder, handover } = await plain(t, "stopped");
+  await handover.begin(NEVER);
+  assert.equal(await handover.done, null);
+  assert.equal(existsSync(join(folder, "1")), false);
+});
+
+test("B11 an old daemon that is told to stop while another takes over ends that, too", async (t) => {
+  const { folder, handover, first } = await plain(t, "deaf");
+  await handover.begin(NEVER);
+  await eventually(() => existsSync(join(folder, "go")));
+  await handover[Symbol.asyncDispose]();
+  const pid = await first();
+  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+  assert.equal(existsSync(join(folder, "1")), false);
 });

@@ -1,8 +1,8 @@
 // Retries whose call waits in the daemon before: two or three daemons' holds, joined by what they say to each other.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { SaidByNew, SaidByOld } from "../../../src/daemon/handover/link-messages.ts";
-import { PassedOn, TakenBack } from "../../../src/daemon/handover/passed-requests.ts";
+import type { SaidOfPassed } from "../../../src/daemon/handover/link-messages.ts";
+import { PassedRequests } from "../../../src/daemon/handover/passed-requests.ts";
 import { GATHER_MS } from "../../../src/gateway/front/holds/hold.ts";
 import { Holds } from "../../../src/gateway/front/holds/holds.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
@@ -20,12 +20,9 @@ import {
 } from "../../gateway/front/holds/holds-rig.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 
-type Passed = Extract<SaidByNew, { readonly say: "request" | "gone" }>;
-type Told = Extract<SaidByOld, { readonly say: "notice" | "answer" }>;
-
 interface Next {
   readonly rig: HoldsRig;
-  readonly passed: PassedOn;
+  readonly passed: PassedRequests;
   readonly link: { isUp: boolean };
 }
 
@@ -34,20 +31,21 @@ function follow(old: HoldsRig): Next {
   const { clock } = old;
   const holds = new Holds(clock);
   const link = { isUp: true };
-  const passed = new PassedOn((message) => {
-    if (link.isUp) setImmediate(() => taken.hear(copy<Passed>(message)));
+  const say = (to: () => PassedRequests) => (message: SaidOfPassed) => {
+    if (link.isUp) setImmediate(() => to().hear(JSON.parse(JSON.stringify(message))));
     return link.isUp;
-  });
-  const taken = new TakenBack(old.holds, (message) => {
-    setImmediate(() => passed.hear(copy<Told>(message)));
-  });
-  holds.takeKey(old.holds.key);
-  holds.passTo(passed);
+  };
+  const passed: PassedRequests = new PassedRequests(
+    holds,
+    say(() => back),
+  );
+  const back = new PassedRequests(
+    old.holds,
+    say(() => passed),
+  );
+  holds.follow(old.holds.states, passed);
+  old.holds.makeWay(back);
   return { rig: createHoldsRig({ clock, holds }), passed, link };
-}
-
-function copy<T>(message: T): T {
-  return JSON.parse(JSON.stringify(message));
 }
 
 async function parked(rig: HoldsRig) {
@@ -84,6 +82,21 @@ test("B11 D2 a retry at the next daemon goes on where its call is, through sever
   await settle();
   assert.equal(textOf(last), "done");
   assert.deepEqual([middle.ran.length, newest.ran.length], [0, 0]);
+});
+
+test("B11 D2 a connection that stayed with an old daemon brings what belongs to the next ones", async () => {
+  const old = createHoldsRig();
+  const { rig: middle } = follow(old);
+  const { rig: newest } = follow(middle);
+  const { call, state } = await parked(newest);
+  call.reply(said("early"));
+  const forged = old.send({ params: retryParams(`${state}A`, {}) });
+  const retry = old.send({ params: retryParams(state, { q1: accept() }) });
+  await settle();
+  assert.deepEqual([codeOf(forged), textOf(retry)], [-32602, "early"]);
+  const again = old.send({ params: retryParams(state, { q1: accept() }) });
+  await settle();
+  assert.equal(codeOf(again), -32602);
 });
 
 test("B11 D2 a client that leaves at the next daemon cancels its call, and no number loses its digits", async () => {

@@ -35,12 +35,18 @@ interface Lines {
 
 async function started(
   t: TestContext,
-  parts: { path?: string; maxSizeBytes?: number; keep?: number; clock?: Clock } = {},
+  parts: {
+    path?: string;
+    maxSizeBytes?: number;
+    keep?: number;
+    clock?: Clock;
+    rotates?: () => boolean;
+  } = {},
 ): Promise<Lines> {
   const path = parts.path ?? join(await temporaryFolder(t), "audit.jsonl");
   const file = new AuditFile(
     { path, maxSizeBytes: parts.maxSizeBytes ?? 1_000_000, keep: parts.keep ?? 2 },
-    { clock: parts.clock ?? systemClock, logger: silentLogger },
+    { clock: parts.clock ?? systemClock, logger: silentLogger, rotates: parts.rotates },
   );
   t.after(() => file[Symbol.asyncDispose]());
   const targets = async (name = path): Promise<string[]> =>
@@ -106,6 +112,28 @@ describe("rotation", () => {
       "audit.jsonl.2",
     ]);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
+  });
+
+  test("D2 B11 is done by one of two daemons alone, so that keep = 1 loses no line in a handover", async (t) => {
+    const size = { maxSizeBytes: 10 * LINE_BYTES, keep: 1 };
+    let isInCharge = true;
+    const old = await started(t, { ...size, rotates: () => isInCharge });
+    const names = (from: number, to: number): string[] =>
+      Array.from({ length: to - from }, (_, index) => `tool:${from + index}`);
+    for (const target of names(1_000, 1_010)) old.file.write(record(target));
+    await holds(old.targets, names(1_000, 1_010));
+    isInCharge = false;
+    const next = await started(t, { ...size, path: old.path });
+    // The old one finds it full, and would rotate it, and the new one does.
+    old.file.write(record("tool:1010"));
+    await holds(old.targets, names(1_000, 1_011));
+    next.file.write(record("tool:1011"));
+    await next.file[Symbol.asyncDispose]();
+    old.file.write(record("tool:1012"));
+    await old.file[Symbol.asyncDispose]();
+    const all = [...(await old.targets(`${old.path}.1`)), ...(await old.targets())];
+    assert.deepEqual(all.toSorted(), names(1_000, 1_013));
+    assert.deepEqual((await readdir(join(old.path, ".."))).toSorted(), ["audit.jsonl", "audit.jsonl.1"]);
   });
 
   test("with nothing to keep begins anew", async (t) => {

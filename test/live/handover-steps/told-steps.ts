@@ -18,9 +18,9 @@ export async function tellSteps(
   for (const fault of faults) {
     const end = await scene.play(fault);
     ends.push(end);
-    t.diagnostic(
-      `${fault.step} ${fault.how}: ${end.wrong ?? (end.startedAnew ? "started anew" : "one in charge")}${end.reached ? "" : " (not reached)"}`,
-    );
+    const what = end.wrong ?? (end.startedAnew ? "started anew" : "one in charge");
+    // At once: the whole takes long.
+    process.stderr.write(`${fault.step} ${fault.how}: ${what}${end.reached ? "" : " (not reached)"}\n`);
   }
   const wrong = ends.filter(
     ({ wrong, startedAnew, step }) => wrong !== null || (startedAnew && !scene.isBeyondLine(step)),

@@ -16,6 +16,7 @@ import type {
 import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { otherRoute, type RouteName, type ShareSpec } from "../../../src/shares/share-spec.ts";
 import { eventually } from "../../support/eventually.ts";
+import { programMissing } from "../../sync/programs.ts";
 
 export interface DriverBench extends AsyncDisposable {
   readonly driver: MountDriver;
@@ -50,6 +51,9 @@ export function failure(outcome: MountOutcome): Extract<MountOutcome, { ok: fals
 
 export const found = (driver: MountDriver, share: ShareSpec): Promise<readonly FoundMount[]> =>
   driver.find(share, systemClock.monotonicMs());
+
+/** For tests with a `holder`. */
+export const needsHolder = { skip: (await programMissing("python3")) ?? false };
 
 /** A program that holds something, and tells when it does. */
 export async function holder(
@@ -155,42 +159,50 @@ export function describeDriver(
     });
 
     for (const [how, program, inside] of HOLDS) {
-      it(`A7 ${how} keeps a plain unmount from it, and shows; a forced one goes on`, async (t) => {
-        await using bench = await start(t);
-        const { driver, prober } = bench;
-        const share = bench.share(PLAIN_NAME);
-        await writeFile(join(bench.behind(share, "tb"), "held"), "x".repeat(8192));
-        const mount = await mounted(driver, share, "tb");
-        const child = await holder(
-          t,
-          program,
-          [join(share.mountPath, "held")],
-          inside ? share.mountPath : "/",
-        );
-        const refused = await driver.unmount(share, mount, "plain", limits());
-        assert.ok(!refused.ok);
-        assert.equal(refused.reason, "busy");
-        assert.deepEqual(await found(driver, share), [mount], "nothing was changed");
-        const own = [process.pid, ...prober.pids, ...(await driver.ownProcesses(share, mount))];
-        const [answer] = await prober.openFiles([driver.openFilesPath(mount)], own, 60_000);
-        assert.ok(answer?.ok);
-        assert.deepEqual([...new Set(answer.files.map(({ pid }) => pid))], [child.pid]);
-        await release(child);
-        const second = await holder(
-          t,
-          program,
-          [join(share.mountPath, "held")],
-          inside ? share.mountPath : "/",
-        );
-        assert.deepEqual(await driver.unmount(share, mount, "force", limits()), { ok: true });
-        assert.deepEqual(await found(driver, share), []);
-        const over = await mounted(driver, share, "fallback");
-        await release(second);
-        assert.deepEqual(await found(driver, share), [over], "the old one's end does not touch the new one");
-      });
+      it(
+        `A7 ${how} keeps a plain unmount from it, and shows; a forced one goes on`,
+        needsHolder,
+        async (t) => {
+          await using bench = await start(t);
+          const { driver, prober } = bench;
+          const share = bench.share(PLAIN_NAME);
+          await writeFile(join(bench.behind(share, "tb"), "held"), "x".repeat(8192));
+          const mount = await mounted(driver, share, "tb");
+          const child = await holder(
+            t,
+            program,
+            [join(share.mountPath, "held")],
+            inside ? share.mountPath : "/",
+          );
+          const refused = await driver.unmount(share, mount, "plain", limits());
+          assert.ok(!refused.ok);
+          assert.equal(refused.reason, "busy");
+          assert.deepEqual(await found(driver, share), [mount], "nothing was changed");
+          const own = [process.pid, ...prober.pids, ...(await driver.ownProcesses(share, mount))];
+          const [answer] = await prober.openFiles([driver.openFilesPath(mount)], own, 60_000);
+          assert.ok(answer?.ok);
+          assert.deepEqual([...new Set(answer.files.map(({ pid }) => pid))], [child.pid]);
+          await release(child);
+          const second = await holder(
+            t,
+            program,
+            [join(share.mountPath, "held")],
+            inside ? share.mountPath : "/",
+          );
+          assert.deepEqual(await driver.unmount(share, mount, "force", limits()), { ok: true });
+          assert.deepEqual(await found(driver, share), []);
+          const over = await mounted(driver, share, "fallback");
+          await release(second);
+          assert.deepEqual(
+            await found(driver, share),
+            [over],
+            "the old one's end does not touch the new one",
+          );
+        },
+      );
     }
 
-    it("closed files do not keep it", async (t) => {
+    it("closed files do not keep it", needsHolder, async (t) => {
       await using bench = await start(t);
       const share = bench.share(PLAIN_NAME);
       await writeFile(join(bench.behind(share, "tb"), "held"), "x");

@@ -10,6 +10,7 @@ import type { OpenFile } from "../../../src/shares/prober/prober.ts";
 import { kinFromPs, withoutGroups } from "../../../src/shares/prober/process-family.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { programMissing } from "../../sync/programs.ts";
 
 const skip = process.platform === "linux" ? false : "needs /proc";
 
@@ -31,8 +32,10 @@ async function hold(t: TestContext, command: string, args: readonly string[], cw
   return child.pid;
 }
 
+const noPython = (await programMissing("python3")) ?? false;
+
 describe("open files of real processes", { skip }, () => {
-  it("A7 a descriptor, a working folder and a mapped file are all found", async (t) => {
+  it("A7 a descriptor, a working folder and a mapped file are all found", { skip: noPython }, async (t) => {
     const folder = await temporaryFolder(t);
     const share = join(folder, 'My "Share" ü\nx');
     await mkdir(share);

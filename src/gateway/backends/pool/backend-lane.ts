@@ -118,11 +118,15 @@ export class BackendLane {
     return !this.#state.isConfigured && this.#instances.length === 0;
   }
 
+  /** Of its programs, each the first of a process group. */
+  get pids(): readonly number[] {
+    return this.#instances.flatMap(({ pid }) => pid ?? []);
+  }
+
   /** What runs here on data that it requires. */
   get programs(): readonly DataPrograms[] {
     const { requires } = this.#state.config;
-    if (requires.length === 0) return [];
-    return [{ requires, pids: this.#instances.flatMap(({ pid }) => pid ?? []) }];
+    return requires.length === 0 ? [] : [{ requires, pids: this.pids }];
   }
 
   get inFlight(): number {

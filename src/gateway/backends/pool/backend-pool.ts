@@ -191,6 +191,16 @@ export class BackendPool implements AsyncDisposable {
     await this.#until(() => !lane.isComing, late.signal);
   }
 
+  /** Process groups of what cannot run beside another. */
+  get runOnce(): readonly number[] {
+    return [...this.#lanes.values()].flatMap((lane) => (lane.runsOnce ? lane.pids : []));
+  }
+
+  /** Something is configured that cannot run beside another. */
+  get runsOnce(): boolean {
+    return this.#lanes.values().some(({ runsOnce }) => runsOnce);
+  }
+
   /** Ends what cannot run beside another, calls in flight first, `graceMs` at most. */
   async endWhatRunsOnce(graceMs: number): Promise<void> {
     const lanes = [...this.#lanes.values()].filter(({ runsOnce }) => runsOnce);

@@ -26,6 +26,12 @@ export const MOST_BYTES = 64 * 1024 * 1024;
 /** A state that is a backend's costs nothing here, ms. */
 export const STATE_MS = 3_600_000;
 
+/** What a daemon gives the next one, so that this reads what its clients carry. */
+export interface StatesOfDaemon {
+  readonly key: string;
+  readonly generation: number;
+}
+
 /** Another daemon, which holds calls whose clients may come to this one. */
 export interface HoldsElsewhere {
   /** Answers on `outlet`. Null: it is gone. */
@@ -38,7 +44,10 @@ export class Holds implements Holding {
   readonly #byCall = new Map<ModernCall, Hold>();
   /** Those whose clients have been told something, by the id in their state; the one told last comes last. */
   readonly #byId = new Map<string, Hold>();
-  #elsewhere: HoldsElsewhere | null = null;
+  /** How many daemons have handed over, each to the next, before this one. */
+  #generation = 0;
+  #older: HoldsElsewhere | null = null;
+  #newer: HoldsElsewhere | null = null;
   #ended: string | null = null;
   #none: PromiseWithResolvers<void> | null = null;
 
@@ -46,18 +55,21 @@ export class Holds implements Holding {
     this.#clock = clock;
   }
 
-  /** With it another process reads the states that are out. */
-  get key(): string {
-    return this.#seal.key;
+  /** With them the next daemon reads the states that are out. */
+  get states(): StatesOfDaemon {
+    return { key: this.#seal.key, generation: this.#generation };
   }
 
-  takeKey(key: string): void {
+  /** Another daemon was in charge before: its states are read from now on, and its calls are passed to it. */
+  follow({ key, generation }: StatesOfDaemon, older: HoldsElsewhere): void {
     this.#seal.take(key);
+    this.#generation = generation + 1;
+    this.#older = older;
   }
 
-  /** Calls that are not known here may be known there. */
-  passTo(elsewhere: HoldsElsewhere): void {
-    this.#elsewhere = elsewhere;
+  /** Another daemon is in charge from now on: a connection that stayed here may bring what belongs to it. */
+  makeWay(newer: HoldsElsewhere): void {
+    this.#newer = newer;
   }
 
   get openQuestions(): number {
@@ -135,15 +147,17 @@ export class Holds implements Holding {
   #goOn(
     request: ModernRequest,
     outlet: CallOutlet,
-    { call: id, round }: Extract<State, { readonly kind: "hold" }>,
+    { call: id, round, generation }: Extract<State, { readonly kind: "hold" }>,
   ): Resumed {
-    const hold = this.#byId.get(id);
-    if (hold === undefined) {
-      const passed = this.#elsewhere?.resume(request, outlet) ?? null;
+    if (generation !== this.#generation) {
+      const elsewhere = generation < this.#generation ? this.#older : this.#newer;
+      const passed = elsewhere?.resume(request, outlet) ?? null;
       return passed === null ? refused() : { kind: "goes_on", gone: passed.gone };
     }
+    const hold = this.#byId.get(id);
     // A round that was answered already must not answer twice.
-    return hold.goOn(request, outlet, round) ? { kind: "goes_on", gone: () => hold.gone(outlet) } : refused();
+    const goesOn = hold?.goOn(request, outlet, round) === true;
+    return goesOn ? { kind: "goes_on", gone: () => hold.gone(outlet) } : refused();
   }
 
   #hold(call: ModernCall): Hold {
@@ -154,7 +168,8 @@ export class Holds implements Holding {
       principal: principalKey(call.newest.principal),
       seal: (round) => {
         id ??= randomBytes(18).toString("base64url");
-        return this.#sealed(call.newest, { kind: "hold", call: id, round }, HOLD_MS);
+        const state: State = { kind: "hold", call: id, round, generation: this.#generation };
+        return this.#sealed(call.newest, state, HOLD_MS);
       },
       onParked: () => {
         if (id === null) return;

@@ -13,8 +13,8 @@ export interface Bound {
 }
 
 export type State =
-  /** A call that a process of ours holds. */
-  | { readonly kind: "hold"; readonly call: string; readonly round: number }
+  /** A call that the daemon of that generation holds. */
+  | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
   /** A modern backend's own state, as it came; null: it gave none. */
   | { readonly kind: "backend"; readonly state: string | null; readonly isAgreed: boolean }
   /** Addresses that a person had to visit before the call is made again; the answers come under these keys. */

@@ -26,7 +26,7 @@ import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionFile } from "../session/session-file.ts";
 import type { SessionRecord } from "../session/session-record.ts";
-import { SessionStore } from "../session/session-store.ts";
+import { type PassBack, SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
 import { BodyIntake } from "./body-intake.ts";
 import { ModernExchange } from "./modern-exchange.ts";
@@ -80,6 +80,8 @@ interface HttpFrontOptions {
   readonly publicHost?: () => string | null;
   /** Where sessions outlive a restart; absent: they do not. */
   readonly file?: SessionFile | undefined;
+  /** Takes what clients say of something that is not in flight here; absent: it is dropped. */
+  readonly passBack?: PassBack | undefined;
 }
 
 /** Disposing is `stop(0)`. */
@@ -131,6 +133,19 @@ export class HttpFront implements AsyncDisposable {
 
   adopt(hash: string, record: SessionRecord): Promise<unknown> {
     return this.#sessions.adopt(hash, record);
+  }
+
+  endSession(hash: string): Promise<void> {
+    return this.#sessions.removeElsewhere(hash);
+  }
+
+  /** JSON-RPC that a client of ours said elsewhere, about something in flight here. Never throws. */
+  hear(hash: string, text: string): void {
+    try {
+      this.#sessions.hear(hash, text);
+    } catch (error) {
+      this.#options.logger.error("a message was not handled", { error: errorText(error) });
+    }
   }
 
   /** Streams on which clients listen end, so that they listen where they will be served from now on. */
@@ -302,7 +317,7 @@ export class HttpFront implements AsyncDisposable {
   #remove(visit: Visit): void {
     const session = this.#admission.namedSession(visit);
     if (session === null) return;
-    session.end("the client ended the session");
+    this.#sessions.remove(session);
     answerEmpty(visit.response, 200);
   }
 

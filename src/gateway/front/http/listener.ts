@@ -166,6 +166,11 @@ export class Listener {
     this.#isLeaving = false;
   }
 
+  /** A request that is on its way there is lost. */
+  closeIdle(): void {
+    this.#server.closeIdleConnections();
+  }
+
   /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
   close(graceMs: number): Promise<void> {
     return this.#end(graceMs, true);

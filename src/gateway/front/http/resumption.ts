@@ -14,12 +14,14 @@ const KEPT_CONNECTED = 256 * 1024;
 /** And once the connection is broken, or the result has been sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;
 /** Of all answers; beyond it the one that began first is kept no longer. */
-const KEPT_IN_ALL = 64 * 1024 * 1024;
+const KEPT_IN_ALL = 32 * 1024 * 1024;
 const RESUMED_WITHIN_MS = 120_000;
 /** What is asked on a broken connection waits so long for the client to come back: others may wait for the server. */
 const ASKED_WITHIN_MS = 15_000;
 /** A whole answer is kept for one to two of these: it may have been written to a connection that was broken already. */
 const WHOLE_KEPT_MS = 10_000;
+/** The newest of them: who makes many calls has the answers of most. */
+const MOST_WHOLE = 256;
 /** Clients look again after this time. */
 const RETRY_MS = 1_000;
 /** Of a request's id as the event ids carry it. */
@@ -61,6 +63,10 @@ export class Resumption implements Disposable {
       },
       whole: (stream) => {
         this.#young.add(stream);
+        if (this.#young.size + this.#old.size > MOST_WHOLE) {
+          const [oldest] = this.#old.size > 0 ? this.#old : this.#young;
+          oldest?.giveUp();
+        }
         this.#timer ??= parts.clock.setTimer(WHOLE_KEPT_MS, this.#look);
       },
     };

@@ -73,20 +73,21 @@ export class Questions {
     return promise;
   }
 
-  /** The client's answer; an unknown id means nothing. */
-  settle(id: string, reply: Reply): void {
-    this.#open.get(id)?.settle(reply);
+  /** The client's answer; false: to nothing that was asked here. */
+  settle(id: string, reply: Reply): boolean {
+    const question = this.#open.get(id);
+    question?.settle(reply);
+    return question !== undefined;
   }
 
-  /** The params of a notifications/progress of the client. */
-  progress(params: JsonObject): void {
-    const token = params["progressToken"];
-    if (token === undefined) return;
-    for (const question of this.#open.values()) {
-      if (question.progressToken !== token) continue;
-      question.onProgress?.(params);
-      return;
-    }
+  /** The params of a notifications/progress of the client; false: it is about no question of these. */
+  progress(params: JsonObject | undefined): boolean {
+    const token = params?.["progressToken"];
+    const about = this.#open
+      .values()
+      .find(({ progressToken }) => token !== undefined && progressToken === token);
+    if (params !== undefined) about?.onProgress?.(params);
+    return about !== undefined;
   }
 
   /** `outlet` has closed: what was asked on it gets no answer any more. */

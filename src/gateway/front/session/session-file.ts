@@ -4,6 +4,7 @@ import { constants, type FileHandle, lstat, open, readFile } from "node:fs/promi
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { removeLeftovers, writeDurably } from "../../../runtime/files/durable-file.ts";
 import { setAside } from "../../../runtime/files/set-aside.ts";
+import { shareWrites } from "../../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import {
@@ -39,7 +40,8 @@ export interface SessionFile extends AsyncDisposable {
   load(): Promise<ReadonlyMap<string, SessionRecord>>;
   /** Resolves when it is durable: true; or cannot be, for now: false, which `unsavedBecause` explains. Never rejects. */
   keep(hash: string, record: SessionRecord): Promise<boolean>;
-  drop(hash: string): void;
+  /** `isByClient`: it is to go on nowhere else, either. */
+  drop(hash: string, isByClient?: boolean): void;
   /** Why what was last given is on no disk; null: it is, or is about to be. */
   readonly unsavedBecause: string | null;
 }
@@ -61,9 +63,7 @@ class LoggedSessions implements SessionFile {
   #loaded: Promise<ReadonlyMap<string, SessionRecord>> | null = null;
   /** The file as far as lines can be added to it; null: it has to be written anew. */
   #log: { readonly handle: FileHandle; bytes: number } | null = null;
-  /** The write that callers now wait for: it begins when the one in flight has ended. */
-  #next: Promise<boolean> | null = null;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #writes = shareWrites(() => this.#write());
   #failures = 0;
   #retry: Timer | null = null;
   #closing: Promise<void> | null = null;
@@ -116,22 +116,13 @@ class LoggedSessions implements SessionFile {
       return false;
     }
     this.#changes.push(line);
-    const write = this.#startWrite();
+    const write = this.#writes.write();
     if (await settledWithin(this.#options.clock, SAVE_DEADLINE_MS, write)) return write;
     this.#failed("the disk gives no answer");
     return false;
   }
 
-  #startWrite(): Promise<boolean> {
-    if (this.#next === null) {
-      this.#next = this.#last.then(() => this.#write());
-      this.#last = this.#next;
-    }
-    return this.#next;
-  }
-
   async #write(): Promise<boolean> {
-    this.#next = null;
     this.#retry?.[Symbol.dispose]();
     this.#retry = null;
     const changes = this.#changes;
@@ -147,7 +138,7 @@ class LoggedSessions implements SessionFile {
       this.unsavedBecause = null;
       this.#failures = 0;
       // What came while the disk seemed to hang.
-      if (this.#isBehind) void this.#startWrite();
+      if (this.#isBehind) void this.#writes.write();
       return true;
     } catch (error) {
       // Half a line may stand at its end: the next one would be lost with it.
@@ -199,13 +190,13 @@ class LoggedSessions implements SessionFile {
     if (this.#closing !== null) return;
     const delayMs = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, MAX_RETRY_MS);
     this.#failures += 1;
-    this.#retry = this.#options.clock.setTimer(delayMs, () => void this.#startWrite());
+    this.#retry = this.#options.clock.setTimer(delayMs, () => void this.#writes.write());
   }
 
   async #close(): Promise<void> {
     const { clock } = this.#options;
     this.#retry?.[Symbol.dispose]();
-    const last = this.#changes.length > 0 || this.#isBehind ? this.#startWrite() : this.#last;
+    const last = this.#changes.length > 0 || this.#isBehind ? this.#writes.write() : this.#writes.settled;
     if (await settledWithin(clock, SAVE_DEADLINE_MS, last)) await this.#closeLog();
   }
 
@@ -251,7 +242,7 @@ class LoggedSessions implements SessionFile {
       kept_sessions: kept,
     });
     // Nothing of it is on disk any more.
-    if (kept > 0) void this.#startWrite();
+    if (kept > 0) void this.#writes.write();
   }
 }
 

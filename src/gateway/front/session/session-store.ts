@@ -6,6 +6,7 @@ import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clo
 import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
 import type { ListKind } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
+import { readIncoming } from "./incoming.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import type { SessionFile } from "./session-file.ts";
 import type { SessionRecord } from "./session-record.ts";
@@ -14,8 +15,12 @@ export const SESSION_LIMIT = 1_000;
 /** Without a stream or a call. */
 export const IDLE_LIMIT_MS = 24 * 3_600_000;
 const IDLE_LOOK_MS = 3_600_000;
+const ENDED_BY_CLIENT = "the client ended the session";
 /** What changes of sessions that their clients know already is written this much later, together. */
 const NOTE_MS = 1_000;
+
+/** Takes JSON-RPC of a client that is about nothing here, with the SHA-256 of its session's id. */
+export type PassBack = (words: { readonly hash: string; readonly text: string }) => void;
 
 interface StoreOptions {
   readonly gateway: FrontGateway;
@@ -23,6 +28,8 @@ interface StoreOptions {
   readonly logger: Logger;
   /** Where they outlive a restart; absent: they do not. */
   readonly file?: SessionFile | undefined;
+  /** To where something of the client may still be in flight; absent: nowhere. */
+  readonly passBack?: PassBack | undefined;
 }
 
 interface Seat {
@@ -48,7 +55,7 @@ interface Asleep extends Seat {
 }
 
 interface NewSession
-  extends Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded" | "onChanged"> {
+  extends Omit<SessionOptions, "gateway" | "logger" | "onSettled" | "onEnded" | "onChanged" | "onForeign"> {
   /** It ends with its connection: nobody can come back to it after a restart. */
   readonly isPassing?: boolean;
 }
@@ -142,10 +149,33 @@ export class SessionStore {
   async adopt(hash: string, record: SessionRecord): Promise<unknown> {
     await this.restore();
     // Its client has been here meanwhile, and knows better.
-    if ([...this.#kept.values()].some((kept) => kept.hash === hash)) return;
+    if (this.#byHash(hash) !== undefined) return;
     this.#asleep.set(hash, this.#asleepSeat(hash, record, this.#options.clock.monotonicMs()));
     this.#timer ??= this.#options.clock.setTimer(IDLE_LOOK_MS, this.#look);
     return this.#options.file?.keep(hash, record);
+  }
+
+  /** The client ends it, wherever it might go on. */
+  remove(session: Session): void {
+    const kept = this.#kept.get(session.sessionId);
+    session.end(ENDED_BY_CLIENT);
+    if (kept !== undefined) this.#options.file?.drop(kept.hash, true);
+  }
+
+  /** As `remove`, of one that its client ended elsewhere. */
+  async removeElsewhere(hash: string): Promise<void> {
+    await this.restore();
+    const seat = this.#asleep.get(hash) ?? this.#byHash(hash);
+    seat?.end(ENDED_BY_CLIENT);
+  }
+
+  /** What its client said elsewhere about something in flight here. */
+  hear(hash: string, text: string): void {
+    const session = this.#byHash(hash)?.session;
+    if (session === undefined) return;
+    const incoming = readIncoming(Buffer.from(text), session);
+    if (incoming.kind !== "message" || incoming.message.kind === "request") return;
+    session.handle(incoming.message);
   }
 
   open(options: NewSession): Session {
@@ -185,6 +215,10 @@ export class SessionStore {
 
   endStreams(): void {
     for (const session of this.#sessions) session.endStreams();
+  }
+
+  #byHash(hash: string): Kept | undefined {
+    return this.#kept.values().find((kept) => kept.hash === hash);
   }
 
   get #sessions(): readonly Session[] {
@@ -251,7 +285,7 @@ export class SessionStore {
   }
 
   #add({ isPassing = false, ...options }: NewSession, hash: string): Kept {
-    const { gateway, clock, logger, file } = this.#options;
+    const { gateway, clock, logger, file, passBack } = this.#options;
     const session = new Session({
       ...options,
       gateway,
@@ -266,6 +300,7 @@ export class SessionStore {
         if (this.size === 0) this.#rest();
       },
       onChanged: () => this.#note(kept),
+      onForeign: (text) => passBack?.({ hash, text }),
     });
     const nowMs = clock.monotonicMs();
     const kept: Kept = {

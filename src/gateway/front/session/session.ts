@@ -31,7 +31,7 @@ import {
 } from "../../protocol.ts";
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
-import type { CallOutlet, Outlet } from "./outlet.ts";
+import { type CallOutlet, type Outlet, responseJson } from "./outlet.ts";
 import { messageJson, Questions } from "./questions.ts";
 import { MOST_SUBSCRIPTIONS } from "./session-record.ts";
 
@@ -58,6 +58,8 @@ export interface SessionOptions {
   readonly onEnded: () => void;
   /** Called when something has changed that a restart must not lose. */
   readonly onChanged?: () => void;
+  /** Called with what the client said of a question or a request that is not known here: JSON-RPC. */
+  readonly onForeign?: (text: string) => void;
 }
 
 /** A stream on which the client listens outside of calls. */
@@ -208,26 +210,32 @@ export class Session implements SessionPort {
 
   /** Takes a notification of the client, or its response to what was asked of it. */
   handle(message: Extract<Classified, { readonly kind: "notification" | "response" }>): void {
-    if (message.kind === "notification") this.handleNotification(message.message);
-    else this.settle(message.id, message.reply);
+    const { onForeign } = this.#options;
+    if (message.kind === "notification") {
+      if (this.#handleNotification(message.message) || onForeign === undefined) return;
+      const json = messageJson({ ...message.message });
+      if (json !== null) onForeign(json);
+    } else if (!this.#settle(message.id, message.reply)) onForeign?.(responseJson(message.id, message.reply));
   }
 
-  handleNotification({ method, params }: RpcNotification): void {
-    if (this.#ended.signal.aborted || method === "notifications/initialized") return;
-    if (method === "notifications/cancelled") this.#cancel(params);
-    else if (method !== "notifications/progress") this.#options.gateway.notified(this, method, params);
-    else if (params !== undefined) this.#questions.progress(params);
+  /** False: it is about something that is not known here. */
+  #handleNotification({ method, params }: RpcNotification): boolean {
+    if (this.#ended.signal.aborted || method === "notifications/initialized") return true;
+    if (method === "notifications/cancelled") return this.#cancel(params);
+    if (method === "notifications/progress") return this.#questions.progress(params);
+    this.#options.gateway.notified(this, method, params);
+    return true;
   }
 
-  /** Takes the client's response to what was asked of it; unknown ids mean nothing. */
-  settle(id: RpcId | null, reply: Reply): void {
-    if (typeof id === "string") this.#questions.settle(id, reply);
+  /** Takes the client's response to what was asked of it; false: nothing was, by that id. */
+  #settle(id: RpcId | null, reply: Reply): boolean {
+    return typeof id === "string" && this.#questions.settle(id, reply);
   }
 
   /** What was meant as a response is one: better an error for who asked now than none until the end. */
   settleInvalid(value: unknown, id: RpcId | null): void {
     if (!isJsonObject(value) || value["method"] !== undefined) return;
-    this.settle(id, errorReply(INVALID_REQUEST, "the client's answer is no JSON-RPC response"));
+    this.#settle(id, errorReply(INVALID_REQUEST, "the client's answer is no JSON-RPC response"));
   }
 
   /** The client listens on `stream`; what it is owed goes there. Of several, the newest is used. */
@@ -317,13 +325,14 @@ export class Session implements SessionPort {
     outlet.answer(call.id, reply);
   }
 
-  #cancel(params: JsonObject | undefined): void {
+  #cancel(params: JsonObject | undefined): boolean {
     const id = params?.["requestId"];
     const call = isRpcId(id) ? this.#calls.get(idKey(id)) : undefined;
-    if (call === undefined) return;
+    if (call === undefined) return false;
     const reason = params?.["reason"];
     const text = typeof reason === "string" && reason !== "" ? reason : "the client cancelled the request";
     this.#close(call, null, new MountaineerError("aborted", text));
+    return true;
   }
 
   #emit(method: string, params: JsonObject | undefined): boolean {

@@ -241,4 +241,8 @@ function asOlder(): void {
 
 if (speaks === "older") asOlder();
 else if (transport === "http") overHttp();
-else overStdio();
+else {
+  const lateMs = Number(process.env["LATE_MS"] ?? 0);
+  if (lateMs > 0) process.stderr.write("starting\n");
+  setTimeout(overStdio, lateMs);
+}

@@ -40,7 +40,7 @@ test("D2 a modern backend's state goes out in ours, and comes back to it byte fo
   assert.deepEqual(requests, ASKED);
   assert.ok(!state.includes(STATE));
   const other = new Holds(clock);
-  other.takeKey(rig.holds.key);
+  other.follow(rig.holds.states, { resume: () => null });
   const next = createHoldsRig({ clock, holds: other });
   for (const one of [rig, next]) {
     const { call } = await one.begin({ params: retryParams(state, { name: { roots: [] } }) });

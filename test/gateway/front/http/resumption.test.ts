@@ -198,6 +198,33 @@ test("D2 a question waits for a quarter of a minute, an answer for two; who come
   assert.match(error.message, /not known whether the call took effect/);
 });
 
+test("D2 of answers that were written whole the newest are kept for a while, in case they were not read", async () => {
+  const clock = createManualClock();
+  const gateway = createScriptedGateway({
+    async steps({ port }) {
+      port.notify(...progress(1));
+      return text("done");
+    },
+  });
+  await using rig = await startRig(gateway, { clock });
+  const headers = await begin(rig);
+  const firstIds: string[] = [];
+  for (let id = 0; id < 260; id++) {
+    const { body } = await rig.post(callMessage(id, "steps"), headers);
+    firstIds.push(/^id: (\S+)$/m.exec(body)?.[1] ?? "");
+  }
+  const after = async (id: number): Promise<string> => {
+    const { told } = await resume(rig, headers, firstIds[id] ?? "");
+    await eventually(() => told.ended());
+    return told.events.at(-1)?.data ?? "";
+  };
+  assert.match(await after(0), /no longer kept/);
+  assert.match(await after(259), /done/);
+  await clock.advance(10_000);
+  await clock.advance(10_000);
+  assert.match(await after(259), /no longer kept/);
+});
+
 test("D2 an answer of another session, of before a restart, or of nobody is not given", async () => {
   const held = createHeldTool();
   await using rig = await startRig(createScriptedGateway({ held: held.tool }));

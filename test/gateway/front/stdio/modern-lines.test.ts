@@ -21,6 +21,8 @@ interface Line extends AsyncDisposable {
   readonly front: LinesFront;
   readonly modern: ReturnType<typeof createModern>;
   readonly client: Duplex;
+  /** The gateway's end. */
+  readonly stream: Duplex;
   readonly received: Record<string, unknown>[];
   send(...messages: unknown[]): void;
   /** The answer to that id. */
@@ -44,6 +46,7 @@ function startLine(gateway: ScriptedGateway): Line {
     front,
     modern,
     client,
+    stream,
     received,
     send: (...messages) => void client.write(messages.map((one) => `${JSON.stringify(one)}\n`).join("")),
     answer: (id) => eventually(() => received.find((one) => one["id"] === id && !("method" in one))),
@@ -145,7 +148,7 @@ test("D1 D2 an id in flight is not begun again, and so many requests are in flig
   line.send(modernCall(1, "any"));
   assert.equal(objectOf((await line.answer(1))["error"])["code"], -32600);
   await eventually(() => held.started.length === 512);
-  line.client.destroy();
+  line.stream.destroy();
   await line.front.closed;
   await eventually(() => held.started.every(({ signal }) => signal.aborted));
   await eventually(() => line.modern.inFlight === 0);

@@ -19,6 +19,7 @@ import {
   holder,
   limits,
   mounted,
+  needsHolder,
   PLAIN_NAME,
   release,
 } from "../driver-contract.ts";
@@ -99,29 +100,33 @@ describe("the local driver", () => {
     assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
   });
 
-  it("A7 one below a mount_root that is no longer configured is found there, waits for open files, and is removed", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const { driver } = bench;
-    await writeFile(join(bench.behind(share, "tb"), "held"), "x");
-    const before = await mounted(driver, share, "tb");
-    const moved: ShareSpec = { ...share, mountPath: `${share.mountPath} moved` };
-    const [old, ...more] = await found(driver, moved);
-    assert.deepEqual([old, more], [before, []], "at its old path, made by us");
-    assert.ok(old?.madeByDriver);
-    const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(share.mountPath, "held")]);
-    const refused = await driver.unmount(moved, old, "plain", limits());
-    assert.ok(!refused.ok && refused.reason === "busy");
-    await release(child);
-    assert.deepEqual(await driver.unmount(moved, old, "plain", limits()), { ok: true });
-    assert.ok(!existsSync(share.mountPath));
-    const next = await mounted(driver, moved, "tb");
-    assert.deepEqual(await found(driver, moved), [next]);
-    assert.deepEqual([next.path, next.route], [moved.mountPath, "tb"]);
-    await driver.unmount(moved, next, "plain", limits());
-    await mkdir(share.mountPath);
-    assert.deepEqual(await found(driver, moved), [], "what stands there now is not ours");
-  });
+  it(
+    "A7 one below a mount_root that is no longer configured is found there, waits for open files, and is removed",
+    needsHolder,
+    async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const { driver } = bench;
+      await writeFile(join(bench.behind(share, "tb"), "held"), "x");
+      const before = await mounted(driver, share, "tb");
+      const moved: ShareSpec = { ...share, mountPath: `${share.mountPath} moved` };
+      const [old, ...more] = await found(driver, moved);
+      assert.deepEqual([old, more], [before, []], "at its old path, made by us");
+      assert.ok(old?.madeByDriver);
+      const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(share.mountPath, "held")]);
+      const refused = await driver.unmount(moved, old, "plain", limits());
+      assert.ok(!refused.ok && refused.reason === "busy");
+      await release(child);
+      assert.deepEqual(await driver.unmount(moved, old, "plain", limits()), { ok: true });
+      assert.ok(!existsSync(share.mountPath));
+      const next = await mounted(driver, moved, "tb");
+      assert.deepEqual(await found(driver, moved), [next]);
+      assert.deepEqual([next.path, next.route], [moved.mountPath, "tb"]);
+      await driver.unmount(moved, next, "plain", limits());
+      await mkdir(share.mountPath);
+      assert.deepEqual(await found(driver, moved), [], "what stands there now is not ours");
+    },
+  );
 
   it("A6 a link made before a restart is ours, whatever the configuration says of its folder now", async (t) => {
     await using bench = await startBench(t);

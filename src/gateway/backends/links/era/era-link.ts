@@ -149,12 +149,13 @@ class EraLink implements BackendLink {
   }
 
   #startProbe(initialize: RpcRequest, answered: Reply | null): void {
-    const { clock, isProcess } = this.#options;
+    const { clock, isProcess, memory, key } = this.#options;
     this.#initialize = null;
     this.#probe = new Probe({
       link: this.#link,
       clock,
       isProcess,
+      isPatient: memory.isLate(key),
       initialize,
       probeId: ++this.#lastOwnId,
       answered,
@@ -169,14 +170,14 @@ class EraLink implements BackendLink {
 
   #found(initialize: RpcRequest, found: Found): void {
     this.#probe = null;
-    const { isProcess, memory, key } = this.#options;
+    const { memory, key } = this.#options;
     switch (found.kind) {
       case "modern":
         memory.probeAgain(key);
         this.#beModern(initialize, found.discovered);
         return;
       case "older":
-        if (found.wasSilent && isProcess) memory.leaveUnprobed(key);
+        if (found.wasSilent) memory.leaveUnprobed(key);
         this.#initialize = initialize;
         if (found.reply !== null) void this.#initialized(found.reply, null);
         return;
@@ -184,7 +185,12 @@ class EraLink implements BackendLink {
         this.#events.onRequestFailed(initialize.id, found.failure);
         return;
       case "harmed":
-        void this.#startAgain(initialize);
+        this.#isSecond = true;
+        void this.#startAgain(() => this.#initializePlainly(initialize));
+        return;
+      case "settled":
+        memory.waitFor(key);
+        void this.#startAgain(() => this.#startProbe(initialize, null));
     }
   }
 
@@ -203,15 +209,14 @@ class EraLink implements BackendLink {
     void this.#events.onMessage({ jsonrpc: "2.0", id: initialize.id, result }, null);
   }
 
-  /** The program ended or hung when it was probed. */
-  async #startAgain(initialize: RpcRequest): Promise<void> {
+  /** The program ended, hung or settled on the older version when it was probed. */
+  async #startAgain(begin: () => void): Promise<void> {
     const old = this.#link;
     this.#turn++;
     await old.close();
     if (this.#closing !== null) return;
-    this.#isSecond = true;
     this.#link = this.#open();
-    this.#initializePlainly(initialize);
+    begin();
   }
 
   #take(message: unknown, streamOf: RpcId | null): Promise<void> | null {

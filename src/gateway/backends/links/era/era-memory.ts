@@ -6,6 +6,7 @@ const MOST = 1_000;
 export class EraMemory {
   /** By connection key: what the server said it was when that was learned; null: it has not said anything yet. */
   readonly #unprobed = new Map<string, string | null>();
+  readonly #late = new Set<string>();
   readonly #spoken = new Map<string, SpokenVersion>();
 
   /** It ends or falls silent at an unknown first message: it gets `initialize` first. */
@@ -29,6 +30,15 @@ export class EraMemory {
     const known = this.#unprobed.get(key);
     if (known === null) this.#unprobed.set(key, server);
     else if (known !== undefined && known !== server) this.#unprobed.delete(key);
+  }
+
+  /** It answers the probe, but is so slow at its start that it must be waited for. */
+  isLate(key: string): boolean {
+    return this.#late.has(key);
+  }
+
+  waitFor(key: string): void {
+    if (this.#late.size < MOST) this.#late.add(key);
   }
 
   /** What it spoke before: null for the first time. */

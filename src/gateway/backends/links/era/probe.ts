@@ -17,6 +17,8 @@ import { requestHeaders } from "./request-headers.ts";
 
 /** `quiet`: a program that has said nothing may still be starting; `up`: after its last line. */
 const SILENT_MS = { quiet: 5_000, up: 1_000, http: 2_000 };
+/** A program that is known to answer, and to be slow at its start. */
+const PATIENT_MS = 30_000;
 /** A program that is up and answers neither message. */
 const HANGS_MS = 3_000;
 /** One of both messages is answered: so long for the other. */
@@ -28,13 +30,17 @@ export type Found =
   | { readonly kind: "older"; readonly reply: Reply | null; readonly wasSilent: boolean }
   | { readonly kind: "failed"; readonly failure: LinkFailure }
   /** A program that does not come over the probe: it is to be started again without. */
-  | { readonly kind: "harmed" };
+  | { readonly kind: "harmed" }
+  /** A program that speaks both, late: it has settled on the older by the `initialize` that came meanwhile. */
+  | { readonly kind: "settled"; readonly reply: Reply };
 
 interface ProbeOptions {
   readonly link: BackendLink;
   readonly clock: Clock;
   /** A program of ours, and no HTTP server. */
   readonly isProcess: boolean;
+  /** It answers, if late. */
+  readonly isPatient: boolean;
   readonly initialize: RpcRequest;
   readonly probeId: RpcId;
   /** It got `initialize` first, and this was its answer. */
@@ -59,8 +65,7 @@ export class Probe implements Disposable {
     this.#isSent = options.answered !== null;
     this.#askedAtMs = options.clock.monotonicMs();
     this.#ask();
-    const firstMs = options.isProcess ? SILENT_MS.quiet : SILENT_MS.http;
-    this.#wait(this.#isSent ? OTHER_MS : firstMs, () => this.#onSilence());
+    this.#wait(this.#isSent ? OTHER_MS : firstMs(options), () => this.#onSilence());
   }
 
   /** It has said nothing at all. */
@@ -87,8 +92,8 @@ export class Probe implements Disposable {
   }
 
   onOutput(line: string): void {
-    const { isProcess, clock } = this.#options;
-    if (!isProcess || isInstallerLine(line)) return;
+    const { isProcess, isPatient, clock } = this.#options;
+    if (!isProcess || isPatient || isInstallerLine(line)) return;
     const isFirst = !this.#hasOutput;
     this.#hasOutput = true;
     if (this.#over || this.#judged !== null || this.#reply !== null) return;
@@ -165,7 +170,8 @@ export class Probe implements Disposable {
 
   #initialized(reply: Reply): void {
     const judged = this.#judged;
-    if ("result" in reply || (judged === null && !mayBeModern(reply))) {
+    if ("result" in reply && judged?.kind === "modern") this.#find({ kind: "settled", reply });
+    else if ("result" in reply || (judged === null && !mayBeModern(reply))) {
       this.#find({ kind: "older", reply, wasSilent: judged === null });
     } else if (judged?.kind === "modern") this.#find(judged);
     else {
@@ -181,4 +187,9 @@ export class Probe implements Disposable {
     if (found.kind !== "modern" && this.#judged === null) link.stateless?.abandon(probeId);
     onFound(found);
   }
+}
+
+function firstMs({ isProcess, isPatient }: ProbeOptions): number {
+  if (!isProcess) return SILENT_MS.http;
+  return isPatient ? PATIENT_MS : SILENT_MS.quiet;
 }

@@ -243,6 +243,7 @@ class HttpLink implements BackendLink {
       onNone: () => {
         this.#older = null;
       },
+      isOpen: () => this.#closing === null,
     });
     this.#older.begin({
       id: initialize.id,

@@ -9,6 +9,8 @@ import type { LinkContext } from "./exchange.ts";
 interface OlderSessionEvents {
   /** There is none: nothing at the address names an endpoint. */
   onNone(): void;
+  /** The link is: nothing is told once it is closed. */
+  isOpen(): boolean;
 }
 
 /** A message and what to do with it. */
@@ -28,7 +30,6 @@ export class OlderSession implements Disposable {
   readonly #waiting = new Set<RpcId>();
   readonly #outer: LinkEvents;
   #stream: EndpointStream | null = null;
-  #isDisposed = false;
 
   constructor(context: LinkContext, events: OlderSessionEvents) {
     const { events: outer } = context;
@@ -98,12 +99,11 @@ export class OlderSession implements Disposable {
     this.#waiting.clear();
     const failure = linkFailure("session_lost", "another session was begun");
     setImmediate(() => {
-      for (const id of lost) if (!this.#isDisposed) this.#outer.onRequestFailed(id, failure);
+      for (const id of lost) if (this.#events.isOpen()) this.#outer.onRequestFailed(id, failure);
     });
   }
 
   [Symbol.dispose](): void {
-    this.#isDisposed = true;
     this.#waiting.clear();
     this.#stream?.[Symbol.dispose]();
     this.#stream = null;

@@ -208,14 +208,38 @@ for (const [what, status, reply] of [
   });
 }
 
-test("D1 a server over HTTP that leaves it without an answer gets initialize soon", async (t) => {
+test("D1 a server over HTTP that leaves it without an answer gets initialize soon, and next time at once", async (t) => {
+  let version = "1";
   const raw = await startRawHttp(t, (posted) => {
-    if (posted.method === "initialize") json(posted, INITIALIZED);
+    const serverInfo = { name: "older", version };
+    if (posted.method === "initialize") json(posted, { result: { ...INITIALIZED.result, serverInfo } });
     else if (posted.method !== "server/discover") posted.response.writeHead(202).end();
   });
   const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");
+  const open = rig.http(raw.url);
+  const probes: number[] = [];
+  // Once it says that it is another version, the start after that asks again.
+  for (const now of ["1", "1", "2", "2"]) {
+    version = now;
+    assert.equal((await initialize(rig.open(open)))["protocolVersion"], "2025-11-25");
+    probes.push(raw.of("server/discover").length);
+  }
+  assert.deepEqual(probes, [1, 1, 1, 2]);
+});
+
+test("D1 a server that was not asked, and knows no initialize any more, is asked", async (t) => {
+  const raw = await startRawHttp(
+    t,
+    modern((posted) => {
+      if (posted.method !== "initialize") return false;
+      json(posted, { error: { code: -32022, message: "no", data: { supported: ["2026-07-28"] } } }, 400);
+      return true;
+    }),
+  );
+  const rig = createEraRig(t);
+  rig.memory.leaveUnprobed("key");
+  assert.equal((await initialize(rig.open(rig.http(raw.url))))["protocolVersion"], "2026-07-28");
+  assert.equal(rig.memory.isUnprobed("key"), false);
 });
 
 for (const status of [401, 403]) {

@@ -211,6 +211,14 @@ test("D1 stdio: a server that speaks both is spoken with in 2026-07-28", async (
   assert.deepEqual(textOf(await callTool(recorded, "echo", { a: 1 }).reply), { a: 1 });
 });
 
+test("D1 stdio: a server that speaks both is so spoken with, too, when it is slow at its start", async (t) => {
+  const rig = createEraRig(t);
+  const open = rig.stdio("era-modern-server", ["stdio", "both"], { LATE_MS: "3000" });
+  assert.equal((await initialize(rig.open(open)))["protocolVersion"], "2026-07-28");
+  assert.ok(rig.memory.isLate("key"));
+  assert.equal(rig.memory.isUnprobed("key"), false);
+});
+
 test("D1 stdio: what a server speaks is looked for at each start, and a change is told", async (t) => {
   const rig = createEraRig(t);
   const file = await temporaryFile(t, "speaks", "older");

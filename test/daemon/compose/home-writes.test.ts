@@ -1,0 +1,78 @@
+// What two daemons keep of tools in one home while one takes over from the other.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { openHomeWrites } from "../../../src/daemon/compose/home-writes.ts";
+import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
+import { ToolPins } from "../../../src/gateway/pins/tool-pins.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { listing, tool } from "../../gateway/pins/tools.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const RULES: Parameters<ToolPins["load"]>[0] = {
+  trust: { pin: "block" },
+  backends: ["files", "web", "mail"].map((name) => ({ name, pin: null })),
+};
+const CHANGED = tool("a", { description: "Does a, and more." });
+
+/** The pins of one daemon, as `sources` has its backends' lists. */
+async function daemonOn(t: TestContext, home: string) {
+  const logger = silentLogger;
+  const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger });
+  const told: GatewayTransition[] = [];
+  let sources: readonly CatalogSource[] = [];
+  const pins: ToolPins = new ToolPins({
+    store: writes.pinStore,
+    clock: systemClock,
+    logger,
+    announce: (transition) => told.push(transition),
+    onChanged: () => admit(),
+  });
+  const admit = (): readonly CatalogSource[] => pins.admit(sources, RULES);
+  t.after(() => pins[Symbol.asyncDispose]());
+  await pins.load(RULES);
+  return {
+    pins,
+    writes,
+    names: () => told.map(({ name }) => name),
+    lists(...listed: readonly CatalogSource[]): readonly string[] {
+      sources = listed;
+      return admit().flatMap(({ backend, listings }) =>
+        listings.tools.map(({ name }) => `${backend}.${name}`),
+      );
+    },
+  };
+}
+
+test("B11 E3 what either daemon learns of tools while one takes over from the other is remembered", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const old = await daemonOn(t, home);
+  old.writes.begin();
+  old.lists(listing("files", [tool("a")]));
+  await old.pins.flush();
+
+  const next = await daemonOn(t, home);
+  const files = listing("files", [CHANGED]);
+  const mail = listing("mail", [tool("m")]);
+  assert.deepEqual(next.lists(files, mail), ["mail.m"]);
+  // Meanwhile the old one sees the change, a person approves it, and another backend lists its tools.
+  old.lists(files, listing("web", [tool("w")]));
+  old.pins.approve(old.pins.pending, false);
+  await old.pins.flush();
+  await old.writes.end();
+  old.lists(files, listing("web", [tool("too-late")]));
+
+  await next.pins.takeHome(() => next.writes.begin());
+  assert.deepEqual(next.lists(files, mail), ["files.a", "mail.m"]);
+  assert.deepEqual(next.names(), ["catalog.tools_pinned"], "the change was told by the old one");
+  await Promise.all([next.pins.flush(), old.pins.flush()]);
+
+  const last = await daemonOn(t, home);
+  last.writes.begin();
+  const web = listing("web", [tool("w"), tool("too-late")]);
+  assert.deepEqual(last.lists(files, mail, web), ["files.a", "mail.m", "web.w"]);
+  assert.deepEqual(last.pins.state.lost, null);
+  await last.pins.flush();
+});

@@ -1,0 +1,192 @@
+// What clients have begun with one daemon, and go on with while the next one is in charge.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
+import { sha256Of } from "../../src/runtime/files/sha256.ts";
+import { eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
+import { LIGHT_SERVER } from "./fixture-programs.ts";
+import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
+import { handOver } from "./handover-load.ts";
+import { connectLight, type LightClient, type LightClientOptions } from "./light-client.ts";
+
+const SKIP = process.platform === "linux" ? false : "reads /proc";
+
+async function startKept(
+  t: TestContext,
+  backend: Section = nodeBackend(LIGHT_SERVER),
+  drainSeconds = 20,
+): Promise<GatewayRig> {
+  const sections = { backends: { light: backend }, server: { drain_timeout: drainSeconds } };
+  const rig = await startGatewayRig(t, sections, { kept: true });
+  await rig.untilReady("light");
+  return rig;
+}
+
+async function connect(rig: GatewayRig, options: LightClientOptions = {}): Promise<LightClient> {
+  const client = await connectLight(rig.url, options);
+  rig.beforeStop(async () => client[Symbol.asyncDispose]());
+  return client;
+}
+
+/** Its connections of before lead to the old daemon for one more request each. */
+async function arrive(client: LightClient): Promise<void> {
+  for (const text of ["one", "two", "three"]) assert.equal(await client.call("echo", { text }), text);
+}
+
+test("B11 an answer to a question of a call that the old daemon finishes reaches it", async (t) => {
+  const rig = await startKept(t);
+  const asked = Promise.withResolvers<void>();
+  const mayAnswer = Promise.withResolvers<void>();
+  const client = await connect(rig, {
+    capabilities: { elicitation: {} },
+    async onRequest() {
+      asked.resolve();
+      await mayAnswer.promise;
+      return { action: "accept", content: { name: "Ann" } };
+    },
+  });
+  const params = { message: "Who?", requestedSchema: { type: "object", properties: {} } };
+  const call = client.call("ask", { method: "elicitation/create", params });
+  await asked.promise;
+  await handOver(rig);
+  await arrive(client);
+  mayAnswer.resolve();
+  assert.deepEqual(JSON.parse(await call), { action: "accept", content: { name: "Ann" } });
+});
+
+test("B11 a call that the old daemon finishes is cancelled over the new one", async (t) => {
+  const rig = await startKept(t);
+  const client = await connect(rig);
+  let requestId = 0;
+  const call = client.call("sleep", { ms: 60_000 }, { onId: (id) => (requestId = id) });
+  call.catch(() => {});
+  await client.call("echo", { text: "it is there" });
+  await handOver(rig);
+  await arrive(client);
+  await client.notify("notifications/cancelled", { requestId });
+  // Without an answer, as cancelled calls end; one that the old daemon cuts off gets an error.
+  await assert.rejects(call, /the response held no answer/);
+});
+
+test("B11 a session that its client ends over a connection from before the handover has ended", async (t) => {
+  const rig = await startKept(t);
+  const client = await connectLight(rig.url, { sockets: 1 });
+  await client.call("echo", { text: "here" });
+  await handOver(rig);
+  const sessions = async () => (await rig.status()).gateway?.sessions;
+  assert.equal(await sessions(), 1);
+  const hash = sha256Of(String(client.sessionId));
+  await client[Symbol.asyncDispose]();
+  await eventually(async () => (await sessions()) === 0);
+  const file = path.join(rig.home.home, "sessions.jsonl");
+  await eventually(async () => !(await readFile(file, "utf8")).includes(hash));
+});
+
+test("B11 a server that cannot run twice does not, also where a call outlives the time that the old daemon has", {
+  skip: SKIP,
+}, async (t) => {
+  // The lock goes with the last process that has it. The shell stays when its server is told to end.
+  const script =
+    'exec 9>"$1"; flock -n 9 || echo twice >"$2"; trap "" TERM; "$3" "$4"; sleep 60 </dev/null >/dev/null 2>&1';
+  const folder = await mkFolder(t);
+  const twice = path.join(folder, "twice");
+  const args = ["-c", script, "x", path.join(folder, "lock"), twice, process.execPath, LIGHT_SERVER];
+  const rig = await startKept(t, { command: "/bin/sh", args, replace: "stop-first" }, 1);
+  const client = await connect(rig);
+  const call = client.call("sleep", { ms: 60_000 }).catch(String);
+  const before = await client.call("pid");
+  await handOver(rig);
+  const other = await connect(rig);
+  assert.notEqual(await other.call("pid"), before);
+  assert.equal(existsSync(twice), false, "two at a time");
+  assert.match(await call, /Error/);
+});
+
+async function mkFolder(t: TestContext): Promise<string> {
+  const { temporaryFolder } = await import("../support/temporary-folder.ts");
+  return temporaryFolder(t);
+}
+
+/** The new daemon is ready, and stands still until it goes on; the old one has given up what it alone had. */
+async function midway(t: TestContext) {
+  const slow = nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_INIT_MS: "1500" } });
+  const rig = await startKept(t, slow, 4);
+  const old = (await rig.status()).global.pid ?? 0;
+  const daemon = await rig.daemon();
+  // Answered, if at all, right before the line is crossed.
+  daemon.handOver(AbortSignal.timeout(60_000)).catch(() => {});
+  const next = await eventually(async () => (await daemonsOf(rig)).find((pid) => pid !== old) ?? null);
+  await stopProcess(old);
+  await logged(rig, "ready to take over");
+  await stopProcess(next);
+  process.kill(old, "SIGCONT");
+  await logged(rig, "handing over");
+  // Its sockets go when the line is crossed.
+  await eventually(async () => (await rig.home.glance().catch(() => null)) === null);
+  return { rig, old, next };
+}
+
+async function logged({ home }: GatewayRig, message: string): Promise<void> {
+  await eventually(async () => (await home.log()).some((line) => line["message"] === message));
+}
+
+async function daemonsOf({ home }: GatewayRig): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const [command = "", environment = ""] = await Promise.all(
+      ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
+    );
+    const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
+    if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
+  }
+  return found;
+}
+
+for (const [to, words] of [
+  ["keeper", "the service's process"],
+  ["old", "the old daemon"],
+  ["next", "the new daemon"],
+] as const) {
+  test(`B11 a SIGTERM to ${words} while one daemon takes over from the other ends the service`, {
+    skip: SKIP,
+  }, async (t) => {
+    const { rig, old, next } = await midway(t);
+    process.kill({ keeper: rig.pid, old, next }[to], "SIGTERM");
+    process.kill(next, "SIGCONT");
+    await eventually(async () => (await daemonsOf(rig)).length === 0, 30_000);
+    // It has ended by itself, so that this ends nothing.
+    assert.deepEqual((await rig.stop()).code, 0);
+  });
+}
+
+test("B11 C2 1mcp#414: a restart ends no session: not `mountaineer restart`, and not a stop and a start", async (t) => {
+  const rig = await startKept(t);
+  const client = new Client({ name: "sdk-client", version: "1.0.0" });
+  const transport = new StreamableHTTPClientTransport(new URL(rig.url));
+  await client.connect(transport as Transport);
+  rig.beforeStop(() => client.close());
+  const { sessionId } = transport;
+  assert.equal(typeof sessionId, "string");
+  const works = async (text: string): Promise<void> => {
+    const { content } = await client.callTool({ name: "echo", arguments: { text } });
+    assert.deepEqual(content, [{ type: "text", text }]);
+    assert.equal(transport.sessionId, sessionId);
+    assert.equal((await rig.status()).gateway?.sessions, 1);
+  };
+  await works("before");
+  await handOver(rig);
+  await works("after a handover");
+  await rig.goDown("SIGTERM");
+  await rig.comeBack();
+  await works("after a stop and a start");
+  await handOver(rig);
+  await rig.goDown("SIGTERM");
+  await rig.comeBack();
+  await works("after both");
+});
