@@ -1,7 +1,6 @@
 // What is published: every name, which backend it belongs to, and what the server calls it.
 import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import type { Freshness, ListFreshness } from "./freshness.ts";
 
 /** Entries are the server's own objects, in its order, wherever they have the name that they are known by. */
 export interface Listings {
@@ -16,6 +15,15 @@ export interface Listings {
 }
 
 export const NO_LISTINGS: Listings = { tools: [], resources: [], resourceTemplates: [], prompts: [] };
+
+/** How long a list holds, as 2026-07-28 says it. */
+export interface Freshness {
+  readonly ttlMs: number;
+  readonly cacheScope: "public" | "private";
+}
+
+/** By list; null: the server has no such list. What is not here is not fresh. */
+export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | null>>>;
 
 /** One backend's part. */
 export interface CatalogSource {

@@ -1,17 +1,9 @@
 // How long lists hold, as servers of 2026-07-28 say it, and what that makes of the lists of several servers. Pure.
 import type { JsonObject } from "../json-rpc.ts";
-import type { CatalogSource, Listings } from "./catalog.ts";
-
-export interface Freshness {
-  readonly ttlMs: number;
-  readonly cacheScope: "public" | "private";
-}
+import type { CatalogSource, Freshness, Listings } from "./catalog.ts";
 
 /** What holds where nothing is said, and for lists of servers of older versions. */
 export const NOT_FRESH: Freshness = { ttlMs: 0, cacheScope: "private" };
-
-/** By list; null: the server has no such list. What is not here is not fresh. */
-export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | null>>>;
 
 /** What one page of a list says. */
 export function freshnessOf({ ttlMs, cacheScope }: JsonObject): Freshness {

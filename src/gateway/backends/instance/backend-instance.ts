@@ -1,8 +1,7 @@
 // The contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Listings } from "../../catalog/catalog.ts";
-import type { ListFreshness } from "../../catalog/freshness.ts";
+import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";

@@ -1,8 +1,8 @@
 // Reads one list of a server to its end, within bounds of time, pages, entries and bytes.
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Listings } from "../../catalog/catalog.ts";
+import type { Freshness, ListFreshness, Listings } from "../../catalog/catalog.ts";
 import { type CheckedEntry, checkEntry } from "../../catalog/entry-checks.ts";
-import { type Freshness, freshnessOf, type ListFreshness, leastFresh } from "../../catalog/freshness.ts";
+import { freshnessOf, leastFresh } from "../../catalog/freshness.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
 import type { ListKind } from "../../protocol.ts";

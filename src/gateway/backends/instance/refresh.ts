@@ -1,8 +1,7 @@
 // The lists of one instance: read at the start, read again when the server says so, replaced as a whole.
 import { isDeepStrictEqual } from "node:util";
 import type { Timer } from "../../../runtime/time/clock.ts";
-import { type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
-import type { ListFreshness } from "../../catalog/freshness.ts";
+import { type ListFreshness, type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";

@@ -1,8 +1,7 @@
 // What one backend publishes, and who is moved when another instance serves.
 import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
-import { type CatalogSource, NO_LISTINGS } from "../../catalog/catalog.ts";
-import type { ListFreshness } from "../../catalog/freshness.ts";
+import { type CatalogSource, type ListFreshness, NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
 import type { DrainReason } from "../policy/draining.ts";
 import type { ClientInstances } from "./client-instances.ts";
