@@ -12,7 +12,7 @@ import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
-import { handedSessions } from "./handover/handed-sessions.ts";
+import { type BegunSession, handedSessions } from "./handover/handed-sessions.ts";
 
 interface GatewayHomeOptions {
   readonly home: string;
@@ -27,6 +27,10 @@ interface GatewayHomeOptions {
 
 /** Another daemon that still runs on this home, and hands over to this one. */
 export interface OtherDaemon {
+  /** It has given up the home already: nobody looks after the shares. */
+  readonly isNeeded: boolean;
+  /** Resolves when its process has ended. */
+  readonly gone: Promise<void>;
   readonly ended: Promise<void>;
   /** Known when the home is free; null: it has none. */
   readonly states: StatesOfDaemon | null;
@@ -34,6 +38,8 @@ export interface OtherDaemon {
   passing(holds: Holds): HoldsElsewhere;
   /** Takes what a client said about something in flight there. */
   readonly tell: PassBack;
+  /** Takes the sessions that clients begin or end there, those of before this call, too. Once. */
+  onSession(sessions: { keep(session: BegunSession): Promise<unknown>; end(hash: string): void }): void;
   /** Process groups there of what cannot run twice, until it has ended. */
   readonly once: readonly number[];
 }
@@ -57,7 +63,12 @@ export function gatewayHome(options: GatewayHomeOptions) {
     rotates: () => writes.isOurs,
     holds,
     /** The home is free: clients come with states of the other one, and some of their calls are still there. */
-    takeOver(): void {
+    takeOver(gateway: GatewayPart): void {
+      // Before the door is open: whoever began a session there may come to it at once.
+      elsewhere?.onSession({
+        keep: async ({ hash, record }) => gateway.handing?.adopt(hash, record),
+        end: (hash) => void gateway.handing?.endSession(hash),
+      });
       const { states = null } = elsewhere ?? {};
       if (elsewhere !== undefined && states !== null) holds.follow(states, elsewhere.passing(holds));
     },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { MonitorOptions } from "../api/control.ts";
 import { startManagementServer } from "../api/server/server.ts";
+import { readDaemonNote, removeDaemonNote, writeDaemonNote } from "../api/socket/daemon-note.ts";
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
 import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
@@ -19,7 +20,7 @@ import type { Logger } from "../runtime/log/log.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/service-keeper.ts";
-import { type Clock, systemClock } from "../runtime/time/clock.ts";
+import { type Clock, isoTime, settledWithin, systemClock } from "../runtime/time/clock.ts";
 import { openApprovals } from "./approvals/open-approvals.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
@@ -32,6 +33,10 @@ import { type SentinelService, startSentinelService, type TakeHome } from "./sen
 
 /** How long a single-shot command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
+/** How long a handover waits for commands that are under way, ms. */
+const COMMANDS_MS = 5_000;
+/** A disk that gives no answer holds up no handover, ms. */
+const NOTE_MS = 1_000;
 /** How long calls may go on here when the daemon that has taken over has ended, ms. */
 const ORPHANED_MS = 3_000;
 
@@ -82,11 +87,12 @@ async function run(options: RunOptions): Promise<void> {
     // Asks the keyring, while the configuration is read.
     const approvals = openApprovals({ home, clock, environment }, signal);
     approvals.catch(() => {});
-    // With a mistake in the file, one that was to take over leaves the other one in charge.
     const isFirst = predecessor === null;
+    // With a mistake in the file, one that was to take over leaves the other one in charge, as long as that is.
+    const fallsBack = isFirst || predecessor.isNeeded;
     // A disk that hangs must not make a start deaf.
     const { place, snapshot, rejected, starterWritten } = await unlessAborted(
-      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack: isFirst, clock }),
+      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock }),
       signal,
     );
     const log = stack.use(
@@ -130,11 +136,6 @@ async function run(options: RunOptions): Promise<void> {
         approvals,
       }),
     );
-    const { handing } = service;
-    predecessor?.onSession({
-      keep: ({ hash, record }) => handing.adopt(hash, record),
-      end: (hash) => handing.endSession(hash),
-    });
     if (snapshot.config.shares.length === 0 && !wantsGateway(snapshot.config)) {
       logger.info("nothing is configured yet; add a [[shares]] or a [backends.NAME] section", {
         path: snapshot.path,
@@ -193,6 +194,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       keeper,
       charge: {
         mustServe: () => service.handing.mustServe(),
+        config: () => service.handing.config(),
         changes: () => service.handing.changes(),
         unsavedBecause: () => service.handing.unsavedBecause(),
         lateSessions: () => service.handing.lateSessions(),
@@ -203,7 +205,9 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
         states: () => service.handing.states(),
         link: (successor) => service.handing.link(successor),
         async giveUp() {
-          await sockets[Symbol.asyncDispose]();
+          // Whoever said them hears what came of them.
+          await settledWithin(clock, COMMANDS_MS, management.settled());
+          await closeForNext(home, { sockets, stack, clock, noteFailure });
           await service.handing.giveUp(() => handover.successor);
           await charge[Symbol.asyncDispose]();
         },
@@ -214,7 +218,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   );
   const sockets = stack.use(createDisposalStack(noteFailure));
   const mcpSocketPath = await openMcpSocket(home, service, { connections, logger, stack: sockets });
-  sockets.use(
+  const management = sockets.use(
     await startManagementServer({
       home,
       control: service.control,
@@ -242,11 +246,34 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
     keeper?.giveUpCharge();
     predecessor?.movedOn();
     // Whoever ends the one in charge wants no other to stay for long.
-    const shortly = next.gone.then(() => clock.sleep(ORPHANED_MS));
+    const shortly = next.gone.then(async () => {
+      await predecessor?.stopped();
+      await clock.sleep(ORPHANED_MS);
+    });
     await Promise.race([service.handing.leave(next), whenAborted(signal), shortly]);
     next.letGo();
   }
   logger.info("stopping");
+}
+
+/** Whoever looks for a daemon between this one and the next finds a note, and waits: nobody runs a gateway beside them. */
+async function closeForNext(
+  home: string,
+  parts: Pick<ServeParts, "stack" | "clock"> & {
+    readonly sockets: DisposalStack;
+    readonly noteFailure: (error: unknown) => void;
+  },
+): Promise<void> {
+  const { sockets, stack, clock, noteFailure } = parts;
+  const note = await readDaemonNote(home);
+  await sockets[Symbol.asyncDispose]();
+  if (note?.pid !== process.pid) return;
+  // Of another life: nobody takes the next one, at the same socket, for this one.
+  const started_at = isoTime(clock.wallMs());
+  const written = writeDaemonNote(home, { ...note, started_at }).catch(noteFailure);
+  await settledWithin(clock, NOTE_MS, written);
+  // By then it is the next one's, unless none has come.
+  stack.defer(() => removeDaemonNote(home, process.pid));
 }
 
 /** Null, told, where it cannot be made: shares and the gateway's address need nothing of it. */

@@ -36,7 +36,7 @@ import type { ApprovalTransition, ServiceTransition } from "./events/service-tra
 import { createShareMetrics } from "./events/share-metrics.ts";
 import { logTransition } from "./events/transition-log.ts";
 import { gatewayHome, type OtherDaemon } from "./gateway-home.ts";
-import { createGatewayPart } from "./gateway-part.ts";
+import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
@@ -50,6 +50,9 @@ import { startTriggers } from "./triggers.ts";
  * at most is for ending what hangs, a prober that the system holds for example.
  */
 const STOP_DEADLINE_MS = 3800;
+
+/** How long a daemon that follows one which has given up the home waits for its backends, ms: shares wait meanwhile. */
+const NEEDED_MS = 5_000;
 
 /** Nothing is asked before the shares are looked after. */
 const NO_PROBER = { folderLook: async () => null };
@@ -236,14 +239,10 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       measured: () => shareMetrics?.measured() ?? [],
     }),
   );
-  const build = async (): Promise<GatewayView | null> => {
-    await requirePrivateFirst(options, snapshot);
-    await gateway.build(snapshot.config, force.signal);
-    return gateway.handing?.view() ?? null;
-  };
+  const build = () => buildFirst(options, snapshot, gateway, force.signal);
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };
-  gatewayOwn.takeOver();
+  gatewayOwn.takeOver(gateway);
   const begin = (): void => writes.begin();
   if (gateway.handing === null) begin();
   else await gateway.handing.takeHome(begin);
@@ -336,6 +335,21 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     gateway,
     config,
   };
+}
+
+/** What needs no home; what the gateway serves then, or null. */
+async function buildFirst(
+  options: ServiceOptions,
+  snapshot: ConfigSnapshot,
+  gateway: GatewayPart,
+  signal: AbortSignal,
+): Promise<GatewayView | null> {
+  const { clock, elsewhere } = options;
+  await requirePrivateFirst(options, snapshot);
+  const late = new AbortController();
+  using _ = elsewhere?.isNeeded === true ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
+  await gateway.build(snapshot.config, AbortSignal.any([signal, late.signal]));
+  return gateway.handing?.view() ?? null;
 }
 
 /** A daemon that takes over starts programs before it has the home, and with it the prober that looks later. */

@@ -294,6 +294,22 @@ test("B11 calls in flight are finished by the old daemon, and one that is killed
   assert.equal(await requireOneInCharge(scene), last);
 });
 
+test("B11 a command that is under way when the line is crossed gets its answer", async (t) => {
+  const scene = await startScene(t);
+  const { rig, pid } = scene;
+  const until = path.join(rig.folder, "go");
+  const daemon = await rig.daemon();
+  const request = { tool: "sleep", arguments: { until, text: "rested" } };
+  const call = daemon.gateway.call(request, AbortSignal.timeout(60_000));
+  await eventually(async () => (await rig.status()).gateway?.in_flight === 1);
+  const handing = handOver(rig);
+  await logged(rig, "handing over");
+  await writeFile(until, "");
+  assert.deepEqual((await call).result?.["content"], [{ type: "text", text: "rested" }]);
+  await handing;
+  assert.notEqual(await requireOneInCharge(scene), pid);
+});
+
 test("B11 a monitor that no service keeps says why it does not hand over, and goes on", async (t) => {
   const rig = await startGatewayRig(t, { backends: { first: nodeBackend(LIGHT_SERVER) } });
   const { code, stderr } = await rig.home.cli(["restart"]);

@@ -280,6 +280,19 @@ test("B11 D2 a call that waits for its client goes on after a handover, by way o
   assert.deepEqual(JSON.parse(textOf(end)), [[accepted("Ann")], [accepted("Ben")]]);
 });
 
+test("B11 D2 a call that waits for its client goes on after three handovers in quick succession", async (t) => {
+  const rig = await start(t, {}, true);
+  const { state, key, again } = await asked(rig, interview([[form("?")], [form("more?")]]));
+  const { to } = await handOver(rig);
+  // By then who has nothing to wait for has gone.
+  for (let more = 0; more < 2; more++) await handOver(rig);
+  const next = requiredBy(await again({ requestState: state, inputResponses: { [key]: accepted("Ann") } }));
+  assert.ok(isAlive(to), "the one between them passes on what is said");
+  const [second = ""] = Object.keys(next.requests);
+  const end = await again({ requestState: next.state, inputResponses: { [second]: accepted("Ben") } });
+  assert.deepEqual(JSON.parse(textOf(end)), [[accepted("Ann")], [accepted("Ben")]]);
+});
+
 test("B11 D2 when the time of the old daemon is up, what waits there is cancelled, and its state is -32602", async (t) => {
   const rig = await start(t, { server: { drain_timeout: 1 } }, true);
   const { state, again } = await asked(rig, interview([[form("?")]]));

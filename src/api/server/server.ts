@@ -69,7 +69,12 @@ export async function startManagementServer(options: ManagementServerOptions) {
       // A full disk must not keep the daemon from serving; at the usual path it is found without the note.
       logger.warn("daemon.json could not be written", { error: errorText(error) });
     }
-    return { socketPath: socket.path, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
+    return {
+      socketPath: socket.path,
+      /** Resolves when the commands that are under way now have ended. */
+      settled: () => exchange.settled(),
+      [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await stack[Symbol.asyncDispose]();
     throw error;
@@ -150,6 +155,7 @@ function startExchange(options: ManagementServerOptions) {
 
   return {
     server,
+    settled: requests.settled,
     stop(): Promise<void> {
       const reason = "the daemon stopped before it was done";
       stopping.abort(new MountaineerError("daemon_unreachable", reason, { retry: "later" }));
@@ -181,6 +187,7 @@ interface RequestsParts {
 /** Reads a request, carries it out, and answers it. */
 function createRequests({ options, clock, logger, visits, stopping, streams, answers }: RequestsParts) {
   const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0, places: 0 };
+  const unsettled = new Set<Promise<unknown>>();
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
@@ -256,15 +263,18 @@ function createRequests({ options, clock, logger, visits, stopping, streams, ans
       response.writeProcessing();
       pulse = clock.setTimer(SIGN_OF_LIFE_MS, beat);
     });
+    const work = (async () => call(signal))();
+    unsettled.add(work);
     try {
-      return await call(signal);
+      return await work;
     } finally {
+      unsettled.delete(work);
       pulse[Symbol.dispose]();
       underWay[counts] -= 1;
     }
   }
 
-  return { serve };
+  return { serve, settled: () => Promise.allSettled(unsettled) };
 }
 
 interface AnswersParts {

@@ -25,6 +25,8 @@ const LONGEST_WAIT_MS = 30_000;
 export interface Charge {
   /** By name, those that serve now and whose successor should. */
   readonly mustServe: () => readonly string[];
+  /** What runs of the configuration: another object after each edit. */
+  readonly config: () => object;
   /** Another one after each change of what a successor reads at its start alone. */
   readonly changes: () => number;
   /** Why the state on disk is an old one; null: it is not. */
@@ -114,7 +116,7 @@ export class Handover implements AsyncDisposable {
   ): Promise<{ next: Successor; ready: Ready }> {
     const { charge } = this.#options;
     for (let tries = 1; ; tries++) {
-      const changes = charge.changes();
+      const [changes, config] = [charge.changes(), charge.config()];
       const started = await this.#start(keeper, signal);
       const { next, ready } = started;
       // What the file does not name any more is not missed.
@@ -123,6 +125,8 @@ export class Handover implements AsyncDisposable {
         .filter((name) => name in ready.backends && ready.backends[name] !== "Ready");
       if (missing.length > 0) {
         await next.kill();
+        // It may have read the file of before an edit.
+        if (charge.config() !== config && tries < TRIES) continue;
         throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
       }
       const unsaved = charge.unsavedBecause();
@@ -135,7 +139,7 @@ export class Handover implements AsyncDisposable {
 
   async #start(keeper: ServiceKeeper, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
     const { program, clock } = this.#options;
-    const next = new Successor(program, keeper);
+    const next = new Successor(program, keeper, this.#isOver);
     next.onWords = this.#options.charge.hear;
     this.#next = next;
     try {
@@ -148,12 +152,20 @@ export class Handover implements AsyncDisposable {
 
   async #cross(keeper: ServiceKeeper, first: Successor): Promise<void> {
     const { charge, logger } = this.#options;
+    const known = charge.changes();
     keeper.stopHearing();
     await charge.giveUp();
     let next: Successor | null = first;
+    if (charge.changes() !== known) {
+      // Commands that were under way then have changed what it has read.
+      await first.kill();
+      next = null;
+    }
     for (let tries = 1; !this.#stop.signal.aborted; tries++) {
       if (next !== null && (await this.#go(keeper, next))) return;
-      logger.error("the new daemon ended before it had taken over", { pid: next?.pid ?? null, tries });
+      if (next !== null) {
+        logger.error("the new daemon ended before it had taken over", { pid: next.pid, tries });
+      }
       next = await this.#again(keeper, tries);
       for (const session of charge.lateSessions()) void next?.keep(session);
       for (const hash of charge.endedSessions()) next?.endSession(hash);

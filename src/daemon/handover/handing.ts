@@ -1,6 +1,5 @@
 // What the running service gives up when it hands over, and how it then ends: those who are there are served to the end.
 import type { Holds, StatesOfDaemon } from "../../gateway/front/holds/holds.ts";
-import type { SessionRecord } from "../../gateway/front/session/session-record.ts";
 import type { Gateway, GatewayView, GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
@@ -13,12 +12,16 @@ const STEP_DEADLINE_MS = 15_000;
 const DEFAULT_DRAIN_MS = 30_000;
 /** For the pins of tools; a keyring that gives no answer keeps nobody waiting. */
 const SAVE_MS = 2_000;
+/** A client that begins a session waits no longer for a next daemon that is long in coming. */
+const KEEP_MS = 2_000;
 /** For what was said to the next daemon to get there. */
 const LAST_WORDS_MS = 2_000;
 
 export interface Handing {
   /** Backends that serve now, and that can serve in another daemon at the same time. */
   mustServe(): readonly string[];
+  /** What runs of the configuration: another object after each edit. */
+  config(): object;
   /** Another one after each change of the home that `successor` reads at its start alone. */
   changes(): number;
   /** Why the state that the next daemon would read is an old one; null: it is not. */
@@ -30,13 +33,9 @@ export interface Handing {
   lateSessions(): readonly BegunSession[];
   /** By hash, those that clients have ended since. */
   endedSessions(): Iterable<string>;
-  /** A session that its client began with the daemon before this one. */
-  adopt(hash: string, record: SessionRecord): Promise<unknown>;
   states(): StatesOfDaemon;
   /** Requests of clients whose calls wait in the other one go to and fro from now on. */
   link(successor: Successor): void;
-  /** One that its client has ended there. */
-  endSession(hash: string): void;
   /** What a client said to the next daemon about something in flight here. */
   hear(words: ClientWords): void;
   /** Process groups of what cannot run twice, here and in the daemon before. */
@@ -65,7 +64,9 @@ interface HandingParts {
     readonly handing: HandingGateway | null;
   };
   /** The daemon before this one. */
-  readonly elsewhere?: { readonly ended: Promise<void>; readonly once: readonly number[] } | undefined;
+  readonly elsewhere?:
+    | { readonly gone: Promise<void>; readonly ended: Promise<void>; readonly once: readonly number[] }
+    | undefined;
   readonly gatewayOwn: {
     handOver(): Promise<void>;
     readonly writes: { readonly changes: number };
@@ -112,22 +113,25 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
       if (saved !== undefined) await settledWithin(clock, SAVE_MS, saved);
       const written = gatewayOwn.handOver();
       await gatewayOwn.sessions.handTo({
-        keep: async (session) => successor()?.keep(session),
+        async keep(session) {
+          // It is told in any case: before it opens the door, or when it takes another one's place.
+          const kept = successor()?.keep(session);
+          if (kept !== undefined) await settledWithin(clock, KEEP_MS, kept);
+        },
         end: (hash) => successor()?.endSession(hash),
       });
       await service.parts[Symbol.asyncDispose]();
       await written;
       await service.memory.flush();
     },
+    config: running,
     changes: () => gatewayOwn.writes.changes,
     unsavedBecause: () => service.memory.unsavedBecause?.message ?? null,
     door: () => gateway.handing?.door() ?? null,
     lateSessions: () => gatewayOwn.sessions.late,
     endedSessions: () => gatewayOwn.sessions.ended,
-    adopt: async (hash, record) => gateway.handing?.adopt(hash, record),
     states: () => gatewayOwn.holds.states,
     link: (successor) => gatewayOwn.holds.makeWay(successor.passing(gatewayOwn.holds)),
-    endSession: (hash) => void gateway.handing?.endSession(hash),
     hear: ({ hash, text }) => gateway.handing?.hear(hash, text),
     runOnce,
     async leave(next) {
@@ -137,7 +141,11 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
         await groupsGone(groups, clock);
         next.ended();
       };
-      await gateway.handing?.leave(running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS, onEnded);
+      const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
+      const left = gateway.handing?.leave(graceMs, onEnded);
+      // What is still in flight there is reached by way of this one.
+      const before = elsewhere === undefined ? null : settledWithin(clock, graceMs, elsewhere.gone);
+      await Promise.all([left, before]);
       await settledWithin(clock, LAST_WORDS_MS, next.told());
     },
   };

@@ -55,7 +55,7 @@ export type SaidByNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
   | { readonly say: "taken" }
-  /** It was told to end, and so was the whole service. */
+  /** It was told to end, or the one after it has ended: the whole service ends. */
   | { readonly say: "stopped" }
   /** It goes because yet another one is in charge. */
   | { readonly say: "moved_on" }
@@ -65,6 +65,9 @@ export type SaidByNew =
 
 /** Tells a daemon that its parent is the one it follows. */
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";
+
+/** Beside it: the daemon before has given up the home already. An earlier version does not say so. */
+export const NEEDED_MARK = "MOUNTAINEER_SUCCESSOR_NEEDED";
 
 /** Undefined for what no daemon says. */
 export function saidIn(message: unknown): string | undefined {

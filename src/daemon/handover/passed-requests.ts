@@ -48,7 +48,7 @@ export class PassedRequests implements HoldsElsewhere {
       this.#taken.get(n)?.();
       this.#taken.delete(n);
     } else if (message.say === "notice") this.#open.get(n)?.outlet.send(message.json);
-    else {
+    else if (message.say === "answer") {
       const open = this.#open.get(n);
       this.#open.delete(n);
       open?.outlet.answer(open.request.id, replyIn(message.reply));
@@ -92,15 +92,24 @@ export class PassedRequests implements HoldsElsewhere {
 
 /** As the other daemon has it: of another version it may lack something. */
 function requestIn(text: string): ModernRequest | null {
-  const found = parseExactly(text);
+  const found = parsed(text);
   const isOne = isJsonObject(found) && isJsonObject(found["params"]) && isJsonObject(found["principal"]);
   return isOne && isJsonObject(found["declared"]) ? (found as unknown as ModernRequest) : null;
 }
 
 function replyIn(text: string): Reply {
-  const found = parseExactly(text);
+  const found = parsed(text);
   const isOne = isJsonObject(found) && (isJsonObject(found["result"]) || isJsonObject(found["error"]));
   return isOne ? (found as Reply) : errorReply(INTERNAL_ERROR, "the result cannot be read");
+}
+
+/** Null: it is no JSON. */
+function parsed(text: string): unknown {
+  try {
+    return parseExactly(text);
+  } catch {
+    return null;
+  }
 }
 
 /** Null: nested too deep, or too long. */

@@ -6,7 +6,7 @@ import type { GivenDoor } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ClientWords, LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
-import { SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
+import { NEEDED_MARK, SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
 import { PassedRequests } from "./passed-requests.ts";
 import { groupsGone } from "./process-groups.ts";
 
@@ -15,11 +15,13 @@ const MOST_WORDS = 256;
 const LONGEST_WORDS = 4 * 1024 * 1024;
 
 export interface Predecessor {
+  /** The old one has given up what it alone had: nobody else looks after the shares, whatever the file holds by now. */
+  readonly isNeeded: boolean;
   /** Says that everything is built, and resolves when the home is free; the door is null when it has to be opened. */
   turn(ready: Omit<Extract<SaidByNew, { say: "ready" }>, "say">): Promise<GivenDoor | null>;
   /** Why it will not take over; resolves when that is said. */
   failed(error: unknown): Promise<void>;
-  /** It was told to end while it took over: no other is to be started in its place. */
+  /** It was told to end while it took over, or the one after it has ended: the whole service ends. */
   stopped(): Promise<void>;
   /** This one goes, as another one is in charge: the old one may go on for those it still serves. */
   movedOn(): void;
@@ -29,6 +31,8 @@ export interface Predecessor {
   taken(): void;
   /** Sessions that clients begin with the old one until it has ended. */
   onSession(sessions: SessionsOfOld): void;
+  /** Resolves when the old one has ended: nothing gets there any more. */
+  readonly gone: Promise<void>;
   /** Resolves when what cannot run twice does not run in the old one. */
   readonly ended: Promise<void>;
   /** Process groups of what cannot run twice, until then. */
@@ -48,10 +52,13 @@ interface SessionsOfOld {
 /** Null: this daemon follows none. Takes the mark out of the environment. */
 export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor | null {
   const isMarked = self.env[SUCCESSOR_MARK] === "1";
+  const isNeeded = self.env[NEEDED_MARK] === "1";
   delete self.env[SUCCESSOR_MARK];
+  delete self.env[NEEDED_MARK];
   if (!isMarked || self.send === undefined || !self.connected) return null;
   const turn = Promise.withResolvers<GivenDoor | null>();
   const ended = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
   const sessions = Promise.withResolvers<SessionsOfOld>();
   let once: readonly number[] = [];
   let words = 0;
@@ -76,7 +83,9 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
     else if (message.say === "session_ended") void sessions.promise.then(({ end }) => end(message.hash));
     else if (message.say === "session") {
       const { n } = message;
-      void sessions.promise.then(({ keep }) => keep(message)).then(() => say({ say: "kept", n }));
+      const kept = sessions.promise.then(({ keep }) => keep(message));
+      // One that cannot be kept, as of another version, is begun anew by its client.
+      void kept.catch(() => {}).then(() => say({ say: "kept", n }));
     } else passed?.hear(message);
   };
   self.on("message", (message, handle) => {
@@ -84,11 +93,14 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
   });
   self.once("disconnect", () => {
     turn.resolve(null);
+    gone.resolve();
     // However it ended: what it leaves behind is ended by others, and takes its time.
     void groupsGone(once, clock).then(end);
     passed?.over();
   });
   return {
+    isNeeded,
+    gone: gone.promise,
     turn(ready) {
       void say({ say: "ready", ...ready });
       return turn.promise;

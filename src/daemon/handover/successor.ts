@@ -5,7 +5,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { ClientWords, LateSession, SaidByNew, SaidByOld } from "./link-messages.ts";
-import { SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
+import { NEEDED_MARK, SUCCESSOR_MARK, saidIn } from "./link-messages.ts";
 import { PassedRequests } from "./passed-requests.ts";
 
 export interface SuccessorProgram {
@@ -23,7 +23,7 @@ export class Successor {
   readonly pid: number | null;
   /** Called with what clients say to it that is about something in flight here. */
   onWords: (words: ClientWords) => void = () => {};
-  /** It was told to end while it took over: that was meant for the service. */
+  /** It was told to end while it took over, or the one after it has ended: that was meant for the service. */
   wasStopped = false;
   readonly #child: ChildProcess;
   readonly #ready = Promise.withResolvers<Ready>();
@@ -37,9 +37,11 @@ export class Successor {
   #isGone = false;
   #hasMovedOn = false;
 
-  constructor({ command, args }: SuccessorProgram, keeper: ServiceKeeper) {
+  /** `isNeeded`: the home is nobody's, and it is to take it even where its file has mistakes. */
+  constructor({ command, args }: SuccessorProgram, keeper: ServiceKeeper, isNeeded: boolean) {
+    const marks = { [SUCCESSOR_MARK]: "1", ...(isNeeded ? { [NEEDED_MARK]: "1" } : {}) };
     const child = spawn(command, [...args], {
-      env: { ...process.env, ...keeper.environment, [SUCCESSOR_MARK]: "1" },
+      env: { ...process.env, ...keeper.environment, ...marks },
       stdio: ["ignore", "inherit", "inherit", ...keeper.descriptors, "ipc"],
     });
     this.#child = child;
@@ -177,7 +179,7 @@ export class Successor {
     for (const resolve of this.#kept.values()) resolve();
     this.#kept.clear();
     this.#exited.resolve();
-    if (!this.#hasMovedOn) this.#left.resolve();
+    if (!this.#hasMovedOn || this.wasStopped) this.#left.resolve();
   }
 }
 

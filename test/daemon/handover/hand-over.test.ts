@@ -28,6 +28,7 @@ async function setUp(
   changes: (folder: string) => number = () => 0,
   unsavedBecause: () => string | null = () => null,
   ends = "1",
+  more: Partial<Charge> = {},
 ) {
   const folder = await temporaryFolder(t);
   const logger = createRecordingLogger();
@@ -35,6 +36,7 @@ async function setUp(
   const sessions = handedSessions(file);
   const charge: Charge = {
     mustServe: () => [],
+    config: () => KEEPER,
     changes: () => changes(folder),
     unsavedBecause,
     door: () => null,
@@ -54,6 +56,7 @@ async function setUp(
       sessions.drop(hashOf(2));
       sessions.drop(hashOf(3), true);
     },
+    ...more,
   };
   const handover: Handover = new Handover({
     program: { command: process.execPath, args: [PROGRAM, folder, ends] },
@@ -105,13 +108,52 @@ test("B11 A5 what the next daemon could not know of the shares keeps the old one
 });
 
 const NEVER = new AbortController().signal;
-const plain = (t: TestContext, ends: string) =>
+const plain = (t: TestContext, ends: string, more: Partial<Charge> = {}) =>
   setUp(
     t,
     () => 0,
     () => null,
     ends,
+    more,
   );
+
+test("B11 B6 a next daemon that has read the file of before an edit is followed by one that has read the new one", async (t) => {
+  let edits = 0;
+  const { handover, first } = await plain(t, "older", {
+    // Edited while the first one starts.
+    mustServe: () => ["b1"],
+    config: () => ({ edits: edits++ }),
+  });
+  const { to } = await handover.begin(NEVER);
+  assert.notEqual(to, await first());
+  assert.equal((await handover.done)?.pid, to);
+});
+
+test("B11 without an edit a backend that would not serve there is a reason not to hand over", async (t) => {
+  const { handover } = await plain(t, "older", { mustServe: () => ["b1"] });
+  await assert.rejects(handover.begin(NEVER), /b1 would not serve there/);
+  assert.equal(handover.successor, null);
+});
+
+test("B11 what a command changes that is under way at the line is known to the one that takes over", async (t) => {
+  let changes = 0;
+  const { handover, first } = await plain(t, "0", {
+    changes: () => changes,
+    async giveUp() {
+      changes += 1;
+    },
+  });
+  assert.equal((await handover.begin(NEVER)).to, await first());
+  const next = await handover.done;
+  assert.notEqual(next?.pid, await first());
+});
+
+test("B11 B6 those that are started once the line is crossed know that nobody else has the home", async (t) => {
+  const { folder, handover } = await plain(t, "2");
+  await handover.begin(NEVER);
+  await handover.done;
+  assert.equal(await readFile(join(folder, "needed"), "utf8"), "undefined\n1\n1\n");
+});
 
 test("B11 once the line is crossed the next one is started until one has taken over, however often that fails", async (t) => {
   const { folder, handover } = await plain(t, "5");

@@ -129,3 +129,23 @@ test("B11 D2 when the old daemon has gone, so has what waited there", async () =
   assert.ok(reply !== undefined && isError(reply) && reply.error.code === -32000);
   assert.equal(codeOf(rig.send({ params: retryParams(second.state, {}) })), -32602);
 });
+
+test("B11 what another version says that is not understood ends nothing", () => {
+  const said: SaidOfPassed[] = [];
+  const passed = new PassedRequests(createHoldsRig().holds, (message) => said.push(message) > 0);
+  for (const message of [
+    { say: "request", n: 1, request: "no JSON" },
+    { say: "request", n: 2 },
+    { say: "unheard of", n: 1 },
+    { say: "answer", n: 7, reply: "" },
+  ]) {
+    passed.hear(message as SaidOfPassed);
+  }
+  assert.deepEqual(
+    said.map(({ say, n }) => [say, n]),
+    [
+      ["answer", 1],
+      ["answer", 2],
+    ],
+  );
+});

@@ -16,6 +16,8 @@ export const SESSION_LIMIT = 1_000;
 export const IDLE_LIMIT_MS = 24 * 3_600_000;
 const IDLE_LOOK_MS = 3_600_000;
 const ENDED_BY_CLIENT = "the client ended the session";
+/** Sessions that clients ended, of which that is remembered. */
+const MOST_OVER = SESSION_LIMIT;
 /** What changes of sessions that their clients know already is written this much later, together. */
 const NOTE_MS = 1_000;
 
@@ -73,6 +75,8 @@ export class SessionStore {
   /** By the SHA-256 of their ids. */
   readonly #asleep = new Map<string, Asleep>();
   readonly #changed = new Set<Kept>();
+  /** By hash, those that clients ended here, and of which the daemon before may still tell. */
+  readonly #over = new Set<string>();
   #restored: Promise<void> | null = null;
   #isEnding = false;
   #timer: Timer | null = null;
@@ -149,7 +153,7 @@ export class SessionStore {
   async adopt(hash: string, record: SessionRecord): Promise<unknown> {
     await this.restore();
     // Its client has been here meanwhile, and knows better.
-    if (this.#byHash(hash) !== undefined) return;
+    if (this.#byHash(hash) !== undefined || this.#over.has(hash)) return;
     this.#asleep.set(hash, this.#asleepSeat(hash, record, this.#options.clock.monotonicMs()));
     this.#timer ??= this.#options.clock.setTimer(IDLE_LOOK_MS, this.#look);
     return this.#options.file?.keep(hash, record);
@@ -159,7 +163,7 @@ export class SessionStore {
   remove(session: Session): void {
     const kept = this.#kept.get(session.sessionId);
     session.end(ENDED_BY_CLIENT);
-    if (kept !== undefined) this.#options.file?.drop(kept.hash, true);
+    if (kept !== undefined) this.#isOver(kept.hash);
   }
 
   /** As `remove`, of one that its client ended elsewhere. */
@@ -167,12 +171,29 @@ export class SessionStore {
     await this.restore();
     const seat = this.#asleep.get(hash) ?? this.#byHash(hash);
     seat?.end(ENDED_BY_CLIENT);
+    this.#isOver(hash);
+  }
+
+  /** Its client has ended it: no daemon goes on with it, neither the next one nor this one for the one before. */
+  #isOver(hash: string): void {
+    const { file, passBack } = this.#options;
+    file?.drop(hash, true);
+    if (passBack === undefined) return;
+    this.#over.add(hash);
+    for (const oldest of this.#over) {
+      if (this.#over.size <= MOST_OVER) break;
+      this.#over.delete(oldest);
+    }
   }
 
   /** What its client said elsewhere about something in flight here. */
   hear(hash: string, text: string): void {
     const session = this.#byHash(hash)?.session;
-    if (session === undefined) return;
+    if (session === undefined) {
+      // It began in the daemon before, and its client has not been here since.
+      this.#options.passBack?.({ hash, text });
+      return;
+    }
     const incoming = readIncoming(Buffer.from(text), session);
     if (incoming.kind !== "message" || incoming.message.kind === "request") return;
     session.handle(incoming.message);

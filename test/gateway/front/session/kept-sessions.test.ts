@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { ANONYMOUS, type Principal } from "../../../../src/gateway/client-port.ts";
+import { handedSessions } from "../../../../src/daemon/handover/handed-sessions.ts";
+import { ANONYMOUS, type Principal, principalKey } from "../../../../src/gateway/client-port.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
 import { openSessionFile, type SessionFile } from "../../../../src/gateway/front/session/session-file.ts";
 import { IDLE_LIMIT_MS, SessionStore } from "../../../../src/gateway/front/session/session-store.ts";
+import { sha256Of } from "../../../../src/runtime/files/sha256.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -80,6 +82,56 @@ function listensOn(session: Session): readonly string[] {
   session.listen(stream);
   return told;
 }
+
+/** A daemon's store between the one before it and the next one, and what it said to both. */
+async function between(t: TestContext) {
+  const path = join(await temporaryFolder(t), "sessions.jsonl");
+  const clock = createManualClock(START_MS);
+  const toNext: string[] = [];
+  const back: string[] = [];
+  const file = handedSessions(openSessionFile({ path, clock, logger: silentLogger }));
+  const store = new SessionStore({
+    gateway: createScriptedGateway(),
+    clock,
+    logger: silentLogger,
+    file,
+    passBack: ({ hash, text }) => back.push(`${hash} ${text}`),
+  });
+  await store.restore();
+  t.after(() => store.end(0, "over"));
+  return {
+    store,
+    file,
+    back,
+    toNext,
+    next: { keep: async () => {}, end: (hash: string) => toNext.push(hash) },
+  };
+}
+
+describe("sessions between two daemons", () => {
+  it("B11 one that its client has ended here is not taken up again as the daemon before tells of it", async (t) => {
+    const { store } = await between(t);
+    await store.adopt(sha256Of("one"), recordOf(1, { principal: principalKey(ANN) }));
+    store.remove(found(store.find("one", ANN)));
+    await store.adopt(sha256Of("one"), recordOf(1, { principal: principalKey(ANN) }));
+    assert.equal(store.find("one", ANN), null);
+  });
+
+  it("B11 one that its client has ended with the daemon before ends with the next one, too", async (t) => {
+    const { store, file, toNext, next } = await between(t);
+    await store.adopt(hashOf(1), recordOf(1));
+    await file.handTo(next);
+    await store.removeElsewhere(hashOf(1));
+    assert.deepEqual(toNext, [hashOf(1)]);
+  });
+
+  it("B11 what its client says of a call in the daemon before gets there, also where it was never here", async (t) => {
+    const { store, back } = await between(t);
+    await store.adopt(hashOf(1), recordOf(1));
+    store.hear(hashOf(1), "{}");
+    assert.deepEqual(back, [`${hashOf(1)} {}`]);
+  });
+});
 
 describe("sessions of before a restart", () => {
   for (const way of ["dies", "stops"] as const) {

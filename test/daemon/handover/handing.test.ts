@@ -1,0 +1,83 @@
+// What the running service gives up when it hands over, and how long it stays.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { handedSessions } from "../../../src/daemon/handover/handed-sessions.ts";
+import { createHanding } from "../../../src/daemon/handover/handing.ts";
+import { Successor } from "../../../src/daemon/handover/successor.ts";
+import { Holds } from "../../../src/gateway/front/holds/holds.ts";
+import { openSessionFile } from "../../../src/gateway/front/session/session-file.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { hashOf, recordOf } from "../../support/session-records.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const KEEPER = {
+  descriptors: [1, 2] as const,
+  environment: {},
+  takeCharge() {},
+  hearAgain() {},
+  stopHearing() {},
+  giveUpCharge() {},
+};
+
+/** A service without a gateway, and a next daemon that never says anything. */
+async function setUp(t: TestContext, before?: Promise<void>) {
+  const clock = createManualClock();
+  const path = join(await temporaryFolder(t), "sessions.jsonl");
+  const sessions = handedSessions(openSessionFile({ path, clock, logger: silentLogger }));
+  const snapshot = { config: { server: null, backends: [] } };
+  const handing = createHanding(
+    {
+      clock,
+      memory: { flush: async () => {}, unsavedBecause: null },
+      force: new AbortController(),
+      triggers: { stop() {} },
+      required: { rest() {} },
+      config: { watcher: { running: { snapshot } }, async [Symbol.asyncDispose]() {} },
+      parts: { async [Symbol.asyncDispose]() {} },
+      gateway: { handing: null },
+      gatewayOwn: { handOver: async () => {}, writes: { changes: 0 }, sessions, holds: new Holds(clock) },
+      elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
+    },
+    () => {},
+  );
+  const args = ["-e", "setInterval(() => {}, 1000)"];
+  const next = new Successor({ command: process.execPath, args }, KEEPER, false);
+  t.after(() => next.kill());
+  return { clock, sessions, handing, next };
+}
+
+test("B11 a client that begins a session waits 2 s at most for a next daemon that is long in coming", async (t) => {
+  const { clock, sessions, handing, next } = await setUp(t);
+  await handing.giveUp(() => next);
+  let isKept = false;
+  const keeping = sessions.keep(hashOf(1), recordOf(1)).then(() => {
+    isKept = true;
+  });
+  await clock.advance(1_999);
+  assert.equal(isKept, false);
+  await clock.advance(1);
+  await keeping;
+  assert.deepEqual(
+    sessions.late.map(({ hash }) => hash),
+    [hashOf(1)],
+    "the one that takes its place is told again",
+  );
+});
+
+test("B11 a daemon between two others stays until the one before it has ended, or its own time is over", async (t) => {
+  for (const ends of [true, false]) {
+    const before = Promise.withResolvers<void>();
+    const { clock, handing, next } = await setUp(t, before.promise);
+    let hasLeft = false;
+    const leaving = handing.leave(next).then(() => {
+      hasLeft = true;
+    });
+    await clock.advance(29_999);
+    assert.equal(hasLeft, false);
+    if (ends) before.resolve();
+    else await clock.advance(1);
+    await leaving;
+  }
+});
