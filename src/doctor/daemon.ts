@@ -121,15 +121,32 @@ async function staleHolder(home: string): Promise<string | null> {
 async function otherMonitors(context: DoctorContext, own: number | null): Promise<DoctorFinding[]> {
   const found: DoctorFinding[] = [];
   const home = await real(context.home);
-  for (const monitor of await listMonitors()) {
+  const monitors = await listMonitors();
+  const before = daemonsBefore(monitors, own);
+  for (const monitor of monitors) {
     if (monitor.pid === own) continue;
     const theirs = monitor.home === null ? null : await real(monitor.home);
-    if (theirs === home) {
+    if (theirs === home && before.has(monitor.pid)) {
+      const text = `the daemon before it (pid ${monitor.pid}) finishes its calls, and then ends by itself`;
+      found.push(finding("info", "daemon_before", text));
+    } else if (theirs === home) {
       const text = `a second daemon for this home is being run (pid ${monitor.pid}); only one can hold it`;
       found.push(finding("error", "second_daemon", text, { hint: `end one of them: kill ${monitor.pid}` }));
     } else found.push(await ofOtherHome(context, monitor));
   }
   return found;
+}
+
+/** At a handover the old daemon starts the new one, and stays until its own calls have ended. */
+function daemonsBefore(monitors: readonly MonitorProcess[], own: number | null): ReadonlySet<number> {
+  const before = new Set<number>();
+  let pid = own;
+  while (pid !== null) {
+    const parent: number | null = monitors.find((one) => one.pid === pid)?.parent ?? null;
+    pid = parent === null || before.has(parent) ? null : parent;
+    if (pid !== null) before.add(pid);
+  }
+  return before;
 }
 
 async function ofOtherHome(context: DoctorContext, monitor: MonitorProcess): Promise<DoctorFinding> {

@@ -178,7 +178,7 @@ test("a monitor is known by its arguments, and nothing else is one", () => {
   assert.ok(!isMonitor(["vim", "monitor"]));
   assert.ok(!isMonitor([]));
   assert.deepEqual(parsePs(`  12 node ${main} monitor\n 13 node ${main} status\nnothing\n`), [
-    { pid: 12, home: null },
+    { pid: 12, parent: null, home: null },
   ]);
 });
 

@@ -22,6 +22,6 @@ export function parsePs(output: string): readonly MonitorProcess[] {
   return output.split("\n").flatMap((line) => {
     const [, pid, command] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
     if (pid === undefined || command === undefined || !isMonitor(command.split(" "))) return [];
-    return [{ pid: Number(pid), home: null }];
+    return [{ pid: Number(pid), parent: null, home: null }];
   });
 }

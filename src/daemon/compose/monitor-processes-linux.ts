@@ -27,7 +27,13 @@ async function readMonitor(pid: string): Promise<MonitorProcess | null> {
     const variable = (key: string): string | undefined =>
       variables.find((one) => one.startsWith(`${key}=`))?.slice(key.length + 1);
     const environment = { HOME: variable("HOME"), MOUNTAINEER_HOME: variable("MOUNTAINEER_HOME") };
-    return { pid: Number(pid), home: findPlace(environment).home };
+    const status = await readFile(`/proc/${pid}/status`, "utf8");
+    const parent = /^PPid:\s*(\d+)$/m.exec(status)?.[1];
+    return {
+      pid: Number(pid),
+      parent: parent === undefined ? null : Number(parent),
+      home: findPlace(environment).home,
+    };
   } catch {
     // It has ended meanwhile, or is another user's.
     return null;

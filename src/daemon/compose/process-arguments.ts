@@ -2,6 +2,8 @@
 
 export interface MonitorProcess {
   readonly pid: number;
+  /** The process that started it, if that still runs; null: not to be found out. */
+  readonly parent: number | null;
   /** null: not to be found out. */
   readonly home: string | null;
 }
