@@ -8,13 +8,15 @@ import {
   INTERNAL_ERROR,
   isError,
   type JsonObject,
+  LIMIT_REACHED,
   REQUEST_TIMEOUT,
   type Reply,
 } from "../../json-rpc.ts";
+import type { GatewayRequest } from "../../middleware/middleware.ts";
 import { MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import { type CallBegin, type Holding, ModernCall } from "./call.ts";
+import { type CallBegin, type Holding, ModernCall, type Stopping } from "./call.ts";
 import { complete } from "./complete.ts";
 import { Identities } from "./identities.ts";
 import { Listeners } from "./listeners.ts";
@@ -76,11 +78,29 @@ export class ModernFront {
     if (params["requestState"] === undefined && params["inputResponses"] === undefined) {
       return this.#begin(request, { params, isAgreed: false }, outlet);
     }
-    const resumed = this.#holding.resume(request, outlet);
+    const stopping: Stopping = () => this.#asCall(request, outlet, (work) => work.served.stopped(work));
+    const resumed = this.#holding.resume(request, outlet, stopping);
     if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
     if (resumed.kind === "goes_on") return resumed.gone;
-    outlet.answer(request.id, this.#complete(request, resumed.reply));
+    const { reply } = resumed;
+    // As in the chain: who is over a limit is counted, and not recorded.
+    const isLimit = isError(reply) && reply.error.code === LIMIT_REACHED;
+    if (!isLimit) this.#asCall(request, outlet, (work) => work.served.denied(work));
+    outlet.answer(request.id, this.#complete(request, reply));
     return nothing;
+  }
+
+  /** The request as the chain would have it, which it does not come to. */
+  #asCall<T>(request: ModernRequest, outlet: CallOutlet, look: (work: GatewayRequest) => T): T {
+    const identity = this.#identities.borrow(request);
+    const { served } = this.#options.gateway;
+    const parts = { identity, holding: this.#holding, served, complete: this.#complete };
+    const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, outlet);
+    try {
+      return look(call.work);
+    } finally {
+      this.#identities.giveBack(identity, true);
+    }
   }
 
   /** Streams on which clients listen end with a result, so that they listen where they will be served from now on. */
