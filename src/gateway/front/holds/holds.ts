@@ -116,7 +116,7 @@ export class Holds implements Holding {
     // A state that comes again is a call of its own: its person is asked again.
     const isAgreed = this.#consents.use(state.consent);
     if (state.kind === "backend") {
-      return { kind: "begins", params: withState(params, state.state), isAgreed };
+      return { kind: "begins", params: withState(params, state.state), isAgreed, mark: state.mark };
     }
     const declined = declinedVisit(state.keys, request);
     return declined === null
@@ -135,7 +135,9 @@ export class Holds implements Holding {
     const { work, declared, isAgreed, newest } = call;
     const consent = (): string | null =>
       isAgreed ? this.#consents.give(principalKey(newest.principal)) : null;
-    const seal = (state: State): string | null => this.#sealed(newest, state, STATE_MS);
+    const { mark } = call.client;
+    const seal = (state: State): string | null =>
+      this.#sealed(newest, state.kind === "backend" ? { ...state, mark } : state, STATE_MS);
     return outgoingReply(reply, { work, declared, isAgreed, consent, seal });
   }
 

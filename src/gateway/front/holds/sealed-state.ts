@@ -17,7 +17,13 @@ export type State =
   /** A call that the daemon of that generation holds. */
   | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
   /** A modern backend's own state, as it came; null: it gave none. */
-  | { readonly kind: "backend"; readonly state: string | null; readonly consent: string | null }
+  | {
+      readonly kind: "backend";
+      readonly state: string | null;
+      readonly consent: string | null;
+      /** Of the identity that the call had. */
+      readonly mark?: string;
+    }
   /** Addresses that a person had to visit before the call is made again; the answers come under these keys. */
   | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
 

@@ -31,6 +31,8 @@ export interface CallBegin {
   readonly params: JsonObject;
   /** A person agreed to it in an earlier round. */
   readonly isAgreed: boolean;
+  /** Of the identity that had it then. */
+  readonly mark?: string | undefined;
 }
 
 /** What became of a request that brings answers. */

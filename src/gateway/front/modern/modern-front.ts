@@ -132,9 +132,9 @@ export class ModernFront {
     return nothing;
   }
 
-  #begin(request: ModernRequest, { params, isAgreed }: CallBegin, outlet: CallOutlet): Gone {
+  #begin(request: ModernRequest, { params, isAgreed, mark }: CallBegin, outlet: CallOutlet): Gone {
     const { gateway, logger } = this.#options;
-    const identity = this.#identities.borrow(request);
+    const identity = this.#identities.borrow(request, mark);
     const parts = { identity, holding: this.#holding, served: gateway.served, complete: this.#complete };
     const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed }, outlet);
     this.#calls.add(call);
@@ -145,6 +145,9 @@ export class ModernFront {
       // Its server may still be at work, and say something that would be taken for the next request's.
       const isUnfinished =
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
+      if (!isError(reply) && reply.result["resultType"] === "input_required") {
+        this.#identities.expect(identity);
+      }
       this.#identities.giveBack(identity, !isUnfinished);
       call.answer(reply);
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();
