@@ -93,7 +93,11 @@ export interface CallPort {
   notify(method: string, params: JsonObject | undefined): void;
   /** As `ClientPort.request`, on this call's stream; null: that closed before there was an answer. */
   request(...question: Question): Promise<Reply | null>;
-  /** A person has agreed to this call; absent: its client makes it once, and need not remember that. */
+  /** Its client was asked, and nothing was heard of it for a while; absent: it is there. */
+  readonly mayGiveWay?: boolean;
+  /** Another client needs the server: the call ends. */
+  giveWay?(): void;
+  /** A person has agreed to this call, by a request that was counted; absent: its client makes it once. */
   agree?(): void;
   /** Null, or a promise that settles when the client has read what is buffered for it beyond a bound. */
   readonly congested: Promise<void> | null;

@@ -1,10 +1,11 @@
 // A result over the size: its large parts are kept to be read in pieces, with a note in their place. What a client
 // would check against a schema is refused instead, never cut.
 import type { PrincipalLimits } from "../../config/limits.ts";
-import { type ClientPort, OWNER_SESSION_ID } from "../client-port.ts";
+import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest } from "../middleware/middleware.ts";
 import { isKeptResult, targetOf } from "../middleware/request-target.ts";
+import { MODERN_VERSION } from "../protocol.ts";
 import type { KeptPart, KeptResults, LargePart } from "./kept-results.ts";
 import { limitRefusal, mebibytes } from "./limit-refusal.ts";
 import { jsonSize } from "./result-size.ts";
@@ -163,13 +164,21 @@ function pieceCharacters(limitBytes: number): number {
   return Math.min(MOST_PIECE_CHARACTERS, Math.max(1, Math.floor(limitBytes / 2)));
 }
 
-function note({ what, bytes, limitBytes }: Large, { uri, pieces }: KeptPart, keptMs: number): string {
+/** Who comes without a session has it as long as the address is kept secret. */
+function forWhom({ protocolVersion, principal }: ClientPort): string {
+  if (protocolVersion !== MODERN_VERSION) return "for this session alone";
+  return principal.kind === "anonymous"
+    ? "for whoever comes without a token and knows its address"
+    : `for ${named(principal)} alone`;
+}
+
+function note({ what, bytes, limitBytes, client }: Large, { uri, pieces }: KeptPart, keptMs: number): string {
   const where =
     pieces === 1
       ? `read it as the resource ${uri}`
       : `read it in ${pieces} pieces: ${uri}/1 to ${uri}/${pieces}`;
   const minutes = Math.round(keptMs / 60_000);
-  return `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB of ${LIMIT}. It is kept for ${minutes} minutes, for this session alone; ${where}.`;
+  return `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB of ${LIMIT}. It is kept for ${minutes} minutes, ${forWhom(client)}; ${where}.`;
 }
 
 function link({ uri, pieces, bytes }: KeptPart, { mimeType }: LargePart): JsonObject {

@@ -12,7 +12,7 @@ export interface LimitParts {
 
 export function createLimits({ limiter, kept }: LimitParts): Middleware {
   return (next: Handle) => (request: GatewayRequest) => {
-    const admitted = limiter.admit(request.port.client.principal);
+    const admitted = limiter.admit(request.port.client.principal, request.isCounted === true);
     if ("error" in admitted) return Promise.resolve(admitted);
     const { account, limits } = admitted;
     return next(request).then(

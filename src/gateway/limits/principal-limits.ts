@@ -66,8 +66,11 @@ export class PrincipalLimiter {
     return this.#knownOf(principal).limits;
   }
 
-  /** What the call uses: `inFlight` goes down again, once, when it has its answer. Or the refusal. */
-  admit(principal: Principal): Known | { readonly error: RpcError } {
+  /**
+   * What the call uses: `inFlight` goes down again, once, when it has its answer. Or the refusal. `isCounted`: it was by
+   * `count`.
+   */
+  admit(principal: Principal, isCounted = false): Known | { readonly error: RpcError } {
     const known = this.#knownOf(principal);
     const { limits, account } = known;
     if (account.inFlight >= limits.callsInFlight) {
@@ -78,26 +81,31 @@ export class PrincipalLimiter {
         retryAfterMs: IN_FLIGHT_RETRY_MS,
       });
     }
-    const { callsPerSecond } = limits;
-    if (callsPerSecond !== null) {
-      const nowMs = this.#clock.monotonicMs();
-      account.tokens = Math.min(
-        limits.burst,
-        account.tokens + ((nowMs - account.atMs) * callsPerSecond) / 1_000,
-      );
-      account.atMs = nowMs;
-      if (account.tokens < 1) {
-        return limitRefusal({
-          limit: "[limits].calls_per_second",
-          allowed: callsPerSecond,
-          message: `${named(principal)} makes more than ${callsPerSecond} calls a second`,
-          retryAfterMs: ((1 - account.tokens) / callsPerSecond) * 1_000,
-        });
-      }
-      account.tokens -= 1;
-    }
+    const refusal = isCounted ? null : this.count(principal);
+    if (refusal !== null) return refusal;
     account.inFlight += 1;
     return known;
+  }
+
+  /** One more of those that a second has room for; or the refusal. */
+  count(principal: Principal): { readonly error: RpcError } | null {
+    const { limits, account } = this.#knownOf(principal);
+    const { callsPerSecond, burst } = limits;
+    if (callsPerSecond === null) return null;
+    const nowMs = this.#clock.monotonicMs();
+    const gained = ((nowMs - account.atMs) * callsPerSecond) / 1_000;
+    account.tokens = Math.min(burst, account.tokens + gained);
+    account.atMs = nowMs;
+    if (account.tokens < 1) {
+      return limitRefusal({
+        limit: "[limits].calls_per_second",
+        allowed: callsPerSecond,
+        message: `${named(principal)} makes more than ${callsPerSecond} calls a second`,
+        retryAfterMs: ((1 - account.tokens) / callsPerSecond) * 1_000,
+      });
+    }
+    account.tokens -= 1;
+    return null;
   }
 
   #knownOf(principal: Principal): Known {

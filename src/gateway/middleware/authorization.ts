@@ -47,8 +47,6 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     denied(request, reply);
     return reply;
   };
-  const passes = ({ kind, isPerson }: Principal): boolean =>
-    kind === "owner" && (isPerson === true || !policies.limitsOwner);
   const asked = async (
     request: GatewayRequest,
     target: PolicyTarget | null,
@@ -58,27 +56,53 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     if (request.asked === "accept") return next(request);
     const answer = await ask(request, askedCall(request, target));
     if (answer === "accept") request.port.agree?.();
-    const told = { ...request, asked: answer };
+    // Where it has to remember that, it came back with it, and that was counted.
+    const counted = request.port.agree === undefined ? {} : ({ isCounted: true } as const);
+    const told = { ...request, ...counted, asked: answer };
     return answer === "accept" ? next(told) : refuse(told, refusal(request, answer, target));
   };
   return (next) => (request) => {
-    const { method, params, served, port } = request;
-    const { principal } = port.client;
-    if (ALWAYS_ALLOWED.has(method) || passes(principal)) return next(request);
-    const named = targetOf(method, params);
-    // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
-    const catalog = named === null ? served.catalog : catalogOf(served, named);
-    if (catalog === null) return next(request);
-    // What was kept of a call that was permitted; it is given to the session that made it.
-    if (method === "resources/read" && named !== null && isKeptResult(named.name)) return next(request);
-    const target = named === null ? null : listed(catalog, named);
-    const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
-    // Nobody is asked about what cannot be done now anyway.
-    const isUnasked = NEVER_ASKED.has(method) || catalog === served.away;
-    if (effect === "allow" || (effect === "ask" && isUnasked)) return next(request);
+    const { effect, target } = verdictOn(policies, request);
+    if (effect === "allow") return next(request);
     if (effect === "ask") return asked(request, target, next);
-    return Promise.resolve(refuse(request, named === null ? unknownMethod(method) : unknownTarget(named)));
+    return Promise.resolve(refuse(request, unknown(request)));
   };
+}
+
+/** The answer to a call that began under other rules, where these forbid it; null: they do not. */
+export function forbidden(policies: Policies, request: GatewayRequest): Reply | null {
+  return verdictOn(policies, request).effect === "deny" ? unknown(request) : null;
+}
+
+interface Verdict {
+  readonly effect: Effect;
+  /** Null where the method is about nothing that has a name, or nobody looked. */
+  readonly target: PolicyTarget | null;
+}
+
+const FREE: Verdict = { effect: "allow", target: null };
+
+function verdictOn(policies: Policies, { method, params, served, port }: GatewayRequest): Verdict {
+  const { principal } = port.client;
+  const { kind, isPerson } = principal;
+  const isFree = kind === "owner" && (isPerson === true || !policies.limitsOwner);
+  if (ALWAYS_ALLOWED.has(method) || isFree) return FREE;
+  const named = targetOf(method, params);
+  // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
+  const catalog = named === null ? served.catalog : catalogOf(served, named);
+  if (catalog === null) return FREE;
+  // What was kept of a call that was permitted; it is given to the session that made it.
+  if (method === "resources/read" && named !== null && isKeptResult(named.name)) return FREE;
+  const target = named === null ? null : listed(catalog, named);
+  const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
+  // Nobody is asked about what cannot be done now anyway.
+  const isUnasked = NEVER_ASKED.has(method) || catalog === served.away;
+  return { effect: effect === "ask" && isUnasked ? "allow" : effect, target };
+}
+
+function unknown({ method, params }: GatewayRequest): Reply {
+  const named = targetOf(method, params);
+  return named === null ? unknownMethod(method) : unknownTarget(named);
 }
 
 /** Whether it is not refused, whatever the arguments: for what is listed and for what a client made up. */

@@ -24,6 +24,8 @@ export interface GatewayRequest {
   readonly trace?: TraceHeaders;
   /** A person was asked whether it may be done, and said so. */
   readonly asked?: Asked;
+  /** Its rate was counted when its client came back with a person's consent. */
+  readonly isCounted?: true;
 }
 
 /** What came of asking a person; all but `accept` refuse the call. */
@@ -108,4 +110,11 @@ export interface ServingSet {
   mayBeNotified(principal: Principal, uri: string): boolean;
   /** The whole chain. Never rejects. */
   readonly handle: Handle;
+  /**
+   * Why a call that waits does not go on with what its client brings now, which is counted; null: it does. `isOver`: it
+   * does not later either.
+   */
+  stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
+  /** Records what was refused before it came to the chain. */
+  denied(request: GatewayRequest): void;
 }

@@ -22,6 +22,9 @@ const NEVER_PASSED_ON: ReadonlySet<string> = new Set([
   "sampling/createMessage",
   "elicitation/create",
   "roots/list",
+  // Of a server itself, in 2026-07-28: the gateway's front answers them.
+  "server/discover",
+  "subscriptions/listen",
 ]);
 
 const NAME = "a string `name`";

@@ -8,7 +8,7 @@ import type { Principal } from "../client-port.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { createAsking } from "../middleware/asking.ts";
 import { type AuditRecord, createAudit } from "../middleware/audit.ts";
-import { isTargetPermitted } from "../middleware/authorization.ts";
+import { forbidden, isTargetPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { Middleware, ServingSet } from "../middleware/middleware.ts";
@@ -63,6 +63,10 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     limits = null,
   } = options;
   const policies = authorization === null ? null : compilePolicies(authorization);
+  const audited =
+    audit === null
+      ? null
+      : createAudit({ config: audit.config, write: (record) => audit.write(record), clock, clean });
   return {
     catalog,
     away,
@@ -92,13 +96,17 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
       ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
       limits: limits === null ? null : createLimits(limits),
       between: options.between ?? [],
-      audit:
-        audit === null
-          ? null
-          : createAudit({ config: audit.config, write: (record) => audit.write(record), clock, clean }),
+      audit: audited,
       recovery: createRecovery({ logger, clean }),
       routing: createRouting(services, backends),
     }),
+    stopped(request) {
+      const refusal = limits?.limiter.count(request.port.client.principal) ?? null;
+      if (refusal !== null) return { reply: refusal, isOver: false };
+      const reply = policies === null ? null : forbidden(policies, request);
+      return reply === null ? null : { reply, isOver: true };
+    },
+    denied: (request) => audited?.denied(request),
   };
 }
 

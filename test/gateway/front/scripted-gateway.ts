@@ -26,6 +26,9 @@ export interface ScriptedGateway extends FrontGateway {
   handle: Handle;
   mayBeNotified: ServingSet["mayBeNotified"];
   missingScope: ServingSet["missingScope"];
+  /** Why calls that wait do not go on. */
+  stopped: ServingSet["stopped"];
+  readonly deniedRequests: GatewayRequest[];
   /** What a request wants to be logged, while it lasts. */
   readonly levels: Set<{ readonly level: string }>;
   /** By tool: what of its arguments is repeated in headers. */
@@ -64,6 +67,8 @@ export function createScriptedGateway(
     },
     mayBeNotified: () => true,
     missingScope: () => null,
+    stopped: () => null,
+    deniedRequests: [],
     levels: new Set(),
     paramHeaders: new Map(),
     get served(): ServingSet {
@@ -97,6 +102,8 @@ export function createScriptedGateway(
           gateway.requests.push(request);
           return gateway.handle(request);
         },
+        stopped: (request) => gateway.stopped(request),
+        denied: (request) => void gateway.deniedRequests.push(request),
       };
     },
     serverInfo: { name: "scripted", version: "1" },

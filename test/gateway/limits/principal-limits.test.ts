@@ -49,6 +49,15 @@ describe("E4 calls in a second", () => {
     }
   });
 
+  it("that come back with a person's consent are counted once, and those that go on are counted", () => {
+    const { limiter } = limited({ callsPerSecond: 1, burst: 1 });
+    const ann = user("ann");
+    assert.equal(limiter.count(ann), null);
+    assert.ok(!("error" in limiter.admit(ann, true)));
+    assert.ok("error" in limiter.admit(ann));
+    assert.equal(limiter.count(ann)?.error.code, LIMIT_REACHED);
+  });
+
   it("of one principal cost no other any, and a principal is the same whatever object stands for it", async () => {
     const { call } = limited({ callsPerSecond: 1, burst: 1 });
     for (const [principal, isRefused] of [

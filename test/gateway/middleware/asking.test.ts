@@ -4,7 +4,10 @@ import type { AuthorizationConfig, PolicyConfig, ToolHint } from "../../../src/c
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { type ClientPort, OWNER, OWNER_IN_PERSON, type Question } from "../../../src/gateway/client-port.ts";
 import { errorReply, isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { createAsking } from "../../../src/gateway/middleware/asking.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
+import { createAuthorization } from "../../../src/gateway/middleware/authorization.ts";
+import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
@@ -79,7 +82,12 @@ function bench(authorization: Partial<AuthorizationConfig>) {
     const { tools } = served.viewFor(of.principal).lists.tools;
     return Array.isArray(tools) ? tools.map(({ name }) => name) : [];
   };
-  return { services, clock, records, served, call, listed };
+  const middleware = createAuthorization({
+    policies: compilePolicies({ defaultEffect: "allow", policies: [], ...authorization }),
+    ask: createAsking({ clock, clean: (text) => text, callMs: () => 5_000 }),
+    denied() {},
+  });
+  return { services, clock, records, served, call, listed, authorization: middleware };
 }
 
 function textOf(reply: Reply): string {
@@ -133,6 +141,26 @@ describe("asking for consent", () => {
       port: { ...callPort(unwilling.client), agree: () => void agreed++ },
     });
     assert.equal(agreed, 2);
+  });
+
+  test("E4 a call whose client came back with the consent was counted then, and that of any other is now", async () => {
+    const b = bench({ destructive: "ask" });
+    const a = asked(says("accept"));
+    const counted: unknown[] = [];
+    const { authorization } = b;
+    const handle = authorization(async (request) => {
+      counted.push(request.isCounted);
+      return { result: {} };
+    });
+    const request = {
+      method: "tools/call",
+      params: { name: "delete", arguments: {} },
+      signal: new AbortController().signal,
+      served: b.served,
+    };
+    await handle({ ...request, port: { ...callPort(a.client), agree() {} } });
+    await handle({ ...request, port: callPort(a.client) });
+    assert.deepEqual(counted, [true, undefined]);
   });
 
   test("E2 what a question leaves out is counted, and what it shortens says so", async () => {

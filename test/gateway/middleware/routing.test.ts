@@ -201,7 +201,14 @@ describe("the rest", () => {
     const unknown = errorReply(-32601, "Method not found: vendor/thing");
     assert.deepEqual(await ask(servingSet(sources, services), "vendor/thing", params), unknown);
     assert.deepEqual(await ask(servingSet([], services), "vendor/thing", params), unknown);
-    for (const method of ["initialize", "sampling/createMessage", "elicitation/create", "roots/list"]) {
+    const ownOnes = ["server/discover", "subscriptions/listen"];
+    for (const method of [
+      "initialize",
+      "sampling/createMessage",
+      "elicitation/create",
+      "roots/list",
+      ...ownOnes,
+    ]) {
       assert.deepEqual(await ask(one, method), errorReply(-32601, `Method not found: ${method}`));
     }
   });

@@ -153,6 +153,17 @@ export class InstanceCalls {
     return attribute(streamOf, this.#options.owner, this.#pending, this.#givenUp.clients());
   }
 
+  /** Calls whose clients seem to have left end, where they alone make it unclear whose a message is. */
+  endIdle(streamOf: RpcId | null): void {
+    const idle = new Set([...this.#pending].filter(({ port }) => port?.mayGiveWay === true));
+    if (idle.size === 0) return;
+    const others = [...this.#pending].filter((request) => !idle.has(request));
+    const inFlight = { get: (id: RpcId) => this.#pending.get(id), [Symbol.iterator]: () => others.values() };
+    const { owner } = this.#options;
+    if (attribute(streamOf, owner, inFlight, this.#givenUp.clients()).kind !== "call") return;
+    for (const { port } of idle) port?.giveWay?.();
+  }
+
   /**
    * What the link waits for while a client does not read; null: nothing. A response of HTTP carries one call alone; a
    * process carries everybody's, and waits only while nobody else needs its output.

@@ -141,7 +141,10 @@ export class Questions {
       return errorReply(INVALID_REQUEST, `more than ${MOST_OPEN} requests wait for an answer`);
     }
     const whose = this.#calls.attribute(streamOf);
-    if (whose.kind === "nobody") return errorReply(INVALID_REQUEST, this.#unclear(streamOf));
+    if (whose.kind === "nobody") {
+      if (whose.why === "unclear") this.#calls.endIdle(streamOf);
+      return errorReply(INVALID_REQUEST, this.#unclear(streamOf));
+    }
     return refusalFor(method, params, clientOf(whose).capabilities) ?? whose;
   }
 

@@ -21,6 +21,8 @@ import {
 export const GATHER_MS = 15;
 /** How long a call waits for its client, ms: a person may be at the answer. */
 export const HOLD_MS = 600_000;
+/** Another client that needs its server waits so long for a client that has not come back; once it has, longer. */
+export const IDLE_MS = { first: 30_000, later: 120_000 };
 /** Questions of one call that wait for an answer. */
 const MOST_QUESTIONS = 64;
 /** Of all of them together. */
@@ -56,9 +58,13 @@ export class Hold {
   #isOver = false;
   /** How often the client was told. */
   #number = 0;
+  /** When it was told last, monotonic ms. */
+  #toldMs = 0;
   #asked = 0;
   #questionBytes = 0;
   #earlyBytes = 0;
+  /** What the call itself keeps. */
+  #callBytes = 0;
   #endedEarly = false;
   #gathering: Timer | null = null;
   #patience: Timer | null = null;
@@ -74,7 +80,13 @@ export class Hold {
   }
 
   get bytes(): number {
-    return this.#questionBytes + this.#earlyBytes;
+    return this.#callBytes + this.#questionBytes + this.#earlyBytes;
+  }
+
+  /** Nothing was heard of its client for so long that it may have left. */
+  get isIdle(): boolean {
+    const limitMs = this.#number > 1 ? IDLE_MS.later : IDLE_MS.first;
+    return this.#isParked && this.#parts.clock.monotonicMs() - this.#toldMs >= limitMs;
   }
 
   /** The call came to its end while its client was away. */
@@ -202,7 +214,9 @@ export class Hold {
       this.end("no client waits for this call");
       return;
     }
+    if (this.#number === 0) this.#callBytes = bytesOf(call.work.params);
     this.#number += 1;
+    this.#toldMs = clock.monotonicMs();
     this.#isParked = true;
     const gone = "the client did not come back with its answers in time";
     this.#patience = clock.setTimer(HOLD_MS, () => this.end(gone));
@@ -242,7 +256,7 @@ function refused(why: string): Promise<Reply> {
 /** Roughly: as many as its text has characters. What cannot be written is beyond every bound. */
 function bytesOf(value: unknown): number {
   try {
-    return JSON.stringify(value).length;
+    return JSON.stringify(value ?? null).length;
   } catch {
     return Number.POSITIVE_INFINITY;
   }

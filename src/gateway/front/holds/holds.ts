@@ -11,9 +11,10 @@ import {
   type JsonObject,
   type Reply,
 } from "../../json-rpc.ts";
-import type { Holding, ModernCall, Resumed } from "../modern/call.ts";
+import type { Holding, ModernCall, Resumed, Stopping } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallOutlet } from "../session/outlet.ts";
+import { Consents } from "./consents.ts";
 import { HOLD_MS, Hold } from "./hold.ts";
 import { mayAskWithin } from "./input-requests.ts";
 import { declinedVisit, outgoingReply } from "./outgoing-reply.ts";
@@ -25,6 +26,9 @@ export const MOST_PARKED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
 /** A state that is a backend's costs nothing here, ms. */
 export const STATE_MS = 3_600_000;
+
+const NOT_ALLOWED = "its client may not make this call any more";
+const goesOn: Stopping = () => null;
 
 /** What a daemon gives the next one, so that this reads what its clients carry. */
 export interface StatesOfDaemon {
@@ -41,6 +45,7 @@ export interface HoldsElsewhere {
 export class Holds implements Holding {
   readonly #clock: Clock;
   readonly #seal = new StateSeal();
+  readonly #consents: Consents;
   readonly #byCall = new Map<ModernCall, Hold>();
   /** Those whose clients have been told something, by the id in their state; the one told last comes last. */
   readonly #byId = new Map<string, Hold>();
@@ -53,6 +58,7 @@ export class Holds implements Holding {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#consents = new Consents(clock, STATE_MS);
   }
 
   /** With them the next daemon reads the states that are out. */
@@ -95,17 +101,22 @@ export class Holds implements Holding {
     return hold.ask(...question);
   }
 
-  resume(request: ModernRequest, outlet: CallOutlet): Resumed {
+  resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping = goesOn): Resumed {
     const { params } = request;
     const token = params["requestState"];
     if (token === undefined || !mayAskWithin(request.method))
       return { kind: "begins", params, isAgreed: false };
     const state = this.#open(request, token);
-    if (state === null) return refused();
-    if (state.kind === "hold") return this.#goOn(request, outlet, state);
-    const { isAgreed } = state;
+    if (state === null) {
+      // Guesses count as calls.
+      const stopped = stopping();
+      return stopped === null ? refused() : { kind: "refused", reply: stopped.reply };
+    }
+    if (state.kind === "hold") return this.#goOn(request, outlet, state, stopping);
+    // A state that comes again is a call of its own: its person is asked again.
+    const isAgreed = this.#consents.use(state.consent);
     if (state.kind === "backend") {
-      return { kind: "begins", params: withState(params, state.state), isAgreed };
+      return { kind: "begins", params: withState(params, state.state), isAgreed, mark: state.mark };
     }
     const declined = declinedVisit(state.keys, request);
     return declined === null
@@ -121,7 +132,21 @@ export class Holds implements Holding {
       const message = `the call of this requestState has ended: ${reply.error.message}; make it again without it`;
       return errorReply(INVALID_PARAMS, message);
     }
-    return outgoingReply(reply, call, (state) => this.#sealed(call.newest, state, STATE_MS));
+    const { work, declared, isAgreed, newest } = call;
+    const consent = (): string | null =>
+      isAgreed ? this.#consents.give(principalKey(newest.principal)) : null;
+    const { mark } = call.client;
+    const seal = (state: State): string | null =>
+      this.#sealed(newest, state.kind === "backend" ? { ...state, mark } : state, STATE_MS);
+    return outgoingReply(reply, { work, declared, isAgreed, consent, seal });
+  }
+
+  isIdle(call: ModernCall): boolean {
+    return this.#byCall.get(call)?.isIdle === true;
+  }
+
+  giveWay(call: ModernCall): void {
+    this.#byCall.get(call)?.end("nothing was heard of its client, and another one waits for the same server");
   }
 
   early(call: ModernCall, reply: Reply): void {
@@ -148,7 +173,13 @@ export class Holds implements Holding {
     request: ModernRequest,
     outlet: CallOutlet,
     { call: id, round, generation }: Extract<State, { readonly kind: "hold" }>,
+    stopping: Stopping,
   ): Resumed {
+    const stopped = stopping();
+    if (stopped !== null) {
+      if (stopped.isOver && generation === this.#generation) this.#byId.get(id)?.end(NOT_ALLOWED);
+      return { kind: "refused", reply: stopped.reply };
+    }
     if (generation !== this.#generation) {
       const elsewhere = generation < this.#generation ? this.#older : this.#newer;
       const passed = elsewhere?.resume(request, outlet) ?? null;

@@ -19,18 +19,24 @@ import type { State } from "./sealed-state.ts";
 /** Of one error. */
 const MOST_ADDRESSES = 64;
 
-/** `seal`: null where the request cannot be told again. */
-export function outgoingReply(
-  reply: Reply,
-  { work, declared, isAgreed }: Pick<ModernCall, "work" | "declared" | "isAgreed">,
-  seal: (state: State) => string | null,
-): Reply {
+interface Outgoing extends Pick<ModernCall, "work" | "declared"> {
+  /** A person agreed to the call. */
+  readonly isAgreed: boolean;
+  /** What shows that with the next request. */
+  readonly consent: () => string | null;
+  /** Null where the request cannot be told again. */
+  readonly seal: (state: State) => string | null;
+}
+
+export function outgoingReply(reply: Reply, { work, declared, isAgreed, consent, seal }: Outgoing): Reply {
   if (isError(reply)) {
     if (reply.error.code !== URL_ELICITATION_REQUIRED) return reply;
     // The code is one that no modern client knows.
     const unknown = errorReply(INTERNAL_ERROR, reply.error.message);
     if (!mayAskWithin(work.method)) return unknown;
-    return visits(reply.error, declared, (keys) => seal({ kind: "visit", keys, isAgreed })) ?? unknown;
+    return (
+      visits(reply.error, declared, (keys) => seal({ kind: "visit", keys, consent: consent() })) ?? unknown
+    );
   }
   const { result } = reply;
   if (result["resultType"] !== "input_required") return reply;
@@ -38,7 +44,7 @@ export function outgoingReply(
   const state = typeof given === "string" ? given : null;
   // It comes back to the backend as it is: nothing depends on who sends it.
   if (state === null && !isAgreed) return reply;
-  const requestState = seal({ kind: "backend", state, isAgreed });
+  const requestState = seal({ kind: "backend", state, consent: consent() });
   return requestState === null ? notTold() : { result: { ...result, requestState } };
 }
 

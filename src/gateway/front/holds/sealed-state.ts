@@ -12,13 +12,20 @@ export interface Bound {
   readonly digest: string;
 }
 
+/** `consent`: that a person agreed to the call, for the next request alone; null: nobody was asked. */
 export type State =
   /** A call that the daemon of that generation holds. */
   | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
   /** A modern backend's own state, as it came; null: it gave none. */
-  | { readonly kind: "backend"; readonly state: string | null; readonly isAgreed: boolean }
+  | {
+      readonly kind: "backend";
+      readonly state: string | null;
+      readonly consent: string | null;
+      /** Of the identity that the call had. */
+      readonly mark?: string;
+    }
   /** Addresses that a person had to visit before the call is made again; the answers come under these keys. */
-  | { readonly kind: "visit"; readonly keys: readonly string[]; readonly isAgreed: boolean };
+  | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
 
 const KEY_BYTES = 32;
 

@@ -17,7 +17,12 @@ const ONCE: ReadonlySet<string> = new Set([
   "origin",
   SESSION_HEADER,
   "mcp-protocol-version",
+  "mcp-method",
+  "mcp-name",
+  "last-event-id",
 ]);
+/** And whatever begins with it. */
+const ONCE_EACH = "mcp-param-";
 const ONCE_LENGTHS: ReadonlySet<number> = new Set([...ONCE].map(({ length }) => length));
 const BOTH: Accepts = { json: true, events: true };
 const EVENTS: Accepts = { json: false, events: true };
@@ -72,9 +77,10 @@ export function saidTwice({ rawHeaders }: IncomingMessage): string | null {
   let seen = "";
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const written = rawHeaders[index] ?? "";
-    if (!ONCE_LENGTHS.has(written.length)) continue;
+    const isParam = written.length > ONCE_EACH.length && written[ONCE_EACH.length - 1] === "-";
+    if (!isParam && !ONCE_LENGTHS.has(written.length)) continue;
     const name = written.toLowerCase();
-    if (!ONCE.has(name)) continue;
+    if (!ONCE.has(name) && !name.startsWith(ONCE_EACH)) continue;
     if (seen.includes(`,${name},`)) return written;
     seen += `,${name},`;
   }

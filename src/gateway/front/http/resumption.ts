@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import type { Timer } from "../../../runtime/time/clock.ts";
+import { principalKey } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, isRpcId, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
@@ -13,7 +14,7 @@ import { SseStream, type StreamParts } from "./sse-stream.ts";
 const KEPT_CONNECTED = 256 * 1024;
 /** And once the connection is broken, or the result has been sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;
-/** Of all answers; beyond it the one that began first is kept no longer. */
+/** Of all answers; beyond it the oldest is kept no longer of whoever keeps most. */
 const KEPT_IN_ALL = 32 * 1024 * 1024;
 const RESUMED_WITHIN_MS = 120_000;
 /** What is asked on a broken connection waits so long for the client to come back: others may wait for the server. */
@@ -130,10 +131,23 @@ export class Resumption implements Disposable {
   #grown(characters: number): void {
     this.#kept += characters;
     if (characters <= 0) return;
-    for (const stream of this.#streams.values()) {
-      if (this.#kept <= KEPT_IN_ALL) return;
-      stream.clear();
+    while (this.#kept > KEPT_IN_ALL) {
+      const oldest = this.#oldestOfLargest();
+      if (oldest === null) return;
+      oldest.clear();
     }
+  }
+
+  /** Of what is kept: one principal takes no other's place. */
+  #oldestOfLargest(): ResumableStream | null {
+    const kept = [...this.#streams.values()].filter(({ characters }) => characters > 0);
+    let largest: { readonly oldest: ResumableStream; readonly sum: number } | null = null;
+    for (const own of Map.groupBy(kept, ({ session }) => principalKey(session.principal)).values()) {
+      const sum = own.reduce((all, { characters }) => all + characters, 0);
+      const [oldest] = own;
+      if (oldest !== undefined && (largest === null || sum > largest.sum)) largest = { oldest, sum };
+    }
+    return largest?.oldest ?? null;
   }
 }
 
@@ -185,6 +199,11 @@ export class ResumableStream {
 
   get congested(): Promise<void> | null {
     return this.#stream?.congested ?? null;
+  }
+
+  /** Of what is kept. */
+  get characters(): number {
+    return this.#characters;
   }
 
   /** The last event is kept, or is still to come. */

@@ -15,6 +15,7 @@ const NOT_WITHIN: ReadonlySet<string> = new Set([
   RESOURCE_UPDATED,
   "notifications/cancelled",
   "notifications/elicitation/complete",
+  "notifications/subscriptions/acknowledged",
   "notifications/tasks/status",
 ]);
 
@@ -30,6 +31,8 @@ export interface CallBegin {
   readonly params: JsonObject;
   /** A person agreed to it in an earlier round. */
   readonly isAgreed: boolean;
+  /** Of the identity that had it then. */
+  readonly mark?: string | undefined;
 }
 
 /** What became of a request that brings answers. */
@@ -40,18 +43,25 @@ export type Resumed =
   | { readonly kind: "goes_on"; readonly gone: () => void }
   | { readonly kind: "refused"; readonly reply: Reply };
 
+/** Why a call that waited does not go on. `isOver`: it does not later either. */
+export type Stopping = () => { readonly reply: Reply; readonly isOver: boolean } | null;
+
 /** Where calls wait for their client's answers, from one request of the client to the next. */
 export interface Holding {
   /** Questions without an answer yet. */
   readonly openQuestions: number;
   /** Something is asked within the call; null: nobody can answer it any more. Never rejects. */
   ask(call: ModernCall, ...question: Question): Promise<Reply | null>;
-  /** A request with `requestState` or `inputResponses`. */
-  resume(request: ModernRequest, outlet: CallOutlet): Resumed;
+  /** A request with `requestState` or `inputResponses`. `stopping` is asked where its call waited. */
+  resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping): Resumed;
   /** The last word on a call, before it goes to the client. */
   outgoing(call: ModernCall, reply: Reply): Reply;
   /** A call came to that before its client came back. */
   early(call: ModernCall, reply: Reply): void;
+  /** Nothing was heard of its client for so long that it may have left. */
+  isIdle(call: ModernCall): boolean;
+  /** Ends the call for want of its client. */
+  giveWay(call: ModernCall): void;
   /** Nothing is waited for any more. */
   end(reason: string): void;
 }
@@ -110,6 +120,14 @@ export class ModernCall implements CallPort {
 
   request(...question: Question): Promise<Reply | null> {
     return this.#parts.holding.ask(this, ...question);
+  }
+
+  get mayGiveWay(): boolean {
+    return this.#parts.holding.isIdle(this);
+  }
+
+  giveWay(): void {
+    this.#parts.holding.giveWay(this);
   }
 
   agree(): void {

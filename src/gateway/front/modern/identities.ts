@@ -11,6 +11,8 @@ import type { ModernRequest } from "./request.ts";
 /** An identity that nobody has borrowed for so long ends, and with it what backends keep for it. */
 export const IDLE_LIMIT_MS = 300_000;
 const LOOK_MS = 60_000;
+/** So long one is left to the call that is expected back with a server's state: that process may alone read it. */
+const EXPECTED_MS = 60_000;
 /** Of all principals; beyond it the one that was given back first ends. */
 export const MOST_IDLE = 256;
 
@@ -23,6 +25,10 @@ const EVERYTHING: JsonObject = {
 
 export class Identity implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
+  /** Tells it apart, and is no secret. */
+  readonly mark = randomBytes(9).toString("base64url");
+  /** A call of it is expected back; monotonic ms. */
+  expectedUntilMs = 0;
   readonly protocolVersion = MODERN_VERSION;
   readonly capabilities = EVERYTHING;
   principal: Principal;
@@ -82,17 +88,27 @@ export class Identities implements Disposable {
     return this.#idle.size;
   }
 
-  /** The one that this principal gave back last, or a new one. */
-  borrow(request: ModernRequest): Identity {
-    const found = this.#byPrincipal.get(principalKey(request.principal))?.at(-1);
+  /** That of `mark`, if it is there, else the one that this principal gave back last, or a new one. */
+  borrow(request: ModernRequest, mark: string | null = null): Identity {
+    const own = this.#byPrincipal.get(principalKey(request.principal)) ?? [];
+    const nowMs = this.#clock.monotonicMs();
+    const found =
+      own.find(({ identity }) => identity.mark === mark) ??
+      own.findLast(({ identity }) => identity.expectedUntilMs <= nowMs);
     if (found === undefined) return new Identity(request);
     this.#take(found);
     const { identity } = found;
+    identity.expectedUntilMs = 0;
     identity.principal = request.principal;
     identity.clientInfo = request.clientInfo;
     identity.logLevel = request.logLevel;
     identity.busy = true;
     return identity;
+  }
+
+  /** Its call comes back, and is best served by the same server. */
+  expect(identity: Identity): void {
+    identity.expectedUntilMs = this.#clock.monotonicMs() + EXPECTED_MS;
   }
 
   /** `isClean`: no backend may still be at work for it. */

@@ -8,14 +8,16 @@ import {
   INTERNAL_ERROR,
   isError,
   type JsonObject,
+  LIMIT_REACHED,
   REQUEST_TIMEOUT,
   type Reply,
 } from "../../json-rpc.ts";
 import { isFromThisGateway, OWN_BACKEND } from "../../loop-guard.ts";
+import type { GatewayRequest } from "../../middleware/middleware.ts";
 import { MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import { type CallBegin, type Holding, ModernCall } from "./call.ts";
+import { type CallBegin, type Holding, ModernCall, type Stopping } from "./call.ts";
 import { complete } from "./complete.ts";
 import { Identities } from "./identities.ts";
 import { Listeners } from "./listeners.ts";
@@ -77,11 +79,29 @@ export class ModernFront {
     if (params["requestState"] === undefined && params["inputResponses"] === undefined) {
       return this.#begin(request, { params, isAgreed: false }, outlet);
     }
-    const resumed = this.#holding.resume(request, outlet);
+    const stopping: Stopping = () => this.#asCall(request, outlet, (work) => work.served.stopped(work));
+    const resumed = this.#holding.resume(request, outlet, stopping);
     if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
     if (resumed.kind === "goes_on") return resumed.gone;
-    outlet.answer(request.id, this.#complete(request, resumed.reply));
+    const { reply } = resumed;
+    // As in the chain: who is over a limit is counted, and not recorded.
+    const isLimit = isError(reply) && reply.error.code === LIMIT_REACHED;
+    if (!isLimit) this.#asCall(request, outlet, (work) => work.served.denied(work));
+    outlet.answer(request.id, this.#complete(request, reply));
     return nothing;
+  }
+
+  /** The request as the chain would have it, which it does not come to. */
+  #asCall<T>(request: ModernRequest, outlet: CallOutlet, look: (work: GatewayRequest) => T): T {
+    const identity = this.#identities.borrow(request);
+    const { served } = this.#options.gateway;
+    const parts = { identity, holding: this.#holding, served, complete: this.#complete };
+    const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, outlet);
+    try {
+      return look(call.work);
+    } finally {
+      this.#identities.giveBack(identity, true);
+    }
   }
 
   /** Streams on which clients listen end with a result, so that they listen where they will be served from now on. */
@@ -117,9 +137,9 @@ export class ModernFront {
     return nothing;
   }
 
-  #begin(request: ModernRequest, { params, isAgreed }: CallBegin, outlet: CallOutlet): Gone {
+  #begin(request: ModernRequest, { params, isAgreed, mark }: CallBegin, outlet: CallOutlet): Gone {
     const { gateway, logger } = this.#options;
-    const identity = this.#identities.borrow(request);
+    const identity = this.#identities.borrow(request, mark);
     const parts = { identity, holding: this.#holding, served: gateway.served, complete: this.#complete };
     const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed }, outlet);
     this.#calls.add(call);
@@ -130,6 +150,9 @@ export class ModernFront {
       // Its server may still be at work, and say something that would be taken for the next request's.
       const isUnfinished =
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
+      if (!isError(reply) && reply.result["resultType"] === "input_required") {
+        this.#identities.expect(identity);
+      }
       this.#identities.giveBack(identity, !isUnfinished);
       call.answer(reply);
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();

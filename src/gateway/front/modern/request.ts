@@ -3,6 +3,8 @@ import type { Principal } from "../../client-port.ts";
 import {
   errorReply,
   INVALID_PARAMS,
+  INVALID_REQUEST,
+  idKey,
   isJsonObject,
   isRpcId,
   type JsonObject,
@@ -22,6 +24,10 @@ import {
   MODERN_VERSION,
   UNSUPPORTED_VERSION,
 } from "../../protocol.ts";
+import { keptInfo } from "../session/initialize.ts";
+
+/** They go out again with each message of a stream. */
+const LONGEST_TOKEN = 1_024;
 
 type ErrorReply = ReturnType<typeof errorReply>;
 
@@ -94,6 +100,9 @@ export function checkModern(
   }
   const other = headers === null ? null : faultOfHeaders(method, params, headers);
   if (other !== null) return refused(other);
+  if (!isShort(id)) {
+    return refused(errorReply(INVALID_REQUEST, `\`id\` has more than ${LONGEST_TOKEN} characters`));
+  }
   if (GONE.has(method)) return refused(errorReply(METHOD_NOT_FOUND, `Method not found: ${method}`), 404);
   const { [META.logLevel]: logLevel, progressToken } = meta;
   return {
@@ -104,7 +113,7 @@ export function checkModern(
       params,
       principal,
       declared: objectOr(meta[META.clientCapabilities]),
-      clientInfo: objectOr(meta[META.clientInfo]),
+      clientInfo: keptInfo(meta[META.clientInfo]),
       logLevel: isLogLevel(logLevel) ? logLevel : null,
       progressToken: isRpcId(progressToken) ? progressToken : null,
       trace,
@@ -155,8 +164,9 @@ function faultOfMeta(meta: JsonObject): ErrorReply | null {
   if (level !== undefined && !isLogLevel(level)) {
     return wrong(META.logLevel, `one of ${LOG_LEVELS.join(", ")}`);
   }
-  const isToken = progressToken === undefined || isRpcId(progressToken);
-  return isToken ? null : wrong("progressToken", "a string or a number");
+  if (progressToken === undefined) return null;
+  if (!isRpcId(progressToken)) return wrong("progressToken", "a string or a number");
+  return isShort(progressToken) ? null : wrong("progressToken", `no longer than ${LONGEST_TOKEN} characters`);
 }
 
 function faultOfVersion(meta: JsonObject, headers: Headers): ErrorReply | null {
@@ -178,6 +188,10 @@ function faultOfHeaders(method: string, params: JsonObject, headers: Headers): E
   const said = decodeHeader(header);
   if (said === null) return mismatch("Mcp-Name", "is not valid base64");
   return said === target ? null : mismatch("Mcp-Name", `names another than \`params.${part}\``);
+}
+
+function isShort(id: RpcId): boolean {
+  return String(idKey(id)).length <= LONGEST_TOKEN;
 }
 
 function mismatch(header: string, what: string): ErrorReply {

@@ -5,6 +5,9 @@ import { isFromThisGateway, OWN_BACKEND } from "../../loop-guard.ts";
 import { isProtocolVersion, LATEST_VERSION, type ProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 
+/** Of each part of what a client says of itself; that is kept as long as its session. */
+const LONGEST_PART = 64 * 1024;
+
 type Introduction =
   | {
       readonly ok: true;
@@ -21,14 +24,31 @@ export function readIntroduction(params: JsonObject | undefined): Introduction {
     return refused(INVALID_PARAMS, "`params.protocolVersion` of initialize must be a string");
   }
   if (isFromThisGateway(params)) return { ok: false, reply: OWN_BACKEND };
+  if (!isShort(capabilities)) {
+    return refused(INVALID_PARAMS, "`params.capabilities` of initialize must not be larger than 64 KiB");
+  }
   return {
     ok: true,
     client: {
       protocolVersion: isProtocolVersion(protocolVersion) ? protocolVersion : LATEST_VERSION,
       capabilities: isJsonObject(capabilities) ? capabilities : {},
-      clientInfo: isJsonObject(clientInfo) ? clientInfo : {},
+      clientInfo: keptInfo(clientInfo),
     },
   };
+}
+
+/** Who a client says it is; nothing where that is more than anybody needs to know. */
+export function keptInfo(clientInfo: unknown): JsonObject {
+  return isJsonObject(clientInfo) && isShort(clientInfo) ? clientInfo : {};
+}
+
+/** What is nested too deep to be written is not. */
+function isShort(part: unknown): boolean {
+  try {
+    return JSON.stringify(part ?? null).length <= LONGEST_PART;
+  } catch {
+    return false;
+  }
 }
 
 function refused(code: number, message: string): Introduction {

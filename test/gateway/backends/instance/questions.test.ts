@@ -105,6 +105,25 @@ describe("whose question it is", () => {
     assert.equal(a.asked.length, 0);
     assert.equal(b.asked.length, 1);
   });
+  test("where only a client that seems to have left stands in the way, its call ends, and the next question has an owner", async () => {
+    const { call, link, clock } = await startReady();
+    const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
+    const abort = new AbortController();
+    const away = { ...a, mayGiveWay: true, giveWay: () => abort.abort("another one waits") };
+    call(away, {}, { signal: abort.signal });
+    link.ask(1, "roots/list");
+    const other = call(createTestClient("c").call(1));
+    call(b);
+    link.ask(2, "roots/list");
+    assert.equal(abort.signal.aborted, false, "two others stand in each other's way");
+    link.answer(other.id, OK);
+    link.ask(3, "roots/list");
+    assert.equal(abort.signal.aborted, true);
+    assert.equal(b.asked.length, 0, "it may have been the first one's");
+    await clock.advance(1_000);
+    link.ask(4, "roots/list");
+    assert.deepEqual([a.asked.length, b.asked.length], [1, 1]);
+  });
   test("an HTTP stream names the call, whoever else is there; of a call that ended it is nobody's", async () => {
     const { call, link } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];

@@ -10,7 +10,7 @@ import type { GatewayRequest } from "../../../../src/gateway/middleware/middlewa
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
 import { createManualClock, type ManualClock, settle } from "../../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
-import { createScriptedGateway } from "../scripted-gateway.ts";
+import { createScriptedGateway, type ScriptedGateway } from "../scripted-gateway.ts";
 
 export const EVERYTHING: JsonObject = {
   elicitation: { form: {}, url: {} },
@@ -51,6 +51,7 @@ export interface HoldsRig {
   readonly clock: ManualClock;
   readonly holds: Holds;
   readonly front: ModernFront;
+  readonly gateway: ScriptedGateway;
   /** In the order in which they began. */
   readonly ran: readonly Ran[];
   send(given?: Given): Sent;
@@ -89,6 +90,7 @@ export function createHoldsRig({ clock = createManualClock(), holds = new Holds(
     clock,
     holds,
     front,
+    gateway,
     ran,
     send,
     async begin(given) {

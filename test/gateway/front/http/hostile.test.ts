@@ -8,7 +8,7 @@ import { createHostGuard } from "../../../../src/gateway/front/http/host-guard.t
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../support/pass-time.ts";
-import { createHeldTool, createScriptedGateway, objectOf, text } from "../scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
 import { BOTH_TYPES, callMessage, initializeMessage, startRig } from "./http-rig.ts";
 
 const HEADERS = { "content-type": "application/json", accept: BOTH_TYPES };
@@ -175,6 +175,24 @@ describe("the HTTP front's doors", () => {
     const noVersion = await rig.post({ jsonrpc: "2.0", id: 1, method: "initialize" });
     assert.deepEqual([noVersion.status, objectOf(noVersion.json()["error"])["code"]], [200, -32602]);
     assert.equal(noVersion.headers["mcp-session-id"], undefined);
+  });
+
+  it("E4 clients that say without end who they are: nothing of it is kept as long as their session", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const introduced = (capabilities: object, clientInfo: object): ReturnType<typeof rig.post> =>
+      rig.post({
+        jsonrpc: "2.0",
+        id: 1,
+        method: "initialize",
+        params: { protocolVersion: "2025-11-25", capabilities, clientInfo },
+      });
+    const much = { name: "n", version: "1", description: "x".repeat(70_000) };
+    const refused = await introduced(much, {});
+    assert.equal(objectOf(refused.json()["error"])["code"], -32602);
+    assert.equal(gateway.sessions.size, 0);
+    assert.equal((await introduced({}, much)).status, 200);
+    assert.deepEqual(onlySession(gateway).clientInfo, {});
   });
 });
 

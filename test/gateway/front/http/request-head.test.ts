@@ -51,6 +51,10 @@ test("D2 what may be said once, and is said twice, is refused, whatever stands i
     ["Mcp-Session-Id", "a", "b"],
     ["MCP-Protocol-Version", "2025-11-25", "2025-11-25"],
     ["Origin", "http://localhost", "http://evil.example"],
+    ["Mcp-Method", "initialize", "tools/call"],
+    ["Mcp-Name", "a", "b"],
+    ["Mcp-Param-Region", "eu", "us"],
+    ["Last-Event-ID", "a", "b"],
   ];
   for (const [name, first, second] of cases) {
     const own = name.toLowerCase() === "host" ? [] : [`Host: ${host}`];

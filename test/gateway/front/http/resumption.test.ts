@@ -225,6 +225,54 @@ test("D2 of answers that were written whole the newest are kept for a while, in 
   assert.match(await after(259), /no longer kept/);
 });
 
+test("E4 what is kept for one principal takes no other's place", async () => {
+  const held = createHeldTool();
+  const gateway = createScriptedGateway({ held: held.tool });
+  let name = "ann";
+  gateway.authenticate = () => ({ ok: true, principal: { kind: "user", name, roles: [] } });
+  await using rig = await startRig(gateway);
+  /** A call whose connection broke after its first event. */
+  const broken = async (headers: Record<string, string>, id: number) => {
+    const before = held.started.length;
+    const opening = rig.open("POST", headers, callMessage(id, "held"));
+    const { port } = await eventually(() => held.started[before]);
+    port.notify(...progress(1));
+    const { request, response } = await opening;
+    const told = reading(response);
+    await eventually(() => told.events.length === 1);
+    request.destroy();
+    await eventually(() => rig.listener.connections === 0);
+    return { port, eventId: told.events[0]?.id ?? "" };
+  };
+  const anns = await begin(rig);
+  const { eventId } = await broken(anns, 1);
+  name = "ben";
+  const bens = await begin(rig);
+  const [first, ...more] = [
+    await broken(bens, 1),
+    await broken(bens, 2),
+    await broken(bens, 3),
+    await broken(bens, 4),
+    await broken(bens, 5),
+  ];
+  assert.ok(first);
+  for (const { port } of [first, ...more]) {
+    port.notify("notifications/progress", {
+      progressToken: "p",
+      progress: 2,
+      message: "x".repeat(7 * 1024 * 1024),
+    });
+  }
+  const lost = await resume(rig, bens, first.eventId);
+  await eventually(() => lost.told.ended());
+  assert.match(lost.told.events.at(-1)?.data ?? "", /no longer kept/);
+  held.release(text("ann's"));
+  name = "ann";
+  const again = await resume(rig, anns, eventId);
+  await eventually(() => again.told.ended());
+  assert.match(again.told.events.at(-1)?.data ?? "", /ann's/);
+});
+
 test("D2 an answer of another session, of before a restart, or of nobody is not given", async () => {
   const held = createHeldTool();
   await using rig = await startRig(createScriptedGateway({ held: held.tool }));

@@ -54,6 +54,23 @@ describe("D2 identities of requests without a session", () => {
     identities[Symbol.dispose]();
   });
 
+  it("are left for a while to a call that is expected back, and found by their mark", async () => {
+    const { clock, identities, borrow } = start();
+    const [plain, expected] = [borrow(user("ann")), borrow(user("ann"))];
+    identities.giveBack(plain, true);
+    identities.expect(expected);
+    identities.giveBack(expected, true);
+    assert.equal(borrow(user("ann")), plain);
+    assert.notEqual(borrow(user("ann")), expected);
+    assert.notEqual(identities.borrow(requestOf(user("bob")), expected.mark), expected);
+    assert.equal(identities.borrow(requestOf(user("ann")), expected.mark), expected);
+    identities.expect(expected);
+    identities.giveBack(expected, true);
+    await clock.advance(60_000);
+    assert.equal(borrow(user("ann")), expected);
+    identities[Symbol.dispose]();
+  });
+
   it("end when nobody has borrowed them for some time", async () => {
     const { clock, closed, identities, borrow } = start();
     const [kept, left] = [borrow(user("ann")), borrow(user("bob"))];

@@ -191,6 +191,9 @@ describe("D1 a request of 2026-07-28 that is not as it must be", () => {
       good,
       -32020,
     ],
+    ["an id without end", { ...whole, id: "x".repeat(1_025) }, good, -32600],
+    ["a token without end", call({ ...ENVELOPE, progressToken: "x".repeat(1_025) }), good, -32602],
+    ["an id of many digits", { ...whole, id: 1e300 }, good, null],
     ["a batch", [whole], good, -32600],
     ["no request", { jsonrpc: "2.0", id: 7 }, good, -32600],
     ["no JSON", "{", good, -32700],
@@ -245,6 +248,7 @@ describe("D1 a call of 2026-07-28 in flight", () => {
       port.notify("notifications/message", { level: "debug", data: "d" });
       port.notify("notifications/message", { level: "warning", data: "w" });
       port.notify("notifications/tools/list_changed", {});
+      port.notify("notifications/subscriptions/acknowledged", { notifications: {} });
       return text("done");
     };
     const gateway = createScriptedGateway({ tool });

@@ -1,0 +1,230 @@
+// Clients that come back to a call: what of it serves once, what is counted and recorded, and for whom nobody waits.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PolicyConfig } from "../../../../src/config/snapshot.ts";
+import type { CatalogSource } from "../../../../src/gateway/catalog/catalog.ts";
+import { MOST_CONSENTS_OF_ONE } from "../../../../src/gateway/front/holds/consents.ts";
+import { GATHER_MS, IDLE_MS } from "../../../../src/gateway/front/holds/hold.ts";
+import { Holds, STATE_MS } from "../../../../src/gateway/front/holds/holds.ts";
+import { errorReply, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { source } from "../../catalog/sources.ts";
+import { recordingServices, servingSet } from "../../middleware/requests.ts";
+import {
+  ANN,
+  accept,
+  ask,
+  BEN,
+  codeOf,
+  createHoldsRig,
+  type HoldsRig,
+  inputRequired,
+  retryParams,
+  said,
+  TOOL,
+  textOf,
+} from "./holds-rig.ts";
+
+const NEEDED: Reply = {
+  result: { resultType: "input_required", inputRequests: { r: { method: "roots/list" } }, requestState: "s" },
+};
+const VISIT: Reply = {
+  error: {
+    code: -32042,
+    message: "visit",
+    data: { elicitations: [{ url: "https://a.example/", message: "m" }] },
+  },
+};
+
+/** The state with which the client goes on with a call that a person agreed to. */
+async function agreed(rig: HoldsRig, reply: Reply, principal = ANN): Promise<string> {
+  const { sent, call } = await rig.begin({ principal });
+  call.request.port.agree?.();
+  call.reply(reply);
+  await settle();
+  return inputRequired(sent).state;
+}
+
+async function askedAnew(rig: HoldsRig, state: string, principal = ANN): Promise<boolean> {
+  const { call } = await rig.begin({ principal, params: retryParams(state, { u1: accept() }) });
+  return call.request.asked !== "accept";
+}
+
+for (const [what, reply] of [
+  ["a backend's state", NEEDED],
+  ["an address to visit", VISIT],
+] as const) {
+  test(`E2 a person's consent serves one call once, and no other daemon's: ${what}`, async () => {
+    const clock = createManualClock();
+    const rig = createHoldsRig({ clock });
+    const state = await agreed(rig, reply);
+    const other = new Holds(clock);
+    other.follow(rig.holds.states, { resume: () => null });
+    const next = createHoldsRig({ clock, holds: other });
+    assert.equal(await askedAnew(next, state), true, "after a handover");
+    assert.equal(await askedAnew(rig, state), false);
+    assert.equal(await askedAnew(rig, state), true, "the same once more");
+    const later = await agreed(rig, reply);
+    await clock.advance(STATE_MS - 1);
+    assert.equal(await askedAnew(rig, later), false);
+  });
+}
+
+test("E2 consents that are not used are bounded, and nobody's many cost another one his", async () => {
+  const rig = createHoldsRig();
+  const bens = await agreed(rig, NEEDED, BEN);
+  const states: string[] = [];
+  for (let calls = 0; calls <= MOST_CONSENTS_OF_ONE; calls++) states.push(await agreed(rig, NEEDED));
+  const anew: boolean[] = [];
+  for (const state of states) anew.push(await askedAnew(rig, state));
+  assert.deepEqual(
+    anew,
+    states.map((_, index) => index === 0),
+  );
+  assert.equal(await askedAnew(rig, bens, BEN), false);
+});
+
+const plain = source("files", {});
+const SOURCES: readonly CatalogSource[] = [
+  {
+    ...plain,
+    listings: {
+      ...plain.listings,
+      tools: [{ name: "t", inputSchema: { type: "object" }, annotations: { destructiveHint: true } }],
+    },
+  },
+];
+
+test("E2 through the whole chain: who sends an agreed call's state again is asked again, and it is not run before", async () => {
+  const rig = createHoldsRig();
+  const services = recordingServices((_, { params }) =>
+    params?.["requestState"] === "s" ? said("ran") : NEEDED,
+  );
+  const served = servingSet(SOURCES, services, {
+    authorization: { defaultEffect: "allow", policies: [], destructive: "ask" },
+    clock: rig.clock,
+  });
+  rig.gateway.handle = (request) => served.handle({ ...request, served });
+  const first = rig.send();
+  await settle();
+  await rig.clock.advance(GATHER_MS);
+  const question = inputRequired(first);
+  const second = rig.send({ params: retryParams(question.state, { [question.keys[0] ?? ""]: accept() }) });
+  await settle();
+  const params = retryParams(inputRequired(second).state, { r: { roots: [] } });
+  const third = rig.send({ params });
+  await settle();
+  assert.equal(textOf(third), "ran");
+  const replayed = rig.send({ params });
+  await settle();
+  await rig.clock.advance(GATHER_MS);
+  assert.equal(services.calls.length, 2);
+  const again = inputRequired(replayed);
+  assert.equal(again.requests[again.keys[0] ?? ""]?.["method"], "elicitation/create");
+  const last = rig.send({ params: retryParams(again.state, { [again.keys[0] ?? ""]: accept() }) });
+  await settle();
+  assert.equal(textOf(last), "ran");
+});
+
+/** A call that has asked one question, and whose client was told. */
+async function parked(rig: HoldsRig) {
+  const { sent, call } = await rig.begin();
+  const question = ask(call);
+  await rig.clock.advance(GATHER_MS);
+  const { state } = inputRequired(sent);
+  return { call, question, state, retry: retryParams(state, { q1: accept() }) };
+}
+
+test("E4 a retry over the limit is refused, and its call still waits for it", async () => {
+  const rig = createHoldsRig();
+  const { call, retry } = await parked(rig);
+  rig.gateway.stopped = () => ({ reply: errorReply(-32029, "too many", { retryAfterMs: 1 }), isOver: false });
+  assert.equal(codeOf(rig.send({ params: retry })), -32029);
+  assert.equal(call.request.signal.aborted, false);
+  assert.equal(rig.gateway.deniedRequests.length, 0);
+  rig.gateway.stopped = () => null;
+  const sent = rig.send({ params: retry });
+  call.reply(said("done"));
+  await settle();
+  assert.equal(textOf(sent), "done");
+});
+
+test("E2 a retry of who may not make the call any more ends it, and is recorded", async () => {
+  const rig = createHoldsRig();
+  const { call, retry, question } = await parked(rig);
+  rig.gateway.stopped = ({ method, params, port }) => {
+    assert.deepEqual([method, params?.["name"], port.client.principal], ["tools/call", "t", ANN]);
+    return { reply: errorReply(-32602, "Unknown tool: t"), isOver: true };
+  };
+  assert.equal(codeOf(rig.send({ params: retry })), -32602);
+  assert.equal(call.request.signal.aborted, true);
+  const [answer] = [await question.reply];
+  assert.ok(answer !== null && "error" in answer);
+  assert.equal(rig.gateway.deniedRequests.length, 1);
+  rig.gateway.stopped = () => null;
+  assert.equal(codeOf(rig.send({ params: retry })), -32602);
+});
+
+test("E5 a state that is refused is recorded, with whom and what", async () => {
+  const rig = createHoldsRig();
+  const { state } = await parked(rig);
+  const params = retryParams(state, {}, { ...TOOL, name: "other" });
+  assert.equal(codeOf(rig.send({ params, principal: BEN })), -32602);
+  assert.deepEqual(
+    rig.gateway.deniedRequests.map(({ params: sent, port }) => [sent?.["name"], port.client.principal]),
+    [["other", BEN]],
+  );
+});
+
+const ALLOW: PolicyConfig = { effect: "allow", roles: null, resources: ["tool:t"], methods: null };
+
+test("E2 rights that a reload takes away hold for the retry of a call that waits", async () => {
+  const rig = createHoldsRig();
+  const rules = (policies: readonly PolicyConfig[]) =>
+    servingSet(SOURCES, recordingServices(), { authorization: { defaultEffect: "deny", policies } });
+  const { call, retry } = await parked(rig);
+  const [before, after] = [rules([ALLOW]), rules([])];
+  const work = { ...call.request, served: before };
+  assert.equal(before.stopped(work), null);
+  rig.gateway.stopped = (request) => after.stopped({ ...request, served: after });
+  assert.equal(codeOf(rig.send({ params: retry })), -32602);
+  assert.equal(call.request.signal.aborted, true);
+});
+
+test("D2 a client that is away may give way after a while, and later where it has come back before", async () => {
+  const rig = createHoldsRig();
+  const { call, state } = await parked(rig);
+  const mayGiveWay = (): boolean | undefined => call.request.port.mayGiveWay;
+  await rig.clock.advance(IDLE_MS.first - 1);
+  assert.equal(mayGiveWay(), false);
+  await rig.clock.advance(1);
+  assert.equal(mayGiveWay(), true);
+  const back = rig.send({ params: retryParams(state, {}) });
+  assert.equal(mayGiveWay(), false);
+  await rig.clock.advance(GATHER_MS);
+  const again = inputRequired(back);
+  await rig.clock.advance(IDLE_MS.later - 1);
+  assert.equal(mayGiveWay(), false);
+  await rig.clock.advance(1);
+  assert.equal(mayGiveWay(), true);
+  call.request.port.giveWay?.();
+  assert.equal(call.request.signal.aborted, true);
+  assert.equal(codeOf(rig.send({ params: retryParams(again.state, { q1: accept() }) })), -32602);
+});
+
+test("E4 what a call that waits was given counts as what it keeps", async () => {
+  const rig = createHoldsRig();
+  const given = async (characters: number) => {
+    const params = { name: "t", arguments: { text: "x".repeat(characters) } };
+    const { call } = await rig.begin({ params });
+    ask(call);
+    await rig.clock.advance(GATHER_MS);
+    return call.request.signal;
+  };
+  const [small, large, larger] = [
+    await given(10),
+    await given(32 * 1024 * 1024),
+    await given(33 * 1024 * 1024),
+  ];
+  assert.deepEqual([small.aborted, large.aborted, larger.aborted], [false, false, true]);
+});
