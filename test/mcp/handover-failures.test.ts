@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { access, appendFile, chmod, copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { access, appendFile, chmod, copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { daemonsOf, handOver } from "./handover-load.ts";
 import { connectLight, type LightClient } from "./light-client.ts";
 
 /** Clients that are idle hold the old daemon no longer than this. */
@@ -31,19 +31,6 @@ async function startScene(t: TestContext, slowMs = 0, more: object = {}): Promis
   const client = await connectLight(rig.url);
   rig.beforeStop(async () => client[Symbol.asyncDispose]());
   return { rig, client, pid: (await rig.status()).global.pid ?? 0 };
-}
-
-/** Processes of this home that are a daemon, or about to be one. */
-async function daemonsOf({ home }: GatewayRig): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const [command = "", environment = ""] = await Promise.all(
-      ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
-    );
-    const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
-    if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
-  }
-  return found;
 }
 
 /** Its backends. */

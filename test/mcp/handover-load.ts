@@ -1,5 +1,5 @@
 // Handovers under calls: sessions over HTTP and over `mountaineer mcp`, each call of which leaves a line in a file.
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import type { TestHome } from "../support/daemon.ts";
 import { startBridge } from "./bridge-process.ts";
@@ -103,4 +103,17 @@ export async function handOver(rig: {
   const { code, stdout, stderr } = await rig.home.cli(["restart", "--json"]);
   if (code !== 0) throw new Error(`restart ended with ${code}: ${stderr}`);
   return JSON.parse(stdout);
+}
+
+/** Processes of this home that are a daemon, or about to be one. */
+export async function daemonsOf({ home }: { readonly home: Pick<TestHome, "home"> }): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const [command = "", environment = ""] = await Promise.all(
+      ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
+    );
+    const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
+    if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
+  }
+  return found;
 }

@@ -1,7 +1,7 @@
 // What clients have begun with one daemon, and go on with while the next one is in charge.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -12,7 +12,7 @@ import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { daemonsOf, handOver } from "./handover-load.ts";
 import { connectLight, type LightClient, type LightClientOptions } from "./light-client.ts";
 
 const SKIP = process.platform === "linux" ? false : "reads /proc";
@@ -134,18 +134,6 @@ async function midway(t: TestContext) {
 
 async function logged({ home }: GatewayRig, message: string): Promise<void> {
   await eventually(async () => (await home.log()).some((line) => line["message"] === message));
-}
-
-async function daemonsOf({ home }: GatewayRig): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const [command = "", environment = ""] = await Promise.all(
-      ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
-    );
-    const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
-    if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
-  }
-  return found;
 }
 
 for (const [to, words] of [
