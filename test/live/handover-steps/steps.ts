@@ -34,7 +34,7 @@ export interface FaultEnd extends Fault {
   readonly wrong: string | null;
 }
 
-export interface HandoverSteps extends AsyncDisposable {
+interface HandoverSteps extends AsyncDisposable {
   /** Those of a handover that nothing happens to, in their order. */
   record(): Promise<readonly string[]>;
   play(fault: Fault): Promise<FaultEnd>;

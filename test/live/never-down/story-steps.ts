@@ -10,7 +10,7 @@ const BACKENDS = 8;
 const MOST_PER_CLIENT = 1;
 
 export type Viewer = Client | typeof OWNER;
-export const VIEWERS: readonly Viewer[] = [...CLIENTS, OWNER];
+const VIEWERS: readonly Viewer[] = [...CLIENTS, OWNER];
 /** What the load calls. */
 const CALLED = ["note"];
 

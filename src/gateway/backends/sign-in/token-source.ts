@@ -43,7 +43,7 @@ export interface TokenSource {
   ): Promise<TokenOutcome>;
 }
 
-export interface SourceOptions {
+interface SourceOptions {
   readonly backend: string;
   readonly url: URL;
   readonly auth: ResolvedAuth | null;

@@ -33,7 +33,7 @@ import { type Found, Probe } from "./probe.ts";
 /** Ids of our own requests: a server may take them for no more than 32 bits, and the instance counts up from 1. */
 const FIRST_OWN_ID = 1_000_000_000;
 
-export interface EraOptions {
+interface EraOptions {
   readonly backend: string;
   /** Of the connection. */
   readonly key: string;

@@ -68,7 +68,7 @@ interface Flight extends Asker {
   relisted: boolean;
 }
 
-export interface ModernServerOptions {
+interface ModernServerOptions {
   readonly link: BackendLink;
   readonly events: LinkEvents;
   readonly clock: Clock;
