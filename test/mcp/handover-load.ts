@@ -1,7 +1,8 @@
 // Handovers under calls: sessions over HTTP and over `mountaineer mcp`, each call of which leaves a line in a file.
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { TestHome } from "../support/daemon.ts";
+import { processesWhere } from "../support/processes.ts";
 import { startBridge } from "./bridge-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { nodeBackend, openGatewayRig } from "./gateway-rig.ts";
@@ -106,14 +107,16 @@ export async function handOver(rig: {
 }
 
 /** Processes of this home that are a daemon, or about to be one. */
-export async function daemonsOf({ home }: { readonly home: Pick<TestHome, "home"> }): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const [command = "", environment = ""] = await Promise.all(
-      ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
-    );
-    const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
-    if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
-  }
-  return found;
+export async function daemonsOf({
+  home,
+}: {
+  readonly home: Pick<TestHome, "home">;
+}): Promise<readonly number[]> {
+  const monitors = await processesWhere(
+    (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
+  );
+  const environments = await Promise.all(
+    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
+  );
+  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`));
 }

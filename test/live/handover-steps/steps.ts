@@ -6,9 +6,9 @@ import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { readLockHolder } from "../../../src/runtime/process/home-lock.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { type GatewayRig, nodeBackend, openGatewayRig } from "../../mcp/gateway-rig.ts";
+import { daemonsOf } from "../../mcp/handover-load.ts";
 import { connectLight, type LightClient } from "../../mcp/light-client.ts";
 import { eventually } from "../../support/eventually.ts";
-import { processesWhere } from "../../support/processes.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const PRELOAD = path.join(import.meta.dirname, "step-fault.ts");
@@ -35,7 +35,7 @@ export interface FaultEnd extends Fault {
 }
 
 interface HandoverSteps extends AsyncDisposable {
-  /** Those of a handover that nothing happens to, in their order. */
+  /** Plays a handover that nothing happens to: its steps, in their order. */
   record(): Promise<readonly string[]>;
   play(fault: Fault): Promise<FaultEnd>;
   /** Whether it may cost the daemon that is in charge by then. */
@@ -145,15 +145,4 @@ async function untilOneInCharge(
   } catch (error) {
     return { why: `${why}: ${error instanceof Error ? error.message : error}`, startedAnew };
   }
-}
-
-/** Processes of this home that are a daemon, or about to be one. */
-async function daemonsOf({ home }: GatewayRig): Promise<readonly number[]> {
-  const monitors = await processesWhere(
-    (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
-  );
-  const environments = await Promise.all(
-    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
-  );
-  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`));
 }

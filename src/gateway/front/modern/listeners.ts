@@ -82,7 +82,7 @@ export class Listeners {
     return () => listener.close(null);
   }
 
-  /** Also those that come from now on: they listen where they will be served. */
+  /** Streams that open from now on end at once, too, so that their clients listen where they will be served. */
   end(): void {
     this.#isEnding = true;
     for (const listener of [...this.#open]) listener.finish();
@@ -183,7 +183,7 @@ class Listener implements SessionPort {
 
   setLogLevel(): void {}
 
-  /** Whoever is not let in any more finds out who it is by listening anew. */
+  /** A client whose token is not accepted any more finds that out by listening anew. */
   admit(isAdmitted: boolean): void {
     if (!isAdmitted) this.finish();
   }
@@ -202,12 +202,12 @@ class Listener implements SessionPort {
     if (reply !== null) this.#outlet.answer(this.#id, reply);
   }
 
-  /** Of a part of what is subscribed to (`a/b` of `a`), too. */
+  /** Also when only a part of what is subscribed to has changed (`a/b` of `a`). */
   #honours(uri: string): boolean {
     return this.#honoured?.uris.some((one) => one === uri || isPart(uri, one)) === true;
   }
 
-  /** As a request of its own, so that all the rules for one hold. */
+  /** Subscribes by a request of its own, so that all rules for requests hold. */
   async #subscribe(uri: string): Promise<boolean> {
     const params = { uri };
     const method = "resources/subscribe";
