@@ -1,6 +1,6 @@
 // Arguments that 2026-07-28 repeats in headers, so that proxies can route by them: which of a tool's, and how a value is
 // written in a header.
-import { isJsonObject, type JsonObject } from "./json-rpc.ts";
+import { isJsonObject } from "./json-rpc.ts";
 
 /** One argument that is repeated. */
 export interface ParamHeader {
@@ -11,90 +11,50 @@ export interface ParamHeader {
   readonly type: "string" | "integer" | "number" | "boolean";
 }
 
-const MARK = "x-mcp-header";
+const KEY = "x-mcp-header";
 /** RFC 9110: of a header's name. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const TYPES: ReadonlySet<unknown> = new Set(["string", "integer", "number", "boolean"]);
 const ENCODED = /^=\?base64\?(.*)\?=$/s;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const DECIMAL = /^-?[0-9]+(\.[0-9]+)?$/;
-/** Of a schema; what lies deeper is no argument that anybody would route by. */
-const MOST_LEVELS = 100;
-/** Keywords whose values are no schemas. */
-const VALUES: ReadonlySet<string> = new Set(["default", "const", "enum", "examples"]);
+/** Nested properties; deeper ones are no arguments that anybody would route by. */
+const MOST_LEVELS = 32;
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-interface ParamHeaders {
-  /** Those that hold: none when there is a fault, but for numbers, whose headers servers check all the same. */
-  readonly headers: readonly ParamHeader[];
-  /** Why clients must not call the tool over HTTP; null: they may. */
-  readonly fault: string | null;
-}
-
-/** What a tool's `inputSchema` wants in headers. */
-export function paramHeadersOf(inputSchema: unknown): ParamHeaders {
-  const headers: ParamHeader[] = [];
+/** Null: the schema declares one in a wrong way, and none of it holds. */
+export function paramHeadersOf(inputSchema: unknown): readonly ParamHeader[] | null {
+  const found: ParamHeader[] = [];
   const names = new Set<string>();
-  let numberFault: string | null = null;
-  const faultAt = (path: readonly string[], why: string): string =>
-    `${MARK} of ${path.join(".") || "the schema itself"} ${why}`;
-  const declare = (schema: JsonObject, path: readonly string[]): string | null => {
-    const { [MARK]: name, type } = schema;
-    if (typeof name !== "string" || !TOKEN.test(name)) return faultAt(path, "is not a valid header name");
-    if (!isType(type)) return faultAt(path, ON_OTHERS);
-    if (type === "number") numberFault ??= faultAt(path, ON_OTHERS);
-    if (names.has(name.toLowerCase())) return faultAt(path, `is ${name}, as that of another property`);
-    names.add(name.toLowerCase());
-    headers.push({ path, header: `Mcp-Param-${name}`, type });
-    return null;
-  };
-  /** `isReached`: by properties of properties alone. */
-  const look = (schema: unknown, path: readonly string[], isReached: boolean): string | null => {
-    if (path.length > MOST_LEVELS || typeof schema !== "object" || schema === null) return null;
-    if (Array.isArray(schema)) return firstFault(schema, (each) => look(each, path, false));
-    if (!isJsonObject(schema)) return null;
-    if (MARK in schema) {
-      if (!isReached || path.length === 0) return faultAt(path, "is not on a plain property");
-      const fault = declare(schema, path);
-      if (fault !== null) return fault;
+  const look = (schema: unknown, path: readonly string[]): boolean => {
+    if (!isJsonObject(schema)) return true;
+    const name = schema[KEY];
+    if (name !== undefined) {
+      const { type } = schema;
+      if (path.length === 0 || typeof name !== "string" || !TOKEN.test(name) || !isType(type)) return false;
+      if (names.has(name.toLowerCase())) return false;
+      names.add(name.toLowerCase());
+      found.push({ path, header: `Mcp-Param-${name}`, type });
     }
-    return firstFault(Object.entries(schema), ([key, part]) => {
-      if (VALUES.has(key)) return null;
-      if (key !== "properties" || !isJsonObject(part)) return look(part, [...path, key], false);
-      return firstFault(Object.entries(part), ([name, inner]) => look(inner, [...path, name], isReached));
-    });
+    const { properties } = schema;
+    if (!isJsonObject(properties) || path.length === MOST_LEVELS) return true;
+    return Object.entries(properties).every(([key, part]) => look(part, [...path, key]));
   };
-  const fault = look(inputSchema, [], true);
-  return fault === null ? { headers, fault: numberFault } : { headers: [], fault };
-}
-
-const ON_OTHERS = "is not on a string, an integer or a boolean";
-
-function firstFault<T>(all: readonly T[], look: (one: T) => string | null): string | null {
-  for (const one of all) {
-    const fault = look(one);
-    if (fault !== null) return fault;
-  }
-  return null;
+  return look(inputSchema, []) ? found : null;
 }
 
 function isType(type: unknown): type is ParamHeader["type"] {
   return TYPES.has(type);
 }
 
-/** What a call gives for it; undefined: nothing. */
-export function paramValue(args: unknown, { path }: ParamHeader): unknown {
+/** The argument's text in a header; null: it is absent, or cannot be in one. */
+export function paramText(args: unknown, { path }: ParamHeader): string | null {
   let value: unknown = args;
   for (const key of path) {
-    if (!isJsonObject(value) || !Object.hasOwn(value, key)) return undefined;
+    if (!isJsonObject(value) || !Object.hasOwn(value, key)) return null;
     value = value[key];
   }
-  return value;
-}
-
-/** An argument's text in a header; null: it is absent, or cannot be in one. */
-export function paramText(value: unknown): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
   // Digits that a number here cannot hold are nobody's to compare.

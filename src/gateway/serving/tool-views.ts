@@ -30,7 +30,7 @@ function modernTool(tool: JsonObject): ModernTool | null {
   const { execution, ...definition } = tool;
   const isTask = isJsonObject(execution) && execution["taskSupport"] === "required";
   const shown = execution === undefined ? tool : definition;
-  const made = isTask ? null : { definition: shown, headers: paramHeadersOf(tool["inputSchema"]).headers };
+  const made = isTask ? null : { definition: shown, headers: paramHeadersOf(tool["inputSchema"]) ?? [] };
   modern.set(tool, made);
   return made;
 }

@@ -206,7 +206,7 @@ describe("D1 a request of 2026-07-28 that is not as it must be", () => {
           absent: { type: "string", "x-mcp-header": "Absent" },
         },
       };
-      gateway.paramHeaders = new Map([["echo", paramHeadersOf(inputSchema).headers]]);
+      gateway.paramHeaders = new Map([["echo", paramHeadersOf(inputSchema) ?? []]]);
       await using rig = await startRig(gateway);
       const answer = await rig.post(body, headers);
       const error = answer.json()["error"];
