@@ -11,6 +11,7 @@ import { nodeBackend, openGatewayRig } from "../test/mcp/gateway-rig.ts";
 import { connectLight } from "../test/mcp/light-client.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { freePort } from "../test/support/free-port.ts";
+import { connectModern } from "./light-modern-client.ts";
 import { type BenchClient, connectSse } from "./light-sse-client.ts";
 
 const PEERS = path.join(import.meta.dirname, "peers");
@@ -36,17 +37,36 @@ export async function peersInstalled(install: boolean): Promise<boolean> {
   return there();
 }
 
-export async function startOurs(): Promise<Measured> {
-  const light = nodeBackend(LIGHT_SERVER);
+/** Which versions of MCP: "older" is 2025-11-25, "modern" is 2026-07-28. */
+type Era = "older" | "modern";
+
+interface Eras {
+  readonly name?: string;
+  readonly client?: Era;
+  readonly server?: Era;
+}
+
+const SERVERS: Readonly<Record<Era, string>> = {
+  older: LIGHT_SERVER,
+  modern: path.join(import.meta.dirname, "light-modern-server.ts"),
+};
+
+function connect(url: string, client: Era): Promise<BenchClient> {
+  return client === "modern" ? connectModern(url) : connectLight(url);
+}
+
+export async function startOurs(eras: Eras = {}): Promise<Measured> {
+  const { name = "Mountaineer", client: speaks = "older", server = "older" } = eras;
+  const light = nodeBackend(SERVERS[server]);
   const rig = await openGatewayRig({ backends: { light } });
   await rig.untilReady("light");
-  const client = await connectLight(rig.url);
+  const client = await connect(rig.url, speaks);
   const added: Record<string, ReturnType<typeof nodeBackend>> = {};
   return {
-    name: "Mountaineer",
+    name,
     pid: rig.pid,
     client,
-    tool: (name) => name,
+    tool: (tool) => tool,
     async add(prefix) {
       added[`more_${Object.keys(added).length}`] = nodeBackend(LIGHT_SERVER, [], {
         env: { LIGHT_PREFIX: prefix },
@@ -99,12 +119,12 @@ export async function startOursWithAll(): Promise<Measured> {
   };
 }
 
-export async function startBare(): Promise<Measured> {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, "bare-forwarder.ts"), LIGHT_SERVER], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+export async function startBare(eras: Eras = {}): Promise<Measured> {
+  const { name = "bare node:http", client = "older", server = "older" } = eras;
+  const program = path.join(import.meta.dirname, "bare-forwarder.ts");
+  const child = spawn(process.execPath, [program, SERVERS[server]], { stdio: ["ignore", "pipe", "inherit"] });
   const [first] = await once(child.stdout.setEncoding("utf8"), "data");
-  return peer("bare node:http", child, await connectLight(String(first).trim()));
+  return peer(name, child, await connect(String(first).trim(), client));
 }
 
 /** One program for all clients, as its README says; without the event store, which costs it 1 ms a call. */

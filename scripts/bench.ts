@@ -18,7 +18,8 @@ const root = join(import.meta.dirname, "..");
 const files = (await Array.fromAsync(glob("bench/*.bench.ts", { cwd: root }))).sort();
 for (const file of files) {
   const name = basename(file, ".bench.ts");
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const isNamed = positionals.includes(name) || positionals.includes(name.replace(/^gateway-/, ""));
+  if (positionals.length > 0 && !isNamed) continue;
   const { title, missing, bench }: Bench = await import(join(root, file));
   process.stdout.write(`${title}\n`);
   const lacking = missing();

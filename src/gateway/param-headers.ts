@@ -1,6 +1,6 @@
 // Arguments that 2026-07-28 repeats in headers, so that proxies can route by them: which of a tool's, and how a value is
 // written in a header.
-import { isJsonObject } from "./json-rpc.ts";
+import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 /** One argument that is repeated. */
 export interface ParamHeader {
@@ -8,40 +8,67 @@ export interface ParamHeader {
   readonly path: readonly string[];
   /** `Mcp-Param-Region`. */
   readonly header: string;
-  readonly type: "string" | "integer" | "number" | "boolean";
+  readonly type: "string" | "integer" | "boolean";
+}
+
+/** Why clients over HTTP must not use a tool. */
+export interface SchemaFault {
+  readonly fault: string;
 }
 
 const KEY = "x-mcp-header";
 /** RFC 9110: of a header's name. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const TYPES: ReadonlySet<unknown> = new Set(["string", "integer", "number", "boolean"]);
+const TYPES: ReadonlySet<unknown> = new Set(["string", "integer", "boolean"]);
 const ENCODED = /^=\?base64\?(.*)\?=$/s;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const DECIMAL = /^-?[0-9]+(\.[0-9]+)?$/;
-/** Nested properties; deeper ones are no arguments that anybody would route by. */
-const MOST_LEVELS = 32;
+/** Their members are values, and not schemas. */
+const VALUES: ReadonlySet<string> = new Set(["default", "const", "enum", "examples"]);
+const MOST_LEVELS = 100;
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Null: the schema declares one in a wrong way, and none of it holds. */
-export function paramHeadersOf(inputSchema: unknown): readonly ParamHeader[] | null {
+/** What a tool's `inputSchema` wants as headers; or why it is not valid: one wrong declaration spoils the tool. */
+export function paramHeadersOf(inputSchema: unknown): readonly ParamHeader[] | SchemaFault {
   const found: ParamHeader[] = [];
   const names = new Set<string>();
-  const look = (schema: unknown, path: readonly string[]): boolean => {
-    if (!isJsonObject(schema)) return true;
-    const name = schema[KEY];
-    if (name !== undefined) {
-      const { type } = schema;
-      if (path.length === 0 || typeof name !== "string" || !TOKEN.test(name) || !isType(type)) return false;
-      if (names.has(name.toLowerCase())) return false;
-      names.add(name.toLowerCase());
-      found.push({ path, header: `Mcp-Param-${name}`, type });
-    }
-    const { properties } = schema;
-    if (!isJsonObject(properties) || path.length === MOST_LEVELS) return true;
-    return Object.entries(properties).every(([key, part]) => look(part, [...path, key]));
+  const fault = (path: readonly string[], why: string): SchemaFault => ({
+    fault: `${KEY} of ${path.join(".") || "the schema itself"} ${why}`,
+  });
+  const declared = (schema: JsonObject, path: readonly string[]): SchemaFault | null => {
+    const { [KEY]: name, type } = schema;
+    if (typeof name !== "string" || !TOKEN.test(name)) return fault(path, "is not a valid header name");
+    if (!isType(type)) return fault(path, "is not on a string, an integer or a boolean");
+    if (names.has(name.toLowerCase())) return fault(path, `is ${name}, as that of another property`);
+    names.add(name.toLowerCase());
+    found.push({ path, header: `Mcp-Param-${name}`, type });
+    return null;
   };
-  return look(inputSchema, []) ? found : null;
+  const look = (schema: unknown, path: readonly string[], isReached: boolean): SchemaFault | null => {
+    if (path.length > MOST_LEVELS || typeof schema !== "object" || schema === null) return null;
+    if (Array.isArray(schema)) return firstOf(schema, (each) => look(each, path, false));
+    if (!isJsonObject(schema)) return null;
+    if (KEY in schema) {
+      if (!isReached || path.length === 0) return fault(path, "is not on a plain property");
+      const wrong = declared(schema, path);
+      if (wrong !== null) return wrong;
+    }
+    return firstOf(Object.entries(schema), ([key, part]) => {
+      if (VALUES.has(key)) return null;
+      if (key !== "properties" || !isJsonObject(part)) return look(part, [...path, key], false);
+      return firstOf(Object.entries(part), ([name, inner]) => look(inner, [...path, name], isReached));
+    });
+  };
+  return look(inputSchema, [], true) ?? found;
+}
+
+function firstOf<T>(all: readonly T[], look: (one: T) => SchemaFault | null): SchemaFault | null {
+  for (const one of all) {
+    const fault = look(one);
+    if (fault !== null) return fault;
+  }
+  return null;
 }
 
 function isType(type: unknown): type is ParamHeader["type"] {
@@ -64,7 +91,7 @@ export function paramText(args: unknown, { path }: ParamHeader): string | null {
 
 /** Whether a header says what the argument is; `text` as `paramText` gives it. */
 export function saysSame(header: string, text: string, { type }: ParamHeader): boolean {
-  const isNumber = (type === "integer" || type === "number") && DECIMAL.test(header) && DECIMAL.test(text);
+  const isNumber = type === "integer" && DECIMAL.test(header) && DECIMAL.test(text);
   return isNumber ? Number(header) === Number(text) : header === text;
 }
 

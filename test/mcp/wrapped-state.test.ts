@@ -14,7 +14,8 @@ const accepted = (name: string): Json => ({ action: "accept", content: { name } 
 
 test("D2 the SDK's client and server, both modern: one question, three at once, three rounds, and an address", async (t) => {
   const rig = await startGatewayRig(t, { backends: { era } });
-  await rig.untilReady("era");
+  // A tool of it is withheld.
+  await rig.untilBackend("era", ({ phase }) => phase === "Degraded");
   const client = new Client(
     { name: "sdk-2", version: "1.0.0" },
     {
@@ -48,7 +49,8 @@ test("D2 the SDK's client and server, both modern: one question, three at once, 
 test("B11 D2 a modern server's state is bound to its call, and outlives a reload, a handover and a person's consent", async (t) => {
   const asks = { authorization: { default_effect: "allow", destructive: "ask" } };
   const rig = await startGatewayRig(t, { backends: { era } }, { kept: true });
-  await rig.untilReady("era");
+  // A tool of it is withheld.
+  await rig.untilBackend("era", ({ phase }) => phase === "Degraded");
   const call: Json = { name: "ask_rounds", arguments: {} };
   const send = (params: Json): ReturnType<typeof ask> => ask(rig.url, "tools/call", params);
   const first = requiredBy(await send(call));

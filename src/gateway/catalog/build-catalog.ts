@@ -13,6 +13,7 @@ import type {
   ResourceReach,
   UnseenEntry,
 } from "./catalog.ts";
+import { freshnessOfAll } from "./freshness.ts";
 import { compileGlobs } from "./glob.ts";
 import { seenEntry } from "./seen-text.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
@@ -61,6 +62,12 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
       }),
     ),
     resourceReach: offers.flatMap(({ reach }) => reach ?? []),
+    freshness: {
+      tools: freshnessOfAll(sources, "tools"),
+      resources: freshnessOfAll(sources, "resources"),
+      resourceTemplates: freshnessOfAll(sources, "resourceTemplates"),
+      prompts: freshnessOfAll(sources, "prompts"),
+    },
   };
 }
 

@@ -16,12 +16,23 @@ export interface Listings {
 
 export const NO_LISTINGS: Listings = { tools: [], resources: [], resourceTemplates: [], prompts: [] };
 
+/** How long a list holds, as 2026-07-28 says it. */
+export interface Freshness {
+  readonly ttlMs: number;
+  readonly cacheScope: "public" | "private";
+}
+
+/** By list; null: the server has no such list. What is not here is not fresh. */
+export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | null>>>;
+
 /** One backend's part. */
 export interface CatalogSource {
   readonly backend: string;
   readonly filters: BackendFilters;
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly listings: Listings;
+  /** Absent: nothing is said of any list. */
+  readonly freshness?: ListFreshness;
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt";
@@ -85,4 +96,6 @@ export interface Catalog {
   readonly withheldTools: ReadonlyMap<string, number>;
   /** One for each backend that offers resources or templates, in the same order. */
   readonly resourceReach: readonly ResourceReach[];
+  /** How long each list holds for clients that may keep it. */
+  readonly freshness: Readonly<Record<keyof Listings, Freshness>>;
 }

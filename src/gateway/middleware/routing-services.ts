@@ -12,6 +12,8 @@ export interface RoutingServices {
     subscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
     unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
   };
+  /** Each backend that is wanted has listed what it has: lists are not about to grow. */
+  hasAllLists(): boolean;
   /** What is published now, whatever a request began with. */
   catalog(): Catalog;
   setLogLevel(client: ClientPort, level: McpLogLevel): void;

@@ -1,6 +1,7 @@
 // The way of a request: lists are answered from the catalog, and all else goes to a backend, under its own names.
 
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
+import { NOT_FRESH } from "../catalog/freshness.ts";
 import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS, MODERN_VERSION } from "../protocol.ts";
@@ -36,10 +37,10 @@ export function createRouting(services: RoutingServices, backends: readonly stri
   const pass: ToTarget = ({ method, params, port, signal }, _, { backend }) =>
     pool.call(backend, { method, params, port, signal });
   const routes = new Map<string, Handle>([
-    ["tools/list", listing("tools")],
-    ["resources/list", listing("resources")],
-    ["resources/templates/list", listing("resourceTemplates")],
-    ["prompts/list", listing("prompts")],
+    ["tools/list", listing(services, "tools")],
+    ["resources/list", listing(services, "resources")],
+    ["resources/templates/list", listing(services, "resourceTemplates")],
+    ["prompts/list", listing(services, "prompts")],
     ["tools/call", routed(NAME, callNamed)],
     ["prompts/get", routed(NAME, callNamed)],
     ["resources/read", readingKept(services, routed(URI, reading(pass)))],
@@ -114,13 +115,14 @@ function routed(needs: string, to: ToTarget): Handle {
   };
 }
 
-function listing(list: keyof VisibleLists): Handle {
+function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
   return async ({ params, port: { client }, served }) => {
     // Whole lists, one page: there is no cursor that we gave.
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
     const view = served.viewFor(client.principal);
-    const { lists } = client.protocolVersion === MODERN_VERSION ? view.modern : view;
-    return { result: lists[list] };
+    if (client.protocolVersion !== MODERN_VERSION) return { result: view.lists[list] };
+    const result = view.modern.lists[list];
+    return { result: services.hasAllLists() ? result : { ...result, ...NOT_FRESH } };
   };
 }
 

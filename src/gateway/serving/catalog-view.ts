@@ -75,7 +75,14 @@ function createView(
     get modern() {
       if (modern === null) {
         const { definitions, paramHeaders } = modernTools(tools);
-        modern = { lists: { tools: { tools: definitions }, ...others }, paramHeaders };
+        const { freshness } = catalog;
+        const lists = {
+          tools: { tools: definitions, ...freshness.tools },
+          resources: { resources, ...freshness.resources },
+          resourceTemplates: { resourceTemplates, ...freshness.resourceTemplates },
+          prompts: { prompts, ...freshness.prompts },
+        };
+        modern = { lists, paramHeaders };
       }
       return modern;
     },

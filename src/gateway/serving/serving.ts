@@ -51,6 +51,7 @@ export class Serving {
     this.kept = new KeptResults(tools.clock);
     this.#services = {
       pool,
+      hasAllLists: () => pool.unlisted.length === 0,
       catalog: () => this.catalog,
       tasks: new TaskMemory(),
       kept: this.kept,

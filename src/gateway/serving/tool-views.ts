@@ -21,7 +21,7 @@ interface ModernTool {
   readonly headers: readonly ParamHeader[];
 }
 
-/** null: it is not shown. */
+/** Null: it is not shown. */
 const modern = new WeakMap<JsonObject, ModernTool | null>();
 
 function modernTool(tool: JsonObject): ModernTool | null {
@@ -30,12 +30,16 @@ function modernTool(tool: JsonObject): ModernTool | null {
   const { execution, ...definition } = tool;
   const isTask = isJsonObject(execution) && execution["taskSupport"] === "required";
   const shown = execution === undefined ? tool : definition;
-  const made = isTask ? null : { definition: shown, headers: paramHeadersOf(tool["inputSchema"]) ?? [] };
+  const headers = paramHeadersOf(tool["inputSchema"]);
+  const made = isTask || "fault" in headers ? null : { definition: shown, headers };
   modern.set(tool, made);
   return made;
 }
 
-/** Without those that work as tasks alone, and without the word of older versions about tasks. */
+/**
+ * Without those that work as tasks alone, those that clients must not use for the headers that they want, and without
+ * the word of older versions about tasks.
+ */
 export function modernTools(tools: readonly JsonObject[]): {
   readonly definitions: readonly JsonObject[];
   readonly paramHeaders: ReadonlyMap<string, readonly ParamHeader[]>;

@@ -1,5 +1,6 @@
 // A gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
 
+import { NOT_FRESH } from "../../../src/gateway/catalog/freshness.ts";
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { FrontGateway, SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import type { ListsSeen } from "../../../src/gateway/front/session/session-record.ts";
@@ -76,6 +77,12 @@ export function createScriptedGateway(
           unseen: [],
           withheldTools: new Map(),
           resourceReach: [],
+          freshness: {
+            tools: NOT_FRESH,
+            resources: NOT_FRESH,
+            resourceTemplates: NOT_FRESH,
+            prompts: NOT_FRESH,
+          },
           appPages: new Map(),
         },
         away: null,

@@ -68,6 +68,7 @@ export function recordingServices(
   return {
     calls,
     levels,
+    hasAllLists: () => true,
     catalog: () => buildCatalog([], FIRST_WINS),
     pool: {
       async call(backend, call) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { ClientPort } from "../../../src/gateway/client-port.ts";
 import { errorReply, isError, RESOURCE_NOT_FOUND } from "../../../src/gateway/json-rpc.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet } from "./requests.ts";
@@ -29,6 +30,25 @@ describe("lists", () => {
       const reply = await ask(served, method);
       assert.equal(!isError(reply) && reply.result, list, method);
     }
+  });
+
+  test("D2 say to clients of 2026-07-28 how long they hold, while no server's are missing", async () => {
+    const tools = { ttlMs: 60_000, cacheScope: "public" } as const;
+    const [first] = sources;
+    assert.ok(first !== undefined);
+    const modern: ClientPort = { ...client(), protocolVersion: "2026-07-28" };
+    const heldFor = async (isWhole: boolean): Promise<unknown> => {
+      const services = { ...recordingServices(), hasAllLists: () => isWhole };
+      const reply = await ask(
+        servingSet([{ ...first, freshness: { tools } }], services),
+        "tools/list",
+        {},
+        modern,
+      );
+      return isError(reply) ? reply : [reply.result["ttlMs"], reply.result["cacheScope"]];
+    };
+    assert.deepEqual(await heldFor(true), [60_000, "public"]);
+    assert.deepEqual(await heldFor(false), [0, "private"]);
   });
 
   test("have one page: a cursor is none of ours", async () => {

@@ -75,6 +75,7 @@ describe("D1 views of tools", () => {
     tool("array", { outputSchema: { type: "array", items: { $ref: "#/$defs/x" }, $defs: { x: {} } } }),
     tool("object", { outputSchema: { type: "object" }, execution: { taskSupport: "optional" } }),
     tool("task", { execution: { taskSupport: "required" } }),
+    tool("unusable", { inputSchema: { type: "object", items: { type: "string", "x-mcp-header": "R" } } }),
     tool("routed", {
       inputSchema: { type: "object", properties: { r: { type: "string", "x-mcp-header": "R" } } },
     }),
@@ -94,11 +95,11 @@ describe("D1 views of tools", () => {
     assert.ok(Array.isArray(again) && again[1] === tools[1]);
   });
 
-  test("for those of 2026-07-28 are as the servers say it, without what runs as a task alone", () => {
+  test("for those of 2026-07-28 are as the servers say it, without what runs as a task alone and what they would drop", () => {
     assert.equal(view.modern, view.modern);
     const { execution: _, ...object } = { execution: null, ...listings[2] };
-    assert.deepEqual(view.modern.lists.tools["tools"], [listings[0], listings[1], object, listings[4]]);
-    assert.equal(view.modern.lists.prompts, view.lists.prompts);
+    assert.deepEqual(view.modern.lists.tools["tools"], [listings[0], listings[1], object, listings[5]]);
+    assert.deepEqual(view.modern.lists.prompts, { ...view.lists.prompts, ttlMs: 0, cacheScope: "private" });
     assert.deepEqual(
       [...view.modern.paramHeaders],
       [["routed", [{ path: ["r"], header: "Mcp-Param-R", type: "string" }]]],

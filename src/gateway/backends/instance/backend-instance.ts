@@ -1,7 +1,7 @@
 // The contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Listings } from "../../catalog/catalog.ts";
+import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
@@ -68,6 +68,8 @@ export interface BackendInstance {
   readonly seen: InstanceSeen;
   /** Null until it is ready; then what was read last. */
   readonly listings: Listings | null;
+  /** How long its lists hold, where the server says so. The same object until it changes. */
+  readonly freshness: ListFreshness;
   /** What the server answered to `initialize`; null until then. */
   readonly initializeResult: InitializeResult | null;
   readonly pid: number | null;
@@ -122,7 +124,7 @@ export interface InstanceOptions {
   readonly logger: Logger;
   /** `seen` is another one. */
   readonly onSeen: () => void;
-  /** `listings` are others. */
+  /** `listings` or `freshness` are others. */
   readonly onListings: () => void;
   /** A log message (the params of notifications/message) that belongs to no client's call. */
   readonly onLog: (params: JsonObject) => void;

@@ -25,6 +25,8 @@ interface CallCarrier {
   session(): number;
   /** Calls can be sent; otherwise they wait for `release`. */
   isOpen(): boolean;
+  /** What a call of that client waits for; null: nothing. */
+  before(client: ClientPort): Promise<void> | null;
   /** The last call in flight has ended. */
   onIdle(): void;
 }
@@ -86,8 +88,7 @@ export class InstanceCalls {
       const sent =
         params === undefined || progressToken === null ? params : withProgressToken(params, request.id);
       const message = rpcRequest(request.id, method, sent);
-      if (this.#carrier.isOpen()) this.#dispatch(request, message);
-      else this.#held.set(request, message);
+      this.#dispatchInTurn(request, message);
     });
   }
 
@@ -131,8 +132,9 @@ export class InstanceCalls {
 
   /** Sends what had to wait. */
   release(): void {
-    for (const [request, message] of this.#held) this.#dispatch(request, message);
+    const held = [...this.#held];
     this.#held.clear();
+    for (const [request, message] of held) this.#dispatchInTurn(request, message);
   }
 
   /** The server has said something that may belong to any call. */
@@ -206,6 +208,20 @@ export class InstanceCalls {
     }
     this.settle(request, reply, failure);
     this.#readOn();
+  }
+
+  #dispatchInTurn(request: PendingRequest, message: RpcRequest): void {
+    const isOpen = this.#carrier.isOpen();
+    const client = request.port?.client;
+    const comes = isOpen && client !== undefined ? this.#carrier.before(client) : null;
+    if (isOpen && comes === null) {
+      this.#dispatch(request, message);
+      return;
+    }
+    this.#held.set(request, message);
+    void comes?.then(() => {
+      if (this.#held.delete(request)) this.#dispatchInTurn(request, message);
+    });
   }
 
   #dispatch(request: PendingRequest, message: RpcRequest): void {

@@ -1,8 +1,10 @@
 // Reads one list of a server to its end, within bounds of time, pages, entries and bytes.
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Listings } from "../../catalog/catalog.ts";
+import type { Freshness, ListFreshness, Listings } from "../../catalog/catalog.ts";
 import { type CheckedEntry, checkEntry } from "../../catalog/entry-checks.ts";
+import { freshnessOf, leastFresh } from "../../catalog/freshness.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
+import { paramHeadersOf } from "../../param-headers.ts";
 import type { ListKind } from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import { errorAnswer, noAnswer, oneLine } from "./failures.ts";
@@ -22,6 +24,8 @@ export interface FaultyEntry {
   readonly faults: string;
   /** Else it was mended. */
   readonly isWithheld: boolean;
+  /** Clients of older versions get it. */
+  readonly isForOlder?: boolean;
 }
 
 const KIND_NAMES: Readonly<Record<keyof Listings, string>> = {
@@ -67,6 +71,8 @@ export interface ReadKind {
   readonly part: Partial<Listings>;
   /** Of each of them. */
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
+  /** Of each of them, where the server speaks 2026-07-28. */
+  readonly freshness: ListFreshness;
   /** Why one of them was not read; null: all were. */
   readonly failure: LinkFailure | null;
 }
@@ -75,6 +81,7 @@ export interface ReadKind {
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
   const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
+  const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
   let failure: LinkFailure | null = null;
   const reads = LISTS[kind].map(async (list) => ({ list, read: await readList(list, options) }));
   for (const { list, read } of await Promise.all(reads)) {
@@ -82,9 +89,10 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
     else {
       part[list.key] = read.entries;
       faulty[list.key] = read.faulty;
+      if (options.isModern === true) freshness[list.key] = read.freshness;
     }
   }
-  return { part, faulty, failure };
+  return { part, faulty, freshness, failure };
 }
 
 type ReadList =
@@ -92,6 +100,8 @@ type ReadList =
       readonly kind: "read";
       readonly entries: readonly JsonObject[];
       readonly faulty: readonly FaultyEntry[];
+      /** Of its pages together; null: there is no such list. */
+      readonly freshness: Freshness | null;
     }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
@@ -100,17 +110,19 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
   const dueMs = clock.monotonicMs() + timeoutMs;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
-  const note = (name: string, { entry, faults }: CheckedEntry): void => {
+  const note = (name: string, { entry, faults }: CheckedEntry, isForOlder = false): void => {
     const isWithheld = entry === null;
     if (faulty.filter((each) => each.isWithheld === isWithheld).length >= TOLD_AT_MOST) return;
     const named = `${KIND_NAMES[list.key]} ${JSON.stringify(name.slice(0, 100))}`;
-    faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld });
+    const told = { entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld };
+    faulty.push(isForOlder ? { ...told, isForOlder } : told);
   };
   const cursors = new Set<string>();
   let given = 0;
   let characters = 0;
   let firstPage: readonly JsonObject[] | null = null;
   let cursor: string | null = null;
+  let freshness: Freshness | null = null;
   for (;;) {
     const leftMs = dueMs - clock.monotonicMs();
     if (leftMs <= 0) return { kind: "failed", failure: noAnswer(`all of ${list.method}`, timeoutMs) };
@@ -124,9 +136,10 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
       if (error.code !== METHOD_NOT_FOUND || cursor !== null) return failed(errorAnswer(list.method, error));
       // Many servers have resources and no templates; one that declares a list and has none means an empty one.
       if (list.key !== "resourceTemplates") onOddity(list.method, "no_such_list");
-      return { kind: "read", entries, faulty };
+      return { kind: "read", entries, faulty, freshness };
     }
     const { result } = asked.reply;
+    freshness = leastFresh(freshness, freshnessOf(result));
     const page: unknown = result[list.key];
     if (!Array.isArray(page))
       return failed(linkFailure("protocol", `${list.method} was answered without a list of ${list.key}`));
@@ -144,12 +157,14 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
           fault === null ? checkEntry(list.key, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.entry !== null) kept.push(checked.entry);
         if (checked.faults.length > 0) note(String(entry[list.name]), checked);
+        const unusable = list.key === "tools" && checked.entry !== null ? headerFault(checked.entry) : null;
+        if (unusable !== null) note(String(entry[list.name]), { entry: null, faults: [unusable] }, true);
       }
     }
     for (const entry of kept) entries.push(entry);
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would begin anew if it were sent back.
-    if (typeof next !== "string" || next === "") return { kind: "read", entries, faulty };
+    if (typeof next !== "string" || next === "") return { kind: "read", entries, faulty, freshness };
     if (cursors.has(next))
       return failed(linkFailure("protocol", `${list.method} gives the same page again and again`));
     cursors.add(next);
@@ -164,6 +179,12 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     if (characters > MAX_CHARACTERS) return failed(tooMuch(list, "64 MiB"));
     cursor = next;
   }
+}
+
+/** Why clients of 2026-07-28 must not use a tool, over whatever link it is called. */
+function headerFault({ inputSchema }: JsonObject): string | null {
+  const wanted = paramHeadersOf(inputSchema);
+  return "fault" in wanted ? wanted.fault : null;
 }
 
 /** Characters of its JSON. */

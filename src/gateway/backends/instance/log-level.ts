@@ -1,40 +1,70 @@
 // Log levels: the server is asked for the lowest that any client wants, and each client gets its own.
+import { settledWithin } from "../../../runtime/time/clock.ts";
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS, type McpLogLevel } from "../../protocol.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { ServerSession } from "./session.ts";
 
+/** How long calls that want a lower level wait until the server has answered that it is set, ms. */
+const ANSWERED_MS = 1_000;
+
 /** The level that a server is asked for. */
 export class ServerLogLevel {
   /** What the server was told last; null: nothing, it logs as it likes. */
   told: McpLogLevel | null = null;
+  readonly #options: InstanceOptions;
   readonly #session: ServerSession;
-  readonly #timeoutMs: number;
+  readonly #mayOvertake: () => boolean;
   #wanted: McpLogLevel | null;
+  #answering: Promise<void> | null = null;
+  /** What the server has answered last. */
+  #answered: McpLogLevel | null = null;
 
-  constructor({ logLevel, listMs }: InstanceOptions, session: ServerSession) {
+  /** `mayOvertake`: the server may get a message before one that was sent earlier. */
+  constructor(options: InstanceOptions, session: ServerSession, mayOvertake: () => boolean) {
+    this.#options = options;
     this.#session = session;
-    this.#timeoutMs = listMs;
-    this.#wanted = logLevel;
+    this.#mayOvertake = mayOvertake;
+    this.#wanted = options.logLevel;
   }
 
   want(level: McpLogLevel | null): void {
     this.#wanted = level;
   }
 
-  /** Sends the level to the server if it is another one; resolves when the server has answered. */
-  async send(): Promise<void> {
+  /** Sends the level to the server if it is another one; resolves when the server has answered, or is late with it. */
+  send(): Promise<void> {
     const level = this.#wanted;
     // There is no way to take a level back, so null leaves the last one; clients are filtered each for itself.
-    if (level === null || level === this.told || !this.#session.declares("logging")) return;
+    if (level === null || level === this.told || !this.#session.declares("logging")) {
+      return this.#answering ?? Promise.resolve();
+    }
+    if (this.#answering !== null && this.#mayOvertake()) return this.#answering.then(() => this.send());
     this.told = level;
-    await this.#session.ask("logging/setLevel", { level }, this.#timeoutMs);
+    const { clock, listMs } = this.#options;
+    const asked = this.#session.ask("logging/setLevel", { level }, listMs);
+    const answering = settledWithin(clock, ANSWERED_MS, asked).then(() => {
+      if (this.#answering !== answering) return;
+      this.#answering = null;
+      this.#answered = level;
+    });
+    this.#answering = answering;
+    return answering;
+  }
+
+  /** What a call waits for whose client wants that level; null: nothing. */
+  before(level: McpLogLevel | null): Promise<void> | null {
+    if (this.#answering === null || level === null || !this.#mayOvertake()) return null;
+    const isLower = this.#answered === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.#answered);
+    return isLower ? this.#answering : null;
   }
 
   /** A new session knows nothing yet. */
   forgotten(): void {
     this.told = null;
+    this.#answering = null;
+    this.#answered = null;
   }
 }
 

@@ -1,7 +1,7 @@
 // The lists of one instance: read at the start, read again when the server says so, replaced as a whole.
 import { isDeepStrictEqual } from "node:util";
 import type { Timer } from "../../../runtime/time/clock.ts";
-import { type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
+import { type ListFreshness, type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
@@ -23,6 +23,12 @@ const NOTHING: Readonly<Record<ListKind, Partial<Listings>>> = {
   tools: { tools: [] },
   resources: { resources: [], resourceTemplates: [] },
   prompts: { prompts: [] },
+};
+
+const NO_SUCH_LIST: Readonly<Record<ListKind, ListFreshness>> = {
+  tools: { tools: null },
+  resources: { resources: null, resourceTemplates: null },
+  prompts: { prompts: null },
 };
 
 interface KindState {
@@ -51,6 +57,8 @@ function faultyOf({ faulty }: KindState): readonly FaultyEntry[] {
 export class InstanceLists implements Disposable {
   /** Null until all were read for the first time. */
   listings: Listings | null = null;
+  /** How long each list holds, where the server says so. Another one with other `listings`, or `onListings`. */
+  freshness: ListFreshness = {};
   /** Entries that no client may see, in words; another list when it changed. */
   withheld: readonly string[] = [];
   readonly #options: InstanceOptions;
@@ -85,7 +93,10 @@ export class InstanceLists implements Disposable {
       LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),
     );
     let all = NO_LISTINGS;
-    for (const { part } of outcomes) all = { ...all, ...part };
+    for (const { part, freshness } of outcomes) {
+      all = { ...all, ...part };
+      this.freshness = { ...this.freshness, ...freshness };
+    }
     for (const { kind, failure } of outcomes) {
       if (failure === null) continue;
       const hasOthers = Object.values(all).some((list) => list.length > 0);
@@ -135,6 +146,7 @@ export class InstanceLists implements Disposable {
   async #read(kind: ListKind): Promise<ReadKind> {
     const { clock, listMs: timeoutMs } = this.#options;
     const state = this.#states[kind];
+    const isModern = this.#session.result?.protocolVersion === MODERN_VERSION;
     state.reading = true;
     state.again = false;
     const outcome: ReadKind = this.#session.declares(kind)
@@ -143,10 +155,10 @@ export class InstanceLists implements Disposable {
           clock,
           timeoutMs,
           toolFault: this.#toolFault,
-          isModern: this.#session.result?.protocolVersion === MODERN_VERSION,
+          isModern,
           onOddity: this.#onOddity,
         })
-      : { part: NOTHING[kind], faulty: {}, failure: null };
+      : { part: NOTHING[kind], faulty: {}, freshness: isModern ? NO_SUCH_LIST[kind] : {}, failure: null };
     state.reading = false;
     state.readAtMs = clock.monotonicMs();
     this.#foundFaulty(kind, outcome.faulty);
@@ -173,7 +185,10 @@ export class InstanceLists implements Disposable {
     if (isDeepStrictEqual(faulty, before)) return;
     this.withheld = LIST_KINDS.flatMap((each) => faultyOf(this.#states[each]))
       .filter(({ isWithheld }) => isWithheld)
-      .map(({ entry, faults }) => `${entry} is withheld: ${faults}`);
+      .map(({ entry, faults, isForOlder }) => {
+        const from = isForOlder === true ? ` from clients of ${MODERN_VERSION}` : "";
+        return `${entry} is withheld${from}: ${faults}`;
+      });
     const told = (wanted: boolean): readonly string[] =>
       faulty
         .filter(({ isWithheld }) => isWithheld === wanted)
@@ -187,15 +202,18 @@ export class InstanceLists implements Disposable {
 
   async #readAgain(kind: ListKind): Promise<void> {
     const { staleBecause, withheld } = this;
-    const { part, failure } = await this.#read(kind);
+    const { part, freshness: read, failure } = await this.#read(kind);
     if (this.#disposed || this.listings === null) return;
     const state = this.#states[kind];
     if (failure === null) state.staleBecause = null;
     // A lost session is renewed, and everything read again then.
     else if (failure.kind !== "session_lost") this.#notRead(kind, failure);
     const next = { ...this.listings, ...part };
-    if (!isDeepStrictEqual(next, this.listings)) {
-      this.listings = next;
+    const freshness = { ...this.freshness, ...read };
+    const isSame = isDeepStrictEqual(next, this.listings);
+    if (!isSame || !isDeepStrictEqual(freshness, this.freshness)) {
+      this.listings = isSame ? this.listings : next;
+      this.freshness = freshness;
       this.#options.onListings();
     }
     if (this.staleBecause !== staleBecause || this.withheld !== withheld) this.#onStale();

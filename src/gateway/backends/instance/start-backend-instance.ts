@@ -104,6 +104,7 @@ class RunningInstance implements BackendInstance {
       send,
       session: () => this.#session.number,
       isOpen: () => this.#isOpen(),
+      before: ({ logLevel }) => this.#level.before(logLevel),
       onIdle: () => {
         this.#endIfSignedOut();
         this.#idle.due();
@@ -123,7 +124,7 @@ class RunningInstance implements BackendInstance {
     this.#health = new Health({ clock, ping, onChanged: changed });
     const toolFault = (tool: JsonObject): string | null => this.#link.toolFault?.(tool) ?? null;
     this.#lists = new InstanceLists(options, this.#session, toolFault, changed);
-    this.#level = new ServerLogLevel(options, this.#session);
+    this.#level = new ServerLogLevel(options, this.#session, () => this.#link.pid === null);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
     this.#questions = new Questions(options, this.#calls, send, this.#elicitations, changed);
     this.#notifications = new Notifications({
@@ -203,6 +204,10 @@ class RunningInstance implements BackendInstance {
 
   get listings(): BackendInstance["listings"] {
     return this.#readyAtMs === null ? null : this.#lists.listings;
+  }
+
+  get freshness(): BackendInstance["freshness"] {
+    return this.#lists.freshness;
   }
 
   get initializeResult(): BackendInstance["initializeResult"] {

@@ -97,7 +97,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
   const [first, ...others] = seen.withheldEntries;
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${others.length} more, which the log names)`;
-    const hint = `Clients would refuse the whole list for it. Have the server mended, then \`mountaineer backends restart ${name}\`.`;
+    const hint = `Clients would refuse it, or the whole list for it. Have the server mended, then \`mountaineer backends restart ${name}\`.`;
     warn("entries_withheld", `backend ${name}: ${first}${more}`, hint);
   }
   if (seen.asksForRoots && spec.instances === "shared") {

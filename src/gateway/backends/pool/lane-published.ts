@@ -1,13 +1,15 @@
 // What one backend publishes, and who is moved when another instance serves.
 import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
-import { type CatalogSource, NO_LISTINGS } from "../../catalog/catalog.ts";
+import { type CatalogSource, type ListFreshness, NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
 import type { DrainReason } from "../policy/draining.ts";
 import type { ClientInstances } from "./client-instances.ts";
 import type { LaneState } from "./lane-state.ts";
 import type { PoolInstance } from "./pool-instance.ts";
 import type { PoolSubscriptions } from "./subscriptions.ts";
+
+const NOTHING_SAID: ListFreshness = {};
 
 /** What was published last, and of which connection. */
 interface Shape extends Omit<CatalogSource, "backend"> {
@@ -51,14 +53,15 @@ export class Published {
       if (source === null) return;
       this.source = null;
     } else {
-      const { filters, toolOverrides, listings } = shape;
+      const { filters, toolOverrides, listings, freshness = NOTHING_SAID } = shape;
       const isSame =
         source !== null &&
         source.listings === listings &&
+        source.freshness === freshness &&
         source.filters === filters &&
         source.toolOverrides === toolOverrides;
       if (isSame) return;
-      this.source = { backend: name, filters, toolOverrides, listings };
+      this.source = { backend: name, filters, toolOverrides, listings, freshness };
     }
     changed();
   }
@@ -66,7 +69,8 @@ export class Published {
   /** An instance has read its lists again. */
   relist({ instance }: PoolInstance): void {
     if (instance !== this.#state.serving?.instance || this.#shape === null) return;
-    this.#shape = { ...this.#shape, listings: instance.listings ?? this.#shape.listings };
+    const { freshness } = instance;
+    this.#shape = { ...this.#shape, listings: instance.listings ?? this.#shape.listings, freshness };
     this.publish();
   }
 
@@ -119,6 +123,7 @@ export class Published {
     const { filters, toolOverrides } = config;
     const { capabilities = {}, instructions = null } = instance.initializeResult ?? {};
     this.#initializeResult = { backend: name, capabilities, instructions };
-    this.#shape = { key: base.key, filters, toolOverrides, listings: instance.listings ?? NO_LISTINGS };
+    const { listings, freshness } = instance;
+    this.#shape = { key: base.key, filters, toolOverrides, listings: listings ?? NO_LISTINGS, freshness };
   }
 }

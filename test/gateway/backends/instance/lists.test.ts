@@ -85,6 +85,7 @@ describe("reading a list", () => {
     assert.deepEqual(outcome, {
       part: { resources: [], resourceTemplates: [{ uriTemplate: "f:///{x}", name: "x" }] },
       faulty: { resources: [], resourceTemplates: [] },
+      freshness: {},
       failure: null,
     });
     assert.deepEqual(oddities.sort(), [
@@ -111,6 +112,7 @@ describe("reading a list", () => {
       assert.deepEqual(outcome, {
         part: { tools: [toolOf("t0"), toolOf("t1"), toolOf("t2")] },
         faulty: { tools: [] },
+        freshness: {},
         failure: null,
       });
     }

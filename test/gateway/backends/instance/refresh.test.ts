@@ -37,6 +37,50 @@ describe("lists that change", () => {
     await settle();
     assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 2);
   });
+  test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, and it is said why", async () => {
+    const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };
+    const { instance } = await startReady({}, (link) =>
+      link.answers.set("tools/list", () => ({ result: { tools: [{ name: "odd", inputSchema }] } })),
+    );
+    assert.deepEqual(instance.listings?.tools, [{ name: "odd", inputSchema }]);
+    assert.deepEqual(instance.seen.withheldEntries, [
+      'tool "odd" is withheld from clients of 2026-07-28: x-mcp-header of items is not on a plain property',
+    ]);
+  });
+  test("D2 how long the lists of a server of 2026-07-28 hold is kept, over all pages, and told when it changes", async () => {
+    const page = (cursor: unknown, ttlMs: number) => ({
+      result: { tools: [toolOf(`t${cursor}`)], ttlMs, cacheScope: "public" },
+    });
+    const { link, instance, counts, clock } = await startReady({}, (link) => {
+      const capabilities = { tools: { listChanged: true } };
+      const serverInfo = { name: "scripted", version: "1.2.3" };
+      link.answers.set("initialize", () => ({
+        result: { protocolVersion: "2026-07-28", capabilities, serverInfo },
+      }));
+      link.answers.set("tools/list", ({ params }) => {
+        if (params?.["cursor"] !== undefined) return page(1, 30);
+        return { result: { ...page(0, 50).result, nextCursor: "next" } };
+      });
+    });
+    const others = { resources: null, resourceTemplates: null, prompts: null };
+    assert.deepEqual(instance.freshness, { ...others, tools: { ttlMs: 30, cacheScope: "public" } });
+    const { listings } = instance;
+    link.answers.set("tools/list", () => ({
+      result: { tools: [toolOf("t0"), toolOf("t1")], ttlMs: 30, cacheScope: "private" },
+    }));
+    await clock.advance(1_000);
+    instance.refresh();
+    await settle();
+    assert.deepEqual(instance.freshness["tools"], { ttlMs: 30, cacheScope: "private" });
+    assert.equal(instance.listings, listings);
+    assert.equal(counts.listings, 1);
+  });
+  test("D2 what a server of an older version says of its lists is not heard", async () => {
+    const { instance } = await startReady({}, (link) =>
+      link.answers.set("tools/list", () => ({ result: { tools: [], ttlMs: 30, cacheScope: "public" } })),
+    );
+    assert.deepEqual(instance.freshness, {});
+  });
   test("B7 after a gap in what the server says, the lists that it tells of are read again", async () => {
     const { link, instance, counts, clock } = await startReady({}, (link) =>
       link.answers.set("initialize", () => ({

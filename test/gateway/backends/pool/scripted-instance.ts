@@ -121,6 +121,7 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     get listings() {
       return listings;
     },
+    freshness: {},
     get initializeResult() {
       if (listings === null) return null;
       const serverInfo = { name: options.backend, version: "1" };

@@ -10,6 +10,8 @@ import type { JsonObject, Reply, RpcId, RpcMessage, RpcRequest } from "../../../
 export type Answer = (request: RpcRequest) => Reply | LinkFailure | null;
 
 export interface ScriptedLink {
+  /** Null: as over HTTP. */
+  pid: number | null;
   readonly open: OpenLink;
   /** All that the instance sent, in order. */
   readonly received: readonly RpcMessage[];
@@ -75,10 +77,13 @@ export function createScriptedLink(): ScriptedLink {
     ["tools/call", () => null],
   ]);
   const link: ScriptedLink = {
+    pid: 4711,
     open(opened) {
       events = opened;
       return {
-        pid: 4711,
+        get pid() {
+          return link.pid;
+        },
         backlogBytes: 0,
         send(message) {
           received.push(message);

@@ -206,7 +206,9 @@ describe("D1 a request of 2026-07-28 that is not as it must be", () => {
           absent: { type: "string", "x-mcp-header": "Absent" },
         },
       };
-      gateway.paramHeaders = new Map([["echo", paramHeadersOf(inputSchema) ?? []]]);
+      const declared = paramHeadersOf(inputSchema);
+      assert.ok(!("fault" in declared));
+      gateway.paramHeaders = new Map([["echo", declared]]);
       await using rig = await startRig(gateway);
       const answer = await rig.post(body, headers);
       const error = answer.json()["error"];

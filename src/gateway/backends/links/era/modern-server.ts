@@ -15,6 +15,7 @@ import {
   type RpcRequest,
 } from "../../../json-rpc.ts";
 import { isWrapped } from "../../../legacy-output.ts";
+import { type ParamHeader, paramHeadersOf } from "../../../param-headers.ts";
 import {
   HEADER_MISMATCH,
   isLogLevel,
@@ -35,7 +36,7 @@ import {
 import { judgeFailure, judgeReply } from "./judge-discover.ts";
 import { Listening } from "./listening.ts";
 import { modernCapabilities, modernParams, olderReply, withoutSubscription } from "./older-form.ts";
-import { type HeaderArgument, headerArguments, requestHeaders } from "./request-headers.ts";
+import { requestHeaders } from "./request-headers.ts";
 import { type Asker, Rounds } from "./rounds.ts";
 
 const OWN_MS = 5_000;
@@ -48,7 +49,7 @@ const NOT_UNDERSTOOD: ReadonlySet<number> = new Set([400, 404, 405, 406, 415]);
 
 /** What is known of a tool. */
 interface KnownTool {
-  readonly headers: readonly HeaderArgument[];
+  readonly headers: readonly ParamHeader[];
   /** Its output is no object. */
   readonly wraps: boolean;
 }
@@ -176,7 +177,7 @@ export class ModernServer {
 
   /** Why this tool cannot be called over HTTP. */
   toolFault(tool: JsonObject): string | null {
-    const wanted = headerArguments(tool["inputSchema"]);
+    const wanted = paramHeadersOf(tool["inputSchema"]);
     return "fault" in wanted ? wanted.fault : null;
   }
 
@@ -382,7 +383,7 @@ export class ModernServer {
     if (!Array.isArray(tools)) return;
     for (const tool of tools) {
       if (!isJsonObject(tool) || typeof tool["name"] !== "string") continue;
-      const wanted = headerArguments(tool["inputSchema"]);
+      const wanted = paramHeadersOf(tool["inputSchema"]);
       const headers = "fault" in wanted ? [] : wanted;
       const wraps = isWrapped(tool["outputSchema"]);
       if (headers.length > 0 || wraps) this.#tools.set(tool["name"], { headers, wraps });

@@ -60,6 +60,13 @@ export function modernCapabilities(capabilities: JsonObject): JsonObject {
   };
 }
 
+/** Read for the gateway alone, which tells clients how long its own lists hold. */
+const LISTS: ReadonlySet<string> = new Set([
+  "tools/list",
+  "resources/list",
+  "resources/templates/list",
+  "prompts/list",
+]);
 const OF_RESULTS: ReadonlySet<string> = new Set([META.serverInfo]);
 
 /** A complete reply, for a client that knows no 2026-07-28. `wraps`: the tool's output is no object by its schema. */
@@ -70,9 +77,13 @@ export function olderReply(method: string, reply: Reply, wraps: boolean): Reply 
     const text = `${message} (the client does not declare ${requiredOf(data)}, which the server needs for this)`;
     return method === "tools/call" ? toolError(text) : { error: { ...reply.error, message: text } };
   }
-  const { resultType: _type, ttlMs: _ttl, cacheScope: _scope, _meta, ...result } = reply.result;
+  const { resultType: _type, ttlMs, cacheScope, _meta, ...result } = reply.result;
   const meta = withoutKeys(_meta, OF_RESULTS);
-  const older: JsonObject = { ...result, ...(Object.keys(meta).length > 0 && { _meta: meta }) };
+  const older: JsonObject = {
+    ...result,
+    ...(LISTS.has(method) && { ttlMs, cacheScope }),
+    ...(Object.keys(meta).length > 0 && { _meta: meta }),
+  };
   return { result: method === "tools/call" ? legacyToolResult(older, wraps) : older };
 }
 

@@ -100,6 +100,24 @@ test("D2 a tool whose headers have changed is listed again, and called once more
   assert.equal(raw.of("tools/call").length, 4);
 });
 
+test("D2 how long a list holds is kept for the gateway; of a resource it is not for older clients", async (t) => {
+  const holds = { ttlMs: 60_000, cacheScope: "public" };
+  const raw = await startRawHttp(
+    t,
+    modern((posted) => {
+      if (posted.method === "tools/list") json(posted, { result: { tools: [], ...holds } });
+      else if (posted.method === "resources/read") json(posted, { result: { contents: [], ...holds } });
+      else return false;
+      return true;
+    }),
+  );
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  await initialize(recorded);
+  assert.deepEqual(await recorded.ask("tools/list"), { tools: [], ...holds });
+  assert.deepEqual(await recorded.ask("resources/read", { uri: "a://b" }), { contents: [] });
+});
+
 test("D2 a tool that wants headers in a way that is not valid cannot be called", async (t) => {
   const raw = await startRawHttp(t, modern());
   const rig = createEraRig(t);
