@@ -11,7 +11,7 @@ import {
   type RpcRequest,
 } from "../../json-rpc.ts";
 import type { CatalogView, TraceHeaders } from "../../middleware/middleware.ts";
-import { decodeHeader, paramText, saysSame } from "../../param-headers.ts";
+import { decodeHeader, paramText, paramValue, saysSame } from "../../param-headers.ts";
 import {
   HEADER_MISMATCH,
   isLogLevel,
@@ -127,7 +127,7 @@ export function checkParamHeaders(
   const { name } = params;
   if (method !== "tools/call" || typeof name !== "string") return null;
   for (const declared of view().modern.paramHeaders.get(name) ?? []) {
-    const text = paramText(params["arguments"], declared);
+    const text = paramText(paramValue(params["arguments"], declared));
     if (text === null) continue;
     const found = headers[declared.header.toLowerCase()];
     const what = `argument ${declared.path.join(".")}`;
