@@ -5,10 +5,11 @@ import { type TestContext, test } from "node:test";
 import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
 import { runCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
+import { daemonsOf } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
-import { daemonsOf, handOver } from "./handover-load.ts";
+import { handOver } from "./handover-load.ts";
 import { connectLight, type LightClient } from "./light-client.ts";
 
 /** Clients that are idle hold the old daemon no longer than this. */
@@ -47,12 +48,12 @@ async function serversOf(rig: GatewayRig, daemon: number): Promise<number[]> {
 }
 
 const successorOf = ({ rig, pid }: Scene): Promise<number> =>
-  eventually(async () => (await daemonsOf(rig)).find((each) => each !== pid) ?? null);
+  eventually(async () => (await daemonsOf(rig.home.home)).find((each) => each !== pid) ?? null);
 
 /** One process has the lock, the sockets and the door, and the session of before goes on. */
 async function requireOneInCharge({ rig, client }: Scene): Promise<number> {
   const pid = await eventually(async () => {
-    const [only, ...more] = await daemonsOf(rig);
+    const [only, ...more] = await daemonsOf(rig.home.home);
     if (only === undefined || more.length > 0) return null;
     return (await rig.home.glance())?.global.pid === only ? only : null;
   }, 40_000);
@@ -268,7 +269,7 @@ test("B11 calls in flight are finished by the old daemon, and one that is killed
   const finished = client.call("sleep", { until, text: "by the old one" });
   await client.call("echo", { text: "it is there" });
   const { to } = await handOver(rig);
-  assert.deepEqual((await daemonsOf(rig)).toSorted(), [pid, to].toSorted());
+  assert.deepEqual((await daemonsOf(rig.home.home)).toSorted(), [pid, to].toSorted());
   await writeFile(until, "");
   assert.equal(await finished, "by the old one");
   assert.equal(await requireOneInCharge(scene), to);

@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { TestHome } from "../support/daemon.ts";
-import { processesWhere } from "../support/processes.ts";
 import { startBridge } from "./bridge-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { nodeBackend, openGatewayRig } from "./gateway-rig.ts";
@@ -104,19 +103,4 @@ export async function handOver(rig: {
   const { code, stdout, stderr } = await rig.home.cli(["restart", "--json"]);
   if (code !== 0) throw new Error(`restart ended with ${code}: ${stderr}`);
   return JSON.parse(stdout);
-}
-
-/** Processes of this home that are a daemon, or about to be one. */
-export async function daemonsOf({
-  home,
-}: {
-  readonly home: Pick<TestHome, "home">;
-}): Promise<readonly number[]> {
-  const monitors = await processesWhere(
-    (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
-  );
-  const environments = await Promise.all(
-    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
-  );
-  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`));
 }

@@ -9,10 +9,11 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { eventually } from "../support/eventually.ts";
+import { daemonsOf } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
-import { daemonsOf, handOver } from "./handover-load.ts";
+import { handOver } from "./handover-load.ts";
 import { connectLight, type LightClient, type LightClientOptions } from "./light-client.ts";
 
 const SKIP = process.platform === "linux" ? false : "reads /proc";
@@ -121,7 +122,9 @@ async function midway(t: TestContext) {
   const daemon = await rig.daemon();
   // Answered, if at all, right before the line is crossed.
   daemon.handOver(AbortSignal.timeout(60_000)).catch(() => {});
-  const next = await eventually(async () => (await daemonsOf(rig)).find((pid) => pid !== old) ?? null);
+  const next = await eventually(
+    async () => (await daemonsOf(rig.home.home)).find((pid) => pid !== old) ?? null,
+  );
   await stopProcess(old);
   await logged(rig, "ready to take over");
   await stopProcess(next);
@@ -147,7 +150,7 @@ for (const [to, words] of [
     const { rig, old, next } = await midway(t);
     process.kill({ keeper: rig.pid, old, next }[to], "SIGTERM");
     process.kill(next, "SIGCONT");
-    await eventually(async () => (await daemonsOf(rig)).length === 0, 30_000);
+    await eventually(async () => (await daemonsOf(rig.home.home)).length === 0, 30_000);
     // It has ended by itself, so that this ends nothing.
     assert.deepEqual((await rig.stop()).code, 0);
   });

@@ -6,9 +6,9 @@ import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { readLockHolder } from "../../../src/runtime/process/home-lock.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { type GatewayRig, nodeBackend, openGatewayRig } from "../../mcp/gateway-rig.ts";
-import { daemonsOf } from "../../mcp/handover-load.ts";
 import { connectLight, type LightClient } from "../../mcp/light-client.ts";
 import { eventually } from "../../support/eventually.ts";
+import { daemonsOf } from "../../support/processes.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const PRELOAD = path.join(import.meta.dirname, "step-fault.ts");
@@ -105,7 +105,7 @@ async function handOverWithNewcomers(rig: GatewayRig): Promise<void> {
   try {
     // Whether it says so or dies of it: what counts is what comes after.
     await daemon?.handOver(AbortSignal.timeout(ONE_MS)).catch(() => null);
-    await eventually(async () => (await daemonsOf(rig)).length <= 1, ONE_MS).catch(() => null);
+    await eventually(async () => (await daemonsOf(rig.home.home)).length <= 1, ONE_MS).catch(() => null);
   } finally {
     going = false;
     await coming;
@@ -124,7 +124,7 @@ async function untilOneInCharge(
         startedAnew = true;
         await rig.comeBack();
       }
-      const [only, ...more] = await daemonsOf(rig);
+      const [only, ...more] = await daemonsOf(rig.home.home);
       if (only === undefined || more.length > 0) {
         why = `${more.length + (only === undefined ? 0 : 1)} daemons run`;
         return false;
