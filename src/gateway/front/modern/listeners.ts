@@ -18,6 +18,8 @@ import {
 import {
   LIST_CHANGED,
   LIST_KINDS,
+  LISTEN_ACKNOWLEDGED,
+  LISTEN_FLAGS,
   type ListKind,
   META,
   MODERN_VERSION,
@@ -36,13 +38,6 @@ const MOST_URIS = 1_000;
 const AT_A_TIME = 8;
 /** How long the acknowledgement waits for servers: what takes longer is not honoured, ms. */
 const SUBSCRIBES_MS = 10_000;
-
-const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
-const FLAGS: Readonly<Record<ListKind, string>> = {
-  tools: "toolsListChanged",
-  resources: "resourcesListChanged",
-  prompts: "promptsListChanged",
-};
 
 /** What a client wants to hear of. */
 interface Wanted {
@@ -153,10 +148,10 @@ class Listener implements SessionPort {
     const honoured = uris.filter((uri) => subscribed.has(uri));
     this.#honoured = { lists, uris: honoured };
     const told: JsonObject = {
-      ...Object.fromEntries([...lists].map((kind) => [FLAGS[kind], true])),
+      ...Object.fromEntries([...lists].map((kind) => [LISTEN_FLAGS[kind], true])),
       ...(honoured.length === 0 ? {} : { resourceSubscriptions: honoured }),
     };
-    this.#send(ACKNOWLEDGED, { notifications: told });
+    this.#send(LISTEN_ACKNOWLEDGED, { notifications: told });
     if (lists.size === 0 && honoured.length === 0) this.finish();
     for (const kind of this.#owedLists) this.listChanged(kind);
     for (const params of this.#owedUris.values()) this.notify(RESOURCE_UPDATED, params);
@@ -245,8 +240,10 @@ function isPart(uri: string, of: string): boolean {
 /** What is wrong with it, where something is. */
 function wantedBy(filter: unknown): Wanted | string {
   if (!isJsonObject(filter)) return "subscriptions/listen needs an object `notifications`";
-  const wrong = LIST_KINDS.find((kind) => !["boolean", "undefined"].includes(typeof filter[FLAGS[kind]]));
-  if (wrong !== undefined) return `\`notifications.${FLAGS[wrong]}\` must be a boolean`;
+  const wrong = LIST_KINDS.find(
+    (kind) => !["boolean", "undefined"].includes(typeof filter[LISTEN_FLAGS[kind]]),
+  );
+  if (wrong !== undefined) return `\`notifications.${LISTEN_FLAGS[wrong]}\` must be a boolean`;
   const { resourceSubscriptions: uris = [] } = filter;
   if (!Array.isArray(uris) || !uris.every((uri) => typeof uri === "string")) {
     return "`notifications.resourceSubscriptions` must be an array of strings";
@@ -255,5 +252,8 @@ function wantedBy(filter: unknown): Wanted | string {
   if (different.length > MOST_URIS) {
     return `\`notifications.resourceSubscriptions\` may have ${MOST_URIS} URIs at most`;
   }
-  return { lists: new Set(LIST_KINDS.filter((kind) => filter[FLAGS[kind]] === true)), uris: different };
+  return {
+    lists: new Set(LIST_KINDS.filter((kind) => filter[LISTEN_FLAGS[kind]] === true)),
+    uris: different,
+  };
 }

@@ -20,6 +20,7 @@ import {
   type McpLogLevel,
   META,
   MODERN_VERSION,
+  NAMED_BY,
   UNSUPPORTED_VERSION,
 } from "../../protocol.ts";
 
@@ -49,13 +50,6 @@ export interface ModernRequest {
 export type Checked =
   | { readonly ok: true; readonly request: ModernRequest }
   | { readonly ok: false; readonly status: 400 | 404; readonly reply: ErrorReply };
-
-/** Which part of the params is in Mcp-Name. */
-const NAMED_BY: ReadonlyMap<string, string> = new Map([
-  ["tools/call", "name"],
-  ["prompts/get", "name"],
-  ["resources/read", "uri"],
-]);
 
 /** What older versions have, and this one has not; and what only servers ask. */
 const GONE: ReadonlySet<string> = new Set([

@@ -3,14 +3,7 @@
 import { isRawNumber } from "../../../../runtime/text/exact-json.ts";
 import type { JsonObject } from "../../../json-rpc.ts";
 import { encodeHeader, type ParamHeader, paramText, paramValue } from "../../../param-headers.ts";
-import { MODERN_VERSION } from "../../../protocol.ts";
-
-/** Which member of a method's params is its `Mcp-Name`. */
-const NAMED_BY: ReadonlyMap<string, string> = new Map([
-  ["tools/call", "name"],
-  ["prompts/get", "name"],
-  ["resources/read", "uri"],
-]);
+import { MODERN_VERSION, NAMED_BY } from "../../../protocol.ts";
 
 /** All headers of one request; `wanted`: of the tool that it calls. */
 export function requestHeaders(
