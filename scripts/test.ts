@@ -36,17 +36,12 @@ const LAB_FILES = [
   "test/daemon/programs-on-shares.test.ts",
   "test/demo/live/live.test.ts",
   "test/demo/story/script-local.test.ts",
-  "test/demo/story/script-smb.test.ts",
   "test/gateway/backends/links/era/real-servers.test.ts",
   "test/live/builds.test.ts",
-  "test/live/gateway-load.test.ts",
-  "test/live/session-kills.test.ts",
   "test/live/smb-shares.test.ts",
   "test/mcp/approval-crash.test.ts",
-  "test/mcp/conformance-sign-in.test.ts",
   "test/mcp/handover-failures.test.ts",
   "test/mcp/handover-sessions.test.ts",
-  "test/mcp/handover.test.ts",
   "test/mcp/matrix/asked-at-once.test.ts",
   "test/mcp/matrix/matrix.test.ts",
   "test/mcp/held-calls.test.ts",
@@ -56,6 +51,14 @@ const LAB_FILES = [
 ];
 /** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */
 const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
+/** Stories of which the lab, or a suite of `.ci/run`, plays a shorter one. */
+const NIGHTLY_FILES = [
+  "test/demo/story/script-smb.test.ts",
+  "test/live/gateway-load.test.ts",
+  "test/live/session-kills.test.ts",
+  "test/mcp/conformance-sign-in.test.ts",
+  "test/mcp/handover.test.ts",
+];
 
 /**
  * A unit file waits half of its time, for processes and for what it may take: one more than cores keeps them busy.
@@ -65,7 +68,7 @@ const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 const SUITES = {
   unit: {
     patterns: ["test/**/*.test.ts"],
-    except: [...LAB_FOLDERS, ...LAB_FILES, ...NIGHTLY_FOLDERS],
+    except: [...LAB_FOLDERS, ...LAB_FILES, ...NIGHTLY_FOLDERS, ...NIGHTLY_FILES],
     timeoutSeconds: 600,
     concurrency: availableParallelism() + 1,
   },

@@ -11,6 +11,7 @@ import {
   REQUEST_TIMEOUT,
   type Reply,
 } from "../../json-rpc.ts";
+import { isFromThisGateway, OWN_BACKEND } from "../../loop-guard.ts";
 import { LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
@@ -105,6 +106,10 @@ export class ModernFront {
   }
 
   #discover(request: ModernRequest, outlet: CallOutlet): Gone {
+    if (isFromThisGateway(request.params)) {
+      outlet.answer(request.id, OWN_BACKEND);
+      return nothing;
+    }
     const { gateway } = this.#options;
     const { serverInfo, ...offered } = gateway.initializeResult(MODERN_VERSION);
     const result = { supportedVersions: [MODERN_VERSION], ...offered };

@@ -1,14 +1,7 @@
 // The beginning of a session: reading `initialize`, and agreeing on a version.
 import type { ClientPort } from "../../client-port.ts";
-import {
-  errorReply,
-  INVALID_PARAMS,
-  INVALID_REQUEST,
-  isJsonObject,
-  type JsonObject,
-  type Reply,
-} from "../../json-rpc.ts";
-import { isFromThisGateway } from "../../loop-guard.ts";
+import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../../json-rpc.ts";
+import { isFromThisGateway, OWN_BACKEND } from "../../loop-guard.ts";
 import { isProtocolVersion, LATEST_VERSION, type ProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 
@@ -27,10 +20,7 @@ export function readIntroduction(params: JsonObject | undefined): Introduction {
   if (typeof protocolVersion !== "string") {
     return refused(INVALID_PARAMS, "`params.protocolVersion` of initialize must be a string");
   }
-  if (isFromThisGateway(params)) {
-    const why = "the gateway cannot be its own backend; remove this one from its configuration";
-    return refused(INVALID_REQUEST, why);
-  }
+  if (isFromThisGateway(params)) return { ok: false, reply: OWN_BACKEND };
   return {
     ok: true,
     client: {
