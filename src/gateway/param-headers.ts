@@ -75,13 +75,18 @@ function isType(type: unknown): type is ParamHeader["type"] {
   return TYPES.has(type);
 }
 
-/** The argument's text in a header; null: it is absent, or cannot be in one. */
-export function paramText(args: unknown, { path }: ParamHeader): string | null {
+/** What a call gives for it; undefined: nothing. */
+export function paramValue(args: unknown, { path }: Pick<ParamHeader, "path">): unknown {
   let value: unknown = args;
   for (const key of path) {
-    if (!isJsonObject(value) || !Object.hasOwn(value, key)) return null;
+    if (!isJsonObject(value) || !Object.hasOwn(value, key)) return undefined;
     value = value[key];
   }
+  return value;
+}
+
+/** An argument's text in a header; null: it is absent, or cannot be in one. */
+export function paramText(value: unknown): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);
   // Digits that a number here cannot hold are nobody's to compare.

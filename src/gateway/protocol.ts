@@ -20,6 +20,13 @@ export const META = {
   serverInfo: "io.modelcontextprotocol/serverInfo",
 } as const;
 
+/** Which member of a method's params MODERN_VERSION repeats in the header Mcp-Name. */
+export const NAMED_BY: ReadonlyMap<string, string> = new Map([
+  ["tools/call", "name"],
+  ["prompts/get", "name"],
+  ["resources/read", "uri"],
+]);
+
 /** Errors of MODERN_VERSION: a header that is missing, malformed or not what the body says. */
 export const HEADER_MISMATCH = -32020;
 /** `data.requiredCapabilities` are those that the client would have to declare. */
@@ -65,3 +72,13 @@ export const LIST_CHANGED: Readonly<Record<ListKind, string>> = {
 };
 
 export const RESOURCE_UPDATED = "notifications/resources/updated";
+
+/** How a client of MODERN_VERSION listens for changes, and the notice that says what of it is honoured. */
+export const LISTEN = "subscriptions/listen";
+export const LISTEN_ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
+/** The member by which it asks for the changes of a list. */
+export const LISTEN_FLAGS: Readonly<Record<ListKind, string>> = {
+  tools: "toolsListChanged",
+  resources: "resourcesListChanged",
+  prompts: "promptsListChanged",
+};

@@ -49,28 +49,8 @@ export function openSecretStore(options: SecretStoreOptions) {
     throw unavailable(`it is kept in ${placeText(record.kept)}, which this machine does not have`);
   };
 
-  /** One change after the other, of whatever process. */
-  const alone = async <T>(signal: AbortSignal, change: () => Promise<T>): Promise<T> => {
-    await ensurePrivateFolder(home);
-    const path = join(home, "secrets.lock.db");
-    await makePrivate(path);
-    const untilMs = clock.monotonicMs() + LOCK_WAIT_MS;
-    for (;;) {
-      signal.throwIfAborted();
-      const lock = beginExclusive(path);
-      if (lock !== null) {
-        try {
-          await removeLeftovers(filePath);
-          return await change();
-        } finally {
-          lock.release();
-        }
-      }
-      if (clock.monotonicMs() >= untilMs)
-        throw unavailable("another command is changing the secrets of this home");
-      await clock.sleep(BETWEEN_TRIES_MS, signal);
-    }
-  };
+  const alone = <T>(signal: AbortSignal, change: () => Promise<T>): Promise<T> =>
+    changeAlone({ home, filePath, clock, signal }, change);
 
   const placeFor = async (
     before: SecretRecord | undefined,
@@ -148,6 +128,39 @@ export function openSecretStore(options: SecretStoreOptions) {
         return { name, kept: record.kept };
       }),
   };
+}
+
+interface ChangePlace {
+  readonly home: string;
+  readonly filePath: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** One change after the other, of whatever process. */
+async function changeAlone<T>(
+  { home, filePath, clock, signal }: ChangePlace,
+  change: () => Promise<T>,
+): Promise<T> {
+  await ensurePrivateFolder(home);
+  const path = join(home, "secrets.lock.db");
+  await makePrivate(path);
+  const untilMs = clock.monotonicMs() + LOCK_WAIT_MS;
+  for (;;) {
+    signal.throwIfAborted();
+    const lock = beginExclusive(path);
+    if (lock !== null) {
+      try {
+        await removeLeftovers(filePath);
+        return await change();
+      } finally {
+        lock.release();
+      }
+    }
+    if (clock.monotonicMs() >= untilMs)
+      throw unavailable("another command is changing the secrets of this home");
+    await clock.sleep(BETWEEN_TRIES_MS, signal);
+  }
 }
 
 /** Where that is, for people. */

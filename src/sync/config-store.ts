@@ -67,11 +67,46 @@ interface Work {
 /** How often a look is begun anew because work comes first: a row of edits without end must not put it off for ever. */
 const MOST_BROKEN_OFF = 3;
 
+/** What runs, and the one way in which that changes. */
+function createApplying<Snapshot>(options: ConfigStoreOptions<Snapshot>) {
+  let running: Running<Snapshot> = { ...options.first, generation: 1 };
+  let busy = false;
+  const busily = async <T>(step: () => Promise<T>): Promise<T> => {
+    busy = true;
+    try {
+      return await step();
+    } finally {
+      busy = false;
+    }
+  };
+  return {
+    get running() {
+      return running;
+    },
+    get busy() {
+      return busy;
+    },
+    busily,
+    apply: (content: CheckedContent<Snapshot>, signal: AbortSignal): Promise<ReloadOutcome> =>
+      busily(async () => {
+        try {
+          const applied = await options.apply(content, running, signal);
+          const { snapshot, changed, details, diff } = applied;
+          const isNew = content.sha256 !== running.sha256;
+          running = { sha256: content.sha256, snapshot, generation: running.generation + Number(changed) };
+          await options.onApplied?.(content, applied, isNew);
+          return { kind: "applied", changed, details, diff };
+        } catch (error) {
+          return outcomeOfThrown(error);
+        }
+      }),
+  };
+}
+
 /** Disposing aborts what is under way and waits for its end; nothing is applied after it. */
 export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot>): ConfigStore<Snapshot> {
   const { file, watch, clock, logger, announce, rejected = null } = options;
-  let running: Running<Snapshot> = { ...options.first, generation: 1 };
-  let busy = false;
+  const applying = createApplying(options);
   let hasWork = false;
   let ended = false;
   const waiting: Work[] = [];
@@ -82,51 +117,31 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   const memory = createSyncMemory({ path: file.path, rejected, watch, clock, logger, announce });
   const lookFor = (reason: TriggerReason): void =>
     lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
-  const busily = async <T>(step: () => Promise<T>): Promise<T> => {
-    busy = true;
-    try {
-      return await step();
-    } finally {
-      busy = false;
-    }
-  };
 
-  const apply = (content: CheckedContent<Snapshot>, signal: AbortSignal): Promise<ReloadOutcome> =>
-    busily(async () => {
-      try {
-        const applied = await options.apply(content, running, signal);
-        const { snapshot, changed, details, diff } = applied;
-        const isNew = content.sha256 !== running.sha256;
-        running = { sha256: content.sha256, snapshot, generation: running.generation + Number(changed) };
-        await options.onApplied?.(content, applied, isNew);
-        return { kind: "applied", changed, details, diff };
-      } catch (error) {
-        return outcomeOfThrown(error);
-      }
-    });
   const look = createFileLook<Snapshot>({
     file,
     watch,
     clock,
-    memory: () => ({ ...memory.record, runningSha256: running.sha256 }),
+    memory: () => ({ ...memory.record, runningSha256: applying.running.sha256 }),
     onRead: memory.noteRead,
-    load: (bytes, signal) => busily(() => options.load(bytes, signal)),
-    apply,
+    load: (bytes, signal) => applying.busily(() => options.load(bytes, signal)),
+    apply: applying.apply,
   });
 
   const turnOf = (signal: AbortSignal): ConfigTurn<Snapshot> => ({
     signal,
     async applySaved(content) {
       watch.slot.noteRead(content.sha256);
-      const outcome = await apply(content, signal);
+      const outcome = await applying.apply(content, signal);
       memory.noteSaved(content.sha256, outcome.kind === "applied" ? outcome : null);
       if (outcome.kind === "applied") return outcome;
       // The file holds what does not run: try it once more, tell it and, if the file is watched, go on trying.
-      return memory.settle(await look(true, signal, signal), running.sha256, true);
+      return memory.settle(await look(true, signal, signal), applying.running.sha256, true);
     },
     async applyAgain(source) {
-      const { sha256, snapshot } = running;
-      const outcome = await apply({ bytes: new Uint8Array(), sha256, snapshot, source }, signal);
+      const { sha256, snapshot } = applying.running;
+      const content = { bytes: new Uint8Array(), sha256, snapshot, source };
+      const outcome = await applying.apply(content, signal);
       if (outcome.kind === "applied" && outcome.changed) memory.announceApplied(true, outcome.details);
       return outcome;
     },
@@ -159,7 +174,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
           again = end.kind === "left" && hasWork && !signal.aborted;
           if (again) continue;
           const counts = !signal.aborted || end.kind === "tried";
-          result = memory.settle(counts ? end : { kind: "left" }, running.sha256, asked);
+          result = memory.settle(counts ? end : { kind: "left" }, applying.running.sha256, asked);
         }
       } finally {
         options.onState();
@@ -173,16 +188,16 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
 
   return {
     get running() {
-      return running;
+      return applying.running;
     },
     get busy() {
-      return busy;
+      return applying.busy;
     },
     get hasWork() {
       return hasWork;
     },
     get state() {
-      return { ...memory.state, hash: running.sha256 };
+      return { ...memory.state, hash: applying.running.sha256 };
     },
     lookFor,
     reloadNow() {

@@ -29,12 +29,10 @@ type Phase = "new" | "on" | "stopped" | "ended";
 
 /** Nothing is watched before `start`. */
 export function createFileWatch(options: FileWatchOptions) {
-  const { file, clock, logger, onSign, onDue, onState } = options;
-  const fields = { path: file.path };
+  const { file, clock, onSign, onDue, onState } = options;
   let { settings } = options;
   let phase: Phase = "new";
-  let fileMissing = false;
-  let degraded: string | null = null;
+  const news = createDetectorNews(options);
 
   const isWatching = (): boolean => phase === "on" && settings.enabled;
   const slot = createDetectorSlot({
@@ -47,18 +45,8 @@ export function createFileWatch(options: FileWatchOptions) {
       onSign();
     },
     onReady: () => onDue("start"),
-    onPresence(present) {
-      if (fileMissing === !present) return;
-      fileMissing = !present;
-      logger.info(present ? "config file is there" : "config file is missing", fields);
-      onState();
-    },
-    onDegraded(reason) {
-      if (degraded === reason) return;
-      degraded = reason;
-      if (reason !== null) logger.warn("config watch only polls", { ...fields, reason });
-      onState();
-    },
+    onPresence: news.presence,
+    onDegraded: news.degradation,
   });
   const window = createQuietWindow({
     clock,
@@ -94,8 +82,8 @@ export function createFileWatch(options: FileWatchOptions) {
     get state() {
       return {
         watching: watchingIn(phase, settings),
-        fileMissing: fileMissing && isWatching(),
-        detector: { detection: settings.detection, degraded },
+        fileMissing: news.fileMissing && isWatching(),
+        detector: { detection: settings.detection, degraded: news.degraded },
       };
     },
     get isWatching() {
@@ -131,6 +119,33 @@ export function createFileWatch(options: FileWatchOptions) {
     },
   };
   return watch;
+}
+
+/** What the detector has told of the file and of itself: each change is logged once. */
+function createDetectorNews({ file, logger, onState }: FileWatchOptions) {
+  const fields = { path: file.path };
+  let fileMissing = false;
+  let degraded: string | null = null;
+  return {
+    get fileMissing() {
+      return fileMissing;
+    },
+    get degraded() {
+      return degraded;
+    },
+    presence(present: boolean): void {
+      if (fileMissing === !present) return;
+      fileMissing = !present;
+      logger.info(present ? "config file is there" : "config file is missing", fields);
+      onState();
+    },
+    degradation(reason: string | null): void {
+      if (degraded === reason) return;
+      degraded = reason;
+      if (reason !== null) logger.warn("config watch only polls", { ...fields, reason });
+      onState();
+    },
+  };
 }
 
 function watchingIn(phase: Phase, { enabled }: SyncSettings): SyncState["watching"] {

@@ -60,18 +60,7 @@ export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
   ): void => {
     const folded = withProblem(record, { kind, sha256, reason }, now());
     record = folded.record;
-    const told = { path, kind, reason, failures: folded.problem.failures };
-    if (watch.settings.onFailure === "stop" && watch.isWatching) {
-      watch.stop();
-      logger.debug("config reload failed, watching stopped", told);
-      announce("error", `${reason}; watching stopped until a reload by hand succeeds`);
-    } else if (folded.isNew || asked) {
-      // Whoever hears the event says it aloud: once is enough.
-      logger.debug("config reload failed", told);
-      announce("error", reason);
-    } else {
-      logger.debug("config reload failed again", told);
-    }
+    tellFailure(options, { kind, reason, failures: folded.problem.failures }, folded.isNew || asked);
   };
 
   /** `level`: of the log line; a change that was applied has a line already. */
@@ -143,6 +132,25 @@ export function createSyncMemory(options: SyncMemoryOptions): SyncMemory {
       return result;
     },
   };
+}
+
+function tellFailure(
+  { path, watch, logger, announce }: SyncMemoryOptions,
+  problem: { readonly kind: string; readonly reason: string; readonly failures: number },
+  isNews: boolean,
+): void {
+  const told = { path, ...problem };
+  if (watch.settings.onFailure === "stop" && watch.isWatching) {
+    watch.stop();
+    logger.debug("config reload failed, watching stopped", told);
+    announce("error", `${problem.reason}; watching stopped until a reload by hand succeeds`);
+  } else if (isNews) {
+    // Whoever hears the event says it aloud: once is enough.
+    logger.debug("config reload failed", told);
+    announce("error", problem.reason);
+  } else {
+    logger.debug("config reload failed again", told);
+  }
 }
 
 function stateOf({ problem, lastSync }: SyncRecord): SyncMemory["state"] {

@@ -1,7 +1,7 @@
 // Files as clients write them, shaped as they are found on people's machines; each with what it should become here.
 import type { ConfigTable } from "../../src/config/edit/edit-value.ts";
 
-export interface SampleFile {
+interface SampleFile {
   readonly what: string;
   /** Its name tells the format. */
   readonly file: string;

@@ -4,7 +4,7 @@ import { CLIENTS, type Policy, running, type StoryBackend, type StoryConfig } fr
 const ROLES = ["admin", "reader", "writer"] as const;
 const PREFIXES = ["", "", "a_", "a_", "b_", "c_", "d_"] as const;
 
-export interface HttpServer {
+interface HttpServer {
   readonly url: string;
   readonly prefix: string;
 }

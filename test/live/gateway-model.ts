@@ -115,7 +115,7 @@ export interface Seen {
   readonly usable: ReadonlyMap<string, Usable>;
 }
 
-export interface Usable {
+interface Usable {
   readonly tool: string;
   /** Whose it is. */
   readonly backend: string;

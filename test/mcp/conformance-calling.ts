@@ -5,7 +5,7 @@ import { type AskedScenario, type ConformanceClient, startConformanceClient } fr
 import { openGatewayRig } from "./gateway-rig.ts";
 
 /** What the client in front of the gateway speaks. */
-export type FrontEra = "legacy" | "modern";
+type FrontEra = "legacy" | "modern";
 
 interface NamedCall {
   readonly name: string;

@@ -22,7 +22,7 @@ export const VERBATIM_SERVER = program("verbatim-server");
 /** Absolute path, to be run by `/bin/sh`: for thousands of starts. */
 export const SHELL_SERVER = fixture("shell-server.sh");
 
-export interface HttpFixture extends AsyncDisposable {
+interface HttpFixture extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
 }

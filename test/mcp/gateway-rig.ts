@@ -15,12 +15,7 @@ import { freePort } from "../support/free-port.ts";
 export const SETTLES_MS = 20_000;
 
 /** Values of one section, as TOML writes them; tables inline. */
-export type TomlValue =
-  | string
-  | number
-  | boolean
-  | readonly TomlValue[]
-  | { readonly [key: string]: TomlValue };
+type TomlValue = string | number | boolean | readonly TomlValue[] | { readonly [key: string]: TomlValue };
 export type Section = { readonly [key: string]: TomlValue };
 
 /** What differs from one configuration to the next; `[server]` and `[sync]` are the rig's. */

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { access, appendFile, chmod, copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { access, appendFile, chmod, copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
 import { runCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
+import { daemonsOf } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
@@ -33,19 +34,6 @@ async function startScene(t: TestContext, slowMs = 0, more: object = {}): Promis
   return { rig, client, pid: (await rig.status()).global.pid ?? 0 };
 }
 
-/** Processes of this home that are a daemon, or about to be one. */
-async function daemonsOf({ home }: GatewayRig): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const [command = "", environment = ""] = await Promise.all(
-      ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
-    );
-    const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
-    if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
-  }
-  return found;
-}
-
 /** Its backends. */
 async function serversOf(rig: GatewayRig, daemon: number): Promise<number[]> {
   const found: number[] = [];
@@ -60,12 +48,12 @@ async function serversOf(rig: GatewayRig, daemon: number): Promise<number[]> {
 }
 
 const successorOf = ({ rig, pid }: Scene): Promise<number> =>
-  eventually(async () => (await daemonsOf(rig)).find((each) => each !== pid) ?? null);
+  eventually(async () => (await daemonsOf(rig.home.home)).find((each) => each !== pid) ?? null);
 
 /** One process has the lock, the sockets and the door, and the session of before goes on. */
 async function requireOneInCharge({ rig, client }: Scene): Promise<number> {
   const pid = await eventually(async () => {
-    const [only, ...more] = await daemonsOf(rig);
+    const [only, ...more] = await daemonsOf(rig.home.home);
     if (only === undefined || more.length > 0) return null;
     return (await rig.home.glance())?.global.pid === only ? only : null;
   }, 40_000);
@@ -281,7 +269,7 @@ test("B11 calls in flight are finished by the old daemon, and one that is killed
   const finished = client.call("sleep", { until, text: "by the old one" });
   await client.call("echo", { text: "it is there" });
   const { to } = await handOver(rig);
-  assert.deepEqual((await daemonsOf(rig)).toSorted(), [pid, to].toSorted());
+  assert.deepEqual((await daemonsOf(rig.home.home)).toSorted(), [pid, to].toSorted());
   await writeFile(until, "");
   assert.equal(await finished, "by the old one");
   assert.equal(await requireOneInCharge(scene), to);

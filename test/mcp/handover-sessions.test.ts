@@ -1,7 +1,7 @@
 // What clients have begun with one daemon, and go on with while the next one is in charge.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -10,6 +10,7 @@ import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { readDaemonNote } from "../../src/api/socket/daemon-note.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { eventually } from "../support/eventually.ts";
+import { daemonsOf } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
@@ -123,7 +124,9 @@ async function midway(t: TestContext, slow: Section = nodeBackend(LIGHT_SERVER, 
   const daemon = await rig.daemon();
   // Answered, if at all, right before the line is crossed.
   daemon.handOver(AbortSignal.timeout(60_000)).catch(() => {});
-  const next = await eventually(async () => (await daemonsOf(rig)).find((pid) => pid !== old) ?? null);
+  const next = await eventually(
+    async () => (await daemonsOf(rig.home.home)).find((pid) => pid !== old) ?? null,
+  );
   await stopProcess(old);
   await logged(rig, "ready to take over");
   await stopProcess(next);
@@ -138,18 +141,6 @@ async function logged({ home }: GatewayRig, message: string): Promise<void> {
   await eventually(async () => (await home.log()).some((line) => line["message"] === message));
 }
 
-async function daemonsOf({ home }: GatewayRig): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const [command = "", environment = ""] = await Promise.all(
-      ["cmdline", "environ"].map((file) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "")),
-    );
-    const isOurs = environment.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`);
-    if (isOurs && /main\.js\0monitor\0/.test(command)) found.push(Number(pid));
-  }
-  return found;
-}
-
 for (const [to, words] of [
   ["keeper", "the service's process"],
   ["old", "the old daemon"],
@@ -161,7 +152,7 @@ for (const [to, words] of [
     const { rig, old, next } = await midway(t);
     process.kill({ keeper: rig.pid, old, next }[to], "SIGTERM");
     process.kill(next, "SIGCONT");
-    await eventually(async () => (await daemonsOf(rig)).length === 0, 30_000);
+    await eventually(async () => (await daemonsOf(rig.home.home)).length === 0, 30_000);
     assert.equal(await readDaemonNote(rig.home.home), null, "none is expected any more");
     // It has ended by itself, so that this ends nothing.
     assert.deepEqual((await rig.stop()).code, 0);
@@ -203,7 +194,7 @@ test("B11 a service that is told to stop soon after two handovers ends with both
   await handOver(rig);
   await handOver(rig);
   process.kill(rig.pid, "SIGTERM");
-  await eventually(async () => (await daemonsOf(rig)).length === 0, 30_000);
+  await eventually(async () => (await daemonsOf(rig.home.home)).length === 0, 30_000);
   await assert.rejects(call);
 });
 

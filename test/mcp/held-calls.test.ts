@@ -6,10 +6,11 @@ import { type TestContext, test } from "node:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { eventually } from "../support/eventually.ts";
 import { ASKING_SERVER, LIGHT_SERVER, startHttpFixture } from "./fixture-programs.ts";
+import type { Json } from "./fixtures/matrix-tools.ts";
 import { type GatewayRig, type GatewaySections, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { handOver } from "./handover-load.ts";
 import { connectLight } from "./light-client.ts";
-import { type Json, postModern, type RawAnswer, requiredBy, textOf } from "./modern-raw.ts";
+import { ask, requiredBy, textOf, type WireReply } from "./modern-wire.ts";
 
 const EVERYTHING = path.resolve(
   import.meta.dirname,
@@ -45,11 +46,10 @@ function interview(rounds: readonly (readonly Json[])[], mark = ""): Json {
 async function asked(
   rig: GatewayRig,
   call: Json,
-): Promise<{ state: string; key: string; again: (params: Json) => Promise<RawAnswer> }> {
-  const { state, requests } = requiredBy(await postModern(rig.url, "tools/call", call));
+): Promise<{ state: string; key: string; again: (params: Json) => Promise<WireReply> }> {
+  const { state, requests } = requiredBy(await ask(rig.url, "tools/call", call));
   const [key = ""] = Object.keys(requests);
-  const again = (params: Json): Promise<RawAnswer> =>
-    postModern(rig.url, "tools/call", { ...call, ...params });
+  const again = (params: Json): Promise<WireReply> => ask(rig.url, "tools/call", { ...call, ...params });
   return { state, key, again };
 }
 
@@ -130,7 +130,7 @@ test("D2 a retry on another connection goes on; tampered, used or changed ones a
 
 test("D2 what a client does not support ends the call with -32021 and status 400, and cancels it at the server", async (t) => {
   const rig = await start(t);
-  const { status, error } = await postModern(rig.url, "tools/call", interview([[SAMPLE]], "undeclared"), {
+  const { status, error } = await ask(rig.url, "tools/call", interview([[SAMPLE]], "undeclared"), {
     capabilities: { elicitation: {} },
   });
   assert.deepEqual(
@@ -138,7 +138,7 @@ test("D2 what a client does not support ends the call with -32021 and status 400
     [400, -32021, { requiredCapabilities: { sampling: {} } }],
   );
   await eventually(async () => {
-    const seen = textOf(await postModern(rig.url, "tools/call", { name: "seen" }));
+    const seen = textOf(await ask(rig.url, "tools/call", { name: "seen" }));
     return JSON.parse(seen).includes("undeclared");
   });
 });
@@ -151,10 +151,10 @@ test("D2 a client that leaves in its retry cancels the call; each that was told 
     arguments: { rounds: [[form("?")]], staysAfter: file, mark: "left" },
   };
   const { state, key, again } = await asked(rig, call);
-  const seen = async (): Promise<string> => textOf(await postModern(rig.url, "tools/call", { name: "seen" }));
+  const seen = async (): Promise<string> => textOf(await ask(rig.url, "tools/call", { name: "seen" }));
   const abort = new AbortController();
   const retry = { ...call, requestState: state, inputResponses: { [key]: accepted("Ann") } };
-  const leaving = postModern(rig.url, "tools/call", retry, { signal: abort.signal });
+  const leaving = ask(rig.url, "tools/call", retry, { signal: abort.signal });
   leaving.catch(() => {});
   // It has arrived when the server has its answer.
   await eventually(async () => existsSync(file));
@@ -168,7 +168,7 @@ test("D2 a client that leaves in its retry cancels the call; each that was told 
 test("D2 two clients asked at once through one stdio server: refused, never crossed; with processes of their own, both asked", async (t) => {
   const rig = await start(t);
   const first = await asked(rig, interview([[form("first")]], "first"));
-  const second = textOf(await postModern(rig.url, "tools/call", interview([[form("second")]], "second")));
+  const second = textOf(await ask(rig.url, "tools/call", interview([[form("second")]], "second")));
   assert.match(second, /cannot tell which client this belongs to/u);
   // A legacy client beside the modern one: the same.
   const legacy = await connectLight(rig.url, {
@@ -241,18 +241,18 @@ test("D2 a server that ends while its client is away: the call is to be made aga
 test("D2 the gateway's own question about a destructive tool comes as input that is required", async (t) => {
   const rig = await start(t, { more: { authorization: { default_effect: "allow", destructive: "ask" } } });
   const call: Json = { name: "destroy", arguments: {} };
-  const { requests, state } = requiredBy(await postModern(rig.url, "tools/call", call));
+  const { requests, state } = requiredBy(await ask(rig.url, "tools/call", call));
   const [[key = "", request] = []] = Object.entries(requests);
   assert.match(JSON.stringify(request), /Allow the tool destroy of asking\?/u);
   const yes = { ...call, requestState: state, inputResponses: { [key]: { action: "accept", content: {} } } };
-  assert.equal(textOf(await postModern(rig.url, "tools/call", yes)), "destroyed");
+  assert.equal(textOf(await ask(rig.url, "tools/call", yes)), "destroyed");
   const declined = await asked(rig, call);
   const no = await declined.again({
     requestState: declined.state,
     inputResponses: { [declined.key]: { action: "decline" } },
   });
   assert.match(textOf(no), /was not run: the person at the client declined it/u);
-  const unable = await postModern(rig.url, "tools/call", call, { capabilities: {} });
+  const unable = await ask(rig.url, "tools/call", call, { capabilities: {} });
   assert.match(textOf(unable), /this client cannot be asked/u);
 });
 

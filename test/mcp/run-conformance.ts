@@ -53,7 +53,7 @@ export function onlyScenario(suite: ConformanceSuite, scenario: string): Conform
   return { ...suite, args: ["--scenario", scenario, "--spec-version", suite.revision] };
 }
 
-export interface Requirements {
+interface Requirements {
   /** Scenarios that count. */
   readonly server: readonly string[];
   readonly client: readonly string[];

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import type { Json } from "./fixtures/matrix-tools.ts";
 import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { handOver } from "./handover-load.ts";
-import { type Json, postModern, requiredBy, textOf } from "./modern-raw.ts";
+import { ask, requiredBy, textOf } from "./modern-wire.ts";
 
 const ERA_SERVER = path.resolve(import.meta.dirname, "../gateway/backends/programs/era-modern-server.ts");
 const era = nodeBackend(ERA_SERVER, ["stdio"]);
@@ -51,7 +52,7 @@ test("B11 D2 a modern server's state is bound to its call, and outlives a reload
   // A tool of it is withheld.
   await rig.untilBackend("era", ({ phase }) => phase === "Degraded");
   const call: Json = { name: "ask_rounds", arguments: {} };
-  const send = (params: Json): ReturnType<typeof postModern> => postModern(rig.url, "tools/call", params);
+  const send = (params: Json): ReturnType<typeof ask> => ask(rig.url, "tools/call", params);
   const first = requiredBy(await send(call));
   const retry = (state: string, inputResponses: Json): Json => ({
     ...call,

@@ -12,7 +12,7 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { ResultSchema } from "@modelcontextprotocol/sdk/types.js";
 import { startGatewayRig } from "../mcp/gateway-rig.ts";
-import { ask } from "../mcp/matrix/wire.ts";
+import { ask } from "../mcp/modern-wire.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 interface NpmServer {

@@ -50,3 +50,14 @@ export function signalIfRuns(pid: number, name: NodeJS.Signals): void {
     if (systemErrorCode(error) !== "ESRCH") throw error;
   }
 }
+
+/** Processes of this home that are a daemon, or about to be one. */
+export async function daemonsOf(home: string): Promise<readonly number[]> {
+  const monitors = await processesWhere(
+    (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
+  );
+  const environments = await Promise.all(
+    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
+  );
+  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home}`));
+}

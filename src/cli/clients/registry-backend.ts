@@ -78,33 +78,57 @@ function written(texts: ReadonlyMap<string, MadeText>): readonly (readonly [stri
   return [...texts].map(([key, { text }]) => [key, text] as const);
 }
 
+/** What the registry's inputs are worth: given, asked for, or the registry's own word. */
+function createAnswers(context: CommandContext, { given }: RegistryWish) {
+  const missing: RegistryInput[] = [];
+  return {
+    /** null: it has no value; `isOwn`: a person's word, the rest is the registry's. */
+    async to(input: RegistryInput): Promise<MadeText | null> {
+      const known = given.get(input.name);
+      if (known !== undefined) return { text: known, isOwn: true };
+      if (input.fallback !== null) return { text: input.fallback, isOwn: false };
+      if (!input.isRequired) return null;
+      if (context.ask === null || input.isSecret) {
+        missing.push(input);
+        return null;
+      }
+      const choices = input.choices.length === 0 ? "" : ` (${input.choices.join(", ")})`;
+      const what = foreignLine(`${input.description ?? input.name}${choices}`, LONGEST_LINE);
+      const answer = await context.ask(`${harmless(input.name)}: ${what}: `);
+      if (answer === "") missing.push(input);
+      return answer === "" ? null : { text: answer, isOwn: true };
+    },
+    /** Whatever was given is one of these inputs: a slip of the pen is no value. */
+    requireKnown(words: readonly RegistryWord[]): void {
+      const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
+      const unknown = [...given.keys()].filter((name) => !known.has(name));
+      if (unknown.length === 0) return;
+      const names = [...known].map(harmless).join(", ");
+      throw new MountaineerError("usage", `the server has no input ${unknown.map(harmless).join(", ")}`, {
+        hint: names === "" ? "it takes none" : `its inputs: ${names}`,
+      });
+    },
+    requireAll(): void {
+      if (missing.length === 0) return;
+      const names = missing.map(({ name }) => harmless(name));
+      throw new MountaineerError("usage", `the server wants a value for ${names.join(", ")}`, {
+        hint: names.map((name) => `--input ${shellWord(`${name}=VALUE`)}`).join(" "),
+      });
+    },
+  };
+}
+
 function createValues(
   context: CommandContext,
-  { given }: RegistryWish,
+  wish: RegistryWish,
   secrets: ReturnType<typeof createSecrets>,
 ) {
-  const missing: RegistryInput[] = [];
-  /** `isOwn`: a person's word; the rest is the registry's. */
-  const answerTo = async (input: RegistryInput): Promise<MadeText | null> => {
-    const known = given.get(input.name);
-    if (known !== undefined) return { text: known, isOwn: true };
-    if (input.fallback !== null) return { text: input.fallback, isOwn: false };
-    if (!input.isRequired) return null;
-    if (context.ask === null || input.isSecret) {
-      missing.push(input);
-      return null;
-    }
-    const choices = input.choices.length === 0 ? "" : ` (${input.choices.join(", ")})`;
-    const what = foreignLine(`${input.description ?? input.name}${choices}`, LONGEST_LINE);
-    const answer = await context.ask(`${harmless(input.name)}: ${what}: `);
-    if (answer === "") missing.push(input);
-    return answer === "" ? null : { text: answer, isOwn: true };
-  };
+  const answers = createAnswers(context, wish);
   /** null: a part of it has no value. */
   const joined = async (word: RegistryWord): Promise<string | null> => {
     let text = "";
     for (const part of word) {
-      const value = typeof part === "string" ? part : ((await answerTo(part))?.text ?? null);
+      const value = typeof part === "string" ? part : ((await answers.to(part))?.text ?? null);
       if (value === null) return null;
       text += value;
     }
@@ -125,7 +149,7 @@ function createValues(
         hasSecret = true;
         continue;
       }
-      const value = typeof part === "string" ? { text: part, isOwn: false } : await answerTo(part);
+      const value = typeof part === "string" ? { text: part, isOwn: false } : await answers.to(part);
       if (value === null) return null;
       if (value.isOwn) {
         text += escaped(plain) + value.text;
@@ -176,23 +200,8 @@ function createValues(
       }
       return texts;
     },
-    /** Whatever was given is one of these inputs: a slip of the pen is no value. */
-    requireKnown(words: readonly RegistryWord[]): void {
-      const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
-      const unknown = [...given.keys()].filter((name) => !known.has(name));
-      if (unknown.length === 0) return;
-      const names = [...known].map(harmless).join(", ");
-      throw new MountaineerError("usage", `the server has no input ${unknown.map(harmless).join(", ")}`, {
-        hint: names === "" ? "it takes none" : `its inputs: ${names}`,
-      });
-    },
-    requireAll(): void {
-      if (missing.length === 0) return;
-      const names = missing.map(({ name }) => harmless(name));
-      throw new MountaineerError("usage", `the server wants a value for ${names.join(", ")}`, {
-        hint: names.map((name) => `--input ${shellWord(`${name}=VALUE`)}`).join(" "),
-      });
-    },
+    requireKnown: answers.requireKnown,
+    requireAll: answers.requireAll,
   };
 }
 

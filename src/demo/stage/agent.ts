@@ -1,6 +1,7 @@
 // The demo's agent: a client of `mountaineer mcp` that calls one tool twice a second, whatever happens meanwhile.
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
@@ -24,25 +25,12 @@ const ENDS_WITHIN_MS = 5_000;
 const NO_SESSION = { error: { message: "mountaineer mcp has ended" } };
 const LIST_CHANGED = "notifications/tools/list_changed";
 
-/** Resolves when its session is open and its first call is on its way. Rejects with `timed_out`. */
-export async function startAgent({ program, environment, tool, file, onStart }: AgentOptions) {
-  const [command = process.execPath, ...rest] = program;
-  const child = spawn(command, [...rest, "mcp"], {
-    cwd: "/",
-    detached: true,
-    env: environment,
-    stdio: ["pipe", "pipe", "ignore"],
-  });
-  const identity = child.pid === undefined ? null : await processIdentity(child.pid);
-  if (identity !== null) onStart(identity);
+/** A client that speaks in lines with the child's standard streams. */
+function createLineClient(child: ChildProcessByStdio<Writable, Readable, null>) {
   const waiting = new Map<unknown, (message: Readonly<Record<string, unknown>>) => void>();
   let running = true;
   let lastId = 0;
   let notices = 0;
-  let answered = 0;
-  let longestMs = 0;
-  const inFlight = new Set<Promise<void>>();
-  const complaints: string[] = [];
   const ended = new Promise<void>((resolve) => {
     for (const event of ["close", "error"] as const) {
       child.once(event, () => {
@@ -62,13 +50,43 @@ export async function startAgent({ program, environment, tool, file, onStart }: 
   const send = (message: object): void => {
     child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
   };
-  const ask = (method: string, params: object): Promise<Readonly<Record<string, unknown>>> =>
-    new Promise((resolve) => {
-      if (!running) return resolve(NO_SESSION);
-      const id = ++lastId;
-      waiting.set(id, resolve);
-      send({ id, method, params });
-    });
+  return {
+    ended,
+    send,
+    get running() {
+      return running;
+    },
+    get notices() {
+      return notices;
+    },
+    /** Never rejects: without a child it is answered by an error. */
+    ask: (method: string, params: object): Promise<Readonly<Record<string, unknown>>> =>
+      new Promise((resolve) => {
+        if (!running) return resolve(NO_SESSION);
+        const id = ++lastId;
+        waiting.set(id, resolve);
+        send({ id, method, params });
+      }),
+  };
+}
+
+/** Resolves when its session is open and its first call is on its way. Rejects with `timed_out`. */
+export async function startAgent({ program, environment, tool, file, onStart }: AgentOptions) {
+  const [command = process.execPath, ...rest] = program;
+  const child = spawn(command, [...rest, "mcp"], {
+    cwd: "/",
+    detached: true,
+    env: environment,
+    stdio: ["pipe", "pipe", "ignore"],
+  });
+  const client = createLineClient(child);
+  const { ended, send, ask } = client;
+  const identity = child.pid === undefined ? null : await processIdentity(child.pid);
+  if (identity !== null) onStart(identity);
+  let answered = 0;
+  let longestMs = 0;
+  const inFlight = new Set<Promise<void>>();
+  const complaints: string[] = [];
   const call = async (): Promise<void> => {
     const startedAtMs = systemClock.monotonicMs();
     const { result, error } = await ask("tools/call", { name: tool, arguments: { name: file } });
@@ -83,14 +101,17 @@ export async function startAgent({ program, environment, tool, file, onStart }: 
     capabilities: {},
     clientInfo: { name: "mountaineer-demo-agent", version: "1.0.0" },
   });
-  if (!(await settledWithin(systemClock, STARTS_WITHIN_MS, Promise.race([opened, ended]))) || !running) {
+  if (
+    !(await settledWithin(systemClock, STARTS_WITHIN_MS, Promise.race([opened, ended]))) ||
+    !client.running
+  ) {
     child.kill("SIGKILL");
     throw new MountaineerError("timed_out", "the agent has no session: mountaineer mcp does not answer");
   }
   send({ method: "notifications/initialized" });
   const over = new AbortController();
   const beating = (async () => {
-    while (!over.signal.aborted && running) {
+    while (!over.signal.aborted && client.running) {
       const calling = call();
       inFlight.add(calling);
       void calling.then(() => inFlight.delete(calling));
@@ -109,11 +130,11 @@ export async function startAgent({ program, environment, tool, file, onStart }: 
     },
     /** How often it was told that the list of tools is another one. */
     get notices() {
-      return notices;
+      return client.notices;
     },
     /** Its session is the one that it began with. */
     get running() {
-      return running;
+      return client.running;
     },
     /** Names of the tools that it is offered. */
     async tools(): Promise<readonly string[]> {

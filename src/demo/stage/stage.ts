@@ -253,17 +253,7 @@ function createStage(parts: StageParts): Stage {
     },
     read: (deadlineMs) =>
       readShareFile(join(layout.stablePath, SIGN_FILE), { environment, deadlineMs, signal }),
-    async write(name, text) {
-      const from = join(temporaryFolder(layout.folder), name);
-      await writeFile(from, text);
-      const { exitCode, stderr, timedOut } = await runCommand(
-        "cp",
-        ["--", from, join(layout.stablePath, name)],
-        { clock: systemClock, deadlineMs: WRITE_WITHIN_MS, env: environment, signal },
-      );
-      if (exitCode === 0) return;
-      throw new MountaineerError("timed_out", `cp failed: ${timedOut ? "no answer" : stderr.trim()}`);
-    },
+    write: (name, text) => copyToShare(name, text, parts),
     holdFile: () =>
       holdFile(join(layout.stablePath, HELD_FILE), {
         environment: childEnvironment(environment),
@@ -278,12 +268,10 @@ function createStage(parts: StageParts): Stage {
         environment: childEnvironment(environment),
         onStart,
       }),
-    fileTool: (name) => [
-      process.execPath,
-      fileURLToPath(programBeside(import.meta.url, "file-tool")),
-      name,
-      layout.stablePath,
-    ],
+    fileTool(name) {
+      const program = fileURLToPath(programBeside(import.meta.url, "file-tool"));
+      return [process.execPath, program, name, layout.stablePath];
+    },
     startAgent: (tool) =>
       startAgent({
         program,
@@ -304,6 +292,20 @@ function createStage(parts: StageParts): Stage {
     },
   };
   return stage;
+}
+
+async function copyToShare(
+  name: string,
+  text: string,
+  { layout, environment, signal }: StageParts,
+): Promise<void> {
+  const from = join(temporaryFolder(layout.folder), name);
+  const to = join(layout.stablePath, name);
+  await writeFile(from, text);
+  const limits = { clock: systemClock, deadlineMs: WRITE_WITHIN_MS, env: environment, signal };
+  const { exitCode, stderr, timedOut } = await runCommand("cp", ["--", from, to], limits);
+  if (exitCode === 0) return;
+  throw new MountaineerError("timed_out", `cp failed: ${timedOut ? "no answer" : stderr.trim()}`);
 }
 
 /** Of what is mounted, or of the folder that stands for it; null: nothing is there. */

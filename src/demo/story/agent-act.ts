@@ -11,13 +11,10 @@ const SECOND_TOOL = "read_again";
 /** Calls that must be answered well after something was done. */
 const CALLS_AFTER = 3;
 
-/** Played on a stage whose daemon runs, whatever route its share is on. */
-export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
-  const { cables } = stage.nas;
-  const isCarried = stage.nas.driver === "smb";
+/** The agent of this act: that it works on, and which of its complaints were to be expected. */
+function createWatchedAgent(checks: Checks) {
   let kept: Agent | null = null;
   let forgiven = 0;
-
   const agent = (): Agent => {
     if (kept === null) throw new StoryFailure("no agent is at work");
     if (!kept.running) throw new StoryFailure("the agent has lost its session");
@@ -25,14 +22,41 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     if (complaint !== undefined) throw new StoryFailure(`a call of the agent failed: ${complaint}`);
     return kept;
   };
-  /** It gets some more good answers, and no call has failed. */
-  const worksOn = async (): Promise<void> => {
-    const before = agent().answered;
-    await checks.eventually("the agent's calls go on", async () => {
-      const more = agent().answered - before;
-      return more >= CALLS_AFTER ? null : `${more} more answers`;
-    });
+  return {
+    begin(started: Agent): void {
+      kept = started;
+    },
+    /** Throws when it has no session, or a call failed that was not forgiven. */
+    agent,
+    /** Calls that have failed so far. */
+    get failed() {
+      return kept?.complaints.length ?? 0;
+    },
+    get forgiven() {
+      return forgiven;
+    },
+    /** The new complaints that say that. */
+    forgive(words: RegExp): void {
+      const expected = kept?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
+      forgiven += expected?.length ?? 0;
+    },
+    /** It gets some more good answers, and no other call has failed. */
+    async worksOn(): Promise<void> {
+      const before = agent().answered;
+      await checks.eventually("the agent's calls go on", async () => {
+        const more = agent().answered - before;
+        return more >= CALLS_AFTER ? null : `${more} more answers`;
+      });
+    },
   };
+}
+
+/** Played on a stage whose daemon runs, whatever route its share is on. */
+export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): readonly Step[] {
+  const { cables } = stage.nas;
+  const isCarried = stage.nas.driver === "smb";
+  const watched = createWatchedAgent(checks);
+  const { agent, worksOn } = watched;
   /** A build's folder is named by a digest, which could be a secret. */
   const add = (name: string, tool: string, more: readonly string[] = []): Promise<void> =>
     checks.command(["backends", "add", name, ...more, "--allow-literal", "--", ...stage.fileTool(tool)]);
@@ -48,7 +72,7 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
         await checks.command(["config", "set", "server.port", String(await freePort())]);
         const requires = `requires=["${SHARE}"]`;
         await add("files", TOOL, ["--set", requires]);
-        kept = await stage.startAgent(TOOL);
+        watched.begin(await stage.startAgent(TOOL));
         await worksOn();
         return "mountaineer backends add files; the agent calls its tool twice a second over mountaineer mcp";
       },
@@ -59,8 +83,9 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
         await cables.tb.pull();
         await over("fallback");
         // A share that is not carried is away for a moment: such a call names it.
-        if (!isCarried) forgiven += forgive(kept, forgiven, new RegExp(SHARE));
+        if (!isCarried) watched.forgive(new RegExp(SHARE));
         await worksOn();
+        const { forgiven } = watched;
         return forgiven === 0 ? "no call failed" : `${counted(forgiven)} failed, and named the share`;
       },
     },
@@ -83,13 +108,13 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     {
       title: "kill the daemon under the agent, start it again",
       async play() {
-        const before = kept?.complaints.length ?? 0;
+        const before = watched.failed;
         await stage.endMonitor("kill");
         await stage.startMonitor({ kept: true });
         await over("fallback");
-        forgiven += forgive(kept, forgiven, /the daemon ended before it answered/);
+        watched.forgive(/the daemon ended before it answered/);
         await worksOn();
-        const failed = (kept?.complaints.length ?? 0) - before;
+        const failed = watched.failed - before;
         return `the same session goes on; ${failed === 0 ? "no call" : counted(failed)} was in flight, and none is repeated`;
       },
     },
@@ -113,20 +138,16 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
       async play() {
         await cables.tb.plug();
         const backMs = await over("tb");
-        if (!isCarried) forgiven += forgive(kept, forgiven, new RegExp(SHARE));
+        if (!isCarried) watched.forgive(new RegExp(SHARE));
         await worksOn();
         const { answered, longestMs } = agent();
         await agent().end();
+        const { forgiven } = watched;
         const failed = forgiven === 0 ? "none failed" : `${counted(forgiven)} failed`;
         return `back over Thunderbolt after ${seconds(backMs)}; ${answered} calls were answered, ${failed}, the slowest took ${seconds(longestMs)}`;
       },
     },
   ];
-}
-
-/** How many of the new complaints say that. */
-function forgive(agent: Agent | null, from: number, words: RegExp): number {
-  return agent?.complaints.slice(from).filter((complaint) => words.test(complaint)).length ?? 0;
 }
 
 function counted(calls: number): string {

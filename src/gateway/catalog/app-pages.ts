@@ -8,7 +8,7 @@ const SCHEME = "ui://";
 const OLDER_KEY = "ui/resourceUri";
 
 /** The pages of one backend that its filters allow. */
-export interface PageSource {
+interface PageSource {
   readonly backend: string;
   readonly uris: Iterable<string>;
 }

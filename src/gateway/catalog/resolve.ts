@@ -42,8 +42,9 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
 }
 
 /**
- * Whose a URI is: who published it; else whose tool names it as its page; else whose template it fits (the first in order); else, since servers also serve
- * what they do not list, the only backend that has resources at all. What a backend's filters deny is nobody's.
+ * Whose a URI is: the backend that published it; else one whose tool names it as its page; else the first whose template
+ * it fits; else, since servers also serve what they do not list, the only backend that has resources at all. What a
+ * backend's filters deny is nobody's.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);

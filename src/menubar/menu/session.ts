@@ -46,10 +46,6 @@ export function startMenuSession(options: MenuSessionOptions) {
   };
   let menu = menuOf(world);
   let isStale = false;
-  /** Folders under way, by their key: a panel may tell twice that one is opened. */
-  const asking = new Set<string>();
-  /** How often something was opened. */
-  let turns = 0;
   const redraws = createRedraws(clock, () => {
     for (const listener of [...listeners]) listener(session.menu());
   });
@@ -85,24 +81,11 @@ export function startMenuSession(options: MenuSessionOptions) {
     // What a step changed is told by events; what it did not, here.
     source.lookAgain();
   };
-  const look = async (place: FolderPlace): Promise<void> => {
-    const key = folderKey(place);
-    if (asking.has(key)) return;
-    asking.add(key);
-    const list = await listFolders(place, options, signal);
-    asking.delete(key);
-    change({ folders: withFolders(world.folders, key, list) });
-  };
-  /** One level further than is shown: a menu that grows while it is open is drawn badly by some panels. */
-  const lookAhead = async ({ key, folders }: SubmenuItem): Promise<void> => {
-    const turn = ++turns;
-    if (folders !== undefined) await look(folders);
-    const opened = findItem(session.menu().items, key);
-    const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
-    const unknown = places.filter((place) => world.folders?.has(folderKey(place)) === false);
-    // Whoever opens something else waits for that.
-    await eachOf(unknown, look, () => turn === turns);
-  };
+  const lookAhead = createFolderLooks(options, {
+    shown: () => session.menu(),
+    known: () => world.folders,
+    onList: (key, list) => change({ folders: withFolders(world.folders, key, list) }),
+  });
   const session = {
     /** What is shown now; never waits. */
     menu(): Menu {
@@ -144,6 +127,41 @@ type SubmenuItem = Extract<MenuItem, { kind: "submenu" }>;
 
 function placeOf(item: MenuItem): FolderPlace[] {
   return item.kind === "submenu" && item.folders !== undefined ? [item.folders] : [];
+}
+
+interface FolderLooks {
+  readonly shown: () => Menu;
+  readonly known: () => MenuWorld["folders"];
+  readonly onList: (key: string, list: FolderList) => void;
+}
+
+/** Looks into an opened submenu's folders, and into those of the next level. */
+function createFolderLooks(
+  options: MenuSessionOptions,
+  { shown, known, onList }: FolderLooks,
+): (opened: SubmenuItem) => Promise<void> {
+  /** Folders under way, by their key: a panel may tell twice that one is opened. */
+  const asking = new Set<string>();
+  /** How often something was opened. */
+  let turns = 0;
+  const look = async (place: FolderPlace): Promise<void> => {
+    const key = folderKey(place);
+    if (asking.has(key)) return;
+    asking.add(key);
+    const list = await listFolders(place, options, options.signal);
+    asking.delete(key);
+    onList(key, list);
+  };
+  // One level further than is shown: a menu that grows while it is open is drawn badly by some panels.
+  return async ({ key, folders }) => {
+    const turn = ++turns;
+    if (folders !== undefined) await look(folders);
+    const opened = findItem(shown().items, key);
+    const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
+    const unknown = places.filter((place) => known()?.has(folderKey(place)) === false);
+    // Whoever opens something else waits for that.
+    await eachOf(unknown, look, () => turn === turns);
+  };
 }
 
 /** A share that hangs must not hold up the others' lists. */

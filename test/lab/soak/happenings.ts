@@ -29,7 +29,7 @@ const COMMAND_MS = 150_000;
 export const LASTING_AGENTS = 4;
 const MOST_AGENTS = 7;
 
-export const HAPPENINGS: readonly Happening[] = [
+const HAPPENINGS: readonly Happening[] = [
   ...cuts(),
   ...kills(),
   ...hangs(),

@@ -1,7 +1,5 @@
-// The processes that Mountaineer has running for the scene, by what each is for.
-import { readFile } from "node:fs/promises";
 import { childrenOf } from "../../../bench/processes.ts";
-import { carriersOf, keepersOf, processesWhere } from "../../support/processes.ts";
+import { carriersOf, daemonsOf, keepersOf, processesWhere } from "../../support/processes.ts";
 import { commandOf } from "../scene.ts";
 import { SHARES, type World } from "./soak-world.ts";
 
@@ -46,16 +44,6 @@ async function addChildren(found: Map<number, Role>, pid: number): Promise<void>
     if (role !== undefined) found.set(child, role);
     await addChildren(found, child);
   }
-}
-
-async function daemonsOf(home: string): Promise<readonly number[]> {
-  const monitors = await processesWhere(
-    (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
-  );
-  const environments = await Promise.all(
-    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
-  );
-  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home}`));
 }
 
 /** `mountaineer mcp` of our agents, which are known by their logs. */

@@ -39,7 +39,7 @@ const CONFIG_MISTAKE = 3;
 const BETWEEN_STARTS_MS = 500;
 
 /** Starts the daemon, and again when it has ended, as a service manager does. */
-export interface DaemonKeeper {
+interface DaemonKeeper {
   start(): Promise<void>;
   /** SIGKILL for the one in charge, and another one so much later; false: none is. */
   kill(backAfterMs: number): Promise<boolean>;

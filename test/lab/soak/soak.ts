@@ -40,7 +40,7 @@ const BETWEEN_KILLS_MS = 400;
 /** A round has an end, however far behind the kills are. */
 const MOST_KILLS_A_ROUND = 60;
 
-export interface SoakOptions {
+interface SoakOptions {
   readonly minutes: number;
   readonly seed: number;
   /**

@@ -8,7 +8,7 @@ import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { type GatewayRig, nodeBackend, openGatewayRig } from "../../mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../../mcp/light-client.ts";
 import { eventually } from "../../support/eventually.ts";
-import { processesWhere } from "../../support/processes.ts";
+import { daemonsOf } from "../../support/processes.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const PRELOAD = path.join(import.meta.dirname, "step-fault.ts");
@@ -34,8 +34,8 @@ export interface FaultEnd extends Fault {
   readonly wrong: string | null;
 }
 
-export interface HandoverSteps extends AsyncDisposable {
-  /** Those of a handover that nothing happens to, in their order. */
+interface HandoverSteps extends AsyncDisposable {
+  /** Plays a handover that nothing happens to: its steps, in their order. */
   record(): Promise<readonly string[]>;
   play(fault: Fault): Promise<FaultEnd>;
   /** Whether it may cost the daemon that is in charge by then. */
@@ -105,7 +105,7 @@ async function handOverWithNewcomers(rig: GatewayRig): Promise<void> {
   try {
     // Whether it says so or dies of it: what counts is what comes after.
     await daemon?.handOver(AbortSignal.timeout(ONE_MS)).catch(() => null);
-    await eventually(async () => (await daemonsOf(rig)).length <= 1, ONE_MS).catch(() => null);
+    await eventually(async () => (await daemonsOf(rig.home.home)).length <= 1, ONE_MS).catch(() => null);
   } finally {
     going = false;
     await coming;
@@ -124,7 +124,7 @@ async function untilOneInCharge(
         startedAnew = true;
         await rig.comeBack();
       }
-      const [only, ...more] = await daemonsOf(rig);
+      const [only, ...more] = await daemonsOf(rig.home.home);
       if (only === undefined || more.length > 0) {
         why = `${more.length + (only === undefined ? 0 : 1)} daemons run`;
         return false;
@@ -145,15 +145,4 @@ async function untilOneInCharge(
   } catch (error) {
     return { why: `${why}: ${error instanceof Error ? error.message : error}`, startedAnew };
   }
-}
-
-/** Processes of this home that are a daemon, or about to be one. */
-async function daemonsOf({ home }: GatewayRig): Promise<readonly number[]> {
-  const monitors = await processesWhere(
-    (args) => args.includes("monitor") && args.some((arg) => arg.endsWith("/main.js")),
-  );
-  const environments = await Promise.all(
-    monitors.map((pid) => readFile(`/proc/${pid}/environ`, "utf8").catch(() => "")),
-  );
-  return monitors.filter((_, at) => environments[at]?.split("\0").includes(`MOUNTAINEER_HOME=${home.home}`));
 }

@@ -171,7 +171,7 @@ class Story {
     this.aroundMs.push(load.longestBetween(now - 1_000, now + 1_000));
   }
 
-  /** Each with an edit that may be read, or not, when it comes. */
+  /** Kills after each save, before or after the daemon has read it. */
   async kill(
     steps: readonly Step[],
     outages: { readonly fromMs: number; toMs: number }[],
@@ -214,7 +214,7 @@ class Story {
     }
   }
 
-  /** The file as the step has it; what it takes away is called by nobody any more. */
+  /** Saves the step's file, once nobody calls what it takes away. */
   async #save(step: Step): Promise<void> {
     const { rig, load, viewers } = this.#parts;
     this.byKind.set(step.kind, (this.byKind.get(step.kind) ?? 0) + 1);
@@ -236,7 +236,7 @@ class Story {
     await load.allow(bySession(viewers, common(step.after, step.after)));
   }
 
-  /** Empty when nothing is. */
+  /** What is not as the step has it; empty when all is. */
   async #missing(step: Step): Promise<string> {
     const { after, spoil } = step;
     const { rig, viewers, bare } = this.#parts;

@@ -10,7 +10,7 @@ const BACKENDS = 8;
 const MOST_PER_CLIENT = 1;
 
 export type Viewer = Client | typeof OWNER;
-export const VIEWERS: readonly Viewer[] = [...CLIENTS, OWNER];
+const VIEWERS: readonly Viewer[] = [...CLIENTS, OWNER];
 /** What the load calls. */
 const CALLED = ["note"];
 
@@ -50,10 +50,10 @@ export function stepsFrom(seed: number, steps: number): readonly Step[] {
   return made;
 }
 
-/** Null: what was drawn is of no use. */
+/** Null: the load could call nothing, or too many servers have a process for each client. */
 function stepFrom(before: StepConfig, random: () => number, wasSpoiled: boolean): Step | null {
   const drawn = random();
-  // What is refused is mended by the next one, which is then seen to count.
+  // The step after a refused file mends it, and its own change must then be seen.
   if (drawn < 0.08 && !wasSpoiled) {
     const [what, spoil] = pickOf(SPOILS, random);
     return { kind: "invalid", label: `invalid: ${what}`, before, after: before, spoil };

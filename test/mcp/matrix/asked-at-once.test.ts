@@ -9,8 +9,8 @@ import { pick, randomFrom } from "../../lab/random.ts";
 import { MATRIX_MODERN_SERVER, MATRIX_SERVER } from "../fixture-programs.ts";
 import type { Json } from "../fixtures/matrix-tools.ts";
 import { type GatewayRig, nodeBackend, startGatewayRig } from "../gateway-rig.ts";
+import { ask } from "../modern-wire.ts";
 import { clientOf, type Era, type MatrixClient } from "./matrix-clients.ts";
-import { ask } from "./wire.ts";
 
 const STORIES = process.env["MOUNTAINEER_STORIES"] === "all" ? 1000 : 40;
 const NAMES = ["Ann", "Ben", "Cem"];

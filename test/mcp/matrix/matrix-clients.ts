@@ -20,7 +20,7 @@ import type { Json } from "../fixtures/matrix-tools.ts";
 /** Legacy: 2025-11-25; modern: 2026-07-28. */
 export type Era = "L" | "M";
 
-export interface MatrixCall {
+interface MatrixCall {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: number) => void;
   /** Log messages of this call from that level on. */

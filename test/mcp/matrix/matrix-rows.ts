@@ -8,8 +8,8 @@ import { eventually } from "../../support/eventually.ts";
 import { ADDED_TOOL, ASKING_PROMPT, type Json, PAGE, PROMPT, RESOURCE } from "../fixtures/matrix-tools.ts";
 import type { GatewayRig } from "../gateway-rig.ts";
 import { connectLight } from "../light-client.ts";
+import { ask, post } from "../modern-wire.ts";
 import type { MatrixClient } from "./matrix-clients.ts";
-import { ask, post } from "./wire.ts";
 
 export type CellName = "L→L" | "L→M" | "M→L" | "M→M";
 

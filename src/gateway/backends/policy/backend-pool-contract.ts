@@ -55,7 +55,7 @@ export interface RoutesView {
   readonly list: readonly RouteView[];
 }
 
-export interface RouteView {
+interface RouteView {
   readonly name: string;
   readonly type: BackendView["type"];
   /** Its address or program, without secrets. */

@@ -179,7 +179,7 @@ function whyReplaced(builder: DecisionBuilder, { key, epoch, distrusted }: Servi
 }
 
 /** One more failure of what has that key. */
-export function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure): Tries {
+function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure): Tries {
   const { now, seen } = builder;
   const tries = { ...backOffWithJitter(builder.triesOf(key), now.monotonicMs, seen.jitter), failure };
   builder.rememberTries(key, tries);

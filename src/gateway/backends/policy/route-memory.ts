@@ -53,7 +53,7 @@ export interface RouteMemory {
 export const NEW_ROUTE: RouteMemory = { health: UNKNOWN_HEALTH, tries: NO_TRIES, standby: null };
 
 /** A better route is ready, and going back to it waits. */
-export interface PendingRecovery {
+interface PendingRecovery {
   readonly route: string;
   readonly reason: string;
   /** Monotonic ms. */

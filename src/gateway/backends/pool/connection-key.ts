@@ -35,7 +35,7 @@ export type ResolvedConnection =
     };
 
 /** A program as logs may name it: references as they are written, `(hidden)` for what may be a secret. */
-export interface ShownProgram {
+interface ShownProgram {
   readonly command: string;
   readonly args: readonly string[];
   /** `NAME=VALUE`. */

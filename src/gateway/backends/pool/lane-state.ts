@@ -17,7 +17,7 @@ import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool
 /** How long `npx` and the like may download a server before its time to answer begins. */
 const DOWNLOAD_MS = 60_000;
 
-export interface RouteOutcome {
+interface RouteOutcome {
   readonly name: string;
   readonly outcome: ConnectionOutcome;
 }

@@ -11,7 +11,7 @@ import {
   requestOptions,
 } from "./oauth-library.ts";
 
-export type ClientAuthMethod = "none" | "client_secret_basic" | "client_secret_post";
+type ClientAuthMethod = "none" | "client_secret_basic" | "client_secret_post";
 
 /** What is kept of the client with the grant; the secret of a configured one stays with the configuration. */
 export interface ClientIdentity {

@@ -49,7 +49,7 @@ export interface LoginRequest {
   readonly moreScopes: readonly string[];
 }
 
-export interface LoginTools {
+interface LoginTools {
   readonly grants: GrantStore;
   readonly clock: Clock;
   readonly signal: AbortSignal;

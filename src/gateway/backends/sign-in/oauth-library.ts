@@ -30,7 +30,7 @@ const SAID_AT_MOST = 200;
 const PASSING: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
 
 /** An OAuth error that the authorization server answered with. */
-export interface ServersRefusal {
+interface ServersRefusal {
   /** `invalid_grant`, `invalid_client`, … */
   readonly error: string;
   readonly mayPass: boolean;

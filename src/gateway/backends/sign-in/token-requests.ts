@@ -173,7 +173,7 @@ export async function tokensForCode(request: CodeRequest, answer: URL, tools: To
 }
 
 /** What a person types at another device. */
-export interface DeviceRequest {
+interface DeviceRequest {
   readonly userCode: string;
   readonly address: string;
   /** With the code in it; null: the server gives none. */

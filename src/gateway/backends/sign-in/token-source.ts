@@ -43,7 +43,7 @@ export interface TokenSource {
   ): Promise<TokenOutcome>;
 }
 
-export interface SourceOptions {
+interface SourceOptions {
   readonly backend: string;
   readonly url: URL;
   readonly auth: ResolvedAuth | null;
@@ -65,23 +65,14 @@ function withoutSecrets(text: string, secrets: readonly (string | null)[]): stri
   return redaction.clean(text);
 }
 
-/** Tokens of a person's sign-in. */
-export function createGrantSource(options: SourceOptions & { readonly grants: GrantStore }): TokenSource {
-  const { backend, url, auth, clock, logger, grants } = options;
-  /** Renewed, and not written yet, because the disk did not take it. */
-  let unsaved: { readonly grant: Grant; readonly replaces: string } | null = null;
+interface GrantSourceOptions extends SourceOptions {
+  readonly grants: GrantStore;
+}
 
-  const read = async (signal: AbortSignal): Promise<Grant | null> => {
-    const kept = await grants.read(backend, signal);
-    if (unsaved === null) return kept;
-    // A sign-in, or another process, may have come first.
-    if (kept?.accessToken !== unsaved.replaces) {
-      unsaved = null;
-      return kept;
-    }
-    await save(unsaved.grant, kept.accessToken, signal);
-    return unsaved?.grant ?? (await grants.read(backend, signal));
-  };
+/** A backend's grant as it is kept, or as it will be once the disk takes it. */
+function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
+  /** Renewed, and not written yet. */
+  let unsaved: { readonly grant: Grant; readonly replaces: string } | null = null;
 
   const save = async (grant: Grant, replaces: string, signal: AbortSignal): Promise<void> => {
     try {
@@ -93,6 +84,27 @@ export function createGrantSource(options: SourceOptions & { readonly grants: Gr
       unsaved = { grant, replaces };
     }
   };
+
+  return {
+    save,
+    async read(signal: AbortSignal): Promise<Grant | null> {
+      const kept = await grants.read(backend, signal);
+      if (unsaved === null) return kept;
+      // A sign-in, or another process, may have come first.
+      if (kept?.accessToken !== unsaved.replaces) {
+        unsaved = null;
+        return kept;
+      }
+      await save(unsaved.grant, kept.accessToken, signal);
+      return unsaved?.grant ?? (await grants.read(backend, signal));
+    },
+  };
+}
+
+/** Tokens of a person's sign-in. */
+export function createGrantSource(options: GrantSourceOptions): TokenSource {
+  const { backend, url, auth, clock, logger, grants } = options;
+  const { read, save } = createKeptGrant(options);
 
   const renew = async (grant: Grant, signal: AbortSignal): Promise<TokenOutcome> => {
     // On disk before it is asked for: a crash from here on is told from a grant that was never touched.

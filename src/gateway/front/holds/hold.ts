@@ -34,7 +34,7 @@ interface OpenQuestion {
   answer(reply: Reply): void;
 }
 
-export interface HoldParts {
+interface HoldParts {
   readonly clock: Clock;
   readonly call: ModernCall;
   /** Of who calls. */

@@ -20,11 +20,11 @@ import { mayAskWithin } from "./input-requests.ts";
 import { declinedVisit, outgoingReply } from "./outgoing-reply.ts";
 import { type Bound, paramsDigest, type State, StateSeal } from "./sealed-state.ts";
 
-/** Calls that wait for their clients: of one principal, in all, and how much they keep. */
+/** Bounds of the calls that wait for their clients: of one principal, of all together, and the bytes that all keep. */
 export const MOST_OF_ONE = 64;
 export const MOST_PARKED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
-/** A state that is a backend's costs nothing here, ms. */
+/** How long a state is good that carries a backend's own: it costs no memory here, ms. */
 export const STATE_MS = 3_600_000;
 
 const NOT_ALLOWED = "its client may not make this call any more";
@@ -221,7 +221,7 @@ export class Holds implements Holding {
     return hold;
   }
 
-  /** The oldest of who has most gives way; where all keep too much, the largest does. */
+  /** The oldest call of whoever has most gives way; where all together keep too many bytes, the largest call does. */
   #makeRoom({ principal }: Hold): void {
     const own = this.#parked().filter((hold) => hold.principal === principal);
     for (const oldest of own.slice(0, Math.max(0, own.length - MOST_OF_ONE))) giveWay(oldest);
@@ -259,7 +259,7 @@ function withState(params: JsonObject, state: string | null): JsonObject {
   return state === null ? own : { ...own, requestState: state };
 }
 
-/** As in the first round. */
+/** The params of the first round. */
 function anew(params: JsonObject): JsonObject {
   const { requestState: _state, inputResponses: _responses, ...own } = params;
   return own;

@@ -37,7 +37,7 @@ export class StateSeal {
     return this.#key.toString("base64url");
   }
 
-  /** What was sealed before with another key is nobody's. A key that is none changes nothing. */
+  /** States that were sealed with the key before are refused from now on. A text that is no key changes nothing. */
   take(key: string): void {
     const bytes = Buffer.from(key, "base64url");
     if (bytes.length === KEY_BYTES) this.#key = bytes;
@@ -68,7 +68,7 @@ export class StateSeal {
   }
 }
 
-/** Texts, and not the bytes they stand for: base64 spells some of these in several ways. */
+/** Compares the texts, not the bytes they decode to: base64 has several texts for some bytes. */
 function isEqual(given: string, right: string): boolean {
   const [a, b] = [Buffer.from(given), Buffer.from(right)];
   return a.length === b.length && timingSafeEqual(a, b);

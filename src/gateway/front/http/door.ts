@@ -12,7 +12,7 @@ const IDLE_AFTER_MS = 1_000;
 /** Where nobody was found who could go, all connections are not looked at again at once. */
 const BETWEEN_LOOKS_MS = 100;
 
-export interface DoorConnection {
+interface DoorConnection {
   /** Monotonic ms. */
   readonly openedMs: number;
   /** Monotonic ms, of the newest request's head; null: none has come. */

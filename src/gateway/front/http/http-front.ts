@@ -15,7 +15,7 @@ import {
   type RpcRequest,
 } from "../../json-rpc.ts";
 import type { ProtectedResource } from "../../middleware/middleware.ts";
-import { HEADER_MISMATCH, isModern, MODERN_VERSION } from "../../protocol.ts";
+import { HEADER_MISMATCH, isModern, LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { ModernFront } from "../modern/modern-front.ts";
 import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
@@ -63,7 +63,6 @@ const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
   [MESSAGES_PATH, ["POST"]],
 ]);
 
-const LISTEN = "subscriptions/listen";
 const COMPLETE = "that answer is complete";
 const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
 

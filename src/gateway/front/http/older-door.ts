@@ -42,7 +42,7 @@ interface Channel {
   readonly outlet: ChannelOutlet;
   /** Null before `initialize`. */
   session: Session | null;
-  /** It was opened for a client that says it has initialized elsewhere, and may still do so here. */
+  /** Its client was initialized on an earlier stream, and may still initialize on this one. */
   isProvisional: boolean;
 }
 
@@ -63,7 +63,7 @@ export class OlderDoor {
       refuse(visit, { status: 406, message: "the client must accept text/event-stream" });
       return;
     }
-    // Who knows the version already was initialized on a stream that ended, and does not do so again.
+    // A client that names its version was initialized on a stream that has ended, and does not do so again.
     const version = request.headers["mcp-protocol-version"];
     const goesOn = isProtocolVersion(version) ? version : null;
     const room = goesOn === null ? null : sessions.makeRoom(principal);
@@ -88,7 +88,7 @@ export class OlderDoor {
     }
     const channel = this.#channelOf(visit);
     if (channel === null) return;
-    // Whoever does not read its answers is not read either.
+    // Nothing is read from a client that leaves its answers unread.
     const { congested } = channel.outlet;
     if (congested === null) receive(visit, (body) => this.#read(visit, channel, body));
     else void congested.then(() => receive(visit, (body) => this.#read(visit, channel, body)));

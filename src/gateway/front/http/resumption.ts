@@ -10,22 +10,22 @@ import { responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** What is kept of one answer while its connection stands, which is what may be on its way. */
+/** Kept of one answer while its connection stands: what may still be on its way. */
 const KEPT_CONNECTED = 256 * 1024;
-/** And once the connection is broken, or the result has been sent. */
+/** Kept of one answer once its connection is broken, or its result has been sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;
-/** Of all answers; beyond it the oldest is kept no longer of whoever keeps most. */
+/** Kept of all answers together; beyond it, of whoever keeps most, the one that began first is dropped. */
 const KEPT_IN_ALL = 32 * 1024 * 1024;
 const RESUMED_WITHIN_MS = 120_000;
-/** What is asked on a broken connection waits so long for the client to come back: others may wait for the server. */
+/** How long a question on a broken connection waits for its client: others may wait for the server meanwhile. */
 const ASKED_WITHIN_MS = 15_000;
-/** A whole answer is kept for one to two of these: it may have been written to a connection that was broken already. */
+/** A whole answer is kept for this long to twice as long: it may have been written to a connection that was broken already. */
 const WHOLE_KEPT_MS = 10_000;
-/** The newest of them: who makes many calls has the answers of most. */
+/** How many whole answers are kept: the newest, whoever made the calls. */
 const MOST_WHOLE = 256;
 /** Clients look again after this time. */
 const RETRY_MS = 1_000;
-/** Of a request's id as the event ids carry it. */
+/** Characters of a request's id in its event ids; what is lost of an answer to a longer one gets no error. */
 const LONGEST_ID = 256;
 
 const LOST =
@@ -211,7 +211,7 @@ export class ResumableStream {
     return !this.#isEnded || this.#events.at(-1)?.number === this.#last;
   }
 
-  /** Whatever breaks the connection before the next event, the client can name this one. */
+  /** Sends an event that says nothing: the client can name it if the connection breaks before the next one. */
   prime(): void {
     if (!this.#isPrimed) this.#stream?.sendEvent(`${this.#headOf(0)}data: `);
   }
@@ -260,7 +260,7 @@ export class ResumableStream {
   }
 
   end(): void {
-    // Where it was cancelled, it ends without an answer, and nobody needs to look for one.
+    // A cancelled call ends without an answer, and its client need not come back for one.
     this.sendAnyway(null);
   }
 

@@ -2,11 +2,11 @@
 // can take them up again when it breaks.
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
-/** An answer is slow after one to two of these. */
+/** An answer is slow after this long to twice as long. */
 const LOOK_MS = 5_000;
 
 export interface SlowAnswer {
-  /** It takes its time. */
+  /** The answer is slow. */
   becomeStream(): void;
 }
 

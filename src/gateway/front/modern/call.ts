@@ -9,7 +9,7 @@ import { messageJson } from "../session/questions.ts";
 import type { Identity } from "./identities.ts";
 import type { ModernRequest } from "./request.ts";
 
-/** No part of this version within a request. */
+/** Notifications that this version does not have within a request. */
 const NOT_WITHIN: ReadonlySet<string> = new Set([
   ...Object.values(LIST_CHANGED),
   RESOURCE_UPDATED,
@@ -56,7 +56,7 @@ export interface Holding {
   resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping): Resumed;
   /** The last word on a call, before it goes to the client. */
   outgoing(call: ModernCall, reply: Reply): Reply;
-  /** A call came to that before its client came back. */
+  /** The call has its reply before its client has come back. */
   early(call: ModernCall, reply: Reply): void;
   /** Nothing was heard of its client for so long that it may have left. */
   isIdle(call: ModernCall): boolean;
@@ -74,7 +74,7 @@ export class ModernCall implements CallPort {
   readonly #abort = new AbortController();
   #request: ModernRequest;
   #outlet: CallOutlet | null;
-  /** It came while no request waited for it. */
+  /** A reply that no request was open for: the next one of its client gets it. */
   #early: Reply | null = null;
   #isAgreed: boolean;
 
@@ -165,7 +165,7 @@ export class ModernCall implements CallPort {
     outlet.answer(this.id, complete(this.#request, holding.outgoing(this, reply)));
   }
 
-  /** The client has closed the connection of that outlet: nobody wants it any more, if it was its. */
+  /** The client has closed the connection of that outlet: if the call would answer there, nobody wants it any more. */
   gone(outlet: CallOutlet, reason: unknown): void {
     if (this.#outlet !== outlet) return;
     this.#outlet = null;
@@ -176,7 +176,7 @@ export class ModernCall implements CallPort {
     this.#abort.abort(reason);
   }
 
-  /** As this client wants it; null: not at all. */
+  /** A notification as this client wants it; null: it does not want it. */
   #passing(method: string, params: JsonObject | undefined): JsonObject | null {
     const { logLevel, progressToken } = this.#request;
     if (method === "notifications/progress") {

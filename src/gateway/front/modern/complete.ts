@@ -31,7 +31,7 @@ export function complete(request: ModernRequest, reply: Reply, serverInfo: JsonO
   return { result: { ...result, ...holds, resultType, _meta: meta } };
 }
 
-/** Not at all where nothing is said. What only some may read is no cache's that serves several. */
+/** How long a result may be cached: not at all where its server does not say; by shared caches only if all may read it. */
 function freshness({ params, principal }: ModernRequest, { ttlMs, cacheScope }: JsonObject): JsonObject {
   const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
   const isSaid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;

@@ -18,6 +18,8 @@ import {
 import {
   LIST_CHANGED,
   LIST_KINDS,
+  LISTEN_ACKNOWLEDGED,
+  LISTEN_FLAGS,
   type ListKind,
   META,
   MODERN_VERSION,
@@ -36,13 +38,6 @@ const MOST_URIS = 1_000;
 const AT_A_TIME = 8;
 /** How long the acknowledgement waits for servers: what takes longer is not honoured, ms. */
 const SUBSCRIBES_MS = 10_000;
-
-const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
-const FLAGS: Readonly<Record<ListKind, string>> = {
-  tools: "toolsListChanged",
-  resources: "resourcesListChanged",
-  prompts: "promptsListChanged",
-};
 
 /** What a client wants to hear of. */
 interface Wanted {
@@ -82,7 +77,7 @@ export class Listeners {
     return () => listener.close(null);
   }
 
-  /** Also those that come from now on: they listen where they will be served. */
+  /** Streams that open from now on end at once, too, so that their clients listen where they will be served. */
   end(): void {
     this.#isEnding = true;
     for (const listener of [...this.#open]) listener.finish();
@@ -153,10 +148,10 @@ class Listener implements SessionPort {
     const honoured = uris.filter((uri) => subscribed.has(uri));
     this.#honoured = { lists, uris: honoured };
     const told: JsonObject = {
-      ...Object.fromEntries([...lists].map((kind) => [FLAGS[kind], true])),
+      ...Object.fromEntries([...lists].map((kind) => [LISTEN_FLAGS[kind], true])),
       ...(honoured.length === 0 ? {} : { resourceSubscriptions: honoured }),
     };
-    this.#send(ACKNOWLEDGED, { notifications: told });
+    this.#send(LISTEN_ACKNOWLEDGED, { notifications: told });
     if (lists.size === 0 && honoured.length === 0) this.finish();
     for (const kind of this.#owedLists) this.listChanged(kind);
     for (const params of this.#owedUris.values()) this.notify(RESOURCE_UPDATED, params);
@@ -183,7 +178,7 @@ class Listener implements SessionPort {
 
   setLogLevel(): void {}
 
-  /** Whoever is not let in any more finds out who it is by listening anew. */
+  /** A client whose token is not accepted any more finds that out by listening anew. */
   admit(isAdmitted: boolean): void {
     if (!isAdmitted) this.finish();
   }
@@ -202,12 +197,12 @@ class Listener implements SessionPort {
     if (reply !== null) this.#outlet.answer(this.#id, reply);
   }
 
-  /** Of a part of what is subscribed to (`a/b` of `a`), too. */
+  /** Also when only a part of what is subscribed to has changed (`a/b` of `a`). */
   #honours(uri: string): boolean {
     return this.#honoured?.uris.some((one) => one === uri || isPart(uri, one)) === true;
   }
 
-  /** As a request of its own, so that all the rules for one hold. */
+  /** Subscribes by a request of its own, so that all rules for requests hold. */
   async #subscribe(uri: string): Promise<boolean> {
     const params = { uri };
     const method = "resources/subscribe";
@@ -245,8 +240,10 @@ function isPart(uri: string, of: string): boolean {
 /** What is wrong with it, where something is. */
 function wantedBy(filter: unknown): Wanted | string {
   if (!isJsonObject(filter)) return "subscriptions/listen needs an object `notifications`";
-  const wrong = LIST_KINDS.find((kind) => !["boolean", "undefined"].includes(typeof filter[FLAGS[kind]]));
-  if (wrong !== undefined) return `\`notifications.${FLAGS[wrong]}\` must be a boolean`;
+  const wrong = LIST_KINDS.find(
+    (kind) => !["boolean", "undefined"].includes(typeof filter[LISTEN_FLAGS[kind]]),
+  );
+  if (wrong !== undefined) return `\`notifications.${LISTEN_FLAGS[wrong]}\` must be a boolean`;
   const { resourceSubscriptions: uris = [] } = filter;
   if (!Array.isArray(uris) || !uris.every((uri) => typeof uri === "string")) {
     return "`notifications.resourceSubscriptions` must be an array of strings";
@@ -255,5 +252,8 @@ function wantedBy(filter: unknown): Wanted | string {
   if (different.length > MOST_URIS) {
     return `\`notifications.resourceSubscriptions\` may have ${MOST_URIS} URIs at most`;
   }
-  return { lists: new Set(LIST_KINDS.filter((kind) => filter[FLAGS[kind]] === true)), uris: different };
+  return {
+    lists: new Set(LIST_KINDS.filter((kind) => filter[LISTEN_FLAGS[kind]] === true)),
+    uris: different,
+  };
 }

@@ -14,7 +14,7 @@ import {
 } from "../../json-rpc.ts";
 import { isFromThisGateway, OWN_BACKEND } from "../../loop-guard.ts";
 import type { GatewayRequest } from "../../middleware/middleware.ts";
-import { MODERN_VERSION } from "../../protocol.ts";
+import { LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { type CallBegin, type Holding, ModernCall, type Stopping } from "./call.ts";
@@ -75,7 +75,7 @@ export class ModernFront {
       return nothing;
     }
     if (method === "server/discover") return this.#discover(request, outlet);
-    if (method === "subscriptions/listen") return this.#listeners.listen(request, outlet);
+    if (method === LISTEN) return this.#listeners.listen(request, outlet);
     if (params["requestState"] === undefined && params["inputResponses"] === undefined) {
       return this.#begin(request, { params, isAgreed: false }, outlet);
     }

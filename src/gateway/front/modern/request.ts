@@ -13,7 +13,7 @@ import {
   type RpcRequest,
 } from "../../json-rpc.ts";
 import type { CatalogView, TraceHeaders } from "../../middleware/middleware.ts";
-import { decodeHeader, paramText, saysSame } from "../../param-headers.ts";
+import { decodeHeader, paramText, paramValue, saysSame } from "../../param-headers.ts";
 import {
   HEADER_MISMATCH,
   isLogLevel,
@@ -22,6 +22,7 @@ import {
   type McpLogLevel,
   META,
   MODERN_VERSION,
+  NAMED_BY,
   UNSUPPORTED_VERSION,
 } from "../../protocol.ts";
 import { keptInfo } from "../session/initialize.ts";
@@ -55,13 +56,6 @@ export interface ModernRequest {
 export type Checked =
   | { readonly ok: true; readonly request: ModernRequest }
   | { readonly ok: false; readonly status: 400 | 404; readonly reply: ErrorReply };
-
-/** Which part of the params is in Mcp-Name. */
-const NAMED_BY: ReadonlyMap<string, string> = new Map([
-  ["tools/call", "name"],
-  ["prompts/get", "name"],
-  ["resources/read", "uri"],
-]);
 
 /** What older versions have, and this one has not; and what only servers ask. */
 const GONE: ReadonlySet<string> = new Set([
@@ -136,7 +130,7 @@ export function checkParamHeaders(
   const { name } = params;
   if (method !== "tools/call" || typeof name !== "string") return null;
   for (const declared of view().modern.paramHeaders.get(name) ?? []) {
-    const text = paramText(params["arguments"], declared);
+    const text = paramText(paramValue(params["arguments"], declared));
     if (text === null) continue;
     const found = headers[declared.header.toLowerCase()];
     const what = `argument ${declared.path.join(".")}`;

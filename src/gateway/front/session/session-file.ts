@@ -19,7 +19,7 @@ import {
 const HEADER = JSON.stringify({ mountaineer: "sessions", version: 1 });
 const PRIVATE_FILE = 0o600;
 /** Sessions that are read back; the newest ones. */
-export const MOST_KEPT = 1_000;
+const MOST_KEPT = 1_000;
 /** The log may be so much longer than what it comes to. */
 const SPARE_BYTES = 64 * 1024;
 const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1) + 2 * SPARE_BYTES;

@@ -34,7 +34,7 @@ export interface SessionRecord {
 }
 
 /** One line of the file, read. */
-export type RecordLine =
+type RecordLine =
   | { readonly kind: "session"; readonly hash: string; readonly record: SessionRecord }
   | { readonly kind: "gone"; readonly hash: string }
   /** Of another version, which this one cannot go on with. */

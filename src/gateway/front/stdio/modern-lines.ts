@@ -13,14 +13,13 @@ import {
   type RpcNotification,
   type RpcRequest,
 } from "../../json-rpc.ts";
-import { isModern } from "../../protocol.ts";
+import { isModern, LISTEN } from "../../protocol.ts";
 import type { Gone, ModernFront } from "../modern/modern-front.ts";
 import { checkModern } from "../modern/request.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 
 /** Of one stream in flight. */
 const IN_FLIGHT_LIMIT = 512;
-const LISTEN = "subscriptions/listen";
 
 /** Whether a request is of that version, as far as a stream can be told so before `initialize`. */
 export function beginsModern({ method, params }: RpcRequest): boolean {

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { createEcho } from "./link-echo-answers.ts";
 
-export interface SseEcho {
+interface SseEcho {
   /** Of the stream. */
   readonly url: string;
   readonly server: Server;

@@ -16,7 +16,7 @@ import {
   type ScriptedGateway,
   text,
 } from "../scripted-gateway.ts";
-import { callMessage, type Rig, startRig } from "./http-rig.ts";
+import { callMessage, collect, type Rig, startRig } from "./http-rig.ts";
 
 interface Event {
   readonly id: string;
@@ -26,19 +26,10 @@ interface Event {
 
 /** What was read of a stream, events with their ids. */
 function reading(response: IncomingMessage): { readonly events: Event[]; readonly ended: () => boolean } {
-  let text = "";
-  let ended = false;
-  response.setEncoding("utf8");
-  response.on("data", (chunk: string) => {
-    text += chunk;
-  });
-  response.on("error", () => {});
-  response.on("close", () => {
-    ended = true;
-  });
+  const told = collect(response);
   return {
     get events() {
-      const blocks = text.split("\n\n").slice(0, -1);
+      const blocks = told.text().split("\n\n").slice(0, -1);
       return blocks.flatMap((block) => {
         const field = (name: string): string | undefined =>
           new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
@@ -46,7 +37,7 @@ function reading(response: IncomingMessage): { readonly events: Event[]; readonl
         return id === undefined ? [] : [{ id, retry: field("retry"), data: field("data") ?? "" }];
       });
     },
-    ended: () => ended,
+    ended: told.ended,
   };
 }
 

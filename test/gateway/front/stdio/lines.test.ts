@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type Duplex, duplexPair } from "node:stream";
+import { duplexPair } from "node:stream";
 import { describe, it } from "node:test";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
 import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
@@ -8,59 +8,8 @@ import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { callMessage, createModern, initializeMessage } from "../http/http-rig.ts";
-import {
-  createHeldTool,
-  createScriptedGateway,
-  objectOf,
-  onlySession,
-  type ScriptedGateway,
-  text,
-} from "../scripted-gateway.ts";
-
-interface Line extends AsyncDisposable {
-  readonly front: LinesFront;
-  readonly received: unknown[];
-  readonly stream: Duplex;
-  send(...messages: unknown[]): void;
-  write(bytes: string | Buffer): void;
-  end(): void;
-  expect(count: number): Promise<Record<string, unknown>[]>;
-}
-
-function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024): Line {
-  const [client, stream] = duplexPair();
-  const modern = createModern(gateway);
-  const front = new LinesFront(stream, {
-    gateway,
-    modern,
-    clock: systemClock,
-    logger: silentLogger,
-    principal: OWNER,
-    bodyLimitBytes: () => bodyLimitBytes,
-  });
-  const received: unknown[] = [];
-  let rest = "";
-  client.setEncoding("utf8");
-  client.on("data", (chunk: string) => {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) received.push(JSON.parse(line));
-  });
-  return {
-    front,
-    received,
-    stream,
-    send: (...messages) =>
-      void client.write(messages.map((message) => `${JSON.stringify(message)}\n`).join("")),
-    write: (bytes) => void client.write(bytes),
-    end: () => void client.end(),
-    async expect(count) {
-      await eventually(() => received.length >= count);
-      return received.map(objectOf);
-    },
-    [Symbol.asyncDispose]: () => front.stop(0),
-  };
-}
+import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
+import { startLine } from "./line-rig.ts";
 
 describe("a stream of lines", () => {
   it("is one session of the owner, told of changes on the same stream", async () => {
@@ -78,7 +27,7 @@ describe("a stream of lines", () => {
       jsonrpc: "2.0",
       method: "notifications/tools/list_changed",
     });
-    line.end();
+    line.client.end();
     await line.front.closed;
     assert.equal(session.ended.aborted, true);
     assert.equal(gateway.sessions.size, 0);
@@ -108,16 +57,16 @@ describe("a stream of lines", () => {
 
   it("answers garbage, long lines and early requests, and goes on", async () => {
     await using line = startLine(createScriptedGateway(), 2_000);
-    line.write(Buffer.from([0xff, 0xfe, 0x0a]));
-    line.write("{\n\n\r\n");
-    line.write(`${"x".repeat(5_000)}\n`);
+    line.client.write(Buffer.from([0xff, 0xfe, 0x0a]));
+    line.client.write("{\n\n\r\n");
+    line.client.write(`${"x".repeat(5_000)}\n`);
     line.send([], { jsonrpc: "2.0", id: 4, method: 5 }, callMessage(5, "early"));
     line.send(
       { jsonrpc: "2.0", id: 6, method: "server/discover" },
       { jsonrpc: "2.0", id: 7, method: "ping" },
     );
-    line.write(JSON.stringify(initializeMessage()));
-    line.write("\r\n");
+    line.client.write(JSON.stringify(initializeMessage()));
+    line.client.write("\r\n");
     const answers = await line.expect(9);
     assert.deepEqual(
       answers.map(({ id, error }) => [id, error === undefined ? null : objectOf(error)["code"]]),
@@ -139,7 +88,7 @@ describe("a stream of lines", () => {
     await using line = startLine(createScriptedGateway());
     line.send(initializeMessage());
     const bytes = Buffer.from(`${JSON.stringify(callMessage(1, "echo", { x: "häß€😀" }))}\n`);
-    for (const byte of bytes) line.write(Buffer.from([byte]));
+    for (const byte of bytes) line.client.write(Buffer.from([byte]));
     assert.match(JSON.stringify((await line.expect(2))[1]), /häß€😀/);
   });
 
@@ -154,7 +103,7 @@ describe("a stream of lines", () => {
       callMessage(2, "x"),
     ]);
     await eventually(() => line.received.length === 2);
-    const answers = line.received[1] as { id: unknown }[];
+    const [, answers = []] = line.received as unknown as { id: unknown }[][];
     assert.deepEqual(
       answers.map(({ id }) => id),
       [null, 1, 2],
@@ -162,9 +111,12 @@ describe("a stream of lines", () => {
     assert.equal(gateway.heard.length, 1);
     line.send([7, { jsonrpc: "2.0", id: 3, method: 5 }], []);
     await eventually(() => line.received.length === 4);
-    const [, , errors, refused] = line.received;
+    const [errors, refused] = line.received.slice(2);
     assert.deepEqual(
-      (errors as { id: unknown; error: { code: number } }[]).map(({ id, error }) => [id, error.code]),
+      (errors as unknown as { id: unknown; error: { code: number } }[]).map(({ id, error }) => [
+        id,
+        error.code,
+      ]),
       [
         [null, -32600],
         [3, -32600],
@@ -189,7 +141,7 @@ describe("a stream of lines", () => {
     const gateway = createScriptedGateway({ held: held.tool });
     await using line = startLine(gateway);
     line.send(initializeMessage(), callMessage(1, "held"));
-    line.end();
+    line.client.end();
     await eventually(() => held.started.length === 1);
     held.release(text("late"));
     assert.match(JSON.stringify((await line.expect(2))[1]), /late/);
@@ -199,8 +151,8 @@ describe("a stream of lines", () => {
 
   it("answers a last request that lacks its line's end", async () => {
     await using line = startLine(createScriptedGateway());
-    line.write(`${JSON.stringify(initializeMessage())}\n${JSON.stringify(callMessage(2, "echo"))}`);
-    line.end();
+    line.client.write(`${JSON.stringify(initializeMessage())}\n${JSON.stringify(callMessage(2, "echo"))}`);
+    line.client.end();
     const [, answer] = await line.expect(2);
     assert.equal(answer?.["id"], 2);
     await line.front.closed;
@@ -217,7 +169,7 @@ describe("a stream of lines", () => {
     await using line = startLine(gateway);
     line.send(initializeMessage(), callMessage(1, "ask"));
     await line.expect(2);
-    line.end();
+    line.client.end();
     const [, question, answer] = await line.expect(3);
     assert.equal(question?.["method"], "roots/list");
     assert.match(JSON.stringify(answer), /says no more.*says no more/);

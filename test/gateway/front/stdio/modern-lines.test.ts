@@ -1,60 +1,11 @@
 // Requests of protocol 2026-07-28 on a stream of lines.
 import assert from "node:assert/strict";
-import { type Duplex, duplexPair } from "node:stream";
 import { test } from "node:test";
-import { OWNER } from "../../../../src/gateway/client-port.ts";
-import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
-import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
-import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { callMessage, createModern, initializeMessage } from "../http/http-rig.ts";
-import {
-  createHeldTool,
-  createScriptedGateway,
-  objectOf,
-  type ScriptedGateway,
-  text,
-} from "../scripted-gateway.ts";
-
-interface Line extends AsyncDisposable {
-  readonly front: LinesFront;
-  readonly modern: ReturnType<typeof createModern>;
-  readonly client: Duplex;
-  /** The gateway's end. */
-  readonly stream: Duplex;
-  readonly received: Record<string, unknown>[];
-  send(...messages: unknown[]): void;
-  /** The answer to that id. */
-  answer(id: unknown): Promise<Record<string, unknown>>;
-}
-
-function startLine(gateway: ScriptedGateway): Line {
-  const [client, stream] = duplexPair();
-  const modern = createModern(gateway);
-  const options = { gateway, modern, clock, logger, principal: OWNER, bodyLimitBytes: () => 1e6 };
-  const front = new LinesFront(stream, options);
-  const received: Record<string, unknown>[] = [];
-  let rest = "";
-  client.setEncoding("utf8");
-  client.on("data", (chunk: string) => {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) received.push(JSON.parse(line));
-  });
-  return {
-    front,
-    modern,
-    client,
-    stream,
-    received,
-    send: (...messages) => void client.write(messages.map((one) => `${JSON.stringify(one)}\n`).join("")),
-    answer: (id) => eventually(() => received.find((one) => one["id"] === id && !("method" in one))),
-    async [Symbol.asyncDispose]() {
-      await Promise.all([front.stop(0), modern.end(0, "the test is over")]);
-    },
-  };
-}
+import { callMessage, initializeMessage } from "../http/http-rig.ts";
+import { createHeldTool, createScriptedGateway, objectOf, text } from "../scripted-gateway.ts";
+import { startLine } from "./line-rig.ts";
 
 function modernMessage(id: unknown, method: string, params: object = {}, meta: object = {}): object {
   const own = {

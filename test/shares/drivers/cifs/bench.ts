@@ -37,7 +37,7 @@ async function whyNot(): Promise<string | null> {
   }
 }
 
-export interface CifsBench extends DriverBench {
+interface CifsBench extends DriverBench {
   readonly folder: string;
   readonly standIns: StandIns;
   readonly logged: () => string;

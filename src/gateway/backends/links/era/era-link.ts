@@ -33,9 +33,9 @@ import { type Found, Probe } from "./probe.ts";
 /** Ids of our own requests: a server may take them for no more than 32 bits, and the instance counts up from 1. */
 const FIRST_OWN_ID = 1_000_000_000;
 
-export interface EraOptions {
+interface EraOptions {
   readonly backend: string;
-  /** Of the connection. */
+  /** The connection's key: what was learned of a server is kept under it. */
   readonly key: string;
   /** Opens what carries the messages; a program may be started twice. */
   readonly open: OpenLink;
@@ -54,13 +54,13 @@ class EraLink implements BackendLink {
   readonly #options: EraOptions;
   readonly #events: LinkEvents;
   #link: BackendLink;
-  /** Counts the links: what an older one tells is not heard. */
+  /** Counts the links that were opened: what an earlier one tells is dropped. */
   #turn = 0;
   #probe: Probe | null = null;
   #modern: ModernServer | null = null;
-  /** The server has it, and has not answered; null: nothing is awaited. */
+  /** The instance's, until it is answered; null: none is open. */
   #initialize: RpcRequest | null = null;
-  /** It was started again without a probe, which it may not have borne. */
+  /** It was started again without a probe, which may have ended it. */
   #isSecond = false;
   #closing: Promise<void> | null = null;
   #lastOwnId = FIRST_OWN_ID;
@@ -97,7 +97,7 @@ class EraLink implements BackendLink {
 
   close(): Promise<void> {
     if (this.#closing === null) {
-      // It had all its time, and answered nothing: the next start goes without.
+      // It had all its time, and answered nothing: the next start does not probe.
       const { isProcess, memory, key } = this.#options;
       if (isProcess && this.#probe?.isSilent === true) memory.leaveUnprobed(key);
       this.#endProbe();
@@ -248,7 +248,7 @@ class EraLink implements BackendLink {
     this.#initialize = null;
     const { memory, key } = this.#options;
     if ("error" in reply) {
-      // It was not probed for what an earlier one did.
+      // It was not probed because of what an earlier one did.
       if (memory.isUnprobed(key) && message !== null && mayBeModern(reply)) {
         memory.probeAgain(key);
         this.#startProbe(initialize, reply);
@@ -284,7 +284,7 @@ class EraLink implements BackendLink {
   }
 
   #closed(failure: LinkFailure): void {
-    // What could not be started at all would not be without the probe either.
+    // What cannot be started fails without the probe, too.
     if (this.#probe?.mayBeHarmed === true && failure.kind === "closed") this.#probe.ended();
     else {
       this.#endProbe();

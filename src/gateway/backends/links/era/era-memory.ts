@@ -9,7 +9,7 @@ export class EraMemory {
   readonly #late = new Set<string>();
   readonly #spoken = new Map<string, SpokenVersion>();
 
-  /** It ends or falls silent at an unknown first message: it gets `initialize` first. */
+  /** It ends, hangs or is silent at a probe: it gets `initialize` first. */
   isUnprobed(key: string): boolean {
     return this.#unprobed.has(key);
   }

@@ -12,7 +12,7 @@ import {
   type Reply,
   type RpcId,
 } from "../../../json-rpc.ts";
-import { LIST_KINDS, type ListKind } from "../../../protocol.ts";
+import { LIST_KINDS, LISTEN_FLAGS, type ListKind } from "../../../protocol.ts";
 import type { LinkFailure } from "../backend-link.ts";
 
 const ACKNOWLEDGED_MS = 5_000;
@@ -21,11 +21,6 @@ const BACKOFF_MS = { first: 1_000, atMost: 60_000 };
 const CALM_MS = 10_000;
 
 const DONE: Reply = { result: {} };
-const OF_LIST: Readonly<Record<ListKind, string>> = {
-  tools: "toolsListChanged",
-  prompts: "promptsListChanged",
-  resources: "resourcesListChanged",
-};
 
 interface Stream {
   readonly id: RpcId;
@@ -71,7 +66,7 @@ export class Listening implements Disposable {
       const declared = isJsonObject(capabilities) ? capabilities[kind] : undefined;
       return isJsonObject(declared) && declared["listChanged"] === true;
     };
-    this.#lists = Object.fromEntries(LIST_KINDS.filter(tells).map((kind) => [OF_LIST[kind], true]));
+    this.#lists = Object.fromEntries(LIST_KINDS.filter(tells).map((kind) => [LISTEN_FLAGS[kind], true]));
   }
 
   start(): void {

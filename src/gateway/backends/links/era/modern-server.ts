@@ -21,6 +21,8 @@ import {
   isLogLevel,
   isModern,
   LIST_CHANGED,
+  LISTEN,
+  LISTEN_ACKNOWLEDGED,
   type McpLogLevel,
   META,
   RESOURCE_UPDATED,
@@ -68,7 +70,7 @@ interface Flight extends Asker {
   relisted: boolean;
 }
 
-export interface ModernServerOptions {
+interface ModernServerOptions {
   readonly link: BackendLink;
   readonly events: LinkEvents;
   readonly clock: Clock;
@@ -104,7 +106,7 @@ export class ModernServer {
       clock,
       capabilities: discovered["capabilities"],
       listen: (notifications) =>
-        this.#ask("subscriptions/listen", { notifications }, (how, id) => this.#listening.ended(id, how)),
+        this.#ask(LISTEN, { notifications }, (how, id) => this.#listening.ended(id, how)),
       abandon: (id) => this.#abandon(id),
       onGap: () => events.onGap(),
     });
@@ -431,7 +433,7 @@ export class ModernServer {
     const { events } = this.#options;
     const meta = params?.["_meta"];
     const stream = (isJsonObject(meta) ? meta[META.subscriptionId] : undefined) ?? streamOf;
-    if (method === "notifications/subscriptions/acknowledged") {
+    if (method === LISTEN_ACKNOWLEDGED) {
       this.#listening.acknowledged(stream, params);
       return null;
     }

@@ -17,11 +17,11 @@ import { requestHeaders } from "./request-headers.ts";
 
 /** `quiet`: a program that has said nothing may still be starting; `up`: after its last line. */
 const SILENT_MS = { quiet: 5_000, up: 1_000, http: 2_000 };
-/** A program that is known to answer, and to be slow at its start. */
+/** How long a program is waited for that is known to answer, late. */
 const PATIENT_MS = 30_000;
-/** A program that is up and answers neither message. */
+/** How long a program may leave both messages unanswered once it is up. */
 const HANGS_MS = 3_000;
-/** One of both messages is answered: so long for the other. */
+/** How long the answer to one of the two messages may take after that to the other. */
 const OTHER_MS = 2_000;
 
 export type Found =
@@ -29,7 +29,7 @@ export type Found =
   /** `initialize` is under way, or, with a reply, answered. `wasSilent`: it did not answer the probe. */
   | { readonly kind: "older"; readonly reply: Reply | null; readonly wasSilent: boolean }
   | { readonly kind: "failed"; readonly failure: LinkFailure }
-  /** A program that does not come over the probe: it is to be started again without. */
+  /** A program that the probe ended, or made hang: it is to be started again without. */
   | { readonly kind: "harmed" }
   /** A program that speaks both, late: it has settled on the older by the `initialize` that came meanwhile. */
   | { readonly kind: "settled"; readonly reply: Reply };
@@ -39,7 +39,7 @@ interface ProbeOptions {
   readonly clock: Clock;
   /** A program of ours, and no HTTP server. */
   readonly isProcess: boolean;
-  /** It answers, if late. */
+  /** It is known to answer, late. */
   readonly isPatient: boolean;
   readonly initialize: RpcRequest;
   readonly probeId: RpcId;

@@ -1,16 +1,9 @@
 // The headers in which a request of 2026-07-28 says over HTTP what it is: its method, what it names, and those arguments
 // of a tool that its schema wants there. Pure.
 import { isRawNumber } from "../../../../runtime/text/exact-json.ts";
-import { isJsonObject, type JsonObject } from "../../../json-rpc.ts";
-import { encodeHeader, type ParamHeader } from "../../../param-headers.ts";
-import { MODERN_VERSION } from "../../../protocol.ts";
-
-/** Which member of a method's params is its `Mcp-Name`. */
-const NAMED_BY: ReadonlyMap<string, string> = new Map([
-  ["tools/call", "name"],
-  ["prompts/get", "name"],
-  ["resources/read", "uri"],
-]);
+import type { JsonObject } from "../../../json-rpc.ts";
+import { encodeHeader, type ParamHeader, paramText, paramValue } from "../../../param-headers.ts";
+import { MODERN_VERSION, NAMED_BY } from "../../../protocol.ts";
 
 /** All headers of one request; `wanted`: of the tool that it calls. */
 export function requestHeaders(
@@ -21,20 +14,11 @@ export function requestHeaders(
   const headers: Record<string, string> = { "mcp-protocol-version": MODERN_VERSION, "mcp-method": method };
   const name = params?.[NAMED_BY.get(method) ?? "taskId"];
   if (typeof name === "string") headers["mcp-name"] = encodeHeader(name);
-  for (const { header, path } of wanted) {
-    const text = argumentText(path.reduce<unknown>(memberOf, params?.["arguments"]));
-    if (text !== null) headers[header.toLowerCase()] = encodeHeader(text);
+  for (const param of wanted) {
+    const value = paramValue(params?.["arguments"], param);
+    // Digits that a number here cannot hold go on as they came.
+    const text = isRawNumber(value) ? value.rawJSON : paramText(value);
+    if (text !== null) headers[param.header.toLowerCase()] = encodeHeader(text);
   }
   return headers;
-}
-
-function memberOf(value: unknown, key: string): unknown {
-  return isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
-}
-
-/** Null: it is not there, or of a kind that no header can hold. */
-function argumentText(value: unknown): string | null {
-  if (typeof value === "string") return value;
-  if (typeof value === "boolean" || Number.isSafeInteger(value)) return String(value);
-  return isRawNumber(value) ? value.rawJSON : null;
 }

@@ -41,7 +41,7 @@ interface RoundEvents<T extends Asker> {
   ask(asker: T, request: RpcRequest): void;
   /** The request is sent again with these; `isLater`: nothing was asked, the server wants it to come back. */
   retry(asker: T, params: JsonObject, isLater: boolean): void;
-  /** It comes to nothing. */
+  /** The request fails. */
   fail(asker: T, reply: Reply): void;
 }
 

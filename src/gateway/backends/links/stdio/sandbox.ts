@@ -5,7 +5,7 @@ import { type GuardedPlaces, placesReached } from "../../../../config/reach.ts";
 import type { SandboxConfig } from "../../../../config/snapshot.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 
-export const SANDBOX_PROGRAM = "bwrap";
+const SANDBOX_PROGRAM = "bwrap";
 
 export interface ProgramSandbox {
   readonly config: SandboxConfig;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { requestHeaders } from "../../../../../src/gateway/backends/links/era/request-headers.ts";
+import { parseExactly } from "../../../../../src/runtime/text/exact-json.ts";
 
 test("D2 the headers of a request name its method and its target", () => {
   assert.deepEqual(requestHeaders("tools/list", undefined, []), {
@@ -12,12 +13,13 @@ test("D2 the headers of a request name its method and its target", () => {
   assert.equal(requestHeaders("tasks/get", { taskId: "t1" }, [])["mcp-name"], "t1");
 });
 
-test("D2 arguments are headers where they are text, whole numbers or yes and no", () => {
-  const wanted = ["text", "count", "yes", "list", "none", "gone", "part"].map((name) => ({
+test("D2 arguments are headers where they are text, numbers or yes and no, as servers check them", () => {
+  const wanted = ["text", "count", "yes", "list", "none", "gone", "part", "long"].map((name) => ({
     header: `Mcp-Param-${name}`,
     path: [name],
   }));
-  const args = { text: "a", count: 3, yes: false, list: [1], none: null, part: 1.5 };
+  const long = parseExactly("12345678901234567890");
+  const args = { text: "a", count: 3, yes: false, list: [1], none: null, part: 1.5, long };
   const {
     "mcp-method": _m,
     "mcp-protocol-version": _v,
@@ -28,5 +30,7 @@ test("D2 arguments are headers where they are text, whole numbers or yes and no"
     "mcp-param-text": "a",
     "mcp-param-count": "3",
     "mcp-param-yes": "false",
+    "mcp-param-part": "1.5",
+    "mcp-param-long": "12345678901234567890",
   });
 });

@@ -1,12 +1,12 @@
 // Requests of 2026-07-28 byte by byte: what an SDK would not send, or would not show.
 import { Agent, request as httpRequest } from "node:http";
 import { text } from "node:stream/consumers";
-import type { Json } from "../fixtures/matrix-tools.ts";
+import { META, MODERN_VERSION } from "../../src/gateway/protocol.ts";
+import type { Json } from "./fixtures/matrix-tools.ts";
 
-export const META = "io.modelcontextprotocol";
-export const ALL_CAPABILITIES = { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} };
+const ALL_CAPABILITIES: Json = { elicitation: { form: {}, url: {} }, sampling: { tools: {} }, roots: {} };
 
-export interface WireOptions {
+interface WireOptions {
   /** Replaces, or with null leaves out, a header. */
   readonly headers?: Readonly<Record<string, string | null>>;
   readonly capabilities?: Json;
@@ -34,15 +34,15 @@ export async function ask(
   const id = ++lastId;
   const named = params["name"] ?? params["uri"];
   const _meta = {
-    [`${META}/protocolVersion`]: "2026-07-28",
-    [`${META}/clientInfo`]: { name: "wire", version: "1.0.0" },
-    [`${META}/clientCapabilities`]: capabilities,
+    [META.protocolVersion]: MODERN_VERSION,
+    [META.clientInfo]: { name: "wire", version: "1.0.0" },
+    [META.clientCapabilities]: capabilities,
     ...meta,
   };
   const all = {
     accept: "application/json, text/event-stream",
     "content-type": "application/json",
-    "mcp-protocol-version": "2026-07-28",
+    "mcp-protocol-version": MODERN_VERSION,
     "mcp-method": method,
     ...(typeof named === "string" && { "mcp-name": named }),
     ...headers,
@@ -81,4 +81,21 @@ function messagesOf(words: string): Json[] {
     .split("\n")
     .filter((line) => line.startsWith("data:") && line.length > "data: ".length)
     .map((line) => JSON.parse(line.slice("data:".length)));
+}
+
+/** What an answer requires. */
+export function requiredBy({ result, error }: WireReply): {
+  readonly state: string;
+  readonly requests: Json;
+} {
+  if (result?.["resultType"] !== "input_required")
+    throw new Error(`no input is required: ${JSON.stringify({ result, error })}`);
+  return { state: String(result["requestState"]), requests: result["inputRequests"] as Json };
+}
+
+/** The text of a tool's result. */
+export function textOf({ result, error }: WireReply): string {
+  if (error !== undefined) throw new Error(`error ${error.code}: ${error.message}`);
+  const [first] = (result?.["content"] ?? []) as readonly { readonly text?: string }[];
+  return first?.text ?? "";
 }
