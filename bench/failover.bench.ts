@@ -17,7 +17,7 @@ const SHARE = `BENCH${process.pid}`;
 const WAIT_MS = 30_000;
 /** After a link came up its last event comes 1.4 s later; a cut within a debounce window would wait for its end. */
 const CALM_MS = 2500;
-/** What must pass before an active host counts as gone, ms. */
+/** What may pass before an active host counts as gone, ms. None is needed for a link of this machine that says it is down. */
 const CONFIRMATION_MS = 250;
 
 export const title = "failover: cut → first read over the other route";
@@ -81,14 +81,13 @@ password = "\${BENCH_PASSWORD}"
   await stopProcess(hung);
   const stopped = await monitor.stop();
   process.kill(hung, "SIGKILL");
-  const added = median(ours) - CONFIRMATION_MS;
-  say(`  mountaineer      ${spread(ours)}, of which ${CONFIRMATION_MS} ms confirm the loss`);
+  say(`  mountaineer      ${spread(ours)}`);
   say(`  raw commands     ${spread(raws)}`);
-  say(`  ratio without the confirmation: ${(added / median(raws)).toFixed(2)}`);
+  say(`  ratio: ${(median(ours) / median(raws)).toFixed(2)}`);
   say(`  end of the cutting command → cycle: ${spread(events)}`);
   say(`  SIGTERM while the mount hangs → ended: ${round(stopped.ms)} ms`);
   const limit = 1.3 * median(raws) + CONFIRMATION_MS + 30;
-  goal(`failover ≤ 1.3 × raw + 250 ms + 30 ms = ${round(limit)} ms`, median(ours) <= limit);
+  goal(`failover ≤ 1.3 × raw + ${CONFIRMATION_MS} ms + 30 ms = ${round(limit)} ms`, median(ours) <= limit);
   goal("cut → cycle ≤ 50 ms", median(events) <= 50);
   goal("stop ≤ 5 s", stopped.ms <= 5000);
 }

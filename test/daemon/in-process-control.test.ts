@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { test } from "node:test";
+import { delimiter, join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
 import { openInProcess } from "../../src/daemon/in-process-control.ts";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { findProgram } from "../../src/runtime/process/find-program.ts";
+import { scripts } from "../shares/server-proof/two-servers.ts";
+import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
@@ -51,6 +55,93 @@ test("without a daemon verify and status see a link that is missing or replaced,
   await using control = await open("change");
   assert.equal((await control.reconcile(null, NEVER))[0]?.result, "skipped");
   assert.deepEqual(await seen(), []);
+});
+
+/** A home whose one share has two routes to a real server. */
+async function smbHome(t: TestContext): Promise<{ readonly home: string; readonly folder: string }> {
+  const rig = await startPlainRig({ shares: ["LOOK"] });
+  t.after(() => rig[Symbol.asyncDispose]());
+  await writeFile(join(rig.exportPath("LOOK"), "file.txt"), "there");
+  process.env["LOOK_PASSWORD"] = rig.password;
+  t.after(() => delete process.env["LOOK_PASSWORD"]);
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  await mkdir(home);
+  const config = [
+    "[global]",
+    `mount_root = "${join(folder, "volumes")}"`,
+    `shares_root = "${join(folder, "Shares")}"`,
+    "connect_timeout_ms = 30000",
+    "[[shares]]",
+    'name = "LOOK"',
+    'driver = "rclone"',
+    `thunderbolt_host = "${rig.tbHost}:${rig.tbPort}"`,
+    `fallback_host = "${rig.fallbackHost}:${rig.fallbackPort}"`,
+    `username = "${rig.username}"`,
+    'password = "${LOOK_PASSWORD}"',
+  ];
+  await writeFile(join(home, "config.toml"), config.join("\n"));
+  return { home, folder };
+}
+
+/** Scripts in the place of programs, for this process and what it starts. */
+async function usePrograms(
+  t: TestContext,
+  folder: string,
+  bodies: Readonly<Record<string, string>>,
+): Promise<void> {
+  const [programs = ""] = (await scripts(folder, bodies))();
+  const { PATH = "" } = process.env;
+  process.env["PATH"] = `${programs}${delimiter}${PATH}`;
+  t.after(() => {
+    process.env["PATH"] = PATH;
+  });
+}
+
+describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
+  test("A10 a look without a daemon begins no proof of the server, and writes no login", async (t) => {
+    const { home, folder } = await smbHome(t);
+    const asked = join(folder, "asked");
+    const { PATH = "" } = process.env;
+    const real = (await findProgram("rclone", PATH.split(delimiter))) ?? "";
+    await usePrograms(t, folder, { rclone: `echo "$1" >> ${asked}; exec ${real} "$@"` });
+    {
+      await using control = await openInProcess({
+        home,
+        configPath: null,
+        intent: "look",
+        command: "status",
+        signal: NEVER,
+      });
+      const [share] = control.status().shares;
+      assert.deepEqual([share?.tb_reachable, share?.fb_reachable], [true, true]);
+    }
+    assert.deepEqual(await readdir(home), ["config.toml"]);
+    assert.deepEqual([...new Set((await readFile(asked, "utf8")).trim().split("\n"))], ["version"]);
+  });
+
+  test("A10 a command that ends in the midst of a proof leaves no login behind", async (t) => {
+    const { home, folder } = await smbHome(t);
+    // Both routes are listed, and then it hangs.
+    await usePrograms(t, folder, { smbclient: "exec sleep 600" });
+    const logins = async (): Promise<readonly string[]> =>
+      (await readdir(join(home, "mounts", "LOOK")).catch(() => [])).filter((name) =>
+        name.startsWith("proof-"),
+      );
+    {
+      await using control = await openInProcess({
+        home,
+        configPath: null,
+        intent: "change",
+        command: "mount",
+        signal: NEVER,
+      });
+      // It waits for the proof, and is cancelled at the end.
+      void control.mount(null, NEVER);
+      await eventually(async () => (await logins()).filter((name) => name.endsWith(".auth")).length === 2);
+    }
+    assert.deepEqual(await logins(), []);
+  });
 });
 
 test("C3 without a daemon a gateway is told as configured, as not looked at, and never started", async (t) => {

@@ -48,7 +48,7 @@ const PROOF_DEADLINE_MS = 12_000;
 const LOST = Symbol("a route or its server was lost");
 
 /** The two routes of one share, and the proof about them that is under way. */
-export class ServerTrust implements Disposable {
+export class ServerTrust implements AsyncDisposable {
   readonly #tools: TrustTools;
   readonly #onVerdict: () => void;
   readonly #known: Readonly<Record<RouteName, RouteTrust>> = {
@@ -58,6 +58,8 @@ export class ServerTrust implements Disposable {
   #state: TrustSeen["state"] = "unasked";
   #text: string | null = null;
   #asking: AbortController | null = null;
+  /** The newest proof, until its programs have ended and the login that they read is removed. */
+  #newest: Promise<void> = Promise.resolve();
   /** The proof under way, as long as it needs both routes. */
   #compared: AbortController | null = null;
   #backoff = NO_BACKOFF;
@@ -92,9 +94,11 @@ export class ServerTrust implements Disposable {
     this.#backoff = NO_BACKOFF;
   }
 
-  [Symbol.dispose](): void {
+  /** Resolves when nothing of a proof is left: no program, and no file with a login. */
+  [Symbol.asyncDispose](): Promise<void> {
     this.#asking?.abort();
     this.#asking = null;
+    return this.#newest;
   }
 
   #fold(route: RouteName, { probe }: RouteSeen): void {
@@ -161,7 +165,7 @@ export class ServerTrust implements Disposable {
     const deadline = this.#tools.clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
     this.#asking = controller;
     this.#compared = routes.length > 1 ? controller : null;
-    void ask(controller.signal)
+    this.#newest = ask(controller.signal)
       .catch((error: unknown): ProofVerdict => ({ kind: "unproved", text: errorText(error) }))
       .then((verdict) => {
         deadline[Symbol.dispose]();

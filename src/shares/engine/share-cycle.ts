@@ -18,7 +18,7 @@ import { createHurry } from "./hurry.ts";
 import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { isCarriedPort } from "./observe-carried.ts";
 import { mountWatched, moveCarried } from "./perform-carried.ts";
-import { ServerTrust } from "./server-trust.ts";
+import { ServerTrust, type TrustInput } from "./server-trust.ts";
 import type { Hurried, LookTools, Subject } from "./share-subject.ts";
 
 const MOST_STEPS = 16;
@@ -152,10 +152,12 @@ export class ShareCycle {
     this.#view = { ...this.#view, subject: next };
   }
 
-  /** A fresh look without a step, for those who only look. */
+  /** A fresh look without a step, for those who only look: they begin no proof, which writes files and runs programs. */
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
-    const lookOnly = { ...this.#tools, ensureLink: () => null, trust: this.#trust };
+    const trust = this.#trust;
+    const told = trust && { note: (input: TrustInput) => trust.note({ ...input, wanted: false }) };
+    const lookOnly = { ...this.#tools, ensureLink: () => null, trust: told };
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
     const seen = { ...found, linkBlocked };
@@ -170,9 +172,9 @@ export class ShareCycle {
     if (carried?.outage === null) this.#trust?.doubt(carried.route);
   }
 
-  /** Ends what is under way beside the cycles. */
-  end(): void {
-    this.#trust?.[Symbol.dispose]();
+  /** Ends what is under way beside the cycles; resolves when nothing of it is left. */
+  async end(): Promise<void> {
+    await this.#trust?.[Symbol.asyncDispose]();
   }
 
   #carriedNow(): CarriedState | null {

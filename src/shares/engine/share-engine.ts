@@ -5,7 +5,7 @@ import { EMPTY_SHARE_MEMORY } from "../../reconcile/memory.ts";
 import type { Trigger, TriggerReason } from "../../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import { createDriverSuccession, type DriverSuccession } from "../drivers/driver-succession.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
 import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
@@ -18,6 +18,8 @@ import type { Subject } from "./share-subject.ts";
 /** A wake nearer than this belongs to what a person waits for: a confirming probe, a second look. */
 const SETTLE_WITHIN_MS = 1500;
 const SETTLE_ROUNDS = 8;
+/** How long the end waits for proofs that were broken off: their programs are killed at once, ms. */
+const PROOFS_END_MS = 1_000;
 
 interface EngineTools extends CycleTools {
   readonly memory: Memory;
@@ -43,6 +45,7 @@ export function createShareEngine(tools: EngineTools) {
   const keepers = new Map<string, Keeper>();
   /** Shares that were removed, while their last cycle ends. */
   const ending = new Map<string, Promise<void>>();
+  const proofsEnding = new Set<Promise<void>>();
   const conditionLog = createConditionLog(logger);
   const resting = { is: false };
   let isEnding = false;
@@ -60,7 +63,8 @@ export function createShareEngine(tools: EngineTools) {
     conditionLog.forget(name);
     keeper.unregister();
     keeper.cycle.withdraw(null);
-    keeper.cycle.end();
+    const proofEnded = keeper.cycle.end().finally(() => proofsEnding.delete(proofEnded));
+    proofsEnding.add(proofEnded);
     const before = ending.get(name);
     const ended = (async () => {
       await keeper.lane[Symbol.asyncDispose]();
@@ -134,6 +138,8 @@ export function createShareEngine(tools: EngineTools) {
       isEnding = true;
       for (const [name, keeper] of keepers) void end(name, keeper, false);
       await Promise.all(ending.values());
+      // A process that ended before them would leave a file with a login behind.
+      await settledWithin(clock, PROOFS_END_MS, Promise.all(proofsEnding));
     },
   };
 }

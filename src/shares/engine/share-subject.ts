@@ -34,7 +34,7 @@ export interface ObserveTools extends LookTools {
   /** Makes sure of the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
   /** What is known of the servers behind the routes. */
-  readonly trust?: ServerTrust | undefined;
+  readonly trust?: Pick<ServerTrust, "note"> | undefined;
   /** Something waits for the verdict about these routes: how long their hosts may take to answer, ms. */
   readonly hurried?: Hurried;
 }

@@ -12,6 +12,8 @@ import type { Step } from "./step.ts";
 
 /** How often what a person waits for is looked at again, ms. */
 const WAITING_LOOK_MS = 250;
+/** How long a host may be silent before a person's switch to it is refused, ms. */
+const SILENT_GOAL_MS = 3_000;
 
 type UnmountRequest = Extract<ShareRequest, { kind: "unmount" }>;
 type SwitchRequest = Extract<ShareRequest, { kind: "switch" }>;
@@ -67,7 +69,8 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
     return null;
   }
   if (!answers(builder, to)) {
-    const { text } = builder.seen.routes[to].probe;
+    const { text, verdict } = builder.seen.routes[to].probe;
+    if (verdict === "silent" && isAskedAgain(builder, request)) return null;
     builder.outcome = outcome(
       "failed",
       `${hostOf(builder, to)} does not answer: ${text}; nothing was changed`,
@@ -92,6 +95,17 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
   const mode = chooseMode(builder, mount, request, request.wait);
   if (mode === null || typeof mode === "object") return mode;
   return startOperation(builder, { ...start, mode });
+}
+
+/** Silence may be that of a server that is busy, or of a link that has just come up: one look's is no answer to a person. */
+function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
+  const { atMs } = builder.seen;
+  const { silentGoal } = builder.state;
+  const sinceMs = silentGoal?.request === request ? silentGoal.sinceMs : atMs;
+  if (atMs - sinceMs >= SILENT_GOAL_MS) return false;
+  setState(builder, { silentGoal: { request, sinceMs } });
+  builder.wakes.push({ atMs: atMs + WAITING_LOOK_MS, reason: "user" });
+  return true;
 }
 
 /** How to unmount for a person; a step when open files must be looked up first; null: waiting or answered "busy". */

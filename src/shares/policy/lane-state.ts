@@ -9,6 +9,7 @@ import {
 } from "../../reconcile/route-health.ts";
 import type { UnmountMode } from "../drivers/mount-driver.ts";
 import { ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec } from "../share-spec.ts";
+import type { ShareRequest } from "./share-request.ts";
 import type { OpenFilesSeen } from "./share-seen.ts";
 
 export type OperationKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
@@ -59,6 +60,8 @@ export interface LaneState {
   /** When the newest mount was made, monotonic ms, and the mount last counted for dying soon after. */
   readonly mountedAtMs: number | null;
   readonly diedYoung: string | null;
+  /** Since when the host that a person's switch leads to has been silent, monotonic ms; null: it was not. */
+  readonly silentGoal: { readonly request: ShareRequest; readonly sinceMs: number } | null;
   /** After mounts that failed; any network or config event or a person's command resets it. */
   readonly mountBackoff: Backoff;
   /** After recoveries that were rolled back. */
@@ -96,6 +99,7 @@ export const NEW_LANE_STATE: LaneState = {
   doubtAtMs: null,
   mountedAtMs: null,
   diedYoung: null,
+  silentGoal: null,
   mountBackoff: NO_BACKOFF,
   recoveryBackoff: NO_BACKOFF,
   recoveryFailure: null,

@@ -205,6 +205,8 @@ async function run(
 ): Promise<CommandResult> {
   const path = await loginFiles.path(share, route, file.kind);
   await ensureFolder(dirname(path), 0o700);
+  // A daemon looks for what others left at its start alone, and commands are killed while it runs.
+  await loginFiles.removeLeftoversOf(share).catch(() => {});
   try {
     await writeIfChanged(path, file.content);
     const command = await find(program);

@@ -222,10 +222,10 @@ type BothRead = { readonly both: Reading } | { readonly failed: ReadFailure; rea
 async function readBoth({ reader, programs, requests }: ComparingParts): Promise<BothRead> {
   let failure: { readonly failed: ReadFailure; readonly route: RouteName } | null = null;
   for (const program of programs) {
-    const [one, other] = await Promise.all([
+    const [one, other] = await bothEnded(
       reader.list(program, requests[0]),
       reader.list(program, requests[1]),
-    ]);
+    );
     if (one.kind === "read" && other.kind === "read") {
       const births = programs.includes("smbclient") ? await bothBirths(reader, requests, one.listing) : null;
       return {
@@ -251,11 +251,17 @@ async function bothBirths(
   const names = steadiest(listing.entries.filter(({ name }) => isPlainName(name)))
     .slice(0, BIRTHS_AT_MOST)
     .map(({ name }) => name);
-  const [one, other] = await Promise.all([
+  const [one, other] = await bothEnded(
     reader.births(requests[0], names, false),
     reader.births(requests[1], names, false),
-  ]);
+  );
   return one.kind === "read" && other.kind === "read" ? [one.births, other.births] : null;
+}
+
+/** Rejects when both have ended, too: by then neither has left its login in a file. */
+async function bothEnded<T>(one: Promise<T>, other: Promise<T>): Promise<readonly [T, T]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
 }
 
 type ReadAgain =

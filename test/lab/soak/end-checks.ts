@@ -34,8 +34,9 @@ export async function checkWritten(
     open = open.filter((_, index) => there[index] !== true);
   };
   const onServer = scene.exported(share, "written");
-  // What the driver kept, and what was written where the share was not mounted.
-  const asides = [`mounts/${share}/set-aside/**/written`, `volumes/${share}.set-aside-*/written`];
+  // What the driver kept, of which status names the folder of all, and what was written where the share was not mounted.
+  const kept = `mounts/${share}/set-aside`;
+  const asides = [`${kept}/**/written`, `volumes/${share}.set-aside-*/written`];
   const places = new Set<string>();
   let setAside = 0;
   const settle = async (): Promise<boolean> => {
@@ -43,7 +44,8 @@ export async function checkWritten(
     for await (const folder of glob(asides, { cwd: scene.home.home })) {
       const before = open.length;
       await without(path.join(scene.home.home, folder));
-      if (open.length < before) places.add(path.join(scene.home.home, path.dirname(folder)));
+      const named = folder.startsWith(`${kept}/`) ? kept : path.dirname(folder);
+      if (open.length < before) places.add(path.join(scene.home.home, named));
       setAside += before - open.length;
     }
     return open.length === 0;

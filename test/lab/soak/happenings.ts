@@ -101,6 +101,7 @@ function kills(): readonly Happening[] {
       ([role, weight]): Happening => ({
         kind: "kill",
         weight,
+        endsLives: endsCarrier(role),
         act: (world, random) => signalOne(world, random, role, "SIGKILL"),
       }),
     ),
@@ -136,6 +137,11 @@ function kills(): readonly Happening[] {
   ];
 }
 
+/** The carrier ends with the last mount that it carries, and one whose rclone is gone, or hangs, is made anew. */
+function endsCarrier(role: Role): boolean {
+  return role === `rclone ${CARRIED}`;
+}
+
 function hangs(): readonly Happening[] {
   const roles: readonly Role[] = [
     "daemon",
@@ -152,6 +158,7 @@ function hangs(): readonly Happening[] {
       (role): Happening => ({
         kind: "hang",
         weight: 1,
+        endsLives: endsCarrier(role),
         act: (world, random) => signalOne(world, random, role, "SIGSTOP"),
       }),
     ),

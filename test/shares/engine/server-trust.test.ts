@@ -92,7 +92,7 @@ test("A10 both routes are proved by one comparison, and its end is told", async 
     proved: { tb: true, fallback: true },
   });
   assert.equal(asked.length, 1);
-  trust[Symbol.dispose]();
+  await trust[Symbol.asyncDispose]();
 });
 
 test("A10 a route that was away is not proved any more, and compared with the one that stayed", async () => {
@@ -319,10 +319,23 @@ test("A10 a proof that cannot be made is tried again with growing pauses, and at
   assert.equal(note().asking, true);
 });
 
-test("A10 a proof ends with its share, and one that is late is ended", async () => {
-  const { note, asked, trust, clock } = scene();
+test("A10 one that is late is ended", async () => {
+  const { note, asked, clock } = scene();
   note();
   await clock.advance(12_000);
   assert.equal(asked[0]?.signal.aborted, true);
-  trust[Symbol.dispose]();
+});
+
+test("A10 a proof ends with its share, and the end waits until nothing of it is left", async () => {
+  const { note, asked, trust } = scene();
+  note();
+  let hasEnded = false;
+  const ended = trust[Symbol.asyncDispose]().then(() => {
+    hasEnded = true;
+  });
+  await turn();
+  assert.deepEqual([asked[0]?.signal.aborted, hasEnded], [true, false]);
+  // Its programs have ended, and the login that they read is removed.
+  asked[0]?.answer({ kind: "unproved", text: "it was ended" });
+  await ended;
 });

@@ -33,6 +33,30 @@ function result(world: World): string | undefined {
 }
 
 describe("switch", () => {
+  test("By hand: a host that is silent for a moment is asked again, and then switched to", () => {
+    const world = mountedOver("tb");
+    world.hosts.fallback = "silent";
+    world.ask({ kind: "switch", to: "fallback" });
+    assert.equal(result(world), undefined);
+    world.hosts.fallback = "answers";
+    world.advance(1_000);
+    assert.deepEqual([result(world), world.route, world.memory.held], ["switched", "fallback", "fallback"]);
+  });
+
+  test("By hand: a host that stays silent, or refuses, is not switched to, and nothing is changed", () => {
+    const world = mountedOver("tb");
+    world.hosts.fallback = "silent";
+    for (let times = 0; times < 2; times++) {
+      world.fresh().ask({ kind: "switch", to: "fallback", wait: true }, Number.POSITIVE_INFINITY);
+      assert.equal(result(world), undefined);
+      world.advance(5_000);
+      assert.deepEqual([result(world), world.route, world.stepKinds], ["failed", "tb", []]);
+    }
+    world.hosts.fallback = "refused";
+    world.fresh().ask({ kind: "switch", to: "fallback" });
+    assert.deepEqual([result(world), world.route], ["failed", "tb"]);
+  });
+
   test("By hand: --to fallback switches and holds", () => {
     const world = mountedOver("tb");
     world.ask({ kind: "switch", to: "fallback" });
@@ -63,6 +87,7 @@ describe("switch", () => {
     const world = mountedHeld();
     world.hosts.tb = "silent";
     world.ask({ kind: "switch", to: "tb", force: true });
+    world.advance(5_000);
     assert.deepEqual(
       [result(world), world.route, world.memory.held, world.stepKinds],
       ["failed", "fallback", "fallback", []],

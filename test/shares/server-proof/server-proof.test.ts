@@ -72,8 +72,9 @@ describe("the server proof", { skip: missing ?? false }, () => {
     await fill(root);
     const proof = proofIn(stateFolder);
     assert.deepEqual(await compared(proof, whole), SAME);
-    assert.deepEqual(await compared(proof, whole), SAME);
     const { folder } = rcloneFiles(stateFolder, whole.name);
+    await writeFile(join(folder, "proof-tb.1-0123456789ab.auth"), "password = of a process that was killed");
+    assert.deepEqual(await compared(proof, whole), SAME);
     assert.deepEqual(await readdir(folder), ["server.json"]);
     assert.equal((await stat(join(folder, "server.json"))).mode & 0o777, 0o600);
     assert.equal((await stat(folder)).mode & 0o777, 0o700);
@@ -384,6 +385,7 @@ describe("the server proof", { skip: missing ?? false }, () => {
     await eventually(async () => (await started()) === 4);
     stop.abort();
     await assert.rejects(cancelled, { code: "aborted" });
+    assert.deepEqual(await keptFiles(join(folder, "home")), [], "a file with a login is left");
   });
 
   test("A10 shares and passwords with odd characters are read by both programs", async (t) => {
