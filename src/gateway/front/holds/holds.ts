@@ -99,17 +99,17 @@ export class Holds implements Holding {
     const { params } = request;
     const token = params["requestState"];
     if (token === undefined || !mayAskWithin(request.method))
-      return { kind: "begins", params, isAgreed: false };
+      return { kind: "begins", params, isAgreed: false, identity: null };
     const state = this.#open(request, token);
     if (state === null) return refused();
     if (state.kind === "hold") return this.#goOn(request, outlet, state);
-    const { isAgreed } = state;
+    const { isAgreed, identity } = state;
     if (state.kind === "backend") {
-      return { kind: "begins", params: withState(params, state.state), isAgreed };
+      return { kind: "begins", params: withState(params, state.state), isAgreed, identity };
     }
     const declined = declinedVisit(state.keys, request);
     return declined === null
-      ? { kind: "begins", params: anew(params), isAgreed }
+      ? { kind: "begins", params: anew(params), isAgreed, identity }
       : { kind: "refused", reply: declined };
   }
 

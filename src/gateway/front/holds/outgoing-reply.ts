@@ -22,15 +22,16 @@ const MOST_ADDRESSES = 64;
 /** `seal`: null where the request cannot be told again. */
 export function outgoingReply(
   reply: Reply,
-  { work, declared, isAgreed }: Pick<ModernCall, "work" | "declared" | "isAgreed">,
+  { work, declared, isAgreed, client }: Pick<ModernCall, "work" | "declared" | "isAgreed" | "client">,
   seal: (state: State) => string | null,
 ): Reply {
+  const before = { isAgreed, identity: client.name };
   if (isError(reply)) {
     if (reply.error.code !== URL_ELICITATION_REQUIRED) return reply;
     // The code is one that no modern client knows.
     const unknown = errorReply(INTERNAL_ERROR, reply.error.message);
     if (!mayAskWithin(work.method)) return unknown;
-    return visits(reply.error, declared, (keys) => seal({ kind: "visit", keys, isAgreed })) ?? unknown;
+    return visits(reply.error, declared, (keys) => seal({ kind: "visit", keys, ...before })) ?? unknown;
   }
   const { result } = reply;
   if (result["resultType"] !== "input_required") return reply;
@@ -38,7 +39,7 @@ export function outgoingReply(
   const state = typeof given === "string" ? given : null;
   // It comes back to the backend as it is: nothing depends on who sends it.
   if (state === null && !isAgreed) return reply;
-  const requestState = seal({ kind: "backend", state, isAgreed });
+  const requestState = seal({ kind: "backend", state, ...before });
   return requestState === null ? notTold() : { result: { ...result, requestState } };
 }
 

@@ -16,9 +16,16 @@ export type State =
   /** A call that the daemon of that generation holds. */
   | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
   /** A modern backend's own state, as it came; null: it gave none. */
-  | { readonly kind: "backend"; readonly state: string | null; readonly isAgreed: boolean }
+  | ({ readonly kind: "backend"; readonly state: string | null } & Before)
   /** Addresses that a person had to visit before the call is made again; the answers come under these keys. */
-  | { readonly kind: "visit"; readonly keys: readonly string[]; readonly isAgreed: boolean };
+  | ({ readonly kind: "visit"; readonly keys: readonly string[] } & Before);
+
+/** What the call had in the round before. */
+interface Before {
+  readonly isAgreed: boolean;
+  /** The name of its identity. A backend with a process for each client signs its states in each as it likes. */
+  readonly identity: string;
+}
 
 const KEY_BYTES = 32;
 

@@ -30,6 +30,8 @@ export interface CallBegin {
   readonly params: JsonObject;
   /** A person agreed to it in an earlier round. */
   readonly isAgreed: boolean;
+  /** The name of the identity that it had in that round; null: it is the first, or it does not matter. */
+  readonly identity: string | null;
 }
 
 /** What became of a request that brings answers. */

@@ -1,5 +1,6 @@
 // Who a request of protocol 2026-07-28 is towards backends: it has no session, so it borrows an identity for its time.
-// No two requests have the same one at once, so a server's question is always about one request alone.
+// No two requests have the same one at once, so a server's question is always about one request alone. A client that
+// comes back with an answer gets the one that it had, and with it the process where a backend has one for each client.
 import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
@@ -10,6 +11,8 @@ import type { ModernRequest } from "./request.ts";
 
 /** An identity that nobody has borrowed for so long ends, and with it what backends keep for it. */
 export const IDLE_LIMIT_MS = 300_000;
+/** The same for one whose client is being asked: a person may be at the answer. */
+export const AWAITED_LIMIT_MS = 600_000;
 const LOOK_MS = 60_000;
 /** Of all principals; beyond it the one that was given back first ends. */
 export const MOST_IDLE = 256;
@@ -23,6 +26,8 @@ const EVERYTHING: JsonObject = {
 
 export class Identity implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
+  /** In the state that its client carries; it opens nothing. */
+  readonly name = randomBytes(9).toString("base64url");
   readonly protocolVersion = MODERN_VERSION;
   readonly capabilities = EVERYTHING;
   principal: Principal;
@@ -59,8 +64,10 @@ export class Identity implements SessionPort {
 interface IdleIdentity {
   readonly identity: Identity;
   readonly key: string;
+  /** A client was asked something, and is to come back to it. */
+  readonly isAwaited: boolean;
   /** Monotonic ms. */
-  readonly sinceMs: number;
+  readonly untilMs: number;
 }
 
 export class Identities implements Disposable {
@@ -82,9 +89,11 @@ export class Identities implements Disposable {
     return this.#idle.size;
   }
 
-  /** The one that this principal gave back last, or a new one. */
-  borrow(request: ModernRequest): Identity {
-    const found = this.#byPrincipal.get(principalKey(request.principal))?.at(-1);
+  /** The one of that name, or what this principal gave back last and nobody is to come back to, or a new one. */
+  borrow(request: ModernRequest, name: string | null = null): Identity {
+    const own = this.#byPrincipal.get(principalKey(request.principal));
+    const named = name === null ? undefined : own?.find(({ identity }) => identity.name === name);
+    const found = named ?? own?.findLast(({ isAwaited }) => !isAwaited);
     if (found === undefined) return new Identity(request);
     this.#take(found);
     const { identity } = found;
@@ -95,8 +104,8 @@ export class Identities implements Disposable {
     return identity;
   }
 
-  /** `isClean`: no backend may still be at work for it. */
-  giveBack(identity: Identity, isClean: boolean): void {
+  /** `isClean`: no backend may still be at work for it. `isAwaited`: its client is asked something. */
+  giveBack(identity: Identity, isClean: boolean, isAwaited = false): void {
     identity.busy = false;
     identity.logLevel = null;
     if (!isClean || this.#isOver) {
@@ -104,7 +113,8 @@ export class Identities implements Disposable {
       return;
     }
     const key = principalKey(identity.principal);
-    const one = { identity, key, sinceMs: this.#clock.monotonicMs() };
+    const untilMs = this.#clock.monotonicMs() + (isAwaited ? AWAITED_LIMIT_MS : IDLE_LIMIT_MS);
+    const one = { identity, key, isAwaited, untilMs };
     this.#idle.add(one);
     const own = this.#byPrincipal.get(key);
     if (own === undefined) this.#byPrincipal.set(key, [one]);
@@ -122,8 +132,8 @@ export class Identities implements Disposable {
   }
 
   readonly #look = (): void => {
-    const untilMs = this.#clock.monotonicMs() - IDLE_LIMIT_MS;
-    for (const one of [...this.#idle]) if (one.sinceMs <= untilMs) this.#drop(one);
+    const nowMs = this.#clock.monotonicMs();
+    for (const one of [...this.#idle]) if (one.untilMs <= nowMs) this.#drop(one);
     this.#timer = this.#idle.size > 0 ? this.#clock.setTimer(LOOK_MS, this.#look) : null;
   };
 

@@ -2,6 +2,7 @@
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { URL_ELICITATION_REQUIRED } from "../../elicitation.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
@@ -74,7 +75,7 @@ export class ModernFront {
     if (method === "server/discover") return this.#discover(request, outlet);
     if (method === "subscriptions/listen") return this.#listeners.listen(request, outlet);
     if (params["requestState"] === undefined && params["inputResponses"] === undefined) {
-      return this.#begin(request, { params, isAgreed: false }, outlet);
+      return this.#begin(request, { params, isAgreed: false, identity: null }, outlet);
     }
     const resumed = this.#holding.resume(request, outlet);
     if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
@@ -112,11 +113,11 @@ export class ModernFront {
     return nothing;
   }
 
-  #begin(request: ModernRequest, { params, isAgreed }: CallBegin, outlet: CallOutlet): Gone {
+  #begin(request: ModernRequest, begin: CallBegin, outlet: CallOutlet): Gone {
     const { gateway, logger } = this.#options;
-    const identity = this.#identities.borrow(request);
+    const identity = this.#identities.borrow(request, begin.identity);
     const parts = { identity, holding: this.#holding, served: gateway.served, complete: this.#complete };
-    const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed }, outlet);
+    const call = new ModernCall(parts, request, { ...begin, params: withoutTask(begin.params) }, outlet);
     this.#calls.add(call);
     const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
     const settled = (reply: Reply): void => {
@@ -125,7 +126,7 @@ export class ModernFront {
       // Its server may still be at work, and say something that would be taken for the next request's.
       const isUnfinished =
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
-      this.#identities.giveBack(identity, !isUnfinished);
+      this.#identities.giveBack(identity, !isUnfinished, comesBack(reply));
       call.answer(reply);
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();
     };
@@ -155,6 +156,13 @@ export class ModernFront {
 
   readonly #complete = (request: ModernRequest, reply: Reply): Reply =>
     complete(request, reply, this.#options.gateway.serverInfo);
+}
+
+/** Its client is told what it has to answer, or to visit, before it makes the call again with a state of ours. */
+function comesBack(reply: Reply): boolean {
+  if (isError(reply)) return reply.error.code === URL_ELICITATION_REQUIRED;
+  const { resultType, requestState } = reply.result;
+  return resultType === "input_required" && typeof requestState === "string";
 }
 
 /** Tasks are an extension in this version, and none of an older server's. */

@@ -14,6 +14,7 @@ import {
   inputRequired,
   retryParams,
   type Sent,
+  said,
 } from "./holds-rig.ts";
 
 const STATE = "state \u0000 \ud800 ü %7B";
@@ -64,6 +65,30 @@ test("D2 it is bound to who called and to the call, and good for an hour", async
   assert.equal(rig.ran.length, began + 1);
   await rig.clock.advance(1);
   assert.equal(codeOf(rig.send({ params: retryParams(state, {}) })), -32602);
+});
+
+test("D2 the next round has the identity of the one before, whoever calls meanwhile", async () => {
+  const rig = createHoldsRig();
+  for (const reply of [required, visit]) {
+    const [one, two] = [await rig.begin(), await rig.begin()];
+    const clients = [one, two].map(({ call }) => call.request.port.client);
+    for (const { call } of [one, two]) call.reply(reply);
+    await settle();
+    const meanwhile = await rig.begin();
+    assert.ok(!clients.includes(meanwhile.call.request.port.client));
+    const retries = [one, two].map(({ sent }) => {
+      const { state, keys } = inputRequired(sent);
+      return retryParams(state, Object.fromEntries(keys.map((key) => [key, accept()])));
+    });
+    const again = [];
+    for (const params of retries) again.push((await rig.begin({ params })).call);
+    assert.deepEqual(
+      again.map(({ request }) => clients.indexOf(request.port.client)),
+      [0, 1],
+    );
+    for (const call of [meanwhile.call, ...again]) call.reply(said("done"));
+    await settle();
+  }
 });
 
 test("D2 without a state, the answers go on as they are; with a person's consent, that is kept", async () => {

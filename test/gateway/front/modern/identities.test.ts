@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Principal } from "../../../../src/gateway/client-port.ts";
 import {
+  AWAITED_LIMIT_MS,
   IDLE_LIMIT_MS,
   Identities,
   type Identity,
@@ -34,7 +35,8 @@ function start() {
   const closed: unknown[] = [];
   gateway.closed = (session) => void closed.push(session);
   const identities = new Identities(gateway, clock);
-  const borrow = (principal: Principal): Identity => identities.borrow(requestOf(principal));
+  const borrow = (principal: Principal, name?: string): Identity =>
+    identities.borrow(requestOf(principal), name);
   return { clock, closed, identities, borrow };
 }
 
@@ -51,6 +53,25 @@ describe("D2 identities of requests without a session", () => {
     assert.equal(again, second);
     assert.deepEqual(again.principal.roles, ["admin"]);
     assert.equal(borrow(user("ann")), first);
+    identities[Symbol.dispose]();
+  });
+
+  it("are kept for a client that is to come back with an answer, and are the ones that it gets then", async () => {
+    const { clock, identities, borrow } = start();
+    const [asked, other] = [borrow(user("ann")), borrow(user("ann"))];
+    identities.giveBack(other, true);
+    identities.giveBack(asked, true, true);
+    assert.equal(borrow(user("ann")), other);
+    const third = borrow(user("ann"));
+    assert.ok(third !== asked && third !== other, "a request of another call gets a new one");
+    assert.notEqual(borrow(user("bob"), asked.name), asked, "the name opens nothing for others");
+    await clock.advance(AWAITED_LIMIT_MS - 60_000);
+    assert.equal(borrow(user("ann"), asked.name), asked);
+    assert.notEqual(borrow(user("ann"), asked.name), asked, "it is taken");
+    identities.giveBack(asked, true, true);
+    await clock.advance(AWAITED_LIMIT_MS + 60_000);
+    assert.equal(asked.ended.aborted, true, "its client never came back");
+    assert.notEqual(borrow(user("ann"), asked.name), asked);
     identities[Symbol.dispose]();
   });
 
