@@ -49,6 +49,7 @@ const LAB_FILES = [
   "test/mcp/handover.test.ts",
   "test/mcp/matrix/asked-at-once.test.ts",
   "test/mcp/matrix/matrix.test.ts",
+  "test/mcp/matrix/states.test.ts",
   "test/mcp/held-calls.test.ts",
   "test/mcp/modern-handover.test.ts",
   "test/mcp/session-restart.test.ts",
