@@ -22,8 +22,18 @@ const bridgedUp = ({ front, back }: Situation): boolean => front === "2026-07-28
 /** Scenarios in which the suite's tools ask. */
 const ASKED_FOR_INPUT = /^(input-required-result-|server-stateless$)/u;
 /** The gateway's refusal, or what a check says that got it instead of the input that is required. */
-const UNCLEAR_WHOSE =
-  /set instances = "per-client"|^(Prerequisite failed: could not get initial InputRequiredResult|Expected InputRequiredResult\b|Not testable: server (returned no inputRequests|does not list the diagnostic tool 'test_missing_capability'))/u;
+const UNCLEAR_WHOSE = new RegExp(
+  [
+    'set instances = "per-client"',
+    "^Prerequisite failed: could not get initial InputRequiredResult",
+    "^Expected InputRequiredResult\\b",
+    "^Not testable: server returned no inputRequests",
+    "^Not testable: server does not list the diagnostic tool 'test_missing_capability'",
+    "^Not testable: the 'test_streaming_elicitation' call was rejected \\(code -32600\\)",
+    "^Server returned JSON-RPC error instead of re-requesting via InputRequiredResult",
+  ].join("|"),
+  "u",
+);
 
 const REASONS: readonly Reason[] = [
   {
