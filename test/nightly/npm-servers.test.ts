@@ -1,5 +1,5 @@
 // Servers that people have, from npm, behind the gateway: each lists through it, to clients of both revisions, what it
-// lists when it is asked directly, field by field. None of them needs an account to be started.
+// lists when it is asked directly, field by field. None of them needs an account to list.
 // MOUNTAINEER_SERVERS names a folder where they are installed already; else npm fetches them into a folder of their own.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -60,12 +60,6 @@ const SERVERS: readonly NpmServer[] = [
     version: "2.5.2",
     program: "notion-mcp-server",
     env: { NOTION_TOKEN: "ntn_none" },
-  },
-  {
-    name: "@supabase/mcp-server-supabase",
-    version: "0.13.0",
-    program: "mcp-server-supabase",
-    args: ["--access-token=sbp_0000000000000000000000000000000000000000"],
   },
   {
     name: "firecrawl-mcp",
