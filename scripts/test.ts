@@ -44,6 +44,7 @@ const LAB_FILES = [
   "test/mcp/handover-sessions.test.ts",
   "test/mcp/matrix/asked-at-once.test.ts",
   "test/mcp/matrix/matrix.test.ts",
+  "test/mcp/matrix/states.test.ts",
   "test/mcp/held-calls.test.ts",
   "test/mcp/modern-handover.test.ts",
   "test/mcp/session-restart.test.ts",

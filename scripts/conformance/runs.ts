@@ -30,6 +30,8 @@ const REVISIONS = ["2025-11-25", "2026-07-28"] as const;
 const TRANSPORTS = ["stdio", "stdio per client", "HTTP"] as const;
 
 export interface ServerRun {
+  /** As `wanted` was asked for it. */
+  readonly name: string;
   readonly suite: ConformanceSuite;
   /** Null: the fixture alone. */
   readonly behind: { readonly revision: Revision; readonly transport: (typeof TRANSPORTS)[number] } | null;
@@ -37,6 +39,7 @@ export interface ServerRun {
 }
 
 export interface ClientRun {
+  readonly name: string;
   readonly scenario: string;
   readonly revision: Revision;
   /** What the client in front of the gateway speaks; null: a person at the command line. */
@@ -55,17 +58,24 @@ export async function* serverRuns(wanted: (name: string) => boolean): AsyncGener
       await using scope = openScope();
       return runConformance(scope, suite, url);
     };
-    if (wanted(`${suite.version} ${suite.revision} alone`)) {
+    const alone = `${suite.version} ${suite.revision} alone`;
+    if (wanted(alone)) {
       await using fixture = await openHttpFixture(FIXTURES[suite.revision]);
       const result = await play(fixture.url);
       const situation = { front: suite.revision, back: suite.revision, alone: true, shared: false };
-      yield { suite, behind: null, outcome: outcomeOf(result, counted(result.keys()), situation) };
+      yield {
+        name: alone,
+        suite,
+        behind: null,
+        outcome: outcomeOf(result, counted(result.keys()), situation),
+      };
     }
     for (const revision of REVISIONS)
       for (const transport of TRANSPORTS) {
         const isBridgedUp = suite.revision === "2026-07-28" && revision === "2025-11-25";
         if (transport === "stdio per client" && !isBridgedUp) continue;
-        if (!wanted(`${suite.version} ${suite.revision} ${revision} ${transport}`)) continue;
+        const name = `${suite.version} ${suite.revision} ${revision} ${transport}`;
+        if (!wanted(name)) continue;
         await using fixture = await openHttpFixture(FIXTURES[revision]);
         const section =
           transport === "HTTP"
@@ -79,6 +89,7 @@ export async function* serverRuns(wanted: (name: string) => boolean): AsyncGener
         const shared = transport === "stdio";
         const situation = { front: suite.revision, back: revision, alone: false, shared };
         yield {
+          name,
           suite,
           behind: { revision, transport },
           outcome: outcomeOf(result, counted(result.keys()), situation),
@@ -95,26 +106,27 @@ export async function* clientRuns(wanted: (name: string) => boolean): AsyncGener
     for (const scenario of [...client, ...more]) {
       const fronts = scenario.startsWith("auth/") ? [null] : REVISIONS;
       for (const front of fronts) {
-        if (!wanted(`client ${revision} ${scenario} ${front ?? ""}`)) continue;
+        const name = `client ${revision} ${scenario} ${front ?? ""}`;
+        if (!wanted(name)) continue;
         await using player =
           front === null
             ? await startSigningClient()
             : await startCallingClient(front === "2026-07-28" ? "modern" : "legacy");
         await using scope = openScope();
         const checks = await runClientScenario(scope, player.command, scenario, revision);
-        yield { scenario, revision, front, ...judged(checks) };
+        yield { name, scenario, revision, front, ...judged(checks) };
       }
     }
   }
 }
 
+/** A scenario that checked nothing is not passed. */
 function judged(checks: readonly Check[]): Pick<ClientRun, "passed" | "failed"> {
-  return {
-    passed: checks.filter(({ status }) => status === "SUCCESS").length,
-    failed: checks
-      .filter(({ status }) => status === "FAILURE")
-      .map(({ id, errorMessage = "" }) => `${id}: ${errorMessage}`),
-  };
+  const passed = checks.filter(({ status }) => status === "SUCCESS").length;
+  const failed = checks
+    .filter(({ status }) => status === "FAILURE")
+    .map(({ id, errorMessage = "" }) => `${id}: ${errorMessage}`);
+  return { passed, failed: passed + failed.length === 0 ? ["nothing was checked"] : failed };
 }
 
 /** Ends what was registered, in the order of registration. */

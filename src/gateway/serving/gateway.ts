@@ -419,7 +419,7 @@ class RunningGateway implements Gateway {
         return serving.served;
       },
       initializeResult: (spoken) =>
-        gatewayInitializeResult(version, pool.initializeResults(), serving.catalog, spoken),
+        gatewayInitializeResult(version, pool.initializeResults(), serving, spoken),
       serverInfo: gatewayInfo(version),
       sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
       opened: (session) => roster.add(session, serving.served),

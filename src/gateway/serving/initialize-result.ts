@@ -12,14 +12,20 @@ export function gatewayInfo(version: string): JsonObject {
   return { name: "mountaineer", title: "Mountaineer", version };
 }
 
+export interface Published {
+  readonly catalog: Catalog;
+  /** How many backends are configured and enabled, whether they answer or not. */
+  readonly configured: number;
+}
+
 export function gatewayInitializeResult(
   version: string,
   servers: readonly BackendInitializeResult[],
-  catalog: Catalog,
+  { catalog, configured }: Published,
   spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
   const instructions = joinInstructions(servers, catalog);
-  const extensions = extensionsOf(servers);
+  const extensions = extensionsOf(servers, configured === 1);
   const hasTasks = spoken !== MODERN_VERSION;
   const tasks = hasTasks
     ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
@@ -46,12 +52,12 @@ const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol
 const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
 
 /** A sole server's methods pass, and so its extensions; of several, those that need none. */
-function extensionsOf(servers: readonly BackendInitializeResult[]): JsonObject | null {
+function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boolean): JsonObject | null {
   const declared = servers.flatMap(({ capabilities: { extensions } }) =>
     isJsonObject(extensions) ? Object.entries(extensions) : [],
   );
   const passes = (name: string): boolean =>
-    SHARED_EXTENSIONS.has(name) || (servers.length === 1 && name !== TASKS_EXTENSION);
+    SHARED_EXTENSIONS.has(name) || (isSole && name !== TASKS_EXTENSION);
   const passed = declared.filter(([name]) => passes(name));
   return passed.length === 0 ? null : Object.fromEntries(passed);
 }

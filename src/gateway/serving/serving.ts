@@ -64,6 +64,15 @@ export class Serving {
     this.served = this.#build();
   }
 
+  /** How many backends are to be served. */
+  get configured(): number {
+    return this.#backends.length;
+  }
+
+  get #backends(): readonly string[] {
+    return this.rules.config.backends.filter(({ enabled }) => enabled).map(({ name }) => name);
+  }
+
   /** The backends log what any session asked for. */
   followLogLevel(): void {
     const { lowestLogLevel } = this.#options.roster;
@@ -109,7 +118,7 @@ export class Serving {
           ? this.#services
           : { ...this.#services, pool: telemetry.traced(this.#services.pool) },
       between: telemetry === null ? [] : [telemetry.middleware],
-      backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
+      backends: this.#backends,
       callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
       clock: tools.clock,
       logger: tools.logger,

@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts"
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 
-const NO_CATALOG = buildCatalog([], FIRST_WINS);
+const NO_CATALOG = { catalog: buildCatalog([], FIRST_WINS), configured: 1 };
 
 const server = (backend: string, instructions: string | null, capabilities = {}) => ({
   backend,
@@ -57,13 +57,15 @@ test("tasks are promised when a server has them, and listed by those that can", 
 test("D1 extensions of a sole server pass; of several those that need no methods", () => {
   const ui = { "io.modelcontextprotocol/ui": {} };
   const skills = { "io.modelcontextprotocol/skills": {} };
-  const of = (...extensions: object[]) => {
+  const of = (configured: number, ...extensions: object[]) => {
     const servers = extensions.map((each, index) => server(`s${index}`, null, { extensions: each }));
-    return (gatewayInitializeResult("1", servers, NO_CATALOG)["capabilities"] as JsonObject)["extensions"];
+    const published = { ...NO_CATALOG, configured };
+    return (gatewayInitializeResult("1", servers, published)["capabilities"] as JsonObject)["extensions"];
   };
-  assert.deepEqual(of({ ...ui, ...skills }), { ...ui, ...skills });
-  assert.deepEqual(of(ui, skills), ui);
-  assert.equal(of(skills, skills), undefined);
+  assert.deepEqual(of(1, { ...ui, ...skills }), { ...ui, ...skills });
+  assert.deepEqual(of(2, ui, skills), ui);
+  assert.equal(of(2, skills, skills), undefined);
+  assert.deepEqual(of(2, { ...ui, ...skills }), ui, "the other one has not answered yet");
 });
 
 test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {
@@ -74,7 +76,7 @@ test("D3 instructions name tools as clients see them, and no word of a sentence 
     separator: "__",
   });
   const told = (text: string): unknown =>
-    gatewayInitializeResult("1", [server("files", text)], catalog)["instructions"];
+    gatewayInitializeResult("1", [server("files", text)], { catalog, configured: 2 })["instructions"];
   assert.equal(
     told(
       "Call `read` or `read_file(path)`, then read_file. Use db.query. listFiles, not my.read_file or read_file2.",
@@ -89,7 +91,10 @@ test("D3 instructions name tools as clients see them, and no word of a sentence 
   assert.equal(told("Hidden\u200b words"), "Hidden words");
   const plain = buildCatalog([source("files", { tools })], FIRST_WINS);
   const text = "Call `read`.";
-  assert.equal(gatewayInitializeResult("1", [server("files", text)], plain)["instructions"], text);
+  assert.equal(
+    gatewayInitializeResult("1", [server("files", text)], { catalog: plain, configured: 2 })["instructions"],
+    text,
+  );
 });
 
 test("D3 a server of a thousand plain names adds twenty of them to its instructions", () => {
@@ -98,6 +103,8 @@ test("D3 a server of a thousand plain names adds twenty of them to its instructi
     (_, at) => "abcdefghij"[at % 10] + "abcdefghij".charAt(Math.floor(at / 10)),
   );
   const catalog = buildCatalog([source("a", { tools })], { ...FIRST_WINS, strategy: "prefix" });
-  const text = gatewayInitializeResult("1", [server("a", tools.join(" "))], catalog)["instructions"];
+  const text = gatewayInitializeResult("1", [server("a", tools.join(" "))], { catalog, configured: 2 })[
+    "instructions"
+  ];
   assert.match(String(text), /`aa` is `a_aa`.*, and 80 more\.\)$/su);
 });

@@ -2,7 +2,7 @@
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
-import { isLogLevel, LOG_LEVELS, type McpLogLevel } from "../../protocol.ts";
+import { isLogLevel, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } from "../../protocol.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { ServerSession } from "./session.ts";
 
@@ -27,6 +27,11 @@ export class ServerLogLevel {
     this.#session = session;
     this.#mayOvertake = mayOvertake;
     this.#wanted = options.logLevel;
+  }
+
+  /** What the server was asked to say in everybody's calls; null: nothing. One of 2026-07-28 is asked in each. */
+  get raised(): McpLogLevel | null {
+    return this.#session.result?.protocolVersion === MODERN_VERSION ? null : this.told;
   }
 
   want(level: McpLogLevel | null): void {
@@ -75,10 +80,10 @@ export class ServerLogLevel {
 export function passesLogLevel(
   params: JsonObject | undefined,
   client: ClientPort,
-  told: McpLogLevel | null,
+  raised: McpLogLevel | null,
 ): boolean {
   const level = params?.["level"];
   if (!isLogLevel(level)) return true;
-  const least = client.logLevel ?? (told === null ? null : "info");
+  const least = client.logLevel ?? (raised === null ? null : "info");
   return least === null || LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least);
 }

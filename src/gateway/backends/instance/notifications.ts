@@ -102,11 +102,11 @@ export class Notifications {
     const whose = calls.attribute(streamOf);
     if (whose.kind === "call") {
       const { port } = whose.call;
-      if (!passesLogLevel(params, port.client, level.told)) return null;
+      if (!passesLogLevel(params, port.client, level.raised)) return null;
       return this.#forwardLossy(port, method, params, streamOf);
     }
     if (whose.kind === "owner") {
-      if (passesLogLevel(params, whose.client, level.told)) whose.client.notify(method, params);
+      if (passesLogLevel(params, whose.client, level.raised)) whose.client.notify(method, params);
     } else if (whose.why === "idle") options.onLog(params);
     else keepLine(logLine(params, log));
     return null;

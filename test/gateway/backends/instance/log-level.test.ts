@@ -114,6 +114,26 @@ describe("D2 over HTTP a call does not overtake the log level that it wants", ()
   });
 });
 
+for (const [version, heard] of [
+  ["2025-11-25", []],
+  ["2026-07-28", ["debug"]],
+] as const)
+  test(`D2 who set no level hears of a server of ${version} what others asked for: ${heard.join() || "nothing"}`, async () => {
+    const { instance, link, call } = await startReady({}, ({ answers }) => {
+      answers.set("initialize", () => ({
+        result: { ...("result" in INITIALIZED && INITIALIZED.result), protocolVersion: version },
+      }));
+    });
+    instance.setLogLevel("debug");
+    const plain = createTestClient("plain").call(1);
+    const { id } = call(plain);
+    link.notify("notifications/message", { level: "debug", data: "x" }, id);
+    assert.deepEqual(
+      plain.told.map(({ params }) => params?.["level"]),
+      heard,
+    );
+  });
+
 test("D2 a program gets messages in order: nothing waits for its answer", async () => {
   const { instance, call } = await startReady({}, slowLevel);
   const client = createTestClient("wants");

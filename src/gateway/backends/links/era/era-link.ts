@@ -3,6 +3,8 @@
 import type { Logger } from "../../../../runtime/log/log.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import {
+  errorReply,
+  INVALID_PARAMS,
   isJsonObject,
   type JsonObject,
   type Reply,
@@ -27,13 +29,16 @@ import {
 import type { EraMemory } from "./era-memory.ts";
 import { mayBeModern } from "./judge-discover.ts";
 import { ModernServer } from "./modern-server.ts";
-import { initializeResult, olderRequest } from "./older-form.ts";
+import { bringsState, initializeResult, olderRequest } from "./older-form.ts";
 import { type Found, Probe } from "./probe.ts";
 
 /** Ids of our own requests: a server may take them for no more than 32 bits, and the instance counts up from 1. */
 const FIRST_OWN_ID = 1_000_000_000;
 
-interface EraOptions {
+const STATE_GONE =
+  "this requestState is of a server that spoke another version of MCP before it was started anew; make the call again without it";
+
+export interface EraOptions {
   readonly backend: string;
   /** The connection's key: what was learned of a server is kept under it. */
   readonly key: string;
@@ -82,7 +87,18 @@ class EraLink implements BackendLink {
   send(message: RpcMessage, sender: Sender | null = null): void {
     if ("method" in message && message.method === "initialize" && "id" in message) this.#begin(message);
     else if (this.#modern !== null) this.#modern.send(message, sender);
-    else if (this.#probe === null) this.#link.send(olderRequest(message));
+    else if (this.#probe === null) this.#sendOlder(message);
+  }
+
+  #sendOlder(message: RpcMessage): void {
+    if (!("method" in message) || !("id" in message) || !bringsState(message)) {
+      this.#link.send(olderRequest(message));
+      return;
+    }
+    // It would run as a new call.
+    const { id } = message;
+    const reply = errorReply(INVALID_PARAMS, STATE_GONE);
+    queueMicrotask(() => void this.#events.onMessage({ jsonrpc: "2.0", id, ...reply }, null));
   }
 
   established(version: SpokenVersion): void {
@@ -135,12 +151,17 @@ class EraLink implements BackendLink {
   }
 
   #begin(initialize: RpcRequest): void {
-    const { memory, key } = this.#options;
     this.#modern?.dispose(linkFailure("closed", "the server was initialized anew"));
     this.#modern = null;
     this.#endProbe();
-    if (memory.isUnprobed(key)) this.#initializePlainly(initialize);
+    if (this.#isPlain) this.#initializePlainly(initialize);
     else this.#startProbe(initialize, null);
+  }
+
+  /** This start goes without a probe. */
+  get #isPlain(): boolean {
+    const { memory, key } = this.#options;
+    return memory.isUnprobed(key) || memory.onlyStart(key) === "plain";
   }
 
   #initializePlainly(initialize: RpcRequest): void {
@@ -171,6 +192,7 @@ class EraLink implements BackendLink {
   #found(initialize: RpcRequest, found: Found): void {
     this.#probe = null;
     const { memory, key } = this.#options;
+    if (found.kind !== "harmed" && found.kind !== "failed") memory.started(key);
     switch (found.kind) {
       case "modern":
         memory.probeAgain(key);
@@ -247,9 +269,11 @@ class EraLink implements BackendLink {
     if (initialize === null) return null;
     this.#initialize = null;
     const { memory, key } = this.#options;
+    const isPlain = this.#isPlain;
+    memory.started(key);
     if ("error" in reply) {
-      // It was not probed because of what an earlier one did.
-      if (memory.isUnprobed(key) && message !== null && mayBeModern(reply)) {
+      // It was not probed for what an earlier one did.
+      if (isPlain && message !== null && mayBeModern(reply)) {
         memory.probeAgain(key);
         this.#startProbe(initialize, reply);
         return null;
@@ -284,9 +308,16 @@ class EraLink implements BackendLink {
   }
 
   #closed(failure: LinkFailure): void {
-    // What cannot be started fails without the probe, too.
-    if (this.#probe?.mayBeHarmed === true && failure.kind === "closed") this.#probe.ended();
+    const { memory, key, isProcess } = this.#options;
+    const only = memory.onlyStart(key);
+    const mayBeHarmed = this.#probe?.mayBeHarmed === true;
+    // What could not be started at all would not be without the probe either, nor what ended without one before.
+    if (mayBeHarmed && failure.kind === "closed" && only === null) this.#probe?.ended();
     else {
+      const isAtStart = isProcess && (mayBeHarmed || this.#initialize !== null);
+      if (isAtStart && (only !== null || this.#isSecond)) {
+        memory.endedAt(key, mayBeHarmed ? "probed" : "plain");
+      }
       this.#endProbe();
       this.#modern?.dispose(null);
       this.#events.onClosed(failure);

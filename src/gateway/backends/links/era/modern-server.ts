@@ -44,8 +44,8 @@ import { type Asker, Rounds } from "./rounds.ts";
 const OWN_MS = 5_000;
 const COME_BACK_MS = 250;
 const MOST_PAGES = 100;
-/** What an older client gets of a server's logs until it asks for a level. */
-const USUAL_LEVEL: McpLogLevel = "info";
+/** What an older client gets of a server's logs until it asks for a level: all, as older servers on the SDKs tell. */
+const USUAL_LEVEL: McpLogLevel = "debug";
 /** Statuses of a server that understands no request without a session. */
 const NOT_UNDERSTOOD: ReadonlySet<number> = new Set([400, 404, 405, 406, 415]);
 

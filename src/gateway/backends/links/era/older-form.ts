@@ -1,5 +1,12 @@
 // Messages of 2026-07-28 in the form of the versions before it, and the other way round. Pure.
-import { isError, isJsonObject, type JsonObject, type Reply, type RpcMessage } from "../../../json-rpc.ts";
+import {
+  isError,
+  isJsonObject,
+  type JsonObject,
+  type Reply,
+  type RpcMessage,
+  type RpcRequest,
+} from "../../../json-rpc.ts";
 import { legacyToolResult } from "../../../legacy-output.ts";
 import { isModern, type McpLogLevel, META, MISSING_CAPABILITY, MODERN_VERSION } from "../../../protocol.ts";
 
@@ -9,6 +16,11 @@ export function olderRequest(message: RpcMessage): RpcMessage {
   const { _meta, inputResponses: _responses, requestState: _state, ...params } = message.params ?? {};
   const meta = withoutKeys(_meta, OF_REQUESTS);
   return { ...message, params: { ...params, ...(Object.keys(meta).length > 0 && { _meta: meta }) } };
+}
+
+/** A newer client brings answers, and the state of a server that was of 2026-07-28 when it asked. */
+export function bringsState(message: RpcRequest): boolean {
+  return isModern(message.params) && message.params?.["requestState"] !== undefined;
 }
 
 const OF_REQUESTS: ReadonlySet<string> = new Set([

@@ -60,7 +60,7 @@ test("D2 each request says in its headers what it is, and what its tool wants th
   const meta = isJsonObject(params) && isJsonObject(params["_meta"]) ? params["_meta"] : {};
   assert.equal(meta["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
   assert.deepEqual(meta["io.modelcontextprotocol/clientInfo"], { name: "test", version: "1" });
-  assert.equal(meta["io.modelcontextprotocol/logLevel"], "info");
+  assert.equal(meta["io.modelcontextprotocol/logLevel"], "debug");
   const [read] = raw.of("resources/read");
   const encoded = Buffer.from("file:///ü").toString("base64");
   assert.equal(read?.headers["mcp-name"], `=?base64?${encoded}?=`);
@@ -312,6 +312,9 @@ test("D2 what only 2026-07-28 knows does not reach an older server", async (t) =
     "io.modelcontextprotocol/clientCapabilities": {},
     progressToken: 7,
   };
-  await send(recorded, "tools/call", { name: "a", requestState: "s", inputResponses: {}, _meta }).reply;
+  await send(recorded, "tools/call", { name: "a", inputResponses: {}, _meta }).reply;
   assert.deepEqual(raw.of("tools/call")[0]?.message["params"], { name: "a", _meta: { progressToken: 7 } });
+  const { error } = await send(recorded, "tools/call", { name: "a", requestState: "s", _meta }).reply;
+  assert.equal(isJsonObject(error) && error["code"], -32602, "a state of when it was a newer one");
+  assert.equal(raw.of("tools/call").length, 1);
 });

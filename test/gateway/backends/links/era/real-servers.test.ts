@@ -132,9 +132,9 @@ for (const [transport, open] of Object.entries(OVER)) {
       `D2 ${transport}: progress and logs of a call arrive, at the level that the client asked for`,
       async () => {
         const params = { name: "work", arguments: {}, _meta: { progressToken: 77 } };
-        const sender = { capabilities: CAPABILITIES, logLevel: "debug" as const };
+        const sender = { capabilities: CAPABILITIES, logLevel: "info" as const };
         await send(recorded, "tools/call", params).reply;
-        assert.deepEqual(heard("notifications/message").length, 1);
+        await eventually(() => heard("notifications/message").length === 2);
         await send(recorded, "tools/call", params, sender).reply;
         const logs = await eventually(() => {
           const all = heard("notifications/message");
@@ -142,7 +142,7 @@ for (const [transport, open] of Object.entries(OVER)) {
         });
         assert.deepEqual(
           logs.map((each) => isJsonObject(each) && each["level"]),
-          ["info", "info", "debug"],
+          ["info", "debug", "info"],
         );
         assert.equal(heard("notifications/progress").length, 2);
       },
@@ -263,6 +263,41 @@ for (const [how, startsFirst, startsLater] of [
     assert.equal(await starts(), startsFirst + startsLater);
   });
 }
+
+test("D1 stdio: a program that ends at each start is started once each time, with a probe and without by turns", async (t) => {
+  const rig = createEraRig(t);
+  const file = await temporaryFile(t, "starts", "");
+  const starts = async (): Promise<number> => (await readFile(file, "utf8")).split("\n").length - 1;
+  const endsAtStart = async (how: string): Promise<void> => {
+    const recorded = rig.open(rig.stdio("era-odd-server", [how, file]));
+    recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize", params: {} });
+    await recorded.untilClosed();
+  };
+  const seen: number[] = [];
+  for (let attempt = 0; attempt < 3; attempt++) {
+    await endsAtStart("crashes");
+    seen.push(await starts());
+  }
+  assert.deepEqual(seen, [2, 3, 4]);
+  // What ailed it is mended; a probe ends it as ever.
+  await endsAtStart("ends");
+  const open = rig.stdio("era-odd-server", ["ends", file]);
+  assert.equal((await initialize(rig.open(open)))["protocolVersion"], "2025-11-25");
+  assert.equal(await starts(), 6);
+  await initialize(rig.open(open));
+  assert.equal(await starts(), 8, "nothing is known against the probe any more");
+  for (const attempt of [1, 2]) {
+    const mended = createEraRig(t);
+    const crashes = mended.stdio("era-odd-server", ["crashes", file]);
+    for (let failed = 0; failed < attempt; failed++) {
+      const recorded = mended.open(crashes);
+      recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize", params: {} });
+      await recorded.untilClosed();
+    }
+    const modern = mended.open(mended.stdio("era-modern-server", ["stdio"]));
+    assert.equal((await initialize(modern))["protocolVersion"], "2026-07-28", `after ${attempt} attempts`);
+  }
+});
 
 test("D1 stdio: a program that cannot start at all is told as before, and not remembered", async (t) => {
   const rig = createEraRig(t);
