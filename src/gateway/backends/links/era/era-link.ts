@@ -38,7 +38,7 @@ const FIRST_OWN_ID = 1_000_000_000;
 const STATE_GONE =
   "this requestState is of a server that spoke another version of MCP before it was started anew; make the call again without it";
 
-export interface EraOptions {
+interface EraOptions {
   readonly backend: string;
   /** The connection's key: what was learned of a server is kept under it. */
   readonly key: string;
