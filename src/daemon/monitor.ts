@@ -18,7 +18,7 @@ import { errorText } from "../runtime/errors.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { startLog } from "../runtime/log/log-file.ts";
-import { acquireHomeLock } from "../runtime/process/home-lock.ts";
+import { acquireHomeLock, type HomeLock } from "../runtime/process/home-lock.ts";
 import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/service-keeper.ts";
 import { type Clock, isoTime, settledWithin, systemClock } from "../runtime/time/clock.ts";
 import { openApprovals } from "./approvals/open-approvals.ts";
@@ -28,7 +28,7 @@ import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
 import { Handover } from "./handover/hand-over.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
-import { Successor } from "./handover/successor.ts";
+import { refused, Successor } from "./handover/successor.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
 
 /** How long a single-shot command's lock is waited for, ms. */
@@ -73,14 +73,18 @@ async function run(options: RunOptions): Promise<void> {
     createDisposalStack((error) => process.stderr.write(`stop was not clean: ${errorText(error)}\n`)),
   );
   try {
-    const lock = (): ReturnType<typeof acquireHomeLock> =>
-      acquireHomeLock(home, {
+    let held: HomeLock | null = null;
+    const lock = async (): Promise<HomeLock> => {
+      const followsMonitor = predecessor !== null;
+      held = await acquireHomeLock(home, {
         command: "monitor",
         waitMs: LOCK_WAIT_MS,
-        followsMonitor: predecessor !== null,
+        followsMonitor,
         clock,
         signal,
       });
+      return held;
+    };
     if (predecessor === null) charge.use(await lock());
     // The engine would mount what nobody can then ask about.
     await requireSocketPlace(home);
@@ -141,7 +145,8 @@ async function run(options: RunOptions): Promise<void> {
         path: snapshot.path,
       });
     }
-    await serve(options, { service, charge, connections, logger, clock, stack });
+    const isLocked = (): boolean => held?.isHeld === true;
+    await serve(options, { service, charge, isLocked, connections, logger, clock, stack });
   } finally {
     await stack[Symbol.asyncDispose]();
   }
@@ -175,6 +180,8 @@ async function takeTurn(
 interface ServeParts {
   readonly service: SentinelService;
   readonly charge: DisposalStack;
+  /** This process still has the home's lock. */
+  readonly isLocked: () => boolean;
   readonly connections: McpConnections;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -184,7 +191,7 @@ interface ServeParts {
 /** Opens the sockets; resolves when it is to stop, or, all who were there served, when another daemon is in charge. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const { home, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
-  const { service, charge, connections, logger, clock, stack } = parts;
+  const { service, charge, isLocked, connections, logger, clock, stack } = parts;
   const noteFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
@@ -210,6 +217,8 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
           await closeForNext(home, { sockets, stack, clock, noteFailure });
           await service.handing.giveUp(() => handover.successor);
           await charge[Symbol.asyncDispose]();
+          // Nobody can follow while this process has it, and its end frees it.
+          if (isLocked()) throw refused("the lock of the home could not be released", null);
         },
       },
       clock,

@@ -138,9 +138,12 @@ export async function openGatewayRig(
       }
     },
     async daemon() {
-      const daemon = await connectToDaemon(home.home);
-      if (daemon === null) throw new Error(`no daemon runs; it said:\n${await monitor.stderr()}`);
-      return daemon;
+      try {
+        // Between two daemons none listens for a moment.
+        return await eventually(() => connectToDaemon(home.home), ANSWERS_MS);
+      } catch (error) {
+        throw new Error(`no daemon runs; it said:\n${await monitor.stderr()}`, { cause: error });
+      }
     },
     status: async () => (await self.daemon()).status(AbortSignal.timeout(ANSWERS_MS)),
     async backend(name) {

@@ -25,8 +25,10 @@ export interface LockHolder {
   readonly since: string;
 }
 
-interface HomeLock extends AsyncDisposable {
+export interface HomeLock extends AsyncDisposable {
   readonly holder: LockHolder;
+  /** False once it is released; a release that fails leaves it true, until the process ends. */
+  readonly isHeld: boolean;
 }
 
 interface LockRequest {
@@ -53,7 +55,7 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
     const lock = await tryLock(home);
     // Also looked at with the lock in hand: if someone deleted the lock's file, its holder has another one.
     const holder = await readLockHolder(home);
-    const isOther = holder !== null && holder.pid !== process.pid;
+    const isOther = holder !== null && holder.pid !== process.pid && !isLeftBy(holder, request);
     if (lock !== null && !isOther) return await holdLock(home, lock, request);
     lock?.release();
     const waitedMs = clock.monotonicMs() - startedAtMs;
@@ -64,6 +66,11 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
     if (isOver) throw lockHeld(home, holder);
     await clock.sleep(holder === null ? betweenUnnamedMs() : BETWEEN_TRIES_MS, signal);
   }
+}
+
+/** The daemon that hands over has let go of the lock, but could not remove its name. */
+function isLeftBy({ pid, command }: LockHolder, { followsMonitor }: LockRequest): boolean {
+  return followsMonitor === true && command === DAEMON_COMMAND && pid === process.ppid;
 }
 
 /**
@@ -91,8 +98,12 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
     await removeLeftovers(path);
     await tellName(path, holder);
     let released = false;
+    let isHeld = true;
     return {
       holder,
+      get isHeld() {
+        return isHeld;
+      },
       async [Symbol.asyncDispose]() {
         if (released) return;
         released = true;
@@ -103,6 +114,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
           if (systemErrorCode(error) === null) throw error;
         } finally {
           lock.release();
+          isHeld = false;
         }
       },
     };
