@@ -1,9 +1,19 @@
 import test from "node:test";
+import { sha256Of } from "../../src/runtime/files/sha256.ts";
+import type { Fault } from "../live/handover-steps/steps.ts";
 import { tellSteps } from "../live/handover-steps/told-steps.ts";
-import { randomFrom, shuffle } from "./random.ts";
 
-const SEED = Number(process.env["MOUNTAINEER_SEED"] ?? 261_123);
+const SEED = process.env["MOUNTAINEER_SEED"] ?? "261123";
 const PLAYED = 10;
+
+/** Drawn by their names: which steps there are, and in which order, is a little different each time. */
+function drawn(faults: readonly Fault[]): readonly Fault[] {
+  const lots = new Map(faults.map((fault) => [sha256Of(`${SEED} ${fault.step} ${fault.how}`), fault]));
+  return [...lots]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, fault]) => fault)
+    .slice(0, PLAYED);
+}
 
 // All of them play by night.
 test(
@@ -11,5 +21,5 @@ test(
   {
     skip: process.platform === "linux" ? false : "reads /proc",
   },
-  (t) => tellSteps(t, (faults) => shuffle(randomFrom(SEED), faults).slice(0, PLAYED)),
+  (t) => tellSteps(t, drawn),
 );
