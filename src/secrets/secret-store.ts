@@ -9,7 +9,7 @@ import {
   removeLeftovers,
   writeDurably,
 } from "../runtime/files/durable-file.ts";
-import { beginExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { createKeyring } from "./keyring.ts";
 import { parseSecretFile, type SecretFile, type SecretRecord, secretFileText } from "./secret-file.ts";
@@ -37,7 +37,6 @@ export type SecretStore = ReturnType<typeof openSecretStore>;
 const CHANGE_DEADLINE_MS = 120_000;
 const USABLE_DEADLINE_MS = 3_000;
 const LOCK_WAIT_MS = 10_000;
-const BETWEEN_TRIES_MS = 20;
 
 export function openSecretStore(options: SecretStoreOptions) {
   const { home, clock } = options;
@@ -145,21 +144,13 @@ async function changeAlone<T>(
   await ensurePrivateFolder(home);
   const path = join(home, "secrets.lock.db");
   await makePrivate(path);
-  const untilMs = clock.monotonicMs() + LOCK_WAIT_MS;
-  for (;;) {
-    signal.throwIfAborted();
-    const lock = beginExclusive(path);
-    if (lock !== null) {
-      try {
-        await removeLeftovers(filePath);
-        return await change();
-      } finally {
-        lock.release();
-      }
-    }
-    if (clock.monotonicMs() >= untilMs)
-      throw unavailable("another command is changing the secrets of this home");
-    await clock.sleep(BETWEEN_TRIES_MS, signal);
+  const lock = await waitExclusive(path, { clock, withinMs: LOCK_WAIT_MS, signal });
+  if (lock === null) throw unavailable("another command is changing the secrets of this home");
+  try {
+    await removeLeftovers(filePath);
+    return await change();
+  } finally {
+    lock.release();
   }
 }
 

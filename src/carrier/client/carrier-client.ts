@@ -263,13 +263,14 @@ class CarrierLink implements AsyncDisposable {
     const { home, clock } = this.#options;
     const path = await findControlSocket(home);
     this.#known.expectFirstState();
-    const next: ControlConnection | null = await connectControl(path, clock, {
+    const next = await connectControl(path, clock, {
       onPush: (message) => this.#known.onPush(message),
       onEnd: () => {
-        if (this.#connection === next) this.#connection = null;
+        if (this.#connection?.hasEnded) this.#connection = null;
         this.#wake();
       },
     });
+    if (next?.hasEnded) return null;
     if (next !== null && this.#ending.signal.aborted) {
       next[Symbol.dispose]();
       return null;

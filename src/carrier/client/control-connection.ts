@@ -21,6 +21,8 @@ type Members = Readonly<Record<string, unknown>>;
 export interface ControlConnection extends Disposable {
   /** The carrier's program: the first characters of its hash. */
   readonly program: string;
+  /** It may end before whoever asked for it has it. */
+  readonly hasEnded: boolean;
   /** Rejects with `timed_out`, with the signal's reason, with the carrier's error, or when the connection ends. */
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
 }
@@ -86,6 +88,9 @@ export async function connectControl(
   };
   const connection = (program: string): ControlConnection => ({
     program,
+    get hasEnded() {
+      return ended;
+    },
     ask(operation, members, deadlineMs, signal) {
       signal.throwIfAborted();
       if (ended || waiting.size >= QUESTIONS_AT_MOST || socket.writableLength > LINE_BYTES_AT_MOST)

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorText } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
-import { beginExclusive } from "../../runtime/files/sqlite-file-lock.ts";
+import { waitExclusive } from "../../runtime/files/sqlite-file-lock.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { isRunning } from "../../runtime/process/process-identity.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -22,6 +22,7 @@ import { createControlServer } from "./control-server.ts";
 /** A carrier that nobody asks to carry anything ends. */
 const FIRST_SHARE_WITHIN_MS = 15_000;
 const GOODBYE_WITHIN_MS = 3_000;
+const LOCKED_FOR_A_LOOK_MS = 2_000;
 
 async function main(): Promise<void> {
   const [home, socketsText] = process.argv.slice(2);
@@ -34,7 +35,10 @@ async function main(): Promise<void> {
   surviveMistakes(logger);
   const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
 
-  const lock = beginExclusive(join(folder, "lock.db"));
+  // One that a daemon starts at the wrong moment looks for a living keeper while it holds the lock. Whoever has the ports
+  // waits for it: a keeper whose carrier leaves without them gives them up.
+  const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
+  const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
   // Another one carries; this one's keeper, if it has one, ends with it.
   if (lock === null) return;
   const stateFile = createCarrierStateFile(folder, clock, logger);
@@ -86,11 +90,9 @@ async function main(): Promise<void> {
   const removeSocket = await listenForControl(control.server, home);
   if (inheritedCount > 0) {
     logger.warn("the carrier died and goes on", { shares: [...service.served.keys()] });
-    if (service.served.size === 0) ending.resolve();
+    service.endIfEmpty();
   }
-  const firstShare = clock.setTimer(FIRST_SHARE_WITHIN_MS, () => {
-    if (service.served.size === 0) ending.resolve();
-  });
+  const firstShare = clock.setTimer(FIRST_SHARE_WITHIN_MS, () => service.endIfEmpty());
   await ending.promise;
 
   firstShare[Symbol.dispose]();

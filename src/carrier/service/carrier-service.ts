@@ -40,7 +40,7 @@ interface ServiceOptions {
   readonly onChanged: (urgent: boolean) => void;
   /** The server of a share that is not confirmed answers again: `seenGuid` says which. */
   readonly onUnconfirmed: (one: ServedShare) => void;
-  /** The last share is gone. */
+  /** The last share is gone, and whoever closed it is about to be told. */
   readonly onEmpty: () => void;
 }
 
@@ -174,7 +174,7 @@ export class CarrierService implements AsyncDisposable {
   }
 
   close(share: string): Promise<void> {
-    const { clock, logger, onChanged, onNotice, onEmpty } = this.#options;
+    const { clock, logger, onChanged, onNotice } = this.#options;
     return this.#inTurn(async () => {
       const one = this.#served.get(share);
       if (one === undefined) return;
@@ -185,8 +185,13 @@ export class CarrierService implements AsyncDisposable {
       logger.info("a share is no longer carried", { share, port: one.carrier.settings.port });
       onChanged(true);
       onNotice({ share, what: "gone" });
-      if (this.#served.size === 0) onEmpty();
+      this.#sayIfEmpty();
     });
+  }
+
+  /** Not while a share is being opened or closed: the list is empty in the middle of both. */
+  endIfEmpty(): void {
+    void this.#inTurn(async () => this.#sayIfEmpty());
   }
 
   async takeJournal(): Promise<readonly JournalEntry[]> {
@@ -245,6 +250,10 @@ export class CarrierService implements AsyncDisposable {
     };
     this.#served.set(share, one);
     return one;
+  }
+
+  #sayIfEmpty(): void {
+    if (this.#served.size === 0) this.#options.onEmpty();
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

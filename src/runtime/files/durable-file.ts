@@ -29,6 +29,8 @@ const unfinished = new Set<string>();
 interface DurableWriteOptions {
   /** Default: what the file has; 0600 for a new one. */
   readonly mode?: number;
+  /** Aborted before the old content is replaced, the write rejects with its reason, however long the disk took. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -61,6 +63,7 @@ export async function writeDurably(
     } finally {
       await file.close();
     }
+    options.signal?.throwIfAborted();
     await rename(temporary, target);
   } catch (error) {
     await orNull(unlink(temporary));

@@ -1,12 +1,15 @@
 // An operating system's file lock, held through SQLite, which comes with Node. It cannot go stale, the kernel frees it
 // when the process ends, and children do not inherit it.
 
+import type { Clock } from "../time/clock.ts";
+
 export interface ExclusiveFileLock {
   release(): void;
 }
 
 const SQLITE_BUSY = 5;
 const RESULT_CODE_BITS = 0xff;
+const BETWEEN_TRIES_MS = 20;
 
 /**
  * Locks the file at once, or gives null when it is locked, or being locked, by another. The file stays empty.
@@ -24,6 +27,27 @@ export function beginExclusive(path: string): ExclusiveFileLock | null {
     throw error;
   }
   return { release: () => database.close() };
+}
+
+/**
+ * Locks the file as soon as others let go of it; null: not in time. Rejects with the signal's reason, and as
+ * `beginExclusive` throws.
+ */
+export async function waitExclusive(
+  path: string,
+  {
+    clock,
+    withinMs,
+    signal,
+  }: { readonly clock: Clock; readonly withinMs: number; readonly signal?: AbortSignal },
+): Promise<ExclusiveFileLock | null> {
+  const untilMs = clock.monotonicMs() + withinMs;
+  for (;;) {
+    signal?.throwIfAborted();
+    const lock = beginExclusive(path);
+    if (lock !== null || clock.monotonicMs() >= untilMs) return lock;
+    await clock.sleep(BETWEEN_TRIES_MS, signal);
+  }
 }
 
 function isBusy(error: unknown): boolean {

@@ -303,11 +303,3 @@ function collect(
   stream?.on("error", () => {});
   return { text: () => Buffer.concat(chunks).toString(encoding), truncated: () => truncated };
 }
-
-/**
- * A program of ours that stands in the folder of the module that starts it. The compiler rewrites import paths, not
- * strings: the published program is `.js`, the checkout's `.ts`.
- */
-export function programBeside(moduleUrl: string, name: string): URL {
-  return new URL(`./${name}.${moduleUrl.endsWith(".ts") ? "ts" : "js"}`, moduleUrl);
-}

@@ -15,8 +15,12 @@ const exactJson = JSON as unknown as {
   isRawJSON(value: unknown): value is RawNumber;
 };
 
-/** Digits, or an exponent, beyond what a double surely holds. In strings, too: that costs time and changes nothing. */
-const LONG = /[0-9.]{16}|[0-9][eE][+-]?[0-9]{3}/;
+/**
+ * 16 digits, or an exponent, beyond what a double surely holds. In strings, too: that costs time and changes nothing. V8
+ * looks for `{16}` with a counter, one place after the other; what is repeated three times at most it writes out, and then
+ * skips places: a fourth of the time, for each message both ways.
+ */
+const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?[0-9]{3}/;
 /** The same with the whole of a number, without its sign: slower, and needed only where there is one. */
 const LONG_NUMBERS = /[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g;
 
@@ -53,9 +57,11 @@ export function isRawNumber(value: unknown): value is RawNumber {
 }
 
 const LONGEST_EXACT = 15;
+/** Below this a double holds fewer digits. */
+const LEAST_WHOLE = 2 ** -1022;
 
 function isInexact(value: number, source: string): boolean {
   if (!Number.isFinite(value)) return true;
   if (value === 0) return /^[^eE]*[1-9]/.test(source);
-  return source.length > LONGEST_EXACT && String(value) !== source;
+  return (source.length > LONGEST_EXACT || Math.abs(value) < LEAST_WHOLE) && String(value) !== source;
 }

@@ -76,7 +76,16 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     chunk = chunk === null ? bytes : Buffer.concat([chunk.subarray(offset), bytes]);
     offset = 0;
   };
-  const next = (): string | null => nextBytes()?.toString("utf8") ?? null;
+  /** A line that lies whole in the chunk, as nearly all do, is decoded where it lies. */
+  const next = (): string | null => {
+    const end = chunk === null || partBytes > 0 || skipping ? -1 : chunk.indexOf(LINE_FEED, offset);
+    if (chunk === null || end === -1 || end - offset > limit()) return nextBytes()?.toString("utf8") ?? null;
+    const isReturned = end > offset && chunk[end - 1] === CARRIAGE_RETURN;
+    const line = chunk.toString("utf8", offset, isReturned ? end - 1 : end);
+    offset = end + 1;
+    if (offset === chunk.length) chunk = null;
+    return line;
+  };
 
   return {
     /** A line was longer than the limit, and nobody wanted to go on: nothing more comes. */

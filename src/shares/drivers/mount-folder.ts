@@ -18,6 +18,8 @@ type MountFolder =
 /** A writer may fill the folder again while it is being replaced. */
 const TRIES = 5;
 const LISTED_FOR_MS = 10_000;
+/** Where there is no such folder: only this driver makes one, or that of a daemon that is about to end. */
+const NONE_LISTED_FOR_MS = 60_000;
 /** Bytes of a file name on any file system, less what the suffix needs. */
 const NAME_AT_MOST = 180;
 /** With less room, bytes and files, a disk counts as full. */
@@ -124,11 +126,10 @@ function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
       const { shareName, files } = place;
       const before = listed.get(shareName);
       const nowMs = clock.monotonicMs();
-      // While there is no such folder, only this driver can make one, and it then clears this list.
-      if (before?.folders.length === 0) return before.folders;
-      if (before !== undefined && nowMs - before.atMs < LISTED_FOR_MS) return before.folders;
+      const listedForMs = before?.folders.length === 0 ? NONE_LISTED_FOR_MS : LISTED_FOR_MS;
+      if (before !== undefined && nowMs - before.atMs < listedForMs) return before.folders;
       try {
-        const { aside } = await notes.read(place);
+        const { aside } = await notes.learn(place);
         const folders = await stillHolding([...aside, files.setAside]);
         listed.set(shareName, { atMs: nowMs, folders });
         return folders;
@@ -142,21 +143,31 @@ function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
 
 type FolderNotes = ReturnType<typeof createFolderNotes>;
 
-/** What is noted of shares' folders: read once, written at each change. */
+/**
+ * What is noted of shares' folders: read once, written at each change. A daemon that hands over may end its last step, and
+ * note what it set aside, when the next one is in charge: neither forgets what the other has noted.
+ */
 function createFolderNotes() {
+  type Noted = Pick<SharePlace, "shareName" | "files">;
   const known = new Map<string, FolderNote>();
-  const read = async ({ shareName, files }: Pick<SharePlace, "shareName" | "files">): Promise<FolderNote> => {
-    const before = known.get(shareName);
-    if (before !== undefined) return before;
+  const learn = async ({ shareName, files }: Noted): Promise<FolderNote> => {
     const found = parseFolderNote(await readIfPresent(files.mountFolder));
-    const now = known.get(shareName) ?? found;
+    const before = known.get(shareName);
+    const now =
+      before === undefined ? found : { ...before, aside: [...new Set([...found.aside, ...before.aside])] };
     known.set(shareName, now);
     return now;
   };
+  const read = async (place: Noted): Promise<FolderNote> => known.get(place.shareName) ?? learn(place);
   return {
     read,
+    /** Reads again where others have set something aside. */
+    learn,
     async write(place: SharePlace, change: Partial<FolderNote>): Promise<void> {
-      const next = { ...(await read(place)), ...change };
+      const before = await read(place);
+      const now = await learn(place);
+      const ofOthers = now.aside.filter((folder) => !before.aside.includes(folder));
+      const next = { ...now, ...change, aside: [...ofOthers, ...(change.aside ?? before.aside)] };
       known.set(place.shareName, next);
       // While this process runs it is known anyway.
       await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);

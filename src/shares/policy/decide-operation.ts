@@ -225,8 +225,8 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
       forced,
       reason: operation?.reason ?? "",
       duration_ms,
-      open_files: files?.holders.length ?? 0,
-      unsent_files: files?.unsent.length ?? 0,
+      open_files: files === null || files.state === "unknown" ? null : files.holders.length,
+      unsent_files: files?.unsent.length ?? null,
     });
     return;
   }

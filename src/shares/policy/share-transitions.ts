@@ -19,8 +19,9 @@ export type ShareTransition =
         forced: boolean;
         reason: string;
         duration_ms: number;
-        open_files: number;
-        unsent_files: number;
+        /** null: nobody looked, or the look was late. */
+        open_files: number | null;
+        unsent_files: number | null;
       }
     >
   | Named<"share.unmount_failed", { from: Place; reason: string; duration_ms: number; busy: boolean }>

@@ -2,8 +2,9 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { errorText } from "../../runtime/errors.ts";
-import { childEnvironment, programBeside } from "../../runtime/process/child-process.ts";
-import type { ProberReply, ProberRequest } from "./prober-protocol.ts";
+import { childEnvironment } from "../../runtime/process/child-process.ts";
+import { programBeside } from "../../runtime/process/program-beside.ts";
+import { AT_ONCE, type ProberReply, type ProberRequest } from "./prober-protocol.ts";
 
 interface ProberChildEvents {
   onReply(reply: ProberReply): void;
@@ -13,8 +14,9 @@ interface ProberChildEvents {
 
 export type ProberChild = ReturnType<typeof startProberChild>;
 
-/** Seventeen threads for what may hang; few of its own for V8, and no optimiser (5 MB), for work this small. */
-const POOL_SIZE = "18";
+/** A thread for each question that is asked at once: all may hang. */
+const POOL_SIZE = String(Object.values(AT_ONCE).reduce((sum, count) => sum + count));
+/** Few threads of its own for V8, and no optimiser (5 MB), for work this small. */
 const NODE_FLAGS = [
   "--max-semi-space-size=1",
   "--max-old-space-size=64",

@@ -1,5 +1,5 @@
 // The program of the prober process: every call that may hang is made here, asynchronously, and never more at once than
-// libuv's pool (UV_THREADPOOL_SIZE=18) has threads, so that a question that has begun really runs.
+// libuv's pool has threads (UV_THREADPOOL_SIZE, from AT_ONCE), so that a question that has begun really runs.
 import { lookup } from "node:dns";
 import { lstat, readFile, readlink, realpath, stat } from "node:fs";
 import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
@@ -9,6 +9,7 @@ import { scanOpenFiles } from "./open-files.ts";
 import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
 import {
   type AnswerOf,
+  AT_ONCE,
   type OpenFilesScan,
   type ProberReply,
   type ProberRequest,
@@ -18,18 +19,6 @@ import {
   type ScanQuestion,
 } from "./prober-protocol.ts";
 
-/** Together below 19; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
-const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
-  look: 8,
-  link: 2,
-  folder: 1,
-  folders: 1,
-  realPath: 1,
-  fileLook: 1,
-  fileBytes: 1,
-  exposures: 1,
-  addresses: 2,
-};
 /** Answers that come while others are due travel together; well below what a failover would notice. */
 const LINGER_MS = 3;
 /** Of the deadline. */

@@ -22,6 +22,23 @@ export interface AnswerOf {
 
 export type QuestionKind = keyof AnswerOf;
 
+/**
+ * How many of each kind may be under way in a prober process, which has a thread for each. Looks at mounts and at folders of
+ * routes hang with what they look at, and one that waits for such a one would be late through no fault of its own.
+ * getaddrinfo, for `addresses`, ends by itself, after many seconds.
+ */
+export const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
+  look: 8,
+  link: 2,
+  folder: 8,
+  folders: 1,
+  realPath: 1,
+  fileLook: 1,
+  fileBytes: 1,
+  exposures: 1,
+  addresses: 2,
+};
+
 interface FoldersQuestion {
   readonly root: string;
   readonly subpath: string;

@@ -5,6 +5,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { bundledProgramPath } from "../../../src/carrier/client/carrier-program.ts";
+import { beginExclusive } from "../../../src/runtime/files/sqlite-file-lock.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -115,6 +116,23 @@ describe("the carrier's process", () => {
     );
   });
 
+  test("A10 killed, it is back although another start is just looking whether one is needed", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const { carrier } = bench.connectConfirming();
+    const { port } = await carrier.open(openRequest("CORE", nas), signal);
+    const [before, keeper] = await Promise.all([bench.carrierPid(), bench.keeperPid()]);
+    kill(keeper, "SIGSTOP");
+    kill(before);
+    const look = await eventually(() => beginExclusive(join(bench.home, "carrier/lock.db")));
+    kill(keeper, "SIGCONT");
+    assert.notEqual(await bench.carrierPid(), before);
+    // Time for the new one to find the lock taken.
+    await systemClock.sleep(400);
+    look.release();
+    assert.equal(await ask(port), "answered");
+  });
+
   test("A10 a killed keeper is replaced, and the next death is survived as well", async (t) => {
     await using nas = await startFakeNas();
     const bench = await startBench(t);
@@ -215,9 +233,11 @@ describe("the carrier's process", () => {
     assert.equal(await ask(port, 3_000), "late", "another server in its place");
     assert.equal(other.joined().length, 0);
     await nas.stop();
+    // The right one again, and a daemon: alone, it would go on with it.
+    const next = bench.connect();
+    await next.refresh(signal);
     nas.guid = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");
     await nas.start();
-    const next = bench.connect();
     const { phase, outage } = await untilShare(next, "CORE", (share) => share.phase !== "waiting");
     assert.equal(phase, "unconfirmed");
     assert.ok(outage !== null);

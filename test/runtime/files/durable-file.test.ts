@@ -111,6 +111,18 @@ describe("writeDurably", () => {
     assert.deepEqual(await readdir(disk), ["file"]);
   });
 
+  it("does not replace the content once it was aborted", async (t) => {
+    const folder = await temporaryFolder(t);
+    const path = join(folder, "file");
+    await writeDurably(path, "old");
+    const abort = new AbortController();
+    const writing = writeDurably(path, "new", { signal: abort.signal });
+    abort.abort(new Error("too late"));
+    await assert.rejects(writing, /too late/);
+    assert.equal(await readFile(path, "utf8"), "old");
+    assert.deepEqual(await readdir(folder), ["file"]);
+  });
+
   it("is whole, one or the other, when many write at once", async (t) => {
     const folder = await temporaryFolder(t);
     const path = join(folder, "file");

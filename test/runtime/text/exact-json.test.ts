@@ -11,6 +11,8 @@ test("numbers that a double cannot hold are written as they came", () => {
     "0.1234567890123456789012345",
     "1e400",
     "-2.5E-999",
+    "-1.2345678e-320",
+    "7e-324",
     "123456789012345678901234567890.5",
   ]) {
     const text = `{"result":{"content":[{"id":${number}}]}}`;

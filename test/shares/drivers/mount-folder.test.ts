@@ -1,7 +1,7 @@
 // The bare folder below a mount: made late, removed early, and nothing that was written into it is lost.
 import assert from "node:assert/strict";
 import { existsSync, lstatSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -65,6 +65,28 @@ describe("the folder below a mount", () => {
       assert.deepEqual(await readdir(root), []);
     });
   }
+
+  it("what the daemon before sets aside after the next one has begun is named, whoever notes something last", async (t) => {
+    const { files, path, fresh, ensure } = await startBench(t);
+    const place = { shareName: "CORE", files, mountPath: path };
+    const [former, next] = [fresh(), fresh()];
+    assert.equal(await ensure(former), "ok");
+    await writeFile(join(path, "first"), "1");
+    assert.equal(await ensure(next), "ok");
+    const [first] = await next.setAside(place);
+    assert.ok(first);
+    await writeFile(join(path, "second"), "2");
+    // As at the end of a mount that took long.
+    const bare = await open(path);
+    await former.uncover(place, bare);
+    await bare.close();
+    assert.equal((await fresh().setAside(place)).length, 2, "the former one forgets nothing of the next one");
+    assert.equal(await ensure(next), "ok");
+    await next.clear(place, true);
+    const both = await fresh().setAside(place);
+    assert.equal(both.length, 2, "nor the next one of the former one");
+    assert.ok(both.includes(first));
+  });
 
   it("that somebody else made, with something in it, is left alone, although ours stood there before", async (t) => {
     const { files, path, fresh, ensure } = await startBench(t);

@@ -186,6 +186,11 @@ describe("active host gone", () => {
     world.hosts.tb = "link_down";
     world.advance(8000);
     assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount fallback"]);
+    const unmounted = world.transitions.find(({ name }) => name === "share.unmounted");
+    assert.ok(
+      unmounted?.name === "share.unmounted" && unmounted.open_files === null,
+      "nobody knows how many",
+    );
   });
 
   test("What to mount: a failover whose mount fails is retried once, then left with last_error and pauses", () => {

@@ -246,6 +246,17 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     assert.ok(again.state === "answered" && again.errno === null);
   });
 
+  it("A2 a local share's folders on it hold up no look at those of another", async (t) => {
+    const folder = await temporaryFolder(t);
+    await using hung = await mountLocalFuse(folder);
+    await hung.hang();
+    // Nothing is late before the other has answered.
+    const asked = prober(t, 2 * PATIENT_MS);
+    const held = ["tb", "fallback"].map((name) => asked.folderExists(join(hung.path, name), 10));
+    assert.equal(await asked.folderExists(folder, PATIENT_MS), true);
+    assert.deepEqual(await Promise.all(held), [null, null]);
+  });
+
   it("more hung mounts than there are threads still leave room for the rest", async (t) => {
     const folder = await temporaryFolder(t);
     await using hung = await mountLocalFuse(folder);

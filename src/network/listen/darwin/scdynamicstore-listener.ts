@@ -1,5 +1,5 @@
 // The SCDynamicStore thread as a source of network events.
-import { programBeside } from "../../../runtime/process/child-process.ts";
+import { programBeside } from "../../../runtime/process/program-beside.ts";
 import { startNativeEventThread } from "../events/native-event-thread.ts";
 import type { NetworkEventSource } from "../events/network-event-source.ts";
 import { MACOS_LIBRARIES, type StoreLibraries } from "./scdynamicstore-binding.ts";

@@ -2,7 +2,7 @@
 
 import { closeSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
-import { programBeside } from "../../../runtime/process/child-process.ts";
+import { programBeside } from "../../../runtime/process/program-beside.ts";
 import { endedAtOnce, startNativeEventThread } from "../events/native-event-thread.ts";
 import type {
   NetworkEventListener,

@@ -1,6 +1,7 @@
 // Calls NetFS in a process of its own per mount: cancelled when its deadline passes, and killed as the last resort.
 import { fileURLToPath } from "node:url";
-import { programBeside, runCommand } from "../../../runtime/process/child-process.ts";
+import { runCommand } from "../../../runtime/process/child-process.ts";
+import { programBeside } from "../../../runtime/process/program-beside.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { NETFS_LIBRARIES, type NetfsAnswer, type NetfsLibraries, type NetfsRequest } from "./binding.ts";
 

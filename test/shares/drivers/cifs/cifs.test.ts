@@ -288,7 +288,7 @@ describe("a share that the desktop has mounted", { skip: skip ?? false }, () => 
     const [answer] = await prober.openFiles(
       [driver.openFilesPath(mount)],
       [process.pid, ...prober.pids],
-      5_000,
+      60_000,
     );
     assert.ok(answer?.ok);
     assert.deepEqual(

@@ -8,7 +8,7 @@ import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createNoteWriter } from "../../../../src/shares/drivers/rclone/note-writer.ts";
 import { parseCacheNote } from "../../../../src/shares/drivers/rclone/notes.ts";
-import { eventually } from "../../../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../../../support/eventually.ts";
 import { stopProcess } from "../../../support/stop-process.ts";
 import { holder, mounted, PLAIN_NAME } from "../driver-contract.ts";
 import { noSkip, type RcloneBench, server, startBench } from "./bench.ts";
@@ -69,6 +69,7 @@ describe("notes of files that are being changed", noSkip, () => {
     const tookMs = performance.now() - startedAtMs;
     process.kill(pid, "SIGCONT");
     assert.equal(written, 0);
-    assert.ok(tookMs < 1_000, `${tookMs} ms`);
+    // The mount hangs until it is woken; that this ended at all is the point, and no claim of speed.
+    assert.ok(tookMs < ANSWERS_MS, `${tookMs} ms`);
   });
 });

@@ -1,0 +1,19 @@
+// Reads a file of the home, whatever stands in its place.
+import { lstat, readFile } from "node:fs/promises";
+import { systemErrorCode } from "../errors.ts";
+
+/**
+ * Its text; null: there is none. Rejects for what is no file (of a pipe a read would wait for its writer), for one of more
+ * than `largestBytes`, and with the system's error.
+ */
+export async function readRegularFile(path: string, largestBytes: number): Promise<string | null> {
+  try {
+    const found = await lstat(path);
+    if (!found.isFile()) throw new Error("it is not a regular file");
+    if (found.size > largestBytes) throw new Error(`it has ${found.size} bytes`);
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}

@@ -1,0 +1,136 @@
+// Receives request bodies: each within its limit and with a least pace, and all together within theirs. Where they are too
+// much together, the sender that holds most gives up its oldest.
+import type { IncomingMessage } from "node:http";
+import { FleetingSet } from "../fleeting.ts";
+import type { Clock, Timer } from "../time/clock.ts";
+
+/** Of all bodies being received at once. */
+const TOTAL_LIMIT_BYTES = 256 * 1024 * 1024;
+/** A body has this long, and a second more for each so many bytes of it. */
+const GRACE_MS = 15_000;
+const LEAST_BYTES_A_SECOND = 16 * 1024;
+const LOOK_MS = 5_000;
+
+type Body =
+  | { readonly kind: "whole"; readonly bytes: Buffer }
+  | { readonly kind: "too_large" }
+  /** All together are too much at the moment. */
+  | { readonly kind: "busy" }
+  /** It comes more slowly than a body may. */
+  | { readonly kind: "too_slow" };
+
+interface Intake {
+  readonly request: IncomingMessage;
+  readonly limitBytes: number;
+  /** Whoever sends it, for shares. */
+  readonly sender: string;
+  /** Called once, or never when the client goes away before the end. */
+  readonly done: (body: Body) => void;
+}
+
+interface Receiving {
+  readonly sender: string;
+  readonly beganMs: number;
+  size: number;
+  refuse(kind: Exclude<Body["kind"], "whole">): void;
+}
+
+export class BodyIntake implements Disposable {
+  readonly #clock: Clock;
+  readonly #totalLimitBytes: number;
+  /** Oldest first; what came whole at once is never in it. */
+  readonly #receiving = new FleetingSet<Receiving>();
+  #total = 0;
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock, totalLimitBytes: number = TOTAL_LIMIT_BYTES) {
+    this.#clock = clock;
+    this.#totalLimitBytes = totalLimitBytes;
+  }
+
+  receive({ request, limitBytes, sender, done }: Intake): void {
+    const declared = request.headers["content-length"];
+    if (declared !== undefined && Number(declared) > limitBytes) {
+      done({ kind: "too_large" });
+      return;
+    }
+    // A limit above the total is meant: one such body at a time.
+    const allLimit = Math.max(this.#totalLimitBytes, limitBytes);
+    let first: Buffer | null = null;
+    let rest: Buffer[] | null = null;
+    let open = true;
+    const body: Receiving = {
+      sender,
+      beganMs: this.#clock.monotonicMs(),
+      size: 0,
+      refuse: (kind) => {
+        if (!close()) return;
+        first = null;
+        rest = null;
+        request.removeListener("data", onData);
+        done({ kind });
+      },
+    };
+    const close = (): boolean => {
+      const was = open;
+      open = false;
+      this.#total -= body.size;
+      body.size = 0;
+      this.#receiving.delete(body);
+      return was;
+    };
+    const onData = (chunk: Buffer): void => {
+      body.size += chunk.length;
+      this.#total += chunk.length;
+      if (body.size > limitBytes) {
+        body.refuse("too_large");
+        return;
+      }
+      if (first === null) first = chunk;
+      else if (rest === null) rest = [first, chunk];
+      else rest.push(chunk);
+      while (this.#total > allLimit) this.#oldestOfLargestSender().refuse("busy");
+    };
+    this.#add(body);
+    request.on("data", onData);
+    request.on("end", () => {
+      if (!close()) return;
+      done({ kind: "whole", bytes: rest === null ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest) });
+    });
+    request.on("close", close);
+  }
+
+  /** What is being received goes on, without a look at its pace. */
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+  }
+
+  #add(body: Receiving): void {
+    this.#receiving.add(body);
+    this.#timer ??= this.#clock.setTimer(LOOK_MS, this.#look);
+  }
+
+  #oldestOfLargestSender(): Receiving {
+    const sums = new Map<string, { bytes: number; readonly oldest: Receiving }>();
+    let largest: { bytes: number; readonly oldest: Receiving } | null = null;
+    for (const body of this.#receiving) {
+      if (body.size === 0) continue;
+      const sum = sums.get(body.sender) ?? { bytes: 0, oldest: body };
+      sum.bytes += body.size;
+      sums.set(body.sender, sum);
+      if (largest === null || sum.bytes > largest.bytes) largest = sum;
+    }
+    if (largest === null) throw new RangeError("nothing is being received");
+    return largest.oldest;
+  }
+
+  readonly #look = (): void => {
+    const nowMs = this.#clock.monotonicMs();
+    for (const body of [...this.#receiving]) {
+      const allowedMs = GRACE_MS + (body.size / LEAST_BYTES_A_SECOND) * 1_000;
+      if (nowMs - body.beganMs > allowedMs) body.refuse("too_slow");
+    }
+    this.#timer = this.#receiving.size > 0 ? this.#clock.setTimer(LOOK_MS, this.#look) : null;
+  };
+}

@@ -1,0 +1,67 @@
+// Refuses requests that a web page was tricked into (DNS rebinding): by Host and by Origin.
+import { isIP } from "node:net";
+
+/** Why a request with these headers is refused; null: it is not. */
+type HostGuard = (host: string | undefined, origin: string | undefined) => string | null;
+
+/**
+ * `boundHost`: the configured host. Bound to loopback, loopback names alone are right, and that one. `publicHost`: the
+ * name that a proxy may pass on, in lower case; null: none.
+ */
+export function createHostGuard(
+  boundHost: () => string,
+  publicHost: () => string | null = () => null,
+): HostGuard {
+  // Clients say the same again and again.
+  let bound: string | null = null;
+  let lastHost: string | null = null;
+  let lastPublic: string | null = null;
+  const hostAllowed = (host: string): boolean => {
+    const configured = boundHost();
+    const publicName = publicHost();
+    if (host === lastHost && configured === bound && publicName === lastPublic) return true;
+    const name = hostName(host);
+    const allowed =
+      name !== null &&
+      (isLoopbackHost(name) ||
+        name === configured.toLowerCase() ||
+        name === publicName ||
+        (!isLoopbackHost(configured.toLowerCase()) && isIP(name) !== 0));
+    if (allowed) {
+      lastHost = host;
+      bound = configured;
+      lastPublic = publicName;
+    }
+    return allowed;
+  };
+  return (host, origin) => {
+    if (host === undefined || !hostAllowed(host)) {
+      return "the Host header names another host than this server's: its address, or the name in [server].host";
+    }
+    if (origin === undefined || originAllowed(origin, host)) return null;
+    return "the Origin header names a foreign origin";
+  };
+}
+
+/** `name` or an IP address, in lower case and without brackets. */
+export function isLoopbackHost(name: string): boolean {
+  if (name === "localhost" || name === "localhost.") return true;
+  if (isIP(name) === 4) return name.startsWith("127.");
+  return name === "::1" || (isIP(name) === 6 && name.startsWith("::ffff:127."));
+}
+
+/** The host of `host[:port]`; null: it is none. */
+export function hostName(text: string): string | null {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{1,5})?$/i.exec(text);
+  const name = match?.[1] ?? match?.[2];
+  return name === undefined ? null : name.toLowerCase();
+}
+
+function originAllowed(origin: string, host: string): boolean {
+  const match = /^https?:\/\/([^/?#@\\]+)$/i.exec(origin);
+  const authority = match?.[1];
+  if (authority === undefined) return false;
+  if (authority.toLowerCase() === host.toLowerCase()) return true;
+  const name = hostName(authority);
+  return name !== null && isLoopbackHost(name);
+}

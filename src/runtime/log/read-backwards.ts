@@ -1,0 +1,182 @@
+// Reads files of lines from their end, in pieces: the file at a path, then those that were rotated away, `path.1` and on.
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { systemErrorCode } from "../errors.ts";
+
+const PIECE_BYTES = 64 * 1024;
+/** A longer line is passed over. */
+const MOST_LINE_BYTES = 1024 * 1024;
+/** One reading ends here, and another one goes on. */
+export const MOST_READ_BYTES = 8 * 1024 * 1024;
+const NEWLINE = 0x0a;
+
+/** Where a reading goes on: before that byte of that file, wherever it was rotated to. */
+export interface LinePlace {
+  /** Device and inode. */
+  readonly file: string;
+  readonly offset: number;
+}
+
+export interface LineFiles {
+  readonly path: string;
+  /** How many rotated files there may be. */
+  readonly keep: number;
+  /** null: from the newest line on. */
+  readonly before: LinePlace | null;
+  readonly signal: AbortSignal;
+  /** Default `MOST_READ_BYTES`; at least 2 MiB, so that each reading gets beyond the longest line. */
+  readonly mostBytes?: number;
+}
+
+/**
+ * Calls `take` with each line, the newest first, until it says false, 8 MiB are read or nothing is left. What has no
+ * newline at its end is passed over: it is still being written, or was torn. Resolves with where older lines are; null:
+ * there are none. A file that is missing, or no plain file, has no lines. Rejects with the system's error, and with the
+ * signal's reason.
+ */
+export async function readLinesBackwards(
+  { path, keep, before, signal, mostBytes = MOST_READ_BYTES }: LineFiles,
+  take: (line: string) => boolean,
+): Promise<LinePlace | null> {
+  const reading = { bytesLeft: mostBytes, signal, take };
+  const seen = new Set<string>();
+  let isBegun = before === null;
+  let isStopped = false;
+  for (let number = 0; number <= keep; number++) {
+    signal.throwIfAborted();
+    await using found = await openPlain(number === 0 ? path : `${path}.${number}`);
+    // While one is read, it may be moved to the name that comes next.
+    if (found === null || seen.has(found.id)) continue;
+    seen.add(found.id);
+    if (isStopped) return { file: found.id, offset: found.size };
+    const isHere = before?.file === found.id && before.offset <= found.size;
+    if (!isBegun && !isHere) continue;
+    const end = !isBegun && isHere ? before.offset : found.size;
+    isBegun = true;
+    const left = await readFileBackwards(found.file, end, reading);
+    if (left !== null && left > 0) return { file: found.id, offset: left };
+    isStopped = left !== null;
+  }
+  return null;
+}
+
+interface FoundFile extends AsyncDisposable {
+  readonly file: FileHandle;
+  readonly id: string;
+  readonly size: number;
+}
+
+async function openPlain(path: string): Promise<FoundFile | null> {
+  try {
+    // Without O_NONBLOCK, opening a pipe would wait for its writer.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const close = { [Symbol.asyncDispose]: () => file.close() };
+    try {
+      const { dev, ino, size, isPlain } = await lookAt(file);
+      if (isPlain) return { file, id: `${dev}-${ino}`, size, ...close };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await file.close();
+    return null;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+async function lookAt(file: FileHandle) {
+  const found = await file.stat();
+  const { dev, ino, size } = found;
+  return { dev, ino, size, isPlain: found.isFile() };
+}
+
+interface Reading {
+  bytesLeft: number;
+  readonly signal: AbortSignal;
+  readonly take: (line: string) => boolean;
+}
+
+/** Resolves with where it was stopped; null: its beginning was reached, and it was not. */
+async function readFileBackwards(file: FileHandle, end: number, reading: Reading): Promise<number | null> {
+  const lines = new Backwards(end, reading.take);
+  let at = end;
+  while (at > 0) {
+    if (reading.bytesLeft <= 0) return lines.resumeAt;
+    reading.signal.throwIfAborted();
+    const start = Math.max(0, at - PIECE_BYTES);
+    const piece = await readExactly(file, start, at - start);
+    reading.bytesLeft -= at - start;
+    // Somebody emptied it.
+    if (piece === null) return null;
+    if (!lines.takePiece(piece, start)) return lines.resumeAt;
+    at = start;
+  }
+  return lines.takeFirst() ? null : 0;
+}
+
+async function readExactly(file: FileHandle, start: number, length: number): Promise<Buffer | null> {
+  const bytes = Buffer.alloc(length);
+  let got = 0;
+  while (got < length) {
+    const { bytesRead } = await file.read(bytes, got, length - got, start + got);
+    if (bytesRead === 0) return null;
+    got += bytesRead;
+  }
+  return bytes;
+}
+
+/** Cuts pieces that come from the end of a file into lines. */
+class Backwards {
+  /** What lies before it was not given to `take`. */
+  resumeAt: number;
+  readonly #take: (line: string) => boolean;
+  /** Ends of a line whose beginning has not come, the last one first. */
+  #ends: Buffer[] = [];
+  #endBytes = 0;
+  /** The line that comes next is passed over: it has no newline at its end, or is too long. */
+  #passesOver = true;
+
+  constructor(end: number, take: (line: string) => boolean) {
+    this.resumeAt = end;
+    this.#take = take;
+  }
+
+  /** False: `take` said so. */
+  takePiece(piece: Buffer, start: number): boolean {
+    let end = piece.length;
+    for (;;) {
+      const newline = end === 0 ? -1 : piece.lastIndexOf(NEWLINE, end - 1);
+      if (newline === -1) break;
+      const goesOn = this.#give(piece.subarray(newline + 1, end));
+      this.resumeAt = start + newline + 1;
+      if (!goesOn) return false;
+      end = newline;
+    }
+    this.#keep(piece.subarray(0, end), start);
+    return true;
+  }
+
+  /** The file's first line. */
+  takeFirst(): boolean {
+    return this.#give(Buffer.alloc(0));
+  }
+
+  #give(beginning: Buffer): boolean {
+    const line = this.#passesOver ? "" : Buffer.concat([beginning, ...this.#ends]).toString("utf8");
+    this.#passesOver = false;
+    this.#ends = [];
+    this.#endBytes = 0;
+    return line === "" || this.#take(line);
+  }
+
+  #keep(end: Buffer, start: number): void {
+    this.#ends.unshift(end);
+    this.#endBytes += end.length;
+    if (this.#endBytes > MOST_LINE_BYTES) this.#passesOver = true;
+    if (!this.#passesOver) return;
+    this.#ends = [];
+    this.resumeAt = start;
+  }
+}

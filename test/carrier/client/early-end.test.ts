@@ -1,0 +1,36 @@
+// A carrier that dies, or says nonsense, in the moment in which it greets: the daemon goes on, and connects to the next.
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { connectCarrier } from "../../../src/carrier/client/carrier-client.ts";
+import { formatLine, PROTOCOL_VERSION } from "../../../src/carrier/control/control-messages.ts";
+import { listenForControl } from "../../../src/carrier/control/control-socket.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const HELLO = formatLine({ hello: { protocol: PROTOCOL_VERSION, program: "0123456789abcdef" } });
+
+test("A10 a carrier that ends in the moment of its greeting is asked again, and nothing falls with it", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(join(home, "carrier"), { recursive: true });
+  let greeted = 0;
+  const server = createServer((socket) => {
+    greeted += 1;
+    socket.on("error", () => {});
+    // Its end lies in the same piece as its greeting.
+    socket.end(greeted <= 2 ? `${HELLO}this is no message\n` : HELLO);
+  });
+  const stopListening = await listenForControl(server, home);
+  t.after(async () => {
+    server.close();
+    await stopListening();
+  });
+  const carrier = connectCarrier({ home, clock: systemClock, logger: createRecordingLogger() });
+  t.after(() => carrier[Symbol.asyncDispose]());
+  await eventually(() => greeted >= 3);
+  assert.deepEqual([...carrier.shares], []);
+});

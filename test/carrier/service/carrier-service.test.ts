@@ -1,0 +1,55 @@
+// When a carrier is told that it carries nothing: never in the middle of a change.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Keeper } from "../../../src/carrier/control/keeper.ts";
+import { CarrierService } from "../../../src/carrier/service/carrier-service.ts";
+import { createCarrierStateFile } from "../../../src/carrier/service/carrier-state.ts";
+import { createServerProof } from "../../../src/carrier/smb/server-proof.ts";
+import { createSocketOwners } from "../../../src/carrier/system/socket-owner.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { openRequest } from "../carrier-bench.ts";
+import { startFakeNas } from "../fake-nas.ts";
+
+describe("the carrier's shares", () => {
+  test("A10 a carrier is not empty before whoever closed its last share can be told", async (t) => {
+    await using nas = await startFakeNas();
+    const handedOver = Promise.withResolvers<void>();
+    let holds = 0;
+    const keeper: Keeper = {
+      identity: null,
+      // The first is for the share that is opened; the second waits, as one on a slow machine does.
+      hold: () => (++holds === 1 ? Promise.resolve() : handedOver.promise),
+      dismiss: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const events: string[] = [];
+    await using service = new CarrierService({
+      clock: systemClock,
+      logger: silentLogger,
+      owners: createSocketOwners(systemClock),
+      prove: createServerProof(systemClock),
+      uid: process.getuid?.() ?? 0,
+      stateFile: createCarrierStateFile(await temporaryFolder(t), systemClock, silentLogger),
+      keeper: () => keeper,
+      onNotice: () => true,
+      onChanged: () => {},
+      onUnconfirmed: () => {},
+      onEmpty: () => void events.push("empty"),
+    });
+    await service.open(openRequest("CORE", nas));
+    service.endIfEmpty();
+    const closed = service.close("CORE").then(() => void events.push("closed"));
+    await eventually(() => holds === 2);
+    assert.equal(service.served.size, 0);
+    service.endIfEmpty();
+    await new Promise(setImmediate);
+    assert.deepEqual(events, [], "a carrier that ends now leaves the question without an answer");
+    handedOver.resolve();
+    await closed;
+    await new Promise(setImmediate);
+    assert.deepEqual(events, ["empty", "closed", "empty"]);
+  });
+});

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { FleetingMap, FleetingSet } from "../../src/runtime/fleeting.ts";
+
+const MANY = 2_000;
+const IN_FLIGHT = 8;
+/** Words of each value. */
+const FILLING = 256;
+
+setFlagsFromString("--expose-gc");
+const collect: (options: { type: "major" | "minor" }) => void = runInNewContext("gc");
+
+interface Registry {
+  add(id: number, value: object): void;
+  delete(id: number, value: object): void;
+}
+
+/** How much of what came and went is still there after collections of the young heap alone, of all that came. */
+function shareLeft(registry: Registry): number {
+  const flying: { readonly id: number; readonly value: object }[] = [];
+  const one = (id: number): void => {
+    const value = { id, filling: new Array(FILLING).fill(id) };
+    registry.add(id, value);
+    flying.push({ id, value });
+    const over = flying.length > IN_FLIGHT ? flying.shift() : undefined;
+    if (over !== undefined) registry.delete(over.id, over.value);
+  };
+  for (let id = 0; id < IN_FLIGHT; id++) one(id);
+  // The table of now comes into the old heap.
+  collect({ type: "major" });
+  const before = process.memoryUsage().heapUsed;
+  for (let id = IN_FLIGHT; id < MANY; id++) one(id);
+  for (let round = 0; round < 3; round++) collect({ type: "minor" });
+  return (process.memoryUsage().heapUsed - before) / (MANY * FILLING * 8);
+}
+
+describe("what comes and goes with every call", () => {
+  it("does not stay until the next full collection, as nearly all does in a plain Map", () => {
+    const plain = new Map<number, object>();
+    const map = new FleetingMap<number, object>();
+    const set = new FleetingSet<object>();
+    const ofPlain = shareLeft({ add: (id, value) => plain.set(id, value), delete: (id) => plain.delete(id) });
+    const ofMap = shareLeft({ add: (id, value) => map.set(id, value), delete: (id) => map.delete(id) });
+    const ofSet = shareLeft({ add: (_, value) => set.add(value), delete: (_, value) => set.delete(value) });
+    assert.ok(ofPlain > 0.5, `of a plain Map ${ofPlain} is left: FleetingMap is not needed any more`);
+    assert.ok(ofMap < 0.1, `${ofMap} of the map is left`);
+    assert.ok(ofSet < 0.1, `${ofSet} of the set is left`);
+  });
+
+  it("is found, told and taken out as in a Map and a Set", () => {
+    const map = new FleetingMap<number, string>();
+    const set = new FleetingSet<number>();
+    for (let id = 0; id < MANY; id++) {
+      map.set(id, `value ${id}`);
+      set.add(id);
+      if (id < IN_FLIGHT) continue;
+      assert.equal(map.delete(id - IN_FLIGHT), true);
+      assert.equal(map.delete(id - IN_FLIGHT), false);
+      assert.equal(set.delete(id - IN_FLIGHT), true);
+      assert.equal(set.delete(id - IN_FLIGHT), false);
+      assert.deepEqual([map.size, set.size], [IN_FLIGHT, IN_FLIGHT]);
+    }
+    const ids = Array.from({ length: IN_FLIGHT }, (_, index) => MANY - IN_FLIGHT + index);
+    assert.deepEqual([...map.keys()], ids);
+    assert.deepEqual([...set], ids);
+    assert.deepEqual(
+      [...map.values()],
+      ids.map((id) => `value ${id}`),
+    );
+    assert.deepEqual(
+      [...map],
+      ids.map((id) => [id, `value ${id}`]),
+    );
+    assert.equal(map.get(MANY - 1), `value ${MANY - 1}`);
+    assert.deepEqual(
+      [map.has(MANY - 1), map.has(0), set.has(MANY - 1), set.has(0)],
+      [true, false, true, false],
+    );
+    map.clear();
+    set.clear();
+    assert.deepEqual([map.size, set.size], [0, 0]);
+  });
+
+  it("is told whole, whatever comes and goes meanwhile", () => {
+    const map = new FleetingMap<number, number>();
+    const set = new FleetingSet<number>();
+    for (let id = 0; id < IN_FLIGHT; id++) {
+      map.set(id, id);
+      set.add(id);
+    }
+    const told = { values: 0, keys: 0, entries: 0, set: 0 };
+    const comeAndGo = (): void => {
+      for (let id = 1_000; id < 1_000 + MANY; id++) {
+        map.set(id, id);
+        map.delete(id);
+        set.add(id);
+        set.delete(id);
+      }
+    };
+    for (const _ of map.values()) {
+      told.values += 1;
+      comeAndGo();
+    }
+    for (const _ of map.keys()) {
+      told.keys += 1;
+      comeAndGo();
+    }
+    for (const _ of map) {
+      told.entries += 1;
+      comeAndGo();
+    }
+    for (const _ of set) {
+      told.set += 1;
+      comeAndGo();
+    }
+    assert.deepEqual(told, { values: IN_FLIGHT, keys: IN_FLIGHT, entries: IN_FLIGHT, set: IN_FLIGHT });
+  });
+});
