@@ -203,8 +203,15 @@ export const backendStatusShape = object({
   /** Processes or connections there are: the serving one, one being made, drained ones, one per client. */
   instances: number,
   in_flight: number,
+  /** Of these, those that have had neither an answer nor a sign of progress for 10 s or longer; absent: none. */
+  waiting_calls: optional(object({ count: number, longest_ms: number })),
   /** Calls that an old instance still finishes. */
   draining: number,
+  /** Since the daemon began, with those that failed: errors of the protocol, and of tools. Absent from an older daemon. */
+  calls: optional(number),
+  errors: optional(number),
+  /** Of the calls answered in the last five minutes, ms; null: there are none. */
+  latency_ms: optional(nullable(object({ p50: number, p99: number }))),
   /** Unwanted ends so far. */
   restarts: number,
   retry_at: nullable(text),
@@ -438,6 +445,20 @@ export const editReportShape = object({
   reload: nullable(reloadReportShape),
 });
 export type EditReport = TypeOf<typeof editReportShape>;
+
+/** What a text would do as the configuration file; nothing is written. */
+export const configCheckReportShape = object({
+  /** Empty: it would be accepted. Lines and columns count from 1. */
+  mistakes: list(configMistakeWireShape),
+  /** As a reload with `dry_run` would tell it; null: it has mistakes. */
+  would_change: nullable(reloadReportShape),
+  /**
+   * Ids of the entries that would wait for approval if another program wrote the text; who saves it by `config/text`
+   * approves what they change.
+   */
+  waits_for_approval: list(text),
+});
+export type ConfigCheckReport = TypeOf<typeof configCheckReportShape>;
 
 export const historyEntryShape = object({
   /** 0 is the content that runs. */

@@ -1,11 +1,14 @@
 // The interfaces behind the management API: what a running daemon, or the engine run once in a command, can do.
 import type { Duplex } from "node:stream";
+import type { ForgottenToken, PageLink, Rights, ServerToken } from "./access-contract.ts";
 import type { ApprovalsReport, ApproveReport, ApproveRequest } from "./approval-contract.ts";
+import type { CatalogReport } from "./catalog-contract.ts";
 import type {
   AliasReport,
   BackendLogsReport,
   BackendSwitchReport,
   CallReport,
+  ConfigCheckReport,
   ConfigReport,
   EditReport,
   FoldersReport,
@@ -20,9 +23,13 @@ import type {
   ToolsReport,
   VerifyReport,
 } from "./contract.ts";
+import type { FleetReport } from "./fleet-contract.ts";
+import type { PageFiles } from "./page-files.ts";
+import type { AuditReport, AuditRequest, LogReport, LogRequest } from "./records-contract.ts";
 import type {
   BackendSwitchRequest,
   CallRequest,
+  CheckConfigRequest,
   EditRequest,
   EditTextRequest,
   FoldersRequest,
@@ -31,6 +38,7 @@ import type {
   SwitchTarget,
 } from "./requests.ts";
 
+import type { TimelineReport } from "./timeline-contract.ts";
 import type {
   ApproveToolsReport,
   ApproveToolsRequest,
@@ -82,9 +90,14 @@ export interface ConfigControl {
   /** Reads the file again and applies it; resolves at commit. A rejected file is a value, not an error. */
   reload(request: ReloadRequest, signal: AbortSignal): Promise<ReloadReport>;
   config(signal: AbortSignal): Promise<ConfigReport>;
-  /** Rejects with `config_changed` when the file is not what was expected. */
-  edit(request: EditRequest, signal: AbortSignal): Promise<EditReport>;
-  editText(request: EditTextRequest, signal: AbortSignal): Promise<EditReport>;
+  /**
+   * Rejects with `config_changed` when the file is not what was expected, and with `commands_refused` when it would change
+   * what runs and `rights` (default: the owner's) do not reach so far. Whoever has those approves what they change.
+   */
+  edit(request: EditRequest, signal: AbortSignal, rights?: Rights): Promise<EditReport>;
+  editText(request: EditTextRequest, signal: AbortSignal, rights?: Rights): Promise<EditReport>;
+  /** What a text would do as the file, held against what runs; mistakes are a value. Writes nothing. */
+  check(request: CheckConfigRequest, signal: AbortSignal): Promise<ConfigCheckReport>;
   history(signal: AbortSignal): Promise<HistoryReport>;
   /** What waits for a person's approval. */
   approvals(): ApprovalsReport;
@@ -92,7 +105,7 @@ export interface ConfigControl {
   approve(request: ApproveRequest, signal: AbortSignal): Promise<ApproveReport>;
   /** The text of an accepted content. */
   historyText(n: number, signal: AbortSignal): Promise<string>;
-  rollback(request: RollbackRequest, signal: AbortSignal): Promise<EditReport>;
+  rollback(request: RollbackRequest, signal: AbortSignal, rights?: Rights): Promise<EditReport>;
   /** Hears every event from now on; `afterId` first replays those after it that are kept. Returns its unregister. */
   listen(afterId: number | null, listener: (id: number, event: StreamEvent) => void): () => void;
 }
@@ -104,6 +117,8 @@ export interface ConfigControl {
 export interface GatewayControl {
   /** What is published; a single-shot command first waits until every backend is ready or has failed. */
   tools(signal: AbortSignal): Promise<ToolsReport>;
+  /** All that clients are offered, and what is kept from them; bounded. */
+  catalog(signal: AbortSignal): Promise<CatalogReport>;
   /** A tool's error is an answer; the owner may call whatever is published. */
   call(request: CallRequest, signal: AbortSignal): Promise<CallReport>;
   /** Tools that are not as they were approved. */
@@ -114,6 +129,25 @@ export interface GatewayControl {
   /** Serves a backend over one of its routes, and holds it there unless it is the first. */
   switchRoute(request: BackendSwitchRequest, signal: AbortSignal): Promise<BackendSwitchReport>;
   logs(backend: string, signal: AbortSignal): Promise<BackendLogsReport>;
+  /** What the audit has, newest first; also answers where no gateway is configured. Rejects with `timed_out`. */
+  audit(request: AuditRequest, signal: AbortSignal): Promise<AuditReport>;
+}
+
+/** The machines that know of each other. */
+export interface FleetControl {
+  /** What is known now; never waits. Throws `fleet_off` where no fleet is configured. */
+  fleet(): FleetReport;
+}
+
+/** How it was over the last day, as far as the daemon knows. */
+export interface TimelineControl {
+  timeline(): Promise<TimelineReport>;
+}
+
+/** What a daemon wrote about itself. */
+export interface LogControl {
+  /** Newest first. Rejects with `timed_out` when the disk does not answer. */
+  log(request: LogRequest, signal: AbortSignal): Promise<LogReport>;
 }
 
 /** A daemon that can make room for the next one. */
@@ -123,6 +157,16 @@ export interface HandoverControl {
    * `handover_failed`, and all is as before.
    */
   begin(signal: AbortSignal): Promise<HandOverReport>;
+}
+
+/** The ways into the management API over HTTP, as their owner makes them. */
+export interface AccessControl {
+  /** Good for a minute, once. Rejects with `gateway_off` where nothing listens, or nothing is served there. */
+  openPage(): Promise<PageLink>;
+  /** The one before opens nothing any more. Rejects with `home_unwritable`. */
+  makeToken(): Promise<ServerToken>;
+  /** Rejects with `home_unwritable`. */
+  forgetToken(): Promise<ForgottenToken>;
 }
 
 /** How the engine is opened inside a single-shot command. */
@@ -173,6 +217,8 @@ export interface MonitorOptions {
   readonly unmountOnExit: boolean;
   /** What starts a daemon like this one, at a handover. */
   readonly program: { readonly command: string; readonly args: readonly string[] };
+  /** The page's files; absent: there is no page. */
+  readonly page?: PageFiles | undefined;
   /** Stop in order: no new step, a step begun is finished, 5 s in all. */
   readonly signal: AbortSignal;
   /** Stop now. */

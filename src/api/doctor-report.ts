@@ -11,6 +11,7 @@ export type DoctorArea =
   | "credentials"
   | "shares"
   | "gateway"
+  | "fleet"
   | "clock";
 
 export interface DoctorFinding {

@@ -39,7 +39,7 @@ export function gatewayOff(): MountaineerError {
     "gateway_off",
     "no gateway is configured: there is neither a backend nor [server]",
     {
-      hint: "add a backend: mountaineer backends add NAME -- PROGRAM ARGUMENTS",
+      hint: "add a backend (mountaineer backends add NAME -- PROGRAM ARGUMENTS), or an empty section [server]",
     },
   );
 }

@@ -11,6 +11,9 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   usage: 400,
   protocol: 400,
   permission_denied: 403,
+  commands_refused: 403,
+  owner_only: 403,
+  not_signed_in: 401,
   config_key_unknown: 400,
   share_unknown: 404,
   alias_unknown: 404,
@@ -32,6 +35,9 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   daemon_unreachable: 503,
   timed_out: 504,
 };
+
+/** All that errors become. */
+export const ERROR_STATUSES: readonly number[] = [...new Set([...Object.values(STATUS_OF), 500])];
 
 export function httpStatusOf(error: unknown): number {
   return (error instanceof MountaineerError ? STATUS_OF[error.code] : undefined) ?? 500;
@@ -58,4 +64,11 @@ export function errorFromBody(body: unknown): MountaineerError | null {
 
 function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERROR_CODES, value);
+}
+
+/** `why`: a sentence without its stop. */
+export function commandsRefused(why: string): MountaineerError {
+  return new MountaineerError("commands_refused", why, {
+    hint: "do it on that machine, or set [server.management].allow_commands = true there",
+  });
 }

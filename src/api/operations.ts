@@ -1,12 +1,21 @@
 // The table of what can be asked of the daemon. Types, the client's calls and the server's dispatch follow from it.
 
 import { objectOf } from "../runtime/text/json-object.ts";
+import {
+  forgottenTokenShape,
+  OWNERS_RIGHTS,
+  pageLinkShape,
+  type Rights,
+  serverTokenShape,
+} from "./access-contract.ts";
 import { approvalsReportShape, approveReportShape, approveRequest } from "./approval-contract.ts";
+import { catalogReportShape } from "./catalog-contract.ts";
 import {
   aliasReportShape,
   backendLogsReportShape,
   backendSwitchReportShape,
   callReportShape,
+  configCheckReportShape,
   configReportShape,
   editReportShape,
   foldersReportShape,
@@ -22,31 +31,26 @@ import {
   toolsReportShape,
   verifyReportShape,
 } from "./contract.ts";
-import type {
-  ConfigControl,
-  DaemonControl,
-  GatewayControl,
-  HandoverControl,
-  PlaceControl,
-} from "./control.ts";
-import { gatewayOff } from "./gateway-names.ts";
+import { fleetReportShape } from "./fleet-contract.ts";
+import { BODY_LIMIT_BYTES, operation, requireReach, type Served } from "./operation.ts";
+import { auditReportShape, auditRequest, logReportShape, logRequest } from "./records-contract.ts";
 import {
   backendRequest,
   backendSwitchRequest,
   backendsRequest,
   callRequest,
+  checkConfigRequest,
   editRequest,
   editTextRequest,
   foldersRequest,
-  type RequestShape,
-  readRequest,
   reloadRequest,
   rollbackRequest,
   sharesRequest,
   switchRequest,
   unmountRequest,
 } from "./requests.ts";
-import { count, type Shape, strictObject, type TypeOf, text } from "./shape.ts";
+import { count, strictObject, type TypeOf, text } from "./shape.ts";
+import { timelineReportShape } from "./timeline-contract.ts";
 import {
   approveToolsReportShape,
   approveToolsRequest,
@@ -54,73 +58,12 @@ import {
   toolChangesRequest,
 } from "./tool-changes-contract.ts";
 
-const BODY_LIMIT_BYTES = 64 * 1024;
 /** The largest configuration (512 KiB), each byte of it at its longest in JSON (`\u0000`), and the fields around it. */
 const TEXT_LIMIT_BYTES = 6 * 512 * 1024 + BODY_LIMIT_BYTES;
 /** A tool may be given a file's content. */
 const CALL_LIMIT_BYTES = 16 * 1024 * 1024;
 /** Thousands of names, each with its digest. */
 const TOOLS_LIMIT_BYTES = 4 * 1024 * 1024;
-
-/** Whom an operation asks. */
-export interface Served {
-  readonly control: DaemonControl;
-  /** null serves nothing about the configuration. */
-  readonly config: ConfigControl | null;
-  /** null refuses all that is about the gateway with `gateway_off`. */
-  readonly gateway: GatewayControl | null;
-  /** Absent serves nothing about places. */
-  readonly places?: PlaceControl | undefined;
-  /** Absent serves no handover. */
-  readonly handover?: HandoverControl | undefined;
-}
-
-/** Kinds of requests under way: of each a number of its own, so that none holds up the others. */
-export type CountedKind = "steps" | "config" | "calls" | "places";
-
-type Part = keyof Served;
-type Method = "GET" | "POST" | "PUT";
-
-/** What one operation is. The output of `historyText` alone is a text, and answered as one. */
-interface Definition<P extends Part, Input, Output> {
-  readonly part: P;
-  /** Method, and path after the prefix. A slash at its end is followed by a number, the input's `n`. */
-  readonly at: `${Method} ${string}`;
-  /** Absent: the body is ignored, whatever it is. */
-  readonly input?: RequestShape<Input>;
-  readonly output: Shape<Output>;
-  /** Which kind of requests under way it counts among. Absent: it is answered at once, whatever is under way. */
-  readonly counts?: CountedKind;
-  readonly bodyLimitBytes?: number;
-  readonly perform: (
-    part: NonNullable<Served[P]>,
-    input: Input,
-    signal: AbortSignal,
-  ) => Output | Promise<Output>;
-}
-
-/** Reads the body first, so that a bad one is refused before anything is begun. Throws `protocol` and `gateway_off`. */
-type Prepare = (body: string, served: Served) => (signal: AbortSignal) => unknown;
-
-function operation<P extends Part, Input, Output>(definition: Definition<P, Input, Output>) {
-  const {
-    part: name,
-    at,
-    input,
-    output,
-    counts = null,
-    bodyLimitBytes = BODY_LIMIT_BYTES,
-    perform,
-  } = definition;
-  const [method = "", path = ""] = at.split(" ");
-  const prepare: Prepare = (body, served) => {
-    const part = served[name];
-    if (part === null || part === undefined) throw gatewayOff();
-    const request = input === undefined ? (null as Input) : readRequest(body, input);
-    return (signal) => perform(part, request, signal);
-  };
-  return { part: name, method, path, output, counts, bodyLimitBytes, perform, prepare };
-}
 
 const steps = async (results: Promise<readonly StepResult[]>) => ({ results: await results });
 
@@ -129,12 +72,14 @@ export const OPERATIONS = {
   status: operation({
     part: "control",
     at: "GET status",
+    says: "How the daemon, its shares, aliases and backends are",
     output: statusReportShape,
     perform: (control) => control.status(),
   }),
   verify: operation({
     part: "control",
     at: "POST verify",
+    says: "Look at shares afresh and say what is wrong; nothing is changed",
     input: sharesRequest,
     output: verifyReportShape,
     counts: "steps",
@@ -143,6 +88,7 @@ export const OPERATIONS = {
   reconcile: operation({
     part: "control",
     at: "POST reconcile",
+    says: "Bring shares to where they should be, now",
     input: sharesRequest,
     output: stepReportShape,
     counts: "steps",
@@ -151,6 +97,7 @@ export const OPERATIONS = {
   mount: operation({
     part: "control",
     at: "POST mount",
+    says: "Mount shares",
     input: sharesRequest,
     output: stepReportShape,
     counts: "steps",
@@ -159,6 +106,7 @@ export const OPERATIONS = {
   unmount: operation({
     part: "control",
     at: "POST unmount",
+    says: "Unmount shares, and keep them so",
     input: unmountRequest,
     output: stepReportShape,
     counts: "steps",
@@ -168,6 +116,7 @@ export const OPERATIONS = {
   switchRoute: operation({
     part: "control",
     at: "POST switch",
+    says: "Move shares to another route",
     input: switchRequest,
     output: stepReportShape,
     counts: "steps",
@@ -177,6 +126,7 @@ export const OPERATIONS = {
   handOver: operation({
     part: "handover",
     at: "POST restart",
+    says: "Start the installed program beside the running one and hand over to it",
     output: handOverReportShape,
     counts: "config",
     perform: (handover, _, signal) => handover.begin(signal),
@@ -184,6 +134,7 @@ export const OPERATIONS = {
   aliases: operation({
     part: "places",
     at: "GET aliases",
+    says: "Look at every alias",
     output: aliasReportShape,
     counts: "places",
     perform: (places, _, signal) => places.aliases(signal),
@@ -191,6 +142,7 @@ export const OPERATIONS = {
   reconcileAliases: operation({
     part: "places",
     at: "POST aliases/reconcile",
+    says: "Make, mend and remove the links of aliases",
     output: aliasReportShape,
     counts: "places",
     perform: (places, _, signal) => places.reconcileAliases(signal),
@@ -198,6 +150,7 @@ export const OPERATIONS = {
   folders: operation({
     part: "places",
     at: "POST folders",
+    says: "The folders in a folder of a share",
     input: foldersRequest,
     output: foldersReportShape,
     counts: "places",
@@ -207,12 +160,21 @@ export const OPERATIONS = {
   tools: operation({
     part: "gateway",
     at: "GET tools",
+    says: "The tools that are published",
     output: toolsReportShape,
     perform: (gateway, _, signal) => gateway.tools(signal),
+  }),
+  catalog: operation({
+    part: "gateway",
+    at: "GET catalog",
+    says: "All that is published, with its backends",
+    output: catalogReportShape,
+    perform: (gateway, _, signal) => gateway.catalog(signal),
   }),
   call: operation({
     part: "gateway",
     at: "POST call",
+    says: "Call a tool",
     input: callRequest,
     output: callReportShape,
     counts: "calls",
@@ -222,6 +184,7 @@ export const OPERATIONS = {
   toolChanges: operation({
     part: "gateway",
     at: "POST tools/changes",
+    says: "Tools that are not as they were approved",
     input: toolChangesRequest,
     output: toolChangesReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
@@ -230,6 +193,8 @@ export const OPERATIONS = {
   approveTools: operation({
     part: "gateway",
     at: "POST tools/approve",
+    says: "Approve tools as they were shown",
+    reach: "with_commands",
     input: approveToolsRequest,
     output: approveToolsReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
@@ -238,6 +203,7 @@ export const OPERATIONS = {
   restart: operation({
     part: "gateway",
     at: "POST backends/restart",
+    says: "Start backends anew",
     input: backendsRequest,
     output: restartReportShape,
     perform: (gateway, { backends = null }, signal) => gateway.restart(backends, signal),
@@ -245,6 +211,7 @@ export const OPERATIONS = {
   switchBackend: operation({
     part: "gateway",
     at: "POST backends/switch",
+    says: "Serve a backend over another route",
     input: backendSwitchRequest,
     output: backendSwitchReportShape,
     counts: "steps",
@@ -253,19 +220,55 @@ export const OPERATIONS = {
   logs: operation({
     part: "gateway",
     at: "POST backends/logs",
+    says: "What a backend has written to its log",
     input: backendRequest,
     output: backendLogsReportShape,
     perform: (gateway, { backend }, signal) => gateway.logs(backend, signal),
   }),
+  audit: operation({
+    part: "gateway",
+    at: "POST audit",
+    says: "What was called, the newest first",
+    input: auditRequest,
+    output: auditReportShape,
+    counts: "records",
+    perform: (gateway, request, signal) => gateway.audit(request, signal),
+  }),
+  timeline: operation({
+    part: "timeline",
+    at: "GET timeline",
+    says: "The last day of shares and backends",
+    output: timelineReportShape,
+    counts: "records",
+    perform: (timeline) => timeline.timeline(),
+  }),
+  fleet: operation({
+    part: "fleet",
+    at: "GET fleet",
+    says: "The machines of the fleet, and what each tells of itself",
+    output: fleetReportShape,
+    perform: (fleet) => fleet.fleet(),
+  }),
+  daemonLog: operation({
+    part: "log",
+    at: "POST log",
+    says: "The daemon's own log, the newest first",
+    input: logRequest,
+    output: logReportShape,
+    counts: "records",
+    perform: (log, request, signal) => log.log(request, signal),
+  }),
   sync: operation({
     part: "config",
     at: "GET sync",
+    says: "What became of changes of the configuration",
     output: syncReportShape,
     perform: (config) => config.sync(),
   }),
   reload: operation({
     part: "config",
     at: "POST reload",
+    says: "Read the configuration file again and apply it",
     input: reloadRequest,
     output: reloadReportShape,
     counts: "config",
@@ -274,6 +277,7 @@ export const OPERATIONS = {
   config: operation({
     part: "config",
     at: "GET config",
+    says: "The configuration file as it stands",
     output: configReportShape,
     counts: "config",
     perform: (config, _, signal) => config.config(signal),
@@ -281,38 +285,58 @@ export const OPERATIONS = {
   edit: operation({
     part: "config",
     at: "POST config/edit",
+    says: "Change keys of the configuration and apply it",
     input: editRequest,
     output: editReportShape,
     counts: "config",
-    perform: (config, request, signal) => config.edit(request, signal),
+    perform: (config, request, signal, rights) => config.edit(request, signal, rights),
   }),
   editText: operation({
     part: "config",
     at: "PUT config/text",
+    says: "Replace the text of the configuration and apply it",
     input: editTextRequest,
     output: editReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
-    perform: (config, request, signal) => config.editText(request, signal),
+    perform: (config, request, signal, rights) => config.editText(request, signal, rights),
+  }),
+  checkConfig: operation({
+    part: "config",
+    at: "POST config/check",
+    says: "What a text would do as the configuration; nothing is written",
+    input: checkConfigRequest,
+    output: configCheckReportShape,
+    counts: "config",
+    bodyLimitBytes: TEXT_LIMIT_BYTES,
+    perform: (config, request, signal) => config.check(request, signal),
   }),
   approvals: operation({
     part: "config",
     at: "GET config/approvals",
+    says: "What waits for approval",
     output: approvalsReportShape,
     perform: (config) => config.approvals(),
   }),
   approve: operation({
     part: "config",
     at: "POST config/approve",
+    says: "Approve entries as they were shown",
+    reach: "with_commands",
     input: approveRequest,
     output: approveReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
-    perform: (config, request, signal) => config.approve(request, signal),
+    perform(config, request, signal, rights) {
+      // Whoever loosens that sits at the machine.
+      if (request.loosen === true) requireReach("socket", rights);
+      return config.approve(request, signal);
+    },
   }),
   history: operation({
     part: "config",
     at: "GET config/history",
+    says: "The contents of the configuration that were accepted",
     output: historyReportShape,
     counts: "config",
     perform: (config, _, signal) => config.history(signal),
@@ -320,6 +344,7 @@ export const OPERATIONS = {
   historyText: operation({
     part: "config",
     at: "GET config/history/",
+    says: "The text of one of them",
     input: strictObject({ n: count }),
     output: text,
     counts: "config",
@@ -328,10 +353,35 @@ export const OPERATIONS = {
   rollback: operation({
     part: "config",
     at: "POST config/rollback",
+    says: "Go back to one of them",
     input: rollbackRequest,
     output: editReportShape,
     counts: "config",
-    perform: (config, request, signal) => config.rollback(request, signal),
+    perform: (config, request, signal, rights) => config.rollback(request, signal, rights),
+  }),
+  openPage: operation({
+    part: "access",
+    at: "POST access/link",
+    says: "A link that signs one browser in",
+    reach: "socket",
+    output: pageLinkShape,
+    perform: (access) => access.openPage(),
+  }),
+  makeToken: operation({
+    part: "access",
+    at: "POST access/token",
+    says: "A new token for the management API",
+    reach: "socket",
+    output: serverTokenShape,
+    perform: (access) => access.makeToken(),
+  }),
+  forgetToken: operation({
+    part: "access",
+    at: "POST access/token/forget",
+    says: "Let no token in any more",
+    reach: "socket",
+    output: forgottenTokenShape,
+    perform: (access) => access.forgetToken(),
   }),
 };
 
@@ -342,12 +392,16 @@ export type OutputOf<Name extends OperationName> = TypeOf<Operations[Name]["outp
 
 /** What a request asks for, once its path is known. */
 export interface AskedOperation
-  extends Pick<Operations[OperationName], "method" | "counts" | "bodyLimitBytes"> {
+  extends Pick<Operations[OperationName], "method" | "counts" | "bodyLimitBytes" | "input"> {
   prepare(body: string): (signal: AbortSignal) => unknown;
 }
 
 /** The operation at a path (without its query); null when nothing is served there. */
-export function findOperation(path: string, served: Served): AskedOperation | null {
+export function findOperation(
+  path: string,
+  served: Served,
+  rights: Rights = OWNERS_RIGHTS,
+): AskedOperation | null {
   if (!path.startsWith(`${MANAGE_PREFIX}/`)) return null;
   const name = path.slice(MANAGE_PREFIX.length + 1);
   const [, base = name, n] = /^(.+\/)(\d{1,9})$/.exec(name) ?? [];
@@ -359,7 +413,7 @@ export function findOperation(path: string, served: Served): AskedOperation | nu
   if (found.part !== "gateway" && (served[found.part] ?? null) === null) return null;
   return {
     ...found,
-    prepare: (body) => found.prepare(n === undefined ? body : `{"n":${Number(n)}}`, served),
+    prepare: (body) => found.prepare(n === undefined ? body : `{"n":${Number(n)}}`, served, rights),
   };
 }
 

@@ -100,6 +100,10 @@ export type EditRequest = TypeOf<typeof editRequest>;
 export const editTextRequest = strictObject({ text: wellFormedText, expected_sha256: sha256, source });
 export type EditTextRequest = TypeOf<typeof editTextRequest>;
 
+/** A whole text, as an editor has it. */
+export const checkConfigRequest = strictObject({ text: wellFormedText });
+export type CheckConfigRequest = TypeOf<typeof checkConfigRequest>;
+
 export const rollbackRequest = strictObject({
   /** Default 1. */
   n: optional(count),

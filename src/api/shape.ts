@@ -7,9 +7,14 @@ interface Fault {
   readonly expected: string;
 }
 
+/** JSON Schema, draft 2020-12. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
 export interface Shape<T> {
   /** For people: "true or false". */
   readonly expected: string;
+  /** The same for programs; it may let more pass than `faultIn` does where it cannot say it. */
+  readonly schema: () => JsonSchema;
   /** The first fault; null: the value is a `T`. */
   readonly faultIn: (value: unknown) => Fault | null;
   /** Never there: carries the type. */
@@ -39,39 +44,51 @@ interface ObjectShape<F extends Fields> extends Shape<TypeOfFields<F>> {
   readonly fields: F;
 }
 
-function leaf<T>(expected: string, holds: (value: unknown) => boolean): Shape<T> {
-  return { expected, faultIn: (value) => (holds(value) ? null : { path: "", expected }) };
+function leaf<T>(expected: string, schema: JsonSchema, holds: (value: unknown) => boolean): Shape<T> {
+  return {
+    expected,
+    schema: () => schema,
+    faultIn: (value) => (holds(value) ? null : { path: "", expected }),
+  };
 }
 
-export const text = leaf<string>("a text", (value) => typeof value === "string");
+export const text = leaf<string>("a text", { type: "string" }, (value) => typeof value === "string");
 /** Half a character would reach a file, or a server, as another one. */
 export const wellFormedText = leaf<string>(
   "a text",
+  { type: "string" },
   (value) => typeof value === "string" && value.isWellFormed(),
 );
-export const number = leaf<number>("a number", Number.isFinite);
+export const number = leaf<number>("a number", { type: "number" }, Number.isFinite);
 export const count = leaf<number>(
   "a whole number from 0",
+  { type: "integer", minimum: 0 },
   (value) => Number.isInteger(value) && Number(value) >= 0,
 );
-export const flag = leaf<boolean>("true or false", (value) => typeof value === "boolean");
-export const anything = leaf<unknown>("anything", () => true);
-export const jsonObject = leaf<Record<string, unknown>>("a JSON object", isObject);
+export const flag = leaf<boolean>(
+  "true or false",
+  { type: "boolean" },
+  (value) => typeof value === "boolean",
+);
+export const anything = leaf<unknown>("anything", {}, () => true);
+export const jsonObject = leaf<Record<string, unknown>>("a JSON object", { type: "object" }, isObject);
 
 /** A text of this form. */
 export function matching(form: RegExp, expected: string): Shape<string> {
-  return leaf(expected, (value) => typeof value === "string" && form.test(value));
+  const schema = { type: "string", pattern: form.source };
+  return leaf(expected, schema, (value) => typeof value === "string" && form.test(value));
 }
 
 /** One of these words. */
 export function choice<const Word extends string>(...words: readonly Word[]): Shape<Word> {
   const expected = [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" or ");
-  return leaf(expected, (value) => words.some((word) => word === value));
+  return leaf(expected, { enum: words }, (value) => words.some((word) => word === value));
 }
 
 export function nullable<T>(shape: Shape<T>): Shape<T | null> {
   return {
     expected: `${shape.expected}, or null`,
+    schema: () => ({ anyOf: [shape.schema(), { type: "null" }] }),
     faultIn: (value) => (value === null ? null : shape.faultIn(value)),
   };
 }
@@ -84,6 +101,11 @@ export function list<T>(item: Shape<T>, most = Number.POSITIVE_INFINITY): Shape<
   const expected = "a list";
   return {
     expected,
+    schema: () => ({
+      type: "array",
+      items: item.schema(),
+      ...(Number.isFinite(most) ? { maxItems: most } : {}),
+    }),
     faultIn(value) {
       if (!Array.isArray(value) || value.length > most) return { path: "", expected };
       return firstFault(value.entries(), item);
@@ -96,6 +118,7 @@ export function record<T>(member: Shape<T>): Shape<Record<string, T>> {
   const expected = "an object";
   return {
     expected,
+    schema: () => ({ type: "object", additionalProperties: member.schema() }),
     faultIn: (value) =>
       isObject(value) ? firstFault(Object.entries(value), member) : { path: "", expected },
   };
@@ -107,6 +130,11 @@ export function object<F extends Fields>(fields: F): ObjectShape<F> {
   return {
     fields,
     expected,
+    schema: () => ({
+      type: "object",
+      properties: Object.fromEntries(Object.entries(fields).map(([name, shape]) => [name, shape.schema()])),
+      required: Object.keys(fields).filter((name) => !("optional" in (fields[name] ?? {}))),
+    }),
     faultIn(value) {
       if (!isObject(value)) return { path: "", expected };
       for (const [name, shape] of Object.entries(fields)) {
@@ -127,6 +155,7 @@ export function strictObject<F extends Fields>(fields: F): ObjectShape<F> {
   const open = object(fields);
   return {
     ...open,
+    schema: () => ({ ...open.schema(), additionalProperties: false }),
     faultIn(value) {
       const more = isObject(value)
         ? Object.keys(value).find((name) => !Object.hasOwn(fields, name))
@@ -141,6 +170,7 @@ export function union<const Shapes extends readonly Shape<unknown>[]>(
 ): Shape<TypeOf<Shapes[number]>> {
   return {
     expected: shapes.map(({ expected }) => expected).join(" or "),
+    schema: () => ({ anyOf: shapes.map((shape) => shape.schema()) }),
     faultIn(value) {
       let deepest: Fault | null = null;
       for (const shape of shapes) {
@@ -155,12 +185,20 @@ export function union<const Shapes extends readonly Shape<unknown>[]>(
 }
 
 export function both<A, B>(one: Shape<A>, other: Shape<B>): Shape<A & B> {
-  return { expected: one.expected, faultIn: (value) => one.faultIn(value) ?? other.faultIn(value) };
+  return {
+    expected: one.expected,
+    schema: () => ({ allOf: [one.schema(), other.schema()] }),
+    faultIn: (value) => one.faultIn(value) ?? other.faultIn(value),
+  };
 }
 
 /** The same shape, told to people in these words, wherever in it the fault is. */
 export function described<T>(expected: string, shape: Shape<T>): Shape<T> {
-  return leaf(expected, (value) => shape.faultIn(value) === null);
+  return {
+    expected,
+    schema: () => ({ ...shape.schema(), description: expected }),
+    faultIn: (value) => (shape.faultIn(value) === null ? null : { path: "", expected }),
+  };
 }
 
 function firstFault(

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { catalogReportShape } from "../../src/api/catalog-contract.ts";
 import {
   backendLogsReportShape,
   backendStatusShape,
@@ -11,7 +12,7 @@ import {
   toolsReportShape,
 } from "../../src/api/contract.ts";
 import { approveToolsReportShape, toolChangesReportShape } from "../../src/api/tool-changes-contract.ts";
-import { gatewayReport, sampleBackend, sampleToolChange } from "./sample-gateway.ts";
+import { gatewayReport, sampleBackend, sampleCatalog, sampleToolChange } from "./sample-gateway.ts";
 
 test("pin: the fields of what is told about the gateway, in the order in which they are printed", () => {
   const fields = (shape: { fields: object }): string[] => Object.keys(shape.fields);
@@ -38,7 +39,11 @@ test("pin: the fields of what is told about the gateway, in the order in which t
     "protocol_version",
     "instances",
     "in_flight",
+    "waiting_calls",
     "draining",
+    "calls",
+    "errors",
+    "latency_ms",
     "restarts",
     "retry_at",
     "last_error",
@@ -84,5 +89,22 @@ test("a gateway's report passes, also with what a newer daemon adds; a phase tha
   for (const wrong of [{ phase: "ready" }, { tools: "1" }, { type: "sse" }, { retry_at: 5 }]) {
     const report = { ...gatewayReport(), backends: [{ ...sampleBackend(), ...wrong }] };
     assert.notEqual(statusReportShape.faultIn(report), null, JSON.stringify(wrong));
+  }
+});
+
+test("F2 pin: the fields of a catalog, and what they may not be", () => {
+  assert.deepEqual(Object.keys(catalogReportShape.fields), [
+    "tools",
+    "resources",
+    "resource_templates",
+    "prompts",
+    "withheld",
+    "left_out",
+  ]);
+  const catalog = sampleCatalog();
+  assert.equal(catalogReportShape.faultIn(catalog), null);
+  const [tool] = catalog.tools;
+  for (const wrong of [{ input_schema: [] }, { description: null }, { backend: 1 }, { cut: "yes" }]) {
+    assert.notEqual(catalogReportShape.faultIn({ ...catalog, tools: [{ ...tool, ...wrong }] }), null);
   }
 });

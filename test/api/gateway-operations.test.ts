@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import { SIGN_OF_LIFE_MS } from "../../src/api/server/server.ts";
+import { SIGN_OF_LIFE_MS } from "../../src/api/server/performing.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { get, post, startRig, talk } from "./management-rig.ts";
 import { sampleReload, scriptedConfig } from "./sample-config.ts";
-import { gatewayReport, sampleTool, scriptedGateway } from "./sample-gateway.ts";
+import { gatewayReport, sampleCatalog, sampleTool, scriptedGateway } from "./sample-gateway.ts";
 import { scriptedControl } from "./sample-report.ts";
 
 const never = new AbortController().signal;
@@ -27,6 +27,7 @@ test("each request to the gateway crosses the socket and comes back as it was", 
   assert.deepEqual(await client.gateway.tools(never), {
     tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
   });
+  assert.deepEqual(await client.gateway.catalog(never), sampleCatalog());
   const request = { tool: "read_file", arguments: { path: "/Füße", depth: { n: 1 } } };
   assert.deepEqual(await client.gateway.call(request, never), { result, error: null });
   assert.deepEqual(await client.gateway.restart(["web"], never), { restarted: ["web"] });
@@ -36,6 +37,7 @@ test("each request to the gateway crosses the socket and comes back as it was", 
     gateway.calls.map(({ name, request: asked }) => [name, asked]),
     [
       ["tools", null],
+      ["catalog", null],
       ["call", request],
       ["restart", ["web"]],
       ["restart", null],

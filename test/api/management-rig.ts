@@ -1,6 +1,13 @@
 // A management server for one test, and raw requests to it.
 import { connect } from "node:net";
-import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../../src/api/control.ts";
+import type {
+  ConfigControl,
+  DaemonControl,
+  GatewayControl,
+  LogControl,
+  PlaceControl,
+  TimelineControl,
+} from "../../src/api/control.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server/server.ts";
 import { type Logger, silentLogger } from "../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
@@ -16,6 +23,10 @@ export interface RigOptions {
   readonly gateway?: GatewayControl;
   /** Absent: a server without. */
   readonly places?: PlaceControl;
+  /** Absent: a server without. */
+  readonly log?: LogControl;
+  /** Absent: a server without. */
+  readonly timeline?: TimelineControl;
   readonly mcpSocket?: string;
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -34,6 +45,8 @@ export async function startRig(t: Scope, options: RigOptions = {}): Promise<Rig>
     config: options.config ?? null,
     gateway: options.gateway ?? null,
     ...(options.places === undefined ? {} : { places: options.places }),
+    ...(options.log === undefined ? {} : { log: options.log }),
+    ...(options.timeline === undefined ? {} : { timeline: options.timeline }),
     mcpSocket: options.mcpSocket ?? null,
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,

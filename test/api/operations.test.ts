@@ -8,6 +8,7 @@ import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { get, post, startRig, talk } from "./management-rig.ts";
 import {
+  sampleCheck,
   sampleConfig,
   sampleEdit,
   sampleEntry,
@@ -33,6 +34,10 @@ test("every operation is found at its path, with its method, and only when somet
     gateway: scriptedGateway(),
     places: { aliases: fail, reconcileAliases: fail, folders: fail },
     handover: { begin: fail },
+    log: { log: fail },
+    timeline: { timeline: fail },
+    fleet: { fleet: fail },
+    access: { openPage: fail, makeToken: fail, forgetToken: fail },
   };
   for (const { method, path, part } of Object.values(OPERATIONS)) {
     const asked = `/manage/v1/${path.endsWith("/") ? `${path}3` : path}`;
@@ -60,6 +65,7 @@ test("each call about the configuration crosses the socket and comes back as it 
   assert.deepEqual(await client.edit(edit, never), sampleEdit());
   const text = { text: "\ufeff# Füße 🎬\r\n", expected_sha256: SHA256, source: "cli" };
   assert.deepEqual(await client.editText(text, never), sampleEdit());
+  assert.deepEqual(await client.check({ text: "[global" }, never), sampleCheck());
   assert.deepEqual(await client.rollback({ n: 3 }, never), sampleEdit());
   assert.deepEqual(await client.history(never), { entries: [sampleEntry(0), sampleEntry(1)] });
   assert.equal(await client.historyText(1, never), "# before\n");
@@ -71,6 +77,7 @@ test("each call about the configuration crosses the socket and comes back as it 
       ["reload", { dry_run: true }],
       ["edit", edit],
       ["editText", text],
+      ["check", { text: "[global" }],
       ["rollback", { n: 3 }],
     ],
   );

@@ -1,6 +1,7 @@
 // Sample configuration controls for tests of the API and the command line.
 import type { ApprovalsReport } from "../../src/api/approval-contract.ts";
 import type {
+  ConfigCheckReport,
   ConfigMistakeWire,
   ConfigReport,
   EditReport,
@@ -48,6 +49,11 @@ export function sampleSyncReport(changes: Partial<SyncReport> = {}): SyncReport 
 export function sampleSyncState(changes: Partial<SyncReport> = {}): StreamEvent {
   const { events: _, ...sync } = sampleSyncReport(changes);
   return { kind: "sync_state", sync };
+}
+
+export function sampleCheck(changes: Partial<ConfigCheckReport> = {}): ConfigCheckReport {
+  const would_change = sampleReload({ dry_run: true, reloaded: false });
+  return { mistakes: [], would_change, waits_for_approval: ["backends.files"], ...changes };
 }
 
 export function sampleReload(changes: Partial<ReloadReport> = {}): ReloadReport {
@@ -163,6 +169,10 @@ export function scriptedConfig(script: ConfigScript = {}): ScriptedConfig {
       calls.push({ name: "approve", request, signal });
       const approved = request.entries.map(({ id }) => id);
       return { approved, reload: sampleReload(), now: { ...sampleApprovals(), waiting: [] } };
+    },
+    async check(request, signal) {
+      calls.push({ name: "check", request, signal });
+      return sampleCheck();
     },
     history: async () => ({ entries: texts.map((_, n) => sampleEntry(n)) }),
     historyText: async (n) => textOf(n),

@@ -1,4 +1,6 @@
 // Sample gateways and backends for tests of the API and the command line.
+
+import type { CatalogReport } from "../../src/api/catalog-contract.ts";
 import type {
   BackendStatus,
   CallReport,
@@ -10,6 +12,7 @@ import type {
 } from "../../src/api/contract.ts";
 import type { GatewayControl } from "../../src/api/control.ts";
 import { selectBackends, toolUnknown } from "../../src/api/gateway-names.ts";
+import type { AuditReport } from "../../src/api/records-contract.ts";
 import type { CallRequest } from "../../src/api/requests.ts";
 import { isCalled, type ToolChange, type ToolChangesReport } from "../../src/api/tool-changes-contract.ts";
 import { sampleReport, secondsAgo } from "./sample-report.ts";
@@ -108,6 +111,68 @@ export function sampleToolChange(changes: Partial<ToolChange> = {}): ToolChange 
   };
 }
 
+/** One entry of each kind. */
+export function sampleCatalog(changes: Partial<CatalogReport> = {}): CatalogReport {
+  return {
+    tools: [
+      {
+        name: "files_read",
+        original_name: "read",
+        backend: "files",
+        title: "Read",
+        description: "Reads a file.",
+        input_schema: { type: "object", properties: { path: { type: "string" } }, required: ["path"] },
+        output_schema: { type: "object" },
+        annotations: { readOnlyHint: true },
+      },
+    ],
+    resources: [{ uri: "file:///a", name: "a", backend: "files", mime_type: "text/plain", size: 3 }],
+    resource_templates: [{ uri_template: "file:///{path}", name: "any", backend: "files" }],
+    prompts: [
+      {
+        name: "ask",
+        original_name: "ask",
+        backend: "web",
+        arguments: [{ name: "topic", description: "About what.", required: true }],
+      },
+    ],
+    withheld: [
+      {
+        backend: "files",
+        kind: "tool",
+        name: "rm",
+        reason: "filter",
+        why: "the backend's filters keep it back",
+      },
+    ],
+    left_out: null,
+    ...changes,
+  };
+}
+
+export function sampleAudit(changes: Partial<AuditReport> = {}): AuditReport {
+  return {
+    enabled: true,
+    path: "/home/ada/.mountaineer/audit.jsonl",
+    records: [
+      {
+        time: secondsAgo(3),
+        kind: "request",
+        principal: "owner",
+        session: "0123456789ab",
+        method: "tools/call",
+        target: "tool:read_file",
+        backend: "files",
+        outcome: "ok",
+        duration_ms: 1.5,
+      },
+    ],
+    more: true,
+    next: "64768-1234.5678",
+    ...changes,
+  };
+}
+
 /** A gateway that notes every request, and answers a call with what `answer` says. */
 export function scriptedGateway(
   answer: (request: CallRequest, signal: AbortSignal) => CallReport | Promise<CallReport> = ({ tool }) => ({
@@ -127,6 +192,10 @@ export function scriptedGateway(
     async tools(signal) {
       calls.push({ name: "tools", request: null, signal });
       return { tools: [...tools] };
+    },
+    async catalog(signal) {
+      calls.push({ name: "catalog", request: null, signal });
+      return sampleCatalog();
     },
     async call(request, signal) {
       calls.push({ name: "call", request, signal });
@@ -169,6 +238,10 @@ export function scriptedGateway(
       calls.push({ name: "logs", request: backend, signal });
       selectBackends([backend], backends);
       return { lines: [`${backend} started`, "listening"] };
+    },
+    async audit(request, signal) {
+      calls.push({ name: "audit", request, signal });
+      return sampleAudit();
     },
   };
 }

@@ -3,16 +3,19 @@ import { lstat } from "node:fs/promises";
 import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import type { ForgottenToken, PageLink, ServerToken } from "../access-contract.ts";
 import type { ApprovalsReport } from "../approval-contract.ts";
 import { type BackendPhases, backendPhases } from "../backend-phases.ts";
 import type { HandOverReport, StatusReport, SyncReport } from "../contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl, LogControl, PlaceControl } from "../control.ts";
+import type { FleetReport } from "../fleet-contract.ts";
 import { errorFromBody } from "../http-errors.ts";
 import { type InputOf, OPERATIONS, type OperationName, type OutputOf, requestPath } from "../operations.ts";
-import { type DaemonNote, readDaemonNote } from "../socket/daemon-note.ts";
+import { readDaemonNote } from "../socket/daemon-note.ts";
 import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
+import type { TimelineReport } from "../timeline-contract.ts";
 import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";
-import { exchange, type Listener, strange } from "./http-exchange.ts";
+import { exchange, type HttpDoor, type Listener, strange } from "./http-exchange.ts";
 
 // The daemon's thread never blocks and says every 2 s that a request is under way, so 6 s of silence are a hang.
 const SILENCE_DEADLINE_MS = 6_000;
@@ -35,10 +38,19 @@ interface FollowFrom {
 }
 
 /** Every call may also reject with `daemon_unreachable`, `protocol`, or `aborted` when its signal did. */
-export interface DaemonClient extends RemoteControl, RemoteConfig {
+export interface DaemonClient extends RemoteControl, RemoteConfig, LogControl {
+  /** "" for one behind a door. */
   readonly socketPath: string;
+  /** The last day of shares and backends. */
+  timeline(signal: AbortSignal): Promise<TimelineReport>;
+  /** Rejects with `fleet_off` where no fleet is configured. */
+  fleet(signal: AbortSignal): Promise<FleetReport>;
   /** As `HandoverControl.begin`. */
   handOver(signal: AbortSignal): Promise<HandOverReport>;
+  /** As `AccessControl` has them. */
+  openPage(signal: AbortSignal): Promise<PageLink>;
+  makeToken(signal: AbortSignal): Promise<ServerToken>;
+  forgetToken(signal: AbortSignal): Promise<ForgottenToken>;
   /** Where it serves MCP clients, if it has a gateway. */
   readonly mcpSocketPath: string;
   /** A call that is cancelled here is cancelled there. */
@@ -80,7 +92,8 @@ export async function connectToDaemon(
     if (await isListening(path)) {
       const own = note?.socket === path ? note : null;
       const mcpSocketPath = own?.mcp_socket ?? defaultSocketPath(home, MCP_SOCKET);
-      return createClient({ socketPath: path, mcpSocketPath, note: own }, options);
+      const { pid = null, started_at: startedAt = null } = own ?? {};
+      return createClient({ at: path, socketPath: path, mcpSocketPath, pid, startedAt }, options);
     }
   }
   return null;
@@ -123,19 +136,45 @@ function notAllowed(path: string, cause: unknown): MountaineerError {
   );
 }
 
+/**
+ * The daemon behind a door of another machine. Rejects with `usage` for an address that would show the token to the
+ * network, `daemon_unreachable` while none answers or it is starting, and `not_signed_in` for a wrong token.
+ */
+export async function connectToDoor(
+  door: HttpDoor,
+  signal: AbortSignal,
+  options: ConnectOptions = {},
+): Promise<DaemonClient> {
+  requirePrivate(door.origin);
+  const nothing = { socketPath: "", mcpSocketPath: "", pid: null, startedAt: null };
+  const { global } = await createClient({ at: door, ...nothing }, options).status(signal);
+  return createClient({ at: door, ...nothing, pid: global.pid, startedAt: global.started_at }, options);
+}
+
+/** Throws `usage`. */
+export function requirePrivate({ protocol, hostname }: URL): void {
+  if (protocol === "https:") return;
+  if (protocol === "http:" && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname)) return;
+  throw new MountaineerError("usage", `the token would go to ${hostname} where others can read it`, {
+    hint: "use https://, or a tunnel: ssh -L 9000:127.0.0.1:9000 and http://127.0.0.1:9000",
+  });
+}
+
 interface FoundDaemon {
+  /** Its socket, or its door. */
+  readonly at: Listener["at"];
   readonly socketPath: string;
   readonly mcpSocketPath: string;
-  readonly note: DaemonNote | null;
+  readonly pid: number | null;
+  readonly startedAt: string | null;
 }
 
 function createClient(
-  { socketPath, mcpSocketPath, note }: FoundDaemon,
+  { at, socketPath, mcpSocketPath, pid, startedAt }: FoundDaemon,
   options: ConnectOptions,
 ): DaemonClient {
   const { clock = systemClock, silenceMs = SILENCE_DEADLINE_MS } = options;
-  const pid = note?.pid ?? null;
-  const listener: Listener = { socketPath, pid, clock, silenceMs };
+  const listener: Listener = { at, pid, clock, silenceMs };
   const answer = async (name: OperationName, input: object | null, signal: AbortSignal): Promise<unknown> => {
     const { method, path } = OPERATIONS[name];
     const { status, value } = await exchange(listener, {
@@ -160,34 +199,43 @@ function createClient(
     socketPath,
     mcpSocketPath,
     pid,
-    startedAt: note?.started_at ?? null,
+    startedAt,
     backendPhases: async (signal) => backendPhases(await answer("status", null, signal)),
     ...shareCalls(ask),
     gateway: {
       tools: (signal) => ask("tools", null, signal),
+      catalog: (signal) => ask("catalog", null, signal),
       call: (request, signal) => ask("call", request, signal),
       toolChanges: (request, signal) => ask("toolChanges", request, signal),
       approveTools: (request, signal) => ask("approveTools", request, signal),
       restart: (backends, signal) => ask("restart", { backends }, signal),
       switchRoute: (request, signal) => ask("switchBackend", request, signal),
       logs: (backend, signal) => ask("logs", { backend }, signal),
+      audit: (request, signal) => ask("audit", request, signal),
     },
     places: {
       aliases: (signal) => ask("aliases", null, signal),
       reconcileAliases: (signal) => ask("reconcileAliases", null, signal),
       folders: (request, signal) => ask("folders", request, signal),
     },
+    log: (request, signal) => ask("daemonLog", request, signal),
+    timeline: (signal) => ask("timeline", null, signal),
+    fleet: (signal) => ask("fleet", null, signal),
     handOver: (signal) => ask("handOver", null, signal),
     sync: (signal) => ask("sync", null, signal),
     reload: (request, signal) => ask("reload", request, signal),
     config: (signal) => ask("config", null, signal),
     edit: (request, signal) => ask("edit", request, signal),
     editText: (request, signal) => ask("editText", request, signal),
+    check: (request, signal) => ask("checkConfig", request, signal),
     approvals: (signal) => ask("approvals", null, signal),
     approve: (request, signal) => ask("approve", request, signal),
     history: (signal) => ask("history", null, signal),
     historyText: (n, signal) => ask("historyText", { n }, signal),
     rollback: (request, signal) => ask("rollback", request, signal),
+    openPage: (signal) => ask("openPage", null, signal),
+    makeToken: (signal) => ask("makeToken", null, signal),
+    forgetToken: (signal) => ask("forgetToken", null, signal),
     async *events(signal, { afterId = null } = {}) {
       using stream = await openEventStream(listener, { signal, afterId });
       yield* stream.events;

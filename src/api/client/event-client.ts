@@ -1,13 +1,12 @@
 // The client's side of the event stream: one connection, until either side ends it.
 
 import type { ClientRequest, IncomingMessage } from "node:http";
-import { connect } from "node:net";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { createSseParser, type SseEvent } from "../../runtime/text/sse-parser.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
 import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent, streamEventShape } from "../contract.ts";
 import { errorFromBody } from "../http-errors.ts";
-import { cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
+import { beginRequest, cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
 
 /** Two heartbeats that are missing are a hang. */
 const SILENCE_MS = 3 * HEARTBEAT_MS;
@@ -69,15 +68,11 @@ interface Opened {
 }
 
 function openResponse(listener: Listener, signal: AbortSignal, afterId: number | null): Promise<Opened> {
-  const { socketPath, pid, clock } = listener;
-  // As in http-exchange.ts.
-  const { request: ask } = process.getBuiltinModule("node:http");
-  const request = ask({
-    createConnection: () => connect(socketPath),
+  const { pid, clock } = listener;
+  const request = beginRequest(listener, {
     path: EVENT_STREAM_PATH,
     method: "GET",
     headers: {
-      Host: "mountaineer",
       Accept: "text/event-stream",
       ...(afterId === null ? {} : { "Last-Event-ID": String(afterId) }),
     },

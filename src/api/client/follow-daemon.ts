@@ -1,4 +1,4 @@
-// Follows a home's daemon across restarts: waits for one, passes its events on, waits for the next.
+// Follows a daemon across restarts: waits for one, passes its events on, waits for the next.
 
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
@@ -28,13 +28,14 @@ interface FollowOptions {
 }
 
 /**
- * Never ends and never rejects before the signal aborts. After "connected" no event is missed; a `gap` says that some
+ * `of`: the home, or what finds the daemon anew each time (null: none is there). Never ends and never rejects before the signal aborts. After "connected" no event is missed; a `gap` says that some
  * were, and that what they told must be looked at afresh. "lost" comes after "connected", or first.
  */
 export async function* followDaemon(
-  home: string,
+  of: string | (() => Promise<DaemonClient | null>),
   { signal, clock = systemClock }: FollowOptions,
 ): AsyncGenerator<FollowNotice, void, undefined> {
+  const connect = typeof of === "string" ? () => connectToDaemon(of, { clock }) : of;
   let waitMs = FIRST_WAIT_MS;
   let toldReason: string | null = null;
   let last: { readonly life: string; readonly id: number } | null = null;
@@ -42,7 +43,7 @@ export async function* followDaemon(
     let reason = "no daemon runs for this home";
     let connectedAtMs: number | null = null;
     try {
-      const client = await connectToDaemon(home, { clock });
+      const client = await connect();
       if (client !== null) {
         const life = lifeOf(client);
         const resumed: boolean = last !== null && last.life === life;

@@ -1,5 +1,6 @@
-// One request to a daemon over its socket, with deadlines and errors that say what to do.
+// One request to a daemon, over its socket or over HTTP, with deadlines and errors that say what to do.
 
+import type { ClientRequest } from "node:http";
 import { connect } from "node:net";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
@@ -7,9 +8,18 @@ import type { Clock } from "../../runtime/time/clock.ts";
 
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 
+/** The management API where it is served over HTTP. */
+export interface HttpDoor {
+  /** `https://host:port`, without a path. */
+  readonly origin: URL;
+  /** A secret: goes into a header, and nowhere else. */
+  readonly token: string;
+}
+
 /** Whom to ask, and how long a daemon may show no sign of life. */
 export interface Listener {
-  readonly socketPath: string;
+  /** The daemon's socket, or its door. */
+  readonly at: string | HttpDoor;
   readonly pid: number | null;
   readonly clock: Clock;
   readonly silenceMs: number;
@@ -29,24 +39,44 @@ interface Reply {
   readonly value: unknown;
 }
 
-/** Asks and waits for the whole answer. Rejects with `daemon_unreachable`, `protocol`, and `aborted`. */
-export function exchange(listener: Listener, question: Question): Promise<Reply> {
-  const { socketPath, pid, clock, silenceMs } = listener;
-  const { path, method, body, signal } = question;
+interface RequestHead {
+  readonly path: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string | number>>;
+}
+
+/** A request that is begun and not ended. A redirect is an answer like any other: the token goes to one place. */
+export function beginRequest({ at }: Listener, { path, method, headers }: RequestHead): ClientRequest {
   // Not imported: see server.ts. An agent would compile a pattern of IPv6 addresses for the name of the host: 6 ms.
-  const { request: ask } = process.getBuiltinModule("node:http");
-  const text = body === null ? null : JSON.stringify(body);
-  return new Promise((resolve, reject) => {
-    const request = ask({
-      createConnection: () => connect(socketPath),
+  const { request } = process.getBuiltinModule("node:http");
+  if (typeof at === "string")
+    return request({
+      createConnection: () => connect(at),
       path,
       method,
-      headers: {
-        Host: "mountaineer",
-        ...(text === null
+      headers: { Host: "mountaineer", ...headers },
+    });
+  const { origin, token } = at;
+  const options = { method, headers: { ...headers, Authorization: `Bearer ${token}` } };
+  const url = new URL(path, origin);
+  return url.protocol === "https:"
+    ? process.getBuiltinModule("node:https").request(url, options)
+    : request(url, options);
+}
+
+/** Asks and waits for the whole answer. Rejects with `daemon_unreachable`, `protocol`, and `aborted`. */
+export function exchange(listener: Listener, question: Question): Promise<Reply> {
+  const { pid, clock, silenceMs } = listener;
+  const { path, method, body, signal } = question;
+  const text = body === null ? null : JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const request = beginRequest(listener, {
+      path,
+      method,
+      headers:
+        text === null
           ? {}
-          : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) }),
-      },
+          : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) },
     });
     const settle = (outcome: Reply | Error): void => {
       silence[Symbol.dispose]();

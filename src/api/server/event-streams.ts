@@ -27,8 +27,8 @@ export function createEventStreams(options: {
   const { config, clock, logger } = options;
   const streams = new Set<Stream>();
   return {
-    /** Answers the request with the stream. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
-    serve(request: IncomingMessage, response: ServerResponse): void {
+    /** Answers the request with the stream, which ends when `stillIn` says no. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
+    serve(request: IncomingMessage, response: ServerResponse, stillIn: () => boolean = () => true): void {
       const afterId = lastEventId(request);
       if (streams.size >= LISTENER_LIMIT) {
         const message = `${streams.size} listeners follow the events already`;
@@ -41,7 +41,7 @@ export function createEventStreams(options: {
         "Content-Type": "text/event-stream; charset=utf-8",
         "Cache-Control": "no-store",
       });
-      const stream = startStream(response, clock, (waitingBytes) =>
+      const stream = startStream(response, clock, stillIn, (waitingBytes) =>
         logger.warn("event listener reads too slowly and is dropped", { waitingBytes }),
       );
       streams.add(stream);
@@ -67,7 +67,12 @@ function lastEventId(request: IncomingMessage): number | null {
 
 type Stream = ReturnType<typeof startStream>;
 
-function startStream(response: ServerResponse, clock: Clock, onDropped: (waitingBytes: number) => void) {
+function startStream(
+  response: ServerResponse,
+  clock: Clock,
+  stillIn: () => boolean,
+  onDropped: (waitingBytes: number) => void,
+) {
   const queue: string[] = [];
   let queuedBytes = 0;
   let isBlocked = false;
@@ -76,6 +81,10 @@ function startStream(response: ServerResponse, clock: Clock, onDropped: (waiting
   let heartbeat: Timer = clock.setTimer(HEARTBEAT_MS, beat);
 
   function beat(): void {
+    if (!stillIn()) {
+      finish("");
+      return;
+    }
     // A reader that is behind needs no sign of life, and none shall pile up.
     if (!isBlocked) isBlocked = !response.write(HEARTBEAT);
     heartbeat = clock.setTimer(HEARTBEAT_MS, beat);
@@ -130,6 +139,10 @@ function startStream(response: ServerResponse, clock: Clock, onDropped: (waiting
       };
       const stop = subscribe((id, event) => {
         if (isOver) return;
+        if (!stillIn()) {
+          finish("");
+          return;
+        }
         newestId = id;
         if (isTooSlow || send(frameOf(id, event))) return;
         isTooSlow = true;

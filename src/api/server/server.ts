@@ -9,10 +9,12 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { EVENT_STREAM_PATH } from "../contract.ts";
 import { errorBody, httpStatusOf } from "../http-errors.ts";
-import { type AskedOperation, type CountedKind, findOperation, type Served } from "../operations.ts";
+import type { Served } from "../operation.ts";
+import { findOperation } from "../operations.ts";
 import { removeDaemonNote, writeDaemonNote } from "../socket/daemon-note.ts";
 import { listenPrivately } from "../socket/private-socket.ts";
 import { createEventStreams, type EventStreams } from "./event-streams.ts";
+import { createPerformer } from "./performing.ts";
 
 /** Of a request that is not served anyway. */
 const UNSERVED_LIMIT_BYTES = 64 * 1024;
@@ -22,11 +24,7 @@ const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
 const RECEIVE_DEADLINE_MS = 10_000;
 /** From answering until the answer is read. */
 const DRAIN_DEADLINE_MS = 10_000;
-/** How often a request under way is told so; a client takes silence for a hung daemon. */
-export const SIGN_OF_LIFE_MS = 2_000;
 const CONNECTION_LIMIT = 128;
-/** Requests under way at once, of each kind: who waits for files, or for a slow tool, holds up no reload. */
-const UNDER_WAY_LIMIT = 32;
 const STOP_DEADLINE_MS = 1_000;
 
 /** Without `config` no events are served either. */
@@ -186,8 +184,7 @@ interface RequestsParts {
 
 /** Reads a request, carries it out, and answers it. */
 function createRequests({ options, clock, logger, visits, stopping, streams, answers }: RequestsParts) {
-  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0, places: 0 };
-  const unsettled = new Set<Promise<unknown>>();
+  const performer = createPerformer({ clock, stopping: stopping.signal });
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
@@ -225,7 +222,7 @@ function createRequests({ options, clock, logger, visits, stopping, streams, ans
         streams.serve(request, response);
       } else if (operation !== null) {
         const signal = AbortSignal.any([gone.signal, stopping.signal]);
-        answers.send(visit, response, 200, await perform(operation, body.text, response, signal));
+        answers.send(visit, response, 200, await performer.perform(operation, body.text, response, signal));
       }
     } catch (error) {
       visit.timer[Symbol.dispose]();
@@ -240,41 +237,7 @@ function createRequests({ options, clock, logger, visits, stopping, streams, ans
     }
   }
 
-  async function perform(
-    operation: AskedOperation,
-    body: string,
-    response: ServerResponse,
-    signal: AbortSignal,
-  ): Promise<unknown> {
-    const { counts } = operation;
-    if (counts === null) return operation.prepare(body)(signal);
-    if (stopping.signal.aborted) throw stopping.signal.reason;
-    const call = operation.prepare(body);
-    if (underWay[counts] >= UNDER_WAY_LIMIT) {
-      const message = `${underWay[counts]} requests are under way already; this one was not begun`;
-      throw new MountaineerError("daemon_unreachable", message, {
-        retry: "later",
-        hint: "try again in a moment",
-      });
-    }
-    underWay[counts] += 1;
-    let pulse = clock.setTimer(SIGN_OF_LIFE_MS, function beat() {
-      if (signal.aborted) return;
-      response.writeProcessing();
-      pulse = clock.setTimer(SIGN_OF_LIFE_MS, beat);
-    });
-    const work = (async () => call(signal))();
-    unsettled.add(work);
-    try {
-      return await work;
-    } finally {
-      unsettled.delete(work);
-      pulse[Symbol.dispose]();
-      underWay[counts] -= 1;
-    }
-  }
-
-  return { serve, settled: () => Promise.allSettled(unsettled) };
+  return { serve, settled: performer.settled };
 }
 
 interface AnswersParts {

@@ -1,0 +1,42 @@
+// The shapes of what the management API answers about ways into itself over HTTP, and who may do what there.
+import { flag, object, type TypeOf, text } from "./shape.ts";
+
+/** Who asks for an operation, as far as that decides what is done. */
+export interface Rights {
+  /** It came over the home's own socket, which the machine's user alone can open. */
+  readonly isOwner: boolean;
+  /** May change what runs on this machine, and approve what waits. */
+  readonly runsCommands: boolean;
+}
+
+export const OWNERS_RIGHTS: Rights = { isOwner: true, runsCommands: true };
+
+/** A link that signs one browser in, once. */
+export const pageLinkShape = object({
+  /** `http://127.0.0.1:9000/#CODE`: browsers keep what stands behind `#` to themselves. */
+  url: text,
+  expires_at: text,
+});
+export type PageLink = TypeOf<typeof pageLinkShape>;
+
+export const serverTokenShape = object({
+  /** It is told this once: only its hash is kept. */
+  token: text,
+  /** There was one before, which opens nothing any more. */
+  replaced: flag,
+});
+export type ServerToken = TypeOf<typeof serverTokenShape>;
+
+export const forgottenTokenShape = object({
+  /** False: there was none. */
+  forgotten: flag,
+});
+export type ForgottenToken = TypeOf<typeof forgottenTokenShape>;
+
+/** Of somebody who is signed in to the page. */
+export const pageSessionShape = object({
+  expires_at: text,
+  /** `[server.management].allow_commands`. */
+  may_run_commands: flag,
+});
+export type PageSession = TypeOf<typeof pageSessionShape>;

@@ -1,0 +1,188 @@
+// The ways into the management API over HTTP: one token, links that are good once, and the sessions of people who came by
+// either. Only hashes are kept, here and in the home, so that they outlive a handover.
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ForgottenToken, ServerToken } from "../access-contract.ts";
+import { readWaysIn, type WaysIn, writeWaysIn } from "./access-file.ts";
+
+const SECRET_BYTES = 32;
+/** Scanners for secrets know it by this. */
+const TOKEN_PREFIX = "mtn_";
+export const LINK_LIFE_MS = 60_000;
+export const SESSION_LIFE_MS = 12 * 60 * 60_000;
+const MOST_LINKS = 16;
+const MOST_SESSIONS = 64;
+/** Longer ones are none of ours, and are not hashed. */
+const LONGEST_SECRET = 256;
+
+type Session = WaysIn["sessions"][number];
+
+interface AccessOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A secret, told once, and until when it is good. */
+interface Given {
+  readonly secret: string;
+  /** Unix ms. */
+  readonly untilMs: number;
+}
+
+export class Access {
+  readonly #options: AccessOptions;
+  #ways: WaysIn;
+  #writing: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: AccessOptions, ways: WaysIn) {
+    this.#options = options;
+    this.#ways = ways;
+  }
+
+  /** Of a home whose lock is held. Never rejects. */
+  static async open(options: AccessOptions): Promise<Access> {
+    return new Access(options, await readWaysIn(options.home, options.logger));
+  }
+
+  /** Those who signed in by the one before are signed out. Rejects with `home_unwritable`, and it is as before. */
+  async makeToken(): Promise<ServerToken> {
+    const before = this.#ways;
+    const token = `${TOKEN_PREFIX}${randomBytes(SECRET_BYTES).toString("base64url")}`;
+    const sessions = before.sessions.filter(({ by }) => by !== "token");
+    await this.#keepOrUndo({ ...before, sessions, token_sha256: sha256Of(token) });
+    return { token, replaced: before.token_sha256 !== null };
+  }
+
+  /** Likewise. */
+  async forgetToken(): Promise<ForgottenToken> {
+    const before = this.#ways;
+    const sessions = before.sessions.filter(({ by }) => by !== "token");
+    await this.#keepOrUndo({ ...before, sessions, token_sha256: null });
+    return { forgotten: before.token_sha256 !== null };
+  }
+
+  async makeLink(): Promise<Given> {
+    const given = this.#given(LINK_LIFE_MS);
+    const links = [...this.#living().links, { sha256: sha256Of(given.secret), until: given.untilMs }];
+    await this.#keep({ ...this.#ways, links: links.slice(-MOST_LINKS) });
+    return given;
+  }
+
+  isToken(text: string): boolean {
+    const { token_sha256: known } = this.#ways;
+    // Also where there is none, so that it takes the same time.
+    return isSame(hashOf(text), known ?? "0".repeat(64)) && known !== null;
+  }
+
+  /** A session for who has the code of a link; null: it is not known, was used, or is too old. */
+  async redeem(code: string): Promise<Given | null> {
+    const hash = hashOf(code);
+    const { links } = this.#living();
+    const [found] = links.filter(({ sha256 }) => isSame(hash, sha256));
+    if (found === undefined) return null;
+    this.#ways = { ...this.#ways, links: links.filter((link) => link !== found) };
+    return this.#begin("link");
+  }
+
+  /** A session for who has the token; null: it is another one. */
+  async signIn(token: string): Promise<Given | null> {
+    return this.isToken(token) ? this.#begin("token") : null;
+  }
+
+  /** Until when the session of this secret lasts, Unix ms; null: there is none. */
+  session(secret: string): number | null {
+    return this.#find(secret)?.until ?? null;
+  }
+
+  /** Tells at any time whether the way in of now still is one: of the session of this secret, or of the token (null). */
+  stillIn(secret: string | null): () => boolean {
+    if (secret === null) {
+      const { token_sha256: known } = this.#ways;
+      return () => known !== null && this.#ways.token_sha256 === known;
+    }
+    const found = this.#find(secret);
+    return () => found !== null && this.#living().sessions.includes(found);
+  }
+
+  async signOut(secret: string): Promise<void> {
+    const found = this.#find(secret);
+    if (found === null) return;
+    await this.#keep({ ...this.#ways, sessions: this.#ways.sessions.filter((session) => session !== found) });
+  }
+
+  /** Resolves when the home has all of it. */
+  async saved(): Promise<void> {
+    await this.#writing;
+  }
+
+  #find(secret: string): Session | null {
+    const hash = hashOf(secret);
+    return this.#living().sessions.find(({ sha256 }) => isSame(hash, sha256)) ?? null;
+  }
+
+  async #begin(by: Session["by"]): Promise<Given> {
+    const given = this.#given(SESSION_LIFE_MS);
+    const session = { sha256: sha256Of(given.secret), until: given.untilMs, by };
+    const sessions = [...this.#living().sessions, session].slice(-MOST_SESSIONS);
+    await this.#keep({ ...this.#ways, sessions });
+    return given;
+  }
+
+  #given(lifeMs: number): Given {
+    const secret = randomBytes(SECRET_BYTES).toString("base64url");
+    return { secret, untilMs: this.#options.clock.wallMs() + lifeMs };
+  }
+
+  #living(): Pick<WaysIn, "links" | "sessions"> {
+    const nowMs = this.#options.clock.wallMs();
+    const lives = ({ until }: { readonly until: number }): boolean => until > nowMs;
+    return { links: this.#ways.links.filter(lives), sessions: this.#ways.sessions.filter(lives) };
+  }
+
+  /** A home that cannot be written costs no more than signing in anew after a restart. */
+  async #keep(ways: WaysIn): Promise<void> {
+    this.#ways = ways;
+    await this.#write().catch((error: unknown) =>
+      this.#options.logger.warn("management.json cannot be written", { reason: errorText(error) }),
+    );
+  }
+
+  async #keepOrUndo(ways: WaysIn): Promise<void> {
+    const before = this.#ways;
+    this.#ways = ways;
+    try {
+      await this.#write();
+    } catch (error) {
+      this.#ways = { ...this.#ways, token_sha256: before.token_sha256 };
+      throw new MountaineerError(
+        "home_unwritable",
+        `management.json cannot be written: ${errorText(error)}`,
+        {
+          hint: "free some space, or make the home yours and writable",
+          cause: error,
+        },
+      );
+    }
+  }
+
+  /** What holds when its turn comes. */
+  #write(): Promise<void> {
+    const { home } = this.#options;
+    const mine = this.#writing.then(() => writeWaysIn(home, { ...this.#ways, ...this.#living() }));
+    this.#writing = mine.catch(() => {});
+    return mine;
+  }
+}
+
+function hashOf(secret: string): string {
+  return sha256Of(secret.length > LONGEST_SECRET ? "" : secret);
+}
+
+/** Both 64 hexadecimal digits. */
+function isSame(one: string, other: string): boolean {
+  return timingSafeEqual(Buffer.from(one, "latin1"), Buffer.from(other, "latin1"));
+}

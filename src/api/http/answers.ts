@@ -1,0 +1,120 @@
+// Answers over HTTP: JSON, errors as everywhere in the management API, files of the page, and nothing that a browser may
+// keep, guess or show elsewhere.
+import { createHash } from "node:crypto";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { MountaineerError } from "../../runtime/errors.ts";
+import { answerEarly, awaitsMuch } from "../../runtime/http/answer-early.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { errorBody } from "../http-errors.ts";
+import type { PageFile } from "../page-files.ts";
+
+/** A request and where its answer goes. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+const CONTENT_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' data:",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
+].join("; ");
+
+/** Of every answer. */
+const GUARDING: OutgoingHttpHeaders = {
+  "Content-Security-Policy": CONTENT_POLICY,
+  "X-Content-Type-Options": "nosniff",
+  "X-Frame-Options": "DENY",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Cross-Origin-Opener-Policy": "same-origin",
+};
+const UNKEPT = { "Cache-Control": "no-store" };
+const A_YEAR = "public, max-age=31536000, immutable";
+
+export function setGuardingHeaders(response: ServerResponse): void {
+  for (const [name, value] of Object.entries(GUARDING))
+    if (value !== undefined) response.setHeader(name, value);
+}
+
+/** A JSON value, or a text as one; what the client has already is not sent again. */
+export function answerValue({ request, response }: Exchange, value: unknown): void {
+  if (response.destroyed || response.headersSent) return;
+  const isText = typeof value === "string";
+  const text = isText ? value : JSON.stringify(value);
+  const type = isText ? "text/plain; charset=utf-8" : "application/json";
+  if (request.method !== "GET") {
+    response.writeHead(200, { ...UNKEPT, "Content-Type": type, "Content-Length": Buffer.byteLength(text) });
+    response.end(text);
+    return;
+  }
+  const etag = etagOf(text);
+  // A client may keep it as long as it asks each time whether it still holds.
+  const headers = { ETag: etag, "Cache-Control": "no-cache, private", Vary: "Authorization, Cookie" };
+  if (isKnown(request, etag)) {
+    response.writeHead(304, headers);
+    response.end();
+    return;
+  }
+  response.writeHead(200, { ...headers, "Content-Type": type, "Content-Length": Buffer.byteLength(text) });
+  response.end(text);
+}
+
+export function answerNothing({ response }: Exchange, headers: OutgoingHttpHeaders = {}): void {
+  if (response.destroyed) return;
+  response.writeHead(204, { ...UNKEPT, ...headers });
+  response.end();
+}
+
+export function answerFile(
+  { request, response }: Exchange,
+  { type, bytes, etag, isImmutable }: PageFile,
+): void {
+  if (response.destroyed) return;
+  const headers = { ETag: etag, "Cache-Control": isImmutable ? A_YEAR : "no-cache" };
+  if (isKnown(request, etag)) {
+    response.writeHead(304, headers);
+    response.end();
+    return;
+  }
+  response.writeHead(200, { ...headers, "Content-Type": type, "Content-Length": bytes.length });
+  response.end(request.method === "HEAD" ? undefined : bytes);
+}
+
+/** Whatever of the request is still to come is read off, or its connection closed. */
+export function refuse(
+  clock: Clock,
+  { request, response }: Exchange,
+  status: number,
+  error: MountaineerError,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  if (response.destroyed) return;
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const text = JSON.stringify(errorBody(error));
+  const typed = { ...UNKEPT, ...headers, "Content-Type": "application/json" };
+  if (awaitsMuch(request)) {
+    answerEarly(clock, request, response, { status, headers: typed, text });
+    return;
+  }
+  response.writeHead(status, { ...typed, "Content-Length": Buffer.byteLength(text) });
+  response.end(text);
+}
+
+export function etagOf(content: string | Uint8Array): string {
+  return `"${createHash("sha256").update(content).digest("base64url").slice(0, 27)}"`;
+}
+
+function isKnown({ headers }: IncomingMessage, etag: string): boolean {
+  const known = headers["if-none-match"];
+  if (known === undefined) return false;
+  return known.split(",").some((one) => one.trim().replace(/^W\//, "") === etag || one.trim() === "*");
+}

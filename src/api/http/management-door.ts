@@ -1,0 +1,414 @@
+// The management API and the page at the gateway's address: whose request it is, what it may do, and its answer. What is
+// served is the one table of operations; who may come in is decided here.
+import { isUtf8 } from "node:buffer";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createDisposalStack } from "../../runtime/disposal.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { BodyIntake } from "../../runtime/http/body-intake.ts";
+import { WrongTokens } from "../../runtime/http/wrong-tokens.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
+import type { Rights } from "../access-contract.ts";
+import { MANAGE_PREFIX } from "../contract.ts";
+import { httpStatusOf } from "../http-errors.ts";
+import type { Served } from "../operation.ts";
+import { type AskedOperation, findOperation } from "../operations.ts";
+import type { PageFiles } from "../page-files.ts";
+import { createEventStreams, type EventStreams } from "../server/event-streams.ts";
+import { createPerformer, type Performer } from "../server/performing.ts";
+import type { Access } from "./access.ts";
+import {
+  answerFile,
+  answerNothing,
+  answerValue,
+  type Exchange,
+  refuse,
+  setGuardingHeaders,
+} from "./answers.ts";
+import { type HeadRefusal, refusalOfChange, refusalOfHead, refusalOfOrigin } from "./head-guard.ts";
+import { openApiDocument } from "./openapi.ts";
+import { pathOf, readCookies, readSignIn, type SignInText, sessionCookie } from "./page-requests.ts";
+
+/** Public, and the gateway's own. */
+const HEALTH_PATH = `${MANAGE_PREFIX}/health`;
+const OPENAPI_PATH = `${MANAGE_PREFIX}/openapi.json`;
+/** The second as on the home's socket. */
+const EVENT_PATHS: ReadonlySet<string> = new Set([
+  `${MANAGE_PREFIX}/events`,
+  `${MANAGE_PREFIX}/events/stream`,
+]);
+const SESSION_PATH = "/page/v1/session";
+const SIGN_IN_LIMIT_BYTES = 4 * 1024;
+/** All bodies that are being received here. */
+const BODIES_LIMIT_BYTES = 64 * 1024 * 1024;
+/** Until a daemon that has just taken the address serves it. */
+const OPEN_WAIT_MS = 10_000;
+
+/** What of `[server]` counts here. */
+export interface DoorSettings {
+  readonly isEnabled: boolean;
+  readonly runsCommands: boolean;
+  /** As `OwnNames`. */
+  readonly host: string;
+  readonly allowed: readonly string[];
+  /** `host[:port]` at which clients reach us over TLS alone, in lower case and without `:443`; null: none is known. */
+  readonly tlsHost: string | null;
+}
+
+interface DoorParts {
+  readonly served: Served;
+  readonly access: Access;
+  /** As they are now. */
+  readonly settings: () => DoorSettings;
+}
+
+interface DoorOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Null: there is no page, and the API alone is served. */
+  readonly page: PageFiles | null;
+}
+
+/** What is served between `open` and its end. */
+interface Opened extends DoorParts {
+  readonly streams: EventStreams | null;
+  readonly performer: Performer;
+  readonly stopping: AbortSignal;
+}
+
+/** Who asks: with the token, or with a browser's cookie. */
+type Visitor = "token" | { readonly cookie: string; readonly untilMs: number };
+
+export class ManagementDoor {
+  readonly #options: DoorOptions;
+  readonly #bodies: BodyIntake;
+  readonly #wrong: WrongTokens;
+  readonly #first = Promise.withResolvers<void>();
+  /** Resolved when another daemon serves; null: none is to. */
+  #moving: ReturnType<typeof Promise.withResolvers<void>> | null = null;
+  #opened: Opened | null = null;
+
+  constructor(options: DoorOptions) {
+    this.#options = options;
+    this.#bodies = new BodyIntake(options.clock, BODIES_LIMIT_BYTES);
+    this.#wrong = new WrongTokens(options.clock);
+  }
+
+  /** True: the request is about what is served here, and is answered sooner or later. Never throws. */
+  readonly take = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const path = pathOf(request.url);
+    if (!isTaken(path)) return false;
+    void this.#serve({ request, response }, path);
+    return true;
+  };
+
+  /**
+   * Serves from now on. Disposing ends streams, aborts what is under way, and refuses what comes later, so that it is asked
+   * again where it will be served.
+   */
+  open(parts: DoorParts): AsyncDisposable & { settled(): Promise<unknown> } {
+    const { clock, logger } = this.#options;
+    const { config } = parts.served;
+    const stopping = new AbortController();
+    const stack = createDisposalStack((error) =>
+      logger.warn("the management API did not end cleanly", { reason: errorText(error) }),
+    );
+    const streams = config === null ? null : createEventStreams({ config, clock, logger });
+    const performer = createPerformer({ clock, stopping: stopping.signal });
+    this.#opened = { ...parts, streams, performer, stopping: stopping.signal };
+    this.#first.resolve();
+    // Before an upgrade in place takes this build's files away. What fails is tried again for whoever asks.
+    this.#options.page?.find("/").catch(() => {});
+    stack.defer(async () => {
+      stopping.abort(cutShort());
+      streams?.end();
+      this.#bodies[Symbol.dispose]();
+      await parts.access.saved();
+    });
+    return {
+      settled: () => performer.settled(),
+      [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
+    };
+  }
+
+  /** Another daemon is about to serve: what comes after the end here waits for it. */
+  handsOver(): void {
+    this.#moving ??= Promise.withResolvers();
+  }
+
+  /** It does, and this one takes no more connections: whoever comes on those there are is told to ask again. */
+  hasMoved(): void {
+    this.#moving?.resolve();
+  }
+
+  async #serve(exchange: Exchange, path: string): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { request, response } = exchange;
+    response.on("error", () => response.destroy());
+    setGuardingHeaders(response);
+    const startedAtMs = clock.monotonicMs();
+    try {
+      await settledWithin(clock, OPEN_WAIT_MS, this.#first.promise);
+      if (this.#opened !== null && !this.#opened.stopping.aborted)
+        await this.#route(exchange, path, this.#opened);
+      else await this.#sendOn(exchange);
+    } catch (error) {
+      this.#fail(exchange, error);
+    } finally {
+      logger.debug("management request over HTTP", {
+        method: request.method,
+        path,
+        status: response.headersSent ? response.statusCode : null,
+        tookMs: Math.round(clock.monotonicMs() - startedAtMs),
+      });
+    }
+  }
+
+  /** Nothing was read of it: the same request is asked again, on a connection of its own. */
+  async #sendOn(exchange: Exchange): Promise<void> {
+    const { clock } = this.#options;
+    const moved = this.#moving?.promise ?? null;
+    if (moved === null || !(await settledWithin(clock, OPEN_WAIT_MS, moved))) throw goingOn();
+    const headers = { Location: exchange.request.url ?? "/", Connection: "close" };
+    refuse(clock, exchange, 307, goingOn(), headers);
+  }
+
+  #fail(exchange: Exchange, thrown: unknown): void {
+    const { clock, logger } = this.#options;
+    const error =
+      thrown instanceof MountaineerError ? thrown : new MountaineerError("internal", errorText(thrown));
+    if (thrown !== error) {
+      const stack = thrown instanceof Error ? thrown.stack : undefined;
+      logger.error("management request failed", { error: errorText(thrown), stack });
+    }
+    const mayAskAgain = error.code === "daemon_unreachable" && error.retry === "later";
+    refuse(clock, exchange, httpStatusOf(error), error, mayAskAgain ? { "Retry-After": "1" } : {});
+  }
+
+  async #route(exchange: Exchange, path: string, opened: Opened): Promise<void> {
+    const { request } = exchange;
+    const settings = opened.settings();
+    if (!settings.isEnabled) {
+      this.#refuse(exchange, 404, "nothing is served here; MCP is at /mcp");
+      return;
+    }
+    const head = refusalOfHead(request, settings);
+    if (head !== null) this.#refuseHead(exchange, head);
+    else if (path === SESSION_PATH) await this.#session(exchange, opened, settings);
+    else if (!path.startsWith(`${MANAGE_PREFIX}/`)) await this.#page(exchange, path);
+    else {
+      const rights = { isOwner: false, runsCommands: settings.runsCommands };
+      await this.#manage(exchange, path, opened, rights);
+    }
+  }
+
+  async #page(exchange: Exchange, path: string): Promise<void> {
+    const { method } = exchange.request;
+    const file = (await this.#options.page?.find(path)) ?? null;
+    if (file === null) this.#refuse(exchange, 404, "there is no such page");
+    else if (method !== "GET" && method !== "HEAD") this.#notAllowed(exchange, "GET, HEAD");
+    else answerFile(exchange, file);
+  }
+
+  async #manage(exchange: Exchange, path: string, opened: Opened, rights: Rights): Promise<void> {
+    const { request } = exchange;
+    const foreign = refusalOfOrigin(request);
+    if (foreign !== null) {
+      this.#refuseHead(exchange, foreign);
+      return;
+    }
+    const visitor = await this.#admits(exchange, opened);
+    if (visitor === null) return;
+    if (EVENT_PATHS.has(path) && opened.streams !== null) {
+      if (request.method === "GET") {
+        const isSignedIn = opened.access.stillIn(visitor === "token" ? null : visitor.cookie);
+        const stillIn = (): boolean => isSignedIn() && isServed(request, opened.settings());
+        opened.streams.serve(request, exchange.response, stillIn);
+      } else this.#notAllowed(exchange, "GET");
+    } else if (path === OPENAPI_PATH) {
+      if (request.method === "GET") answerValue(exchange, openApiDocument());
+      else this.#notAllowed(exchange, "GET");
+    } else await this.#operate(exchange, findOperation(path, opened.served, rights), opened);
+  }
+
+  async #operate(exchange: Exchange, operation: AskedOperation | null, opened: Opened): Promise<void> {
+    const { request, response } = exchange;
+    if (operation === null) {
+      this.#refuse(exchange, 404, "no operation is served at this path");
+      return;
+    }
+    if (request.method !== operation.method) {
+      this.#notAllowed(exchange, operation.method);
+      return;
+    }
+    const text = operation.method === "GET" ? "" : await this.#body(exchange, operation.bodyLimitBytes);
+    if (text === null) return;
+    if (opened.stopping.aborted) throw goingOn();
+    const gone = new AbortController();
+    response.once("close", () => {
+      if (!response.writableFinished) gone.abort(new MountaineerError("aborted", "the client went away"));
+    });
+    const signal = AbortSignal.any([gone.signal, opened.stopping]);
+    // A browser has no use for being told that it goes on.
+    const isPatient = request.headers["sec-fetch-mode"] !== undefined;
+    try {
+      answerValue(exchange, await opened.performer.perform(operation, text, response, signal, isPatient));
+    } catch (error) {
+      if (!opened.stopping.aborted) throw error;
+      // What only reads may be asked twice.
+      throw operation.method === "GET" ? goingOn() : opened.stopping.reason;
+    }
+  }
+
+  /** Null, and it is answered, or its client has gone. */
+  async #body(exchange: Exchange, limitBytes: number): Promise<string | null> {
+    const { request, response } = exchange;
+    const { headers } = request;
+    const isEmpty =
+      headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0;
+    if (isEmpty) return "";
+    if (!/^application\/json\s*(;|$)/i.test(headers["content-type"] ?? "")) {
+      this.#refuse(exchange, 415, "the Content-Type must be application/json");
+      return null;
+    }
+    if ((headers["content-encoding"] ?? "identity") !== "identity") {
+      this.#refuse(exchange, 415, "the body must not be compressed");
+      return null;
+    }
+    const done = Promise.withResolvers<Parameters<Parameters<BodyIntake["receive"]>[0]["done"]>[0] | null>();
+    response.once("close", () => done.resolve(null));
+    const sender = request.socket.remoteAddress ?? "";
+    this.#bodies.receive({ request, limitBytes, sender, done: done.resolve });
+    const body = await done.promise;
+    if (body === null) return null;
+    if (body.kind === "whole") {
+      if (isUtf8(body.bytes)) return body.bytes.toString("utf8");
+      this.#refuse(exchange, 400, "the body is not UTF-8");
+    } else if (body.kind === "too_large") {
+      this.#refuse(exchange, 413, `the body is larger than ${limitBytes} bytes`);
+    } else if (body.kind === "busy") {
+      this.#refuse(exchange, 503, "too much is being received at once; try again", { "Retry-After": "1" });
+    } else this.#refuse(exchange, 408, "the body comes too slowly", { Connection: "close" });
+    return null;
+  }
+
+  /** Null, and it is answered: nobody who is signed in has sent it. */
+  async #admits(exchange: Exchange, { access }: Opened): Promise<Visitor | null> {
+    const { request } = exchange;
+    const visitor = visitorOf(request, access);
+    if (visitor === null) {
+      await this.#turnAway(exchange);
+      return null;
+    }
+    if (visitor === "token" || request.method === "GET") return visitor;
+    const refusal = refusalOfChange(request);
+    if (refusal !== null) this.#refuseHead(exchange, refusal);
+    return refusal === null ? visitor : null;
+  }
+
+  async #session(exchange: Exchange, opened: Opened, settings: DoorSettings): Promise<void> {
+    const { request } = exchange;
+    const { method } = request;
+    const { access } = opened;
+    const foreign = refusalOfOrigin(request);
+    const refusal = foreign ?? (method === "GET" ? null : refusalOfChange(request));
+    if (refusal !== null) {
+      this.#refuseHead(exchange, refusal);
+      return;
+    }
+    if (method === "GET") {
+      const session = sessionOf(request, access);
+      if (session === null) await this.#turnAway(exchange);
+      else {
+        const expires = isoTime(session.untilMs);
+        answerValue(exchange, { expires_at: expires, may_run_commands: settings.runsCommands });
+      }
+    } else if (method === "DELETE") {
+      for (const secret of readCookies(request)) await access.signOut(secret);
+      answerNothing(exchange, { "Set-Cookie": sessionCookie(request, null, settings.tlsHost) });
+    } else if (method === "POST") await this.#signIn(exchange, access, settings);
+    else this.#notAllowed(exchange, "GET, POST, DELETE");
+  }
+
+  async #signIn(exchange: Exchange, access: Access, { tlsHost }: DoorSettings): Promise<void> {
+    const text = await this.#body(exchange, SIGN_IN_LIMIT_BYTES);
+    if (text === null) return;
+    const asked: SignInText = readSignIn(text);
+    const given = "link" in asked ? await access.redeem(asked.link) : await access.signIn(asked.token);
+    if (given === null) await this.#turnAway(exchange);
+    else answerNothing(exchange, { "Set-Cookie": sessionCookie(exchange.request, given.secret, tlsHost) });
+  }
+
+  /** Whoever tries one after the other waits for the answer. */
+  #turnAway(exchange: Exchange): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const error = new MountaineerError("not_signed_in", "a token or a session of the page is needed", {
+      hint: "mountaineer open signs a browser in; mountaineer server-token makes a token",
+    });
+    this.#wrong.refuse(exchange.request.socket.remoteAddress ?? null, () => {
+      // No Bearer challenge to browsers: they would ask for a name and a password.
+      const isBrowser = exchange.request.headers["sec-fetch-mode"] !== undefined;
+      refuse(this.#options.clock, exchange, 401, error, isBrowser ? {} : { "WWW-Authenticate": "Bearer" });
+      resolve();
+    });
+    return promise;
+  }
+
+  #refuseHead(exchange: Exchange, { status, message, hint }: HeadRefusal): void {
+    const code = status === 403 ? "permission_denied" : "protocol";
+    const error = new MountaineerError(code, message, hint === null ? {} : { hint });
+    refuse(this.#options.clock, exchange, status, error);
+  }
+
+  #refuse(exchange: Exchange, status: number, message: string, headers = {}): void {
+    refuse(this.#options.clock, exchange, status, new MountaineerError("protocol", message), headers);
+  }
+
+  #notAllowed(exchange: Exchange, methods: string): void {
+    this.#refuse(exchange, 405, `allowed here: ${methods}`, { Allow: methods });
+  }
+}
+
+function isTaken(path: string): boolean {
+  if (path === "/" || path.startsWith("/page/")) return true;
+  return path.startsWith(`${MANAGE_PREFIX}/`) && path !== HEALTH_PATH && path !== `${HEALTH_PATH}/`;
+}
+
+/** It would be let in now, but for who asks. */
+function isServed(request: IncomingMessage, settings: DoorSettings): boolean {
+  return settings.isEnabled && refusalOfHead(request, settings) === null;
+}
+
+function visitorOf(request: IncomingMessage, access: Access): Visitor | null {
+  const { authorization } = request.headers;
+  if (authorization !== undefined) {
+    const [, token] = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? [];
+    return token !== undefined && access.isToken(token) ? "token" : null;
+  }
+  return sessionOf(request, access);
+}
+
+/** Null: none of the browser's cookies is one. */
+function sessionOf(request: IncomingMessage, access: Access): Exclude<Visitor, "token"> | null {
+  for (const cookie of readCookies(request)) {
+    const untilMs = access.session(cookie);
+    if (untilMs !== null) return { cookie, untilMs };
+  }
+  return null;
+}
+
+/** Nothing was begun. */
+function goingOn(): MountaineerError {
+  return new MountaineerError("daemon_unreachable", "the daemon stops, or hands over; nothing was done", {
+    retry: "later",
+    hint: "ask again in a moment",
+  });
+}
+
+/** It was begun: whoever asks again may do it twice. */
+function cutShort(): MountaineerError {
+  const message = "the daemon ended before it was done; it is not known whether it took effect";
+  return new MountaineerError("daemon_unreachable", message, {
+    hint: "look at what is there before asking again",
+  });
+}

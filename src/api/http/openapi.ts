@@ -1,0 +1,157 @@
+// The OpenAPI 3.1 document of the management API over HTTP, drawn from the table of operations.
+import { ERROR_CODES } from "../../runtime/errors.ts";
+import { EVENT_STREAM_PATH, MANAGE_PREFIX, streamEventShape } from "../contract.ts";
+import { ERROR_STATUSES } from "../http-errors.ts";
+import { OPERATIONS, type OperationName } from "../operations.ts";
+import type { JsonSchema } from "../shape.ts";
+
+/** Beside what the table's errors become: heads, bodies and tokens that are refused before an operation is reached. */
+const REFUSALS = [400, 401, 403, 404, 408, 413, 415];
+const MEANINGS: Readonly<Record<number, string>> = {
+  200: "Done",
+  304: "As If-None-Match has it",
+  400: "The request is not understood",
+  401: "No token, no session, or a wrong one",
+  403: "It is not done for whoever asks, or a page of another origin has sent it",
+  404: "There is nothing of that name, or it is not served here",
+  408: "The body came too slowly",
+  409: "Something else is the case than was expected",
+  413: "The body is too large",
+  415: "The body is not JSON",
+  422: "The configuration would have mistakes",
+  500: "It was tried and failed: the code says why",
+  502: "The tool failed",
+  503: "Not now; nothing was begun",
+  504: "No answer came in time",
+};
+const PROBLEM = { $ref: "#/components/schemas/Error" };
+
+let drawn: JsonSchema | null = null;
+
+/** The same one each time. */
+export function openApiDocument(): JsonSchema {
+  drawn ??= draw();
+  return drawn;
+}
+
+function draw(): JsonSchema {
+  const names = Object.keys(OPERATIONS).filter((name): name is OperationName => name in OPERATIONS);
+  const paths: Record<string, JsonSchema> = {};
+  for (const name of names) {
+    const { method, path, reach } = OPERATIONS[name];
+    // What nobody gets over HTTP is not in a document about it.
+    if (reach === "socket") continue;
+    const at = `${MANAGE_PREFIX}/${path}${path.endsWith("/") ? "{n}" : ""}`;
+    paths[at] = { ...paths[at], [method.toLowerCase()]: operationOf(name) };
+  }
+  paths[EVENT_STREAM_PATH.replace("/stream", "")] = { get: eventsOperation() };
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Mountaineer management API",
+      version: "1",
+      description: "What a running Mountaineer daemon can be asked. Times are ISO 8601 UTC.",
+    },
+    servers: [{ url: "/" }],
+    security: [{ token: [] }, { page: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        token: { type: "http", scheme: "bearer", description: "mountaineer server-token makes one." },
+        page: {
+          type: "apiKey",
+          in: "cookie",
+          name: "mountaineer_PORT",
+          description:
+            "Of a browser that is signed in; all but GET needs the header `X-Mountaineer: 1`, too.",
+        },
+      },
+      schemas: { Error: errorSchema() },
+    },
+  };
+}
+
+function operationOf(name: OperationName): JsonSchema {
+  const { method, path, says, reach, input, output } = OPERATIONS[name];
+  const isText = name === "historyText";
+  const isGet = method === "GET";
+  const content = isText
+    ? { "text/plain": { schema: { type: "string" } } }
+    : { "application/json": { schema: output.schema() } };
+  const body =
+    isGet || input === null
+      ? {}
+      : { requestBody: { content: { "application/json": { schema: input.schema() } } } };
+  return {
+    operationId: name,
+    summary: says,
+    ...(reach === "with_commands"
+      ? { description: "Needs `[server.management].allow_commands`.", "x-mountaineer-reach": reach }
+      : {}),
+    ...(path.endsWith("/") ? { parameters: [numberParameter()] } : {}),
+    ...body,
+    responses: {
+      200: { description: meaningOf(200), ...(isGet ? { headers: etagHeader() } : {}), content },
+      ...(isGet ? { 304: { description: meaningOf(304) } } : {}),
+      ...problems(),
+    },
+  };
+}
+
+function eventsOperation(): JsonSchema {
+  return {
+    operationId: "events",
+    summary: "What happens from now on, as server-sent events",
+    description:
+      "Last-Event-ID goes on after an event that was received. A `gap` says that events were lost: look afresh.",
+    parameters: [
+      {
+        name: "Last-Event-ID",
+        in: "header",
+        required: false,
+        schema: { type: "string", pattern: "^[0-9]{1,15}$" },
+      },
+    ],
+    responses: {
+      200: {
+        description: "Each event's `data` is one of these",
+        content: { "text/event-stream": { schema: streamEventShape.schema() } },
+      },
+      ...problems(),
+    },
+  };
+}
+
+function problems(): JsonSchema {
+  const statuses = [...new Set([...REFUSALS, ...ERROR_STATUSES])].sort((one, other) => one - other);
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      { description: meaningOf(status), content: { "application/json": { schema: PROBLEM } } },
+    ]),
+  );
+}
+
+function errorSchema(): JsonSchema {
+  const code = { enum: Object.keys(ERROR_CODES) };
+  const hint = { anyOf: [{ type: "string" }, { type: "null" }] };
+  const error = {
+    type: "object",
+    properties: { code, message: { type: "string" }, hint },
+    required: ["code", "message", "hint"],
+  };
+  return { type: "object", properties: { error }, required: ["error"] };
+}
+
+function numberParameter(): JsonSchema {
+  const schema = { type: "integer", minimum: 0, maximum: 999_999_999 };
+  return { name: "n", in: "path", required: true, schema };
+}
+
+function etagHeader(): JsonSchema {
+  return { ETag: { description: "For If-None-Match", schema: { type: "string" } } };
+}
+
+function meaningOf(status: number): string {
+  return MEANINGS[status] ?? "An error";
+}

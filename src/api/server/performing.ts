@@ -1,0 +1,65 @@
+// Carries out what clients ask for: so many requests at a time of each kind, told every two seconds that they are under
+// way, and known until they have ended.
+import type { ServerResponse } from "node:http";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { CountedKind } from "../operation.ts";
+import type { AskedOperation } from "../operations.ts";
+
+/** How often a request under way is told so; a client takes silence for a hung daemon. */
+export const SIGN_OF_LIFE_MS = 2_000;
+/** Requests under way at once, of each kind: who waits for files, or for a slow tool, holds up no reload. */
+const UNDER_WAY_LIMIT = 32;
+
+interface PerformerParts {
+  readonly clock: Clock;
+  /** Aborted when the daemon stops to serve. */
+  readonly stopping: AbortSignal;
+}
+
+export type Performer = ReturnType<typeof createPerformer>;
+
+export function createPerformer({ clock, stopping }: PerformerParts) {
+  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0, places: 0, records: 0 };
+  const unsettled = new Set<Promise<unknown>>();
+
+  return {
+    /** Resolves with the answer. Rejects with `daemon_unreachable` where too many of its kind are under way. */
+    async perform(
+      operation: AskedOperation,
+      body: string,
+      response: ServerResponse,
+      signal: AbortSignal,
+      isPatient = false,
+    ): Promise<unknown> {
+      const { counts } = operation;
+      if (counts === null) return operation.prepare(body)(signal);
+      if (stopping.aborted) throw stopping.reason;
+      const call = operation.prepare(body);
+      if (underWay[counts] >= UNDER_WAY_LIMIT) {
+        const message = `${underWay[counts]} requests are under way already; this one was not begun`;
+        throw new MountaineerError("daemon_unreachable", message, {
+          retry: "later",
+          hint: "try again in a moment",
+        });
+      }
+      underWay[counts] += 1;
+      let pulse = clock.setTimer(SIGN_OF_LIFE_MS, function beat() {
+        if (signal.aborted || isPatient) return;
+        response.writeProcessing();
+        pulse = clock.setTimer(SIGN_OF_LIFE_MS, beat);
+      });
+      const work = (async () => call(signal))();
+      unsettled.add(work);
+      try {
+        return await work;
+      } finally {
+        unsettled.delete(work);
+        pulse[Symbol.dispose]();
+        underWay[counts] -= 1;
+      }
+    },
+    /** Resolves when what is under way now has ended. */
+    settled: () => Promise.allSettled(unsettled),
+  };
+}

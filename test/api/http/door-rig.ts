@@ -1,0 +1,144 @@
+// The management API at a real TCP address, for one test, and raw requests to it.
+import { connect, type Socket } from "node:net";
+import type { ConfigControl } from "../../../src/api/control.ts";
+import { Access } from "../../../src/api/http/access.ts";
+import { type DoorSettings, ManagementDoor } from "../../../src/api/http/management-door.ts";
+import type { Served } from "../../../src/api/operation.ts";
+import type { PageFile, PageFiles } from "../../../src/api/page-files.ts";
+import { openListener } from "../../../src/gateway/front/http/listener.ts";
+import { besideMcp } from "../../../src/gateway/serving/listener-keeper.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+import { scriptedConfig } from "../sample-config.ts";
+import { scriptedGateway } from "../sample-gateway.ts";
+import { scriptedControl } from "../sample-report.ts";
+
+interface DoorRigOptions {
+  readonly clock?: Clock;
+  readonly config?: ConfigControl;
+  readonly served?: Partial<Served>;
+  readonly settings?: Partial<DoorSettings>;
+  readonly home?: string;
+  readonly page?: PageFiles;
+  /** False: nothing is served yet. */
+  readonly opens?: boolean;
+}
+
+export const SHELL: PageFile = {
+  type: "text/html; charset=utf-8",
+  bytes: Buffer.from("<!doctype html>"),
+  etag: '"shell"',
+  isImmutable: false,
+};
+
+export type DoorRig = Awaited<ReturnType<typeof startDoor>>;
+
+export async function startDoor(t: Scope, options: DoorRigOptions = {}) {
+  const { clock = systemClock, opens = true } = options;
+  const home = options.home ?? (await temporaryFolder(t));
+  const page = options.page ?? { find: async (path: string) => (path === "/" ? SHELL : null) };
+  const door = new ManagementDoor({ clock, logger: silentLogger, page });
+  const access = await Access.open({ home, clock, logger: silentLogger });
+  let settings: DoorSettings = {
+    isEnabled: true,
+    runsCommands: false,
+    host: "127.0.0.1",
+    allowed: [],
+    tlsHost: null,
+    ...options.settings,
+  };
+  const served: Served = {
+    control: scriptedControl(),
+    config: options.config ?? scriptedConfig(),
+    gateway: scriptedGateway(),
+    places: {
+      aliases: async () => ({ aliases: [] }),
+      reconcileAliases: async () => ({ aliases: [] }),
+      folders: async ({ share, subpath = "" }) => ({
+        share,
+        subpath,
+        path: "/p",
+        folders: [],
+        truncated: false,
+      }),
+    },
+    log: { log: async () => ({ path: "/home/ann/log", lines: [], more: false, next: null }) },
+    handover: { begin: async () => ({ from: 1, to: 2, version: "0.1.0" }) },
+    ...options.served,
+  };
+  const open = () => door.open({ served, access, settings: () => settings });
+  const opened = opens ? open() : null;
+  const listener = await openListener({
+    host: "127.0.0.1",
+    port: 0,
+    clock,
+    logger: silentLogger,
+    handler: besideMcp(door.take, (_request, response) =>
+      response.writeHead(404, { "Content-Length": 3 }).end("mcp"),
+    ),
+  });
+  t.after(async () => {
+    await opened?.[Symbol.asyncDispose]();
+    await listener.close(0);
+  });
+  const { token } = await access.makeToken();
+  const origin = `http://127.0.0.1:${listener.port}`;
+  return {
+    access,
+    door,
+    home,
+    listener,
+    opened,
+    open,
+    origin,
+    port: listener.port,
+    served,
+    /** As a reload does. */
+    change: (changes: Partial<DoorSettings>): void => {
+      settings = { ...settings, ...changes };
+    },
+    token,
+    /** With the token. */
+    ask: (path: string, init: RequestInit = {}) =>
+      fetch(`${origin}${path}`, { ...init, headers: { Authorization: `Bearer ${token}`, ...init.headers } }),
+    /** Sends `head`, with Host and an end, as it is; resolves with all that comes until the connection ends. */
+    raw: (line: string, headers: readonly string[] = [], body = "") =>
+      talk(listener.port, request(listener.port, line, headers, body)),
+  };
+}
+
+export function request(port: number, line: string, headers: readonly string[], body = ""): string {
+  const hasHost = headers.some((header) => /^host:/i.test(header));
+  const all = [...(hasHost ? [] : [`Host: 127.0.0.1:${port}`]), ...headers, "Connection: close"];
+  return `${line} HTTP/1.1\r\n${all.map((header) => `${header}\r\n`).join("")}\r\n${body}`;
+}
+
+interface RawAnswer {
+  readonly status: number;
+  readonly headers: string;
+  readonly body: string;
+}
+
+export function talk(port: number, text: string): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(text));
+    void answerOf(socket).then(resolve, reject);
+  });
+}
+
+/** All that comes until the connection ends. */
+export function answerOf(socket: Socket): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    let received = "";
+    socket.setEncoding("latin1");
+    socket.on("data", (chunk: string) => {
+      received += chunk;
+    });
+    socket.once("error", reject);
+    socket.once("close", () => {
+      const [headers = "", body = ""] = received.split("\r\n\r\n", 2);
+      resolve({ status: Number(/^HTTP\/1.1 (\d+)/.exec(headers)?.[1]), headers, body });
+    });
+  });
+}

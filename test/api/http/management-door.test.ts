@@ -1,0 +1,536 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFile, stat } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { errorFromBody } from "../../../src/api/http-errors.ts";
+import { OPERATIONS } from "../../../src/api/operations.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { sampleSyncState, scriptedConfig } from "../sample-config.ts";
+import { scriptedGateway } from "../sample-gateway.ts";
+import { answerOf, request, SHELL, startDoor } from "./door-rig.ts";
+
+const JSON_TYPE = "Content-Type: application/json";
+const OWN = "X-Mountaineer: 1";
+
+function bearer(token: string): string {
+  return `Authorization: Bearer ${token}`;
+}
+
+function withBody(body: string): string[] {
+  return [JSON_TYPE, `Content-Length: ${Buffer.byteLength(body)}`];
+}
+
+function cookieOf(headers: string): string {
+  const [, cookie = ""] = /set-cookie: ([^;]+);/i.exec(headers) ?? [];
+  return `Cookie: ${cookie}`;
+}
+
+test("with the token everything of the table is served as on the socket", async (t) => {
+  const rig = await startDoor(t);
+  const status = await rig.ask("/manage/v1/status");
+  assert.equal(status.status, 200);
+  assert.equal(OPERATIONS.status.output.faultIn(await status.json()), null);
+  const text = await rig.ask("/manage/v1/config/history/1");
+  assert.equal(text.headers.get("content-type"), "text/plain; charset=utf-8");
+  assert.equal(await text.text(), "# before\n");
+});
+
+test("E2 nobody comes in without the token, and a wrong one is as good as none", async (t) => {
+  const rig = await startDoor(t);
+  const wrong = `${rig.token.slice(0, -1)}${rig.token.endsWith("A") ? "B" : "A"}`;
+  const heads = [
+    [],
+    [bearer(wrong)],
+    [bearer("")],
+    [`Authorization: Basic ${rig.token}`],
+    ["Cookie: mountaineer=x"],
+  ];
+  const asked = [
+    ...heads.map((headers) => ["status", headers] as const),
+    ...["config", "openapi.json", "events", "no-such-thing"].map((path) => [path, []] as const),
+  ];
+  for (const [path, headers] of asked) {
+    const { status, body } = await rig.raw(`GET /manage/v1/${path}`, headers);
+    assert.equal(status, 401, `${path} ${headers}`);
+    assert.equal(JSON.parse(body).error.code, "not_signed_in");
+  }
+});
+
+test("E2 a token that was replaced or forgotten opens nothing, and only its hash is in the home", async (t) => {
+  const rig = await startDoor(t);
+  const kept = await readFile(join(rig.home, "management.json"), "utf8");
+  assert.ok(!kept.includes(rig.token.slice(4)));
+  assert.equal((await stat(join(rig.home, "management.json"))).mode & 0o777, 0o600);
+  const { token } = await rig.access.makeToken();
+  assert.equal((await rig.raw("GET /manage/v1/status", [bearer(rig.token)])).status, 401);
+  assert.equal((await rig.raw("GET /manage/v1/status", [bearer(token)])).status, 200);
+  await rig.access.forgetToken();
+  assert.equal((await rig.raw("GET /manage/v1/status", [bearer(token)])).status, 401);
+});
+
+test("E4 whoever guesses waits for the answer", async (t) => {
+  const clock = createManualClock();
+  const rig = await startDoor(t, { clock });
+  for (let count = 0; count < 10; count++) assert.equal((await rig.raw("GET /manage/v1/status")).status, 401);
+  let isAnswered = false;
+  const late = rig.raw("GET /manage/v1/status", [bearer("guess")]).then(({ status }) => {
+    isAnswered = true;
+    return status;
+  });
+  assert.equal((await rig.raw("GET /manage/v1/status", [bearer(rig.token)])).status, 200);
+  assert.equal(isAnswered, false);
+  await eventually(async () => {
+    await clock.advance(500);
+    return isAnswered;
+  });
+  assert.equal(await late, 401);
+});
+
+test("a name that is not this daemon's is refused, whatever else the request has (DNS rebinding)", async (t) => {
+  const rig = await startDoor(t, { settings: { allowed: ["nas.example.com"] } });
+  for (const path of ["/", "/manage/v1/status", "/page/v1/session"]) {
+    for (const host of [
+      "evil.example",
+      "evil.example:80",
+      "127.0.0.1.evil.example",
+      "",
+      "a b",
+      "[::1",
+      "10.0.0.1",
+    ]) {
+      const { status } = await rig.raw(`GET ${path}`, [`Host: ${host}`, bearer(rig.token)]);
+      assert.ok(status === 403 || status === 400, `${host}: ${status}`);
+    }
+  }
+  for (const host of ["localhost", `LOCALHOST:${rig.port}`, "[::1]:9", "nas.example.com", "127.0.0.9"]) {
+    assert.equal(
+      (await rig.raw("GET /manage/v1/status", [`Host: ${host}`, bearer(rig.token)])).status,
+      200,
+      host,
+    );
+  }
+  const twice = ["Host: localhost", "Host: evil.example", bearer(rig.token)];
+  assert.equal((await rig.raw("GET /manage/v1/status", twice)).status, 400);
+});
+
+test("a page of another origin is refused, one on another port of this machine, too", async (t) => {
+  const rig = await startDoor(t);
+  const own = `Origin: ${rig.origin}`;
+  for (const header of [
+    "Origin: https://evil.example",
+    `Origin: http://127.0.0.1:${rig.port + 1}`,
+    `Origin: http://localhost:${rig.port}`,
+    "Origin: null",
+    `Origin: ${rig.origin}@evil.example`,
+    "Sec-Fetch-Site: cross-site",
+    "Sec-Fetch-Site: same-site",
+  ]) {
+    for (const path of [
+      "GET /manage/v1/status",
+      "GET /manage/v1/events",
+      "GET /page/v1/session",
+      "OPTIONS /manage/v1/status",
+    ]) {
+      const { status, headers } = await rig.raw(path, [header, bearer(rig.token)]);
+      assert.equal(status, 403, `${path} ${header}`);
+      assert.doesNotMatch(headers, /access-control/i);
+    }
+  }
+  const { status } = await rig.raw("GET /manage/v1/status", [
+    own,
+    "Sec-Fetch-Site: same-origin",
+    bearer(rig.token),
+  ]);
+  assert.equal(status, 200);
+});
+
+test("a link signs one browser in, once, within its minute; the cookie is the browser's alone", async (t) => {
+  const clock = createManualClock();
+  const rig = await startDoor(t, { clock });
+  const { secret } = await rig.access.makeLink();
+  const body = JSON.stringify({ link: secret });
+  const signIn = () => rig.raw("POST /page/v1/session", [OWN, ...withBody(body)], body);
+  const first = await signIn();
+  assert.equal(first.status, 204);
+  assert.match(first.headers, /HttpOnly; SameSite=Strict; Path=\/; Max-Age=43200/);
+  assert.equal((await signIn()).status, 401);
+  const cookie = cookieOf(first.headers);
+  const session = await rig.raw("GET /page/v1/session", [cookie]);
+  assert.equal(session.status, 200);
+  assert.equal(JSON.parse(session.body).may_run_commands, false);
+  assert.equal((await rig.raw("GET /manage/v1/status", [cookie])).status, 200);
+  const late = await rig.access.makeLink();
+  await clock.advance(60_000);
+  const lateBody = JSON.stringify({ link: late.secret });
+  assert.equal((await rig.raw("POST /page/v1/session", [OWN, ...withBody(lateBody)], lateBody)).status, 401);
+  assert.equal((await rig.raw("GET /manage/v1/status", [cookie])).status, 200);
+  assert.equal((await rig.raw("DELETE /page/v1/session", [cookie, OWN])).status, 204);
+  assert.equal((await rig.raw("GET /manage/v1/status", [cookie])).status, 401);
+});
+
+test("the cookie is Secure where the browser or public_url says HTTPS, and nowhere else", async (t) => {
+  const rig = await startDoor(t, { settings: { allowed: ["nas.example.com"] } });
+  const body = JSON.stringify({ token: rig.token });
+  const isSecure = async (...headers: string[]): Promise<boolean> => {
+    const given = await rig.raw("POST /page/v1/session", [OWN, ...headers, ...withBody(body)], body);
+    assert.equal(given.status, 204, headers.join());
+    const cookie = cookieOf(given.headers);
+    const left = await rig.raw("DELETE /page/v1/session", [OWN, cookie, ...headers]);
+    const [set, unset] = [given, left].map((answer) => /^set-cookie: .*; Secure\r?$/im.test(answer.headers));
+    assert.equal(set, unset, "it is taken back as it was set");
+    assert.equal(cookie.startsWith("Cookie: __Host-"), set);
+    return set === true;
+  };
+  const own = `127.0.0.1:${rig.port}`;
+  const [named, byTls] = ["Host: nas.example.com", "Origin: https://nas.example.com"];
+  assert.equal(await isSecure(), false);
+  assert.equal(await isSecure(`Origin: http://${own}`), false);
+  assert.equal(await isSecure(named, byTls), true);
+  assert.equal(await isSecure(named, "Origin: http://nas.example.com"), false);
+  // Anybody can send it, also where it would break the sign-in.
+  assert.equal(await isSecure(`Origin: http://${own}`, "X-Forwarded-Proto: https"), false);
+  rig.change({ tlsHost: "nas.example.com" });
+  assert.equal(await isSecure(named), true);
+  assert.equal(await isSecure("Host: NAS.example.com:443"), true);
+  assert.equal(await isSecure(named, "Origin: http://nas.example.com"), true);
+  assert.equal(await isSecure("Host: nas.example.com:8080"), false, "not the proxy's port");
+  assert.equal(await isSecure(`Origin: http://${own}`), false, "loopback beside the proxy");
+});
+
+test("a browser that signed in both ways has both sessions, and a sign-out ends what it sends", async (t) => {
+  const rig = await startDoor(t);
+  const [plain, secure] = [await rig.access.signIn(rig.token), await rig.access.signIn(rig.token)];
+  const name = `mountaineer_${rig.port}`;
+  const session = async (cookies: string): Promise<number> =>
+    (await rig.raw("GET /page/v1/session", [`Cookie: ${cookies}`])).status;
+  const both = `${name}=${plain?.secret}; __Host-${name}=${secure?.secret}`;
+  assert.equal(await session(both), 200);
+  assert.equal(await session(`${name}=old; __Host-${name}=${secure?.secret}`), 200);
+  assert.equal(await session(`${name}=${plain?.secret}; __Host-${name}=old`), 200);
+  assert.equal((await rig.raw("DELETE /page/v1/session", [OWN, `Cookie: ${both}`])).status, 204);
+  assert.equal(await session(both), 401);
+});
+
+test("a session ends after twelve hours, at the token's end, and when 64 newer ones have come", async (t) => {
+  const clock = createManualClock();
+  const rig = await startDoor(t, { clock });
+  const byToken = (await rig.access.signIn(rig.token))?.secret ?? "";
+  const { secret: code } = await rig.access.makeLink();
+  const byLink = (await rig.access.redeem(code))?.secret ?? "";
+  await rig.access.makeToken();
+  assert.equal(rig.access.session(byToken), null);
+  assert.notEqual(rig.access.session(byLink), null);
+  await clock.advance(12 * 60 * 60_000);
+  assert.equal(rig.access.session(byLink), null);
+  const { token } = await rig.access.makeToken();
+  const secrets: string[] = [];
+  for (let count = 0; count < 65; count++) secrets.push((await rig.access.signIn(token))?.secret ?? "");
+  assert.equal(rig.access.session(secrets[0] ?? ""), null);
+  assert.notEqual(rig.access.session(secrets[1] ?? ""), null);
+});
+
+test("B11 sessions and links are known to the daemon that follows", async (t) => {
+  const rig = await startDoor(t);
+  const used = await rig.access.makeLink();
+  const session = (await rig.access.redeem(used.secret))?.secret ?? "";
+  const { secret: code } = await rig.access.makeLink();
+  await rig.opened?.[Symbol.asyncDispose]();
+  const away = await rig.raw("GET /manage/v1/status", [bearer(rig.token)]);
+  assert.equal(away.status, 503);
+  assert.match(away.headers, /retry-after: 1/i);
+  const next = await startDoor(t, { home: rig.home });
+  assert.notEqual(next.access.session(session), null);
+  assert.notEqual(await next.access.redeem(code), null);
+});
+
+test("B11 what comes on an old connection after a handover is asked again where it is served", async (t) => {
+  const rig = await startDoor(t);
+  const next = await startDoor(t, { home: rig.home });
+  rig.door.handsOver();
+  await rig.opened?.[Symbol.asyncDispose]();
+  const body = JSON.stringify({ dry_run: true });
+  const waiting = rig.raw("POST /manage/v1/reload", [bearer(rig.token), ...withBody(body)], body);
+  rig.door.hasMoved();
+  const { status, headers } = await waiting;
+  assert.equal(status, 307);
+  assert.match(headers, /Location: \/manage\/v1\/reload\r\n/);
+  assert.match(headers, /Connection: close/);
+  assert.equal(
+    (
+      await next.ask("/manage/v1/reload", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body,
+      })
+    ).status,
+    200,
+  );
+});
+
+test("B11 a call that was begun when the daemon ends is not said to be undone, nor to be asked again", async (t) => {
+  const gateway = scriptedGateway(async (_request, signal) => {
+    await once(signal, "abort");
+    throw signal.reason;
+  });
+  const rig = await startDoor(t, { served: { gateway } });
+  const body = JSON.stringify({ tool: "read_file", arguments: {} });
+  const calling = rig.raw("POST /manage/v1/call", [bearer(rig.token), ...withBody(body)], body);
+  await eventually(() => gateway.calls.length === 1);
+  rig.door.handsOver();
+  await rig.opened?.[Symbol.asyncDispose]();
+  const cut = await calling;
+  assert.equal(cut.status, 503);
+  assert.doesNotMatch(cut.headers, /retry-after/i);
+  const error = errorFromBody(JSON.parse(cut.body));
+  assert.equal(error?.code, "daemon_unreachable");
+  assert.match(error?.message ?? "", /ended before it was done; it is not known whether it took effect/);
+});
+
+test("B11 a body that is still coming when the daemon ends is begun by nobody", async (t) => {
+  const config = scriptedConfig();
+  const rig = await startDoor(t, { config });
+  const socket = connect(rig.port, "127.0.0.1");
+  const answer = answerOf(socket);
+  const head = [bearer(rig.token), JSON_TYPE, "Content-Length: 2"];
+  socket.write(request(rig.port, "POST /manage/v1/reload", head, "{"));
+  // Once another one is answered, the first has been read.
+  assert.equal((await rig.ask("/manage/v1/status")).status, 200);
+  await rig.opened?.[Symbol.asyncDispose]();
+  socket.write("}");
+  const { status, headers } = await answer;
+  assert.equal(status, 503);
+  assert.match(headers, /retry-after: 1/i);
+  assert.equal(config.calls.length, 0);
+});
+
+test("a request that comes before the daemon serves is kept until then", async (t) => {
+  const rig = await startDoor(t, { opens: false });
+  const answer = rig.raw("GET /manage/v1/status", [bearer(rig.token)]);
+  const served = rig.open();
+  assert.equal((await answer).status, 200);
+  await served[Symbol.asyncDispose]();
+});
+
+test("with a cookie, nothing but the page itself changes anything (CSRF)", async (t) => {
+  const config = scriptedConfig();
+  const rig = await startDoor(t, { config });
+  const cookie = `Cookie: mountaineer_${rig.port}=${(await rig.access.signIn(rig.token))?.secret}`;
+  const reload = (...headers: string[]) =>
+    rig.raw("POST /manage/v1/reload", [cookie, ...headers, ...withBody("{}")], "{}");
+  assert.equal((await reload()).status, 403);
+  assert.equal((await reload("X-Mountaineer: 0")).status, 403);
+  assert.equal((await reload(OWN, "Origin: https://evil.example")).status, 403);
+  assert.equal((await reload(OWN, "Sec-Fetch-Site: cross-site")).status, 403);
+  assert.equal(config.calls.length, 0);
+  assert.equal((await reload(OWN, `Origin: ${rig.origin}`)).status, 200);
+  const body = JSON.stringify({ token: rig.token });
+  assert.equal((await rig.raw("POST /page/v1/session", withBody(body), body)).status, 403);
+  assert.equal((await rig.raw("DELETE /page/v1/session", [cookie])).status, 403);
+});
+
+test("paths that could be read in two ways are refused", async (t) => {
+  const rig = await startDoor(t);
+  for (const path of [
+    "/manage/v1/../v1/status",
+    "/manage/v1/%73tatus",
+    "/manage/v1/..%2fstatus",
+    "/manage/v1//status",
+    "/page/../../etc/passwd",
+    "/page/%2e%2e/%2e%2e/etc/passwd",
+    "/page/..\\..\\etc",
+    "/page/main.js%00.svg",
+  ]) {
+    assert.equal((await rig.raw(`GET ${path}`, [bearer(rig.token)])).status, 400, path);
+  }
+  assert.equal((await rig.raw("GET /page/none.js")).status, 404);
+});
+
+test("a body that is too large, of another kind, or too slow is refused, and its sender reads why", async (t) => {
+  const clock = createManualClock();
+  const rig = await startDoor(t, { clock });
+  const head = [bearer(rig.token), JSON_TYPE];
+  const large = "x".repeat(65 * 1024);
+  const sent = await rig.raw("POST /manage/v1/reload", [...head, `Content-Length: ${large.length}`], large);
+  assert.equal(sent.status, 413);
+  const chunked = `${large.length.toString(16)}\r\n${large}\r\n0\r\n\r\n`;
+  assert.equal(
+    (await rig.raw("POST /manage/v1/reload", [...head, "Transfer-Encoding: chunked"], chunked)).status,
+    413,
+  );
+  for (const type of [
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "application/jsonx",
+  ]) {
+    const headers = [bearer(rig.token), `Content-Type: ${type}`, "Content-Length: 2"];
+    assert.equal((await rig.raw("POST /manage/v1/reload", headers, "{}")).status, 415, type);
+  }
+  assert.equal(
+    (await rig.raw("POST /manage/v1/reload", [...head, "Content-Length: 2"], "\xff\xfe")).status,
+    400,
+  );
+  const socket = connect(rig.port, "127.0.0.1");
+  const slow = answerOf(socket);
+  socket.write(request(rig.port, "POST /manage/v1/reload", [...head, "Content-Length: 100"], "{"));
+  let isAnswered = false;
+  void slow.then(() => {
+    isAnswered = true;
+  });
+  await eventually(async () => {
+    await clock.advance(5_000);
+    return isAnswered;
+  });
+  assert.equal((await slow).status, 408);
+});
+
+test("other methods are refused, and it is said which are served", async (t) => {
+  const rig = await startDoor(t);
+  for (const [line, allowed] of [
+    ["POST /manage/v1/status", "GET"],
+    ["GET /manage/v1/reload", "POST"],
+    ["DELETE /manage/v1/config/text", "PUT"],
+    ["POST /", "GET, HEAD"],
+    ["POST /manage/v1/events", "GET"],
+  ] as const) {
+    const { status, headers } = await rig.raw(line, [bearer(rig.token), "Content-Length: 0"]);
+    assert.equal(status, 405, line);
+    assert.ok(headers.includes(`Allow: ${allowed}`), headers);
+  }
+});
+
+test("E2 what makes ways in is never served over HTTP, and approving needs allow_commands", async (t) => {
+  const config = scriptedConfig();
+  const rig = await startDoor(t, { config });
+  const more = await startDoor(t, { config, settings: { runsCommands: true } });
+  for (const path of ["access/link", "access/token", "access/token/forget"]) {
+    for (const one of [rig, more]) {
+      const { status } = await one.ask(`/manage/v1/${path}`, { method: "POST" });
+      assert.equal(status, 404, path);
+    }
+  }
+  const approve = (one: typeof rig, body: object) =>
+    one.ask("/manage/v1/config/approve", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const refused = await approve(rig, { entries: [] });
+  assert.equal(refused.status, 403);
+  const error = errorFromBody(await refused.json());
+  assert.equal(error?.code, "commands_refused");
+  assert.match(error?.hint ?? "", /allow_commands/);
+  assert.equal((await approve(more, { entries: [] })).status, 200);
+  const loosened = await approve(more, { entries: [], loosen: true });
+  assert.equal(errorFromBody(await loosened.json())?.code, "owner_only");
+});
+
+test("what has not changed is not sent again", async (t) => {
+  const rig = await startDoor(t);
+  const first = await rig.ask("/manage/v1/config");
+  const etag = first.headers.get("etag") ?? "";
+  assert.match(etag, /^"[\w-]{27}"$/);
+  const again = await rig.ask("/manage/v1/config", { headers: { "If-None-Match": `"x", W/${etag}` } });
+  assert.equal(again.status, 304);
+  assert.equal(await again.text(), "");
+  assert.equal((await rig.ask("/manage/v1/config", { headers: { "If-None-Match": '"x"' } })).status, 200);
+});
+
+test("events come as they happen, and go on after the last one that was received", async (t) => {
+  const config = scriptedConfig();
+  const rig = await startDoor(t, { config });
+  config.emit(sampleSyncState());
+  config.emit({ kind: "gap" });
+  const { body } = await rig.ask("/manage/v1/events", { headers: { "Last-Event-ID": "1" } });
+  assert.ok(body);
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of body) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.includes("id: 2") && !text.includes("id: 3")) config.emit({ kind: "gap" });
+    if (text.includes("id: 3")) break;
+  }
+  assert.doesNotMatch(text, /id: 1\n/);
+  await eventually(() => config.listenerCount === 0);
+});
+
+test("the shell is for everybody on this machine, with a strict policy, and says nothing", async (t) => {
+  const rig = await startDoor(t);
+  const { status, headers } = await rig.raw("GET /");
+  assert.equal(status, 200);
+  assert.match(headers, /default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'/);
+  assert.match(headers, /frame-ancestors 'none'; base-uri 'none'; form-action 'none'/);
+  assert.match(headers, /X-Content-Type-Options: nosniff/);
+  assert.match(headers, /Referrer-Policy: no-referrer/);
+});
+
+test("switched off, nothing is served; health and MCP are never taken", async (t) => {
+  const rig = await startDoor(t, { settings: { isEnabled: false } });
+  assert.equal((await rig.raw("GET /")).status, 404);
+  assert.equal((await rig.raw("GET /manage/v1/status", [bearer(rig.token)])).status, 404);
+  for (const path of ["/mcp", "/manage/v1/health", "/metrics", "/.well-known/oauth-protected-resource"]) {
+    assert.equal((await rig.raw(`GET ${path}`)).body, "mcp", path);
+  }
+});
+
+test("E2 an event stream ends with what let its reader in, and tells nothing more", async (t) => {
+  const config = scriptedConfig();
+  const rig = await startDoor(t, { config });
+  const secret = (await rig.access.signIn(rig.token))?.secret ?? "";
+  const listen = async (headers: Record<string, string>) => {
+    const answer = await fetch(`${rig.origin}/manage/v1/events`, { headers });
+    assert.equal(answer.status, 200);
+    return answer.text();
+  };
+  const bySession = listen({ Cookie: `mountaineer_${rig.port}=${secret}` });
+  const byToken = listen({ Authorization: `Bearer ${rig.token}` });
+  await eventually(async () => config.listenerCount === 2);
+  config.emit({ kind: "gap" });
+  await rig.access.signOut(secret);
+  config.emit({ kind: "gap" });
+  const told = await bySession;
+  assert.match(told, /id: 1\n/);
+  assert.doesNotMatch(told, /id: 2\n/);
+  await rig.access.forgetToken();
+  config.emit({ kind: "gap" });
+  const last = await byToken;
+  assert.match(last, /id: 2\n/);
+  assert.doesNotMatch(last, /id: 3\n/);
+  assert.equal(config.listenerCount, 0);
+});
+
+test("E2 an event stream ends when management is switched off, or the name it was asked by is taken out", async (t) => {
+  const config = scriptedConfig();
+  const rig = await startDoor(t, { config, settings: { allowed: ["nas.example.com"] } });
+  const listen = (host: string) =>
+    rig.raw("GET /manage/v1/events", [`Host: ${host}`, bearer(rig.token)]).then(({ body }) => body);
+  const byName = listen("nas.example.com");
+  const local = listen("localhost");
+  await eventually(() => config.listenerCount === 2);
+  config.emit({ kind: "gap" });
+  rig.change({ allowed: [] });
+  config.emit({ kind: "gap" });
+  assert.doesNotMatch(await byName, /id: 2\n/);
+  rig.change({ isEnabled: false });
+  config.emit({ kind: "gap" });
+  const told = await local;
+  assert.match(told, /id: 2\n/);
+  assert.doesNotMatch(told, /id: 3\n/);
+  assert.equal(config.listenerCount, 0);
+});
+
+test("F2 the page's files are read when the door opens; what fails then is tried again for a browser", async (t) => {
+  const asked: string[] = [];
+  const find = async (path: string) => {
+    asked.push(path);
+    if (asked.length === 1) throw new Error("not yet");
+    return SHELL;
+  };
+  const rig = await startDoor(t, { page: { find } });
+  assert.deepEqual(asked, ["/"]);
+  assert.equal((await rig.raw("GET /")).status, 200);
+  assert.deepEqual(asked, ["/", "/"]);
+});
