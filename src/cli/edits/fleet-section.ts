@@ -1,0 +1,66 @@
+// Writes `[fleet]` into the configuration, and takes it out.
+import type { DaemonClient } from "../../api/client/client.ts";
+import type { ConfigEditWire } from "../../api/requests.ts";
+import { editConfig } from "../../config/edit/edit.ts";
+import type { FleetSection } from "../../config/fleet-values.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { CommandContext } from "../input/command.ts";
+import { readMembers, tellSaved } from "../sessions/config-members.ts";
+import { changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { decodedText } from "../sessions/config-text.ts";
+import { refuseToBeginAfresh } from "./config-key-change.ts";
+
+/** Rejects with `usage` where the file has a section, and with `config_…` where none could be written. */
+export function refuseSection(
+  context: CommandContext,
+  hint = "mountaineer fleet leave takes it out",
+): Promise<void> {
+  return viewConfig(context, async (view) => {
+    await refuseToBeginAfresh(context, view);
+    const { fleet } = await readMembers(view);
+    if (fleet === null) return refuseOlderDaemon(view, context.signal);
+    throw new MountaineerError("usage", `this machine is in a fleet already, as ${fleet.name}`, {
+      hint,
+    });
+  });
+}
+
+/** One that knows no `[fleet]` would refuse it when all else is done. */
+export async function refuseOlderDaemon(
+  { daemon }: { readonly daemon: Pick<DaemonClient, "fleet"> | null },
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await daemon?.fleet(signal);
+  } catch (error) {
+    if (!(error instanceof MountaineerError && error.code === "fleet_off")) throw error;
+  }
+}
+
+/** Resolves when it is saved, and with whether it runs. Saved already, it is no change. */
+export function writeSection(
+  context: CommandContext,
+  command: string,
+  section: FleetSection,
+): Promise<boolean> {
+  const edits: ConfigEditWire[] = Object.entries(section).map(([key, value]) => ({
+    key: `fleet.${key}`,
+    value: JSON.stringify(value),
+  }));
+  return changeConfig(context, command, async (editor) => tellSaved(context, await editor.edit(edits)));
+}
+
+/** Resolves with whether there was one. */
+export function removeSection(context: CommandContext): Promise<boolean> {
+  return changeConfig(context, "fleet leave", async (editor, view) => {
+    const bytes = await view.read();
+    const { fleet } = await readMembers(view);
+    if (bytes === null || fleet === null) return false;
+    // The whole section at once: what stands between without one of its keys is no configuration.
+    const edits = [{ kind: "unset" as const, keyPath: ["fleet"] }];
+    const edited = await editConfig({ bytes, format: view.format, edits });
+    tellSaved(context, await editor.replace(decodedText(edited.bytes), sha256Of(bytes)));
+    return true;
+  });
+}

@@ -1,0 +1,143 @@
+// What `mountaineer fleet init|invite|join|leave|remove` do: the fleet's own code, loaded when it is needed, with this
+// home, its configuration and the terminal.
+
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { refuseSection, removeSection, writeSection } from "../edits/fleet-section.ts";
+import type { CommandContext } from "../input/command.ts";
+import { readAddress } from "../input/standard-input.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+import { listenAddress, machineName } from "./machine-defaults.ts";
+
+const CODE_VALID_MS = 10 * 60_000;
+
+interface Wish {
+  readonly json: boolean;
+}
+
+export interface BeginWish extends Wish {
+  /** null: as the host is called. */
+  readonly name: string | null;
+  /** HOST:PORT; null: the first address that others can reach. */
+  readonly listen: string | null;
+  readonly invites: boolean;
+}
+
+/** Each resolves with the exit code. */
+export async function beginFleet(context: CommandContext, wish: BeginWish): Promise<number> {
+  const { foundFleet } = await import("../../fleet/way-in/found-fleet.ts");
+  const name = machineName(wish.name);
+  const address = listenAddress(wish.listen);
+  const { readFleet } = await import("../../fleet/way-in/fleet-folder.ts");
+  const isBegun = (await readFleet(context.home)) !== null;
+  await refuseSection(
+    context,
+    isBegun
+      ? "mountaineer fleet invite lets the next machine in; mountaineer fleet leave ends it"
+      : undefined,
+  );
+  const membership = await foundFleet({
+    ...homeOptions(context),
+    name,
+    address,
+    writeSection: async (section) => void (await writeSection(context, "fleet init", section)),
+  });
+  const shown = { name: membership.name, address: membership.address };
+  tell(context, wish, shown, `the fleet's server runs at ${address}; this machine is ${name}`);
+  if (/^127\.|^\[::1\]|^localhost:/.test(address)) {
+    context.note("only this machine reaches that address: --listen names one that others reach");
+  }
+  return wish.invites ? inviteMachine(context, wish) : 0;
+}
+
+export async function inviteMachine(context: CommandContext, wish: Wish): Promise<number> {
+  const { invite } = await import("../../fleet/way-in/invite.ts");
+  const { requireFleet } = await import("../../fleet/way-in/fleet-folder.ts");
+  const { operatorKey, requireMembership } = await import("../../fleet/way-in/membership.ts");
+  const options = homeOptions(context);
+  await requireFleet(context.home);
+  const key = await operatorKey(options, await requireMembership(context.home));
+  const joined = await invite({
+    ...options,
+    validMs: CODE_VALID_MS,
+    operatorKey: key,
+    onCode: (code, expiresAtMs) => {
+      if (wish.json) {
+        context.print(`${JSON.stringify({ code, expires_at: new Date(expiresAtMs).toISOString() })}\n`);
+        return;
+      }
+      context.print(`\nOn the next machine, within ${CODE_VALID_MS / 60_000} minutes:\n\n`);
+      context.print(`  mountaineer fleet join ${code}\n\n`);
+      context.note("waiting for it; the code lets one machine in, and Ctrl-C withdraws it");
+    },
+  });
+  if (wish.json) context.print(`${JSON.stringify({ joined })}\n`);
+  else if (joined !== null) say(context, `${joined} has joined`);
+  if (joined === null) context.note("nobody joined in time: mountaineer fleet invite makes another code");
+  return joined === null ? FAILED_EXIT : 0;
+}
+
+export async function joinByCode(
+  context: CommandContext,
+  wish: Wish & { readonly code: string; readonly name: string | null },
+): Promise<number> {
+  const { readJoinCode } = await import("../../fleet/way-in/join-code.ts");
+  const { joinFleet } = await import("../../fleet/way-in/join.ts");
+  const name = machineName(wish.name);
+  const code = readJoinCode(wish.code === "-" ? await readAddress(context.signal) : wish.code);
+  await refuseSection(context);
+  const { address } = await joinFleet({
+    ...homeOptions(context),
+    code,
+    name,
+    writeSection: async (section) => void (await writeSection(context, "fleet join", section)),
+  });
+  tell(context, wish, { name, address }, `this machine is in the fleet as ${name}; its server is ${address}`);
+  return 0;
+}
+
+export async function leave(
+  context: CommandContext,
+  wish: Wish & { readonly dissolves: boolean },
+): Promise<number> {
+  const { leaveFleet } = await import("../../fleet/way-in/leave.ts");
+  const left = await leaveFleet({
+    ...homeOptions(context),
+    dissolves: wish.dissolves,
+    removeSection: () => removeSection(context),
+  });
+  const { name, dissolved } = left;
+  if (wish.json) context.print(`${JSON.stringify(left, null, 2)}\n`);
+  else if (name === null) context.print("this machine is in no fleet\n");
+  else say(context, `${name} has left the fleet${dissolved ? ", and its server is gone" : ""}`);
+  if (name !== null && !dissolved) {
+    context.note(`where the fleet began, its key is taken away by: mountaineer fleet remove ${name}`);
+  }
+  return 0;
+}
+
+export async function remove(
+  context: CommandContext,
+  wish: Wish & { readonly machine: string },
+): Promise<number> {
+  const { removeMember } = await import("../../fleet/way-in/leave.ts");
+  const { home, signal } = context;
+  const removed = await removeMember({ home, clock: systemClock }, wish.machine, signal);
+  tell(context, wish, { removed }, `${removed} is out of the fleet: its key opens nothing any more`);
+  return 0;
+}
+
+function homeOptions({ home, signal }: CommandContext) {
+  return { home, signal, clock: systemClock, environment: process.env };
+}
+
+function tell(context: CommandContext, { json }: Wish, report: object, text: string): void {
+  if (json) context.print(`${JSON.stringify(report)}\n`);
+  else say(context, text);
+}
+
+function say({ print, stdoutStyle }: CommandContext, text: string): void {
+  const { green, symbols } = paintFor(stdoutStyle);
+  print(`${green(symbols.good)} ${harmless(text)}\n`);
+}

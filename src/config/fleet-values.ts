@@ -1,0 +1,62 @@
+// The notation of what `[fleet]` is told: this machine's name, and the addresses of NATS servers.
+import { isLoopback, parseHost } from "./host.ts";
+import { quoted } from "./mistakes.ts";
+import type { TextReading } from "./names.ts";
+
+/** More addresses of one cluster than anybody has. */
+export const MOST_FLEET_SERVERS = 8;
+
+export const MACHINE_NAME_EXPECTED = "1 to 32 letters, digits and `-`";
+export const FLEET_SERVER_EXPECTED = "`tls://HOST:PORT`, or `nats://127.0.0.1:PORT` on this machine";
+
+const NATS_PORT = 4222;
+
+/** `[fleet]` as a file spells it, of a server with a certificate authority of its own. */
+export interface FleetSection {
+  readonly name: string;
+  readonly servers: readonly string[];
+  readonly credentials: string;
+  readonly tls_ca: string;
+}
+
+function wrong(expected: string, hint: string | null): TextReading {
+  return { ok: false, expected, hint };
+}
+
+/** A machine's name is the key of what it tells, and part of its subjects. */
+export function isMachineName(text: string): boolean {
+  return /^[A-Za-z0-9-]{1,32}$/.test(text);
+}
+
+export function parseMachineName(text: string): TextReading {
+  return isMachineName(text) ? { ok: true, value: text } : wrong(MACHINE_NAME_EXPECTED, null);
+}
+
+/** Reads an address, and gives it with its port. Beyond this machine only TLS. */
+export function parseFleetServer(text: string): TextReading {
+  const [, scheme = "", place = ""] = /^(tls|nats):\/\/([^/]*)\/?$/.exec(text) ?? [];
+  if (scheme === "") return wrong(FLEET_SERVER_EXPECTED, null);
+  if (place.includes("@")) {
+    return wrong(FLEET_SERVER_EXPECTED, "who signs in is said by `credentials`, never by an address");
+  }
+  const reading = parseHost(place);
+  // A port that is not written is that of SMB there.
+  const hasPort = /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(place);
+  if (!reading.ok || place.includes("%")) {
+    return wrong(FLEET_SERVER_EXPECTED, "an IPv6 address is written `tls://[2001:db8::1]:4222`");
+  }
+  const { host } = reading.address;
+  if (scheme === "nats" && !isLoopback(host)) {
+    return wrong(
+      "`tls://HOST:PORT`, as it is not this machine",
+      "whoever is on the way would read and change everything; `tls_ca` names the CA of a private server",
+    );
+  }
+  const port = hasPort ? reading.address.port : NATS_PORT;
+  return { ok: true, value: `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}` };
+}
+
+/** Never shows what may be a password. */
+export function describeFleetServer(text: string): string {
+  return text.includes("@") ? "an address with a user in it" : `string ${quoted(text)}`;
+}

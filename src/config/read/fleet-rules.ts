@@ -1,0 +1,40 @@
+// The rules of `[fleet]` that no single value can break, and what the section means on this machine.
+import { MOST_FLEET_SERVERS } from "../fleet-values.ts";
+import type { ConfigPlace } from "../locate.ts";
+import type { Finding } from "../mistakes.ts";
+import { expandPath } from "../paths.ts";
+import type { ConfigFile } from "../schema/schema.ts";
+import type { FleetConfig } from "../snapshot.ts";
+import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
+
+/** Addresses there are, few enough, all of one kind; and a CA that can be read without a share. */
+export function fleetFindings(file: Table, place: RulePlace): Finding[] {
+  const fleet = asTable(file["fleet"]) ?? {};
+  const findings: Finding[] = [];
+  const wrong = (path: Finding["path"], found: string, expected: string, hint: string | null): void => {
+    findings.push({ path: ["fleet", ...path], at: "value", found, expected, hint });
+  };
+  const { servers, tls_ca: authority } = fleet;
+  if (Array.isArray(servers)) {
+    if (servers.length === 0) wrong(["servers"], "an empty list", "the address of a NATS server", null);
+    if (servers.length > MOST_FLEET_SERVERS) {
+      wrong(["servers", MOST_FLEET_SERVERS], "one more", `at most ${MOST_FLEET_SERVERS} addresses`, null);
+    }
+  }
+  if (typeof authority === "string" && isOnShare(expandPath(authority, place.userHome), file, place)) {
+    wrong(["tls_ca"], "a file on a share", "a file that is not on a share", null);
+  }
+  return findings;
+}
+
+/** Null: this machine is in no fleet. */
+export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): FleetConfig | null {
+  if (file === undefined) return null;
+  const { name, servers, credentials, tls_ca: authority } = file;
+  return {
+    name,
+    servers,
+    credentials,
+    tlsCa: authority === undefined ? null : expandPath(authority, place.userHome),
+  };
+}

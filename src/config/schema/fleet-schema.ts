@@ -1,0 +1,55 @@
+// The keys of `[fleet]`: which machine this is among several, and the NATS servers over which they know each other.
+import * as z from "zod";
+import {
+  describeFleetServer,
+  FLEET_SERVER_EXPECTED,
+  MACHINE_NAME_EXPECTED,
+  parseFleetServer,
+  parseMachineName,
+} from "../fleet-values.ts";
+import {
+  document,
+  listDoc,
+  pathKey,
+  REFERENCE_EXPECTED,
+  readReference,
+  readText,
+  textDoc,
+} from "./schema-keys.ts";
+
+export const fleetSchema = z.strictObject({
+  name: document(
+    readText(parseMachineName),
+    textDoc({
+      type: "name",
+      expected: MACHINE_NAME_EXPECTED,
+      meaning: "What this machine is called; each has a name of its own.",
+      example: '"laptop"',
+    }),
+  ),
+  servers: document(
+    z.array(readText(parseFleetServer, describeFleetServer)),
+    listDoc({
+      expected: `a list of ${FLEET_SERVER_EXPECTED}`,
+      meaning:
+        "The NATS servers; the first that answers is used. Beyond this machine only TLS. The port is 4222 when none is written.",
+      example: '["tls://nas.example.com:4222"]',
+    }),
+  ),
+  credentials: document(
+    readReference(),
+    textDoc({
+      type: "reference",
+      expected: REFERENCE_EXPECTED,
+      isSecret: true,
+      meaning:
+        "What this machine signs in with, by reference: the seed of an nkey (`SU…`), or the text of a `.creds` file.",
+      example: '"secret:fleet"',
+    }),
+  ),
+  tls_ca: pathKey({
+    absent: "the CAs that this machine's Node knows",
+    meaning: "A PEM file with the CA that signed the servers' certificates.",
+    example: '"~/.config/nats/ca.pem"',
+  }),
+});

@@ -1,0 +1,357 @@
+// This machine in a fleet: the link to it, for ever begun anew, what this machine tells the others, and what they tell.
+// Nothing of this machine waits for it.
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import type { Condition, StatusReport } from "../api/contract.ts";
+import type { FleetReport } from "../api/fleet-contract.ts";
+import type { FleetConfig } from "../config/snapshot.ts";
+import { unlessAborted } from "../runtime/abort.ts";
+import { errorText } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
+import { oneMissingText, resolveReference, type SecretValues } from "../secrets/reference.ts";
+import { type Credentials, readCredentials } from "./credentials.ts";
+import { LinkFailure } from "./link-failure.ts";
+import { BEAT_MS, Machines } from "./machines.ts";
+import { type NatsSession, openSession } from "./nats-session.ts";
+import { stateOf, summaryText, type Word } from "./summary.ts";
+
+/** What happens together is told together, ms. */
+const GATHER_MS = 50;
+/** From one summary to the next, ms. */
+const APART_MS = 300;
+/** A summary that says the same is written again so often, ms, as the bucket forgets what is a week old. */
+const REFRESH_MS = 60 * 60_000;
+/** Who comes hears at once who is there, ms; in a larger fleet it waits for their next signs of life. */
+const GREET_MS = 100;
+const GREETED_UP_TO = 32;
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 15_000;
+/** A link that held so long was a good one, ms. */
+const GOOD_LINK_MS = 10_000;
+const READ_MS = 3_000;
+/** For the words of a machine that ends; a server that is away does not hold it up. */
+const FAREWELL_MS = 1_000;
+
+/** How it ends: `stopped`, and it will be back; `left`, and it is no more one of them; `handed_over`: without a word. */
+export type FleetEnd = "stopped" | "left" | "handed_over";
+
+export interface FleetOptions {
+  readonly config: FleetConfig;
+  readonly values: SecretValues;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly redact: (secret: string) => void;
+  /** Of this machine, now. */
+  readonly status: () => StatusReport;
+  /** From 0 to 1, for pauses that differ from one machine to the next. */
+  readonly random?: () => number;
+}
+
+export interface Fleet {
+  report(): FleetReport;
+  conditions(): Condition[];
+  /** Something changed here. */
+  note(): void;
+  /** Resolves when it is over, soon. Later calls do nothing. */
+  end(how: FleetEnd): Promise<void>;
+}
+
+type Link =
+  | {
+      readonly state: "connected";
+      readonly server: string;
+      readonly sinceWallMs: number;
+      readonly sinceMs: number;
+    }
+  | {
+      readonly state: "away";
+      readonly server: string | null;
+      readonly sinceWallMs: number;
+      /** null: the first attempt is under way. */
+      readonly failure: LinkFailure | null;
+    };
+
+export function startFleet(options: FleetOptions): Fleet {
+  return new RunningFleet(options);
+}
+
+class RunningFleet implements Fleet {
+  readonly #options: FleetOptions;
+  readonly #instance = randomUUID();
+  readonly #machines: Machines;
+  readonly #ending = new AbortController();
+  readonly #done: Promise<void>;
+  #link: Link;
+  #session: NatsSession | null = null;
+  /** What stands in the bucket of this machine, by this session. */
+  #told: { readonly text: string; readonly atMs: number } | null = null;
+  #telling: Promise<void> | null = null;
+  #soon: Timer | null = null;
+  #greeting: Timer | null = null;
+  #nextAtMs = 0;
+  #takenSince: string | null = null;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    const { clock, config } = options;
+    this.#machines = new Machines({ name: config.name, instance: this.#instance });
+    this.#link = { state: "away", server: null, sinceWallMs: clock.wallMs(), failure: null };
+    this.#done = this.#run();
+  }
+
+  report(): FleetReport {
+    const { clock, config, status } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const link = this.#link;
+    const failure = link.state === "away" ? link.failure : null;
+    return {
+      name: config.name,
+      link: {
+        state: link.state,
+        server: link.server,
+        since: isoTime(link.sinceWallMs),
+        last_error: failure?.message ?? null,
+        hint: failure?.hint ?? null,
+      },
+      machines: [
+        {
+          name: config.name,
+          own: true,
+          presence: "here",
+          heard_secs_ago: 0,
+          problem: this.#machines.isNameTaken(nowMs) ? "another machine uses this name" : null,
+          state: stateOf(status()),
+        },
+        ...this.#machines.others(link.state === "connected" ? link.sinceMs : null, nowMs),
+      ],
+      more: this.#machines.more,
+      conditions: this.conditions(),
+    };
+  }
+
+  conditions(): Condition[] {
+    const { clock, config } = this.#options;
+    const conditions: Condition[] = [];
+    const link = this.#link;
+    if (link.state === "away" && link.failure !== null) {
+      conditions.push({
+        code: "fleet_unreachable",
+        severity: "warning",
+        title: `The fleet is not reached: ${link.failure.message}`,
+        hint: link.failure.hint ?? "Everything on this machine goes on; it is tried again and again.",
+        since: isoTime(link.sinceWallMs),
+      });
+    }
+    const isTaken = this.#machines.isNameTaken(clock.monotonicMs());
+    this.#takenSince = isTaken ? (this.#takenSince ?? isoTime(clock.wallMs())) : null;
+    if (this.#takenSince !== null) {
+      conditions.push({
+        code: "fleet_name_taken",
+        severity: "error",
+        title: `Another machine of the fleet is called ${config.name}, too`,
+        hint: "give one of them another [fleet].name, and credentials of its own",
+        since: this.#takenSince,
+      });
+    }
+    return conditions;
+  }
+
+  note(): void {
+    const { clock } = this.#options;
+    if (this.#session === null || this.#soon !== null || this.#ending.signal.aborted) return;
+    const delayMs = Math.max(GATHER_MS, this.#nextAtMs - clock.monotonicMs());
+    this.#soon = clock.setTimer(delayMs, () => {
+      this.#soon = null;
+      this.#tell();
+    });
+  }
+
+  async end(how: FleetEnd): Promise<void> {
+    if (!this.#ending.signal.aborted) {
+      const session = this.#session;
+      const farewell = session === null || how === "handed_over" ? null : this.#farewell(session, how);
+      this.#session = null;
+      this.#soon?.[Symbol.dispose]();
+      this.#greeting?.[Symbol.dispose]();
+      if (farewell !== null) await settledWithin(this.#options.clock, FAREWELL_MS, farewell);
+      this.#ending.abort();
+    }
+    await this.#done;
+  }
+
+  async #farewell(session: NatsSession, how: FleetEnd): Promise<void> {
+    // What is being written now would come after it.
+    await this.#telling;
+    const last = how === "left" ? session.remove() : session.putLast(this.#summary("gone"));
+    // Somebody else has taken this machine's place, or the server is away: nobody waits for a word.
+    await last.catch((error: unknown) => {
+      this.#options.logger.debug("no farewell to the fleet", { reason: errorText(error) });
+    });
+  }
+
+  async #run(): Promise<void> {
+    const { clock, config, random = Math.random } = this.#options;
+    const { signal } = this.#ending;
+    let failures = 0;
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      const server = config.servers[attempt % config.servers.length] ?? "";
+      const startedMs = clock.monotonicMs();
+      const failure = await this.#hold(server, signal);
+      if (failure === null) return;
+      this.#lost(server, failure);
+      failures = clock.monotonicMs() - startedMs > GOOD_LINK_MS ? 0 : failures + 1;
+      // All addresses are tried before a longer pause.
+      const rounds = Math.floor(failures / config.servers.length);
+      const pauseMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(rounds, 10));
+      const pause = clock.sleep(pauseMs * (0.5 + random() / 2), signal);
+      await unlessAborted(Promise.all([pause, failure.leftover]), signal).catch(() => {});
+    }
+  }
+
+  /** Holds a session as long as it lasts; why it is over, or could not begin; null: this fleet ends. */
+  async #hold(server: string, signal: AbortSignal): Promise<LinkFailure | null> {
+    const { clock, config, logger } = this.#options;
+    let session: NatsSession | null = null;
+    try {
+      const credentials = this.#credentials();
+      const authority = await this.#authority(signal);
+      this.#machines.begin(clock.monotonicMs());
+      const { name } = config;
+      session = await openSession(
+        { server, name, credentials, authority, heard: this.#heard, clock },
+        signal,
+      );
+      this.#link = { state: "connected", server, sinceWallMs: clock.wallMs(), sinceMs: clock.monotonicMs() };
+      logger.info("fleet connected", { server, name });
+      this.#session = session;
+      this.#told = null;
+      this.#tell();
+      session.beat(this.#instance);
+      return await unlessAborted(this.#beatUntilEnd(session, signal), signal);
+    } catch (error) {
+      if (signal.aborted) return null;
+      if (error instanceof LinkFailure) return error;
+      // Nothing that goes wrong here may end the trying.
+      logger.error("the fleet's link broke", { server, reason: errorText(error) });
+      return new LinkFailure(`the link broke: ${errorText(error)}`);
+    } finally {
+      this.#session = null;
+      this.#soon?.[Symbol.dispose]();
+      this.#soon = null;
+      await session?.[Symbol.asyncDispose]();
+    }
+  }
+
+  async #beatUntilEnd(session: NatsSession, signal: AbortSignal): Promise<LinkFailure> {
+    const { clock } = this.#options;
+    const ended = new AbortController();
+    const beating = (async () => {
+      const until = AbortSignal.any([signal, ended.signal]);
+      for (;;) {
+        await clock.sleep(BEAT_MS, until);
+        session.beat(this.#instance);
+        // Some of what changes is no event.
+        this.note();
+      }
+    })();
+    beating.catch(() => {});
+    try {
+      return await session.ended;
+    } finally {
+      ended.abort();
+    }
+  }
+
+  #lost(server: string, failure: LinkFailure): void {
+    const { clock, logger } = this.#options;
+    const before = this.#link;
+    const isNews = before.state === "connected" || before.failure?.message !== failure.message;
+    const sinceWallMs = before.state === "away" ? before.sinceWallMs : clock.wallMs();
+    this.#link = { state: "away", server, sinceWallMs, failure };
+    if (isNews) logger.warn("fleet not reached", { server, reason: failure.message });
+  }
+
+  readonly #heard = {
+    summary: (key: string, bytes: Uint8Array, isNews: boolean): void => {
+      this.#greet(this.#machines.read(key, bytes, isNews, this.#options.clock.monotonicMs()));
+    },
+    removed: (key: string): void => {
+      this.#machines.forget(key);
+      if (key !== this.#options.config.name) return;
+      // Somebody took it away while this machine is there.
+      this.#told = null;
+      this.note();
+    },
+    caughtUp: (): void => this.#machines.caughtUp(),
+    beat: (name: string, instance: string): void =>
+      this.#greet(this.#machines.hear(name, instance, this.#options.clock.monotonicMs())),
+  };
+
+  #greet(hasCome: boolean): void {
+    if (!hasCome || this.#machines.size > GREETED_UP_TO) return;
+    this.#greeting ??= this.#options.clock.setTimer(GREET_MS, () => {
+      this.#greeting = null;
+      this.#session?.beat(this.#instance);
+    });
+  }
+
+  /** Writes what this machine is, unless it stands there; one at a time. */
+  #tell(): void {
+    const { clock } = this.#options;
+    const session = this.#session;
+    if (session === null) return;
+    if (this.#telling !== null) {
+      this.note();
+      return;
+    }
+    const text = this.#summary("here");
+    const nowMs = clock.monotonicMs();
+    if (this.#told?.text === text && nowMs - this.#told.atMs < REFRESH_MS) return;
+    this.#nextAtMs = nowMs + APART_MS;
+    this.#told = { text, atMs: nowMs };
+    this.#telling = session
+      .put(text)
+      // The session ends by it, and says why.
+      .catch(() => {})
+      .finally(() => {
+        this.#telling = null;
+      });
+  }
+
+  #summary(word: Word): string {
+    const { config, status } = this.#options;
+    return summaryText({ name: config.name, instance: this.#instance, word, state: stateOf(status()) });
+  }
+
+  #credentials(): Credentials {
+    const { config, values, redact } = this.#options;
+    const secret = resolveReference(config.credentials, values);
+    if (!secret.ok) {
+      throw new LinkFailure(oneMissingText(secret.missing), "[fleet].credentials says where they are");
+    }
+    const credentials = readCredentials(secret.value);
+    if (credentials === null) {
+      throw new LinkFailure(
+        "[fleet].credentials is neither the seed of an nkey (SU…) nor the text of a .creds file",
+      );
+    }
+    redact(credentials.seed);
+    if (credentials.kind === "jwt") redact(credentials.jwt);
+    return credentials;
+  }
+
+  async #authority(signal: AbortSignal): Promise<string | null> {
+    const { clock, config } = this.#options;
+    if (config.tlsCa === null) return null;
+    const reading = readFile(config.tlsCa, { encoding: "utf8", signal });
+    reading.catch(() => {});
+    try {
+      if (await settledWithin(clock, READ_MS, reading)) return await reading;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new LinkFailure(`[fleet].tls_ca cannot be read: ${errorText(error)}`);
+    }
+    throw new LinkFailure("[fleet].tls_ca cannot be read: the disk does not answer");
+  }
+}

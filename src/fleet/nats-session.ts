@@ -1,0 +1,305 @@
+// One connection to a NATS server: the bucket in which machines tell what they are, and the signs of life beside it. It
+// is never mended: whatever goes wrong ends it, and the next one begins afresh.
+import { JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { type KV, Kvm } from "@nats-io/kv";
+import {
+  AuthorizationError,
+  connect,
+  jwtAuthenticator,
+  type NatsConnection,
+  NoRespondersError,
+  nkeyAuthenticator,
+  PermissionViolationError,
+  TimeoutError,
+  UserAuthenticationExpiredError,
+} from "@nats-io/transport-node";
+import { unlessAborted } from "../runtime/abort.ts";
+import { errorText, systemErrorCode } from "../runtime/errors.ts";
+import { type Clock, settledWithin } from "../runtime/time/clock.ts";
+import { BUCKET_STREAM } from "./bucket.ts";
+import type { Credentials } from "./credentials.ts";
+import { withItsSockets } from "./library-sockets.ts";
+import { LinkFailure } from "./link-failure.ts";
+import { BUCKET, beatSubject, inboxOf, STREAM } from "./subjects.ts";
+
+const CONNECT_MS = 5_000;
+/** With finding its name's address. */
+const DEADLINE_MS = 10_000;
+const ANSWER_MS = 5_000;
+/** A server that is silent for two of them is gone. */
+const PING_MS = 4_000;
+const PINGS_UNANSWERED = 2;
+const CLOSE_MS = 500;
+/** JetStream's code. */
+const STREAM_NOT_FOUND = 10_059;
+/** A sign of life says an instance and no more. */
+const LONGEST_BEAT_BYTES = 64;
+
+/** What comes in; called one at a time, in order. */
+export interface Heard {
+  /** What stands under a key; `isNews`: it was written after the session began. */
+  summary(key: string, bytes: Uint8Array, isNews: boolean): void;
+  removed(key: string): void;
+  /** All that stood in the bucket has been told. */
+  caughtUp(): void;
+  beat(name: string, instance: string): void;
+}
+
+export interface SessionOptions {
+  /** As the configuration has it. */
+  readonly server: string;
+  readonly name: string;
+  readonly credentials: Credentials;
+  /** PEM; null: the CAs that Node knows. */
+  readonly authority: string | null;
+  readonly heard: Heard;
+  readonly clock: Clock;
+}
+
+export interface NatsSession extends AsyncDisposable {
+  /** Resolves with why, when it is over. */
+  readonly ended: Promise<LinkFailure>;
+  /** Rejects with a LinkFailure, which ends the session, too. */
+  put(text: string): Promise<void>;
+  /** Like `put`, unless somebody else has written there since: a later start of this machine. */
+  putLast(text: string): Promise<void>;
+  /** Takes back what was put, likewise. */
+  remove(): Promise<void>;
+  /** Shows that this machine is there. */
+  beat(instance: string): void;
+}
+
+/** Rejects with a LinkFailure, or with the signal's reason. */
+export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<NatsSession> {
+  const line: Line = { connection: await connected(options, signal), watch: null };
+  try {
+    return await unlessAborted(begin(line, options), signal);
+  } catch (error) {
+    await close(line, options.clock);
+    throw error;
+  }
+}
+
+interface Line {
+  readonly connection: NatsConnection;
+  /** Of the bucket, from when it is asked for. */
+  watch: ReturnType<typeof watchBucket> | null;
+}
+
+async function connected(options: SessionOptions, signal: AbortSignal): Promise<NatsConnection> {
+  const { server, name, credentials, authority, clock } = options;
+  const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+  // The library would hold the certificate of an address against the name `localhost`.
+  const host = new URL(server).hostname.replace(/^\[(.*)\]$/, "$1");
+  const secured = { host, ...(authority === null ? {} : { ca: authority }) };
+  const connecting = withItsSockets(() =>
+    connect({
+      servers: [server.replace(/^tls:/, "nats:")],
+      name: `mountaineer ${name}`,
+      inboxPrefix: inboxOf(name),
+      // Without TLS from the server, one that wants it does not sign in.
+      tls: server.startsWith("tls:") ? secured : null,
+      authenticator:
+        credentials.kind === "nkey"
+          ? nkeyAuthenticator(encode(credentials.seed))
+          : jwtAuthenticator(credentials.jwt, encode(credentials.seed)),
+      reconnect: false,
+      // Others than the configured ones are none of ours.
+      ignoreClusterUpdates: true,
+      noAsyncTraces: true,
+      timeout: CONNECT_MS,
+      pingInterval: PING_MS,
+      maxPingOut: PINGS_UNANSWERED,
+    }),
+  );
+  try {
+    if (await unlessAborted(settledWithin(clock, DEADLINE_MS, connecting), signal)) return await connecting;
+  } catch (error) {
+    closeLate(connecting);
+    signal.throwIfAborted();
+    throw failureOf(error, "connecting");
+  }
+  // The system may look for a name for long, on a thread of which there are few: never twice at once.
+  throw new LinkFailure("connecting: no answer in time", null, closeLate(connecting));
+}
+
+/** Of a connection that nobody waits for any more; resolves when it is over. */
+async function closeLate(connecting: Promise<NatsConnection>): Promise<void> {
+  await connecting.then((late) => late.close()).catch(() => {});
+}
+
+async function begin(line: Line, options: SessionOptions): Promise<NatsSession> {
+  const { connection } = line;
+  const { name, heard, clock } = options;
+  const over = Promise.withResolvers<LinkFailure>();
+  const end = (failure: LinkFailure): void => over.resolve(failure);
+  const endsBy = (work: Promise<unknown>, what: string): void => {
+    work.catch((error: unknown) => end(failureOf(error, what)));
+  };
+  connection.closed().then((error) => {
+    end(
+      error instanceof Error
+        ? failureOf(error, "connected")
+        : new LinkFailure("the connection to the server was lost"),
+    );
+  }, end);
+  endsBy(watchRefusals(connection, end), "connected");
+
+  const bucket = await openBucket(connection);
+  connection.subscribe(beatSubject("*"), {
+    callback(error, message) {
+      if (error !== null) {
+        end(failureOf(error, "listening"));
+        return;
+      }
+      const sender = message.subject.split(".")[2];
+      if (sender === undefined || message.data.length > LONGEST_BEAT_BYTES) return;
+      heard.beat(sender, message.string());
+    },
+  });
+  endsBy(readBucket(line, bucket, options, end), "reading what others tell");
+
+  let revision = 0;
+  const written = async (work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      const failure = failureOf(error, "telling what this machine is");
+      end(failure);
+      throw failure;
+    }
+  };
+  return {
+    ended: over.promise,
+    put: (text) =>
+      written(async () => {
+        revision = await bucket.put(name, text, { timeout: ANSWER_MS });
+      }),
+    async putLast(text) {
+      if (revision > 0) await bucket.put(name, text, { previousSeq: revision, timeout: ANSWER_MS });
+    },
+    async remove() {
+      if (revision > 0) await bucket.delete(name, { previousSeq: revision });
+    },
+    beat(instance) {
+      try {
+        connection.publish(beatSubject(name), instance);
+      } catch (error) {
+        end(failureOf(error, "telling that this machine is there"));
+      }
+    },
+    [Symbol.asyncDispose]: () => close(line, clock),
+  };
+}
+
+/** The one there is; else it is made, with limits. */
+async function openBucket(connection: NatsConnection): Promise<KV> {
+  const limits = { timeout: ANSWER_MS };
+  try {
+    const { streams } = await jetstreamManager(connection, limits);
+    await streams.info(STREAM).catch(async (error: unknown) => {
+      if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error;
+      await streams.add({ ...BUCKET_STREAM, subjects: [...BUCKET_STREAM.subjects] });
+    });
+    return await new Kvm(jetstream(connection, limits)).open(BUCKET);
+  } catch (error) {
+    throw failureOf(error, `opening or making the bucket ${BUCKET}`);
+  }
+}
+
+/** What is written after `before` is news; what the library says of this is wrong for the last one that stood there. */
+async function watchBucket(bucket: KV) {
+  const { streamInfo } = await bucket.status();
+  return { before: streamInfo.state.last_seq, entries: await bucket.watch() };
+}
+
+async function readBucket(
+  line: Line,
+  bucket: KV,
+  { heard }: SessionOptions,
+  end: (failure: LinkFailure) => void,
+): Promise<void> {
+  line.watch = watchBucket(bucket);
+  const { before, entries } = await line.watch;
+  let isCaughtUp = false;
+  for await (const { key, operation, value, revision, delta } of entries) {
+    if (operation === "PUT") heard.summary(key, value, revision > before);
+    else heard.removed(key);
+    // It comes to that at the latest with what this machine tells itself.
+    if (isCaughtUp || delta !== 0) continue;
+    isCaughtUp = true;
+    heard.caughtUp();
+  }
+  end(new LinkFailure("the server sends nothing of the bucket any more"));
+}
+
+/** What the server says of messages that have no answer. */
+async function watchRefusals(connection: NatsConnection, end: (failure: LinkFailure) => void): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === "error") end(failureOf(status.error, "connected"));
+  }
+}
+
+async function close({ connection, watch }: Line, clock: Clock): Promise<void> {
+  // A watch that begins while its connection closes is never ended by the library: it would print errors for ever.
+  const stopping = watch?.then(({ entries }) => entries.stop());
+  if (stopping !== undefined) {
+    await settledWithin(
+      clock,
+      CLOSE_MS,
+      stopping.catch(() => {}),
+    );
+  }
+  // Dropped, if the server does not take what is left.
+  await settledWithin(
+    clock,
+    CLOSE_MS,
+    connection.flush().catch(() => {}),
+  );
+  await settledWithin(
+    clock,
+    CLOSE_MS,
+    connection.close().catch(() => {}),
+  );
+}
+
+/** In words, and with what a person can do. */
+function failureOf(error: unknown, when: string): LinkFailure {
+  if (error instanceof LinkFailure) return error;
+  const causes = [error, error instanceof Error ? error.cause : null];
+  for (const cause of causes) {
+    if (cause instanceof AuthorizationError || cause instanceof UserAuthenticationExpiredError) {
+      return new LinkFailure(
+        "the server refuses the credentials",
+        "see that the server knows this machine's public key, and that [fleet].credentials is its seed",
+      );
+    }
+    if (cause instanceof PermissionViolationError) {
+      return new LinkFailure(
+        `the server does not permit to ${cause.operation} ${cause.subject}`,
+        "docs/fleet.md lists what a machine needs",
+      );
+    }
+    if (isJetStreamOff(cause)) {
+      return new LinkFailure(
+        "JetStream is not on, on that server or for this account",
+        "start the server with JetStream (nats-server -js), and allow it for the account",
+      );
+    }
+    if (cause instanceof JetStreamApiError) {
+      return new LinkFailure(
+        `${when}: JetStream refuses: ${cause.message}`,
+        "see the server's log: its disk may be full or its store gone; docs/fleet.md says what is needed",
+      );
+    }
+  }
+  const cause = causes.find((each) => systemErrorCode(each) !== null) ?? error;
+  if (error instanceof TimeoutError) return new LinkFailure(`${when}: no answer in time`);
+  return new LinkFailure(`${when}: ${errorText(cause)}`);
+}
+
+/** The library keeps the class of this error to itself. */
+function isJetStreamOff(error: unknown): boolean {
+  if (error instanceof NoRespondersError) return true;
+  return error instanceof Error && error.name === "JetStreamNotEnabled";
+}

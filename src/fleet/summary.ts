@@ -1,0 +1,148 @@
+// What a machine tells the others of itself: its status in few words, bounded. And how such words are read, whoever wrote
+// them.
+import type { StatusReport } from "../api/contract.ts";
+import { type MachineState, machineStateShape } from "../api/fleet-contract.ts";
+import { choice, object, type TypeOf, text } from "../api/shape.ts";
+import { jsonObject } from "../runtime/text/json-object.ts";
+import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
+
+/** Of one summary, as it is kept. */
+export const SUMMARY_LIMIT_BYTES = 64 * 1024;
+/** Of each of its three lists; what is around them is far less than the rest. */
+const LIST_LIMIT_BYTES = 20 * 1024;
+const LONGEST_NAME = 128;
+const LONGEST_WORD = 64;
+const LONGEST_TEXT = 240;
+
+/** `here`: it serves; `gone`: it ended in order. */
+export type Word = "here" | "gone";
+
+export interface Summary {
+  readonly name: string;
+  /** Of the process that tells it: another one is another machine of that name, or a later start. */
+  readonly instance: string;
+  readonly word: Word;
+  readonly state: MachineState;
+}
+
+/** What a status comes to. */
+export function stateOf({ global, shares, backends = [] }: StatusReport): MachineState {
+  const toldShares = fitting(
+    shares.map(({ name, mount_state, active_interface, last_error }) => ({
+      name: clean(name, LONGEST_NAME),
+      phase: mount_state,
+      route: active_interface,
+      reason: last_error === null ? null : clean(last_error, LONGEST_TEXT),
+    })),
+  );
+  const toldBackends = fitting(
+    backends
+      .filter(({ enabled }) => enabled)
+      .map(({ name, phase, tools, reason }) => ({
+        name: clean(name, LONGEST_NAME),
+        phase,
+        tools,
+        reason: reason === null ? null : clean(reason, LONGEST_TEXT),
+      })),
+  );
+  const named = [...shares, ...backends].flatMap(({ name, conditions }) =>
+    conditions.map((condition) => ({ ...condition, title: `${name}: ${condition.title}` })),
+  );
+  const toldConditions = fitting(
+    [...global.conditions, ...named]
+      .filter(({ severity }) => severity !== "info")
+      .map(({ code, severity, title }) => ({
+        code: clean(code, LONGEST_NAME),
+        severity,
+        title: clean(title, LONGEST_TEXT),
+      })),
+  );
+  return {
+    version: clean(global.version, LONGEST_WORD),
+    shares: toldShares.kept,
+    backends: toldBackends.kept,
+    conditions: toldConditions.kept,
+    cut: toldShares.cut + toldBackends.cut + toldConditions.cut,
+  };
+}
+
+/** The first of a list, as far as its bytes go. */
+function fitting<T>(entries: readonly T[]): { kept: T[]; cut: number } {
+  let bytes = 0;
+  const kept: T[] = [];
+  for (const entry of entries) {
+    bytes += Buffer.byteLength(JSON.stringify(entry)) + 1;
+    if (bytes > LIST_LIMIT_BYTES) break;
+    kept.push(entry);
+  }
+  return { kept, cut: entries.length - kept.length };
+}
+
+export function summaryText({ name, instance, word, state }: Summary): string {
+  return JSON.stringify({ format: 1, name, instance, word, ...state });
+}
+
+const summaryShape = object({
+  name: text,
+  instance: text,
+  word: choice("here", "gone"),
+  ...machineStateShape.fields,
+});
+
+type Reading =
+  | { readonly ok: true; readonly summary: Summary }
+  | { readonly ok: false; readonly problem: string };
+
+/** Of bytes that anybody may have written under `key`. What is not known of it is left out. */
+export function readSummary(key: string, bytes: Uint8Array): Reading {
+  const unreadable = (problem: string): Reading => ({ ok: false, problem });
+  if (bytes.length > SUMMARY_LIMIT_BYTES) return unreadable(`it is too long: ${bytes.length} bytes`);
+  const value = jsonObject(new TextDecoder().decode(bytes));
+  if (value === null) return unreadable("it is not a JSON object");
+  if (value["format"] !== 1)
+    return unreadable("its format is not known; a newer version may have written it");
+  const fault = summaryShape.faultIn(value);
+  if (fault !== null) return unreadable(`${clean(fault.path, LONGEST_NAME)} is not ${fault.expected}`);
+  // The shape has just been checked.
+  const told = value as TypeOf<typeof summaryShape>;
+  const name = clean(told.name, LONGEST_NAME);
+  if (told.name !== key) return unreadable(`it says that it is of ${JSON.stringify(name)}`);
+  const { word, cut } = told;
+  const state: MachineState = {
+    version: clean(told.version, LONGEST_WORD),
+    shares: told.shares.map((share) => ({
+      name: clean(share.name, LONGEST_NAME),
+      phase: clean(share.phase, LONGEST_WORD),
+      route: clean(share.route, LONGEST_WORD),
+      reason: cleanOrNull(share.reason),
+    })),
+    backends: told.backends.map((backend) => ({
+      name: clean(backend.name, LONGEST_NAME),
+      phase: clean(backend.phase, LONGEST_WORD),
+      tools: backend.tools,
+      reason: cleanOrNull(backend.reason),
+    })),
+    conditions: told.conditions.map(({ code, severity, title }) => ({
+      code: clean(code, LONGEST_NAME),
+      severity,
+      title: clean(title, LONGEST_TEXT),
+    })),
+    cut,
+  };
+  return { ok: true, summary: { name, instance: clean(told.instance, LONGEST_WORD), word, state } };
+}
+
+function cleanOrNull(words: string | null): string | null {
+  return words === null ? null : clean(words, LONGEST_TEXT);
+}
+
+/** Without what drives terminals or is not seen, and no longer than `most` characters. */
+function clean(words: string, most: number): string {
+  const seen = withoutUnseen(words.slice(0, most * 4))
+    .replace(DRIVING, " ")
+    .trim();
+  const characters = [...seen];
+  return characters.length <= most ? seen : `${characters.slice(0, most - 1).join("")}…`;
+}
+
+const DRIVING = /[\p{Cc}\p{Cs}\u2028\u2029]/gu;

@@ -1,0 +1,167 @@
+// A fleet's own certificate authority and its server's certificate: X.509 in DER, as RFC 5280 has it. Node signs and
+// reads certificates and makes none; `openssl` is not everywhere, and differs where it is.
+import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { isIP, isIPv4, SocketAddress } from "node:net";
+import { fingerprintOf } from "./nkey.ts";
+
+const DAY_MS = 86_400_000;
+/** A machine's clock may be behind. */
+const BEFORE_MS = 2 * DAY_MS;
+/** Nobody renews it: whoever reads this in ten years makes the fleet anew. */
+const VALID_MS = 3650 * DAY_MS;
+
+const [SEQUENCE, SET, INTEGER, BITS, OCTETS, OID, UTF8] = [0x30, 0x31, 0x02, 0x03, 0x04, 0x06, 0x0c];
+const OIDS = {
+  ecdsaWithSha256: "2a8648ce3d040302",
+  commonName: "550403",
+  subjectKey: "551d0e",
+  keyUsage: "551d0f",
+  subjectNames: "551d11",
+  basicConstraints: "551d13",
+  authorityKey: "551d23",
+  extendedUsage: "551d25",
+  serverAuth: "2b06010505070301",
+} as const;
+
+export interface CertificatePair {
+  /** PEM. */
+  readonly certificate: string;
+  /** PEM, secret. */
+  readonly key: string;
+}
+
+interface Issued {
+  readonly der: Buffer;
+  readonly privateKey: KeyObject;
+}
+
+export interface FleetCertificates {
+  readonly authority: CertificatePair & { readonly der: Buffer };
+  readonly server: CertificatePair;
+}
+
+/** For a server that is reached by `hosts`: names and addresses. */
+export function makeCertificates(hosts: readonly string[], nowMs: number): FleetCertificates {
+  const authorityKeys = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const authorityId = keyId(authorityKeys.publicKey);
+  const authorityName = nameOf("Mountaineer fleet");
+  const validity = tlv(SEQUENCE, time(nowMs - BEFORE_MS), time(nowMs + VALID_MS));
+  const issue = (subject: Buffer, publicKey: KeyObject, extensions: readonly Buffer[]): Buffer => {
+    const body = tlv(
+      SEQUENCE,
+      tlv(0xa0, integer(Buffer.from([2]))),
+      integer(randomBytes(16)),
+      algorithm(),
+      authorityName,
+      validity,
+      subject,
+      publicKey.export({ format: "der", type: "spki" }),
+      tlv(0xa3, tlv(SEQUENCE, ...extensions)),
+    );
+    const signature = sign("sha256", body, authorityKeys.privateKey);
+    return tlv(SEQUENCE, body, algorithm(), bits(signature));
+  };
+  const authority = issue(authorityName, authorityKeys.publicKey, [
+    // An authority that vouches for servers, and for no other authorities.
+    extension(
+      "basicConstraints",
+      tlv(SEQUENCE, tlv(0x01, Buffer.from([0xff])), integer(Buffer.from([0]))),
+      true,
+    ),
+    extension("keyUsage", tlv(BITS, Buffer.from([1, 0x06])), true),
+    extension("subjectKey", tlv(OCTETS, authorityId)),
+  ]);
+  const serverKeys = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const server = issue(nameOf("Mountaineer fleet server"), serverKeys.publicKey, [
+    extension("basicConstraints", tlv(SEQUENCE), true),
+    extension("keyUsage", tlv(BITS, Buffer.from([7, 0x80])), true),
+    extension("extendedUsage", tlv(SEQUENCE, oid("serverAuth"))),
+    extension("subjectKey", tlv(OCTETS, keyId(serverKeys.publicKey))),
+    extension("authorityKey", tlv(SEQUENCE, tlv(0x80, authorityId))),
+    extension("subjectNames", tlv(SEQUENCE, ...[...new Set(hosts)].map(subjectName))),
+  ]);
+  return {
+    authority: { ...pair({ der: authority, privateKey: authorityKeys.privateKey }), der: authority },
+    server: pair({ der: server, privateKey: serverKeys.privateKey }),
+  };
+}
+
+export function certificatePem(der: Buffer): string {
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
+  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
+}
+
+function pair({ der, privateKey }: Issued): CertificatePair {
+  return {
+    certificate: certificatePem(der),
+    key: privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
+  };
+}
+
+function extension(name: keyof typeof OIDS, value: Buffer, isCritical = false): Buffer {
+  const critical = isCritical ? [tlv(0x01, Buffer.from([0xff]))] : [];
+  return tlv(SEQUENCE, oid(name), ...critical, tlv(OCTETS, value));
+}
+
+function subjectName(host: string): Buffer {
+  return isIP(host) === 0 ? tlv(0x82, Buffer.from(host, "latin1")) : tlv(0x87, addressBytes(host));
+}
+
+function addressBytes(address: string): Buffer {
+  if (isIPv4(address)) return Buffer.from(address.split(".").map(Number));
+  // Node writes it without its zeros; the parts before and after "::" are counted from either end.
+  const plain = new SocketAddress({ address, family: "ipv6" }).address;
+  const [head = "", tail] = plain.split("::");
+  const words = (text: string): number[] =>
+    text === ""
+      ? []
+      : text.split(":").flatMap((part) => {
+          if (!part.includes(".")) return [Number.parseInt(part, 16)];
+          const [a = 0, b = 0, c = 0, d = 0] = part.split(".").map(Number);
+          return [a * 256 + b, c * 256 + d];
+        });
+  const [first, last] = [words(head), words(tail ?? "")];
+  const all = [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last];
+  return Buffer.from(all.flatMap((word) => [word >> 8, word & 0xff]));
+}
+
+function keyId(publicKey: KeyObject): Buffer {
+  return fingerprintOf(publicKey.export({ format: "der", type: "spki" })).subarray(0, 20);
+}
+
+function nameOf(text: string): Buffer {
+  return tlv(SEQUENCE, tlv(SET, tlv(SEQUENCE, oid("commonName"), tlv(UTF8, Buffer.from(text)))));
+}
+
+function algorithm(): Buffer {
+  return tlv(SEQUENCE, oid("ecdsaWithSha256"));
+}
+
+/** Years from 2050 on have four digits. */
+function time(atMs: number): Buffer {
+  const digits = `${new Date(atMs).toISOString().slice(0, 19).replace(/[-:T]/g, "")}Z`;
+  return digits < "2050" ? tlv(0x17, Buffer.from(digits.slice(2))) : tlv(0x18, Buffer.from(digits));
+}
+
+function oid(name: keyof typeof OIDS): Buffer {
+  return tlv(OID, Buffer.from(OIDS[name], "hex"));
+}
+
+/** Never negative, and with no zero more than that takes. */
+function integer(bytes: Buffer): Buffer {
+  const first = bytes.findIndex((byte) => byte !== 0);
+  const plain = first < 0 ? Buffer.from([0]) : bytes.subarray(first);
+  return tlv(INTEGER, (plain[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.from([0]), plain]) : plain);
+}
+
+function bits(bytes: Buffer): Buffer {
+  return tlv(BITS, Buffer.concat([Buffer.from([0]), bytes]));
+}
+
+function tlv(tag: number, ...parts: readonly Buffer[]): Buffer {
+  const body = Buffer.concat(parts);
+  const { length } = body;
+  const size =
+    length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.from([tag, ...size]), body]);
+}

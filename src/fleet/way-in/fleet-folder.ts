@@ -1,0 +1,154 @@
+// The folder of the fleet's server in a home (0700): its record, its configuration, its certificates and its store.
+import { mkdir, open, readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { MountaineerError } from "../../runtime/errors.ts";
+import {
+  ensurePrivateFolder,
+  readIfPresent,
+  removeLeftovers,
+  writeDurably,
+} from "../../runtime/files/durable-file.ts";
+import { waitExclusive } from "../../runtime/files/sqlite-file-lock.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { makeCertificates } from "./certificate.ts";
+import { type FleetRecord, parseRecord, recordText } from "./fleet-record.ts";
+import { splitAddress } from "./join-code.ts";
+import { fingerprintOf } from "./nkey.ts";
+import { serverConfig } from "./server-config.ts";
+
+const KEPT_LOGS = 1;
+const LOCK_WAIT_MS = 20_000;
+
+export interface FleetPlace {
+  /** Mountaineer's own folder, absolute. */
+  readonly home: string;
+  readonly clock: Clock;
+}
+
+interface FolderPaths {
+  readonly folder: string;
+  readonly record: string;
+  readonly config: string;
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly store: string;
+  readonly log: string;
+  /** Which process serves. */
+  readonly process: string;
+}
+
+export function folderPaths(home: string): FolderPaths {
+  const folder = join(home, "fleet-server");
+  const at = (name: string): string => join(folder, name);
+  return {
+    folder,
+    record: at("fleet.json"),
+    config: at("nats-server.conf"),
+    authority: at("ca.pem"),
+    certificate: at("server.pem"),
+    key: at("server-key.pem"),
+    store: at("store"),
+    log: at("nats-server.log"),
+    process: at("process.json"),
+  };
+}
+
+/** Null: this home has no server of a fleet. Rejects with `fleet_server_failed`. */
+export async function readFleet(home: string): Promise<FleetRecord | null> {
+  const { record } = folderPaths(home);
+  const text = await readIfPresent(record);
+  return text === null ? null : parseRecord(text, record);
+}
+
+/** The same where there must be one; rejects with `usage` too. */
+export async function requireFleet(home: string): Promise<FleetRecord> {
+  const record = await readFleet(home);
+  if (record !== null) return record;
+  throw new MountaineerError("usage", "this machine does not have the fleet's server", {
+    hint: "do it on the machine where `mountaineer fleet init` was typed",
+  });
+}
+
+/**
+ * Makes the folder. The record comes last: a folder without one is a leftover of a making that was cut off, and is made
+ * anew. The authority's key is dropped, as it has signed all that it ever signs. The folder's lock must be held.
+ */
+export async function makeFleet(
+  { home, clock }: FleetPlace,
+  parts: Pick<FleetRecord, "address" | "operator" | "home" | "members">,
+): Promise<FleetRecord> {
+  const paths = folderPaths(home);
+  await rm(paths.folder, { recursive: true, force: true });
+  await mkdir(paths.folder, { mode: 0o700 });
+  const { host } = splitAddress(parts.address);
+  const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
+  await mkdir(paths.store, { mode: 0o700 });
+  await writeDurably(paths.authority, authority.certificate);
+  await writeDurably(paths.key, server.key);
+  // The authority too, so that whoever has but its fingerprint can find it.
+  await writeDurably(paths.certificate, server.certificate + authority.certificate);
+  const record = { ...parts, authority: fingerprintOf(authority.der).toString("hex"), invitations: [] };
+  await writeConfig(home, record);
+  await writeDurably(paths.record, recordText(record));
+  return record;
+}
+
+/**
+ * Changes the record, and the server's configuration after it: what was cut off in between is caught up by the next
+ * change, and by the server's next start. Invitations whose time is over go by the way. `change` may throw.
+ */
+export function changeFleet(
+  place: FleetPlace,
+  signal: AbortSignal,
+  change: (record: FleetRecord) => FleetRecord,
+): Promise<FleetRecord> {
+  return withFolder(place, signal, async () => {
+    const { home, clock } = place;
+    const { record: path } = folderPaths(home);
+    await removeLeftovers(path);
+    const now = await requireFleet(home);
+    const open = now.invitations.filter(({ expiresAtMs }) => expiresAtMs > clock.wallMs());
+    const next = change({ ...now, invitations: open });
+    await writeDurably(path, recordText(next));
+    await writeConfig(home, next);
+    return next;
+  });
+}
+
+/** The server sets its log aside when that is full, and keeps all of them: whoever may sign in could fill the disk. */
+export async function removeOldLogs(home: string): Promise<void> {
+  const { folder, log } = folderPaths(home);
+  const names = (await readdir(folder)).filter((name) => name.startsWith(`${basename(log)}.`)).toSorted();
+  // Their names end with when they were set aside.
+  for (const name of names.slice(0, -KEPT_LOGS)) await rm(join(folder, name), { force: true });
+}
+
+/** Brings the configuration up to the record. The folder's lock must be held. */
+export async function writeConfig(home: string, record: FleetRecord): Promise<void> {
+  const paths = folderPaths(home);
+  const text = serverConfig(record, paths);
+  await removeLeftovers(paths.config);
+  if ((await readIfPresent(paths.config)) !== text) await writeDurably(paths.config, text, { mode: 0o600 });
+}
+
+/** One after the other, of whatever process. Rejects with `lock_held`. */
+export async function withFolder<T>(
+  { home, clock }: FleetPlace,
+  signal: AbortSignal,
+  use: () => Promise<T>,
+): Promise<T> {
+  await ensurePrivateFolder(home);
+  const path = join(home, "fleet.lock.db");
+  // Nobody else may hold it up.
+  await (await open(path, "a", 0o600)).close();
+  const lock = await waitExclusive(path, { clock, withinMs: LOCK_WAIT_MS, signal });
+  if (lock === null) {
+    throw new MountaineerError("lock_held", "another command is changing this fleet", { retry: "later" });
+  }
+  try {
+    return await use();
+  } finally {
+    lock.release();
+  }
+}

@@ -1,0 +1,156 @@
+// Begins a fleet on this machine: its folder, its server, the operator's key, and this machine as the first member.
+import { readFile } from "node:fs/promises";
+import type { FleetSection } from "../../config/fleet-values.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
+import { BUCKET_STREAM } from "../bucket.ts";
+import { inboxOf, STREAM } from "../subjects.ts";
+import { folderPaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
+import type { FleetRecord } from "./fleet-record.ts";
+import {
+  freeName,
+  type HomeOptions,
+  type Membership,
+  ownOperatorKey,
+  ownSeed,
+  readMembership,
+  sectionOf,
+  writeMembership,
+} from "./membership.ts";
+import { publicBytes, userKey } from "./nkey.ts";
+import { openLink } from "./server-link.ts";
+import { findServerProgram, reloadServer, runningServer } from "./server-process.ts";
+
+const ANSWER_WITHIN_MS = 5_000;
+/** Of JetStream: there is one of that name, with another configuration. */
+const STREAM_NAME_IN_USE = 10_058;
+
+export interface FoundOptions extends HomeOptions {
+  readonly name: string;
+  /** HOST:PORT, as the other machines reach it. */
+  readonly address: string;
+  readonly writeSection: (section: FleetSection) => Promise<void>;
+}
+
+/**
+ * Resolves when the server answers and this machine is in. Cut off at any instant, the same again goes on. Rejects with
+ * `usage` where it is in a fleet already by a server elsewhere, `program_unavailable`, `fleet_server_failed` and
+ * `secret_unavailable`.
+ */
+export async function foundFleet(options: FoundOptions): Promise<Membership> {
+  const { home, name, address, signal, environment, writeSection } = options;
+  await findServerProgram(environment["PATH"] ?? "");
+  const { membership, seed } = await withFolder(options, signal, async () => {
+    const before = await readMembership(home);
+    const found = await readFleet(home);
+    if (before !== null && found === null && before.operatorSecret === null) {
+      throw new MountaineerError("usage", "this machine is in a fleet, or was about to join one", {
+        hint: "mountaineer fleet leave takes it out",
+      });
+    }
+    const isNever = found !== null && before !== null && (await neverRan(options, before, found));
+    return found === null || isNever ? begun(options, before) : takenUp(options, before, found);
+  });
+  await reloadServer(options, signal);
+  const pem = await readFile(folderPaths(home).authority, "utf8");
+  await makeBucket(options, membership, seed, pem);
+  if (membership.name !== name || membership.address !== address) {
+    throw new MountaineerError(
+      "usage",
+      `the fleet was begun as ${membership.name} at ${membership.address}`,
+      {
+        hint: "type it so; or give that up with `mountaineer fleet leave`, and begin anew",
+      },
+    );
+  }
+  await writeSection(sectionOf(home, membership));
+  return membership;
+}
+
+/** Begun at an address where it could not run, and wished for elsewhere now, or by another name: nobody has joined it. */
+async function neverRan(
+  { home, name, address }: FoundOptions,
+  { operatorSecret }: Membership,
+  record: FleetRecord,
+): Promise<boolean> {
+  if (record.home === name && record.address === address) return false;
+  return operatorSecret !== null && record.members.length === 1 && (await runningServer(home)) === null;
+}
+
+interface Begun {
+  readonly membership: Membership;
+  readonly seed: Buffer;
+}
+
+async function begun(options: FoundOptions, before: Membership | null): Promise<Begun> {
+  const { home, name, address } = options;
+  const secret = before?.secret ?? (await freeName(options, "fleet-key"));
+  const operatorSecret = before?.operatorSecret ?? (await freeName(options, "fleet-operator"));
+  // Their names first: a key that nothing tells of would never be forgotten.
+  const draft = { name, address, authority: "", operator: "", secret, operatorSecret };
+  await writeMembership(home, draft, "");
+  const seed = await ownSeed(options, secret);
+  const operator = publicBytes(await ownOperatorKey(options, operatorSecret)).toString("base64url");
+  const members = [{ name, key: userKey(seed) }];
+  const record = await makeFleet(options, { address, operator, home: name, members });
+  return { membership: await written(options, draft, record), seed };
+}
+
+/** A making that was cut off after the folder was there. */
+async function takenUp(
+  options: FoundOptions,
+  before: Membership | null,
+  record: FleetRecord,
+): Promise<Begun> {
+  if (before === null || before.operatorSecret === null) {
+    throw new MountaineerError("fleet_server_failed", "the fleet's server is here, and its keys are not", {
+      hint: "mountaineer fleet leave --dissolve gives it up",
+    });
+  }
+  const seed = await ownSeed(options, before.secret);
+  if (!record.members.some(({ key }) => key === userKey(seed))) {
+    throw new MountaineerError("fleet_server_failed", "the fleet's server does not know this machine's key", {
+      hint: "mountaineer fleet leave --dissolve gives it up",
+    });
+  }
+  return { membership: await written(options, before, record), seed };
+}
+
+async function written(
+  { home }: FoundOptions,
+  draft: Membership,
+  { address, authority, operator, home: name }: FleetRecord,
+): Promise<Membership> {
+  const membership = { ...draft, name, address, authority, operator };
+  const pem = await readFile(folderPaths(home).authority, "utf8");
+  await writeMembership(home, membership, pem);
+  return membership;
+}
+
+/**
+ * Makes the bucket, as no other machine may. As the library would, but for one thing: no message sweeps away others, or a
+ * machine that lies would make all forget what all have told. One that is there is left as it is.
+ */
+async function makeBucket(
+  { signal }: FoundOptions,
+  { name, address }: Membership,
+  seed: Buffer,
+  authority: string,
+): Promise<void> {
+  await using link = await openLink({ address, authority, seed, inbox: inboxOf(name) }, signal);
+  if (link === null) throw failed("it does not know this machine");
+  const answer = await link.ask(
+    `$JS.API.STREAM.CREATE.${STREAM}`,
+    JSON.stringify(BUCKET_STREAM),
+    ANSWER_WITHIN_MS,
+  );
+  const { error } = jsonObject(answer ?? "") ?? { error: "no answer" };
+  if (error === undefined || objectOf(error)["err_code"] === STREAM_NAME_IN_USE) return;
+  throw failed(
+    `JetStream does not make the bucket: ${String(objectOf(error)["description"] ?? "no answer")}`,
+  );
+}
+
+function failed(why: string): MountaineerError {
+  return new MountaineerError("fleet_server_failed", `the server runs, and is of no use: ${why}`);
+}

@@ -1,0 +1,178 @@
+// The side that invites: makes a code, and answers who comes with it, once.
+import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { whenAborted } from "../../runtime/abort.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { changeFleet, type FleetPlace, folderPaths } from "./fleet-folder.ts";
+import { type FleetRecord, memberOf } from "./fleet-record.ts";
+import { joinKeys, writeJoinCode } from "./join-code.ts";
+import {
+  type JoinGround,
+  type JoinOutcome,
+  type JoinRequest,
+  type RefusedBecause,
+  readRequest,
+  writeOutcome,
+} from "./join-messages.ts";
+import { userKey } from "./nkey.ts";
+import { guestInbox, joinSubject } from "./server-config.ts";
+import { openLink, type ServerLink } from "./server-link.ts";
+import { ensureServer, reloadServer } from "./server-process.ts";
+
+const SECRET_BYTES = 16;
+/** The last answer has left this process, and is on its way through the server. */
+const FAREWELL_MS = 500;
+
+export interface InviteOptions extends FleetPlace {
+  /** How long the code is good. */
+  readonly validMs: number;
+  /** The 32 private bytes. */
+  readonly operatorKey: Uint8Array;
+  readonly signal: AbortSignal;
+  /** Told the code once somebody can join with it. */
+  readonly onCode: (code: string, expiresAtMs: number) => void;
+}
+
+/**
+ * Lets one machine in. Resolves with its name, or null when the time is over. Whatever ends it, the code is worth nothing
+ * from then on: nobody else answers. Rejects with `fleet_server_failed`, `fleet_unreachable`, and the signal's reason.
+ */
+export async function invite(options: InviteOptions): Promise<string | null> {
+  const { home, clock, validMs, operatorKey, signal, onCode } = options;
+  const secret = randomBytes(SECRET_BYTES);
+  const keys = joinKeys(secret);
+  const ownSeed = randomBytes(32);
+  const expiresAtMs = Math.floor((clock.wallMs() + validMs) / 1000) * 1000;
+  await ensureServer(options, signal);
+  const opened = { id: keys.id, guest: userKey(keys.login), host: userKey(ownSeed), expiresAtMs };
+  const record = await changeFleet(options, signal, (now) => ({
+    ...now,
+    invitations: [...now.invitations, opened],
+  }));
+  try {
+    await reloadServer(options, signal);
+    const { address, authority, operator } = record;
+    const ground: JoinGround = { id: keys.id, authority, operator };
+    const pem = await readFile(folderPaths(home).authority, "utf8");
+    const link = await openLink(
+      { address, authority: pem, seed: ownSeed, inbox: guestInbox(keys.id) },
+      signal,
+    );
+    if (link === null)
+      throw new MountaineerError("fleet_server_failed", "the server does not know who invites");
+    await using _link = link;
+    const over = new AbortController();
+    const door = createDoor(options, ground, expiresAtMs);
+    await link.serve(joinSubject(keys.id), async (text) => {
+      const request = readRequest(text, ground, keys.proof);
+      if (request === null) return "{}";
+      const outcome = await door.admit(request);
+      return writeOutcome(outcome, request, ground, operatorKey);
+    });
+    const timer = clock.setTimer(expiresAtMs - clock.wallMs(), () => over.abort());
+    try {
+      onCode(
+        writeJoinCode({
+          address,
+          authority: Buffer.from(authority, "hex"),
+          operator: Buffer.from(operator, "base64url"),
+          secret,
+          expiresAtMs,
+        }),
+        expiresAtMs,
+      );
+      const ended = AbortSignal.any([over.signal, signal]);
+      const joined = await Promise.race([door.joined, whenAborted(ended).then(() => door.lastWord())]);
+      signal.throwIfAborted();
+      if (joined !== null) await farewell(options, link);
+      return joined;
+    } finally {
+      timer[Symbol.dispose]();
+    }
+  } finally {
+    await withdraw(options, keys.id);
+  }
+}
+
+/** The answer passes the server before its reader is cut off. */
+async function farewell({ clock, signal }: InviteOptions, link: ServerLink): Promise<void> {
+  await link.flush();
+  await clock.sleep(FAREWELL_MS, signal);
+}
+
+/** Also after the signal, which ends the waiting and not the tidying. */
+async function withdraw(options: InviteOptions, id: string): Promise<void> {
+  const { signal } = new AbortController();
+  const without = (now: FleetRecord): FleetRecord => ({
+    ...now,
+    invitations: now.invitations.filter((one) => one.id !== id),
+  });
+  await changeFleet(options, signal, without);
+  await reloadServer(options, signal);
+}
+
+/** One machine passes, and the same may ask again. */
+function createDoor(options: InviteOptions, ground: JoinGround, expiresAtMs: number) {
+  const { clock, signal } = options;
+  const passed = Promise.withResolvers<string>();
+  passed.promise.catch(() => {});
+  let admitted: JoinRequest | null = null;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const admitNow = async (request: JoinRequest): Promise<JoinOutcome> => {
+    if (admitted !== null) {
+      const isSame = admitted.key === request.key && admitted.name === request.name;
+      return isSame ? { joined: true } : { joined: false, why: "used" };
+    }
+    if (clock.wallMs() >= expiresAtMs) return { joined: false, why: "expired" };
+    try {
+      await changeFleet(options, signal, (now) => withMember(now, request, ground.id));
+    } catch (error) {
+      if (error instanceof Refused) return { joined: false, why: error.why };
+      passed.reject(error);
+      return { joined: false, why: "failed" };
+    }
+    admitted = request;
+    try {
+      await reloadServer(options, signal);
+    } catch (error) {
+      // It is a member, as soon as the server reads its configuration again.
+      passed.reject(new MountaineerError("fleet_server_failed", errorText(error), { cause: error }));
+      return { joined: false, why: "failed" };
+    }
+    passed.resolve(request.name);
+    return { joined: true };
+  };
+
+  return {
+    /** Resolves with the name of who passed; rejects when that could not be written down. */
+    joined: passed.promise,
+    /** Who passed while the time ran out; null: nobody. */
+    async lastWord(): Promise<string | null> {
+      await turn;
+      return admitted?.name ?? null;
+    },
+    admit(request: JoinRequest): Promise<JoinOutcome> {
+      const mine = turn.then(() => admitNow(request));
+      turn = mine.catch(() => {});
+      return mine;
+    },
+  };
+}
+
+class Refused extends Error {
+  readonly why: RefusedBecause;
+  constructor(why: RefusedBecause) {
+    super(why);
+    this.why = why;
+  }
+}
+
+/** A machine that is a member with this very key was cut off when it joined, and joins again. */
+function withMember(now: FleetRecord, { name, key }: JoinRequest, id: string): FleetRecord {
+  if (!now.invitations.some((one) => one.id === id)) throw new Refused("expired");
+  const twin = memberOf(now, name);
+  if (twin !== undefined && twin.key !== key) throw new Refused("name_taken");
+  const others = now.members.filter((member) => member.key !== key);
+  return { ...now, members: [...others, { name, key }] };
+}

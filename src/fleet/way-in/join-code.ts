@@ -1,0 +1,90 @@
+// The code that lets one machine into a fleet: where the server is, how to know it, and a secret that is good once.
+import { hkdfSync } from "node:crypto";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { fingerprintOf } from "./nkey.ts";
+
+const MARK = "mf1_";
+const SECRET_BYTES = 16;
+const KEY_BYTES = 32;
+const SUM_BYTES = 4;
+const FIXED_BYTES = SECRET_BYTES + 2 * KEY_BYTES + 4;
+const LONGEST_ADDRESS = 260;
+const LONGEST_CODE = 600;
+
+export interface JoinCode {
+  /** HOST:PORT. */
+  readonly address: string;
+  /** SHA-256 of the certificate authority, 32 bytes. */
+  readonly authority: Buffer;
+  /** Ed25519, 32 bytes. */
+  readonly operator: Buffer;
+  readonly secret: Buffer;
+  /** Wall clock of the machine that made it, ms; whole seconds. */
+  readonly expiresAtMs: number;
+}
+
+export interface JoinKeys {
+  /** Names the invitation, and tells nothing of the secret. */
+  readonly id: string;
+  /** 32 bytes of the key that signs in to ask. */
+  readonly login: Buffer;
+  /** Proves what is asked. */
+  readonly proof: Buffer;
+}
+
+export function writeJoinCode({ address, authority, operator, secret, expiresAtMs }: JoinCode): string {
+  const expiry = Buffer.alloc(4);
+  expiry.writeUInt32BE(Math.floor(expiresAtMs / 1000));
+  const body = Buffer.concat([secret, authority, operator, expiry, Buffer.from(address, "latin1")]);
+  return MARK + Buffer.concat([body, sumOf(body)]).toString("base64url");
+}
+
+/** Throws `usage`, without the text that was typed. */
+export function readJoinCode(text: string): JoinCode {
+  const typed = text.trim();
+  if (typed.length > LONGEST_CODE || !typed.startsWith(MARK) || !/^[\w-]+$/.test(typed)) throw noCode();
+  const bytes = Buffer.from(typed.slice(MARK.length), "base64url");
+  // Letters may differ in bits that mean nothing.
+  if (bytes.toString("base64url") !== typed.slice(MARK.length)) throw noCode();
+  const body = bytes.subarray(0, -SUM_BYTES);
+  if (body.length <= FIXED_BYTES || !bytes.subarray(-SUM_BYTES).equals(sumOf(body))) throw noCode();
+  const take = (from: number, length: number): Buffer => body.subarray(from, from + length);
+  const address = body.subarray(FIXED_BYTES).toString("latin1");
+  if (address.length > LONGEST_ADDRESS || !isAddress(address)) throw noCode();
+  return {
+    address,
+    authority: take(SECRET_BYTES, KEY_BYTES),
+    operator: take(SECRET_BYTES + KEY_BYTES, KEY_BYTES),
+    secret: take(0, SECRET_BYTES),
+    expiresAtMs: body.readUInt32BE(FIXED_BYTES - 4) * 1000,
+  };
+}
+
+/** What both sides make of the secret; none of it tells another. */
+export function joinKeys(secret: Uint8Array): JoinKeys {
+  const derive = (use: string, length: number): Buffer =>
+    Buffer.from(hkdfSync("sha256", secret, "mountaineer fleet join", use, length));
+  return { id: derive("id", 8).toString("hex"), login: derive("login", 32), proof: derive("proof", 32) };
+}
+
+/** HOST:PORT, an IPv6 address in brackets. */
+export function isAddress(text: string): boolean {
+  const found = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):(\d{1,5})$/.exec(text);
+  const port = Number(found?.[1] ?? 0);
+  return port >= 1 && port <= 65_535;
+}
+
+export function splitAddress(address: string): { readonly host: string; readonly port: number } {
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
+}
+
+function sumOf(bytes: Uint8Array): Buffer {
+  return fingerprintOf(bytes).subarray(0, SUM_BYTES);
+}
+
+function noCode(): MountaineerError {
+  return new MountaineerError("usage", "this is no code of a fleet, or not the whole of it", {
+    hint: "copy all of what `mountaineer fleet invite` printed",
+  });
+}

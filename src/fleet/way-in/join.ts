@@ -1,0 +1,150 @@
+// The side that joins: asks with a code, and is a member once the server lets its own key in. What it needs to go on after
+// a crash is kept before it asks.
+import type { FleetSection } from "../../config/fleet-values.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { inboxOf } from "../subjects.ts";
+import { readFleet, withFolder } from "./fleet-folder.ts";
+import { type JoinCode, joinKeys } from "./join-code.ts";
+import {
+  type JoinGround,
+  type JoinOutcome,
+  newRequest,
+  type RefusedBecause,
+  readOutcome,
+  writeRequest,
+} from "./join-messages.ts";
+import {
+  forgetMembership,
+  freeName,
+  type HomeOptions,
+  keptAuthority,
+  keptSeed,
+  type Membership,
+  ownSeed,
+  readMembership,
+  sectionOf,
+  writeMembership,
+} from "./membership.ts";
+import { guestInbox, joinSubject } from "./server-config.ts";
+import { fetchAuthority, openLink } from "./server-link.ts";
+
+/** The other side has to write, and its server to read. */
+const ANSWER_WITHIN_MS = 40_000;
+const SECRET_NAME = "fleet-key";
+
+export interface JoinOptions extends HomeOptions {
+  readonly code: JoinCode;
+  readonly name: string;
+  /** Writes the section; what it rejects with leaves a member whose section is written by joining again. */
+  readonly writeSection: (section: FleetSection) => Promise<void>;
+}
+
+/**
+ * Rejects with `join_refused` (the code is not good any more, the name is taken, another server answers): nothing is
+ * changed then. With `fleet_unreachable` and `timed_out`: the same again goes on where it ended.
+ */
+export async function joinFleet(options: JoinOptions): Promise<Membership> {
+  const { home, signal, writeSection } = options;
+  return withFolder(options, signal, async () => {
+    if ((await readFleet(home)) !== null) {
+      throw new MountaineerError("usage", "this machine has a fleet's server of its own", {
+        hint: "mountaineer fleet leave gives that up",
+      });
+    }
+    const membership = (await resumed(options)) ?? (await asked(options));
+    await writeSection(sectionOf(home, membership));
+    return membership;
+  });
+}
+
+/** A member whose command was cut off before it had written so. */
+async function resumed(options: JoinOptions): Promise<Membership | null> {
+  const { home, code, name, signal } = options;
+  const before = await readMembership(home);
+  if (before === null || before.name !== name || before.authority !== code.authority.toString("hex"))
+    return null;
+  const [seed, authority] = [await keptSeed(options, before.secret), await keptAuthority(home)];
+  if (seed === null || authority === null) return null;
+  const { address } = before;
+  const link = await openLink({ address, authority, seed, inbox: inboxOf(name) }, signal);
+  await link?.[Symbol.asyncDispose]();
+  return link === null ? null : before;
+}
+
+async function asked(options: JoinOptions): Promise<Membership> {
+  const { home, clock, code, name, signal } = options;
+  if (clock.wallMs() >= code.expiresAtMs) {
+    throw refused("the code's time is over", "ask for a new one; or is this machine's clock wrong?");
+  }
+  const pem = await fetchAuthority(code.address, code.authority, signal);
+  const before = await readMembership(home);
+  const membership: Membership = {
+    name,
+    address: code.address,
+    authority: code.authority.toString("hex"),
+    operator: code.operator.toString("base64url"),
+    secret: before?.secret ?? (await freeName(options, SECRET_NAME)),
+    // Of an `init` that was cut off: forgotten with the rest.
+    operatorSecret: before?.operatorSecret ?? null,
+  };
+  await writeMembership(home, membership, pem);
+  const seed = await ownSeed(options, membership.secret);
+  const outcome = await ask(options, membership, pem, seed);
+  if (!outcome.joined && outcome.why === "failed") {
+    throw new MountaineerError("timed_out", "the other machine could not finish: see what it says", {
+      hint: "then type the same here once more",
+      retry: "later",
+    });
+  }
+  if (!outcome.joined) {
+    await forgetMembership(options);
+    throw refusal(outcome.why, name);
+  }
+  const own = { address: code.address, authority: pem, seed, inbox: inboxOf(name) };
+  const link = await openLink(own, signal);
+  if (link === null) throw refused("the server does not know this machine, although it was let in", null);
+  await link[Symbol.asyncDispose]();
+  return membership;
+}
+
+async function ask(
+  { code, signal }: JoinOptions,
+  { name, address, authority, operator }: Membership,
+  pem: string,
+  seed: Buffer,
+): Promise<JoinOutcome> {
+  const keys = joinKeys(code.secret);
+  const ground: JoinGround = { id: keys.id, authority, operator };
+  const guest = { address, authority: pem, seed: keys.login, inbox: guestInbox(keys.id) };
+  await using link = await openLink(guest, signal);
+  if (link === null) return { joined: false, why: "used" };
+  const request = newRequest(name, seed);
+  const question = writeRequest(request, ground, keys.proof, seed);
+  const answer = await link.ask(joinSubject(keys.id), question, ANSWER_WITHIN_MS);
+  if (answer === null) return { joined: false, why: "expired" };
+  return readOutcome(answer, request, ground) ?? { joined: false, why: "not_proved" };
+}
+
+function refusal(why: RefusedBecause, name: string): MountaineerError {
+  switch (why) {
+    case "name_taken":
+      return refused(`the fleet has a machine called ${name} already`, "choose another name: --name NAME");
+    case "not_proved":
+      return refused("the code and the fleet do not fit together: it was changed on its way", null);
+    case "expired":
+      return refused("nobody waits for this code any more", "ask for a new one: mountaineer fleet invite");
+    default:
+      return refused(
+        "the code was used already, or withdrawn",
+        "ask for a new one: mountaineer fleet invite",
+      );
+  }
+}
+
+function refused(message: string, hint: string | null): MountaineerError {
+  return new MountaineerError(
+    "join_refused",
+    `${message}; nothing was changed`,
+    hint === null ? {} : { hint },
+  );
+}

@@ -1,0 +1,162 @@
+// What a machine keeps of the fleet it is in, or is joining: where the server is, and which secret holds its own key. The
+// key itself is a kept secret.
+import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type FleetSection, isMachineName } from "../../config/fleet-values.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import {
+  ensurePrivateFolder,
+  readIfPresent,
+  removeLeftovers,
+  writeDurably,
+} from "../../runtime/files/durable-file.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { openSecretStore } from "../../secrets/secret-store.ts";
+import { isAddress } from "./join-code.ts";
+import { rawOfSeed, userSeed } from "./nkey.ts";
+
+const VERSION = 1;
+const SECRET_DEADLINE_MS = 120_000;
+
+export interface Membership {
+  readonly name: string;
+  /** HOST:PORT. */
+  readonly address: string;
+  /** SHA-256 of the certificate authority, hex. */
+  readonly authority: string;
+  /** Ed25519, base64url: whose word counts in this fleet. */
+  readonly operator: string;
+  /** The name under which this machine's key is kept. */
+  readonly secret: string;
+  /** The same of the operator's key; null but on the machine where the fleet began. */
+  readonly operatorSecret: string | null;
+}
+
+export interface HomeOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+}
+
+function membershipPaths(home: string): { folder: string; file: string; authority: string } {
+  const folder = join(home, "fleet");
+  return { folder, file: join(folder, "member.json"), authority: join(folder, "ca.pem") };
+}
+
+/** Null: there is none, or it cannot be used. */
+export async function readMembership(home: string): Promise<Membership | null> {
+  const found = jsonObject((await readIfPresent(membershipPaths(home).file)) ?? "") ?? {};
+  const { name, address, authority, operator, secret, operatorSecret } = found;
+  if (found["version"] !== VERSION || typeof name !== "string" || !isMachineName(name)) return null;
+  if (typeof address !== "string" || !isAddress(address)) return null;
+  if (typeof authority !== "string" || typeof operator !== "string" || typeof secret !== "string")
+    return null;
+  return {
+    name,
+    address,
+    authority,
+    operator,
+    secret,
+    operatorSecret: typeof operatorSecret === "string" ? operatorSecret : null,
+  };
+}
+
+/** The same where there must be one; rejects with `usage`. */
+export async function requireMembership(home: string): Promise<Membership> {
+  const membership = await readMembership(home);
+  if (membership !== null) return membership;
+  throw new MountaineerError("usage", "this machine is in no fleet");
+}
+
+/** `pem`: the certificate authority. */
+export async function writeMembership(home: string, membership: Membership, pem: string): Promise<void> {
+  const { folder, file, authority } = membershipPaths(home);
+  await ensurePrivateFolder(folder);
+  await removeLeftovers(authority);
+  await writeDurably(authority, pem);
+  await removeLeftovers(file);
+  await writeDurably(file, `${JSON.stringify({ version: VERSION, ...membership }, null, 2)}\n`);
+}
+
+/** What `[fleet]` says of it. */
+export function sectionOf(home: string, { name, address, secret }: Membership): FleetSection {
+  return {
+    name,
+    servers: [`tls://${address}`],
+    credentials: `secret:${secret}`,
+    tls_ca: membershipPaths(home).authority,
+  };
+}
+
+/** The certificate authority as it is kept; null: it is not. */
+export function keptAuthority(home: string): Promise<string | null> {
+  return readIfPresent(membershipPaths(home).authority);
+}
+
+/** A name for a secret that nobody has taken yet. */
+export async function freeName(options: HomeOptions, wanted: string): Promise<string> {
+  const taken = new Set((await openSecretStore(options).list()).map(({ name }) => name));
+  let name = wanted;
+  for (let count = 2; taken.has(name); count++) name = `${wanted}-${count}`;
+  return name;
+}
+
+function kept(options: HomeOptions, secret: string): Promise<string | null> {
+  const limits = { deadlineMs: SECRET_DEADLINE_MS, signal: options.signal };
+  return openSecretStore(options).get(secret, limits);
+}
+
+/** The 32 bytes of this machine's key; null: none is kept. Rejects with `secret_unavailable`. */
+export async function keptSeed(options: HomeOptions, secret: string): Promise<Buffer | null> {
+  const seed = await kept(options, secret);
+  return seed === null ? null : rawOfSeed(seed);
+}
+
+/** The same, made where there is none. It never leaves this machine. */
+export async function ownSeed(options: HomeOptions, secret: string): Promise<Buffer> {
+  const before = await keptSeed(options, secret);
+  if (before !== null) return before;
+  const made = randomBytes(32);
+  await openSecretStore(options).set(secret, userSeed(made), null, options.signal);
+  return made;
+}
+
+async function keptOperatorKey(options: HomeOptions, secret: string): Promise<Buffer | null> {
+  const key = Buffer.from((await kept(options, secret)) ?? "", "base64url");
+  return key.length === 32 ? key : null;
+}
+
+/** The 32 private bytes of the operator's key. Rejects with `secret_unavailable`. */
+export async function operatorKey(options: HomeOptions, { operatorSecret }: Membership): Promise<Buffer> {
+  const key = operatorSecret === null ? null : await keptOperatorKey(options, operatorSecret);
+  if (key !== null) return key;
+  throw new MountaineerError(
+    "secret_unavailable",
+    "the operator's key of this fleet is not kept here any more",
+  );
+}
+
+/** The same, made where there is none. */
+export async function ownOperatorKey(options: HomeOptions, secret: string): Promise<Buffer> {
+  const before = await keptOperatorKey(options, secret);
+  if (before !== null) return before;
+  const made = randomBytes(32);
+  await openSecretStore(options).set(secret, made.toString("base64url"), null, options.signal);
+  return made;
+}
+
+/** Forgets the keys, and then what told of them: cut off in between, it is done again. */
+export async function forgetMembership(options: HomeOptions): Promise<void> {
+  const { home, signal } = options;
+  const membership = await readMembership(home);
+  const store = openSecretStore(options);
+  if (membership !== null) {
+    for (const secret of [membership.secret, membership.operatorSecret]) {
+      if (secret !== null) await store.remove(secret, signal);
+    }
+  }
+  await rm(membershipPaths(home).folder, { recursive: true, force: true });
+}

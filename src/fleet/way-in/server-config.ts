@@ -1,0 +1,96 @@
+// The configuration of the fleet's nats-server: who may sign in, and what each may say and hear. Made of the record alone.
+import { isIP } from "node:net";
+import { BUCKET, beatSubject, inboxOf, STREAM } from "../subjects.ts";
+import type { FleetRecord } from "./fleet-record.ts";
+import { splitAddress } from "./join-code.ts";
+
+export interface ServerPaths {
+  readonly certificate: string;
+  readonly key: string;
+  readonly store: string;
+  readonly log: string;
+}
+
+interface Permissions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+export function joinSubject(id: string): string {
+  return `mountaineer.join.${id}`;
+}
+
+export function guestInbox(id: string): string {
+  return inboxOf(`join-${id}`);
+}
+
+/** One address: exactly that is bound. A name: every address, as it may come to mean another one. */
+export function serverConfig(record: FleetRecord, paths: ServerPaths): string {
+  const { host, port } = splitAddress(record.address);
+  const users = [
+    ...record.members.map(({ name, key }) => userText(key, memberPermissions(name, name === record.home))),
+    ...record.invitations.flatMap(({ id, guest, host: answerer }) => [
+      userText(guest, { publish: [joinSubject(id)], subscribe: [`${guestInbox(id)}.>`] }),
+      userText(answerer, { publish: [`${guestInbox(id)}.>`], subscribe: [joinSubject(id)] }),
+    ]),
+  ];
+  return `# Written by \`mountaineer fleet\` from fleet.json; what is changed here is lost.
+host: ${quoted(isIP(host) === 0 ? "0.0.0.0" : host)}
+port: ${port}
+server_name: "mountaineer-fleet"
+log_file: ${quoted(paths.log)}
+logfile_size_limit: 1048576
+tls {
+  cert_file: ${quoted(paths.certificate)}
+  key_file: ${quoted(paths.key)}
+  timeout: 5
+}
+jetstream {
+  store_dir: ${quoted(paths.store)}
+  max_memory_store: 67108864
+  max_file_store: 1073741824
+}
+authorization {
+  timeout: 10
+  users: [
+${users.join("\n")}
+  ]
+}
+`;
+}
+
+/**
+ * A machine reads the whole bucket and writes its own key of it. What JetStream sends, it sends for whoever asked, so
+ * that each may ask only for what it may read. Only the server's own machine makes the bucket.
+ */
+function memberPermissions(name: string, isHome: boolean): Permissions {
+  const making = ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
+  return {
+    publish: [
+      `$KV.${BUCKET}.${name}`,
+      beatSubject(name),
+      "$JS.API.INFO",
+      `$JS.API.STREAM.INFO.${STREAM}`,
+      `$JS.API.STREAM.MSG.GET.${STREAM}`,
+      `$JS.API.DIRECT.GET.${STREAM}`,
+      `$JS.API.DIRECT.GET.${STREAM}.>`,
+      `$JS.API.CONSUMER.CREATE.${STREAM}`,
+      `$JS.API.CONSUMER.CREATE.${STREAM}.>`,
+      `$JS.API.CONSUMER.INFO.${STREAM}.>`,
+      `$JS.API.CONSUMER.DELETE.${STREAM}.>`,
+      `$JS.ACK.${STREAM}.>`,
+      `$JS.FC.${STREAM}.>`,
+      ...(isHome ? making : []),
+    ],
+    subscribe: [`${inboxOf(name)}.>`, beatSubject("*")],
+  };
+}
+
+function userText(key: string, { publish, subscribe }: Permissions): string {
+  const list = (subjects: readonly string[]): string => `[${subjects.map(quoted).join(", ")}]`;
+  return `    { nkey: ${key}, permissions: { publish: { allow: ${list(publish)} }, subscribe: { allow: ${list(subscribe)} } } }`;
+}
+
+function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, "\\$&")}"`;
+}

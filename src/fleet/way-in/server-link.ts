@@ -1,0 +1,169 @@
+// Connections to the fleet's server while somebody joins: TLS to an authority that is known by its fingerprint alone.
+import { connect as connectPlain, type Socket } from "node:net";
+import { connect as connectSecurely, type DetailedPeerCertificate } from "node:tls";
+import { AuthorizationError, connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { withItsSockets } from "../library-sockets.ts";
+import { certificatePem } from "./certificate.ts";
+import { splitAddress } from "./join-code.ts";
+import { fingerprintOf, userSeed } from "./nkey.ts";
+
+const CONNECT_TIMEOUT_MS = 8_000;
+const LONGEST_GREETING = 64 * 1024;
+
+export interface LinkOptions {
+  readonly address: string;
+  /** PEM. */
+  readonly authority: string;
+  /** The 32 bytes of the user's seed. */
+  readonly seed: Uint8Array;
+  readonly inbox: string;
+}
+
+/** What connections here are used for; no type of the library leaves this file. */
+export interface ServerLink extends AsyncDisposable {
+  /** Null: nobody listens there. Rejects with `timed_out`. */
+  ask(subject: string, question: string, withinMs: number): Promise<string | null>;
+  /** Resolves when the server has it: a question from then on is heard. Its answers are what `answer` gives. */
+  serve(subject: string, answer: (question: string) => Promise<string>): Promise<void>;
+  /** Resolves when all that was sent has reached the server. */
+  flush(): Promise<void>;
+}
+
+/** Null: the server knows no such user. Rejects with `fleet_unreachable`. */
+export async function openLink(options: LinkOptions, signal: AbortSignal): Promise<ServerLink | null> {
+  const { address, authority, seed, inbox } = options;
+  const { host } = splitAddress(address);
+  const connecting = withItsSockets(() =>
+    connect({
+      servers: [address],
+      // `host`: else an address is compared with "localhost".
+      tls: { ca: authority, host } as { ca: string },
+      authenticator: nkeyAuthenticator(new TextEncoder().encode(userSeed(seed))),
+      inboxPrefix: inbox,
+      reconnect: false,
+      ignoreClusterUpdates: true,
+      timeout: CONNECT_TIMEOUT_MS,
+      name: "mountaineer fleet",
+    }),
+  );
+  let link: NatsConnection;
+  try {
+    link = await unlessAborted(connecting, signal);
+  } catch (error) {
+    void connecting.then((late) => late.close()).catch(() => {});
+    signal.throwIfAborted();
+    if (error instanceof AuthorizationError) return null;
+    throw unreachable(address, error);
+  }
+  return {
+    async ask(subject, question, withinMs) {
+      try {
+        return (await unlessAborted(link.request(subject, question, { timeout: withinMs }), signal)).string();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof Error && /no responders/i.test(error.message)) return null;
+        const message = `the machine that invited does not answer: ${errorText(error)}`;
+        throw new MountaineerError("timed_out", message, { cause: error, retry: "later" });
+      }
+    },
+    async serve(subject, answer) {
+      link.subscribe(subject, {
+        callback: (error, message) => {
+          if (error !== null) return;
+          answer(message.string()).then(
+            (text) => void message.respond(text),
+            () => {},
+          );
+        },
+      });
+      await unlessAborted(link.flush(), signal);
+    },
+    flush: () => unlessAborted(link.flush(), signal),
+    async [Symbol.asyncDispose]() {
+      await link.close();
+    },
+  };
+}
+
+/**
+ * The authority of the server at the address, as PEM, once it is the one with this fingerprint. Nothing is sent but a
+ * handshake. Rejects with `fleet_unreachable`, and with `join_refused` when it is another server.
+ */
+export async function fetchAuthority(
+  address: string,
+  fingerprint: Uint8Array,
+  signal: AbortSignal,
+): Promise<string> {
+  const { host, port } = splitAddress(address);
+  const socket = connectPlain({ host, port, signal });
+  // Not a pause between two of its words: who says one letter a second would hold this up for a day.
+  const late = setTimeout(() => socket.destroy(new Error("it gives no answer")), CONNECT_TIMEOUT_MS);
+  try {
+    await greeting(socket);
+    const found = await presented(socket, fingerprint);
+    if (found !== null) return certificatePem(found);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw unreachable(address, error);
+  } finally {
+    clearTimeout(late);
+    socket.destroy();
+  }
+  const message = `another server answers at ${address}: its certificate is not the one that the code names`;
+  throw new MountaineerError("join_refused", message, {
+    hint: "nothing was sent to it. Is the code of this fleet, and does nobody stand in between?",
+  });
+}
+
+/** A server of NATS says one line before TLS begins. */
+function greeting(socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let said = "";
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("it hung up")));
+    const onData = (piece: Buffer): void => {
+      said += piece.toString("latin1");
+      if (!said.startsWith("INFO ".slice(0, said.length)) || said.length > LONGEST_GREETING) {
+        reject(new Error("what answers there is no NATS server"));
+      } else if (said.includes("\n")) {
+        socket.off("data", onData);
+        socket.pause();
+        resolve();
+      }
+    };
+    socket.on("data", onData);
+  });
+}
+
+/** Of all certificates that it shows, the one with the fingerprint. */
+function presented(socket: Socket, fingerprint: Uint8Array): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
+    // What it shows is compared here; nothing is sent that a wrong server could use.
+    const secure = connectSecurely({ socket, rejectUnauthorized: false }, () => {
+      const seen = new Set<DetailedPeerCertificate>();
+      let shown: DetailedPeerCertificate | undefined = secure.getPeerCertificate(true);
+      while (shown?.raw !== undefined && !seen.has(shown)) {
+        seen.add(shown);
+        if (fingerprintOf(shown.raw).equals(fingerprint)) {
+          resolve(shown.raw);
+          return;
+        }
+        shown = shown.issuerCertificate;
+      }
+      resolve(null);
+    });
+    secure.once("error", reject);
+    secure.once("close", () => reject(new Error("it hung up")));
+  });
+}
+
+function unreachable(address: string, error: unknown): MountaineerError {
+  const message = `the fleet's server at ${address} cannot be reached: ${errorText(error)}`;
+  return new MountaineerError("fleet_unreachable", message, {
+    cause: error,
+    hint: "does a firewall stand between, and does that machine run?",
+    retry: "later",
+  });
+}

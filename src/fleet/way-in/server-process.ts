@@ -1,0 +1,208 @@
+// The fleet's nats-server as a process: it outlives whoever started it, and is known by its pid and its start time.
+import { open, rm, stat } from "node:fs/promises";
+import { connect } from "node:net";
+import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { entryExists, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import { startDetached } from "../../runtime/process/child-process.ts";
+import { findProgram } from "../../runtime/process/find-program.ts";
+import {
+  endProcess,
+  isRunning,
+  type ProcessIdentity,
+  processIdentity,
+} from "../../runtime/process/process-identity.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import { type FleetPlace, folderPaths, readFleet, withFolder, writeConfig } from "./fleet-folder.ts";
+import { splitAddress } from "./join-code.ts";
+
+const PROGRAM = "nats-server";
+/** Debian and Homebrew keep it where a person's PATH may not lead. */
+const MORE_FOLDERS = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
+const PORT_TAKEN =
+  "end what listens there (Debian's own nats-server does: systemctl disable --now nats-server); or begin the fleet at " +
+  "another port: mountaineer fleet init --listen HOST:PORT";
+const READY_WITHIN_MS = 15_000;
+const RELOADED_WITHIN_MS = 10_000;
+const ENDS_WITHIN_MS = 10_000;
+const BETWEEN_LOOKS_MS = 25;
+const LOG_TAIL_BYTES = 8_192;
+
+/** Rejects with `program_unavailable`. */
+export async function findServerProgram(path: string): Promise<string> {
+  const found = await findProgram(PROGRAM, [...path.split(":"), ...MORE_FOLDERS]);
+  if (found !== null) return found;
+  throw new MountaineerError("program_unavailable", "nats-server is not installed", {
+    hint: "Debian and Ubuntu: apt install nats-server; macOS: brew install nats-server; else https://nats.io/download",
+  });
+}
+
+/** The server's process; null: none of ours runs. */
+export async function runningServer(home: string): Promise<ProcessIdentity | null> {
+  const { pid, startTime } = jsonObject((await readIfPresent(folderPaths(home).process)) ?? "") ?? {};
+  if (typeof pid !== "number" || typeof startTime !== "string") return null;
+  return (await isRunning({ pid, startTime })) ? { pid, startTime } : null;
+}
+
+/** Whether it has the store, too: without that it refuses all until it starts again. It may be starting still. */
+export async function isServing(home: string): Promise<boolean> {
+  return (await runningServer(home)) !== null && (await entryExists(folderPaths(home).store));
+}
+
+/**
+ * Starts the server unless it runs; "none": this home has none. Resolves when it accepts connections. Rejects with
+ * `program_unavailable` and `fleet_server_failed`.
+ */
+export async function ensureServer(
+  place: FleetPlace,
+  signal: AbortSignal,
+): Promise<"none" | "ran" | "started"> {
+  if ((await readFleet(place.home)) === null) return "none";
+  return withFolder(place, signal, () => startUnlessRunning(place, signal));
+}
+
+/** The folder's lock must be held. */
+async function startUnlessRunning(
+  place: FleetPlace,
+  signal: AbortSignal,
+): Promise<"none" | "ran" | "started"> {
+  const record = await readFleet(place.home);
+  if (record === null) return "none";
+  if (await isServing(place.home)) return "ran";
+  const running = await runningServer(place.home);
+  if (running !== null) await endServer(place, running, signal);
+  await writeConfig(place.home, record);
+  await start(place, record.address, signal);
+  return "started";
+}
+
+async function start({ home, clock }: FleetPlace, address: string, signal: AbortSignal): Promise<void> {
+  const paths = folderPaths(home);
+  const program = await findServerProgram(process.env["PATH"] ?? "");
+  if (await answers(address)) {
+    throw failed(`something else listens at ${address} already`, PORT_TAKEN);
+  }
+  const from = await sizeOf(paths.log);
+  const server = await startDetached(program, ["-c", paths.config], { logPath: paths.log });
+  const identity = await processIdentity(server.pid);
+  // Before it is waited for: a command that is killed now leaves one that the next finds.
+  if (identity !== null) {
+    await writeDurably(paths.process, `${JSON.stringify(identity)}\n`).catch(async (error: unknown) => {
+      // The disk is full: nobody would know it, and its port would be taken for ever.
+      await endProcess(identity, { clock, graceMs: 1_000, deadlineMs: ENDS_WITHIN_MS });
+      throw error;
+    });
+  }
+  const untilMs = clock.monotonicMs() + READY_WITHIN_MS;
+  for (;;) {
+    if (identity === null || !(await isRunning(identity))) {
+      const why = await lastError(paths.log, from);
+      const hint = /address already in use/.test(why) ? PORT_TAKEN : `see ${paths.log}`;
+      throw failed(`nats-server ended at once: ${why}`, hint);
+    }
+    if (await answers(address)) return;
+    if (clock.monotonicMs() >= untilMs) {
+      await endProcess(identity, { clock, graceMs: 1_000, deadlineMs: ENDS_WITHIN_MS });
+      throw failed(`nats-server does not answer at ${address}`, `see ${paths.log}`);
+    }
+    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+/**
+ * Has the server read its configuration again, and resolves when it has: who was taken out is cut off by then. Starts it
+ * where it does not run. Rejects with `fleet_server_failed`.
+ */
+export function reloadServer(place: FleetPlace, signal: AbortSignal): Promise<void> {
+  // Locked, so that nobody takes the end of another's reload for that of its own.
+  return withFolder(place, signal, () => reload(place, signal));
+}
+
+async function reload(place: FleetPlace, signal: AbortSignal): Promise<void> {
+  const { home, clock } = place;
+  if ((await startUnlessRunning(place, signal)) === "started") return;
+  const server = await runningServer(home);
+  if (server === null) throw failed("nats-server ended", `see ${folderPaths(home).log}`);
+  const { log } = folderPaths(home);
+  const from = await sizeOf(log);
+  try {
+    process.kill(server.pid, "SIGHUP");
+  } catch (error) {
+    if (systemErrorCode(error) !== "ESRCH") throw error;
+  }
+  const untilMs = clock.monotonicMs() + RELOADED_WITHIN_MS;
+  for (;;) {
+    const said = await textFrom(log, from);
+    if (/Reloaded server configuration/.test(said)) return;
+    if (/Failed to reload server configuration/.test(said)) {
+      throw failed(`nats-server refused its configuration: ${await lastError(log, from)}`, `see ${log}`);
+    }
+    if (clock.monotonicMs() >= untilMs) throw failed("nats-server did not reload in time", `see ${log}`);
+    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+/** Ends the server, and removes its folder with all that it kept; resolves with whether there was one. */
+export async function removeServer(place: FleetPlace, signal: AbortSignal): Promise<boolean> {
+  const { home } = place;
+  const { folder } = folderPaths(home);
+  if (!(await entryExists(folder))) return false;
+  await withFolder(place, signal, async () => {
+    const server = await runningServer(home);
+    if (server !== null) await endServer(place, server, signal);
+    await rm(folder, { recursive: true, force: true });
+  });
+  return true;
+}
+
+async function endServer({ clock }: FleetPlace, server: ProcessIdentity, signal: AbortSignal): Promise<void> {
+  const limits = { clock, graceMs: ENDS_WITHIN_MS / 2, deadlineMs: ENDS_WITHIN_MS, signal };
+  if (!(await endProcess(server, limits))) throw failed(`nats-server (pid ${server.pid}) does not end`, "");
+}
+
+/** Whether a NATS server greets there. */
+function answers(address: string): Promise<boolean> {
+  const { host, port } = splitAddress(address);
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (is: boolean): void => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.setTimeout(2_000, () => end(false));
+    socket.once("data", () => end(true));
+    socket.once("error", () => end(false));
+    socket.once("close", () => end(false));
+  });
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
+/** What was appended; a log that was set aside meanwhile is read from its beginning. */
+async function textFrom(path: string, from: number): Promise<string> {
+  const size = await sizeOf(path);
+  if (size === 0) return "";
+  const file = await open(path, "r");
+  try {
+    const begin = size < from ? 0 : from;
+    const length = Math.min(size - begin, LOG_TAIL_BYTES);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
+    return buffer.toString("utf8", 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+async function lastError(path: string, from: number): Promise<string> {
+  const lines = (await textFrom(path, from).catch(() => "")).trim().split("\n");
+  const error = lines.findLast((line) => /\[(ERR|FTL)\]|nats-server:/.test(line)) ?? lines.at(-1) ?? "";
+  return error.replace(/^.*\[(ERR|FTL)\] /, "") || "it said nothing";
+}
+
+function failed(message: string, hint: string): MountaineerError {
+  return new MountaineerError("fleet_server_failed", message, hint === "" ? {} : { hint });
+}

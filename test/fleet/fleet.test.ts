@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { sampleShare } from "../api/sample-report.ts";
+import { eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
+import { needsNats, startMember, startNats } from "./nats-rig.ts";
+
+const isConnected = (member: ReturnType<typeof startMember>): Promise<true> =>
+  eventually(() => member.report().link.state === "connected");
+
+test("G1 machines on one server see what each tells, and each change of it", needsNats, async (t) => {
+  const rig = await startNats(t);
+  const laptop = startMember(t, rig, "laptop");
+  const desktop = startMember(t, rig, "desktop");
+  const nas = startMember(t, rig, "nas");
+  for (const [member, others] of [
+    [laptop, ["desktop", "nas"]],
+    [desktop, ["laptop", "nas"]],
+    [nas, ["desktop", "laptop"]],
+  ] as const) {
+    await eventually(() => others.every((other) => member.sees(other).presence === "here"));
+    const { machines, conditions, link } = member.report();
+    assert.deepEqual(
+      machines.map(({ name, own }) => [name, own]),
+      [[member.report().name, true], ...others.map((other) => [other, false])],
+    );
+    assert.deepEqual(conditions, []);
+    assert.equal(link.server, rig.url);
+  }
+  laptop.become({
+    shares: [sampleShare({ name: "CORE", active_interface: "fallback", last_error: "the cable is out" })],
+  });
+  for (const member of [desktop, nas]) {
+    const seen = await eventually(() => member.sees("laptop").state?.shares[0]);
+    assert.deepEqual(seen, { name: "CORE", phase: "mounted", route: "fallback", reason: "the cable is out" });
+  }
+  assert.equal(laptop.report().machines[0]?.state?.shares[0]?.route, "fallback");
+});
+
+test("G1 a machine that stops says so, one that leaves is gone from all lists", needsNats, async (t) => {
+  const rig = await startNats(t);
+  const laptop = startMember(t, rig, "laptop");
+  const desktop = startMember(t, rig, "desktop");
+  const nas = startMember(t, rig, "nas");
+  await eventually(
+    () => laptop.sees("desktop").presence === "here" && laptop.sees("nas").presence === "here",
+  );
+  await desktop.fleet.end("stopped");
+  await nas.fleet.end("left");
+  await eventually(() => laptop.sees("desktop").presence === "gone");
+  await eventually(() => laptop.report().machines.length === 2);
+  // It starts again, and is there.
+  startMember(t, rig, "desktop");
+  await eventually(() => laptop.sees("desktop").presence === "here");
+  assert.equal(laptop.sees("desktop").problem, null);
+});
+
+test(
+  "G1 a server that is killed is a condition, and all is right again when it is back",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const laptop = startMember(t, rig, "laptop");
+    const desktop = startMember(t, rig, "desktop");
+    await eventually(() => laptop.sees("desktop").presence === "here");
+    await rig.kill();
+    const [condition] = await eventually(() => {
+      const { conditions } = laptop.report();
+      return conditions.length > 0 && conditions;
+    });
+    assert.equal(condition?.code, "fleet_unreachable");
+    assert.equal(condition?.severity, "warning");
+    assert.equal(laptop.report().link.state, "away");
+    // What happens meanwhile is told later.
+    desktop.become({ shares: [sampleShare({ name: "MEDIA" })] });
+    await rig.start();
+    await eventually(() => laptop.sees("desktop").state?.shares[0]?.name === "MEDIA");
+    await isConnected(desktop);
+    assert.deepEqual([laptop.report().conditions, desktop.report().conditions], [[], []]);
+  },
+);
+
+test(
+  "G1 a server that goes silent is found out, and all is right again when it speaks",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const laptop = startMember(t, rig, "laptop");
+    const desktop = startMember(t, rig, "desktop");
+    await eventually(() => laptop.sees("desktop").presence === "here");
+    await stopProcess(rig.pid);
+    // Nobody is held up by it.
+    laptop.become({ shares: [sampleShare({ name: "CORE" })] });
+    desktop.become({ shares: [sampleShare({ name: "MEDIA" })] });
+    await eventually(() => laptop.report().link.state === "away", 60_000);
+    process.kill(rig.pid, "SIGCONT");
+    await eventually(() => laptop.sees("desktop").state?.shares[0]?.name === "MEDIA", 60_000);
+    await eventually(() => desktop.sees("laptop").state?.shares[0]?.name === "CORE", 60_000);
+  },
+);
+
+test("G1 a machine that starts while no server answers goes on trying", needsNats, async (t) => {
+  const rig = await startNats(t);
+  await rig.kill();
+  const laptop = startMember(t, rig, "laptop");
+  await eventually(() => laptop.report().conditions[0]?.code === "fleet_unreachable");
+  assert.match(laptop.report().link.last_error ?? "", /ECONNREFUSED/);
+  await rig.start();
+  await isConnected(laptop);
+  assert.deepEqual(laptop.report().conditions, []);
+});

@@ -1,0 +1,178 @@
+// A real nats-server on loopback for tests, with a key for each machine, and links of machines to it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { connect as connectTo } from "node:net";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
+import type { StatusReport } from "../../src/api/contract.ts";
+import type { FleetMachine, FleetReport } from "../../src/api/fleet-contract.ts";
+import type { FleetConfig } from "../../src/config/snapshot.ts";
+import { type Fleet, startFleet } from "../../src/fleet/fleet.ts";
+import { findProgram } from "../../src/runtime/process/find-program.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
+import { sampleGlobal } from "../api/sample-report.ts";
+import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
+import { createRecordingLogger } from "../support/recording-logger.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+/** Debian keeps it where only root's PATH looks. */
+const PROGRAM = await findProgram("nats-server", [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin"]);
+
+/** For tests that need it. */
+export const needsNats = { skip: PROGRAM === null ? "nats-server is not installed" : false };
+
+export interface Key {
+  readonly seed: string;
+  readonly publicKey: string;
+}
+
+export function makeKey(): Key {
+  const pair = nkeys.createUser();
+  return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
+}
+
+export interface NatsOptions {
+  readonly jetStream?: boolean;
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Lines of a user's `permissions`, by the user's name. */
+  readonly permissions?: Readonly<Record<string, string>>;
+}
+
+export interface NatsRig {
+  readonly port: number;
+  readonly url: string;
+  readonly pid: number;
+  readonly folder: string;
+  /** The key of a machine that the server knows. */
+  key(name: string): Key;
+  start(): Promise<void>;
+  kill(): Promise<void>;
+  /** A client of its own, for what no machine of ours does. */
+  stranger(name: string): Promise<NatsConnection>;
+}
+
+const NAMES = ["laptop", "desktop", "nas", "stranger"];
+
+/** Ends with the test. */
+export async function startNats(t: TestContext, options: NatsOptions = {}): Promise<NatsRig> {
+  const { jetStream = true, tls, permissions = {} } = options;
+  let server: ChildProcess | null = null;
+  const kill = async (): Promise<void> => {
+    const ending = server;
+    server = null;
+    if (ending === null || ending.exitCode !== null) return;
+    const exit = once(ending, "exit");
+    // One that is stopped hears nothing else.
+    ending.kill("SIGKILL");
+    await exit;
+  };
+  t.after(kill);
+  const folder = await temporaryFolder(t);
+  const port = await freePort();
+  const keys = new Map(NAMES.map((name) => [name, makeKey()]));
+  const users = [...keys].map(([name, { publicKey }]) => {
+    const allowed = permissions[name];
+    return `{ nkey: ${publicKey}${allowed === undefined ? "" : `, permissions: { ${allowed} }`} }`;
+  });
+  const config = join(folder, "nats.conf");
+  await mkdir(join(folder, "store"));
+  const lines = [
+    `listen: "127.0.0.1:${port}"`,
+    `authorization { users: [ ${users.join(", ")} ] }`,
+    ...(jetStream ? [`jetstream { store_dir: "${join(folder, "store")}" }`] : []),
+    ...(tls === undefined ? [] : [`tls { cert_file: "${tls.cert}", key_file: "${tls.key}" }`]),
+  ];
+  await writeFile(config, `${lines.join("\n")}\n`);
+  const start = async (): Promise<void> => {
+    server = spawn(PROGRAM ?? "", ["-c", config], { stdio: "ignore" });
+    await eventually(() => isListening(port));
+  };
+  await start();
+  const key = (name: string): Key => {
+    const found = keys.get(name);
+    if (found === undefined) throw new Error(`no key for ${name}`);
+    return found;
+  };
+  return {
+    port,
+    folder,
+    url: `nats://127.0.0.1:${port}`,
+    get pid() {
+      return server?.pid ?? 0;
+    },
+    key,
+    start,
+    kill,
+    async stranger(name) {
+      const authenticator = nkeyAuthenticator(new TextEncoder().encode(key(name).seed));
+      const connection = await connect({ servers: [`127.0.0.1:${port}`], authenticator, tls: null });
+      t.after(() => connection.close());
+      return connection;
+    },
+  };
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTo(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+export interface Member {
+  readonly fleet: Fleet;
+  readonly logger: ReturnType<typeof createRecordingLogger>;
+  /** What the machine's status says from now on. */
+  become(status: Partial<StatusReport>): void;
+  report(): FleetReport;
+  /** What it knows of another one; throws where it knows nothing. */
+  sees(name: string): FleetMachine;
+}
+
+/** Ends with the test, unless it has. */
+export function startMember(
+  t: TestContext,
+  rig: Pick<NatsRig, "url" | "key">,
+  name: string,
+  changes: Partial<FleetConfig> & { readonly secret?: string; readonly clock?: typeof systemClock } = {},
+): Member {
+  const { secret = rig.key(name).seed, clock = systemClock, ...config } = changes;
+  let status: StatusReport = { global: sampleGlobal(), shares: [] };
+  const logger = createRecordingLogger();
+  const fleet = startFleet({
+    config: {
+      name,
+      servers: [rig.url],
+      credentials: { kind: "environment", variable: "FLEET_KEY" },
+      tlsCa: null,
+      ...config,
+    },
+    values: { FLEET_KEY: secret },
+    clock,
+    logger,
+    redact: () => {},
+    status: () => status,
+  });
+  t.after(() => fleet.end("stopped"));
+  return {
+    fleet,
+    logger,
+    become(news) {
+      status = { ...status, ...news };
+      fleet.note();
+    },
+    report: () => fleet.report(),
+    sees(other) {
+      const found = fleet.report().machines.find((machine) => machine.name === other && !machine.own);
+      if (found === undefined) throw new Error(`${name} knows no ${other}`);
+      return found;
+    },
+  };
+}

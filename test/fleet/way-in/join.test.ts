@@ -1,0 +1,229 @@
+import assert from "node:assert/strict";
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { folderPaths, readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
+import { type FleetRecord, memberOf } from "../../../src/fleet/way-in/fleet-record.ts";
+import { readJoinCode, writeJoinCode } from "../../../src/fleet/way-in/join-code.ts";
+import { removeMember } from "../../../src/fleet/way-in/leave.ts";
+import { keptSeed, readMembership } from "../../../src/fleet/way-in/membership.ts";
+import { ensureServer, runningServer } from "../../../src/fleet/way-in/server-process.ts";
+import { type ErrorCode, MountaineerError } from "../../../src/runtime/errors.ts";
+import { entryExists } from "../../../src/runtime/files/durable-file.ts";
+import { openSecretStore } from "../../../src/secrets/secret-store.ts";
+import { eventually } from "../../support/eventually.ts";
+import { found, invited, joined, LACKS_SERVER, linkOf, type Machine, machines, present } from "./homes.ts";
+
+const REAL = { skip: LACKS_SERVER };
+
+function refusedWith(code: ErrorCode, text: RegExp) {
+  return (error: unknown): boolean => {
+    assert.ok(error instanceof MountaineerError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, text);
+    return true;
+  };
+}
+
+async function fleetOf({ home }: Machine): Promise<FleetRecord> {
+  const record = await readFleet(home);
+  assert.ok(record);
+  return record;
+}
+
+async function assertNothingKept(machine: Machine): Promise<void> {
+  assert.equal(await readMembership(machine.home), null);
+  assert.deepEqual(await openSecretStore(machine).list(), []);
+  assert.deepEqual(machine.sections, []);
+}
+
+test("G1 a machine joins by a code, and signs in with a key that never left it", REAL, async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  const second = await joined(laptop, open.code);
+  assert.equal(await open.guest, "laptop");
+  assert.equal(second.operator, first.operator);
+  assert.deepEqual(laptop.sections, [
+    {
+      name: "laptop",
+      servers: [`tls://${first.address}`],
+      credentials: "secret:fleet-key",
+      tls_ca: join(laptop.home, "fleet", "ca.pem"),
+    },
+  ]);
+  assert.equal(await linkOf(nas, first), true);
+  assert.equal(await linkOf(laptop, second), true);
+  const record = await fleetOf(nas);
+  assert.deepEqual(
+    record.members.map(({ name }) => name),
+    ["nas", "laptop"],
+  );
+  assert.deepEqual(record.invitations, []);
+});
+
+test("G1 what holds a key, or says who may come in, is its owner's alone", REAL, async (t) => {
+  const [nas] = present(await machines(t, 1));
+  await found(nas);
+  const mode = async (...path: string[]): Promise<number> =>
+    (await stat(join(nas.home, ...path))).mode & 0o777;
+  assert.equal(await mode("fleet-server"), 0o700);
+  assert.equal(await mode("fleet"), 0o700);
+  for (const name of ["fleet.json", "nats-server.conf", "server-key.pem", "server.pem"]) {
+    assert.equal(await mode("fleet-server", name), 0o600, name);
+  }
+  assert.equal(await mode("secrets.json"), 0o600);
+});
+
+test("G1 a code is good once: replayed, it is refused, and nothing is changed", REAL, async (t) => {
+  const [nas, laptop, thief] = present(await machines(t, 3));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  await joined(laptop, open.code);
+  await open.guest;
+  await assert.rejects(
+    joined(thief, open.code, { name: "thief" }),
+    refusedWith("join_refused", /used already/),
+  );
+  await assertNothingKept(thief);
+  assert.equal(memberOf(await fleetOf(nas), "thief"), undefined);
+});
+
+test("G1 a code typed on two machines at once lets one in", REAL, async (t) => {
+  const [nas, ...others] = present(await machines(t, 3));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  const outcomes = await Promise.allSettled(
+    others.map((machine, index) => joined(machine, open.code, { name: `machine-${index}` })),
+  );
+  const winner = await open.guest;
+  assert.equal(outcomes.filter(({ status }) => status === "fulfilled").length, 1);
+  for (const [index, outcome] of outcomes.entries()) {
+    if (outcome.status === "fulfilled") assert.equal(winner, `machine-${index}`);
+    else refusedWith("join_refused", /used already/)(outcome.reason);
+  }
+  assert.equal((await fleetOf(nas)).members.length, 2);
+});
+
+test("G1 an expired code is refused: by its own word, and by who made it", REAL, async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
+  const first = await found(nas);
+  const open = await invited(nas, first, 3_000);
+  const late = { ...laptop.clock, wallMs: () => laptop.clock.wallMs() + 60_000 };
+  await assert.rejects(
+    joined(laptop, open.code, { clock: late }),
+    refusedWith("join_refused", /time is over/),
+  );
+  assert.equal(await open.guest, null);
+  // A clock that goes wrong, or a code whose time was changed.
+  const slow = { ...laptop.clock, wallMs: () => laptop.clock.wallMs() - 3_600_000 };
+  await assert.rejects(
+    joined(laptop, open.code, { clock: slow }),
+    refusedWith("join_refused", /used already|withdrawn/),
+  );
+  await assertNothingKept(laptop);
+});
+
+test("G1 a code that was tampered with is refused, and the true one still lets in", REAL, async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  const code = readJoinCode(open.code);
+  const flipped = (bytes: Buffer): Buffer =>
+    Buffer.from(bytes.map((byte, index) => (index === 5 ? byte ^ 1 : byte)));
+  const forged = (change: object): string => writeJoinCode({ ...code, ...change });
+  const cases: readonly [string, RegExp][] = [
+    [forged({ operator: flipped(code.operator) }), /do not fit together/],
+    [forged({ secret: flipped(code.secret) }), /used already, or withdrawn/],
+    [forged({ authority: flipped(code.authority) }), /another server answers/],
+  ];
+  for (const [text, why] of cases) {
+    await assert.rejects(joined(laptop, text), refusedWith("join_refused", why));
+    await assertNothingKept(laptop);
+  }
+  assert.equal((await fleetOf(nas)).members.length, 1);
+  await joined(laptop, open.code);
+  assert.equal(await open.guest, "laptop");
+});
+
+test("G1 another fleet's server at the address learns nothing, and lets nobody in", REAL, async (t) => {
+  const [nas, other, laptop] = present(await machines(t, 3));
+  const first = await found(nas);
+  const second = await found(other, { name: "impostor" });
+  const open = await invited(nas, first);
+  const led = writeJoinCode({ ...readJoinCode(open.code), address: second.address });
+  await assert.rejects(joined(laptop, led), refusedWith("join_refused", /another server answers/));
+  await assertNothingKept(laptop);
+  await open.withdraw();
+});
+
+test("G1 a name in use is refused, whatever its letter case; another name passes", REAL, async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  for (const name of ["nas", "NAS"]) {
+    await assert.rejects(
+      joined(laptop, open.code, { name }),
+      refusedWith("join_refused", /called (nas|NAS) already/),
+    );
+    await assertNothingKept(laptop);
+  }
+  await joined(laptop, open.code);
+  assert.equal(await open.guest, "laptop");
+});
+
+test("G1 a code that was withdrawn is worth nothing", REAL, async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  await open.withdraw();
+  assert.deepEqual((await fleetOf(nas)).invitations, []);
+  await assert.rejects(joined(laptop, open.code), refusedWith("join_refused", /used already, or withdrawn/));
+  await assertNothingKept(laptop);
+});
+
+test("G1 who was let in and could not write it down goes on with the same code", REAL, async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  const broken = { writeSection: () => Promise.reject(new Error("the disk is full")) };
+  await assert.rejects(joined(laptop, open.code, broken), /the disk is full/);
+  assert.equal(await open.guest, "laptop");
+  const again = await joined(laptop, open.code);
+  assert.equal(laptop.sections.length, 1);
+  assert.equal(await linkOf(laptop, again), true);
+  assert.equal((await fleetOf(nas)).members.length, 2);
+});
+
+test("G1 a server whose store was removed under it is started again, with a new one", REAL, async (t) => {
+  const [nas] = present(await machines(t, 1));
+  await found(nas);
+  const before = await runningServer(nas.home);
+  assert.equal(await ensureServer(nas, nas.signal), "ran");
+  await rm(folderPaths(nas.home).store, { recursive: true });
+  assert.equal(await ensureServer(nas, nas.signal), "started");
+  const after = await runningServer(nas.home);
+  assert.ok(before !== null && after !== null && before.pid !== after.pid);
+  await eventually(() => entryExists(folderPaths(nas.home).store));
+});
+
+test("G1 a machine that is taken out is cut off, and its key opens nothing", REAL, async (t) => {
+  const [nas, laptop] = present(await machines(t, 2));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  const second = await joined(laptop, open.code);
+  await open.guest;
+  const { home, clock, signal } = nas;
+  assert.equal(await removeMember({ home, clock }, "Laptop", signal), "laptop");
+  assert.equal(await linkOf(laptop, second), false);
+  assert.equal(await linkOf(nas, first), true);
+  await assert.rejects(
+    removeMember({ home, clock }, "laptop", signal),
+    refusedWith("usage", /no machine called/),
+  );
+  await assert.rejects(removeMember({ home, clock }, "nas", signal), refusedWith("usage", /this machine/));
+  const once = await invited(nas, first);
+  assert.equal((await keptSeed(laptop, second.secret)) !== null, true);
+  await joined(laptop, once.code);
+  assert.equal(await once.guest, "laptop");
+});

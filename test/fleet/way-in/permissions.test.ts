@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
+import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
+import { BUCKET, beatSubject, inboxOf } from "../../../src/fleet/subjects.ts";
+import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
+import { userSeed } from "../../../src/fleet/way-in/nkey.ts";
+import { eventually } from "../../support/eventually.ts";
+import type { Scope } from "../../support/temporary-folder.ts";
+import { found, invited, joined, LACKS_SERVER, type Machine, machines, present } from "./homes.ts";
+
+const REAL = { skip: LACKS_SERVER };
+
+async function signedIn(t: Scope, machine: Machine, membership: Membership): Promise<NatsConnection> {
+  const [seed, ca] = [await keptSeed(machine, membership.secret), await keptAuthority(machine.home)];
+  assert.ok(seed && ca);
+  const connection = await connect({
+    servers: [membership.address],
+    tls: { ca },
+    authenticator: nkeyAuthenticator(new TextEncoder().encode(userSeed(seed))),
+    inboxPrefix: inboxOf(membership.name),
+    reconnect: false,
+  });
+  t.after(() => connection.close());
+  return connection;
+}
+
+async function fleetOfTwo(t: Scope): Promise<readonly [NatsConnection, NatsConnection]> {
+  const homes = { after: (end: () => unknown) => t.after(end) };
+  const [nas, laptop] = present(await machines(homes, 2));
+  const first = await found(nas);
+  const open = await invited(nas, first);
+  const second = await joined(laptop, open.code);
+  await open.guest;
+  return [await signedIn(t, nas, first), await signedIn(t, laptop, second)];
+}
+
+/** What the server says of it, after the fact. */
+async function refusals(connection: NatsConnection, act: () => void): Promise<string[]> {
+  const seen: string[] = [];
+  const status = connection.status();
+  void (async () => {
+    for await (const event of status) if (event.type === "error") seen.push(event.error.message);
+  })();
+  act();
+  await eventually(() => seen.length > 0);
+  return seen;
+}
+
+test("G1 a machine writes its own key and reads all; another's the server refuses", REAL, async (t) => {
+  const [nas, laptop] = await fleetOfTwo(t);
+  const [ofNas, ofLaptop] = [await new Kvm(nas).open(BUCKET), await new Kvm(laptop).open(BUCKET)];
+  await ofNas.put("nas", "a NAS");
+  await ofLaptop.put("laptop", "a laptop");
+  assert.equal((await ofLaptop.get("nas"))?.string(), "a NAS");
+  assert.equal((await ofNas.get("laptop"))?.string(), "a laptop");
+  const lies = [
+    () => ofLaptop.put("nas", "a lie"),
+    () => ofLaptop.delete("nas"),
+    () => ofNas.put("laptop", "a lie"),
+  ];
+  for (const lie of lies) await assert.rejects(lie(), /permissions? violation/i);
+  assert.equal((await ofLaptop.get("nas"))?.string(), "a NAS");
+});
+
+test("G1 a machine beats for itself alone, and hears no answers to others", REAL, async (t) => {
+  const [nas, laptop] = await fleetOfTwo(t);
+  const heard: string[] = [];
+  nas.subscribe(beatSubject("*"), { callback: (_error, { subject }) => void heard.push(subject) });
+  await nas.flush();
+  laptop.publish(beatSubject("laptop"), "one");
+  const said = await refusals(laptop, () => {
+    laptop.publish(beatSubject("nas"), "a lie");
+    laptop.subscribe(`${inboxOf("nas")}.>`);
+    laptop.subscribe("_INBOX.>");
+    laptop.subscribe(">");
+    laptop.subscribe("mountaineer.join.>");
+  });
+  await eventually(() => said.length >= 5 && heard.length > 0);
+  assert.deepEqual(heard, [beatSubject("laptop")]);
+});
+
+test("G1 only the machine with the server makes, changes or empties what is kept there", REAL, async (t) => {
+  const [, laptop] = await fleetOfTwo(t);
+  const manager = await jetstreamManager(laptop, { checkAPI: false, timeout: 2_000 });
+  const stream = `KV_${BUCKET}`;
+  const attempts = [
+    () => manager.streams.add({ name: "OTHER", subjects: ["other"] }),
+    () => manager.streams.update(stream, { max_msgs: 1 }),
+    () => manager.streams.purge(stream),
+    () => manager.streams.delete(stream),
+    () => manager.streams.deleteMessage(stream, 1),
+  ];
+  for (const attempt of attempts) await assert.rejects(attempt(), /permissions? violation/i);
+});
+
+test("G1 no machine sweeps away what the others told", REAL, async (t) => {
+  const [nas, laptop] = await fleetOfTwo(t);
+  const [ofNas, ofLaptop] = [await new Kvm(nas).create(BUCKET), await new Kvm(laptop).create(BUCKET)];
+  await ofNas.put("nas", "a NAS");
+  for (const reach of ["all", "sub"]) {
+    const sweeping = headers();
+    sweeping.set("Nats-Rollup", reach);
+    await laptop.request(`$KV.${BUCKET}.laptop`, "a lie", { headers: sweeping, timeout: 5_000 });
+  }
+  assert.equal((await ofLaptop.get("nas"))?.string(), "a NAS");
+  await ofLaptop.put("laptop", "a laptop");
+  await ofLaptop.delete("laptop");
+});
+
+test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, async (t) => {
+  const [nas] = present(await machines(t, 1));
+  const first = await found(nas);
+  const ca = (await keptAuthority(nas.home)) ?? "";
+  const stranger = nkeyAuthenticator(new TextEncoder().encode(userSeed(Buffer.alloc(32, 7))));
+  for (const more of [{}, { authenticator: stranger }, { user: "nas", pass: "nas" }]) {
+    await assert.rejects(
+      connect({ servers: [first.address], tls: { ca }, reconnect: false, ...more }),
+      /authorization/i,
+    );
+  }
+  // Its certificate is of its own authority, which nobody else's list has.
+  await assert.rejects(connect({ servers: [first.address], reconnect: false }), /certificate/i);
+});
