@@ -1,4 +1,5 @@
 // What backends may do towards a client, whatever carries it: answer within a call, ask, and notify.
+import type { CallSignal } from "./call-signal.ts";
 import type { JsonObject, Reply, RpcId } from "./json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "./protocol.ts";
 
@@ -41,7 +42,7 @@ export function mayGoOn(key: string, principal: Principal): boolean {
 export type Question = readonly [
   method: string,
   params: JsonObject | undefined,
-  signal: AbortSignal,
+  signal: CallSignal,
   onProgress?: (params: JsonObject) => void,
 ];
 
@@ -49,12 +50,16 @@ export type Question = readonly [
 export interface ClientPort {
   /** Unguessable; never logged whole. */
   readonly sessionId: string;
+  /** Tells it apart in what clients carry, and is no secret; absent: it has a session of its own. */
+  readonly mark?: string;
   /** Of its newest request: an edit of the configuration may give other roles, or other names. */
   readonly principal: Principal;
   readonly protocolVersion: SpokenVersion;
   /** As the client declared them at initialize. */
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
+  /** The group at whose address it came in; null: at that of everything. */
+  readonly group: string | null;
   /** What the client asked for by logging/setLevel; null: never. */
   readonly logLevel: McpLogLevel | null;
   /** It listens, or waits for an answer: somebody is there. */

@@ -66,9 +66,10 @@ export type GatewayTransition =
       readonly tools: number;
       readonly resources: number;
       readonly prompts: number;
-      /** Names that came and went, `tool:NAME`; at most 20 of each. */
+      /** Names that came, that went, and of which a schema, a text or the backend is another; at most 20 of each. */
       readonly added: readonly string[];
       readonly removed: readonly string[];
+      readonly changed: readonly string[];
     }
   | {
       readonly name: "catalog.collision";

@@ -82,31 +82,39 @@ function isRpcError(value: unknown): value is RpcError {
   return isJsonObject(value) && typeof value["code"] === "number" && typeof value["message"] === "string";
 }
 
+const jsonrpc = "2.0" as const;
+
 /** Tells what a parsed message is. Extra members are no reason to refuse one. */
 export function classifyMessage(value: unknown): Classified {
   if (!isJsonObject(value)) return { kind: "invalid", id: null, reason: "a message is a JSON object" };
   const { id, method, params, result, error } = value;
   const ownId = isRpcId(id) ? id : null;
-  const invalid = (reason: string): Classified => ({ kind: "invalid", id: ownId, reason });
-  if (value["jsonrpc"] !== "2.0") return invalid('`jsonrpc` must be "2.0"');
+  if (value["jsonrpc"] !== "2.0") return invalid(ownId, '`jsonrpc` must be "2.0"');
   if (method !== undefined) {
-    if (typeof method !== "string") return invalid("`method` must be a string");
-    if (params !== undefined && !isJsonObject(params)) return invalid("`params` must be an object");
-    const named =
-      params === undefined
-        ? ({ jsonrpc: "2.0", method } as const)
-        : ({ jsonrpc: "2.0", method, params } as const);
-    if (!("id" in value)) return { kind: "notification", message: named };
-    if (ownId === null) return invalid("`id` must be a string or a number");
-    return { kind: "request", message: { ...named, id: ownId } };
+    if (typeof method !== "string") return invalid(ownId, "`method` must be a string");
+    if (params !== undefined && !isJsonObject(params)) return invalid(ownId, "`params` must be an object");
+    if (!("id" in value)) {
+      return {
+        kind: "notification",
+        message: params === undefined ? { jsonrpc, method } : { jsonrpc, method, params },
+      };
+    }
+    if (ownId === null) return invalid(ownId, "`id` must be a string or a number");
+    const message =
+      params === undefined ? { jsonrpc, method, id: ownId } : { jsonrpc, method, params, id: ownId };
+    return { kind: "request", message };
   }
   if (isJsonObject(result)) {
     return ownId === null
-      ? invalid("a response needs an `id`")
+      ? invalid(ownId, "a response needs an `id`")
       : { kind: "response", id: ownId, reply: { result } };
   }
   if (isRpcError(error)) return { kind: "response", id: ownId, reply: { error } };
-  return invalid("neither a request, a notification nor a response");
+  return invalid(ownId, "neither a request, a notification nor a response");
+}
+
+function invalid(id: RpcId | null, reason: string): Classified {
+  return { kind: "invalid", id, reason };
 }
 
 export function errorReply(code: number, message: string, data?: unknown): { readonly error: RpcError } {

@@ -21,6 +21,8 @@ const KEY = "x-mcp-header";
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const TYPES: ReadonlySet<unknown> = new Set(["string", "integer", "boolean"]);
 const ENCODED = /^=\?base64\?(.*)\?=$/s;
+/** Begins or ends with white space, or begins as what is encoded does. */
+const NEEDS_DECODING = /^[ \t=]|[ \t]$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const DECIMAL = /^-?[0-9]+(\.[0-9]+)?$/;
 /** Their members are values, and not schemas. */
@@ -108,6 +110,7 @@ export function encodeHeader(text: string): string {
 
 /** What a header's value says; null: it is said to be base64, and is not. */
 export function decodeHeader(value: string): string | null {
+  if (!NEEDS_DECODING.test(value)) return value;
   const text = value.replace(/^[ \t]+|[ \t]+$/g, "");
   const encoded = ENCODED.exec(text)?.[1];
   if (encoded === undefined) return text;

@@ -3,6 +3,7 @@ import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 /** Newest first; the first is what the gateway speaks towards backends. */
 export const LEGACY_VERSIONS = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] as const;
+const KNOWN_VERSIONS: ReadonlySet<unknown> = new Set(LEGACY_VERSIONS);
 export type ProtocolVersion = (typeof LEGACY_VERSIONS)[number];
 export const LATEST_VERSION: ProtocolVersion = "2025-11-25";
 
@@ -25,6 +26,9 @@ export const NAMED_BY: ReadonlyMap<string, string> = new Map([
   ["tools/call", "name"],
   ["prompts/get", "name"],
   ["resources/read", "uri"],
+  ["tasks/get", "taskId"],
+  ["tasks/update", "taskId"],
+  ["tasks/cancel", "taskId"],
 ]);
 
 /** Errors of MODERN_VERSION: a header that is missing, malformed or not what the body says. */
@@ -41,7 +45,7 @@ export function isModern(params: JsonObject | undefined): boolean {
 }
 
 export function isProtocolVersion(text: unknown): text is ProtocolVersion {
-  return LEGACY_VERSIONS.some((version) => version === text);
+  return KNOWN_VERSIONS.has(text);
 }
 
 /** Quietest last, as in RFC 5424 reversed. */
@@ -55,10 +59,11 @@ export const LOG_LEVELS = [
   "alert",
   "emergency",
 ] as const;
+const KNOWN_LEVELS: ReadonlySet<unknown> = new Set(LOG_LEVELS);
 export type McpLogLevel = (typeof LOG_LEVELS)[number];
 
 export function isLogLevel(text: unknown): text is McpLogLevel {
-  return LOG_LEVELS.some((level) => level === text);
+  return KNOWN_LEVELS.has(text);
 }
 
 /** Which list a change notice is about. */
@@ -72,6 +77,25 @@ export const LIST_CHANGED: Readonly<Record<ListKind, string>> = {
 };
 
 export const RESOURCE_UPDATED = "notifications/resources/updated";
+
+/** Extension of skills (SEP-2640): declared by servers alone, in either generation. */
+export const SKILLS_EXTENSION = "io.modelcontextprotocol/skills";
+
+/** Extension of tasks (SEP-2663) of MODERN_VERSION. The tasks of 2025-11-25 are others, under the same names. */
+export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
+/** What became of a task, for who listens for it. */
+export const TASK_NOTICE = "notifications/tasks";
+/** Of ours: said to a client that listens for tasks, and has to listen anew. */
+export const TASKS_LOST = "notifications/mountaineer/tasks_lost";
+/** Of ours, never of a client: begins and ends listening for one task. */
+export const WATCH_TASK = "tasks/watch";
+export const UNWATCH_TASK = "tasks/unwatch";
+
+/** Whether capabilities, of a client or of a server, have the extension of tasks. */
+export function declaresTasks(capabilities: JsonObject | undefined): boolean {
+  const extensions = capabilities?.["extensions"];
+  return isJsonObject(extensions) && isJsonObject(extensions[TASKS_EXTENSION]);
+}
 
 /** How a client of MODERN_VERSION listens for changes, and the notice that says what of it is honoured. */
 export const LISTEN = "subscriptions/listen";

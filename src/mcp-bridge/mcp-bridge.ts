@@ -4,19 +4,26 @@ import { once } from "node:events";
 import { gatewayOff } from "../api/gateway-names.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type Clock, settledWithin, systemClock } from "../runtime/time/clock.ts";
+import { createAbsence } from "./absence.ts";
 import { openInbox } from "./client-inbox.ts";
 import type { BridgeEnds } from "./ends.ts";
 import { type GatewayLink, openGatewayLink } from "./gateway-link.ts";
 import { createPassage } from "./line-passage.ts";
 import { createMoving } from "./moving-on.ts";
 import { type BridgedDaemon, type FindDaemon, nextDaemon } from "./next-daemon.ts";
-import { createBridgeSession } from "./session.ts";
+import { createBridgeSession, NotTakenYet } from "./session.ts";
 
-/** How long a daemon may take to come back. */
+/** How long what the client asks waits for a daemon to come back. */
 const PATIENCE_MS = 30_000;
+/** How long it is looked for in all: over an upgrade, or until somebody starts it. */
+const AWAY_MS = 60 * 60_000;
 const FIRST_RETRY_MS = 100;
 /** A daemon that is back serves its clients within a second. */
 const LAST_RETRY_MS = 250;
+/** While nothing waits for it. */
+const AWAY_RETRY_MS = 2_000;
+/** How long one that is there at first, and takes no client, has to be gone or replaced. */
+const BEGIN_MS = 2_000;
 /** How long a gateway may take to take the session on. */
 const RESUME_MS = 10_000;
 /** A gateway that takes no client ends its connection at once. */
@@ -28,12 +35,15 @@ export interface BridgeMeans {
   /** Tells a person one line. */
   readonly note: (line: string) => void;
   readonly clock?: Clock;
+  /** The group that the client is to be served; absent: everything. */
+  readonly group?: string | null;
 }
 
 /**
  * Carries messages until the client has left and everything is answered. When the daemon ends the connection it is
- * looked for again, for 30 s, and the session goes on with it. Rejects with `gateway_off` when the daemon has no
- * gateway, `daemon_unreachable` when none comes back or it does not take the session on, and the signal's reason.
+ * looked for again, and the session goes on with it; what the client asks waits 30 s, and is refused after that, until
+ * one is back. Rejects with `gateway_off` when the daemon has no gateway, `daemon_unreachable` when none comes back
+ * within an hour or it does not take the session on, and the signal's reason.
  */
 export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: BridgeMeans): Promise<void> {
   const { input, output, signal } = ends;
@@ -57,24 +67,31 @@ export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: Bri
 async function carry(
   first: BridgedDaemon,
   { input, output, signal }: BridgeEnds,
-  { find, note, clock = systemClock }: BridgeMeans,
+  { find, note, clock = systemClock, group = null }: BridgeMeans,
   leave: () => void,
 ): Promise<never> {
   let link: GatewayLink | null = null;
   const session = createBridgeSession({
     tellClient: (json) => void output.write(`${json}\n`),
     tellGateway: (json) => link?.write(`${json}\n`),
+    group,
   });
   const passage = createPassage({
     onLine(messages, line) {
-      session.fromClient(messages, line);
-      return true;
+      if (absence.isNow) session.refuse(messages, line);
+      else session.fromClient(messages, line);
+      return !absence.isNow;
     },
     onCut: session.notTaken,
-    write: (bytes) => link?.write(bytes),
+    write(bytes) {
+      if (!absence.isNow) link?.write(bytes);
+    },
   });
   using inbox = openInbox(input, leave);
+  const absence = createAbsence({ session, passage, inbox, output, leave });
   let moving = null as ReturnType<typeof createMoving> | null;
+  /** Why the gateway that is there does not take the session; null: none is there, or it has said nothing. */
+  let refusal: string | null = null;
 
   /** Null when the gateway did not take the session on; the client is heard otherwise. */
   const connectTo = async (daemon: BridgedDaemon): Promise<GatewayLink | null> => {
@@ -84,27 +101,43 @@ async function carry(
         const isForClient = session.fromGateway(messages, line);
         // An answer is passed on before the connection it came on is left.
         queueMicrotask(() => {
-          if (link !== null) moving?.look(link);
+          if (link !== null && link === opened) moving?.look(link);
         });
         return isForClient;
       },
       onRoom: inbox.more,
       onEnd() {
-        inbox.keep();
+        if (!absence.isNow) inbox.keep();
         passage.cut();
         return inbox.ended && session.inFlight === 0;
       },
     });
     if (opened === null) return null;
     link = opened;
-    moving = createMoving({ session, passage, inbox, clock });
+    moving = null;
     let isTaken = false;
     try {
-      const resumed = session.resume().then(() => {
-        isTaken = true;
-      });
+      const resumed = session.resume().then(
+        () => {
+          isTaken = true;
+        },
+        (error: unknown) => {
+          if (!(error instanceof NotTakenYet)) throw error;
+          refusal = error.message;
+        },
+      );
       await settledWithin(clock, RESUME_MS, Promise.race([resumed, opened.closed]));
+      // One that was asked nothing yet may take nobody all the same: it ends the connection at once.
+      if (isTaken && absence.isNow && !opened.said) {
+        isTaken = !(await settledWithin(clock, REFUSED_WITHIN_MS, opened.closed));
+      }
       if (isTaken) {
+        absence.end();
+        refusal = null;
+        moving = createMoving({ session, passage, inbox, clock });
+        // It may have handed over meanwhile: what the client says goes to the next one.
+        moving.look(opened);
+        if (moving.moved) return opened;
         inbox.handTo({
           push: (chunk) => opened.together(() => passage.push(chunk)),
           end() {
@@ -145,19 +178,25 @@ async function carry(
       isTold = true;
     };
     for (let tries = 0; ; tries++) {
-      const retryMs = isHandover && tries === 0 ? 0 : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
-      const leftMs = sinceMs + PATIENCE_MS - clock.monotonicMs();
-      if (leftMs <= 0) throw noneCame();
-      await clock.sleep(Math.min(retryMs, leftMs), signal);
+      const awayMs = clock.monotonicMs() - sinceMs;
+      if (awayMs >= AWAY_MS) throw noneCame(refusal);
+      if (!absence.isNow && awayMs >= PATIENCE_MS) {
+        isTold = false;
+        note("none came back yet: calls are refused until one does");
+        absence.begin();
+      }
+      const first = isHandover && tries === 0;
+      const retryMs = absence.isNow ? AWAY_RETRY_MS : Math.min(FIRST_RETRY_MS * 2 ** tries, LAST_RETRY_MS);
+      await clock.sleep(first ? 0 : retryMs, signal);
       const daemon = await nextDaemon(find, clock, signal);
-      if (daemon !== null && (await serveWith(daemon, onTaken))) return;
+      if (daemon === null) refusal = null;
+      else if (await serveWith(daemon, onTaken)) return;
     }
   };
-
   const cut = (): void => link?.[Symbol.dispose]();
   signal.addEventListener("abort", cut, { once: true });
   try {
-    if (!(await serveWith(first, () => {}))) await requireGone(first, signal);
+    if (!(await serveWith(first, () => {}))) await beginLater(first, { find, clock, signal }, serveWith);
     for (;;) {
       const isHandover = moving?.moved === true;
       if (!isHandover) {
@@ -173,25 +212,52 @@ async function carry(
   }
 }
 
-/** Rejects with why the daemon has taken no client; resolves when it is gone. */
-async function requireGone(daemon: BridgedDaemon, signal: AbortSignal): Promise<void> {
+/**
+ * One that is stopping takes nobody, either: returns when it is gone, or the one that is there a moment later has served.
+ * Rejects with why that one takes no client.
+ */
+async function beginLater(
+  refusing: BridgedDaemon,
+  { find, clock, signal }: { find: FindDaemon; clock: Clock; signal: AbortSignal },
+  serveWith: (daemon: BridgedDaemon, onTaken: () => void) => Promise<boolean>,
+): Promise<void> {
+  const sinceMs = clock.monotonicMs();
+  while (clock.monotonicMs() - sinceMs < BEGIN_MS) {
+    if ((await whyRefused(refusing, signal)) === null) return;
+    await clock.sleep(LAST_RETRY_MS, signal);
+  }
+  const daemon = await nextDaemon(find, clock, signal);
+  if (daemon === null || (await serveWith(daemon, () => {}))) return;
+  const why = await whyRefused(daemon, signal);
+  if (why !== null) throw why;
+}
+
+/** Why the daemon has taken no client; null: it is gone. Rejects with `gateway_off`. */
+async function whyRefused(daemon: BridgedDaemon, signal: AbortSignal): Promise<MountaineerError | null> {
   let isOff: boolean;
   try {
     isOff = (await daemon.backendPhases(signal)) === null;
   } catch (error) {
-    if (error instanceof MountaineerError && error.code === "daemon_unreachable") return;
+    if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
     throw error;
   }
   if (isOff) throw gatewayOff();
-  throw unreachable(
+  return unreachable(
     "the daemon's gateway takes no MCP client here",
     "too many may be connected; its log has more, and a restart of the daemon may help",
   );
 }
 
-function noneCame(): MountaineerError {
+/** `refusal`: of the last one that came all the same. */
+function noneCame(refusal: string | null): MountaineerError {
+  if (refusal !== null) {
+    return unreachable(
+      `the daemon did not go on with this session within an hour: ${refusal}`,
+      "its log has more; the MCP client has to begin a new session: start it again",
+    );
+  }
   return unreachable(
-    `the daemon ended the connection, and none came back within ${PATIENCE_MS / 1_000} s`,
+    "the daemon ended the connection, and none came back within an hour",
     "start it, say by mountaineer monitor, and then the MCP client again",
   );
 }

@@ -15,6 +15,7 @@ const KEPT_BYTES = 4_096;
 const UNAVAILABLE = -32000;
 const LOST = "the daemon ended before it answered; it is not known whether the call took effect";
 const NOT_TAKEN = "the daemon ended before it had the whole message; the call took no effect";
+const NO_DAEMON = "no Mountaineer daemon runs (mountaineer monitor starts one); the call took no effect";
 
 /** They change nothing, and cost little: asked twice is as good as asked once. */
 const ASKED_AGAIN: ReadonlySet<string> = new Set([
@@ -22,6 +23,7 @@ const ASKED_AGAIN: ReadonlySet<string> = new Set([
   "resources/list",
   "resources/templates/list",
   "prompts/list",
+  "skills/list",
   "ping",
   "server/discover",
 ]);
@@ -37,13 +39,23 @@ const OPEN_OBJECT = 0x7b;
 /** From a daemon that hands over: another one is in charge. */
 const HANDOVER = "notifications/mountaineer/handover";
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
+/** Before all else: which group the client is served. Daemons of before there were groups answer an error. */
+const GROUP_METHOD = "mountaineer/group";
+const NO_SUCH_GROUP = -32602;
+/** As a gateway answers that has no time left for anybody. */
+const STOPPING = "the gateway is stopping";
 const LISTEN = "subscriptions/listen";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
+
+/** The gateway refuses the session now; later it, or the next one, may take it. */
+export class NotTakenYet extends Error {}
 
 interface BridgeSessionEnds {
   /** Each is one message, without its newline. */
   readonly tellClient: (json: string) => void;
   readonly tellGateway: (json: string) => void;
+  /** The group that the client is to be served; absent: everything. */
+  readonly group?: string | null;
 }
 
 /** What holds in the session once a request is answered. */
@@ -65,7 +77,7 @@ interface Introduction {
   readonly notices: readonly string[];
 }
 
-export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEnds) {
+export function createBridgeSession({ tellClient, tellGateway, group = null }: BridgeSessionEnds) {
   const own = createOwnRequests();
   const waiting = new Map<MessageId, Waiting>();
   const questions = new Set<MessageId>();
@@ -74,6 +86,8 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   let initialized = false;
   let silent = false;
   let movesOn = false;
+  /** The group was served once: whatever an error is about, groups are known there. */
+  let hadGroup = false;
 
   const tellFailure = (id: MessageId, message: string): void =>
     tellClient(
@@ -83,12 +97,8 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   const request = (id: MessageId, method: string, line: Buffer | null, params: () => JsonMembers): void => {
     const effect = EFFECTS.has(method) ? effectOf(method, params()) : null;
     if (effect?.kind === "unsubscribe") lasting.unsubscribe(effect.uri);
-    const isAgain =
-      effect?.kind === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
-    // A message of a batch is answered within a batch, and cannot be sent again by itself.
-    const again = isAgain && line?.at(0) === OPEN_OBJECT ? line.toString("utf8").trimEnd() : null;
     makeRoom(waiting);
-    waiting.set(id, { effect, again });
+    waiting.set(id, { effect, again: againOf(method, line) });
   };
 
   return {
@@ -118,10 +128,8 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
         } else if (method !== null && id !== null) request(id, method, line, params);
         else if (id !== null) questions.delete(id);
         else if (method === "notifications/initialized") initialized = true;
-        else if (method === "notifications/cancelled") {
-          forget(waiting, params());
-          forget(listening, params());
-        }
+        else if (method === "notifications/cancelled")
+          for (const kept of [waiting, listening]) forget(kept, params());
       }
     },
     /** What the gateway says; false: it answers the bridge, and is not for the client. */
@@ -164,6 +172,24 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     notTaken(messages: readonly SeenMessage[]): void {
       for (const { id, method } of messages) if (id !== null && method !== null) tellFailure(id, NOT_TAKEN);
     },
+    /** No daemon is there to take what the client says, nor comes soon: most of it is refused. `line` as in `fromClient`. */
+    refuse(messages: readonly SeenMessage[], line: Buffer | null): void {
+      const read = messagesOf(line);
+      for (const [index, { id, method }] of messages.entries()) {
+        if (id !== null && method !== null) {
+          if (answersAlone(method, read(index), lasting))
+            tellClient(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
+          else tellFailure(id, NO_DAEMON);
+        } else if (method === "notifications/initialized") initialized = true;
+        // What it listens to no more the next daemon is not asked for.
+        else if (method === "notifications/cancelled") forget(listening, objectOf(read(index)["params"]));
+      }
+    },
+    /** What waits to be asked again waits no longer. */
+    refuseWaiting(): void {
+      for (const id of [...waiting.keys()]) tellFailure(id, NO_DAEMON);
+      waiting.clear();
+    },
     /** The connection is gone: tells the client what will not be answered any more, and what needs no answer. */
     lost(): void {
       movesOn = false;
@@ -175,33 +201,50 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
         tellFailure(id, LOST);
       }
       for (const id of listening.lost()) tellFailure(id, LOST);
-      for (const requestId of questions) {
-        tellClient(
-          `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${requestId},"reason":"the daemon ended"}}`,
-        );
-      }
+      for (const requestId of questions) tellClient(withdrawn(requestId));
       questions.clear();
     },
     /**
      * Takes the session up on a new connection; resolves when the client's messages may follow. Rejects with
-     * `daemon_unreachable` when this gateway does not take it. Settles not at all when the connection is lost meanwhile.
+     * `daemon_unreachable` when this gateway can never take it, `group_unknown` when it has no such group, and NotTakenYet
+     * when it does not take it now. Settles not at all when the connection is lost meanwhile.
      */
     async resume(): Promise<void> {
+      if (group !== null) {
+        await join(group, hadGroup, (...asked) => tellGateway(own.ask(...asked)));
+        hadGroup = true;
+      }
       const notices = await lasting.introduce();
       if (notices !== null) {
         if (initialized) tellGateway(notice("notifications/initialized"));
         lasting.ask();
         if (initialized) for (const method of notices) tellClient(notice(method));
       }
-      for (const [id, { again, effect }] of [...waiting]) {
-        if (again === null) continue;
-        // Once: it may be what ended the daemon.
-        waiting.set(id, { effect, again: null });
-        tellGateway(again);
-      }
-      for (const request of listening.askAgain()) tellGateway(request);
+      for (const request of [...askAgain(waiting), ...listening.askAgain()]) tellGateway(request);
     },
   };
+}
+
+/** What needs no daemon: to say that the bridge is there, and to ask the next one for less. */
+function answersAlone(
+  method: string,
+  message: JsonMembers,
+  lasting: { unsubscribe(uri: string): void },
+): boolean {
+  if (method === "ping") return true;
+  const effect = method === "resources/unsubscribe" ? effectOf(method, objectOf(message["params"])) : null;
+  if (effect?.kind !== "unsubscribe") return false;
+  lasting.unsubscribe(effect.uri);
+  return true;
+}
+
+/** The requests for the next daemon. Each once: it may be what ended the one before. */
+function* askAgain(waiting: Map<MessageId, Waiting>): Generator<string, void> {
+  for (const [id, { again, effect }] of [...waiting]) {
+    if (again === null) continue;
+    waiting.set(id, { effect, again: null });
+    yield again;
+  }
 }
 
 type AskGateway = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void) => void;
@@ -244,7 +287,7 @@ function createLasting(askGateway: AskGateway) {
     },
     /**
      * Resolves with the notices that the client was promised, or null if it never began. Rejects unless the gateway
-     * takes the session on as it was.
+     * takes the session on as it was: with NotTakenYet for an error, with `daemon_unreachable` for another MCP version.
      */
     async introduce(): Promise<readonly string[] | null> {
       if (introduction === null) return null;
@@ -252,7 +295,8 @@ function createLasting(askGateway: AskGateway) {
       const answered = Promise.withResolvers<JsonMembers>();
       askGateway("initialize", params, answered.resolve);
       const { result, error } = await answered.promise;
-      if (result === undefined) throw notTakenOn(`it answers initialize with ${JSON.stringify(error)}`);
+      // It may be stopping, or not be whole yet: the one after it may take the session.
+      if (result === undefined) throw new NotTakenYet(`it answers initialize with ${JSON.stringify(error)}`);
       const spoken = objectOf(result)["protocolVersion"];
       if (spoken === protocolVersion) return notices;
       throw notTakenOn(
@@ -293,6 +337,13 @@ function createOwnRequests() {
   };
 }
 
+/** What of a request may be sent to the next daemon; null: nothing. */
+function againOf(method: string, line: Buffer | null): string | null {
+  const isAgain = method === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
+  // A message of a batch is answered within a batch, and cannot be sent again by itself.
+  return isAgain && line?.at(0) === OPEN_OBJECT ? line.toString("utf8").trimEnd() : null;
+}
+
 function effectOf(method: string, params: JsonMembers): Effect | null {
   if (method === "initialize") return { kind: "initialize", params };
   const { level, uri } = params;
@@ -319,6 +370,10 @@ function forget(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMem
   if (id !== null) kept.delete(id);
 }
 
+function withdrawn(requestId: MessageId): string {
+  return `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${requestId},"reason":"the daemon ended"}}`;
+}
+
 function notice(method: string): string {
   return JSON.stringify({ jsonrpc: "2.0", method });
 }
@@ -328,6 +383,29 @@ function promisedNotices(capabilities: unknown): readonly string[] {
   return LIST_KINDS.filter((kind) => objectOf(promised[kind])["listChanged"] === true).map(
     (kind) => `notifications/${kind}/list_changed`,
   );
+}
+
+async function join(name: string, hadGroup: boolean, askGateway: AskGateway): Promise<void> {
+  const answered = Promise.withResolvers<JsonMembers>();
+  askGateway(GROUP_METHOD, { name }, answered.resolve);
+  const { error } = await answered.promise;
+  if (error !== undefined) throw groupRefused(name, objectOf(error), hadGroup);
+}
+
+/** What is not served as a group must not be served as everything. */
+function groupRefused(group: string, { code, message }: JsonMembers, hadGroup: boolean): Error {
+  if (code === NO_SUCH_GROUP) {
+    return new MountaineerError("group_unknown", `no group ${JSON.stringify(group)} is configured`, {
+      hint: "mountaineer config show lists what is; one is a table [groups.NAME] with tools or backends",
+    });
+  }
+  // It may be stopping, or not be whole yet: the one after it may take the session.
+  if (hadGroup || message === STOPPING) {
+    return new NotTakenYet(`it answers ${GROUP_METHOD} with ${JSON.stringify({ code, message })}`);
+  }
+  return new MountaineerError("daemon_unreachable", "the daemon that runs is of a version without groups", {
+    hint: "mountaineer restart brings this version in; then start the MCP client again",
+  });
 }
 
 function notTakenOn(why: string): MountaineerError {

@@ -10,8 +10,10 @@ import { bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
 import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { passTimeUntil, passTimeUntilSettled } from "../support/pass-time.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { collector, never, startScene } from "./bridge-scene.ts";
+import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-scene.ts";
 
 /** No daemon follows the first. */
 const carry = (daemon: BridgedDaemon, ends: BridgeEnds): Promise<void> =>
@@ -89,10 +91,29 @@ test("a daemon without a gateway is gateway_off, whether its socket is there or 
   await assert.rejects(carry(without, ends()), { code: "gateway_off" });
   const absent = { ...without, mcpSocketPath: join(await temporaryFolder(t), "mcp.sock") };
   await assert.rejects(carry(absent, ends()), { code: "gateway_off" });
-  await assert.rejects(carry(daemon, ends()), {
+  const clock = createManualClock();
+  const refusing = bridge(daemon, ends(), { clock, find: async () => daemon, note() {} });
+  await assert.rejects(passTimeUntilSettled(clock, refusing, 250), {
     code: "daemon_unreachable",
     message: /takes no MCP client/,
   });
+  assert.ok(clock.monotonicMs() >= 2_000, "one that is stopping takes nobody either");
+});
+
+test("B11 a daemon that is stopping takes no client, and the next one does", async (t) => {
+  const stopping = await startScene(t, (stream) => stream.destroy());
+  const heard: Heard[] = [];
+  const next = await startScene(t, gatewayOf(heard));
+  const clock = createManualClock();
+  const [input, left] = [new PassThrough(), new AbortController()];
+  const find = async () => next.daemon;
+  const ends = { input, output: collector().output, signal: left.signal };
+  const bridging = bridge(stopping.daemon, ends, { clock, find, note() {} });
+  bridging.catch(() => {});
+  input.write('{"jsonrpc":"2.0","id":0,"method":"initialize"}\n');
+  await passTimeUntil(clock, () => heard.length === 1, 50);
+  left.abort(new MountaineerError("aborted", "the test is over"));
+  await assert.rejects(bridging, { code: "aborted" });
 });
 
 test("a client that is gone, before all is answered, ends it quietly", async (t) => {

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createMessageScan } from "../../src/mcp-bridge/message-scan.ts";
-import { createBridgeSession, MOST_WAITING } from "../../src/mcp-bridge/session.ts";
+import { createBridgeSession, MOST_WAITING, NotTakenYet } from "../../src/mcp-bridge/session.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
 import { settle } from "../support/manual-clock.ts";
 
 interface Message {
   readonly id?: unknown;
   readonly method?: string;
   readonly params?: Readonly<Record<string, unknown>>;
+  readonly result?: object;
   readonly error?: { readonly code: number; readonly message: string };
 }
 
@@ -34,6 +36,8 @@ function startScene() {
     session,
     says: (message: unknown) => session.fromClient(...lineOf(message)),
     answers: (message: unknown) => session.fromGateway(...lineOf(message)),
+    /** Says it while no daemon is there. */
+    saysToNobody: (message: unknown) => session.refuse(...lineOf(message)),
     /** A request, and its result. */
     asks(id: unknown, method: string, params: object, reply: object = { result: {} }) {
       self.says({ id, method, params });
@@ -186,13 +190,15 @@ test("a client that says no more is asked for no answer, and nothing is asked fo
   );
 });
 
-test("a gateway that refuses the session, or speaks another version, does not get it", async () => {
+test("B11 a gateway that refuses the session does not get it yet, one that speaks another version never", async () => {
   const scene = startScene();
   scene.begins();
-  await assert.rejects(scene.resumes({ error: { code: -32603, message: "no" } }), {
-    code: "daemon_unreachable",
-    message: /does not go on with this session: it answers initialize with .*no/u,
+  await assert.rejects(scene.resumes({ error: { code: -32603, message: "no" } }), (error) => {
+    assert.ok(error instanceof NotTakenYet);
+    assert.match(error.message, /it answers initialize with .*no/u);
+    return true;
   });
+  scene.session.lost();
   await assert.rejects(scene.resumes({ result: { protocolVersion: "2099-01-01" } }), {
     code: "daemon_unreachable",
     message: /it speaks MCP 2099-01-01, but the client began with 2025-11-25/u,
@@ -326,6 +332,46 @@ test("D2 a stream that was taken back is not asked for again, and one too long t
   assert.deepEqual(gateway, []);
 });
 
+test("B11 D2 a stream that is taken back while no daemon is there is not asked for again, others are", async () => {
+  const scene = startScene();
+  const { session, client, gateway } = scene;
+  const kept = listenRequest(2, { toolsListChanged: true });
+  scene.says(listenRequest(1, { toolsListChanged: true }));
+  scene.says(kept);
+  session.lost();
+  session.refuseWaiting();
+  scene.saysToNobody({ method: "notifications/cancelled", params: { requestId: 1 } });
+  await session.resume();
+  assert.deepEqual(gateway, [kept]);
+  assert.deepEqual(client, []);
+});
+
+test("B11 a ping and the end of a subscription are answered while no daemon is there", async () => {
+  const scene = startScene();
+  scene.begins();
+  for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/subscribe", { uri });
+  scene.session.lost();
+  scene.session.refuseWaiting();
+  scene.saysToNobody({ id: 8, method: "ping" });
+  scene.saysToNobody({ id: 9, method: "resources/unsubscribe", params: { uri: "a:1" } });
+  scene.saysToNobody({ id: 10, method: "resources/unsubscribe", params: {} });
+  scene.saysToNobody({ id: 11, method: "resources/subscribe", params: { uri: "a:3" } });
+  assert.deepEqual(
+    scene.client.map(({ id, result, error }) => [id, result ?? error?.code]),
+    [
+      [8, {}],
+      [9, {}],
+      [10, -32000],
+      [11, -32000],
+    ],
+  );
+  const told = await scene.resumes();
+  assert.deepEqual(
+    told.filter(({ method }) => method === "resources/subscribe").map(({ params }) => params?.["uri"]),
+    ["a:2"],
+  );
+});
+
 test("D2 discovery is asked again, a call of 2026-07-28 is not", async () => {
   const scene = startScene();
   const { session, client, gateway } = scene;
@@ -339,4 +385,55 @@ test("D2 discovery is asked again, a call of 2026-07-28 is not", async () => {
   );
   await session.resume();
   assert.deepEqual(gateway, [discover]);
+});
+
+function groupScene() {
+  const gateway: Message[] = [];
+  const session = createBridgeSession({
+    tellClient: () => {},
+    tellGateway: (json) => gateway.push(JSON.parse(json)),
+    group: "work",
+  });
+  /** What came of it when the gateway answers so: null, or the error. */
+  const asked = async (answer: object): Promise<unknown> => {
+    gateway.length = 0;
+    const resumed = session.resume().then(
+      () => null,
+      (error: unknown) => error,
+    );
+    const [question] = gateway;
+    assert.deepEqual([question?.method, question?.params], ["mountaineer/group", { name: "work" }]);
+    const line = Buffer.from(JSON.stringify({ jsonrpc: "2.0", id: question?.id, ...answer }));
+    const scan = createMessageScan();
+    scan.push(line);
+    assert.equal(session.fromGateway(scan.end(), line), false, "it is not the client's");
+    return await resumed;
+  };
+  const refused = async (code: number, message = "no"): Promise<unknown> => {
+    const error = await asked({ error: { code, message } });
+    return error instanceof MountaineerError ? [error.code, error.message] : error;
+  };
+  return { session, asked, refused };
+}
+
+test("D4 a group is asked for before the session goes on, and a daemon without it is refused", async () => {
+  assert.equal(await groupScene().asked({ result: {} }), null);
+  assert.deepEqual(await groupScene().refused(-32602), ["group_unknown", 'no group "work" is configured']);
+  assert.deepEqual(await groupScene().refused(-32600), [
+    "daemon_unreachable",
+    "the daemon that runs is of a version without groups",
+  ]);
+});
+
+test("D4 a gateway that is stopping has not refused the group, nor has one after it was served once", async () => {
+  const { session, asked, refused } = groupScene();
+  assert.ok((await refused(-32600, "the gateway is stopping")) instanceof NotTakenYet);
+  session.lost();
+  assert.equal(await asked({ result: {} }), null);
+  session.lost();
+  const later = await refused(-32600);
+  assert.ok(later instanceof NotTakenYet);
+  assert.match(later.message, /it answers mountaineer\/group with .*no/u);
+  session.lost();
+  assert.deepEqual(await refused(-32602), ["group_unknown", 'no group "work" is configured']);
 });

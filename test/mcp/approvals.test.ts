@@ -25,7 +25,7 @@ function mountaineer(rig: GatewayRig, ...args: string[]): Promise<Said> {
   const { PATH = "" } = process.env;
   const env = { PATH, HOME: rig.folder, MOUNTAINEER_HOME: rig.home.home };
   return new Promise((resolve) => {
-    execFile(MOUNTAINEER, args, { env, timeout: 90_000 }, (error, stdout, stderr) => {
+    execFile(MOUNTAINEER, args, { env, timeout: 300_000 }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
     });
   });
@@ -90,8 +90,10 @@ test("E2 a command that an agent writes into the configuration does not run, is 
   await eventually(async () => (await daemon.approvals(SIGNAL())).waiting.length === 2);
   assert.equal((await daemon.approvals(SIGNAL())).mode, "commands");
   assert.equal(await isThere(trap), false);
-  const lines = await readFile(path.join(rig.folder, "audit.jsonl"), "utf8");
-  assert.match(lines, /"config\.entry_waits".*\/bin\/sh/);
+  await eventually(async () => {
+    const lines = await readFile(path.join(rig.folder, "audit.jsonl"), "utf8");
+    return /"config\.entry_waits".*\/bin\/sh/.test(lines);
+  });
 
   // Approvals that the agent removes or writes are approved by nobody, also for the next daemon.
   await rm(path.join(rig.home.home, "approvals.sealed"));

@@ -35,7 +35,15 @@ test("D1 suite 0.1.16 passes through the gateway as it does alone", async (t) =>
 /** By what stands behind the gateway; a client of 2026-07-28 is in front. */
 const SLICES = {
   "2025-11-25": [CONFORMANCE_SERVER, ["input-required-result-multiple-input-requests"]],
-  "2026-07-28": [CONFORMANCE_MODERN_SERVER, ["server-stateless", "input-required-result-tampered-state"]],
+  "2026-07-28": [
+    CONFORMANCE_MODERN_SERVER,
+    [
+      "server-stateless",
+      "input-required-result-tampered-state",
+      "tasks-mrtr-composition",
+      "tasks-required-task-error",
+    ],
+  ],
 } as const;
 
 for (const [revision, [program, scenarios]] of Object.entries(SLICES))

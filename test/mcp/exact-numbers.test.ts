@@ -60,7 +60,7 @@ test("B7 `mountaineer call` passes them too", async (t) => {
   const rig = await startVerbatim(t);
   const { stdout } = await run(MOUNTAINEER, ["call", "verbatim", GIVEN, "--json"], {
     env: { ...process.env, MOUNTAINEER_HOME: rig.home.home, HOME: rig.folder, NO_COLOR: "1" },
-    timeout: 60_000,
+    timeout: 240_000,
   });
   assert.ok(stdout.replace(/\s/g, "").includes(`"structuredContent":${GIVEN}`), stdout);
 });

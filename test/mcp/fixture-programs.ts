@@ -17,6 +17,8 @@ export const CONFORMANCE_MODERN_SERVER = program("conformance-modern-server");
 export const MATRIX_MODERN_SERVER = program("matrix-modern-server");
 export const MATRIX_SERVER = program("matrix-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
+export const SKILLS_SERVER = program("skills-server");
+export const TASKS_SERVER = program("tasks-server");
 export const VERBATIM_SERVER = program("verbatim-server");
 
 /** Absolute path, to be run by `/bin/sh`: for thousands of starts. */

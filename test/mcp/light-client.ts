@@ -28,6 +28,8 @@ export interface LightClientOptions {
   readonly onRequest?: (method: string, params: Json) => Json | Promise<Json>;
   /** Connections at once. */
   readonly sockets?: number;
+  /** Ends whatever it waits for that has no signal of its own. */
+  readonly signal?: AbortSignal;
 }
 
 export interface CallOptions {
@@ -91,6 +93,7 @@ export async function connectLight(url: string, options: LightClientOptions = {}
     more: { readonly signal?: AbortSignal | undefined; readonly onHeaders?: (head: Exchange) => void } = {},
   ): Promise<Exchange> =>
     new Promise((resolve, reject) => {
+      const signal = more.signal ?? options.signal;
       const sent = httpRequest(target, {
         method,
         agent,
@@ -101,7 +104,7 @@ export async function connectLight(url: string, options: LightClientOptions = {}
             "content-length": String(Buffer.byteLength(body)),
           }),
         },
-        ...(more.signal !== undefined && { signal: more.signal }),
+        ...(signal !== undefined && { signal }),
       });
       if (method === "GET") {
         const end = (): void => void sent.destroy();

@@ -11,10 +11,10 @@ import {
   type CommandResult,
   childEnvironment,
   type ExitInfo,
-  programBeside,
   runCommand,
 } from "../../runtime/process/child-process.ts";
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
+import { programBeside } from "../../runtime/process/program-beside.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { type Agent, startAgent } from "./agent.ts";
 import { type FileHolder, holdFile } from "./file-holder.ts";

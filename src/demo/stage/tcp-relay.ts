@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { Worker } from "node:worker_threads";
-import { programBeside } from "../../runtime/process/child-process.ts";
+import { programBeside } from "../../runtime/process/program-beside.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 
 /**

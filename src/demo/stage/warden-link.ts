@@ -1,8 +1,9 @@
 // The demo's connection to its warden: starts it, and tells it what to clear.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { childEnvironment, programBeside } from "../../runtime/process/child-process.ts";
+import { childEnvironment } from "../../runtime/process/child-process.ts";
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
+import { programBeside } from "../../runtime/process/program-beside.ts";
 
 export type WardenMessage =
   | { readonly kind: "stage"; readonly folder: string; readonly home: string }

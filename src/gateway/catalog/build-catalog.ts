@@ -16,6 +16,7 @@ import type {
 import { freshnessOfAll } from "./freshness.ts";
 import { compileGlobs } from "./glob.ts";
 import { seenEntry } from "./seen-text.ts";
+import { publishSkills, type SkillPlaces, skillAt } from "./skill-places.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
 import { usableName } from "./usable-name.ts";
 
@@ -39,9 +40,16 @@ const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 export function buildCatalog(sources: readonly CatalogSource[], conflict: ConflictConfig): Catalog {
   const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
   const appPages = publishAppPages(byPriority.flatMap((index) => pagesOf(sources[index])));
-  const offers = sources.map((source) => offerOf(source, conflict, appPages));
+  const skillPlaces = publishSkills(
+    byPriority.flatMap((index) => skillsOf(sources[index])),
+    conflict.strategy === "prefix",
+  );
+  const offers = sources.map((source) => offerOf(source, conflict, appPages, skillPlaces));
+  const withSkills = sources.filter(({ listings }) => isDeclared(listings.skills));
   const collisions: Collision[] = [];
-  const publish = (kind: "tools" | "resources" | "templates" | "prompts"): Map<string, CatalogEntry> =>
+  const publish = (
+    kind: "tools" | "resources" | "templates" | "prompts" | "skills",
+  ): Map<string, CatalogEntry> =>
     settle(
       offers.map((offer) => offer[kind]),
       byPriority,
@@ -52,6 +60,14 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
     resources: publish("resources"),
     templates: publish("templates"),
     prompts: publish("prompts"),
+    skills: publish("skills"),
+    skillReach: new Map(
+      withSkills.map(({ backend, filters, holdsSkills = false }) => [
+        backend,
+        { permits: unlisted(permissionOf(filters.resources)).permits, isHeld: holdsSkills },
+      ]),
+    ),
+    skillPlaces,
     appPages: appPages.pages,
     collisions,
     unseen: offers.flatMap(({ unseen }) => unseen).slice(0, UNSEEN_AT_MOST),
@@ -67,6 +83,7 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
       resources: freshnessOfAll(sources, "resources"),
       resourceTemplates: freshnessOfAll(sources, "resourceTemplates"),
       prompts: freshnessOfAll(sources, "prompts"),
+      skills: freshnessOfAll(withSkills, "skills"),
     },
   };
 }
@@ -82,11 +99,32 @@ function pagesOf(source: CatalogSource | undefined) {
   return [{ backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) }];
 }
 
+function isDeclared<List>(list: List | null | undefined): list is List {
+  return list !== null && list !== undefined;
+}
+
+/** What its filters leave of a backend's skills, and of what it lists beside them. */
+function skillsOf(source: CatalogSource | undefined) {
+  if (source === undefined) return [];
+  const { backend, filters, listings } = source;
+  const permission = permissionOf(filters.resources);
+  const { permits } = unlisted(permission);
+  const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
+  return [
+    {
+      backend,
+      skills: urisOf(listings.skills ?? []).filter(permits),
+      resources: urisOf(listings.resources).filter(permission.permits),
+    },
+  ];
+}
+
 interface SourceOffer {
   readonly tools: Offer;
   readonly resources: Offer;
   readonly templates: Offer;
   readonly prompts: Offer;
+  readonly skills: Offer;
   readonly reach: ResourceReach | null;
   readonly unseen: readonly UnseenEntry[];
 }
@@ -94,7 +132,8 @@ interface SourceOffer {
 function offerOf(
   source: CatalogSource,
   { strategy, separator, longestName }: ConflictConfig,
-  { publishedUri }: AppPages,
+  appPages: AppPages,
+  skillPlaces: SkillPlaces,
 ): SourceOffer {
   const { backend, filters, toolOverrides, listings } = source;
   const prefix = strategy === "prefix" ? backend + separator : "";
@@ -104,9 +143,11 @@ function offerOf(
   const unseen: UnseenEntry[] = [];
   const underPublishedPage = (kind: EntryKind, definition: JsonObject): JsonObject => {
     const page = kind === "tool" ? pageOfTool(definition) : null;
-    const uri = page === null ? null : publishedUri(backend, page);
+    const uri = page === null ? null : appPages.publishedUri(backend, page);
     return uri === null || uri === page ? definition : withPage(definition, uri);
   };
+  const publishedUri = (uri: string): string =>
+    isAppPage(uri) ? appPages.publishedUri(backend, uri) : skillPlaces.publishedUri(backend, uri);
   const offer = (
     kind: EntryKind,
     definitions: readonly JsonObject[],
@@ -120,13 +161,11 @@ function offerOf(
       const override =
         kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : null;
       const isNamed = kind === "tool" || kind === "prompt";
-      const { entry: definition, faults } = seenEntry(given, !isNamed);
+      const { entry: definition, faults } = seenEntry(given, !isNamed && kind !== "skill");
       if (faults.length > 0 && unseen.length < UNSEEN_AT_MOST) {
         unseen.push({ backend, kind, name: originalName, faults });
       }
-      const fullName = isNamed
-        ? prefix + (override?.name ?? originalName)
-        : publishedUri(backend, originalName);
+      const fullName = isNamed ? prefix + (override?.name ?? originalName) : publishedUri(originalName);
       const name =
         kind === "tool" ? usableName(fullName, longestName) : isNamed ? withoutUnseen(fullName) : fullName;
       const description = override?.description ?? null;
@@ -140,20 +179,25 @@ function offerOf(
           ? published(underPublishedPage(kind, definition), name, description)
           : name === originalName
             ? definition
-            : underUri(definition, name),
+            : (kind === "skill" ? skillAt : underUri)(definition, name),
       });
     }
     return entries;
   };
   const resources = offer("resource", listings.resources, "uri", resourcePermission);
   const templates = offer("template", listings.resourceTemplates, "uriTemplate", resourcePermission);
+  const skills = offer("skill", listings.skills ?? [], "uri", unlisted(resourcePermission));
   return {
     tools: offer("tool", listings.tools, "name", toolPermission),
     resources,
     templates,
     prompts: offer("prompt", listings.prompts, "name", promptPermission),
+    skills,
     unseen,
-    reach: resources.length + templates.length === 0 ? null : { backend, ...unlisted(resourcePermission) },
+    reach:
+      resources.length + templates.length + skills.length === 0
+        ? null
+        : { backend, ...unlisted(resourcePermission) },
   };
 }
 

@@ -1,6 +1,7 @@
 // What is published: every name, which backend it belongs to, and what the server calls it.
 import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
+import type { SkillPlaces } from "./skill-places.ts";
 
 /** Entries are the server's own objects, in its order, wherever they have the name that they are known by. */
 export interface Listings {
@@ -12,6 +13,8 @@ export interface Listings {
   readonly resourceTemplates: readonly JsonObject[];
   /** Each has a string `name`. */
   readonly prompts: readonly JsonObject[];
+  /** Each has the `uri` of its SKILL.md. Absent or null: the server has no skills to declare. */
+  readonly skills?: readonly JsonObject[] | null;
 }
 
 export const NO_LISTINGS: Listings = { tools: [], resources: [], resourceTemplates: [], prompts: [] };
@@ -33,9 +36,11 @@ export interface CatalogSource {
   readonly listings: Listings;
   /** Absent: nothing is said of any list. */
   readonly freshness?: ListFreshness;
+  /** Skills are published as they were approved, and no other ones. */
+  readonly holdsSkills?: boolean;
 }
 
-export type EntryKind = "tool" | "resource" | "template" | "prompt";
+export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
 
 export interface CatalogEntry {
   readonly kind: EntryKind;
@@ -81,12 +86,22 @@ export interface ResourceReach {
   denies(uri: string): boolean;
 }
 
+/** What may be asked of a backend's skills. */
+export interface SkillReach extends Pick<ResourceReach, "permits"> {
+  /** Only what is listed: the rest waits for a person. */
+  readonly isHeld: boolean;
+}
+
 /** Immutable. Lists are in a deterministic order: by backend as configured, within it as the server listed. */
 export interface Catalog {
   readonly tools: ReadonlyMap<string, CatalogEntry>;
   readonly resources: ReadonlyMap<string, CatalogEntry>;
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
+  readonly skills: ReadonlyMap<string, CatalogEntry>;
+  /** By backend that declares skills, whether it has any or not: how they may be asked for. */
+  readonly skillReach: ReadonlyMap<string, SkillReach>;
+  readonly skillPlaces: SkillPlaces;
   /** Pages of MCP Apps, by the URI under which clients read them; listed as resources or only named by tools. */
   readonly appPages: ReadonlyMap<string, Resolved>;
   readonly collisions: readonly Collision[];
@@ -96,6 +111,8 @@ export interface Catalog {
   readonly withheldTools: ReadonlyMap<string, number>;
   /** One for each backend that offers resources or templates, in the same order. */
   readonly resourceReach: readonly ResourceReach[];
+  /** Whether a URI belongs to a backend that is not in this part; absent: this is no part. */
+  readonly isElsewhere?: (uri: string) => boolean;
   /** How long each list holds for clients that may keep it. */
   readonly freshness: Readonly<Record<keyof Listings, Freshness>>;
 }

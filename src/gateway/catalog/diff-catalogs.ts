@@ -1,16 +1,18 @@
 // The announcements of what changed between two catalogs.
+import { isDeepStrictEqual } from "node:util";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { Catalog, Collision } from "./catalog.ts";
 
-const LISTS = ["tools", "resources", "templates", "prompts"] as const;
+const LISTS = ["tools", "resources", "templates", "prompts", "skills"] as const;
 const MAX_ANNOUNCED = 20;
 
-/** Nothing, when no name came or went and nobody new collides. */
+/** Nothing, when no name came or went, nothing that clients get of one is another, and nobody new collides. */
 export function catalogTransitions(before: Catalog, after: Catalog): readonly GatewayTransition[] {
   const transitions: GatewayTransition[] = [];
   const added = namesBeyond(before, after);
   const removed = namesBeyond(after, before);
-  if (added.length + removed.length > 0) {
+  const changed = changedNames(before, after);
+  if (added.length + removed.length + changed.length > 0) {
     transitions.push({
       name: "catalog.changed",
       tools: after.tools.size,
@@ -18,6 +20,7 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
       prompts: after.prompts.size,
       added: added.slice(0, MAX_ANNOUNCED),
       removed: removed.slice(0, MAX_ANNOUNCED),
+      changed: changed.slice(0, MAX_ANNOUNCED),
     });
   }
   const collisions = newCollisions(before, after);
@@ -41,6 +44,21 @@ function namesBeyond(other: Catalog, catalog: Catalog): readonly string[] {
     [...catalog[list].values()].flatMap(({ kind, name }) =>
       other[list].has(name) ? [] : [`${kind}:${name}`],
     ),
+  );
+}
+
+/** What both have, with another definition or of another backend. */
+function changedNames(before: Catalog, after: Catalog): readonly string[] {
+  return LISTS.flatMap((list) =>
+    [...after[list].values()].flatMap(({ kind, name, backend, definition }) => {
+      const was = before[list].get(name);
+      if (was === undefined) return [];
+      // Mostly the same object: a server's list that is read again, and is the same, is not kept.
+      const isSame =
+        was.backend === backend &&
+        (was.definition === definition || isDeepStrictEqual(was.definition, definition));
+      return isSame ? [] : [`${kind}:${name}`];
+    }),
   );
 }
 

@@ -4,6 +4,7 @@
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { Listings } from "./catalog.ts";
+import { checkSkill } from "./skill-check.ts";
 
 export interface CheckedEntry {
   /** The server's own object when nothing was mended; null: it must not reach a client. */
@@ -17,6 +18,7 @@ export interface CheckedEntry {
  * guess withholds the entry. `isModern`: of a server of 2026-07-28, whose results may be anything.
  */
 export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = false): CheckedEntry {
+  if (list === "skills") return checkSkill(entry);
   const mender = new Mender(entry);
   const isSound = CHECKS[list](mender, isModern);
   return { entry: isSound ? mender.mended : null, faults: mender.faults ?? NO_FAULTS };
@@ -133,7 +135,9 @@ class Mender {
   }
 }
 
-const CHECKS: Readonly<Record<keyof Listings, (entry: Mender, isModern: boolean) => boolean>> = {
+const CHECKS: Readonly<
+  Record<Exclude<keyof Listings, "skills">, (entry: Mender, isModern: boolean) => boolean>
+> = {
   tools(entry, isModern) {
     describe(entry);
     entry.object("annotations", (annotations) => {

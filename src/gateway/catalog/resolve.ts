@@ -2,6 +2,8 @@
 import type { Catalog, CatalogEntry, Resolved } from "./catalog.ts";
 import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 
+const SKILL_SCHEME = "skill://";
+
 /** Where a name or a URI is served; null: nobody publishes it. */
 export function resolveTarget(
   catalog: Catalog,
@@ -14,6 +16,8 @@ export function resolveTarget(
       return catalog.prompts.get(name) ?? null;
     case "resource":
       return resolveResource(catalog, name);
+    case "skill":
+      return catalog.skills.get(name) ?? resolveUnlistedSkill(catalog, name);
     // As completion/complete names it by `ref/resource`: a template as it is listed, else a URI.
     case "template":
       return catalog.templates.get(name) ?? resolveResource(catalog, name);
@@ -42,22 +46,40 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
 }
 
 /**
- * Whose a URI is: the backend that published it; else one whose tool names it as its page; else the first whose template
- * it fits; else, since servers also serve what they do not list, the only backend that has resources at all. What a
- * backend's filters deny is nobody's.
+ * Whose a URI is: the backend that published it; else one whose tool names it as its page; else the one in whose skill it
+ * lies; else the first whose template it fits; else, since servers also serve what they do not list, the only backend that
+ * has resources at all, or skills where it is named as these usually are. What a backend's filters deny is nobody's, and so
+ * is, in a part of a catalog, what belongs to a backend outside of it.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);
   if (entry !== undefined) return entry;
+  if (catalog.isElsewhere?.(uri) === true) return null;
   const page = catalog.appPages.get(uri);
   if (page !== undefined) return page;
   if (uri.length > MAX_URI_LENGTH) return null;
+  const owner = catalog.skillPlaces.ownerOf(uri);
+  if (owner !== null)
+    return catalog.skillReach.get(owner.backend)?.permits(owner.originalName) === true ? owner : null;
   for (const { backend, fits } of templatesOf(catalog)) {
     if (fits(uri)) return { backend, originalName: uri };
   }
-  const [only, ...others] = catalog.resourceReach;
+  const { skillReach, resourceReach } = catalog;
+  const isSkill = uri.startsWith(SKILL_SCHEME) && skillReach.size > 0;
+  const reaches = isSkill
+    ? [...skillReach].map(([backend, reach]) => ({ ...reach, backend }))
+    : resourceReach;
+  const [only, ...others] = reaches;
   if (only === undefined || others.length > 0 || !only.permits(uri)) return null;
   return { backend: only.backend, originalName: uri };
+}
+
+/** A server need not list its skills: the one that would be asked for the file, if it is one with skills. */
+function resolveUnlistedSkill(catalog: Catalog, uri: string): Resolved | null {
+  const found = resolveResource(catalog, uri);
+  const reach = found === null ? undefined : catalog.skillReach.get(found.backend);
+  if (found === null || reach === undefined || reach.isHeld) return null;
+  return reach.permits(found.originalName) ? found : null;
 }
 
 interface CompiledTemplate {

@@ -40,6 +40,7 @@ export function withinSize(
     limitBytes: resultBytes,
   };
   if (method === "resources/read") return readInstead(large, kept);
+  if (method === "tasks/get") return taskInPieces(large, kept) ?? refusal(large);
   return (
     (method === "tools/call" || method === "tasks/result" ? inPieces(large, kept) : null) ?? refusal(large)
   );
@@ -87,6 +88,15 @@ function inPieces(large: Large, kept: KeptResults): Reply | null {
     }
   }
   return { result: { ...result, content: out } };
+}
+
+/** What a tool answered within its task. Null: it cannot be cut. */
+function taskInPieces(large: Large, kept: KeptResults): Reply | null {
+  const { result: task } = large;
+  const { result } = task;
+  if (!isJsonObject(result)) return null;
+  const cut = inPieces({ ...large, result, bytes: jsonSize(result) }, kept);
+  return cut === null || isError(cut) ? cut : { result: { ...task, result: cut.result } };
 }
 
 /** The largest first, until so many bytes are moved. */

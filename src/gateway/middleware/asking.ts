@@ -53,19 +53,26 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
     open.set(client, waiting + 1);
     const limit = new AbortController();
     const limitMs = call.backend === null ? DEFAULT_MS : callMs(call.backend);
-    const timer = clock.setTimer(limitMs, () => limit.abort("nobody answered in time"));
+    let isLate = false;
+    const timer = clock.setTimer(limitMs, () => {
+      isLate = !limit.signal.aborted;
+      limit.abort("nobody answered in time");
+    });
+    const takenBack = (): void => limit.abort(request.signal.reason);
+    request.signal.addEventListener("abort", takenBack, { once: true });
+    if (request.signal.aborted) takenBack();
     try {
-      const signal = AbortSignal.any([request.signal, limit.signal]);
       const params = {
         // Only these versions have other modes.
         ...(client.protocolVersion >= FIRST_WITH_MODES ? { mode: "form" } : {}),
         message: messageFor(request, call, clean),
         requestedSchema: { type: "object", properties: {} },
       };
-      const reply = await request.port.request("elicitation/create", params, signal);
-      return limit.signal.aborted ? "timeout" : answerOf(reply);
+      const reply = await request.port.request("elicitation/create", params, limit.signal);
+      return isLate ? "timeout" : answerOf(reply);
     } finally {
       timer[Symbol.dispose]();
+      request.signal.removeEventListener("abort", takenBack);
       open.set(client, (open.get(client) ?? 1) - 1);
     }
   };

@@ -11,7 +11,7 @@ import type { ClientPort, Principal } from "../client-port.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
 import type { Asked, GatewayRequest, Middleware } from "./middleware.ts";
-import { targetLabel, targetOf } from "./request-target.ts";
+import { subjectOf, targetLabel } from "./request-target.ts";
 
 /** One line of the file; keys as they are written. */
 export interface AuditRecord {
@@ -79,8 +79,8 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   };
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
   const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
-    const { method, params, port, served, asked } = request;
-    const target = targetOf(method, params);
+    const { method, params, port, served, asked, task } = request;
+    const target = subjectOf(request);
     const given = params?.["arguments"];
     const withArguments = config.includeArguments && given !== undefined && WITH_ARGUMENTS.has(method);
     write({
@@ -90,7 +90,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       session: sessionOf(port.client),
       method: cleaned(method, MAX_METHOD),
       target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
-      backend: target === null ? null : (resolveServed(served, target)?.backend ?? null),
+      backend: task?.backend ?? (target === null ? null : (resolveServed(served, target)?.backend ?? null)),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(asked === undefined ? {} : { asked }),

@@ -4,6 +4,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { catalogOf, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
 import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
+import { WATCH_TASK } from "../protocol.ts";
 import { type AskedCall, refusalText } from "./asking.ts";
 import type { Asked, GatewayRequest, Handle, Middleware } from "./middleware.ts";
 import { type Effect, effectWith, type Policies, type PolicyTarget } from "./policies.ts";
@@ -11,9 +12,12 @@ import {
   isKeptResult,
   type RequestTarget,
   targetOf,
+  toolOfTask,
   unknownMethod,
   unknownTarget,
+  unknownTask,
 } from "./request-target.ts";
+import type { OpenTask } from "./task-ids.ts";
 import { hintsOf } from "./tool-hints.ts";
 
 /** What these give is filtered, or concerns nobody but who asks (a task is known only to the session that began it). */
@@ -25,10 +29,14 @@ const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
   "prompts/list",
   "resources/list",
   "resources/templates/list",
+  "skills/list",
   "tasks/get",
   "tasks/result",
   "tasks/cancel",
   "tasks/list",
+  // Of 2026-07-28: whoever has the task may have it as long as its tool may be called, which is looked at below.
+  "tasks/update",
+  WATCH_TASK,
 ]);
 
 /** Nobody wants to be asked for each letter that is typed, nor about leaving. */
@@ -82,11 +90,16 @@ interface Verdict {
 
 const FREE: Verdict = { effect: "allow", target: null };
 
-function verdictOn(policies: Policies, { method, params, served, port }: GatewayRequest): Verdict {
+function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
+  const { method, params, served, port, task } = request;
   const { principal } = port.client;
   const { kind, isPerson } = principal;
   const isFree = kind === "owner" && (isPerson === true || !policies.limitsOwner);
-  if (ALWAYS_ALLOWED.has(method) || isFree) return FREE;
+  if (isFree) return FREE;
+  if (task !== undefined) {
+    return { effect: isTaskPermitted(policies, served, principal, task) ? "allow" : "deny", target: null };
+  }
+  if (ALWAYS_ALLOWED.has(method)) return FREE;
   const named = targetOf(method, params);
   // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
   const catalog = named === null ? served.catalog : catalogOf(served, named);
@@ -100,9 +113,21 @@ function verdictOn(policies: Policies, { method, params, served, port }: Gateway
   return { effect: effect === "ask" && isUnasked ? "allow" : effect, target };
 }
 
-function unknown({ method, params }: GatewayRequest): Reply {
+function unknown({ method, params, task }: GatewayRequest): Reply {
+  if (task !== undefined) return unknownTask(params);
   const named = targetOf(method, params);
-  return named === null ? unknownMethod(method) : unknownTarget(named);
+  return named === null ? unknownMethod(method) : unknownTarget(named, method);
+}
+
+/** Whether the tool that began it may be called; a person who is asked about it was, when it began. */
+export function isTaskPermitted(
+  policies: Policies,
+  served: Pick<GatewayRequest["served"], "catalog" | "away">,
+  principal: Principal,
+  task: OpenTask,
+): boolean {
+  const tool: PolicyTarget = toolOfTask(served, task) ?? { kind: "tool", name: task.tool };
+  return policies.isAllowed(principal, tool, "tools/call");
 }
 
 /** Whether it is not refused, whatever the arguments: for what is listed and for what a client made up. */
@@ -138,11 +163,11 @@ function listed({ tools, prompts }: Catalog, target: RequestTarget): PolicyTarge
   return target.kind === "prompt" ? (prompts.get(target.name) ?? target) : target;
 }
 
-function isListed({ resources, templates }: Catalog, { kind, name }: RequestTarget): boolean {
+function isListed({ resources, templates, skills }: Catalog, { kind, name }: RequestTarget): boolean {
   return (
     kind === "tool" ||
     kind === "prompt" ||
-    resources.has(name) ||
+    (kind === "skill" ? skills : resources).has(name) ||
     (kind === "template" && templates.has(name))
   );
 }

@@ -10,8 +10,10 @@ import type { Authentication, ProtectedResource } from "./middleware.ts";
 export interface Authenticator extends Disposable {
   /** Never rejects. */
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
-  /** The same person under this configuration; null: not let in any more. */
+  /** The same person under this configuration; null: not let in by what they came with. */
   refresh(principal: Principal): Principal | null;
+  /** Its token was taken back: it lets in nobody any more. Never of who came without one, or whose token has expired. */
+  isWithdrawn(principal: Principal): boolean;
   /** References that should give a token and give none, or an empty one: their users cannot come in. */
   readonly missing: readonly string[];
   /** null: tokens come from the configuration alone. */
@@ -53,7 +55,9 @@ export type KeyState =
 export interface LocalUsers {
   /** Null: it is nobody's. */
   byToken(token: Buffer): Principal | null;
-  byName(name: string): Principal | null;
+  /** As `Authenticator` has them. */
+  refresh(principal: Principal): Principal | null;
+  isWithdrawn(principal: Principal): boolean;
   readonly missing: readonly string[];
 }
 
@@ -62,25 +66,44 @@ const WELCOME: Authentication = { ok: true, principal: ANONYMOUS };
 export const ANYBODY: Authenticator = {
   authenticate: () => WELCOME,
   refresh: (principal) => (principal.kind === "owner" ? principal : ANONYMOUS),
+  isWithdrawn: () => false,
   missing: [],
   signed: null,
   [Symbol.dispose]() {},
 };
+
+/** Which token each principal came with, for as long as anybody goes by that principal. */
+export class TokensUsed {
+  readonly #key = randomBytes(32);
+  readonly #digests = new WeakMap<Principal, Buffer>();
+
+  /** Digests of one length compare in constant time, and after random bytes they reveal nothing. */
+  digestOf(token: Buffer): Buffer {
+    return hash("sha256", Buffer.concat([this.#key, token]), "buffer");
+  }
+
+  note(principal: Principal, digest: Buffer): void {
+    this.#digests.set(principal, digest);
+  }
+
+  /** Null: it came to another daemon. */
+  by(principal: Principal): Buffer | null {
+    return this.#digests.get(principal) ?? null;
+  }
+}
 
 interface KnownUser {
   readonly digest: Buffer;
   readonly principal: Principal;
 }
 
-/** `redact` gets each token, so that no log line ever shows one. */
+/** `redact` gets each token, so that no log line ever shows one. `used` is one and the same for all configurations. */
 export function readLocalUsers(
   users: readonly AuthUser[],
   environment: Readonly<Record<string, string | undefined>>,
   redact: (secret: string) => void,
+  used: TokensUsed,
 ): LocalUsers {
-  // Digests of one length compare in constant time, and after random bytes they reveal nothing.
-  const key = randomBytes(32);
-  const digestOf = (token: Buffer): Buffer => hash("sha256", Buffer.concat([key, token]), "buffer");
   const known: KnownUser[] = [];
   const byName = new Map<string, Principal>();
   const missing = new Set<string>();
@@ -92,20 +115,31 @@ export function readLocalUsers(
     }
     redact(secret.value);
     const principal: Principal = { kind: "user", name, roles };
-    known.push({ digest: digestOf(Buffer.from(secret.value, "utf8")), principal });
+    const digest = used.digestOf(Buffer.from(secret.value, "utf8"));
+    used.note(principal, digest);
+    known.push({ digest, principal });
     if (!byName.has(name)) byName.set(name, principal);
   }
+  const byDigest = (digest: Buffer): Principal | null => {
+    let found: Principal | null = null;
+    // All of them, so that the time tells nothing about which it was; of two users with one token the first counts.
+    for (const user of known) {
+      if (timingSafeEqual(user.digest, digest)) found ??= user.principal;
+    }
+    return found;
+  };
+  /** Whose the token is by now that it came with. */
+  const holderNow = (principal: Principal): Principal | null => {
+    const digest = used.by(principal);
+    return digest === null ? (byName.get(principal.name) ?? null) : byDigest(digest);
+  };
   return {
-    byToken(token) {
-      const digest = digestOf(token);
-      let found: Principal | null = null;
-      // All of them, so that the time tells nothing about which it was; of two users with one token the first counts.
-      for (const user of known) {
-        if (timingSafeEqual(user.digest, digest)) found ??= user.principal;
-      }
-      return found;
+    byToken: (token) => byDigest(used.digestOf(token)),
+    refresh(principal) {
+      const now = holderNow(principal);
+      return now?.name === principal.name ? now : null;
     },
-    byName: (name) => byName.get(name) ?? null,
+    isWithdrawn: (principal) => holderNow(principal) === null,
     missing: [...missing],
   };
 }
@@ -124,12 +158,19 @@ export function authenticateUsers(users: LocalUsers): Authenticator {
     },
     refresh(principal) {
       if (principal.kind === "owner") return principal;
-      return principal.kind === "user" && principal.id === undefined ? users.byName(principal.name) : null;
+      return isLocal(principal) ? users.refresh(principal) : null;
     },
+    isWithdrawn: (principal) =>
+      principal.kind === "user" && (!isLocal(principal) || users.isWithdrawn(principal)),
     missing: users.missing,
     signed: null,
     [Symbol.dispose]() {},
   };
+}
+
+/** It came with a token of the configuration. */
+export function isLocal({ kind, id }: Principal): boolean {
+  return kind === "user" && id === undefined;
 }
 
 /** The bytes of the token as they came: a header is read as Latin-1, whatever was meant. */

@@ -46,6 +46,7 @@ const USED_BY: Readonly<Record<EntryKind, string>> = {
   prompt: "prompts/get",
   resource: "resources/read",
   template: "resources/read",
+  skill: "resources/read",
 };
 
 const QUALIFIED = /^(?:tool|prompt|resource):/;

@@ -1,5 +1,5 @@
 // The target of a request, and the answer when it does not exist or the client may not know of it.
-import type { CatalogEntry, EntryKind } from "../catalog/catalog.ts";
+import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -9,7 +9,12 @@ import {
   RESOURCE_NOT_FOUND,
   type Reply,
 } from "../json-rpc.ts";
+import type { GatewayRequest } from "./middleware.ts";
 import { sanitise } from "./sanitise.ts";
+import type { OpenTask } from "./task-ids.ts";
+
+/** Lists what lies directly in a folder, of a skill or otherwise (extension of skills). */
+export const READ_DIRECTORY = "resources/directory/read";
 
 /** `template`: as completion/complete names it, a template or a URI. */
 export type RequestTarget = Pick<CatalogEntry, "kind" | "name"> & Partial<Pick<CatalogEntry, "fullName">>;
@@ -25,7 +30,10 @@ export function targetOf(method: string, params: JsonObject | undefined): Reques
     case "resources/read":
     case "resources/subscribe":
     case "resources/unsubscribe":
+    case READ_DIRECTORY:
       return target("resource", params["uri"]);
+    case "skills/get":
+      return target("skill", params["uri"]);
     case "completion/complete": {
       const reference = params["ref"];
       if (!isJsonObject(reference)) return null;
@@ -35,6 +43,34 @@ export function targetOf(method: string, params: JsonObject | undefined): Reques
     default:
       return null;
   }
+}
+
+/** What a request is about: a task stands for the tool that began it. */
+export function subjectOf({
+  method,
+  params,
+  task,
+  served,
+}: Omit<GatewayRequest, "port">): RequestTarget | null {
+  if (task === undefined) return targetOf(method, params);
+  return toolOfTask(served, task) ?? { kind: "tool", name: task.tool };
+}
+
+/** The tool that began it, whatever it is called by now; null: it is not served. */
+export function toolOfTask(
+  { catalog, away }: { readonly catalog: Catalog; readonly away: Catalog | null },
+  task: OpenTask,
+): CatalogEntry | null {
+  return toolIn(catalog, task) ?? (away === null ? null : toolIn(away, task));
+}
+
+function toolIn({ tools }: Catalog, { backend, tool, originalTool }: OpenTask): CatalogEntry | null {
+  const isIt = (entry: CatalogEntry): boolean =>
+    entry.backend === backend && entry.originalName === originalTool;
+  const named = tools.get(tool);
+  if (named !== undefined && isIt(named)) return named;
+  for (const entry of tools.values()) if (isIt(entry)) return entry;
+  return null;
 }
 
 function target(kind: EntryKind, name: unknown): RequestTarget | null {
@@ -50,15 +86,22 @@ export function isKeptResult(uri: string): boolean {
 
 /** `tool:NAME`, `prompt:NAME`, `resource:URI`: how policies and the audit name it. */
 export function targetLabel({ kind, name }: RequestTarget): string {
-  return `${kind === "template" ? "resource" : kind}:${name}`;
+  return `${kind === "tool" || kind === "prompt" ? kind : "resource"}:${name}`;
 }
 
 /** The same words whether it does not exist or is not allowed, so that they give no name away. */
-export function unknownTarget({ kind, name }: RequestTarget): Reply {
+export function unknownTarget({ kind, name }: RequestTarget, method = ""): Reply {
   const shown = sanitise(name);
   if (kind === "tool") return errorReply(INVALID_PARAMS, `Unknown tool: ${shown}`);
   if (kind === "prompt") return errorReply(INVALID_PARAMS, `Unknown prompt: ${shown}`);
+  if (kind === "skill") return errorReply(INVALID_PARAMS, `No skill is served at ${shown}`);
+  if (method === READ_DIRECTORY) return errorReply(INVALID_PARAMS, `No folder is served at ${shown}`);
   return errorReply(RESOURCE_NOT_FOUND, "Resource not found", { uri: shown });
+}
+
+/** The same words whether there is no such task, it is another's, or its tool is not allowed any more. */
+export function unknownTask(params: JsonObject | undefined): Reply {
+  return errorReply(INVALID_PARAMS, `Unknown task: ${sanitise(String(params?.["taskId"]))}`);
 }
 
 export function unknownMethod(method: string): Reply {

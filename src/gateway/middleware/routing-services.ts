@@ -1,9 +1,10 @@
 // What routing needs of the rest of the gateway.
-import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
+import type { PoolCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
 import type { Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
+import type { TaskIds } from "./task-ids.ts";
 import type { TaskMemory } from "./task-memory.ts";
 
 export interface RoutingServices {
@@ -11,6 +12,8 @@ export interface RoutingServices {
     call(backend: string, call: PoolCall): Promise<Reply>;
     subscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
     unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
+    /** Tells the client of it, by TASK_NOTICE, until it is forgotten. */
+    watchTask(task: WatchedTask, client: ClientPort): Promise<Reply>;
   };
   /** Each backend that is wanted has listed what it has: lists are not about to grow. */
   hasAllLists(): boolean;
@@ -18,8 +21,12 @@ export interface RoutingServices {
   catalog(): Catalog;
   setLogLevel(client: ClientPort, level: McpLogLevel): void;
   readonly tasks: TaskMemory;
+  /** Of 2026-07-28. */
+  readonly taskIds: TaskIds;
   /** Results that were too large to send. */
   readonly kept: { read(of: { readonly client: ClientPort; readonly uri: string }): Reply };
+  /** Whether the backend's server declares that it lists what is in a folder. */
+  readsDirectories(backend: string): boolean;
   /** Backends whose servers declare `tasks.list`, in order. */
   taskBackends(): readonly string[];
 }

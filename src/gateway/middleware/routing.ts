@@ -4,16 +4,19 @@ import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { NOT_FRESH } from "../catalog/freshness.ts";
 import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import { isLogLevel, LOG_LEVELS, MODERN_VERSION } from "../protocol.ts";
+import { isLogLevel, LOG_LEVELS, MODERN_VERSION, UNWATCH_TASK, WATCH_TASK } from "../protocol.ts";
+import { createTaskPassing, createTaskWatching, publishedTask, takesTasks } from "./extension-tasks.ts";
 import type { GatewayRequest, Handle, VisibleLists } from "./middleware.ts";
 import {
   isKeptResult,
+  READ_DIRECTORY,
   type RequestTarget,
   targetOf,
   unknownMethod,
   unknownTarget,
 } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
+import { createSkillRouting } from "./skill-routing.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 
 /** Methods of the session itself, or of the other direction: never passed on, however few backends there are. */
@@ -25,20 +28,24 @@ const NEVER_PASSED_ON: ReadonlySet<string> = new Set([
   // Of a server itself, in 2026-07-28: the gateway's front answers them.
   "server/discover",
   "subscriptions/listen",
+  // Between the gateway and its links.
+  UNWATCH_TASK,
 ]);
 
 const NAME = "a string `name`";
 const URI = "a string `uri`";
 const REFERENCE = "a `ref` of type ref/prompt with `name` or ref/resource with `uri`";
 
-/** `backends` are the configured ones: what only a sole server can know of goes to it. */
-export function createRouting(services: RoutingServices, backends: readonly string[]): Handle {
+const OF_SKILLS: ReadonlySet<string> = new Set(["skills/list", "skills/get", READ_DIRECTORY]);
+
+/** `sole`: what is not known here goes to that backend, as nobody else can know of it; null: to nobody. */
+export function createRouting(services: RoutingServices, sole: string | null): Handle {
   const { pool } = services;
-  const sole = backends.length === 1 ? backends[0] : undefined;
-  const toTask = createTaskRouting(services);
+  const [older, modern] = [createTaskRouting(services), createTaskPassing(services)];
   const callNamed: ToTarget = (request, target, found) => callByName(services, request, target, found);
   const pass: ToTarget = ({ method, params, port, signal }, _, { backend }) =>
     pool.call(backend, { method, params, port, signal });
+  const skills = createSkillRouting(services);
   const routes = new Map<string, Handle>([
     ["tools/list", listing(services, "tools")],
     ["resources/list", listing(services, "resources")],
@@ -52,7 +59,10 @@ export function createRouting(services: RoutingServices, backends: readonly stri
       routed(URI, async ({ port }, { name }, { backend, originalName }) =>
         name === originalName
           ? pool.subscribe(backend, name, port.client)
-          : errorReply(INVALID_PARAMS, "A page that has another name at its server cannot be subscribed to"),
+          : errorReply(
+              INVALID_PARAMS,
+              "A resource that has another URI at its server cannot be subscribed to",
+            ),
       ),
     ],
     [
@@ -65,19 +75,35 @@ export function createRouting(services: RoutingServices, backends: readonly stri
     ],
     ["logging/setLevel", (request) => setLevel(services, request)],
     ["ping", async () => ({ result: {} })],
-    ["tasks/get", toTask],
-    ["tasks/result", toTask],
-    ["tasks/cancel", toTask],
-    ["tasks/list", createTaskListing(services)],
+    ["skills/list", listing(services, "skills")],
+    ["skills/get", routed("the string `uri` of a SKILL.md", skills.get)],
+    [READ_DIRECTORY, routed(URI, skills.readDirectory)],
+    ["tasks/get", eitherVersion(older, modern)],
+    ["tasks/cancel", eitherVersion(older, modern)],
+    ["tasks/result", eitherVersion(older, notKnown)],
+    ["tasks/list", eitherVersion(createTaskListing(services), notKnown)],
+    ["tasks/update", eitherVersion(notKnown, modern)],
+    [WATCH_TASK, eitherVersion(notKnown, createTaskWatching(services))],
   ]);
+  /** About skills or folders, where no server declares such a thing: what is not known here still passes. */
+  const isForSole = ({ method, served: { catalog, away } }: GatewayRequest): boolean =>
+    OF_SKILLS.has(method) && catalog.skillReach.size + (away?.skillReach.size ?? 0) === 0;
   return (request) => {
     const { method, params, port, signal } = request;
     const route = routes.get(method);
-    if (route !== undefined) return route(request);
-    if (sole === undefined || NEVER_PASSED_ON.has(method)) return Promise.resolve(unknownMethod(method));
+    if (route !== undefined && !isForSole(request)) return route(request);
+    if (sole === null || NEVER_PASSED_ON.has(method)) return Promise.resolve(unknownMethod(method));
     return pool.call(sole, { method, params, port, signal });
   };
 }
+
+/** The two versions' tasks have the same methods, and nothing else in common. */
+function eitherVersion(older: Handle, modern: Handle): Handle {
+  return (request) =>
+    request.port.client.protocolVersion === MODERN_VERSION ? modern(request) : older(request);
+}
+
+const notKnown: Handle = async ({ method }) => unknownMethod(method);
 
 /** A resource that its server knows under another URI is asked for and answered under each one's own. */
 function reading(pass: ToTarget): ToTarget {
@@ -88,9 +114,13 @@ function reading(pass: ToTarget): ToTarget {
     const reply = await pass({ ...request, params }, target, found);
     const contents = "result" in reply ? reply.result["contents"] : null;
     if (!("result" in reply) || !Array.isArray(contents)) return reply;
-    const named = contents.map((each: unknown) =>
-      isJsonObject(each) && each["uri"] === found.originalName ? { ...each, uri: name } : each,
-    );
+    const { skillPlaces } = request.served.catalog;
+    const named = contents.map((each: unknown) => {
+      if (!isJsonObject(each) || typeof each["uri"] !== "string") return each;
+      const { uri } = each;
+      const published = uri === found.originalName ? name : skillPlaces.publishedUri(found.backend, uri);
+      return published === uri ? each : { ...each, uri: published };
+    });
     return { ...reply, result: { ...reply.result, contents: named } };
   };
 }
@@ -114,7 +144,7 @@ function routed(needs: string, to: ToTarget): Handle {
     const target = targetOf(method, params);
     if (target === null) return Promise.resolve(errorReply(INVALID_PARAMS, `${method} needs ${needs}`));
     const found = resolveServed(served, target);
-    return found === null ? Promise.resolve(unknownTarget(target)) : to(request, target, found);
+    return found === null ? Promise.resolve(unknownTarget(target, method)) : to(request, target, found);
   };
 }
 
@@ -138,11 +168,42 @@ function callByName(
 ): Promise<Reply> {
   const { method, params, port, signal } = request;
   const { backend } = found;
+  if (target.kind === "tool" && takesTasks(request))
+    return callThatMayBeTask(services, request, target, found);
   const renew = (): RenewedCall => renewedCall(services, request, target, backend);
   const theirs = underTheirName(params, found);
   const answer = services.pool.call(backend, { method, params: theirs, port, signal, renew });
   const isTask = target.kind === "tool" && params?.["task"] !== undefined;
   return isTask ? rememberingTask(services, request, backend, answer) : answer;
+}
+
+/** Which backend answers is known when it does: the tool may have moved while the call waited. */
+async function callThatMayBeTask(
+  services: RoutingServices,
+  request: GatewayRequest,
+  target: RequestTarget,
+  found: Found,
+): Promise<Reply> {
+  const { method, params, port, signal } = request;
+  let task = { backend: found.backend, tool: target.name, originalTool: found.originalName, home: "" };
+  const onHome = ({ backend, originalName }: Found, home: string): void => {
+    task = { ...task, backend, originalTool: originalName, home };
+  };
+  let now = found;
+  const renew = (): RenewedCall => {
+    const at = resolveTarget(services.catalog(), target);
+    if (at !== null) now = at;
+    return renewedCall(services, request, target, found.backend, (home) => onHome(now, home));
+  };
+  const reply = await services.pool.call(found.backend, {
+    method,
+    params: underTheirName(params, found),
+    port,
+    signal,
+    renew,
+    onHome: (home) => onHome(now, home),
+  });
+  return publishedTask(services, request, task, reply);
 }
 
 function underTheirName(params: JsonObject | undefined, { originalName }: Found): JsonObject | undefined {
@@ -158,6 +219,7 @@ function renewedCall(
   { method, params, port, signal }: GatewayRequest,
   target: RequestTarget,
   backend: string,
+  onHome?: (home: string) => void,
 ): RenewedCall {
   const found = resolveTarget(catalog(), target);
   const moved = found?.backend !== backend;
@@ -167,7 +229,8 @@ function renewedCall(
   }
   const theirs = underTheirName(params, found);
   if (!moved) return { params: theirs, answer: null };
-  return { answer: pool.call(found.backend, { method, params: theirs, port, signal }) };
+  const call = { method, params: theirs, port, signal };
+  return { answer: pool.call(found.backend, onHome === undefined ? call : { ...call, onHome }) };
 }
 
 /** A prompt in it gets its server's own name. */

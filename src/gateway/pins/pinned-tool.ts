@@ -11,8 +11,27 @@ export const PINNED_MEMBERS = [
   "inputSchema",
   "outputSchema",
   "annotations",
+  "frontmatter",
+  "resources",
 ] as const;
 type PinnedMember = (typeof PINNED_MEMBERS)[number];
+
+/** A skill as it is pinned, among its server's tools: by its URI, which is no tool's name. */
+export function skillPin(skill: JsonObject): JsonObject {
+  const known = skillPins.get(skill);
+  if (known !== undefined) return known;
+  const { uri, frontmatter, resources } = skill;
+  const pin = { name: uri, frontmatter, resources };
+  skillPins.set(skill, pin);
+  return pin;
+}
+
+/** Each listed tool has an input schema, which the gateway makes up where a server gives none. */
+export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
+  return inputSchema === undefined && frontmatter !== undefined;
+}
+
+const skillPins = new WeakMap<JsonObject, JsonObject>();
 
 // A server's objects are its own until it lists again: each is read once, whatever is rebuilt meanwhile.
 const digests = new WeakMap<JsonObject, string>();
@@ -30,7 +49,12 @@ export function toolPin(tool: JsonObject): { readonly digest: string; readonly t
 }
 
 /** The pinned members as canonical JSON: keys in order, no spaces, numbers with the digits they came with. */
-function toolText({ name, title, description, inputSchema, outputSchema, annotations }: JsonObject): string {
+function toolText(tool: JsonObject): string {
+  const { name, title, description, inputSchema, outputSchema, annotations } = tool;
+  if (isSkillPin(tool)) {
+    const { frontmatter, resources } = tool;
+    return JSON.stringify({ name, frontmatter: inOrder(frontmatter), resources: inOrder(resources) });
+  }
   return JSON.stringify({
     name,
     title,
@@ -73,7 +97,8 @@ export class ListDigests {
 
   of(tool: JsonObject): string {
     const { name, title, description, inputSchema, outputSchema, annotations } = tool;
-    const raw = JSON.stringify([name, title, description, inputSchema, outputSchema, annotations]);
+    const of = isSkillPin(tool) ? [tool["frontmatter"], tool["resources"]] : [];
+    const raw = JSON.stringify([name, title, description, inputSchema, outputSchema, annotations, ...of]);
     const key = hash("sha256", raw, "base64url");
     const digest = this.#before.get(key) ?? toolDigest(tool);
     this.#now.set(key, digest);
@@ -92,7 +117,10 @@ export interface MemberChange {
 export function memberChanges(before: string | null, after: JsonObject): readonly MemberChange[] {
   const was: unknown = before === null ? {} : parseExactly(before);
   const old = isJsonObject(was) ? was : {};
+  const isSkill = isSkillPin(after);
   return PINNED_MEMBERS.flatMap((member) => {
+    // What a tool calls so is nothing of ours.
+    if (!isSkill && (member === "frontmatter" || member === "resources")) return [];
     const [one, other] = [old[member], after[member]];
     const isSame =
       one === undefined || other === undefined ? one === other : canonical(one) === canonical(other);

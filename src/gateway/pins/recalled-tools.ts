@@ -2,6 +2,7 @@
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { PinnedTool } from "./pin-book.ts";
+import { isSkillPin } from "./pinned-tool.ts";
 
 // What is remembered is replaced, never changed.
 const recalled = new WeakMap<ReadonlyMap<string, PinnedTool>, readonly JsonObject[]>();
@@ -13,7 +14,7 @@ export function recalledTools(pinned: ReadonlyMap<string, PinnedTool>): readonly
   const tools = [...pinned].flatMap(([name, { approved, text, isListed }]) => {
     if (!isListed || approved.length === 0 || text === null) return [];
     const tool: unknown = parseExactly(text);
-    return isJsonObject(tool) && tool["name"] === name ? [tool] : [];
+    return isJsonObject(tool) && tool["name"] === name && !isSkillPin(tool) ? [tool] : [];
   });
   recalled.set(pinned, tools);
   return tools;

@@ -12,7 +12,7 @@ import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { KeptPins, PinStore } from "./pin-store.ts";
-import { ListDigests, memberChanges, toolPin } from "./pinned-tool.ts";
+import { ListDigests, memberChanges, skillPin, toolPin } from "./pinned-tool.ts";
 import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
@@ -250,6 +250,7 @@ export class ToolPins implements AsyncDisposable {
     const isSeen =
       before !== undefined &&
       before.source.listings.tools === listings.tools &&
+      before.source.listings.skills === listings.skills &&
       before.source.filters === filters &&
       before.mode === mode &&
       before.approvals === this.#approvals;
@@ -261,7 +262,9 @@ export class ToolPins implements AsyncDisposable {
     if (mode === "off") return { ...outcome, pending: [], beyond: [], admitted: source };
     const { permits } = permissionOf(filters.tools);
     const listed = listings.tools.filter(({ name }) => typeof name === "string" && permits(name));
-    const { pending, beyond } = this.#check(backend, listed, mode);
+    const { permits: permitsSkill } = permissionOf(filters.resources);
+    const skills = (listings.skills ?? []).filter(({ uri }) => typeof uri === "string" && permitsSkill(uri));
+    const { pending, beyond } = this.#check(backend, [...listed, ...skills.map(skillPin)], mode);
     return { ...outcome, pending, beyond, admitted: withoutTools(source, mode, { pending, beyond }) };
   }
 
@@ -350,8 +353,12 @@ function withoutTools(
   mode: PinMode,
   { pending, beyond }: Pick<Looked, "pending" | "beyond">,
 ): CatalogSource {
-  if (mode !== "block" || pending.length + beyond.length === 0) return source;
+  if (mode !== "block") return source;
+  const { listings } = source;
+  const holdsSkills = listings.skills !== null && listings.skills !== undefined;
+  if (pending.length + beyond.length === 0) return holdsSkills ? { ...source, holdsSkills } : source;
   const withheld = new Set<unknown>([...pending.map(({ tool }) => tool), ...beyond]);
-  const tools = source.listings.tools.filter((tool) => isJsonObject(tool) && !withheld.has(tool["name"]));
-  return { ...source, listings: { ...source.listings, tools } };
+  const tools = listings.tools.filter((tool) => isJsonObject(tool) && !withheld.has(tool["name"]));
+  const skills = listings.skills?.filter(({ uri }) => !withheld.has(uri)) ?? null;
+  return { ...source, holdsSkills, listings: { ...listings, tools, skills } };
 }

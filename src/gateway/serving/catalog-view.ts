@@ -5,6 +5,7 @@ import type { Principal } from "../client-port.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { CatalogView } from "../middleware/middleware.ts";
 import type { Policies } from "../middleware/policies.ts";
+import { MODERN_VERSION } from "../protocol.ts";
 import { legacyTool, modernTools } from "./tool-views.ts";
 
 /** What a view needs of the policies. */
@@ -12,17 +13,34 @@ export type ViewRights = Pick<Policies, "rightsKey" | "isVisible" | "hidesFromOw
 
 type ViewFor = (principal: Principal) => CatalogView;
 
+/** What is listed of tools where not all are. */
+export interface ListedTools {
+  /** Before all others. */
+  readonly own: readonly JsonObject[];
+  /** Also listed, by name. */
+  keeps(name: string): boolean;
+}
+
 /** Roles may come from outside one day; then views of long gone combinations must not stay for ever. */
 const MAX_VIEWS = 1_000;
 
-/** `rights` null: everybody sees everything. `hash` makes a short text of a long one, equal only for equal ones. */
-export function createViews(
-  catalog: Catalog,
-  rights: ViewRights | null,
-  hash: (text: string) => string,
-): ViewFor {
+export interface ViewParts {
+  readonly catalog: Catalog;
+  /** null: everybody sees everything. */
+  readonly rights: ViewRights | null;
+  /** Makes a short text of a long one, equal only for equal ones. */
+  readonly hash: (text: string) => string;
+  /** The catalog has not all that is published. */
+  readonly isPart?: boolean;
+  /** null: all tools are listed. */
+  readonly listed?: ListedTools | null;
+}
+
+export function createViews(parts: ViewParts): ViewFor {
+  const { rights, isPart = false } = parts;
+  const everything = isPart ? () => true : "everything";
   if (rights === null) {
-    const whole = createView(catalog, "everything", hash);
+    const whole = createView(parts, everything);
     return () => whole;
   }
   const byPrincipal = new WeakMap<Principal, CatalogView>();
@@ -35,7 +53,7 @@ export function createViews(
     if (view === undefined) {
       const isVisible = (entry: CatalogEntry): boolean => rights.isVisible(principal, entry);
       const seesAll = principal.kind === "owner" && !rights.hidesFromOwner;
-      view = createView(catalog, seesAll ? "everything" : isVisible, hash);
+      view = createView(parts, seesAll ? everything : isVisible);
       if (byRights.size >= MAX_VIEWS) byRights.clear();
       byRights.set(key, view);
     }
@@ -45,9 +63,8 @@ export function createViews(
 }
 
 function createView(
-  catalog: Catalog,
+  { catalog, hash, listed = null }: ViewParts,
   isVisible: "everything" | ((entry: CatalogEntry) => boolean),
-  hash: (text: string) => string,
 ): CatalogView {
   const backends = new Set<string>();
   const visible = (entries: ReadonlyMap<string, CatalogEntry>): JsonObject[] => {
@@ -60,40 +77,64 @@ function createView(
     return definitions;
   };
   const tools = visible(catalog.tools);
+  const isListed = ({ name }: JsonObject): boolean =>
+    typeof name === "string" && listed?.keeps(name) === true;
+  const shown = (all: readonly JsonObject[]): readonly JsonObject[] =>
+    listed === null ? all : [...listed.own, ...all.filter(isListed)];
+  let modernDefinitions: ReturnType<typeof modernTools> | null = null;
+  const forModern = (): ReturnType<typeof modernTools> => {
+    modernDefinitions ??= modernTools(tools);
+    return modernDefinitions;
+  };
+  const callable: Partial<Record<"modern" | "older", ReadonlyMap<string, JsonObject>>> = {};
   let modern: CatalogView["modern"] | null = null;
   const resources = visible(catalog.resources);
   const resourceTemplates = visible(catalog.templates);
   const prompts = visible(catalog.prompts);
+  const skills = visible(catalog.skills);
   const digest = (...lists: readonly (readonly JsonObject[])[]): string =>
     hash(lists.map((list) => list.map((definition) => digestOf(definition, hash)).join(" ")).join("\n"));
   let toolsDigest: string | null = null;
   let resourcesDigest: string | null = null;
   let promptsDigest: string | null = null;
-  const others = { resources: { resources }, resourceTemplates: { resourceTemplates }, prompts: { prompts } };
+  const others = {
+    resources: { resources },
+    resourceTemplates: { resourceTemplates },
+    prompts: { prompts },
+    skills: { skills },
+  };
   return {
-    lists: { tools: { tools: tools.map(legacyTool) }, ...others },
+    lists: { tools: { tools: shown(tools).map(legacyTool) }, ...others },
     get modern() {
       if (modern === null) {
-        const { definitions, paramHeaders } = modernTools(tools);
+        const { definitions, paramHeaders } = forModern();
         const { freshness } = catalog;
         const lists = {
-          tools: { tools: definitions, ...freshness.tools },
+          tools: { tools: shown(definitions), ...freshness.tools },
           resources: { resources, ...freshness.resources },
           resourceTemplates: { resourceTemplates, ...freshness.resourceTemplates },
           prompts: { prompts, ...freshness.prompts },
+          skills: { skills, ...freshness.skills },
         };
         modern = { lists, paramHeaders };
       }
       return modern;
     },
+    callable(version) {
+      if (version === MODERN_VERSION) callable.modern ??= byName(forModern().definitions);
+      else callable.older ??= byName(tools.map(legacyTool));
+      return (version === MODERN_VERSION ? callable.modern : callable.older) ?? new Map();
+    },
     sees: (backend) => isVisible === "everything" || backends.has(backend),
     digests: {
       get tools() {
-        toolsDigest ??= digest(tools);
+        toolsDigest ??= digest(shown(tools));
         return toolsDigest;
       },
       get resources() {
-        resourcesDigest ??= digest(resources, resourceTemplates);
+        // Skills are told of as resources are: they have no notice of their own.
+        const lists = [resources, resourceTemplates];
+        resourcesDigest ??= skills.length === 0 ? digest(...lists) : digest(...lists, skills);
         return resourcesDigest;
       },
       get prompts() {
@@ -102,6 +143,10 @@ function createView(
       },
     },
   };
+}
+
+function byName(tools: readonly JsonObject[]): ReadonlyMap<string, JsonObject> {
+  return new Map(tools.flatMap((tool) => (typeof tool["name"] === "string" ? [[tool["name"], tool]] : [])));
 }
 
 // Definitions are the servers' own objects and outlive catalogs: each is looked into once.

@@ -5,8 +5,10 @@ import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
+import { CALL_TOOL, FIND_TOOL } from "../optimizer/own-tools.ts";
 import type { PinsState } from "../pins/tool-pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
+import { mayOptimize } from "./selection.ts";
 import { signInConditions, telemetryConditions } from "./sign-in-conditions.ts";
 import { trustConditions } from "./trust-conditions.ts";
 
@@ -101,6 +103,7 @@ function standing(
       });
     }
   } else conditions.push(...hiddenNames(catalog));
+  if (mayOptimize(config)) conditions.push(...behindOwnTools(catalog));
   conditions.push(...shortenedNames(catalog));
   return conditions;
 }
@@ -145,6 +148,20 @@ function firstOf<Item>(items: readonly Item[], told: (item: Item) => string): st
 /** A name that a server gave, safe to show. */
 function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
+}
+
+/** Tools of servers that have the names of the gateway's own. */
+function behindOwnTools({ tools }: Catalog): Standing[] {
+  return [FIND_TOOL, CALL_TOOL].flatMap((name) => {
+    const entry = tools.get(name);
+    if (entry === undefined) return [];
+    return {
+      code: "catalog_hidden",
+      severity: "info" as const,
+      title: `${entry.backend} offers a tool ${name}, and where tools are found instead of listed it is not published: the gateway's own has that name`,
+      hint: `Rename it with [backends.${entry.backend}.tool_overrides], or set [conflict_resolution].strategy = "prefix".`,
+    };
+  });
 }
 
 /** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */

@@ -1,4 +1,5 @@
 // What the daemon asks of the gateway.
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { LimitsConfig } from "../../config/limits.ts";
 import type { GuardedPlaces } from "../../config/reach.ts";
@@ -7,7 +8,10 @@ import type {
   AuthorizationConfig,
   BackendConfig,
   ConflictConfig,
+  GroupConfig,
   IncomingAuthConfig,
+  OptimizerConfig,
+  ProfileConfig,
   ServerConfig,
   TelemetryConfig,
   TrustConfig,
@@ -22,6 +26,7 @@ import type { SwitchOutcome } from "../backends/pool/lane-state.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Holds } from "../front/holds/holds.ts";
+import type { PassConnection } from "../front/http/passed-connections.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
 import type { PassBack } from "../front/session/session-store.ts";
@@ -30,7 +35,9 @@ import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
+import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
+import type { WithheldEntry } from "./withheld-entries.ts";
 
 /** A listening socket, as Node passes it from process to process. */
 export type DoorHandle = object;
@@ -42,10 +49,13 @@ export interface GivenDoor {
   readonly handle: DoorHandle;
 }
 
+/** What is asked for at the same address beside MCP is not the gateway's. */
+export type ListenConfig = Omit<ServerConfig, "management">;
+
 /** The part of a configuration that the gateway reads. */
 export interface GatewayConfig {
   /** null: the file has no such section; the defaults hold. */
-  readonly server: ServerConfig | null;
+  readonly server: ListenConfig | null;
   readonly backends: readonly BackendConfig[];
   /** When backends go back to better routes; absent: as the configuration's defaults have it. */
   readonly failback?: FailbackPolicy;
@@ -59,7 +69,13 @@ export interface GatewayConfig {
   readonly trust: TrustConfig;
   /** null: off. */
   readonly telemetry: TelemetryConfig | null;
+  readonly optimizer: OptimizerConfig;
+  readonly groups: readonly GroupConfig[];
+  readonly profiles: readonly ProfileConfig[];
 }
+
+/** True: it takes the request, and answers it sooner or later. Never throws. */
+export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions {
   readonly clock: Clock;
@@ -95,6 +111,8 @@ export interface GatewayOptions {
   readonly rotates?: () => boolean;
   /** False: no TCP listener at all, as for a single-shot command. */
   readonly listens: boolean;
+  /** What is served at the same address beside MCP; absent: nothing. */
+  readonly beside?: Beside | undefined;
 }
 
 export interface GatewayView {
@@ -150,9 +168,12 @@ export interface Gateway extends AsyncDisposable {
   runOnce(): readonly number[];
   /**
    * Takes nobody in any more; resolves when those who are there have gone on, or `graceMs` are over, and what cannot run
-   * twice has ended, which is told by `onEnded`.
+   * twice has ended, which is told by `onEnded`. Connections that wait between requests go on by `pass`; null: nobody
+   * takes them, and each ends with its next response.
    */
-  leave(graceMs: number, onEnded: () => Promise<void>): Promise<void>;
+  leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void>;
+  /** A connection of the gateway before this one, by its handle. */
+  takeConnection(handle: object): void;
   /** What cannot run twice no longer runs elsewhere. */
   lookAgain(): void;
   /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
@@ -164,6 +185,10 @@ export interface Gateway extends AsyncDisposable {
     readonly prompts: readonly CatalogEntry[];
     readonly resources: readonly CatalogEntry[];
   };
+  /** All that is published, with what is kept back of what the backends offer, and why. */
+  published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] };
+  /** How much each backend is asked, and how fast it answers. */
+  readonly calls: Pick<CallMinutes, "of" | "minutes">;
   /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */
   trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen">;
   /** Approves those that still are as they were seen; `all`: and that pins were lost. The rest is `left`. */
@@ -176,6 +201,8 @@ export interface Gateway extends AsyncDisposable {
   note(record: NoticeRecord): void;
   /** The owner's own request, past authentication and policies; it is audited. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
+  /** Answers any request for MCP over HTTP, whatever it came through. Never throws. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
   /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */
   serveLines(stream: Duplex): void;
   /** No backend is in its first attempt any more. */

@@ -1,15 +1,16 @@
 // The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
 import { DEFAULT_LIMITS } from "../../config/limits.ts";
-import type { ServerConfig } from "../../config/snapshot.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
-import { createAuthentication } from "../sign-in/create-authentication.ts";
+import { createAuthentication, createProofs, type Proofs } from "../sign-in/create-authentication.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import type { GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
+import type { GatewayConfig, GatewayOptions, ListenConfig } from "./gateway-contract.ts";
 
 export interface GatewayRules {
   readonly config: GatewayConfig;
   readonly authentication: Authenticator;
+  /** The same in all rules of one gateway. */
+  readonly proofs: Proofs;
   /** Survives a reload that does not change its section. */
   readonly auditFile: AuditFile | null;
   /** null: off. */
@@ -17,7 +18,7 @@ export interface GatewayRules {
 }
 
 /** What holds without a section `[server]`. */
-export const DEFAULT_SERVER: ServerConfig = {
+export const DEFAULT_SERVER: ListenConfig = {
   host: "127.0.0.1",
   port: 9000,
   publicUrl: null,
@@ -40,6 +41,9 @@ export const NO_GATEWAY: GatewayConfig = {
   audit: null,
   trust: { approve: null, pin: "tell" },
   telemetry: null,
+  optimizer: { enabled: false, keepTools: [] },
+  groups: [],
+  profiles: [],
 };
 
 /** Ends what of `rules` is not kept in `others`. */
@@ -51,7 +55,7 @@ export async function closeRules(rules: GatewayRules, others: GatewayRules): Pro
 }
 
 /** By which clients reach it through a proxy, in lower case; null: as it listens. */
-export function publicHostOf({ publicUrl }: ServerConfig): string | null {
+export function publicHostOf({ publicUrl }: ListenConfig): string | null {
   return publicUrl === null ? null : new URL(publicUrl).hostname;
 }
 
@@ -64,15 +68,18 @@ export function createRules(
 ): GatewayRules {
   const sameAuth = before !== null && isSame(authOf(before.config), authOf(config));
   const sameFile = before !== null && isSame(fileOf(before.config), fileOf(config));
+  const proofs = before?.proofs ?? createProofs();
   return {
     config,
     telemetry,
+    proofs,
     authentication: sameAuth
       ? before.authentication
       : createAuthentication(config.incomingAuth, {
           ...tools,
           server: config.server ?? DEFAULT_SERVER,
           before: before?.authentication ?? null,
+          proofs,
         }),
     auditFile: sameFile
       ? before.auditFile

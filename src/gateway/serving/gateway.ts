@@ -1,14 +1,8 @@
 // The gateway as a whole: its backends, what serves requests, and where clients come in.
-import { homedir } from "node:os";
 import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
-import type { OpenLink } from "../backends/links/backend-link.ts";
-import { openEraLink } from "../backends/links/era/era-link.ts";
-import { EraMemory } from "../backends/links/era/era-memory.ts";
-import { openHttpLink } from "../backends/links/http/http-link.ts";
-import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
@@ -20,10 +14,12 @@ import type { FrontGateway } from "../front/session/front-contract.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import { jsonSize } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { backendLinks } from "./backend-links.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -35,9 +31,9 @@ import type {
 } from "./gateway-contract.ts";
 import { closeRules, createRules, DEFAULT_SERVER, type GatewayRules, publicHostOf } from "./gateway-rules.ts";
 import { closeDoor } from "./given-door.ts";
-import { gatewayInfo, gatewayInitializeResult } from "./initialize-result.ts";
+import { gatewayInfo } from "./initialize-result.ts";
 import { leaveGateway } from "./leave-gateway.ts";
-import { type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
+import { besideMcp, type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { ResumedSessions } from "./resumed-sessions.ts";
 import { Serving } from "./serving.ts";
@@ -105,8 +101,10 @@ class RunningGateway implements Gateway {
       store: options.pinStore ?? NO_PIN_STORE,
       onChanged: () => this.#serving.swap(this.#serving.rules),
     });
+    this.#holds = options.holds ?? new Holds(clock);
     this.#serving = new Serving({
       tools: options,
+      stateKey: () => this.#holds.states.key,
       redaction,
       roster: this.#roster,
       pool: this.#pool,
@@ -122,7 +120,6 @@ class RunningGateway implements Gateway {
       runsElsewhere: options.runsElsewhere,
     });
     this.#front = this.#createFront();
-    this.#holds = options.holds ?? new Holds(clock);
     this.#modern = new ModernFront({ gateway: this.#front, clock, logger, holding: this.#holds });
     this.#http = new HttpFront({
       gateway: this.#front,
@@ -137,7 +134,7 @@ class RunningGateway implements Gateway {
     });
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
     this.#keeper = new ListenerKeeper({
-      handler: this.#http.handle,
+      handler: besideMcp(options.beside, this.#http.handle),
       clock,
       logger,
       announce: options.announce,
@@ -155,6 +152,10 @@ class RunningGateway implements Gateway {
   async start(config: GatewayConfig): Promise<void> {
     await this.build(config);
     await this.open(config, null);
+  }
+
+  get handle(): Gateway["handle"] {
+    return this.#http.handle;
   }
 
   async build(config: GatewayConfig): Promise<void> {
@@ -208,20 +209,15 @@ class RunningGateway implements Gateway {
     return this.#pool.runOnce;
   }
 
-  leave(graceMs: number, onEnded: () => Promise<void>): Promise<void> {
-    return leaveGateway(
-      {
-        clock: this.#options.clock,
-        http: this.#http,
-        lines: this.#lines,
-        modern: this.#modern,
-        holds: this.#holds,
-        keeper: this.#keeper,
-        pool: this.#pool,
-      },
-      graceMs,
-      onEnded,
-    );
+  leave(...asked: Parameters<Gateway["leave"]>): Promise<void> {
+    const { clock } = this.#options;
+    const [http, lines, modern, holds] = [this.#http, this.#lines, this.#modern, this.#holds];
+    const leaving = { clock, http, lines, modern, holds, keeper: this.#keeper, pool: this.#pool };
+    return leaveGateway(leaving, ...asked);
+  }
+
+  takeConnection(handle: object): void {
+    this.#keeper.take(handle);
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
@@ -253,8 +249,10 @@ class RunningGateway implements Gateway {
     const { catalog, rules } = this.#serving;
     const fronts = [this.#http, ...this.#lines];
     const serving = [...fronts, this.#modern, this.#owner];
+    const { condition, url } = this.#keeper;
+    const unsaved = this.#options.sessions?.unsavedBecause ?? null;
     return {
-      url: this.#keeper.url,
+      url,
       sessions: fronts.reduce((sum, { sessions }) => sum + sessions, 0),
       inFlight: serving.reduce((sum, { inFlight }) => sum + inFlight, 0),
       backends: this.#pool.view(),
@@ -265,24 +263,21 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(
-        rules,
-        catalog,
-        this.#keeper.condition,
-        this.#pins.state,
-        this.#keeper.url,
-        this.#options.sessions?.unsavedBecause ?? null,
-      ),
+      conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, unsaved),
     };
   }
 
   entries(): ReturnType<Gateway["entries"]> {
     const { tools, prompts, resources } = this.#serving.catalog;
-    return {
-      tools: [...tools.values()],
-      prompts: [...prompts.values()],
-      resources: [...resources.values()],
-    };
+    return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
+  }
+
+  published(): ReturnType<Gateway["published"]> {
+    return this.#serving.published;
+  }
+
+  get calls(): Gateway["calls"] {
+    return this.#serving.minutes;
   }
 
   trust(): ReturnType<Gateway["trust"]> {
@@ -359,50 +354,12 @@ class RunningGateway implements Gateway {
   }
 
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
-    const {
-      clock,
-      version,
-      programEnvironment,
-      guarded = { homes: [], configs: [], userHome: homedir() },
-    } = options;
-    const warden = this.#warden;
-    const memory = new EraMemory();
-    const eitherVersion = (backend: string, key: string, isProcess: boolean, open: OpenLink): OpenLink =>
-      openEraLink({ backend, key, open, isProcess, memory, clock, logger: options.logger });
     return new BackendPool({
       ...options,
-      clientInfo: { name: "mountaineer", version },
+      clientInfo: { name: "mountaineer", version: options.version },
       startInstance: startBackendInstance,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: (connection, backend, secrets, route, key) => {
-        if (connection.type !== "stdio") {
-          // People sign in over the first route; over another one a machine may, by its own secret.
-          const isMachine = connection.auth?.type === "client-credentials";
-          const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
-          const authorize = () =>
-            name === null ? null : (this.#signIns?.authorize(name, connection) ?? null);
-          const open = openHttpLink({ ...connection, authorize, clock, secrets });
-          return eitherVersion(backend, key, false, open);
-        }
-        const { shown, cwd, sandbox, ...program } = connection;
-        const env = { ...programEnvironment, ...connection.env };
-        const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
-        const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
-        return eitherVersion(backend, key, true, (events) => {
-          const link = open(events);
-          const { pid } = link;
-          if (pid !== null)
-            options.announce({
-              name: "backend.started",
-              backend,
-              pid,
-              ...shown,
-              cwd,
-              sandboxed: sandbox !== undefined,
-            });
-          return link;
-        });
-      },
+      openLink: backendLinks({ ...options, warden: this.#warden, signIns: () => this.#signIns }),
       random: Math.random,
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),
       ...means,
@@ -418,10 +375,14 @@ class RunningGateway implements Gateway {
       get served() {
         return serving.served;
       },
-      initializeResult: (spoken) =>
-        gatewayInitializeResult(version, pool.initializeResults(), serving, spoken),
+      initializeResult: (spoken, client) => serving.initializeResult(version, spoken, client),
+      hasGroup: (name) => serving.hasGroup(name),
       serverInfo: gatewayInfo(version),
       sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
+      isSmall(principal, result) {
+        const { resultBytes } = serving.limiter.limitsOf(principal);
+        return resultBytes === null || jsonSize(result, resultBytes) <= resultBytes;
+      },
       opened: (session) => roster.add(session, serving.served),
       resumed: (session, lists) => {
         this.#resumed.resume(session, lists);
@@ -474,6 +435,8 @@ class RunningGateway implements Gateway {
       this.#applying = false;
     }
     this.#serving.swap(next);
+    this.#http.endWithdrawn();
+    this.#modern.endWithdrawn();
     if (this.#isOpen) this.#resumed.begin();
     this.#resumed.look();
   }

@@ -5,7 +5,14 @@ import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { LATEST_VERSION, MODERN_VERSION, type SpokenVersion } from "../protocol.ts";
+import {
+  declaresTasks,
+  LATEST_VERSION,
+  MODERN_VERSION,
+  SKILLS_EXTENSION,
+  type SpokenVersion,
+  TASKS_EXTENSION,
+} from "../protocol.ts";
 import { publishedInstructions } from "./published-instructions.ts";
 
 export function gatewayInfo(version: string): JsonObject {
@@ -14,18 +21,22 @@ export function gatewayInfo(version: string): JsonObject {
 
 export interface Published {
   readonly catalog: Catalog;
-  /** How many backends are configured and enabled, whether they answer or not. */
-  readonly configured: number;
+  /** As `ServingSet` has it. */
+  readonly passesAll: boolean;
+  /** What the gateway itself has to say; absent: nothing. */
+  readonly introduction?: string | null;
 }
 
 export function gatewayInitializeResult(
   version: string,
   servers: readonly BackendInitializeResult[],
-  { catalog, configured }: Published,
+  { catalog, passesAll, introduction = null }: Published,
   spoken: SpokenVersion = LATEST_VERSION,
 ): JsonObject {
-  const instructions = joinInstructions(servers, catalog);
-  const extensions = extensionsOf(servers, configured === 1);
+  const told = joinInstructions(servers, catalog);
+  const instructions =
+    introduction === null || told === null ? (introduction ?? told) : `${introduction}\n\n${told}`;
+  const extensions = extensionsOf(servers, passesAll, spoken);
   const hasTasks = spoken !== MODERN_VERSION;
   const tasks = hasTasks
     ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
@@ -48,18 +59,35 @@ export function gatewayInitializeResult(
 /** Extensions that are only members of lists and results, which pass as they are. */
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
-/** Its methods have the names of the tasks of 2025-11-25, which are not the same. */
-const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
-
 /** A sole server's methods pass, and so its extensions; of several, those that need none. */
-function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boolean): JsonObject | null {
+function extensionsOf(
+  servers: readonly BackendInitializeResult[],
+  isSole: boolean,
+  spoken: SpokenVersion,
+): JsonObject | null {
   const declared = servers.flatMap(({ capabilities: { extensions } }) =>
     isJsonObject(extensions) ? Object.entries(extensions) : [],
   );
   const passes = (name: string): boolean =>
-    SHARED_EXTENSIONS.has(name) || (isSole && name !== TASKS_EXTENSION);
+    SHARED_EXTENSIONS.has(name) || (isSole && name !== TASKS_EXTENSION && name !== SKILLS_EXTENSION);
   const passed = declared.filter(([name]) => passes(name));
+  // Answered here, for all servers together.
+  if (declared.some(([name, settings]) => name === SKILLS_EXTENSION && isJsonObject(settings)))
+    passed.push([SKILLS_EXTENSION, directoriesReadBy(servers).length > 0 ? { directoryRead: true } : {}]);
+  // Only between two of this version; requests about a task find the server that has it.
+  const isModern = ({ protocolVersion }: BackendInitializeResult): boolean =>
+    protocolVersion === MODERN_VERSION;
+  const hasTasks = servers.some((server) => isModern(server) && declaresTasks(server.capabilities));
+  if (spoken === MODERN_VERSION && hasTasks) passed.push([TASKS_EXTENSION, {}]);
   return passed.length === 0 ? null : Object.fromEntries(passed);
+}
+
+/** Those whose servers list what is in a folder. */
+export function directoriesReadBy(servers: readonly BackendInitializeResult[]): readonly string[] {
+  return servers.flatMap(({ backend, capabilities: { extensions } }) => {
+    const skills = isJsonObject(extensions) ? extensions[SKILLS_EXTENSION] : undefined;
+    return isJsonObject(skills) && skills["directoryRead"] === true ? [backend] : [];
+  });
 }
 
 /** Those whose servers can list their tasks. */

@@ -7,9 +7,20 @@ import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import { type Listener, openListener, rebind } from "../front/http/listener.ts";
+import type { PassConnection } from "../front/http/passed-connections.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
-import type { DoorHandle, GivenDoor, PreparedGateway } from "./gateway-contract.ts";
-import { closeDoor } from "./given-door.ts";
+import type { Beside, GivenDoor, PreparedGateway } from "./gateway-contract.ts";
+import { closeDoor, closeGiven } from "./given-door.ts";
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** What is asked for elsewhere at the same address comes to `beside`, the rest to `mcp`. */
+export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
+  if (beside === undefined) return mcp;
+  return (request, response) => {
+    if (!beside(request, response)) mcp(request, response);
+  };
+}
 
 export interface ListenAddress {
   readonly host: string;
@@ -17,7 +28,7 @@ export interface ListenAddress {
 }
 
 interface ListenerKeeperOptions {
-  readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly handler: Handler;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly announce: (transition: GatewayTransition) => void;
@@ -31,6 +42,9 @@ interface ListenerKeeperOptions {
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
 const LOOK_MS = 250;
+/** Who gave the door listens there until this daemon has taken over, which is a matter of moments. */
+const AFTER_GIVEN_MS = 20;
+const AFTER_GIVEN_TRIES = 100;
 
 const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback: async () => {} };
 
@@ -43,7 +57,11 @@ export class ListenerKeeper {
   #current: Listener | null = null;
   #backoff: Backoff = NO_BACKOFF;
   #retry: Timer | null = null;
+  /** Tries at short notice that are left. */
+  #soon = 0;
   readonly #closing = new AbortController();
+  /** To the process that has taken over; null: none has, or it takes no connections. */
+  #pass: PassConnection | null = null;
   #closed = false;
 
   constructor(options: ListenerKeeperOptions) {
@@ -65,7 +83,7 @@ export class ListenerKeeper {
     this.#wanted = address;
     const isSame = door?.address.host === address.host && door.address.port === address.port;
     if (!isSame) closeDoor(door);
-    await this.#attempt(address, isSame ? door.handle : undefined);
+    await this.#attempt(address, isSame ? door : null);
   }
 
   /** For who takes over; it goes on to listen until `leave`. */
@@ -74,9 +92,21 @@ export class ListenerKeeper {
     return handle === null || this.#wanted === null ? null : { address: this.#wanted, handle };
   }
 
-  /** Another process has the door: those who came through it are served to their next response. */
-  async leave(graceMs: number): Promise<void> {
-    await Promise.all([this.#current, ...this.#old].map((listener) => listener?.drain(graceMs)));
+  /**
+   * Another process has the door: those who came through it are passed on to it between two requests, or, where it takes
+   * none (null), served to their next response, as are those of an address before. They go a few at a time, or `allAtOnce`.
+   */
+  async leave(graceMs: number, pass: PassConnection | null, allAtOnce = false): Promise<void> {
+    this.#pass = pass;
+    const old = [...this.#old].map((listener) => listener.drain(graceMs));
+    await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce), ...old]);
+  }
+
+  /** A connection of the process before this one, by its handle. */
+  take(handle: object): void {
+    if (this.#pass !== null) void this.#pass(handle).then(() => closeGiven(handle));
+    else if (this.#current === null || this.#closed) closeGiven(handle);
+    else this.#current.take(handle);
   }
 
   /** Who is there without a request goes through the door anew. */
@@ -147,6 +177,7 @@ export class ListenerKeeper {
     this.#retry?.[Symbol.dispose]();
     this.#retry = null;
     this.condition = null;
+    this.#soon = 0;
     this.#backoff = NO_BACKOFF;
     if (before !== null && listener !== before) {
       announce({ name: "gateway.stopped_listening", url: before.url });
@@ -155,14 +186,16 @@ export class ListenerKeeper {
     if (listener !== null) announce({ name: "gateway.listening", url: listener.url });
   }
 
-  async #attempt(address: ListenAddress, handle?: DoorHandle): Promise<void> {
+  async #attempt(address: ListenAddress, door: GivenDoor | null = null): Promise<void> {
     // Another address may be wanted by then, or none.
     const isOver = (): boolean => this.#closed || this.#wanted !== address;
     try {
-      const listener = await openListener({ ...this.#options, ...address, handle });
+      const listener = await openListener({ ...this.#options, ...address, handle: door?.handle });
       if (isOver()) await listener.close(0);
       else this.#settle(listener);
     } catch (error) {
+      closeDoor(door);
+      if (door !== null) this.#soon = AFTER_GIVEN_TRIES;
       if (!isOver()) this.#failed(address, error);
     }
   }
@@ -180,9 +213,17 @@ export class ListenerKeeper {
       hint: error instanceof MountaineerError ? error.hint : null,
       sinceMs: this.condition?.sinceMs ?? clock.wallMs(),
     };
-    this.#backoff = backOff(this.#backoff, clock.monotonicMs());
-    const waitMs = this.#backoff.notBeforeMs - clock.monotonicMs();
-    this.#retry = clock.setTimer(waitMs, () => void this.#attempt(address));
+    this.#retry = clock.setTimer(this.#nextWaitMs(), () => void this.#attempt(address));
+  }
+
+  #nextWaitMs(): number {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#soon > 0) {
+      this.#soon -= 1;
+      return AFTER_GIVEN_MS;
+    }
+    this.#backoff = backOff(this.#backoff, nowMs);
+    return this.#backoff.notBeforeMs - nowMs;
   }
 
   async #retire(listener: Listener | null): Promise<void> {
@@ -195,7 +236,7 @@ export class ListenerKeeper {
 }
 
 /** Requests wait for `release`; those of a listener that is closed meanwhile are never begun. */
-function holdRequests(handler: ListenerKeeperOptions["handler"]) {
+function holdRequests(handler: Handler) {
   const released = Promise.withResolvers<void>();
   let isReleased = false;
   return {

@@ -17,7 +17,7 @@ export function publishedInstructions(instructions: string, backend: string, cat
   const key = `${backend}\n${instructions}`;
   let text = texts.get(key);
   if (text === undefined) {
-    text = renamed(instructions, renamedTools(backend, catalog));
+    text = withPublishedSkills(renamed(instructions, renamedTools(backend, catalog)), backend, catalog);
     texts.set(key, text);
   }
   return text;
@@ -30,6 +30,15 @@ function renamedTools(backend: string, { tools }: Catalog): ReadonlyMap<string, 
     if (of === backend && name !== originalName) names.set(originalName, name);
   }
   return names;
+}
+
+/** Names skills by the URIs under which clients read them. */
+function withPublishedSkills(text: string, backend: string, { skills }: Catalog): string {
+  const uris = new Map<string, string>();
+  for (const { name, originalName, backend: of } of skills.values())
+    if (of === backend && name !== originalName) uris.set(originalName, name);
+  if (uris.size === 0) return text;
+  return text.replace(/[a-z][a-z\d+.-]*:\/\/[^\s`"'<>()]+?\/SKILL\.md/gi, (uri) => uris.get(uri) ?? uri);
 }
 
 function renamed(instructions: string, names: ReadonlyMap<string, string>): string {

@@ -3,9 +3,8 @@
 // list its own is waited for by every session.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { resolveServed } from "../catalog/resolve.ts";
-import type { SessionPort } from "../front/session/front-contract.ts";
+import type { FrontGateway, SessionPort } from "../front/session/front-contract.ts";
 import type { ListsSeen } from "../front/session/session-record.ts";
-import type { RpcRequest } from "../json-rpc.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
 import { type RequestTarget, targetOf } from "../middleware/request-target.ts";
 import { MODERN_VERSION } from "../protocol.ts";
@@ -13,6 +12,8 @@ import type { SessionRoster } from "./session-roster.ts";
 
 /** What starts slower than this is told of later, ms. */
 const FIRST_LISTS_MS = 5_000;
+
+type Asked = Parameters<FrontGateway["awaited"]>[1];
 
 interface ResumedOptions {
   readonly roster: SessionRoster;
@@ -64,8 +65,9 @@ export class ResumedSessions implements Disposable {
   }
 
   /** When what it asks for is there, or will not come; null: at once. */
-  awaited(session: SessionPort, { method, params }: RpcRequest): Promise<void> | null {
-    const { roster, served } = this.#options;
+  awaited(session: SessionPort, { method, params }: Asked): Promise<void> | null {
+    const { roster } = this.#options;
+    const served = (): ServingSet => this.#options.served().forClient(session);
     // A client without a session may have been here before the restart, too.
     const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isHeld(session);
     const isHeld = this.#stage === "starting" && mayKnow;
@@ -95,7 +97,7 @@ export class ResumedSessions implements Disposable {
 
   /** When a session that is held may ask for it; null target: a list. */
   #release(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
-    const { served } = this.#options;
+    const served = (): ServingSet => this.#options.served().forClient(session);
     const isThere = (): boolean =>
       target !== null &&
       resolveServed(served(), target) !== null &&
@@ -107,10 +109,10 @@ export class ResumedSessions implements Disposable {
   }
 
   /** The backend that is remembered to have it, and is about to list it; null: there is none. */
-  #comingFrom({ principal }: SessionPort, target: RequestTarget | null): string | null {
+  #comingFrom(session: SessionPort, target: RequestTarget | null): string | null {
     if (target?.kind !== "tool") return null;
     const { served, isComing } = this.#options;
-    const backend = served().backendAway(principal, target.name);
+    const backend = served().forClient(session).backendAway(session.principal, target.name);
     return backend !== null && isComing(backend) ? backend : null;
   }
 

@@ -4,11 +4,12 @@ import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts"
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
 import type { Principal } from "../client-port.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { createAsking } from "../middleware/asking.ts";
-import { type AuditRecord, createAudit } from "../middleware/audit.ts";
-import { forbidden, isTargetPermitted } from "../middleware/authorization.ts";
+import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.ts";
+import { forbidden, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { Middleware, ServingSet } from "../middleware/middleware.ts";
@@ -17,12 +18,15 @@ import { createRecovery } from "../middleware/recovery.ts";
 import { createRouting } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { createStepUp } from "../middleware/step-up.ts";
+import type { OwnTools } from "../optimizer/own-tools.ts";
+import { WATCH_TASK } from "../protocol.ts";
 import { createViews } from "./catalog-view.ts";
+import type { Selection, Selections } from "./selection.ts";
 
 export interface ServingSetOptions {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
-  readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "signed">;
+  readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "isWithdrawn" | "signed">;
   /** The roles that each scope of a signed token gives; absent: none. */
   readonly scopes?: Readonly<Record<string, readonly string[]>>;
   /** null: off. */
@@ -42,32 +46,115 @@ export interface ServingSetOptions {
   readonly limits?: LimitParts | null;
   /** Telemetry: what comes between limits and audit, from the outside in. */
   readonly between?: readonly Middleware[];
+  /** Which part of it which client is served; absent: everybody everything. */
+  readonly selections?: Selections;
+  /** For clients whose tools are not all listed; absent: there are none. */
+  readonly ownTools?: OwnTools;
 }
+
+/** Of 2026-07-28. */
+const ABOUT_TASKS: ReadonlySet<string> = new Set(["tasks/get", "tasks/update", "tasks/cancel", WATCH_TASK]);
 
 const DEFAULT_CALL_MS = 60_000;
 
-/** Cheap: views and digests are computed when first asked for, the chain once. */
+/** Cheap: views and digests are computed when first asked for, the chain once for each part that clients are served. */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
-  const {
-    catalog,
-    away,
-    authentication,
-    authorization,
-    audit,
-    services,
-    backends,
-    callMs,
-    clock,
-    logger,
-    clean,
-    limits = null,
-  } = options;
-  const policies = authorization === null ? null : compilePolicies(authorization);
-  const audited =
-    audit === null
-      ? null
-      : createAudit({ config: audit.config, write: (record) => audit.write(record), clock, clean });
+  const { authorization, audit, clock, clean, selections } = options;
+  const compiled: Compiled = {
+    policies: authorization === null ? null : compilePolicies(authorization),
+    audited:
+      audit === null
+        ? null
+        : createAudit({ config: audit.config, write: (record) => audit.write(record), clock, clean }),
+  };
+  const made = new Map<string, ServingSet>();
+  const forClient: ServingSet["forClient"] = (client) => {
+    const selection = selections?.of(client) ?? null;
+    if (selection === null) return whole;
+    let set = made.get(selection.key);
+    if (set === undefined) {
+      set = oneSet(partOf(options, selection), compiled, forClient);
+      made.set(selection.key, set);
+    }
+    return set;
+  };
+  const sole = soleOf(options.backends, () => true);
+  const whole: ServingSet = oneSet({ ...options, isPart: false, own: null, sole }, compiled, forClient);
+  return whole;
+}
+
+interface Compiled {
+  readonly policies: Policies | null;
+  readonly audited: Audit | null;
+}
+
+interface PartOptions extends ServingSetOptions {
+  /** Its catalog has not all that is published. */
+  readonly isPart: boolean;
+  /** What stands for the tools that are not listed; null: all are. */
+  readonly own: OwnTools | null;
+  /** The only backend, if everything of it is in this part; null: there are others, or not all. */
+  readonly sole: string | null;
+}
+
+function soleOf(backends: readonly string[], isWhole: (backend: string) => boolean): string | null {
+  const [only = null, ...others] = backends;
+  return only !== null && others.length === 0 && isWhole(only) ? only : null;
+}
+
+/** What of everything such clients are served. */
+function partOf(options: ServingSetOptions, { parts, isOptimized }: Selection): PartOptions {
+  const { catalog, away, services, backends, ownTools = null } = options;
+  const own = isOptimized ? ownTools : null;
+  const cut = (whole: Catalog, beside: Catalog | null): Catalog => {
+    const part = partOfCatalog(whole, parts, beside);
+    return own === null ? part : withoutTools(part, own.isOwn);
+  };
+  const isIn = backendsIn(catalog, parts);
+  const served = backends.filter(isIn);
   return {
+    ...options,
+    catalog: cut(catalog, away),
+    away: away === null ? null : cut(away, catalog),
+    services: {
+      ...services,
+      catalog: () => cut(services.catalog(), away),
+      taskBackends: () => services.taskBackends().filter(isIn),
+    },
+    backends: served,
+    isPart: parts.length > 0,
+    own,
+    sole: soleOf(served, wholeBackendsIn(parts)),
+  };
+}
+
+function oneSet(
+  options: PartOptions,
+  { policies, audited }: Compiled,
+  forClient: ServingSet["forClient"],
+): ServingSet {
+  const { catalog, away, authentication, services, backends, callMs, clock, logger, clean } = options;
+  const { limits = null, own, selections, isPart, sole } = options;
+  const routing = createRouting(services, sole);
+  const chain = composeChain({
+    policies,
+    ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
+    limits: limits === null ? null : createLimits(limits),
+    between: options.between ?? [],
+    audit: audited,
+    recovery: createRecovery({ logger, clean }),
+    routing: own === null ? routing : (request) => own.answered(request) ?? routing(request),
+  });
+  const meantParams: ServingSet["meantParams"] = (method, params) =>
+    own === null ? params : own.meantParams(method, params);
+  const missingScope = stepUp(options, policies);
+  return {
+    forClient,
+    serves: (backend) => backends.includes(backend),
+    passesAll: sole !== null,
+    introduction: own?.introduction ?? null,
+    meant: (request) => own?.meant(request) ?? request,
+    meantParams,
     catalog,
     away,
     backendAway(principal, name) {
@@ -80,26 +167,40 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     },
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
+    isWithdrawn: (principal) => authentication.isWithdrawn(principal),
     resource: authentication.signed?.resource ?? null,
-    missingScope: stepUp(options, policies),
-    viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),
+    missingScope: (principal, method, params) => missingScope(principal, method, meantParams(method, params)),
+    viewFor: createViews({
+      catalog,
+      rights: policies,
+      hash: (text) => hash("sha256", text, "base64url"),
+      isPart,
+      listed:
+        own === null ? null : { own: own.definitions, keeps: (name) => selections?.keeps(name) === true },
+    }),
+    mayRead(principal, uri) {
+      if (policies === null) return true;
+      const target = { kind: "resource", name: uri } as const;
+      return isTargetPermitted(policies, catalog, principal, target, "resources/read");
+    },
     mayBeNotified(principal, uri) {
-      // What the filters leave of no backend cannot be read either.
-      if (!catalog.resourceReach.some((reach) => reach.permits(uri))) return false;
+      // What cannot be read: that of a backend outside of this part, and what the filters leave of none.
+      if (catalog.isElsewhere?.(uri) === true) return false;
+      const isKnown = catalog.appPages.has(uri) || catalog.resourceReach.some((reach) => reach.permits(uri));
+      if (!isKnown) return false;
       if (policies === null) return true;
       const known = authentication.refresh(principal);
       const target = { kind: "resource", name: uri } as const;
       return known !== null && isTargetPermitted(policies, catalog, known, target, "resources/subscribe");
     },
-    handle: composeChain({
-      policies,
-      ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
-      limits: limits === null ? null : createLimits(limits),
-      between: options.between ?? [],
-      audit: audited,
-      recovery: createRecovery({ logger, clean }),
-      routing: createRouting(services, backends),
-    }),
+    taskOf: (principal, method, params) =>
+      ABOUT_TASKS.has(method) ? services.taskIds.open(params?.["taskId"], principal) : null,
+    mayFollow(principal, task) {
+      if (policies === null) return true;
+      const known = authentication.refresh(principal);
+      return known !== null && isTaskPermitted(policies, { catalog, away }, known, task);
+    },
+    handle: own === null ? chain : (request) => chain(request).then((reply) => own.told(request, reply)),
     stopped(request) {
       const refusal = limits?.limiter.count(request.port.client.principal) ?? null;
       if (refusal !== null) return { reply: refusal, isOver: false };

@@ -6,25 +6,37 @@ import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
+import type { JsonObject } from "../json-rpc.ts";
 import { KeptResults } from "../limits/kept-results.ts";
 import { PrincipalLimiter } from "../limits/principal-limits.ts";
-import type { ServingSet } from "../middleware/middleware.ts";
+import type { ServedClient, ServingSet } from "../middleware/middleware.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
+import { TaskIds } from "../middleware/task-ids.ts";
 import { TaskMemory } from "../middleware/task-memory.ts";
+import { createOwnTools, type OwnTools } from "../optimizer/own-tools.ts";
+import { ToolIndex } from "../optimizer/tool-index.ts";
 import type { ToolPins } from "../pins/tool-pins.ts";
+import type { SpokenVersion } from "../protocol.ts";
+import { CallMinutes } from "../telemetry/call-minutes.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
-import { tasksListedBy } from "./initialize-result.ts";
+import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
+import { createSelections, isSameSelection, type Selections } from "./selection.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
+import { type WithheldEntry, withheldEntries } from "./withheld-entries.ts";
 
 interface ServingOptions {
   readonly tools: RulesTools & { readonly announce: (transition: GatewayTransition) => void };
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
+  /** Signs what clients carry. */
+  readonly stateKey: () => string;
   readonly pins: ToolPins;
 }
+
+const NO_TOOLS: Catalog["tools"] = new Map();
 
 export class Serving {
   rules: GatewayRules;
@@ -33,7 +45,11 @@ export class Serving {
   readonly refusals: RefusalAudit;
   readonly limiter: PrincipalLimiter;
   readonly kept: KeptResults;
+  readonly minutes: CallMinutes;
   readonly #options: ServingOptions;
+  readonly #index = new ToolIndex();
+  readonly #ownTools: OwnTools;
+  #selections: Selections;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
 
@@ -41,6 +57,7 @@ export class Serving {
     const { tools, redaction, roster, pool } = options;
     this.#options = options;
     this.rules = createRules(NO_GATEWAY, null, tools);
+    this.#selections = createSelections(this.rules.config);
     this.catalog = buildCatalog(this.#sources, NO_GATEWAY.conflictResolution);
     this.refusals = new RefusalAudit({
       write: (record) => this.rules.auditFile?.write(record),
@@ -49,16 +66,20 @@ export class Serving {
     });
     this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
     this.kept = new KeptResults(tools.clock);
+    this.minutes = new CallMinutes(tools.clock);
+    this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });
     this.#services = {
-      pool,
+      pool: this.minutes.counted(pool),
       hasAllLists: () => pool.unlisted.length === 0,
       catalog: () => this.catalog,
       tasks: new TaskMemory(),
+      taskIds: new TaskIds(options.stateKey),
       kept: this.kept,
       setLogLevel: (client, level) => {
         roster.setLogLevel(client, level);
         this.followLogLevel();
       },
+      readsDirectories: (backend) => directoriesReadBy(pool.initializeResults()).includes(backend),
       taskBackends: () => tasksListedBy(pool.initializeResults()),
     };
     this.served = this.#build();
@@ -71,6 +92,25 @@ export class Serving {
 
   get #backends(): readonly string[] {
     return this.rules.config.backends.filter(({ enabled }) => enabled).map(({ name }) => name);
+  }
+
+  /** All that is published, with what is kept back of what the backends offer. */
+  get published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] } {
+    const { pool, pins } = this.#options;
+    const { pending } = pins.state;
+    const [sources, catalog, hidden] = [this.#sources, this.catalog, pool.hidden];
+    return { catalog, withheld: withheldEntries({ sources, catalog, pending, hidden }) };
+  }
+
+  hasGroup(name: string): boolean {
+    return this.#selections.hasGroup(name);
+  }
+
+  /** Of what that client is served: the words of those servers alone. */
+  initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
+    const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
+    const servers = this.#options.pool.initializeResults().filter(({ backend }) => serves(backend));
+    return gatewayInitializeResult(version, servers, { catalog, passesAll, introduction }, spoken);
   }
 
   /** The backends log what any session asked for. */
@@ -90,6 +130,7 @@ export class Serving {
       this.catalog = buildCatalog(this.#sources, conflicts);
     }
     if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);
+    if (!isSameSelection(next.config, this.rules.config)) this.#selections = createSelections(next.config);
     this.rules = next;
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
@@ -97,6 +138,8 @@ export class Serving {
   }
 
   #build(): ServingSet {
+    // Who lists no tools finds them: nobody else pays for the index.
+    this.#index.follow(this.#selections.mayOptimize ? this.catalog.tools : NO_TOOLS);
     const { tools, redaction, pool, pins } = this.#options;
     const away = [...pool.hidden, ...pins.recalled(pool.unlisted)];
     const { config, authentication, auditFile, telemetry } = this.rules;
@@ -113,6 +156,8 @@ export class Serving {
           : // A request that began before its file was replaced is written to the new one.
             { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
       limits: { limiter: this.limiter, kept: this.kept },
+      selections: this.#selections,
+      ownTools: this.#ownTools,
       services:
         telemetry === null
           ? this.#services

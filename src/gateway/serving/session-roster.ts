@@ -1,5 +1,5 @@
 // The client sessions, each of which is told what concerns it: changed lists, and logs it asked for.
-import type { ClientPort } from "../client-port.ts";
+import type { ClientPort, Principal } from "../client-port.ts";
 import type { SessionPort } from "../front/session/front-contract.ts";
 import type { ListsSeen } from "../front/session/session-record.ts";
 import type { JsonObject } from "../json-rpc.ts";
@@ -21,7 +21,7 @@ export class SessionRoster {
   }
 
   add(session: SessionPort, served: ServingSet): void {
-    this.#sessions.set(session, served.viewFor(session.principal).digests);
+    this.#sessions.set(session, viewOf(session, session.principal, served).digests);
   }
 
   /** A session that was told of these lists last; what differs from them it is told of at `release`. */
@@ -49,12 +49,16 @@ export class SessionRoster {
     this.#held.delete(session);
   }
 
-  /** Tells each session once for each kind of list that it now sees differently. */
+  /** Tells each session once for each kind of list that it now sees differently; ends it if its token was taken back. */
   notifyChanges(served: ServingSet): void {
-    for (const [session, was] of this.#sessions) {
+    for (const [session, was] of [...this.#sessions]) {
+      if (served.isWithdrawn(session.principal)) {
+        session.withdraw();
+        continue;
+      }
       const principal = served.refresh(session.principal);
       session.admit(principal !== null);
-      if (principal !== null) this.#compare(session, was, served.viewFor(principal));
+      if (principal !== null) this.#compare(session, was, viewOf(session, principal, served));
       // Not let in as who it was: its next request tells who it is, or gets a 401. A copy keeps no catalog alive.
       else this.#sessions.set(session, { ...was });
     }
@@ -63,7 +67,7 @@ export class SessionRoster {
   /** A request showed that it is another than was known, or has other roles: its lists may be others. */
   identified(session: SessionPort, served: ServingSet): void {
     const was = this.#sessions.get(session);
-    if (was !== undefined) this.#compare(session, was, served.viewFor(session.principal));
+    if (was !== undefined) this.#compare(session, was, viewOf(session, session.principal, served));
   }
 
   setLogLevel(client: ClientPort, level: McpLogLevel): void {
@@ -93,7 +97,7 @@ export class SessionRoster {
     for (const session of this.#sessions.keys()) {
       if (session.logLevel === null || rank(level) < rank(session.logLevel)) continue;
       const principal = served.refresh(session.principal);
-      if (principal !== null && served.viewFor(principal).sees(backend)) {
+      if (principal !== null && viewOf(session, principal, served).sees(backend)) {
         session.notify("notifications/message", params);
       }
     }
@@ -104,6 +108,11 @@ export class SessionRoster {
     this.#sessions.set(session, is);
     for (const kind of LIST_KINDS) if (was[kind] !== is[kind]) session.listChanged(kind);
   }
+}
+
+/** What that session sees, as a principal that may have other roles by now. */
+function viewOf({ group, clientInfo }: SessionPort, principal: Principal, served: ServingSet): CatalogView {
+  return served.forClient({ principal, group, clientInfo }).viewFor(principal);
 }
 
 function rank(level: McpLogLevel): number {

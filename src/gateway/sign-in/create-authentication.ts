@@ -7,8 +7,19 @@ import {
   type Authenticator,
   authenticateUsers,
   readLocalUsers,
+  TokensUsed,
 } from "../middleware/incoming-auth.ts";
-import { createSignedAuthentication } from "./signed-authentication.ts";
+import { createSignedAuthentication, type SignedProofs } from "./signed-authentication.ts";
+
+/** What everybody came with, kept over all configurations: each tells whether it still lets in. */
+export interface Proofs {
+  readonly local: TokensUsed;
+  readonly signed: SignedProofs;
+}
+
+export function createProofs(): Proofs {
+  return { local: new TokensUsed(), signed: new WeakMap() };
+}
 
 interface AuthenticationOptions {
   readonly server: Pick<ServerConfig, "host" | "port" | "publicUrl">;
@@ -20,19 +31,21 @@ interface AuthenticationOptions {
   readonly listens: boolean;
   /** What it takes over from; null: nothing. */
   readonly before: Authenticator | null;
+  readonly proofs: Proofs;
 }
 
 export function createAuthentication(
   config: IncomingAuthConfig,
-  { environment, redact, before, ...rest }: AuthenticationOptions,
+  { environment, redact, before, proofs, ...rest }: AuthenticationOptions,
 ): Authenticator {
   if (config.type === "anonymous") return ANYBODY;
-  const users = readLocalUsers(config.users, environment, redact);
+  const users = readLocalUsers(config.users, environment, redact, proofs.local);
   if (config.type === "local") return authenticateUsers(users);
   return createSignedAuthentication({
     ...rest,
     tokens: config.tokens,
     users,
+    proofs: proofs.signed,
     last: before?.signed?.lastKeys ?? null,
   });
 }

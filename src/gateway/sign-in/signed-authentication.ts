@@ -7,6 +7,7 @@ import type { Principal } from "../client-port.ts";
 import {
   type Authenticator,
   bearerToken,
+  isLocal,
   type KeySet,
   type LastKeys,
   type LocalUsers,
@@ -17,7 +18,16 @@ import { KeyRing } from "./key-ring.ts";
 import { createKeySource } from "./key-source.ts";
 import { acceptedAudience, createProtectedResource, knownScopes } from "./protected-resource.ts";
 import { type Checked, createTokenCheck } from "./token-check.ts";
-import { LONGEST_TOKEN, principalOf, REFUSED, scopesOf, secondsAsMs } from "./token-claims.ts";
+import {
+  type ExpectedOfToken,
+  LONGEST_TOKEN,
+  principalOf,
+  REFUSED,
+  refusalOf,
+  scopesOf,
+  secondsAsMs,
+  type TokenParts,
+} from "./token-claims.ts";
 import { TokenMemory, tokenDigest } from "./token-memory.ts";
 
 /** Tokens that are being checked at once; more are asked to come again. */
@@ -35,14 +45,22 @@ interface SignedAuthenticationOptions {
   readonly listens: boolean;
   /** The keys that its predecessor had; used if they are from the same issuer. */
   readonly last?: LastKeys | null;
+  /** One and the same for all configurations. */
+  readonly proofs: SignedProofs;
 }
 
 type Admitted = Extract<Checked, { readonly kind: "valid" }>;
 
-interface Holder {
+/** A token whose signature was right. */
+interface SignedProof {
+  /** As `LastKeys` has it. */
+  readonly from: string;
+  readonly parts: TokenParts;
   readonly scopes: readonly string[];
-  readonly expiresAtMs: number;
 }
+
+/** What each principal came with, for as long as anybody goes by that principal. */
+export type SignedProofs = WeakMap<Principal, SignedProof>;
 
 /** Begins to read the issuer's keys, and holds up nothing. */
 export function createSignedAuthentication(options: SignedAuthenticationOptions): Authenticator {
@@ -57,15 +75,20 @@ class SignedAuthentication implements Authenticator {
   readonly #check: ReturnType<typeof createTokenCheck>;
   readonly #memory = new TokenMemory();
   readonly #checks = new Map<string, Promise<Authentication>>();
-  readonly #holders = new WeakMap<Principal, Holder>();
+  /** Principals by those of before: other roles, the same person. */
+  readonly #current = new WeakMap<Principal, Principal>();
+  readonly #expected: ExpectedOfToken;
+  /** The issuer, and where its keys are. */
+  readonly #from: string;
   #checkedWith: KeySet | null = null;
 
   constructor(options: SignedAuthenticationOptions) {
-    const { tokens, server, users, clock, logger, listens } = options;
+    const { tokens, server, users, clock, logger, listens, proofs } = options;
     const { issuer, algorithms, leewayMs, requiredClaims, keysMaxAgeMs } = tokens;
     this.#options = options;
     this.missing = users.missing;
     const from = JSON.stringify([issuer, tokens.keys]);
+    this.#from = from;
     const { last = null } = options;
     const ring = new KeyRing({
       source: createKeySource(tokens, clock),
@@ -78,6 +101,7 @@ class SignedAuthentication implements Authenticator {
     this.#ring = ring;
     const audience = acceptedAudience(server, tokens.audience);
     const expected = { issuer, algorithms, leewayMs, requiredClaims, audience };
+    this.#expected = expected;
     this.#check = createTokenCheck({ ring, expected, wallMs: () => clock.wallMs() });
     this.signed = {
       resource: createProtectedResource(server, tokens),
@@ -88,7 +112,7 @@ class SignedAuthentication implements Authenticator {
         const { last: own } = ring;
         return own === null ? null : { from, ...own };
       },
-      scopesOf: (principal) => this.#holders.get(principal)?.scopes ?? null,
+      scopesOf: (principal) => proofs.get(principal)?.scopes ?? null,
     };
     if (listens) ring.start();
   }
@@ -116,9 +140,32 @@ class SignedAuthentication implements Authenticator {
 
   refresh(principal: Principal): Principal | null {
     if (principal.kind !== "user") return principal.kind === "owner" ? principal : null;
-    if (principal.id === undefined) return this.#options.users.byName(principal.name);
-    const holder = this.#holders.get(principal);
-    return holder !== undefined && holder.expiresAtMs > this.#options.clock.wallMs() ? principal : null;
+    const { users, proofs, tokens } = this.#options;
+    if (isLocal(principal)) return users.refresh(principal);
+    const proof = proofs.get(principal);
+    if (proof === undefined || this.#fault(proof) !== null) return null;
+    const current = this.#current.get(principal) ?? principalOf(proof.parts.claims, tokens);
+    this.#current.set(principal, current);
+    return current;
+  }
+
+  isWithdrawn(principal: Principal): boolean {
+    if (principal.kind !== "user") return false;
+    if (isLocal(principal)) return this.#options.users.isWithdrawn(principal);
+    const proof = this.#options.proofs.get(principal);
+    return proof !== undefined && this.#fault(proof) === "withdrawn";
+  }
+
+  /** What is wrong by now with a token that was right; null: nothing. Its client comes with a new one when it expires. */
+  #fault({ from, parts, scopes }: SignedProof): "expired" | "withdrawn" | null {
+    const { tokens, clock } = this.#options;
+    if (from !== this.#from || !tokens.requiredScopes.every((scope) => scopes.includes(scope))) {
+      return "withdrawn";
+    }
+    // In its last moment: that its time is over must not hide what else is wrong with it.
+    const lastMs = (secondsAsMs(parts.claims["exp"]) ?? 0) + tokens.leewayMs - 1;
+    if (refusalOf(parts, this.#expected, lastMs) !== null) return "withdrawn";
+    return refusalOf(parts, this.#expected, clock.wallMs()) === null ? null : "expired";
   }
 
   [Symbol.dispose](): void {
@@ -138,15 +185,17 @@ class SignedAuthentication implements Authenticator {
   }
 
   /** It is one of the issuer's, and for us. */
-  #admitted({ claims, set }: Admitted, digest: string): Authentication {
-    const { tokens } = this.#options;
+  #admitted({ parts, set }: Admitted, digest: string): Authentication {
+    const { tokens, proofs } = this.#options;
+    const { claims } = parts;
     const scopes = scopesOf(claims);
     const principal = principalOf(claims, tokens);
     const expiresAtMs = (secondsAsMs(claims["exp"]) ?? 0) + tokens.leewayMs;
     const answer: Authentication = tokens.requiredScopes.every((scope) => scopes.includes(scope))
       ? { ok: true, principal }
       : lacking(tokens, scopes);
-    this.#holders.set(principal, { scopes, expiresAtMs });
+    this.#current.set(principal, principal);
+    proofs.set(principal, { from: this.#from, parts, scopes });
     this.#forgetWithOldKeys();
     if (set === this.#checkedWith) this.#memory.remember(digest, answer, expiresAtMs);
     return answer;

@@ -1,12 +1,19 @@
 // Checks a token's signature with the keys that its issuer has now.
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
-import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
 import type { KeySet } from "../middleware/incoming-auth.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { type ExpectedOfToken, REFUSED, type RefusedReason, readToken, refusalOf } from "./token-claims.ts";
+import {
+  type ExpectedOfToken,
+  REFUSED,
+  type RefusedReason,
+  readToken,
+  refusalOf,
+  type TokenParts,
+} from "./token-claims.ts";
 
 export type Checked =
-  | { readonly kind: "valid"; readonly claims: JsonMembers; readonly set: KeySet }
+  | { readonly kind: "valid"; readonly parts: TokenParts; readonly set: KeySet }
   | { readonly kind: "refused"; readonly reason: RefusedReason }
   /** Nobody's token can be checked just now. */
   | { readonly kind: "no_keys" };
@@ -38,14 +45,12 @@ export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) 
     if (set === null) return { kind: "no_keys" };
     const first = await checkWith(set, token, keysOf);
     const isOtherKey = first === REFUSED.key || (first === REFUSED.signature && parts.keyId === null);
-    if (first === null) return { kind: "valid", claims: parts.claims, set };
+    if (first === null) return { kind: "valid", parts, set };
     if (!isOtherKey) return { kind: "refused", reason: first };
     const newer = await ring.newerThan(set);
     if (newer === null) return { kind: "refused", reason: first };
     const second = await checkWith(newer, token, keysOf);
-    return second === null
-      ? { kind: "valid", claims: parts.claims, set: newer }
-      : { kind: "refused", reason: second };
+    return second === null ? { kind: "valid", parts, set: newer } : { kind: "refused", reason: second };
   };
 
   /** Null: the signature is right. */

@@ -35,7 +35,7 @@ export const REFUSED = {
 export type RefusedReason = (typeof REFUSED)[keyof typeof REFUSED];
 
 /** What can be read of a token without any key. */
-interface TokenParts {
+export interface TokenParts {
   readonly algorithm: string;
   /** null: it names none. */
   readonly keyId: string | null;

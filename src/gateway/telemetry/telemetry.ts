@@ -8,7 +8,7 @@ import { resolveTarget } from "../catalog/resolve.ts";
 import type { MetricsAnswer } from "../front/session/front-contract.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "../middleware/middleware.ts";
-import { targetOf } from "../middleware/request-target.ts";
+import { subjectOf } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { bearerMatches } from "./bearer.ts";
 import { CallMetrics } from "./call-metrics.ts";
@@ -39,12 +39,16 @@ const METHODS: ReadonlySet<string> = new Set([
   "resources/templates/list",
   "resources/subscribe",
   "resources/unsubscribe",
+  "resources/directory/read",
+  "skills/list",
+  "skills/get",
   "completion/complete",
   "logging/setLevel",
   "tasks/get",
   "tasks/result",
   "tasks/cancel",
   "tasks/list",
+  "tasks/update",
 ]);
 
 export class Telemetry implements AsyncDisposable {
@@ -117,6 +121,7 @@ export class Telemetry implements AsyncDisposable {
       call: (backend, call) => this.#calling(pool, backend, call),
       subscribe: (...given) => pool.subscribe(...given),
       unsubscribe: (...given) => pool.unsubscribe(...given),
+      watchTask: (...given) => pool.watchTask(...given),
     };
   }
 
@@ -230,9 +235,10 @@ interface Names {
 }
 
 /** Only what is published, and no address: those may hold anything. */
-function namesOf({ method, params, served }: GatewayRequest): Names {
+function namesOf(request: GatewayRequest): Names {
+  const { method, served } = request;
   const known = knownMethod(method);
-  const target = targetOf(method, params);
+  const target = subjectOf(request);
   const found = target === null ? null : resolveTarget(served.catalog, target);
   if (target === null || found === null) return { method: known, backend: "", target: "" };
   const isNamed = target.kind === "tool" || target.kind === "prompt";

@@ -23,9 +23,25 @@ describe("what became different", () => {
         prompts: 0,
         added: ["tool:z", "resource:u:1", "template:u:{i}"],
         removed: ["tool:x", "prompt:p"],
+        changed: [],
       },
       { name: "catalog.collision", kind: "tool", entry: "z", kept: "a", hidden: "b" },
     ]);
+  });
+
+  test("D3 a description, a schema or a backend that is another is a change, though every name stays", () => {
+    const listing = (description: string, inputSchema: object, backend = "a") => {
+      const { listings, ...rest } = source(backend, { tools: ["same"] });
+      return { ...rest, listings: { ...listings, tools: [{ name: "x", description, inputSchema }] } };
+    };
+    const built = (...sources: ReturnType<typeof listing>[]) => buildCatalog(sources, FIRST_WINS);
+    const first = built(listing("reads", { type: "object" }));
+    const changedBy = (next: ReturnType<typeof built>) =>
+      catalogTransitions(first, next).flatMap((one) => (one.name === "catalog.changed" ? [one.changed] : []));
+    assert.deepEqual(changedBy(built(listing("reads", { type: "object" }))), [], "the same, listed again");
+    assert.deepEqual(changedBy(built(listing("writes", { type: "object" }))), [["tool:x"]]);
+    assert.deepEqual(changedBy(built(listing("reads", { type: "object", required: ["a"] }))), [["tool:x"]]);
+    assert.deepEqual(changedBy(built(listing("reads", { type: "object" }, "b"))), [["tool:x"]]);
   });
 
   test("a collision that stands is not told again", () => {

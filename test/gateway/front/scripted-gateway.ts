@@ -1,6 +1,7 @@
 // A gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
 
 import { NOT_FRESH } from "../../../src/gateway/catalog/freshness.ts";
+import { publishSkills } from "../../../src/gateway/catalog/skill-places.ts";
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { FrontGateway, SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import type { ListsSeen } from "../../../src/gateway/front/session/session-record.ts";
@@ -25,6 +26,8 @@ export interface ScriptedGateway extends FrontGateway {
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
   handle: Handle;
   mayBeNotified: ServingSet["mayBeNotified"];
+  taskOf: ServingSet["taskOf"];
+  mayFollow: ServingSet["mayFollow"];
   missingScope: ServingSet["missingScope"];
   /** Why calls that wait do not go on. */
   stopped: ServingSet["stopped"];
@@ -38,10 +41,11 @@ export interface ScriptedGateway extends FrontGateway {
 
 const empty = new Map<never, never>();
 
-const NO_LISTS = { tools: {}, resources: {}, resourceTemplates: {}, prompts: {} };
+const NO_LISTS = { tools: {}, resources: {}, resourceTemplates: {}, prompts: {}, skills: {} };
 const NO_VIEW: CatalogView = {
   lists: NO_LISTS,
   modern: { lists: NO_LISTS, paramHeaders: empty },
+  callable: () => empty,
   sees: () => true,
   digests: { tools: "", resources: "", prompts: "" },
 };
@@ -66,13 +70,23 @@ export function createScriptedGateway(
         : { result: { method: request.method } };
     },
     mayBeNotified: () => true,
+    taskOf: () => null,
+    mayFollow: () => true,
+    isSmall: () => true,
     missingScope: () => null,
     stopped: () => null,
     deniedRequests: [],
     levels: new Set(),
     paramHeaders: new Map(),
+    hasGroup: () => false,
     get served(): ServingSet {
-      return {
+      const served: ServingSet = {
+        forClient: () => served,
+        serves: () => true,
+        passesAll: false,
+        introduction: null,
+        meant: (request) => request,
+        meantParams: (_, params) => params,
         catalog: {
           tools: empty,
           resources: empty,
@@ -87,8 +101,12 @@ export function createScriptedGateway(
             resources: NOT_FRESH,
             resourceTemplates: NOT_FRESH,
             prompts: NOT_FRESH,
+            skills: NOT_FRESH,
           },
           appPages: new Map(),
+          skills: empty,
+          skillReach: new Map(),
+          skillPlaces: publishSkills([], false),
         },
         away: null,
         backendAway: () => null,
@@ -96,8 +114,12 @@ export function createScriptedGateway(
         resource: null,
         missingScope: (...asked) => gateway.missingScope(...asked),
         refresh: (principal) => principal,
+        isWithdrawn: () => false,
+        mayRead: () => true,
         mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => ({ ...NO_VIEW, modern: { ...NO_VIEW.modern, paramHeaders: gateway.paramHeaders } }),
+        taskOf: (...asked) => gateway.taskOf(...asked),
+        mayFollow: (principal, task) => gateway.mayFollow(principal, task),
         handle: (request) => {
           gateway.requests.push(request);
           return gateway.handle(request);
@@ -105,6 +127,7 @@ export function createScriptedGateway(
         stopped: (request) => gateway.stopped(request),
         denied: (request) => void gateway.deniedRequests.push(request),
       };
+      return served;
     },
     serverInfo: { name: "scripted", version: "1" },
     logsAt(level) {

@@ -15,7 +15,7 @@ import { jsonSize } from "../../../src/gateway/limits/result-size.ts";
 import { MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
-import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import { ask, callPort, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 const LIMIT_BYTES = 10_000;
 
@@ -37,7 +37,17 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
     ask(served, "tools/call", { name: "x" }, from);
   const read = (uri: string, from: ClientPort): Promise<Reply> =>
     ask(served, "resources/read", { uri }, from);
-  return { clock, kept, call, read };
+  /** Of a task that the tool began. */
+  const get = async () => {
+    const from: ClientPort = { ...client(user("ann")), protocolVersion: MODERN_VERSION };
+    const task = { backend: "a", tool: "x", originalTool: "x", id: "t", home: "h", mark: null };
+    const declared = { extensions: { "io.modelcontextprotocol/tasks": {} } };
+    const port = { ...callPort(from), declared };
+    const params = { taskId: services.taskIds.seal(task, from.principal) };
+    const signal = new AbortController().signal;
+    return { from, reply: await served.handle({ method: "tasks/get", params, port, signal, served, task }) };
+  };
+  return { clock, kept, call, read, get };
 }
 
 function contentOf(reply: Reply): readonly JsonObject[] {
@@ -264,5 +274,20 @@ describe("the size of a result", () => {
     let deep: unknown = "x";
     for (let level = 0; level < 100_000; level++) deep = [deep];
     assert.ok(jsonSize(deep) > 0);
+  });
+
+  it("D1 what a tool answered within its task is kept like a tool's own answer", async () => {
+    const result = { content: [{ type: "text", text: "x".repeat(30_000) }] };
+    const { get, read } = limited({ taskId: "t", status: "completed", result });
+    const { reply, from } = await get();
+    assert.ok(!isError(reply), JSON.stringify(reply));
+    assert.equal(reply.result["status"], "completed");
+    const inner: Reply = { result: reply.result["result"] as JsonObject };
+    assert.ok(jsonSize(reply.result) < LIMIT_BYTES);
+    const pieces = await readAll(linkOf(inner), (uri) => read(uri, from));
+    assert.equal(pieces.map(({ text }) => text).join("").length, 30_000);
+    const structured = limited({ taskId: "t", status: "completed", result: { structuredContent: result } });
+    const refused = (await structured.get()).reply;
+    assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED);
   });
 });

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { AuthUser } from "../../../src/config/snapshot.ts";
 import { ANONYMOUS, OWNER } from "../../../src/gateway/client-port.ts";
-import { ANYBODY, authenticateUsers, readLocalUsers } from "../../../src/gateway/middleware/incoming-auth.ts";
+import {
+  ANYBODY,
+  authenticateUsers,
+  readLocalUsers,
+  TokensUsed,
+} from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { Authentication } from "../../../src/gateway/middleware/middleware.ts";
 
 const authUser = (name: string, variable: string, ...roles: string[]): AuthUser => ({
@@ -11,8 +16,13 @@ const authUser = (name: string, variable: string, ...roles: string[]): AuthUser 
   roles,
 });
 type Values = Readonly<Record<string, string>>;
-const local = (users: readonly AuthUser[], values: Values, redact: (secret: string) => void = () => {}) => {
-  const authenticator = authenticateUsers(readLocalUsers(users, values, redact));
+const local = (
+  users: readonly AuthUser[],
+  values: Values,
+  redact: (secret: string) => void = () => {},
+  used = new TokensUsed(),
+) => {
+  const authenticator = authenticateUsers(readLocalUsers(users, values, redact, used));
   return {
     ...authenticator,
     authenticate(headers: Readonly<Record<string, string>>): Authentication {
@@ -91,6 +101,26 @@ describe("local", () => {
     assert.deepEqual(users.missing, ["UNSET", "EMPTY"]);
     assert.equal(users.refresh({ kind: "user", name: "carl", roles: [] }), null);
     assert.equal(users.refresh({ kind: "user", name: "dora", roles: [] }), null);
+  });
+
+  test("E1 a token is taken back when nobody has it any more: by another value, by its user's end", () => {
+    const used = new TokensUsed();
+    const values = { OLD: "old", NEW: "new" };
+    const none = (): void => {};
+    const before = local([authUser("ann", "OLD")], values, none, used).authenticate(bearer("old"));
+    assert.ok(before.ok);
+    const { principal } = before;
+    const now = (...now: readonly AuthUser[]) => {
+      const next = local(now, values, none, used);
+      return [next.refresh(principal)?.roles ?? null, next.isWithdrawn(principal)];
+    };
+    assert.deepEqual(now(authUser("ann", "OLD", "reader")), [["reader"], false]);
+    assert.deepEqual(now(authUser("ann", "OLD"), authUser("ann-next", "NEW")), [[], false]);
+    assert.deepEqual(now(authUser("anna", "OLD")), [null, false]);
+    assert.deepEqual(now(authUser("ann", "NEW")), [null, true]);
+    assert.deepEqual(now(authUser("ben", "NEW")), [null, true]);
+    const open = [ANONYMOUS, OWNER].map((one) => local([], {}, none, used).isWithdrawn(one));
+    assert.deepEqual([...open, ANYBODY.isWithdrawn(principal)], [false, false, false]);
   });
 
   test("B7 the same person comes with new roles, a stranger not at all", () => {

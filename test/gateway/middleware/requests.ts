@@ -13,6 +13,7 @@ import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/js
 import { ANYBODY } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
+import { TaskIds } from "../../../src/gateway/middleware/task-ids.ts";
 import { TaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
 import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
 import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
@@ -29,6 +30,7 @@ export function client(principal: Principal = ANONYMOUS, sessionId = "session-1"
     protocolVersion: "2025-11-25",
     capabilities: {},
     clientInfo: {},
+    group: null,
     logLevel: null,
     busy: false,
     ended: new AbortController().signal,
@@ -77,10 +79,16 @@ export function recordingServices(
       },
       subscribe: watch("subscribe"),
       unsubscribe: watch("unsubscribe"),
+      async watchTask({ backend, id }) {
+        calls.push({ backend, what: "watchTask", params: { id } });
+        return { result: {} };
+      },
     },
     setLogLevel: (_client, level) => levels.push(level),
     tasks: new TaskMemory(),
+    taskIds: new TaskIds(() => "a2V5"),
     kept: { read: ({ uri }) => errorReply(-32002, "nothing is kept", { uri }) },
+    readsDirectories: (backend) => backend !== "no-folders",
     taskBackends: () => taskBackends,
   };
 }

@@ -5,12 +5,14 @@ import {
   ListDigests,
   memberChanges,
   PINNED_MEMBERS,
+  skillPin,
   toolDigest,
   toolPin,
 } from "../../../src/gateway/pins/pinned-tool.ts";
 import { shortDiff, shownName } from "../../../src/gateway/pins/short-diff.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { fc } from "../../support/properties.ts";
+import { skill } from "../catalog/sources.ts";
 import { tool } from "./tools.ts";
 
 /** The same value with the keys of every object in another order. */
@@ -47,6 +49,7 @@ test("E3 a tool has one digest, however its keys are ordered and whatever else i
 test("E3 a change of each pinned member changes the digest, and is the only one told", () => {
   const before = tool("read", { title: "Read", outputSchema: { type: "object" }, annotations: {} });
   for (const member of PINNED_MEMBERS) {
+    if (member === "frontmatter" || member === "resources") continue;
     const value = member.endsWith("Schema") || member === "annotations" ? { type: "object", x: 1 } : "other";
     const after = { ...before, [member]: value };
     assert.notEqual(toolDigest(after), toolDigest(before));
@@ -56,6 +59,29 @@ test("E3 a change of each pinned member changes the digest, and is the only one 
       [member],
     );
   }
+});
+
+test("E3 a skill is pinned by its frontmatter and its files, and a tool's members of these names are nothing", () => {
+  const before = skill("git", "Works with git.");
+  const pin = skillPin(before);
+  assert.equal(skillPin(before), pin);
+  assert.equal(toolDigest(pin), toolDigest(skillPin(skill("git", "Works with git."))));
+  const changed = [
+    [skill("git", "Works with git, and mails it."), "frontmatter"],
+    [skill("git", "Works with git.", ["a.md", "b.md"]), "resources"],
+  ] as const;
+  for (const [after, member] of changed) {
+    assert.notEqual(toolDigest(skillPin(after)), toolDigest(pin));
+    assert.deepEqual(
+      memberChanges(toolPin(pin).text, skillPin(after)).map((change) => change.member),
+      [member],
+    );
+  }
+  const digests = new ListDigests();
+  digests.begin();
+  assert.notEqual(digests.of(pin), digests.of(skillPin(changed[0][0])));
+  const plain = tool("read");
+  assert.equal(toolDigest({ ...plain, frontmatter: {}, resources: [] }), toolDigest(plain));
 });
 
 test("E3 numbers count with all their digits, and odd keys like any other", () => {

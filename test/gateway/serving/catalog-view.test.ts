@@ -19,7 +19,7 @@ describe("views", () => {
   const catalog = buildCatalog([one], FIRST_WINS);
 
   test("without policies are one object for everybody, made of the servers' own definitions", () => {
-    const viewFor = createViews(catalog, null, digest);
+    const viewFor = createViews({ catalog, rights: null, hash: digest });
     const view = viewFor(ANONYMOUS);
     assert.equal(viewFor(OWNER), view);
     assert.deepEqual(view.lists, {
@@ -27,11 +27,24 @@ describe("views", () => {
       resources: { resources: one.listings.resources },
       resourceTemplates: { resourceTemplates: one.listings.resourceTemplates },
       prompts: { prompts: one.listings.prompts },
+      skills: { skills: [] },
     });
   });
 
+  test("B7 skills are told of as resources are, and change nothing where there are none", () => {
+    const of = (skills: readonly string[] | undefined) =>
+      createViews({
+        catalog: buildCatalog([source("a", { resources: ["u:1"], ...(skills && { skills }) })], FIRST_WINS),
+        rights: null,
+        hash: digest,
+      })(ANONYMOUS).digests.resources;
+    assert.equal(of(undefined), of([]));
+    assert.notEqual(of([]), of(["git"]));
+    assert.notEqual(of(["git"]), of(["sql"]));
+  });
+
   test("are the same object for equal rights, and another for others", () => {
-    const viewFor = createViews(catalog, byRole, digest);
+    const viewFor = createViews({ catalog, rights: byRole, hash: digest });
     assert.equal(viewFor(user("x")), viewFor(user("x")));
     assert.notEqual(viewFor(user("x")), viewFor(user("y")));
     assert.deepEqual(viewFor(user("x")).lists.tools, { tools: [one.listings.tools[0]] });
@@ -40,7 +53,9 @@ describe("views", () => {
 
   test("B7 digests are equal exactly when what is visible is", () => {
     const of = (parts: Parameters<typeof source>[1]) =>
-      createViews(buildCatalog([source("a", parts)], FIRST_WINS), null, digest)(ANONYMOUS).digests;
+      createViews({ catalog: buildCatalog([source("a", parts)], FIRST_WINS), rights: null, hash: digest })(
+        ANONYMOUS,
+      ).digests;
     const base = of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] });
     assert.deepEqual({ ...of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] }) }, { ...base });
     assert.notEqual(of({ tools: ["y", "x"] }).tools, base.tools);
@@ -60,7 +75,8 @@ describe("views", () => {
       return digest(text);
     };
     const digestOf = (): string =>
-      createViews(buildCatalog([many], FIRST_WINS), null, counting)(ANONYMOUS).digests.tools;
+      createViews({ catalog: buildCatalog([many], FIRST_WINS), rights: null, hash: counting })(ANONYMOUS)
+        .digests.tools;
     const first = digestOf();
     assert.equal(hashed, 5_001);
     assert.equal(digestOf(), first);
@@ -82,7 +98,7 @@ describe("D1 views of tools", () => {
   ];
   const one = source("a", { tools: [] });
   const catalog = buildCatalog([{ ...one, listings: { ...one.listings, tools: listings } }], FIRST_WINS);
-  const view = createViews(catalog, null, digest)(ANONYMOUS);
+  const view = createViews({ catalog, rights: null, hash: digest })(ANONYMOUS);
 
   test("for older clients have objects as outputs, and are made once", () => {
     const array = { type: "array", items: { $ref: "#/properties/result/$defs/x" }, $defs: { x: {} } };
@@ -91,7 +107,7 @@ describe("D1 views of tools", () => {
     assert.ok(Array.isArray(tools));
     assert.deepEqual(tools[1], { ...listings[1], outputSchema: shown });
     assert.deepEqual([tools[0], tools[2], tools[3]], [listings[0], listings[2], listings[3]]);
-    const again = createViews(catalog, null, digest)(ANONYMOUS).lists.tools["tools"];
+    const again = createViews({ catalog, rights: null, hash: digest })(ANONYMOUS).lists.tools["tools"];
     assert.ok(Array.isArray(again) && again[1] === tools[1]);
   });
 

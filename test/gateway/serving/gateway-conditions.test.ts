@@ -46,6 +46,22 @@ test("C3 names that the strategy hides are named, once for each pair of backends
   );
 });
 
+test("D4 a server's find_tool that the gateway's own hides is told, where tools are found at all", () => {
+  const conditions = createGatewayConditions(() => 1);
+  const catalog = buildCatalog([source("files", { tools: ["find_tool", "own"] })], FIRST_WINS);
+  assert.deepEqual(conditions(rulesOf(), catalog, null), []);
+  const profile = { users: null, clients: ["one"], groups: null, optimizer: true };
+  for (const change of [{ optimizer: { enabled: true, keepTools: [] } }, { profiles: [profile] }]) {
+    const found = conditions(rulesOf(change), catalog, null);
+    assert.deepEqual(
+      found.map(({ code, severity }) => [code, severity]),
+      [["catalog_hidden", "info"]],
+    );
+    assert.match(found[0]?.title ?? "", /^files offers a tool find_tool, and where tools are found/);
+    assert.match(found[0]?.hint ?? "", /\[backends\.files\.tool_overrides\]/);
+  }
+});
+
 test("a calm gateway has none, and a collision is a warning under the strategy `error`", () => {
   const conditions = createGatewayConditions(() => 1);
   assert.deepEqual(conditions(rulesOf(), NO_CATALOG, null), []);

@@ -153,6 +153,7 @@ describe("the gateway as a whole", () => {
       prompts: 0,
       added: ["tool:b.two"],
       removed: ["tool:one", "tool:two"],
+      changed: [],
     });
   });
 

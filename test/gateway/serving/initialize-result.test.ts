@@ -2,16 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 
-const NO_CATALOG = { catalog: buildCatalog([], FIRST_WINS), configured: 1 };
+const NO_CATALOG = { catalog: buildCatalog([], FIRST_WINS), passesAll: true };
 
-const server = (backend: string, instructions: string | null, capabilities = {}) => ({
-  backend,
-  instructions,
-  capabilities,
-});
+const server = (
+  backend: string,
+  instructions: string | null,
+  capabilities = {},
+  protocolVersion: SpokenVersion = "2025-11-25",
+) => ({ backend, instructions, capabilities, protocolVersion });
 
 test("the gateway promises what any backend may offer, whichever there are", () => {
   const { capabilities, serverInfo, instructions } = gatewayInitializeResult("1.2.3", [], NO_CATALOG);
@@ -54,18 +56,24 @@ test("tasks are promised when a server has them, and listed by those that can", 
   assert.deepEqual(capabilities.tasks, { requests: {} });
 });
 
-test("D1 extensions of a sole server pass; of several those that need no methods", () => {
+test("D1 extensions of a sole server pass; of several those that need no methods, and skills", () => {
   const ui = { "io.modelcontextprotocol/ui": {} };
   const skills = { "io.modelcontextprotocol/skills": {} };
-  const of = (configured: number, ...extensions: object[]) => {
+  const of = (passesAll: boolean, ...extensions: object[]) => {
     const servers = extensions.map((each, index) => server(`s${index}`, null, { extensions: each }));
-    const published = { ...NO_CATALOG, configured };
+    const published = { ...NO_CATALOG, passesAll };
     return (gatewayInitializeResult("1", servers, published)["capabilities"] as JsonObject)["extensions"];
   };
-  assert.deepEqual(of(1, { ...ui, ...skills }), { ...ui, ...skills });
-  assert.deepEqual(of(2, ui, skills), ui);
-  assert.equal(of(2, skills, skills), undefined);
-  assert.deepEqual(of(2, { ...ui, ...skills }), ui, "the other one has not answered yet");
+  assert.deepEqual(of(true, { ...ui, ...skills }), { ...ui, ...skills });
+  const other = { "example.com/other": { a: 1 } };
+  assert.deepEqual(of(true, { ...ui, ...other }), { ...ui, ...other });
+  assert.deepEqual(of(false, ui, skills), { ...ui, ...skills });
+  assert.equal(of(false, other, other), undefined);
+  assert.deepEqual(of(false, { ...ui, ...other }), ui, "the other one has not answered yet");
+  const folders = { "io.modelcontextprotocol/skills": { directoryRead: true } };
+  assert.deepEqual(of(false, skills, folders), folders);
+  assert.deepEqual(of(false, folders, skills), folders);
+  assert.equal(of(false, { "io.modelcontextprotocol/skills": "yes" }, {}), undefined);
 });
 
 test("D3 instructions name tools as clients see them, and no word of a sentence is taken for a tool", () => {
@@ -76,7 +84,7 @@ test("D3 instructions name tools as clients see them, and no word of a sentence 
     separator: "__",
   });
   const told = (text: string): unknown =>
-    gatewayInitializeResult("1", [server("files", text)], { catalog, configured: 2 })["instructions"];
+    gatewayInitializeResult("1", [server("files", text)], { catalog, passesAll: false })["instructions"];
   assert.equal(
     told(
       "Call `read` or `read_file(path)`, then read_file. Use db.query. listFiles, not my.read_file or read_file2.",
@@ -89,10 +97,23 @@ test("D3 instructions name tools as clients see them, and no word of a sentence 
   );
   assert.equal(told("`fetch_page` is another server's."), "`fetch_page` is another server's.");
   assert.equal(told("Hidden\u200b words"), "Hidden words");
+  const skilled = buildCatalog(
+    [source("a", { skills: ["git"] }), source("b", { skills: ["git"] })],
+    FIRST_WINS,
+  );
+  const pointing = "First read `skill://git/SKILL.md`, not skill://sql/SKILL.md.";
+  const toldOf = (backend: string): unknown =>
+    gatewayInitializeResult("1", [server(backend, pointing)], { catalog: skilled, passesAll: false })[
+      "instructions"
+    ];
+  assert.equal(toldOf("a"), pointing);
+  assert.equal(toldOf("b"), "First read `skill://b/git/SKILL.md`, not skill://sql/SKILL.md.");
   const plain = buildCatalog([source("files", { tools })], FIRST_WINS);
   const text = "Call `read`.";
   assert.equal(
-    gatewayInitializeResult("1", [server("files", text)], { catalog: plain, configured: 2 })["instructions"],
+    gatewayInitializeResult("1", [server("files", text)], { catalog: plain, passesAll: false })[
+      "instructions"
+    ],
     text,
   );
 });
@@ -103,8 +124,29 @@ test("D3 a server of a thousand plain names adds twenty of them to its instructi
     (_, at) => "abcdefghij"[at % 10] + "abcdefghij".charAt(Math.floor(at / 10)),
   );
   const catalog = buildCatalog([source("a", { tools })], { ...FIRST_WINS, strategy: "prefix" });
-  const text = gatewayInitializeResult("1", [server("a", tools.join(" "))], { catalog, configured: 2 })[
+  const text = gatewayInitializeResult("1", [server("a", tools.join(" "))], { catalog, passesAll: false })[
     "instructions"
   ];
   assert.match(String(text), /`aa` is `a_aa`.*, and 80 more\.\)$/su);
+});
+
+test("D1 the extension of tasks is promised to clients of 2026-07-28, where a server of it has it", () => {
+  const declares = { extensions: { "io.modelcontextprotocol/tasks": {}, "io.modelcontextprotocol/ui": {} } };
+  const extensions = (
+    servers: Parameters<typeof gatewayInitializeResult>[1],
+    spoken: SpokenVersion,
+  ): unknown => {
+    const { capabilities } = gatewayInitializeResult(
+      "1",
+      servers,
+      { ...NO_CATALOG, passesAll: false },
+      spoken,
+    );
+    return isJsonObject(capabilities) ? capabilities["extensions"] : null;
+  };
+  const modern = [server("a", null), server("b", null, declares, "2026-07-28")];
+  assert.deepEqual(extensions(modern, "2026-07-28"), declares.extensions);
+  assert.deepEqual(extensions(modern, "2025-11-25"), { "io.modelcontextprotocol/ui": {} });
+  const older = [server("a", null, declares)];
+  assert.deepEqual(extensions(older, "2026-07-28"), { "io.modelcontextprotocol/ui": {} });
 });

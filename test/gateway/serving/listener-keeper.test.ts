@@ -73,6 +73,21 @@ test("B11 a door that another daemon gave, at an address that is not ours any mo
   assert.equal(await isTaken(), false, "nobody would answer there");
 });
 
+test("B11 a door that was given and does not listen is closed, and the address is opened anew", async (t) => {
+  const { keeper, clock, names } = bench(t);
+  const port = await freePort();
+  const given = await occupy(t, port);
+  const { _handle: handle } = given as unknown as { readonly _handle: { listen(): void } };
+  handle.listen = () => {
+    throw new Error("made to fail");
+  };
+  await keeper.open({ host: HOST, port }, { address: { host: HOST, port }, handle });
+  assert.deepEqual(names(), ["gateway.listen_failed"]);
+  await clock.advance(20);
+  assert.equal(await answers(port), true, "whoever came would wait for ever");
+  assert.deepEqual([keeper.condition, keeper.url], [null, `http://${HOST}:${port}/mcp`]);
+});
+
 describe("B7 an old address", () => {
   const session = { "mcp-session-id": "one" };
 

@@ -22,6 +22,7 @@ function sessionOf(): SessionPort & { readonly changes: ListKind[] } {
     ...client(ANONYMOUS),
     changes,
     admit() {},
+    withdraw() {},
     listChanged: (kind) => void changes.push(kind),
     setLogLevel() {},
   };
@@ -144,7 +145,7 @@ describe("what sessions of before a restart are told", () => {
     const [one, two, list] = [call("one"), call("two"), LIST].map((request) =>
       watched(resumed.awaited(session, request)),
     );
-    assert.equal(resumed.awaited(session, { jsonrpc: "2.0", id: 3, method: "logging/setLevel" }), null);
+    assert.equal(resumed.awaited(session, { method: "logging/setLevel" }), null);
     assert.equal(resumed.awaited(sessionOf(), call("one")), null, "a new client's call does not");
     await serves(serving("one"));
     assert.deepEqual([one?.(), two?.(), list?.()], [true, false, false]);

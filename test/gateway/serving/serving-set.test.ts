@@ -7,6 +7,7 @@ import {
   authenticateUsers,
   NO_TOKEN,
   readLocalUsers,
+  TokensUsed,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
@@ -24,6 +25,7 @@ describe("the serving set", () => {
         [{ name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] }],
         { T: "t" },
         () => {},
+        new TokensUsed(),
       ),
     );
     const served = servingSet(sources, recordingServices(), { authentication });
@@ -48,7 +50,9 @@ describe("the serving set", () => {
       { name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] },
       { name: "ben", token: { kind: "environment", variable: "U" }, roles: ["writer"] },
     ] as const;
-    const authentication = authenticateUsers(readLocalUsers(users, { T: "t", U: "u" }, () => {}));
+    const authentication = authenticateUsers(
+      readLocalUsers(users, { T: "t", U: "u" }, () => {}, new TokensUsed()),
+    );
     const guarded = servingSet(files, recordingServices(), { authorization, authentication });
     const mayHear = (uri: string) =>
       [user("ann"), user("ben", "reader"), user("gone", "reader"), OWNER].map((who) =>

@@ -26,6 +26,7 @@ function sessionOf(principal: Principal): TestSession {
     changes,
     told,
     admitted: true,
+    withdraw: () => void told.push("withdrawn"),
     admit(isAdmitted) {
       session.admitted = isAdmitted;
     },
@@ -163,6 +164,15 @@ describe("the roster of sessions", () => {
     tell("b", served);
     tell("a", without(served, "user"));
     assert.deepEqual([ann.told.length, ben.told.length], [1, 0]);
+  });
+
+  test("E1 a session whose token was taken back ends, and is told nothing of the lists", () => {
+    const roster = new SessionRoster();
+    const [ann, cyd] = [sessionOf(user("ann", "reader")), sessionOf(ANONYMOUS)];
+    for (const session of [ann, cyd]) roster.add(session, tools("one"));
+    roster.notifyChanges({ ...without(tools("two"), "user"), isWithdrawn: ({ kind }) => kind === "user" });
+    assert.deepEqual([ann.told, ann.changes], [["withdrawn"], []]);
+    assert.deepEqual([cyd.told, cyd.changes], [[], ["tools"]]);
   });
 
   test("who is not let in any more is so until the rules let it in again", () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { exportJWK, exportSPKI, SignJWT } from "jose";
 import type { SignedTokensConfig } from "../../../src/config/snapshot.ts";
-import { readLocalUsers } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { readLocalUsers, TokensUsed } from "../../../src/gateway/middleware/incoming-auth.ts";
 import { createSignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
 import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -23,7 +23,8 @@ async function comeWith(t: TestContext, text: string, change: Partial<SignedToke
   const authenticator = createSignedAuthentication({
     tokens: signedTokens(ISSUER, { keys: { kind: "file", path }, ...change }),
     server: { host: "127.0.0.1", port: 9000, publicUrl: null },
-    users: readLocalUsers([], {}, () => {}),
+    users: readLocalUsers([], {}, () => {}, new TokensUsed()),
+    proofs: new WeakMap(),
     clock: systemClock,
     logger: silentLogger,
     listens: true,

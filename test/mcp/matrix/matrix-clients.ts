@@ -23,6 +23,8 @@ export type Era = "L" | "M";
 interface MatrixCall {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: number) => void;
+  /** Goes into `params._meta`. */
+  readonly meta?: Json;
   /** Log messages of this call from that level on. */
   readonly logLevel?: "info" | "error";
 }
@@ -125,9 +127,10 @@ async function connectFirst(url: string, { name = "Ann" }: MatrixClientOptions =
     era: "L",
     ...heard,
     tools: async () => (await client.listTools()).tools,
-    async call(tool, given = {}, { signal, onProgress, logLevel } = {}) {
+    async call(tool, given = {}, { signal, onProgress, logLevel, meta } = {}) {
       if (logLevel !== undefined) await client.setLoggingLevel(logLevel);
-      return client.callTool({ name: tool, arguments: given }, undefined, {
+      const call = { name: tool, arguments: given, ...(meta && { _meta: meta }) };
+      return client.callTool(call, undefined, {
         ...(signal && { signal }),
         ...(onProgress && { onprogress: ({ progress }) => onProgress(progress) }),
       });
@@ -170,13 +173,13 @@ async function connectSecond(
     era,
     ...heard,
     tools: async () => (await client.listTools(undefined, { cacheMode: "refresh" })).tools,
-    async call(tool, given = {}, { signal, onProgress, logLevel } = {}) {
+    async call(tool, given = {}, { signal, onProgress, logLevel, meta = {} } = {}) {
       if (logLevel !== undefined && era === "L") await client.setLoggingLevel(logLevel);
       return client.callTool(
         {
           name: tool,
           arguments: given,
-          ...(logLevel !== undefined && era === "M" && { _meta: { [LOG_LEVEL]: logLevel } }),
+          _meta: { ...meta, ...(logLevel !== undefined && era === "M" && { [LOG_LEVEL]: logLevel }) },
         },
         {
           ...(signal && { signal }),

@@ -6,6 +6,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { eventually } from "../../support/eventually.ts";
 import { ADDED_TOOL, ASKING_PROMPT, type Json, PAGE, PROMPT, RESOURCE } from "../fixtures/matrix-tools.ts";
+import { TASKS } from "../fixtures/task-tools.ts";
 import type { GatewayRig } from "../gateway-rig.ts";
 import { connectLight } from "../light-client.ts";
 import { ask, post } from "../modern-wire.ts";
@@ -108,6 +109,20 @@ export const ROWS: readonly PlayedRow[] = [
       await client.call("log", { level: "error", data: "nobody asked" });
       await client.call("echo", {});
       assert.equal(client.logged.length, count);
+    },
+  }),
+  row({
+    feature: "trace context, there and back",
+    cells: every({
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      tracestate: "vendor=1,other=2",
+      baggage: "user=ann,shop=7",
+    }),
+    async play({ client }, trace) {
+      const result = await client.call("trace", {}, { meta: trace });
+      assert.deepEqual(said(result), trace);
+      const { traceparent, tracestate, baggage } = result["_meta"] as Json;
+      assert.deepEqual({ traceparent, tracestate, baggage }, trace);
     },
   }),
   row({
@@ -270,6 +285,39 @@ export const ROWS: readonly PlayedRow[] = [
             await codeOf(light.request("tools/call", { name: "none" })),
           ];
       assert.deepEqual(codes, [code, -32602]);
+    },
+  }),
+  row<"older" | "none" | "newer">({
+    feature: "a tool that is a task, for who takes one",
+    cells: { "L→L": "older", "L→M": "none", "M→L": "none", "M→M": "newer" },
+    async play({ rig, cell }, kind) {
+      // Byte by byte: neither generation of the SDK has the newer kind.
+      const call = { name: "work", arguments: {}, task: { ttl: 60_000 } };
+      if (cell.startsWith("L")) {
+        await using light = await connectLight(rig.url);
+        const { task, content } = await light.request("tools/call", call);
+        if (kind === "none") {
+          assert.match(JSON.stringify(content), /computed as a task/u);
+          return;
+        }
+        const { taskId } = task as Json;
+        assert.equal((await light.request("tasks/get", { taskId }))["status"], "completed");
+        const result = await light.request("tasks/result", { taskId });
+        assert.match(JSON.stringify(result), /worked as a task/u);
+        return;
+      }
+      const declared = { capabilities: { extensions: { [TASKS]: {} } } };
+      const { result = {} } = await ask(rig.url, "tools/call", call, declared);
+      if (kind === "none") {
+        assert.match(JSON.stringify(result["content"]), /worked at once/u);
+        return;
+      }
+      assert.equal(result["resultType"], "task");
+      const { taskId } = result;
+      await eventually(async () => {
+        const { result: task = {} } = await ask(rig.url, "tasks/get", { taskId }, declared);
+        return /computed as a task/u.test(JSON.stringify(task["result"] ?? null));
+      });
     },
   }),
   row<Json | readonly number[]>({

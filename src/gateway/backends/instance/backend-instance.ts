@@ -1,12 +1,14 @@
 // The contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
+import type { CallSignal } from "../../call-signal.ts";
 import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
 import type { InitializeResult } from "./initialize-result.ts";
+import type { LongWaits } from "./pending.ts";
 
 /** What is known of an instance at one moment; immutable. */
 export type InstanceState =
@@ -51,7 +53,7 @@ export interface BackendCall {
   /** From handing it over until the answer, ms; each progress notification starts it anew. */
   readonly timeoutMs: number;
   /** Cancels: the server gets notifications/cancelled with the signal's reason, the reply is an error. */
-  readonly signal: AbortSignal;
+  readonly signal: CallSignal;
   /** Called before the reply when the link, and not the server, is why it is an error. */
   readonly onLoss?: (loss: CallLoss) => void;
 }
@@ -73,6 +75,8 @@ export interface BackendInstance {
   /** What the server answered to `initialize`; null until then. */
   readonly initializeResult: InitializeResult | null;
   readonly pid: number | null;
+  /** The calls that have waited long for it; null: none has. Looked for when it is asked for. */
+  readonly longWaits: LongWaits | null;
   /** The last lines that the server wrote beside the protocol, oldest first; at most 200. */
   readonly logLines: readonly string[];
   /** Never rejects: whatever goes wrong is an error reply. */
@@ -94,6 +98,8 @@ export interface BackendInstance {
    * logged, and stays counted, as the client believes it.
    */
   adopt(subscriptions: ReadonlyMap<string, ReadonlySet<ClientPort>>): void;
+  /** Tells the client what becomes of a task, by TASK_NOTICE, until it is over or the client is forgotten. */
+  watchTask(task: { readonly id: string; readonly name: string }, client: ClientPort): Promise<Reply>;
   /** Forgets a client: its subscriptions, and its calls are cancelled. */
   forget(client: ClientPort): void;
   /** Calls that are still in flight get `error`; then the link ends in order. */

@@ -15,7 +15,7 @@ import type { LinkFailure, Sender } from "../links/backend-link.ts";
 import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
-import { type Asked, type PendingRequest, PendingRequests } from "./pending.ts";
+import { type Asked, type LongWaits, type PendingRequest, PendingRequests } from "./pending.ts";
 import { progressTokenOf, withProgressToken } from "./progress.ts";
 
 /** What carries the requests. */
@@ -57,6 +57,11 @@ export class InstanceCalls {
   /** Calls that have no answer yet; the gateway's own requests are none. */
   get inFlight(): number {
     return this.#pending.calls;
+  }
+
+  /** The calls that have waited long; null: none has. */
+  get longWaits(): LongWaits | null {
+    return this.#pending.longWaits();
   }
 
   /** The id given last; 0: none. */

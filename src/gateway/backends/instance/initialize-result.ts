@@ -7,6 +7,7 @@ import {
   LATEST_VERSION,
   LEGACY_VERSIONS,
   MODERN_VERSION,
+  SKILLS_EXTENSION,
   type SpokenVersion,
 } from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
@@ -17,8 +18,11 @@ const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
-  // Whoever cannot show a page has the tool's text all the same.
-  extensions: { "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] } },
+  // Whoever cannot show a page has the tool's text all the same; skills are for whoever asks for them.
+  extensions: {
+    "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
+    [SKILLS_EXTENSION]: {},
+  },
 };
 
 export interface InitializeResult {

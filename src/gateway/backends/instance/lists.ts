@@ -33,6 +33,7 @@ const KIND_NAMES: Readonly<Record<keyof Listings, string>> = {
   resources: "resource",
   resourceTemplates: "resource template",
   prompts: "prompt",
+  skills: "skill",
 };
 
 interface List {
@@ -47,6 +48,8 @@ const LISTS: Readonly<Record<ListKind, readonly List[]>> = {
   resources: [
     { key: "resources", method: "resources/list", name: "uri" },
     { key: "resourceTemplates", method: "resources/templates/list", name: "uriTemplate" },
+    // A change of skills has no notice of its own.
+    { key: "skills", method: "skills/list", name: "uri" },
   ],
   prompts: [{ key: "prompts", method: "prompts/list", name: "name" }],
 };
@@ -61,6 +64,8 @@ interface ReadOptions {
   readonly timeoutMs: number;
   /** Why a tool cannot be called over the link; null: it can. */
   readonly toolFault: (tool: JsonObject) => string | null;
+  /** Which of the kind's lists the server declares; absent: all but skills. */
+  readonly declares?: (list: keyof Listings) => boolean;
   /** The server speaks 2026-07-28. */
   readonly isModern?: boolean;
   readonly onOddity: (method: string, oddity: Oddity) => void;
@@ -73,9 +78,13 @@ export interface ReadKind {
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
   /** Of each of them, where the server speaks 2026-07-28. */
   readonly freshness: ListFreshness;
+  /** How long the server says that its skills hold, ms; absent: it does not, or they were not read. */
+  readonly skillsTtlMs?: number;
   /** Why one of them was not read; null: all were. */
   readonly failure: LinkFailure | null;
 }
+
+const USUAL = (list: keyof Listings): boolean => list !== "skills";
 
 /** Reads what a notice of that kind is about: for resources the templates, too, both at a time. */
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
@@ -83,16 +92,21 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
   const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
   let failure: LinkFailure | null = null;
-  const reads = LISTS[kind].map(async (list) => ({ list, read: await readList(list, options) }));
+  let skillsTtlMs: number | undefined;
+  const { declares = USUAL } = options;
+  const declared = LISTS[kind].filter(({ key }) => declares(key));
+  const reads = declared.map(async (list) => ({ list, read: await readList(list, options) }));
   for (const { list, read } of await Promise.all(reads)) {
     if (read.kind === "failed") failure ??= read.failure;
     else {
       part[list.key] = read.entries;
       faulty[list.key] = read.faulty;
+      if (list.key === "skills") skillsTtlMs = read.freshness?.ttlMs;
       if (options.isModern === true) freshness[list.key] = read.freshness;
     }
   }
-  return { part, faulty, freshness, failure };
+  const read = { part, faulty, freshness, failure };
+  return skillsTtlMs === undefined ? read : { ...read, skillsTtlMs };
 }
 
 type ReadList =

@@ -1,7 +1,7 @@
 // The server's notifications: each goes to the client that it belongs to, and to nobody else.
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, RpcId, RpcNotification } from "../../json-rpc.ts";
-import { LIST_CHANGED, LIST_KINDS, type ListKind, RESOURCE_UPDATED } from "../../protocol.ts";
+import { LIST_CHANGED, LIST_KINDS, type ListKind, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
 import { type ClientRecords, type ElicitationRecord, type TaskRecord, taskOfCall } from "./client-records.ts";
@@ -11,6 +11,7 @@ import type { Questions } from "./questions.ts";
 import type { InstanceLists } from "./refresh.ts";
 import type { ServerLog } from "./server-log.ts";
 import type { Subscriptions } from "./subscriptions.ts";
+import type { TaskWatchers } from "./task-watchers.ts";
 
 interface NotificationParts {
   readonly options: InstanceOptions;
@@ -19,6 +20,7 @@ interface NotificationParts {
   readonly elicitations: ClientRecords<ElicitationRecord>;
   readonly tasks: ClientRecords<TaskRecord>;
   readonly subscriptions: Subscriptions;
+  readonly watchers: TaskWatchers;
   readonly lists: InstanceLists;
   readonly level: ServerLogLevel;
   readonly log: ServerLog;
@@ -52,6 +54,9 @@ export class Notifications {
         return this.#log(message, streamOf);
       case "notifications/tasks/status":
         this.#taskStatus(message, streamOf);
+        return null;
+      case TASK_NOTICE:
+        this.#parts.watchers.tell(params);
         return null;
       case RESOURCE_UPDATED:
         this.#updated(message, streamOf);

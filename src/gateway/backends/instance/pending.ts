@@ -1,5 +1,7 @@
 // The requests that wait for a server's answer: their ids, their deadlines (one timer for all), their cancelling.
+import { FleetingMap } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import type { CallSignal } from "../../call-signal.ts";
 import type { CallPort } from "../../client-port.ts";
 import type { Reply, RpcId } from "../../json-rpc.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
@@ -15,6 +17,15 @@ export type Ask = (
   params: Readonly<Record<string, unknown>> | undefined,
   timeoutMs: number,
 ) => Promise<Asked>;
+
+/** A call that has had no answer and no sign of progress for so long may wait for a server that hangs. */
+const LONG_WAIT_MS = 10_000;
+
+/** The calls that have waited for `LONG_WAIT_MS` or longer. */
+export interface LongWaits {
+  readonly calls: number;
+  readonly longestMs: number;
+}
 
 /** Something that belongs to the request, or may. */
 export interface Attached {
@@ -32,7 +43,7 @@ export interface NewRequest {
   readonly timeoutMs: number;
   /** Its time begins so much later, unless `restart` begins it before. Default 0. */
   readonly graceMs?: number;
-  readonly signal: AbortSignal | null;
+  readonly signal: CallSignal | null;
   /** Called once. `failure` is set when it was not the server who answered. */
   readonly settled: (reply: Reply, failure: LinkFailure | null) => void;
 }
@@ -44,6 +55,8 @@ export interface PendingRequest extends NewRequest {
   sentIn: number | null;
   /** Monotonic ms. */
   dueMs: number;
+  /** Since when it waits, or since the last sign of progress; monotonic ms. */
+  sinceMs: number;
   /** Null until something is attached: most calls have nothing. While something is, it is not overdue. */
   attached: Set<Attached> | null;
   onAbort: (() => void) | null;
@@ -57,6 +70,7 @@ interface PendingOptions {
   readonly onAborted: (request: PendingRequest, reason: unknown) => void;
 }
 
+/** A client's answer is waited for, and not the server. */
 function isAsking({ attached }: PendingRequest): boolean {
   return attached !== null && attached.size > 0;
 }
@@ -71,7 +85,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   /** The id given last; 0: none. */
   newestId = 0;
   readonly #options: PendingOptions;
-  readonly #requests = new Map<RpcId, PendingRequest>();
+  readonly #requests = new FleetingMap<RpcId, PendingRequest>();
   #timer: Timer | null = null;
   #timerDueMs = Number.POSITIVE_INFINITY;
 
@@ -82,7 +96,8 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   add(asked: NewRequest): PendingRequest {
     const { clock, onAborted } = this.#options;
     const { graceMs = 0 } = asked;
-    const dueMs = clock.monotonicMs() + graceMs + asked.timeoutMs;
+    const sinceMs = clock.monotonicMs();
+    const dueMs = sinceMs + graceMs + asked.timeoutMs;
     const request: PendingRequest = {
       method: asked.method,
       port: asked.port,
@@ -95,6 +110,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
       id: ++this.newestId,
       sentIn: null,
       dueMs,
+      sinceMs,
       attached: null,
       onAbort: null,
     };
@@ -113,9 +129,26 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return this.#requests.get(id);
   }
 
+  /** Of those that are not the gateway's own. Looks at each: for people who look, not for every call. */
+  longWaits(): LongWaits | null {
+    // Most servers have nothing to do most of the time.
+    if (this.calls === 0) return null;
+    const nowMs = this.#options.clock.monotonicMs();
+    let calls = 0;
+    let longestMs = 0;
+    for (const request of this.#requests.values()) {
+      const waitedMs = nowMs - request.sinceMs;
+      if (request.own || waitedMs < LONG_WAIT_MS || isAsking(request)) continue;
+      calls++;
+      longestMs = Math.max(longestMs, waitedMs);
+    }
+    return calls === 0 ? null : { calls, longestMs };
+  }
+
   /** Starts its time anew. */
   restart(request: PendingRequest): void {
-    request.dueMs = this.#options.clock.monotonicMs() + request.timeoutMs;
+    request.sinceMs = this.#options.clock.monotonicMs();
+    request.dueMs = request.sinceMs + request.timeoutMs;
     if (request.graceMs === 0) return;
     request.graceMs = 0;
     this.#arm(request.dueMs);

@@ -2,8 +2,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import { type ListFreshness, type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
-import type { JsonObject } from "../../json-rpc.ts";
-import { LIST_KINDS, type ListKind, MODERN_VERSION } from "../../protocol.ts";
+import { isJsonObject, type JsonObject } from "../../json-rpc.ts";
+import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { isSameFailure } from "./failures.ts";
@@ -12,6 +12,12 @@ import type { ServerSession } from "./session.ts";
 
 /** A server that says without end that its lists change is listened to that often, ms. */
 const BETWEEN_READS_MS = 100;
+
+/**
+ * Skills are listed again when the server says that they no longer hold; if it says nothing, that often, ms. There is no
+ * notice of their change, and of servers that tell of resources it is not certain that they mean skills, too.
+ */
+const SKILLS_MS = { atLeast: 30_000, usual: 300_000, atMost: 3_600_000 };
 
 const ODD: Readonly<Record<Oddity, string>> = {
   no_such_list: "a backend declares a list that it does not have",
@@ -50,8 +56,8 @@ const unread = (): KindState => ({
 });
 
 function faultyOf({ faulty }: KindState): readonly FaultyEntry[] {
-  const { tools = [], resources = [], resourceTemplates = [], prompts = [] } = faulty;
-  return [...tools, ...resources, ...resourceTemplates, ...prompts];
+  const { tools = [], resources = [], resourceTemplates = [], prompts = [], skills = [] } = faulty;
+  return [...tools, ...resources, ...resourceTemplates, ...prompts, ...skills];
 }
 
 export class InstanceLists implements Disposable {
@@ -67,6 +73,7 @@ export class InstanceLists implements Disposable {
   readonly #onStale: () => void;
   readonly #states = { tools: unread(), resources: unread(), prompts: unread() };
   readonly #oddities = new Set<string>();
+  #skillsTimer: Timer | null = null;
   #disposed = false;
 
   /** `toolFault`: why a tool cannot be called over the link. */
@@ -99,11 +106,13 @@ export class InstanceLists implements Disposable {
     }
     for (const { kind, failure } of outcomes) {
       if (failure === null) continue;
-      const hasOthers = Object.values(all).some((list) => list.length > 0);
+      const hasOthers = Object.values(all).some((list) => (list?.length ?? 0) > 0);
       if (!hasOthers || !isOfOneList(failure)) return failure;
       this.#notRead(kind, failure);
     }
     if (this.#disposed) return null;
+    // Also where they could not be read: what is said of its skills is no longer the server's alone.
+    if (this.#hasSkills) all = { ...all, skills: all.skills ?? [] };
     this.listings = all;
     for (const kind of LIST_KINDS) if (this.#states[kind].again) this.#begin(kind);
     return null;
@@ -111,7 +120,7 @@ export class InstanceLists implements Disposable {
 
   /** One kind changed. While it is being read, at most one more reading follows. */
   changed(kind: ListKind): void {
-    if (this.#session.declares(kind)) this.#begin(kind);
+    if (this.#declaresAnyOf(kind)) this.#begin(kind);
   }
 
   /** All kinds may have changed. */
@@ -121,6 +130,7 @@ export class InstanceLists implements Disposable {
 
   [Symbol.dispose](): void {
     this.#disposed = true;
+    this.#skillsTimer?.[Symbol.dispose]();
     for (const kind of LIST_KINDS) this.#states[kind].timer?.[Symbol.dispose]();
   }
 
@@ -149,20 +159,47 @@ export class InstanceLists implements Disposable {
     const isModern = this.#session.result?.protocolVersion === MODERN_VERSION;
     state.reading = true;
     state.again = false;
-    const outcome: ReadKind = this.#session.declares(kind)
-      ? await readKind(kind, {
-          ask: this.#session.ask,
-          clock,
-          timeoutMs,
-          toolFault: this.#toolFault,
-          isModern,
-          onOddity: this.#onOddity,
-        })
-      : { part: NOTHING[kind], faulty: {}, freshness: isModern ? NO_SUCH_LIST[kind] : {}, failure: null };
+    const undeclared = { part: NOTHING[kind], freshness: isModern ? NO_SUCH_LIST[kind] : {} };
+    let outcome: ReadKind = { ...undeclared, faulty: {}, failure: null };
+    if (this.#declaresAnyOf(kind)) {
+      const read = await readKind(kind, {
+        ask: this.#session.ask,
+        clock,
+        timeoutMs,
+        toolFault: this.#toolFault,
+        declares: (list) => (list === "skills" ? this.#hasSkills : this.#session.declares(kind)),
+        isModern,
+        onOddity: this.#onOddity,
+      });
+      outcome = read;
+      if (kind === "resources") this.#followSkills(read.skillsTtlMs ?? 0);
+    }
+    // They are gone with the session that declared them.
+    if (kind === "resources" && !this.#hasSkills && this.listings?.skills)
+      outcome = { ...outcome, part: { ...outcome.part, skills: null } };
     state.reading = false;
     state.readAtMs = clock.monotonicMs();
     this.#foundFaulty(kind, outcome.faulty);
     return outcome;
+  }
+
+  get #hasSkills(): boolean {
+    const extensions = this.#session.result?.capabilities["extensions"];
+    return isJsonObject(extensions) && isJsonObject(extensions[SKILLS_EXTENSION]);
+  }
+
+  #declaresAnyOf(kind: ListKind): boolean {
+    return this.#session.declares(kind) || (kind === "resources" && this.#hasSkills);
+  }
+
+  /** They are read again when their time is over. */
+  #followSkills(ttlMs: number): void {
+    this.#skillsTimer?.[Symbol.dispose]();
+    this.#skillsTimer = null;
+    if (this.#disposed || !this.#hasSkills) return;
+    const { atLeast, usual, atMost } = SKILLS_MS;
+    const waitMs = ttlMs === 0 ? usual : Math.min(atMost, Math.max(atLeast, ttlMs));
+    this.#skillsTimer = this.#options.clock.setTimer(waitMs, () => this.changed("resources"));
   }
 
   /** The same reason is not told again, however often the list is asked for. */

@@ -43,6 +43,7 @@ import { InstanceLists } from "./refresh.ts";
 import { ServerLog } from "./server-log.ts";
 import { ServerSession, STOPPED } from "./session.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { TaskWatchers } from "./task-watchers.ts";
 
 const PING_MS = 5_000;
 /** How long the first call waits for the answers to what the server itself asks first; then what it does with them. */
@@ -82,6 +83,7 @@ class RunningInstance implements BackendInstance {
   readonly #lists: InstanceLists;
   readonly #level: ServerLogLevel;
   readonly #subscriptions: Subscriptions;
+  readonly #watchers: TaskWatchers;
   readonly #questions: Questions;
   readonly #notifications: Notifications;
   readonly #idle: ReturnType<typeof createThrottle>;
@@ -126,6 +128,7 @@ class RunningInstance implements BackendInstance {
     this.#lists = new InstanceLists(options, this.#session, toolFault, changed);
     this.#level = new ServerLogLevel(options, this.#session, () => this.#link.pid === null);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
+    this.#watchers = new TaskWatchers(options, this.#session);
     this.#questions = new Questions(options, this.#calls, send, this.#elicitations, changed);
     this.#notifications = new Notifications({
       options,
@@ -134,6 +137,7 @@ class RunningInstance implements BackendInstance {
       elicitations: this.#elicitations,
       tasks: this.#tasks,
       subscriptions: this.#subscriptions,
+      watchers: this.#watchers,
       lists: this.#lists,
       level: this.#level,
       log: this.#log,
@@ -202,6 +206,10 @@ class RunningInstance implements BackendInstance {
     return this.#seen;
   }
 
+  get longWaits(): BackendInstance["longWaits"] {
+    return this.#calls.longWaits;
+  }
+
   get listings(): BackendInstance["listings"] {
     return this.#readyAtMs === null ? null : this.#lists.listings;
   }
@@ -256,6 +264,10 @@ class RunningInstance implements BackendInstance {
     return this.#over === null ? this.#subscriptions.unsubscribe(uri, client) : { error: this.#over };
   }
 
+  async watchTask(...asked: Parameters<BackendInstance["watchTask"]>): Promise<Reply> {
+    return this.#over === null ? this.#watchers.watch(...asked) : { error: this.#over };
+  }
+
   adopt(others: BackendInstance["subscriptions"]): void {
     if (this.#over === null) this.#subscriptions.adopt(others);
   }
@@ -263,6 +275,7 @@ class RunningInstance implements BackendInstance {
   forget(client: ClientPort): void {
     if (this.#over !== null) return;
     this.#subscriptions.forget(client);
+    this.#watchers.forget(client);
     this.#calls.forget(client);
     this.#questions.forget(client);
     this.#elicitations.forget(client);
@@ -303,6 +316,7 @@ class RunningInstance implements BackendInstance {
     this.#over = error;
     for (const part of [this.#lists, this.#idle, this.#gaps]) part[Symbol.dispose]();
     this.#questions.end();
+    this.#watchers.lost();
     this.#calls.end(error, failure);
     this.#seen = null;
     this.#options.onSeen();
@@ -311,6 +325,7 @@ class RunningInstance implements BackendInstance {
   #sessionLost(): void {
     this.#questions.sessionLost();
     this.#level.forgotten();
+    this.#watchers.lost();
     this.#subscriptions.forgotten();
   }
 
@@ -328,6 +343,7 @@ class RunningInstance implements BackendInstance {
       if (isJsonObject(declared) && declared["listChanged"] === true) this.#lists.changed(kind);
     }
     this.#subscriptions.notifyAll();
+    this.#watchers.lost();
   }
 
   #keepLine(line: string): void {

@@ -2,6 +2,7 @@
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall } from "../instance/backend-instance.ts";
 import type { InitializeResult } from "../instance/initialize-result.ts";
+import type { LongWaits } from "../instance/pending.ts";
 import type { FailbackPolicy } from "./route-memory.ts";
 
 export type BackendPhase = "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
@@ -31,6 +32,8 @@ export interface BackendView {
   /** Instances that exist: the serving one, one being made, drained ones, one per client. */
   readonly instances: number;
   readonly inFlight: number;
+  /** Of these, those that have waited long, without a sign of progress; null: none has. */
+  readonly longWaits: LongWaits | null;
   /** Calls that an old instance still finishes. */
   readonly draining: number;
   /** Unwanted ends so far. */
@@ -70,7 +73,8 @@ interface RouteView {
 }
 
 /** What a backend's server answered to `initialize`. */
-export interface BackendInitializeResult extends Pick<InitializeResult, "capabilities" | "instructions"> {
+export interface BackendInitializeResult
+  extends Pick<InitializeResult, "capabilities" | "instructions" | "protocolVersion"> {
   readonly backend: string;
 }
 
@@ -84,6 +88,20 @@ export interface PoolSettings {
 export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
   /** Asked when it had to wait, for what serves it then may have its target under another name; absent: as it is. */
   readonly renew?: () => RenewedCall;
+  /** To what has this home alone (`PoolInstance.home`); absent: to what serves. */
+  readonly home?: string;
+  /** Told the home of what it is sent to. */
+  readonly onHome?: (home: string) => void;
+}
+
+/** A task that a client listens for. */
+export interface WatchedTask {
+  readonly backend: string;
+  readonly home: string;
+  /** The server's own id. */
+  readonly id: string;
+  /** What the client calls it. */
+  readonly name: string;
 }
 
 /** A call once its wait is over: its params, or its answer because this backend is not asked any more. */

@@ -2,11 +2,13 @@
 import { isDeepStrictEqual } from "node:util";
 import { routesOf } from "../../../config/backend-routes.ts";
 import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { CallSignal } from "../../call-signal.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
+  INVALID_PARAMS,
   isError,
   type JsonObject,
   type Reply,
@@ -14,7 +16,13 @@ import {
 } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendInstance, CallLoss } from "../instance/backend-instance.ts";
-import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
+import type { LongWaits } from "../instance/pending.ts";
+import type {
+  BackendInitializeResult,
+  BackendView,
+  PoolCall,
+  WatchedTask,
+} from "../policy/backend-pool-contract.ts";
 import type { DataPrograms } from "../policy/required-data.ts";
 import { looksCutOff, withAbsence } from "../policy/with-absence.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
@@ -23,7 +31,7 @@ import { LaneCycles } from "./lane-cycles.ts";
 import { SharedInstances } from "./lane-instances.ts";
 import { Published } from "./lane-published.ts";
 import { LaneState, type SwitchOutcome } from "./lane-state.ts";
-import type { PoolInstance } from "./pool-instance.ts";
+import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
 import { routesView } from "./routes-view.ts";
 import { PoolSubscriptions } from "./subscriptions.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
@@ -179,6 +187,11 @@ export class BackendLane {
   call(call: PoolCall): Promise<Reply> {
     const state = this.#state;
     const { callMs } = state.config.timeouts;
+    if (call.home !== undefined) {
+      const { port, signal, home } = call;
+      const send = (entry: PoolInstance, leftMs: number): Promise<Reply> => entry.send(call, leftMs);
+      return this.#named(this.#at(home, port?.client ?? null, signal, send));
+    }
     return state.hasRoutes ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
   }
 
@@ -234,6 +247,12 @@ export class BackendLane {
     });
   }
 
+  watchTask({ home, ...task }: WatchedTask, client: ClientPort): Promise<Reply> {
+    return this.#at(home, client, client.ended, (entry) =>
+      entry.watch(entry.instance.watchTask(task, client)),
+    );
+  }
+
   async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
     this.#subscriptions.delete(client, uri);
     const entry = this.#instanceOf(client);
@@ -277,6 +296,7 @@ export class BackendLane {
       protocolVersion: initialized?.protocolVersion ?? null,
       instances: sharedOnes.length + own.length,
       inFlight: inFlightOf([...sharedOnes, ...own]),
+      longWaits: longWaitsOf([...sharedOnes, ...own]),
       draining: inFlightOf(draining) + this.#own.drainingInFlight,
       restarts: memory.ends,
       retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
@@ -346,10 +366,38 @@ export class BackendLane {
     return [...this.#shared.instances.values(), ...this.#own.all].map(({ instance }) => instance);
   }
 
+  /** What is about a task goes where that lives: to no other process, and to no other address. */
+  #at(
+    home: string,
+    client: ClientPort | null,
+    signal: CallSignal,
+    run: (entry: PoolInstance, leftMs: number) => Promise<Reply>,
+  ): Promise<Reply> {
+    const state = this.#state;
+    const { callMs } = state.config.timeouts;
+    const { serving } = state;
+    const isIt = (entry: PoolInstance): boolean => entry.isReady && entry.home === home;
+    const all = [
+      ...(serving === null ? [] : [serving]),
+      ...this.#shared.instances.values(),
+      ...this.#own.all,
+    ];
+    const found = all.find(isIt);
+    if (found !== undefined && state.stopped === null && state.decision.gate.kind === "open") {
+      return run(found, callMs);
+    }
+    const otherwise = errorReply(...noHome(state.name, home));
+    if (found === undefined && state.isWanted && !mayComeBack(home)) return Promise.resolve(otherwise);
+    return this.#dispatch(client, signal, callMs, async (entry, leftMs) => {
+      const there = entry.home === home ? entry : found?.isReady === true ? found : null;
+      return there === null ? otherwise : run(there, leftMs);
+    });
+  }
+
   /** A call that finds no ready instance waits for one, or is refused. */
   #dispatch(
     client: ClientPort | null,
-    signal: AbortSignal,
+    signal: CallSignal,
     deadlineMs: number,
     run: (entry: PoolInstance, leftMs: number) => Promise<Reply>,
   ): Promise<Reply> {
@@ -398,10 +446,26 @@ export class BackendLane {
   }
 }
 
+function noHome(backend: string, home: string): [code: number, message: string] {
+  return mayComeBack(home)
+    ? [BACKEND_UNAVAILABLE, `backend ${backend} has this task at another address than the one in use`]
+    : [INVALID_PARAMS, `the task has ended: the process of backend ${backend} that had it has`];
+}
+
 /** An error of a call that may have taken effect, and says so. */
 function notRepeated({ error }: { readonly error: RpcError }): Reply {
   const text = `${error.message}; the call had been sent and was not repeated, as it may have taken effect`;
   return errorReply(error.code, text, error.data);
+}
+
+function longWaitsOf(instances: readonly BackendInstance[]): LongWaits | null {
+  const found = instances.flatMap(({ longWaits }) => longWaits ?? []);
+  return found.length === 0
+    ? null
+    : {
+        calls: found.reduce((sum, { calls }) => sum + calls, 0),
+        longestMs: Math.max(...found.map(({ longestMs }) => longestMs)),
+      };
 }
 
 /** Client requests without an answer yet. */

@@ -13,6 +13,7 @@ import type {
   BackendView,
   PoolCall,
   PoolSettings,
+  WatchedTask,
 } from "../policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import { BackendLane } from "./backend-lane.ts";
@@ -113,6 +114,10 @@ export class BackendPool implements AsyncDisposable {
 
   unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply> {
     return this.#lanes.get(backend)?.unsubscribe(uri, client) ?? this.#unknown(backend);
+  }
+
+  watchTask(task: WatchedTask, client: ClientPort): Promise<Reply> {
+    return this.#lanes.get(task.backend)?.watchTask(task, client) ?? this.#unknown(task.backend);
   }
 
   /** Tells the instance of that client alone (`per-client`); shared ones get nothing. */

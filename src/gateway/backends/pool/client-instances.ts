@@ -1,6 +1,7 @@
 // The instances that belong to one client each (`instances = "per-client"`): started at its first call, ended with its
 // session, drained when the connection changes.
 import type { Timer } from "../../../runtime/time/clock.ts";
+import type { CallSignal } from "../../call-signal.ts";
 import type { ClientPort } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../json-rpc.ts";
 import { type DrainReason, drainMessage, unwantedMessage } from "../policy/draining.ts";
@@ -18,7 +19,7 @@ const MAX_CLIENT_INSTANCES = 64;
 interface ClientCall {
   readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
   readonly deadlineMs: number;
-  readonly signal: AbortSignal;
+  readonly signal: CallSignal;
 }
 
 /** Requests or checks in a row that did not reach it, after which the next call gets another one. */

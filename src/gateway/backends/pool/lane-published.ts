@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import { type CatalogSource, type ListFreshness, NO_LISTINGS } from "../../catalog/catalog.ts";
+import { LATEST_VERSION } from "../../protocol.ts";
 import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
 import type { DrainReason } from "../policy/draining.ts";
 import type { ClientInstances } from "./client-instances.ts";
@@ -121,8 +122,12 @@ export class Published {
   #show({ base, instance }: PoolInstance): void {
     const { name, config } = this.#state;
     const { filters, toolOverrides } = config;
-    const { capabilities = {}, instructions = null } = instance.initializeResult ?? {};
-    this.#initializeResult = { backend: name, capabilities, instructions };
+    const {
+      capabilities = {},
+      instructions = null,
+      protocolVersion = LATEST_VERSION,
+    } = instance.initializeResult ?? {};
+    this.#initializeResult = { backend: name, capabilities, instructions, protocolVersion };
     const { listings, freshness } = instance;
     this.#shape = { key: base.key, filters, toolOverrides, listings: listings ?? NO_LISTINGS, freshness };
   }

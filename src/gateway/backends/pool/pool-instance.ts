@@ -1,5 +1,7 @@
 // An instance as the pool holds it: the configuration it was made of, and which of its changes matter to the pool.
+import { randomBytes } from "node:crypto";
 import { errorText } from "../../../runtime/errors.ts";
+import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import { isError, REQUEST_TIMEOUT, type Reply } from "../../json-rpc.ts";
 import type { BackendInstance, InstanceOptions, InstanceSeen } from "../instance/backend-instance.ts";
@@ -11,6 +13,14 @@ import type { ResolvedConnection } from "./connection-key.ts";
 const CLOSE_LIMIT_MS = 10_000;
 /** Calls in a row without an answer that are a reason to ask whether the server lives. */
 const DOUBTFUL_TIMEOUTS = 5;
+
+/** No letter of base64url: no process has such a home. */
+const AT_ADDRESS = "@";
+
+/** Whether there may be an instance with that home later, where there is none now. */
+export function mayComeBack(home: string): boolean {
+  return home.startsWith(AT_ADDRESS);
+}
 
 type InstanceTools = Pick<LaneTools, "startInstance" | "clock" | "logger">;
 
@@ -44,6 +54,7 @@ export class PoolInstance {
   readonly #backend: string;
   readonly #events: PoolInstanceEvents;
   #seen: InstanceSeen;
+  #home: string | null = null;
   #timeoutsInRow = 0;
 
   constructor(
@@ -71,9 +82,20 @@ export class PoolInstance {
   }
 
   /** The hot path: nothing but the instance's own work, and a look at the answer. */
-  send({ method, params, port, signal, onLoss }: PoolCall, timeoutMs: number): Promise<Reply> {
+  send({ method, params, port, signal, onLoss, onHome }: PoolCall, timeoutMs: number): Promise<Reply> {
+    onHome?.(this.home);
     const call = { method, params, port, signal, timeoutMs };
     return this.watch(this.instance.request(onLoss === undefined ? call : { ...call, onLoss }));
+  }
+
+  /** Where its tasks live: in this process alone, or at an address, where the next instance finds them. */
+  get home(): string {
+    const { connection } = this.base;
+    this.#home ??=
+      connection.type === "stdio"
+        ? randomBytes(9).toString("base64url")
+        : `${AT_ADDRESS}${sha256Of(connection.url).slice(0, 16)}`;
+    return this.#home;
   }
 
   /** Waits with `settled` for something else than a call. */

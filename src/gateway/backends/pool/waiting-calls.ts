@@ -1,5 +1,6 @@
 // Calls that wait for an instance: in order, bounded in number, each within its own deadline.
 import type { Clock } from "../../../runtime/time/clock.ts";
+import type { CallSignal } from "../../call-signal.ts";
 import { BACKEND_UNAVAILABLE, errorReply, REQUEST_TIMEOUT, type Reply } from "../../json-rpc.ts";
 
 /** More would only wait to fail. */
@@ -11,7 +12,7 @@ interface WaitingCall {
   /** How long it may wait and run in all, ms. */
   readonly deadlineMs: number;
   /** Whoever asked does not want it any more. */
-  readonly signal: AbortSignal;
+  readonly signal: CallSignal;
 }
 
 export class WaitingCalls {

@@ -2,6 +2,7 @@
 // request that is open, and answered by the next one; until that comes, the call waits here.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import type { CallSignal } from "../../call-signal.ts";
 import type { Question } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, METHOD_NOT_FOUND, type Reply } from "../../json-rpc.ts";
 import type { ModernCall } from "../modern/call.ts";
@@ -160,7 +161,7 @@ export class Hold {
 
   readonly #onAborted = (): void => this.#over(errorText(this.#parts.call.work.signal.reason));
 
-  #put(input: InputRequest, bytes: number, signal: AbortSignal): Promise<Reply> {
+  #put(input: InputRequest, bytes: number, signal: CallSignal): Promise<Reply> {
     const { promise, resolve } = Promise.withResolvers<Reply>();
     const key = `q${++this.#asked}`;
     const withdraw = (): void => this.#answered(key, unanswered(errorText(signal.reason)));

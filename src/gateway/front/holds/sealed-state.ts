@@ -1,8 +1,9 @@
 // The `requestState` that modern clients carry from round to round: signed, bound to one principal and one request, and
 // good for a time. Clients may read it; what they change is refused.
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { isJsonObject, isWritable, type JsonObject } from "../../json-rpc.ts";
+import { openSigned, signText } from "../../signed-text.ts";
 
 /** What a state is good for. */
 export interface Bound {
@@ -45,33 +46,20 @@ export class StateSeal {
 
   /** `untilMs`: wall clock, so that another process reads it alike. */
   seal(state: State, bound: Bound, untilMs: number): string {
-    const text = Buffer.from(JSON.stringify({ untilMs, ...state })).toString("base64url");
-    return `${text}.${this.#signature(text, bound)}`;
+    return signText(this.#key, { untilMs, ...state }, textsOf(bound));
   }
 
   /** Null: it is not ours, or is for something else, or its time is over. */
   open(token: string, bound: Bound, nowMs: number): State | null {
-    const dot = token.indexOf(".");
-    if (dot < 0) return null;
-    const text = token.slice(0, dot);
-    if (!isEqual(token.slice(dot + 1), this.#signature(text, bound))) return null;
     // We wrote it.
-    const state: State & { readonly untilMs: number } = JSON.parse(
-      Buffer.from(text, "base64url").toString("utf8"),
-    );
-    return state.untilMs > nowMs ? state : null;
-  }
-
-  #signature(text: string, { principal, method, digest }: Bound): string {
-    const signed = JSON.stringify([text, principal, method, digest]);
-    return createHmac("sha256", this.#key).update(signed).digest("base64url");
+    const opened = openSigned(this.#key, token, textsOf(bound));
+    const state = opened as (State & { readonly untilMs: number }) | undefined;
+    return state !== undefined && state.untilMs > nowMs ? state : null;
   }
 }
 
-/** Compares the texts, not the bytes they decode to: base64 has several texts for some bytes. */
-function isEqual(given: string, right: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(right)];
-  return a.length === b.length && timingSafeEqual(a, b);
+function textsOf({ principal, method, digest }: Bound): readonly string[] {
+  return [principal, method, digest];
 }
 
 /** Equal for one request in all its rounds, whatever the order of its keys. Null: nested too deep. */

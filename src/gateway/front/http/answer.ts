@@ -1,5 +1,6 @@
 // Writes HTTP responses: complete replies, and refusals of requests whose body may still be arriving.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { answerEarly, awaitsMuch } from "../../../runtime/http/answer-early.ts";
 import { errorReply, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/outlet.ts";
 import { PacedWriter } from "../session/paced-writer.ts";
@@ -7,11 +8,6 @@ import type { StreamParts } from "./sse-stream.ts";
 
 /** The JSON-RPC code that the official SDKs send with an HTTP error status. */
 const HTTP_REFUSED = -32000;
-/** A body up to this is read to its end though nobody wants it, and the connection lives on. */
-const UNREAD_LIMIT_BYTES = 64 * 1024;
-// A body that is refused is read and thrown away this far, so that its sender gets to read why.
-const DISCARD_LIMIT_BYTES = 128 * 1024 * 1024;
-const DISCARD_DEADLINE_MS = 10_000;
 /** Longer texts are written in pieces. */
 const LARGE_CHARACTERS = 256 * 1024;
 
@@ -87,36 +83,10 @@ export function refuse(
 ): void {
   const { status, message, code = HTTP_REFUSED, data, id = null, headers } = refusal;
   const json = responseJson(id, errorReply(code, message, data));
-  if (request.complete || !awaitsMuch(request)) {
+  if (!awaitsMuch(request)) {
     answerJson(parts, response, status, json, headers);
     return;
   }
-  response.writeHead(status, {
-    ...headers,
-    Connection: "close",
-    "Content-Type": "application/json",
-    "Content-Length": Buffer.byteLength(json),
-  });
-  // Not ended yet: that would close the connection under the sender's hands, who then never reads the answer.
-  response.write(json);
-  let discarded = 0;
-  const finish = (): void => {
-    timer[Symbol.dispose]();
-    request.removeAllListeners("data");
-    response.end();
-  };
-  const timer = parts.clock.setTimer(DISCARD_DEADLINE_MS, finish);
-  request.on("data", (chunk: Buffer) => {
-    discarded += chunk.length;
-    if (discarded > DISCARD_LIMIT_BYTES) finish();
-  });
-  request.once("end", finish);
-  request.once("close", finish);
-  request.resume();
-}
-
-function awaitsMuch(request: IncomingMessage): boolean {
-  const length = request.headers["content-length"];
-  if (length !== undefined) return Number(length) > UNREAD_LIMIT_BYTES;
-  return request.headers["transfer-encoding"] !== undefined;
+  const typed = { ...headers, "Content-Type": "application/json" };
+  answerEarly(parts.clock, request, response, { status, headers: typed, text: json });
 }

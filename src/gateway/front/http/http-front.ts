@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { errorText } from "../../../runtime/errors.ts";
+import { BodyIntake } from "../../../runtime/http/body-intake.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { principalKey } from "../../client-port.ts";
@@ -28,7 +29,6 @@ import type { SessionFile } from "../session/session-file.ts";
 import type { SessionRecord } from "../session/session-record.ts";
 import { type PassBack, SessionStore } from "../session/session-store.ts";
 import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
-import { BodyIntake } from "./body-intake.ts";
 import { ModernExchange } from "./modern-exchange.ts";
 import { OlderDoor } from "./older-door.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
@@ -36,6 +36,7 @@ import { refusalOfBody, refusalOfSession } from "./refusals.ts";
 import {
   accepted,
   formFor,
+  groupOf,
   hostOf,
   isOwnMachine,
   MCP_PATH,
@@ -154,6 +155,10 @@ export class HttpFront implements AsyncDisposable {
     this.#older.leave();
   }
 
+  endWithdrawn(): void {
+    this.#older.endWithdrawn();
+  }
+
   get sessions(): number {
     return this.#sessions.size;
   }
@@ -174,9 +179,8 @@ export class HttpFront implements AsyncDisposable {
   stop(graceMs: number): Promise<void> {
     this.#stopping ??= this.#sessions.end(graceMs, "the gateway is stopping").finally(() => {
       this.#older.end();
-      this.#slow[Symbol.dispose]();
-      this.#resumption[Symbol.dispose]();
-      this.#bodies[Symbol.dispose]();
+      const used = [this.#slow, this.#resumption, this.#parts.keepAlive, this.#bodies];
+      for (const each of used) each[Symbol.dispose]();
     });
     return this.#stopping;
   }
@@ -245,9 +249,10 @@ export class HttpFront implements AsyncDisposable {
 
   /** Null: it is about MCP, and can be looked at. */
   #refusalOf(path: string, method = ""): Refusal | null {
-    const allowed = METHODS.get(path);
-    if (allowed === undefined)
-      return { status: 404, message: `nothing is served here; MCP is at ${MCP_PATH}` };
+    const group = groupOf(path);
+    const allowed = METHODS.get(group === null ? path : MCP_PATH);
+    if (allowed === undefined || (group !== null && !this.#options.gateway.hasGroup(group)))
+      return { status: 404, message: nothingAt(group) };
     if (!allowed.includes(method)) return notAllowed(allowed.join(", "));
     if (this.#stopping === null) return null;
     return { status: 503, message: "the gateway is stopping", headers: { "Retry-After": "2" } };
@@ -340,6 +345,7 @@ export class HttpFront implements AsyncDisposable {
     const sender = principalKey(visit.principal);
     const done: Parameters<BodyIntake["receive"]>[0]["done"] = (body) =>
       this.#guarded(visit, () => {
+        if (!this.#admission.isStillIn(visit)) return;
         if (body.kind === "whole") take(body.bytes);
         else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : NOT_READ[body.kind]);
       });
@@ -365,7 +371,7 @@ export class HttpFront implements AsyncDisposable {
         this.#initialize(visit, accepts, message.message);
       } else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
-      if (!this.#admission.mayAsk(visit, message.message)) return;
+      if (!this.#admission.mayAsk(visit, session, message.message)) return;
       const form = formFor(message.message.method, accepts);
       const trace = traceOf(visit.request);
       const slowness = form.json ? this.#slownessOf(session, message.message.id) : null;
@@ -400,14 +406,17 @@ export class HttpFront implements AsyncDisposable {
       return;
     }
     const { id } = message.message;
-    const checked = checkModern(message.message, principal, headers, traceOf(request));
+    const cameBy = { trace: traceOf(request), group: groupOf(request.url) };
+    const checked = checkModern(message.message, principal, headers, cameBy);
     if (!checked.ok) {
       refuse(id, checked.status, checked.reply);
       return;
     }
-    if (!this.#admission.mayAsk(visit, message.message)) return;
+    if (!this.#admission.mayAsk(visit, checked.request, message.message)) return;
     const { gateway, modern } = this.#options;
-    const fault = checkParamHeaders(checked.request, headers, () => gateway.served.viewFor(principal));
+    const fault = checkParamHeaders(checked.request, headers, () =>
+      gateway.served.forClient(checked.request),
+    );
     if (fault !== null) refuse(id, 400, fault);
     else if (checked.request.method === LISTEN && !accepts.events) this.#refuse(visit, NO_EVENTS);
     else {
@@ -419,7 +428,7 @@ export class HttpFront implements AsyncDisposable {
   #takeBatch(visit: Visit, accepts: Accepts, { session, messages, errors, answers }: Batch): void {
     const { request, response } = visit;
     const requests = messages.filter((message) => message.kind === "request");
-    if (!requests.every(({ message }) => this.#admission.mayAsk(visit, message))) return;
+    if (!requests.every(({ message }) => this.#admission.mayAsk(visit, session, message))) return;
     if (answers === errors.length) {
       for (const message of messages) if (message.kind !== "request") session.handle(message);
       const told = errors.map(({ id, reply }) => responseJson(id, reply));
@@ -447,10 +456,11 @@ export class HttpFront implements AsyncDisposable {
       this.#refuse(visit, { ...refusalOfSession(room, visit.principal), id: request.id });
       return;
     }
-    const { client } = introduction;
-    const reply = initializeReply(gateway, client.protocolVersion);
+    const { principal } = visit;
+    const client = { ...introduction.client, principal, group: groupOf(visit.request.url) };
+    const reply = initializeReply(gateway, client);
     const id = randomBytes(24).toString("base64url");
-    const session = this.#sessions.open({ ...client, id, principal: visit.principal });
+    const session = this.#sessions.open({ ...client, id });
     gateway.opened(session);
     const answer = (): void => {
       visit.response.setHeader("Mcp-Session-Id", id);
@@ -476,6 +486,11 @@ export class HttpFront implements AsyncDisposable {
 /** Its head says so; a request's body has the last word. */
 function isOfModern({ headers }: IncomingMessage): boolean {
   return headers["mcp-protocol-version"] === MODERN_VERSION;
+}
+
+function nothingAt(group: string | null): string {
+  if (group === null) return `nothing is served here; MCP is at ${MCP_PATH}`;
+  return `there is no group ${group}; everything is at ${MCP_PATH}`;
 }
 
 function refusalOfForm({ json, events }: Accepts): Refusal | null {

@@ -1,6 +1,6 @@
 // A TCP address that HTTP is served at, and the connections that came through it.
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { isIPv6, Server as NetServer, type Socket } from "node:net";
+import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
@@ -10,6 +10,7 @@ import { BACKEND_UNAVAILABLE, errorReply, INVALID_REQUEST } from "../../json-rpc
 import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
 import { Door } from "./door.ts";
+import { cameTo, openPassed, type PassConnection, passWaiting } from "./passed-connections.ts";
 import { findPortHolder } from "./port-holder.ts";
 import { isOfSession } from "./request.ts";
 
@@ -64,9 +65,13 @@ export class Listener {
   readonly #server: Server;
   readonly #door: Door;
   readonly #emptied = new Set<() => void>();
+  /** Connections of the process before, of which nothing has come here: they wait between two requests. */
+  readonly #passed = new Set<Duplex>();
   readonly #drops: ReturnType<typeof createThrottle>;
   #dropped = 0;
   #given: object | undefined;
+  /** As the system has it; null: it has not listened yet. */
+  #bound: AddressInfo | null = null;
   #listening = false;
   #isLeaving = false;
   #stopped = false;
@@ -99,7 +104,10 @@ export class Listener {
       if (this.#isLeaving && !isOfSession(request)) answerMoved(response);
       else handler(request, response);
     });
-    this.#server.on("clientError", answerClientError);
+    this.#server.on("clientError", (error, socket) => {
+      const isWaiting = this.#passed.has(socket) && systemErrorCode(error) === LATE && isSilent(socket);
+      if (!isWaiting) answerClientError(error, socket);
+    });
     this.#server.on("connection", (socket) => this.#connected(socket));
     this.#server.on("drop", () => this.#droppedOne());
   }
@@ -113,7 +121,9 @@ export class Listener {
       logger.warn("the listener had an error", { error: errorText(error) }),
     );
     const address = this.#server.address();
-    if (typeof address === "object" && address !== null) this.port = address.port;
+    if (typeof address !== "object" || address === null) return;
+    this.#bound = address;
+    this.port = address.port;
   }
 
   /** `http://HOST:PORT/mcp`, with a host that can be connected to. */
@@ -166,6 +176,24 @@ export class Listener {
     this.#isLeaving = false;
   }
 
+  /** Takes a connection that another process has passed, by its handle; it ends where it came to another address. */
+  take(handle: object): void {
+    const socket = openPassed(handle);
+    // Whom the other one let in may not be let in here: it may have listened to a whole network.
+    if (this.#bound === null || !cameTo(socket, this.#bound)) {
+      socket.destroy();
+      return;
+    }
+    this.#passed.add(socket);
+    socket.once("close", () => this.#passed.delete(socket));
+    this.serve(socket);
+  }
+
+  /** Serves one who did not come through the address. */
+  serve(stream: Duplex): void {
+    this.#server.emit("connection", stream);
+  }
+
   /** A request that is on its way there is lost. */
   closeIdle(): void {
     this.#server.closeIdleConnections();
@@ -173,15 +201,19 @@ export class Listener {
 
   /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
   close(graceMs: number): Promise<void> {
-    return this.#end(graceMs, true);
+    return this.#end(graceMs, (signal) => this.#closeIdle(signal));
   }
 
   /**
    * As `close`, but what is idle has until then, too: a request may be on its way there. The response to it, or the
-   * client, ends the connection.
+   * client, ends the connection; or `pass` passes it on, a few at a time or `allAtOnce`.
    */
-  drain(graceMs: number): Promise<void> {
-    return this.#end(graceMs, false);
+  drain(graceMs: number, pass: PassConnection | null = null, allAtOnce = false): Promise<void> {
+    const { clock } = this.#options;
+    return this.#end(pass === null ? graceMs : Math.max(graceMs, 1), async (signal) => {
+      if (pass === null) return;
+      await passWaiting(this.#server, this.#door.connections, pass, { clock, signal, allAtOnce });
+    });
   }
 
   get #limit(): number {
@@ -231,6 +263,8 @@ export class Listener {
       if (unread === 0 || written !== seen.written || unread !== seen.unread) {
         Object.assign(seen, { written, unread, unreadSinceMs: nowMs });
       } else if (nowMs - seen.unreadSinceMs >= STALL_LIMIT_MS) socket.destroy();
+      const isOld = nowMs - seen.openedMs >= KEEP_ALIVE_TIMEOUT_MS;
+      if (isOld && this.#passed.has(socket) && isSilent(socket)) socket.destroy();
     }
     this.#timer = this.#door.size > 0 ? clock.setTimer(LOOK_MS, this.#look) : null;
   };
@@ -254,17 +288,18 @@ export class Listener {
     this.#dropped = 0;
   }
 
-  async #end(graceMs: number, closesIdle: boolean): Promise<void> {
+  /** `seeTo` what is idle, until the signal. */
+  async #end(graceMs: number, seeTo: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { clock } = this.#options;
     this.stopListening();
     const empty = Promise.withResolvers<void>();
     this.#emptied.add(empty.resolve);
     if (this.#door.size > 0 && graceMs > 0) {
       const emptied = new AbortController();
-      const closing = closesIdle ? this.#closeIdle(emptied.signal) : null;
+      const seen = seeTo(emptied.signal);
       await settledWithin(clock, graceMs, empty.promise);
       emptied.abort();
-      await closing;
+      await seen;
     }
     this.#emptied.delete(empty.resolve);
     this.#drops[Symbol.dispose]();
@@ -376,10 +411,16 @@ function answerMoved(response: ServerResponse): void {
   response.end(json);
 }
 
+const LATE = "ERR_HTTP_REQUEST_TIMEOUT";
 const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string]>> = {
   HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "the headers are too large"],
-  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "the request did not come in time"],
+  [LATE]: ["408 Request Timeout", "the request did not come in time"],
 };
+
+/** Nothing has come on it. */
+function isSilent({ bytesRead }: Duplex & { readonly bytesRead?: number }): boolean {
+  return bytesRead === 0;
+}
 
 function answerClientError(error: Error, socket: Duplex & { readonly bytesWritten?: number }): void {
   const [status, message] = CLIENT_ERRORS[systemErrorCode(error) ?? ""] ?? [

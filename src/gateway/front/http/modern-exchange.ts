@@ -29,7 +29,8 @@ export class ModernExchange implements CallOutlet, KeptStream {
     this.#accepts = accepts;
     this.#sinceMs = parts.clock.monotonicMs();
     parts.keepAlive.add(this);
-    response.once("close", () => {
+    // It comes once.
+    response.on("close", () => {
       parts.keepAlive.delete(this);
       this.#isGone = true;
       this.#tellGone();

@@ -100,6 +100,14 @@ export class OlderDoor {
     for (const channel of [...this.#channels.values()]) this.#endIfQuiet(channel);
   }
 
+  /** Streams without a session; others end with theirs. */
+  endWithdrawn(): void {
+    const { served } = this.#options.gateway;
+    for (const { session, principal, outlet } of [...this.#channels.values()]) {
+      if (session === null && served.isWithdrawn(principal)) outlet.finish();
+    }
+  }
+
   end(): void {
     for (const { outlet } of [...this.#channels.values()]) outlet.finish();
   }
@@ -174,7 +182,7 @@ export class OlderDoor {
     }
     if (incoming.kind === "batch") {
       const requests = incoming.messages.filter((message) => message.kind === "request");
-      if (!requests.every(({ message }) => admission.mayAsk(visit, message))) return;
+      if (!requests.every(({ message }) => admission.mayAsk(visit, incoming.session, message))) return;
       answerEmpty(visit.response, 202);
       takeBatch(incoming, outlet);
       return;
@@ -188,7 +196,7 @@ export class OlderDoor {
     } else if (session === null) {
       const { id } = message.message;
       refuse(visit, { status: 400, code: INVALID_REQUEST, id, message: "initialize comes first" });
-    } else if (admission.mayAsk(visit, message.message)) {
+    } else if (admission.mayAsk(visit, session, message.message)) {
       channel.isProvisional = false;
       answerEmpty(visit.response, 202);
       session.serve(message.message, outlet);
@@ -215,7 +223,7 @@ export class OlderDoor {
     }
     const { client } = introduction;
     answerEmpty(response, 202);
-    channel.outlet.answer(id, initializeReply(gateway, client.protocolVersion));
+    channel.outlet.answer(id, initializeReply(gateway, { ...client, principal, group: null }));
     this.#begin(channel, client, principal);
   }
 

@@ -1,19 +1,28 @@
 // Admits requests over HTTP: by Host and Origin, by token, by the session that is named. Other requests are answered
 // here, and the gateway is told.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { createHostGuard } from "../../../runtime/http/host-guard.ts";
+import { WrongTokens } from "../../../runtime/http/wrong-tokens.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
 import type { RpcId, RpcRequest } from "../../json-rpc.ts";
-import type { Authentication, RefusedAuthentication } from "../../middleware/middleware.ts";
+import type { Authentication, RefusedAuthentication, ServedClient } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import { isProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import type { Session } from "../session/session.ts";
+import { type Session, WITHDRAWN } from "../session/session.ts";
 import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
-import { createHostGuard } from "./host-guard.ts";
-import { hostOf, MESSAGES_PATH, pathOf, remoteOf, SSE_PATH, saidTwice, sessionId } from "./request.ts";
-import { WrongTokens } from "./wrong-tokens.ts";
+import {
+  groupOf,
+  hostOf,
+  MESSAGES_PATH,
+  pathOf,
+  remoteOf,
+  SSE_PATH,
+  saidTwice,
+  sessionId,
+} from "./request.ts";
 
 /** A request and where its answer goes. */
 export interface Exchange {
@@ -75,21 +84,34 @@ export class RequestAdmission {
   identify(exchange: Exchange): Principal | null | Promise<Principal | null> {
     const authentication = this.#gateway.served.authenticate(exchange.request.headers);
     if (authentication instanceof Promise)
-      return authentication.then((known) => this.#known(exchange, known));
+      return authentication.then((known) => {
+        const principal = this.#known(exchange, known);
+        return principal !== null && this.isStillIn({ ...exchange, principal }) ? principal : null;
+      });
     return this.#known(exchange, authentication);
   }
 
+  /** False, and it is answered: its token was taken back while the request came. */
+  isStillIn(visit: Visit): boolean {
+    if (!this.#gateway.served.isWithdrawn(visit.principal)) return true;
+    const { name } = visit.principal;
+    this.#unauthorized(visit, { ok: false, reason: WITHDRAWN, error: "invalid_token" }, name, null);
+    return false;
+  }
+
   /** False, and the request is answered: its token lacks a scope. */
-  mayAsk(visit: Visit, { id, method, params }: RpcRequest): boolean {
-    const lacking = this.#gateway.served.missingScope(visit.principal, method, params);
+  mayAsk(visit: Visit, client: ServedClient, { id, method, params }: RpcRequest): boolean {
+    const served = this.#gateway.served.forClient(client);
+    const lacking = served.missingScope(visit.principal, method, params);
     if (lacking !== null) this.#unauthorized(visit, lacking, visit.principal.name, id);
     return lacking === null;
   }
 
   session(visit: Visit, id: string): Session | null {
     const found = this.#sessions.find(id, visit.principal);
-    if (found === null || found === "foreign") {
-      this.refuseSession(visit, found);
+    // A session is that of its address: what another one serves is not in it.
+    if (found === null || found === "foreign" || found.group !== groupOf(visit.request.url)) {
+      this.refuseSession(visit, found === "foreign" ? found : null);
       return null;
     }
     const version = visit.request.headers["mcp-protocol-version"];

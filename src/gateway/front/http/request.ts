@@ -9,6 +9,9 @@ export const MCP_PATH = "/mcp";
 export const SSE_PATH = "/sse";
 export const MESSAGES_PATH = "/messages";
 
+/** The address of a group: MCP_PATH, a slash, its name. */
+const GROUP_PATH = /^\/mcp\/([A-Za-z][A-Za-z0-9_-]{0,63})$/;
+
 const SESSION_HEADER = "mcp-session-id";
 /** Node drops or joins their second values, and what stands before us may have read another one. */
 const ONCE: ReadonlySet<string> = new Set([
@@ -57,6 +60,7 @@ const ABSOLUTE_TARGET = /^https?:\/\/([^/?#]*)([^?#]*)/i;
 /** Without the query, and without a slash at its end. */
 export function pathOf(target: string | undefined): string {
   if (target === undefined) return "";
+  if (target === MCP_PATH) return MCP_PATH;
   const absolute = target.startsWith("/") ? null : ABSOLUTE_TARGET.exec(target);
   if (absolute !== null) return withoutSlash(absolute[2] || "/");
   const query = target.indexOf("?");
@@ -67,13 +71,22 @@ function withoutSlash(path: string): string {
   return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 }
 
+/** The group whose address it is; null: another address. */
+export function groupOf(target: string | undefined): string | null {
+  return target === MCP_PATH ? null : (GROUP_PATH.exec(pathOf(target))?.[1] ?? null);
+}
+
 export function queryOf(target = ""): URLSearchParams {
   const query = target.indexOf("?");
   return new URLSearchParams(query < 0 ? "" : target.slice(query));
 }
 
 /** A header that may come once alone, and comes more than once; null: none does. */
-export function saidTwice({ rawHeaders }: IncomingMessage): string | null {
+export function saidTwice({ rawHeaders, headers }: IncomingMessage): string | null {
+  // Node has one member for each name, however often it came: as many as there are lines says that none came twice.
+  let names = 0;
+  for (const _ in headers) names += 1;
+  if (names * 2 === rawHeaders.length) return null;
   let seen = "";
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const written = rawHeaders[index] ?? "";

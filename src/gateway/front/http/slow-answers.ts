@@ -1,5 +1,6 @@
 // Answers that take their time become streams: what is written now and then keeps their connection alive, and a client
 // can take them up again when it breaks.
+import { FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
 /** An answer is slow after this long to twice as long. */
@@ -12,8 +13,8 @@ export interface SlowAnswer {
 
 export class SlowAnswers implements Disposable {
   readonly #clock: Clock;
-  #young = new Set<SlowAnswer>();
-  #old = new Set<SlowAnswer>();
+  #young = new FleetingSet<SlowAnswer>();
+  #old = new FleetingSet<SlowAnswer>();
   #timer: Timer | null = null;
 
   constructor(clock: Clock) {
@@ -39,7 +40,7 @@ export class SlowAnswers implements Disposable {
   readonly #look = (): void => {
     const slow = this.#old;
     this.#old = this.#young;
-    this.#young = new Set();
+    this.#young = new FleetingSet();
     // Not ended with the last call: there is a next one soon.
     this.#timer = this.#old.size > 0 ? this.#clock.setTimer(LOOK_MS, this.#look) : null;
     for (const answer of slow) answer.becomeStream();

@@ -1,9 +1,11 @@
 // One request of protocol 2026-07-28 in flight. Its call may outlive the connection that it came on: while the client is
 // asked something it is detached, and goes on with the request that brings the answer.
+import { CallAbort } from "../../call-signal.ts";
 import type { CallPort, Question } from "../../client-port.ts";
 import { isJsonObject, type JsonObject, type Reply, type RpcId } from "../../json-rpc.ts";
 import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
-import { isLogLevel, LIST_CHANGED, LOG_LEVELS, RESOURCE_UPDATED } from "../../protocol.ts";
+import type { OpenTask } from "../../middleware/task-ids.ts";
+import { isLogLevel, LIST_CHANGED, LOG_LEVELS, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { messageJson } from "../session/questions.ts";
 import type { Identity } from "./identities.ts";
@@ -17,6 +19,7 @@ const NOT_WITHIN: ReadonlySet<string> = new Set([
   "notifications/elicitation/complete",
   "notifications/subscriptions/acknowledged",
   "notifications/tasks/status",
+  TASK_NOTICE,
 ]);
 
 interface CallParts {
@@ -33,6 +36,8 @@ export interface CallBegin {
   readonly isAgreed: boolean;
   /** Of the identity that had it then. */
   readonly mark?: string | undefined;
+  /** The task that it is about. */
+  readonly task?: OpenTask | null;
 }
 
 /** What became of a request that brings answers. */
@@ -71,23 +76,30 @@ export class ModernCall implements CallPort {
   /** What is handed to the chain. */
   readonly work: GatewayRequest;
   readonly #parts: CallParts;
-  readonly #abort = new AbortController();
+  readonly #abort = new CallAbort();
   #request: ModernRequest;
   #outlet: CallOutlet | null;
   /** A reply that no request was open for: the next one of its client gets it. */
   #early: Reply | null = null;
   #isAgreed: boolean;
 
-  constructor(parts: CallParts, request: ModernRequest, { params, isAgreed }: CallBegin, outlet: CallOutlet) {
+  constructor(parts: CallParts, request: ModernRequest, begin: CallBegin, outlet: CallOutlet) {
+    const { params, isAgreed, task = null } = begin;
     const { method, trace } = request;
     this.#parts = parts;
     this.#isAgreed = isAgreed;
     this.client = parts.identity;
     this.#request = request;
     this.#outlet = outlet;
-    const work = { method, params, port: this, signal: this.#abort.signal, served: parts.served };
-    const asked = isAgreed ? ({ asked: "accept" } as const) : {};
-    this.work = trace === null ? { ...work, ...asked } : { ...work, ...asked, trace };
+    const { served } = parts;
+    const work: GatewayRequest = { method, params, port: this, signal: this.#abort, served };
+    const more = {
+      ...(task !== null && { task }),
+      ...(isAgreed && ({ asked: "accept" } as const)),
+      ...(trace !== null && { trace }),
+    };
+    const isMore = task !== null || isAgreed || trace !== null;
+    this.work = served.meant(isMore ? { ...work, ...more } : work);
   }
 
   get id(): RpcId {

@@ -1,5 +1,7 @@
 // What protocol 2026-07-28 wants in each reply beside what backends of older versions say.
 import {
+  errorReply,
+  INTERNAL_ERROR,
   INVALID_PARAMS,
   isError,
   isJsonObject,
@@ -7,7 +9,7 @@ import {
   RESOURCE_NOT_FOUND,
   type Reply,
 } from "../../json-rpc.ts";
-import { META } from "../../protocol.ts";
+import { declaresTasks, META } from "../../protocol.ts";
 import type { ModernRequest } from "./request.ts";
 
 /** Their results say how long they hold. */
@@ -18,6 +20,8 @@ const CACHED: ReadonlySet<string> = new Set([
   "resources/list",
   "resources/templates/list",
   "resources/read",
+  "skills/list",
+  "skills/get",
 ]);
 
 export function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject): Reply {
@@ -25,10 +29,18 @@ export function complete(request: ModernRequest, reply: Reply, serverInfo: JsonO
     const { error } = reply;
     return error.code === RESOURCE_NOT_FOUND ? { error: { ...error, code: INVALID_PARAMS } } : reply;
   }
-  const { resultType = "complete", _meta, ...result } = reply.result;
+  const { result } = reply;
+  const { resultType = "complete", _meta } = result;
+  if (resultType === "task" && !mayBeTask(request)) {
+    return errorReply(INTERNAL_ERROR, "the server answered with a task, which this request does not take");
+  }
   const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };
   const holds = resultType === "complete" && CACHED.has(request.method) ? freshness(request, result) : {};
   return { result: { ...result, ...holds, resultType, _meta: meta } };
+}
+
+function mayBeTask({ method, declared }: ModernRequest): boolean {
+  return method === "tools/call" && declaresTasks(declared);
 }
 
 /** How long a result may be cached: not at all where its server does not say; by shared caches only if all may read it. */

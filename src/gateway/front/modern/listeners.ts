@@ -15,6 +15,7 @@ import {
   type Reply,
   type RpcId,
 } from "../../json-rpc.ts";
+import { missingTasks } from "../../middleware/extension-tasks.ts";
 import {
   LIST_CHANGED,
   LIST_KINDS,
@@ -24,6 +25,9 @@ import {
   META,
   MODERN_VERSION,
   RESOURCE_UPDATED,
+  TASK_NOTICE,
+  TASKS_LOST,
+  WATCH_TASK,
 } from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
@@ -34,6 +38,7 @@ import type { ModernRequest } from "./request.ts";
 const MOST_LISTENERS = 1_000;
 /** Of one stream. */
 const MOST_URIS = 1_000;
+const MOST_TASKS = 100;
 /** Asked of servers at a time, ahead of the others. */
 const AT_A_TIME = 8;
 /** How long the acknowledgement waits for servers: what takes longer is not honoured, ms. */
@@ -43,9 +48,11 @@ const SUBSCRIBES_MS = 10_000;
 interface Wanted {
   readonly lists: ReadonlySet<ListKind>;
   readonly uris: readonly string[];
+  /** Ids of tasks. */
+  readonly taskIds: readonly string[];
 }
 
-const NOTHING: Wanted = { lists: new Set(), uris: [] };
+const NOTHING: Wanted = { lists: new Set(), uris: [], taskIds: [] };
 
 export class Listeners {
   readonly #gateway: FrontGateway;
@@ -66,7 +73,10 @@ export class Listeners {
   listen(request: ModernRequest, outlet: CallOutlet): () => void {
     const wanted = wantedBy(request.params["notifications"]);
     const refusal =
-      typeof wanted === "string" ? errorReply(INVALID_PARAMS, wanted) : this.#refusal(request.principal);
+      typeof wanted === "string"
+        ? errorReply(INVALID_PARAMS, wanted)
+        : ((wanted.taskIds.length > 0 ? missingTasks(request.declared) : null) ??
+          this.#refusal(request.principal));
     if (refusal !== null || typeof wanted === "string") {
       if (refusal !== null) outlet.answer(request.id, refusal);
       return () => {};
@@ -99,6 +109,7 @@ class Listener implements SessionPort {
   readonly protocolVersion = MODERN_VERSION;
   readonly capabilities: JsonObject = {};
   readonly clientInfo: JsonObject;
+  readonly group: string | null;
   readonly logLevel = null;
   readonly busy = true;
   readonly principal: Principal;
@@ -111,9 +122,10 @@ class Listener implements SessionPort {
   #honoured: Wanted | null = null;
   readonly #owedLists = new Set<ListKind>();
   readonly #owedUris = new Map<string, JsonObject>();
+  readonly #owedTasks: JsonObject[] = [];
 
   constructor(
-    { id, principal, clientInfo }: ModernRequest,
+    { id, principal, clientInfo, group }: ModernRequest,
     outlet: CallOutlet,
     gateway: FrontGateway,
     onClosed: () => void,
@@ -121,6 +133,7 @@ class Listener implements SessionPort {
     this.#id = id;
     this.principal = principal;
     this.clientInfo = clientInfo;
+    this.group = group;
     this.#outlet = outlet;
     this.#gateway = gateway;
     this.#onClosed = onClosed;
@@ -130,31 +143,38 @@ class Listener implements SessionPort {
     return this.#ended.signal;
   }
 
-  async begin({ lists, uris }: Wanted, clock: Clock): Promise<void> {
+  async begin({ lists, uris, taskIds }: Wanted, clock: Clock): Promise<void> {
     this.#gateway.opened(this);
     const subscribed = new Set<string>();
-    const left = uris.values();
+    const followed = new Set<string>();
+    const left = [
+      ...uris.map((uri) => async () => (await this.#subscribe(uri)) && subscribed.add(uri)),
+      ...taskIds.map((id) => async () => (await this.#follow(id)) && followed.add(id)),
+    ].values();
     const inTurn = async (): Promise<void> => {
-      for (const uri of left) {
+      for (const next of left) {
         if (this.ended.aborted) return;
-        if (await this.#subscribe(uri)) subscribed.add(uri);
+        await next();
       }
     };
-    if (uris.length > 0) {
+    if (uris.length + taskIds.length > 0) {
       const all = Promise.all(Array.from({ length: AT_A_TIME }, inTurn));
       await settledWithin(clock, SUBSCRIBES_MS, all);
     }
     if (this.ended.aborted) return;
     const honoured = uris.filter((uri) => subscribed.has(uri));
-    this.#honoured = { lists, uris: honoured };
+    const tasks = taskIds.filter((id) => followed.has(id));
+    this.#honoured = { lists, uris: honoured, taskIds: tasks };
     const told: JsonObject = {
       ...Object.fromEntries([...lists].map((kind) => [LISTEN_FLAGS[kind], true])),
       ...(honoured.length === 0 ? {} : { resourceSubscriptions: honoured }),
+      ...(tasks.length === 0 ? {} : { taskIds: tasks }),
     };
     this.#send(LISTEN_ACKNOWLEDGED, { notifications: told });
-    if (lists.size === 0 && honoured.length === 0) this.finish();
+    if (lists.size === 0 && honoured.length === 0 && tasks.length === 0) this.finish();
     for (const kind of this.#owedLists) this.listChanged(kind);
     for (const params of this.#owedUris.values()) this.notify(RESOURCE_UPDATED, params);
+    for (const params of this.#owedTasks.splice(0)) this.notify(TASK_NOTICE, params);
   }
 
   listChanged(kind: ListKind): void {
@@ -163,11 +183,14 @@ class Listener implements SessionPort {
   }
 
   notify(method: string, params: JsonObject | undefined): void {
+    if (method === TASK_NOTICE && params !== undefined) this.#toldOfTask(params);
+    // It listens anew, and hears what can still be heard.
+    if (method === TASKS_LOST) this.finish();
     const uri = params?.["uri"];
     if (method !== RESOURCE_UPDATED || params === undefined || typeof uri !== "string") return;
     if (this.#honoured === null) this.#owedUris.set(uri, params);
     // A subscription outlives the rules under which it was made.
-    else if (this.#honours(uri) && this.#gateway.served.mayBeNotified(this.principal, uri)) {
+    else if (this.#honours(uri) && this.#gateway.served.forClient(this).mayBeNotified(this.principal, uri)) {
       this.#send(method, params);
     }
   }
@@ -181,6 +204,10 @@ class Listener implements SessionPort {
   /** A client whose token is not accepted any more finds that out by listening anew. */
   admit(isAdmitted: boolean): void {
     if (!isAdmitted) this.finish();
+  }
+
+  withdraw(): void {
+    this.finish();
   }
 
   /** Ends it as agreed: with its result. */
@@ -203,11 +230,13 @@ class Listener implements SessionPort {
   }
 
   /** Subscribes by a request of its own, so that all rules for requests hold. */
-  async #subscribe(uri: string): Promise<boolean> {
-    const params = { uri };
-    const method = "resources/subscribe";
-    await this.#gateway.awaited(this, { jsonrpc: "2.0", id: this.#id, method, params });
-    const { served } = this.#gateway;
+  #subscribe(uri: string): Promise<boolean> {
+    return this.#isDone("resources/subscribe", { uri });
+  }
+
+  async #isDone(method: string, params: JsonObject): Promise<boolean> {
+    await this.#gateway.awaited(this, { method, params });
+    const served = this.#gateway.served.forClient(this);
     const port: CallPort = {
       client: this,
       id: this.#id,
@@ -216,7 +245,26 @@ class Listener implements SessionPort {
       notify() {},
       request: () => this.request(),
     };
-    return !isError(await served.handle({ method, params, port, signal: this.ended, served }));
+    const task = served.taskOf(this.principal, method, params);
+    const request = { method, params, port, signal: this.ended, served };
+    return !isError(await served.handle(task === null ? request : { ...request, task }));
+  }
+
+  #follow(taskId: string): Promise<boolean> {
+    return this.#isDone(WATCH_TASK, { taskId });
+  }
+
+  #toldOfTask(params: JsonObject): void {
+    const { taskId } = params;
+    const served = this.#gateway.served.forClient(this);
+    const task = served.taskOf(this.principal, WATCH_TASK, { taskId });
+    if (this.#honoured === null) {
+      if (this.#owedTasks.length < MOST_TASKS) this.#owedTasks.push(params);
+    } else if (task !== null && served.mayFollow(this.principal, task)) {
+      // A larger one is for tasks/get, where it is kept to be read in pieces.
+      if (!this.#gateway.isSmall(this.principal, params)) return;
+      this.#send(TASK_NOTICE, params);
+    }
   }
 
   #meta(serverInfo?: JsonObject): JsonObject {
@@ -252,8 +300,15 @@ function wantedBy(filter: unknown): Wanted | string {
   if (different.length > MOST_URIS) {
     return `\`notifications.resourceSubscriptions\` may have ${MOST_URIS} URIs at most`;
   }
+  const { taskIds = [] } = filter;
+  if (!Array.isArray(taskIds) || !taskIds.every((id) => typeof id === "string")) {
+    return "`notifications.taskIds` must be an array of strings";
+  }
+  const tasks = [...new Set<string>(taskIds)];
+  if (tasks.length > MOST_TASKS) return `\`notifications.taskIds\` may have ${MOST_TASKS} ids at most`;
   return {
     lists: new Set(LIST_KINDS.filter((kind) => filter[LISTEN_FLAGS[kind]] === true)),
     uris: different,
+    taskIds: tasks,
   };
 }

@@ -1,5 +1,6 @@
 // Serves requests of protocol 2026-07-28, whatever carries them: each stands for itself, without a session.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import {
@@ -17,6 +18,7 @@ import type { GatewayRequest } from "../../middleware/middleware.ts";
 import { LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
+import { WITHDRAWN } from "../session/session.ts";
 import { type CallBegin, type Holding, ModernCall, type Stopping } from "./call.ts";
 import { complete } from "./complete.ts";
 import { Identities } from "./identities.ts";
@@ -42,7 +44,7 @@ export class ModernFront {
   readonly #holding: Holding;
   readonly #identities: Identities;
   readonly #listeners: Listeners;
-  readonly #calls = new Set<ModernCall>();
+  readonly #calls = new FleetingSet<ModernCall>();
   readonly #idle = Promise.withResolvers<void>();
   #isEnding = false;
 
@@ -94,7 +96,7 @@ export class ModernFront {
   /** The request as the chain would have it, which it does not come to. */
   #asCall<T>(request: ModernRequest, outlet: CallOutlet, look: (work: GatewayRequest) => T): T {
     const identity = this.#identities.borrow(request);
-    const { served } = this.#options.gateway;
+    const served = this.#options.gateway.served.forClient(request);
     const parts = { identity, holding: this.#holding, served, complete: this.#complete };
     const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, outlet);
     try {
@@ -109,6 +111,15 @@ export class ModernFront {
     this.#listeners.end();
   }
 
+  /** Ends what is under way for who came with a token that was taken back. */
+  endWithdrawn(): void {
+    const { served } = this.#options.gateway;
+    for (const call of [...this.#calls]) {
+      if (served.isWithdrawn(call.newest.principal)) end(call, WITHDRAWN);
+    }
+    this.#identities.endWithdrawn();
+  }
+
   /** Takes no more, waits `graceMs` at most for what is in flight, and ends all. */
   async end(graceMs: number, reason: string): Promise<void> {
     this.#isEnding = true;
@@ -117,11 +128,7 @@ export class ModernFront {
       await settledWithin(this.#options.clock, graceMs, this.#idle.promise);
     }
     this.#holding.end(reason);
-    const cause = new MountaineerError("aborted", reason);
-    for (const call of [...this.#calls]) {
-      call.answer(errorReply(BACKEND_UNAVAILABLE, reason));
-      call.abort(cause);
-    }
+    for (const call of [...this.#calls]) end(call, reason);
     this.#identities[Symbol.dispose]();
   }
 
@@ -131,7 +138,7 @@ export class ModernFront {
       return nothing;
     }
     const { gateway } = this.#options;
-    const { serverInfo, ...offered } = gateway.initializeResult(MODERN_VERSION);
+    const { serverInfo, ...offered } = gateway.initializeResult(MODERN_VERSION, request);
     const result = { supportedVersions: [MODERN_VERSION], ...offered };
     outlet.answer(request.id, this.#complete(request, { result }));
     return nothing;
@@ -139,9 +146,12 @@ export class ModernFront {
 
   #begin(request: ModernRequest, { params, isAgreed, mark }: CallBegin, outlet: CallOutlet): Gone {
     const { gateway, logger } = this.#options;
+    const served = gateway.served.forClient(request);
+    const task = served.taskOf(request.principal, request.method, params);
     const identity = this.#identities.borrow(request, mark);
-    const parts = { identity, holding: this.#holding, served: gateway.served, complete: this.#complete };
-    const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed }, outlet);
+    if (task?.mark != null) this.#identities.keepMarked(request.principal, task.mark);
+    const parts = { identity, holding: this.#holding, served, complete: this.#complete };
+    const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed, task }, outlet);
     this.#calls.add(call);
     const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
     const settled = (reply: Reply): void => {
@@ -152,6 +162,10 @@ export class ModernFront {
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
       if (!isError(reply) && reply.result["resultType"] === "input_required") {
         this.#identities.expect(identity);
+      }
+      // The process that has the task may be this identity's own.
+      if (!isError(reply) && reply.result["resultType"] === "task") {
+        this.#identities.keep(identity, reply.result["ttlMs"]);
       }
       this.#identities.giveBack(identity, !isUnfinished);
       call.answer(reply);
@@ -169,20 +183,25 @@ export class ModernFront {
     return () => call.gone(outlet, new MountaineerError("aborted", LEFT));
   }
 
-  #handle({ client, id, work }: ModernCall): Promise<Reply> {
+  #handle({ client, work }: ModernCall): Promise<Reply> {
     const { gateway } = this.#options;
-    const { method, params = {} } = work;
-    const comes = gateway.awaited(client, { jsonrpc: "2.0", id, method, params });
+    const comes = gateway.awaited(client, work);
     if (comes === null) return work.served.handle(work);
     return comes.then(() => {
       if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
-      const { served } = gateway;
+      const served = gateway.served.forClient(client);
       return served.handle({ ...work, served });
     });
   }
 
   readonly #complete = (request: ModernRequest, reply: Reply): Reply =>
     complete(request, reply, this.#options.gateway.serverInfo);
+}
+
+/** Answers it, and takes it back from its backend. */
+function end(call: ModernCall, reason: string): void {
+  call.answer(errorReply(BACKEND_UNAVAILABLE, reason));
+  call.abort(new MountaineerError("aborted", reason));
 }
 
 /** Tasks are an extension in this version, and none of an older server's. */

@@ -12,7 +12,7 @@ import {
   type RpcId,
   type RpcRequest,
 } from "../../json-rpc.ts";
-import type { CatalogView, TraceHeaders } from "../../middleware/middleware.ts";
+import type { ServingSet, TraceHeaders } from "../../middleware/middleware.ts";
 import { decodeHeader, paramText, paramValue, saysSame } from "../../param-headers.ts";
 import {
   HEADER_MISMATCH,
@@ -24,6 +24,8 @@ import {
   MODERN_VERSION,
   NAMED_BY,
   UNSUPPORTED_VERSION,
+  UNWATCH_TASK,
+  WATCH_TASK,
 } from "../../protocol.ts";
 import { keptInfo } from "../session/initialize.ts";
 
@@ -46,6 +48,8 @@ export interface ModernRequest {
   /** What the client can be asked, for this request. */
   readonly declared: JsonObject;
   readonly clientInfo: JsonObject;
+  /** At whose address it came in; null: at that of everything. */
+  readonly group: string | null;
   /** Null: it wants no log messages. */
   readonly logLevel: McpLogLevel | null;
   /** Null: it wants no progress. */
@@ -67,19 +71,22 @@ const GONE: ReadonlySet<string> = new Set([
   "roots/list",
   "sampling/createMessage",
   "elicitation/create",
-  "tasks/get",
   "tasks/result",
-  "tasks/cancel",
   "tasks/list",
-  "tasks/update",
+  // Between the gateway and its links.
+  WATCH_TASK,
+  UNWATCH_TASK,
 ]);
+
+/** What of a request is neither in its body nor in the headers of this version. */
+export type CameBy = Pick<ModernRequest, "trace" | "group">;
 
 /** `headers` null: it came over what has none. */
 export function checkModern(
   { id, method, params = {} }: RpcRequest,
   principal: Principal,
   headers: Headers | null,
-  trace: TraceHeaders | null,
+  { trace, group }: CameBy,
 ): Checked {
   const meta = isJsonObject(params["_meta"]) ? params["_meta"] : {};
   if (method === "initialize" && !isModern(params)) {
@@ -106,6 +113,7 @@ export function checkModern(
       method,
       params,
       principal,
+      group,
       declared: objectOr(meta[META.clientCapabilities]),
       clientInfo: keptInfo(meta[META.clientInfo]),
       logLevel: isLogLevel(logLevel) ? logLevel : null,
@@ -123,16 +131,20 @@ export function isMethodOf(method: string, headers: Headers): boolean {
 
 /** Arguments that the tool wants in headers, too; null: they are as they should be. */
 export function checkParamHeaders(
-  { method, params }: ModernRequest,
+  { method, params, principal }: ModernRequest,
   headers: Headers,
-  view: () => CatalogView,
+  served: () => Pick<ServingSet, "meantParams" | "viewFor">,
 ): ErrorReply | null {
-  const { name } = params;
-  if (method !== "tools/call" || typeof name !== "string") return null;
-  for (const declared of view().modern.paramHeaders.get(name) ?? []) {
-    const text = paramText(paramValue(params["arguments"], declared));
-    if (text === null) continue;
+  if (method !== "tools/call" || typeof params["name"] !== "string") return null;
+  const serving = served();
+  const meant = serving.meantParams(method, params) ?? params;
+  const { name } = meant;
+  if (typeof name !== "string") return null;
+  for (const declared of serving.viewFor(principal).modern.paramHeaders.get(name) ?? []) {
+    const text = paramText(paramValue(meant["arguments"], declared));
     const found = headers[declared.header.toLowerCase()];
+    // Of the tool within a call its client has no list that says what to repeat.
+    if (text === null || (found === undefined && meant !== params)) continue;
     const what = `argument ${declared.path.join(".")}`;
     if (typeof found !== "string") return mismatch(declared.header, `is missing; the body has the ${what}`);
     const said = decodeHeader(found);
@@ -142,15 +154,18 @@ export function checkParamHeaders(
   return null;
 }
 
+const NEEDED = [META.protocolVersion, META.clientCapabilities] as const;
+
+function wrong(key: string, what: string): ErrorReply {
+  return errorReply(INVALID_PARAMS, `\`params._meta\`: ${key} must be ${what}`, { key });
+}
+
 function faultOfMeta(meta: JsonObject): ErrorReply | null {
-  const needed = [META.protocolVersion, META.clientCapabilities];
-  const missing = needed.filter((key) => meta[key] === undefined);
-  if (missing.length > 0) {
+  if (meta[META.protocolVersion] === undefined || meta[META.clientCapabilities] === undefined) {
+    const missing = NEEDED.filter((key) => meta[key] === undefined);
     const message = `\`params._meta\` needs ${missing.join(" and ")}`;
     return errorReply(INVALID_PARAMS, message, { missing });
   }
-  const wrong = (key: string, what: string): ErrorReply =>
-    errorReply(INVALID_PARAMS, `\`params._meta\`: ${key} must be ${what}`, { key });
   if (typeof meta[META.protocolVersion] !== "string") return wrong(META.protocolVersion, "a string");
   if (!isJsonObject(meta[META.clientCapabilities])) return wrong(META.clientCapabilities, "an object");
   const { [META.clientInfo]: info, [META.logLevel]: level, progressToken } = meta;
@@ -185,7 +200,7 @@ function faultOfHeaders(method: string, params: JsonObject, headers: Headers): E
 }
 
 function isShort(id: RpcId): boolean {
-  return String(idKey(id)).length <= LONGEST_TOKEN;
+  return typeof id === "number" || String(idKey(id)).length <= LONGEST_TOKEN;
 }
 
 function mismatch(header: string, what: string): ErrorReply {

@@ -1,4 +1,5 @@
 // One request of a client in flight, as the gateway sees it.
+import { CallAbort } from "../../call-signal.ts";
 import type { CallPort, Question } from "../../client-port.ts";
 import type { JsonObject, Reply, RpcId, RpcRequest } from "../../json-rpc.ts";
 import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
@@ -12,7 +13,7 @@ export class Call implements CallPort {
   readonly id: RpcId;
   /** What is handed to the chain. */
   readonly work: GatewayRequest;
-  readonly #abort = new AbortController();
+  readonly #abort = new CallAbort();
   readonly #questions: Questions;
   #outlet: CallOutlet | null;
 
@@ -28,8 +29,8 @@ export class Call implements CallPort {
     this.id = id;
     this.#questions = questions;
     this.#outlet = outlet;
-    const work = { method, params, port: this, signal: this.#abort.signal, served };
-    this.work = outlet.trace === undefined ? work : { ...work, trace: outlet.trace };
+    const work = { method, params, port: this, signal: this.#abort, served };
+    this.work = served.meant(outlet.trace === undefined ? work : { ...work, trace: outlet.trace });
   }
 
   get congested(): Promise<void> | null {

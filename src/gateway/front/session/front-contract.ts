@@ -1,7 +1,7 @@
 // What the fronts (HTTP, lines) need of the gateway, and what the gateway needs of their sessions.
 import type { ClientPort, Principal } from "../../client-port.ts";
-import type { JsonObject, RpcRequest } from "../../json-rpc.ts";
-import type { ServingSet } from "../../middleware/middleware.ts";
+import type { JsonObject } from "../../json-rpc.ts";
+import type { ServedClient, ServingSet } from "../../middleware/middleware.ts";
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import type { ListKind, McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { ListsSeen } from "./session-record.ts";
@@ -17,12 +17,16 @@ export type MetricsAnswer =
 export interface FrontGateway {
   /** What serves a request that begins now. */
   readonly served: ServingSet;
+  /** Whether there is such an address; what it serves depends on the client, too. */
+  hasGroup(name: string): boolean;
   /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */
-  initializeResult(version: SpokenVersion): JsonObject;
+  initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
   /** As in it. */
   readonly serverInfo: JsonObject;
   /** How many sessions that one may have. */
   sessionsAllowed(principal: Principal): number;
+  /** Whether a result is no larger than that one may be sent. */
+  isSmall(principal: Principal, result: JsonObject): boolean;
   /** A session began; the gateway tells it of changes from now on. */
   opened(session: SessionPort): void;
   /** A session of before a restart goes on; it was told of these lists last. */
@@ -30,7 +34,10 @@ export interface FrontGateway {
   /** The lists that the client knows, or was told to ask for. */
   listsSeen(session: SessionPort): ListsSeen;
   /** What the request is about may still come after a start: when it is there, or cannot be waited for; null: now. */
-  awaited(session: SessionPort, request: RpcRequest): Promise<void> | null;
+  awaited(
+    session: SessionPort,
+    request: { readonly method: string; readonly params?: JsonObject | undefined },
+  ): Promise<void> | null;
   /** Its `principal` is another one than before. */
   identified(session: SessionPort): void;
   /** It has ended: what belongs to it at the backends ends, too. */
@@ -54,4 +61,6 @@ export interface SessionPort extends ClientPort {
   setLogLevel(level: McpLogLevel): void;
   /** False: not let in as who it was. Until a request shows who it is, it is sent nothing outside of calls. */
   admit(isAdmitted: boolean): void;
+  /** Its token was taken back: it ends, with all that is under way. */
+  withdraw(): void;
 }

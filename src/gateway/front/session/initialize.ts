@@ -2,11 +2,17 @@
 import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { isFromThisGateway, OWN_BACKEND } from "../../loop-guard.ts";
+import type { ServedClient } from "../../middleware/middleware.ts";
 import { isProtocolVersion, LATEST_VERSION, type ProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 
 /** Of each part of what a client says of itself; that is kept as long as its session. */
 const LONGEST_PART = 64 * 1024;
+
+/** Quotes, a colon, a comma. */
+const AROUND_A_MEMBER = 6;
+/** As JSON writes one: `\u0000`. */
+const MOST_A_CHARACTER = 6;
 
 type Introduction =
   | {
@@ -44,6 +50,7 @@ export function keptInfo(clientInfo: unknown): JsonObject {
 
 /** What is nested too deep to be written is not. */
 function isShort(part: unknown): boolean {
+  if (isSurelyShort(part)) return true;
   try {
     return JSON.stringify(part ?? null).length <= LONGEST_PART;
   } catch {
@@ -51,10 +58,26 @@ function isShort(part: unknown): boolean {
   }
 }
 
+/** A few short texts, as nearly all have: no need to write them to see it, which a request of 2026-07-28 would each time. */
+function isSurelyShort(part: unknown): boolean {
+  if (!isJsonObject(part)) return false;
+  let characters = 0;
+  for (const key in part) {
+    const value = part[key];
+    if (typeof value !== "string") return false;
+    characters += key.length + value.length + AROUND_A_MEMBER;
+  }
+  return characters * MOST_A_CHARACTER <= LONGEST_PART;
+}
+
 function refused(code: number, message: string): Introduction {
   return { ok: false, reply: errorReply(code, message) };
 }
 
-export function initializeReply(gateway: FrontGateway, version: ProtocolVersion): Reply {
-  return { result: { protocolVersion: version, ...gateway.initializeResult(version) } };
+export function initializeReply(
+  gateway: FrontGateway,
+  client: ServedClient & { readonly protocolVersion: ProtocolVersion },
+): Reply {
+  const { protocolVersion } = client;
+  return { result: { protocolVersion, ...gateway.initializeResult(protocolVersion, client) } };
 }

@@ -1,5 +1,6 @@
 // Keeps open streams alive: something is written now and then, so that proxies keep them and dead peers are found, and
 // a stream whose reader takes nothing is ended.
+import { FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
 const KEEP_ALIVE_MS = 15_000;
@@ -14,10 +15,10 @@ export interface KeptStream {
   destroy(): void;
 }
 
-/** One timer for all streams, and none while there are none. */
+/** One timer for all streams. It outlasts the last of them until its next look: mostly there is another one by then. */
 export class KeepAlive implements Disposable {
   readonly #clock: Clock;
-  readonly #streams = new Set<KeptStream>();
+  readonly #streams = new FleetingSet<KeptStream>();
   #timer: Timer | null = null;
 
   constructor(clock: Clock) {
@@ -31,7 +32,6 @@ export class KeepAlive implements Disposable {
 
   delete(stream: KeptStream): void {
     this.#streams.delete(stream);
-    if (this.#streams.size === 0) this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

@@ -1,8 +1,9 @@
 // The sessions of a home on disk, by the SHA-256 of their ids: a log of lines that many changes share a write of, and that
 // is written anew when it has grown. What cannot be read or written costs sessions, and nothing else.
-import { constants, type FileHandle, lstat, open, readFile } from "node:fs/promises";
+import { constants, type FileHandle, open } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { removeLeftovers, writeDurably } from "../../../runtime/files/durable-file.ts";
+import { readRegularFile } from "../../../runtime/files/read-regular-file.ts";
 import { setAside } from "../../../runtime/files/set-aside.ts";
 import { shareWrites } from "../../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
@@ -209,7 +210,7 @@ class LoggedSessions implements SessionFile {
       logger.warn("temporary files of sessions could not be swept", { path, error: errorText(error) });
     }
     try {
-      const text = await readRegularFile(path);
+      const text = await readRegularFile(path, LARGEST_FILE);
       if (text === null) return sessions;
       const reason = readLines(text, sessions);
       if (reason !== null) await this.#setAside(reason, sessions.size);
@@ -243,19 +244,6 @@ class LoggedSessions implements SessionFile {
     });
     // Nothing of it is on disk any more.
     if (kept > 0) void this.#writes.write();
-  }
-}
-
-/** Null: there is none. Of a pipe a read would wait for its writer. */
-async function readRegularFile(path: string): Promise<string | null> {
-  try {
-    const found = await lstat(path);
-    if (!found.isFile()) throw new Error("it is not a regular file");
-    if (found.size > LARGEST_FILE) throw new Error(`it has ${found.size} bytes`);
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
   }
 }
 

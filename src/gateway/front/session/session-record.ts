@@ -26,6 +26,8 @@ export interface SessionRecord {
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
+  /** Absent: none. */
+  readonly group?: string | null;
   readonly logLevel: McpLogLevel | null;
   readonly subscriptions: readonly string[];
   readonly lists: ListsSeen;
@@ -57,6 +59,7 @@ function lineOf(hash: string, record: SessionRecord): string | null {
       protocol_version: record.protocolVersion,
       capabilities: record.capabilities,
       client_info: record.clientInfo,
+      ...(typeof record.group === "string" && { group: record.group }),
       log_level: record.logLevel,
       subscriptions: record.subscriptions,
       lists: record.lists,
@@ -85,12 +88,13 @@ export function readRecordLine(line: string): RecordLine {
   const usedMs = Date.parse(String(value["used_at"]));
   if (Number.isNaN(usedMs)) return { kind: "corrupt" };
   if (!isProtocolVersion(protocolVersion)) return { kind: "foreign", hash };
-  const { log_level: level, subscriptions, lists } = value;
+  const { log_level: level, subscriptions, lists, group } = value;
   const record: SessionRecord = {
     principal,
     protocolVersion,
     capabilities,
     clientInfo,
+    ...(typeof group === "string" && { group }),
     logLevel: isLogLevel(level) ? level : null,
     subscriptions: Array.isArray(subscriptions)
       ? subscriptions.filter((uri) => typeof uri === "string").slice(0, MOST_SUBSCRIPTIONS)

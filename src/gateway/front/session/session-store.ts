@@ -297,8 +297,9 @@ export class SessionStore {
     const { record } = seat;
     if (!mayGoOn(record.principal, principal)) return "foreign";
     this.#asleep.delete(hash);
-    const { protocolVersion, capabilities, clientInfo, logLevel } = record;
-    const kept = this.#add({ id, principal, protocolVersion, capabilities, clientInfo, logLevel }, hash);
+    const { protocolVersion, capabilities, clientInfo, group = null, logLevel } = record;
+    const said = { protocolVersion, capabilities, clientInfo, group, logLevel };
+    const kept = this.#add({ id, principal, ...said }, hash);
     this.#options.gateway.resumed(kept.session, record.lists);
     kept.session.subscribeAgain(record.subscriptions);
     this.#note(kept);
@@ -368,7 +369,7 @@ export class SessionStore {
   #save(file: SessionFile, kept: Kept): Promise<boolean> {
     const { gateway, clock } = this.#options;
     const { hash, session, busy, usedMs } = kept;
-    const { protocolVersion, capabilities, clientInfo, logLevel, owed, subscriptions } = session;
+    const { protocolVersion, capabilities, clientInfo, group, logLevel, owed, subscriptions } = session;
     const seen = gateway.listsSeen(session);
     const listOf = (kind: ListKind): string => (owed.has(kind) ? "" : seen[kind]);
     kept.savedMs = usedMs;
@@ -377,6 +378,7 @@ export class SessionStore {
       protocolVersion,
       capabilities,
       clientInfo,
+      group,
       logLevel,
       subscriptions,
       lists: { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") },

@@ -1,6 +1,7 @@
 // One client session, whatever carries it: what the client said of itself, its calls in flight, what was asked of it,
 // and the notices it is owed.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { FleetingMap } from "../../../runtime/fleeting.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { mayGoOn, type Principal, principalKey, type Question } from "../../client-port.ts";
 import {
@@ -20,6 +21,7 @@ import {
   type RpcNotification,
   type RpcRequest,
 } from "../../json-rpc.ts";
+import type { ServingSet } from "../../middleware/middleware.ts";
 import {
   isModern,
   LIST_CHANGED,
@@ -39,6 +41,8 @@ import { MOST_SUBSCRIPTIONS } from "./session-record.ts";
 const IN_FLIGHT_LIMIT = 512;
 /** Of a resource's URI, so that a subscription to it is known after a restart. */
 const LONGEST_KEPT_URI = 1_024;
+/** What the calls of a client are told whose token was taken back. */
+export const WITHDRAWN = "the token of this request is not accepted any more";
 /** Streams that one session listens on; the oldest gives way. */
 const LISTENING_LIMIT = 4;
 
@@ -48,6 +52,8 @@ export interface SessionOptions {
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
+  /** Absent: none. */
+  readonly group?: string | null;
   /** Of a session that goes on after a restart. */
   readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;
@@ -72,12 +78,13 @@ export class Session implements SessionPort {
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
+  readonly group: string | null;
   logLevel: McpLogLevel | null = null;
   /** Calls handed on and not settled yet; cancelled ones count until they are. */
   inFlight = 0;
   readonly #options: SessionOptions;
   readonly #ended = new AbortController();
-  readonly #calls = new Map<ReturnType<typeof idKey>, Call>();
+  readonly #calls = new FleetingMap<ReturnType<typeof idKey>, Call>();
   readonly #questions = new Questions((json) => {
     if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
   });
@@ -94,6 +101,7 @@ export class Session implements SessionPort {
     this.protocolVersion = options.protocolVersion;
     this.capabilities = options.capabilities;
     this.clientInfo = options.clientInfo;
+    this.group = options.group ?? null;
     this.logLevel = options.logLevel ?? null;
     this.#options = options;
   }
@@ -146,12 +154,16 @@ export class Session implements SessionPort {
     if (!this.#isAdmitted) return;
     // A subscription outlives the rules under which it was made.
     const uri = method === RESOURCE_UPDATED ? params?.["uri"] : null;
-    if (typeof uri === "string" && !this.#options.gateway.served.mayBeNotified(this.#principal, uri)) return;
+    if (typeof uri === "string" && !this.#served.mayBeNotified(this.#principal, uri)) return;
     this.#emit(method, params);
   }
 
   admit(isAdmitted: boolean): void {
     this.#isAdmitted = isAdmitted;
+  }
+
+  withdraw(): void {
+    this.end(WITHDRAWN);
   }
 
   listChanged(kind: ListKind): void {
@@ -174,7 +186,7 @@ export class Session implements SessionPort {
       return;
     }
     const { gateway } = this.#options;
-    const call = new Call(this, this.#questions, message, outlet, gateway.served);
+    const call = new Call(this, this.#questions, message, outlet, this.#served);
     this.#calls.set(idKey(message.id), call);
     this.inFlight += 1;
     const settled = (reply: Reply): void => {
@@ -191,7 +203,7 @@ export class Session implements SessionPort {
       settled(errorReply(INTERNAL_ERROR, "internal error"));
     };
     try {
-      const comes = gateway.awaited(this, message);
+      const comes = gateway.awaited(this, call.work);
       const work = comes === null ? call.work.served.handle(call.work) : this.#handleAfter(comes, call);
       work.then(settled, failed);
     } catch (error) {
@@ -278,10 +290,15 @@ export class Session implements SessionPort {
     this.#options.gateway.closed(this);
   }
 
+  /** What serves a request of this client that begins now. */
+  get #served(): ServingSet {
+    return this.#options.gateway.served.forClient(this);
+  }
+
   async #handleAfter(comes: Promise<void>, { work }: Call): Promise<Reply> {
     await comes;
     if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
-    const { served } = this.#options.gateway;
+    const served = this.#served;
     return served.handle({ ...work, served });
   }
 

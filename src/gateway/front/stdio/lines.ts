@@ -10,6 +10,7 @@ import type { Principal } from "../../client-port.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
+  INVALID_PARAMS,
   INVALID_REQUEST,
   type Reply,
   type RpcId,
@@ -28,6 +29,9 @@ import { beginsModern, ModernLines } from "./modern-lines.ts";
 
 /** Clients that do not know it ignore it, as they do with any notice that is new to them. */
 const HANDOVER_NOTICE = JSON.stringify({ jsonrpc: "2.0", method: "notifications/mountaineer/handover" });
+
+/** By which `mountaineer mcp --group` says what it wants; daemons that do not know it answer an error. */
+const GROUP_METHOD = "mountaineer/group";
 
 /** For writing what is left when the stream ends. */
 const LAST_WRITE_MS = 1_000;
@@ -51,6 +55,8 @@ export class LinesFront implements AsyncDisposable {
   readonly #modern: ModernLines;
   #settled = Promise.withResolvers<void>();
   #session: Session | null = null;
+  /** What its client asked for before anything else; null: everything. */
+  #group: string | null = null;
   #stopping = false;
   /** The client says no more, but may still read. */
   #isSilent = false;
@@ -65,7 +71,13 @@ export class LinesFront implements AsyncDisposable {
       this.#closed.resolve();
     });
     const { modern, principal } = options;
-    this.#modern = new ModernLines({ modern, principal, outlet: this.#outlet, onSettled: this.#onSettled });
+    this.#modern = new ModernLines({
+      modern,
+      principal,
+      group: () => this.#group,
+      outlet: this.#outlet,
+      onSettled: this.#onSettled,
+    });
     const splitter = createLineSplitter(bodyLimitBytes, () => {
       const message = `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`;
       this.#refuse(INVALID_REQUEST, message);
@@ -178,9 +190,21 @@ export class LinesFront implements AsyncDisposable {
     if (this.#stopping) target.answer(id, errorReply(INVALID_REQUEST, "the gateway is stopping"));
     else if (this.#session !== null) this.#session.serve(request, target);
     else if (beginsModern(request)) this.#modern.serve(request);
+    else if (method === GROUP_METHOD) target.answer(id, this.#choose(request));
     else if (method === "initialize") this.#initialize(request);
     else if (method === "ping") target.answer(id, { result: {} });
     else target.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
+  }
+
+  /** Which group the client is served from now on: what it says first, so that nothing of another is in its session. */
+  #choose({ params }: RpcRequest): Reply {
+    const name = params?.["name"];
+    if (typeof name !== "string" || !this.#options.gateway.hasGroup(name)) {
+      return errorReply(INVALID_PARAMS, "there is no such group");
+    }
+    if (this.#modern.isUsed) return errorReply(INVALID_REQUEST, "a group is chosen before anything else");
+    this.#group = name;
+    return { result: {} };
   }
 
   #initialize({ id, params }: RpcRequest): void {
@@ -192,6 +216,7 @@ export class LinesFront implements AsyncDisposable {
     }
     const session = new Session({
       ...introduction.client,
+      group: this.#group,
       id: randomBytes(24).toString("base64url"),
       principal,
       gateway,
@@ -200,7 +225,7 @@ export class LinesFront implements AsyncDisposable {
       onEnded() {},
     });
     this.#session = session;
-    this.#outlet.write(responseJson(id, initializeReply(gateway, session.protocolVersion)));
+    this.#outlet.write(responseJson(id, initializeReply(gateway, session)));
     gateway.opened(session);
     session.listen(this.#outlet);
   }

@@ -35,6 +35,8 @@ interface Waiting {
 interface ModernLinesOptions {
   readonly modern: ModernFront;
   readonly principal: Principal;
+  /** Of the client; null: it is served everything. */
+  readonly group: () => string | null;
   readonly outlet: CallOutlet;
   /** Called whenever a request has its answer, or was taken back. */
   readonly onSettled: () => void;
@@ -65,7 +67,7 @@ export class ModernLines {
     const { modern, principal, outlet } = this.#options;
     const { id, method } = message;
     this.#isUsed = true;
-    const checked = checkModern(message, principal, null, null);
+    const checked = checkModern(message, principal, null, { trace: null, group: this.#options.group() });
     const refusal = checked.ok ? this.#refusal(id) : checked.reply;
     if (!checked.ok || refusal !== null) {
       if (refusal !== null) outlet.answer(id, refusal);

@@ -54,6 +54,31 @@ describe("requests that wait", () => {
     assert.equal(pending.calls, 0);
     assert.deepEqual([...pending], [two]);
   });
+  test("C3 calls that wait long are told, but not the gateway's own, nor those that go on or wait for a person", async () => {
+    const { pending, clock, add } = setUp();
+    const long = { timeoutMs: 600_000 };
+    assert.equal(pending.longWaits(), null);
+    const hung = add(long);
+    add({ ...long, own: true });
+    await clock.advance(5_000);
+    const slow = add(long);
+    await clock.advance(4_999);
+    assert.equal(pending.longWaits(), null);
+    await clock.advance(1);
+    assert.deepEqual(pending.longWaits(), { calls: 1, longestMs: 10_000 });
+    await clock.advance(35_000);
+    assert.deepEqual(pending.longWaits(), { calls: 2, longestMs: 45_000 });
+    pending.restart(hung);
+    assert.deepEqual(pending.longWaits(), { calls: 1, longestMs: 40_000 }, "a sign of progress");
+    slow.attached = new Set([{ ended() {} }]);
+    assert.equal(pending.longWaits(), null, "somebody is asked");
+    slow.attached.clear();
+    pending.settle(slow, OK, null);
+    await clock.advance(10_000);
+    assert.deepEqual(pending.longWaits(), { calls: 1, longestMs: 10_000 });
+    pending.settle(hung, OK, null);
+    assert.equal(pending.longWaits(), null);
+  });
   test("each is settled once, and what is attached ends before its reply is out", () => {
     const { pending, add } = setUp();
     const order: string[] = [];

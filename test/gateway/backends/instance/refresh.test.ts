@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
+import { skill } from "../../catalog/sources.ts";
 import { toolOf } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
@@ -18,6 +19,68 @@ describe("lists that change", () => {
     link.notify(LIST_CHANGED.tools);
     await settle();
     assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
+  });
+  test("B7 skills are listed where they are declared, with resources, and anew when their time is over", async () => {
+    let ttlMs: number | undefined;
+    let version = 1;
+    const skillsNow = () => [skill("git", `Version ${version}.`)];
+    const { link, instance, counts, clock } = await startReady({}, (scripted) => {
+      const extensions = { "io.modelcontextprotocol/skills": {} };
+      const serverInfo = { name: "scripted", version: "1.2.3" };
+      scripted.answers.set("initialize", () => ({
+        result: { protocolVersion: "2025-11-25", capabilities: { extensions }, serverInfo },
+      }));
+      scripted.answers.set("skills/list", () => ({
+        result: { skills: skillsNow(), ...(ttlMs !== undefined && { ttlMs }) },
+      }));
+    });
+    assert.deepEqual(instance.listings?.skills, skillsNow());
+    assert.deepEqual(link.requests("resources/list"), [], "they are all that it declares");
+    version = 2;
+    await clock.advance(299_000);
+    assert.equal(counts.listings, 0);
+    ttlMs = 1;
+    await clock.advance(1_000);
+    await settle();
+    assert.deepEqual(instance.listings?.skills, skillsNow());
+    assert.equal(counts.listings, 1);
+    version = 3;
+    await clock.advance(29_000);
+    assert.equal(counts.listings, 1, "however short the server says, not more often than each 30 s");
+    ttlMs = 90_000_000;
+    await clock.advance(1_000);
+    await settle();
+    assert.equal(counts.listings, 2);
+    const before = link.requests("skills/list").length;
+    await clock.advance(3_600_000);
+    assert.equal(link.requests("skills/list").length, before + 1, "and once an hour at least");
+    version = 4;
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.resources);
+    await settle();
+    assert.deepEqual(
+      instance.listings?.skills,
+      skillsNow(),
+      "and when the server says that resources changed",
+    );
+  });
+  test("D3 skills that cannot be listed leave the other lists in use, and are asked for again", async () => {
+    const { link, instance, clock } = await startReady({}, (scripted) => {
+      const capabilities = { tools: {}, extensions: { "io.modelcontextprotocol/skills": {} } };
+      const serverInfo = { name: "scripted", version: "1.2.3" };
+      scripted.answers.set("initialize", () => ({
+        result: { protocolVersion: "2025-11-25", capabilities, serverInfo },
+      }));
+      scripted.answers.set("skills/list", () => ({ error: { code: -32603, message: "no disk" } }));
+    });
+    assert.equal(instance.listings?.tools.length, 1);
+    assert.deepEqual(instance.listings?.skills, []);
+    assert.match(String(instance.seen.listsStaleBecause), /no disk/);
+    link.answers.set("skills/list", () => ({ result: { skills: [skill("git", "Back.")] } }));
+    await clock.advance(300_000);
+    await settle();
+    assert.equal(instance.listings?.skills?.length, 1);
+    assert.equal(instance.seen.listsStaleBecause, null);
   });
   test("B7 a list that fails with a count in its error is told of once", async () => {
     const { link, instance, logger, clock } = await startReady();

@@ -77,7 +77,10 @@ describe("starting", () => {
         sampling: { tools: {}, context: {} },
         elicitation: { form: {}, url: {} },
         roots: { listChanged: true },
-        extensions: { "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] } },
+        extensions: {
+          "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
+          "io.modelcontextprotocol/skills": {},
+        },
       },
       clientInfo: { name: "mountaineer", version: "0.0.0" },
     });

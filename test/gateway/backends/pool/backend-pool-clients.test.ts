@@ -56,6 +56,23 @@ describe("one instance for each client", () => {
     );
   });
 
+  it("C3 calls that have waited long are told of all its instances together", async () => {
+    const b = await ready(own);
+    assert.equal(b.view().longWaits, null);
+    const ann = createClient("ann");
+    void b.pool.call("a", callOf(ann));
+    await settle();
+    b.script.last.becomeReady("one");
+    await settle();
+    const [shared, anns] = b.script.started;
+    assert.ok(shared !== undefined && anns !== undefined);
+    anns.longWaits = { calls: 1, longestMs: 45_000 };
+    assert.deepEqual(b.view().longWaits, { calls: 1, longestMs: 45_000 });
+    shared.longWaits = { calls: 2, longestMs: 12_000 };
+    assert.deepEqual(b.view().longWaits, { calls: 3, longestMs: 45_000 });
+    assert.equal(b.view().phase, "Ready");
+  });
+
   it("one that cannot be started is that call's error alone", async () => {
     const b = await ready(own);
     const ann = createClient("ann");

@@ -35,6 +35,7 @@ export interface ScriptedInstance extends BackendInstance {
   answer(result?: Reply): void;
   list(...tools: string[]): void;
   see(change: Partial<InstanceSeen>): void;
+  longWaits: BackendInstance["longWaits"];
 }
 
 export interface Script {
@@ -122,6 +123,7 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
       return listings;
     },
     freshness: {},
+    longWaits: null,
     get initializeResult() {
       if (listings === null) return null;
       const serverInfo = { name: options.backend, version: "1" };
@@ -180,6 +182,9 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
       const clients = subscribed.get(uri) ?? new Set<ClientPort>();
       subscribed.set(uri, clients.add(client));
       return Promise.resolve({ result: {} });
+    },
+    async watchTask() {
+      return { result: {} };
     },
     subscriptions: subscribed,
     adopt(others) {
@@ -263,6 +268,7 @@ export function createClient(sessionId: string): TestClient {
     protocolVersion: "2025-11-25",
     capabilities: {},
     clientInfo: {},
+    group: null,
     logLevel: null,
     busy: false,
     ended: ended.signal,

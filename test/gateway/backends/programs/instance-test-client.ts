@@ -1,4 +1,5 @@
 // Clients for tests of instances: they keep what they are told and asked, and answer when the test says so.
+import type { CallSignal } from "../../../../src/gateway/call-signal.ts";
 import type { CallPort, ClientPort } from "../../../../src/gateway/client-port.ts";
 import { ANONYMOUS } from "../../../../src/gateway/client-port.ts";
 import type { JsonObject, Reply } from "../../../../src/gateway/json-rpc.ts";
@@ -10,7 +11,7 @@ export interface Told {
 }
 
 export interface Question extends Told {
-  readonly signal: AbortSignal;
+  readonly signal: CallSignal;
   readonly onProgress: ((params: JsonObject) => void) | undefined;
   answer(reply: Reply): void;
 }
@@ -51,6 +52,7 @@ export function createTestClient(name: string, capabilities: JsonObject = EVERYT
     protocolVersion: "2025-11-25",
     capabilities,
     clientInfo: { name, version: "1" },
+    group: null,
     logLevel: null,
     busy: false,
     ended: new AbortController().signal,

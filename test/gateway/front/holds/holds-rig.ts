@@ -119,6 +119,7 @@ export function requestOf(
     principal,
     declared,
     clientInfo: {},
+    group: null,
     logLevel: null,
     progressToken: progressToken ?? null,
     trace: null,

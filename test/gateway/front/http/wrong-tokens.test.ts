@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { WrongTokens } from "../../../../src/gateway/front/http/wrong-tokens.ts";
+import { WrongTokens } from "../../../../src/runtime/http/wrong-tokens.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { createScriptedGateway } from "../scripted-gateway.ts";

@@ -7,6 +7,7 @@ import {
   Identities,
   type Identity,
   MOST_IDLE,
+  MOST_WITH_TASKS,
 } from "../../../../src/gateway/front/modern/identities.ts";
 import type { ModernRequest } from "../../../../src/gateway/front/modern/request.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -22,6 +23,7 @@ function requestOf(principal: Principal): ModernRequest {
     principal,
     declared: {},
     clientInfo: {},
+    group: null,
     logLevel: null,
     progressToken: null,
     trace: null,
@@ -99,5 +101,33 @@ describe("D2 identities of requests without a session", () => {
     assert.equal(closed.length, MOST_IDLE + 2);
     identities.giveBack(dirty, true);
     assert.equal(identities.idle, 0);
+  });
+
+  it("are left to the tasks of theirs, as long as these live or are asked for, and so many of each principal", async () => {
+    const { clock, closed, identities, borrow } = start();
+    const [short, long] = [borrow(user("ann")), borrow(user("ann"))];
+    identities.keep(short, 60_000);
+    identities.keep(long, null);
+    for (const identity of [short, long]) identities.giveBack(identity, true);
+    const plain = borrow(user("ann"));
+    assert.ok(plain !== short && plain !== long);
+    await clock.advance(60_000);
+    assert.equal(borrow(user("ann")), short);
+    await clock.advance(3_600_000 - 120_000);
+    identities.keepMarked(user("bob"), long.mark);
+    identities.keepMarked(user("ann"), long.mark);
+    await clock.advance(IDLE_LIMIT_MS - 60_000);
+    assert.deepEqual(closed, []);
+    await clock.advance(180_000);
+    assert.deepEqual(closed, [long]);
+
+    const many = Array.from({ length: MOST_WITH_TASKS + 1 }, () => borrow(user("ann")));
+    for (const identity of many) {
+      identities.keep(identity, null);
+      identities.giveBack(identity, true);
+    }
+    assert.equal(borrow(user("ann")), many[0]);
+    assert.equal(many.includes(borrow(user("ann"))), false);
+    identities[Symbol.dispose]();
   });
 });

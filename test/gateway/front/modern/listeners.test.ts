@@ -169,4 +169,56 @@ describe("D1 subscriptions/listen", () => {
     assert.equal(deaf.status, 406);
     response.destroy();
   });
+
+  it("tells what becomes of tasks, to a client that declares them, as long as it may know", async () => {
+    const gateway = createListening();
+    const task = { backend: "b", tool: "x", originalTool: "x", id: "t", home: "h", mark: null };
+    gateway.taskOf = (_, method, params) =>
+      method === "tasks/watch" && String(params?.["taskId"]).startsWith("ok") ? task : null;
+    gateway.handle = async (request) =>
+      request.task === task ? { result: {} } : errorReply(-32602, "Unknown task");
+    await using rig = await startRig(gateway);
+    const refused = await postModern(rig, "subscriptions/listen", { notifications: { taskIds: ["ok 1"] } });
+    assert.equal(refused.status, 400);
+    assert.equal(objectOf(refused.json()["error"])["code"], -32021);
+    const _meta = { [META.clientCapabilities]: { extensions: { "io.modelcontextprotocol/tasks": {} } } };
+    const listenFor = async (taskIds: unknown) => {
+      const { response } = await openModern(
+        rig,
+        "subscriptions/listen",
+        { notifications: { taskIds }, _meta },
+        "l",
+      );
+      return { response, stream: collect(response) };
+    };
+    const { stream } = await listenFor(["ok 1", "bad", "ok 1"]);
+    await eventually(() => stream.messages.length === 1);
+    assert.deepEqual(objectOf(stream.messages[0]?.["params"])["notifications"], { taskIds: ["ok 1"] });
+    const session = onlySession(gateway);
+    const tell = (taskId: string): void =>
+      session.notify("notifications/tasks", { taskId, status: "working" });
+    tell("bad");
+    tell("ok 1");
+    gateway.mayFollow = () => false;
+    tell("ok 1");
+    gateway.mayFollow = () => true;
+    // A result over the size is asked for, where it is cut.
+    gateway.isSmall = () => false;
+    tell("ok 1");
+    await eventually(() => stream.messages.length === 2);
+    assert.deepEqual(stream.messages[1], {
+      jsonrpc: "2.0",
+      method: "notifications/tasks",
+      params: { taskId: "ok 1", status: "working", _meta: { [META.subscriptionId]: "l" } },
+    });
+    session.notify("notifications/mountaineer/tasks_lost", undefined);
+    await eventually(() => stream.ended());
+    assert.equal(stream.messages.length, 3);
+    assert.deepEqual(objectOf(stream.messages[2]?.["result"])["resultType"], "complete");
+    for (const wrong of ["ok 1", [1], Array.from({ length: 101 }, (_, index) => `ok ${index}`)]) {
+      const { stream: bad } = await listenFor(wrong);
+      await eventually(() => bad.ended());
+    }
+    assert.equal(gateway.sessions.size, 0);
+  });
 });

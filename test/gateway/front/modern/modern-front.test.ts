@@ -92,12 +92,27 @@ describe("D1 a request of 2026-07-28", () => {
   it("a method that this version has no more is 404, initialize among them", async () => {
     const gateway = createScriptedGateway();
     await using rig = await startRig(gateway);
-    for (const method of ["initialize", "ping", "logging/setLevel", "resources/subscribe", "tasks/get"]) {
+    for (const method of ["initialize", "ping", "logging/setLevel", "resources/subscribe", "tasks/result"]) {
       const answer = await postModern(rig, method, { protocolVersion: "2025-11-25" });
       assert.equal(answer.status, 404, method);
       assert.equal(objectOf(answer.json()["error"])["code"], -32601, method);
     }
     assert.equal(gateway.requests.length, 0);
+  });
+
+  it("a task is the answer to a call alone, and to a client alone that declares the extension", async () => {
+    const gateway = createScriptedGateway();
+    gateway.handle = async () => ({ result: { resultType: "task", taskId: "t" } });
+    await using rig = await startRig(gateway);
+    const declared = { extensions: { "io.modelcontextprotocol/tasks": {} } };
+    const answer = async (method: string, capabilities: object): Promise<unknown> => {
+      const _meta = { [META.clientCapabilities]: capabilities };
+      const { result, error } = (await postModern(rig, method, { name: "x", _meta })).json();
+      return result === undefined ? objectOf(error)["code"] : objectOf(result)["taskId"];
+    };
+    assert.equal(await answer("tools/call", declared), "t");
+    assert.equal(await answer("tools/call", {}), -32603);
+    assert.equal(await answer("prompts/get", declared), -32603);
   });
 
   it("is refused by the same guards as any: Host, Origin, token, scope; and all are counted", async () => {
@@ -288,6 +303,7 @@ describe("D1 a call of 2026-07-28 in flight", () => {
     await eventually(() => stream.ended());
     assert.equal(stream.messages.length, 1);
     assert.equal((await onlyJson).headers["content-type"], "application/json");
+    await clock.advance(15_000);
     assert.equal(clock.pendingTimers, 1);
   });
 

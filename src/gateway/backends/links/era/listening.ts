@@ -22,9 +22,16 @@ const CALM_MS = 10_000;
 
 const DONE: Reply = { result: {} };
 
+/** A resource or a task that is listened for: the member of the request that names it, and which. */
+type Topic = `${"resourceSubscriptions" | "taskIds"} ${string}`;
+const KINDS = ["resourceSubscriptions", "taskIds"] as const;
+
+export const resourceTopic = (uri: string): Topic => `resourceSubscriptions ${uri}`;
+export const taskTopic = (id: string): Topic => `taskIds ${id}`;
+
 interface Stream {
   readonly id: RpcId;
-  readonly uris: ReadonlySet<string>;
+  readonly topics: ReadonlySet<Topic>;
   readonly sinceMs: number;
 }
 
@@ -46,8 +53,8 @@ interface ListeningOptions {
 export class Listening implements Disposable {
   readonly #options: ListeningOptions;
   readonly #lists: JsonObject;
-  readonly #uris = new Set<string>();
-  readonly #waiting = new Map<string, ((reply: Reply) => void)[]>();
+  readonly #topics = new Set<Topic>();
+  readonly #waiting = new Map<Topic, ((reply: Reply) => void)[]>();
   #current: Stream | null = null;
   #opening: Opening | null = null;
   /** Another stream is wanted than the one that is being opened. */
@@ -74,19 +81,19 @@ export class Listening implements Disposable {
   }
 
   /** Resolves when the server has acknowledged it, or has not. */
-  subscribe(uri: string): Promise<Reply> {
+  subscribe(topic: Topic): Promise<Reply> {
     if (this.#refused !== null) return Promise.resolve(this.#refused);
-    if (this.#current?.uris.has(uri) === true && this.#uris.has(uri)) return Promise.resolve(DONE);
+    if (this.#current?.topics.has(topic) === true && this.#topics.has(topic)) return Promise.resolve(DONE);
     return new Promise((resolve) => {
-      this.#uris.add(uri);
-      this.#waiting.set(uri, [...(this.#waiting.get(uri) ?? []), resolve]);
+      this.#topics.add(topic);
+      this.#waiting.set(topic, [...(this.#waiting.get(topic) ?? []), resolve]);
       this.#renew();
     });
   }
 
-  unsubscribe(uri: string): void {
-    if (!this.#uris.delete(uri)) return;
-    this.#settle([uri], errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile"));
+  unsubscribe(topic: Topic): void {
+    if (!this.#topics.delete(topic)) return;
+    this.#settle([topic], errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile"));
     this.#renew();
   }
 
@@ -100,11 +107,11 @@ export class Listening implements Disposable {
     this.#current = opening;
     if (old !== null) this.#options.abandon(old.id);
     const honoured = params?.["notifications"];
-    const granted = isJsonObject(honoured) ? honoured["resourceSubscriptions"] : undefined;
-    const refused = [...opening.uris].filter((uri) => !Array.isArray(granted) || !granted.includes(uri));
-    for (const uri of refused) this.#uris.delete(uri);
-    this.#settle(refused, errorReply(INTERNAL_ERROR, "the server does not tell of changes of this resource"));
-    this.#settle([...opening.uris], DONE);
+    const granted = grantedBy(honoured);
+    const refused = [...opening.topics].filter((topic) => !granted.has(topic));
+    for (const topic of refused) this.#topics.delete(topic);
+    this.#settle(refused, errorReply(INTERNAL_ERROR, "the server does not tell of changes of it"));
+    this.#settle([...opening.topics], DONE);
     if (old === null && this.#wasOpen) this.#options.onGap();
     this.#wasOpen = true;
     if (this.#isStale) this.#renew();
@@ -119,8 +126,8 @@ export class Listening implements Disposable {
       this.#opening = null;
       const why = "kind" in how ? how.message : isError(how) ? how.error.message : "the stream ended at once";
       const reply = errorReply(INTERNAL_ERROR, `the server does not take the subscription: ${why}`);
-      for (const uri of this.#waiting.keys()) if (opening.uris.has(uri)) this.#uris.delete(uri);
-      this.#settle([...opening.uris], reply);
+      for (const topic of this.#waiting.keys()) if (opening.topics.has(topic)) this.#topics.delete(topic);
+      this.#settle([...opening.topics], reply);
       if (!("kind" in how) && isError(how) && how.error.code === METHOD_NOT_FOUND) {
         this.#refused = reply;
         this.#settle([...this.#waiting.keys()], reply);
@@ -150,19 +157,19 @@ export class Listening implements Disposable {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
     const { clock, listen, abandon } = this.#options;
-    const uris = new Set(this.#uris);
-    if (uris.size === 0 && Object.keys(this.#lists).length === 0) {
+    const topics = new Set(this.#topics);
+    if (topics.size === 0 && Object.keys(this.#lists).length === 0) {
       const old = this.#current;
       this.#current = null;
       if (old !== null) abandon(old.id);
       return;
     }
-    const id = listen({ ...this.#lists, ...(uris.size > 0 && { resourceSubscriptions: [...uris] }) });
+    const id = listen({ ...this.#lists, ...namedBy(topics) });
     const timer = clock.setTimer(ACKNOWLEDGED_MS, () => {
       abandon(id);
       this.ended(id, errorReply(REQUEST_TIMEOUT, "it is not acknowledged in time"));
     });
-    this.#opening = { id, uris, sinceMs: clock.monotonicMs(), timer };
+    this.#opening = { id, topics, sinceMs: clock.monotonicMs(), timer };
   }
 
   #later(): void {
@@ -174,11 +181,29 @@ export class Listening implements Disposable {
     this.#delayMs = Math.min(BACKOFF_MS.atMost, this.#delayMs * 2);
   }
 
-  #settle(uris: readonly string[], reply: Reply): void {
-    for (const uri of uris) {
-      const waiting = this.#waiting.get(uri) ?? [];
-      this.#waiting.delete(uri);
+  #settle(topics: readonly Topic[], reply: Reply): void {
+    for (const topic of topics) {
+      const waiting = this.#waiting.get(topic) ?? [];
+      this.#waiting.delete(topic);
       for (const resolve of waiting) resolve(reply);
     }
   }
+}
+
+/** As the members of the request; a kind without any has none. */
+function namedBy(topics: ReadonlySet<Topic>): JsonObject {
+  const names = (kind: (typeof KINDS)[number]): readonly string[] =>
+    [...topics].filter((topic) => topic.startsWith(`${kind} `)).map((topic) => topic.slice(kind.length + 1));
+  return Object.fromEntries(
+    KINDS.map((kind) => [kind, names(kind)]).filter(([, named]) => named?.length !== 0),
+  );
+}
+
+function grantedBy(honoured: unknown): ReadonlySet<string> {
+  if (!isJsonObject(honoured)) return new Set();
+  const named = KINDS.flatMap((kind) => {
+    const given = honoured[kind];
+    return Array.isArray(given) ? given.map((name: unknown) => `${kind} ${String(name)}`) : [];
+  });
+  return new Set(named);
 }

@@ -1,5 +1,6 @@
 // A server of 2026-07-28 as one of 2025-11-25: each message towards it and from it, put into the other form. What a
 // client of 2026-07-28 sent passes as it is.
+import { FleetingMap } from "../../../../runtime/fleeting.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import {
   classifyMessage,
@@ -26,7 +27,10 @@ import {
   type McpLogLevel,
   META,
   RESOURCE_UPDATED,
+  TASK_NOTICE,
   UNSUPPORTED_VERSION,
+  UNWATCH_TASK,
+  WATCH_TASK,
 } from "../../../protocol.ts";
 import {
   type BackendLink,
@@ -36,7 +40,7 @@ import {
   type Sender,
 } from "../backend-link.ts";
 import { judgeFailure, judgeReply } from "./judge-discover.ts";
-import { Listening } from "./listening.ts";
+import { Listening, resourceTopic, taskTopic } from "./listening.ts";
 import { modernCapabilities, modernParams, olderReply, withoutSubscription } from "./older-form.ts";
 import { requestHeaders } from "./request-headers.ts";
 import { type Asker, Rounds } from "./rounds.ts";
@@ -85,7 +89,7 @@ export class ModernServer {
   readonly #listening: Listening;
   readonly #rounds: Rounds<Flight>;
   /** By the instance's id. */
-  readonly #flights = new Map<RpcId, Flight>();
+  readonly #flights = new FleetingMap<RpcId, Flight>();
   /** The instance's ids of those that the server has under another one. */
   readonly #renamed = new Map<RpcId, RpcId>();
   /** Requests of our own. */
@@ -198,7 +202,11 @@ export class ModernServer {
         return;
       case "resources/subscribe":
       case "resources/unsubscribe":
-        this.#subscription(id, method, params?.["uri"]);
+        this.#subscription(id, method === "resources/subscribe", "uri", params);
+        return;
+      case WATCH_TASK:
+      case UNWATCH_TASK:
+        this.#subscription(id, method === WATCH_TASK, "taskId", params);
         return;
     }
     const isRaw = isModern(params);
@@ -207,13 +215,17 @@ export class ModernServer {
     this.#dispatch(flight, params);
   }
 
-  #subscription(id: RpcId, method: string, uri: unknown): void {
-    if (typeof uri !== "string") {
-      queueMicrotask(() => this.#reply(id, errorReply(INVALID_PARAMS, "`uri` must be a string")));
-    } else if (method === "resources/subscribe") {
-      void this.#listening.subscribe(uri).then((reply) => this.#reply(id, reply));
+  #subscription(id: RpcId, begins: boolean, key: "uri" | "taskId", params: JsonObject | undefined): void {
+    const name = params?.[key];
+    if (typeof name !== "string") {
+      queueMicrotask(() => this.#reply(id, errorReply(INVALID_PARAMS, `\`${key}\` must be a string`)));
+      return;
+    }
+    const topic = key === "uri" ? resourceTopic(name) : taskTopic(name);
+    if (begins) {
+      void this.#listening.subscribe(topic).then((reply) => this.#reply(id, reply));
     } else {
-      this.#listening.unsubscribe(uri);
+      this.#listening.unsubscribe(topic);
       queueMicrotask(() => this.#reply(id, { result: {} }));
     }
   }
@@ -259,7 +271,7 @@ export class ModernServer {
   ): RpcId {
     const id = this.#options.nextId();
     this.#own.set(id, (outcome) => settled(outcome, id));
-    const introduction = { ...this.#introduction(null), logLevel: null };
+    const introduction = { ...this.#introduction(null), logLevel: null, takesTasks: method === LISTEN };
     this.#post({ jsonrpc: "2.0", id, method, params: modernParams(params, introduction) });
     return id;
   }
@@ -443,7 +455,9 @@ export class ModernServer {
       this.#own.delete(id);
       return null;
     }
-    if (method !== RESOURCE_UPDATED && !method.endsWith("/list_changed")) {
+    const isOfStream =
+      method === RESOURCE_UPDATED || method === TASK_NOTICE || method.endsWith("/list_changed");
+    if (!isOfStream) {
       return events.onMessage(message, this.#outer(streamOf));
     }
     const plain = withoutSubscription(params);

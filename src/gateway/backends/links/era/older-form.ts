@@ -8,7 +8,14 @@ import {
   type RpcRequest,
 } from "../../../json-rpc.ts";
 import { legacyToolResult } from "../../../legacy-output.ts";
-import { isModern, type McpLogLevel, META, MISSING_CAPABILITY, MODERN_VERSION } from "../../../protocol.ts";
+import {
+  isModern,
+  type McpLogLevel,
+  META,
+  MISSING_CAPABILITY,
+  MODERN_VERSION,
+  TASKS_EXTENSION,
+} from "../../../protocol.ts";
 
 /** Of a request to an older server: what only 2026-07-28 knows is left out. The same object where nothing is. */
 export function olderRequest(message: RpcMessage): RpcMessage {
@@ -30,9 +37,17 @@ const OF_REQUESTS: ReadonlySet<string> = new Set([
   META.logLevel,
 ]);
 
+const PLAIN = { enumerable: true, configurable: true, writable: true };
+
 function withoutKeys(meta: unknown, keys: ReadonlySet<string>): JsonObject {
-  if (!isJsonObject(meta)) return {};
-  return Object.fromEntries(Object.entries(meta).filter(([key]) => !keys.has(key)));
+  const kept: Record<string, unknown> = {};
+  if (!isJsonObject(meta)) return kept;
+  for (const key of Object.keys(meta)) {
+    if (keys.has(key)) continue;
+    if (key !== "__proto__") kept[key] = meta[key];
+    else Object.defineProperty(kept, key, { value: meta[key], ...PLAIN });
+  }
+  return kept;
 }
 
 /** Who says so, in each request. */
@@ -40,12 +55,14 @@ export interface Introduction {
   readonly clientInfo: unknown;
   readonly capabilities: JsonObject;
   readonly logLevel: McpLogLevel | null;
+  /** The gateway itself listens: for tasks too, which its clients of 2026-07-28 have. */
+  readonly takesTasks?: boolean;
 }
 
 /** The params of a request to a server of 2026-07-28. */
 export function modernParams(
   params: JsonObject | undefined,
-  { clientInfo, capabilities, logLevel }: Introduction,
+  { clientInfo, capabilities, logLevel, takesTasks = false }: Introduction,
 ): JsonObject {
   // Of the tasks of 2025-11-25, which are others now.
   const { _meta, task: _task, ...rest } = params ?? {};
@@ -54,23 +71,32 @@ export function modernParams(
     _meta: {
       ...(isJsonObject(_meta) ? _meta : {}),
       [META.protocolVersion]: MODERN_VERSION,
-      [META.clientCapabilities]: capabilities,
+      [META.clientCapabilities]: takesTasks ? withTasks(capabilities) : capabilities,
       ...(clientInfo === undefined ? {} : { [META.clientInfo]: clientInfo }),
       ...(logLevel === null ? {} : { [META.logLevel]: logLevel }),
     },
   };
 }
 
-/** What an older client declared, as 2026-07-28 says it. */
+function withTasks(capabilities: JsonObject): JsonObject {
+  const { extensions } = capabilities;
+  const others = isJsonObject(extensions) ? extensions : {};
+  return { ...capabilities, extensions: { ...others, [TASKS_EXTENSION]: {} } };
+}
+
+/** What an older client declared, as 2026-07-28 says it; never its tasks, which are others. */
 export function modernCapabilities(capabilities: JsonObject): JsonObject {
-  const { tasks: _tasks, roots, elicitation, ...rest } = capabilities;
+  const { tasks: _tasks, roots, elicitation, extensions, ...rest } = capabilities;
   const isPlain = isJsonObject(elicitation) && Object.keys(elicitation).length === 0;
   return {
     ...rest,
+    ...(isJsonObject(extensions) && { extensions: withoutKeys(extensions, OF_TASKS) }),
     ...(isJsonObject(roots) && { roots: {} }),
     ...(elicitation !== undefined && { elicitation: isPlain ? { form: {} } : elicitation }),
   };
 }
+
+const OF_TASKS: ReadonlySet<string> = new Set([TASKS_EXTENSION]);
 
 /** Read for the gateway alone, which tells clients how long its own lists hold. */
 const LISTS: ReadonlySet<string> = new Set([
@@ -78,6 +104,7 @@ const LISTS: ReadonlySet<string> = new Set([
   "resources/list",
   "resources/templates/list",
   "prompts/list",
+  "skills/list",
 ]);
 const OF_RESULTS: ReadonlySet<string> = new Set([META.serverInfo]);
 
@@ -88,6 +115,9 @@ export function olderReply(method: string, reply: Reply, wraps: boolean): Reply 
     if (code !== MISSING_CAPABILITY) return reply;
     const text = `${message} (the client does not declare ${requiredOf(data)}, which the server needs for this)`;
     return method === "tools/call" ? toolError(text) : { error: { ...reply.error, message: text } };
+  }
+  if (reply.result["resultType"] === "task") {
+    return toolError("the server answered with a task of 2026-07-28, which the client does not know");
   }
   const { resultType: _type, ttlMs, cacheScope, _meta, ...result } = reply.result;
   const meta = withoutKeys(_meta, OF_RESULTS);
@@ -101,7 +131,8 @@ export function olderReply(method: string, reply: Reply, wraps: boolean): Reply 
 
 function requiredOf(data: unknown): string {
   const required = isJsonObject(data) ? data["requiredCapabilities"] : undefined;
-  const names = isJsonObject(required) ? Object.keys(required) : [];
+  const { extensions, ...others } = isJsonObject(required) ? required : {};
+  const names = [...Object.keys(others), ...Object.keys(isJsonObject(extensions) ? extensions : {})];
   return names.length === 0 ? "a capability" : names.join(", ");
 }
 

@@ -12,7 +12,8 @@ export function requestHeaders(
   wanted: readonly Pick<ParamHeader, "header" | "path">[],
 ): Record<string, string> {
   const headers: Record<string, string> = { "mcp-protocol-version": MODERN_VERSION, "mcp-method": method };
-  const name = params?.[NAMED_BY.get(method) ?? "taskId"];
+  const part = NAMED_BY.get(method);
+  const name = part === undefined ? undefined : params?.[part];
   if (typeof name === "string") headers["mcp-name"] = encodeHeader(name);
   for (const param of wanted) {
     const value = paramValue(params?.["arguments"], param);

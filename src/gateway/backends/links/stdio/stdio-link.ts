@@ -69,7 +69,12 @@ class StdioLink implements BackendLink {
   #killed = false;
   #closing: Promise<void> | null = null;
   #exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | null = null;
-  #gathering = false;
+  /** Texts that go out at the end of this turn, as one. */
+  #gathered = "";
+  /** How many were sent in this turn of the event loop. */
+  #inTurn = 0;
+  /** The last turn in which something was sent had one text. */
+  #isCalm = true;
   readonly #reading = new Set(["stdout", "stderr"]);
   #drainTimer: Timer | null = null;
   #pipeTimer: Timer | null = null;
@@ -105,19 +110,21 @@ class StdioLink implements BackendLink {
   }
 
   get backlogBytes(): number {
-    return this.#child.stdin.writableLength;
+    return this.#child.stdin.writableLength + this.#gathered.length;
   }
 
   send(message: RpcMessage): void {
     const { stdin } = this.#child;
     const isOpen = (): boolean => !this.#silent && this.#closing === null;
     if (!isOpen() || !stdin.writable) return;
-    const isFull = stdin.writableLength > (this.#options.backlogLimitBytes ?? LIMIT_BYTES);
+    const isFull = this.backlogBytes > (this.#options.backlogLimitBytes ?? LIMIT_BYTES);
     const json = linkText(message, isFull, this.#events, isOpen);
     if (json === null) return;
-    const text = `${json}\n`;
-    this.#gather();
-    stdin.write(text.length > LONG_TEXT ? Buffer.from(text) : text);
+    if (json.length <= LONG_TEXT) this.#gather(`${json}\n`);
+    else {
+      this.#flush();
+      stdin.write(Buffer.from(`${json}\n`));
+    }
   }
 
   established(): void {}
@@ -150,15 +157,28 @@ class StdioLink implements BackendLink {
     if (!this.#silent && !isLauncherLine(line)) this.#events.onLogLine(this.#clean(line));
   }
 
-  /** What is sent in one turn of the event loop goes out as one write: that call is half of what a message costs. */
-  #gather(): void {
-    if (this.#gathering) return;
-    this.#gathering = true;
-    this.#child.stdin.cork();
-    setImmediate(() => {
-      this.#gathering = false;
-      this.#child.stdin.uncork();
-    });
+  /**
+   * What is sent in one turn of the event loop goes out as one write: that call is half of what a message costs. Where one
+   * comes at a time, it does not wait for others.
+   */
+  #gather(text: string): void {
+    if (this.#inTurn === 0) setImmediate(this.#endTurn);
+    this.#inTurn += 1;
+    this.#gathered += text;
+    if (this.#isCalm && this.#inTurn === 1) this.#flush();
+  }
+
+  readonly #endTurn = (): void => {
+    this.#isCalm = this.#inTurn === 1;
+    this.#inTurn = 0;
+    this.#flush();
+  };
+
+  #flush(): void {
+    const text = this.#gathered;
+    if (text === "") return;
+    this.#gathered = "";
+    if (this.#child.stdin.writable) this.#child.stdin.write(text);
   }
 
   /** The process lives on, and cannot be talked with any more: calls would only run into their deadlines. */
@@ -245,6 +265,7 @@ class StdioLink implements BackendLink {
     const signal = (name: NodeJS.Signals): void => {
       if (this.pid !== null && this.#exit === null) signalGroup(this.pid, name);
     };
+    this.#flush();
     this.#child.stdin.end();
     if (!this.#killed && (await isGone(CLOSE_MS.term))) return;
     signal("SIGTERM");

@@ -57,6 +57,9 @@ test("D2 capabilities in the words of 2026-07-28", () => {
   });
   assert.deepEqual(modernCapabilities({ elicitation: { url: {} } }), { elicitation: { url: {} } });
   assert.deepEqual(modernCapabilities({}), {});
+  // The tasks of either version are the other's no task.
+  const extensions = { "io.modelcontextprotocol/tasks": {}, "io.modelcontextprotocol/ui": {} };
+  assert.deepEqual(modernCapabilities({ extensions }), { extensions: { "io.modelcontextprotocol/ui": {} } });
 });
 
 test("D2 results lose what older clients do not know", () => {
@@ -94,4 +97,14 @@ test("D2 what names the stream is left out of a notice", () => {
     _meta: { own: 1 },
   });
   assert.equal(withoutSubscription(undefined), undefined);
+});
+
+test("D1 to an older client a task of 2026-07-28 is an error of the tool, and the gateway's own streams take tasks", () => {
+  const reply = olderReply("tools/call", { result: { resultType: "task", taskId: "t" } }, false);
+  assert.ok("result" in reply && reply.result["isError"] === true);
+  const introduction = { clientInfo: undefined, capabilities: { extensions: { a: {} } }, logLevel: null };
+  const declared = (takesTasks: boolean): unknown =>
+    (modernParams({}, { ...introduction, takesTasks })["_meta"] as JsonObject)[`${PREFIX}clientCapabilities`];
+  assert.deepEqual(declared(false), { extensions: { a: {} } });
+  assert.deepEqual(declared(true), { extensions: { a: {}, [`${PREFIX}tasks`]: {} } });
 });

@@ -10,7 +10,8 @@ test("D2 the headers of a request name its method and its target", () => {
   });
   assert.equal(requestHeaders("prompts/get", { name: "p" }, [])["mcp-name"], "p");
   assert.equal(requestHeaders("resources/read", { uri: "a://b", name: "n" }, [])["mcp-name"], "a://b");
-  assert.equal(requestHeaders("tasks/get", { taskId: "t1" }, [])["mcp-name"], "t1");
+  for (const method of ["tasks/get", "tasks/update", "tasks/cancel"])
+    assert.equal(requestHeaders(method, { taskId: "t1" }, [])["mcp-name"], "t1");
 });
 
 test("D2 arguments are headers where they are text, numbers or yes and no, as servers check them", () => {

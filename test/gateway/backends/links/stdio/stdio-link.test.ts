@@ -226,6 +226,37 @@ test("a flood of lines that are no JSON ends the link, and the program with it",
   assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
 });
 
+test("one message at a time goes out at once, several in a turn go together, and all come in order", async (t) => {
+  const { link, received } = program(
+    t,
+    `import { createInterface } from "node:readline";
+    for await (const line of createInterface({ input: process.stdin })) console.log(line);`,
+  );
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  /** Whether each of these waited for the end of the turn that they are sent in. */
+  const sent = async (...texts: readonly string[]): Promise<readonly boolean[]> => {
+    const waited = texts.map((text) => {
+      link.send({ jsonrpc: "2.0", method: "notifications/test", params: { text } });
+      return link.backlogBytes > 0;
+    });
+    await turn();
+    return waited;
+  };
+  assert.deepEqual(await sent("1"), [false]);
+  assert.deepEqual(await sent("2"), [false]);
+  assert.deepEqual(await sent("3", "4", "5"), [false, true, true]);
+  assert.deepEqual(await sent("6", "7"), [true, true], "the turn before had several");
+  assert.deepEqual(await sent("8"), [true], "the turn before had several");
+  assert.deepEqual(await sent("9"), [false]);
+  await sent("10", "x".repeat(20_000), "11");
+  await eventually(() => received.length === 12);
+  const texts = received.map(({ message }) => (message as { params: { text: string } }).params.text);
+  assert.deepEqual(
+    texts.map((text) => text.slice(0, 2)),
+    ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "xx", "11"],
+  );
+});
+
 test("an endless line ends the link as overloaded", async (t) => {
   const recorded = script(t, "tr '\\0' x </dev/zero", { lineLimitBytes: 1_000_000 });
   const failure = await recorded.untilClosed();

@@ -1,0 +1,89 @@
+// A part of what is published, under the same names. Pure.
+
+import { pageOfTool } from "./app-pages.ts";
+import type { Catalog, CatalogEntry } from "./catalog.ts";
+import { resolveTarget } from "./resolve.ts";
+
+export interface CatalogPart {
+  hasTool(tool: CatalogEntry): boolean;
+  /** Whose resources, prompts and skills are in it; null: nobody's, but for the pages that its tools name. */
+  readonly hasBackend: ((backend: string) => boolean) | null;
+}
+
+/**
+ * What is in one of the parts, of each list of parts. Entries are the catalog's own objects. `beside`: another catalog
+ * that knows whose a URI is.
+ */
+export function partOfCatalog(
+  catalog: Catalog,
+  lists: readonly (readonly CatalogPart[])[],
+  beside: Catalog | null = null,
+): Catalog {
+  if (lists.length === 0) return catalog;
+  const part = lists.reduce((whole, parts) => inOneOf(whole, parts), catalog);
+  const isWhole = wholeBackendsIn(lists);
+  const isAnothers = (known: Catalog, uri: string): boolean => {
+    const found = resolveTarget(known, { kind: "resource", name: uri });
+    return found !== null && !isWhole(found.backend) && !part.appPages.has(uri);
+  };
+  return {
+    ...part,
+    isElsewhere: (uri) => isAnothers(catalog, uri) || (beside !== null && isAnothers(beside, uri)),
+  };
+}
+
+/** The same without tools of these names. */
+export function withoutTools(catalog: Catalog, isTaken: (name: string) => boolean): Catalog {
+  const names = [...catalog.tools.keys()];
+  if (!names.some(isTaken)) return catalog;
+  return { ...catalog, tools: filtered(catalog.tools, ({ name }) => !isTaken(name)) };
+}
+
+/** The backends of which anything may be in them. */
+export function backendsIn(
+  catalog: Catalog,
+  lists: readonly (readonly CatalogPart[])[],
+): (backend: string) => boolean {
+  const each = lists.map((parts) => parts.map((part) => ownersOf(catalog, part)));
+  return (backend) => each.every((owners) => owners.some((isOwner) => isOwner(backend)));
+}
+
+/** The backends of which everything but tools is in them. */
+export function wholeBackendsIn(lists: readonly (readonly CatalogPart[])[]): (backend: string) => boolean {
+  return (backend) => lists.every((parts) => parts.some(({ hasBackend }) => hasBackend?.(backend) === true));
+}
+
+function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
+  const hasTool = (tool: CatalogEntry): boolean => parts.some((part) => part.hasTool(tool));
+  const isWhole = wholeBackendsIn([parts]);
+  const isOwned = ({ backend }: { readonly backend: string }): boolean => isWhole(backend);
+  const tools = filtered(catalog.tools, hasTool);
+  // A tool without its page would be half of itself.
+  const pages = new Set(
+    [...tools.values()].flatMap(({ definition, backend }) => {
+      const uri = pageOfTool(definition);
+      return uri !== null && catalog.appPages.get(uri)?.backend === backend ? [uri] : [];
+    }),
+  );
+  return {
+    ...catalog,
+    tools,
+    resources: filtered(catalog.resources, (entry) => isOwned(entry) || pages.has(entry.name)),
+    templates: filtered(catalog.templates, isOwned),
+    prompts: filtered(catalog.prompts, isOwned),
+    appPages: new Map([...catalog.appPages].filter(([uri, page]) => isOwned(page) || pages.has(uri))),
+    skills: filtered(catalog.skills, isOwned),
+    skillReach: new Map([...catalog.skillReach].filter(([backend]) => isOwned({ backend }))),
+    resourceReach: catalog.resourceReach.filter(isOwned),
+  };
+}
+
+function ownersOf({ tools }: Catalog, { hasTool, hasBackend }: CatalogPart): (backend: string) => boolean {
+  if (hasBackend !== null) return hasBackend;
+  const owners = new Set([...tools.values()].filter(hasTool).map(({ backend }) => backend));
+  return (backend) => owners.has(backend);
+}
+
+function filtered<T>(all: ReadonlyMap<string, T>, isWanted: (one: T) => boolean): ReadonlyMap<string, T> {
+  return new Map([...all].filter(([, one]) => isWanted(one)));
+}

@@ -1,0 +1,143 @@
+// Entries of skills (extension io.modelcontextprotocol/skills, SEP-2640), checked against what strict hosts accept. Pure.
+import { isRawNumber } from "../../runtime/text/exact-json.ts";
+import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { isUnclear } from "./uri-spelling.ts";
+import { MAX_URI_LENGTH } from "./uri-template.ts";
+
+/** As `CheckedEntry` of the other lists. */
+interface CheckedSkill {
+  readonly entry: JsonObject | null;
+  readonly faults: readonly string[];
+}
+
+/** What the URI of a skill's own file ends with; what stands before it is the skill's root. */
+export const SKILL_FILE = "/SKILL.md";
+/** What holds in a skill whose files are made when they are read. */
+const DYNAMIC = "dynamic";
+/** Hosts need not take more than 512 files; so many are no skill. */
+const MOST_FILES = 10_000;
+/** Of a skill's root, its authority included: `skill://a/b` has two. Every listed URI is looked through as deep as that. */
+export const MOST_SEGMENTS = 32;
+const FAULTS_AT_MOST = 10;
+const LONGEST_NAME = 64;
+
+const SKILL_URI = /^[a-z][a-z\d+.-]*:\/\/[^?#]+\/SKILL\.md$/i;
+/** Pages of MCP Apps, and the gateway's own. */
+const OTHER_SCHEMES = /^(?:ui|mountaineer):/i;
+/** Agent Skills, "name": letters and digits in lower case, with single hyphens between. */
+const NAME = /^[\p{Ll}\p{Lo}\p{Nd}]+(?:-[\p{Ll}\p{Lo}\p{Nd}]+)*$/u;
+const DIGEST = /^sha256:[\da-f]{64}$/;
+
+/** The root of a skill by the URI of its own file. */
+export function rootOf(uri: string): string {
+  return uri.slice(0, -SKILL_FILE.length);
+}
+
+/**
+ * Frontmatter is compared with the file by every host, so nothing of it is mended: a skill whose name, description or
+ * files are malformed is withheld. Mended are a digest in capitals, a file that is listed twice, and `_meta`.
+ */
+export function checkSkill(entry: JsonObject): CheckedSkill {
+  const faults: string[] = [];
+  const { uri, frontmatter, resources, _meta } = entry;
+  const refused = { entry: null, faults };
+  const fault = uriFault(uri) ?? frontmatterFault(frontmatter, String(uri));
+  if (fault !== null) {
+    faults.push(fault);
+    return refused;
+  }
+  const files = resources === DYNAMIC ? resources : checkFiles(resources, String(uri), faults);
+  if (files === null) return refused;
+  const isMetaBad = _meta !== undefined && !isJsonObject(_meta);
+  if (isMetaBad) faults.push("_meta is not an object");
+  if (files === resources && !isMetaBad) return { entry, faults };
+  const { _meta: _left, ...others } = entry;
+  return { entry: { ...(isMetaBad ? others : entry), resources: files }, faults };
+}
+
+function uriFault(uri: unknown): string | null {
+  if (typeof uri !== "string" || !SKILL_URI.test(uri)) return "uri is not that of a SKILL.md";
+  if (OTHER_SCHEMES.test(uri)) return "uri has a scheme that is not for skills";
+  if (uri.length > MAX_URI_LENGTH || isUnclear(uri)) return "uri is not a plain one";
+  const segments = rootOf(uri)
+    .slice(uri.indexOf("://") + 3)
+    .split("/");
+  return segments.length > MOST_SEGMENTS
+    ? `uri has more than ${MOST_SEGMENTS} segments before ${SKILL_FILE}`
+    : null;
+}
+
+function frontmatterFault(frontmatter: unknown, uri: string): string | null {
+  if (!isJsonObject(frontmatter)) return "frontmatter is not an object";
+  const { name, description } = frontmatter;
+  if (typeof name !== "string") return "frontmatter.name is not a string";
+  if (!NAME.test(name) || name.length > LONGEST_NAME)
+    return `frontmatter.name is not 1 to ${LONGEST_NAME} small letters, digits and hyphens`;
+  if (typeof description !== "string") return "frontmatter.description is not a string";
+  if (description.trim() === "") return "frontmatter.description is empty";
+  return lastSegment(rootOf(uri)) === name ? null : "frontmatter.name is not the folder's name in uri";
+}
+
+function lastSegment(root: string): string {
+  const segment = root.slice(root.lastIndexOf("/") + 1);
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+/** Null: they are not a skill's files; the same list where nothing was mended. */
+function checkFiles(resources: unknown, uri: string, faults: string[]): readonly unknown[] | null {
+  if (!Array.isArray(resources)) {
+    faults.push(`resources is neither a list nor "${DYNAMIC}"`);
+    return null;
+  }
+  if (resources.length > MOST_FILES) {
+    faults.push(`resources has more than ${MOST_FILES} files`);
+    return null;
+  }
+  const below = `${rootOf(uri)}/`;
+  const known = new Map<string, JsonObject>();
+  let isMended = false;
+  for (const [index, file] of resources.entries()) {
+    const at = `resources[${index}]`;
+    const mended = mendedFile(file, below);
+    if (typeof mended === "string") {
+      faults.push(`${at}${mended}`);
+      return null;
+    }
+    const before = known.get(mended.uri);
+    if (mended.file !== file && faults.length < FAULTS_AT_MOST) faults.push(`${at}.digest is in capitals`);
+    if (before !== undefined) {
+      if (before["digest"] !== mended.file["digest"] || before["size"] !== mended.file["size"]) {
+        faults.push(`${at} is another file of the same uri`);
+        return null;
+      }
+      if (faults.length < FAULTS_AT_MOST) faults.push(`${at} is listed before`);
+    } else known.set(mended.uri, mended.file);
+    isMended ||= before !== undefined || mended.file !== file;
+  }
+  if (!known.has(uri)) {
+    faults.push("resources lacks the skill's own SKILL.md");
+    return null;
+  }
+  return isMended ? [...known.values()] : resources;
+}
+
+/** A text: what is wrong with it. */
+function mendedFile(
+  file: unknown,
+  below: string,
+): { readonly uri: string; readonly file: JsonObject } | string {
+  if (!isJsonObject(file)) return " is not an object";
+  const { uri, digest, size } = file;
+  if (typeof uri !== "string") return ".uri is not a string";
+  if (!uri.startsWith(below) || uri.length > MAX_URI_LENGTH || isUnclear(uri))
+    return ".uri is not within the skill";
+  if (isRawNumber(size) || !Number.isSafeInteger(size) || Number(size) < 0) return ".size is not a size";
+  if (typeof digest !== "string") return ".digest is not a string";
+  if (DIGEST.test(digest)) return { uri, file };
+  const small = digest.toLowerCase();
+  return DIGEST.test(small) ? { uri, file: { ...file, digest: small } } : ".digest is not one of SHA-256";
+}

@@ -1,0 +1,80 @@
+// Tasks of 2026-07-28 (extension `io.modelcontextprotocol/tasks`, SEP-2663): a call that its server answers with a task,
+// and the requests about it, which go to the backend that has it.
+import {
+  errorReply,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  isError,
+  type JsonObject,
+  type Reply,
+} from "../json-rpc.ts";
+import { declaresTasks, MISSING_CAPABILITY, TASKS_EXTENSION } from "../protocol.ts";
+import type { GatewayRequest, Handle } from "./middleware.ts";
+import { toolOfTask, unknownTask } from "./request-target.ts";
+import type { RoutingServices } from "./routing-services.ts";
+import type { OpenTask } from "./task-ids.ts";
+
+/** What such a client can be asked within this request; without the extension it gets no task. */
+export function takesTasks({ port: { declared } }: Pick<GatewayRequest, "port">): boolean {
+  return declaresTasks(declared);
+}
+
+/** Null: the client declares the extension. */
+export function missingTasks(declared: JsonObject | undefined): Reply | null {
+  if (declaresTasks(declared)) return null;
+  const message = `the client does not declare the extension ${TASKS_EXTENSION}, which this request needs`;
+  const requiredCapabilities = { extensions: { [TASKS_EXTENSION]: {} } };
+  return errorReply(MISSING_CAPABILITY, message, { requiredCapabilities });
+}
+
+/** The reply to a tool's call as its client gets it: a task under an id of ours. `task`: what began it, without its id. */
+export function publishedTask(
+  { taskIds }: RoutingServices,
+  { port: { client } }: GatewayRequest,
+  task: Omit<OpenTask, "id" | "mark">,
+  reply: Reply,
+): Reply {
+  if (isError(reply) || reply.result["resultType"] !== "task") return reply;
+  const failed = (why: string): Reply => errorReply(INTERNAL_ERROR, `backend ${task.backend} ${why}`);
+  const { taskId } = reply.result;
+  const id = typeof taskId === "string" ? taskId : null;
+  const sealed =
+    id === null ? null : taskIds.seal({ ...task, id, mark: client.mark ?? null }, client.principal);
+  if (sealed === null) return failed("answered with a task whose id is missing, or too long");
+  return { result: { ...reply.result, taskId: sealed } };
+}
+
+/** tasks/get, tasks/update, tasks/cancel: passed on with the server's own id. */
+export function createTaskPassing({ pool }: RoutingServices): Handle {
+  return async (request) => {
+    const { method, params, port, signal, task } = request;
+    const missing = missingTasks(port.declared);
+    if (missing !== null) return missing;
+    const taskId = params?.["taskId"];
+    if (typeof taskId !== "string") return errorReply(INVALID_PARAMS, `${method} needs a string \`taskId\``);
+    if (task === undefined || !isServed(request, task)) return unknownTask(params);
+    const theirs = { ...params, taskId: task.id };
+    const reply = await pool.call(task.backend, { method, params: theirs, port, signal, home: task.home });
+    if (isError(reply) || reply.result["taskId"] === undefined) return reply;
+    return { ...reply, result: { ...reply.result, taskId } };
+  };
+}
+
+/** Tells the client of what becomes of a task, until it listens no more. */
+export function createTaskWatching({ pool }: RoutingServices): Handle {
+  return async (request) => {
+    const { params, port, task } = request;
+    const taskId = params?.["taskId"];
+    if (task === undefined || typeof taskId !== "string" || !isServed(request, task))
+      return unknownTask(params);
+    return pool.watchTask({ ...task, name: taskId }, port.client);
+  };
+}
+
+/** A tool that was taken away takes its tasks along; that of a backend which is not there now may be there again. */
+function isServed({ served }: GatewayRequest, task: OpenTask): boolean {
+  if (!served.serves(task.backend)) return false;
+  if (toolOfTask(served, task) !== null) return true;
+  const isThere = [...served.catalog.tools.values()].some(({ backend }) => backend === task.backend);
+  return !isThere;
+}

@@ -1,0 +1,91 @@
+// Requests about skills and folders (extension io.modelcontextprotocol/skills): each goes to the backend that serves them,
+// and what comes back is checked and named as the lists are.
+import { isDeepStrictEqual } from "node:util";
+import type { Resolved } from "../catalog/catalog.ts";
+import { checkEntry } from "../catalog/entry-checks.ts";
+import { seenEntry } from "../catalog/seen-text.ts";
+import { skillAt } from "../catalog/skill-places.ts";
+import { isUnclear } from "../catalog/uri-spelling.ts";
+import {
+  errorReply,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  isError,
+  isJsonObject,
+  isWritable,
+  type JsonObject,
+  type Reply,
+} from "../json-rpc.ts";
+import type { GatewayRequest } from "./middleware.ts";
+import { type RequestTarget, unknownTarget } from "./request-target.ts";
+import type { RoutingServices } from "./routing-services.ts";
+import { sanitise } from "./sanitise.ts";
+
+type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Resolved) => Promise<Reply>;
+
+interface SkillRouting {
+  readonly get: ToTarget;
+  readonly readDirectory: ToTarget;
+}
+
+export function createSkillRouting({ pool, readsDirectories }: RoutingServices): SkillRouting {
+  const call: ToTarget = ({ method, params, port, signal }, _, { backend, originalName }) =>
+    pool.call(backend, { method, params: { ...params, uri: originalName }, port, signal });
+  return {
+    async get(request, target, found) {
+      const reply = await call(request, target, found);
+      if (isError(reply)) return reply;
+      const skill = checkedSkill(reply.result["skill"], found.originalName);
+      if (typeof skill === "string") return malformed(found.backend, skill);
+      const published = skillAt(skill, target.name);
+      const { skills, skillReach } = request.served.catalog;
+      const listed = skills.get(target.name)?.definition;
+      // A change waits for a person, who is shown it when the list is read again.
+      const isHeld = skillReach.get(found.backend)?.isHeld === true;
+      if (isHeld && !isDeepStrictEqual(published, listed)) return unknownTarget(target);
+      return { result: { ...reply.result, skill: published } };
+    },
+    async readDirectory(request, target, found) {
+      if (!readsDirectories(found.backend)) {
+        return errorReply(INVALID_PARAMS, `The server of ${sanitise(target.name)} does not list folders`);
+      }
+      const reply = await call(request, target, found);
+      if (isError(reply)) return reply;
+      const { resources } = reply.result;
+      if (!Array.isArray(resources)) return malformed(found.backend, "there is no list of resources in it");
+      const children = resources.flatMap((child: unknown) => childOf(request, found, child));
+      return { result: { ...reply.result, resources: children } };
+    },
+  };
+}
+
+/** As clients may see it; a text: what is wrong with it. */
+function checkedSkill(skill: unknown, uri: string): JsonObject | string {
+  if (!isJsonObject(skill) || !isWritable(skill)) return "there is no skill in it";
+  if (skill["uri"] !== uri) return "its skill is another one";
+  const { entry, faults } = checkEntry("skills", skill);
+  return entry === null ? faults.join(", ") : seenEntry(entry, false).entry;
+}
+
+/**
+ * What of a folder a client may see, under the URI by which it is read here. What lies elsewhere is left out: a server
+ * cannot make clients read another server's resources for its own.
+ */
+function childOf({ served, port }: GatewayRequest, { backend, originalName }: Resolved, child: unknown) {
+  if (!isJsonObject(child) || !isWritable(child)) return [];
+  const { uri } = child;
+  const folder = `${originalName.replace(/\/+$/, "")}/`;
+  if (typeof uri !== "string" || !uri.startsWith(folder) || isUnclear(uri)) return [];
+  const { skillReach, skillPlaces } = served.catalog;
+  if (skillReach.get(backend)?.permits(uri) !== true) return [];
+  const published = skillPlaces.publishedUri(backend, uri);
+  if (!served.mayRead(port.client.principal, published)) return [];
+  const { entry } = checkEntry("resources", child);
+  if (entry === null) return [];
+  const seen = seenEntry(entry, true).entry;
+  return [published === uri ? seen : { ...seen, uri: published }];
+}
+
+function malformed(backend: string, fault: string): Reply {
+  return errorReply(INTERNAL_ERROR, `Backend ${backend} gave an answer that no client could use: ${fault}`);
+}

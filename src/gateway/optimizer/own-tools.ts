@@ -1,0 +1,202 @@
+// The gateway's own two tools, which stand for all that are not listed: `find_tool` finds them, `call_tool` calls them. A
+// call through `call_tool` becomes the call of the tool it names before anything looks at it.
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import type { GatewayRequest } from "../middleware/middleware.ts";
+import { unknownTarget } from "../middleware/request-target.ts";
+import { sanitise } from "../middleware/sanitise.ts";
+import { foundText } from "./found-text.ts";
+import type { ToolIndex } from "./tool-index.ts";
+
+export const FIND_TOOL = "find_tool";
+export const CALL_TOOL = "call_tool";
+
+/** How long a question waits for an index that is still being made, ms. */
+const INDEXED_MS = 5_000;
+const LONGEST_QUESTION = 1_000;
+const LIMIT = { usual: 5, most: 20 };
+const NEAR = 3;
+
+const FIND_SHAPE = `${FIND_TOOL} takes {"query": "what the tool is to do", "limit": ${LIMIT.usual}}`;
+const CALL_SHAPE = `${CALL_TOOL} takes {"name": "a tool's name", "arguments": {…}}`;
+
+const INTRODUCTION = `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, ${CALL_TOOL} runs them.`;
+
+const DEFINITIONS: readonly JsonObject[] = [
+  {
+    name: FIND_TOOL,
+    title: "Find a tool",
+    description:
+      "Most tools of this server are not listed. Finds them by what they do, best first: name, description and input schema of each. Run one with call_tool.",
+    inputSchema: {
+      type: "object",
+      properties: {
+        query: {
+          type: "string",
+          description:
+            'What the tool is to do, in a few words, as "create an issue in GitHub"; or a tool\'s name',
+        },
+        limit: { type: "integer", minimum: 1, maximum: LIMIT.most, default: LIMIT.usual },
+      },
+      required: ["query"],
+      additionalProperties: false,
+    },
+    annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  },
+  {
+    name: CALL_TOOL,
+    title: "Call a tool",
+    description: "Runs a tool that find_tool found, and answers what that tool answers.",
+    inputSchema: {
+      type: "object",
+      properties: {
+        name: { type: "string", description: "The tool's name, as find_tool gave it" },
+        arguments: { type: "object", description: "As the tool's input schema says" },
+      },
+      required: ["name"],
+      additionalProperties: false,
+    },
+  },
+];
+
+export interface OwnTools {
+  /** What clients are to know of them. */
+  readonly introduction: string;
+  /** As they are listed. */
+  readonly definitions: readonly JsonObject[];
+  /** They come first under any conflict strategy: a server's tool of the same name is not published beside them. */
+  isOwn(name: string): boolean;
+  /** The call that a request stands for; the request itself where that is it, or where nobody can tell. */
+  meant(request: GatewayRequest): GatewayRequest;
+  /** The same of its params alone. */
+  meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
+  /** Answers a call of one of them; null: it is another request. Never rejects. */
+  answered(request: GatewayRequest): Promise<Reply> | null;
+  /** What the client is told: of a tool that it named and that is not there, those with similar names. */
+  told(request: GatewayRequest, reply: Reply): Reply;
+}
+
+interface OwnToolsOptions {
+  readonly index: ToolIndex;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export function createOwnTools({ index, clock, logger }: OwnToolsOptions): OwnTools {
+  const search = (request: GatewayRequest, text: string, most: number): readonly JsonObject[] => {
+    const tools = findable(request);
+    const exact = tools.get(text.trim());
+    const names = index.search(text, most, (name) => tools.has(name));
+    const found = names.map((name) => tools.get(name)).filter((tool) => tool !== undefined);
+    return exact === undefined ? found : [exact, ...found.filter((tool) => tool !== exact)].slice(0, most);
+  };
+  const find = async (request: GatewayRequest): Promise<Reply> => {
+    const asked = questionOf(request.params?.["arguments"]);
+    if (typeof asked === "string") return failed(`${asked}. ${FIND_SHAPE}.`);
+    const { ready } = index;
+    if (ready !== null) await settledWithin(clock, INDEXED_MS, ready);
+    if (index.ready !== null && index.size === 0) {
+      return failed(
+        `The tools are still being indexed. Ask again in a few seconds; a tool whose name you know can be called now, with ${CALL_TOOL}.`,
+      );
+    }
+    try {
+      const found = search(request, asked.query, asked.limit);
+      return text(foundText(found, asked.query, findable(request).size));
+    } catch (error) {
+      logger.error("tools could not be searched", { error: errorText(error) });
+      return failed(
+        `The search failed. Ask in other words; a tool whose name you know can be called with ${CALL_TOOL}.`,
+      );
+    }
+  };
+  return {
+    introduction: INTRODUCTION,
+    definitions: DEFINITIONS,
+    isOwn: (name) => name === FIND_TOOL || name === CALL_TOOL,
+    meant(request) {
+      const { method, params } = request;
+      const meant = request.through === undefined ? meantParams(method, params) : params;
+      return meant === params ? request : { ...request, params: meant, through: CALL_TOOL };
+    },
+    meantParams,
+    answered(request) {
+      if (request.method !== "tools/call" || request.through !== undefined) return null;
+      const { name, arguments: given } = request.params ?? {};
+      if (name === FIND_TOOL) return find(request);
+      if (name !== CALL_TOOL) return null;
+      const fault = callOf(given);
+      return Promise.resolve(
+        failed(`${typeof fault === "string" ? fault : "It was not run"}. ${CALL_SHAPE}.`),
+      );
+    },
+    told(request, reply) {
+      const name = request.params?.["name"];
+      if (request.through === undefined || typeof name !== "string" || !isError(reply)) return reply;
+      const unknown = unknownTarget({ kind: "tool", name });
+      if (!isError(unknown) || reply.error.message !== unknown.error.message) return reply;
+      if (name === FIND_TOOL || name === CALL_TOOL)
+        return failed(`${name} is called by itself. ${CALL_SHAPE}.`);
+      const near = nearTo(index, request, name);
+      const hint = near.length === 0 ? "" : ` Similar names: ${near.join(", ")}.`;
+      return failed(`There is no tool ${sanitise(name)}.${hint} ${FIND_TOOL} finds tools by what they do.`);
+    },
+  };
+}
+
+/** Those of the call within; the same where there is none. */
+function meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined {
+  if (method !== "tools/call" || params?.["name"] !== CALL_TOOL) return params;
+  const inner = callOf(params["arguments"]);
+  if (typeof inner === "string") return params;
+  const { arguments: _, ...others } = params;
+  return { ...others, ...inner };
+}
+
+/** All that the client may call, listed or not, by name. */
+function findable({ served, port: { client } }: GatewayRequest): ReadonlyMap<string, JsonObject> {
+  return served.viewFor(client.principal).callable(client.protocolVersion);
+}
+
+function nearTo(index: ToolIndex, request: GatewayRequest, name: string): readonly string[] {
+  if (name.length > LONGEST_QUESTION) return [];
+  const tools = findable(request);
+  return index.search(name, NEAR, (one) => tools.has(one));
+}
+
+/** What is wrong with it, where something is. */
+function questionOf(given: unknown): { readonly query: string; readonly limit: number } | string {
+  const { query, limit = LIMIT.usual, ...stray } = isJsonObject(given) ? given : {};
+  if (typeof query !== "string" || query.trim() === "") return "`query` is missing, or is no text";
+  const [other] = Object.keys(stray);
+  if (other !== undefined) return `\`${sanitise(other)}\` is not known`;
+  if (query.length > LONGEST_QUESTION) {
+    return `\`query\` has ${query.length} characters, of ${LONGEST_QUESTION} at most: say it in a few words`;
+  }
+  if (typeof limit !== "number" || !Number.isInteger(limit) || limit < 1 || limit > LIMIT.most) {
+    return `\`limit\` must be a whole number from 1 to ${LIMIT.most}`;
+  }
+  return { query, limit };
+}
+
+/** As `params` of tools/call have it; or what is wrong with it. */
+function callOf(given: unknown): { readonly name: string; readonly arguments?: JsonObject } | string {
+  const { name, arguments: inner, ...stray } = isJsonObject(given) ? given : {};
+  if (typeof name !== "string" || name === "") return "`name` is missing, or is no text";
+  const [other] = Object.keys(stray);
+  if (other !== undefined) {
+    return `\`${sanitise(other)}\` does not belong beside \`name\`: what the tool takes stands in \`arguments\``;
+  }
+  if (inner === undefined) return { name };
+  return isJsonObject(inner) ? { name, arguments: inner } : "`arguments` must be an object";
+}
+
+function text(answer: string): Reply {
+  return { result: { content: [{ type: "text", text: answer }] } };
+}
+
+function failed(why: string): Reply {
+  return { result: { content: [{ type: "text", text: why }], isError: true } };
+}

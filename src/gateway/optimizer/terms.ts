@@ -1,0 +1,222 @@
+// The terms under which a tool is found, and those of a question: words without endings, and what everyday words have in
+// common, as "look up" and "search". English; other words are looked for as they stand.
+
+/** Of a question, and of each text of a tool; no honest one comes near. */
+const MOST_TERMS = 400;
+
+const STOP_WORDS: ReadonlySet<string> = new Set(
+  (
+    "a an the of to in on for from with and or is are was were be been by my me i we us our you your it its this that " +
+    "these those what whom whose how do does did can could would should please want need needs all any some " +
+    "there have has had at as into out up off about than then so if when where will just not no only via per let lets " +
+    "they them their he she him his her also very much such because again here why each both too now something anything " +
+    "someone anyone thing things next " +
+    "s t re ve ll using use used uses given specific specified provided optional required e g etc"
+  ).split(" "),
+);
+
+/** Words that people use for one another. Each concept is one more term of whoever has one of its words. */
+const CONCEPTS: readonly string[] = [
+  "find search look lookup query locate seek discover",
+  "list enumerate browse show which who overview",
+  "get fetch retrieve read view show see display describe inspect open tell details detail info information give check",
+  "create make add new insert open start generate write register set build provision draft compose raise file",
+  "update edit modify change set rename patch adjust alter rewrite correct fix",
+  "delete remove drop erase clear destroy discard unlink purge wipe rid trash",
+  "send post reply share forward notify email mail message respond answer dm",
+  "run execute invoke trigger launch perform start rerun",
+  "stop cancel kill terminate end abort halt",
+  "undo reset revert rollback restore discard",
+  "stash shelve aside later",
+  "cherry apply pick",
+  "schedule recurring nightly daily weekly monthly cron periodic night every",
+  "uptime down outage alive reachable unavailable",
+  "presence online offline busy available",
+  "blame wrote author",
+  "newest latest recent last",
+  "week month day today tomorrow calendar agenda",
+  "block unblock protect lock",
+  "quantity size large big bigger resize scale small",
+  "close finish complete resolve done shut",
+  "move transfer relocate",
+  "copy duplicate clone fork replicate",
+  "upload attach import push",
+  "download export save pull",
+  "enable activate on resume unpause turn",
+  "disable deactivate off pause suspend",
+  "picture image screenshot photo snapshot capture",
+  "pr pull merge mr review",
+  "issue ticket bug task workitem todo",
+  "user member person people account colleague teammate contact assignee",
+  "folder directory dir",
+  "doc document page note",
+  "repo repository",
+  "project repo repository codebase",
+  "database table sql postgres mysql mariadb redis mongodb kafka valkey",
+  "mail email inbox message",
+  "meeting event appointment calendar schedule",
+  "comment note remark reply discussion thread",
+  "log output trace console",
+  "configuration config setting option preference",
+  "environment env",
+  "secret token credential key password",
+  "metric statistic stat usage performance number count",
+  "price cost billing invoice bill charge balance owe pay payment",
+  "pipeline build ci workflow job run",
+  "error crash exception failure problem",
+  "type enter fill input write text",
+  "click press tap push",
+  "website webpage site page url address link",
+  "go navigate visit open browse",
+  "machine server vm instance node droplet host",
+  "chat conversation channel room team",
+  "permission access role right",
+  "group team",
+  "compare diff difference changed changes",
+  "version release tag",
+  "history commit revision past",
+  "status state health progress condition",
+  "phone mobile device simulator emulator",
+  "rule policy",
+  "deploy release rollout ship",
+  "restart reboot",
+  "label tag category",
+  "spreadsheet excel worksheet sheet",
+  "time date clock",
+  "place location restaurant cafe hotel nearby near shop",
+  "direction route travel car trip journey",
+  "knowledge graph remember memory fact entity relation observation",
+  "connect relation link join",
+  "elevation high altitude height sea",
+  "cluster kubernetes",
+];
+
+const CONCEPT = "~";
+
+/** Words that mean the same in the names of tools: the first stands for all. */
+const SAME: readonly string[] = [
+  "folder directory dir directories",
+  "email mail mails",
+  "repository repo",
+  "database db",
+  "kubernetes k8s",
+  "image picture photo pic",
+  "delete remove erase destroy drop",
+  "create make new add",
+  "get fetch retrieve read",
+  "search find seek locate lookup",
+  "update edit modify",
+  "run execute",
+  "color colour",
+  "sheet worksheet spreadsheet",
+  "todo todos",
+  "chat conversation",
+  "website webpage",
+  "certificate cert certs",
+  "environment env envs",
+  "configuration config",
+  "pin pinned",
+  "js javascript",
+];
+
+/** What stands for several words. */
+const LONG_FORMS: ReadonlyMap<string, string> = new Map([
+  ["mr", "merge request"],
+  ["mrs", "merge requests"],
+  ["pr", "pull request"],
+  ["prs", "pull requests"],
+  ["ci", "ci pipeline"],
+  ["vm", "virtual machine"],
+  ["dns", "dns domain"],
+  ["ssh", "ssh key"],
+  ["tls", "tls certificate"],
+  ["ssl", "ssl certificate"],
+  ["postgresql", "postgres"],
+]);
+
+/** Two words that are one. */
+const JOINED: readonly (readonly [RegExp, string])[] = [
+  [/\bto-?\s?do\b(?= (?:item|list|task|app))|\bto-do/g, "todo"],
+  [/\be-mail/g, "email"],
+  [/\bright now\b/g, ""],
+  [/\blook(?:ing)? up\b|\blook for\b/g, "search"],
+  [/\b(?:get|getting) rid of\b|\bthrow away\b/g, "delete"],
+  [/\bset up\b/g, "create"],
+  [/\bone ?note\b/g, "onenote"],
+  [/\bone ?drive\b/g, "onedrive"],
+  [/\bshare ?point\b/g, "sharepoint"],
+];
+
+const canonical: ReadonlyMap<string, string> = new Map(
+  SAME.flatMap((words) => {
+    const [first = "", ...others] = words.split(" ");
+    return others.map((other) => [stem(other), stem(first)] as const);
+  }),
+);
+
+const conceptsByTerm: ReadonlyMap<string, readonly string[]> = conceptTable();
+
+/** Only letters and digits count; camelCase and snake_case are several words. In order, with repetitions. */
+export function termsOf(text: string): readonly string[] {
+  const terms: string[] = [];
+  for (const word of wordsOf(text)) {
+    if (STOP_WORDS.has(word)) continue;
+    for (const one of LONG_FORMS.get(word)?.split(" ") ?? [word]) {
+      const term = stem(one);
+      terms.push(canonical.get(term) ?? term);
+    }
+    if (terms.length >= MOST_TERMS) break;
+  }
+  return terms;
+}
+
+/** What the terms have in common with others, each once; no word is spelt like it. */
+export function conceptsOf(terms: readonly string[]): readonly string[] {
+  return [...new Set(terms.flatMap((term) => conceptsByTerm.get(term) ?? []))];
+}
+
+function wordsOf(given: string): readonly string[] {
+  const apart = given
+    .normalize("NFKC")
+    .replaceAll(/(\p{Ll}|\p{N})(\p{Lu})/gu, "$1 $2")
+    .replaceAll(/(\p{Lu})(\p{Lu}\p{Ll})/gu, "$1 $2")
+    .toLowerCase();
+  const joined = JOINED.reduce((text, [words, one]) => text.replace(words, one), apart);
+  return joined.match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+}
+
+/** Without the commonest English endings; equal for the forms of one word, and not a word itself. */
+export function stem(word: string): string {
+  if (word.length <= 3 || !/^[a-z]+$/.test(word)) return word;
+  let rest = word;
+  if (rest.endsWith("ies") && rest.length > 4) rest = `${rest.slice(0, -3)}y`;
+  else if (/(?:ss|sh|ch|x|z)es$/.test(rest)) rest = rest.slice(0, -2);
+  else if (rest.endsWith("s") && !/(?:ss|us|is)$/.test(rest)) rest = rest.slice(0, -1);
+  for (const ending of ["ing", "ed"]) {
+    const left = rest.slice(0, -ending.length);
+    if (rest.endsWith(ending) && left.length >= 3 && /[aeiouy]/.test(left)) {
+      rest = /([bdfgmnprt])\1$/.test(left) ? left.slice(0, -1) : left;
+      break;
+    }
+  }
+  if (/[st]ion$/.test(rest) && rest.length > 6) rest = rest.slice(0, -3);
+  if (rest.endsWith("ment") && rest.length > 8) rest = rest.slice(0, -4);
+  if (rest.endsWith("e") && rest.length > 4) rest = rest.slice(0, -1);
+  if (rest.endsWith("at") && rest.length > 6) rest = rest.slice(0, -2);
+  return rest.endsWith("y") && rest.length > 4 ? `${rest.slice(0, -1)}i` : rest;
+}
+
+function conceptTable(): Map<string, string[]> {
+  const table = new Map<string, string[]>();
+  for (const words of CONCEPTS) {
+    const [first = "", ...others] = words.split(" ");
+    const concept = CONCEPT + first;
+    for (const word of new Set([first, ...others].map(stem))) {
+      const term = canonical.get(word) ?? word;
+      const known = table.get(term);
+      if (known === undefined) table.set(term, [concept]);
+      else if (!known.includes(concept)) known.push(concept);
+    }
+  }
+  return table;
+}

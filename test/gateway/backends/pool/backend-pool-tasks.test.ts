@@ -1,0 +1,104 @@
+// Requests about a task go to the process, or to the address, that has it, and nowhere else.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { BackendConfig } from "../../../../src/config/snapshot.ts";
+import type { ClientPort } from "../../../../src/gateway/client-port.ts";
+import { isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { type Bench, CHANGED, ready } from "./backend-pool-bench.ts";
+import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
+
+const GONE = "the task has ended: the process of backend a that had it has";
+
+/** A call, and the home of what it went to. */
+async function homeOf(b: Bench, client: ClientPort | null = null): Promise<string> {
+  let home = "";
+  const call = b.pool.call("a", { ...callOf(client), onHome: (at) => (home = at) });
+  await settle();
+  b.script.last.becomeReady("one");
+  await settle();
+  for (const one of b.script.started) one.answer();
+  await call;
+  return home;
+}
+
+function about(b: Bench, home: string, client: ClientPort | null = null): Promise<Reply> {
+  return b.pool.call("a", { ...callOf(client), home });
+}
+
+async function answered(b: Bench, reply: Promise<Reply>): Promise<unknown> {
+  await settle();
+  for (const one of b.script.started) one.answer();
+  return fromInstance(await reply);
+}
+
+const at = (url: string, headers = {}): Partial<BackendConfig> => ({
+  connection: { type: "streamable-http", url, headers },
+});
+
+describe("D1 what is about a task", () => {
+  it("goes to its process, to a drained one too, and is an error when that has ended", async () => {
+    const b = await ready();
+    const home = await homeOf(b);
+    const [first] = b.script.started;
+    assert.ok(first !== undefined);
+    assert.equal(await answered(b, about(b, home)), first.id);
+    // A call holds the old one while the new one serves.
+    const held = b.pool.call("a", callOf());
+    b.apply(CHANGED);
+    await settle();
+    b.script.last.becomeReady("two");
+    await settle();
+    const asked = about(b, home);
+    assert.equal(b.script.last.calls.length, 0);
+    assert.equal(await answered(b, asked), first.id);
+    await held;
+    await settle();
+    assert.equal(first.isClosed, true);
+    const over = await about(b, home);
+    assert.deepEqual([errorText(over), isError(over) && over.error.code], [GONE, -32602]);
+    assert.notEqual(await homeOf(b), home);
+    const watched = await b.pool.watchTask({ backend: "a", home, id: "t", name: "n" }, createClient("ann"));
+    assert.equal(errorText(watched), GONE);
+    assert.equal(b.script.started.length, 2);
+  });
+
+  it("goes to the own process of the client that began it, whoever asks, and starts none", async () => {
+    const b = await ready(backendConfig("a", { instances: "per-client" }));
+    const [ann, other] = [createClient("ann"), createClient("other")];
+    const home = await homeOf(b, ann);
+    const [, own] = b.script.started;
+    assert.equal(await answered(b, about(b, home, other)), own?.id);
+    assert.equal(b.script.started.length, 2);
+    b.pool.forget(ann);
+    await settle();
+    assert.equal(errorText(await about(b, home, other)), GONE);
+    assert.equal(b.script.started.length, 2);
+  });
+
+  it("goes to whatever is at its address now, and waits for it; at another address it is not", async () => {
+    const b = await ready(backendConfig("a", at("http://one/mcp")));
+    const home = await homeOf(b);
+    b.apply(backendConfig("a", at("http://one/mcp", { "x-more": ["1"] })));
+    await settle();
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.equal(await answered(b, about(b, home)), b.script.last.id);
+    b.script.last.endWith("broken");
+    await settle();
+    const waits = about(b, home);
+    await b.clock.advance(250);
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.equal(await answered(b, waits), b.script.last.id);
+    b.apply(backendConfig("a", at("http://two/mcp")));
+    await settle();
+    b.script.last.becomeReady("one");
+    await settle();
+    const elsewhere = await about(b, home);
+    assert.match(errorText(elsewhere), /at another address than the one in use/u);
+    assert.equal(isError(elsewhere) && elsewhere.error.code, -32000);
+    b.apply();
+    assert.ok(isError(await about(b, home)));
+  });
+});

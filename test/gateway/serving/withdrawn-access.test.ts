@@ -1,0 +1,271 @@
+// Tokens that are taken back while their clients are at work: over real connections, with a real server behind.
+import assert from "node:assert/strict";
+import { createServer, request as httpRequest, type ServerResponse } from "node:http";
+import { type TestContext, test } from "node:test";
+import type { AuthorizationConfig, AuthUser, HttpConnection } from "../../../src/config/snapshot.ts";
+import { createGateway } from "../../../src/gateway/serving/gateway.ts";
+import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { backendConfig } from "../backends/pool/scripted-instance.ts";
+import { initialize, post } from "../sign-in/signed-gateway.ts";
+
+const TOKENS = { ANN_OLD: "anns-old", ANN_NEW: "anns-new", BEN: "bens-own" };
+const userWith = (name: string, variable: keyof typeof TOKENS, ...roles: string[]): AuthUser => ({
+  name,
+  token: { kind: "environment", variable },
+  roles,
+});
+const ANN = userWith("ann", "ANN_OLD");
+const BEN = userWith("ben", "BEN");
+const MODERN = { "mcp-protocol-version": "2026-07-28" };
+
+/** A server whose tool `wait` answers when it is told to. */
+async function startWaitingServer(t: TestContext) {
+  const waiting = new Map<unknown, ServerResponse>();
+  const cancelled: unknown[] = [];
+  const server = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += String(chunk);
+    if (request.method !== "POST") {
+      response.writeHead(405).end();
+      return;
+    }
+    const { id, method, params } = JSON.parse(body);
+    if (id === undefined) {
+      if (method === "notifications/cancelled") cancelled.push(params.requestId);
+      response.writeHead(202).end();
+      return;
+    }
+    const answer = (target: ServerResponse, result: unknown): void => {
+      target.writeHead(200, { "content-type": "application/json" });
+      target.end(JSON.stringify({ jsonrpc: "2.0", id, result }));
+    };
+    if (method === "initialize") {
+      const serverInfo = { name: "files", version: "1" };
+      answer(response, { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo });
+    } else if (method === "tools/list") {
+      answer(response, { tools: [{ name: "wait", inputSchema: { type: "object" } }] });
+    } else if (method === "tools/call") waiting.set(id, response);
+    else response.writeHead(400).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port : 0;
+  const connection: HttpConnection = {
+    type: "streamable-http",
+    url: `http://127.0.0.1:${port}/mcp`,
+    headers: {},
+  };
+  return {
+    connection,
+    cancelled,
+    get waiting() {
+      return waiting.size;
+    },
+    finish() {
+      for (const [id, response] of waiting) {
+        const result = { content: [{ type: "text", text: "done" }] };
+        response.writeHead(200, { "content-type": "application/json" });
+        response.end(JSON.stringify({ jsonrpc: "2.0", id, result }));
+      }
+      waiting.clear();
+    },
+  };
+}
+
+interface Rig {
+  readonly gateway: Gateway;
+  readonly port: number;
+  readonly url: string;
+  readonly server: Awaited<ReturnType<typeof startWaitingServer>>;
+  reload(...users: readonly AuthUser[]): Promise<void>;
+}
+
+async function startRig(t: TestContext, authorization: AuthorizationConfig | null = null): Promise<Rig> {
+  const server = await startWaitingServer(t);
+  const port = await freePort();
+  const gateway = createGateway({
+    clock: systemClock,
+    logger: silentLogger,
+    environment: TOKENS,
+    redact() {},
+    announce() {},
+    version: "1",
+    listens: true,
+  });
+  t.after(() => gateway[Symbol.asyncDispose]());
+  const backend = backendConfig("files", { connection: server.connection });
+  const configFor = (users: readonly AuthUser[]): GatewayConfig => ({
+    ...NO_GATEWAY,
+    server: { host: "127.0.0.1", port, publicUrl: null, bodyLimitBytes: 100_000, drainTimeoutMs: 1_000 },
+    backends: [backend],
+    authorization,
+    incomingAuth: { type: "local", users },
+  });
+  await gateway.start(configFor([ANN, BEN]));
+  await gateway.settled(AbortSignal.timeout(10_000));
+  return {
+    gateway,
+    port,
+    url: `http://127.0.0.1:${port}/mcp`,
+    server,
+    async reload(...users) {
+      const prepared = await gateway.prepare(configFor(users), AbortSignal.timeout(10_000));
+      prepared.commit();
+      await prepared.retire();
+    },
+  };
+}
+
+const call = (id: number, meta: Readonly<Record<string, unknown>> = {}) => ({
+  jsonrpc: "2.0",
+  id,
+  method: "tools/call",
+  params: { name: "wait", arguments: {}, ...meta },
+});
+
+const modernMeta = (capabilities: Readonly<Record<string, unknown>> = {}) => ({
+  _meta: {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+    "io.modelcontextprotocol/clientCapabilities": capabilities,
+  },
+});
+
+async function sessionOf({ url }: Rig, token: string): Promise<Readonly<Record<string, string>>> {
+  const { session } = await post(url, token);
+  assert.ok(session !== null);
+  return { "mcp-session-id": session };
+}
+
+/** A stream that stays open: what came on it until it ended. */
+async function listening(address: string, token: string, headers: Readonly<Record<string, string>> = {}) {
+  const response = await fetch(address, {
+    headers: { authorization: `Bearer ${token}`, accept: "text/event-stream", ...headers },
+  });
+  assert.equal(response.status, 200);
+  const state = { text: "", isOver: false };
+  void (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body ?? []) state.text += decoder.decode(chunk);
+    state.isOver = true;
+  })();
+  return state;
+}
+
+test("E1 calls under way, streams and sessions end with the token that they came by, and nobody else's do", async (t) => {
+  const rig = await startRig(t);
+  const [anns, bens] = [await sessionOf(rig, TOKENS.ANN_OLD), await sessionOf(rig, TOKENS.BEN)];
+  const stream = await listening(rig.url, TOKENS.ANN_OLD, anns);
+  const cut = post(rig.url, TOKENS.ANN_OLD, call(2), anns);
+  const kept = post(rig.url, TOKENS.BEN, call(3), bens);
+  await eventually(() => rig.server.waiting === 2);
+  await rig.reload(userWith("ann", "ANN_NEW"), BEN);
+  const answered = await cut;
+  assert.match(answered.body, /"id":2,"error":\{.*the token of this request is not accepted any more/);
+  await eventually(() => stream.isOver && rig.server.cancelled.length === 1);
+  assert.equal((await post(rig.url, TOKENS.ANN_OLD, call(4), anns)).status, 401);
+  assert.equal((await post(rig.url, TOKENS.ANN_NEW, call(4), anns)).status, 404);
+  rig.server.finish();
+  assert.match((await kept).body, /done/);
+  assert.equal(rig.gateway.view().sessions, 1);
+});
+
+test("E1 a client of 2026-07-28 has its calls ended with its token, those that wait for it included", async (t) => {
+  const rig = await startRig(t, { defaultEffect: "allow", destructive: "ask", policies: [] });
+  const elicits = modernMeta({ elicitation: { form: {} } });
+  const named = { ...MODERN, "mcp-method": "tools/call", "mcp-name": "wait" };
+  const held = await post(rig.url, TOKENS.ANN_OLD, call(1, elicits), named);
+  assert.match(held.body, /input_required/);
+  assert.equal(rig.gateway.view().inFlight, 1);
+  await rig.reload(BEN);
+  await eventually(() => rig.gateway.view().inFlight === 0);
+
+  const plain = await startRig(t);
+  const wanted = { notifications: { toolsListChanged: true } };
+  const listen = { jsonrpc: "2.0", id: 9, method: "subscriptions/listen" };
+  const told = post(
+    plain.url,
+    TOKENS.ANN_OLD,
+    { ...listen, params: { ...modernMeta(), ...wanted } },
+    { ...MODERN, "mcp-method": "subscriptions/listen" },
+  );
+  const cut = post(plain.url, TOKENS.ANN_OLD, call(1, modernMeta()), named);
+  const kept = post(plain.url, TOKENS.BEN, call(2, modernMeta()), named);
+  await eventually(() => plain.server.waiting === 2);
+  await plain.reload(BEN);
+  assert.match((await cut).body, /"id":1,"error":\{.*the token of this request is not accepted any more/);
+  assert.match((await told).body, /acknowledged[\s\S]*"id":9,"result"/);
+  await eventually(() => plain.server.cancelled.length === 1);
+  plain.server.finish();
+  assert.match((await kept).body, /done/);
+});
+
+test("E1 the older door's streams end with their token, with a session and without one", async (t) => {
+  const rig = await startRig(t);
+  const sse = `http://127.0.0.1:${rig.port}/sse`;
+  const [silent, used, bens] = [
+    await listening(sse, TOKENS.ANN_OLD),
+    await listening(sse, TOKENS.ANN_OLD),
+    await listening(sse, TOKENS.BEN),
+  ];
+  await eventually(() => used.text.includes("/messages"));
+  const endpoint = `http://127.0.0.1:${rig.port}${/data: (\S+)/.exec(used.text)?.[1]}`;
+  await post(endpoint, TOKENS.ANN_OLD, initialize());
+  await post(endpoint, TOKENS.ANN_OLD, call(2));
+  await eventually(() => rig.server.waiting === 1);
+  await rig.reload(BEN);
+  await eventually(() => silent.isOver && used.isOver && rig.server.cancelled.length === 1);
+  assert.match(used.text, /"id":2,"error":\{.*not accepted any more/);
+  assert.equal(bens.isOver, false);
+});
+
+test("E1 a token that goes on letting in cuts nothing: a second one beside it, other roles, another name", async (t) => {
+  const rig = await startRig(t);
+  const anns = await sessionOf(rig, TOKENS.ANN_OLD);
+  const stream = await listening(rig.url, TOKENS.ANN_OLD, anns);
+  const working = post(rig.url, TOKENS.ANN_OLD, call(2), anns);
+  await eventually(() => rig.server.waiting === 1);
+  await rig.reload(ANN, userWith("ann-next", "ANN_NEW"), BEN);
+  await rig.reload(userWith("ann", "ANN_OLD", "reader"), BEN);
+  await rig.reload(userWith("anna", "ANN_OLD"), BEN);
+  await rig.reload(ANN);
+  assert.deepEqual([stream.isOver, rig.server.cancelled], [false, []]);
+  rig.server.finish();
+  assert.match((await working).body, /done/);
+});
+
+test("E1 a request that is still being sent when its token is taken back is refused", async (t) => {
+  const rig = await startRig(t);
+  const body = JSON.stringify(initialize());
+  const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();
+  const slow = httpRequest(rig.url, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${TOKENS.ANN_OLD}`,
+      accept: "application/json, text/event-stream",
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(body),
+    },
+  });
+  slow.on("response", (response) => {
+    response.resume();
+    resolve(response.statusCode);
+  });
+  slow.on("error", reject);
+  slow.write(body.slice(0, 10));
+  // Its head has come when a later request on another connection is answered.
+  await post(rig.url, TOKENS.BEN);
+  await rig.reload(BEN);
+  slow.end(body.slice(10));
+  assert.equal(await promise, 401);
+  assert.equal(rig.gateway.view().sessions, 1);
+});

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import { errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
+import {
+  CallMinutes,
+  MINUTE_MS,
+  MINUTES,
+  MOST_COUNTED,
+} from "../../../src/gateway/telemetry/call-minutes.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+const OK: Reply = { result: {} };
+
+function bench() {
+  const clock = createManualClock();
+  const minutes = new CallMinutes(clock);
+  let answer: () => Promise<Reply> = async () => OK;
+  const pool = minutes.counted({
+    call: () => answer(),
+    subscribe: async () => OK,
+    unsubscribe: async () => OK,
+    watchTask: async () => OK,
+  });
+  const call = (backend: string, signal: AbortSignal): Promise<Reply> => {
+    const asked = { method: "tools/call", params: {}, signal } as unknown as PoolCall;
+    return pool.call(backend, asked);
+  };
+  return {
+    clock,
+    minutes,
+    /** A call that takes so long. */
+    async took(
+      backend: string,
+      ms: number,
+      reply: Reply | Error = OK,
+      signal = new AbortController().signal,
+    ) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      answer = async () => {
+        await promise;
+        if (reply instanceof Error) throw reply;
+        return reply;
+      };
+      const calling = call(backend, signal);
+      await clock.advance(ms);
+      resolve();
+      return calling;
+    },
+  };
+}
+
+test("F2 calls, errors and latency are counted by backend; what a client cancelled is no error and has no latency", async () => {
+  const { minutes, took } = bench();
+  assert.deepEqual(minutes.of("files"), { calls: 0, errors: 0, latencyMs: null });
+  await took("files", 10);
+  await took("files", 10);
+  await took("files", 10, errorReply(-32603, "no"));
+  await took("files", 10, { result: { isError: true, content: [] } });
+  await took("web", 1, new Error("broken")).catch(() => {});
+  const cancelled = AbortSignal.abort();
+  await took("files", 5_000, errorReply(-32603, "cancelled"), cancelled);
+  const { calls, errors, latencyMs } = minutes.of("files");
+  assert.deepEqual([calls, errors], [5, 2]);
+  assert.ok(latencyMs !== null && latencyMs.p50 > 8.7 && latencyMs.p50 < 11.3, JSON.stringify(latencyMs));
+  assert.equal(latencyMs.p99, latencyMs.p50);
+  const web = minutes.of("web");
+  assert.deepEqual([web.calls, web.errors], [1, 1]);
+});
+
+test("a percentile is never wrong by more than an eighth, from a tenth of a millisecond to two minutes", async () => {
+  for (const ms of [0.2, 1, 3, 17, 250, 4_000, 90_000]) {
+    const { minutes, took } = bench();
+    for (let nth = 0; nth < 10; nth++) await took("files", ms);
+    const p50 = minutes.of("files").latencyMs?.p50 ?? [...minutes.minutes.values()][0]?.[0]?.latencyMs?.p50;
+    assert.ok(p50 !== undefined && Math.abs(p50 / ms - 1) < 0.13, `${ms}: ${p50}`);
+  }
+});
+
+test("the slowest of a hundred calls is seen in p99, and not in p50", async () => {
+  const { minutes, took } = bench();
+  for (let nth = 0; nth < 98; nth++) await took("files", 1);
+  await took("files", 1_000);
+  await took("files", 1_000);
+  const { latencyMs } = minutes.of("files");
+  assert.ok(latencyMs !== null && latencyMs.p50 < 1.2 && latencyMs.p99 > 850, JSON.stringify(latencyMs));
+});
+
+test("each minute keeps its numbers for a day, and the last five minutes alone are the latency of now", async () => {
+  const { clock, minutes, took } = bench();
+  const startMs = Math.floor(clock.wallMs() / MINUTE_MS) * MINUTE_MS;
+  await took("files", 100);
+  await clock.advance(10 * MINUTE_MS);
+  assert.equal(minutes.of("files").latencyMs, null);
+  await took("files", 1, errorReply(-1, "no"));
+  const told = minutes.minutes.get("files") ?? [];
+  assert.deepEqual(
+    told.map(({ atMs, calls, errors }) => [(atMs - startMs) / MINUTE_MS, calls, errors]),
+    [
+      [0, 1, 0],
+      [10, 1, 1],
+    ],
+  );
+  assert.ok((told[0]?.latencyMs?.p50 ?? 0) > 87);
+  assert.ok((told[1]?.latencyMs?.p50 ?? 9) < 2);
+  await clock.advance((MINUTES - 5) * MINUTE_MS);
+  await took("files", 1);
+  assert.deepEqual(
+    minutes.minutes.get("files")?.map(({ atMs }) => (atMs - startMs) / MINUTE_MS),
+    [10, MINUTES + 5],
+  );
+  assert.equal(minutes.of("files").calls, 3);
+});
+
+test("of any number of backends, a bounded number is counted", async () => {
+  const { minutes, took } = bench();
+  for (let nth = 0; nth < MOST_COUNTED + 3; nth++) await took(`b${nth}`, 0);
+  assert.equal(minutes.minutes.size, MOST_COUNTED);
+  assert.equal(minutes.of("b0").calls, 0);
+  assert.equal(minutes.of(`b${MOST_COUNTED + 2}`).calls, 1);
+});

@@ -1,0 +1,227 @@
+// The real program in front of two servers with skills of the same names, in every combination of versions: all are
+// listed, got and read, each from its own server, and what a host checks of them holds.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { LIGHT_SERVER, SKILLS_SERVER } from "./fixture-programs.ts";
+import { type GatewaySections, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import { connectLight, type Json, LightError } from "./light-client.ts";
+import { ask } from "./modern-wire.ts";
+
+type Era = "legacy" | "modern";
+
+interface Skill {
+  readonly uri: string;
+  readonly frontmatter: { readonly name: string; readonly description: string };
+  readonly resources: readonly { readonly uri: string; readonly digest: string; readonly size: number }[];
+}
+
+interface Asker extends AsyncDisposable {
+  /** Capabilities that the gateway declares. */
+  readonly extensions: Json;
+  /** The result; rejects with a LightError. */
+  request(method: string, params?: Json): Promise<Json>;
+}
+
+const CONNECT: Readonly<Record<Era, (url: string) => Promise<Asker>>> = {
+  async legacy(url) {
+    const client = await connectLight(url);
+    const { extensions = {} } = client.initialized["capabilities"] as Json;
+    return {
+      extensions: extensions as Json,
+      request: (...asked) => client.request(...asked),
+      [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+    };
+  },
+  async modern(url) {
+    const request = async (method: string, params: Json = {}): Promise<Json> => {
+      const { result, error } = await ask(url, method, params);
+      if (error !== undefined) throw new LightError(error.code, error.message);
+      return result ?? {};
+    };
+    const { extensions = {} } = (await request("server/discover"))["capabilities"] as Json;
+    return { extensions: extensions as Json, request, async [Symbol.asyncDispose]() {} };
+  },
+};
+
+const skillText = (name: string, of: string): string =>
+  `---\nname: ${name}\ndescription: The ${name} of ${of}.\n---\n\nSee [more](refs/more.md).\n`;
+
+const contentOf = (of: string, more: Json = {}): Json => ({
+  skills: {
+    git: { "SKILL.md": skillText("git", of), "refs/more.md": `More of ${of}: ü.` },
+    [`${of}/sql`]: { "SKILL.md": skillText("sql", of) },
+    ...more,
+  },
+});
+
+async function served(
+  t: TestContext,
+  eras: Readonly<Record<string, Era>>,
+  more: GatewaySections["more"] = {},
+) {
+  const folder = await temporaryFolder(t);
+  const fileOf = (name: string): string => path.join(folder, `${name}.json`);
+  const write = (name: string, content: Json): Promise<void> =>
+    writeFile(fileOf(name), JSON.stringify(content));
+  for (const name of Object.keys(eras)) await write(name, contentOf(name));
+  const backends = Object.fromEntries(
+    Object.entries(eras).map(([name, era]) => [name, nodeBackend(SKILLS_SERVER, [era, fileOf(name)])]),
+  );
+  const sections = { backends, more };
+  const rig = await startGatewayRig(t, sections);
+  await rig.untilReady(...Object.keys(eras));
+  return { rig, write, sections };
+}
+
+async function skillsOf(client: Asker): Promise<readonly Skill[]> {
+  return (await client.request("skills/list"))["skills"] as readonly Skill[];
+}
+
+/** Reads it as a host does, and holds size and digest against its bytes. */
+async function verified(client: Asker, { uri, digest, size }: Skill["resources"][number]): Promise<string> {
+  const { contents } = await client.request("resources/read", { uri });
+  const [first, ...others] = contents as readonly { readonly uri: string; readonly text: string }[];
+  assert.ok(first !== undefined && others.length === 0);
+  assert.equal(first.uri, uri);
+  assert.equal(Buffer.byteLength(first.text), size);
+  assert.equal(`sha256:${createHash("sha256").update(first.text).digest("hex")}`, digest);
+  return first.text;
+}
+
+async function codeOf(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => "none",
+    (error: unknown) => (error instanceof LightError ? error.code : error),
+  );
+}
+
+const FRONTS: readonly Era[] = ["legacy", "modern"];
+const BACKS: readonly Readonly<Record<"a" | "b", Era>>[] = [
+  { a: "legacy", b: "legacy" },
+  { a: "modern", b: "modern" },
+  { a: "legacy", b: "modern" },
+];
+
+for (const eras of BACKS)
+  test(`D1 skills of two servers (${eras.a}, ${eras.b}) with one name: each is read from its own`, async (t) => {
+    const { rig } = await served(t, eras);
+    for (const front of FRONTS)
+      await t.test(`D1 for a ${front} client`, async () => {
+        await using client = await CONNECT[front](rig.url);
+        assert.deepEqual(client.extensions["io.modelcontextprotocol/skills"], { directoryRead: true });
+        const skills = await skillsOf(client);
+        assert.deepEqual(
+          skills.map(({ uri, frontmatter: { description } }) => [uri, description]),
+          [
+            ["skill://git/SKILL.md", "The git of a."],
+            ["skill://a/sql/SKILL.md", "The sql of a."],
+            ["skill://b/git/SKILL.md", "The git of b."],
+            ["skill://b/sql/SKILL.md", "The sql of b."],
+          ],
+        );
+        for (const skill of skills) {
+          const texts = [];
+          for (const one of skill.resources) texts.push(await verified(client, one));
+          assert.match(texts.join(), new RegExp(skill.frontmatter.description));
+          const { skill: got } = await client.request("skills/get", { uri: skill.uri });
+          assert.deepEqual(got, skill);
+        }
+        const folder = await client.request("resources/directory/read", { uri: "skill://b/git" });
+        assert.deepEqual(folder["resources"], [
+          { uri: "skill://b/git/SKILL.md", name: "SKILL.md" },
+          { uri: "skill://b/git/refs", name: "refs", mimeType: "inode/directory" },
+        ]);
+        const none = { uri: "skill://none/SKILL.md" };
+        assert.equal(await codeOf(client.request("skills/get", none)), -32602);
+        assert.equal(await codeOf(client.request("resources/directory/read", none)), -32602);
+        const list = await client.request("skills/list");
+        const isFresh = eras.a === "modern" && eras.b === "modern";
+        const { ttlMs, cacheScope, resultType } = list;
+        const wanted = [isFresh ? 60_000 : 0, isFresh ? "public" : "private", "complete"];
+        assert.deepEqual(
+          [ttlMs, cacheScope, resultType],
+          front === "modern" ? wanted : Array(3).fill(undefined),
+        );
+      });
+  });
+
+test("D3 a hostile server's skills cost nobody else's: each is withheld by name, or mended", async (t) => {
+  const { rig, write } = await served(t, { a: "legacy", b: "modern" });
+  const sound = { uri: "skill://x/SKILL.md", frontmatter: { name: "x", description: "X" } };
+  await write("b", {
+    ...contentOf("b"),
+    entries: [
+      null,
+      "text",
+      { uri: 5 },
+      { ...sound, resources: null },
+      { ...sound, uri: "skill://../x/SKILL.md", resources: "dynamic" },
+      { ...sound, uri: "skill://made/x/SKILL.md", resources: "dynamic" },
+      { ...sound, frontmatter: { name: "y", description: "Y" }, resources: "dynamic" },
+      { uri: "skill://z/SKILL.md", frontmatter: { name: "z", description: "Z\u202e" }, resources: "dynamic" },
+    ],
+  });
+  const bad = await rig.untilBackend("b", ({ phase }) => phase === "Degraded");
+  const [condition] = bad.conditions;
+  assert.equal(condition?.code, "entries_withheld");
+  assert.match(
+    condition?.title ?? "",
+    /backend b: skill "skill:\/\/x\/SKILL\.md" is withheld: resources is/u,
+  );
+  for (const front of FRONTS) {
+    await using client = await CONNECT[front](rig.url);
+    const skills = await skillsOf(client);
+    assert.deepEqual(
+      skills.map(({ uri }) => uri),
+      [
+        "skill://git/SKILL.md",
+        "skill://a/sql/SKILL.md",
+        "skill://made/x/SKILL.md",
+        "skill://z/SKILL.md",
+        "skill://b/git/SKILL.md",
+        "skill://b/sql/SKILL.md",
+      ],
+    );
+    assert.equal(skills.find(({ uri }) => uri === "skill://z/SKILL.md")?.frontmatter.description, "Z");
+  }
+});
+
+test("B7 skills that change are listed anew; servers without skills beside them change nothing", async (t) => {
+  const { rig, write, sections } = await served(t, { a: "modern" });
+  await rig.edit({ ...sections, backends: { light: nodeBackend(LIGHT_SERVER), ...sections.backends } });
+  await rig.untilReady("light", "a");
+  await using client = await connectLight(rig.url);
+  await client.listen();
+  await write("a", contentOf("a", { fresh: { "SKILL.md": skillText("fresh", "a") } }));
+  await eventually(async () =>
+    client.notices.some(({ method }) => method === "notifications/resources/list_changed"),
+  );
+  const { skills } = await client.request("skills/list");
+  assert.equal((skills as readonly Json[]).length, 3);
+});
+
+test("E3 with `block` a skill that changes is gone until it is approved, and cannot be got meanwhile", async (t) => {
+  const { rig, write } = await served(t, { a: "legacy" }, { trust: { pin: "block" } });
+  await using client = await CONNECT.legacy(rig.url);
+  assert.equal((await skillsOf(client)).length, 2);
+  const evil = { git: { "SKILL.md": skillText("git", "evil") } };
+  await write("a", contentOf("a", evil));
+  await eventually(async () => (await skillsOf(client)).length === 1);
+  const uri = "skill://git/SKILL.md";
+  assert.equal(await codeOf(client.request("skills/get", { uri })), -32602);
+  const diff = await rig.home.cli(["tools", "diff", uri]);
+  assert.match(diff.stdout, /evil/u);
+  const approved = await rig.home.cli(["tools", "approve", uri]);
+  assert.equal(approved.code, 0, approved.stderr);
+  assert.deepEqual(
+    (await skillsOf(client)).map(({ frontmatter }) => frontmatter.description),
+    ["The git of evil.", "The sql of a."],
+  );
+  const { skill } = await client.request("skills/get", { uri });
+  assert.equal((skill as Skill).frontmatter.description, "The git of evil.");
+});
