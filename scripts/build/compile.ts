@@ -3,7 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
 import path from "node:path";
-import { type BuildOptions, build, type Metafile } from "esbuild";
+import { type BuildOptions, build, type Metafile, type Plugin } from "esbuild";
+import { compilePage } from "./compile-page.ts";
 
 /** Programs that share their code in chunks, which are loaded when they are needed. */
 const PROGRAMS = [
@@ -24,11 +25,8 @@ const SINGLE_FILE_PROGRAMS = ["src/config/worker/load-child.ts", "src/carrier/se
 /** Shell programs that lie beside the bundled ones. */
 const SHELL_PROGRAMS = ["bin/backend-launch.sh", "bin/backend-warden.sh"];
 
-/**
- * koffi is native and optional: place-build.ts keeps a copy. The others are the TUI's, which loads them all when it
- * starts, and nobody else's.
- */
-export const LEFT_OUTSIDE = ["koffi", "ink", "react"];
+/** Native and optional: place-build.ts keeps a copy. */
+export const LEFT_OUTSIDE = ["koffi"];
 
 /**
  * The same library as ES modules, which it offers to browsers alone. Of its CommonJS files a lazy `import()` would give
@@ -37,6 +35,28 @@ export const LEFT_OUTSIDE = ["koffi", "ink", "react"];
 const ES_MODULES_OF = {
   "jsonc-parser": "node_modules/jsonc-parser/lib/esm/main.js",
   yaml: "node_modules/yaml/browser/index.js",
+};
+
+/** What CommonJS packages ask of Node by a `require`, which a bundled ES module lacks. */
+const NODE_MODULES_BY_REQUIRE: Plugin = {
+  name: "node-modules-by-require",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[a-z]/ }, ({ path: name, kind }) =>
+      kind === "require-call" && isBuiltin(name) ? { path: name, namespace: "node-module" } : null,
+    );
+    onLoad({ filter: /.*/, namespace: "node-module" }, ({ path: name }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(name)});`,
+    }));
+  },
+};
+
+/** A debugger that ink asks for where a variable says so, and that is never installed. */
+const WITHOUT_DEBUGGER: Plugin = {
+  name: "without-debugger",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^react-devtools-core$/ }, ({ path: name }) => ({ path: name, namespace: "absent" }));
+    onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: "export default null;" }));
+  },
 };
 
 export interface BuiltFile {
@@ -66,6 +86,9 @@ export async function compile(root: string): Promise<Compiled> {
     alias: Object.fromEntries(
       Object.entries(ES_MODULES_OF).map(([name, file]) => [name, path.join(root, file)]),
     ),
+    plugins: [NODE_MODULES_BY_REQUIRE, WITHOUT_DEBUGGER],
+    // Of react's two forms, the one without its slow checks.
+    define: { "process.env.NODE_ENV": '"production"', "process.env.DEV": '"false"' },
     // Two folders deep, as dist/<digest> is: the maps' paths are relative.
     outdir: path.join(root, "dist/build"),
     entryNames: "[name]",
@@ -73,7 +96,7 @@ export async function compile(root: string): Promise<Compiled> {
     sourcesContent: false,
     logLevel: "warning",
   };
-  const [chunked, single, texts, manifest] = await Promise.all([
+  const [chunked, single, texts, page, manifest] = await Promise.all([
     build({ ...shared, entryPoints: PROGRAMS, splitting: true, write: false, metafile: true }),
     build({
       ...shared,
@@ -84,9 +107,10 @@ export async function compile(root: string): Promise<Compiled> {
       metafile: true,
     }),
     Promise.all(SHELL_PROGRAMS.map((file) => readFile(path.join(root, file)))),
+    compilePage(root),
     readManifest(root),
   ]);
-  const metafiles = [chunked.metafile, single.metafile];
+  const metafiles = [chunked.metafile, single.metafile, page.metafile];
   const bundled = [...chunked.outputFiles, ...single.outputFiles].map(
     (file): BuiltFile => ({ name: path.basename(file.path), bytes: file.contents, executable: false }),
   );
@@ -97,7 +121,8 @@ export async function compile(root: string): Promise<Compiled> {
       executable: true,
     }),
   );
-  const files = [...bundled, ...shell, manifest].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const shown = page.files.map((file): BuiltFile => ({ ...file, executable: false }));
+  const files = [...bundled, ...shell, ...shown, manifest].sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
     files,
     bundledPackages: sortedOnce(metafiles.flatMap(packagesInside)),

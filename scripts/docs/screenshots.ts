@@ -1,0 +1,168 @@
+// Takes the pictures of the page that the documents show, from a real daemon with two shares and four backends:
+// bin/with-node scripts/docs/screenshots.ts (needs Chromium; half a minute). Given a folder, it puts every view there,
+// light and dark, wide and narrow, to be looked at.
+import { mkdir, rm, symlink } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Page } from "playwright-core";
+import { eventually } from "../../test/support/eventually.ts";
+import { openPageRig, openView, type PageRig } from "../../test/web/page-rig.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const IMAGES = join(ROOT, "docs/images");
+/** Its paths are in the pictures. */
+const STAGE = "/tmp/anna";
+
+interface Shot {
+  readonly name: string;
+  readonly view: string;
+  readonly width: number;
+  readonly height: number;
+  readonly dark: boolean;
+  /** The view to its end, however long. */
+  readonly whole?: boolean;
+}
+
+const VIEWS = ["Dashboard", "Catalog", "Sync", "Config", "Approvals", "Timeline", "Records"] as const;
+
+const backends = (note: string): string => `
+[conflict_resolution]
+strategy = "prefix"
+
+[trust]
+approve = "commands"
+
+[audit]
+enabled = true
+
+[backends.files]
+command = "node"
+args = ["${STAGE}/servers/server-filesystem/dist/index.js", "/usr/share/doc"]
+
+[backends.everything]
+command = "node"
+args = ["${STAGE}/servers/server-everything/dist/index.js"]
+${note}
+[backends.tickets]
+type = "streamable-http"
+url = "http://127.0.0.1:9/mcp"
+`;
+
+function mediaShare(nas: string): string {
+  return `
+[[shares]]
+name = "MEDIA"
+driver = "local"
+thunderbolt_path = "${nas}/media-tb"
+fallback_path = "${nas}/media-fb"
+`;
+}
+
+/** What the documents show. */
+const SHOWN: readonly Shot[] = [
+  { name: "page-dashboard", view: "Dashboard", width: 1000, height: 800, dark: false },
+  { name: "page-catalog", view: "Catalog", width: 1000, height: 640, dark: false },
+  { name: "page-approvals", view: "Approvals", width: 1000, height: 480, dark: true },
+];
+
+const EVERY_VIEW: readonly Shot[] = [
+  { width: 1200, dark: false },
+  { width: 360, dark: true },
+  { width: 1200, dark: true },
+  { width: 360, dark: false },
+].flatMap(({ width, dark }) =>
+  VIEWS.map((view) => ({
+    name: `${view.toLowerCase()}-${width}-${dark ? "dark" : "light"}`,
+    view,
+    width,
+    height: 900,
+    dark,
+    whole: true,
+  })),
+);
+
+async function takeShots(folder: string, shots: readonly Shot[]): Promise<void> {
+  const ends: (() => unknown)[] = [];
+  // What is there already belongs to somebody else: this rejects.
+  await mkdir(STAGE);
+  try {
+    await symlink(join(ROOT, "node_modules/@modelcontextprotocol"), join(STAGE, "servers"));
+    const scope = { after: (end: () => unknown) => void ends.push(end) };
+    await using rig = await openPageRig(scope, {
+      more: (nas) => mediaShare(nas) + backends(""),
+      folder: STAGE,
+    });
+    await mkdir(join(rig.nas, "media-fb"));
+    await mkdir(join(rig.nas, "media-tb"));
+    await prepare(rig);
+    for (const { name, view, width, height, dark, whole = false } of shots) {
+      const { page, context } = await rig.signedIn({ width, height, dark });
+      await happen(rig, page);
+      await openView(page, view);
+      await fill(page, view);
+      await page.screenshot({ path: join(folder, `${name}.png`), fullPage: whole });
+      await context.close();
+    }
+  } finally {
+    for (const end of ends) await end();
+    await rm(STAGE, { recursive: true, force: true });
+  }
+}
+
+/** Calls were made, and one entry waits for approval. */
+async function prepare(rig: PageRig): Promise<void> {
+  const { home } = rig;
+  await eventually(async () => {
+    const now = await home.glance();
+    return (now?.backends ?? []).filter(({ phase }) => phase === "Ready").length === 3;
+  }, 60_000);
+  for (const [a, b] of [
+    [2, 40],
+    [3, 4],
+  ]) {
+    const { code, stderr } = await home.cli(["call", "everything_get-sum", JSON.stringify({ a, b })]);
+    if (code !== 0) throw new Error(`the call failed: ${stderr}`);
+  }
+  await home.writeConfig(rig.config().replace(backends(""), backends('env = { LOG_LEVEL = "debug" }\n')));
+  await eventually(async () => (await home.cli(["approve", "--list"])).stdout.includes("everything"));
+}
+
+/** CORE fails over and is TB Ready, MEDIA stays on its fallback host. */
+async function happen(rig: PageRig, page: Page): Promise<void> {
+  const core = page.getByRole("article", { name: "Share CORE" });
+  await rig.thunderbolt(false);
+  await rm(join(rig.nas, "media-tb"), { recursive: true, force: true });
+  await core.getByText("Mounted over Fallback").waitFor();
+  await page.getByRole("article", { name: "Share MEDIA" }).getByText("Mounted over Fallback").waitFor();
+  await rig.thunderbolt(true);
+  await core.getByText("TB Ready.").waitFor();
+}
+
+/** What a picture shows beyond what is there at once. */
+async function fill(page: Page, view: string): Promise<void> {
+  if (view === "Catalog") {
+    await page.getByRole("option", { name: /get-structured-content/ }).click();
+    const form = page.getByRole("form", { name: /^Try / });
+    await form.getByRole("combobox").first().selectOption({ index: 1 });
+    await form.getByRole("button", { name: "Call" }).click();
+    await form.getByText(/ ms/).first().waitFor();
+  }
+  if (view === "Config") {
+    const text = page.getByLabel("Text of the configuration");
+    await eventually(async () => (await text.inputValue()) !== "");
+    await text.fill((await text.inputValue()).replace("debounce = 0.05", 'debounce = "soon"'));
+    await page
+      .getByRole("button", { name: /^\d+:\d+$/ })
+      .first()
+      .click();
+  }
+  if (view === "Approvals") await page.getByRole("article", { name: /^Waiting: / }).waitFor();
+  if (view === "Timeline") await page.getByText("Changes of CORE").click();
+  if (view === "Records") await page.getByRole("listitem").first().waitFor();
+}
+
+const [folder] = process.argv.slice(2);
+if (folder === undefined) await takeShots(IMAGES, SHOWN);
+else {
+  await mkdir(folder, { recursive: true });
+  await takeShots(folder, [...SHOWN, ...EVERY_VIEW]);
+}

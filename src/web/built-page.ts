@@ -1,0 +1,61 @@
+// The page's files as the build has made them: all read when one is asked for first, and kept, as they are small and never
+// change while the daemon runs.
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { PageFile, PageFiles } from "../api/page-files.ts";
+
+const SHELL = "page.html";
+/** Of the build's files, those of the page. */
+const PREFIX = "page-";
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json",
+  ".svg": "image/svg+xml",
+};
+
+/** `folder`: of the build, absolute. What cannot be read is looked for again at the next request. */
+export function builtPage(folder: () => Promise<string> = buildFolder): PageFiles {
+  let reading: Promise<ReadonlyMap<string, PageFile>> | null = null;
+  const read = async (): Promise<ReadonlyMap<string, PageFile>> => {
+    try {
+      return await readAll(await folder());
+    } catch (error) {
+      reading = null;
+      throw error;
+    }
+  };
+  return {
+    async find(path) {
+      reading ??= read();
+      return (await reading).get(path) ?? null;
+    },
+  };
+}
+
+async function readAll(folder: string): Promise<ReadonlyMap<string, PageFile>> {
+  const names = (await readdir(folder)).filter((name) => name === SHELL || name.startsWith(PREFIX));
+  const files = await Promise.all(
+    names.map(async (name): Promise<[string, PageFile] | null> => {
+      const type = TYPES[extname(name)];
+      if (type === undefined) return null;
+      const bytes = await readFile(join(folder, name));
+      const hash = createHash("sha256").update(bytes).digest("base64url");
+      const isImmutable = name !== SHELL;
+      const path = isImmutable ? `/page/${name.slice(PREFIX.length)}` : "/";
+      return [path, { type, bytes, etag: `"${hash.slice(0, 27)}"`, isImmutable }];
+    }),
+  );
+  return new Map(files.filter((file) => file !== null));
+}
+
+/** The checkout runs from its sources; the page's files are then those of its newest build. */
+async function buildFolder(): Promise<string> {
+  if (!import.meta.url.endsWith(".ts")) return fileURLToPath(new URL(".", import.meta.url));
+  const dist = fileURLToPath(new URL("../../dist", import.meta.url));
+  const current = await readFile(join(dist, "current"), "utf8");
+  return join(dist, current.trim());
+}

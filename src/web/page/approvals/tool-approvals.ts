@@ -1,0 +1,150 @@
+// Tools that are not as they were approved, each with its change.
+import { type ComponentChild, h } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { ToolChange, ToolChangesReport } from "../../../api/tool-changes-contract.ts";
+import { diffText } from "../../../config/history/text-diff.ts";
+import { MountaineerError } from "../../../runtime/errors.ts";
+import { useStore } from "../daemon/use-store.ts";
+import type { App } from "../parts/app.ts";
+import { diffBlock, mark, nothing, section, WorkButton } from "../parts/elements.ts";
+import { shown } from "../parts/text.ts";
+
+const MOST_SHOWN = 100;
+
+interface ToolApprovalsProps {
+  readonly app: App;
+  readonly mayApprove: boolean;
+}
+
+export function ToolApprovals({ app, mayApprove }: ToolApprovalsProps): ComponentChild {
+  const version = useStore(app.store, (state) => state.catalogVersion);
+  const [report, setReport] = useState<ToolChangesReport | null>(null);
+  const load = async (signal: AbortSignal): Promise<void> => {
+    try {
+      setReport(await app.requests.ask("toolChanges", {}, { signal }));
+    } catch (error) {
+      // Without a gateway there are no tools.
+      if (!(error instanceof MountaineerError)) throw error;
+    }
+  };
+  useEffect(() => {
+    const end = new AbortController();
+    void load(end.signal);
+    return () => end.abort();
+  }, [version]);
+  if (report === null) return null;
+  const { changes, unseen, lost } = report;
+  return section(
+    "Tools",
+    lost === null ? null : h("p", { class: "problem" }, shown(lost)),
+    changes.length === 0
+      ? nothing("Every tool is as it was approved.")
+      : changes.slice(0, MOST_SHOWN).map((change) =>
+          h(ChangedTool, {
+            key: `${change.backend}:${change.tool}`,
+            app,
+            change,
+            mayApprove,
+            onDone: () => load(new AbortController().signal),
+          }),
+        ),
+    changes.length > MOST_SHOWN ? h("p", { class: "hint" }, `${changes.length - MOST_SHOWN} more`) : null,
+    unseen.length === 0
+      ? null
+      : h(
+          "ul",
+          { class: "conditions" },
+          unseen
+            .slice(0, MOST_SHOWN)
+            .map(({ backend, kind, entry, faults }) =>
+              h(
+                "li",
+                { key: `${backend} ${kind} ${entry}`, class: "warning" },
+                `${shown(kind)} ${shown(entry)} of ${shown(backend)}: ${faults.map(shown).join("; ")}`,
+              ),
+            ),
+        ),
+  );
+}
+
+interface ChangedToolProps extends ToolApprovalsProps {
+  readonly change: ToolChange;
+  readonly onDone: () => Promise<void>;
+}
+
+function ChangedTool({ app, change, mayApprove, onDone }: ChangedToolProps): ComponentChild {
+  const { backend, tool, kind, withheld } = change;
+  return h(
+    "article",
+    { class: "card warning", "aria-label": `Changed tool ${shown(tool)}` },
+    h(
+      "header",
+      {},
+      h("h3", {}, shown(tool)),
+      h("span", { class: "dim" }, `of ${shown(backend)}`),
+      mark("warning", kind === "new" ? "new" : "changed"),
+      withheld ? mark("warning", "withheld") : mark("plain", "in use"),
+    ),
+    changeText(change),
+    h(
+      "div",
+      { class: "row" },
+      h(WorkButton, {
+        label: "Approve …",
+        says: `Approve tool ${shown(tool)}`,
+        kind: "main",
+        off: !mayApprove || change.members === null,
+        run: () => approveTool(app, change, onDone),
+      }),
+    ),
+  );
+}
+
+function changeText({ members, before_known: beforeKnown }: ToolChange): ComponentChild {
+  if (members === null)
+    return h(
+      "p",
+      { class: "hint" },
+      "There are too many changes to show this one: in a terminal, mountaineer tools diff shows it.",
+    );
+  return h(
+    "div",
+    { class: "form" },
+    beforeKnown
+      ? null
+      : h("p", { class: "hint" }, "What it was before is not known: it was too long to be kept."),
+    members.map(({ member, before, after }) =>
+      h(
+        "div",
+        { key: member },
+        diffBlock(
+          diffText(lineEnded(before), lineEnded(after), {
+            before: `${member}, as approved`,
+            after: `${member}, as it is now`,
+          }),
+          `Change of ${shown(member)}`,
+        ),
+      ),
+    ),
+  );
+}
+
+function lineEnded(text: string | null): string {
+  return text === null || text === "" ? "" : `${text}\n`;
+}
+
+async function approveTool(app: App, change: ToolChange, onDone: () => Promise<void>): Promise<void> {
+  const { backend, tool, digest } = change;
+  const yes = await app.ask({
+    title: `Approve ${shown(tool)} of ${shown(backend)}?`,
+    body: changeText(change),
+    action: "Approve this",
+  });
+  if (!yes) return;
+  await app.attempt(`Approve ${tool}`, async () => {
+    const { approved } = await app.requests.ask("approveTools", { items: [{ backend, tool, digest }] });
+    if (approved.length === 1) app.tell("good", `Approved: ${tool}`);
+    else app.tell("bad", `${tool} is another by now than was shown. It was not approved; read it again.`);
+    await onDone();
+  });
+}

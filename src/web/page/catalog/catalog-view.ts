@@ -1,0 +1,97 @@
+// What clients are offered: the tools of all backends, with a search, and a form to try each.
+import { type ComponentChild, h } from "preact";
+import { useMemo } from "preact/hooks";
+import { counted } from "../../../runtime/text/plain-text.ts";
+import { useStore } from "../daemon/use-store.ts";
+import type { ViewProps } from "../parts/app.ts";
+import { Chooser } from "../parts/chooser.ts";
+import { nothing } from "../parts/elements.ts";
+import { createFormKeeper } from "../parts/kept-form.ts";
+import { shown } from "../parts/text.ts";
+import { useKeptForm } from "../parts/use-kept-form.ts";
+import { useLoaded } from "../parts/use-loaded.ts";
+import { OtherEntries } from "./other-entries.ts";
+import { searchTools } from "./search-tools.ts";
+import { type ShownTool, ToolView } from "./tool-view.ts";
+
+/** Of thousands, more are told apart by a search than by scrolling. */
+const MOST_SHOWN = 200;
+
+/** What was looked for, and found. */
+interface Search {
+  readonly words: string;
+  readonly backend: string;
+  readonly chosen: string | null;
+}
+
+const SEARCHES = createFormKeeper<Search>();
+
+export function CatalogView({ app }: ViewProps): ComponentChild {
+  const version = useStore(app.store, (state) => state.catalogVersion);
+  const { report, problem } = useLoaded((signal) => app.requests.ask("catalog", null, { signal }), version);
+  const [{ words, backend, chosen }, kept] = useKeptForm(SEARCHES, app.requests, () => ({
+    words: "",
+    backend: "",
+    chosen: null,
+  }));
+  const tools = useMemo(
+    () => report?.tools.map((tool) => ({ ...tool, description: tool.description ?? null })) ?? null,
+    [report],
+  );
+  const found = useMemo(() => searchTools(tools ?? [], words, backend), [tools, words, backend]);
+  const backends = useMemo(() => [...new Set((tools ?? []).map((tool) => tool.backend))].sort(), [tools]);
+  if (tools === null) return nothing(problem === null ? "Asking the daemon …" : shown(problem));
+  const tool = tools.find(({ name }) => name === chosen) ?? null;
+  const parts = h(
+    "div",
+    { class: "two" },
+    h(
+      "div",
+      {},
+      h(
+        "div",
+        { class: "catalog-search", role: "search" },
+        h("label", { for: "catalog-words" }, "Search"),
+        h("input", {
+          id: "catalog-words",
+          type: "search",
+          value: words,
+          autocomplete: "off",
+          onInput: (event: Event) => kept.set({ words: (event.target as HTMLInputElement).value }),
+        }),
+        h("label", { for: "catalog-backend" }, "Backend"),
+        h(
+          "select",
+          {
+            id: "catalog-backend",
+            value: backend,
+            onChange: (event: Event) => kept.set({ backend: (event.target as HTMLSelectElement).value }),
+          },
+          h("option", { value: "" }, "all"),
+          backends.map((name) => h("option", { key: name, value: name }, shown(name))),
+        ),
+        h("p", { class: "dim", role: "status" }, `${counted(found.length, "tool")} of ${tools.length}`),
+      ),
+      found.length === 0
+        ? nothing(tools.length === 0 ? "No backend offers a tool." : "No tool has these words.")
+        : h(Chooser<ShownTool>, {
+            label: "Tools",
+            items: found.slice(0, MOST_SHOWN),
+            keyOf: ({ name }) => name,
+            chosen,
+            choose: (name) => kept.set({ chosen: name }),
+            draw: (each) => [
+              h("strong", {}, shown(each.name)),
+              h("span", { class: "tool-line" }, shown((each.description ?? "").slice(0, 200))),
+            ],
+          }),
+      found.length > MOST_SHOWN
+        ? h("p", { class: "hint" }, `${found.length - MOST_SHOWN} more: search for them.`)
+        : null,
+    ),
+    tool === null
+      ? nothing("Choose a tool to read what it does and to try it.")
+      : h(ToolView, { key: tool.name, app, tool }),
+  );
+  return [parts, report === null ? null : h(OtherEntries, { report })];
+}

@@ -1,0 +1,21 @@
+// The configuration: its text in an editor, and its history.
+import { type ComponentChild, h } from "preact";
+import type { ViewProps } from "../parts/app.ts";
+import { CommandsNote } from "../parts/commands-note.ts";
+import { section } from "../parts/elements.ts";
+import { ConfigEditor } from "./config-editor.ts";
+import { ConfigHistory } from "./config-history.ts";
+
+export function ConfigView({ app }: ViewProps): ComponentChild {
+  return h(
+    "div",
+    {},
+    h(CommandsNote, {
+      app,
+      refused:
+        "Edits here that change what runs on the daemon's machine are refused: commands, arguments, environment",
+    }),
+    section("Editor", h(ConfigEditor, { app })),
+    section("History", h(ConfigHistory, { app })),
+  );
+}

@@ -1,0 +1,17 @@
+// What was typed into the editor and not saved outlives a look at another view.
+import type { ConfigReport } from "../../../api/contract.ts";
+import { createFormKeeper } from "../parts/kept-form.ts";
+
+/** What the editor began with. */
+export type EditorBase = Pick<ConfigReport, "path" | "format" | "sha256" | "text">;
+
+export interface EditorMemory {
+  readonly base: EditorBase | null;
+  readonly text: string;
+}
+
+export const EDITORS = createFormKeeper<EditorMemory>();
+
+export function isEdited(memory: EditorMemory | null): boolean {
+  return memory !== null && memory.base !== null && memory.text !== memory.base.text;
+}

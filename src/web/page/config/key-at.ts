@@ -1,0 +1,80 @@
+// Which key of the configuration stands at a place in its text: for hints while typing, so half-written text is the
+// usual case, and no parser would take it. Pure.
+
+/** Keys from the root; a list's item is `[]`. Empty: none can be told. */
+export type KeyPath = readonly string[];
+
+const HEADER = /^\s*(\[\[?)\s*([^\]]*?)\s*\]?\]?\s*(?:#.*)?$/;
+const TOML_KEY = /^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*(?:=|$)/;
+const YAML_KEY = /^(\s*)((?:-\s+)*)(?:([\w-]+|"[^"]*"|'[^']*')\s*(:|$))?/;
+
+/** `offset`: where the cursor is, in UTF-16 units. */
+export function keyAt(text: string, offset: number, format: "toml" | "yaml"): KeyPath {
+  const lineEnd = text.indexOf("\n", offset);
+  const lines = text.slice(0, lineEnd === -1 ? text.length : lineEnd).split("\n");
+  return format === "toml" ? tomlKey(lines) : yamlKey(lines);
+}
+
+function tomlKey(lines: readonly string[]): KeyPath {
+  const last = lines.length - 1;
+  let table: KeyPath = [];
+  let tableLine = -1;
+  for (let at = last; at >= 0; at -= 1) {
+    const header = HEADER.exec(lines[at] ?? "");
+    if (header === null) continue;
+    const keys = parts(header[2] ?? "");
+    table = header[1] === "[[" ? [...keys, "[]"] : tableInList(keys, lines.slice(0, at));
+    tableLine = at;
+    break;
+  }
+  if (tableLine === last) return table;
+  // A value may go on over several lines: the key is on the nearest line above that has one.
+  for (let at = last; at > tableLine; at -= 1) {
+    const key = TOML_KEY.exec(lines[at] ?? "")?.[1];
+    if (key !== undefined) return [...table, ...parts(key)];
+    if ((lines[at] ?? "").trim() === "") break;
+  }
+  return table;
+}
+
+/** `[shares.x]` below `[[shares]]` is in the list's last item. */
+function tableInList(keys: KeyPath, above: readonly string[]): KeyPath {
+  const [first = "", ...rest] = keys;
+  const isList = above.some((line) => {
+    const header = HEADER.exec(line);
+    return header?.[1] === "[[" && parts(header[2] ?? "").join(".") === first;
+  });
+  return isList && rest.length > 0 ? [first, "[]", ...rest] : keys;
+}
+
+function yamlKey(lines: readonly string[]): KeyPath {
+  const path: string[] = [];
+  let deeperThan = Number.POSITIVE_INFINITY;
+  // Items beside the one that was passed are not above it.
+  let listColumn = Number.POSITIVE_INFINITY;
+  for (let at = lines.length - 1; at >= 0 && deeperThan > 0; at -= 1) {
+    const line = lines[at] ?? "";
+    if (/^\s*(#.*)?$/.test(line)) continue;
+    const [, indent = "", dashes = "", word, colon] = YAML_KEY.exec(line) ?? [];
+    // A word alone is a key that is being written, or an item of a list.
+    const key = dashes === "" || colon === ":" ? word : undefined;
+    const column = indent.length + dashes.length;
+    if (key === undefined && dashes === "") continue;
+    if (column < deeperThan) {
+      if (key !== undefined) path.unshift(...parts(key));
+      deeperThan = column;
+    }
+    if (dashes !== "" && indent.length < Math.min(deeperThan, listColumn)) {
+      path.unshift("[]");
+      listColumn = indent.length;
+      deeperThan = indent.length + 1;
+    }
+  }
+  return path;
+}
+
+function parts(key: string): string[] {
+  return [...key.matchAll(/"([^"]*)"|'([^']*)'|([\w-]+)/g)].map(
+    ([, double, single, bare]) => double ?? single ?? bare ?? "",
+  );
+}

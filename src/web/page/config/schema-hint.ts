@@ -1,0 +1,65 @@
+// What the configuration's JSON Schema says about a key. Pure.
+import { objectOf } from "../../../runtime/text/json-object.ts";
+import type { KeyPath } from "./key-at.ts";
+
+export interface KeyHint {
+  /** As people write it: `shares[].name`. */
+  readonly key: string;
+  /** "number, 0.05 to 3600", "one of mtime, hash, inotify". */
+  readonly type: string;
+  /** Null: none, or it depends. */
+  readonly defaultText: string | null;
+  readonly description: string | null;
+  /** Keys inside of it, where it is a section. */
+  readonly keys: readonly string[];
+}
+
+/** Null: there is no such key. */
+export function hintOf(schema: unknown, path: KeyPath): KeyHint | null {
+  let at = objectOf(schema);
+  for (const step of path) {
+    const next = step === "[]" ? at["items"] : propertyOf(at, step);
+    if (typeof next !== "object" || next === null) return null;
+    at = objectOf(next);
+  }
+  const description = typeof at["description"] === "string" ? at["description"] : null;
+  const isSection = at["type"] === "object";
+  return {
+    key: path.reduce(
+      (text, step) => (step === "[]" ? `${text}[]` : text === "" ? step : `${text}.${step}`),
+      "",
+    ),
+    type: typeText(at),
+    defaultText: !isSection && Object.hasOwn(at, "default") ? JSON.stringify(at["default"]) : null,
+    description,
+    keys: Object.keys(objectOf(at["properties"])),
+  };
+}
+
+function propertyOf(schema: Readonly<Record<string, unknown>>, name: string): unknown {
+  const properties = objectOf(schema["properties"]);
+  return Object.hasOwn(properties, name) ? properties[name] : schema["additionalProperties"];
+}
+
+function typeText(schema: Readonly<Record<string, unknown>>): string {
+  const { type, minimum, maximum } = schema;
+  const choices = schema["enum"];
+  if (Array.isArray(choices)) return `one of ${choices.map((choice) => JSON.stringify(choice)).join(", ")}`;
+  const range =
+    typeof minimum === "number" && typeof maximum === "number"
+      ? `, ${minimum} to ${maximum}`
+      : typeof minimum === "number"
+        ? `, at least ${minimum}`
+        : "";
+  const words: Readonly<Record<string, string>> = {
+    object: "section",
+    array: "list",
+    boolean: "true or false",
+    integer: "whole number",
+    string: "text",
+  };
+  if (Array.isArray(type)) return type.join(" or ");
+  const several = schema["anyOf"] ?? schema["oneOf"];
+  if (Array.isArray(several)) return several.map((branch) => typeText(objectOf(branch))).join(", or ");
+  return typeof type === "string" ? `${words[type] ?? type}${range}` : "any value";
+}

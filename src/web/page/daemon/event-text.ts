@@ -1,0 +1,187 @@
+// What an event of the daemon says, in one line for people. Pure.
+import { phaseWord } from "../../../api/backend-phases.ts";
+import type { BackendStatus, StreamEvent } from "../../../api/contract.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
+
+export type Tone = "good" | "plain" | "warning" | "bad";
+
+export interface EventLine {
+  /** `transition` name or `sync`, as the log has it. */
+  readonly name: string;
+  /** The share, backend or other part it is about; null: the daemon. */
+  readonly about: string | null;
+  readonly text: string;
+  readonly tone: Tone;
+}
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+const ROUTES: Readonly<Record<string, string>> = {
+  tb: "Thunderbolt",
+  fallback: "Fallback",
+  none: "no route",
+};
+
+export function routeLabel(route: unknown): string {
+  return typeof route === "string" ? (ROUTES[route] ?? route) : "another route";
+}
+
+/** Null: nothing a person would want to read. */
+export function eventLine(event: StreamEvent): EventLine | null {
+  switch (event.kind) {
+    case "sync":
+      return {
+        name: "sync",
+        about: null,
+        text: `Configuration: ${event.event.details}`,
+        tone: event.event.type === "error" ? "bad" : event.event.type === "changed" ? "good" : "plain",
+      };
+    case "transition":
+      return transitionLine(event.transition);
+    case "sync_state":
+    case "gap":
+      return null;
+  }
+}
+
+export function transitionLine(fields: Fields): EventLine | null {
+  const name = wordOf(fields["name"]);
+  const about = wordOrNull(fields["share"]) ?? wordOrNull(fields["backend"]) ?? wordOrNull(fields["entry"]);
+  const told = TEXTS[name];
+  if (told === null) return null;
+  const [tone, text] = told === undefined ? ["plain" as const, plainText(name, fields)] : told(fields);
+  return { name, about, text, tone };
+}
+
+type Told = (fields: Fields) => readonly [Tone, string];
+
+const because = (fields: Fields): string => {
+  const reason = wordOrNull(fields["reason"]);
+  return reason === null ? "" : `: ${reason}`;
+};
+const moved =
+  (tone: Tone, verb: string): Told =>
+  (fields) => [
+    tone,
+    `${verb} from ${routeLabel(fields["from"])} to ${routeLabel(fields["to"])}${took(fields)}${because(fields)}`,
+  ];
+const said =
+  (tone: Tone, text: string): Told =>
+  (fields) => [tone, `${text}${because(fields)}`];
+
+/** By the transition's name. Null: it comes with each look, and tells people nothing. */
+const TEXTS: Readonly<Record<string, Told | null>> = {
+  "share.route_up": (fields) => ["good", `${routeLabel(fields["route"])} answers`],
+  "share.route_down": (fields) => ["warning", `${routeLabel(fields["route"])} is gone${because(fields)}`],
+  "share.adopted": (fields) => ["plain", `Found mounted over ${routeLabel(fields["route"])}`],
+  "share.vanished": said("warning", "The mount vanished"),
+  "share.mount_attempt": null,
+  "share.open_files_checked": null,
+  "share.mounted": (fields) => ["good", `Mounted over ${routeLabel(fields["to"])}${took(fields)}`],
+  "share.mount_failed": (fields) => [
+    "bad",
+    `Mounting over ${routeLabel(fields["route"])} failed${because(fields)}`,
+  ],
+  "share.move_failed": (fields) => [
+    "bad",
+    `Moving to ${routeLabel(fields["route"])} failed${because(fields)}`,
+  ],
+  "share.unmounted": said("plain", "Unmounted"),
+  "share.unmount_failed": said("bad", "Unmounting failed"),
+  "share.failover": moved("warning", "Failed over"),
+  "share.recovered": moved("good", "Went back"),
+  "share.recovery_failed": moved("bad", "Going back failed,"),
+  "share.switched": moved("good", "Switched"),
+  "share.remounted": moved("plain", "Mounted anew"),
+  "share.recovery_deferred": said("warning", "Going back waits"),
+  "share.tb_ready": said("warning", "Thunderbolt is ready"),
+  "share.tb_ready_cleared": said("plain", "Thunderbolt is no longer waiting"),
+  "share.held": (fields) => ["plain", `Held: ${wordOf(fields["to"]) || "no longer"}`],
+  "share.error": said("bad", "Error"),
+  "share.error_cleared": said("good", "Error is over"),
+  "share.unmanaged": said("plain", "No longer managed; what is mounted stays"),
+  "backend.started": (fields) => ["plain", `Process ${numberOf(fields["pid"])} started`],
+  "backend.phase": (fields) => [
+    fields["to"] === "Failed" ? "bad" : fields["to"] === "Degraded" ? "warning" : "plain",
+    `${phaseOf(fields["from"])} → ${phaseOf(fields["to"])}${because(fields)}`,
+  ],
+  "backend.ready": (fields) => [
+    "good",
+    `Ready with ${counted(numberOf(fields["tools"]), "tool")}${took(fields)}`,
+  ],
+  "backend.ended": said("bad", "Ended"),
+  "backend.replaced": (fields) => [
+    "good",
+    `A new instance serves; ${counted(numberOf(fields["draining"]), "call")} left with the old one`,
+  ],
+  "backend.change_failed": said("bad", "The changed configuration does not come up; the old one serves on"),
+  "backend.failover": moved("warning", "Failed over"),
+  "backend.recovered": moved("good", "Went back"),
+  "backend.switched": moved("good", "Switched"),
+  "backend.route_ready": (fields) => [
+    "warning",
+    `Route ${wordOf(fields["route"])} is ready${because(fields)}`,
+  ],
+  "backend.route_ready_cleared": (fields) => ["plain", `Route ${wordOf(fields["route"])} no longer waits`],
+  "backend.drained": (fields) => ["plain", `The old instance is drained${cutText(fields)}`],
+  "catalog.changed": (fields) => [
+    "plain",
+    `The catalog has ${counted(numberOf(fields["tools"]), "tool")} now (${listOf(fields["added"]).length} came, ${listOf(fields["removed"]).length} went)`,
+  ],
+  "catalog.tool_changed": (fields) => [
+    "warning",
+    `Tool ${wordOf(fields["tool"])} is not as it was approved${fields["withheld"] === true ? "; it is withheld" : ""}`,
+  ],
+  "catalog.tool_new": (fields) => [
+    "warning",
+    `Tool ${wordOf(fields["tool"])} is new${fields["withheld"] === true ? "; it is withheld" : ""}`,
+  ],
+  "config.applied": null,
+  "config.rejected": said("bad", "The configuration was rejected"),
+  "config.entry_waits": (fields) => ["warning", `Waits for approval: ${wordOf(fields["summary"])}`],
+  "config.entry_approved": (fields) => ["good", `Approved: ${wordOf(fields["summary"])}`],
+  "gateway.listening": (fields) => ["good", `The gateway listens at ${wordOf(fields["url"])}`],
+  "gateway.listen_failed": said("bad", "The gateway cannot listen"),
+  "gateway.stopped_listening": said("plain", "The gateway no longer listens"),
+  "network.changed": (fields) => ["plain", `Network: ${listOf(fields["reasons"]).map(wordOf).join("; ")}`],
+};
+
+function plainText(name: string, fields: Fields): string {
+  const said = Object.entries(fields)
+    .filter(
+      ([key, value]) => !["name", "share", "backend", "entry"].includes(key) && typeof value !== "object",
+    )
+    .map(([key, value]) => `${key.replaceAll("_", " ")} ${String(value)}`);
+  return [name.replaceAll(/[._]/g, " "), ...said].join(", ");
+}
+
+function took(fields: Fields): string {
+  const ms = fields["duration_ms"] ?? fields["took_ms"];
+  if (typeof ms !== "number") return "";
+  return ms < 1000 ? ` in ${Math.round(ms)} ms` : ` in ${(ms / 1000).toFixed(1)} s`;
+}
+
+function cutText(fields: Fields): string {
+  const cut = numberOf(fields["cut"]);
+  return cut === 0 ? "" : `; ${counted(cut, "call")} cut off`;
+}
+
+function wordOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function phaseOf(value: unknown): string {
+  return phaseWord(wordOf(value) as BackendStatus["phase"]);
+}
+
+function wordOrNull(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === "number" ? value : 0;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}

@@ -1,0 +1,140 @@
+// Requests to the daemon this page came from: its session, and every operation of the management API.
+import { errorFromBody } from "../../../api/http-errors.ts";
+import {
+  type InputOf,
+  OPERATIONS,
+  type OperationName,
+  type OutputOf,
+  requestPath,
+} from "../../../api/operations.ts";
+import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { objectOf } from "../../../runtime/text/json-object.ts";
+
+const SESSION_PATH = "/page/v1/session";
+/** Without it the daemon takes no request that changes something: another site's page cannot send it. */
+const OWN_HEADER = { "X-Mountaineer": "1" };
+const ANSWER_MS = 20_000;
+/** Mounts, edits and handovers end by themselves before. */
+const WORK_MS = 180_000;
+const CALL_MS = 15 * 60_000;
+
+export interface Session {
+  /** ISO 8601; null: it does not say. */
+  readonly expiresAt: string | null;
+  /** Whether this session may approve what runs. */
+  readonly mayRunCommands: boolean;
+}
+
+export interface Requests {
+  /** Rejects with `MountaineerError`; `permission_denied` after the session ended, and `onSignedOut` was told. */
+  ask<Name extends OperationName>(name: Name, ...rest: AskArguments<Name>): Promise<OutputOf<Name>>;
+  /** The session of this browser; null: it has none. */
+  session(): Promise<Session | null>;
+  /** Rejects when the daemon does not take it. */
+  signIn(secret: { readonly link: string } | { readonly token: string }): Promise<Session>;
+  signOut(): Promise<void>;
+}
+
+interface AskOptions {
+  readonly signal?: AbortSignal;
+}
+
+type AskArguments<Name extends OperationName> = [input?: InputOf<Name> | null, options?: AskOptions];
+
+export function createRequests(onSignedOut: () => void): Requests {
+  const session = async (method: "GET" | "POST" | "DELETE", body?: object): Promise<Response> =>
+    send(SESSION_PATH, {
+      method,
+      headers: method === "GET" ? {} : { ...OWN_HEADER, "Content-Type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+  const find = async (): Promise<Session | null> => {
+    const response = await session("GET");
+    if (response.status === 401) return null;
+    if (!response.ok) throw await errorOf(response);
+    return sessionOf(await response.json());
+  };
+  return {
+    async ask(name, input = null, options = {}) {
+      const { method, output, counts } = OPERATIONS[name];
+      const deadlineMs = counts === "calls" ? CALL_MS : counts === null ? ANSWER_MS : WORK_MS;
+      const signals = [AbortSignal.timeout(deadlineMs), ...(options.signal ? [options.signal] : [])];
+      const response = await send(requestPath(name, objectOf(input)), {
+        method,
+        headers: method === "GET" ? {} : { ...OWN_HEADER, "Content-Type": "application/json" },
+        ...(method === "GET" ? {} : { body: JSON.stringify(input ?? {}) }),
+        signal: AbortSignal.any(signals),
+      });
+      if (response.status === 401) {
+        onSignedOut();
+        throw new MountaineerError("permission_denied", "the session has ended");
+      }
+      if (!response.ok) throw await errorOf(response);
+      const isText = !(response.headers.get("Content-Type") ?? "").startsWith("application/json");
+      const answer: unknown = await read(() => (isText ? response.text() : response.json()));
+      const fault = output.faultIn(answer);
+      if (fault !== null) {
+        const where = fault.path === "" ? "the answer" : fault.path;
+        throw new MountaineerError("protocol", `${where} is not ${fault.expected}`);
+      }
+      // Its shape was looked at.
+      return answer as OutputOf<typeof name>;
+    },
+    session: find,
+    async signIn(secret) {
+      const response = await session("POST", secret);
+      if (!response.ok) throw await errorOf(response);
+      const found = await find();
+      if (found === null)
+        throw new MountaineerError("permission_denied", "the browser did not keep the session's cookie");
+      return found;
+    },
+    async signOut() {
+      const response = await session("DELETE");
+      if (!response.ok && response.status !== 401) throw await errorOf(response);
+    },
+  };
+}
+
+function sessionOf(answer: unknown): Session {
+  const { expires_at: expiresAt, may_run_commands: mayRunCommands } = objectOf(answer);
+  return {
+    expiresAt: typeof expiresAt === "string" ? expiresAt : null,
+    mayRunCommands: mayRunCommands === true,
+  };
+}
+
+function send(path: string, init: RequestInit): Promise<Response> {
+  return read(() => fetch(path, { ...init, cache: "no-cache", credentials: "same-origin" }));
+}
+
+/** What the browser throws, in the project's words: also while an answer's body is read. */
+async function read<Value>(work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "TimeoutError")
+      throw new MountaineerError("timed_out", "the daemon did not answer in time");
+    if (error instanceof DOMException && error.name === "AbortError")
+      throw new MountaineerError("aborted", "cancelled");
+    throw new MountaineerError("daemon_unreachable", "the daemon does not answer", {
+      cause: errorText(error),
+    });
+  }
+}
+
+async function errorOf(response: Response): Promise<MountaineerError> {
+  let body: unknown = null;
+  try {
+    body = await response.json();
+  } catch {
+    // What stands between may answer without JSON.
+  }
+  const known = errorFromBody(body);
+  if (known !== null) return known;
+  const { error } = objectOf(body);
+  const { message } = objectOf(error);
+  const text = typeof message === "string" ? message : `the daemon answered ${response.status}`;
+  return new MountaineerError(response.status === 401 ? "permission_denied" : "protocol", text);
+}

@@ -1,0 +1,71 @@
+// A list of which one is chosen: one stop of the Tab key, arrows inside (a roving focus).
+import { type ComponentChild, type ComponentChildren, h } from "preact";
+import { useRef } from "preact/hooks";
+
+interface ChooserProps<Item> {
+  readonly label: string;
+  readonly items: readonly Item[];
+  readonly keyOf: (item: Item) => string;
+  readonly chosen: string | null;
+  readonly choose: (key: string) => void;
+  readonly draw: (item: Item) => ComponentChildren;
+}
+
+const STEPS: Readonly<Record<string, number>> = {
+  ArrowDown: 1,
+  ArrowUp: -1,
+  PageDown: 10,
+  PageUp: -10,
+  Home: Number.NEGATIVE_INFINITY,
+  End: Number.POSITIVE_INFINITY,
+};
+
+export function Chooser<Item>({
+  label,
+  items,
+  keyOf,
+  chosen,
+  choose,
+  draw,
+}: ChooserProps<Item>): ComponentChild {
+  const list = useRef<HTMLUListElement>(null);
+  const index = items.findIndex((item) => keyOf(item) === chosen);
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const step = STEPS[event.key];
+    if (step === undefined || items.length === 0) return;
+    event.preventDefault();
+    const next = Math.min(items.length - 1, Math.max(0, (index === -1 ? 0 : index) + step));
+    const item = items[next];
+    if (item === undefined) return;
+    choose(keyOf(item));
+    const option = list.current?.children[next];
+    if (option instanceof HTMLElement) {
+      option.focus();
+      option.scrollIntoView({ block: "nearest" });
+    }
+  };
+  return h(
+    "ul",
+    { ref: list, class: "chooser", role: "listbox", "aria-label": label, onKeyDown },
+    items.map((item, at) => {
+      const key = keyOf(item);
+      return h(
+        "li",
+        {
+          key,
+          role: "option",
+          "aria-selected": key === chosen,
+          tabIndex: key === chosen || (index === -1 && at === 0) ? 0 : -1,
+          onClick: () => choose(key),
+          onKeyDown: (event: KeyboardEvent) => {
+            if (event.key === "Enter" || event.key === " ") {
+              event.preventDefault();
+              choose(key);
+            }
+          },
+        },
+        draw(item),
+      );
+    }),
+  );
+}

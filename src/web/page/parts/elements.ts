@@ -1,0 +1,130 @@
+// Small parts that several views draw: buttons that wait, conditions, differences, marks.
+import { type ComponentChild, type ComponentChildren, h } from "preact";
+import { useRef, useState } from "preact/hooks";
+import type { Condition } from "../../../api/contract.ts";
+import { forText, shown, shownLines } from "./text.ts";
+
+interface WorkButtonProps {
+  readonly label: string;
+  /** Where the label alone does not say what it is about: "Mount CORE". */
+  readonly says?: string;
+  readonly kind?: "main" | "danger" | "quiet";
+  readonly off?: boolean;
+  readonly run: () => Promise<unknown>;
+}
+
+/** A button that does something that takes time: once at a time, and it says that it is busy. */
+export function WorkButton({ label, says, kind, off = false, run }: WorkButtonProps): ComponentChild {
+  const [busy, setBusy] = useState(false);
+  const isBusy = useRef(false);
+  const start = async (): Promise<void> => {
+    // Not `disabled` while it works: the focus would be lost.
+    if (isBusy.current || off) return;
+    isBusy.current = true;
+    setBusy(true);
+    try {
+      await run();
+    } finally {
+      isBusy.current = false;
+      setBusy(false);
+    }
+  };
+  return h(
+    "button",
+    {
+      type: "button",
+      class: kind,
+      disabled: off,
+      "aria-busy": busy,
+      "aria-label": says,
+      onClick: () => void start(),
+    },
+    label,
+    busy ? " …" : "",
+  );
+}
+
+/** A mark that says its meaning: never by colour alone. */
+export function mark(tone: "good" | "plain" | "warning" | "bad", text: string): ComponentChild {
+  return h("span", { class: `mark ${tone}` }, shown(text));
+}
+
+const TONES = { info: "plain", warning: "warning", error: "bad" } as const;
+
+export function conditionList(conditions: readonly Condition[], now: number): ComponentChild | null {
+  if (conditions.length === 0) return null;
+  return h(
+    "ul",
+    { class: "conditions" },
+    conditions.map((condition) => {
+      const since = forText(condition.since, now);
+      return h(
+        "li",
+        { key: `${condition.code} ${condition.since}`, class: TONES[condition.severity] },
+        h("strong", {}, `${condition.severity}: `),
+        shown(condition.title),
+        since === null ? null : h("span", { class: "dim" }, ` (${since})`),
+        condition.hint === null ? null : h("p", { class: "hint" }, shown(condition.hint)),
+        (condition.holders ?? []).length === 0
+          ? null
+          : h(
+              "ul",
+              {},
+              (condition.holders ?? [])
+                .slice(0, 20)
+                .map(({ pid, command, path }) =>
+                  h("li", { key: `${pid} ${path}` }, `${shown(command)} (${pid}) has `, code(path)),
+                ),
+            ),
+      );
+    }),
+  );
+}
+
+export function code(text: string): ComponentChild {
+  return h("code", {}, shown(text));
+}
+
+const LONGEST_TEXT = 256 * 1024;
+
+/** A longer text, whole up to 256 KiB; it can be scrolled from the keyboard. */
+export function textBlock(text: string, label: string): ComponentChild {
+  const cut = text.length > LONGEST_TEXT;
+  return h(
+    "pre",
+    { class: "text", tabIndex: 0, role: "region", "aria-label": label },
+    shownLines(cut ? text.slice(0, LONGEST_TEXT) : text),
+    cut ? `\n… ${text.length - LONGEST_TEXT} more characters` : "",
+  );
+}
+
+/** A unified difference, whole, in colours and with its signs. */
+export function diffBlock(diff: string, label: string): ComponentChild {
+  const lines = diff.replace(/\n$/, "").split("\n");
+  return h(
+    "pre",
+    { class: "text diff", tabIndex: 0, role: "region", "aria-label": label },
+    lines.map((line, index) => {
+      const kind = line.startsWith("@@")
+        ? "place"
+        : index < 2 && /^(---|\+\+\+) /.test(line)
+          ? "name"
+          : line.startsWith("+")
+            ? "added"
+            : line.startsWith("-")
+              ? "removed"
+              : "same";
+      return h("span", { key: index, class: kind }, `${shownLines(line)}\n`);
+    }),
+  );
+}
+
+export function section(title: string, ...children: ComponentChildren[]): ComponentChild {
+  const id = `section-${title.toLowerCase().replace(/[^a-z]+/g, "-")}`;
+  return h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...children);
+}
+
+/** Said in a view that has nothing to show. */
+export function nothing(text: string, ...more: ComponentChildren[]): ComponentChild {
+  return h("div", { class: "nothing" }, h("p", {}, text), ...more);
+}

@@ -1,0 +1,66 @@
+// What came of what a person did: lines at the page's foot, said aloud by a screen reader.
+import { type ComponentChild, h } from "preact";
+import type { Store } from "../daemon/store.ts";
+import { useStore } from "../daemon/use-store.ts";
+import type { NoticeTone } from "./app.ts";
+import { shownLines } from "./text.ts";
+
+export interface Notice {
+  readonly id: number;
+  readonly tone: NoticeTone;
+  readonly text: string;
+}
+
+export interface NoticeState {
+  readonly notices: readonly Notice[];
+  /** Said, not shown. */
+  readonly spoken: string;
+}
+
+const MOST_NOTICES = 4;
+/** Bad news stays until somebody has read it. */
+const GOOD_NEWS_MS = 8000;
+
+export const NO_NOTICES: NoticeState = { notices: [], spoken: "" };
+
+export function addNotice(store: Store<NoticeState>, tone: NoticeTone, text: string): void {
+  const { notices } = store.get();
+  const id = (notices.at(-1)?.id ?? 0) + 1;
+  store.set({ notices: [...notices, { id, tone, text }].slice(-MOST_NOTICES) });
+  if (tone !== "bad") setTimeout(() => removeNotice(store, id), GOOD_NEWS_MS);
+}
+
+function removeNotice(store: Store<NoticeState>, id: number): void {
+  store.set({ notices: store.get().notices.filter((notice) => notice.id !== id) });
+}
+
+export function Notices({ store }: { readonly store: Store<NoticeState> }): ComponentChild {
+  const notices = useStore(store, (state) => state.notices);
+  const spoken = useStore(store, (state) => state.spoken);
+  return h(
+    "div",
+    { class: "notices" },
+    h("p", { class: "unseen", role: "status" }, spoken),
+    h(
+      "div",
+      { role: "log", "aria-label": "What came of it" },
+      notices.map(({ id, tone, text }) =>
+        h(
+          "div",
+          { key: id, class: `notice ${tone}` },
+          h("p", {}, shownLines(text)),
+          h(
+            "button",
+            {
+              type: "button",
+              class: "quiet",
+              "aria-label": "Close this message",
+              onClick: () => removeNotice(store, id),
+            },
+            "✕",
+          ),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,58 @@
+// The one question that is open, in a dialog of the browser: it keeps the focus, and Escape is a no.
+import { type ComponentChild, h } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { PageState } from "../daemon/live.ts";
+import type { Store } from "../daemon/store.ts";
+import { useStore } from "../daemon/use-store.ts";
+import type { Question } from "./app.ts";
+
+export interface OpenQuestion {
+  readonly question: Question;
+  readonly answer: (yes: boolean) => void;
+}
+
+export function QuestionDialog({
+  open,
+  store,
+}: {
+  readonly open: OpenQuestion;
+  readonly store: Store<PageState>;
+}): ComponentChild {
+  const { question, answer } = open;
+  const dialog = useRef<HTMLDialogElement>(null);
+  const outdated = useStore(store, (state) => question.outdated?.(state) ?? null);
+  useEffect(() => {
+    const before = document.activeElement;
+    dialog.current?.showModal();
+    return () => {
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, []);
+  return h(
+    "dialog",
+    {
+      ref: dialog,
+      class: "question",
+      "aria-labelledby": "question-title",
+      onCancel: () => answer(false),
+    },
+    h("h2", { id: "question-title" }, question.title),
+    h("div", { class: "question-body" }, question.body),
+    outdated === null ? null : h("p", { class: "problem", role: "alert" }, outdated),
+    h(
+      "div",
+      { class: "row end" },
+      h("button", { type: "button", onClick: () => answer(false) }, "Cancel"),
+      h(
+        "button",
+        {
+          type: "button",
+          class: question.destroys ? "danger" : "main",
+          disabled: outdated !== null,
+          onClick: () => answer(true),
+        },
+        question.action,
+      ),
+    ),
+  );
+}

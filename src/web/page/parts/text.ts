@@ -1,0 +1,46 @@
+// Text of servers and files for the page: what nobody sees is spelled out, and times are told in words. Pure.
+import { durationText, harmless } from "../../../runtime/text/plain-text.ts";
+
+/** One line; tabs and line ends are spaces. */
+export function shown(text: string): string {
+  return harmless(text);
+}
+
+/** Several lines, tabs kept. */
+export function shownLines(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => line.replace(/\r$/, "").split("\t").map(harmless).join("\t"))
+    .join("\n");
+}
+
+/** "for 5 min"; null: not known, or the clocks differ. */
+export function forText(sinceIso: string | null, nowMs: number): string | null {
+  const ms = sinceIso === null ? Number.NaN : nowMs - Date.parse(sinceIso);
+  return ms >= 0 ? `for ${durationText(ms)}` : null;
+}
+
+/** "14:32:05" of today, else with its day. */
+export function clockText(ms: number, nowMs: number): string {
+  const at = new Date(ms);
+  const time = at.toLocaleTimeString(undefined, { hour12: false });
+  return at.toDateString() === new Date(nowMs).toDateString()
+    ? time
+    : `${at.toLocaleDateString(undefined, { day: "numeric", month: "short" })} ${time}`;
+}
+
+export function bytesText(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** "3 ms", "1.2 s". */
+export function msText(ms: number): string {
+  return ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,301 @@
+// The page as a whole: signed out or signed in, its navigation, and the view that is open.
+import { type ComponentChild, h } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { EDITORS, isEdited } from "../config/editor-memory.ts";
+import { EMPTY_STATE, type Live, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
+import { createRequests, type Requests } from "../daemon/requests.ts";
+import { createStore, type Store } from "../daemon/store.ts";
+import { useNow, useStore } from "../daemon/use-store.ts";
+import type { App } from "../parts/app.ts";
+import { mark } from "../parts/elements.ts";
+import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
+import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
+import { clockText, shown } from "../parts/text.ts";
+import { unsavedSync } from "../sync/sync-memory.ts";
+import { SignIn } from "./sign-in.ts";
+import { DASHBOARD, VIEWS, viewAt } from "./views.ts";
+
+/** Tabs of one browser share one session: what one of them does to it, the others are told. */
+const TABS_CHANNEL = "mountaineer-session";
+/** Changes in between are one sentence less. */
+const BETWEEN_SENTENCES_MS = 1000;
+
+interface Parts {
+  readonly store: Store<PageState>;
+  readonly notices: Store<NoticeState>;
+  readonly questions: Store<{ readonly open: OpenQuestion | null }>;
+  readonly requests: Requests;
+}
+
+/** `left`: why nobody is signed in; absent: it is not known yet whether somebody is. */
+function createParts(left?: string): Parts {
+  const store = createStore<PageState>(
+    left === undefined ? EMPTY_STATE : { ...EMPTY_STATE, session: "signed-out", signedOutBecause: left },
+  );
+  const onSignedOut = (): void => {
+    if (store.get().session !== "signed-out")
+      store.set({ session: "signed-out", signedOutBecause: "The session has ended." });
+  };
+  return {
+    store,
+    notices: createStore<NoticeState>(NO_NOTICES),
+    questions: createStore<{ readonly open: OpenQuestion | null }>({ open: null }),
+    requests: createRequests(onSignedOut),
+  };
+}
+
+/** `link`: the code of a one-time link; null: there was none. */
+export function PageApp({ link }: { readonly link: string | null }): ComponentChild {
+  const [{ parts, turn }, setTurn] = useState(() => ({ parts: createParts(), turn: 0 }));
+  // Who signs out leaves nothing to who signs in next: forms are kept by the requests, and go with them.
+  const leave = (because: string): void => {
+    // Until it is drawn anew, it hears its own words.
+    parts.store.set({ session: "signed-out", signedOutBecause: because });
+    setTurn((last) => ({ parts: createParts(because), turn: last.turn + 1 }));
+  };
+  return h(Turn, { key: turn, parts, link: turn === 0 ? link : null, leave });
+}
+
+interface TurnProps {
+  readonly parts: Parts;
+  readonly link: string | null;
+  readonly leave: (because: string) => void;
+}
+
+/** The page from its opening, or from a sign-out, to the next sign-out. */
+function Turn({ parts, link, leave }: TurnProps): ComponentChild {
+  const { store, requests } = parts;
+  const session = useStore(store, (state) => state.session);
+  const because = useStore(store, (state) => state.signedOutBecause);
+  useEffect(() => {
+    if (session === "unknown") void begin(parts, link);
+    const channel = new BroadcastChannel(TABS_CHANNEL);
+    channel.onmessage = ({ data }) => {
+      const isOut = store.get().session === "signed-out";
+      // This page hears its own words, too.
+      if (data === "signed-out" && !isOut) leave("Signed out in another tab.");
+      else if (data === "signed-in" && isOut) void begin(parts, null);
+    };
+    return () => channel.close();
+  }, []);
+  if (session === "unknown") return h("main", { id: "main", class: "sign-in" }, h("p", {}, "Connecting …"));
+  if (session === "signed-out")
+    return h(SignIn, {
+      requests,
+      because,
+      onSignedIn: (found) => {
+        store.set({ ...EMPTY_STATE, session: found });
+        announceToTabs("signed-in");
+      },
+    });
+  return h(SignedIn, { parts, leave });
+}
+
+function announceToTabs(what: "signed-in" | "signed-out"): void {
+  const channel = new BroadcastChannel(TABS_CHANNEL);
+  channel.postMessage(what);
+  channel.close();
+}
+
+async function begin({ store, requests }: Parts, link: string | null): Promise<void> {
+  try {
+    if (link !== null) {
+      store.set({ session: await requests.signIn({ link }) });
+      announceToTabs("signed-in");
+      return;
+    }
+    const session = await requests.session();
+    store.set(session === null ? { session: "signed-out", signedOutBecause: null } : { session });
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    const text =
+      link === null
+        ? errorText(error)
+        : `The link was not taken: ${errorText(error)}. Links work once, and only for a short time.`;
+    store.set({ session: "signed-out", signedOutBecause: text });
+  }
+}
+
+function SignedIn({ parts, leave }: Omit<TurnProps, "link">): ComponentChild {
+  const { store, notices, questions, requests } = parts;
+  const [view, setView] = useState(() => viewAt(location.hash));
+  const live = useRef<Live | null>(null);
+  const main = useRef<HTMLElement>(null);
+  const isFirst = useRef(true);
+  const open = useStore(questions, (state) => state.open);
+  const app = useMemo(() => createApp(parts, () => live.current?.refresh()), []);
+  useLeaveQuestion(requests);
+  useEffect(() => {
+    const onHash = (): void => setView(viewAt(location.hash));
+    window.addEventListener("hashchange", onHash);
+    live.current = startLive({
+      store,
+      requests,
+      onEvent: createSpeaker(notices),
+      showsFigures: () => viewAt(location.hash) === DASHBOARD,
+    });
+    return () => {
+      window.removeEventListener("hashchange", onHash);
+      live.current?.[Symbol.dispose]();
+      live.current = null;
+    };
+  }, []);
+  useEffect(() => {
+    document.title = `${view.title} · Mountaineer`;
+    // Who went to another view from the keyboard is there now.
+    if (!isFirst.current) main.current?.focus();
+    isFirst.current = false;
+  }, [view]);
+  return h(
+    "div",
+    { class: "frame" },
+    h(
+      "a",
+      { class: "skip", href: "#main", onClick: (event: Event) => skipTo(event, main.current) },
+      "Skip to the content",
+    ),
+    h(Header, { app, current: view.name, leave }),
+    h(
+      "main",
+      { id: "main", ref: main, tabIndex: -1, "aria-label": view.title },
+      h("h1", { class: "view-title" }, view.title),
+      h(view.view, { key: view.name, app }),
+    ),
+    h(Notices, { store: notices }),
+    open === null ? null : h(QuestionDialog, { key: open.question.title, open, store }),
+  );
+}
+
+/** In every view the browser asks before what was typed and not saved is given up. */
+function useLeaveQuestion(session: object): void {
+  useEffect(() => {
+    const onLeave = (event: BeforeUnloadEvent): void => {
+      if (hasUnsaved(session)) event.preventDefault();
+    };
+    window.addEventListener("beforeunload", onLeave);
+    return () => window.removeEventListener("beforeunload", onLeave);
+  }, []);
+}
+
+function hasUnsaved(session: object): boolean {
+  return isEdited(EDITORS.kept(session)) || unsavedSync(session) !== null;
+}
+
+function askToGiveUp(app: App): Promise<boolean> {
+  return app.ask({
+    title: "Sign out without saving?",
+    body: h("p", {}, "What you changed in the configuration and did not save is given up."),
+    action: "Sign out",
+    destroys: true,
+  });
+}
+
+/** The address stays: behind its `#` is the view. */
+function skipTo(event: Event, main: HTMLElement | null): void {
+  event.preventDefault();
+  main?.focus();
+}
+
+interface HeaderProps extends Pick<TurnProps, "leave"> {
+  readonly app: App;
+  readonly current: string;
+}
+
+function Header({ app, current, leave }: HeaderProps): ComponentChild {
+  const waiting = useStore(app.store, (state) => state.approvals?.waiting.length ?? 0);
+  const signOut = async (): Promise<void> => {
+    if (hasUnsaved(app.requests) && !(await askToGiveUp(app))) return;
+    await app.attempt("Sign out", async () => {
+      await app.requests.signOut();
+      leave("You are signed out.");
+      announceToTabs("signed-out");
+    });
+  };
+  return h(
+    "header",
+    { class: "top" },
+    h("span", { class: "brand" }, "Mountaineer"),
+    h(
+      "nav",
+      { "aria-label": "Views" },
+      VIEWS.map(({ name, title }) =>
+        h(
+          "a",
+          { key: name, href: `#/${name}`, ...(name === current ? { "aria-current": "page" as const } : {}) },
+          title,
+          name === "approvals" && waiting > 0
+            ? h("span", { class: "count" }, ` ${waiting} `, h("span", { class: "unseen" }, "waiting"))
+            : null,
+        ),
+      ),
+    ),
+    h(LinkState, { store: app.store }),
+    h("button", { type: "button", class: "quiet", onClick: () => void signOut() }, "Sign out"),
+  );
+}
+
+function LinkState({ store }: { readonly store: Store<PageState> }): ComponentChild {
+  const link = useStore(store, (state) => state.link);
+  const now = useNow();
+  const state = ((): ComponentChild => {
+    switch (link.kind) {
+      case "live":
+        return mark("good", "live");
+      case "connecting":
+        return mark("plain", "connecting");
+      case "resting":
+        return mark("plain", "resting");
+      case "lost":
+        return mark("bad", `not connected since ${clockText(link.sinceMs, now)}`);
+    }
+  })();
+  return h("p", { class: "link-state", role: "status" }, state);
+}
+
+/** Says what happens to a screen reader: the worst and the newest, a sentence a second. */
+function createSpeaker(notices: Store<NoticeState>): (event: SeenEvent) => void {
+  let isWaiting = false;
+  let next = "";
+  return ({ tone, about, text }) => {
+    if (tone === "plain") return;
+    next = shown(about === null ? text : `${about}: ${text}`);
+    if (isWaiting) return;
+    isWaiting = true;
+    setTimeout(() => {
+      isWaiting = false;
+      notices.set({ spoken: next });
+    }, BETWEEN_SENTENCES_MS);
+  };
+}
+
+function createApp({ store, notices, questions, requests }: Parts, refresh: () => void): App {
+  const tell: App["tell"] = (tone, text) => addNotice(notices, tone, text);
+  return {
+    store,
+    requests,
+    refresh,
+    tell,
+    ask: (question) =>
+      new Promise((resolve) => {
+        questions.get().open?.answer(false);
+        const answer = (yes: boolean): void => {
+          questions.set({ open: null });
+          resolve(yes);
+        };
+        questions.set({ open: { question, answer } });
+      }),
+    async attempt(what, work) {
+      try {
+        await work();
+        return true;
+      } catch (error) {
+        if (!(error instanceof MountaineerError)) throw error;
+        // Who was signed out sees it.
+        if (store.get().session === "signed-out") return false;
+        tell("bad", `${what}: ${error.message}${error.hint === null ? "" : ` (${error.hint})`}`);
+        return false;
+      }
+    },
+  };
+}

@@ -1,0 +1,200 @@
+// The settings of `[sync]`: a form that is saved into the configuration file, and refused when that has changed since
+// the form was drawn.
+import { type ComponentChild, h } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { ConfigMistakeWire, SyncReport } from "../../../api/contract.ts";
+import { MountaineerError } from "../../../runtime/errors.ts";
+import type { App } from "../parts/app.ts";
+import { useConfigFile } from "../parts/config-file.ts";
+import { WorkButton } from "../parts/elements.ts";
+import { shown } from "../parts/text.ts";
+import { useKeptForm } from "../parts/use-kept-form.ts";
+import {
+  DETECTIONS,
+  draftEdits,
+  draftMistakes,
+  draftOf,
+  FAILURE_MODES,
+  type SyncBase,
+  type SyncDraft,
+  type SyncField,
+} from "./sync-draft.ts";
+import { SYNC_FORMS, type SyncForm, unsavedSync } from "./sync-memory.ts";
+
+const LABELS: Readonly<Record<SyncField, string>> = {
+  enabled: "Watch the file",
+  poll_interval: "Look every (seconds)",
+  debounce: "Wait for rest (seconds)",
+  detection: "Notice changes by",
+  on_failure: "After a failed reload",
+};
+
+const HINTS: Readonly<Record<SyncField, string>> = {
+  enabled: "Without it, only Reload and edits made here apply the file.",
+  poll_interval: "How often the file is looked at.",
+  debounce: "How long the file must rest, so that several saves are one reload.",
+  detection: "mtime: the file's time; hash: its content; inotify: the system's events.",
+  on_failure: "backoff: again, less and less often; fixed: again at the usual pace; stop: no more.",
+};
+
+interface PanelProps {
+  readonly app: App;
+  readonly sync: SyncReport;
+}
+
+export function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
+  const { report, look } = useConfigFile(app);
+  const file = report?.sha256 ?? null;
+  const [{ base, draft }, kept] = useKeptForm(SYNC_FORMS, app.requests, () => drawnFrom(sync.settings, null));
+  const [mistakes, setMistakes] = useState<Readonly<Partial<Record<SyncField, string>>>>({});
+  const [refused, setRefused] = useState<string | null>(null);
+  const isDirty = draftEdits(draft, base).length > 0;
+
+  const redraw = (sha256: string | null): void => {
+    kept.set(drawnFrom(sync.settings, sha256));
+    setMistakes({});
+    setRefused(null);
+  };
+  // What nobody has touched follows the file; what somebody has changed stays as it was drawn.
+  useEffect(() => {
+    // Something may have been typed since this was drawn.
+    const unsaved = unsavedSync(app.requests);
+    if (unsaved === null) redraw(file);
+    else if (unsaved.base.sha256 === null) kept.set({ base: { ...unsaved.base, sha256: file } });
+  }, [file, JSON.stringify(sync.settings)]);
+
+  const save = async (): Promise<void> => {
+    const wrong = draftMistakes(draft);
+    setMistakes(wrong);
+    if (Object.keys(wrong).length > 0 || base.sha256 === null) return;
+    try {
+      const report = await app.requests.ask("edit", {
+        edits: [...draftEdits(draft, base)],
+        expected_sha256: base.sha256,
+        source: "page",
+      });
+      if (report.errors.length > 0) {
+        setRefused(refusalText(report.errors));
+        return;
+      }
+      setRefused(null);
+      kept.set({ base: { settings: { ...base.settings, ...settingsOf(draft) }, sha256: report.sha256 } });
+      app.tell("good", `Saved: ${report.reload?.summary ?? "the file says so"}`);
+      void look();
+      app.refresh();
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      setRefused(
+        error.code === "config_changed"
+          ? "The file has changed since this form was drawn. Nothing was saved."
+          : `Nothing was saved: ${error.message}`,
+      );
+    }
+  };
+  const isOutdated = isDirty && base.sha256 !== null && file !== null && file !== base.sha256;
+  return h(
+    "form",
+    {
+      class: "card plain form",
+      "aria-label": "Sync settings",
+      onSubmit: (event: Event) => event.preventDefault(),
+    },
+    (Object.keys(LABELS) as SyncField[]).map((field) =>
+      h(PanelField, {
+        key: field,
+        field,
+        value: draft[field],
+        mistake: mistakes[field] ?? null,
+        onValue: (value: string) => kept.set({ draft: { ...kept.get().draft, [field]: value } }),
+      }),
+    ),
+    isOutdated
+      ? h(
+          "p",
+          { class: "ready", role: "alert" },
+          "The file has changed since this form was drawn. A save will be refused.",
+        )
+      : null,
+    refused === null ? null : h("p", { class: "problem", role: "alert" }, shown(refused)),
+    h(
+      "div",
+      { class: "row" },
+      h(WorkButton, { label: "Save", kind: "main", off: !isDirty || base.sha256 === null, run: save }),
+      h(
+        "button",
+        {
+          type: "button",
+          disabled: !isDirty && refused === null,
+          onClick: () => void look().then((found) => redraw(found?.sha256 ?? null)),
+        },
+        isOutdated || refused !== null ? "Draw it anew" : "Undo",
+      ),
+    ),
+  );
+}
+
+function drawnFrom(settings: SyncBase["settings"], sha256: string | null): SyncForm {
+  return { base: { settings, sha256 }, draft: draftOf(settings) };
+}
+
+function settingsOf(draft: SyncDraft): SyncBase["settings"] {
+  const choice = <Word extends string>(words: readonly Word[], typed: string, otherwise: Word): Word =>
+    words.find((word) => word === typed) ?? otherwise;
+  return {
+    enabled: draft.enabled === "true",
+    poll_interval: Number(draft.poll_interval),
+    debounce: Number(draft.debounce),
+    detection: choice(DETECTIONS, draft.detection, "mtime"),
+    on_failure: choice(FAILURE_MODES, draft.on_failure, "backoff"),
+  };
+}
+
+function refusalText(errors: readonly ConfigMistakeWire[]): string {
+  return errors
+    .slice(0, 5)
+    .map(
+      ({ line, column, path, expected }) => `Line ${line}, column ${column}: ${path}: expected ${expected}`,
+    )
+    .join("; ");
+}
+
+interface PanelFieldProps {
+  readonly field: SyncField;
+  readonly value: string;
+  readonly mistake: string | null;
+  readonly onValue: (value: string) => void;
+}
+
+function PanelField({ field, value, mistake, onValue }: PanelFieldProps): ComponentChild {
+  const id = `sync-${field}`;
+  const put = (event: Event): void => onValue((event.target as HTMLInputElement | HTMLSelectElement).value);
+  const shared = { id, value, "aria-describedby": `${id}-about`, "aria-invalid": mistake !== null };
+  const words = field === "detection" ? DETECTIONS : field === "on_failure" ? FAILURE_MODES : null;
+  const control =
+    field === "enabled"
+      ? h("input", {
+          id,
+          type: "checkbox",
+          checked: value === "true",
+          "aria-describedby": `${id}-about`,
+          onChange: (event: Event) => onValue(String((event.target as HTMLInputElement).checked)),
+        })
+      : words === null
+        ? h("input", { ...shared, type: "text", inputMode: "decimal", size: 8, onInput: put })
+        : h(
+            "select",
+            { ...shared, onChange: put },
+            words.map((word) => h("option", { key: word, value: word }, word)),
+          );
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, LABELS[field]),
+    h("div", {}, control),
+    h(
+      "p",
+      { class: "hint", id: `${id}-about` },
+      mistake === null ? HINTS[field] : h("strong", {}, `${LABELS[field]}: ${mistake}`),
+    ),
+  );
+}

@@ -1,0 +1,106 @@
+// Sync: whether the configuration file is watched, what came of its changes, and the settings of the watch.
+import { type ComponentChild, h } from "preact";
+import type { SyncReport } from "../../../api/contract.ts";
+import { counted } from "../../../runtime/text/plain-text.ts";
+import { useNow, useStore } from "../daemon/use-store.ts";
+import type { ViewProps } from "../parts/app.ts";
+import { code, mark, nothing, section, WorkButton } from "../parts/elements.ts";
+import { forText, shown } from "../parts/text.ts";
+import { SyncConfigPanel } from "./sync-config-panel.ts";
+import { syncRows } from "./sync-draft.ts";
+
+export function SyncView({ app }: ViewProps): ComponentChild {
+  const sync = useStore(app.store, (state) => state.sync);
+  const now = useNow();
+  if (sync === null) return nothing("Asking the daemon …");
+  const reload = async (): Promise<void> => {
+    await app.attempt("Reload", async () => {
+      const { summary, failure, errors } = await app.requests.ask("reload", {});
+      const wrong =
+        failure ?? (errors.length === 0 ? null : `the file has ${counted(errors.length, "mistake")}`);
+      app.tell(
+        wrong === null ? "good" : "bad",
+        wrong === null ? `Reload: ${summary}` : `Not reloaded: ${wrong}`,
+      );
+    });
+  };
+  return h(
+    "div",
+    {},
+    section(
+      "State",
+      h(StateList, { sync, now }),
+      sync.last_error === null
+        ? null
+        : h("p", { class: "problem" }, `${shown(sync.last_error.reason)} (${shown(sync.last_error.kind)})`),
+      sync.degraded === null ? null : h("p", { class: "ready" }, shown(sync.degraded)),
+      sync.file_missing
+        ? h("p", { class: "ready" }, "The file is not there. What was loaded runs on.")
+        : null,
+      h("p", { class: "row actions" }, h(WorkButton, { label: "Reload now", run: reload })),
+    ),
+    section("Settings", h(SyncConfigPanel, { app, sync })),
+    section("Last changes", h(SyncEvents, { sync })),
+  );
+}
+
+const WATCHING = {
+  live: ["good", "● live"],
+  idle: ["plain", "○ idle"],
+  stopped: ["bad", "stopped after a failure"],
+  off: ["plain", "off"],
+} as const;
+
+function StateList({ sync, now }: { readonly sync: SyncReport; readonly now: number }): ComponentChild {
+  const [tone, text] = WATCHING[sync.watching];
+  const last = forText(sync.last_sync, now);
+  const rows: readonly (readonly [string, ComponentChild])[] = [
+    ["File", code(sync.config_path)],
+    ["Hash", code(sync.sha256.slice(0, 12))],
+    ["Watch", mark(tone, text)],
+    ["Last sync", last === null ? "none since the start" : `${last.replace("for ", "")} ago`],
+    ...((sync.waiting ?? []).length === 0
+      ? []
+      : [["Waiting", h("a", { href: "#/approvals" }, `${sync.waiting?.length} for your approval`)] as const]),
+  ];
+  return h(
+    "dl",
+    { class: "sync-state" },
+    rows.map(([name, value]) => [h("dt", { key: name }, name), h("dd", { key: `${name} is` }, value)]),
+  );
+}
+
+function SyncEvents({ sync }: { readonly sync: SyncReport }): ComponentChild {
+  const rows = syncRows(sync.events);
+  if (rows.length === 0) return nothing("The file has not changed since the daemon started.");
+  return h(
+    "div",
+    { class: "table" },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["Time", "What", "Details"].map((title) => h("th", { key: title, scope: "col" }, title)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map(({ id, time, type, details, count }) =>
+          h(
+            "tr",
+            { key: id },
+            h("td", {}, shown(time)),
+            h("td", {}, mark(type === "error" ? "bad" : type === "changed" ? "good" : "plain", type)),
+            h("td", {}, shown(details), count > 1 ? ` (${count} times)` : ""),
+          ),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,273 @@
+// The last day: each share's routes, each backend's phases, and each backend's calls by the minute.
+import { type ComponentChild, h } from "preact";
+import type { TimelineReport } from "../../../api/timeline-contract.ts";
+import { counted, durationText } from "../../../runtime/text/plain-text.ts";
+import { useStore } from "../daemon/use-store.ts";
+import type { ViewProps } from "../parts/app.ts";
+import { nothing, section } from "../parts/elements.ts";
+import { clockText, msText, shown } from "../parts/text.ts";
+import { useLoaded } from "../parts/use-loaded.ts";
+import { backendStretches, type Stretch, shareStretches, spokenStretches } from "./stretches.ts";
+
+const WIDTH = 1000;
+const HEIGHT = 24;
+const HOURS_APART = 4;
+/** The end of each bar is now: it moves on though nothing happens. */
+const AFRESH_MS = 60_000;
+const CHANGES_TOLD = 20;
+
+export function TimelineView({ app }: ViewProps): ComponentChild {
+  const events = useStore(app.store, (state) => state.events[0]?.id ?? 0);
+  const { report, problem } = useLoaded(
+    (signal) => app.requests.ask("timeline", null, { signal }),
+    events,
+    AFRESH_MS,
+  );
+  if (report === null) return nothing(problem === null ? "Asking the daemon …" : shown(problem));
+  const { shares, backends, gaps } = report;
+  if (shares.length === 0 && backends.length === 0)
+    return nothing("Nothing has been configured in the last day.");
+  return h(
+    "div",
+    {},
+    h(
+      "p",
+      { class: "dim" },
+      `Known since ${clockText(Date.parse(report.known_since), Date.parse(report.to))}.`,
+    ),
+    h(Legend, { gaps: gaps.length > 0 }),
+    shares.length === 0
+      ? null
+      : section(
+          "Shares",
+          h(
+            "div",
+            { class: "timeline" },
+            shares.map(({ name, spans }) =>
+              h(Bar, { key: name, name, stretches: shareStretches(spans, report), report }),
+            ),
+            h(Axis, { report }),
+          ),
+        ),
+    backends.length === 0
+      ? null
+      : section(
+          "Backends",
+          h(
+            "div",
+            { class: "timeline" },
+            backends.map(({ name, spans }) =>
+              h(Bar, { key: name, name, stretches: backendStretches(spans, report), report }),
+            ),
+            h(Axis, { report }),
+          ),
+        ),
+    backends.length === 0 ? null : section("Calls", h(Calls, { report })),
+  );
+}
+
+function Legend({ gaps }: { readonly gaps: boolean }): ComponentChild {
+  const words: readonly (readonly [Stretch["tone"], string])[] = [
+    ["good", "Thunderbolt, Ready"],
+    ["warning", "Fallback, Degraded"],
+    ["bad", "Error, Failed"],
+    ["plain", "Not mounted, starting"],
+    ...(gaps ? ([["unknown", "Unknown: no daemon ran, or the machine slept"]] as const) : []),
+  ];
+  return h(
+    "p",
+    { class: "legend" },
+    words.map(([tone, text]) =>
+      h(
+        "span",
+        { key: tone },
+        h(
+          "svg",
+          { viewBox: "0 0 10 10", "aria-hidden": true },
+          h("rect", { class: `stretch ${tone}`, width: 10, height: 10, rx: 2 }),
+        ),
+        text,
+      ),
+    ),
+  );
+}
+
+interface BarProps {
+  readonly name: string;
+  readonly stretches: readonly Stretch[];
+  readonly report: TimelineReport;
+}
+
+function Bar({ name, stretches, report }: BarProps): ComponentChild {
+  const now = Date.parse(report.to);
+  const last = stretches.at(-1);
+  const states = stretches.filter(({ tone }) => tone !== "unknown").length;
+  const label = `${shown(name)}: ${counted(states, "state")}, now ${last?.text ?? "unknown"}`;
+  return h(
+    "div",
+    { class: "timeline-row" },
+    h("strong", {}, shown(name)),
+    h(
+      "div",
+      {},
+      h(
+        "svg",
+        { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+        stretches.map(({ from, width, tone, text, fromMs, toMs }) =>
+          h(
+            "rect",
+            {
+              key: `${fromMs} ${tone}`,
+              class: `stretch ${tone}`,
+              x: from * WIDTH,
+              y: 0,
+              width: width * WIDTH,
+              height: HEIGHT,
+            },
+            h("title", {}, `${text}, ${clockText(fromMs, now)} for ${durationText(toMs - fromMs)}`),
+          ),
+        ),
+      ),
+      h(
+        "details",
+        {},
+        h("summary", {}, `Changes of ${shown(name)}`),
+        h(
+          "ol",
+          { class: "plain-list" },
+          spokenStretches(stretches, CHANGES_TOLD).map(({ text, fromMs, toMs }) =>
+            h(
+              "li",
+              { key: `${fromMs} ${text}` },
+              `${clockText(fromMs, now)}: ${text} for ${durationText(toMs - fromMs)}`,
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+/** Every few hours, on the hour. */
+function Axis({ report }: { readonly report: TimelineReport }): ComponentChild {
+  const fromMs = Date.parse(report.from);
+  const toMs = Date.parse(report.to);
+  const first = new Date(fromMs);
+  first.setMinutes(0, 0, 0);
+  const marks: Date[] = [];
+  for (let at = first.getTime(); at <= toMs; at += 3_600_000) {
+    const hour = new Date(at);
+    if (at > fromMs && hour.getHours() % HOURS_APART === 0) marks.push(hour);
+  }
+  return h(
+    "div",
+    { class: "timeline-row", "aria-hidden": true },
+    h("span", {}),
+    h(
+      "svg",
+      { class: "axis" },
+      marks.map((hour) => {
+        const x = `${(((hour.getTime() - fromMs) / (toMs - fromMs)) * 100).toFixed(2)}%`;
+        return h(
+          "g",
+          { key: hour.getTime() },
+          h("line", { x1: x, x2: x, y1: 0, y2: 4 }),
+          h("text", { x, y: 17, "text-anchor": "middle" }, `${String(hour.getHours()).padStart(2, "0")}:00`),
+        );
+      }),
+    ),
+  );
+}
+
+function Calls({ report }: { readonly report: TimelineReport }): ComponentChild {
+  const rows = report.backends.map(({ name, minutes }) => {
+    const calls = minutes.reduce((sum, minute) => sum + minute.calls, 0);
+    const errors = minutes.reduce((sum, minute) => sum + minute.errors, 0);
+    const weighed = minutes.reduce((sum, { calls: count, p50_ms: p50 }) => sum + count * (p50 ?? 0), 0);
+    const worst = Math.max(0, ...minutes.map(({ p99_ms: p99 }) => p99 ?? 0));
+    return {
+      name,
+      minutes,
+      calls,
+      errors,
+      p50: calls === 0 ? null : weighed / calls,
+      worst: calls === 0 ? null : worst,
+    };
+  });
+  return h(
+    "div",
+    { class: "table", tabIndex: 0, role: "region", "aria-label": "Calls of the last day" },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["Backend", "Calls", "Errors", "Typical", "Slowest minute", "Over the day"].map((title) =>
+            h("th", { key: title, scope: "col" }, title),
+          ),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map(({ name, minutes, calls, errors, p50, worst }) =>
+          h(
+            "tr",
+            { key: name },
+            h("th", { scope: "row" }, shown(name)),
+            h("td", {}, String(calls)),
+            h("td", {}, String(errors)),
+            h("td", {}, p50 === null ? "–" : msText(p50)),
+            h("td", {}, worst === null ? "–" : msText(worst)),
+            h("td", {}, callBars(shown(name), minutes, report)),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+function callBars(
+  name: string,
+  minutes: TimelineReport["backends"][number]["minutes"],
+  report: TimelineReport,
+): ComponentChild {
+  const fromMs = Date.parse(report.from);
+  const wholeMs = Math.max(1, Date.parse(report.to) - fromMs);
+  const most = Math.max(1, ...minutes.map(({ calls }) => calls));
+  const width = Math.max(2, (report.minute_step * 60_000 * 300) / wholeMs);
+  return h(
+    "svg",
+    {
+      viewBox: `0 0 300 ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": `${name}: at most ${most} calls in ${report.minute_step} min`,
+    },
+    report.gaps.map(({ from, to }) =>
+      h("rect", {
+        key: from,
+        class: "stretch unknown",
+        x: ((Date.parse(from) - fromMs) / wholeMs) * 300,
+        y: 0,
+        width: ((Date.parse(to) - Date.parse(from)) / wholeMs) * 300,
+        height: HEIGHT,
+      }),
+    ),
+    minutes.map(({ at, calls, errors }) => {
+      const height = Math.max(1, (calls / most) * HEIGHT);
+      return h("rect", {
+        key: at,
+        class: `stretch ${errors > 0 ? "bad" : "good"}`,
+        x: Math.min(300 - width, ((Date.parse(at) - fromMs) / wholeMs) * 300),
+        y: HEIGHT - height,
+        width,
+        height,
+      });
+    }),
+  );
+}

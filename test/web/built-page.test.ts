@@ -1,0 +1,61 @@
+// The page's files as a build makes them, and as they are found.
+import assert from "node:assert/strict";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { compilePage } from "../../scripts/build/compile-page.ts";
+import { builtPage } from "../../src/web/built-page.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+
+test("the shell names its files, which keep for ever, and nothing else of the build is served", async (t) => {
+  const folder = join(await temporaryFolder(t), "build");
+  await mkdir(folder);
+  const { files } = await compilePage(ROOT);
+  for (const { name, bytes } of files) await writeFile(join(folder, name), bytes);
+  await writeFile(join(folder, "main.js"), "");
+  await writeFile(join(folder, "package.json"), "{}");
+  const page = builtPage(async () => folder);
+  const shell = await page.find("/");
+  assert.equal(shell?.isImmutable, false);
+  const html = Buffer.from(shell.bytes).toString();
+  const named = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = ""]) => path);
+  assert.equal(named.length, 3);
+  for (const path of named) {
+    assert.match(path, /^\/page\/[a-z]+-[A-Za-z0-9]{8}\.(js|css|svg)$/);
+    assert.equal((await page.find(path))?.isImmutable, true, path);
+  }
+  // The policy lets neither run.
+  assert.doesNotMatch(html, /<style|style=|<script>|\son[a-z]+=/);
+  for (const path of [
+    "/page/main.js",
+    "/main.js",
+    "/page/package.json",
+    "/page/",
+    "/page.html",
+    "/page/page.html",
+  ]) {
+    assert.equal(await page.find(path), null, path);
+  }
+});
+
+test("a folder that cannot be read is looked for again", async (t) => {
+  const folder = join(await temporaryFolder(t), "build");
+  const page = builtPage(async () => folder);
+  await assert.rejects(page.find("/"), { code: "ENOENT" });
+  await mkdir(folder);
+  await writeFile(join(folder, "page.html"), "<!doctype html>");
+  assert.equal((await page.find("/"))?.type, "text/html; charset=utf-8");
+});
+
+test("F2 what was read once is served though the build has been taken away", async (t) => {
+  const folder = join(await temporaryFolder(t), "build");
+  await mkdir(folder);
+  await writeFile(join(folder, "page.html"), "<!doctype html>");
+  await writeFile(join(folder, "page-main-12345678.js"), "1;");
+  const page = builtPage(async () => folder);
+  await page.find("/");
+  await rm(folder, { recursive: true });
+  assert.equal(Buffer.from((await page.find("/page/main-12345678.js"))?.bytes ?? []).toString(), "1;");
+});

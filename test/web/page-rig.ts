@@ -1,0 +1,195 @@
+// The page's stage: a home with shares and a backend, its daemon, and a real browser.
+import { existsSync } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import axe, { type AxeResults } from "axe-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { connectToDaemon } from "../../src/api/client/client.ts";
+import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
+import { freePort } from "../support/free-port.ts";
+import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
+
+const CHROMIUM = "/usr/bin/chromium";
+/** Without it nothing here can be tested: the reason to skip; false: it is there. */
+export const NO_BROWSER: string | false = existsSync(CHROMIUM) ? false : "needs chromium";
+const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
+/** No claim of speed: a machine that is busy must fail nobody. */
+export const SOON_MS = 30_000;
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export interface PageRig extends AsyncDisposable {
+  readonly home: TestHome;
+  /** The folder with the shares' routes. */
+  readonly nas: string;
+  /** `http://127.0.0.1:PORT` */
+  readonly url: string;
+  readonly browser: Browser;
+  /** What the pages' consoles said, and what was thrown in them. */
+  readonly complaints: string[];
+  monitor(): Monitor;
+  restartMonitor(): Promise<void>;
+  stopMonitor(): Promise<void>;
+  /** The Thunderbolt folder of share CORE comes, or goes. */
+  thunderbolt(isThere: boolean): Promise<void>;
+  /** A one-time link, as `mountaineer open` makes it. */
+  link(): Promise<string>;
+  /** A signed-in page; its tabs share one session. */
+  signedIn(options?: PageOptions): Promise<{ readonly page: Page; readonly context: BrowserContext }>;
+  /** The configuration file's text as it was at first, with more behind it. */
+  config(more?: string): string;
+}
+
+export interface PageOptions {
+  readonly width?: number;
+  readonly height?: number;
+  readonly dark?: boolean;
+  /** Behind `#/`. */
+  readonly view?: string;
+}
+
+export interface RigOptions {
+  /** TOML behind the rig's own. `nas`: the folder with the shares' routes. */
+  readonly more?: (nas: string) => string;
+  /** An empty folder for all of it; absent: a temporary one. */
+  readonly folder?: string;
+  /** The daemon can hand over. */
+  readonly kept?: boolean;
+}
+
+export async function openPageRig(
+  t: Scope,
+  { more: moreFor = () => "", folder: given, kept = false }: RigOptions = {},
+): Promise<PageRig> {
+  const folder = given ?? (await temporaryFolder(t));
+  const nas = join(folder, "nas");
+  await mkdir(join(nas, "tb"), { recursive: true });
+  await mkdir(join(nas, "fb"), { recursive: true });
+  const port = await freePort();
+  const more = moreFor(nas);
+  const base = configText(nas, port);
+  const home = await createTestHome({ home: join(folder, "h"), config: base + more, kept });
+  let monitor: Monitor | null = await home.startMonitor();
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  const complaints: string[] = [];
+  const rig: PageRig = {
+    home,
+    nas,
+    url: `http://127.0.0.1:${port}`,
+    browser,
+    complaints,
+    config: (behind = "") => base + more + behind,
+    monitor: () => {
+      if (monitor === null) throw new Error("no monitor runs");
+      return monitor;
+    },
+    async stopMonitor() {
+      await monitor?.stop();
+      monitor = null;
+    },
+    async restartMonitor() {
+      await monitor?.stop();
+      monitor = await home.startMonitor();
+    },
+    async thunderbolt(isThere) {
+      if (isThere) await mkdir(join(nas, "tb"), { recursive: true });
+      else await rm(join(nas, "tb"), { recursive: true, force: true });
+    },
+    async link() {
+      const client = await connectToDaemon(home.home);
+      if (client === null) throw new Error("no daemon answers");
+      return (await client.openPage(AbortSignal.timeout(SOON_MS))).url;
+    },
+    async signedIn({ width = 1200, height = 900, dark = false, view = "" } = {}) {
+      const context = await browser.newContext({
+        viewport: { width, height },
+        colorScheme: dark ? "dark" : "light",
+        reducedMotion: "reduce",
+      });
+      context.setDefaultTimeout(SOON_MS);
+      const page = await context.newPage();
+      listenTo(page, complaints);
+      await page.goto(await rig.link());
+      await page.getByText("live", { exact: true }).waitFor();
+      if (view !== "") await openView(page, view);
+      return { page, context };
+    },
+    async [Symbol.asyncDispose]() {
+      await browser.close();
+      await monitor?.[Symbol.asyncDispose]();
+    },
+  };
+  return rig;
+}
+
+export function listenTo(page: Page, complaints: string[]): void {
+  page.on("console", (message) => {
+    // A daemon that is away, or about to be (503), is what some tests are about; the browser says so of each request.
+    const isExpected =
+      /ERR_CONNECTION_(REFUSED|RESET)|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|status of (401|409|503)/.test(
+        message.text(),
+      );
+    if (["error", "warning"].includes(message.type()) && !isExpected) complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+}
+
+/** By the navigation, as a person does. */
+export async function openView(page: Page, title: string): Promise<void> {
+  await page.getByRole("navigation").getByRole("link", { name: title }).click();
+  await page.getByRole("heading", { level: 1, name: title }).waitFor();
+}
+
+/** What axe finds wrong with what is shown, a line each. */
+export async function violations(page: Page): Promise<string[]> {
+  // Not as a <script>, which the page's policy refuses.
+  await page.evaluate(axe.source);
+  const { violations: found }: AxeResults = await page.evaluate("axe.run(document)");
+  return found.flatMap(({ id, help, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target.join(" ")}: ${failureSummary}`),
+  );
+}
+
+/** How far the page could be scrolled sideways, px. */
+export function sideways(page: Page): Promise<number> {
+  return page.evaluate("document.documentElement.scrollWidth - window.innerWidth");
+}
+
+function configText(nas: string, port: number): string {
+  return `[global]
+check_interval_secs = 0.2
+auto_failback = false
+lsof_recheck = false
+auto_failback_stable_secs = 1
+
+[sync]
+poll_interval = 0.1
+debounce = 0.05
+detection = "hash"
+
+[server]
+port = ${port}
+
+[server.management]
+allow_commands = true
+
+[[shares]]
+name = "CORE"
+driver = "local"
+thunderbolt_path = "${nas}/tb"
+fallback_path = "${nas}/fb"
+
+[backends.tools]
+command = "${process.execPath}"
+args = ["${TOOLS_SERVER}"]
+`;
+}

@@ -1,0 +1,232 @@
+// What a person does in the page beyond looking: approve, call by fields, read what was, restart, sign in again.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { NO_BROWSER, openPageRig, openView, type PageRig, violations } from "./page-rig.ts";
+
+const TRUST = '\n[trust]\napprove = "commands"\n\n[audit]\nenabled = true\n';
+
+test("work in the page", { skip: NO_BROWSER }, async (t) => {
+  await using rig = await openPageRig(t, { more: () => TRUST, kept: true });
+  const { page } = await rig.signedIn();
+
+  await t.test("F2 a tool is called by the fields of its form, and a field left empty is told", async () => {
+    await openView(page, "Catalog");
+    await page.getByRole("searchbox").fill("sum");
+    await page.getByRole("option", { name: /sum/ }).click();
+    const form = page.getByRole("form", { name: /^Try / });
+    await form.getByLabel("a (required)").fill("2");
+    await form.getByRole("button", { name: "Call" }).click();
+    await form.getByText("b needs a number").waitFor();
+    assert.deepEqual(await violations(page), []);
+    await form.getByLabel("b (required)").fill("40");
+    await form.getByRole("button", { name: "Call" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Call it" }).click();
+    await form.getByText("42").waitFor();
+  });
+
+  await t.test(
+    "F2 what was typed for each tool stays for as long as the page is open, and nowhere else",
+    async () => {
+      const form = page.getByRole("form", { name: /^Try / });
+      await form.getByLabel("b (required)").fill("4071");
+      await page.getByRole("searchbox").fill("");
+      await page.getByRole("option", { name: /echo/ }).click();
+      await form.getByRole("button", { name: "Write it as JSON" }).click();
+      await form.getByLabel("Arguments, as JSON").fill('{"message": "half a thou');
+      await openView(page, "Sync");
+      await openView(page, "Catalog");
+      // The tool that was chosen is there as it was left.
+      assert.equal(await form.getByLabel("Arguments, as JSON").inputValue(), '{"message": "half a thou');
+      await page.getByRole("searchbox").fill("sum");
+      await page.getByRole("option", { name: /sum/ }).click();
+      assert.equal(await form.getByLabel("a (required)").inputValue(), "2");
+      assert.equal(await form.getByLabel("b (required)").inputValue(), "4071");
+      const stored =
+        "JSON.stringify([location.href, { ...localStorage }, { ...sessionStorage }, history.state])";
+      assert.doesNotMatch(await page.evaluate(stored), /4071|half a thou/);
+      await page.reload();
+      await openView(page, "Catalog");
+      await page.getByRole("option", { name: /sum/ }).click();
+      assert.equal(await form.getByLabel("b (required)").inputValue(), "");
+    },
+  );
+
+  await t.test("F2 an entry that waits is shown whole, and approved as it was shown", async () => {
+    await openView(page, "Approvals");
+    await page.getByText("No entry waits.").waitFor();
+    await rig.home.writeConfig(withNote(rig, "first"));
+    const card = page.getByRole("article", { name: /^Waiting: .*tools/ });
+    await card.getByText(/\+.*first/).waitFor();
+    assert.deepEqual(await violations(page), []);
+
+    await card.getByRole("button", { name: /^Approve / }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText(/\+.*first/).waitFor();
+    assert.deepEqual(await violations(page), []);
+    // Another hand is quicker than the answer.
+    await rig.home.writeConfig(withNote(rig, "second"));
+    await dialog.getByText(/something else waits now/).waitFor();
+    assert.equal(await dialog.getByRole("button", { name: "Approve this" }).isDisabled(), true);
+    assert.deepEqual(await violations(page), []);
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+
+    await card.getByText(/\+.*second/).waitFor();
+    await card.getByRole("button", { name: /^Approve / }).click();
+    await dialog.getByText(/\+.*second/).waitFor();
+    await dialog.getByRole("button", { name: "Approve this" }).click();
+    await page.getByText(/^Approved: /).waitFor();
+    await page.getByText("No entry waits.").waitFor();
+  });
+
+  await t.test(
+    "F2 a yes to what was there before is refused by its digest, and approves nothing",
+    async () => {
+      await rig.home.writeConfig(withNote(rig, "third"));
+      const card = page.getByRole("article", { name: /^Waiting: .*tools/ });
+      await card.getByText(/\+.*third/).waitFor();
+      await card.getByRole("button", { name: /^Approve / }).click();
+      await page.getByRole("dialog").waitFor();
+      // As if the answer had left the browser before the news of the change came in.
+      await page.route("**/manage/v1/config/approve", async (route) => {
+        const body = route.request().postDataJSON();
+        for (const entry of body.entries) entry.digest = "0".repeat(entry.digest.length);
+        await route.continue({ postData: JSON.stringify(body) });
+      });
+      await page.getByRole("dialog").getByRole("button", { name: "Approve this" }).click();
+      await page.getByText(/^Approve .*: /).waitFor();
+      await card.getByText(/\+.*third/).waitFor();
+      await page.unroute("**/manage/v1/config/approve");
+      await rig.home.writeConfig(withNote(rig, "second"));
+      await page.getByText("No entry waits.").waitFor();
+    },
+  );
+
+  await t.test("F2 the timeline tells each share's and backend's day in words, too", async () => {
+    await openView(page, "Timeline");
+    await page.getByRole("img", { name: /^CORE/ }).waitFor();
+    await page.getByText("Changes of CORE").click();
+    await page.getByText(/: Thunderbolt for /).waitFor();
+    const row = page
+      .getByRole("region", { name: "Calls of the last day" })
+      .getByRole("row", { name: /^tools/ });
+    await row.getByRole("cell", { name: "1", exact: true }).first().waitFor();
+  });
+
+  await t.test("F2 the records show the log and the audit, by words", async () => {
+    await openView(page, "Records");
+    const items = page.getByRole("list").getByRole("listitem");
+    await items.first().waitFor();
+    await page.getByLabel("Words").fill("no line has these words");
+    await page.getByText("No line fits.").waitFor();
+    await page.getByRole("button", { name: "Audit" }).click();
+    await page.getByLabel("Tool").fill("get-sum");
+    await items.filter({ hasText: "get-sum" }).first().waitFor();
+    await page.getByLabel("Client").fill("nobody of this name");
+    await page.getByText("No record fits.").waitFor();
+  });
+
+  await t.test(
+    "C3 a backend in which a call has waited long says so on its card, though it is Ready",
+    async () => {
+      await openView(page, "Dashboard");
+      const card = page.getByRole("article", { name: "Backend tools" });
+      await card.getByText("Ready").waitFor();
+      await page.route("**/manage/v1/status", async (route) => {
+        const response = await route.fetch();
+        const report = await response.json();
+        report.backends[0].waiting_calls = { count: 1, longest_ms: 45_000 };
+        await route.fulfill({ response, json: report });
+      });
+      await card.getByText("1 call has waited 45 s").waitFor();
+      await card.getByText("Ready").waitFor();
+      assert.deepEqual(await violations(page), []);
+      await page.unroute("**/manage/v1/status");
+      await card.getByText("1 call has waited 45 s").waitFor({ state: "detached" });
+    },
+  );
+
+  await t.test("F2 the daemon is restarted from the page, which goes on with the next one", async () => {
+    const before = (await rig.home.glance())?.global.pid;
+    await openView(page, "Dashboard");
+    await page.getByRole("button", { name: "Restart daemon" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Restart the daemon?").waitFor();
+    assert.deepEqual(await violations(page), []);
+    await dialog.getByRole("button", { name: "Restart" }).click();
+    const pid = await eventually(async () => {
+      const now = (await rig.home.glance())?.global.pid;
+      return now !== before && now !== undefined && now !== null ? now : null;
+    }, 60_000);
+    const card = page.getByRole("article", { name: "Daemon" });
+    await card.getByText(`process ${pid},`).waitFor();
+    await page.getByText("live", { exact: true }).waitFor();
+  });
+
+  await t.test("F2 a session that ends leads to the sign-in, and shows nothing of the daemon", async () => {
+    const { page: guest, context } = await rig.signedIn();
+    await guest.evaluate(
+      "fetch('/page/v1/session', { method: 'DELETE', headers: { 'X-Mountaineer': '1' } })",
+    );
+    await guest.getByText("The session has ended.").waitFor();
+    await guest.getByLabel("Token").waitFor();
+    assert.equal(await guest.getByRole("article").count(), 0);
+    await context.close();
+  });
+
+  await t.test("E2 who signs out leaves nothing of what was typed to who signs in next", async () => {
+    const { page: guest, context } = await rig.signedIn();
+    await openView(guest, "Catalog");
+    await guest.getByRole("option", { name: /sum/ }).click();
+    const form = guest.getByRole("form", { name: /^Try / });
+    await form.getByLabel("b (required)").fill("4071");
+    await guest.getByRole("button", { name: "Sign out" }).click();
+    await guest.getByText("You are signed out.").waitFor();
+    // The same open page, signed in by another one of the browser.
+    const other = await context.newPage();
+    await other.goto(await rig.link());
+    await guest.getByRole("navigation").waitFor();
+    await openView(guest, "Catalog");
+    await guest.getByRole("option", { name: /sum/ }).waitFor();
+    assert.equal(await form.count(), 0, "no tool is chosen");
+    await guest.getByRole("option", { name: /sum/ }).click();
+    assert.equal(await form.getByLabel("b (required)").inputValue(), "");
+    await openView(guest, "Config");
+    await guest.getByRole("textbox").first().press("ControlOrMeta+End");
+    await guest.keyboard.type("# not saved");
+    await guest.getByRole("button", { name: "Sign out" }).click();
+    const dialog = guest.getByRole("dialog", { name: "Sign out without saving?" });
+    await dialog.waitFor();
+    assert.deepEqual(await violations(guest), []);
+    await guest.keyboard.press("Escape");
+    await openView(guest, "Catalog");
+    await form.getByLabel("b (required)").fill("4072");
+    await other.getByRole("button", { name: "Sign out" }).click();
+    await guest.getByText("Signed out in another tab.").waitFor();
+    await other.goto("about:blank");
+    await other.goto(await rig.link());
+    await guest.getByRole("navigation").waitFor();
+    await openView(guest, "Catalog");
+    await guest.getByRole("option", { name: /sum/ }).click();
+    assert.equal(await form.getByLabel("b (required)").inputValue(), "");
+    await context.close();
+  });
+
+  await t.test("F2 without allow_commands the page says beforehand what it refuses", async () => {
+    await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
+    await page.reload();
+    for (const view of ["Config", "Approvals"]) {
+      await openView(page, view);
+      await page.getByText(/config set server\.management\.allow_commands true/).waitFor();
+      assert.deepEqual(await violations(page), [], view);
+    }
+  });
+
+  await t.test("no page complained", () => assert.deepEqual(rig.complaints, []));
+});
+
+/** The rig's configuration, with a note in the environment of the backend: it decides what runs. */
+function withNote(rig: PageRig, note: string): string {
+  return rig.config(`\n[backends.tools.env]\nNOTE = "${note}"\n`);
+}

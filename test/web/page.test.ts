@@ -1,0 +1,259 @@
+// The page in a real browser, before a real daemon. One stage for all: a browser and a daemon take seconds to start.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { listenTo, NO_BROWSER, openPageRig, openView, SOON_MS, sideways, violations } from "./page-rig.ts";
+
+const VIEWS = ["Dashboard", "Catalog", "Sync", "Config", "Approvals", "Timeline", "Records"] as const;
+
+test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
+  await using rig = await openPageRig(t);
+  const { page } = await rig.signedIn();
+
+  await t.test(
+    "F2 a link signs in once; its code is gone from the address; a second use is refused",
+    async () => {
+      const context = await rig.browser.newContext();
+      context.setDefaultTimeout(SOON_MS);
+      const guest = await context.newPage();
+      listenTo(guest, rig.complaints);
+      const link = await rig.link();
+      await guest.goto(link);
+      await guest.getByRole("heading", { level: 1, name: "Dashboard" }).waitFor();
+      assert.doesNotMatch(guest.url(), /#\w/);
+      await guest.getByRole("button", { name: "Sign out" }).click();
+      await guest.getByText("You are signed out.").waitFor();
+      assert.deepEqual(await violations(guest), []);
+      await guest.goto("about:blank");
+      await guest.goto(link);
+      await guest.getByText(/The link was not taken/).waitFor();
+      await guest.getByLabel("Token").fill("mtn_wrong");
+      await guest.getByRole("button", { name: "Sign in" }).click();
+      await guest.getByRole("alert").waitFor();
+      await context.close();
+    },
+  );
+
+  await t.test(
+    "F2 no view has an axe violation, light or dark, nor scrolls sideways on a phone",
+    async () => {
+      for (const dark of [false, true]) {
+        const { page: phone, context } = await rig.signedIn({ width: dark ? 360 : 1200, height: 740, dark });
+        for (const view of VIEWS) {
+          await openView(phone, view);
+          await phone.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {});
+          assert.deepEqual(await violations(phone), [], `${view}, ${dark ? "dark" : "light"}`);
+          assert.equal(await sideways(phone), 0, view);
+        }
+        await context.close();
+      }
+    },
+  );
+
+  await t.test(
+    "F2 the dashboard follows a share live: failover, TB Ready, and the switch by its button",
+    async () => {
+      await openView(page, "Dashboard");
+      const card = page.getByRole("article", { name: "Share CORE" });
+      await card.getByText("Mounted over Thunderbolt").waitFor();
+      await rig.thunderbolt(false);
+      await card.getByText("Mounted over Fallback").waitFor();
+      await page
+        .getByText(/Failed over from Thunderbolt to Fallback/)
+        .first()
+        .waitFor();
+      await rig.thunderbolt(true);
+      await card.getByText("TB Ready.").waitFor();
+      await card.getByRole("button", { name: "Switch CORE to Thunderbolt" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText("Switch CORE to Thunderbolt?").waitFor();
+      await dialog.getByRole("button", { name: "Switch", exact: true }).click();
+      await card.getByText("Mounted over Thunderbolt").waitFor();
+    },
+  );
+
+  await t.test("F2 unmount asks first, Escape is a no, and mount brings it back", async () => {
+    const card = page.getByRole("article", { name: "Share CORE" });
+    await card.getByRole("button", { name: "Unmount: CORE" }).click();
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    assert.equal((await rig.home.glance())?.shares[0]?.mount_state, "mounted");
+    await card.getByRole("button", { name: "Unmount: CORE" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Unmount" }).click();
+    await card.getByText("Not mounted").waitFor();
+    await card.getByText("Held unmounted by hand.").waitFor();
+    await card.getByRole("button", { name: "Mount: CORE" }).click();
+    await card.getByText("Mounted over Thunderbolt").waitFor();
+    await card.getByRole("button", { name: "Reconcile: CORE" }).click();
+  });
+
+  await t.test("F2 a backend is restarted, and its lines are shown", async () => {
+    const card = page.getByRole("article", { name: "Backend tools" });
+    const pid = async () => (await rig.home.glance())?.backends?.find(({ name }) => name === "tools")?.pid;
+    const before = await eventually(pid);
+    await card.getByRole("button", { name: "Restart tools" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Restart" }).click();
+    await eventually(async () => ![null, undefined, before].includes(await pid()));
+    await card.getByRole("button", { name: "What it wrote: tools" }).click();
+    await card.getByRole("region", { name: "What tools wrote" }).waitFor();
+  });
+
+  await t.test("F2 a tool is found, its form made from the schema, and called", async () => {
+    await openView(page, "Catalog");
+    await page.getByRole("searchbox").fill("sum");
+    const options = page.getByRole("listbox", { name: "Tools" }).getByRole("option");
+    await eventually(async () => (await options.count()) === 1);
+    await options.first().focus();
+    await page.keyboard.press("Enter");
+    const form = page.getByRole("form", { name: /^Try / });
+    await form.getByRole("button", { name: /Write it as JSON/ }).click();
+    await form.getByLabel("Arguments, as JSON").fill('{"a": 2, "b": 40}');
+    await form.getByRole("button", { name: "Call" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Call it" }).click();
+    await form.getByText("42").waitFor();
+    await form.getByLabel("Arguments, as JSON").fill("{");
+    await form.getByRole("button", { name: "Call" }).click();
+    await form.getByText("is not JSON").waitFor();
+  });
+
+  await t.test("B9 the Sync panel saves into the file, and keeps its comments", async () => {
+    await openView(page, "Sync");
+    await page.getByLabel("Wait for rest (seconds)").fill("99");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText(/must be 0.01 to 60 seconds/).waitFor();
+    await page.getByLabel("Wait for rest (seconds)").fill("0.06");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText(/^Saved: /).waitFor();
+    await eventually(async () =>
+      (await rig.home.cli(["config", "get", "sync.debounce"])).stdout.includes("0.06"),
+    );
+  });
+
+  await t.test("B9 a save is refused when the file changed since the form was drawn", async () => {
+    await openView(page, "Sync");
+    await page.getByLabel("Wait for rest (seconds)").fill("0.07");
+    // A look at another view gives nothing up.
+    await openView(page, "Config");
+    await openView(page, "Sync");
+    assert.equal(await page.getByLabel("Wait for rest (seconds)").inputValue(), "0.07");
+    await rig.home.writeConfig(rig.config("# another hand\n"));
+    await page.getByText(/A save will be refused/).waitFor();
+    await page.getByRole("button", { name: "Save" }).click();
+    await page
+      .getByText(/Nothing was saved/)
+      .first()
+      .waitFor();
+    await page.getByRole("button", { name: "Draw it anew" }).click();
+    await eventually(async () => (await page.getByLabel("Wait for rest (seconds)").inputValue()) === "0.05");
+  });
+
+  await t.test(
+    "F2 the editor shows hints, mistakes with their places, and the difference before a save",
+    async () => {
+      await openView(page, "Config");
+      const text = page.getByLabel("Text of the configuration");
+      await eventually(async () => (await text.inputValue()).includes("# another hand"));
+      const good = await text.inputValue();
+      await text.fill(good.replace("check_interval_secs = 0.2", 'check_interval_secs = "no"'));
+      await page.getByRole("button", { name: "Save …" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByText('+check_interval_secs = "no"').waitFor();
+      await dialog.getByRole("button", { name: "Save" }).click();
+      // The mistakes are there before the refusal is; until then the button is busy.
+      await page.getByText("Nothing was saved: the text has mistakes.").waitFor();
+      await page.getByRole("button", { name: /^2:/ }).first().click();
+      await page
+        .getByText(/global\.check_interval_secs/)
+        .first()
+        .waitFor();
+      const better = good.replace("check_interval_secs = 0.2", "check_interval_secs = 0.3");
+      await text.fill(better);
+      await page.getByRole("button", { name: "Save …" }).click();
+      const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      await page.route("**/manage/v1/config/text", async (route) => {
+        asked.resolve();
+        await answer.promise;
+        await route.continue();
+      });
+      await dialog.getByRole("button", { name: "Save" }).click();
+      await asked.promise;
+      await text.fill(`${better}# typed meanwhile\n`);
+      answer.resolve();
+      await eventually(async () => (await rig.home.glance())?.global.check_interval_secs === 0.3);
+      await page.unroute("**/manage/v1/config/text");
+      await eventually(() => page.getByRole("button", { name: "Save …" }).isEnabled());
+      assert.equal(await text.inputValue(), `${better}# typed meanwhile\n`);
+      await page.getByRole("button", { name: "Begin anew" }).click();
+      await dialog.getByText("+# typed meanwhile").waitFor();
+      await dialog.getByRole("button", { name: "Give them up" }).click();
+      await eventually(async () => (await text.inputValue()) === better);
+    },
+  );
+
+  await t.test("F2 the history shows what changed, and goes back", async () => {
+    const entries = page.getByRole("listbox", { name: /Accepted contents/ }).getByRole("option");
+    await eventually(async () => (await entries.count()) >= 2);
+    await entries.nth(1).click();
+    await page.getByRole("button", { name: "Go back to it …" }).click();
+    await page.getByRole("dialog").getByText("+check_interval_secs = 0.2").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Go back" }).click();
+    await eventually(async () => (await rig.home.glance())?.global.check_interval_secs === 0.2);
+  });
+
+  await t.test(
+    "F2 not connected is said with its time, and the page comes back by itself with the daemon",
+    async () => {
+      await openView(page, "Dashboard");
+      await rig.stopMonitor();
+      await page.getByText(/not connected since/).waitFor();
+      await rig.restartMonitor();
+      await page.getByText("live", { exact: true }).waitFor();
+      const card = page.getByRole("article", { name: "Share CORE" });
+      await card.getByText("Mounted over Thunderbolt").waitFor();
+    },
+  );
+
+  await t.test(
+    "F2 the timeline has the day of before the restart, and the time between as unknown",
+    async () => {
+      await openView(page, "Timeline");
+      await page.getByText("Unknown: no daemon ran, or the machine slept").waitFor();
+      await page.getByText("Changes of CORE").click();
+      const changes = page.getByRole("listitem").filter({ hasText: /Thunderbolt for|Unknown for/ });
+      await changes.filter({ hasText: "Unknown for" }).waitFor();
+      const words = (await changes.allInnerTexts()).map(
+        (text) => /(Thunderbolt|Unknown) for/.exec(text)?.[1],
+      );
+      assert.deepEqual(words.slice(0, 3), ["Thunderbolt", "Unknown", "Thunderbolt"]);
+      assert.deepEqual(await violations(page), []);
+    },
+  );
+
+  await t.test("F2 two tabs share a session: signed out in one is signed out in both", async () => {
+    const { page: one, context } = await rig.signedIn();
+    const two = await context.newPage();
+    listenTo(two, rig.complaints);
+    await two.goto(rig.url);
+    await two.getByText("Share", { exact: false }).first().waitFor();
+    await one.getByRole("button", { name: "Sign out" }).click();
+    await two.getByText("Signed out in another tab.").waitFor();
+    assert.equal(await two.evaluate("fetch('/manage/v1/status').then(({ status }) => status)"), 401);
+    await context.close();
+  });
+
+  await t.test("F2 the keyboard alone reaches the content and every view", async () => {
+    // A page on which nobody has clicked yet: Tab begins at its top.
+    const { page: fresh, context } = await rig.signedIn();
+    await fresh.bringToFront();
+    await fresh.keyboard.press("Tab");
+    await fresh.locator("a:focus", { hasText: "Skip to the content" }).waitFor();
+    await fresh.keyboard.press("Enter");
+    await fresh.locator("#main:focus").waitFor();
+    await context.close();
+  });
+
+  await t.test("no page complained: no console error, no policy broken, nothing thrown", () => {
+    assert.deepEqual(rig.complaints, []);
+  });
+});
