@@ -1,8 +1,9 @@
 // Starts the live view: its data source, its screens, and the terminal, which it restores at the end.
 
+import type { HttpDoor } from "../api/client/http-exchange.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
-import type { SyncSession } from "./sync/sync-session.ts";
+import type { Frame } from "./terminal/frame.ts";
 import type { TuiStyle } from "./terminal/terminal-style.ts";
 
 /** How long a save under way is waited for when a person leaves, ms. */
@@ -14,7 +15,11 @@ interface TuiOptions {
   readonly home: string;
   /** What `--config` names, absolute; null when it is not given. */
   readonly configPath: string | null;
+  /** The daemon of another machine; null: that of this home. */
+  readonly door: HttpDoor | null;
   readonly style: TuiStyle;
+  /** Key of the screen that is shown first; null: the dashboard. */
+  readonly screen: string | null;
   /** Ends it. */
   readonly signal: AbortSignal;
 }
@@ -24,47 +29,57 @@ interface TuiOptions {
  * terminal then is as it was. Waits for a daemon where none runs. Rejects with the signal's reason, and with `usage`
  * when the daemon uses another configuration than `configPath`.
  */
-export async function startTui({ home, configPath, style, signal }: TuiOptions): Promise<void> {
+export async function startTui({ home, configPath, door, style, screen, signal }: TuiOptions): Promise<void> {
   prepareEnvironment(style.color);
+  // Before anything is drawn: the terminal would show keys typed meanwhile, and move what is drawn.
+  process.stdin.setRawMode(true);
   const [
-    { createElement },
-    { render },
-    { TuiApp },
+    { renderApp },
     { createFrame },
-    { createSyncScreen },
-    { createApproveScreen },
-    { startApproveSession },
+    { createRedraws },
+    { createPrompt },
+    { createScreens },
+    { doorConnection, homeConnection, startDaemonLink },
     { startSyncSession },
     { createDaemonSource },
   ] = await Promise.all([
-    import("react"),
-    import("ink"),
     import("./tui-app.ts"),
     import("./terminal/frame.ts"),
-    import("./sync/sync-screen.ts"),
-    import("./approve/approve-screen.ts"),
-    import("./approve/approve-session.ts"),
+    import("./terminal/redraws.ts"),
+    import("./terminal/prompt.ts"),
+    import("./screens.ts"),
+    import("./link/daemon-link.ts"),
     import("./sync/sync-session.ts"),
     import("./daemon-source.ts"),
   ]);
   signal.throwIfAborted();
   const leave = new AbortController();
-  const source = createDaemonSource({ home, configPath });
   const until = AbortSignal.any([signal, leave.signal]);
+  const connect = door === null ? homeConnection(home) : doorConnection(door, until);
+  const link = startDaemonLink({ connect, signal: until });
+  const source = createDaemonSource({ link, configPath });
   const session = startSyncSession(source, until);
-  const approving = startApproveSession(source, session.status, until);
-  const screens = [
-    createSyncScreen(session, style),
-    createApproveScreen(approving, session.connection),
-  ] as const;
-  const app = render(createElement(TuiApp, { screens, frame: createFrame(screens), style }), {
-    alternateScreen: true,
-    incrementalRendering: true,
-    // A terminal is there; that it may be a build machine's does not matter.
-    interactive: true,
-    exitOnCtrlC: false,
-    patchConsole: false,
+  const prompt = createPrompt(until);
+  using redraws = createRedraws(systemClock);
+  const context = {
+    link,
+    prompt,
+    style,
+    signal: until,
+    clock: systemClock,
+    sync: session,
+    approvals: source,
+  };
+  const screens = createScreens(context, (key) => frame.show(key));
+  const frame: Frame = createFrame({
+    screens,
+    ...(screen === null ? {} : { first: screen }),
+    prompt,
+    connection: link.connection,
+    onChange: redraws.ask,
+    signal: until,
   });
+  const app = renderApp({ frame, redraws, style });
   const end = (): void => app.unmount();
   signal.addEventListener("abort", end, { once: true });
   // The terminal is gone: nobody is left to leave.
@@ -75,7 +90,7 @@ export async function startTui({ home, configPath, style, signal }: TuiOptions):
     // The session ends by itself only if following the daemon can never work.
     await Promise.race([app.waitUntilExit(), session.ended]);
     // The terminal is back already; what was asked for is not dropped without a word.
-    if (!signal.aborted) await untilSaved(session, signal);
+    if (!signal.aborted) await untilSaved(frame, signal);
   } finally {
     leave.abort();
     app.unmount();
@@ -88,8 +103,8 @@ export async function startTui({ home, configPath, style, signal }: TuiOptions):
 }
 
 /** Rejects with `config_unwritable` for what was not saved, `timed_out` where no answer came. */
-async function untilSaved(session: SyncSession, signal: AbortSignal): Promise<void> {
-  const saved = session.saved();
+async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
+  const saved = frame.saved();
   const clock = systemClock;
   if (!(await settledWithin(clock, SAVE_WAIT_MS, saved))) {
     throw new MountaineerError("timed_out", "left before the daemon answered whether it saved", {
@@ -101,12 +116,7 @@ async function untilSaved(session: SyncSession, signal: AbortSignal): Promise<vo
   if (failure !== null) throw new MountaineerError("config_unwritable", `not saved: ${failure}`);
 }
 
-/**
- * The view library reads these once, when it is loaded: its slow checks, a debugger that is not installed, and whether
- * there are colours, which it would decide anew (a variable CI is enough for none).
- */
+/** The view library would decide anew whether there are colours, once, when it is loaded: a variable CI is enough for none. */
 function prepareEnvironment(color: boolean): void {
   process.env["FORCE_COLOR"] = color ? "1" : "0";
-  process.env["NODE_ENV"] ??= "production";
-  delete process.env["DEV"];
 }

@@ -1,28 +1,34 @@
-// The frame around the screens: header, current screen, key hints, and the keys' way to the screen.
-import { Box, useApp, useInput, useWindowSize } from "ink";
-import { createElement as h, type ReactElement, useSyncExternalStore } from "react";
+// The terminal: draws the frame's lines when they are due, and passes its keys to the frame.
+import { type Instance, render, useApp, useInput, usePaste, useWindowSize } from "ink";
+import { createElement as h, type ReactElement, useEffect, useSyncExternalStore } from "react";
 import type { Frame } from "./terminal/frame.ts";
-import { footerLine, headerLine } from "./terminal/frame-lines.ts";
 import { keysOf } from "./terminal/key.ts";
 import { Lines } from "./terminal/lines-view.ts";
-import type { Screen } from "./terminal/screen.ts";
+import type { Redraws } from "./terminal/redraws.ts";
 import { symbolsFor, type TuiStyle } from "./terminal/terminal-style.ts";
-import type { View } from "./terminal/view.ts";
 
 interface TuiAppProps {
-  readonly screens: readonly Screen[];
   readonly frame: Frame;
+  readonly redraws: Redraws;
   readonly style: TuiStyle;
 }
 
-const FRAME_LINES = 2;
+/** Draws on the process's terminal until its `unmount`; a person who leaves ends it, too. */
+export function renderApp(props: TuiAppProps): Instance {
+  return render(h(TuiApp, props), {
+    alternateScreen: true,
+    incrementalRendering: true,
+    // A terminal is there; that it may be a build machine's does not matter.
+    interactive: true,
+    exitOnCtrlC: false,
+    patchConsole: false,
+  });
+}
 
-export function TuiApp({ screens, frame, style }: TuiAppProps): ReactElement {
+function TuiApp({ frame, redraws, style }: TuiAppProps): ReactElement {
   const { exit } = useApp();
   const { columns: width, rows: height } = useWindowSize();
-  const shown = useSyncExternalStore(frame.shown.subscribe, frame.shown.get);
-  const hints = useSyncExternalStore(shown.hints.subscribe, shown.hints.get);
-  const connection = useSyncExternalStore(shown.connection.subscribe, shown.connection.get);
+  useSyncExternalStore(redraws.count.subscribe, redraws.count.get);
 
   useInput((input, key) => {
     for (const pressed of keysOf(input, key)) {
@@ -30,19 +36,19 @@ export function TuiApp({ screens, frame, style }: TuiAppProps): ReactElement {
       exit();
       return;
     }
+    redraws.now();
   });
 
-  const view: View = { width, style, symbols: symbolsFor(style) };
-  const header = headerLine(screens, shown.key, connection, view);
-  return h(
-    Box,
-    { flexDirection: "column", height, width, overflow: "hidden" },
-    h(Lines, { lines: [header], style }),
-    h(
-      Box,
-      { flexDirection: "column", flexGrow: 1, flexShrink: 0 },
-      h(shown.Body, { width, height: Math.max(0, height - FRAME_LINES), style }),
-    ),
-    h(Lines, { lines: height > 1 ? [footerLine(hints, view)] : [], style }),
-  );
+  // A key to leave may have waited for a save.
+  useEffect(() => {
+    if (frame.hasLeft()) exit();
+  });
+
+  usePaste((text) => {
+    frame.paste(text);
+    redraws.now();
+  });
+
+  const lines = frame.draw({ width, height, style, symbols: symbolsFor(style) });
+  return h(Lines, { lines, width, height, style });
 }

@@ -64,6 +64,7 @@ export function scriptedConfig(): ScriptedConfig {
     },
     config: never,
     editText: never,
+    check: never,
     waiting,
     approved,
     approvals,

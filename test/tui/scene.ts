@@ -28,10 +28,12 @@ export const CONFIG = [
 
 export interface SceneOptions {
   readonly config?: string;
+  /** Of a home that is there; default a new one. */
+  readonly mountaineerHome?: string;
   readonly columns?: number;
   readonly rows?: number;
   readonly env?: Readonly<Record<string, string>>;
-  /** Default `mountaineer tui`. */
+  /** Default `mountaineer tui --screen sync`. */
   readonly command?: string;
 }
 
@@ -51,13 +53,13 @@ export async function openScene(t: TestContext, options: SceneOptions = {}): Pro
   const terminal = await openTerminal({
     columns: options.columns ?? 80,
     rows: options.rows ?? 24,
-    command: options.command ?? `exec ${MOUNTAINEER} tui`,
+    command: options.command ?? `exec ${MOUNTAINEER} tui --screen sync`,
     env: {
       PATH: path,
       HOME: userHome,
       // Marks what the test run starts, for the check of what is left behind.
       MOUNTAINEER_TEST_RUN: inherited["MOUNTAINEER_TEST_RUN"] ?? "",
-      MOUNTAINEER_HOME: home.home,
+      MOUNTAINEER_HOME: options.mountaineerHome ?? home.home,
       LC_ALL: "C.UTF-8",
       NO_COLOR: "",
       ...options.env,

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
+import { nodeBackend, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -31,8 +33,8 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
         const count = (mark: RegExp): number => lines.filter((line) => mark.test(line)).length;
         return (
           lines.length === rows &&
-          lines[0]?.startsWith("Mountaineer  [s] Sync") === true &&
-          lines[0].length === columns &&
+          /^Mountaineer .*\[s\] Sync/.test(lines[0] ?? "") &&
+          lines[0]?.length === columns &&
           lines.at(-1) === "Tab settings  q quit" &&
           [/^Config /, /Hash /, /^Time +Event +Details$/, /^Settings \[sync\]/].every(
             (mark) => count(mark) === 1,
@@ -78,6 +80,53 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     assert.equal((await scene.sync()).settings.enabled, false);
   });
 
+  test("the view goes on over a handover: what was typed stays, and the next daemon saves it", async (t) => {
+    const sections = { backends: { first: nodeBackend(LIGHT_SERVER) }, server: { drain_timeout: 4 } };
+    const rig = await startGatewayRig(t, sections, { kept: true });
+    await rig.untilReady("first");
+    const before = (await rig.status()).global.pid;
+    await using scene = await openScene(t, { columns: 100, mountaineerHome: rig.home.home });
+    const { terminal } = scene;
+    await terminal.until("● live");
+    await terminal.press("Tab", "Tab", "Tab", "BSpace", "BSpace", "BSpace", "0.25");
+    await terminal.until("● not saved");
+    const { code, stderr } = await rig.home.cli(["restart"], 120_000);
+    assert.equal(code, 0, stderr);
+    assert.notEqual((await rig.status()).global.pid, before);
+    await terminal.until("● connected");
+    await terminal.shows((lines) => assert.match(row(lines, /^\s*▸ debounce/), /0\.25/));
+    await terminal.press("C-s");
+    await terminal.until("✓ saved and in effect");
+    assert.match(await readFile(rig.home.configFile, "utf8"), /debounce"? = 0\.25$/m);
+    await terminal.press("Escape", "d");
+    await terminal.until((lines) => /● first +Ready/.test(lines.join("\n")));
+  });
+
+  test("B9 left by Ctrl-C right after a save, of the settings or of the file, what was saved is saved", async (t) => {
+    await using scene = await openScene(t, {
+      columns: 100,
+      command: `${MOUNTAINEER} tui --screen sync; echo "ended with $?"; exec ${MOUNTAINEER} tui`,
+    });
+    const { home, terminal } = scene;
+    await using _monitor = await home.startMonitor();
+    await terminal.until("● live");
+    await terminal.press("Tab", "Tab", "Tab", "0.055");
+    await terminal.until("● not saved");
+    await terminal.press("C-s", "C-c");
+    // The next view begins with another screen.
+    await terminal.until((lines) => /\[d\] Dashboard.*● connected/.test(lines[0] ?? ""));
+    await terminal.press("g");
+    await terminal.until("debounce=0.055");
+    assert.equal(await readFile(home.configFile, "utf8"), CONFIG.replace("debounce=0.05", "debounce=0.055"));
+    await terminal.press("Enter");
+    await terminal.until("editing");
+    await terminal.press("# typed", "Enter", "C-s");
+    await terminal.until("Save it?");
+    await terminal.press("Enter", "C-c");
+    const expected = `# typed\n${CONFIG.replace("debounce=0.05", "debounce=0.055")}`;
+    await eventually(async () => (await readFile(home.configFile, "utf8")) === expected);
+  });
+
   test("without colour and without UTF-8 all is still told", async (t) => {
     await using scene = await openScene(t, { env: { NO_COLOR: "1", LC_ALL: "C" } });
     const { terminal } = scene;
@@ -109,7 +158,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     test(`left by ${by}, the terminal is as it was`, async (t) => {
       const script = [
         "echo before",
-        `${MOUNTAINEER} tui & echo $! > "$MOUNTAINEER_HOME/pid"; fg > /dev/null`,
+        `${MOUNTAINEER} tui --screen sync & echo $! > "$MOUNTAINEER_HOME/pid"; fg > /dev/null`,
         'echo "ended with $?"',
         "stty -a | tr ' ' '\\n' | grep -x -e icanon -e echo -e isig",
         "exec sleep 600",
@@ -130,7 +179,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
 
   test("what nobody caught is told on the terminal as it was", async (t) => {
     const boom = "--import=data:text/javascript,process.once('SIGUSR2',()=>{throw%20new%20Error('boom')})";
-    const tui = `sh -c 'echo $$ > "$MOUNTAINEER_HOME/pid"; exec ${MOUNTAINEER} tui'`;
+    const tui = `sh -c 'echo $$ > "$MOUNTAINEER_HOME/pid"; exec ${MOUNTAINEER} tui --screen sync'`;
     const command = `NODE_OPTIONS="${boom}" ${tui}; echo "ended with $?"; exec sleep 600`;
     await using scene = await openScene(t, { command });
     await scene.terminal.until("waiting for the daemon");
@@ -141,9 +190,9 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
   });
 
   test("in a terminal of any size it goes on", async (t) => {
-    await using scene = await openScene(t, { columns: 5, rows: 2 });
+    await using scene = await openScene(t, { columns: 12, rows: 2 });
     const { terminal } = scene;
-    await terminal.until((lines) => lines[1] === "Tab …");
+    await terminal.until("Too small:");
     for (const [columns, rows] of [
       [1, 1],
       [300, 3],
@@ -159,7 +208,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
 
   test("q asks once before it drops what is not saved", async (t) => {
     await using scene = await openScene(t, {
-      command: `${MOUNTAINEER} tui; echo "ended with $?"; exec sleep 600`,
+      command: `${MOUNTAINEER} tui --screen sync; echo "ended with $?"; exec sleep 600`,
     });
     const { terminal } = scene;
     await using _monitor = await scene.home.startMonitor();

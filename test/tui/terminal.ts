@@ -40,6 +40,8 @@ export interface Terminal extends AsyncDisposable {
   shows(check: (lines: readonly string[]) => void): Promise<void>;
   /** Keys by tmux's names (`Tab`, `C-s`, `BSpace`), anything else is typed. */
   press(...keys: readonly string[]): Promise<void>;
+  /** As a terminal pastes, where the program has asked for it: in brackets. */
+  paste(text: string): Promise<void>;
   resize(columns: number, rows: number): Promise<void>;
   /** Of what runs in it. */
   pid(): Promise<number>;
@@ -103,6 +105,10 @@ export async function openTerminal({ columns, rows, command, env }: TerminalOpti
       });
     },
     press: async (...keys) => void (await tmux("send-keys", ...keys)),
+    async paste(text) {
+      await tmux("set-buffer", text);
+      await tmux("paste-buffer", "-p", "-r");
+    },
     resize: async (toColumns, toRows) =>
       void (await tmux("resize-window", "-x", String(toColumns), "-y", String(toRows))),
     pid: async () => Number(await tmux("display-message", "-p", "#{pane_pid}")),

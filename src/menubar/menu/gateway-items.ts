@@ -1,4 +1,5 @@
 // The menu's items for the gateway and its backends.
+import { phaseWord } from "../../api/backend-phases.ts";
 import type { BackendStatus, StatusReport } from "../../api/contract.ts";
 import type { MenuItem } from "./menu.ts";
 import { stateOfBackend } from "./state.ts";
@@ -43,7 +44,8 @@ function backendItem(backend: BackendStatus, world: MenuWorld): MenuItem {
   items.push(...routeItems(backend, key, world));
   items.push(act(key, `Restart ${name}`, { kind: "restart", backend: backend.name }, world));
   const pending = backend.routes?.recovery_pending ?? null;
-  const state = pending === null ? backend.phase : `${backend.phase}, ${pending.route} Ready`;
+  const phase = phaseWord(backend.phase);
+  const state = pending === null ? phase : `${phase}, ${pending.route} Ready`;
   return submenu(key, `${name} — ${state}`, items, STATE_TONES[stateOfBackend(backend)]);
 }
 

@@ -1,12 +1,7 @@
 // The Approve screen: what waits for approval, one entry at a time, with what it would change.
-import { createElement as h, type ReactElement, useEffect, useSyncExternalStore } from "react";
 import { markedLines } from "../status/status-lines.ts";
-import type { Connection } from "../terminal/connection.ts";
 import { cutLine, type Line, span, type Tone } from "../terminal/line.ts";
-import { Lines } from "../terminal/lines-view.ts";
-import type { Screen, ScreenProps } from "../terminal/screen.ts";
-import type { Readable } from "../terminal/store.ts";
-import { symbolsFor } from "../terminal/terminal-style.ts";
+import type { KeyHelp, Screen } from "../terminal/screen.ts";
 import type { View } from "../terminal/view.ts";
 import type { ApproveSession } from "./approve-session.ts";
 import { type ApproveState, differenceLines, entryOf, linesBelow } from "./approve-state.ts";
@@ -15,33 +10,26 @@ import { type ApproveState, differenceLines, entryOf, linesBelow } from "./appro
 const HEAD_LINES = 4;
 const FOOT_LINES = 2;
 
-export function createApproveScreen(session: ApproveSession, connection: Readable<Connection>): Screen {
+const KEYS: readonly KeyHelp[] = [
+  { keys: "Tab, Shift-Tab", does: "next, previous entry" },
+  { keys: "Space, arrows", does: "scroll; an entry can be approved once you have seen its end" },
+  { keys: "y, then Enter", does: "approves the entry; any other key leaves it" },
+];
+
+export function createApproveScreen(session: ApproveSession): Screen {
   const { state } = session;
-  const Body = ({ width, height, style }: ScreenProps): ReactElement => {
-    const shown = useSyncExternalStore(state.subscribe, state.get);
-    const room = Math.max(1, height - HEAD_LINES - FOOT_LINES);
-    useEffect(() => session.sized(width, room), [width, room]);
-    const lines = approveLines(shown, { width, style, symbols: symbolsFor(style) });
-    return h(Lines, { lines: lines.slice(0, height), style });
-  };
-  const known = new Map<string, readonly string[]>();
   return {
     key: "a",
-    name: "Approve",
-    Body,
-    hints: {
-      subscribe: state.subscribe,
-      get() {
-        const fresh = hintsOf(state.get());
-        const mark = fresh.join("\n");
-        const kept = known.get(mark) ?? fresh;
-        known.set(mark, kept);
-        return kept;
-      },
-    },
-    connection,
+    title: "Approve",
+    about: "what waits for your approval",
+    keys: KEYS,
+    changes: state,
+    resize: ({ width, height }) => session.sized(width, Math.max(1, height - HEAD_LINES - FOOT_LINES)),
+    draw: (size) => approveLines(state.get(), size),
+    hints: () => hintsOf(state.get()),
     onKey: (key) => session.onKey(key),
-    warnUnsaved: () => false,
+    holdsKeys: () => state.get().isBusy,
+    saved: () => session.approved(),
   };
 }
 

@@ -32,7 +32,10 @@ export function startApproveSession(
   const unsubscribe = changes.subscribe(look);
   signal.addEventListener("abort", unsubscribe, { once: true });
 
-  const approve = async ({ id, digest }: { readonly id: string; readonly digest: string }): Promise<void> => {
+  /** Settles when the newest approval is answered: what kept it from being given, or null. */
+  let approving: Promise<string | null> = Promise.resolve(null);
+  const approve = async (entry: { readonly id: string; readonly digest: string }): Promise<string | null> => {
+    const { id, digest } = entry;
     try {
       const { approved, now } = await source.approve({ entries: [{ id, digest }] }, signal);
       state.set({
@@ -40,17 +43,21 @@ export function startApproveSession(
         isBusy: false,
         note: { kind: "approved", ids: approved },
       });
+      return null;
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return null;
       if (!(error instanceof MountaineerError)) throw error;
       const [reason = ""] = errorText(error).split("\n", 1);
       state.set({ ...state.get(), isBusy: false, note: { kind: "failed", reason } });
       look();
+      return reason;
     }
   };
 
   return {
     state,
+    /** Resolves when what was approved last is answered, with what kept it from being approved, or null. */
+    approved: async (): Promise<string | null> => (state.get().isBusy ? approving : null),
     /** How much of the difference can be shown. */
     sized(width: number, height: number): void {
       const { size } = state.get();
@@ -60,7 +67,7 @@ export function startApproveSession(
     onKey(key: Key): boolean {
       const step = pressApproveKey(state.get(), key);
       state.set(step.state);
-      if (step.approve !== null) void approve(step.approve);
+      if (step.approve !== null) approving = approve(step.approve);
       return step.used;
     },
   };

@@ -2,7 +2,7 @@
 import type { ApprovalsReport, WaitingEntryWire } from "../../api/approval-contract.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
-import type { Key } from "../terminal/key.ts";
+import { isNamed, type Key } from "../terminal/key.ts";
 
 export interface ApproveState {
   /** null: not known yet. */
@@ -123,10 +123,6 @@ export function pressApproveKey(state: ApproveState, key: Key): ApproveStep {
     default:
       return unused(state);
   }
-}
-
-function isNamed(key: Key, name: string): boolean {
-  return key.kind === "named" && key.name === name;
 }
 
 function unused(state: ApproveState): ApproveStep {

@@ -1,4 +1,5 @@
 // The gateway in the live view: one line for itself and one for each backend, those with trouble first.
+import { phaseWord, waitingText } from "../../api/backend-phases.ts";
 import type { BackendStatus, GatewayStatus } from "../../api/contract.ts";
 import { columns } from "../../runtime/text/plain-text.ts";
 import { cutLine, cutText, type Line, type Span, span, type Tone } from "../terminal/line.ts";
@@ -54,10 +55,13 @@ function backendLine(backend: BackendStatus, { symbols }: View): Line {
     ...(draining > 0 ? [`${draining} draining`] : []),
   ];
   const condition = backend.conditions.find(({ severity }) => severity !== "info");
+  const waiting = waitingText(backend);
   const why =
-    condition?.title ?? (phase === "Ready" || !enabled ? null : (backend.reason ?? backend.last_error));
+    condition?.title ??
+    waiting ??
+    (phase === "Ready" || !enabled ? null : (backend.reason ?? backend.last_error));
   const name = cutText(span(backend.name).text, NAME_WIDTH, symbols.ellipsis);
-  const word = enabled ? phase : "disabled";
+  const word = enabled ? phaseWord(phase) : "disabled";
   return [
     span(`${GAP}${mark} `, tone),
     span(padded(name, NAME_WIDTH)),
@@ -65,7 +69,12 @@ function backendLine(backend: BackendStatus, { symbols }: View): Line {
     span(facts.join(", ")),
     ...(why === null
       ? []
-      : [span(`${facts.length > 0 ? GAP : ""}${why}`, condition === undefined ? tone : "warning")]),
+      : [
+          span(
+            `${facts.length > 0 ? GAP : ""}${why}`,
+            condition === undefined && waiting === null ? tone : "warning",
+          ),
+        ]),
   ];
 }
 

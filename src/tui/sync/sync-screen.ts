@@ -1,105 +1,45 @@
 // The Sync screen: status above, settings panel below, and the hints for its keys.
-import { Box } from "ink";
-import { createElement as h, type ReactElement, useSyncExternalStore } from "react";
 import { PANEL_HEIGHT, panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
 import { isDirty, type PanelState, takesText } from "../panel/panel-state.ts";
 import { isNumberField } from "../panel/sync-fields.ts";
-import type { EventRow } from "../status/event-rows.ts";
 import { gatewayLines } from "../status/gateway-lines.ts";
 import { problemLines, statusLines, tableLines } from "../status/status-lines.ts";
-import type { GatewayGlance, SyncStatus } from "../status/sync-source.ts";
-import type { Connection } from "../terminal/connection.ts";
 import type { Line } from "../terminal/line.ts";
-import { Lines } from "../terminal/lines-view.ts";
-import type { Screen, ScreenProps } from "../terminal/screen.ts";
-import type { Readable } from "../terminal/store.ts";
-import { symbolsFor, type TuiStyle } from "../terminal/terminal-style.ts";
-import type { View } from "../terminal/view.ts";
-import { type SyncHeights, shareHeight } from "./sync-layout.ts";
+import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
+import { eitherOf } from "../terminal/store.ts";
+import { shareHeight } from "./sync-layout.ts";
 import type { SyncSession } from "./sync-session.ts";
 
 /** More than these nobody reads here. */
 const PROBLEM_LINES = 4;
 const NOTE_LINES = 12;
 
-interface WidgetProps {
-  readonly status: SyncStatus | null;
-  readonly gateway: GatewayGlance | null;
-  readonly connection: Connection;
-  readonly rows: readonly EventRow[];
-  readonly heights: SyncHeights;
-  readonly view: View;
-}
+const KEYS: readonly KeyHelp[] = [
+  { keys: "Tab, Shift-Tab", does: "next, previous setting" },
+  { keys: "Space", does: "toggles the checkbox" },
+  { keys: "arrows", does: "choose; in a number, move in it" },
+  { keys: "Ctrl-S", does: "saves what you changed; applies a mended file" },
+  { keys: "Esc", does: "drops what you changed; once more leaves the setting" },
+];
 
-/** The status line over the table of events, and the gateway between them. */
-function SyncStatusWidget({ status, gateway, connection, rows, heights, view }: WidgetProps): ReactElement {
-  const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
-  const problem = problemLines(status, connection, view, heights.problem);
-  const lines = [
-    ...statusLines(status, connection, view).slice(0, heights.status),
-    ...problem,
-    ...gatewayLines(gateway, view, heights.gateway),
-    ...air,
-    ...tableLines(rows, view, heights.table),
-  ];
-  return h(Lines, { lines, style: view.style });
-}
-
-interface PanelProps {
-  readonly panel: PanelState;
-  readonly hasProblem: boolean;
-  readonly heights: SyncHeights;
-  readonly view: View;
-}
-
-/** The settings, and below them what became of a save. */
-function SyncConfigPanel({ panel, hasProblem, heights, view }: PanelProps): ReactElement {
-  const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
-  const lines = [
-    ...air,
-    ...panelLines(panel, hasProblem, view).slice(0, heights.panel),
-    ...panelNoteLines(panel, view, heights.note),
-    ...panelHelpLines(panel, view).slice(0, heights.help),
-  ];
-  return h(Lines, { lines, style: view.style });
-}
-
-function useReadable<T>({ subscribe, get }: Readable<T>): T {
-  return useSyncExternalStore(subscribe, get);
-}
-
-export function createSyncScreen(session: SyncSession, style: TuiStyle): Screen {
-  const Body = ({ width, height }: ScreenProps): ReactElement => {
-    const status = useReadable(session.status);
-    const gateway = useReadable(session.gateway);
-    const connection = useReadable(session.connection);
-    const rows = useReadable(session.widget.rows);
-    const panel = useReadable(session.panel);
-    const view: View = { width, style, symbols: symbolsFor(style) };
-    const statusHeight = statusLines(status, connection, view).length;
-    const heights = shareHeight(height, {
-      status: statusHeight,
-      problem: problemLines(status, connection, view, PROBLEM_LINES).length,
-      gateway: gatewayLines(gateway, view, Number.POSITIVE_INFINITY).length,
-      rows: rows.length,
-      panel: PANEL_HEIGHT,
-      note: panelNoteLines(panel, view, NOTE_LINES).length,
-      help: panelHelpLines(panel, view).length,
-    });
-    return h(
-      Box,
-      { flexDirection: "column", flexShrink: 0 },
-      h(SyncStatusWidget, { status, gateway, connection, rows, heights, view }),
-      h(SyncConfigPanel, { panel, hasProblem: status !== null && status.last_error !== null, heights, view }),
-    );
-  };
+export function createSyncScreen(session: SyncSession): Screen {
   return {
     key: "s",
-    name: "Sync",
-    Body,
-    hints: hintsFor(session.panel, style),
-    connection: session.connection,
+    title: "Sync",
+    about: "what becomes of each edit of the configuration, and how edits are noticed",
+    keys: KEYS,
+    changes: eitherOf(
+      session.connection,
+      session.status,
+      session.gateway,
+      session.widget.rows,
+      session.panel,
+    ),
+    draw: (size) => syncLines(session, size),
+    hints: ({ symbols }) => hintsOf(session.panel.get(), symbols.arrows),
     onKey: (key) => session.onKey(key),
+    holdsKeys: () => session.panel.get().saving,
+    saved: () => session.saved(),
     warnUnsaved() {
       if (!isDirty(session.panel.get())) return false;
       session.warnUnsaved();
@@ -108,21 +48,35 @@ export function createSyncScreen(session: SyncSession, style: TuiStyle): Screen 
   };
 }
 
-/** The hints follow the panel; equal hints are one value. */
-function hintsFor(panel: Readable<PanelState>, style: TuiStyle): Readable<readonly string[]> {
-  const { arrows } = symbolsFor(style);
-  const known = new Map<string, readonly string[]>();
-  return {
-    subscribe: panel.subscribe,
-    get() {
-      const fresh = hintsOf(panel.get(), arrows);
-      const mark = fresh.join("\n");
-      const kept = known.get(mark);
-      if (kept !== undefined) return kept;
-      known.set(mark, fresh);
-      return fresh;
-    },
-  };
+/** Status above, the gateway and the table of events, and the settings below. */
+function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
+  const connection = session.connection.get();
+  const status = session.status.get();
+  const gateway = session.gateway.get();
+  const rows = session.widget.rows.get();
+  const panel = session.panel.get();
+  const hasProblem = status !== null && status.last_error !== null;
+  const heights = shareHeight(size.height, {
+    status: statusLines(status, connection, size).length,
+    problem: problemLines(status, connection, size, PROBLEM_LINES).length,
+    gateway: gatewayLines(gateway, size, Number.POSITIVE_INFINITY).length,
+    rows: rows.length,
+    panel: PANEL_HEIGHT,
+    note: panelNoteLines(panel, size, NOTE_LINES).length,
+    help: panelHelpLines(panel, size).length,
+  });
+  const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
+  return [
+    ...statusLines(status, connection, size).slice(0, heights.status),
+    ...problemLines(status, connection, size, heights.problem),
+    ...gatewayLines(gateway, size, heights.gateway),
+    ...air,
+    ...tableLines(rows, size, heights.table),
+    ...air,
+    ...panelLines(panel, hasProblem, size).slice(0, heights.panel),
+    ...panelNoteLines(panel, size, heights.note),
+    ...panelHelpLines(panel, size).slice(0, heights.help),
+  ];
 }
 
 function hintsOf(panel: PanelState, arrows: string): readonly string[] {

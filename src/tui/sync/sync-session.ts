@@ -2,6 +2,7 @@
 import type { SyncEvent } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
 import { changedLines } from "../panel/changed-lines.ts";
 import { type PanelAction, pressKey } from "../panel/panel-keys.ts";
 import {
@@ -77,7 +78,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal) {
       },
       gateway: (glance) => gateway.set(glance),
       absent(reason) {
-        connection.set({ kind: "waiting", reason });
+        connection.set({ kind: "waiting", reason, sinceMs: systemClock.wallMs() });
       },
     },
     signal,

@@ -1,32 +1,227 @@
-// The current screen, and the keys that work on every screen: to another screen, and to quit.
-import type { Key } from "./key.ts";
-import type { Screen } from "./screen.ts";
-import { createStore } from "./store.ts";
+// The shown screen with its first and last line, help and palette over it, and the keys that work on every screen.
+import type { Connection } from "./connection.ts";
+import { footerLine, headerLine, tooSmallLines } from "./frame-lines.ts";
+import { createHeldInput, type Input } from "./held-input.ts";
+import { isNamed, type Key, keysOfText } from "./key.ts";
+import { cutLine, type Line, span } from "./line.ts";
+import { createOverlay } from "./overlay.ts";
+import type { Prompt, PromptState } from "./prompt.ts";
+import type { Command, Screen, ScreenSize } from "./screen.ts";
+import { createStore, type Readable } from "./store.ts";
+import type { View } from "./view.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
 
-/** Shows the first screen first. If leaving by `q` would lose something, the first `q` only warns. */
-export function createFrame(screens: readonly [Screen, ...Screen[]]) {
-  const shown = createStore<Screen>(screens[0]);
-  let hasWarned = false;
+interface FrameOptions {
+  readonly screens: readonly [Screen, ...Screen[]];
+  /** Key of the screen that is shown first; absent: the first one's. */
+  readonly first?: string;
+  readonly prompt: Prompt;
+  readonly connection: Readable<Connection>;
+  /** Something is to be drawn again. */
+  readonly onChange: () => void;
+  /** Ends what is shown. */
+  readonly signal: AbortSignal;
+}
+
+/** If leaving by `q` would lose something, the first `q` only warns. */
+export function createFrame({ screens, first, prompt, connection, onChange, signal }: FrameOptions) {
+  const start = screens.find(({ key }) => key === first) ?? screens[0];
+  const { shown, show } = createShown(start, () => keys.turnAway(), signal);
+  const overlay = createOverlay(() => frameCommands(screens, show, overlay.openHelp, keys.quit));
+  const keys = createFrameKeys({ screens, shown, show, overlay, prompt });
+  const draw = createDrawing({ screens, shown, overlay, prompt, connection });
+  const changed = (): void => {
+    keys.release();
+    onChange();
+  };
+  const unregister = [
+    shown.subscribe(onChange),
+    prompt.state.subscribe(onChange),
+    // Some screens hold keys only while they can be answered.
+    connection.subscribe(changed),
+    ...screens.map(({ changes }) => changes.subscribe(changed)),
+  ];
+  const end = (): void => {
+    for (const undo of unregister) undo();
+  };
+  signal.addEventListener("abort", end, { once: true });
+
   return {
     shown,
-    /** True: a person wants to leave. */
+    /** Brings up the screen of a key. */
+    show(key: string): void {
+      const screen = screens.find(({ key: own }) => own === key);
+      if (screen !== undefined) show(screen);
+    },
+    /** Whether a person has left. */
+    hasLeft: keys.hasLeft,
+    /** Takes one key; true: a person leaves. */
     press(key: Key): boolean {
-      if (key.kind === "named" && key.name === "quit") return true;
-      const screen = shown.get();
-      if (screen.onKey(key)) {
-        hasWarned = false;
-        return false;
-      }
-      if (key.kind !== "character") return false;
-      if (key.text === "q") {
-        if (hasWarned || !screen.warnUnsaved()) return true;
-        hasWarned = true;
-        return false;
-      }
-      shown.set(screens.find((other) => other.key === key.text) ?? screen);
-      return false;
+      keys.press(key);
+      onChange();
+      return keys.hasLeft();
+    },
+    /** Takes a text that was pasted. */
+    paste(text: string): void {
+      keys.paste(text);
+      onChange();
+    },
+    /** All lines of the terminal, at most `height`. */
+    draw,
+    /** Resolves when all that is being saved is answered, with what kept any of it from being saved, or null. */
+    async saved(): Promise<string | null> {
+      const answers = await Promise.all(screens.map((screen) => screen.saved?.() ?? null));
+      return answers.find((answer) => answer !== null) ?? null;
     },
   };
+}
+
+/** The screen that is shown, told so each time, until another one is or `signal` aborts. */
+function createShown(first: Screen, onShow: () => void, signal: AbortSignal) {
+  const shown = createStore<Screen>(first);
+  let shownFor = new AbortController();
+  const open = (): void => shown.get().open?.(AbortSignal.any([shownFor.signal, signal]));
+  open();
+  return {
+    shown,
+    show(screen: Screen): void {
+      if (screen === shown.get()) return;
+      shownFor.abort();
+      shownFor = new AbortController();
+      onShow();
+      shown.set(screen);
+      open();
+    },
+  };
+}
+
+interface KeyParts {
+  readonly screens: readonly Screen[];
+  readonly shown: Readable<Screen>;
+  readonly show: (screen: Screen) => void;
+  readonly overlay: ReturnType<typeof createOverlay>;
+  readonly prompt: Prompt;
+}
+
+/** Keys go to the question, to what lies over the screen, to the screen, then to the frame. */
+function createFrameKeys({ screens, shown, show, overlay, prompt }: KeyParts) {
+  let hasWarned = false;
+  let hasLeft = false;
+  const isHeld = (): boolean => shown.get().holdsKeys?.() === true;
+
+  const quit = (): void => {
+    if (!hasWarned && screens.some((screen) => screen.warnUnsaved?.() === true)) hasWarned = true;
+    else hasLeft = true;
+  };
+  /** A text goes to the shown screen as it is, else key by key. */
+  const paste = (text: string): void => {
+    const isOnScreen = !overlay.isOpen() && prompt.state.get().question === null;
+    if (isOnScreen && isHeld()) held.add({ kind: "paste", text });
+    else if (isOnScreen && shown.get().onPaste?.(text) === true) hasWarned = false;
+    else for (const key of keysOfText(text)) pressOne(key);
+  };
+  const pressOne = (key: Key): void => {
+    if (prompt.onKey(key) || overlay.onKey(key)) return;
+    if (isHeld()) held.add(key);
+    else if (shown.get().onKey(key)) hasWarned = false;
+    else if (key.kind === "character") pressOnFrame(key.text);
+  };
+  const pressOnFrame = (text: string): void => {
+    if (text === "q") quit();
+    else if (text === "?") overlay.openHelp();
+    else if (text === ":") overlay.openPalette();
+    else {
+      const other = screens.find(({ key }) => key === text);
+      if (other !== undefined) show(other);
+    }
+  };
+  const give = (input: Input): void => {
+    if (input.kind === "paste") paste(input.text);
+    else pressOne(input);
+  };
+  const held = createHeldInput(isHeld, give);
+  /** Nothing overtakes what waits. */
+  const take = (input: Input): void => {
+    if (held.isEmpty()) give(input);
+    else {
+      held.add(input);
+      held.release();
+    }
+  };
+  return {
+    quit,
+    hasLeft: (): boolean => hasLeft,
+    /** Another screen is shown. */
+    turnAway(): void {
+      hasWarned = false;
+      held.drop();
+    },
+    /** Ctrl-C leaves at once, whatever waits. */
+    press(key: Key): void {
+      if (isNamed(key, "quit")) hasLeft = true;
+      else take(key);
+    },
+    paste: (text: string): void => take({ kind: "paste", text }),
+    /** Gives the shown screen what has waited for it. */
+    release: held.release,
+  };
+}
+
+interface DrawingParts extends Pick<KeyParts, "screens" | "shown" | "overlay" | "prompt"> {
+  readonly connection: Readable<Connection>;
+}
+
+function createDrawing({ screens, shown, overlay, prompt, connection }: DrawingParts) {
+  let told: { readonly screen: Screen; readonly width: number; readonly height: number } | null = null;
+  return (view: ScreenSize): readonly Line[] => {
+    const small = tooSmallLines(view);
+    if (small !== null) return small;
+    const screen = shown.get();
+    const below = promptLines(prompt.state.get(), view);
+    const room: ScreenSize = { ...view, height: view.height - 2 - below.length };
+    if (told?.screen !== screen || told.width !== room.width || told.height !== room.height) {
+      told = { screen, width: room.width, height: room.height };
+      screen.resize?.(room);
+    }
+    const body = overlay.draw(screen, screens, room) ?? screen.draw(room);
+    const cut = body.slice(0, room.height).map((line) => cutLine(line, view.width, view.symbols.ellipsis));
+    const air = Array.from({ length: room.height - cut.length }, (): Line => []);
+    const header = headerLine(screens, screen.key, connection.get(), view);
+    const isAsked = prompt.state.get().question !== null;
+    const hints = isAsked ? ["y yes", "any other key: no"] : (overlay.hints() ?? screen.hints(room));
+    return [header, ...cut, ...air, ...below, footerLine(hints, view)];
+  };
+}
+
+function frameCommands(
+  screens: readonly Screen[],
+  show: (screen: Screen) => void,
+  help: () => void,
+  quit: () => void,
+): readonly Command[] {
+  return [
+    ...screens.map((screen) => ({ name: `go to ${screen.title}`, run: () => show(screen) })),
+    { name: "help", run: help },
+    ...screens.flatMap((screen) => screen.commands?.() ?? []),
+    { name: "quit", run: quit },
+  ];
+}
+
+/** The question, else what became of the last action, else what is under way. */
+function promptLines({ question, note, running }: PromptState, { width, symbols }: View): readonly Line[] {
+  const line = (mark: string, text: string, tone: "good" | "bad" | "warning" | "faint"): Line =>
+    cutLine([span(`${mark} `, tone), span(text, tone)], width, symbols.ellipsis);
+  if (question !== null) return [line(symbols.warning, question, "warning")];
+  const lines: Line[] = [];
+  if (note !== null) {
+    const mark = { good: symbols.same, bad: symbols.error, warning: symbols.warning }[note.tone];
+    lines.push(line(mark, note.text, note.tone));
+  }
+  const [first, ...others] = running;
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    lines.push(line(symbols.changed, `${first}${more} ${symbols.ellipsis}`, "faint"));
+  }
+  return lines;
 }

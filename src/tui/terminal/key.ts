@@ -9,18 +9,27 @@ export type KeyName =
   | "right"
   | "home"
   | "end"
+  | "pageup"
+  | "pagedown"
   | "backspace"
   | "delete"
   | "enter"
   | "escape"
   | "save"
   | "clear"
+  | "undo"
+  | "redo"
+  | "find"
   | "quit";
 
 export type Key =
   | { readonly kind: "named"; readonly name: KeyName }
   /** One printable character. */
   | { readonly kind: "character"; readonly text: string };
+
+export function isNamed(key: Key, name: KeyName): boolean {
+  return key.kind === "named" && key.name === name;
+}
 
 /** What the terminal library tells of a key, as far as it is used here. */
 export interface TerminalKey {
@@ -30,6 +39,8 @@ export interface TerminalKey {
   readonly rightArrow: boolean;
   readonly home: boolean;
   readonly end: boolean;
+  readonly pageUp: boolean;
+  readonly pageDown: boolean;
   readonly return: boolean;
   readonly escape: boolean;
   readonly ctrl: boolean;
@@ -46,6 +57,9 @@ const CONTROL_LETTERS: Readonly<Record<string, KeyName>> = {
   c: "quit",
   a: "home",
   e: "end",
+  z: "undo",
+  y: "redo",
+  f: "find",
 };
 
 const CONTROL_CHARACTERS: Readonly<Record<string, KeyName>> = {
@@ -59,6 +73,9 @@ const CONTROL_CHARACTERS: Readonly<Record<string, KeyName>> = {
   "\x03": "quit",
   "\x01": "home",
   "\x05": "end",
+  "\x1a": "undo",
+  "\x19": "redo",
+  "\x06": "find",
 };
 
 function named(name: KeyName): readonly Key[] {
@@ -75,6 +92,8 @@ export function keysOf(input: string, key: TerminalKey): readonly Key[] {
   if (key.rightArrow) return named("right");
   if (key.home) return named("home");
   if (key.end) return named("end");
+  if (key.pageUp) return named("pageup");
+  if (key.pageDown) return named("pagedown");
   if (key.return) return named("enter");
   if (key.backspace) return named("backspace");
   if (key.delete) return named("delete");
@@ -83,7 +102,12 @@ export function keysOf(input: string, key: TerminalKey): readonly Key[] {
     return name === undefined ? [] : named(name);
   }
   if (key.meta) return [];
-  return [...input].flatMap((character): readonly Key[] => {
+  return keysOfText(input);
+}
+
+/** A text's characters as keys; what has no meaning here is none. */
+export function keysOfText(text: string): readonly Key[] {
+  return [...text].flatMap((character): readonly Key[] => {
     const name = CONTROL_CHARACTERS[character];
     if (name !== undefined) return named(name);
     return /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(character)

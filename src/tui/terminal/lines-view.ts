@@ -17,14 +17,18 @@ const STYLES: Readonly<Record<Tone, TextProps>> = {
 
 interface LinesProps {
   readonly lines: readonly Line[];
+  /** Columns of the terminal. */
+  readonly width: number;
+  /** Its lines. */
+  readonly height: number;
   readonly style: TuiStyle;
 }
 
 /** The lines under each other. They fit already: a row too many would be drawn over another one. */
-export function Lines({ lines, style }: LinesProps): ReactElement {
+export function Lines({ lines, width, height, style }: LinesProps): ReactElement {
   return h(
     Box,
-    { flexDirection: "column", flexShrink: 0 },
+    { flexDirection: "column", width, height, overflow: "hidden" },
     lines.map((line, row) => h(Box, { key: row, height: 1, flexShrink: 0 }, lineText(line, style))),
   );
 }

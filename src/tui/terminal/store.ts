@@ -27,3 +27,17 @@ export function createStore<T>(initial: T): Store<T> {
     },
   };
 }
+
+/** Tells of a replacement of any of them. */
+export function eitherOf(
+  ...values: readonly Pick<Readable<unknown>, "subscribe">[]
+): Pick<Readable<unknown>, "subscribe"> {
+  return {
+    subscribe(listener) {
+      const unregister = values.map((value) => value.subscribe(listener));
+      return () => {
+        for (const undo of unregister) undo();
+      };
+    },
+  };
+}

@@ -42,8 +42,10 @@ async function sceneOf(t: TestContext, answer?: Parameters<typeof scriptedContro
   };
   const gateway = {
     tools: never,
+    catalog: never,
     call: never,
     logs: never,
+    audit: never,
     switchRoute: never,
     toolChanges: never,
     approveTools: never,

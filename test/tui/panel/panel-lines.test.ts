@@ -130,14 +130,15 @@ test("B9 every note keeps to its limit and its width", () => {
 });
 
 test("the header has the screens and the daemon, the footer the keys, both cut to the width", () => {
-  const screens = [{ key: "s", name: "Sync" }];
+  const screens = [{ key: "s", title: "Sync" }];
   const view = viewOf(60);
   assert.deepEqual(textOf([headerLine(screens, "s", { kind: "connected" }, view)]), [
-    "Mountaineer  [s] Sync                            ● connected",
+    "Mountaineer  [s] Sync  ? help                    ● connected",
   ]);
-  assert.deepEqual(textOf([headerLine(screens, "s", { kind: "waiting", reason: "x" }, view)]), [
-    "Mountaineer  [s] Sync               ○ waiting for the daemon",
+  const [waiting = ""] = textOf([
+    headerLine(screens, "s", { kind: "waiting", reason: "x", sinceMs: 0 }, view),
   ]);
+  assert.match(waiting, /^Mountaineer {2}\[s\] Sync {2}\? help +○ not connected since \d\d:\d\d:\d\d$/);
   assert.deepEqual(textOf([footerLine(["Tab next", "q quit"], view)]), ["Tab next  q quit"]);
   for (const width of [1, 10, 25, 40]) {
     assert.ok(lineColumns(headerLine(screens, "s", { kind: "connected" }, viewOf(width))) <= width);

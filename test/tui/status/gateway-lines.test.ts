@@ -29,6 +29,21 @@ test("C3 a line for the gateway, and one for each backend, the troubled first", 
   ]);
 });
 
+test("C3 a backend in which a call has waited long says so, though it is Ready; a condition comes first", () => {
+  const waiting_calls = { count: 1, longest_ms: 45_000 };
+  const glance = {
+    gateway: sampleGateway(),
+    backends: [
+      { ...ready, waiting_calls },
+      { ...warned, waiting_calls },
+    ],
+  };
+  assert.deepEqual(textOf(gatewayLines(glance, viewOf(100), 10)).slice(1), [
+    "  ● db                   Ready          14 tools  DB_TOKEN is not set",
+    "  ● files                Ready          1 tool, 2 in flight  1 call has waited 45 s",
+  ]);
+});
+
 test("C3 a backend's group, and how many of its tools are withheld", () => {
   const backend = sampleBackend({ group: "search", withheld_tools: 3 });
   const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(100), 10));

@@ -8,7 +8,7 @@ import { fc } from "../../support/properties.ts";
 import { localIso, sampleStatus, textOf, viewOf } from "../views.ts";
 
 const CONNECTED: Connection = { kind: "connected" };
-const WAITING: Connection = { kind: "waiting", reason: "no daemon runs for this home" };
+const WAITING: Connection = { kind: "waiting", reason: "no daemon runs for this home", sinceMs: 0 };
 const SYNCED = sampleStatus({ last_sync: localIso(14, 32, 5) });
 
 test("B8 the status line tells file, hash, last sync and whether the file is watched", () => {
@@ -143,7 +143,7 @@ test("B8 hostile paths, reasons and details are shown, not obeyed, and never wid
       const lines = [
         ...statusLines(status, CONNECTED, view),
         ...problemLines(status, CONNECTED, view, 4),
-        ...problemLines(status, { kind: "waiting", reason: one }, view, 4),
+        ...problemLines(status, { kind: "waiting", reason: one, sinceMs: 0 }, view, 4),
         ...tableLines(rows, view, 3),
       ];
       for (const line of lines) {

@@ -1,34 +1,77 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Connection } from "../../../src/tui/terminal/connection.ts";
 import { createFrame } from "../../../src/tui/terminal/frame.ts";
 import type { Key } from "../../../src/tui/terminal/key.ts";
-import type { Screen } from "../../../src/tui/terminal/screen.ts";
+import { span } from "../../../src/tui/terminal/line.ts";
+import { createPrompt } from "../../../src/tui/terminal/prompt.ts";
+import type { Command, Screen } from "../../../src/tui/terminal/screen.ts";
 import { createStore } from "../../../src/tui/terminal/store.ts";
+import { textOf, viewOf } from "../views.ts";
 
-function screen(key: string, state: { takes: string; unsaved: boolean; warned: number }): Screen {
-  return {
+interface Script {
+  takes: string;
+  unsaved: boolean;
+  warned: number;
+  holds: boolean;
+  seen: string[];
+  commands: readonly Command[];
+}
+
+function script(over: Partial<Script> = {}): Script {
+  return { takes: "", unsaved: false, warned: 0, holds: false, seen: [], commands: [], ...over };
+}
+
+/** A screen that takes the characters of its script, and a way to say that it changed. */
+function screen(key: string, state: Script) {
+  const changes = createStore(0);
+  const made: Screen = {
     key,
-    name: key,
-    Body: () => null,
-    hints: createStore<readonly string[]>([]),
-    connection: createStore({ kind: "connected" }),
-    onKey: (pressed) => pressed.kind === "character" && state.takes.includes(pressed.text),
+    title: key.toUpperCase(),
+    about: `about ${key}`,
+    keys: [{ keys: "k", does: `key of ${key}` }],
+    changes,
+    open: (signal) => {
+      state.seen.push("open");
+      signal.addEventListener("abort", () => state.seen.push("close"));
+    },
+    draw: ({ width, height }) => [[span(`body ${width}x${height}`)]],
+    hints: () => [`hint of ${key}`],
+    onKey(pressed) {
+      const isTaken = pressed.kind === "character" && state.takes.includes(pressed.text);
+      if (isTaken) state.seen.push(pressed.text);
+      return isTaken;
+    },
+    holdsKeys: () => state.holds,
     warnUnsaved() {
       if (state.unsaved) state.warned += 1;
       return state.unsaved;
     },
+    commands: () => state.commands,
   };
+  return { ...made, changed: () => changes.set(changes.get() + 1) };
+}
+
+function frameOf(...screens: [Screen, ...Screen[]]) {
+  const { signal } = new AbortController();
+  const prompt = createPrompt(signal);
+  const connection = createStore<Connection>({ kind: "connected" });
+  const frame = createFrame({ screens, prompt, connection, onChange() {}, signal });
+  const size = { ...viewOf(80), height: 24 };
+  return { frame, prompt, connection, text: () => textOf(frame.draw(size)) };
 }
 
 const QUIT: Key = { kind: "named", name: "quit" };
+const ENTER: Key = { kind: "named", name: "enter" };
+const ESCAPE: Key = { kind: "named", name: "escape" };
 
 function typed(text: string): Key {
   return { kind: "character", text };
 }
 
 test("a screen's key brings it up, unless the shown screen takes it itself", () => {
-  const state = { takes: "", unsaved: false, warned: 0 };
-  const frame = createFrame([screen("s", state), screen("b", { ...state, takes: "s" })]);
+  const state = script();
+  const { frame } = frameOf(screen("s", state), screen("b", script({ takes: "s" })));
   assert.equal(frame.shown.get().key, "s");
   assert.equal(frame.press(typed("b")), false);
   assert.equal(frame.shown.get().key, "b");
@@ -36,12 +79,13 @@ test("a screen's key brings it up, unless the shown screen takes it itself", () 
   assert.equal(frame.shown.get().key, "b");
   frame.press(typed("x"));
   assert.equal(frame.shown.get().key, "b");
+  assert.deepEqual(state.seen, ["open", "close"]);
 });
 
 test("q leaves; where something would be lost, when pressed again right after the warning", () => {
-  const state = { takes: " ", unsaved: false, warned: 0 };
-  const frame = createFrame([screen("s", state)]);
-  assert.equal(frame.press(typed("q")), true);
+  const state = script({ takes: " " });
+  const { frame } = frameOf(screen("s", state));
+  assert.equal(frameOf(screen("s", script())).frame.press(typed("q")), true);
   state.unsaved = true;
   assert.equal(frame.press(typed("q")), false);
   assert.equal(frame.press(typed(" ")), false);
@@ -51,7 +95,167 @@ test("q leaves; where something would be lost, when pressed again right after th
 });
 
 test("q that a field takes does not leave; Ctrl-C always does", () => {
-  const frame = createFrame([screen("s", { takes: "q", unsaved: true, warned: 0 })]);
+  const { frame } = frameOf(screen("s", script({ takes: "q", unsaved: true })));
   assert.equal(frame.press(typed("q")), false);
   assert.equal(frame.press(QUIT), true);
+});
+
+test("keys pressed during a save are taken afterwards, each once and in order, to the right screen", () => {
+  const state = script({ takes: "xy", holds: true });
+  const other = script({ takes: "z" });
+  const shown = screen("s", state);
+  const { frame } = frameOf(shown, screen("b", other));
+  for (const key of "xybz") frame.press(typed(key));
+  assert.deepEqual(state.seen, ["open"]);
+  state.holds = false;
+  shown.changed();
+  shown.changed();
+  assert.deepEqual(state.seen, ["open", "x", "y", "close"]);
+  assert.deepEqual(other.seen, ["open", "z"]);
+});
+
+test("keys that wait for a screen are dropped when another one is shown meanwhile, but not those typed for that one", () => {
+  const one = script({ takes: "x", holds: true });
+  const two = script({ takes: "xz" });
+  const [shown, other] = [screen("s", one), screen("b", two)];
+  const { frame } = frameOf(shown, other);
+  frame.press(typed("x"));
+  frame.show("b");
+  other.changed();
+  assert.deepEqual(two.seen, ["open"], "typed for the one before");
+  frame.show("s");
+  // The palette is asked for while the screen loads, chooses another one that loads, and what follows is for that.
+  two.holds = true;
+  for (const key of [...":to b"].map(typed)) frame.press(key);
+  frame.press(ENTER);
+  frame.press(typed("z"));
+  one.holds = false;
+  shown.changed();
+  assert.equal(frame.shown.get().key, "b");
+  two.holds = false;
+  other.changed();
+  assert.deepEqual([one.seen.includes("x"), two.seen], [false, ["open", "close", "open", "z"]]);
+});
+
+test("no key overtakes those that wait, also when the screen has not told yet that it can take them", () => {
+  const state = script({ takes: "xyz", holds: true });
+  const { frame } = frameOf(screen("s", state), screen("b", script()));
+  frame.press(typed("x"));
+  frame.paste("y");
+  state.holds = false;
+  frame.press(typed("z"));
+  assert.deepEqual(state.seen, ["open", "x", "y", "z"]);
+});
+
+test("a q held back by a save leaves once it is over, and Ctrl-C does not wait", () => {
+  const state = script({ holds: true });
+  const shown = screen("s", state);
+  const { frame } = frameOf(shown);
+  assert.equal(frame.press(typed("q")), false);
+  state.holds = false;
+  shown.changed();
+  assert.equal(frame.hasLeft(), true);
+  state.holds = true;
+  assert.equal(frameOf(shown).frame.press(QUIT), true);
+});
+
+test("a question takes the next key: y runs it once, anything else leaves it", () => {
+  const state = script({ takes: "yn" });
+  const { frame, prompt, text } = frameOf(screen("s", state));
+  let runs = 0;
+  const ask = () =>
+    prompt.ask("Unmount core?", () => {
+      runs += 1;
+    });
+  ask();
+  assert.ok(text().includes("▲ Unmount core?"));
+  assert.equal(text().at(-1), "y yes  any other key: no");
+  frame.press(typed("y"));
+  frame.press(typed("y"));
+  assert.equal(runs, 1);
+  for (const key of [typed("n"), ESCAPE, ENTER, typed("q")]) {
+    ask();
+    assert.equal(frame.press(key), false);
+  }
+  assert.equal(runs, 1);
+  assert.deepEqual(state.seen, ["open", "y"], "the screen got the one key that was not for a question");
+});
+
+test("what runs is told, is not run twice at a time, and its end is noted", async () => {
+  const { prompt, text } = frameOf(screen("s", script()));
+  const done = Promise.withResolvers<void>();
+  let runs = 0;
+  const run = () =>
+    prompt.run("mounting core", async () => {
+      runs += 1;
+      await done.promise;
+      return { tone: "good", text: "core: mounted" };
+    });
+  run();
+  assert.ok(text().includes("⟳ mounting core …"));
+  run();
+  assert.ok(text().includes("▲ mounting core: already under way"));
+  done.resolve();
+  await new Promise(setImmediate);
+  assert.equal(runs, 1);
+  assert.ok(text().includes("✓ core: mounted"));
+});
+
+test("help shows the shown screen's keys and every screen; a key closes it and does nothing else", () => {
+  const state = script({ takes: "k" });
+  const { frame, text } = frameOf(screen("s", state), screen("b", script()));
+  frame.press(typed("?"));
+  const all = text().join("\n");
+  for (const part of ["Keys of S", "key of s", "about b", "Ctrl-C"]) assert.ok(all.includes(part), part);
+  frame.press(typed("k"));
+  assert.deepEqual(state.seen, ["open"]);
+  assert.ok(text().includes("body 80x22"));
+});
+
+test("the palette finds by parts of a name and runs the chosen one; Escape leaves; it takes all keys", () => {
+  const ran: string[] = [];
+  const names = ["mount core", "unmount core", "restart files"];
+  const commands = names.map((name) => ({ name, run: () => void ran.push(name) }));
+  const state = script({ commands, takes: "q" });
+  const { frame, text } = frameOf(screen("s", state), screen("b", script()));
+  const type = (word: string) => {
+    for (const key of word) frame.press(typed(key));
+  };
+  type(":core mou");
+  assert.ok(text().some((line) => line.trim() === "▸ mount core"));
+  frame.press({ kind: "named", name: "down" });
+  frame.press(ENTER);
+  assert.deepEqual(ran, ["unmount core"]);
+  type(":q");
+  frame.press(ESCAPE);
+  assert.deepEqual(ran, ["unmount core"]);
+  type(":to b");
+  frame.press(ENTER);
+  assert.equal(frame.shown.get().key, "b");
+  type(":nothing like it");
+  frame.press(ENTER);
+  assert.ok(text().some((line) => line.includes("nothing is called so")));
+});
+
+test("below 60 by 15 a word says so; from there to 200 by 60 every line fits", () => {
+  const { frame } = frameOf(screen("s", script()), screen("b", script()));
+  for (const [width, height] of [
+    [59, 15],
+    [60, 14],
+    [10, 3],
+    [1, 1],
+  ] as const) {
+    const lines = textOf(frame.draw({ ...viewOf(width), height }));
+    assert.ok(lines.length <= height && lines.every((line) => [...line].length <= width));
+    if (width > 10) assert.match(lines.join(" "), /needs 60×15, has/);
+  }
+  for (const [width, height] of [
+    [60, 15],
+    [80, 24],
+    [200, 60],
+  ] as const) {
+    const lines = textOf(frame.draw({ ...viewOf(width), height }));
+    assert.equal(lines.length, height);
+    assert.ok(lines.every((line) => [...line].length <= width));
+  }
 });

@@ -9,6 +9,8 @@ const PLAIN: TerminalKey = {
   rightArrow: false,
   home: false,
   end: false,
+  pageUp: false,
+  pageDown: false,
   return: false,
   escape: false,
   ctrl: false,
@@ -31,6 +33,7 @@ test("keys get their names", () => {
   assert.deepEqual(names(keysOf("s", { ...PLAIN, ctrl: true })), ["save"]);
   assert.deepEqual(names(keysOf("c", { ...PLAIN, ctrl: true })), ["quit"]);
   assert.deepEqual(names(keysOf("u", { ...PLAIN, ctrl: true })), ["clear"]);
+  assert.deepEqual(names(keysOf("z", { ...PLAIN, ctrl: true })), ["undo"]);
   assert.deepEqual(names(keysOf("q", PLAIN)), ["'q'"]);
 });
 
@@ -41,7 +44,7 @@ test("keys that came in one piece are taken one by one", () => {
 
 test("what has no meaning here is no key", () => {
   assert.deepEqual(keysOf("x", { ...PLAIN, meta: true }), []);
-  assert.deepEqual(keysOf("z", { ...PLAIN, ctrl: true }), []);
+  assert.deepEqual(keysOf("x", { ...PLAIN, ctrl: true }), []);
   assert.deepEqual(keysOf("\x00\u202e\u200b", PLAIN), []);
   assert.deepEqual(keysOf("", PLAIN), []);
 });

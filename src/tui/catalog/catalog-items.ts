@@ -1,0 +1,156 @@
+// What the catalog lists, made ready for a search that stays quick with thousands of tools. Pure.
+import type { CatalogReport } from "../../api/catalog-contract.ts";
+import { isObject } from "../../runtime/text/json-object.ts";
+import { counted } from "../../runtime/text/plain-text.ts";
+
+export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
+
+export interface CatalogItem {
+  /** Unique: kind, backend and name. */
+  readonly id: string;
+  readonly kind: ItemKind;
+  /** As clients call it; of a resource its URI. */
+  readonly name: string;
+  readonly backend: string;
+  /** One line, foreign text. */
+  readonly summary: string;
+  /** As the gateway lists it. */
+  readonly entry: Readonly<Record<string, unknown>>;
+  /** In small letters: what a search is about, the name first. */
+  readonly sought: string;
+  readonly soughtName: string;
+}
+
+/** A word of a longer query is one of these at most. */
+const WORD_LIMIT = 8;
+const SUMMARY_LIMIT = 300;
+/** So much of a description is searched. */
+const SOUGHT_LIMIT = 2_000;
+
+export function catalogItems(report: CatalogReport): readonly CatalogItem[] {
+  const { tools, resources, resource_templates, prompts, withheld } = report;
+  return [
+    ...tools.map((entry) => itemOf("tool", entry, "name")),
+    ...prompts.map((entry) => itemOf("prompt", entry, "name")),
+    ...resources.map((entry) => itemOf("resource", entry, "uri")),
+    ...resource_templates.map((entry) => itemOf("template", entry, "uri_template")),
+    ...withheld.map((entry) => itemOf("withheld", { ...entry, description: entry.why }, "name")),
+  ];
+}
+
+function itemOf(kind: ItemKind, entry: object, nameKey: string): CatalogItem {
+  const given: Readonly<Record<string, unknown>> = { ...entry };
+  const name = textAt(given, nameKey) || textAt(given, "name");
+  const backend = textAt(given, "backend");
+  const about = textAt(given, "description") || textAt(given, "title");
+  const soughtName = name.toLowerCase();
+  const words = [name, backend, textAt(given, "title"), about.slice(0, SOUGHT_LIMIT), argumentNames(given)];
+  return {
+    id: JSON.stringify([kind, backend, name, textAt(given, "kind")]),
+    kind,
+    name,
+    backend,
+    summary: about.slice(0, SUMMARY_LIMIT).split("\n", 1)[0] ?? "",
+    entry: given,
+    sought: words.join("\n").toLowerCase(),
+    soughtName,
+  };
+}
+
+function textAt(entry: Readonly<Record<string, unknown>>, name: string): string {
+  const value = entry[name];
+  return typeof value === "string" ? value : "";
+}
+
+function argumentNames(entry: Readonly<Record<string, unknown>>): string {
+  const schema = entry["input_schema"];
+  const properties = isObject(schema) ? schema["properties"] : null;
+  return isObject(properties) ? Object.keys(properties).join(" ").slice(0, SOUGHT_LIMIT) : "";
+}
+
+/** Those with all words of the query; those whose name begins with it first, then those whose name has it. */
+export function searchItems(items: readonly CatalogItem[], query: string): readonly CatalogItem[] {
+  const words = query
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "")
+    .slice(0, WORD_LIMIT);
+  const [first] = words;
+  if (first === undefined) return items;
+  const ranks: CatalogItem[][] = [[], [], []];
+  for (const item of items) {
+    if (!words.every((word) => item.sought.includes(word))) continue;
+    const rank = item.soughtName.startsWith(first)
+      ? 0
+      : words.every((word) => item.soughtName.includes(word))
+        ? 1
+        : 2;
+    ranks[rank]?.push(item);
+  }
+  return ranks.flat();
+}
+
+const MARKS = [
+  ["readOnlyHint", true, "only reads"],
+  ["destructiveHint", true, "may destroy"],
+  ["destructiveHint", false, "destroys nothing"],
+  ["idempotentHint", true, "once or twice is the same"],
+  ["openWorldHint", true, "reaches outside"],
+] as const;
+
+/** What an entry says of itself, in words. */
+export function itemMarks(entry: CatalogItem["entry"]): readonly string[] {
+  const annotations = isObject(entry["annotations"]) ? entry["annotations"] : {};
+  return MARKS.filter(([key, value]) => annotations[key] === value).map(([, , words]) => words);
+}
+
+/** All that is known of an item, as text to scroll in. */
+export function itemDetails(item: CatalogItem): string {
+  const { entry, kind, name, backend } = item;
+  const marks = itemMarks(entry);
+  const {
+    name: _n,
+    backend: _b,
+    title: _t,
+    description: _d,
+    input_schema: input,
+    output_schema: output,
+  } = entry;
+  const rest = Object.entries(entry).filter(([key]) => !KNOWN.has(key));
+  return [
+    kind === "withheld" ? `${name}  (withheld)` : `${name}  (${kind})`,
+    `of ${backend}`,
+    ...(textAt(entry, "title") === "" ? [] : [textAt(entry, "title")]),
+    ...(marks.length === 0 ? [] : [`It says of itself: ${marks.join(", ")}`]),
+    "",
+    ...(textAt(entry, "description") === "" ? ["(no description)"] : [textAt(entry, "description")]),
+    ...(kind === "tool" ? ["", argumentsText(input)] : []),
+    ...(output === undefined ? [] : ["", "Answers with:", pretty(output)]),
+    ...(rest.length === 0 ? [] : ["", pretty(Object.fromEntries(rest))]),
+  ].join("\n");
+}
+
+const KNOWN: ReadonlySet<string> = new Set([
+  "name",
+  "backend",
+  "title",
+  "description",
+  "input_schema",
+  "output_schema",
+  "annotations",
+]);
+
+/** So much of a schema is shown. */
+const SCHEMA_LIMIT = 64 * 1024;
+
+function argumentsText(schema: unknown): string {
+  const properties = isObject(schema) && isObject(schema["properties"]) ? schema["properties"] : {};
+  const count = Object.keys(properties).length;
+  if (count === 0) return "Takes no arguments that it names.";
+  return `Takes ${counted(count, "argument")}:\n${pretty(schema)}`;
+}
+
+function pretty(value: unknown): string {
+  const text = JSON.stringify(value, null, 2) ?? "";
+  return text.length > SCHEMA_LIMIT ? `${text.slice(0, SCHEMA_LIMIT)}\n… cut off` : text;
+}

@@ -1,0 +1,154 @@
+// The Catalog screen: all that clients are offered, and calls by hand; asks the daemon and keeps what it said.
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { onceMore } from "../../runtime/once-more.ts";
+import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import type { DaemonLink } from "../link/daemon-link.ts";
+import type { Prompt } from "../terminal/prompt.ts";
+import type { KeyHelp, Screen } from "../terminal/screen.ts";
+import { createStore } from "../terminal/store.ts";
+import type { CatalogItem } from "./catalog-items.ts";
+import { catalogHints, catalogLines } from "./catalog-lines.ts";
+import {
+  type CatalogAction,
+  EMPTY_CATALOG,
+  pasteIntoCatalog,
+  pressCatalogKey,
+  withAnswer,
+  withCalling,
+  withCatalog,
+  withCatalogSize,
+  withoutCall,
+} from "./catalog-state.ts";
+
+const KEYS: readonly KeyHelp[] = [
+  { keys: "/", does: "searches names, descriptions and arguments as you type" },
+  { keys: "Enter", does: "shows the chosen one; once more fills in a call of the tool" },
+  { keys: "Tab, Shift-Tab", does: "in a call: next, previous field" },
+  { keys: "Space, arrows", does: "in a call: choose; in a text: scroll" },
+  { keys: "Ctrl-U", does: "in a call: leaves the field out, or removes the item from its list" },
+  { keys: "Ctrl-S", does: "in a call: calls the tool; asks first where it may destroy something" },
+  { keys: "Esc", does: "back; cancels a call that is under way" },
+  { keys: "r", does: "asks for the catalog again" },
+];
+
+/** Transitions after which the catalog may be another one. */
+const OF_CATALOG = /^(backend|catalog|gateway)\./;
+
+interface CatalogScreenOptions {
+  readonly link: Pick<DaemonLink, "connection" | "daemon" | "listen">;
+  readonly prompt: Prompt;
+  /** Ends with the program. */
+  readonly signal: AbortSignal;
+  readonly clock?: Clock;
+}
+
+export function createCatalogScreen({
+  link,
+  prompt,
+  signal,
+  clock = systemClock,
+}: CatalogScreenOptions): Screen {
+  const state = createStore(EMPTY_CATALOG);
+  /** Cancels the call under way; null: none is. */
+  let cancel: AbortController | null = null;
+
+  const load = onceMore(async () => {
+    try {
+      const client = await link.daemon();
+      const report = await client.gateway.catalog(signal);
+      state.set(withCatalog(state.get(), report));
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      // What is known stays while the daemon is away; the first line says that it is.
+      if (state.get().items === null || error.code === "gateway_off")
+        state.set({ ...state.get(), items: null, found: [], failure: lineOf(error) });
+    }
+  }, signal);
+
+  const call = async (item: CatalogItem, given: Readonly<Record<string, unknown>>): Promise<void> => {
+    if (cancel !== null) return;
+    const own = new AbortController();
+    cancel = own;
+    state.set(withCalling(state.get()));
+    const startedMs = clock.monotonicMs();
+    try {
+      const client = await link.daemon();
+      const request = { tool: item.name, arguments: { ...given } };
+      const report = await client.gateway.call(request, AbortSignal.any([own.signal, signal]));
+      if (!own.signal.aborted)
+        state.set(withAnswer(state.get(), report, Math.round(clock.monotonicMs() - startedMs)));
+    } catch (error) {
+      if (signal.aborted || own.signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      state.set(withoutCall(state.get()));
+      prompt.note({ tone: "bad", text: `${item.name}: ${lineOf(error)}` });
+    } finally {
+      if (cancel === own) cancel = null;
+    }
+  };
+
+  const perform = (action: CatalogAction): void => {
+    switch (action.kind) {
+      case "load":
+        load();
+        break;
+      case "cancel":
+        cancel?.abort();
+        cancel = null;
+        prompt.note({ tone: "warning", text: "the call was cancelled" });
+        break;
+      case "call": {
+        const { item, arguments: given, mayDestroy } = action;
+        prompt.note(null);
+        if (!mayDestroy) void call(item, given);
+        else prompt.ask(`${item.name} may destroy something. Call it?`, () => void call(item, given));
+      }
+    }
+  };
+
+  return {
+    key: "c",
+    title: "Catalog",
+    about: "all tools, resources and prompts; calls a tool",
+    keys: KEYS,
+    changes: state,
+    open(shown) {
+      load();
+      const unregister = link.listen((notice) => {
+        if (notice.kind === "connected") load();
+        if (notice.kind !== "event") return;
+        const { event } = notice;
+        if (event.kind === "gap" || (event.kind === "transition" && OF_CATALOG.test(event.transition.name)))
+          load();
+      });
+      shown.addEventListener("abort", unregister, { once: true });
+    },
+    resize: (size) => state.set(withCatalogSize(state.get(), size)),
+    draw: (size) => catalogLines(state.get(), size),
+    hints: ({ symbols }) => catalogHints(state.get(), symbols.arrows),
+    onKey(key) {
+      const step = pressCatalogKey(state.get(), key);
+      state.set(step.state);
+      if (step.action !== null) perform(step.action);
+      return step.used;
+    },
+    // Until the list is there, a key would be another screen's; but who cannot have it must be able to go.
+    holdsKeys() {
+      const { items, failure } = state.get();
+      return items === null && failure === null && link.connection.get().kind === "connected";
+    },
+    onPaste(text) {
+      const next = pasteIntoCatalog(state.get(), text);
+      const isUsed = next !== state.get();
+      state.set(next);
+      return isUsed;
+    },
+  };
+}
+
+/** The error in one line, with its hint. */
+function lineOf(error: MountaineerError): string {
+  const [first = ""] = errorText(error).split("\n", 1);
+  return error.hint === null || first.includes(error.hint) ? first : `${first}; ${error.hint}`;
+}

@@ -1,0 +1,323 @@
+// The call form's state and its reaction to keys. Pure: what is to be done outside of it is returned as an action.
+import { isObject } from "../../runtime/text/json-object.ts";
+import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
+import { nextEdge, previousEdge } from "../text/text-editor.ts";
+import {
+  createNode,
+  type FormNode,
+  type FormPath,
+  firstMistake,
+  ITEM_LIMIT,
+  nodeAt,
+  sentValue,
+  withItems,
+  withNode,
+  withValue,
+} from "./form-node.ts";
+import { readJson } from "./json-text.ts";
+import { argumentsField, asJson } from "./schema-fields.ts";
+
+export interface CallForm {
+  readonly root: FormNode;
+  /** All arguments typed as JSON, instead of the fields; null: the fields say them. */
+  readonly raw: string | null;
+  /** The row that has the keys. */
+  readonly focus: number;
+  /** In the text of that row, in UTF-16 units. */
+  readonly caret: number;
+  /** True: every mistake is shown, also at fields nobody was at. */
+  readonly isTried: boolean;
+  /** Rows of a page. */
+  readonly pageRows: number;
+}
+
+export type FormRow =
+  | { readonly kind: "field"; readonly path: FormPath; readonly node: FormNode }
+  /** All arguments as JSON. */
+  | { readonly kind: "raw" }
+  | { readonly kind: "send" };
+
+export type FormAction =
+  | { readonly kind: "leave" }
+  | { readonly kind: "send"; readonly arguments: Readonly<Record<string, unknown>> }
+  /** A text is to be edited as JSON; null: all arguments. */
+  | { readonly kind: "edit"; readonly path: FormPath | null; readonly text: string };
+
+interface FormStep {
+  readonly form: CallForm;
+  readonly action: FormAction | null;
+  readonly used: boolean;
+}
+
+/** Characters of one field: an answer to "paste the file's content here". */
+const TEXT_LIMIT = 256 * 1024;
+
+/** `isCut`: the schema was too large to be sent here. */
+export function createCallForm(inputSchema: unknown, isCut = false): CallForm {
+  const field = argumentsField(inputSchema);
+  const root = createNode(isCut ? asJson(field, "its schema is too large to be shown") : field);
+  const raw = root.field.of.kind === "json" ? "{}" : null;
+  return focused({ root, raw, focus: 0, caret: 0, isTried: false, pageRows: 10 }, 0);
+}
+
+/** The rows, top to bottom; fields of a group that is left out have none. */
+export function formRows({ root, raw }: CallForm): readonly FormRow[] {
+  const rows: FormRow[] = [];
+  const add = (node: FormNode, path: FormPath): void => {
+    if (path.length > 0) rows.push({ kind: "field", path, node });
+    if (!node.isSet) return;
+    for (const [index, child] of node.children.entries()) add(child, [...path, index]);
+  };
+  if (raw === null) add(root, []);
+  return [...rows, { kind: "raw" }, { kind: "send" }];
+}
+
+export function pressFormKey(form: CallForm, key: Key): FormStep {
+  const rows = formRows(form);
+  const row = rows[form.focus] ?? { kind: "send" };
+  if (key.kind === "named") {
+    switch (key.name) {
+      case "escape":
+        return { form, action: { kind: "leave" }, used: true };
+      case "save":
+        return sent(form);
+      case "tab":
+      case "down":
+        return used(focused(form, form.focus + 1));
+      case "backtab":
+      case "up":
+        return used(focused(form, form.focus - 1));
+      case "pagedown":
+        return used(focused(form, Math.min(rows.length - 1, form.focus + form.pageRows)));
+      case "pageup":
+        return used(focused(form, Math.max(0, form.focus - form.pageRows)));
+      case "quit":
+        return { form, action: null, used: false };
+    }
+  }
+  if (row.kind === "send") return isEnter(key) ? sent(form) : used(form);
+  if (row.kind === "raw") return inRawRow(form, key);
+  return inField(form, row.path, row.node, key);
+}
+
+/** Text that came as one piece. */
+export function pasteIntoForm(form: CallForm, text: string): CallForm {
+  const row = formRows(form)[form.focus];
+  if (row?.kind !== "field" || !isTyped(row.node)) return form;
+  return typed(form, row.path, row.node, text.replaceAll(/\r\n?/g, "\n"));
+}
+
+/** What was edited as JSON, back in the form; the path as it was asked for. */
+export function withEdited(form: CallForm, path: FormPath | null, text: string): CallForm {
+  if (path !== null) {
+    const node = nodeAt(form.root, path);
+    return node === null ? form : placed(form, path, { ...node, text, isSet: text.trim() !== "" });
+  }
+  const reading = readJson(text);
+  const isForm = form.root.field.of.kind !== "json" && reading.kind === "value";
+  const root = isForm ? withValue(form.root, reading.value) : null;
+  // The form says the same: it is shown again.
+  if (root !== null) return withFocus({ ...form, root, raw: null }, "raw");
+  return withFocus({ ...form, raw: text.trim() === "" ? "{}" : text }, "raw");
+}
+
+/** What is wrong with all arguments as JSON; null: nothing, or the fields say them. */
+export function rawMistake({ raw }: CallForm): string | null {
+  if (raw === null) return null;
+  const reading = readJson(raw);
+  if (reading.kind === "mistake")
+    return `line ${reading.line}:${reading.column}: expected ${reading.expected}`;
+  return isObject(reading.value) ? null : "expected an object: { ... }";
+}
+
+function isEnter(key: Key): boolean {
+  return isNamed(key, "enter");
+}
+
+function used(form: CallForm): FormStep {
+  return { form, action: null, used: true };
+}
+
+function withFocus(form: CallForm, kind: "raw"): CallForm {
+  return focused(
+    form,
+    formRows(form).findIndex((row) => row.kind === kind),
+  );
+}
+
+/** Around the ends; the caret stands behind what is there. */
+function focused(form: CallForm, row: number): CallForm {
+  const rows = formRows(form);
+  const focus = (row + rows.length) % rows.length;
+  const at = rows[focus];
+  return { ...form, focus, caret: at?.kind === "field" ? at.node.text.length : 0 };
+}
+
+function sent(form: CallForm): FormStep {
+  if (form.raw !== null) {
+    const reading = readJson(form.raw);
+    if (reading.kind !== "value" || !isObject(reading.value))
+      return used(withFocus({ ...form, isTried: true }, "raw"));
+    return { form, action: { kind: "send", arguments: reading.value }, used: true };
+  }
+  const wrong = firstMistake(form.root);
+  const value = wrong === null ? sentValue(form.root) : null;
+  if (isObject(value)) return { form, action: { kind: "send", arguments: value }, used: true };
+  const mark = JSON.stringify(wrong);
+  const at = formRows(form).findIndex((row) => row.kind === "field" && JSON.stringify(row.path) === mark);
+  return used(focused({ ...form, isTried: true }, at));
+}
+
+function inRawRow(form: CallForm, key: Key): FormStep {
+  if (isEnter(key)) return { form, action: { kind: "edit", path: null, text: rawText(form) }, used: true };
+  const mayGoBack = form.raw !== null && form.root.field.of.kind !== "json";
+  if (mayGoBack && isNamed(key, "clear")) return used(withFocus({ ...form, raw: null }, "raw"));
+  return used(form);
+}
+
+/** The arguments as they stand; fields with mistakes are left out. */
+function rawText({ root, raw }: CallForm): string {
+  if (raw !== null) return raw;
+  const clean = (node: FormNode): FormNode => {
+    const own = node.field.of.kind === "list" || node.field.of.kind === "group";
+    if (!own && firstMistake(node) !== null)
+      return { ...node, isSet: false, field: { ...node.field, isRequired: false } };
+    return { ...node, children: node.children.map(clean) };
+  };
+  return JSON.stringify(sentValue(clean(root)) ?? {}, null, 2);
+}
+
+function placed(form: CallForm, path: FormPath, node: FormNode): CallForm {
+  return { ...form, root: withNode(form.root, path, node) };
+}
+
+function isTyped({ field: { of } }: FormNode): boolean {
+  return of.kind === "text" || of.kind === "number";
+}
+
+function inField(form: CallForm, path: FormPath, node: FormNode, key: Key): FormStep {
+  const { of } = node.field;
+  if (isNamed(key, "clear")) return used(cleared(form, path, node));
+  switch (of.kind) {
+    case "text":
+    case "number":
+      if (key.kind === "character") return used(typed(form, path, node, key.text));
+      if (isEnter(key)) return used(focused(form, form.focus + 1));
+      return used(inText(form, path, node, key.name));
+    case "flag":
+      return isEnter(key) ? used(focused(form, form.focus + 1)) : used(turned(form, path, node, 2, key));
+    case "choice":
+      if (isEnter(key)) return used(focused(form, form.focus + 1));
+      return used(turned(form, path, node, of.choices.length, key));
+    case "json":
+      return isEnter(key)
+        ? { form, action: { kind: "edit", path, text: node.text }, used: true }
+        : used(form);
+    case "list": {
+      if (!isEnter(key) && !isSpace(key)) return used(form);
+      if (node.children.length >= ITEM_LIMIT) return used(form);
+      const fresh = createNode(of.item);
+      const isFirst = node.isSet || of.least <= 1;
+      const count = isFirst ? 1 : Math.min(of.least, ITEM_LIMIT);
+      const items = [...node.children, ...Array.from({ length: count }, () => fresh)];
+      return used(ontoChild(placed(form, path, withItems(node, items)), [...path, node.children.length]));
+    }
+    case "group":
+      if ((!isEnter(key) && !isSpace(key)) || node.isSet) return used(form);
+      return used(ontoChild(placed(form, path, { ...node, isSet: true }), [...path, 0]));
+  }
+}
+
+function isSpace(key: Key): boolean {
+  return key.kind === "character" && key.text === " ";
+}
+
+function ontoChild(form: CallForm, path: FormPath): CallForm {
+  const mark = JSON.stringify(path);
+  const at = formRows(form).findIndex((row) => row.kind === "field" && JSON.stringify(row.path) === mark);
+  return at === -1 ? form : focused(form, at);
+}
+
+/** Leaves the field out; an item that is empty already leaves its list. */
+function cleared(form: CallForm, path: FormPath, node: FormNode): CallForm {
+  const parent = nodeAt(form.root, path.slice(0, -1));
+  const isItem = parent?.field.of.kind === "list";
+  const isEmpty = !node.isSet || node.field.of.kind === "group";
+  if (isItem && parent !== null && isEmpty) {
+    const items = parent.children.filter((each) => each !== node);
+    const next = placed(form, path.slice(0, -1), withItems(parent, items));
+    return focused(next, Math.min(form.focus, formRows(next).length - 1));
+  }
+  const isKept = node.field.of.kind === "group" && node.field.isRequired;
+  if (isKept) return form;
+  const { of } = node.field;
+  const children = of.kind === "group" ? createNode(node.field).children : [];
+  return { ...placed(form, path, { ...node, isSet: false, text: "", children }), caret: 0 };
+}
+
+function typed(form: CallForm, path: FormPath, node: FormNode, text: string): CallForm {
+  if (node.text.length + text.length > TEXT_LIMIT) return form;
+  const whole = node.text.slice(0, form.caret) + text + node.text.slice(form.caret);
+  return { ...placed(form, path, { ...node, isSet: true, text: whole }), caret: form.caret + text.length };
+}
+
+function inText(form: CallForm, path: FormPath, node: FormNode, name: KeyName): CallForm {
+  const { text } = node;
+  const { caret } = form;
+  switch (name) {
+    case "left":
+      return { ...form, caret: caret === 0 ? 0 : previousEdge(text, caret) };
+    case "right":
+      return { ...form, caret: caret >= text.length ? text.length : nextEdge(text, caret) };
+    case "home":
+      return { ...form, caret: 0 };
+    case "end":
+      return { ...form, caret: text.length };
+    case "backspace": {
+      if (caret === 0) return form;
+      const from = previousEdge(text, caret);
+      return { ...shortened(form, path, node, text.slice(0, from) + text.slice(caret)), caret: from };
+    }
+    case "delete":
+      if (caret >= text.length) return form;
+      return shortened(form, path, node, text.slice(0, caret) + text.slice(nextEdge(text, caret)));
+    default:
+      return form;
+  }
+}
+
+/** A text may be empty; a number without digits is none. */
+function shortened(form: CallForm, path: FormPath, node: FormNode, text: string): CallForm {
+  return placed(form, path, { ...node, text, isSet: text !== "" || node.field.of.kind === "text" });
+}
+
+/** The next value around; where the field may be left out, that is one of them. A letter goes to what begins so. */
+function turned(form: CallForm, path: FormPath, node: FormNode, count: number, key: Key): CallForm {
+  const back = isNamed(key, "left");
+  const on = isSpace(key) || isNamed(key, "right");
+  if (key.kind === "character" && !isSpace(key)) {
+    const at = choiceLike(node, key.text);
+    return at === null ? form : placed(form, path, { ...node, isSet: true, at });
+  }
+  if (!back && !on) return form;
+  // A flag begins with true: that is what one comes for.
+  const order = node.field.of.kind === "flag" ? [1, 0] : Array.from({ length: count }, (_, index) => index);
+  const values = node.field.isRequired ? order : [null, ...order];
+  const now = node.isSet ? values.indexOf(node.at) : node.field.isRequired ? (back ? 0 : -1) : 0;
+  const next = values[(now + (back ? -1 : 1) + values.length) % values.length];
+  return placed(
+    form,
+    path,
+    next === null ? { ...node, isSet: false } : { ...node, isSet: true, at: next ?? 0 },
+  );
+}
+
+function choiceLike({ field: { of }, at, isSet }: FormNode, letter: string): number | null {
+  const choices = of.kind === "choice" ? of.choices : of.kind === "flag" ? ["n", "y"] : [];
+  const start = isSet ? at + 1 : 0;
+  for (let step = 0; step < choices.length; step += 1) {
+    const index = (start + step) % choices.length;
+    if (String(choices[index]).toLowerCase().startsWith(letter.toLowerCase())) return index;
+  }
+  return null;
+}

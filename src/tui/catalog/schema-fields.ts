@@ -1,0 +1,270 @@
+// The fields of a form, made from a tool's JSON Schema. What a form cannot say is one field of JSON. Pure.
+import { isObject } from "../../runtime/text/json-object.ts";
+
+/** A JSON Schema, or a part of one, as a server sent it. */
+type Schema = Readonly<Record<string, unknown>>;
+
+export type FieldKind =
+  | { readonly kind: "text"; readonly least: number; readonly most: number }
+  | {
+      readonly kind: "number";
+      readonly isWhole: boolean;
+      readonly above: Bound | null;
+      readonly below: Bound | null;
+    }
+  | { readonly kind: "flag" }
+  /** JSON values. */
+  | { readonly kind: "choice"; readonly choices: readonly unknown[] }
+  | { readonly kind: "list"; readonly item: SchemaField; readonly least: number; readonly most: number }
+  | { readonly kind: "group"; readonly fields: readonly SchemaField[] }
+  /** `why`: for people, why it is not a form. */
+  | { readonly kind: "json"; readonly why: string };
+
+export interface Bound {
+  readonly value: number;
+  readonly isAllowed: boolean;
+}
+
+export interface SchemaField {
+  /** The property's name; of a list's item "". */
+  readonly name: string;
+  /** Foreign text; "" without one. */
+  readonly about: string;
+  readonly isRequired: boolean;
+  /** Null is a value, too: a required field that is left out is sent as null. */
+  readonly isNullable: boolean;
+  /** Absent without one. */
+  readonly byDefault?: unknown;
+  readonly of: FieldKind;
+}
+
+/** What the whole form may have; above it the arguments are typed as JSON. */
+const FIELD_LIMIT = 200;
+const DEPTH_LIMIT = 5;
+const CHOICE_LIMIT = 200;
+/** A chain of references longer than this leads nowhere. */
+const REFERENCE_LIMIT = 20;
+/** Keywords that a form cannot say. */
+const BEYOND = [
+  "oneOf",
+  "anyOf",
+  "allOf",
+  "not",
+  "if",
+  "patternProperties",
+  "dependentSchemas",
+  "$dynamicRef",
+];
+
+interface Building {
+  readonly root: Schema;
+  /** Fields that may still be made. */
+  left: number;
+}
+
+/** The arguments of a tool: a group, or JSON where a form cannot say them. */
+export function argumentsField(inputSchema: unknown): SchemaField {
+  const root = isObject(inputSchema) ? inputSchema : {};
+  const building: Building = { root, left: FIELD_LIMIT };
+  const field = fieldOf("", root, true, { building, depth: 0, open: new Set() });
+  if (building.left < 0) return asJson(field, `it has more than ${FIELD_LIMIT} fields`);
+  if (field.of.kind === "group" || field.of.kind === "json") return field;
+  return asJson(field, "its arguments are no object");
+}
+
+interface Place {
+  readonly building: Building;
+  readonly depth: number;
+  /** References that are being followed. */
+  readonly open: ReadonlySet<string>;
+}
+
+function fieldOf(name: string, given: unknown, isRequired: boolean, place: Place): SchemaField {
+  place.building.left -= 1;
+  const { schema, open, fault } = resolved(given, place);
+  const { schema: plain, isNullable } = withoutNull(schema);
+  const inner = fault === null ? resolved(plain, { ...place, open }) : { schema: plain, open, fault };
+  const outer = isObject(given) ? given : {};
+  const byDefault = [outer, schema, inner.schema].find((each) => Object.hasOwn(each, "default"));
+  const about = [outer, schema, inner.schema].map(aboutOf).find((each) => each !== "") ?? "";
+  const base = { name, about, isRequired, isNullable };
+  const of: FieldKind =
+    inner.fault === null
+      ? kindOf(inner.schema, { ...place, open: inner.open })
+      : { kind: "json", why: inner.fault };
+  return byDefault === undefined ? { ...base, of } : { ...base, byDefault: byDefault["default"], of };
+}
+
+/** The field typed as JSON; `why`: for people. */
+export function asJson(field: SchemaField, why: string): SchemaField {
+  return { ...field, of: { kind: "json", why } };
+}
+
+function aboutOf(schema: Schema): string {
+  const { title, description } = schema;
+  return typeof description === "string" ? description : typeof title === "string" ? title : "";
+}
+
+interface Resolved {
+  readonly schema: Schema;
+  readonly open: ReadonlySet<string>;
+  readonly fault: string | null;
+}
+
+/** Follows references within the document. */
+function resolved(given: unknown, { building, open }: Place): Resolved {
+  let schema: Schema = isObject(given) ? given : {};
+  const followed = new Set(open);
+  for (let step = 0; step < REFERENCE_LIMIT; step += 1) {
+    const reference = schema["$ref"];
+    if (typeof reference !== "string") return { schema, open: followed, fault: null };
+    if (followed.has(reference)) return { schema: {}, open: followed, fault: "it contains itself" };
+    const target = pointed(building.root, reference);
+    if (target === null) return { schema: {}, open: followed, fault: "it refers to something elsewhere" };
+    followed.add(reference);
+    const { $ref: _, ...own } = schema;
+    schema = { ...target, ...own };
+  }
+  return { schema: {}, open: followed, fault: "it refers too far" };
+}
+
+/** `#/$defs/name`; null: nothing is there, or it is in another document. */
+function pointed(root: Schema, reference: string): Schema | null {
+  if (reference === "#") return root;
+  if (!reference.startsWith("#/")) return null;
+  let at: unknown = root;
+  for (const part of reference.slice(2).split("/")) {
+    let name: string;
+    try {
+      name = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    } catch {
+      return null;
+    }
+    if (!isObject(at) || !Object.hasOwn(at, name)) return null;
+    at = at[name];
+  }
+  return isObject(at) ? at : null;
+}
+
+/** `anyOf: [X, null]` and `type: [X, "null"]` are X, and null is allowed. */
+function withoutNull(schema: Schema): { readonly schema: Schema; readonly isNullable: boolean } {
+  const { type } = schema;
+  if (Array.isArray(type)) {
+    const types = type.filter((each) => each !== "null");
+    const only = types.length === 1 ? types[0] : types;
+    return { schema: { ...schema, type: only }, isNullable: types.length < type.length };
+  }
+  for (const word of ["anyOf", "oneOf"]) {
+    const ways = schema[word];
+    if (!Array.isArray(ways)) continue;
+    const others = ways.filter((each) => !(isObject(each) && each["type"] === "null"));
+    const [only] = others;
+    const isNullable = others.length < ways.length;
+    const { [word]: _, ...own } = schema;
+    if (others.length === 1 && isObject(only)) return { schema: { ...only, ...own }, isNullable };
+    const choices = constants(others);
+    if (choices !== null) return { schema: { ...own, enum: choices }, isNullable };
+    return { schema: { ...schema, [word]: others }, isNullable };
+  }
+  const all = schema["allOf"];
+  if (Array.isArray(all) && all.length === 1 && isObject(all[0])) {
+    const { allOf: _, ...own } = schema;
+    return { schema: { ...all[0], ...own }, isNullable: false };
+  }
+  return { schema, isNullable: false };
+}
+
+/** The values where each way is one value; null: they are not. */
+function constants(ways: readonly unknown[]): readonly unknown[] | null {
+  if (ways.length === 0 || !ways.every((way) => isObject(way) && Object.hasOwn(way, "const"))) return null;
+  return ways.map((way) => (isObject(way) ? way["const"] : null));
+}
+
+function kindOf(schema: Schema, place: Place): FieldKind {
+  if (Object.hasOwn(schema, "const")) return { kind: "choice", choices: [schema["const"]] };
+  const choices = schema["enum"];
+  if (Array.isArray(choices) && choices.length > 0) {
+    const known = choices.filter((each) => each !== null);
+    return choices.length > CHOICE_LIMIT
+      ? { kind: "json", why: `it has more than ${CHOICE_LIMIT} choices` }
+      : { kind: "choice", choices: known.length === 0 ? choices : known };
+  }
+  const beyond = BEYOND.find((word) => Object.hasOwn(schema, word));
+  if (beyond !== undefined) return { kind: "json", why: `its schema has ${beyond}` };
+  switch (typeOf(schema)) {
+    case "string":
+      return { kind: "text", least: numberAt(schema, "minLength", 0), most: numberAt(schema, "maxLength") };
+    case "integer":
+    case "number":
+      return {
+        kind: "number",
+        isWhole: schema["type"] === "integer",
+        above: boundOf(schema, "minimum", "exclusiveMinimum", Math.max),
+        below: boundOf(schema, "maximum", "exclusiveMaximum", Math.min),
+      };
+    case "boolean":
+      return { kind: "flag" };
+    case "array":
+      return listOf(schema, place);
+    case "object":
+      return groupOf(schema, place);
+    default:
+      return { kind: "json", why: "its schema names no single type" };
+  }
+}
+
+function typeOf(schema: Schema): unknown {
+  if (schema["type"] !== undefined) return schema["type"];
+  if (isObject(schema["properties"])) return "object";
+  return isObject(schema["items"]) ? "array" : undefined;
+}
+
+function listOf(schema: Schema, place: Place): FieldKind {
+  const { items } = schema;
+  if (Object.hasOwn(schema, "prefixItems") || !isObject(items))
+    return { kind: "json", why: "its items are not all of one kind" };
+  if (place.depth >= DEPTH_LIMIT) return { kind: "json", why: "it is nested too deeply" };
+  const item = fieldOf("", items, true, { ...place, depth: place.depth + 1 });
+  return { kind: "list", item, least: numberAt(schema, "minItems", 0), most: numberAt(schema, "maxItems") };
+}
+
+function groupOf(schema: Schema, place: Place): FieldKind {
+  const properties = isObject(schema["properties"]) ? schema["properties"] : {};
+  const names = Object.keys(properties);
+  const isOpen = schema["additionalProperties"] !== undefined && schema["additionalProperties"] !== false;
+  if (names.length === 0 && (isOpen || place.depth > 0))
+    return { kind: "json", why: "its schema names no fields" };
+  if (place.depth >= DEPTH_LIMIT) return { kind: "json", why: "it is nested too deeply" };
+  if (names.length > place.building.left) {
+    place.building.left = -1;
+    return { kind: "json", why: `it has more than ${FIELD_LIMIT} fields` };
+  }
+  const required = Array.isArray(schema["required"]) ? schema["required"] : [];
+  const fields = names.map((name) =>
+    fieldOf(name, properties[name], required.includes(name), { ...place, depth: place.depth + 1 }),
+  );
+  return { kind: "group", fields };
+}
+
+function numberAt(schema: Schema, name: string, otherwise = Number.POSITIVE_INFINITY): number {
+  const value = schema[name];
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : otherwise;
+}
+
+/** The stricter one of both ways to say a bound; a draft-4 schema says with `true` that the other is exclusive. */
+function boundOf(
+  schema: Schema,
+  inclusive: string,
+  exclusive: string,
+  stricter: (...values: number[]) => number,
+): Bound | null {
+  const allowed = schema[inclusive];
+  const excluded = schema[exclusive];
+  const isNumber = typeof allowed === "number" && Number.isFinite(allowed);
+  if (excluded === true) return isNumber ? { value: allowed, isAllowed: false } : null;
+  if (typeof excluded !== "number" || !Number.isFinite(excluded))
+    return isNumber ? { value: allowed, isAllowed: true } : null;
+  if (isNumber && allowed !== excluded && stricter(allowed, excluded) === allowed)
+    return { value: allowed, isAllowed: true };
+  return { value: excluded, isAllowed: false };
+}

@@ -1,0 +1,185 @@
+// Draws the Config screen: the file's text, what a save would change, what changed underneath, and the history.
+import { counted, padded } from "../../runtime/text/plain-text.ts";
+import { localClock, localDay } from "../../runtime/time/local-time.ts";
+import { cutText, type Line, paragraph, span, spread, type Tone } from "../terminal/line.ts";
+import type { ScreenSize } from "../terminal/screen.ts";
+import { editorLines, searchLine } from "../text/editor-lines.ts";
+import { linesBelow, type Scroller, shownLines } from "../text/scroller.ts";
+import { shownLine } from "../text/shown-text.ts";
+import {
+  type ConfigErrand,
+  type ConfigPage,
+  type ConfigState,
+  FOOT,
+  HEAD,
+  MISTAKE_LINES,
+  textHeight,
+} from "./config-state.ts";
+
+const ERRANDS: Readonly<Record<ConfigErrand, string>> = {
+  read: "reading",
+  check: "checking",
+  save: "saving",
+  history: "reading the history",
+  version: "reading the version",
+  rollback: "rolling back",
+};
+const SOURCE_WIDTH = 10;
+
+export function configLines(state: ConfigState, size: ScreenSize): readonly Line[] {
+  const { page, file } = state;
+  if (file === null) return waitingLines(state, size);
+  switch (page.kind) {
+    case "text":
+      return textLines(state, page.isEditing, size);
+    case "review":
+      return [
+        headLine("What a save would change", scrollText(page.text), size),
+        ...diffLines(page.text),
+        questionLine(state, "Save it? Enter saves, Esc goes back to your text", size),
+      ];
+    case "conflict":
+      return [
+        headLine("What somebody else changed in the file", scrollText(page.text), size),
+        ...diffLines(page.text),
+        questionLine(state, "Esc goes back to your text, Ctrl-S shows what saving it would change", size),
+      ];
+    case "history":
+      return [...historyLines(page, size), ...noteLines(state, size, FOOT)];
+    case "version": {
+      const entry = page.entries[page.at];
+      const title = `From version ${entry?.n ?? ""} to the file now`;
+      return [
+        headLine(title, scrollText(page.text), size),
+        ...diffLines(page.text),
+        ...noteLines(state, size, FOOT),
+      ];
+    }
+  }
+}
+
+function waitingLines({ busy, note }: ConfigState, { symbols }: ScreenSize): readonly Line[] {
+  if (note !== null)
+    return [[span(`${symbols.error} ${note.text}`, "bad")], [span("Enter reads it again", "faint")]];
+  return [[span(`${busy === null ? "" : ERRANDS[busy]} ${symbols.ellipsis}`, "faint")]];
+}
+
+function headLine(title: string, right: string, { width, symbols }: ScreenSize): Line {
+  return spread([span(title, "strong")], [span(right, "faint")], width, symbols.ellipsis);
+}
+
+function scrollText(text: Scroller): string {
+  const below = linesBelow(text);
+  return below === 0 ? "" : `${counted(below, "line")} below`;
+}
+
+/** As high as the page is, so that what stands below it stays at its place. */
+function diffLines(text: Scroller): readonly Line[] {
+  const shown = shownLines(text).map((line): Line => [span(line, toneOf(line))]);
+  return [...shown, ...Array.from({ length: Math.max(0, text.size.height - shown.length) }, (): Line => [])];
+}
+
+function toneOf(line: string): Tone {
+  if (line.startsWith("@@")) return "accent";
+  if (line.startsWith("+")) return "good";
+  return line.startsWith("-") ? "bad" : "plain";
+}
+
+function questionLine(state: ConfigState, question: string, { width, symbols }: ScreenSize): Line {
+  const { busy, note } = state;
+  if (busy !== null) return [span(`${ERRANDS[busy]} ${symbols.ellipsis}`, "faint")];
+  // Why a save came to nothing is more than what comes next, which the last line says too.
+  if (note !== null)
+    return [span(cutText(`${symbols.error} ${note.text}`, width, symbols.ellipsis), note.tone)];
+  return [span(cutText(question, width, symbols.ellipsis), "warning")];
+}
+
+function textLines(state: ConfigState, isEditing: boolean, size: ScreenSize): readonly Line[] {
+  const { editor, file, isDirty, mistakes, busy } = state;
+  const { row, column } = editor.caret;
+  const place = `${row + 1}:${column + 1}`;
+  const mark = isDirty ? `${size.symbols.on} not saved  ` : "";
+  const how = busy === null ? (isEditing ? "editing  " : "") : `${ERRANDS[busy]} ${size.symbols.ellipsis}  `;
+  const head = spread(
+    [span(file?.path ?? "", "strong")],
+    [span(mark, "warning"), span(`${how}${place}`, "faint")],
+    size.width,
+    size.symbols.ellipsis,
+  );
+  const search = searchLine(editor, size);
+  const height = textHeight(state);
+  const text = editorLines(editor, size, {
+    height,
+    hasCaret: true,
+    marked: new Set(mistakes.map(({ line }) => line)),
+  });
+  const air = Array.from({ length: Math.max(0, height - text.length) }, (): Line => []);
+  return [head, ...text, ...air, ...(search === null ? noteLines(state, size, MISTAKE_LINES) : [search])];
+}
+
+/** The mistake at the caret's line, else the first one after it, else the note. */
+function noteLines(
+  { mistakes, note, editor }: ConfigState,
+  { width, symbols }: ScreenSize,
+  limit: number,
+): readonly Line[] {
+  const here = editor.caret.row + 1;
+  const mistake = mistakes.find(({ line }) => line >= here) ?? mistakes[0];
+  const many = mistakes.length > 1 ? ` (${mistakes.length} mistakes)` : "";
+  const [text, tone] =
+    mistake === undefined
+      ? [note?.text ?? "", note?.tone ?? "good"]
+      : [
+          `${mistake.line}:${mistake.column}: ${mistake.path}: found ${mistake.found}, expected ${mistake.expected}${mistake.hint === null ? "" : `; ${mistake.hint}`}${many}`,
+          "bad" as const,
+        ];
+  if (text === "") return [];
+  const mark = { good: symbols.same, bad: symbols.error, warning: symbols.warning }[tone];
+  return paragraph(`${mark} ${text}`, width, limit, symbols.ellipsis).map((line): Line => [span(line, tone)]);
+}
+
+function historyLines(page: Extract<ConfigPage, { kind: "history" }>, size: ScreenSize): readonly Line[] {
+  const { symbols, width, height } = size;
+  const { entries, at } = page;
+  const head = headLine(
+    "History, newest first",
+    entries === null ? "" : counted(entries.length, "version"),
+    size,
+  );
+  if (entries === null) return [head, [span(symbols.ellipsis, "faint")]];
+  if (entries.length === 0) return [head, [span("nothing was changed yet", "faint")]];
+  const room = Math.max(1, height - HEAD - FOOT);
+  const top = Math.max(0, Math.min(entries.length - room, at - (room >> 1)));
+  const rows = entries.slice(top, top + room).map(({ n, time, source, summary }, index): Line => {
+    const isChosen = top + index === at;
+    const when = new Date(time);
+    const start = `${String(n).padStart(4)}  ${localDay(when)} ${localClock(when)}  `;
+    const who = `${padded(cutText(shownLine(source), SOURCE_WIDTH, symbols.ellipsis), SOURCE_WIDTH)}  `;
+    const left = Math.max(0, width - 2 - start.length - who.length);
+    return [
+      span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
+      span(start, isChosen ? "strong" : "plain"),
+      span(who, "faint"),
+      span(cutText(shownLine(n === 0 ? `${summary} (runs now)` : summary), left, symbols.ellipsis)),
+    ];
+  });
+  return [head, ...rows, ...Array.from({ length: Math.max(0, room - rows.length) }, (): Line => [])];
+}
+
+export function configHints({ page, isDirty, file, editor }: ConfigState): readonly string[] {
+  if (file === null) return ["Enter read again", "q quit"];
+  switch (page.kind) {
+    case "text":
+      if (editor.search !== null) return ["type to find", "Enter next", "Esc done"];
+      if (page.isEditing) return ["Ctrl-S save", "Ctrl-Z undo", "Ctrl-Y redo", "Ctrl-F find", "Esc done"];
+      return ["Enter edit", ...(isDirty ? ["Ctrl-S save", "Esc drop"] : []), "/ find", "h history", "q quit"];
+    case "review":
+      return ["Enter save", "Space more", "Esc back"];
+    case "conflict":
+      return ["Ctrl-S review", "Space more", "Esc back"];
+    case "history":
+      return ["Enter compare", "r roll back", "Esc back"];
+    case "version":
+      return ["Space more", "r roll back", "Esc back"];
+  }
+}

@@ -1,0 +1,266 @@
+// The Config screen: the file with an editor, a look at what a save would do before it, and the history.
+import type { DaemonClient } from "../../api/client/client.ts";
+import type { ConfigCheckReport, ConfigMistakeWire, HistoryEntry } from "../../api/contract.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { onceMore } from "../../runtime/once-more.ts";
+import type { DaemonLink } from "../link/daemon-link.ts";
+import type { Prompt } from "../terminal/prompt.ts";
+import type { KeyHelp, Screen } from "../terminal/screen.ts";
+import { createStore } from "../terminal/store.ts";
+import { configHints, configLines } from "./config-lines.ts";
+import {
+  type ConfigAction,
+  type ConfigFile,
+  type ConfigState,
+  EMPTY_CONFIG,
+  pasteIntoConfig,
+  pressConfigKey,
+  withCheck,
+  withConfigSize,
+  withConflict,
+  withFailure,
+  withFile,
+  withHistory,
+  withoutChanges,
+  withRollback,
+  withSaved,
+  withVersion,
+} from "./config-state.ts";
+
+const KEYS: readonly KeyHelp[] = [
+  { keys: "Enter", does: "begins to edit; Esc ends it and keeps what you typed" },
+  { keys: "Ctrl-S", does: "checks the text and shows what a save would change; Enter then saves it" },
+  { keys: "Ctrl-Z, Ctrl-Y", does: "undo, redo" },
+  { keys: "/, Ctrl-F", does: "find; Enter goes to the next place, also when editing" },
+  { keys: "Esc", does: "while reading: drops what you typed, after a question" },
+  { keys: "h", does: "the history: who changed what and when" },
+  { keys: "r", does: "in the history: rolls back to that version, after a question" },
+];
+
+interface ConfigScreenOptions {
+  readonly link: Pick<DaemonLink, "connection" | "daemon" | "listen">;
+  readonly prompt: Prompt;
+  /** Ends with the program. */
+  readonly signal: AbortSignal;
+}
+
+export function createConfigScreen({ link, prompt, signal }: ConfigScreenOptions): Screen {
+  const state = createStore<ConfigState>(EMPTY_CONFIG);
+
+  const { read, perform, saved } = createConfigErrands(state, { link, prompt, signal });
+  return {
+    key: "g",
+    title: "Config",
+    about: "the configuration: edit, check, compare, roll back",
+    keys: KEYS,
+    changes: state,
+    open(shown) {
+      read();
+      const unregister = link.listen((notice) => {
+        const isChange =
+          notice.kind === "connected" || (notice.kind === "event" && notice.event.kind !== "transition");
+        if (isChange) read();
+      });
+      shown.addEventListener("abort", unregister, { once: true });
+    },
+    resize: (size) => state.set(withConfigSize(state.get(), size)),
+    draw: (size) => configLines(state.get(), size),
+    hints: () => configHints(state.get()),
+    onKey(key) {
+      const step = pressConfigKey(state.get(), key);
+      state.set(step.state);
+      if (step.action !== null) perform(step.action);
+      return step.used;
+    },
+    onPaste(text) {
+      const next = pasteIntoConfig(state.get(), text);
+      const isUsed = next !== state.get();
+      state.set(next);
+      return isUsed;
+    },
+    holdsKeys() {
+      const { busy } = state.get();
+      // Without a text to type into, keys would be another screen's; but who cannot have one must be able to go.
+      return busy === "read" ? link.connection.get().kind === "connected" : busy !== null;
+    },
+    saved,
+    warnUnsaved() {
+      if (!state.get().isDirty) return false;
+      state.set({
+        ...state.get(),
+        note: { tone: "warning", text: "not saved: Ctrl-S saves, q once more leaves" },
+      });
+      return true;
+    },
+  };
+}
+
+/** Shows what became of it; resolves with what it failed with, or null. */
+type Attempt = (
+  work: (client: DaemonClient) => Promise<(now: ConfigState) => ConfigState>,
+) => Promise<string | null>;
+
+/** What is asked of the daemon; the answers go into the state. */
+function createConfigErrands(
+  state: ReturnType<typeof createStore<ConfigState>>,
+  { link, prompt, signal }: ConfigScreenOptions,
+): { read(): void; perform(action: ConfigAction): void; saved(): Promise<string | null> } {
+  /** Settles when the newest save or rollback is answered: what kept it from being done, or null. */
+  let saving: Promise<string | null> = Promise.resolve(null);
+  const attempt: Attempt = async (work) => {
+    try {
+      const next = await work(await link.daemon());
+      state.set(next(state.get()));
+      return null;
+    } catch (error) {
+      if (signal.aborted) return null;
+      if (!(error instanceof MountaineerError)) throw error;
+      const failure = lineOf(error);
+      state.set(withFailure(state.get(), failure));
+      return failure;
+    }
+  };
+  const read = onceMore(async () => {
+    if (state.get().file === null) {
+      state.set({ ...state.get(), busy: "read" });
+      await attempt(async (client) => {
+        const file = await fileOf(client, signal);
+        return (now) => withFile(now, file);
+      });
+      return;
+    }
+    try {
+      const file = await fileOf(await link.daemon(), signal);
+      state.set(withFile(state.get(), file));
+    } catch (error) {
+      // What is known stays; the first line says that the daemon is away.
+      if (!(error instanceof MountaineerError)) throw error;
+    }
+  }, signal);
+
+  const { rollBack, saveText } = createSaves(state, attempt, signal);
+
+  const perform = (action: ConfigAction): void => {
+    switch (action.kind) {
+      case "read":
+        read();
+        break;
+      case "check":
+        void attempt(async (client) => {
+          const found = await checkOf(client, action.text, signal);
+          return (now) => withCheck(now, found);
+        });
+        break;
+      case "save":
+        saving = saveText(action);
+        break;
+      case "history":
+        void attempt(async (client) => {
+          const { entries } = await client.history(signal);
+          const file = await fileOf(client, signal);
+          return (now) => withHistory(withFile(now, file), entries);
+        });
+        break;
+      case "version":
+        void attempt(async (client) => {
+          const text = await client.historyText(action.entry.n, signal);
+          return (now) => withVersion(now, action.entry, text);
+        });
+        break;
+      case "rollback": {
+        const { entry, sha256 } = action;
+        prompt.ask(`Roll back to version ${entry.n} (${entry.summary})?`, () => {
+          saving = rollBack(entry, sha256);
+        });
+        break;
+      }
+      case "drop":
+        prompt.ask("Drop what you typed and show the file again?", () =>
+          state.set(withoutChanges(state.get())),
+        );
+    }
+  };
+  const saved = async (): Promise<string | null> => {
+    const { busy } = state.get();
+    return busy === "save" || busy === "rollback" ? saving : null;
+  };
+  return { read, perform, saved };
+}
+
+/** Each resolves with what kept it from being done, or null. */
+function createSaves(
+  state: ReturnType<typeof createStore<ConfigState>>,
+  attempt: Attempt,
+  signal: AbortSignal,
+) {
+  const rollBack = async (entry: HistoryEntry, sha256: string): Promise<string | null> => {
+    let refusal: string | null = null;
+    state.set({ ...state.get(), busy: "rollback" });
+    const failure = await attempt(async (client) => {
+      const request = { n: entry.n, sha256: entry.sha256, expected_sha256: sha256 };
+      const report = await client.rollback(request, signal);
+      refusal = refusalOf(report.errors);
+      const file = await fileOf(client, signal);
+      return (now) => withFile(withRollback(now, entry, report), file);
+    });
+    return failure ?? refusal;
+  };
+  const saveText = async (action: Extract<ConfigAction, { kind: "save" }>): Promise<string | null> => {
+    let refusal: string | null = null;
+    const failure = await attempt(async (client) => {
+      const answer = await save(client, action, signal);
+      refusal = answer.refusal;
+      return answer.next;
+    });
+    return failure ?? refusal;
+  };
+  return { rollBack, saveText };
+}
+
+/** Why a text with these mistakes is not saved; null: it has none. */
+function refusalOf([first]: readonly ConfigMistakeWire[]): string | null {
+  if (first === undefined) return null;
+  const { line, column, path, found, expected } = first;
+  return `${line}:${column}: ${path} found ${found}, expected ${expected}`;
+}
+
+async function fileOf(client: DaemonClient, signal: AbortSignal): Promise<ConfigFile> {
+  const { path, sha256, text } = await client.config(signal);
+  return { path, sha256, text };
+}
+
+/** null: a daemon of an older version, which checks when it saves. */
+async function checkOf(
+  client: DaemonClient,
+  text: string,
+  signal: AbortSignal,
+): Promise<ConfigCheckReport | null> {
+  try {
+    return await client.check({ text }, signal);
+  } catch (error) {
+    if (error instanceof MountaineerError && error.code === "protocol") return null;
+    throw error;
+  }
+}
+
+/** A file that was changed underneath is read again, and shown beside what was typed. */
+async function save(
+  client: DaemonClient,
+  { text, sha256 }: Extract<ConfigAction, { kind: "save" }>,
+  signal: AbortSignal,
+): Promise<{ refusal: string | null; next: (now: ConfigState) => ConfigState }> {
+  try {
+    const report = await client.editText({ text, expected_sha256: sha256, source: "tui" }, signal);
+    return { refusal: refusalOf(report.errors), next: (now) => withSaved(now, text, report) };
+  } catch (error) {
+    if (!(error instanceof MountaineerError) || error.code !== "config_changed") throw error;
+    const fresh = await fileOf(client, signal);
+    return { refusal: "somebody else changed the file", next: (now) => withConflict(now, fresh) };
+  }
+}
+
+/** The error in one line, with its hint. */
+function lineOf(error: MountaineerError): string {
+  const [first = ""] = errorText(error).split("\n", 1);
+  return error.hint === null || first.includes(error.hint) ? first : `${first}; ${error.hint}`;
+}

@@ -1,0 +1,291 @@
+// The Audit screen: who asked for what, and what came of it, newest first, older pages as they are reached.
+import type { AuditEntry, AuditReport } from "../../api/records-contract.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { padded } from "../../runtime/text/plain-text.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { localClock, localDay } from "../../runtime/time/local-time.ts";
+import type { DaemonLink } from "../link/daemon-link.ts";
+import { absenceLine } from "../terminal/connection-lines.ts";
+import { isNamed, type Key } from "../terminal/key.ts";
+import { cutLine, cutText, type Line, paragraph, span, type Tone } from "../terminal/line.ts";
+import {
+  chosenId,
+  detailsPart,
+  EMPTY_LIST,
+  filterLine,
+  type ListState,
+  pressListKey,
+  windowStart,
+} from "../terminal/list-state.ts";
+import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
+import { createStore } from "../terminal/store.ts";
+
+const KEYS: readonly KeyHelp[] = [
+  { keys: "up, down, Space", does: "choose a record; older ones are read as you come to them" },
+  { keys: "Enter", does: "all of the record; Esc goes back" },
+  { keys: "/", does: "only records with this text; Enter asks for them, Esc drops it" },
+  {
+    keys: "b, p, o, w",
+    does: "only those of the same backend, principal, outcome or tool (what) as the chosen one",
+  },
+  { keys: "n", does: "the newest again" },
+  { keys: "Tab", does: "the events" },
+];
+
+const PAGE = 100;
+/** More than these nobody scrolls to; a filter finds what is older. */
+const MOST_KEPT = 2_000;
+/** Nothing tells of new records: the newest are read so often while somebody looks at the top. */
+const AGAIN_MS = 2_000;
+const DETAIL_LINES = 500;
+
+interface AuditFilters {
+  readonly text?: string;
+  readonly backend?: string;
+  readonly principal?: string;
+  readonly outcome?: string;
+  readonly tool?: string;
+}
+
+interface AuditState {
+  readonly list: ListState;
+  readonly filters: AuditFilters;
+  /** Newest first; null: not read yet. */
+  readonly records: readonly AuditEntry[] | null;
+  readonly isEnabled: boolean;
+  /** Where older ones are; null: there are none. */
+  readonly next: string | null;
+  readonly loading: "newest" | "older" | null;
+  readonly failure: string | null;
+}
+
+const EMPTY: AuditState = {
+  list: EMPTY_LIST,
+  filters: {},
+  records: null,
+  isEnabled: true,
+  next: null,
+  loading: null,
+  failure: null,
+};
+
+/** `showEvents` brings up the other screen of what happened. */
+export function createAuditScreen(
+  link: DaemonLink,
+  clock: Clock,
+  showEvents: () => void,
+  ended: AbortSignal,
+): Screen {
+  const state = createStore<AuditState>(EMPTY);
+  /** Counts what was asked: an answer to an earlier question is dropped. */
+  let question = 0;
+  const put = (part: Partial<AuditState>): true => {
+    state.set({ ...state.get(), ...part });
+    return true;
+  };
+  const load = async (before: string | null): Promise<void> => {
+    const { filters, loading } = state.get();
+    if (before !== null && loading === "older") return;
+    question += 1;
+    const asked = question;
+    put({ loading: before === null ? "newest" : "older" });
+    try {
+      const request = { limit: PAGE, ...filters, ...(before === null ? {} : { before }) };
+      const report = await (await link.daemon()).gateway.audit(request, ended);
+      if (asked === question) put({ ...withPage(state.get(), report, before), loading: null, failure: null });
+    } catch (error) {
+      if (ended.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      if (asked === question) put({ loading: null, failure: errorText(error).split("\n", 1)[0] ?? "" });
+    }
+  };
+  const ask = (filters: AuditFilters): true => {
+    put({
+      filters,
+      records: null,
+      next: null,
+      loading: "newest",
+      list: { ...state.get().list, chosen: null },
+    });
+    void load(null);
+    return true;
+  };
+  return {
+    key: "E",
+    title: "Audit",
+    about: "who asked for what, and what came of it",
+    keys: KEYS,
+    changes: state,
+    async open(signal) {
+      while (!signal.aborted) {
+        const { list, loading } = state.get();
+        if (isAtTop(list) && !list.isTyping && loading === null) await load(null);
+        await clock.sleep(AGAIN_MS, signal).catch(() => {});
+      }
+    },
+    draw: (size) => auditLines(state.get(), absenceLine(link.connection.get(), size), size),
+    hints: () => hintsOf(state.get()),
+    // Until the first page is there, a key has no record that it could mean.
+    holdsKeys: () => state.get().records === null && state.get().loading !== null,
+    onKey(key) {
+      const now = state.get();
+      if (!now.list.isTyping && isNamed(key, "tab")) {
+        showEvents();
+        return true;
+      }
+      const filters = filtersAfter(now, key);
+      if (filters !== null) return ask(filters);
+      const list = pressListKey(now.list, key, idsOf(now));
+      if (list === null) {
+        const isEscape = isNamed(key, "escape");
+        return isEscape && Object.keys(now.filters).length > 0 ? ask({}) : false;
+      }
+      put({ list });
+      const isDone = now.list.isTyping && !list.isTyping;
+      const { text: _, ...others } = now.filters;
+      const text = list.filter.text.trim();
+      if (isDone) return ask(text === "" ? others : { ...others, text });
+      if (!list.isTyping && now.list.filter.text !== "" && text === "") return ask(others);
+      if (isNearEnd(state.get()) && now.next !== null) void load(now.next);
+      return true;
+    },
+  };
+}
+
+/** The oldest is 0, so that a record keeps its id when newer ones come; the list is newest first. */
+function idsOf({ records }: AuditState): readonly number[] {
+  const count = records?.length ?? 0;
+  return Array.from({ length: count }, (_, index) => count - index);
+}
+
+/** It follows what comes. */
+function isAtTop({ chosen, detailsTop }: ListState): boolean {
+  return chosen === null && detailsTop === null;
+}
+
+function isNearEnd({ list, records }: AuditState): boolean {
+  return list.chosen !== null && list.chosen <= 10 && (records?.length ?? 0) < MOST_KEPT;
+}
+
+function withPage(state: AuditState, report: AuditReport, before: string | null): Partial<AuditState> {
+  const { enabled: isEnabled, records: page, next } = report;
+  if (before === null) {
+    // Somebody left the top meanwhile: ids of other records would make another one the chosen one.
+    if (state.records !== null && !isAtTop(state.list)) return {};
+    return { isEnabled, records: page, next };
+  }
+  // Ids count from the oldest: what was chosen keeps its place among older ones.
+  const chosen = state.list.chosen === null ? null : state.list.chosen + page.length;
+  return { isEnabled, records: [...(state.records ?? []), ...page], next, list: { ...state.list, chosen } };
+}
+
+function chosenRecord(state: AuditState): AuditEntry | null {
+  const ids = idsOf(state);
+  const id = chosenId(state.list, ids);
+  return id === null ? null : (state.records?.[ids.indexOf(id)] ?? null);
+}
+
+/** null: the key is for no filter. */
+function filtersAfter(state: AuditState, key: Key): AuditFilters | null {
+  if (key.kind !== "character" || state.list.isTyping || state.list.detailsTop !== null) return null;
+  if (key.text === "n") return state.filters;
+  const record = chosenRecord(state);
+  if (record === null) return null;
+  const { backend, principal, outcome, target } = record;
+  const tool = target?.startsWith("tool:") === true ? target.slice("tool:".length) : null;
+  const values: Readonly<Record<string, AuditFilters | null>> = {
+    b: typeof backend === "string" ? { backend } : null,
+    p: typeof principal === "string" ? { principal } : null,
+    o: outcome === undefined ? null : { outcome },
+    w: tool === null ? null : { tool },
+  };
+  const wanted = Object.hasOwn(values, key.text) ? values[key.text] : undefined;
+  return wanted === undefined ? null : { ...state.filters, ...(wanted ?? {}) };
+}
+
+function auditLines(state: AuditState, above: readonly Line[], size: ScreenSize): readonly Line[] {
+  const { list, filters, records, failure, isEnabled, next } = state;
+  const { width, height, symbols } = size;
+  const only = Object.entries(filters).map(([name, value]) => `${name} ${value}`);
+  const head = [
+    span("Audit", "strong"),
+    span(`  ${records?.length ?? 0}${next === null ? "" : "+"} records, newest first`, "faint"),
+    ...(only.length === 0 ? [] : [span(`  only ${only.join(", ")}`, "accent")]),
+  ];
+  const trouble: readonly Line[] = failure === null ? [] : [[span(`${symbols.error} ${failure}`, "bad")]];
+  const top = [...above, cutLine(head, width, symbols.ellipsis), ...trouble, ...filterLine(list, size)];
+  const room = Math.max(1, height - top.length);
+  if (!isEnabled)
+    return [...top, [span("  nothing is audited: [audit] is not in the configuration", "faint")]];
+  if (records === null) return [...top, [span(`  ${symbols.ellipsis}`, "faint")]];
+  const chosen = chosenRecord(state);
+  if (chosen === null) return [...top, [span("  none", "faint")]];
+  if (list.detailsTop !== null)
+    return [...top, ...detailsPart(recordDetails(chosen, size), list.detailsTop, room, size)];
+  const start = windowStart(records.length, room, records.indexOf(chosen));
+  return [
+    ...top,
+    ...records.slice(start, start + room).map((record) => recordLine(record, record === chosen, size)),
+  ];
+}
+
+const OUTCOME_WIDTH = 14;
+const WHO_WIDTH = 14;
+
+function recordLine(record: AuditEntry, isChosen: boolean, { width, symbols }: ScreenSize): Line {
+  const {
+    kind,
+    principal,
+    target,
+    method,
+    backend,
+    outcome,
+    duration_ms: took,
+    reason,
+    summary,
+    event,
+  } = record;
+  const cell = (text: string, room: number): string =>
+    padded(cutText(span(text).text, room - 1, symbols.ellipsis), room);
+  const what = [target ?? method ?? event, summary, reason, backend == null ? null : `on ${backend}`].filter(
+    (part) => typeof part === "string",
+  );
+  const result = outcome ?? kind;
+  return cutLine(
+    [
+      span(isChosen ? `${symbols.focus} ` : "  ", "accent"),
+      span(`${timeText(record.time)}  `, "faint"),
+      span(cell(result, OUTCOME_WIDTH), toneOf(result)),
+      span(cell(principal ?? "", WHO_WIDTH), "strong"),
+      span(what.join("  ")),
+      span(took === undefined ? "" : `  ${Math.round(took)} ms`, "faint"),
+    ],
+    width,
+    symbols.ellipsis,
+  );
+}
+
+function timeText(iso: string): string {
+  const at = new Date(iso);
+  return `${localDay(at).slice(5)} ${localClock(at)}`;
+}
+
+function toneOf(outcome: string): Tone {
+  if (outcome === "ok") return "good";
+  return /^(denied|refused|error|tool_error|lost)/.test(outcome) ? "bad" : "warning";
+}
+
+function recordDetails(record: AuditEntry, { width, symbols }: ScreenSize): readonly Line[] {
+  return Object.entries(record).flatMap(([name, value]) => {
+    const text = `${name}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
+    return paragraph(text, width - 2, DETAIL_LINES, symbols.ellipsis).map(
+      (line): Line => [span(`  ${line}`)],
+    );
+  });
+}
+
+function hintsOf({ list }: AuditState): readonly string[] {
+  if (list.isTyping) return ["type words", "Enter ask", "Esc drop"];
+  if (list.detailsTop !== null) return ["arrows scroll", "Esc back"];
+  return ["Enter details", "/ text", "b p o w same as this", "Esc all", "? help", "q quit"];
+}

@@ -1,0 +1,182 @@
+// The Events screen: everything the daemon has told since this view began, and its audit log, both with filters.
+import type { DaemonLink } from "../link/daemon-link.ts";
+import { absenceLine } from "../terminal/connection-lines.ts";
+import { isNamed, type Key } from "../terminal/key.ts";
+import { cutLine, type Line, paragraph, span } from "../terminal/line.ts";
+import {
+  chosenId,
+  detailsPart,
+  EMPTY_LIST,
+  filterLine,
+  filterOf,
+  type ListState,
+  pressListKey,
+  windowStart,
+} from "../terminal/list-state.ts";
+import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
+import { createStore, eitherOf } from "../terminal/store.ts";
+import { eventLine } from "./event-line.ts";
+import { type EventRing, eventText, type KeptEvent } from "./event-ring.ts";
+
+const KEYS: readonly KeyHelp[] = [
+  { keys: "up, down, Space", does: "choose an event; at the top it follows what comes" },
+  { keys: "Enter", does: "all of the event; Esc goes back" },
+  { keys: "/", does: "filter by words; Enter keeps it, Esc drops it" },
+  { keys: "n", does: "next kind: share, backend, catalog, …; N the previous one" },
+  { keys: "b", does: "next share or backend; B the previous one" },
+  { keys: "Tab", does: "the audit" },
+];
+
+/** All of an event, at most so many lines. */
+const DETAIL_LINES = 500;
+
+interface EventFilters {
+  /** The first part of an event's name; null: all. */
+  readonly kind: string | null;
+  readonly subject: string | null;
+}
+
+interface EventsState extends EventFilters {
+  readonly list: ListState;
+}
+
+/** `showAudit` brings up the other screen of what happened. */
+export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit: () => void): Screen {
+  const state = createStore<EventsState>({ list: EMPTY_LIST, kind: null, subject: null });
+  const put = (part: Partial<EventsState>): true => {
+    state.set({ ...state.get(), ...part });
+    return true;
+  };
+  return {
+    key: "e",
+    title: "Events",
+    about: "what happens, as it happens",
+    keys: KEYS,
+    changes: eitherOf(state, ring.count),
+    draw: (size) => eventsLines(state.get(), ring, absenceLine(link.connection.get(), size), size),
+    hints: () => hintsOf(state.get()),
+    onKey(key) {
+      const now = state.get();
+      if (!now.list.isTyping && isNamed(key, "tab")) {
+        showAudit();
+        return true;
+      }
+      const turned = now.list.isTyping || now.list.detailsTop !== null ? null : turnedFilters(now, ring, key);
+      if (turned !== null) return put(turned);
+      const list = pressListKey(
+        now.list,
+        key,
+        matching(now, ring).map(({ order }) => order),
+      );
+      return list === null ? clearedBy(key, now, put) : put({ list });
+    },
+  };
+}
+
+/** Escape drops the filters, too, once there is nothing else to leave. */
+function clearedBy(
+  key: Key,
+  { kind, subject }: EventsState,
+  put: (part: Partial<EventsState>) => true,
+): boolean {
+  const isEscape = isNamed(key, "escape");
+  return isEscape && (kind !== null || subject !== null) ? put({ kind: null, subject: null }) : false;
+}
+
+function kindOf({ name }: KeptEvent): string {
+  return name.split(".", 1)[0] ?? name;
+}
+
+/** null: the key turns no filter. */
+function turnedFilters(state: EventsState, ring: EventRing, key: Key): EventFilters | null {
+  if (key.kind !== "character") return null;
+  const by = key.text === "n" || key.text === "b" ? 1 : key.text === "N" || key.text === "B" ? -1 : 0;
+  if (by === 0) return null;
+  if (key.text.toLowerCase() === "n")
+    return { subject: state.subject, kind: turned([...ring.newest()].map(kindOf), state.kind, by) };
+  const subjects = [...ring.newest()].flatMap(({ subject }) => (subject === null ? [] : [subject]));
+  return { kind: state.kind, subject: turned(subjects, state.subject, by) };
+}
+
+/** The next of all values there are, in order, with "all of them" between the last and the first. */
+function turned(values: readonly string[], now: string | null, by: 1 | -1): string | null {
+  const all = [null, ...[...new Set(values)].sort()];
+  return all[(Math.max(0, all.indexOf(now)) + by + all.length) % all.length] ?? null;
+}
+
+/** Newest first. */
+function matching({ list, kind, subject }: EventsState, ring: EventRing): readonly KeptEvent[] {
+  const matches = filterOf(list);
+  const hasText = list.filter.text.trim() !== "";
+  return [...ring.newest()].filter(
+    (event) =>
+      (kind === null || kindOf(event) === kind) &&
+      (subject === null || event.subject === subject) &&
+      (!hasText || matches(`${event.name} ${event.subject ?? ""} ${eventText(event)}`)),
+  );
+}
+
+function eventsLines(
+  state: EventsState,
+  ring: EventRing,
+  above: readonly Line[],
+  size: ScreenSize,
+): readonly Line[] {
+  const { list, kind, subject } = state;
+  const { width, height, symbols } = size;
+  const events = matching(state, ring);
+  const chosen = chosenId(
+    list,
+    events.map(({ order }) => order),
+  );
+  const filters = [
+    ...(kind === null ? [] : [`kind ${kind}`]),
+    ...(subject === null ? [] : [`of ${subject}`]),
+  ];
+  const head: Line = cutLine(
+    [
+      span("Events", "strong"),
+      span(`  ${events.length} of the newest ${Math.min(ring.count.get(), 2_000)}`, "faint"),
+      ...(filters.length === 0 ? [] : [span(`  only ${filters.join(", ")}`, "accent")]),
+    ],
+    width,
+    symbols.ellipsis,
+  );
+  const top = [...above, head, ...filterLine(list, size)];
+  const room = Math.max(1, height - top.length);
+  const shown = chosen === null ? null : ring.at(chosen);
+  if (list.detailsTop !== null && shown !== null)
+    return [...top, ...detailsPart(eventDetails(shown, size), list.detailsTop, room, size)];
+  if (events.length === 0) return [...top, [span("  none", "faint")]];
+  const at = events.findIndex(({ order }) => order === chosen);
+  const start = windowStart(events.length, room, at);
+  return [
+    ...top,
+    ...events.slice(start, start + room).map((event) => eventLine(event, event.order === chosen, size)),
+  ];
+}
+
+function eventDetails(event: KeptEvent, { width, symbols }: ScreenSize): readonly Line[] {
+  const { event: told } = event;
+  const fields =
+    told.kind === "transition"
+      ? told.transition
+      : told.kind === "sync"
+        ? told.event
+        : { text: eventText(event) };
+  return [
+    [span(event.name, "strong"), span(`  ${new Date(event.atMs).toISOString()}`, "faint")],
+    ...Object.entries(fields).flatMap(([field, value]) => {
+      const text = `${field}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
+      return paragraph(text, width - 2, DETAIL_LINES, symbols.ellipsis).map(
+        (line): Line => [span(`  ${line}`)],
+      );
+    }),
+  ];
+}
+
+function hintsOf({ list }: EventsState): readonly string[] {
+  if (list.isTyping) return ["type words", "Enter keep", "Esc drop"];
+  if (list.detailsTop !== null) return ["arrows scroll", "Esc back"];
+  return ["Enter details", "/ filter", "n kind", "b whose", "Tab audit", "Esc all", "? help", "q quit"];
+}

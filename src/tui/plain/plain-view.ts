@@ -1,0 +1,263 @@
+// The plain mode: says each change once, in a line, and does what is typed. Draws nothing, so a screen reader can follow.
+import type { ApprovalsReport } from "../../api/approval-contract.ts";
+import { diffText } from "../../config/history/text-diff.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { localClock } from "../../runtime/time/local-time.ts";
+import { catalogItems, searchItems } from "../catalog/catalog-items.ts";
+import { type Actions, createActions } from "../dashboard/actions.ts";
+import { actionCommands } from "../dashboard/dashboard-screen.ts";
+import { createEventRing, type EventRing, eventText } from "../events/event-ring.ts";
+import type { DaemonLink } from "../link/daemon-link.ts";
+import { absenceText } from "../terminal/connection.ts";
+import { matchingCommands } from "../terminal/palette.ts";
+import { createPrompt, type Prompt } from "../terminal/prompt.ts";
+import { catalogSentences, toolSentences } from "./catalog-sentences.ts";
+import { changesBetween, type Statements, statementsOf } from "./statements.ts";
+
+const EVENTS_SAID = 20;
+const LOG_LINES_SAID = 40;
+const NAMES_SAID = 12;
+
+const HELP = [
+  "Type a line and press Enter.",
+  "status: everything that is known. events: the last events. logs NAME: the last lines of a backend.",
+  "approvals: what waits. approve ID: shows it, and asks.",
+  "mount NAME, unmount NAME, switch NAME to Thunderbolt, switch NAME to fallback, restart NAME,",
+  "reload the configuration, restart the daemon.",
+  "actions: all of these that there are. help: this. quit: leave.",
+  "catalog: what each backend offers. catalog WORDS: what has these words. tool NAME: what it does and takes.",
+  "config: where the configuration is, and the command that edits it.",
+];
+
+interface PlainOptions {
+  readonly link: DaemonLink;
+  /** The daemon is another machine's. */
+  readonly isElsewhere: boolean;
+  /** Writes one line. */
+  readonly say: (line: string) => void;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** Says what changes until `signal` aborts; `type` takes a line, and is true when a person leaves. */
+export function createPlainView({ link, isElsewhere, say, clock, signal }: PlainOptions) {
+  const prompt = createPrompt(signal);
+  const actions = createActions(link, prompt, signal);
+  const ring = createEventRing(link.listen, clock, signal);
+  const tell = (text: string): void => {
+    for (const line of text.split("\n")) say(harmless(line));
+  };
+  const { sayConnection, sayAll } = createChanges({ link, prompt, tell, signal });
+  const ask = (work: () => Promise<void>): void => {
+    work().catch((error: unknown) => {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      tell(`failed: ${errorText(error)}${error.hint === null ? "" : `; ${error.hint}`}`);
+    });
+  };
+  const { sayEvents, sayLogs, sayApprovals, approve, runNamed } = createAnswers({
+    link,
+    ring,
+    prompt,
+    actions,
+    tell,
+    signal,
+  });
+  const { sayCatalog, sayTool, sayConfig } = createLookups({ link, isElsewhere, tell, signal });
+
+  return {
+    begin(): void {
+      tell("Mountaineer, live, in lines of text. Type help and Enter for what can be typed.");
+      sayConnection();
+    },
+    type(line: string): boolean {
+      const typed = line.trim();
+      if (prompt.state.get().question !== null) {
+        const isYes = /^y(es)?$/i.test(typed);
+        prompt.onKey({ kind: "character", text: isYes ? "y" : "n" });
+        if (!isYes) tell("left as it is");
+        return false;
+      }
+      const [word = "", ...rest] = typed.split(/\s+/);
+      const argument = rest.join(" ");
+      if (typed === "") return false;
+      if (word === "quit" || word === "q") return true;
+      if (word === "help" || word === "?") for (const help of HELP) tell(help);
+      else if (word === "status" || word === "d") sayAll();
+      else if (word === "events" || word === "e") sayEvents();
+      else if (word === "logs" && argument !== "") ask(() => sayLogs(argument));
+      else if (word === "approvals" || word === "a")
+        ask(async () => sayApprovals(await (await link.daemon()).approvals(signal)));
+      else if (word === "approve" && argument !== "") ask(() => approve(argument));
+      else if (word === "catalog" || word === "c") ask(() => sayCatalog(argument));
+      else if (word === "tool" && argument !== "") ask(() => sayTool(argument));
+      else if (word === "config" || word === "g") ask(sayConfig);
+      else if (word === "actions")
+        tell(
+          actionCommands(link, actions)
+            .map(({ name }) => name)
+            .join("\n"),
+        );
+      else if (word === "!" || typed === "force") {
+        if (!actions.force()) tell("nothing was held up by open files");
+      } else runNamed(typed);
+      return false;
+    },
+  };
+}
+
+const NOTE_WORDS = { bad: "failed", warning: "note" } as const;
+
+interface AnswerParts {
+  readonly link: DaemonLink;
+  readonly ring: EventRing;
+  readonly prompt: Prompt;
+  readonly actions: Actions;
+  readonly tell: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+type ChangeParts = Pick<AnswerParts, "link" | "prompt" | "tell" | "signal">;
+
+/** Says each change of connection, status and prompt once, until `signal` aborts. */
+function createChanges({ link, prompt, tell, signal }: ChangeParts) {
+  let known: Statements = new Map();
+  let saidConnection = "";
+  let said = prompt.state.get();
+  const sayConnection = (): void => {
+    const connection = link.connection.get();
+    const text =
+      connection.kind === "waiting"
+        ? `${absenceText(connection.sinceMs)}: ${connection.reason}`
+        : connection.kind;
+    if (text !== saidConnection) tell(text);
+    saidConnection = text;
+  };
+  const sayStatus = (): void => {
+    const status = link.status.get();
+    if (status === null) return;
+    const now = statementsOf(status);
+    for (const sentence of changesBetween(known, now)) tell(sentence);
+    known = now;
+  };
+  const sayPrompt = (): void => {
+    const now = prompt.state.get();
+    const { question, note, running } = now;
+    for (const name of running) if (!said.running.includes(name)) tell(name);
+    if (note !== null && note !== said.note)
+      tell(note.tone === "good" ? `done: ${note.text}` : `${NOTE_WORDS[note.tone]}: ${note.text}`);
+    if (question !== null && question !== said.question)
+      tell(`${question} Type yes to do it; anything else leaves it.`);
+    said = now;
+  };
+  const unregister = [
+    link.connection.subscribe(sayConnection),
+    link.status.subscribe(sayStatus),
+    prompt.state.subscribe(sayPrompt),
+  ];
+  signal.addEventListener(
+    "abort",
+    () => {
+      for (const undo of unregister) undo();
+    },
+    { once: true },
+  );
+  const sayAll = (): void => {
+    sayConnection();
+    tell(saidConnection);
+    if (known.size === 0) tell("nothing is known yet");
+    for (const sentence of known.values()) tell(sentence);
+  };
+  return { sayConnection, sayAll };
+}
+
+/** What is said, or done, for what was typed. */
+function createAnswers({ link, ring, prompt, actions, tell, signal }: AnswerParts) {
+  const sayEvents = (): void => {
+    const newest = [...ring.newest()].slice(0, EVENTS_SAID).reverse();
+    if (newest.length === 0) tell("no events yet");
+    for (const event of newest) {
+      const whose = event.subject === null ? "" : ` ${event.subject}`;
+      tell(`${localClock(new Date(event.atMs))} ${event.name}${whose} ${eventText(event)}`);
+    }
+  };
+  const sayLogs = async (backend: string): Promise<void> => {
+    const { lines } = await (await link.daemon()).gateway.logs(backend, signal);
+    if (lines.length === 0) tell(`${backend}: no lines`);
+    for (const line of lines.slice(-LOG_LINES_SAID)) tell(line);
+  };
+  const sayApprovals = ({ waiting }: ApprovalsReport): void => {
+    if (waiting.length === 0) tell("nothing waits for approval");
+    for (const { id, summary } of waiting) tell(`${id}: ${summary}`);
+  };
+  const approve = async (id: string): Promise<void> => {
+    const daemon = await link.daemon();
+    const entry = (await daemon.approvals(signal)).waiting.find((each) => each.id === id);
+    if (entry === undefined) {
+      tell(`nothing waits that is called ${id}`);
+      return;
+    }
+    tell(diffText(entry.approved, entry.waiting, { before: "approved", after: "waiting" }).trimEnd());
+    prompt.ask(`Approve ${id} as shown?`, () =>
+      prompt.run(`approving ${id}`, async () => {
+        const request = { entries: [{ id, digest: entry.digest }] };
+        await (await link.daemon()).approve(request, signal);
+        return { tone: "good", text: `approved and applied: ${id}` };
+      }),
+    );
+  };
+  const runNamed = (typed: string): void => {
+    const commands = actionCommands(link, actions);
+    const exact = commands.find(({ name }) => name.toLowerCase() === typed.toLowerCase());
+    if (exact !== undefined) {
+      exact.run();
+      return;
+    }
+    const found = matchingCommands(commands, typed);
+    if (found.length === 0) tell(`nothing is called ${typed}; type help`);
+    else
+      tell(
+        `type one of them whole: ${found
+          .slice(0, NAMES_SAID)
+          .map(({ name }) => name)
+          .join(", ")}`,
+      );
+  };
+
+  return { sayEvents, sayLogs, sayApprovals, approve, runNamed };
+}
+
+/** What a person looks up, asked afresh each time. */
+function createLookups({
+  link,
+  isElsewhere,
+  tell,
+  signal,
+}: Pick<PlainOptions, "link" | "isElsewhere"> & Pick<AnswerParts, "tell" | "signal">) {
+  const items = async () => catalogItems(await (await link.daemon()).gateway.catalog(signal));
+  // A line end in a foreign name must not begin a sentence that looks like ours.
+  const tellEach = (sentences: readonly string[]): void => {
+    for (const sentence of sentences) tell(harmless(sentence));
+  };
+  return {
+    async sayCatalog(words: string): Promise<void> {
+      tellEach(catalogSentences(searchItems(await items(), words), words));
+    },
+    async sayTool(name: string): Promise<void> {
+      const found = (await items()).find((item) => item.kind === "tool" && item.name === name);
+      if (found === undefined) tell(`no tool is called ${name}; type catalog and words of its name`);
+      else tellEach(toolSentences(found, isElsewhere));
+    },
+    async sayConfig(): Promise<void> {
+      const { path } = await (await link.daemon()).config(signal);
+      tell(`The configuration is ${path}${isElsewhere ? " on that machine" : ""}.`);
+      tell(`To edit it, run ${isElsewhere ? "there" : "in a shell"}: mountaineer config edit`);
+      tell(
+        "It opens VISUAL or EDITOR, checks what you wrote when that ends, and applies it or says what is wrong.",
+      );
+      tell("mountaineer config diff: what changed last. mountaineer config history: what was accepted when.");
+    },
+  };
+}

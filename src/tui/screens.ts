@@ -1,0 +1,62 @@
+// The registry of screens: one entry each, in the order of the first line.
+import type { Clock } from "../runtime/time/clock.ts";
+import { createApproveScreen } from "./approve/approve-screen.ts";
+import { type ApprovalsSource, startApproveSession } from "./approve/approve-session.ts";
+import { createCatalogScreen } from "./catalog/catalog-screen.ts";
+import { createConfigScreen } from "./config/config-screen.ts";
+import { createActions } from "./dashboard/actions.ts";
+import { createDashboardScreen } from "./dashboard/dashboard-screen.ts";
+import { createAuditScreen } from "./events/audit-screen.ts";
+import { createEventRing } from "./events/event-ring.ts";
+import { createEventsScreen } from "./events/events-screen.ts";
+import type { DaemonLink } from "./link/daemon-link.ts";
+import { createLogsScreen } from "./logs/logs-screen.ts";
+import { createSyncScreen } from "./sync/sync-screen.ts";
+import type { SyncSession } from "./sync/sync-session.ts";
+import type { Prompt } from "./terminal/prompt.ts";
+import type { Screen } from "./terminal/screen.ts";
+import type { TuiStyle } from "./terminal/terminal-style.ts";
+
+/** What a screen may use. */
+export interface ScreenContext {
+  /** The daemon: its connection, its status, its events, and the client to ask. */
+  readonly link: DaemonLink;
+  /** Asks before what cannot be taken back, and runs actions beside everything else. */
+  readonly prompt: Prompt;
+  readonly style: TuiStyle;
+  /** Ends with the program. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly sync: SyncSession;
+  readonly approvals: ApprovalsSource;
+}
+
+/** `show` brings up the screen of a key. */
+export function createScreens(
+  context: ScreenContext,
+  show: (key: string) => void,
+): readonly [Screen, ...Screen[]] {
+  const { link, prompt, signal, sync, approvals, clock } = context;
+  const approving = startApproveSession(approvals, sync.status, signal);
+  const ring = createEventRing(link.listen, clock, signal);
+  const actions = createActions(link, prompt, signal);
+  const logs = createLogsScreen(link, clock, () => show("l"), signal);
+  return [
+    createDashboardScreen({
+      link,
+      approving,
+      ring,
+      actions,
+      clock,
+      showLogs: logs.show,
+      showApprovals: () => show("a"),
+    }),
+    createEventsScreen(link, ring, () => show("E")),
+    createAuditScreen(link, clock, () => show("e"), signal),
+    logs,
+    createSyncScreen(sync),
+    createApproveScreen(approving),
+    createCatalogScreen(context),
+    createConfigScreen(context),
+  ];
+}

@@ -1,0 +1,85 @@
+// A text that is read by scrolling: folded to the width there is, a page at a time. Pure.
+import type { Key } from "../terminal/key.ts";
+import { folded, linesOf } from "./shown-text.ts";
+
+export interface TextSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Scroller {
+  readonly text: string;
+  readonly size: TextSize;
+  /** The text in lines of that width, harmless. */
+  readonly lines: readonly string[];
+  readonly top: number;
+}
+
+const INDENT = "  ";
+
+export function createScroller(text: string, size: TextSize): Scroller {
+  return { text, size, lines: foldedText(text, size.width), top: 0 };
+}
+
+/** The same text in another size; about the same place stays in sight. */
+export function withSize(state: Scroller, size: TextSize): Scroller {
+  if (size.width === state.size.width && size.height === state.size.height) return state;
+  const lines = size.width === state.size.width ? state.lines : foldedText(state.text, size.width);
+  const share = state.lines.length === 0 ? 0 : state.top / state.lines.length;
+  const top = size.width === state.size.width ? state.top : Math.round(share * lines.length);
+  return within({ ...state, size, lines, top });
+}
+
+/** Another text at the same place. */
+export function withText(state: Scroller, text: string): Scroller {
+  return text === state.text ? state : within({ ...state, text, lines: foldedText(text, state.size.width) });
+}
+
+function foldedText(text: string, width: number): readonly string[] {
+  return linesOf(text).flatMap((line) => folded(line, Math.max(1, width), diffMark(line)));
+}
+
+/** A removed or added line goes on as one. */
+function diffMark(line: string): string {
+  return line.startsWith("+") || line.startsWith("-") ? `${line.slice(0, 1)} ` : INDENT;
+}
+
+export function shownLines({ lines, top, size }: Scroller): readonly string[] {
+  return lines.slice(top, top + size.height);
+}
+
+export function linesBelow({ lines, top, size }: Scroller): number {
+  return Math.max(0, lines.length - top - size.height);
+}
+
+/** Null: the key does not scroll. */
+export function pressScrollKey(state: Scroller, key: Key): Scroller | null {
+  const page = Math.max(1, state.size.height - 1);
+  if (key.kind === "character") return key.text === " " ? scrolled(state, page) : null;
+  switch (key.name) {
+    case "down":
+      return scrolled(state, 1);
+    case "up":
+      return scrolled(state, -1);
+    case "pagedown":
+      return scrolled(state, page);
+    case "pageup":
+      return scrolled(state, -page);
+    case "home":
+      return { ...state, top: 0 };
+    case "end":
+      return scrolled(state, state.lines.length);
+    default:
+      return null;
+  }
+}
+
+function scrolled(state: Scroller, by: number): Scroller {
+  return within({ ...state, top: state.top + by });
+}
+
+function within(state: Scroller): Scroller {
+  const most = Math.max(0, state.lines.length - state.size.height);
+  const top = Math.max(0, Math.min(state.top, most));
+  return top === state.top ? state : { ...state, top };
+}

@@ -1,0 +1,59 @@
+// Foreign text as a terminal may show it: nothing that a terminal obeys, broken into lines of a width.
+import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";
+
+const TAB = "    ";
+
+/** One character as it is shown: a tab as spaces, a control character spelled out. */
+export function shownCharacter(character: string): string {
+  if (character === "\t") return TAB;
+  return PLAIN.test(character) ? character : harmless(character);
+}
+
+const PLAIN = /^[\x20-\x7e]$/;
+const PLAIN_LINE = /^[\x20-\x7e]*$/;
+
+/** A line as it is shown. */
+export function shownLine(line: string): string {
+  return PLAIN_LINE.test(line) ? line : harmless(line.replaceAll("\t", TAB));
+}
+
+/** A text's lines, whichever line breaks it has. */
+export function linesOf(text: string): string[] {
+  return text.split(/\r\n|\n|\r/);
+}
+
+/** A line of harmless text in pieces of at most `width` columns; the further ones begin with `indent`. */
+export function folded(line: string, width: number, indent = ""): string[] {
+  const shown = shownLine(line);
+  if (PLAIN_LINE.test(shown) ? shown.length <= width : columns(shown) <= width) return [shown];
+  const mark = indent.length * 2 > width ? "" : indent;
+  const pieces: string[] = [];
+  let piece = "";
+  let room = width;
+  for (const character of shown) {
+    const needed = PLAIN.test(character) ? 1 : columns(character);
+    if (needed > room && piece !== "") {
+      pieces.push(piece);
+      piece = mark;
+      room = width - mark.length;
+    }
+    piece += character;
+    room -= needed;
+  }
+  return [...pieces, piece];
+}
+
+/** The line without its first `from` columns, at most `width` of them. */
+export function windowOf(line: string, from: number, width: number): string {
+  if (PLAIN_LINE.test(line)) return line.slice(from, from + width);
+  let skipped = 0;
+  let at = 0;
+  for (const character of line) {
+    if (skipped >= from) break;
+    skipped += columns(character);
+    at += character.length;
+  }
+  // Half a wide character is a space.
+  const edge = " ".repeat(Math.max(0, skipped - from));
+  return firstColumns(edge + line.slice(at, at + 4 * width), width);
+}

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { StatusReport } from "../../../src/api/contract.ts";
+import { columns } from "../../../src/runtime/text/plain-text.ts";
+import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
+import { chosenRow, dashboardRows, movedChoice } from "../../../src/tui/dashboard/dashboard-rows.ts";
+import { sampleApprovals } from "../../api/sample-config.ts";
+import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
+import { sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+import { textOf, viewOf } from "../views.ts";
+
+function condition(title: string) {
+  return { code: "x", severity: "warning" as const, title, hint: "do this", since: secondsAgo(9) };
+}
+
+const HOLDERS = [1, 2, 3, 4, 5].map((pid) => ({ pid, command: "Finder", path: `/v/${pid}.psd` }));
+
+const FULL: StatusReport = {
+  ...gatewayReport([
+    sampleBackend({ name: "files", in_flight: 3, calls: 41, latency_ms: { p50: 3.4, p99: 80 }, restarts: 2 }),
+    sampleBackend({ name: "db", phase: "Failed", reason: "ended with exit code 1" }),
+    sampleBackend({ name: "off", enabled: false }),
+  ]),
+  shares: [
+    sampleShare({ name: "CORE" }),
+    sampleShare({
+      name: "MEDIA",
+      active_interface: "fallback",
+      tb_recovery_pending: true,
+      conditions: [{ ...condition("open files keep MEDIA on fallback"), holders: HOLDERS }],
+    }),
+    sampleShare({
+      name: "GONE",
+      mount_state: "error",
+      active_interface: "none",
+      last_error: "no route answers",
+    }),
+  ],
+};
+
+function shown(status: StatusReport, width: number, height: number, chosen: string | null = null): string[] {
+  const rows = dashboardRows(status, sampleApprovals());
+  return textOf(dashboardLines(rows, chosenRow(rows, chosen), [], { ...viewOf(width), height }));
+}
+
+describe("the dashboard", () => {
+  test("C3 says of a Ready backend that a call has waited long", () => {
+    const waits = sampleBackend({ in_flight: 1, waiting_calls: { count: 1, longest_ms: 45_000 } });
+    assert.match(
+      shown(gatewayReport([waits]), 140, 60).join("\n"),
+      /files +Ready +14 tools, 1 in flight {2}1 call has waited 45 s/,
+    );
+  });
+
+  test("F2 shows shares with route and health, backends with phase and calls, what waits, and conditions", () => {
+    const text = shown(FULL, 140, 60).join("\n");
+    for (const part of [
+      /▸ ● CORE +Thunderbolt +mounted/,
+      /● MEDIA +fallback +mounted/,
+      /▲ TB READY: Thunderbolt is back; it waits until these files are closed; t tries now, ! forces it/,
+      /Finder \(1\) \/v\/1\.psd/,
+      /and 2 more/,
+      /✕ GONE +no route +not mounted +.*no route answers/,
+      /● files +Ready +14 tools, 3 in flight, 41 calls, p50 3 ms, p99 80 ms, 2 restarts/,
+      /✕ db +Failed .*ended with exit code 1/,
+      /○ off +disabled/,
+      /Waits for approval \(1\)/,
+      /▲ backends\.files: backend files would run evil instead/,
+      /▲ MEDIA: open files keep MEDIA on fallback {2}do this/,
+      /none yet/,
+    ])
+      assert.match(text, part);
+  });
+
+  test("from 60 by 15 to 200 by 60 nothing is wider or longer than its room, and the chosen row is there", () => {
+    const rows = dashboardRows(FULL, sampleApprovals());
+    for (const [width, height] of [
+      [60, 12],
+      [80, 21],
+      [200, 57],
+      [60, 57],
+      [200, 12],
+    ] as const) {
+      let chosen: string | null = null;
+      for (let step = 0; step < 8; step += 1) {
+        const lines = shown(FULL, width, height, chosen);
+        assert.ok(lines.length <= height, `${lines.length} lines in ${height}`);
+        assert.ok(lines.every((line) => columns(line) <= width));
+        assert.equal(lines.filter((line) => line.startsWith("▸")).length, 1, lines.join("\n"));
+        chosen = movedChoice(rows, chosenRow(rows, chosen)?.id ?? null, 1);
+      }
+    }
+  });
+
+  test("a choice stays with its row, stops at both ends, and gives way when its row is gone", () => {
+    const rows = dashboardRows(FULL, null);
+    assert.equal(chosenRow(rows, null)?.id, "share CORE");
+    assert.equal(movedChoice(rows, "share CORE", -1), "share CORE");
+    assert.equal(movedChoice(rows, "share GONE", 1), "backend files");
+    assert.equal(movedChoice(rows, "share CORE", Number.POSITIVE_INFINITY), "backend off");
+    const fewer = dashboardRows(sampleReport([sampleShare({ name: "MEDIA" })]), null);
+    assert.equal(chosenRow(fewer, "backend files")?.id, "share MEDIA");
+    assert.equal(chosenRow(dashboardRows(sampleReport([]), null), null), null);
+  });
+
+  test("foreign names cannot drive the terminal, and wide ones are measured", () => {
+    const name = "日本語の共有フォルダ\u001b[31m\u202e";
+    const lines = shown(sampleReport([sampleShare({ name })]), 60, 12);
+    assert.ok(lines.every((line) => columns(line) <= 60));
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+    assert.doesNotMatch(lines.join(""), /[\u001b\u202e]/);
+    assert.match(lines.join("\n"), /▸ ● 日本語の/);
+  });
+});

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
+import type { StreamEvent } from "../../../src/api/contract.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { createEventRing, eventText } from "../../../src/tui/events/event-ring.ts";
+import { createEventsScreen } from "../../../src/tui/events/events-screen.ts";
+import type { DaemonLink } from "../../../src/tui/link/daemon-link.ts";
+import type { Connection } from "../../../src/tui/terminal/connection.ts";
+import type { Key, KeyName } from "../../../src/tui/terminal/key.ts";
+import { createStore } from "../../../src/tui/terminal/store.ts";
+import { sampleSyncEvent, sampleSyncState } from "../../api/sample-config.ts";
+import { textOf, viewOf } from "../views.ts";
+
+function rig() {
+  const listeners = new Set<(notice: FollowNotice) => void>();
+  const listen = (listener: (notice: FollowNotice) => void) => {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  };
+  const stop = new AbortController();
+  const ring = createEventRing(listen, systemClock, stop.signal);
+  let id = 0;
+  const emit = (event: StreamEvent): void => {
+    id += 1;
+    for (const listener of listeners) listener({ kind: "event", id, event });
+  };
+  const transition = (name: string, fields: Record<string, string> = {}): void =>
+    emit({ kind: "transition", transition: { name, ...fields } });
+  const connection = createStore<Connection>({ kind: "connected" });
+  let audits = 0;
+  const screen = createEventsScreen({ connection, listen } as unknown as DaemonLink, ring, () => {
+    audits += 1;
+  });
+  const text = (height = 20): string[] => textOf(screen.draw({ ...viewOf(100), height }));
+  const press = (...keys: readonly string[]): boolean[] =>
+    keys.map((key) => {
+      const pressed: Key =
+        key.length === 1 ? { kind: "character", text: key } : { kind: "named", name: key as KeyName };
+      return screen.onKey(pressed);
+    });
+  return { ring, emit, transition, stop, listeners, text, press, audits: () => audits };
+}
+
+test("F2 a hundred thousand events keep two thousand, the newest, and say how many came", () => {
+  const { ring, transition } = rig();
+  for (let round = 0; round < 100_000; round += 1) transition("share.mounted", { share: `s${round}` });
+  const kept = [...ring.newest()];
+  assert.equal(kept.length, 2_000);
+  assert.equal(kept[0]?.subject, "s99999");
+  assert.equal(kept.at(-1)?.subject, "s98000");
+  assert.equal(ring.count.get(), 100_000);
+  assert.equal(ring.at(97_999), null);
+  assert.equal(ring.at(98_000)?.subject, "s98000");
+});
+
+test("an event says its fields in one line; states of sync are none; the end unregisters", () => {
+  const { ring, emit, transition, stop, listeners } = rig();
+  transition("share.switched", { share: "CORE", from: "tb", to: "fallback" });
+  emit(sampleSyncState());
+  emit({ kind: "sync", event: sampleSyncEvent({ type: "error", details: "7:12: wrong" }) });
+  emit({ kind: "gap" });
+  const texts = [...ring.newest()].map((event) => `${event.name} ${event.subject} ${eventText(event)}`);
+  assert.deepEqual(texts.slice(1), [
+    "sync.error null 7:12: wrong",
+    "share.switched CORE from=tb to=fallback",
+  ]);
+  assert.match(texts[0] ?? "", /^gap null some events/);
+  stop.abort();
+  assert.equal(listeners.size, 0);
+});
+
+test("F2 events are filtered by kind, by whose they are, and by words; Escape drops one after the other", () => {
+  const { transition, text, press, audits } = rig();
+  transition("share.mounted", { share: "CORE" });
+  transition("backend.ready", { backend: "files" });
+  transition("backend.ended", { backend: "db", reason: "exit 1" });
+  const shown = () =>
+    text()
+      .slice(1)
+      .map((line) => line.replace(/^[▸ ]+\d\d:\d\d:\d\d +/, "").split(" ")[0]);
+  assert.deepEqual(shown(), ["backend.ended", "backend.ready", "share.mounted"]);
+  press("n");
+  assert.deepEqual(shown(), ["backend.ended", "backend.ready"]);
+  press("b", "b");
+  assert.deepEqual(shown(), ["backend.ended"]);
+  assert.match(text()[0] ?? "", /only kind backend, of db/);
+  press("escape");
+  assert.equal(shown().length, 3);
+  press("/", "e", "x", "i", "t", "q");
+  assert.match(text().at(-1) ?? "", /none/);
+  press("backspace", "enter");
+  assert.equal(text().at(-1)?.includes("backend.ended"), true);
+  assert.deepEqual(press("escape", "escape"), [true, false]);
+  press("tab");
+  assert.equal(audits(), 1);
+});
+
+test("an event's details are all of it; it stays chosen while others come", () => {
+  const { transition, text, press } = rig();
+  transition("share.mounted", { share: "CORE" });
+  transition("share.route_down", { share: "CORE", reason: "\u001b[2J boom" });
+  press("down", "up", "down", "enter");
+  for (let round = 0; round < 50; round += 1) transition("share.mounted", { share: "X" });
+  const details = text().join("\n");
+  assert.match(details, /share\.mounted/);
+  assert.match(details, / {2}share: CORE/);
+  press("escape");
+  assert.ok(text().some((line) => line.startsWith("▸") && line.includes("CORE")));
+  assert.ok(!text(60).join("").includes("\u001b"));
+});

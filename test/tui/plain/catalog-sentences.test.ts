@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { CatalogItem } from "../../../src/tui/catalog/catalog-items.ts";
+import { catalogSentences, toolSentences } from "../../../src/tui/plain/catalog-sentences.ts";
+
+function toolOf(name: string, entry: object = {}, backend = "files"): CatalogItem {
+  const given = { name, backend, ...entry };
+  return { id: name, kind: "tool", name, backend, summary: "", entry: given, sought: name, soughtName: name };
+}
+
+test("F2 the catalog is said backend by backend, and no more of it than one listens to", () => {
+  assert.deepEqual(catalogSentences([], ""), ["nothing is offered yet"]);
+  assert.deepEqual(catalogSentences([], "moon"), ["nothing in the catalog is like moon"]);
+  const withheld: CatalogItem = { ...toolOf("gone"), kind: "withheld", summary: "its share is away" };
+  assert.deepEqual(catalogSentences([toolOf("b"), toolOf("x", {}, "web"), toolOf("a"), withheld], ""), [
+    "backend files: 2 tools, 1 withheld",
+    "tool b",
+    "tool a",
+    "withheld gone: its share is away",
+    "backend web: 1 tool",
+    "tool x",
+  ]);
+  const many = catalogSentences(
+    Array.from({ length: 5_000 }, (_, index) => toolOf(`t${index}`)),
+    "",
+  );
+  assert.equal(many.length, 102);
+  assert.deepEqual(
+    [many[0], many.at(-1)],
+    ["backend files: 5000 tools", "4900 more; find them by words, as in: catalog read file"],
+  );
+});
+
+test("F2 a tool's arguments are said one by one, those inside of an object with it before them", () => {
+  const text = { type: "string" };
+  const owner = { type: "object", properties: { name: text }, required: ["name"] };
+  const said = toolSentences(
+    toolOf("echo", {
+      description: "Answers.\ntool x: not ours",
+      annotations: { readOnlyHint: true },
+      input_schema: {
+        type: "object",
+        properties: {
+          title: { ...text, description: "What it is called" },
+          count: { type: "integer", minimum: 1, exclusiveMaximum: 10, default: 3 },
+          loud: { type: "boolean" },
+          color: { enum: ["red", 2] },
+          owners: { type: "array", items: owner },
+          filter: { oneOf: [text, { type: "number" }] },
+        },
+        required: ["title", "owners"],
+      },
+    }),
+    false,
+  );
+  assert.deepEqual(said, [
+    "tool echo of backend files",
+    "it says: Answers.",
+    "it says: tool x: not ours",
+    "it says of itself: only reads",
+    "its arguments:",
+    "title, text, required: What it is called",
+    "count, whole number, at least 1, below 10, optional, 3 when left out",
+    "loud, true or false, optional",
+    'color, one of "red" 2, optional',
+    "owners, list, each object with fields of its own, required",
+    "owners.name, text, required",
+    "filter, JSON, as its schema has oneOf, optional",
+    `to call it, run in a shell: mountaineer call echo '{"title": …, "owners": …}'`,
+  ]);
+});
+
+test("a foreign name stays one word of the command that is said", () => {
+  const last = (name: string, schema: object = {}) =>
+    toolSentences(toolOf(name, { input_schema: { type: "object", ...schema } }), true).at(-1);
+  assert.equal(last("plain"), "to call it, run on that machine: mountaineer call plain");
+  assert.equal(
+    last("a;b 'c'", { properties: { "it's": { type: "string" } }, required: ["it's"] }),
+    `to call it, run on that machine: mountaineer call 'a;b '\\''c'\\''' '{"it'\\''s": …}'`,
+  );
+  assert.deepEqual(toolSentences(toolOf("odd", { input_schema: { type: "array" } }), false).slice(1, 4), [
+    "it has no description",
+    "its arguments:",
+    "one JSON object: its items are not all of one kind",
+  ]);
+});
