@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type {
   AliasConfig,
   BackendConfig,
+  FleetConfig,
   GlobalConfig,
   MountaineerConfig,
   NotifyConfig,
@@ -28,7 +29,10 @@ type MiddlewareSection =
   | "limits"
   | "audit"
   | "trust"
-  | "telemetry";
+  | "telemetry"
+  | "optimizer"
+  | "groups"
+  | "profiles";
 
 /** What became of things that are known by their names. */
 export interface NamedDiff<Field> {
@@ -50,6 +54,8 @@ export interface ConfigDiff {
     readonly reordered: boolean;
   };
   readonly middleware: readonly MiddlewareSection[];
+  /** Every key when the section came or went. */
+  readonly fleet: readonly (keyof FleetConfig)[];
   readonly shares: NamedDiff<ShareField>;
   readonly aliases: NamedDiff<AliasField>;
 }
@@ -62,6 +68,9 @@ const MIDDLEWARE = [
   ["audit", "audit"],
   ["telemetry", "telemetry"],
   ["trust", "trust"],
+  ["optimizer", "optimizer"],
+  ["groups", "groups"],
+  ["profiles", "profiles"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];
 
 /** In their order; what is named is known by its name. */
@@ -114,6 +123,13 @@ function changedServer(before: ServerConfig | null, after: ServerConfig | null):
   return one === null ? [] : keysOf(one);
 }
 
+/** Its name is no name by which it is known here: there is one fleet. */
+function changedFleet(before: FleetConfig | null, after: FleetConfig | null): (keyof FleetConfig)[] {
+  const keys: readonly (keyof FleetConfig)[] = ["name", "servers", "credentials", "tlsCa"];
+  if (before === null && after === null) return [];
+  return keys.filter((key) => !isDeepStrictEqual(before?.[key], after?.[key]));
+}
+
 /**
  * What changed from `before` to `after`. Shares, aliases and backends are known by their names; the order of shares
  * and aliases does not count, that of backends does.
@@ -131,6 +147,7 @@ export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig)
     middleware: MIDDLEWARE.filter(([, key]) => !isDeepStrictEqual(before[key], after[key])).map(
       ([name]) => name,
     ),
+    fleet: changedFleet(before.fleet, after.fleet),
     shares: diffNamed(before.shares, after.shares, changedFields),
     aliases: diffNamed(before.aliases, after.aliases, changedKeys),
   };
@@ -142,7 +159,7 @@ function isUntouched({ added, removed, changed }: NamedDiff<unknown>): boolean {
 
 /** True when nothing changed: other bytes with the same meaning. */
 export function isEmptyDiff(diff: ConfigDiff): boolean {
-  const { global, sync, notify, server, backends, middleware, shares, aliases } = diff;
+  const { global, sync, notify, server, fleet, backends, middleware, shares, aliases } = diff;
   if (backends.reordered || ![backends, shares, aliases].every(isUntouched)) return false;
-  return [global, sync, notify, server, middleware].every((list) => list.length === 0);
+  return [global, sync, notify, server, fleet, middleware].every((list) => list.length === 0);
 }

@@ -136,3 +136,10 @@ export function parseListenAddress(text: string): TextReading {
   const { host } = reading.address;
   return wrongAddress(text === `[${host}]` ? "write it without brackets" : "the port has a key of its own");
 }
+
+/** Reads a name or address by which requests may ask for this machine; resolves to lower case. */
+export function parseAllowedHost(text: string): TextReading {
+  const reading = parseListenAddress(text);
+  if (reading.ok) return { ok: true, value: text.toLowerCase() };
+  return { ok: false, expected: "a name or an address, without a port", hint: reading.hint };
+}

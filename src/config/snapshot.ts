@@ -65,6 +65,22 @@ export interface NotifyConfig {
   readonly configRejected: boolean;
 }
 
+/** The management API and the page at the gateway's address. */
+export interface ManagementConfig {
+  /** null: only while the gateway listens on loopback. */
+  readonly enabled: boolean | null;
+  /** Whoever signed in there may change what runs, and approve. */
+  readonly allowCommands: boolean;
+  /** Names beside the machine's own by which it may be asked for, in lower case. */
+  readonly allowedHosts: readonly string[];
+}
+
+export const MANAGEMENT_DEFAULT: ManagementConfig = {
+  enabled: null,
+  allowCommands: false,
+  allowedHosts: [],
+};
+
 export interface ServerConfig {
   /** A name or IP address, without brackets. */
   readonly host: string;
@@ -75,6 +91,7 @@ export interface ServerConfig {
   readonly bodyLimitBytes: number;
   /** How long calls on a removed or replaced backend may go on. */
   readonly drainTimeoutMs: number;
+  readonly management: ManagementConfig;
 }
 
 /** Text with references to secrets in it: plain parts and references, in order. */
@@ -302,6 +319,43 @@ export interface TelemetryConfig {
   readonly metricsToken: SecretReference | null;
 }
 
+/** Which machine this is among several, and how they reach each other. */
+export interface FleetConfig {
+  readonly name: string;
+  /** `tls://HOST:PORT`, or `nats://HOST:PORT` on loopback. */
+  readonly servers: readonly string[];
+  /** An nkey's seed, or a text with a JWT and one. */
+  readonly credentials: SecretReference;
+  /** Absolute; null: the CAs that Node knows. */
+  readonly tlsCa: string | null;
+}
+
+/** Which tools are listed where not all are. */
+export interface OptimizerConfig {
+  readonly enabled: boolean;
+  /** Patterns over published names. */
+  readonly keepTools: readonly string[];
+}
+
+/** A part of everything, with an address of its own. */
+export interface GroupConfig {
+  readonly name: string;
+  /** Patterns over published names; null: all tools of its backends. */
+  readonly tools: readonly string[] | null;
+  /** null: those that have one of the tools. */
+  readonly backends: readonly string[] | null;
+}
+
+/** What some clients are served; the first that fits counts. null: whoever, whatever, as usual. */
+export interface ProfileConfig {
+  /** Patterns over names and subjects of principals. */
+  readonly users: readonly string[] | null;
+  /** Patterns over the names that clients give themselves. */
+  readonly clients: readonly string[] | null;
+  readonly groups: readonly string[] | null;
+  readonly optimizer: boolean | null;
+}
+
 /** A link to a folder inside a share. */
 export interface AliasConfig {
   readonly name: string;
@@ -331,6 +385,13 @@ export interface MountaineerConfig {
   readonly trust: TrustConfig;
   /** null: off. */
   readonly telemetry: TelemetryConfig | null;
+  /** null: this machine is in no fleet. */
+  readonly fleet: FleetConfig | null;
+  readonly optimizer: OptimizerConfig;
+  /** In the file's order. */
+  readonly groups: readonly GroupConfig[];
+  /** In the file's order. */
+  readonly profiles: readonly ProfileConfig[];
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */

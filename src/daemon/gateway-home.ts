@@ -6,6 +6,8 @@ import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { Holds, type HoldsElsewhere, type StatesOfDaemon } from "../gateway/front/holds/holds.ts";
 import { openSessionFile } from "../gateway/front/session/session-file.ts";
 import type { PassBack } from "../gateway/front/session/session-store.ts";
+import type { Beside } from "../gateway/serving/gateway-contract.ts";
+import { closeGiven } from "../gateway/serving/given-door.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
@@ -23,6 +25,7 @@ interface GatewayHomeOptions {
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
   readonly elsewhere?: OtherDaemon | undefined;
+  readonly beside?: Beside | undefined;
 }
 
 /** Another daemon that still runs on this home, and hands over to this one. */
@@ -40,6 +43,8 @@ export interface OtherDaemon {
   readonly tell: PassBack;
   /** Takes the sessions that clients begin or end there, those of before this call, too. Once. */
   onSession(sessions: { keep(session: BegunSession): Promise<unknown>; end(hash: string): void }): void;
+  /** Takes connections there that wait between requests, by their handles. Once. */
+  onConnection(take: (handle: object) => void): void;
   /** Process groups there of what cannot run twice, until it has ended. */
   readonly once: readonly number[];
 }
@@ -69,6 +74,10 @@ export function gatewayHome(options: GatewayHomeOptions) {
         keep: async ({ hash, record }) => gateway.handing?.adopt(hash, record),
         end: (hash) => void gateway.handing?.endSession(hash),
       });
+      elsewhere?.onConnection((handle) => {
+        if (gateway.handing === null) closeGiven(handle);
+        else gateway.handing.takeConnection(handle);
+      });
       const { states = null } = elsewhere ?? {};
       if (elsewhere !== undefined && states !== null) holds.follow(states, elsewhere.passing(holds));
     },
@@ -89,5 +98,6 @@ export function gatewayHome(options: GatewayHomeOptions) {
     heldRoutes: writes.heldRoutes,
     sessions: handedSessions(openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,
+    beside: options.beside,
   };
 }

@@ -2,22 +2,31 @@
 import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { GatewayControl } from "../api/control.ts";
-import type { MountaineerConfig } from "../config/snapshot.ts";
+import type { AuditConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Gateway, GatewayOptions, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import { closeDoor } from "../gateway/serving/given-door.ts";
+import type { CallMinute } from "../gateway/telemetry/call-minutes.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
+import { auditReport } from "./control/audit-report.ts";
 import { createGatewayControl } from "./control/gateway-control.ts";
 import { gatewayStatus } from "./control/gateway-status.ts";
+import { createRecordPages } from "./control/record-pages.ts";
 import type { HandingGateway } from "./handover/handing.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 export interface GatewayPart extends AsyncDisposable {
   readonly applier: ConfigApplier;
-  readonly control: GatewayControl;
+  readonly control: GatewayControl & {
+    /** By backend, what it was asked in each minute of the last day; empty while no gateway is configured. */
+    callMinutes(): ReadonlyMap<string, readonly CallMinute[]>;
+  };
   /** Begins with the first configuration; resolves when the gateway listens, or has failed to. */
   start(config: MountaineerConfig, door?: GivenDoor | null): Promise<void>;
-  /** The first half of `start`; resolves when its backends serve or have failed, those that may start now. */
-  build(config: MountaineerConfig, signal: AbortSignal): Promise<void>;
+  /**
+   * The first half of `start`; resolves when its backends serve or have failed, those that may start now. `rehearses`:
+   * and when the code that will serve is compiled.
+   */
+  build(config: MountaineerConfig, signal: AbortSignal, rehearses: boolean): Promise<void>;
   /** The part of the gateway that a handover is about; null: there is none. */
   readonly handing: HandingGateway | null;
   /** Empty while no gateway is configured. */
@@ -34,6 +43,9 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
   /** Once there is one it stays, so that calls drain and sessions survive while nothing is configured. */
   let gateway: Gateway | null = null;
   let wanted = false;
+  /** Where it is written, or would be; null: nowhere. */
+  let audit: AuditConfig | null = null;
+  const pages = createRecordPages(options.clock);
 
   const load = async (): Promise<Gateway> => {
     const { createGateway } = await import("../gateway/serving/gateway.ts");
@@ -43,7 +55,11 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
   const current = (): Gateway | null => (wanted ? gateway : null);
 
   return {
-    control: createGatewayControl(current),
+    control: {
+      ...createGatewayControl(current),
+      audit: (request, signal) => auditReport(audit, request, pages, signal),
+      callMinutes: () => current()?.calls.minutes ?? new Map(),
+    },
     applier: {
       name: "gateway",
       async prepare({ after }, signal) {
@@ -54,6 +70,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
         return {
           commit() {
             wanted = wants;
+            audit = after.audit;
             prepared.commit();
           },
           retire: () => prepared.retire(),
@@ -62,6 +79,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       },
     },
     async start(config, door = null) {
+      audit = config.audit;
       if (!wantsGateway(config)) {
         closeDoor(door);
         return;
@@ -72,11 +90,11 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       if (!isBuilt) await first.build(gatewayConfig(config));
       await first.open(gatewayConfig(config), door);
     },
-    async build(config, signal) {
+    async build(config, signal, rehearses) {
       if (!wantsGateway(config)) return;
       const first = await load();
       await first.build(gatewayConfig(config));
-      await first.built(signal);
+      await Promise.all([first.built(signal), rehearses ? rehearseOnce(options, signal) : null]);
     },
     get handing() {
       return gateway;
@@ -99,4 +117,11 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       await gateway?.[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Beside a daemon that serves, which needs the processor, too: once, and while backends start. */
+async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
+  const { rehearse } = await import("../gateway/serving/rehearsal.ts");
+  const { asked, answered } = await rehearse({ clock, signal });
+  logger.debug("rehearsed", { asked, answered });
 }

@@ -11,7 +11,6 @@ import { openApprovals } from "./approvals/open-approvals.ts";
 import { guardedPlaces, startApprovals } from "./approvals/start-approvals.ts";
 import { openHome } from "./compose/home.ts";
 import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
-import { editedEntries } from "./reload/holding.ts";
 
 /** How long another command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
@@ -65,8 +64,6 @@ export async function approveEdited(
   const places = guardedPlaces(place, snapshot.path);
   const parts = { ...opened, places, clock, logger: silentLogger, publish: () => {}, writes: true };
   await using keeper = createApprovalKeeper(parts);
-  const was = keeper.preview({ ...snapshot, config: before }, null);
-  const ids = editedEntries(before, snapshot.config, was.held.waiting);
-  const judged = await keeper.judge(snapshot, null, { ids, loosens: false });
+  const judged = await keeper.judge(snapshot, null, keeper.edited(before, snapshot.config, null));
   return judged.held.waiting.length;
 }

@@ -100,6 +100,10 @@ export async function openGatewayInProcess({
           await settled(asker);
           return control.tools(asker);
         },
+        async catalog(asker) {
+          await settled(asker);
+          return control.catalog(asker);
+        },
         async toolChanges(request, asker) {
           await settled(asker);
           return control.toolChanges(request, asker);

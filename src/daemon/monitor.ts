@@ -2,7 +2,8 @@
 
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import type { MonitorOptions } from "../api/control.ts";
+import type { LogControl, MonitorOptions } from "../api/control.ts";
+import { ManagementDoor } from "../api/http/management-door.ts";
 import { startManagementServer } from "../api/server/server.ts";
 import { readDaemonNote, removeDaemonNote, writeDaemonNote } from "../api/socket/daemon-note.ts";
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
@@ -26,9 +27,13 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
+import { createLogControl } from "./control/log-control.ts";
+import { keepTimeline } from "./events/kept-timeline.ts";
 import { Handover } from "./handover/hand-over.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
+import { settleHeap } from "./heap-settings.ts";
+import { openManagement } from "./management.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
 
 /** How long a single-shot command's lock is waited for, ms. */
@@ -62,6 +67,7 @@ async function run(options: RunOptions): Promise<void> {
   const { home, configPath, intervalMs, unmountOnExit, signal, predecessor } = options;
   const clock = systemClock;
   const environment = process.env;
+  settleHeap();
   await ensurePrivateFolder(home);
   // A mount, or a folder that is unmounted one day, must not be held by the daemon's own working directory.
   process.chdir("/");
@@ -99,9 +105,11 @@ async function run(options: RunOptions): Promise<void> {
       openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock }),
       signal,
     );
+    const { userHome } = place;
+    const filePath = logFilePath({ home, userHome, environment, platform: process.platform });
     const log = stack.use(
       startLog({
-        filePath: logFilePath({ home, userHome: place.userHome, environment, platform: process.platform }),
+        filePath,
         stderr: true,
         level: logLevel(environment),
         clock,
@@ -123,8 +131,10 @@ async function run(options: RunOptions): Promise<void> {
     };
     // Ended after the service: until then it answers on them what is in flight.
     const connections = stack.use(createMcpConnections(clock));
+    const door = new ManagementDoor({ clock, logger, page: options.page ?? null });
     const service = stack.use(
       await startSentinelService({
+        beside: door.take,
         home,
         place,
         environment,
@@ -146,7 +156,8 @@ async function run(options: RunOptions): Promise<void> {
       });
     }
     const isLocked = (): boolean => held?.isHeld === true;
-    await serve(options, { service, charge, isLocked, connections, logger, clock, stack });
+    const own = createLogControl(filePath, clock);
+    await serve(options, { service, door, own, charge, isLocked, connections, logger, clock, stack });
   } finally {
     await stack[Symbol.asyncDispose]();
   }
@@ -179,6 +190,10 @@ async function takeTurn(
 
 interface ServeParts {
   readonly service: SentinelService;
+  /** The log of this process. */
+  readonly own: LogControl;
+  /** Beside MCP, at the gateway's address. */
+  readonly door: ManagementDoor;
   readonly charge: DisposalStack;
   /** This process still has the home's lock. */
   readonly isLocked: () => boolean;
@@ -191,7 +206,7 @@ interface ServeParts {
 /** Opens the sockets; resolves when it is to stop, or, all who were there served, when another daemon is in charge. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const { home, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
-  const { service, charge, isLocked, connections, logger, clock, stack } = parts;
+  const { service, door, own, charge, isLocked, connections, logger, clock, stack } = parts;
   const noteFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
@@ -213,7 +228,9 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
         link: (successor) => service.handing.link(successor),
         async giveUp() {
           // Whoever said them hears what came of them.
-          await settledWithin(clock, COMMANDS_MS, management.settled());
+          const settled = Promise.all([management.settled(), overHttp.settled()]);
+          await settledWithin(clock, COMMANDS_MS, settled);
+          door.handsOver();
           await closeForNext(home, { sockets, stack, clock, noteFailure });
           await service.handing.giveUp(() => handover.successor);
           await charge[Symbol.asyncDispose]();
@@ -227,6 +244,21 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   );
   const sockets = stack.use(createDisposalStack(noteFailure));
   const mcpSocketPath = await openMcpSocket(home, service, { connections, logger, stack: sockets });
+  const timeline = sockets.use(
+    await keepTimeline({
+      home,
+      follows: predecessor !== null,
+      clock,
+      logger,
+      bus: service.bus,
+      status: () => service.control.status(),
+      isSeen: service.isSeen,
+      minutes: () => service.gateway.callMinutes(),
+    }),
+  );
+  const overHttp = sockets.use(
+    await openManagement({ home, door, service, handover, log: own, timeline, clock, logger }),
+  );
   const management = sockets.use(
     await startManagementServer({
       home,
@@ -234,14 +266,18 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       config: service.config,
       gateway: service.gateway,
       places: service.places,
+      fleet: service.fleet,
       handover,
+      log: own,
+      timeline,
+      access: overHttp.access,
       mcpSocket: mcpSocketPath,
       clock,
       logger,
       version: packageVersion(),
     }),
   );
-  predecessor?.taken();
+  predecessor?.taken(service.handing.door() !== null);
   sockets.defer(
     reloadRequests(() => {
       // What came of it is in the log, as an event like any other.
@@ -259,7 +295,9 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       await predecessor?.stopped();
       await clock.sleep(ORPHANED_MS);
     });
-    await Promise.race([service.handing.leave(next), whenAborted(signal), shortly]);
+    const left = service.handing.leave(next);
+    door.hasMoved();
+    await Promise.race([left, whenAborted(signal), shortly]);
     next.letGo();
   }
   logger.info("stopping");

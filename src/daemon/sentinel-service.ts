@@ -2,18 +2,17 @@
 // order and ends in reverse.
 import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../api/control.ts";
+import type { ConfigControl, DaemonControl, FleetControl, PlaceControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
-import type { ConfigSnapshot } from "../config/snapshot.ts";
-import type { GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
+import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
+import type { Beside, GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
 import type { Memory } from "../reconcile/memory.ts";
-import { type Bus, createBus } from "../runtime/bus.ts";
+import type { Bus } from "../runtime/bus.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
-import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
@@ -23,7 +22,7 @@ import type { RejectedFile } from "./compose/home.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
-import { aliasStatuses } from "./control/alias-status.ts";
+import { aliasStatus } from "./control/alias-status.ts";
 import { withWaiting } from "./control/backend-waiting.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
@@ -31,10 +30,10 @@ import { createRequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { gatewayFindings, globalFindings } from "./control/verify.ts";
-import { createEventStream } from "./events/event-stream.ts";
+import { announcements } from "./events/announcements.ts";
 import type { ApprovalTransition, ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
-import { logTransition } from "./events/transition-log.ts";
+import { createFleetPart } from "./fleet-part.ts";
 import { gatewayHome, type OtherDaemon } from "./gateway-home.ts";
 import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
@@ -50,6 +49,11 @@ import { startTriggers } from "./triggers.ts";
  * at most is for ending what hangs, a prober that the system holds for example.
  */
 const STOP_DEADLINE_MS = 3800;
+/**
+ * How long `--unmount-on-exit` waits for unsent writes and unmounts, ms; with a stop after it, it stays under the 20 s
+ * that service managers give.
+ */
+const UNMOUNT_DEADLINE_MS = 10_000;
 
 /** How long a daemon that follows one which has given up the home waits for its backends, ms: shares wait meanwhile. */
 const NEEDED_MS = 5_000;
@@ -83,6 +87,8 @@ interface ServiceOptions {
   /** Beats the file's check interval, ms. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
+  /** What is served at the gateway's address beside MCP. */
+  readonly beside?: Beside | undefined;
   /** Opened while the configuration was read. */
   readonly approvals?: Promise<OpenedApprovals>;
 }
@@ -91,12 +97,17 @@ export interface SentinelService extends AsyncDisposable {
   readonly state: "starting" | "running" | "reloading" | "stopping";
   readonly control: DaemonControl;
   readonly config: ConfigControl;
-  readonly gateway: GatewayControl;
+  readonly gateway: GatewayPart["control"];
   readonly places: PlaceControl;
+  readonly fleet: FleetControl;
   /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
   serveLines(stream: Duplex): void;
   readonly bus: Bus<ServiceTransition>;
+  /** The share was looked at since the start: before that its status is what was remembered. */
+  readonly isSeen: (share: string) => boolean;
   readonly handing: Handing;
+  /** As it runs; null: the file has no such section. */
+  server(): ServerConfig | null;
   /** Reads the configuration file again and applies what differs; resolves at commit. Never rejects for the file. */
   reload(signal: AbortSignal): Promise<ReloadReport>;
   /** Ends what a stop would wait for. */
@@ -127,6 +138,8 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   notifications.start();
   await gateway.start(snapshot.config, door);
   auditApprovals(parts, clock, stack);
+  const control = createServiceControl(options, parts);
+  await parts.fleet.start(snapshot.config, () => control.status());
   state = "running";
   logger.info("running", {
     pid: process.pid,
@@ -155,15 +168,18 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     get state() {
       return state === "running" && config.watcher.busy ? "reloading" : state;
     },
-    control: createServiceControl(options, parts),
+    control,
     config: config.control,
     gateway: gateway.control,
     places: parts.places.control,
+    fleet: parts.fleet.control,
     serveLines: (stream) => gateway.serveLines(stream),
     bus: parts.bus,
+    isSeen: (share) => engine.view(share).seen !== null,
     handing: createHanding({ ...parts, clock, elsewhere: options.elsewhere }, () => {
       state = "stopping";
     }),
+    server: () => config.watcher.running.snapshot.config.server,
     reload: (signal) => config.control.reload({}, signal),
     forceStop: () => force.abort(),
     [Symbol.asyncDispose]() {
@@ -292,6 +308,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   // Ends before the shares do.
   stack.use(gateway);
   const { ticker, window } = triggers;
+  const fleet = stack.use(createFleetPart({ home, values: environment, clock, logger, redact, bus }));
   const shares = shareSection({ engine, aliases, ticker, window, clock, context, required, publish });
   const config = stack.use(
     createConfigService({
@@ -300,7 +317,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       snapshot,
       file: await openConfigFile(snapshot.path, { ...parts, clock }),
       realPath: realPathThrough(parts.prober),
-      appliers: [gateway.applier, shares, notifications.applier],
+      appliers: [gateway.applier, shares, notifications.applier, fleet.applier],
       approvals: keeper,
       loadedFile: options.snapshot,
       rejected: options.rejected ?? null,
@@ -333,6 +350,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     aliases,
     triggers,
     gateway,
+    fleet,
     config,
   };
 }
@@ -345,10 +363,11 @@ async function buildFirst(
   signal: AbortSignal,
 ): Promise<GatewayView | null> {
   const { clock, elsewhere } = options;
+  const isWaitedFor = elsewhere?.isNeeded === true;
   await requirePrivateFirst(options, snapshot);
   const late = new AbortController();
-  using _ = elsewhere?.isNeeded === true ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
-  await gateway.build(snapshot.config, AbortSignal.any([signal, late.signal]));
+  using _ = isWaitedFor ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
+  await gateway.build(snapshot.config, AbortSignal.any([signal, late.signal]), !isWaitedFor);
   return gateway.handing?.view() ?? null;
 }
 
@@ -362,30 +381,22 @@ async function requirePrivateFirst(
   await createPrivatePlaces({ home, look, clock, logger }).require(snapshot);
 }
 
-/** The bus of transitions, with the log and the event stream as its first listeners. */
-function announcements(clock: Clock, logger: Logger, stack: DisposalStack) {
-  const onListenerError = (error: unknown): void =>
-    logger.error("a listener failed", { reason: errorText(error) });
-  const bus = createBus<ServiceTransition>({ onListenerError });
-  const stream = createEventStream({ idsAfter: Math.floor(clock.wallMs()), onListenerError });
-  stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
-  stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
-  return { bus, stream, publish: (transition: ServiceTransition): void => bus.publish(transition) };
-}
-
 /** Ends the service: calls drain, steps end, and what is asked for is unmounted. */
 async function stop(
   { clock, logger, unmountOnExit }: ServiceOptions,
-  { memory, force, engine, shareControl, triggers, gateway, config, gatewayOwn }: ServiceParts,
+  { memory, force, engine, shareControl, triggers, gateway, fleet, config, gatewayOwn }: ServiceParts,
   stack: DisposalStack,
 ): Promise<void> {
-  const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
+  const unmounts = unmountOnExit && !gatewayOwn.isHandedOver();
+  const deadline = clock.setTimer(unmounts ? UNMOUNT_DEADLINE_MS : STOP_DEADLINE_MS, () => force.abort());
   triggers.stop();
   // A config that is applied now would begin cycles, and mount again what is unmounted here.
   await config[Symbol.asyncDispose]();
+  // Tells how this machine is while that is known; the stack below waits for its end.
+  void fleet[Symbol.asyncDispose]();
   // Calls drain while mounts are seen to; the stack below waits for the same end.
   Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
-  if (unmountOnExit && !gatewayOwn.isHandedOver()) {
+  if (unmounts) {
     // A cycle under way may carry out the request that the next one was begun for.
     engine.rest();
     const results = await shareControl.unmount(null, { force: false, hold: false }, force.signal);
@@ -414,6 +425,7 @@ function createServiceControl(
     aliases,
     triggers,
     gateway,
+    fleet,
     config,
     keeper,
   }: ServiceParts,
@@ -432,6 +444,7 @@ function createServiceControl(
     ...notifications.conditions(),
     ...keeper.conditions(),
     ...privacy.conditions(),
+    ...fleet.conditions(),
   ];
 
   return {
@@ -480,9 +493,4 @@ function createServiceControl(
     unmount: (selection, { force: cut }, signal) =>
       shareControl.unmount(selection, { force: cut, hold: true }, signal),
   };
-}
-
-function aliasStatus(aliases: AliasLinks): Pick<StatusReport, "aliases"> {
-  const told = aliasStatuses(aliases.status());
-  return told.length === 0 ? {} : { aliases: told };
 }

@@ -23,6 +23,7 @@ import { examineClock } from "./clock.ts";
 import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
 import { examineCredentials } from "./credentials.ts";
 import { examineDaemon, findDaemon } from "./daemon.ts";
+import { examineFleet } from "./fleet.ts";
 import { examineGateway } from "./gateway.ts";
 import { examineHome } from "./home.ts";
 import { examineHosts, lookAtHosts } from "./hosts.ts";
@@ -109,6 +110,7 @@ async function examineAll(
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
       part("home", signal, () => examinePrivatePlaces(context)),
       part("gateway", signal, () => examineGateway(context)),
+      part("fleet", signal, () => examineFleet(context)),
       part("clock", signal, async () => [await examineClock(home, clock)]),
     ]);
     const all = withoutRepeats(findings.flat());
@@ -225,6 +227,8 @@ const LOOKED_AT_HERE = [
   "auth_open",
   "auth_token_missing",
   "listen_failed",
+  "fleet_unreachable",
+  "fleet_name_taken",
 ];
 
 /** What the daemon knows of the shares, looked at afresh by it. */

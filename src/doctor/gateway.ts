@@ -4,8 +4,9 @@ import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import { isLoopback } from "../config/host.ts";
 import { shownText } from "../config/shown-values.ts";
-import type { BackendConfig } from "../config/snapshot.ts";
+import type { BackendConfig, ServerConfig } from "../config/snapshot.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
 import { findPortHolder } from "../gateway/front/http/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
@@ -26,7 +27,12 @@ export async function examineGateway(context: DoctorContext): Promise<DoctorFind
     statusOf(context),
     ...enabled.map((backend) => ofBackend(context, backend)),
   ]);
-  const found = [...ofBackends.flat(), ...ofUsers(context), await ofPort(context, status)];
+  const found = [
+    ...ofBackends.flat(),
+    ...ofUsers(context),
+    ...ofManagement(config.server),
+    await ofPort(context, status),
+  ];
   return [...found, ...(status === null ? [] : conditionFindings(status, found))];
 }
 
@@ -64,6 +70,16 @@ async function ofBackend(context: DoctorContext, backend: BackendConfig): Promis
     found.push(finding("error", "backend_program", text, { subject, hint }));
   } else found.push(finding("ok", "backend", `backend ${name} starts ${program}`, { subject }));
   return found;
+}
+
+/** A token that crosses a network as it is can be read there. */
+function ofManagement(server: ServerConfig | null): DoctorFinding[] {
+  if (server === null || server.management.enabled !== true || isLoopback(server.host)) return [];
+  const text = `the management API listens at ${server.host} without TLS: its token can be read on the network`;
+  const hint =
+    "set [server].host to 127.0.0.1 and reach it through a proxy with TLS or ssh -L; or unset [server.management].enabled";
+  const lets = server.management.allowCommands ? "; whoever reads it may run commands here" : "";
+  return [finding("warning", "management_open", `${text}${lets}`, { hint })];
 }
 
 function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {

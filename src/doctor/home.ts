@@ -19,6 +19,7 @@ const PRIVATE = [
   "mountaineer.sock",
   "mcp.sock",
   "daemon.json",
+  "timeline.json",
 ];
 
 const finding = findingsOf("home");

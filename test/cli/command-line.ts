@@ -1,8 +1,8 @@
 // Runs the real command line in a child process.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { currentBuild } from "../../scripts/current-build.ts";
 import { type Collected, collect, type Ran } from "../support/collect.ts";
 
 /** No claim of speed: it ends what hangs. */
@@ -27,13 +27,12 @@ export interface CommandLineOptions {
  * The arguments that run the command line, for a shell's pipeline: as bin/mountaineer does. From the sources, each
  * process would strip the types of 300 modules first, which takes a second of CPU instead of a tenth.
  */
-export const COMMAND: readonly string[] = [process.execPath, "--max-semi-space-size=2", builtMain()];
+export const COMMAND: readonly string[] = [process.execPath, "--max-semi-space-size=8", builtMain()];
 
 function builtMain(): string {
-  const dist = path.resolve(import.meta.dirname, "../../dist");
-  const pointer = path.join(dist, "current");
-  if (!existsSync(pointer)) throw new Error("not built yet; run 'npm run build'");
-  return path.join(dist, readFileSync(pointer, "utf8").trim(), "main.js");
+  const build = currentBuild();
+  if (build === null) throw new Error("not built yet; run 'npm run build'");
+  return path.join(build, "main.js");
 }
 
 /** An environment with nothing of the caller's that changes output. */

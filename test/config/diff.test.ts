@@ -16,6 +16,7 @@ const NOTHING = {
   server: [],
   backends: { ...NO_NAMES, reordered: false },
   middleware: [],
+  fleet: [],
   shares: NO_NAMES,
   aliases: NO_NAMES,
 };
@@ -94,7 +95,14 @@ on_failure = "stop"
 `);
   const diff = diffConfigs(before, after);
   assert.deepEqual([...diff.sync].sort(), Object.keys(after.sync).sort());
-  assert.deepEqual(diff.server, ["host", "port", "publicUrl", "bodyLimitBytes", "drainTimeoutMs"]);
+  assert.deepEqual(diff.server, [
+    "host",
+    "port",
+    "publicUrl",
+    "bodyLimitBytes",
+    "drainTimeoutMs",
+    "management",
+  ]);
   assert.ok(!isEmptyDiff(diff));
   assert.deepEqual(diffConfigs(after, await config("[server]\nport = 9001\n")).server, ["port"]);
   assert.deepEqual(diffConfigs(after, before).server, diff.server);

@@ -189,12 +189,16 @@ test("a home that others can enter, and a file in it that they can read, are tol
   await mkdir(home, { mode: 0o700 });
   assert.deepEqual(codes(await examineHome(home)), []);
   await writeFile(join(home, "secrets.json"), '{"version": 1, "secrets": {}}', { mode: 0o644 });
+  await writeFile(join(home, "timeline.json"), "{}", { mode: 0o644 });
   await chmod(home, 0o755);
   const found = await examineHome(home);
-  assert.deepEqual(codes(found), ["home_open", "file_open"]);
+  assert.deepEqual(codes(found), ["home_open", "file_open", "file_open"]);
   assert.deepEqual(
     found.filter(({ hint }) => hint !== null).map(({ hint }) => hint),
-    [`chmod 700 ${home}`, `chmod 600 ${join(home, "secrets.json")}`],
+    [
+      `chmod 700 ${home}`,
+      ...["secrets", "timeline"].map((name) => `chmod 600 ${join(home, `${name}.json`)}`),
+    ],
   );
   await writeFile(join(folder, "file"), "");
   assert.deepEqual(codes(await examineHome(join(folder, "file", "home"))), ["home_denied"]);

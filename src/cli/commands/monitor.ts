@@ -25,10 +25,7 @@ export const monitorCommand: CommandDefinition = {
         "how often to look; beats check_interval_secs until restart",
         parseInterval,
       )
-      .option(
-        "--unmount-on-exit",
-        "unmount the shares when stopping; waits for unsent writes within its deadline",
-      );
+      .option("--unmount-on-exit", "unmount the shares when stopping; waits up to 10 s for unsent writes");
   },
   run(context, options) {
     const { interval } = options;

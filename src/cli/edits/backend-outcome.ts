@@ -54,6 +54,12 @@ export function renderOutcome(backend: BackendStatus, style: TerminalStyle): str
     `  ${harmless(what)}\n`,
     ...(hint === null ? [] : [paint.dim(`    ${harmless(hint)}\n`)]),
   ]);
+  if (!enabled && conditions.some(({ code }) => code === "waiting_for_approval")) {
+    return [
+      `${paint.yellow(symbols.warning)} ${title}  stays disabled until it is approved\n`,
+      ...troubles,
+    ].join("");
+  }
   if (!enabled) return `${paint.dim(symbols.skip)} ${title}  is disabled\n`;
   if (isWell(backend)) {
     const what = [counted(tools, "tool")];

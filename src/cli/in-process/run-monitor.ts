@@ -11,7 +11,10 @@ export async function runMonitorCommand(
 ): Promise<number> {
   // Before all else: unheard, a SIGHUP would end a daemon that is still starting.
   const reloadRequests = listenForHangups(process);
-  const { runMonitor } = await import("../../daemon/monitor.ts");
+  const [{ runMonitor }, { builtPage }] = await Promise.all([
+    import("../../daemon/monitor.ts"),
+    import("../../web/built-page.ts"),
+  ]);
   const program = { command: launcherPath(), args: process.argv.slice(2) };
   await runMonitor({
     home,
@@ -19,6 +22,7 @@ export async function runMonitorCommand(
     intervalMs,
     unmountOnExit,
     program,
+    page: builtPage(),
     signal,
     forceSignal,
     reloadRequests,

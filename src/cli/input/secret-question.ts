@@ -12,6 +12,15 @@ export async function readSecretValue(name: string, signal: AbortSignal): Promis
   const value = process.stdin.isTTY
     ? await typedSecretly(`Value of ${name} (not shown): `, process.stdin, signal)
     : await pipedIn(signal);
+  return usable(value);
+}
+
+/** What is typed at the terminal, which must be one, without an echo. Rejects like `readSecretValue`. */
+export async function askSecretly(question: string, signal: AbortSignal): Promise<string> {
+  return usable(await typedSecretly(question, process.stdin, signal));
+}
+
+function usable(value: string): string {
   if (value === "") throw unusable("the value is empty");
   if (value.includes("\0")) throw unusable("a value has no NUL character");
   if (/[\r\n]/.test(value)) throw unusable("a value is one line");

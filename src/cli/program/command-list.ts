@@ -30,6 +30,12 @@ import { configValidateCommand } from "../commands/config/validate.ts";
 import { connectCommand } from "../commands/connect.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
+import { fleetInitCommand } from "../commands/fleet/init.ts";
+import { fleetInviteCommand } from "../commands/fleet/invite.ts";
+import { fleetJoinCommand } from "../commands/fleet/join.ts";
+import { fleetLeaveCommand } from "../commands/fleet/leave.ts";
+import { fleetRemoveCommand } from "../commands/fleet/remove.ts";
+import { fleetStatusCommand } from "../commands/fleet/status.ts";
 import { foldersCommand } from "../commands/folders.ts";
 import { importCommand } from "../commands/import.ts";
 import { initCommand } from "../commands/init.ts";
@@ -39,12 +45,14 @@ import { mcpCommand } from "../commands/mcp.ts";
 import { menubarCommand } from "../commands/menubar.ts";
 import { monitorCommand } from "../commands/monitor.ts";
 import { mountCommand } from "../commands/mount.ts";
+import { openCommand } from "../commands/open.ts";
 import { reconcileCommand } from "../commands/reconcile.ts";
 import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
 import { secretListCommand } from "../commands/secret/list.ts";
 import { secretRemoveCommand } from "../commands/secret/remove.ts";
 import { secretSetCommand } from "../commands/secret/set.ts";
+import { serverTokenCommand } from "../commands/server-token.ts";
 import { sharesAddCommand } from "../commands/shares/add.ts";
 import { sharesListCommand } from "../commands/shares/list.ts";
 import { sharesRemoveCommand } from "../commands/shares/remove.ts";
@@ -109,6 +117,17 @@ const TOOLS: CommandGroup = {
   ],
 };
 
+const FLEET: CommandGroup = {
+  name: "fleet",
+  summary: "several machines that know of each other",
+  description:
+    "Over NATS, where [fleet] is configured. See docs/fleet.md, and docs/fleet-join.md for the way in.",
+  examples: [
+    { command: "mountaineer fleet init", does: "begin one, and print what the next machine types" },
+    { command: "mountaineer fleet status", does: "see all machines" },
+  ],
+};
+
 const CONFIG: CommandGroup = {
   name: "config",
   summary: "show, change, check and undo the configuration",
@@ -151,7 +170,7 @@ export const SECTIONS: readonly CommandSection[] = [
   },
   {
     heading: "Every day:",
-    entries: [statusCommand, tuiCommand, menubarCommand, logsCommand, doctorCommand],
+    entries: [statusCommand, tuiCommand, openCommand, menubarCommand, logsCommand, doctorCommand],
   },
   {
     heading: "Shares:",
@@ -215,6 +234,23 @@ export const SECTIONS: readonly CommandSection[] = [
       reloadCommand,
       restartCommand,
       approveCommand,
+      serverTokenCommand,
+    ],
+  },
+  {
+    heading: "Many machines:",
+    entries: [
+      {
+        group: FLEET,
+        commands: [
+          fleetStatusCommand,
+          fleetInitCommand,
+          fleetInviteCommand,
+          fleetJoinCommand,
+          fleetLeaveCommand,
+          fleetRemoveCommand,
+        ],
+      },
     ],
   },
   { heading: "More:", entries: [completionsCommand, uninstallCommand] },

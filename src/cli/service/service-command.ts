@@ -1,5 +1,6 @@
 // `install` and `uninstall`: write and remove the service's file, call its manager, and print the result.
-
+import { join } from "node:path";
+import { entryExists } from "../../runtime/files/durable-file.ts";
 import { readLockHolder } from "../../runtime/process/home-lock.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -9,6 +10,9 @@ import { paintFor } from "../views/terminal-style.ts";
 import { serviceDefinition } from "./service-definition.ts";
 import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
+
+const FLEET_SERVER_STAYS =
+  "the fleet's server goes on running, and nothing starts it again when it ends: mountaineer fleet leave ends it";
 
 function managerOf(context: CommandContext): ServiceManager {
   const environment = process.env;
@@ -43,7 +47,9 @@ export async function installService(context: CommandContext, json: boolean): Pr
 export async function uninstallService(context: CommandContext, json: boolean): Promise<number> {
   const manager = managerOf(context);
   const outcome = await manager.uninstall(context.signal);
-  return tell(context, manager, outcome, json, {
+  const hasServer = await entryExists(join(context.home, "fleet-server"));
+  const notes = hasServer ? [...outcome.notes, FLEET_SERVER_STAYS] : outcome.notes;
+  return tell(context, manager, { ...outcome, notes }, json, {
     done: outcome.changed ? "is removed" : "was not there",
     running: outcome.changed && outcome.failure === null ? "what is mounted stays mounted" : null,
   });

@@ -1,5 +1,6 @@
 // The gateway and its backends as text. Pure.
 
+import { phaseWord, waitingText } from "../../api/backend-phases.ts";
 import type {
   BackendRouteStatus,
   BackendStatus,
@@ -30,7 +31,7 @@ import {
 } from "./view-lines.ts";
 
 /** Width of the longest phase, so that what follows is aligned. */
-const PHASE_COLUMNS = "Initializing".length;
+const PHASE_COLUMNS = "ShuttingDown".length;
 
 /** The gateway's lines: where it listens, who is there, and what it publishes. `daemonRuns`: only then it could. */
 export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: View): string[] {
@@ -151,6 +152,8 @@ function backendTroubles(backend: BackendStatus, view: View): string[] {
     const why = [reason, retryText(backend, view)].filter((part) => part !== null);
     if (why.length > 0) lines.push(...text(why.join("; "), INDENT, view).map(paint.dim));
   }
+  const waiting = waitingText(backend);
+  if (waiting !== null) lines.push(...marked(paint.symbols.warning, waiting, INDENT, paint.yellow, view));
   if (backend.last_error !== null && backend.last_error !== backend.reason && !isTold(backend.last_error)) {
     const error = `last error: ${harmless(backend.last_error)}`;
     const [mark, paintError] =
@@ -192,7 +195,7 @@ function stateOf(backend: BackendStatus, paint: Paint): State {
     case "Pending":
     case "Initializing":
     case "ShuttingDown":
-      return { dot: symbols.off, phase, style: paint.cyan };
+      return { dot: symbols.off, phase: phaseWord(phase), style: paint.cyan };
   }
 }
 
@@ -238,7 +241,7 @@ export function absentBackends(backends: readonly BackendStatus[], now: number):
       if (isHeld(backend)) return `backend ${harmless(name)} waits for approval: mountaineer approve`;
       const why = reason ?? lastError;
       const lasted = sinceText(since, now);
-      const state = `${phase}${lasted === null ? "" : ` for ${lasted}`}`;
+      const state = `${phaseWord(phase)}${lasted === null ? "" : ` for ${lasted}`}`;
       return `backend ${harmless(name)} is ${state}${why === null ? "" : `: ${harmless(why)}`}`;
     });
 }

@@ -1,7 +1,15 @@
 // Which entries of a file wait for a person's approval, and what runs meanwhile: the file with those entries as they were
 // approved. Pure.
 import { backendReach, type GuardedPlaces } from "../reach.ts";
-import type { ApproveMode, BackendConfig, MountaineerConfig } from "../snapshot.ts";
+import {
+  type ApproveMode,
+  type BackendConfig,
+  MANAGEMENT_DEFAULT,
+  type ManagementConfig,
+  type MountaineerConfig,
+  type ServerConfig,
+} from "../snapshot.ts";
+import { asApproved, BACKEND_ORDER, inOrder, orderOf, orderWith } from "./backend-order.ts";
 import {
   type Entry,
   type EntryGroup,
@@ -21,6 +29,20 @@ export interface ApprovedEntry {
   /** False: nothing runs of it now; it may come back as it was. */
   readonly live: boolean;
   readonly parts: PartValues;
+  /** A person has switched it off: only a person switches it on again. */
+  readonly isOff?: true;
+}
+
+/** What a person says yes or no to. */
+export interface Grant {
+  /** Ids of entries of the file, or of entries that are gone. */
+  readonly ids: ReadonlySet<string>;
+  /** Of those, whatever was approved of them, that are not approved any more. */
+  readonly forgets?: ReadonlySet<string>;
+  /** `[trust]` is taken as the file has it, however loose. */
+  readonly loosens: boolean;
+  /** Where `ids` have the order of backends: the names in it. Absent: of those that run, as the file has them. */
+  readonly order?: readonly string[];
 }
 
 /** What a home remembers. */
@@ -28,6 +50,8 @@ export interface Approvals {
   readonly mode: ApproveMode;
   /** By the ids of entries. */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
+  /** Names of backends, those included that are off or gone. Absent: as the entries stand, in what an earlier version kept. */
+  readonly order?: readonly string[];
   /** What was approved is not known any more: an entry without a line here was not approved. */
   readonly lost: boolean;
 }
@@ -41,9 +65,11 @@ export interface WaitingEntry {
   /** The parts that serve meanwhile, by the names of those that wait; null: nothing of it runs. */
   readonly approved: PartValues | null;
   readonly waiting: PartValues;
+  /** Nothing of it is new: a person has it switched off. */
+  readonly wasOff?: true;
 }
 
-interface HeldInput {
+export interface HeldInput {
   readonly file: MountaineerConfig;
   /** What runs; null: nothing yet. */
   readonly running: MountaineerConfig | null;
@@ -78,27 +104,77 @@ export function decideHeld(input: HeldInput): Held {
   if (input.approvals === null && asked === "none") {
     return { effective: file, waiting: [], mode: asked, approvals: null };
   }
-  // The first time, what stands is approved: what runs, or else the file.
-  const approvals = input.approvals ?? {
-    mode: asked,
-    entries: approvedAs(entriesOf(running ?? file), new Map()),
-    lost: false,
-  };
+  const approvals = input.approvals ?? firstApprovals(running ?? file, asked);
   const mode = stricter(asked, approvals.mode);
   const judge = (entry: Entry): WaitingEntry | null => judged(entry, approvals, mode, asked);
   const entries = entriesOf(file);
-  const waiting = [...entries.values()].map(judge).filter((entry) => entry !== null);
-  const effective = effectiveConfig(file, waiting);
+  const held = [...entries.values()].map(judge).filter((entry) => entry !== null);
+  const order = waits("access", mode) ? approvedOrder(approvals) : null;
+  const unordered = effectiveConfig(file, held);
+  const reordered = order === null ? null : waitingOrder(unordered, order);
+  const effective = asOrdered(unordered, order);
+  const approved = approvedAs(effective === file ? entries : entriesOf(effective), approvals.entries);
   return {
     effective,
-    waiting,
+    waiting: reordered === null ? held : [...held, reordered],
     mode,
     approvals: {
       mode,
-      entries: approvedAs(effective === file ? entries : entriesOf(effective), approvals.entries),
+      entries: approved,
+      order: rememberedOrder(order, file, effective, approved),
       lost: false,
     },
   };
+}
+
+/** What stands is approved: what runs, or else the file. What is off in it stays so until a person switches it on. */
+function firstApprovals(standing: MountaineerConfig, mode: ApproveMode): Approvals {
+  const on = entriesOf(standing);
+  const off = [...entriesOf(withAllOn(standing)).values()].filter(({ id }) => !on.has(id));
+  const entries = new Map<string, ApprovedEntry>([
+    ...off.map(({ id, parts }) => [id, { live: false, parts: valuesOf(parts), isOff: true }] as const),
+    ...approvedAs(on, new Map()),
+  ]);
+  return { mode, entries, order: standing.backends.map(({ name }) => name), lost: false };
+}
+
+function approvedOrder({ entries, order }: Approvals): readonly string[] {
+  if (order !== undefined) return order;
+  return [...entries].flatMap(([id, { live }]) => (live && isBackend(id) ? [id.slice(BACKEND.length)] : []));
+}
+
+const BACKEND = "backends.";
+
+function isBackend(id: string): boolean {
+  return id.startsWith(BACKEND);
+}
+
+/** Null: those that may run stand in the approved order. */
+function waitingOrder(config: MountaineerConfig, approved: readonly string[]): WaitingEntry | null {
+  const wanted = orderOf(config);
+  const before = asApproved(wanted, approved);
+  if (isSameMeaning(before, wanted)) return null;
+  return {
+    id: BACKEND_ORDER,
+    name: BACKEND_ORDER,
+    group: "sections",
+    kind: "access",
+    approved: { order: before },
+    waiting: { order: wanted },
+  };
+}
+
+/** `approved` null: it waits for nobody, and is the file's. */
+function rememberedOrder(
+  approved: readonly string[] | null,
+  file: MountaineerConfig,
+  effective: MountaineerConfig,
+  entries: ReadonlyMap<string, ApprovedEntry>,
+): readonly string[] {
+  const inFile = file.backends.map(({ name }) => name);
+  if (approved === null) return inFile;
+  const kept = approved.filter((name) => inFile.includes(name) || entries.has(`${BACKEND}${name}`));
+  return orderWith(kept, orderOf(effective));
 }
 
 /** What backends reach makes no home less strict: where it is strict already, they need no look. */
@@ -108,26 +184,45 @@ function isSettled(input: HeldInput): input is HeldInput & { readonly approvals:
   return (approvals.entries.get(TRUST)?.parts["approve"] ?? null) === null;
 }
 
-/**
- * What is approved when a person says yes to these entries of the file, ids of its own or of entries that are gone.
- * `loosens`: the mode becomes what the file asks for.
- */
+/** What is approved after a person's yes; the mode becomes what the file asks for where the yes `loosens` it. */
 export function withApproved(
   approvals: Approvals,
   input: Omit<HeldInput, "approvals">,
-  ids: ReadonlySet<string>,
-  loosens = false,
+  { ids, forgets, loosens, order: placed }: Grant,
 ): Approvals {
-  const inFile = entriesOf(input.file);
+  const inFile = entriesOf(withAllOn(input.file));
+  const on = entriesOf(input.file);
   const entries = new Map(approvals.entries);
+  const runs = (name: string): boolean => entries.get(`${BACKEND}${name}`)?.live === true;
+  // Nobody was shown the place of what does not run.
+  const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
+  const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
+  /** Another one than had its name before: it has no place yet. */
+  const others = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);
+    const isGone = entry === undefined || forgets?.has(id) === true;
+    const known = entries.get(id);
     entries.delete(id);
-    if (entry !== undefined) entries.set(id, { live: true, parts: valuesOf(entry.parts) });
+    if (isGone) continue;
+    const parts = valuesOf(entry.parts);
+    const isOther = on.has(id) && known?.live !== true && !isSameMeaning(known?.parts, parts);
+    if (isOther && placed?.includes(entry.name) !== true) others.add(id);
+    entries.set(id, on.has(id) ? { live: true, parts } : { live: false, parts, isOff: true });
   }
   const was = approvals.entries.get(TRUST)?.parts["approve"] ?? null;
   const asksAnew = loosens || (ids.has(TRUST) && input.file.trust.approve !== was);
-  return { ...approvals, entries, mode: asksAnew ? askedMode(input) : approvals.mode };
+  return {
+    ...approvals,
+    entries,
+    order: order.filter((name) => !others.has(`${BACKEND}${name}`)),
+    mode: asksAnew ? askedMode(input) : approvals.mode,
+  };
+}
+
+/** What its backends that are off would be if they were on. */
+export function withAllOn(config: MountaineerConfig): MountaineerConfig {
+  return { ...config, backends: config.backends.map((backend) => ({ ...backend, enabled: true })) };
 }
 
 const TRUST = "trust";
@@ -160,7 +255,10 @@ function judged(
           ...droppedRoutes(entry, approved, told),
         };
   const { id, group, name } = entry;
-  return { id, group, name, kind: mostSerious(told.map(([, part]) => part.kind)), approved: before, waiting };
+  const kind = mostSerious(told.map(([, part]) => part.kind));
+  const isKnown = covered.every(([part, { value }]) => isSameMeaning(known?.parts[part], value));
+  const wasOff = known?.isOff === true && isKnown ? ({ wasOff: true } as const) : {};
+  return { id, group, name, kind, approved: before, waiting, ...wasOff };
 }
 
 /** The routes that a backend keeps until the edit that gives it another connection and no routes is approved. */
@@ -181,7 +279,7 @@ function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: Approve
   // Policies know the tools of a backend by its name.
   const isBound = group === "backends" && waits("access", mode);
   return [...entries].some(([id, known]) => {
-    if (isBound ? id !== entry.id : !id.startsWith(`${group}.`)) return false;
+    if (known.isOff === true || (isBound ? id !== entry.id : !id.startsWith(`${group}.`))) return false;
     return covered.every(([name, { value }]) => isSameMeaning(known.parts[name], value));
   });
 }
@@ -201,6 +299,10 @@ function closedSection(id: string): PartValues | null {
       return { authorization: { defaultEffect: "deny", policies: [] } };
     case "telemetry":
       return { telemetry: null };
+    case "fleet":
+      return { fleet: null };
+    case "groups":
+      return { groups: [] };
     case TRUST:
       return { approve: null, pin: "block" };
     default:
@@ -219,9 +321,20 @@ function approvedAs(
 ): ReadonlyMap<string, ApprovedEntry> {
   const gone = [...before].filter(([id]) => !now.has(id)).slice(-MOST_REMEMBERED);
   return new Map<string, ApprovedEntry>([
-    ...gone.map(([id, { parts }]) => [id, { live: false, parts }] as const),
+    ...gone.map(([id, known]) => [id, { ...known, live: false }] as const),
     ...[...now.values()].map(({ id, parts }) => [id, { live: true, parts: valuesOf(parts) }] as const),
   ]);
+}
+
+/**
+ * Whose name wins where two backends offer the same follows from their order, and is who may do what: where that waits,
+ * backends stay in the order in which they were approved, and one that comes is the last.
+ */
+function asOrdered(config: MountaineerConfig, order: readonly string[] | null): MountaineerConfig {
+  if (order === null) return config;
+  const backends = inOrder(config.backends, order);
+  const isSame = backends.every((backend, index) => backend === config.backends[index]);
+  return isSame ? config : { ...config, backends };
 }
 
 const NOTHING: PartValues = {};
@@ -246,9 +359,17 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
     aliases: keptMembers(file.aliases, "aliases", held).filter(({ share }) => shareNames.has(share)),
     global: restored(file.global, partsFor("global")),
     incomingAuth: incomingAuth === undefined ? file.incomingAuth : typed(incomingAuth),
-    server: file.server === null ? null : restored(file.server, address),
+    server: file.server === null ? null : heldServer(file.server, address),
     trust: restored(file.trust, partsFor(TRUST)),
   };
+}
+
+function heldServer(server: ServerConfig, parts: PartValues): ServerConfig {
+  const held = restored<Omit<ServerConfig, "management"> & { management: ManagementConfig | null }>(
+    server,
+    parts,
+  );
+  return { ...held, management: held.management ?? MANAGEMENT_DEFAULT };
 }
 
 function renamed(parts: PartValues | null, name: string): PartValues | null {

@@ -1,13 +1,14 @@
 // The entries of a configuration: what a person approves as one. Each has parts, and each part is of one kind. Pure.
 import { isDeepStrictEqual } from "node:util";
 import { routesOf } from "../backend-routes.ts";
-import type {
-  AliasConfig,
-  BackendConfig,
-  MountaineerConfig,
-  ServerConfig,
-  ShareConfig,
-  TrustConfig,
+import {
+  type AliasConfig,
+  type BackendConfig,
+  MANAGEMENT_DEFAULT,
+  type MountaineerConfig,
+  type ServerConfig,
+  type ShareConfig,
+  type TrustConfig,
 } from "../snapshot.ts";
 import type { EntryKind } from "./entry-kinds.ts";
 
@@ -81,6 +82,8 @@ const SERVER_FIELDS: Readonly<Record<keyof ServerConfig, FieldKind>> = {
   bodyLimitBytes: "free",
   drainTimeoutMs: "free",
   publicUrl: "access",
+  // `managementPart`.
+  management: "free",
 };
 const TRUST_FIELDS: Readonly<Record<keyof TrustConfig, FieldKind>> = {
   approve: "approval",
@@ -102,6 +105,11 @@ const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>>
   limits: "guards",
   trust: null,
   telemetry: "sends",
+  fleet: "sends",
+  // What is listed is no matter of who may use it.
+  optimizer: "free",
+  groups: "access",
+  profiles: "access",
   shares: null,
   aliases: null,
 };
@@ -113,6 +121,9 @@ export const WHOLE_SECTIONS = [
   "audit",
   "limits",
   "telemetry",
+  "fleet",
+  "groups",
+  "profiles",
 ] as const;
 
 const LOCAL_HOST = "127.0.0.1";
@@ -131,6 +142,7 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
     section("incoming_auth", {
       incomingAuth: { kind: "access", value: plain(config.incomingAuth) },
       ...partsOf({ ...config.server, host: config.server?.host ?? LOCAL_HOST }, SERVER_FIELDS),
+      management: managementPart(config.server),
     }),
     section("trust", partsOf(config.trust, TRUST_FIELDS)),
   ];
@@ -141,6 +153,13 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
     entries.push(section(snakeCase(key), { [key]: { kind, value } }));
   }
   return new Map(entries.map((entry) => [entry.id, entry]));
+}
+
+/** Null where it is as if nothing were said, so that approvals of before there were these keys hold. */
+function managementPart(server: ServerConfig | null): EntryPart {
+  const { management = MANAGEMENT_DEFAULT } = server ?? {};
+  const isDefault = isDeepStrictEqual(management, MANAGEMENT_DEFAULT);
+  return { kind: "runs", value: isDefault ? null : plain(management) };
 }
 
 /** How the file spells the name of a section. */
@@ -209,4 +228,25 @@ function withoutNulls(value: EntryValue): EntryValue {
 /** `Array.isArray` does not know lists that cannot be changed. */
 export function isList(value: EntryValue): value is readonly EntryValue[] {
   return Array.isArray(value);
+}
+
+/**
+ * Entries that decide otherwise after an edit: their ids, and `backends` where their order does. One that is gone runs
+ * nothing, and sends nothing.
+ */
+export function guardedChanges(before: MountaineerConfig, after: MountaineerConfig): readonly string[] {
+  const was = entriesOf(before);
+  const is = entriesOf(after);
+  const changed = [...is.values()].flatMap(({ id, parts }) => {
+    const old = was.get(id)?.parts ?? {};
+    const names = new Set([...Object.keys(old), ...Object.keys(parts)]);
+    const differs = [...names].some((name) => !isSameMeaning(old[name]?.value, parts[name]?.value));
+    return differs || !was.has(id) ? [id] : [];
+  });
+  // Of two that offer the same name, the first has it.
+  const ordered = (all: ReadonlyMap<string, Entry>): readonly string[] =>
+    [...all.values()]
+      .filter(({ id, group }) => group === "backends" && was.has(id) && is.has(id))
+      .map(({ id }) => id);
+  return isDeepStrictEqual(ordered(was), ordered(is)) ? changed : [...changed, "backends"];
 }

@@ -67,6 +67,8 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   },
   "aliases.#": { guards: ["share", "target_subpath", "path"], free: ["name"] },
   server: { access: ["host", "public_url"], free: ["port", "body_limit_mb", "drain_timeout"] },
+  // Who comes in there may be let change what runs.
+  "server.management": { runs: ["enabled", "allow_commands", "allowed_hosts"] },
   "backends.*": {
     runs: ["type", "command", "args", "cwd", "enabled"],
     sends: ["url"],
@@ -130,6 +132,10 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "limits.overrides.#": {
     guards: ["users", "roles", "calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"],
   },
+  fleet: { sends: ["name", "servers", "credentials", "tls_ca"] },
+  optimizer: { free: ["enabled", "keep_tools"] },
+  "groups.*": { access: ["tools", "backends"] },
+  "profiles.#": { access: ["users", "clients", "groups", "optimizer"] },
   trust: { approval: ["approve"], guards: ["pin"] },
 };
 

@@ -1,8 +1,9 @@
 // An entry as a person reads it before approving it: a line for each key, references to secrets as references. Pure.
 import { isSecretHeader, isSecretVariable } from "../backend-names.ts";
 import { HIDDEN, shownArguments, shownText, shownUrl } from "../shown-values.ts";
+import { orderSummary } from "./backend-order.ts";
 import type { PartValues, WaitingEntry } from "./decide-held.ts";
-import { type EntryValue, isList, snakeCase } from "./entries.ts";
+import { type EntryValue, isList, isSameMeaning, snakeCase } from "./entries.ts";
 
 /** Sorted as they were written, one `key = value` a line, each ended; "" for what runs nothing. */
 export function entryText(parts: PartValues | null): string {
@@ -18,14 +19,16 @@ export function entryText(parts: PartValues | null): string {
 
 /** A route as the file has it. */
 function routeLines(route: EntryValue): EntryValue {
-  const { name = null, connection = null } =
-    typeof route === "object" && route !== null && !isList(route) ? route : {};
+  const { name = null, connection = null } = membersOf(route);
   return typeof connection === "object" && !isList(connection) ? { name, ...connection } : route;
 }
 
 /** What waits, with a word on what its difference from the approved one may hide. */
-export function waitingText({ approved, waiting }: Pick<WaitingEntry, "approved" | "waiting">): string {
+export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): string {
+  const { approved, waiting } = entry;
   const text = entryText(waiting);
+  const order = summaryOfOrder(entry);
+  if (order !== null) return `${text}# ${order}\n`;
   if (approved === null || !text.includes(HIDDEN)) return text;
   const isAllHidden = entryText(approved) === text;
   const what = isAllHidden
@@ -96,22 +99,60 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
 }
 
 /** What an entry would do, in a few words, without any value that could be a secret: for the log, events and status. */
-export function entrySummary({ group, name, kind, approved, waiting }: WaitingEntry): string {
-  const { connection, routes = null } = waiting;
-  const ways = isList(routes)
-    ? routes.map((route) =>
-        connectionSummary(
-          typeof route === "object" && route !== null && !isList(route)
-            ? (route["connection"] ?? null)
-            : null,
-        ),
-      )
-    : [connection === undefined ? "" : connectionSummary(connection)];
-  const what = ways.filter((way) => way !== "").join(", or ");
+export function entrySummary(entry: WaitingEntry): string {
+  const order = summaryOfOrder(entry);
+  if (order !== null) return order;
+  const { group, name, kind, approved, waiting, wasOff = false } = entry;
   const noun = { backends: "backend ", shares: "share ", aliases: "alias ", sections: "" }[group];
-  const who = group === "sections" ? `[${name}]` : `${noun}${name}`;
+  const whose = group === "sections" ? `[${name}]` : `${noun}${name}`;
+  const who = wasOff ? `${whose}, which you have switched off,` : whose;
+  const ways = connectionsOf(waiting);
+  const what = wordsOf(ways);
   if (what === "") return `${who} would ${MEANINGS[kind]}`;
-  return `${who} would ${what}${approved === null ? "" : " instead"}`;
+  if (approved === null) return `${who} would ${what}`;
+  const before = connectionsOf(approved);
+  if (wordsOf(before) !== what) return `${who} would ${what} instead`;
+  const others = differingKeys(before, ways);
+  return `${who} would ${others === "" ? MEANINGS[kind] : `${what} with another ${others}`}`;
+}
+
+/** Of an entry that is the order of backends, and no other. */
+function summaryOfOrder({ approved, waiting }: Pick<WaitingEntry, "approved" | "waiting">): string | null {
+  const [before, after] = [namesIn(approved?.["order"]), namesIn(waiting["order"])];
+  return before === null || after === null ? null : orderSummary(before, after);
+}
+
+function namesIn(value: EntryValue | undefined): readonly string[] | null {
+  if (value === undefined || !isList(value)) return null;
+  return value.filter((name) => typeof name === "string");
+}
+
+/** One, or that of each route. */
+function connectionsOf({ connection = null, routes = null }: PartValues): readonly EntryValue[] {
+  if (!isList(routes)) return [connection];
+  return routes.map((route) => membersOf(route)["connection"] ?? null);
+}
+
+function wordsOf(connections: readonly EntryValue[]): string {
+  return connections
+    .map(connectionSummary)
+    .filter((way) => way !== "")
+    .join(", or ");
+}
+
+/** Keys of connections that differ, as the file has them: `env, cwd`. */
+function differingKeys(before: readonly EntryValue[], after: readonly EntryValue[]): string {
+  const keys = after.flatMap((connection, index) => {
+    const [one, other] = [membersOf(before[index] ?? null), membersOf(connection)];
+    return [...new Set([...Object.keys(one), ...Object.keys(other)])].filter(
+      (key) => !isSameMeaning({ [key]: one[key] ?? null }, { [key]: other[key] ?? null }),
+    );
+  });
+  return [...new Set(keys)].map(snakeCase).join(", ");
+}
+
+function membersOf(value: EntryValue): { readonly [key: string]: EntryValue } {
+  return typeof value === "object" && value !== null && !isList(value) ? value : {};
 }
 
 const MEANINGS = {
@@ -123,8 +164,7 @@ const MEANINGS = {
 } as const;
 
 function connectionSummary(connection: EntryValue): string {
-  if (typeof connection !== "object" || connection === null || isList(connection)) return "";
-  const { command, args, url } = connection;
+  const { command, args, url } = membersOf(connection);
   if (typeof url === "string") return `connect to ${shownUrl(url, "log")}`;
   if (typeof command !== "string") return "";
   const texts = args !== undefined && isList(args) ? args.filter((arg) => typeof arg === "string") : [];

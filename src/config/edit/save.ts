@@ -6,9 +6,10 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import { guardedChanges } from "../approval/entries.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
 import type { ConfigMistake } from "../mistakes.ts";
-import { parseConfig, readConfigIfPresent } from "../read/load.ts";
+import { type LoadedConfig, parseConfig, readConfigIfPresent } from "../read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../snapshot.ts";
 import { editConfig } from "./edit.ts";
 import type { ConfigEdit } from "./edit-meaning.ts";
@@ -29,6 +30,8 @@ interface SaveTarget {
    * no edit makes a file that is empty or gone anew, which would take everything else from that service.
    */
   readonly known?: KnownContent | null;
+  /** True: what would change an entry that a person approves rejects with `commands_refused`. */
+  readonly keepsEntries?: boolean;
   /** What others' writing is waited for by. Default: the machine's. */
   readonly clock?: Clock;
 }
@@ -171,9 +174,27 @@ async function replace(
   const loaded = await parseConfig(bytes, path, place);
   if (!loaded.ok) return loaded;
   const was = changed ? await parseConfig(before ?? new Uint8Array(), path, place) : loaded;
+  if (target.keepsEntries === true) {
+    // Where the file was not understood, nothing that a person approves may be in the new one.
+    const known = was.ok ? was : await parseConfig(new Uint8Array(), path, place);
+    refuseEntries(known, loaded.snapshot.config);
+  }
   if (changed) await write(path, before, bytes);
   const { snapshot } = loaded;
   return { ok: true, changed, snapshot, bytes, before: was.ok ? was.snapshot.config : null };
+}
+
+function refuseEntries(was: LoadedConfig, config: MountaineerConfig): void {
+  const changed = was.ok ? guardedChanges(was.snapshot.config, config) : ["all of it"];
+  if (changed.length === 0) return;
+  const names = `${changed.slice(0, 3).join(", ")}${changed.length > 3 ? ", …" : ""}`;
+  throw new MountaineerError(
+    "commands_refused",
+    `it would change what a person approves: ${names}; nothing was written`,
+    {
+      hint: "do it on that machine, or set [server.management].allow_commands = true there",
+    },
+  );
 }
 
 async function write(path: string, before: Uint8Array | null, bytes: Uint8Array): Promise<void> {

@@ -5,6 +5,7 @@ import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } 
 import { expandPath, isWithin, parsePath } from "../paths.ts";
 import { isLiteral, parseSecretText } from "../secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
+import { fewerToolsFindings } from "./fewer-tools.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
 import { sandboxFindings } from "./sandbox-rules.ts";
 import { asTable, isOnShare, type RulePlace, type Table } from "./tables.ts";
@@ -228,5 +229,6 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
     ...incomingAuthFindings(file, place),
     ...telemetryFindings(file),
     ...auditFindings(file, place),
+    ...fewerToolsFindings(file),
   ];
 }

@@ -21,6 +21,7 @@ import type {
   ToolOverride,
 } from "../snapshot.ts";
 import { backendAuth } from "./backend-auth.ts";
+import { fewerTools } from "./fewer-tools.ts";
 import { incomingAuthConfig } from "./normalize-incoming-auth.ts";
 import { limitsConfig, limitsWarnings } from "./normalize-limits.ts";
 import { telemetryConfig } from "./normalize-telemetry.ts";
@@ -37,6 +38,9 @@ type GatewayConfig = Pick<
   | "audit"
   | "trust"
   | "telemetry"
+  | "optimizer"
+  | "groups"
+  | "profiles"
 >;
 
 const MEBIBYTE = 1024 * 1024;
@@ -122,6 +126,11 @@ function engineServer(server: ConfigFile["server"]): ServerConfig | null {
     publicUrl: server.public_url ?? null,
     bodyLimitBytes: bytes(server.body_limit_mb),
     drainTimeoutMs: milliseconds(server.drain_timeout),
+    management: {
+      enabled: server.management.enabled ?? null,
+      allowCommands: server.management.allow_commands,
+      allowedHosts: server.management.allowed_hosts,
+    },
   };
 }
 
@@ -172,6 +181,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
     audit: engineAudit(file.audit, place),
     trust: { approve: file.trust.approve ?? null, pin: file.trust.pin },
     telemetry: telemetryConfig(file.telemetry),
+    ...fewerTools(file),
   };
 }
 

@@ -7,6 +7,7 @@ import { RESERVED_SHARE_NAME } from "../names.ts";
 import { defaultSharesRoot, expandPath } from "../paths.ts";
 import type { AliasFile, ConfigFile, ShareFile } from "../schema/schema.ts";
 import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
+import { fleetConfig } from "./fleet-rules.ts";
 import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
 
 function milliseconds(seconds: number): number {
@@ -96,6 +97,7 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
       configRejected: notify.config_rejected,
     },
     ...gatewayConfig(file, place),
+    fleet: fleetConfig(file.fleet, place),
     shares: shares.map((share) => engineShare(share, global, place)),
     aliases: aliases.map((alias) => engineAlias(alias, sharesRoot, place)),
   };

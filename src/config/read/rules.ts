@@ -14,6 +14,7 @@ import {
 import { nameKey, parseServerShareName, parseShareName } from "../names.ts";
 import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../paths.ts";
 import { aliasFindings } from "./alias-rules.ts";
+import { fleetFindings } from "./fleet-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
 import { requiresFindings } from "./requires-rules.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
@@ -174,6 +175,7 @@ export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
     ...findings,
     ...aliasFindings(table, place),
     ...gatewayFindings(table, place),
+    ...fleetFindings(table, place),
     ...requiresFindings(table),
   ];
 }

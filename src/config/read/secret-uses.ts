@@ -16,12 +16,13 @@ interface SecretUse {
   readonly usedBy: string;
 }
 
-/** In the order of shares, backends, users, telemetry. */
+/** In the order of shares, backends, users, telemetry, fleet. */
 export function secretUses({
   shares,
   backends,
   incomingAuth,
   telemetry,
+  fleet,
 }: MountaineerConfig): readonly SecretUse[] {
   const uses: SecretUse[] = [];
   for (const { name, password } of shares) {
@@ -56,6 +57,7 @@ export function secretUses({
       uses.push({ reference: telemetry.metricsToken, usedBy: "telemetry (metrics_token)" });
     }
   }
+  if (fleet !== null) uses.push({ reference: fleet.credentials, usedBy: "fleet" });
   return uses;
 }
 
@@ -123,6 +125,8 @@ export function withRevisions(
             }
           : config.incomingAuth,
       telemetry: stampedTelemetry(config.telemetry, stamped),
+      fleet:
+        config.fleet === null ? null : { ...config.fleet, credentials: stamped(config.fleet.credentials) },
     },
   });
 }

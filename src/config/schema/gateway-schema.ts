@@ -22,7 +22,7 @@ import {
   parseServerUrl,
   URL_EXPECTED,
 } from "../backend-values.ts";
-import { LISTEN_ADDRESS_EXPECTED, parseListenAddress } from "../host.ts";
+import { LISTEN_ADDRESS_EXPECTED, parseAllowedHost, parseListenAddress } from "../host.ts";
 import { describeKind } from "../mistakes.ts";
 import { parseSecretText } from "../secret-text.ts";
 import { backendAuthSchema } from "./backend-auth-schema.ts";
@@ -42,6 +42,33 @@ import {
   toggleKey,
 } from "./schema-keys.ts";
 import { pinKey } from "./trust-schema.ts";
+
+export const managementSchema = z.strictObject({
+  enabled: document(z.boolean().optional(), {
+    type: "true or false",
+    unit: null,
+    absent: "true where `host` is this machine alone",
+    meaning:
+      "Serve the management API and the page at the same address. Nothing is shown to anybody without a token or a link of `mountaineer open`.",
+    expected: "true or false",
+    example: "true",
+    choices: null,
+    isSecret: false,
+  }),
+  allow_commands: toggleKey(
+    false,
+    "Let whoever is signed in there change what runs on this machine (commands, arguments, environment), where credentials are sent (addresses, headers, hosts of shares) and who may do what, and approve what waits. Without it that takes `mountaineer` on this machine.",
+  ),
+  allowed_hosts: document(
+    z.array(readText(parseAllowedHost)).default([]),
+    listDoc({
+      absent: "none",
+      meaning:
+        "Names besides this machine's own addresses that requests may ask for, where a proxy stands before it.",
+      example: '["nas.example.com"]',
+    }),
+  ),
+});
 
 export const serverSchema = z.strictObject({
   host: document(
@@ -78,6 +105,7 @@ export const serverSchema = z.strictObject({
     unit: "seconds",
     meaning: "How long calls on a removed or replaced backend may go on before they end with an error.",
   }),
+  management: managementSchema.prefault({}),
 });
 
 /** How a backend may be reached. */

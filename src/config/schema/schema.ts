@@ -4,6 +4,8 @@ import * as z from "zod";
 import type { KeyPath } from "../mistakes.ts";
 import { aliasSchema } from "./alias-schema.ts";
 import { backendAuthSchema } from "./backend-auth-schema.ts";
+import { groupShape, groupsSchema, optimizerSchema, profileSchema } from "./fewer-tools-schema.ts";
+import { fleetSchema } from "./fleet-schema.ts";
 import {
   auditSchema,
   backendSchema,
@@ -11,6 +13,7 @@ import {
   conflictSchema,
   filterSchemas,
   headerSchema,
+  managementSchema,
   routeSchema,
   serverSchema,
   timeoutsSchema,
@@ -83,6 +86,10 @@ export const configFileSchema = z.strictObject({
   audit: auditSchema.optional(),
   trust: trustSchema.prefault({}),
   telemetry: telemetrySchema.optional(),
+  optimizer: optimizerSchema.prefault({}),
+  groups: groupsSchema.default({}),
+  profiles: z.array(profileSchema).default([]),
+  fleet: fleetSchema.optional(),
 });
 
 /** A valid file's content, in the file's spelling, with defaults filled in. */
@@ -210,6 +217,13 @@ export const SECTIONS: readonly SectionDoc[] = (
       isOptional: true,
     },
     {
+      at: "server.management",
+      meaning:
+        "The management API and the page in a browser, at the gateway's address. Every key has a default.",
+      keys: managementSchema.shape,
+      isOptional: true,
+    },
+    {
       at: "backends.*",
       meaning:
         "One block per MCP server behind the gateway, under a name of your choice: letters, digits, `_` and `-`, beginning with a letter. Who comes first in the file wins when two offer the same name. Either `command` or `url` is needed.",
@@ -308,6 +322,25 @@ export const SECTIONS: readonly SectionDoc[] = (
       isOptional: true,
     },
     {
+      at: "optimizer",
+      meaning: "Fewer tools in a client's list, for those that read it whole into every conversation.",
+      keys: optimizerSchema.shape,
+      isOptional: true,
+    },
+    {
+      at: "groups.*",
+      meaning:
+        "One block per group: a part of everything, which is served at `/mcp/NAME` and by `mountaineer mcp --group NAME`. Both keys must fit.",
+      keys: groupShape,
+      members: "groups",
+    },
+    {
+      at: "profiles.#",
+      meaning: "One block per kind of client that is to be served otherwise; the first that fits counts.",
+      keys: profileSchema.shape,
+      members: "profiles",
+    },
+    {
       at: "incoming_auth",
       meaning: "Who may come in.",
       keys: incomingAuthSchema.shape,
@@ -387,6 +420,13 @@ export const SECTIONS: readonly SectionDoc[] = (
       at: "telemetry.headers",
       meaning: "Headers of everything that is sent, such as `Authorization`.",
       keys: telemetryHeaderSchema,
+      isOptional: true,
+    },
+    {
+      at: "fleet",
+      meaning:
+        "Several machines that know of each other, over NATS with JetStream. Without this section nothing of it is loaded.",
+      keys: fleetSchema.shape,
       isOptional: true,
     },
   ] satisfies readonly SectionPlan[]

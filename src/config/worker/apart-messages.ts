@@ -28,12 +28,14 @@ export type ApartRequest = Subject &
         readonly edits: readonly AskedEdit[];
         readonly seenSha256: string | null;
         readonly known: KnownContent | null;
+        readonly keepsEntries?: boolean;
       }
     | {
         readonly kind: "replace";
         readonly content: string;
         readonly seenSha256: string | null;
         readonly known: KnownContent | null;
+        readonly keepsEntries?: boolean;
       }
   );
 

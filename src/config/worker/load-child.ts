@@ -33,13 +33,13 @@ async function perform(request: ApartRequest): Promise<ApartReply> {
     }
     case "edit": {
       const edits = request.edits.map(askedEdit);
-      const { seenSha256, known = null } = request;
-      return saved(await saveEdit({ path, place, seenSha256, known, edits }));
+      const { seenSha256, known = null, keepsEntries = false } = request;
+      return saved(await saveEdit({ path, place, seenSha256, known, keepsEntries, edits }));
     }
     case "replace": {
       const bytes = Buffer.from(request.content, "base64");
-      const { seenSha256, known = null } = request;
-      return saved(await saveContent({ path, place, seenSha256, known, bytes }));
+      const { seenSha256, known = null, keepsEntries = false } = request;
+      return saved(await saveContent({ path, place, seenSha256, known, keepsEntries, bytes }));
     }
   }
 }

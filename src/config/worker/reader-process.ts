@@ -3,7 +3,8 @@
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { programBeside, runCommand } from "../../runtime/process/child-process.ts";
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { programBeside } from "../../runtime/process/program-beside.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";

@@ -1,12 +1,15 @@
 // What of the configuration is approved while a service runs: holds what is not, remembers what is, and tells both.
 import type { Condition } from "../../api/contract.ts";
+import { BACKEND_ORDER } from "../../config/approval/backend-order.ts";
 import {
   type Approvals,
   decideHeld,
+  type Grant,
   type Held,
   type WaitingEntry,
   withApproved,
 } from "../../config/approval/decide-held.ts";
+import { editedEntries } from "../../config/approval/edited-entries.ts";
 import { entrySummary } from "../../config/approval/entry-text.ts";
 import type { GuardedPlaces } from "../../config/reach.ts";
 import {
@@ -22,14 +25,6 @@ import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
 import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
-
-/** What a person says yes to. */
-export interface Grant {
-  /** Ids of entries of the file, or of entries that are gone. */
-  readonly ids: ReadonlySet<string>;
-  /** `[trust]` is taken as the file has it, however loose. */
-  readonly loosens: boolean;
-}
 
 /** A file that was judged, and what may run of it. */
 export interface JudgedFile {
@@ -47,6 +42,8 @@ export interface ApprovalKeeper extends AsyncDisposable {
   readonly waiting: readonly WaitingEntry[];
   /** Says what a file would come to; nothing is remembered. */
   preview(file: ConfigSnapshot, running: MountaineerConfig | null): JudgedFile;
+  /** What a person says yes to by an edit of the file. */
+  edited(before: MountaineerConfig, after: MountaineerConfig, running: MountaineerConfig | null): Grant;
   /**
    * The same before it is applied: what is granted, and the first approvals of a home, are durable when it resolves.
    * Rejects with `secret_unavailable` where a grant cannot be kept.
@@ -102,7 +99,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
   ): JudgedFile => {
     const input = { file: file.config, running, places };
     const grant = (approvals: Approvals): Approvals =>
-      granted === null ? approvals : withApproved(approvals, input, granted.ids, granted.loosens);
+      granted === null ? approvals : withApproved(approvals, input, granted);
     let held = decideHeld({ ...input, approvals: memory === null ? null : grant(memory) });
     // The very edit with which a home begins to hold back.
     if (memory === null && held.approvals !== null && granted !== null) {
@@ -140,6 +137,7 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
       return lost?.passes === true;
     },
     preview: (file, running) => look(file, running, null),
+    edited: (before, after, running) => editedEntries({ before, after, running, approvals: memory, places }),
     async judge(file, running, granted) {
       const judged = look(file, running, granted ?? null);
       const { approvals } = judged.held;
@@ -167,7 +165,9 @@ export function createApprovalKeeper(options: KeeperOptions): ApprovalKeeper {
         publish(told("config.entry_waits", entry));
       }
       for (const [id, entry] of before) {
-        if (granted?.ids.has(id) !== true) continue;
+        const isOrder = id === BACKEND_ORDER && !waiting.some((one) => one.id === id);
+        const runs = isOrder || held.approvals?.entries.get(id)?.live === true;
+        if (!runs || granted?.ids.has(id) !== true) continue;
         publish(told("config.entry_approved", entry));
       }
       if (held.approvals !== null) remember(held.approvals);
@@ -288,6 +288,7 @@ function waitingKey(waiting: readonly WaitingEntry[]): string {
 }
 
 function isSame(one: Approvals | null, other: Approvals): boolean {
-  const text = ({ mode, entries }: Approvals): string => JSON.stringify([mode, [...entries].sort()]);
+  const text = ({ mode, entries, order }: Approvals): string =>
+    JSON.stringify([mode, [...entries].sort(), order]);
   return one !== null && text(one) === text(other);
 }

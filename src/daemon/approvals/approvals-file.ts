@@ -61,7 +61,7 @@ export function openApprovalsFile(sealed: SealedFile): ApprovalsFile {
     },
     write: (approvals, advances) =>
       sealed.write(
-        { mode: approvals.mode, entries: Object.fromEntries(approvals.entries) },
+        { mode: approvals.mode, entries: Object.fromEntries(approvals.entries), order: approvals.order },
         { deadlineMs: WRITE_DEADLINE_MS },
         { advances, note: approvals.mode },
       ),
@@ -84,7 +84,10 @@ function decoded(value: unknown): Approvals | null {
   for (const [id, entry] of Object.entries(value["entries"])) {
     if (!isObject(entry) || typeof entry["live"] !== "boolean" || !isObject(entry["parts"])) return null;
     // Sealed by `write`, from values of this type.
-    entries.set(id, { live: entry["live"], parts: entry["parts"] as PartValues });
+    const { live, parts, isOff } = entry;
+    entries.set(id, { live, parts: parts as PartValues, ...(isOff === true && { isOff }) });
   }
-  return { mode: value["mode"], entries, lost: false };
+  const { order } = value;
+  const isOrder = Array.isArray(order) && order.every((name) => typeof name === "string");
+  return { mode: value["mode"], entries, lost: false, ...(isOrder && { order }) };
 }

@@ -9,9 +9,10 @@ export function wantsGateway({ backends, server }: MountaineerConfig): boolean {
 
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const { server, backends, conflictResolution, incomingAuth, authorization } = config;
-  const { limits, audit, trust, telemetry } = config;
+  const { limits, audit, trust, telemetry, optimizer, groups, profiles } = config;
   const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
+  const shown = { optimizer, groups, profiles };
   const { autoFailback: auto, autoFailbackStableMs: stableMs, lsofRecheck: recheck } = config.global;
   const failback = { auto, stableMs, recheck };
-  return { server, backends, failback, conflictResolution, ...access };
+  return { server, backends, failback, conflictResolution, ...access, ...shown };
 }

@@ -6,11 +6,12 @@ import { AUTO_ROUTE } from "../../config/backend-names.ts";
 import { BACKEND_UNAVAILABLE } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { catalogReport } from "./catalog-report.ts";
 import { toolEntry } from "./gateway-status.ts";
 import { toolChangesReport } from "./tool-changes.ts";
 
 /** `current` tells the gateway that is configured, null when there is none; all that is asked rejects then. */
-export function createGatewayControl(current: () => Gateway | null): GatewayControl {
+export function createGatewayControl(current: () => Gateway | null): Omit<GatewayControl, "audit"> {
   const gateway = (): Gateway => {
     const running = current();
     if (running === null) throw gatewayOff();
@@ -24,6 +25,9 @@ export function createGatewayControl(current: () => Gateway | null): GatewayCont
   return {
     async tools() {
       return { tools: gateway().entries().tools.map(toolEntry) };
+    },
+    async catalog() {
+      return catalogReport(gateway().published());
     },
     async call({ tool, arguments: given = {} }, signal): Promise<CallReport> {
       const running = gateway();

@@ -17,10 +17,10 @@ import { isoTime } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 
 export function gatewayStatus(
-  gateway: Pick<Gateway, "view" | "entries">,
+  gateway: Pick<Gateway, "view" | "entries" | "calls">,
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
   const view = gateway.view();
-  return { gateway: overall(view), backends: backends(view, gateway.entries()) };
+  return { gateway: overall(view), backends: backends(view, gateway.entries(), gateway.calls) };
 }
 
 /** What is configured, while nothing of it runs; what would keep a backend from starting is a condition. */
@@ -78,7 +78,11 @@ function overall({ url, sessions, inFlight, counts, conditions }: GatewayView): 
   };
 }
 
-function backends(view: GatewayView, entries: ReturnType<Gateway["entries"]>): BackendStatus[] {
+function backends(
+  view: GatewayView,
+  entries: ReturnType<Gateway["entries"]>,
+  calls: Gateway["calls"],
+): BackendStatus[] {
   const tools = countByBackend(entries.tools);
   const resources = countByBackend(entries.resources);
   const prompts = countByBackend(entries.prompts);
@@ -95,7 +99,9 @@ function backends(view: GatewayView, entries: ReturnType<Gateway["entries"]>): B
     protocol_version: backend.protocolVersion,
     instances: backend.instances,
     in_flight: backend.inFlight,
+    ...waiting(backend.longWaits),
     draining: backend.draining,
+    ...callsOf(backend.name, calls),
     restarts: backend.restarts,
     retry_at: backend.retryAtMs === null ? null : isoTime(backend.retryAtMs),
     last_error: backend.lastError,
@@ -106,6 +112,14 @@ function backends(view: GatewayView, entries: ReturnType<Gateway["entries"]>): B
     ...(backend.routes === null ? {} : { routes: routesStatus(backend.routes) }),
     conditions: backend.conditions.map(conditionStatus),
   }));
+}
+
+function callsOf(
+  backend: string,
+  counted: Gateway["calls"],
+): Pick<BackendStatus, "calls" | "errors" | "latency_ms"> {
+  const { calls, errors, latencyMs } = counted.of(backend);
+  return { calls, errors, latency_ms: latencyMs === null ? null : { ...latencyMs } };
 }
 
 function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutesStatus {
@@ -125,6 +139,11 @@ function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutes
       last_error: route.lastError,
     })),
   };
+}
+
+function waiting(waits: GatewayView["backends"][number]["longWaits"]): Pick<BackendStatus, "waiting_calls"> {
+  if (waits === null) return {};
+  return { waiting_calls: { count: waits.calls, longest_ms: Math.round(waits.longestMs) } };
 }
 
 function withheld(count: number | undefined): Pick<BackendStatus, "withheld_tools"> {

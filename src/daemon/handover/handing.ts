@@ -47,7 +47,17 @@ export interface Handing {
 /** The part of the gateway that a handover is about. */
 export type HandingGateway = Pick<
   Gateway,
-  "door" | "save" | "takeHome" | "adopt" | "endSession" | "hear" | "runOnce" | "leave" | "lookAgain" | "view"
+  | "door"
+  | "save"
+  | "takeHome"
+  | "adopt"
+  | "endSession"
+  | "takeConnection"
+  | "hear"
+  | "runOnce"
+  | "leave"
+  | "lookAgain"
+  | "view"
 >;
 
 interface HandingParts {
@@ -60,6 +70,7 @@ interface HandingParts {
     readonly watcher: { readonly running: { readonly snapshot: RunningSnapshot } };
   };
   readonly parts: AsyncDisposable;
+  readonly fleet: { handOver(): void };
   readonly gateway: {
     readonly handing: HandingGateway | null;
   };
@@ -111,6 +122,8 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
       await config[Symbol.asyncDispose]();
       const saved = gateway.handing?.save();
       if (saved !== undefined) await settledWithin(clock, SAVE_MS, saved);
+      // Its connection ends beside this: a server of the fleet that hangs holds nobody up.
+      service.fleet.handOver();
       const written = gatewayOwn.handOver();
       await gatewayOwn.sessions.handTo({
         async keep(session) {
@@ -142,7 +155,8 @@ export function createHanding(service: HandingParts, onBegin: () => void): Handi
         next.ended();
       };
       const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
-      const left = gateway.handing?.leave(graceMs, onEnded);
+      const pass = next.takesConnections ? (handle: object) => next.pass(handle, clock) : null;
+      const left = gateway.handing?.leave(graceMs, onEnded, pass);
       // What is still in flight there is reached by way of this one.
       const before = elsewhere === undefined ? null : settledWithin(clock, graceMs, elsewhere.gone);
       await Promise.all([left, before]);

@@ -47,6 +47,8 @@ export type SaidByOld =
   | ({ readonly say: "session" } & LateSession)
   /** Its client has ended the session, over a connection from before. */
   | { readonly say: "session_ended"; readonly hash: string }
+  /** With it comes a connection that waits between requests, to be answered by `kept`. */
+  | { readonly say: "connection"; readonly n: number }
   /** Backends that cannot run twice have ended. */
   | { readonly say: "ended" }
   | SaidOfPassed;
@@ -54,7 +56,8 @@ export type SaidByOld =
 export type SaidByNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
-  | { readonly say: "taken" }
+  /** An earlier version does not say that it takes `connections`, nor does one that listens nowhere. */
+  | { readonly say: "taken"; readonly connections?: boolean }
   /** It was told to end, or the one after it has ended: the whole service ends. */
   | { readonly say: "stopped" }
   /** It goes because yet another one is in charge. */

@@ -27,10 +27,12 @@ export interface Predecessor {
   movedOn(): void;
   /** Passes on what a client said about a call in flight there; dropped when that one has gone. */
   tell(words: ClientWords): void;
-  /** The door is taken: the old one takes nobody in any more. */
-  taken(): void;
+  /** The door is taken: the old one takes nobody in any more, and passes its `connections` on. */
+  taken(connections: boolean): void;
   /** Sessions that clients begin with the old one until it has ended. */
   onSession(sessions: SessionsOfOld): void;
+  /** Takes connections of the old one that wait between requests, by their handles. Once. */
+  onConnection(take: (handle: object) => void): void;
   /** Resolves when the old one has ended: nothing gets there any more. */
   readonly gone: Promise<void>;
   /** Resolves when what cannot run twice does not run in the old one. */
@@ -60,6 +62,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
   const ended = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
   const sessions = Promise.withResolvers<SessionsOfOld>();
+  const connections = Promise.withResolvers<(handle: object) => void>();
   let once: readonly number[] = [];
   let words = 0;
   const say = (message: SaidByNew): Promise<void> =>
@@ -86,6 +89,10 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
       const kept = sessions.promise.then(({ keep }) => keep(message));
       // One that cannot be kept, as of another version, is begun anew by its client.
       void kept.catch(() => {}).then(() => say({ say: "kept", n }));
+    } else if (message.say === "connection") {
+      const isHandle = typeof handle === "object" && handle !== null;
+      if (isHandle) void connections.promise.then((take) => take(handle));
+      void say({ say: "kept", n: message.n });
     } else passed?.hear(message);
   };
   self.on("message", (message, handle) => {
@@ -120,11 +127,12 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock): Predecessor
         words -= 1;
       });
     },
-    taken() {
-      void say({ say: "taken" });
+    taken(connections) {
+      void say({ say: "taken", connections });
       self.channel?.unref();
     },
     onSession: sessions.resolve,
+    onConnection: connections.resolve,
     ended: ended.promise,
     get once() {
       return once;

@@ -1,6 +1,7 @@
 // The old daemon's side of a handover: the process that is to follow, and what is said to it.
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Holds, HoldsElsewhere } from "../../gateway/front/holds/holds.ts";
+import type { PassedTo } from "../../gateway/front/http/passed-connections.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
@@ -16,6 +17,8 @@ export interface SuccessorProgram {
 
 export type Ready = Extract<SaidByNew, { say: "ready" }>;
 
+/** For a connection to get there, ms: one after the other goes, and the next daemon may have much to do. */
+const PASS_MS = 15_000;
 /** For a stop in order, as anywhere. */
 const STOP_MS = 10_000;
 
@@ -25,6 +28,8 @@ export class Successor {
   onWords: (words: ClientWords) => void = () => {};
   /** It was told to end while it took over, or the one after it has ended: that was meant for the service. */
   wasStopped = false;
+  /** Since it has taken over: connections that wait between requests. */
+  takesConnections = false;
   readonly #child: ChildProcess;
   readonly #ready = Promise.withResolvers<Ready>();
   readonly #taken = Promise.withResolvers<boolean>();
@@ -107,6 +112,20 @@ export class Successor {
     });
   }
 
+  /** Passes a connection on, by its handle; resolves when it is there, or all is gone, or after `PASS_MS`. */
+  async pass(handle: object, clock: Clock): Promise<PassedTo> {
+    if (this.#isGone) return "here";
+    const n = ++this.#sent;
+    const { promise, resolve } = Promise.withResolvers<PassedTo>();
+    this.#kept.set(n, () => resolve("there"));
+    // Its end here is kept until then: not every system holds what nobody has between two processes.
+    const isSaid = this.#say({ say: "connection", n }, handle, () => resolve("here"));
+    if (!isSaid) resolve("here");
+    const isSettled = await settledWithin(clock, PASS_MS, promise);
+    this.#kept.delete(n);
+    return isSettled ? promise : "unknown";
+  }
+
   /** Its client has ended the session here. */
   endSession(hash: string): void {
     this.#say({ say: "session_ended", hash });
@@ -147,22 +166,27 @@ export class Successor {
     this.#child.unref();
   }
 
-  /** False: nobody hears it. */
-  #say(message: SaidByOld, handle?: unknown): boolean {
+  /** False: nobody hears it. `onUnsent`: nobody will, as it turned out. */
+  #say(message: SaidByOld, handle?: unknown, onUnsent?: () => void): boolean {
     // Whoever is gone hears nothing; that it is gone is told by its end.
     if (!this.#child.connected) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#saying.add(promise);
     void promise.then(() => this.#saying.delete(promise));
-    this.#child.send(message, handle as never, () => resolve());
+    this.#child.send(message, handle as never, (error) => {
+      if (error !== null) onUnsent?.();
+      resolve();
+    });
     return true;
   }
 
   #hear(message: SaidByNew): void {
     if (message.say === "ready") this.#ready.resolve(message);
     else if (message.say === "failed") this.#ready.reject(refused(message.message, message.hint));
-    else if (message.say === "taken") this.#taken.resolve(true);
-    else if (message.say === "stopped") this.wasStopped = true;
+    else if (message.say === "taken") {
+      this.takesConnections = message.connections === true;
+      this.#taken.resolve(true);
+    } else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;
     else if (message.say === "words") this.onWords(message);
     else if (message.say === "kept") {

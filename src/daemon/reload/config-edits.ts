@@ -1,6 +1,8 @@
 // Edits of the configuration file that the daemon saves and applies itself, one after the other.
+import { OWNERS_RIGHTS } from "../../api/access-contract.ts";
 import type { EditReport } from "../../api/contract.ts";
 import type { ConfigControl } from "../../api/control.ts";
+import { refusedEntries } from "../../config/approval/edited-entries.ts";
 import type { SavedConfig } from "../../config/edit/save.ts";
 import { type AcceptedContent, refuseOtherEntry } from "../../config/history/history.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
@@ -15,7 +17,7 @@ import type { ConfigTurn } from "../../sync/config-store.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import { NO_CHANGES } from "../../sync/reload-outcome.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
-import { editedEntries, type Holding } from "./holding.ts";
+import type { Holding } from "./holding.ts";
 import { reportOf } from "./reload-report.ts";
 import type { UnkeptHistory } from "./unkept-history.ts";
 
@@ -31,10 +33,13 @@ interface ConfigEditsParts {
 
 type Turn = ConfigTurn<ConfigSnapshot>;
 
+/** What of an edit counts as a person's word: all of it, what it removes or switches off, or none. */
+type Says = "all" | "no" | "nothing";
+
 export function createConfigEdits(
   parts: ConfigEditsParts,
 ): Pick<ConfigControl, "edit" | "editText" | "rollback"> {
-  const { place, file, watcher, history, clock, logger, holding } = parts;
+  const { place, file, watcher, history, clock, holding } = parts;
   const { path } = file;
 
   const inTurn = carryThrough(watcher);
@@ -44,7 +49,7 @@ export function createConfigEdits(
     saved: SavedConfig,
     source: string,
     turn: Turn,
-    approves: boolean,
+    says: Says,
   ): Promise<EditReport> => {
     if (!saved.ok) {
       const errors = [...saved.mistakes];
@@ -52,44 +57,31 @@ export function createConfigEdits(
     }
     const { changed, bytes, snapshot } = saved;
     const { sha256 } = snapshot;
-    if (approves) grantEdited(holding, saved, watcher.running.snapshot.config);
+    if (says !== "nothing") grantEdited(holding, saved, watcher.running.snapshot.config, says);
     const result = await turn.applySaved({ bytes, sha256, snapshot, source });
     const reload = reportOf(result, watcher.running, false, holding.waiting);
     return { changed, path, sha256, errors: [], reload };
   };
 
-  const tryToKeep = (content: Omit<AcceptedContent, "time">): Promise<void> =>
-    history
-      .record({ ...content, time: isoTime(clock.wallMs()) })
-      .catch((error: unknown) =>
-        logger.warn("a configuration could not be kept", { reason: errorText(error) }),
-      );
-
-  /** What a person saved and nobody has run yet would be lost with the file's content. */
-  const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
-    const content = Buffer.from(bytes).toString("base64");
-    const request = { path, place, content, writeStarter: false };
-    const { loaded } = await loadConfigApart(request, { clock, signal });
-    if (!loaded.ok) return;
-    const { sha256, format } = loaded.snapshot;
-    await tryToKeep({ bytes, sha256, format, source: "file", summary: "found in the file" });
-  };
+  const { tryToKeep, keepUnapplied } = keeping(parts);
 
   const replace = async (
     bytes: Uint8Array,
     expectedSha256: string | null,
     source: string,
     turn: Turn,
-    approves: boolean,
+    { says, runsCommands }: { readonly says: Says; readonly runsCommands: boolean },
   ): Promise<EditReport> => {
     const { signal } = turn;
+    const keepsEntries = !runsCommands;
     const before = await file.read(signal);
     const beforeSha256 = sha256Of(before);
     const save = async (): Promise<EditReport> => {
       const content = Buffer.from(bytes).toString("base64");
       const seenSha256 = expectedSha256 ?? beforeSha256;
-      const request = { kind: "replace", path, place, content, seenSha256, known: known() } as const;
-      return applySaved(await saveConfigApart(request, { clock, signal }), source, turn, approves);
+      const seen = { seenSha256, known: known(), keepsEntries };
+      const request = { kind: "replace", path, place, content, ...seen } as const;
+      return applySaved(await saveConfigApart(request, { clock, signal }), source, turn, says);
     };
     const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
     // An emptied file holds nothing to keep, and nobody means to go back to it.
@@ -108,23 +100,50 @@ export function createConfigEdits(
   };
 
   return {
-    edit({ edits, expected_sha256, source }, asker) {
+    edit({ edits, expected_sha256, source }, asker, { runsCommands } = OWNERS_RIGHTS) {
       const seenSha256 = expected_sha256 ?? null;
+      const keepsEntries = !runsCommands;
       return inTurn(asker, async (turn) => {
-        const request = { kind: "edit", path, place, edits, seenSha256, known: known() } as const;
+        const seen = { seenSha256, known: known(), keepsEntries };
+        const request = { kind: "edit", path, place, edits, ...seen } as const;
         const saved = await saveConfigApart(request, { clock, signal: turn.signal });
-        return applySaved(saved, source, turn, true);
+        return applySaved(saved, source, turn, runsCommands ? "all" : "no");
       });
     },
-    editText: ({ text, expected_sha256, source }, asker) =>
-      inTurn(asker, (turn) => replace(Buffer.from(text), expected_sha256, source, turn, true)),
-    rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker) =>
+    editText: ({ text, expected_sha256, source }, asker, { runsCommands } = OWNERS_RIGHTS) =>
+      inTurn(asker, (turn) => {
+        const rights = { says: runsCommands ? "all" : "no", runsCommands } as const;
+        return replace(Buffer.from(text), expected_sha256, source, turn, rights);
+      }),
+    rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker, { runsCommands } = OWNERS_RIGHTS) =>
       inTurn(asker, async (turn) => {
         const entry = await history.entry(n);
         refuseOtherEntry(entry, sha256, path);
-        return replace(entry.bytes, expected_sha256, `rollback ${n}`, turn, false);
+        const rights = { says: "nothing", runsCommands } as const;
+        return replace(entry.bytes, expected_sha256, `rollback ${n}`, turn, rights);
       }),
   };
+}
+
+/** Keeps contents in the history that are about to be gone from the file. */
+function keeping({ place, file: { path }, history, clock, logger }: ConfigEditsParts) {
+  const tryToKeep = (content: Omit<AcceptedContent, "time">): Promise<void> =>
+    history
+      .record({ ...content, time: isoTime(clock.wallMs()) })
+      .catch((error: unknown) =>
+        logger.warn("a configuration could not be kept", { reason: errorText(error) }),
+      );
+
+  /** What a person saved and nobody has run yet would be lost with the file's content. */
+  const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
+    const content = Buffer.from(bytes).toString("base64");
+    const request = { path, place, content, writeStarter: false };
+    const { loaded } = await loadConfigApart(request, { clock, signal });
+    if (!loaded.ok) return;
+    const { sha256, format } = loaded.snapshot;
+    await tryToKeep({ bytes, sha256, format, source: "file", summary: "found in the file" });
+  };
+  return { tryToKeep, keepUnapplied };
 }
 
 /** What has begun is carried through: an asker who leaves between write and commit must not part file and service. */
@@ -147,9 +166,13 @@ function grantEdited(
   { keeper, grant }: Holding,
   { before, snapshot }: Extract<SavedConfig, { ok: true }>,
   running: ConfigSnapshot["config"],
+  says: Exclude<Says, "nothing">,
 ): void {
   if (keeper === null || before === null) return;
-  const was = keeper.preview({ ...snapshot, config: before }, running);
-  const ids = editedEntries(before, snapshot.config, was.held.waiting);
-  if (ids.size > 0) grant(snapshot.sha256, { ids, loosens: false });
+  const after = snapshot.config;
+  const edited = keeper.edited(before, after, running);
+  // Where approvals are lost, only who may approve begins them anew.
+  if (says === "no" && keeper.lostBecause !== null) return;
+  const granted = says === "all" ? edited : refusedEntries(edited, { before, after });
+  if (granted.ids.size > 0) grant(snapshot.sha256, granted);
 }

@@ -1,5 +1,5 @@
 // The configuration of a running service: watched, reloaded, edited, rolled back and reported.
-import type { ReloadReport } from "../../api/contract.ts";
+import type { ConfigCheckReport, ReloadReport } from "../../api/contract.ts";
 import type { ConfigControl } from "../../api/control.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
@@ -127,7 +127,9 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
   return {
     control: {
       sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
-      reload: ({ dry_run = false }, signal) => (dry_run ? reloads.preview(signal) : reloads.reloadNow()),
+      reload: ({ dry_run = false }, signal) =>
+        dry_run ? reloads.preview(reloads.readNow, signal) : reloads.reloadNow(),
+      check: ({ text }, signal) => reloads.check(Buffer.from(text), signal),
       async config(signal) {
         const bytes = await reloads.readNow(signal);
         return {
@@ -276,9 +278,36 @@ function createReloads(
       return reportOf(outcome, watcher.running, false, holding.waiting);
     });
 
+  const preview = (
+    bytesOf: (signal: AbortSignal) => Promise<Uint8Array>,
+    asker: AbortSignal,
+  ): Promise<ReloadReport> =>
+    watcher.inTurn(async (turn) => {
+      const signal = AbortSignal.any([asker, turn.signal]);
+      const bytes = await bytesOf(signal);
+      const { running } = watcher;
+      try {
+        const loaded = await load(bytes, signal);
+        if (!loaded.ok) return reportOf({ kind: "rejected", ...loaded }, running, true);
+        const would = await compare(loaded.snapshot, running.snapshot, signal);
+        const { generation } = running;
+        const { sha256 } = loaded.snapshot;
+        return reportOf({ kind: "applied", ...would }, { generation, sha256 }, true, would.waiting);
+      } catch (error) {
+        return reportOf(outcomeOfThrown(error), running, true);
+      }
+    });
+
   return {
     readNow,
     applyAgain,
+    preview,
+    async check(bytes: Uint8Array, asker: AbortSignal): Promise<ConfigCheckReport> {
+      const report = await preview(async () => bytes, asker);
+      const { errors: mistakes, waiting = [] } = report;
+      const would_change = mistakes.length > 0 ? null : report;
+      return { mistakes, would_change, waits_for_approval: [...waiting] };
+    },
     async reloadNow(): Promise<ReloadReport> {
       const result = await watcher.reloadNow();
       const report = reportOf(result, watcher.running, false, holding.waiting);
@@ -286,23 +315,6 @@ function createReloads(
       // The same bytes mean something else when a secret has another value.
       const refreshed = await applyAgain("secrets");
       return refreshed.reloaded || refreshed.failure !== null ? refreshed : report;
-    },
-    preview(asker: AbortSignal): Promise<ReloadReport> {
-      return watcher.inTurn(async (turn) => {
-        const signal = AbortSignal.any([asker, turn.signal]);
-        const bytes = await readNow(signal);
-        const { running } = watcher;
-        try {
-          const loaded = await load(bytes, signal);
-          if (!loaded.ok) return reportOf({ kind: "rejected", ...loaded }, running, true);
-          const would = await compare(loaded.snapshot, running.snapshot, signal);
-          const { generation } = running;
-          const { sha256 } = loaded.snapshot;
-          return reportOf({ kind: "applied", ...would }, { generation, sha256 }, true, would.waiting);
-        } catch (error) {
-          return reportOf(outcomeOfThrown(error), running, true);
-        }
-      });
     },
   };
 }

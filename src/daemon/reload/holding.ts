@@ -1,11 +1,10 @@
 // What of the watched file is held back until a person approves it: the file as it was accepted, beside what runs of it.
-import type { WaitingEntry } from "../../config/approval/decide-held.ts";
-import { entriesOf, isSameMeaning } from "../../config/approval/entries.ts";
+import type { Grant, WaitingEntry } from "../../config/approval/decide-held.ts";
 import { entrySummary } from "../../config/approval/entry-text.ts";
-import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { CheckedContent } from "../../sync/config-steps.ts";
 import { NO_CHANGES } from "../../sync/reload-outcome.ts";
-import type { ApprovalKeeper, Grant, JudgedFile } from "../approvals/approval-keeper.ts";
+import type { ApprovalKeeper, JudgedFile } from "../approvals/approval-keeper.ts";
 
 export type Judged = Pick<JudgedFile, "file" | "effective"> & { readonly told: JudgedFile | null };
 
@@ -87,27 +86,4 @@ export function createHolding(keeper: ApprovalKeeper | null, first: ConfigSnapsh
 
 function idsOf(waiting: readonly WaitingEntry[]): readonly string[] {
   return waiting.map(({ id }) => id);
-}
-
-/**
- * The entries that an edit changed, from the file before to the file after it: never others that wait in it. One that
- * waited before the edit has more in it than whoever edits was shown, and goes on waiting, unless the edit removes it.
- */
-export function editedEntries(
-  before: MountaineerConfig,
-  after: MountaineerConfig,
-  waitedBefore: readonly WaitingEntry[],
-): ReadonlySet<string> {
-  const waited = new Set(waitedBefore.map(({ id }) => id));
-  const [was, is] = [entriesOf(before), entriesOf(after)];
-  const changed = [...new Set([...was.keys(), ...is.keys()])].filter((id) => {
-    const [old, now] = [was.get(id)?.parts, is.get(id)?.parts];
-    if (now === undefined) return true;
-    if (waited.has(id)) return false;
-    if (old === undefined) return true;
-    const parts = new Set([...Object.keys(old), ...Object.keys(now)]);
-    return [...parts].some((part) => !isSameMeaning(old[part]?.value, now[part]?.value));
-  });
-  // Only `mountaineer approve` loosens what `[trust]` says; tightened, it needs nobody.
-  return new Set(changed.filter((id) => id !== "trust"));
 }

@@ -50,6 +50,7 @@ export function describeDiff(diff: ConfigDiff): Told {
     ...diff.sync.map((key) => `sync.${snakeCase(key)}`),
     ...diff.notify.map((key) => `notify.${snakeCase(key)}`),
     ...diff.server.map((key) => `server.${snakeCase(key)}`),
+    ...diff.fleet.map((key) => `fleet.${snakeCase(key)}`),
     // Their order is no key, but who comes first wins.
     ...(diff.backends.reordered ? ["backends"] : []),
     // An alias is a setting of the share that it leads to: nothing is mounted or started for it.

@@ -298,6 +298,10 @@ test("the commands write, print and remove the service's file, and say what to d
   );
   const removed = await runCommand(["uninstall"], options);
   assert.match(removed.stdout, /is removed/);
+  assert.doesNotMatch(removed.stderr, /fleet/);
+  // G1: where a fleet began, its server outlives the service.
+  await mkdir(join(options.home, "fleet-server"), { recursive: true });
+  assert.match((await runCommand(["uninstall"], options)).stderr, /fleet's server goes on running/);
   assert.match((await runCommand(["uninstall"], options)).stdout, /was not there/);
   const other = await runCommand(["install", "--print"], {
     home: join(folder, "other"),

@@ -159,7 +159,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     ] as const) {
       const { code, stdout, stderr } = await runCommand([what, "list"], { home });
       assert.deepEqual([code, stdout], [0, ""], what);
-      assert.match(stderr, /no gateway is configured[^\n]*; add a backend: mountaineer backends add NAME/);
+      assert.match(stderr, /no gateway is configured[^\n]*; add a backend \(mountaineer backends add NAME/);
       const json = await runCommand([what, "list", "--json"], { home });
       assert.deepEqual([json.code, JSON.parse(json.stdout)], [0, empty]);
     }

@@ -136,6 +136,12 @@ for (const [name, report] of Object.entries(STATES)) {
   }
 }
 
+test("C3 a call that has waited long is told below its backend, which may be Ready still", () => {
+  const waits = sampleBackend({ in_flight: 2, waiting_calls: { count: 2, longest_ms: 45_000 } });
+  assert.match(renderStatus(gatewayReport([waits]), plain), /Ready .*\n +▲ 2 calls have waited up to 45 s/);
+  assert.doesNotMatch(renderStatus(gatewayReport([sampleBackend()]), plain), /waited/);
+});
+
 test("C3 each trouble of a backend is told once", () => {
   const text = renderStatus(STATES["told-once"] ?? gatewayReport(), { ...plain, width: 200 });
   assert.equal(text.match(/not set in the environment/g)?.length, 1, text);
@@ -161,7 +167,7 @@ test("each phase, and a disabled backend, has a mark of its own kind without col
   assert.match(text, /^\* files {3}Ready /m);
   assert.match(text, /^! shaky {3}Degraded /m);
   assert.match(text, /^x github {2}Failed /m);
-  assert.match(text, /^o slow {4}Initializing /m);
+  assert.match(text, /^o slow {4}Starting /m);
   assert.match(text, /^o old {5}disabled$/m);
 });
 
@@ -190,6 +196,6 @@ test("hostile names, reasons and errors do not reach the terminal, and no odd ti
 test("those who wonder where a tool is are told which backends publish nothing, and why", () => {
   assert.deepEqual(absentBackends([sampleBackend(), degraded, disabled, failed, starting], SAMPLE_NOW), [
     "backend github is Failed for 10 min: 3 starts in a row failed",
-    "backend slow is Initializing for 10 min: initialize has no answer yet",
+    "backend slow is Starting for 10 min: initialize has no answer yet",
   ]);
 });

@@ -47,7 +47,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant("approve" as const),
-      id: fc.constantFrom(...NAMES.map((name) => `backends.${name}`), "trust"),
+      id: fc.constantFrom(...NAMES.map((name) => `backends.${name}`), "trust", "backends"),
     }),
   },
   { weight: 1, arbitrary: fc.constant({ do: "restart" as const }) },
@@ -101,7 +101,11 @@ test("E2 nothing unapproved ever runs, approved entries never stop serving, and 
           if (approvals === null) continue;
           const backend = file.backends.find(({ name }) => `backends.${name}` === each.id);
           if (backend?.enabled === true) mayRun.add(programOf(backend));
-          approvals = withApproved(approvals, { file, running, places: PLACES }, new Set([each.id]));
+          approvals = withApproved(
+            approvals,
+            { file, running, places: PLACES },
+            { ids: new Set([each.id]), loosens: false },
+          );
           loosened = each.id === "trust";
         }
         const isFirst = approvals === null;
@@ -116,6 +120,13 @@ test("E2 nothing unapproved ever runs, approved entries never stop serving, and 
         if (mode === "none" || (isFirst && running === null))
           for (const one of on) mayRun.add(programOf(one));
         for (const one of on) assert.ok(mayRun.has(programOf(one)), `${programOf(one)} runs`);
+        const names = on.map(({ name }) => name);
+        const stayed = running?.backends.filter(({ name, enabled }) => enabled && names.includes(name)) ?? [];
+        if (mode === "all" && each.do === "save" && stayed.length > 0) {
+          const were = stayed.map(({ name }) => name);
+          const are = names.filter((name) => were.includes(name));
+          assert.deepEqual(are, were, "nobody approved another order");
+        }
         for (const { name, enabled } of file.backends) {
           const was = before.get(name);
           if (each.do === "lose" || !enabled || was?.enabled !== true) continue;

@@ -29,13 +29,23 @@ export function world() {
     },
     approve(...ids: string[]): Held {
       if (file === null || approvals === null) throw new TypeError("nothing waits");
-      approvals = withApproved(approvals, { file, running, places: PLACES }, new Set(ids));
+      approvals = withApproved(
+        approvals,
+        { file, running, places: PLACES },
+        { ids: new Set(ids), loosens: false },
+      );
       return look();
     },
     /** The next daemon finds what was remembered. */
     restart(): Held {
       running = null;
       return look();
+    },
+    /** As an earlier version left it. */
+    forgetOrder(): void {
+      if (approvals === null) throw new TypeError("nothing is remembered");
+      const { order: _, ...rest } = approvals;
+      approvals = rest;
     },
     lose(mode: Approvals["mode"]): Held {
       running = null;
@@ -249,7 +259,85 @@ test("E2 with all, a backend gets no other name unasked, since policies go by it
   const swapped = FILES.replace("files", "other") + OTHER.replace("other]", "files]") + all;
   const held = await home.save(swapped);
   assert.deepEqual(runs(held).toSorted(), ["files: serve /home/ann", "other: rm"]);
-  assert.deepEqual(ids(held).toSorted(), ["backends.files", "backends.other"]);
+  assert.deepEqual(ids(held).toSorted(), ["backends", "backends.files", "backends.other"]);
+});
+
+test("E2 with all, another order of backends waits: whose tool keeps a name stays as approved until a person says yes", async () => {
+  const home = world();
+  const all = '[trust]\napprove = "all"\n';
+  await home.save(FILES + OTHER + all);
+  const approved = ["files: serve /home/ann", "other: rm"];
+  const swapped = await home.save(OTHER + FILES + all);
+  assert.deepEqual([runs(swapped), ids(swapped)], [approved, ["backends"]]);
+  assert.deepEqual(swapped.waiting[0]?.approved, { order: ["files", "other"] });
+  assert.deepEqual(swapped.waiting[0]?.waiting, { order: ["other", "files"] });
+  assert.deepEqual(runs(home.restart()), approved, "also for the next daemon");
+  const more = await home.save(CALM + OTHER + FILES + all);
+  assert.deepEqual(ids(more), ["backends.calm", "backends"]);
+  assert.deepEqual(more.waiting[1]?.waiting, { order: ["other", "files"] }, "of those that run");
+  const come = home.approve("backends.calm");
+  assert.deepEqual(runs(come), [...approved, "calm: calm"], "one that comes is the last");
+  assert.deepEqual(ids(come), ["backends"]);
+  const moved = home.approve("backends");
+  assert.deepEqual([runs(moved), ids(moved)], [["calm: calm", ...approved.toReversed()], []]);
+  assert.deepEqual(runs(home.restart()), runs(moved), "also for the next daemon");
+  await home.save(CALM + FILES + all);
+  assert.deepEqual(runs(await home.save(CALM + OTHER + FILES + all)), runs(moved), "back at its place");
+  assert.deepEqual(ids(await home.save(FILES + CALM + OTHER + all)), ["backends"]);
+  assert.deepEqual(ids(await home.save(CALM + OTHER + FILES + all)), [], "put back, nothing waits");
+  const commands = world();
+  await commands.save(FILES + OTHER);
+  assert.deepEqual(runs(await commands.save(OTHER + FILES)), approved.toReversed());
+});
+
+test("E2 with all, what is approved of a backend leaves it in its place among the others", async () => {
+  const home = world();
+  const all = '[trust]\napprove = "all"\n';
+  await home.save(FILES + OTHER + all);
+  await home.save(FILES.replace("serve", "serve2") + OTHER + all);
+  const approved = ["files: serve2 /home/ann", "other: rm"];
+  assert.deepEqual(runs(home.approve("backends.files")), approved);
+  assert.deepEqual(runs(home.restart()), approved, "also for the next daemon");
+});
+
+test("E2 with all, a yes to an order is none to the place of what did not run then", async () => {
+  const home = world();
+  const all = '[trust]\napprove = "all"\n';
+  await home.save(FILES + OTHER + all);
+  await home.save(CALM + OTHER + FILES + all);
+  const moved = home.approve("backends");
+  assert.deepEqual([runs(moved), ids(moved)], [["other: rm", "files: serve /home/ann"], ["backends.calm"]]);
+  const come = home.approve("backends.calm");
+  assert.deepEqual([runs(come).at(-1), ids(come)], ["calm: calm", ["backends"]]);
+});
+
+test("E2 with all, another program under a name that was there before does not inherit its place", async () => {
+  const home = world();
+  const all = '[trust]\napprove = "all"\n';
+  await home.save(FILES + OTHER + all);
+  await home.save(OTHER + all);
+  await home.save(FILES.replace("serve", "evil") + OTHER + all);
+  const held = home.approve("backends.files");
+  assert.deepEqual([runs(held), ids(held)], [["other: rm", "files: evil /home/ann"], ["backends"]]);
+});
+
+test("E2 with all, the order that an earlier version kept is that of its entries", async () => {
+  const home = world();
+  const all = '[trust]\napprove = "all"\n';
+  await home.save(FILES + OTHER + all);
+  home.forgetOrder();
+  const held = await home.save(OTHER + FILES + all);
+  assert.deepEqual([runs(held), ids(held)], [["files: serve /home/ann", "other: rm"], ["backends"]]);
+});
+
+test("E2 what stood switched off when approvals began is known, and waits until its person switches it on", async () => {
+  const home = world();
+  const off = OTHER.replace("]\n", "]\nenabled = false\n");
+  await home.save(FILES + off);
+  const on = await home.save(FILES + OTHER);
+  assert.deepEqual([ids(on), on.waiting[0]?.wasOff], [["backends.other"], true]);
+  const changed = await home.save(FILES + OTHER.replace("rm", "evil"));
+  assert.deepEqual([ids(changed), changed.waiting[0]?.wasOff], [["backends.other"], undefined]);
 });
 
 test("E2 a lost home whose file was loosened meanwhile is as strict as it last was", async () => {

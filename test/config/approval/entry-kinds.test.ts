@@ -86,6 +86,10 @@ approve = "MODE"
 endpoint = "https://one.example"
 [telemetry.headers]
 any = "\${H}"
+[fleet]
+name = "laptop"
+servers = ["tls://nas.example:4222"]
+credentials = "\${F}"
 [[shares]]
 name = "CORE"
 thunderbolt_host = "a"
@@ -180,6 +184,11 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.tool_overrides.name": ['name = "two"', 'name = "three"'],
   "conflict_resolution.strategy": ["[conflict_resolution]", '[conflict_resolution]\nstrategy = "prefix"'],
   "conflict_resolution.order": ["[conflict_resolution]", '[conflict_resolution]\norder = ["web"]'],
+  "groups.backends": ["[conflict_resolution]", '[groups.few]\nbackends = ["web"]\n\n[conflict_resolution]'],
+  "profiles.groups": [
+    "[conflict_resolution]",
+    '[groups.few]\ntools = ["*"]\n\n[[profiles]]\ngroups = ["few"]\n\n[conflict_resolution]',
+  ],
   "conflict_resolution.separator": ["[conflict_resolution]", '[conflict_resolution]\nseparator = "-"'],
   "incoming_auth.type": [
     'type = "jwt"\nissuer = "https://one.example"\njwks = "https://one.example/jwks"',
@@ -190,6 +199,9 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "incoming_auth.scopes": ['any = ["reader"]', 'any = ["admin"]'],
   "incoming_auth.required_claims": ['any = ["1"]', 'any = ["*"]'],
   "telemetry.endpoint": ['endpoint = "https://one.example"', 'endpoint = "https://evil.example"'],
+  "fleet.name": ['name = "laptop"', 'name = "desktop"'],
+  "fleet.servers": ["nas.example:4222", "evil.example:4222"],
+  "fleet.credentials": ['"${F}"', '"${G}"'],
   "telemetry.protocol": ["[telemetry]\n", '[telemetry]\nprotocol = "http/json"\n'],
   "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],
   "telemetry.sample": ["[telemetry]\n", "[telemetry]\nsample = 0.5\n"],

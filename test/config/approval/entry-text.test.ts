@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { decideHeld, type PartValues } from "../../../src/config/approval/decide-held.ts";
 import { entrySummary, entryText, waitingText } from "../../../src/config/approval/entry-text.ts";
 import { accepted } from "../support.ts";
 import { PLACES } from "./places.ts";
@@ -68,6 +68,73 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
     "backend web would connect to https://web.example/mcp?api_key=(hidden)",
   );
   assert.equal(entrySummary(of("authorization")), "[authorization] would change who may do what");
+});
+
+test("E2 another order of backends is told by what moves, the fewest that it can be", () => {
+  const order = (before: readonly string[], after: readonly string[]) => ({
+    id: "backends",
+    group: "sections" as const,
+    name: "backends",
+    kind: "access" as const,
+    approved: { order: before },
+    waiting: { order: after },
+  });
+  const moved = order(["a", "b", "c"], ["c", "a", "b"]);
+  assert.equal(entrySummary(moved), "backends would change places: c from place 3 to 1");
+  assert.equal(entryText(moved.approved), 'order = ["a","b","c"]\n');
+  assert.equal(
+    waitingText(moved),
+    'order = ["c","a","b"]\n# backends would change places: c from place 3 to 1\n',
+  );
+  assert.equal(
+    entrySummary(order(["a", "b", "c", "d"], ["d", "c", "a", "b"])),
+    "backends would change places: d from place 4 to 1, c from place 3 to 2",
+  );
+});
+
+test("E2 one that its person has switched off says so", () => {
+  const connection = { type: "stdio", command: "rm", args: [] };
+  const off = { id: "backends.x", group: "backends", name: "x", kind: "runs", wasOff: true } as const;
+  assert.equal(
+    entrySummary({ ...off, approved: null, waiting: { connection } }),
+    "backend x, which you have switched off, would run rm",
+  );
+});
+
+test("E2 the summary of what runs the same with other settings names these", () => {
+  const summary = (approved: object, waiting: object): string =>
+    entrySummary({
+      id: "backends.files",
+      group: "backends",
+      name: "files",
+      kind: "runs",
+      approved: approved as PartValues,
+      waiting: waiting as PartValues,
+    });
+  const runs = (more: object): object => ({ connection: { command: "serve", args: ["/a"], ...more } });
+  assert.equal(
+    summary(
+      runs({ env: {}, cwd: "/a", cwdGiven: false, sandbox: null }),
+      runs({ env: { LOG: ["debug"] }, cwd: "/b", cwdGiven: true }),
+    ),
+    "backend files would run serve /a with another env, cwd",
+  );
+  assert.equal(
+    summary(runs({}), { connection: { command: "other", args: [] } }),
+    "backend files would run other instead",
+  );
+  const route = (url: string, headers: object): object => ({ name: "a", connection: { url, headers } });
+  assert.equal(
+    summary(
+      { routes: [route("https://a.example/", {}), route("https://b.example/", {})] },
+      { routes: [route("https://a.example/", {}), route("https://b.example/", { accept: ["x"] })] },
+    ),
+    "backend files would connect to https://a.example/, or connect to https://b.example/ with another headers",
+  );
+  assert.equal(
+    summary({ ...runs({}), cloned: 1 }, { ...runs({}), cloned: 2 }),
+    "backend files would change what runs",
+  );
 });
 
 test("E2 a change that is hidden is told as one, so that nobody says yes to an empty difference", () => {

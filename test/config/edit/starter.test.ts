@@ -59,6 +59,7 @@ test("the starter's options work when their # is removed", async () => {
     publicUrl: "https://mcp.example.com/mcp",
     bodyLimitBytes: 64 * megabyte,
     drainTimeoutMs,
+    management: { enabled: true, allowCommands: false, allowedHosts: ["nas.example.com"] },
   });
   assert.deepEqual(
     config.backends.map(({ name, connection }) => [name, connection.type]),
@@ -80,6 +81,9 @@ test("a block of the starter works alone, with the blocks it belongs to", async 
     const path = /^\[+([^\]]+)/.exec(block)?.[1]?.split(".") ?? [];
     const around = blocks.filter((other) => {
       const name = /^\[+([^\]]+)/.exec(other)?.[1] ?? "";
+      if (path[0] === "groups" || path[0] === "profiles") {
+        if (["shares", "backends.files", "groups.files"].includes(name)) return true;
+      }
       if ((path[0] === "aliases" || path[0] === "backends") && name === "shares") return true;
       return path.length > 1 && (name === path.slice(0, -1).join(".") || name === path.slice(0, 2).join("."));
     });

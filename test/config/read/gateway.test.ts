@@ -106,6 +106,7 @@ incoming_auth:
     host: "127.0.0.1",
     port: 9000,
     publicUrl: null,
+    management: { enabled: null, allowCommands: false, allowedHosts: [] },
     bodyLimitBytes: 1_572_864,
     drainTimeoutMs: 250,
   });

@@ -266,6 +266,6 @@ test("B5 settings of the sync and server sections that make no sense are mistake
   const [, mistake] = await refused("[synk]\n[globl]\n");
   assert.equal(
     mistake?.expected,
-    "a section: `[global]`, `[sync]`, `[notify]`, `[[shares]]`, `[[aliases]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[incoming_auth]`, `[authorization]`, `[limits]`, `[audit]`, `[trust]` or `[telemetry]`",
+    "a section: `[global]`, `[sync]`, `[notify]`, `[[shares]]`, `[[aliases]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[optimizer]`, `[groups.NAME]`, `[[profiles]]`, `[incoming_auth]`, `[authorization]`, `[limits]`, `[audit]`, `[trust]`, `[telemetry]` or `[fleet]`",
   );
 });

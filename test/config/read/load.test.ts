@@ -44,6 +44,10 @@ const NO_GATEWAY = {
   audit: null,
   trust: { approve: null, pin: "tell" },
   telemetry: null,
+  fleet: null,
+  optimizer: { enabled: false, keepTools: [] },
+  groups: [],
+  profiles: [],
 };
 const EMPTY = {
   ...NO_GATEWAY,
@@ -193,6 +197,7 @@ shares:
       host: "::1",
       port: 8080,
       publicUrl: null,
+      management: { enabled: null, allowCommands: false, allowedHosts: [] },
       bodyLimitBytes: 64 * 1024 * 1024,
       drainTimeoutMs: 30_000,
     },

@@ -19,8 +19,11 @@ test("B6 the gateway's part of a configuration is all of its sections, and nothi
   assert.deepEqual(Object.keys(rest).toSorted(), [
     "conflictResolution",
     "failback",
+    "groups",
     "incomingAuth",
     "limits",
+    "optimizer",
+    "profiles",
     "telemetry",
     "trust",
   ]);

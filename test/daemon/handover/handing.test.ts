@@ -1,5 +1,7 @@
 // What the running service gives up when it hands over, and how long it stays.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { handedSessions } from "../../../src/daemon/handover/handed-sessions.ts";
@@ -36,6 +38,8 @@ async function setUp(t: TestContext, before?: Promise<void>) {
       required: { rest() {} },
       config: { watcher: { running: { snapshot } }, async [Symbol.asyncDispose]() {} },
       parts: { async [Symbol.asyncDispose]() {} },
+      // The fleet's server hangs, and its connection does not end.
+      fleet: { handOver: () => new Promise<never>(() => {}) },
       gateway: { handing: null },
       gatewayOwn: { handOver: async () => {}, writes: { changes: 0 }, sessions, holds: new Holds(clock) },
       elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
@@ -47,6 +51,11 @@ async function setUp(t: TestContext, before?: Promise<void>) {
   t.after(() => next.kill());
   return { clock, sessions, handing, next };
 }
+
+test("B11 G1 a daemon hands over while the server of its fleet hangs", async (t) => {
+  const { handing, next } = await setUp(t);
+  await handing.giveUp(() => next);
+});
 
 test("B11 a client that begins a session waits 2 s at most for a next daemon that is long in coming", async (t) => {
   const { clock, sessions, handing, next } = await setUp(t);
@@ -80,4 +89,17 @@ test("B11 a daemon between two others stays until the one before it has ended, o
     else await clock.advance(1);
     await leaving;
   }
+});
+
+test("B11 whether a connection got there is unknown where the next daemon does not say so in 15 s", async (t) => {
+  const { clock, next } = await setUp(t);
+  const server = createServer().listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const { _handle: handle } = server as unknown as { readonly _handle: object };
+  const passed = next.pass(handle, clock);
+  await clock.advance(15_000);
+  assert.equal(await passed, "unknown");
+  await next.kill();
+  assert.equal(await next.pass(handle, clock), "here", "nobody is there any more");
 });

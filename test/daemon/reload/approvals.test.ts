@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import type { ConfigEditWire } from "../../../src/api/requests.ts";
 import { ownRealPath } from "../../../src/config/history/history-owner.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
@@ -18,6 +19,7 @@ import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
+const VISITOR = { isOwner: false, runsCommands: false };
 const SYNC = "[sync]\npoll_interval = 0.05\ndebounce = 0.05\n";
 const files = (command: string): string => `[backends.files]\ncommand = "${command}"\nargs = ["/"]\n`;
 const other = (command: string): string => `[backends.other]\ncommand = "${command}"\ncwd = "/srv"\n`;
@@ -210,6 +212,52 @@ test("E2 what a person approves runs at once and after a restart, and no other e
   );
 });
 
+test("E2 with all, another order of backends is shown, approved and remembered like any other entry", async (t) => {
+  const all = '[trust]\napprove = "all"\n';
+  const home = await homeOf(t, SYNC + files("serve") + other("rm") + all);
+  const daemon = await home.start();
+  await writeFile(home.path, SYNC + other("rm") + files("serve") + all);
+  await synced(daemon, 2);
+  assert.deepEqual(daemon.runs(), ["serve", "rm"]);
+  const [shown, ...others] = daemon.service.control.approvals().waiting;
+  assert.deepEqual(others, []);
+  assert.equal(shown?.summary, "backends would change places: other from place 2 to 1");
+  assert.equal(shown.approved, 'order = ["files","other"]\n');
+  assert.equal(daemon.conditions()[0]?.hint, "mountaineer approve backends");
+  assert.deepEqual((await approve(daemon, "backends")).now.waiting, []);
+  assert.deepEqual(daemon.runs(), ["rm", "serve"]);
+  const { summary } = shown;
+  const told = { name: "config.entry_approved", entry: "backends", kind: "access", summary };
+  assert.deepEqual(
+    daemon.transitions.filter(({ name }) => name === told.name),
+    [told],
+  );
+  await daemon.stop();
+  const next = await home.start();
+  assert.deepEqual([next.runs(), next.service.control.approvals().waiting], [["rm", "serve"], []]);
+  const { control } = next.service;
+  const { sha256 } = await control.config(NEVER);
+  const text = SYNC + files("serve") + other("rm") + all;
+  await control.editText({ text, expected_sha256: sha256, source: "test" }, NEVER);
+  assert.deepEqual([next.runs(), control.approvals().waiting], [["serve", "rm"], []]);
+});
+
+test("E2 one that stood switched off at the first start is switched on by its person alone, and says why it waits", async (t) => {
+  const off = `[backends.other]\nenabled = false\ncommand = "rm"\ncwd = "/srv"\n`;
+  const home = await homeOf(t, SYNC + files("serve") + off);
+  await (await home.start()).stop();
+  await writeFile(home.path, SYNC + files("serve") + other("rm"));
+  const daemon = await home.start();
+  assert.deepEqual(daemon.runs(), ["serve"]);
+  const [shown] = daemon.service.control.approvals().waiting;
+  assert.equal(shown?.summary, "backend other, which you have switched off, would run rm");
+  await writeFile(home.path, SYNC + files("serve") + off);
+  await synced(daemon, 2);
+  const edits = [{ key: "backends.other.enabled", value: "true" }];
+  await daemon.service.control.edit({ edits, source: "test" }, NEVER);
+  assert.deepEqual(daemon.runs(), ["serve", "rm"]);
+});
+
 test("E2 a yes is to what was shown, and to nothing that came after it", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
@@ -278,6 +326,53 @@ test("E2 a backend that is removed or switched off by a command is not approved 
   assert.deepEqual(daemon.runs(), ["serve"]);
 });
 
+test("E2 over HTTP what is switched off or removed without leave for commands stays so, and nothing is approved by it", async (t) => {
+  for (const isWhole of [false, true]) {
+    const both = SYNC + files("serve") + other("rm");
+    const home = await homeOf(t, both);
+    const daemon = await home.start();
+    const { control } = daemon.service;
+    const off = both.replace('"rm"\n', '"rm"\nenabled = false\n');
+    const save = async (edit: ConfigEditWire, text: string) => {
+      const { sha256 } = await control.config(NEVER);
+      if (isWhole) return control.editText({ text, expected_sha256: sha256, source: "web" }, NEVER, VISITOR);
+      return control.edit({ edits: [edit], source: "web" }, NEVER, VISITOR);
+    };
+    await save({ key: "backends.other.enabled", value: "false" }, off);
+    assert.deepEqual(daemon.runs(), ["serve"]);
+    await writeFile(home.path, both);
+    await synced(daemon, 3);
+    assert.deepEqual(daemon.runs(), ["serve"], "nobody else switches it on");
+    await writeFile(home.path, off);
+    await eventually(() => control.approvals().waiting.length === 0);
+    await save({ key: "backends.other.command", value: "evil" }, off.replace('"rm"', '"evil"'));
+    const on = [{ key: "backends.other.enabled", value: null }];
+    await control.edit({ edits: on, source: "test" }, NEVER);
+    assert.deepEqual(daemon.runs(), ["serve"], "its person was not shown that command");
+    const command = [{ key: "backends.other.command", value: "rm" }];
+    await control.edit({ edits: command, source: "test" }, NEVER);
+    await approve(daemon, "backends.other");
+    assert.deepEqual(daemon.runs(), ["serve", "rm"]);
+    await save({ remove: "backends", name: "other" }, SYNC + files("serve"));
+    await daemon.stop();
+    await writeFile(home.path, both);
+    assert.deepEqual((await home.start()).runs(), ["serve"], "nor brings it back");
+  }
+});
+
+test("E2 over HTTP what is switched off and changed at once is not approved when it is switched on", async (t) => {
+  const home = await homeOf(t, SYNC + files("serve") + other("rm"));
+  const daemon = await home.start();
+  const edits = [
+    { key: "backends.other.enabled", value: "false" },
+    { key: "backends.other.command", value: "evil" },
+  ];
+  await daemon.service.control.edit({ edits, source: "web" }, NEVER, VISITOR);
+  const on = [{ key: "backends.other.enabled", value: null }];
+  await daemon.service.control.edit({ edits: on, source: "test" }, NEVER);
+  assert.deepEqual(daemon.runs(), ["serve"]);
+});
+
 test("E2 a rollback brings back text, and no approval", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
@@ -299,6 +394,8 @@ test("E2 a dry run says what would wait, and remembers nothing", async (t) => {
   await writeFile(home.path, `${SYNC}enabled = false\n${files("serve")}${other("rm")}`);
   const report = await daemon.service.control.reload({ dry_run: true }, NEVER);
   assert.deepEqual(report.waiting, ["backends.other"]);
+  const checked = await daemon.service.control.check({ text: await readFile(home.path, "utf8") }, NEVER);
+  assert.deepEqual([checked.mistakes, checked.waits_for_approval], [[], ["backends.other"]]);
   assert.deepEqual([daemon.runs(), daemon.service.control.approvals().waiting], [["serve"], []]);
   const done = await daemon.service.control.reload({}, NEVER);
   assert.deepEqual(done.waiting, ["backends.other"]);

@@ -1,8 +1,9 @@
 // A reload, an edit and a preview, seen by what runs afterwards, what is announced and what the history keeps.
 import assert from "node:assert/strict";
-import { rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
+import { configCheckReportShape } from "../../../src/api/contract.ts";
 import type { ConfigApplier } from "../../../src/daemon/reload/reload-transaction.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { sha256, smbShare } from "../samples.ts";
@@ -181,6 +182,32 @@ test("B6 a preview tells what a reload would do, and changes nothing", async (t)
   assert.deepEqual([wrong.dry_run, wrong.errors.length], [true, 1]);
   assert.equal((await preview(FIRST)).summary, "no changes");
   assert.equal(watcher.running, before);
+  assert.deepEqual([world.transitions, await kept(world), world.committed], [[], [], []]);
+});
+
+test("F2 an editor's text is checked: mistakes with their places, or what it would change, and nothing is touched", async (t) => {
+  const world = await scene(t, FIRST);
+  const { control, watcher } = world.service;
+  const before = watcher.running;
+  const check = (content: string) => control.check({ text: content }, NEVER);
+  const wrong = await check(`${FIRST}[[shares]]\nname = 5\n[glob]\n`);
+  assert.equal(wrong.would_change, null);
+  assert.deepEqual(wrong.waits_for_approval, []);
+  assert.ok(wrong.mistakes.length >= 2, "every mistake is told");
+  for (const { line, column, expected } of wrong.mistakes) {
+    assert.ok(line > 4 && column >= 1 && expected !== "", JSON.stringify(wrong.mistakes));
+  }
+  const right = await check(`${FIRST}${smbShare("CORE")}`);
+  assert.deepEqual(right.mistakes, []);
+  assert.deepEqual(
+    [right.would_change?.dry_run, right.would_change?.shares.added, right.would_change?.summary],
+    [true, ["CORE"], "1 share reloaded"],
+  );
+  assert.equal((await check(FIRST)).would_change?.summary, "no changes");
+  assert.equal((await check("")).would_change?.failure, null, "an emptied file is one, too");
+  assert.equal(configCheckReportShape.faultIn(wrong) ?? configCheckReportShape.faultIn(right), null);
+  assert.equal(watcher.running, before);
+  assert.equal(await readFile(world.path, "utf8"), FIRST);
   assert.deepEqual([world.transitions, await kept(world), world.committed], [[], [], []]);
 });
 

@@ -32,9 +32,19 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "server.public_url": '"https://mcp.example.com"',
   "server.body_limit_mb": "7",
   "server.drain_timeout": "0.5",
+  "fleet.name": '"desktop"',
+  "fleet.servers": '["tls://other.example:4222"]',
+  "fleet.credentials": '"secret:other"',
+  "fleet.tls_ca": '"/etc/nats/ca.pem"',
 };
 
-const TOLD_BY_KEY = ["global", "sync", "notify", "server"];
+const TOLD_BY_KEY = ["global", "sync", "notify", "server", "fleet"];
+
+/** What a section has before the change, where it cannot be empty or left out. */
+const BEFORE: Readonly<Record<string, readonly string[]>> = {
+  server: [],
+  fleet: ['name = "laptop"', 'servers = ["tls://nas.example:4222"]', 'credentials = "secret:fleet"'],
+};
 
 const keys = SECTIONS.filter(({ name }) => TOLD_BY_KEY.includes(name)).flatMap(({ name, keys: own }) =>
   own.map((key) => ({ section: name, key })),
@@ -50,10 +60,11 @@ test("every key of the file's settings has a value here", () => {
 for (const { section, key } of keys) {
   const name = `${section}.${key}`;
   test(`B8 a change of ${name} is told by the name it has in the file`, async () => {
-    const before = section === "server" ? "[server]\n" : "";
-    const { settings, summary, shares } = describeDiff(
-      await diffOf(before, `[${section}]\n${key} = ${OTHER_VALUES[name]}\n`),
-    );
+    const lines = BEFORE[section];
+    const before = lines === undefined ? "" : [`[${section}]`, ...lines, ""].join("\n");
+    const kept = (lines ?? []).filter((line) => !line.startsWith(`${key} =`));
+    const after = [`[${section}]`, ...kept, `${key} = ${OTHER_VALUES[name]}`, ""].join("\n");
+    const { settings, summary, shares } = describeDiff(await diffOf(before, after));
     assert.deepEqual(settings, [name]);
     assert.equal(summary, "settings reloaded");
     assert.deepEqual(shares, { added: [], removed: [], changed: [] });

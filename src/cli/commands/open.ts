@@ -1,0 +1,46 @@
+// The command `mountaineer open`.
+import { Option } from "commander";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { readFlag } from "../input/options.ts";
+
+export const openCommand: CommandDefinition = {
+  name: "open",
+  summary: "open the dashboard in the browser",
+  description:
+    "Asks the daemon for a link that is good once within a minute, and opens it in your browser. It signs that browser in " +
+    "for twelve hours. The code in the link stands behind the #, so that it is in no request and in no log.",
+  examples: [
+    { command: "mountaineer open", does: "see the dashboard" },
+    { command: "mountaineer open --print", does: "print the link, to open it in a browser of your choice" },
+  ],
+  exits: { 8: "no daemon runs" },
+  addOptions(command) {
+    command.addOption(new Option("--print", "print the link only"));
+  },
+  async run(context, options) {
+    const { withDaemonOr } = await import("../sessions/control-session.ts");
+    const { url } = await withDaemonOr(
+      context,
+      "look",
+      (daemon) => daemon.openPage(context.signal),
+      () => Promise.reject(noDaemon()),
+    );
+    context.print(`${url}\n`);
+    if (readFlag(options, "print")) return 0;
+    const { openInBrowser } = await import("../sessions/web-browser.ts");
+    try {
+      await openInBrowser(url);
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      context.note(`no browser could be opened here (${error.message}); open the link within a minute`);
+    }
+    return 0;
+  },
+};
+
+function noDaemon(): MountaineerError {
+  return new MountaineerError("daemon_unreachable", "no daemon runs for this home, so there is no page", {
+    hint: "mountaineer monitor starts one",
+  });
+}

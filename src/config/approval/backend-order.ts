@@ -1,0 +1,83 @@
+// The order of backends, by which the first of two has a name that both offer: which one is approved, and what a person
+// reads of another one. Pure.
+import type { BackendConfig, MountaineerConfig } from "../snapshot.ts";
+
+/** The id of its entry. */
+export const BACKEND_ORDER = "backends";
+
+/** Names of those that are on. */
+export function orderOf({ backends }: Pick<MountaineerConfig, "backends">): readonly string[] {
+  return backends.filter(({ enabled }) => enabled).map(({ name }) => name);
+}
+
+/** `names` in the approved order; those that are not in it come last, as they stand. */
+export function asApproved(names: readonly string[], approved: readonly string[]): readonly string[] {
+  const placeOf = placesIn(approved);
+  return names.toSorted((one, other) => placeOf(one) - placeOf(other));
+}
+
+/** Backends in the approved order; those that do not run come last. */
+export function inOrder(
+  backends: readonly BackendConfig[],
+  approved: readonly string[],
+): readonly BackendConfig[] {
+  const placeOf = placesIn(approved);
+  const rank = ({ name, enabled }: BackendConfig): number => (enabled ? placeOf(name) : approved.length + 1);
+  return backends.toSorted((one, other) => rank(one) - rank(other));
+}
+
+function placesIn(approved: readonly string[]): (name: string) => number {
+  const places = new Map(approved.map((name, place) => [name, place]));
+  return (name) => places.get(name) ?? approved.length;
+}
+
+/** The order of `names` once a person has approved it; what is not among them follows. */
+export function orderWith(names: readonly string[], before: readonly string[]): readonly string[] {
+  return [...names, ...before.filter((name) => !names.includes(name))];
+}
+
+/** Whether an edit gives its backends another order than by removing some and adding others at the end. */
+export function isReordered(before: readonly BackendConfig[], after: readonly BackendConfig[]): boolean {
+  const were = before.map(({ name }) => name);
+  const are = after.map(({ name }) => name);
+  const left = were.filter((name) => are.includes(name));
+  return orderWith(left, are).some((name, place) => are[place] !== name);
+}
+
+interface Move {
+  readonly name: string;
+  /** From 1. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The fewest that have to change places. Both lists have the same names. */
+function movesBetween(before: readonly string[], after: readonly string[]): readonly Move[] {
+  const stay = new Set(longestInOrder(after, placesIn(before)));
+  return after.flatMap((name, place) =>
+    stay.has(name) ? [] : [{ name, from: before.indexOf(name) + 1, to: place + 1 }],
+  );
+}
+
+/** The longest row of them whose places rise. */
+function longestInOrder(names: readonly string[], placeOf: (name: string) => number): readonly string[] {
+  const rows: (readonly string[])[] = [];
+  for (const [index, name] of names.entries()) {
+    let longest: readonly string[] = [];
+    for (const [at, row] of rows.entries()) {
+      const last = names[at] ?? "";
+      if (at < index && placeOf(last) < placeOf(name) && row.length > longest.length) longest = row;
+    }
+    rows.push([...longest, name]);
+  }
+  // Of equal ones the last: told is what comes before others.
+  return rows.reduce((best, row) => (row.length >= best.length ? row : best), []);
+}
+
+/** `backends would change places: files from place 3 to 1`. */
+export function orderSummary(before: readonly string[], after: readonly string[]): string {
+  const moves = movesBetween(before, after).map(
+    ({ name, from, to }) => `${name} from place ${from} to ${to}`,
+  );
+  return `backends would change places: ${moves.join(", ")}`;
+}

@@ -1,0 +1,79 @@
+// What a person approves by an edit of theirs: what it changes, and nothing that they were not shown. Pure.
+import type { MountaineerConfig } from "../snapshot.ts";
+import { BACKEND_ORDER, isReordered } from "./backend-order.ts";
+import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";
+import { type EntryParts, entriesOf, isSameMeaning } from "./entries.ts";
+
+interface EditedInput extends Omit<HeldInput, "file"> {
+  /** The file before the edit. */
+  readonly before: MountaineerConfig;
+  readonly after: MountaineerConfig;
+}
+
+/**
+ * The entries that an edit changed, from the file before to the file after it: never others that wait in it. One that
+ * waited before the edit, or would have if it had been on, has more in it than whoever edits was shown, and goes on
+ * waiting, unless the edit removes it or switches it off.
+ */
+export function editedEntries({ before, after, ...known }: EditedInput): Grant {
+  const file = withAllOn(before);
+  const approvals = known.approvals && { ...known.approvals, entries: asSwitchedOn(known.approvals.entries) };
+  const waited = waitingIn({ ...known, approvals, file });
+  // What somebody else switched on after a person had switched it off.
+  const waitedToRun = waitingIn({ ...known, file: before });
+  const [was, is] = [entriesOf(file), entriesOf(withAllOn(after))];
+  const [ran, runs] = [entriesOf(before), entriesOf(after)];
+  const forgets = new Set<string>();
+  const changed = [...new Set([...was.keys(), ...is.keys()])].filter((id) => {
+    const [old, now] = [was.get(id)?.parts, is.get(id)?.parts];
+    const isSwitched = ran.has(id) !== runs.has(id);
+    if (now === undefined) return true;
+    if (waited.has(id)) {
+      if (isSwitched && !runs.has(id)) forgets.add(id);
+      return forgets.has(id);
+    }
+    if (old === undefined || isSwitched) return true;
+    if (waitedToRun.has(id)) return false;
+    return !isSameParts(old, now);
+  });
+  const moves = isReordered(before.backends, after.backends) && !waitedToRun.has(BACKEND_ORDER);
+  const order = after.backends.map(({ name }) => name).filter((name) => !waited.has(`backends.${name}`));
+  // Only `mountaineer approve` loosens what `[trust]` says; tightened, it needs nobody.
+  const ids = new Set(changed.filter((id) => id !== "trust"));
+  return moves
+    ? { ids: ids.add(BACKEND_ORDER), forgets, loosens: false, order }
+    : { ids, forgets, loosens: false };
+}
+
+/**
+ * Of `edited`, what the edit removes or switches off, for one who may approve nothing: it stays so until a person brings
+ * it back. One that is changed by the same edit is not approved any more.
+ */
+export function refusedEntries(
+  edited: Grant,
+  { before, after }: Pick<EditedInput, "before" | "after">,
+): Grant {
+  const [ran, runs] = [entriesOf(before), entriesOf(after)];
+  const is = entriesOf(withAllOn(after));
+  const isOff = (id: string): boolean => ran.has(id) && !runs.has(id);
+  const ids = new Set([...edited.ids].filter((id) => id !== BACKEND_ORDER && (!is.has(id) || isOff(id))));
+  const forgets = [...ids].filter(
+    (id) =>
+      edited.forgets?.has(id) === true || !isSameParts(ran.get(id)?.parts ?? {}, is.get(id)?.parts ?? {}),
+  );
+  return { ids, forgets: new Set(forgets), loosens: false };
+}
+
+function isSameParts(one: EntryParts, other: EntryParts): boolean {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...names].every((name) => isSameMeaning(one[name]?.value, other[name]?.value));
+}
+
+function waitingIn(input: HeldInput): ReadonlySet<string> {
+  return new Set(decideHeld(input).waiting.map(({ id }) => id));
+}
+
+/** Who switches on again what a person switched off is a person. */
+function asSwitchedOn(entries: ReadonlyMap<string, ApprovedEntry>): ReadonlyMap<string, ApprovedEntry> {
+  return new Map([...entries].map(([id, { live, parts }]) => [id, { live, parts }]));
+}

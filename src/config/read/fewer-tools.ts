@@ -1,0 +1,96 @@
+// Which tools clients are shown: what the sections mean, and mistakes between their keys.
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { type Finding, quoted } from "../mistakes.ts";
+import type { FewerToolsFile } from "../schema/fewer-tools-schema.ts";
+import type { GroupConfig, OptimizerConfig, ProfileConfig } from "../snapshot.ts";
+import { asTable, type Table } from "./tables.ts";
+
+interface FewerTools {
+  readonly optimizer: OptimizerConfig;
+  readonly groups: readonly GroupConfig[];
+  readonly profiles: readonly ProfileConfig[];
+}
+
+export function fewerTools({ optimizer, groups, profiles }: FewerToolsFile): FewerTools {
+  return {
+    optimizer: { enabled: optimizer.enabled, keepTools: optimizer.keep_tools },
+    groups: Object.entries(groups).map(([name, { tools = null, backends = null }]) => ({
+      name,
+      tools,
+      backends,
+    })),
+    profiles: profiles.map(
+      ({ users = null, clients = null, groups: wanted = null, optimizer: on = null }) => ({
+        users,
+        clients,
+        groups: wanted,
+        optimizer: on,
+      }),
+    ),
+  };
+}
+
+/** Names that nothing has, and tables that say nothing. */
+export function fewerToolsFindings(file: Table): readonly Finding[] {
+  const backends = Object.keys(asTable(file["backends"]) ?? {});
+  const groups = asTable(file["groups"]) ?? {};
+  const findings: Finding[] = [];
+  if (Object.hasOwn(groups, "__proto__")) {
+    // Zod passes over this one name, so that what stands below it would silently not hold.
+    const path = ["groups", "__proto__"];
+    findings.push({ path, at: "key", found: "a name that is taken", expected: "another name", hint: null });
+  }
+  for (const [name, entry] of Object.entries(groups)) {
+    const group = asTable(entry);
+    if (group === null) continue;
+    if (group["tools"] === undefined && group["backends"] === undefined) {
+      findings.push({
+        path: ["groups", name],
+        at: "value",
+        found: "neither `tools` nor `backends`",
+        expected: "one of them, or both",
+        hint: `\`tools = ["*"]\` is everything`,
+      });
+    }
+    findings.push(...unknownNames(group["backends"], ["groups", name, "backends"], backends, "backend"));
+  }
+  const profiles = Array.isArray(file["profiles"]) ? file["profiles"] : [];
+  for (const [index, entry] of profiles.entries()) {
+    const wanted = asTable(entry)?.["groups"];
+    findings.push(...unknownNames(wanted, ["profiles", index, "groups"], Object.keys(groups), "group"));
+  }
+  return findings;
+}
+
+/** So many are told of one list. */
+const MOST_TOLD = 20;
+
+function unknownNames(
+  names: unknown,
+  at: readonly (string | number)[],
+  known: readonly string[],
+  kind: "backend" | "group",
+): Finding[] {
+  if (!Array.isArray(names)) return [];
+  const unknown = [...names.entries()].flatMap(([index, name]: [number, unknown]) =>
+    typeof name === "string" && !known.includes(name) ? [{ index, name }] : [],
+  );
+  return unknown.slice(0, MOST_TOLD).map(({ index, name }) => {
+    const meant = closestWord(name, known);
+    const some = known.slice(0, MOST_TOLD).map(quoted).join(", ");
+    const hint =
+      meant !== null
+        ? `did you mean ${quoted(meant)}?`
+        : known.length === 0
+          ? `no ${kind} is configured`
+          : `there are ${some}`;
+    return {
+      path: [...at, index],
+      at: "value",
+      found: quoted(name),
+      expected: `the name of a ${kind}`,
+      hint,
+      restsOnAbsence: true,
+    };
+  });
+}

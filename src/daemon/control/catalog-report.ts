@@ -1,0 +1,164 @@
+// The catalog in the form of the API, within bounds.
+import type {
+  CatalogPrompt,
+  CatalogReport,
+  CatalogResource,
+  CatalogTemplate,
+  CatalogTool,
+} from "../../api/catalog-contract.ts";
+import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
+import { isJsonObject, type JsonObject } from "../../gateway/json-rpc.ts";
+import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
+import { shortened } from "../../runtime/text/foreign-line.ts";
+
+/** A larger entry is cut: characters of its definition as JSON. */
+export const MOST_OF_ENTRY = 256 * 1024;
+/** The same, of all that are shown whole: later ones are cut. */
+const MOST_WHOLE = 4 * 1024 * 1024;
+/** Of all that are cut: later ones are left out. */
+const MOST_CUT = 2 * 1024 * 1024;
+export const MOST_WITHHELD = 2_000;
+const CUT_TEXT = 200;
+
+/** What is published as clients get it: its texts are without characters that nobody sees already. */
+export function catalogReport({ catalog, withheld }: ReturnType<Gateway["published"]>): CatalogReport {
+  const room = { whole: MOST_WHOLE, cut: MOST_CUT };
+  const tools = fitting(catalog.tools, toolOf, room);
+  const resources = fitting(catalog.resources, resourceOf, room);
+  const templates = fitting(catalog.templates, templateOf, room);
+  const prompts = fitting(catalog.prompts, promptOf, room);
+  const leftOut = {
+    tools: catalog.tools.size - tools.length,
+    resources: catalog.resources.size - resources.length,
+    resource_templates: catalog.templates.size - templates.length,
+    prompts: catalog.prompts.size - prompts.length,
+    withheld: Math.max(0, withheld.length - MOST_WITHHELD),
+  };
+  return {
+    tools,
+    resources,
+    resource_templates: templates,
+    prompts,
+    withheld: withheld
+      .slice(0, MOST_WITHHELD)
+      .map((one) => ({ ...one, name: shortened(one.name, CUT_TEXT) })),
+    left_out: Object.values(leftOut).some((count) => count > 0) ? leftOut : null,
+  };
+}
+
+/** Characters that are left. */
+interface Room {
+  whole: number;
+  cut: number;
+}
+
+function fitting<Shown extends { cut?: boolean }>(
+  entries: ReadonlyMap<string, CatalogEntry>,
+  show: (entry: CatalogEntry, definition: JsonObject) => Shown,
+  room: Room,
+): Shown[] {
+  const shown: Shown[] = [];
+  for (const entry of entries.values()) {
+    const { definition } = entry;
+    const size = room.whole > 0 ? sizeOf(definition) : Number.POSITIVE_INFINITY;
+    if (size <= Math.min(MOST_OF_ENTRY, room.whole)) {
+      room.whole -= size;
+      shown.push(show(entry, definition));
+      continue;
+    }
+    const small = { ...show(entry, cutShort(definition)), cut: true };
+    room.cut -= JSON.stringify(small).length;
+    if (room.cut >= 0) shown.push(small);
+  }
+  return shown;
+}
+
+// Definitions are the servers' own objects and outlive catalogs: each is measured once.
+const sizes = new WeakMap<JsonObject, number>();
+
+function sizeOf(definition: JsonObject): number {
+  const known = sizes.get(definition);
+  if (known !== undefined) return known;
+  const size = JSON.stringify(definition).length;
+  sizes.set(definition, size);
+  return size;
+}
+
+/** What names it, and how its description begins. */
+function cutShort({ name, title, description, mimeType }: JsonObject): JsonObject {
+  const short = (value: unknown): unknown => (typeof value === "string" ? shortened(value, CUT_TEXT) : value);
+  return { name, title: short(title), description: short(description), mimeType: short(mimeType) };
+}
+
+function toolOf({ name, originalName, backend }: CatalogEntry, definition: JsonObject): CatalogTool {
+  const { inputSchema, outputSchema, annotations } = definition;
+  return {
+    name,
+    original_name: originalName,
+    backend,
+    ...textsOf(definition, isJsonObject(annotations) ? annotations["title"] : undefined),
+    input_schema: isJsonObject(inputSchema) ? { ...inputSchema } : {},
+    ...(isJsonObject(outputSchema) ? { output_schema: { ...outputSchema } } : {}),
+    ...(isJsonObject(annotations) ? { annotations: { ...annotations } } : {}),
+  };
+}
+
+function resourceOf({ name: uri, backend }: CatalogEntry, definition: JsonObject): CatalogResource {
+  const { name, size } = definition;
+  return {
+    uri,
+    name: typeof name === "string" ? name : uri,
+    backend,
+    ...textsOf(definition),
+    ...mimeTypeOf(definition),
+    ...(typeof size === "number" ? { size } : {}),
+  };
+}
+
+function templateOf({ name: uriTemplate, backend }: CatalogEntry, definition: JsonObject): CatalogTemplate {
+  const { name } = definition;
+  return {
+    uri_template: uriTemplate,
+    name: typeof name === "string" ? name : uriTemplate,
+    backend,
+    ...textsOf(definition),
+    ...mimeTypeOf(definition),
+  };
+}
+
+function promptOf({ name, originalName, backend }: CatalogEntry, definition: JsonObject): CatalogPrompt {
+  const { arguments: given } = definition;
+  const list = Array.isArray(given) ? given.filter(isJsonObject) : [];
+  return {
+    name,
+    original_name: originalName,
+    backend,
+    ...textsOf(definition),
+    arguments: list.flatMap(({ name: argument, description, required }) =>
+      typeof argument === "string"
+        ? [
+            {
+              name: argument,
+              ...(typeof description === "string" ? { description } : {}),
+              required: required === true,
+            },
+          ]
+        : [],
+    ),
+  };
+}
+
+function textsOf(
+  { title, description }: JsonObject,
+  otherTitle?: unknown,
+): Pick<CatalogTool, "title" | "description"> {
+  const shownTitle = typeof title === "string" ? title : otherTitle;
+  return {
+    ...(typeof shownTitle === "string" ? { title: shownTitle } : {}),
+    ...(typeof description === "string" ? { description } : {}),
+  };
+}
+
+function mimeTypeOf({ mimeType }: JsonObject): Pick<CatalogResource, "mime_type"> {
+  return typeof mimeType === "string" ? { mime_type: mimeType } : {};
+}

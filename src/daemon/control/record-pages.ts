@@ -1,0 +1,108 @@
+// Pages of records out of files of JSON lines, the newest first: one reading at a time, each within a deadline.
+import { MOST_RECORDS, USUAL_RECORDS } from "../../api/records-contract.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { type LinePlace, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
+import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+
+const DEADLINE_MS = 5_000;
+/** Of the lines that one page is made of, characters. */
+const MOST_OF_PAGE = 2 * 1024 * 1024;
+
+interface PageRequest<Record> {
+  readonly path: string;
+  /** Rotated files that there may be. */
+  readonly keep: number;
+  readonly limit?: number | undefined;
+  /** A page's `next`, or a time. */
+  readonly before?: string | undefined;
+  /** null: it is none of those that are asked for. */
+  readonly read: (line: JsonMembers) => Record | null;
+}
+
+interface Page<Record> {
+  readonly records: Record[];
+  readonly more: boolean;
+  readonly next: string | null;
+}
+
+export type ReadPage = <Record>(request: PageRequest<Record>, signal: AbortSignal) => Promise<Page<Record>>;
+
+/**
+ * Rejects with `timed_out` when a disk does not answer, at once while a reading hangs; and with the system's error when the
+ * file cannot be read.
+ */
+export function createRecordPages(clock: Clock, readLines = readLinesBackwards): ReadPage {
+  let turn: Promise<unknown> = Promise.resolve();
+  let underWay: { readonly path: string; readonly sinceMs: number } | null = null;
+  return async (request, signal) => {
+    if (underWay !== null && clock.monotonicMs() - underWay.sinceMs >= DEADLINE_MS)
+      throw timedOut(underWay.path);
+    const late = new AbortController();
+    const timer = clock.setTimer(DEADLINE_MS, () => late.abort(timedOut(request.path)));
+    const stopped = AbortSignal.any([signal, late.signal]);
+    // One after the other: a disk that hangs takes one of the process's few threads for files, not all.
+    const work = turn.then(async () => {
+      stopped.throwIfAborted();
+      underWay = { path: request.path, sinceMs: clock.monotonicMs() };
+      try {
+        return await readPage(request, stopped, readLines);
+      } finally {
+        underWay = null;
+      }
+    });
+    turn = work.catch(() => {});
+    try {
+      return await unlessAborted(work, stopped);
+    } finally {
+      timer[Symbol.dispose]();
+    }
+  };
+}
+
+async function readPage<Record>(
+  { path, keep, limit = USUAL_RECORDS, before, read }: PageRequest<Record>,
+  signal: AbortSignal,
+  readLines: typeof readLinesBackwards,
+): Promise<Page<Record>> {
+  const place = before === undefined ? null : placeOf(before);
+  const beforeMs = before === undefined || place !== null ? Number.POSITIVE_INFINITY : Date.parse(before);
+  const most = Math.max(1, Math.min(limit, MOST_RECORDS));
+  const records: Record[] = [];
+  let characters = 0;
+  const next = await readLines({ path, keep, before: place, signal }, (line) => {
+    // Null where it was torn, or is not ours.
+    const value = jsonObject(line);
+    const isEarlier = value !== null && Date.parse(String(value["time"])) < beforeMs;
+    const found = isEarlier ? read(value) : null;
+    if (found !== null) {
+      records.push(found);
+      characters += line.length;
+    }
+    return records.length < most && characters < MOST_OF_PAGE;
+  });
+  return { records, more: next !== null, next: next === null ? null : `${next.file}.${next.offset}` };
+}
+
+function placeOf(text: string): LinePlace | null {
+  const [, file, offset] = /^(\d+-\d+)\.(\d+)$/.exec(text) ?? [];
+  return file === undefined ? null : { file, offset: Number(offset) };
+}
+
+/** Whether a text is in any of the values; both are compared in small letters. */
+export function holdsText(values: Iterable<unknown>, wanted: string | undefined): boolean {
+  if (wanted === undefined || wanted === "") return true;
+  const needle = wanted.toLowerCase();
+  for (const value of values) {
+    const said = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
+    if (said.toLowerCase().includes(needle)) return true;
+  }
+  return false;
+}
+
+function timedOut(path: string): MountaineerError {
+  return new MountaineerError("timed_out", `${path} gave no answer within ${DEADLINE_MS / 1000} s`, {
+    retry: "later",
+  });
+}

@@ -1,0 +1,72 @@
+// The management API and the page at the gateway's address: opened when the service runs, ended before it does.
+import type { AccessControl, HandoverControl, LogControl, TimelineControl } from "../api/control.ts";
+import { gatewayOff } from "../api/gateway-names.ts";
+import { Access } from "../api/http/access.ts";
+import type { DoorSettings, ManagementDoor } from "../api/http/management-door.ts";
+import { isLoopback } from "../config/host.ts";
+import { MANAGEMENT_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import { type Clock, isoTime } from "../runtime/time/clock.ts";
+import type { SentinelService } from "./sentinel-service.ts";
+
+interface ManagementParts {
+  readonly home: string;
+  readonly door: ManagementDoor;
+  readonly service: Pick<SentinelService, "control" | "config" | "gateway" | "places" | "fleet" | "server">;
+  readonly handover: HandoverControl;
+  readonly log: LogControl;
+  readonly timeline: TimelineControl;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Of a home whose lock is held. */
+export async function openManagement(parts: ManagementParts) {
+  const { home, door, service, handover, log, timeline, clock, logger } = parts;
+  const ways = await Access.open({ home, clock, logger });
+  const settings = (): DoorSettings => doorSettings(service.server());
+  const { control, config, gateway, places, fleet } = service;
+  const access: AccessControl = {
+    async openPage() {
+      const url = pageUrl(control.status().gateway?.url ?? null, settings());
+      const { secret, untilMs } = await ways.makeLink();
+      return { url: `${url}#${secret}`, expires_at: isoTime(untilMs) };
+    },
+    makeToken: () => ways.makeToken(),
+    forgetToken: () => ways.forgetToken(),
+  };
+  const opened = door.open({
+    served: { control, config, gateway, places, fleet, handover, log, timeline },
+    access: ways,
+    settings,
+  });
+  return { access, settled: opened.settled, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+}
+
+const OWN_MACHINE = { host: "127.0.0.1", publicUrl: null, management: MANAGEMENT_DEFAULT };
+
+function doorSettings(server: ServerConfig | null): DoorSettings {
+  const { host, publicUrl, management } = server ?? OWN_MACHINE;
+  const clients = publicUrl === null ? null : new URL(publicUrl);
+  return {
+    isEnabled: management.enabled ?? isLoopback(host),
+    runsCommands: management.allowCommands,
+    host,
+    allowed: management.allowedHosts,
+    tlsHost: clients?.protocol === "https:" ? clients.host : null,
+  };
+}
+
+/** With a slash at its end. Throws `gateway_off`. */
+function pageUrl(endpoint: string | null, { isEnabled }: DoorSettings): string {
+  if (endpoint === null) throw gatewayOff();
+  if (isEnabled) return new URL("/", endpoint).href;
+  throw new MountaineerError(
+    "gateway_off",
+    "the page is not served: [server.management].enabled is not true",
+    {
+      hint: "mountaineer config set server.management.enabled true",
+    },
+  );
+}

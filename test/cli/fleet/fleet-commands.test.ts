@@ -1,0 +1,248 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { refuseOlderDaemon } from "../../../src/cli/edits/fleet-section.ts";
+import { readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
+import { runningServer } from "../../../src/fleet/way-in/server-process.ts";
+import { type ErrorCode, MountaineerError } from "../../../src/runtime/errors.ts";
+import { endServer, LACKS_SERVER } from "../../fleet/way-in/homes.ts";
+import { createTestHome, type TestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+import { type Running, startCommand } from "../command-line.ts";
+
+const REAL = { skip: LACKS_SERVER };
+const STARTS_MS = 60_000;
+
+async function homes(t: Scope): Promise<readonly [TestHome, TestHome]> {
+  let folder = "";
+  t.after(() => endServer(join(folder, "nas")));
+  folder = await temporaryFolder(t);
+  return [
+    await createTestHome({ home: join(folder, "nas"), config: "# mine\n[global]\nlsof_recheck = true\n" }),
+    await createTestHome({ home: join(folder, "laptop"), config: "# mine\n[global]\nlsof_recheck = true\n" }),
+  ];
+}
+
+interface Invitation {
+  readonly code: string;
+  readonly running: Running;
+}
+
+/** `mountaineer fleet init` or `invite`, up to its code. */
+async function inviting(t: Scope, { home }: TestHome, ...args: readonly string[]): Promise<Invitation> {
+  const running = startCommand(["fleet", ...args], { home });
+  t.after(() => running.child.kill("SIGKILL"));
+  const code = await eventually(() => {
+    assert.equal(running.child.exitCode, null, running.stderr());
+    return /mf1_[\w-]+/.exec(running.stdout())?.[0];
+  }, STARTS_MS);
+  return { code, running };
+}
+
+async function began(t: Scope, nas: TestHome): Promise<Invitation> {
+  return inviting(t, nas, "init", "--name", "nas", "--listen", `127.0.0.1:${await freePort()}`);
+}
+
+async function members({ home }: TestHome): Promise<readonly string[]> {
+  return ((await readFleet(home))?.members ?? []).map(({ name }) => name);
+}
+
+test(
+  "G1 two daemons: one begins a fleet, the other joins, and each sees the other; its server is kept running",
+  REAL,
+  async (t) => {
+    const [nas, laptop] = await homes(t);
+    await using _one = await nas.startMonitor();
+    await using _two = await laptop.startMonitor();
+    const { code, running } = await began(t, nas);
+    const joined = await laptop.cli(["fleet", "join", "--name", "laptop", "--json", code]);
+    assert.equal(joined.code, 0, joined.stderr);
+    assert.equal(JSON.parse(joined.stdout).name, "laptop");
+    assert.equal((await running.ended).code, 0);
+    assert.match(running.stdout(), /laptop has joined/);
+    const sees = async (home: TestHome, other: string): Promise<boolean> => {
+      const { stdout } = await home.cli(["fleet", "status", "--json"]);
+      const { machines } = JSON.parse(stdout) as { machines: { name: string; presence: string }[] };
+      return machines.some(({ name, presence }) => name === other && presence === "here");
+    };
+    await eventually(() => sees(nas, "laptop"), STARTS_MS);
+    await eventually(() => sees(laptop, "nas"), STARTS_MS);
+
+    const server = await runningServer(nas.home);
+    assert.ok(server);
+    process.kill(server.pid, "SIGKILL");
+    const next = await eventually(async () => {
+      const now = await runningServer(nas.home);
+      return now !== null && now.pid !== server.pid;
+    }, STARTS_MS);
+    assert.ok(next);
+    await eventually(() => sees(laptop, "nas"), STARTS_MS);
+
+    // No key is anywhere but among the secrets.
+    const seed = /SU[A-Z2-7]{56}/;
+    for (const home of [nas, laptop]) {
+      assert.match(await readFile(join(home.home, "secrets.json"), "utf8"), seed);
+      for (const file of ["config.toml", "mountaineer.log"]) {
+        assert.doesNotMatch(await readFile(join(home.home, file), "utf8"), seed, file);
+      }
+      assert.match(await readFile(home.configFile, "utf8"), /^# mine\n(.*\n)*\[fleet\]/);
+      const waiting = (await home.status()).global.conditions.filter(
+        (one) => one.code === "waiting_for_approval",
+      );
+      assert.deepEqual(waiting, []);
+    }
+
+    const removed = await nas.cli(["fleet", "remove", "laptop"]);
+    assert.equal(removed.code, 0, removed.stderr);
+    await eventually(async () => {
+      const { stdout } = await laptop.cli(["fleet", "status", "--json"]);
+      return JSON.parse(stdout).link.state === "away";
+    }, STARTS_MS);
+    for (const [home, name] of [
+      [laptop, "laptop"],
+      [nas, "nas"],
+    ] as const) {
+      const left = await home.cli(["fleet", "leave"]);
+      assert.equal(left.code, 0, left.stderr);
+      assert.match(left.stdout, new RegExp(`${name} has left the fleet`));
+      assert.equal(await readFile(home.configFile, "utf8"), "# mine\n[global]\nlsof_recheck = true\n");
+      assert.doesNotMatch(await readFile(join(home.home, "secrets.json"), "utf8"), seed);
+    }
+    assert.equal(await runningServer(nas.home), null);
+  },
+);
+
+test(
+  "G1 a join that is killed at any instant leaves a member or none, and is done again",
+  REAL,
+  async (t) => {
+    const [nas, laptop] = await homes(t);
+    const first = await began(t, nas);
+    first.running.child.kill("SIGINT");
+    assert.equal((await first.running.ended).code, 130);
+    const text = (path: string): Promise<string> => readFile(join(laptop.home, path), "utf8").catch(() => "");
+    const instants: readonly [string, (open: Invitation) => Promise<boolean> | boolean][] = [
+      ["the address is kept", async () => (await text("fleet/member.json")) !== ""],
+      ["its key is kept", async () => /SU[A-Z2-7]{56}/.test(await text("secrets.json"))],
+      ["it is a member", async () => (await members(nas)).includes("laptop")],
+      ["it was answered", ({ running }) => running.stdout().includes("has joined")],
+      ["its file is written", async () => (await text("config.toml")).includes("[fleet]")],
+    ];
+    for (const [what, isThere] of instants) {
+      const open = await inviting(t, nas, "invite");
+      const joining = startCommand(["fleet", "join", "--name", "laptop", "-"], {
+        home: laptop.home,
+        input: `${open.code}\n`,
+      });
+      await eventually(() => joining.child.exitCode !== null || isThere(open), STARTS_MS, 1);
+      joining.child.kill("SIGKILL");
+      if (joining.child.exitCode === null && joining.child.signalCode === null)
+        await once(joining.child, "exit");
+      const valid = await laptop.cli(["config", "validate"]);
+      assert.equal(valid.code, 0, `${what}: ${valid.stderr}`);
+      const again = await laptop.cli(["fleet", "join", "--name", "laptop", open.code]);
+      const isIn = again.code === 2 && /in a fleet already/.test(again.stderr);
+      assert.ok(again.code === 0 || isIn, `${what}: ${again.stderr}`);
+      assert.equal((await open.running.ended).code, 0, what);
+      assert.deepEqual(await members(nas), ["nas", "laptop"], what);
+      assert.match(await text("config.toml"), /credentials = "secret:fleet-key"/, what);
+      assert.equal((await laptop.cli(["fleet", "leave"])).code, 0, what);
+      assert.equal((await nas.cli(["fleet", "remove", "laptop"])).code, 0, what);
+    }
+  },
+);
+
+test("G1 an init that is killed at any instant is done again", REAL, async (t) => {
+  const [nas] = await homes(t);
+  const args = ["fleet", "init", "--no-invite", "--name", "nas", "--listen", `127.0.0.1:${await freePort()}`];
+  const text = (path: string): Promise<string> => readFile(join(nas.home, path), "utf8").catch(() => "");
+  const instants: readonly (() => Promise<boolean> | boolean)[] = [
+    async () => (await text("fleet/member.json")) !== "",
+    async () => (await text("secrets.json")).includes("fleet-operator"),
+    async () => (await text("fleet-server/server-key.pem")) !== "",
+    async () => (await text("fleet-server/fleet.json")) !== "",
+    async () => (await text("fleet-server/process.json")) !== "",
+  ];
+  for (const isThere of instants) {
+    const { child } = startCommand(args, { home: nas.home });
+    await eventually(() => child.exitCode !== null || isThere(), STARTS_MS, 1);
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
+  const again = await nas.cli(args.slice(0));
+  assert.ok(again.code === 0 || /in a fleet already/.test(again.stderr), again.stderr);
+  assert.deepEqual(await members(nas), ["nas"]);
+  const { code, running } = await inviting(t, nas, "invite", "--json");
+  assert.match(code, /^mf1_/);
+  running.child.kill("SIGTERM");
+  await running.ended;
+  assert.deepEqual((await readFleet(nas.home))?.invitations, []);
+});
+
+test("G1 an invitation that is killed is worth nothing, and the next one sweeps it away", REAL, async (t) => {
+  const [nas, laptop] = await homes(t);
+  const first = await began(t, nas);
+  first.running.child.kill("SIGKILL");
+  await first.running.ended;
+  const refused = await laptop.cli(["fleet", "join", "--name", "laptop", first.code]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /nobody waits for this code any more; nothing was changed/);
+  assert.doesNotMatch(refused.stderr, /mf1_/);
+  assert.equal(await readFile(laptop.configFile, "utf8"), "# mine\n[global]\nlsof_recheck = true\n");
+});
+
+test(
+  "G1 an init whose port is taken is done at another one, and a second one points to the invitation",
+  REAL,
+  async (t) => {
+    const [nas] = await homes(t);
+    const taken = createServer((socket) => socket.end("220 mail\r\n"));
+    t.after(() => taken.close());
+    await once(taken.listen(0, "127.0.0.1"), "listening");
+    const init = (port: number): ReturnType<TestHome["cli"]> =>
+      nas.cli(["fleet", "init", "--no-invite", "--name", "nas", "--listen", `127.0.0.1:${port}`]);
+    const { port } = taken.address() as AddressInfo;
+    const refused = await init(port);
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, /something else listens.*--listen HOST:PORT/s);
+    const free = await freePort();
+    const began = await init(free);
+    assert.equal(began.code, 0, began.stderr);
+    assert.equal((await readFleet(nas.home))?.address, `127.0.0.1:${free}`);
+    assert.deepEqual(await members(nas), ["nas"]);
+    const again = await init(free);
+    assert.equal(again.code, 2);
+    assert.match(again.stderr, /in a fleet already.*mountaineer fleet invite/s);
+  },
+);
+
+test("G1 a daemon that is older than the commands is told of before anything is made", async () => {
+  const { signal } = new AbortController();
+  const daemon = (code: ErrorCode) => ({ fleet: () => Promise.reject(new MountaineerError(code, "no")) });
+  await refuseOlderDaemon({ daemon: null }, signal);
+  await refuseOlderDaemon({ daemon: daemon("fleet_off") }, signal);
+  await assert.rejects(refuseOlderDaemon({ daemon: daemon("protocol") }, signal), { code: "protocol" });
+});
+
+test("G1 where there is no fleet, each command says so and changes nothing", REAL, async (t) => {
+  const [nas] = await homes(t);
+  const before = await readFile(nas.configFile, "utf8");
+  for (const [args, code, says] of [
+    [["invite"], 2, /does not have the fleet's server/],
+    [["remove", "laptop"], 2, /does not have the fleet's server/],
+    [["join", "mf1_AAAA"], 2, /no code of a fleet/],
+    [["init", "--listen", "0.0.0.0:4222"], 2, /--listen takes HOST:PORT/],
+    [["init", "--name", "a b"], 2, /letters, digits/],
+    [["leave"], 0, /^$/],
+  ] as const) {
+    const ran = await nas.cli(["fleet", ...args]);
+    assert.equal(ran.code, code, `${args.join(" ")}: ${ran.stderr}`);
+    assert.match(ran.stderr, says);
+  }
+  assert.equal(await readFile(nas.configFile, "utf8"), before);
+});

@@ -1,0 +1,92 @@
+// `mountaineer open` and `server-token`, the real program and daemon; and what they open across a handover.
+import assert from "node:assert/strict";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { handOver } from "../../mcp/handover-load.ts";
+import { createTestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const MCP_TOKEN = "token-of-an-agent";
+
+test("E2 B11 each token opens its own door alone, and a signed-in page survives a handover", async (t) => {
+  const port = await freePort();
+  const config = `[server]\nport = ${port}\n[incoming_auth]\ntype = "local"\n[[incoming_auth.users]]\nname = "agent"\ntoken = "\${AGENT}"\n`;
+  const home = await createTestHome({
+    home: await temporaryFolder(t),
+    config,
+    kept: true,
+    env: { AGENT: MCP_TOKEN, BROWSER: "", DISPLAY: "", WAYLAND_DISPLAY: "" },
+  });
+  const monitor = await home.startMonitor();
+  t.after(() => monitor[Symbol.asyncDispose]());
+  const origin = `http://127.0.0.1:${port}`;
+  const at = (path: string, headers: Record<string, string> = {}, init: RequestInit = {}) =>
+    fetch(`${origin}${path}`, { ...init, headers });
+
+  const made = await home.cli(["server-token"]);
+  const token = made.stdout.trim();
+  assert.match(token, /^mtn_[\w-]{43}$/);
+  assert.equal((await stat(join(home.home, "management.json"))).mode & 0o777, 0o600);
+  const bearer = (text: string) => ({ Authorization: `Bearer ${text}` });
+  assert.equal((await at("/manage/v1/status", bearer(token))).status, 200);
+  assert.equal((await at("/manage/v1/status", bearer(MCP_TOKEN))).status, 401);
+  const mcp = { "Content-Type": "application/json", Accept: "application/json, text/event-stream" };
+  const initialize = JSON.stringify({
+    jsonrpc: "2.0",
+    id: 1,
+    method: "initialize",
+    params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } },
+  });
+  const begin = (text: string) =>
+    at("/mcp", { ...mcp, ...bearer(text) }, { method: "POST", body: initialize });
+  assert.equal((await begin(token)).status, 401);
+  assert.equal((await begin(MCP_TOKEN)).status, 200);
+  assert.equal((await at("/manage/v1/health")).status, 200);
+
+  const opened = await home.cli(["open"]);
+  assert.equal(opened.code, 0, opened.stderr);
+  const [, code = ""] = /^http:\/\/127\.0\.0\.1:\d+\/#([\w-]{43})$/.exec(opened.stdout.trim()) ?? [];
+  const own = { "Content-Type": "application/json", "X-Mountaineer": "1" };
+  const signedIn = await at("/page/v1/session", own, {
+    method: "POST",
+    body: JSON.stringify({ link: code }),
+  });
+  assert.equal(signedIn.status, 204);
+  const cookie = { Cookie: (signedIn.headers.get("set-cookie") ?? "").split(";")[0] ?? "" };
+  const events = await at("/manage/v1/events", cookie);
+  assert.equal(events.status, 200);
+  const printed = await home.cli(["open", "--print"]);
+  const unused = printed.stdout.trim().split("#")[1] ?? "";
+
+  await handOver({ home });
+  // Its stream has ended, so that the browser opens it again.
+  await events.body?.pipeTo(new WritableStream());
+  const session = await eventually(async () => {
+    const answer = await at("/page/v1/session", cookie);
+    return answer.status === 200 ? answer : null;
+  });
+  assert.equal(((await session.json()) as { may_run_commands: boolean }).may_run_commands, false);
+  assert.equal((await at("/manage/v1/status", bearer(token))).status, 200);
+  const late = await at("/page/v1/session", own, { method: "POST", body: JSON.stringify({ link: unused }) });
+  assert.equal(late.status, 204);
+
+  const removed = await home.cli(["server-token", "--remove"]);
+  assert.equal(removed.code, 0, removed.stderr);
+  assert.equal((await at("/manage/v1/status", bearer(token))).status, 401);
+  for (const line of await home.log()) {
+    const said = JSON.stringify(line);
+    for (const secret of [token, code, unused]) assert.ok(!said.includes(secret));
+  }
+});
+
+test("without a daemon there is nothing to open", async (t) => {
+  const home = await createTestHome({ home: await temporaryFolder(t), config: "" });
+  for (const args of [["open", "--print"], ["server-token"]]) {
+    const { code, stdout } = await home.cli(args);
+    assert.equal(code, 8);
+    assert.equal(stdout, "");
+  }
+});

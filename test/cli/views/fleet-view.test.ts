@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
+import { sampleFleet, sampleMachine, sampleMachineState } from "../../api/sample-fleet.ts";
+import { SAMPLE_NOW, secondsAgo } from "../../api/sample-report.ts";
+
+const OPTIONS = { width: 80, color: false, unicode: true, now: SAMPLE_NOW };
+
+test("G1 the fleet as text: the link, and each machine with what it tells", () => {
+  assert.equal(
+    renderFleet(sampleFleet(), OPTIONS),
+    `Fleet, as laptop  ● connected (for 3 min)
+  server    tls://nas.example:4222
+
+laptop (this machine)  ● here  0.1.0
+  share     CORE mounted over tb
+  backend   files Ready, 12 tools
+
+desktop  ● here, last heard from 4 s ago  0.1.0
+  share     CORE mounted over tb
+  backend   files Ready, 12 tools
+
+nas  ✗ silent, last heard from 1 min ago  0.1.0
+  share     CORE error: no host answers
+  backend   files Ready, 12 tools
+  ▲ state.json cannot be written
+    and 2 more, too many to tell
+
+phone  ○ unreadable
+  ▲ it is not a JSON object
+`,
+  );
+});
+
+test("G1 a fleet that is away says why, and what can be done", () => {
+  const link = {
+    state: "away" as const,
+    server: "tls://nas.example:4222",
+    since: secondsAgo(90),
+    last_error: "no answer in time",
+    hint: null,
+  };
+  const condition = {
+    code: "fleet_unreachable",
+    severity: "warning" as const,
+    title: "The fleet is not reached: no answer in time",
+    hint: "It is tried again and again.",
+    since: secondsAgo(90),
+  };
+  const machines = [
+    sampleMachine({ presence: "unheard", heard_secs_ago: null }),
+    sampleMachine({ name: "nas", presence: "gone", heard_secs_ago: 300 }),
+  ];
+  const text = renderFleet(sampleFleet({ link, conditions: [condition], machines, more: 2 }), OPTIONS);
+  assert.match(text, /○ not connected \(for 1 min\)/);
+  assert.match(text, /▲ The fleet is not reached: no answer in time[\s\S]*It is tried again/);
+  assert.match(text, /desktop {2}○ not heard from yet/);
+  assert.match(text, /nas {2}○ stopped 5 min ago/);
+  assert.match(text, /and 2 machines more/);
+  const first = renderFleet(sampleFleet({ link: { ...link, last_error: null } }), OPTIONS);
+  assert.match(first, /○ connecting/);
+});
+
+test("G1 what other machines write drives no terminal, whatever a daemon lets through", () => {
+  const evil = "\u001b[2J\u202e";
+  const state = sampleMachineState({
+    version: evil,
+    shares: [{ name: evil, phase: evil, route: evil, reason: evil }],
+    backends: [{ name: evil, phase: evil, tools: 1, reason: evil }],
+    conditions: [{ code: evil, severity: "error", title: evil }],
+  });
+  const text = renderFleet(
+    sampleFleet({ machines: [sampleMachine({ name: evil, problem: evil, state })] }),
+    OPTIONS,
+  );
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+  assert.ok(!/[\u001b\u202e]/.test(text));
+});

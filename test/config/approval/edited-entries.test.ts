@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Approvals, decideHeld, withApproved } from "../../../src/config/approval/decide-held.ts";
+import { editedEntries, refusedEntries } from "../../../src/config/approval/edited-entries.ts";
+import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
+import { accepted } from "../support.ts";
+import { PLACES } from "./places.ts";
+
+const FILES = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n';
+const OTHER = '[backends.other]\ncommand = "rm"\ncwd = "/srv"\n';
+const OFF = OTHER.replace("]\n", "]\nenabled = false\n");
+
+/** A home whose file changes from outside, or by a person's edits, as a daemon takes both. */
+async function homeWith(text: string) {
+  const first = (await accepted(text)).config;
+  let approvals: Approvals | null = null;
+  let running: MountaineerConfig | null = null;
+  let file = first;
+  const look = (): readonly string[] => {
+    const held = decideHeld({ file, running, approvals, places: PLACES });
+    running = held.effective;
+    approvals = held.approvals;
+    return running.backends
+      .filter(({ enabled }) => enabled)
+      .map(({ connection }) => (connection.type === "stdio" ? connection.command : connection.url));
+  };
+  look();
+  return {
+    /** Commands that run then. */
+    async outside(next: string): Promise<readonly string[]> {
+      file = (await accepted(next)).config;
+      return look();
+    },
+    async edit(next: string): Promise<readonly string[]> {
+      const before = file;
+      file = (await accepted(next)).config;
+      const grant = editedEntries({ before, after: file, running, approvals, places: PLACES });
+      if (approvals !== null) approvals = withApproved(approvals, { file, running, places: PLACES }, grant);
+      return look();
+    },
+  };
+}
+
+test("E2 a command that changed while its backend was off is not approved by switching it on", async () => {
+  const home = await homeWith(FILES + OTHER);
+  await home.edit(FILES + OFF);
+  assert.deepEqual(await home.edit(FILES + OTHER), ["serve", "rm"], "as it was");
+  await home.edit(FILES + OFF);
+  await home.outside(FILES + OFF.replace("rm", "evil"));
+  assert.deepEqual(await home.edit(FILES + OTHER.replace("rm", "evil")), ["serve"]);
+  const more = `${OTHER.replace("rm", "evil")}[backends.other.env]\nMORE = "1"\n`;
+  assert.deepEqual(await home.edit(FILES + more), ["serve"], "nor by another edit of it");
+});
+
+test("E2 one that stood switched off when approvals began is switched on by its person, as it stood, and by nobody else", async () => {
+  const home = await homeWith(FILES + OFF);
+  assert.deepEqual(await home.outside(FILES + OTHER), ["serve"]);
+  await home.outside(FILES + OFF);
+  assert.deepEqual(await home.edit(FILES + OTHER), ["serve", "rm"]);
+  const changed = await homeWith(FILES + OFF);
+  await changed.outside(FILES + OFF.replace("rm", "evil"));
+  assert.deepEqual(await changed.edit(FILES + OTHER.replace("rm", "evil")), ["serve"]);
+});
+
+test("E2 one that came into the file later, switched off, waits when it is switched on: nobody was shown it", async () => {
+  const home = await homeWith(FILES);
+  await home.outside(FILES + OFF);
+  assert.deepEqual(await home.edit(FILES + OTHER), ["serve"]);
+});
+
+test("E2 with all, a person's edit that moves backends moves them, and none that others have moved", async () => {
+  const all = '[trust]\napprove = "all"\n';
+  const home = await homeWith(FILES + OTHER + all);
+  assert.deepEqual(await home.edit(OTHER + FILES + all), ["rm", "serve"]);
+  assert.deepEqual(await home.outside(FILES + OTHER + all), ["rm", "serve"]);
+  const more = OTHER.replace("]\n", "]\ngroup = 'x'\n");
+  assert.deepEqual(await home.edit(FILES + more + all), ["rm", "serve"], "it waits on");
+  await home.outside(OTHER + FILES + all);
+  assert.deepEqual(await home.edit(OFF + FILES + all), ["serve"]);
+  assert.deepEqual(await home.edit(OTHER + FILES + all), ["rm", "serve"], "back at its place");
+});
+
+test("E2 with all, what a person adds stands where they put it, and what waits does not get a place by that", async () => {
+  const all = '[trust]\napprove = "all"\n';
+  const calm = '[backends.calm]\ncommand = "calm"\ncwd = "/srv"\n';
+  const home = await homeWith(FILES + OTHER + all);
+  assert.deepEqual(await home.edit(FILES + calm + OTHER + all), ["serve", "calm", "rm"]);
+  const evil = calm.replaceAll("calm", "evil");
+  await home.outside(evil + FILES + calm + OTHER + all);
+  assert.deepEqual(await home.edit(evil + OTHER + FILES + calm + all), ["rm", "serve", "calm"]);
+});
+
+test("E2 who may approve nothing approves no order either", async () => {
+  const [before, after] = [(await accepted(FILES + OTHER)).config, (await accepted(OTHER + FILES)).config];
+  const edited = editedEntries({ before, after, running: before, approvals: null, places: PLACES });
+  assert.ok(edited.ids.has("backends"));
+  assert.deepEqual([...refusedEntries(edited, { before, after }).ids], []);
+});
+
+test("E2 what a person switched off nobody else switches on, whether it waited then or not", async () => {
+  for (const waits of [false, true]) {
+    const home = await homeWith(FILES + OTHER);
+    if (waits) assert.deepEqual(await home.outside(FILES + OTHER.replace("rm", "evil")), ["serve", "rm"]);
+    await home.edit(FILES + (waits ? OFF.replace("rm", "evil") : OFF));
+    assert.deepEqual(await home.outside(FILES + OTHER), ["serve"]);
+  }
+});
+
+test("E2 what a person writes while it is off runs when they switch it on, and by nobody else's word", async () => {
+  const home = await homeWith(FILES);
+  await home.edit(FILES + OFF);
+  await home.edit(FILES + OFF.replace("rm", "cat"));
+  assert.deepEqual(await home.outside(FILES + OTHER.replace("rm", "cat")), ["serve"]);
+  await home.outside(FILES + OFF.replace("rm", "cat"));
+  assert.deepEqual(await home.edit(FILES + OTHER.replace("rm", "cat")), ["serve", "cat"]);
+});
+
+test("E2 a person's edit of another key does not switch on what somebody else switched on", async () => {
+  const home = await homeWith(FILES + OTHER);
+  await home.edit(FILES + OFF);
+  assert.deepEqual(await home.outside(FILES + OTHER), ["serve"]);
+  const more = `${OTHER}[backends.other.env]\nMORE = "1"\n`;
+  assert.deepEqual(await home.edit(FILES + more), ["serve"], "nobody was asked whether it runs");
+  await home.outside(FILES + OTHER);
+  await home.edit(FILES + OFF);
+  assert.deepEqual(await home.outside(FILES + OTHER), ["serve"], "switched off once more, it stays off");
+  await home.edit(FILES + OFF);
+  assert.deepEqual(await home.edit(FILES + OTHER), ["serve", "rm"], "and the person switches it on");
+});
+
+test("E2 with all, a person's edit of a backend leaves it in its place among the others", async () => {
+  const all = '[trust]\napprove = "all"\n';
+  const home = await homeWith(FILES + OTHER + all);
+  assert.deepEqual(await home.edit(FILES.replace("serve", "serve2") + OTHER + all), ["serve2", "rm"]);
+  assert.deepEqual(await home.outside(OTHER + FILES.replace("serve", "serve2") + all), ["serve2", "rm"]);
+});

@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import {
+  type AuditRequest,
+  auditReportShape,
+  type LogRequest,
+  logReportShape,
+} from "../../../src/api/records-contract.ts";
+import { auditReport } from "../../../src/daemon/control/audit-report.ts";
+import { createLogControl } from "../../../src/daemon/control/log-control.ts";
+import { createRecordPages } from "../../../src/daemon/control/record-pages.ts";
+import { startLog } from "../../../src/runtime/log/log-file.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
+
+const never = new AbortController().signal;
+const at = (second: number): string => `2026-01-31T12:00:${String(second).padStart(2, "0")}.000Z`;
+
+const request = (second: number, changes: object = {}): object => ({
+  time: at(second),
+  principal: "ada",
+  session: "0123456789ab",
+  method: "tools/call",
+  target: "tool:read",
+  backend: "files",
+  outcome: "ok",
+  duration_ms: 1.5,
+  ...changes,
+});
+
+async function auditOf(t: Scope, lines: readonly (object | string)[]) {
+  const path = join(await temporaryFolder(t), "audit.jsonl");
+  const texts = lines.map((line) => (typeof line === "string" ? line : `${JSON.stringify(line)}\n`));
+  await writeFile(path, texts.join(""));
+  const pages = createRecordPages(systemClock);
+  return async (asked: AuditRequest) => {
+    const report = await auditReport({ path, keep: 2 }, asked, pages, never);
+    assert.equal(auditReportShape.faultIn(report), null);
+    assert.equal(report.path, path);
+    return report;
+  };
+}
+
+test("F2 the audit comes newest first, each kind of record by its name, and torn or foreign lines are passed over", async (t) => {
+  const ask = await auditOf(t, [
+    { time: at(1), event: "config.entry_waits", entry: "backends.files", summary: "npx files" },
+    "{\n",
+    {
+      time: at(2),
+      principal: null,
+      remote: "127.0.0.1",
+      outcome: "refused:401",
+      reason: "no token",
+      count: 3,
+    },
+    "[1]\n{}\n",
+    { time: at(3), dropped: 4, since: at(2) },
+    request(4, { arguments: { path: "/a" }, method: "tools/call", duration_ms: "long" }),
+    '{"time":"2026',
+  ]);
+  assert.deepEqual(await ask({}), {
+    enabled: true,
+    path: (await ask({})).path,
+    records: [
+      {
+        time: at(4),
+        kind: "request",
+        principal: "ada",
+        target: "tool:read",
+        backend: "files",
+        session: "0123456789ab",
+        method: "tools/call",
+        outcome: "ok",
+        arguments: { path: "/a" },
+      },
+      { time: at(3), kind: "lost", since: at(2), dropped: 4 },
+      {
+        time: at(2),
+        kind: "refused",
+        principal: null,
+        remote: "127.0.0.1",
+        outcome: "refused:401",
+        reason: "no token",
+        count: 3,
+      },
+      {
+        time: at(1),
+        kind: "notice",
+        event: "config.entry_waits",
+        entry: "backends.files",
+        summary: "npx files",
+      },
+    ],
+    more: false,
+    next: null,
+  });
+});
+
+test("F2 the audit is asked by backend, tool, principal, outcome, text and time, and by pages", async (t) => {
+  const ask = await auditOf(t, [
+    request(1),
+    request(2, { backend: "web", target: "tool:fetch", principal: "bob" }),
+    request(3, { outcome: "error:-32602" }),
+    request(4, { outcome: "error:-32603", arguments: { q: "Füße" } }),
+    request(5, { outcome: "denied" }),
+  ]);
+  const seconds = async (asked: AuditRequest) =>
+    (await ask(asked)).records.map(({ time }) => Number(time.slice(17, 19)));
+  const cases: readonly (readonly [AuditRequest, readonly number[]])[] = [
+    [{}, [5, 4, 3, 2, 1]],
+    [{ backend: "web" }, [2]],
+    [{ tool: "read", outcome: "ok" }, [1]],
+    [{ principal: "bob" }, [2]],
+    [{ outcome: "error" }, [4, 3]],
+    [{ outcome: "error:-32602" }, [3]],
+    [{ outcome: "den" }, []],
+    [{ text: "FÜSSE" }, []],
+    [{ text: "füß" }, [4]],
+    [{ text: "FETCH" }, [2]],
+    [{ text: "duration" }, []],
+    [{ before: at(3) }, [2, 1]],
+    [{ before: "2026-01-31T12:00:03Z" }, [2, 1]],
+    [{ limit: 0 }, [5]],
+  ];
+  for (const [asked, expected] of cases) {
+    assert.deepEqual(await seconds(asked), expected, JSON.stringify(asked));
+  }
+  const first = await ask({ limit: 2, tool: "read" });
+  assert.deepEqual([first.records.map(({ time }) => time), first.more], [[at(5), at(4)], true]);
+  const second = await ask({ limit: 2, tool: "read", before: first.next ?? "" });
+  assert.deepEqual([second.records.map(({ time }) => time), second.more], [[at(3), at(1)], false]);
+});
+
+test("without an audit nothing is read, and it says so", async () => {
+  assert.deepEqual(await auditReport(null, {}, () => assert.fail("nothing is read"), never), {
+    enabled: false,
+    path: null,
+    records: [],
+    more: false,
+    next: null,
+  });
+});
+
+test("an answer stays small where records are large, and the next page goes on", async (t) => {
+  const ask = await auditOf(
+    t,
+    Array.from({ length: 12 }, (_, index) => request(index, { arguments: "x".repeat(500_000) })),
+  );
+  const seen: string[] = [];
+  let before: string | null = null;
+  do {
+    const page: Awaited<ReturnType<typeof ask>> = await ask(before === null ? {} : { before });
+    assert.ok(JSON.stringify(page).length < 3 * 1024 * 1024);
+    seen.push(...page.records.map(({ time }) => time));
+    before = page.next;
+  } while (before !== null);
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 12 }, (_, index) => at(11 - index)),
+  );
+});
+
+test("F2 the daemon's log comes newest first, by level and text, with what was rotated away", async (t) => {
+  const path = join(await temporaryFolder(t), "mountaineer.log");
+  const clock = createManualClock();
+  const log = startLog({ filePath: path, stderr: false, level: "debug", clock, maxFileBytes: 400 });
+  for (const word of ["one", "two"]) {
+    log.logger.debug("looked", { word });
+    log.logger.info("mounted", { share: "CORE", over: ["tb"], took_ms: 5, ok: true });
+    log.logger.error("it failed", { reason: "no route" });
+    // In several batches, between which the file may be rotated.
+    await settle();
+  }
+  log.logger.info("bare");
+  await log[Symbol.asyncDispose]();
+  const control = createLogControl(path, systemClock);
+  const messages = async (asked: LogRequest): Promise<string[]> => {
+    const report = await control.log(asked, never);
+    assert.equal(logReportShape.faultIn(report), null);
+    assert.equal(report.path, path);
+    return report.lines.map(({ message }) => message);
+  };
+  const all = await control.log({}, never);
+  assert.deepEqual(all.lines[0], { at: all.lines[0]?.at, level: "info", message: "bare" });
+  assert.deepEqual(all.lines[2]?.fields, { share: "CORE", over: ["tb"], took_ms: 5, ok: true });
+  assert.ok(all.lines.length >= 4, "the rotated file, too");
+  assert.deepEqual((await messages({ level: "error" }))[0], "it failed");
+  assert.ok((await messages({ level: "info" })).every((message) => message !== "looked"));
+  assert.deepEqual(new Set(await messages({ text: "NO ROUTE" })), new Set(["it failed"]));
+  const first = await control.log({ limit: 1 }, never);
+  assert.equal(first.more, true);
+  assert.equal((await messages({ limit: 1, before: first.next ?? "" }))[0], "it failed");
+});
+
+test("a reading that is cancelled ends at once, and the next one is not held up", async () => {
+  const pages = createRecordPages(createManualClock());
+  const asked = (signal: AbortSignal) => pages({ path: "/dev/null", keep: 0, read: () => null }, signal);
+  const stop = new AbortController();
+  const cancelled = asked(stop.signal);
+  stop.abort(new Error("gone"));
+  await assert.rejects(cancelled, /gone/);
+  assert.deepEqual(await asked(never), { records: [], more: false, next: null });
+});
+
+test("a disk that does not answer ends each reading after 5 s, and only one of them ever asks it", async () => {
+  const clock = createManualClock();
+  let asked = 0;
+  const disk = Promise.withResolvers<null>();
+  const hanging = (): Promise<null> => {
+    asked++;
+    return disk.promise;
+  };
+  const pages = createRecordPages(clock, hanging);
+  const readings = [1, 2, 3].map(() => pages({ path: "/nas/audit", keep: 0, read: () => null }, never));
+  const ended = Promise.allSettled(readings);
+  await settle();
+  await clock.advance(5_000);
+  for (const outcome of await ended) {
+    assert.equal(outcome.status, "rejected");
+    assert.match(String(outcome.reason), /gave no answer within 5 s/);
+  }
+  assert.equal(asked, 1);
+  const next = () => pages({ path: "/nas/audit", keep: 0, read: () => null }, never);
+  let isTold = false;
+  const later = assert.rejects(next(), /gave no answer within 5 s/).then(() => {
+    isTold = true;
+  });
+  await settle();
+  assert.equal(isTold, true, "at once while the first one hangs");
+  await later;
+  assert.equal(asked, 1);
+  disk.resolve(null);
+  await settle();
+  assert.deepEqual(await next(), { records: [], more: false, next: null });
+});

@@ -1,0 +1,449 @@
+// Real files: what a timeline leaves for the next daemon, and what that makes of whatever it finds.
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import type { BackendStatus, ShareStatus } from "../../../src/api/contract.ts";
+import {
+  CALLS_EVERY,
+  keepTimeline,
+  LARGEST_FILE,
+  SAVE_AFTER_MS,
+} from "../../../src/daemon/events/kept-timeline.ts";
+import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
+import { DAY_MS } from "../../../src/daemon/events/spans.ts";
+import { decodeTimeline, type KnownTimeline } from "../../../src/daemon/events/timeline-format.ts";
+import type { CallMinute } from "../../../src/gateway/telemetry/call-minutes.ts";
+import { createBus } from "../../../src/runtime/bus.ts";
+import type { Clock } from "../../../src/runtime/time/clock.ts";
+import { sampleBackend } from "../../api/sample-gateway.ts";
+import { sampleShare } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { mountTmpfs, remountTmpfs } from "../../support/tiny-disk.ts";
+
+const MINUTE_MS = 60_000;
+
+/** A home's daemons, one after the other. */
+async function bench(home: string, clock: ManualClock = createManualClock()) {
+  const path = join(home, "timeline.json");
+  const bus = createBus<ServiceTransition>({ onListenerError: (error) => assert.fail(String(error)) });
+  const now: { shares: ShareStatus[]; backends: BackendStatus[] } = {
+    shares: [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: "tb" })],
+    backends: [sampleBackend({ name: "files", phase: "Ready" })],
+  };
+  const minutes = new Map<string, CallMinute[]>();
+  const logger = createRecordingLogger();
+  const settle = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) await pause(1);
+  };
+  return {
+    path,
+    clock,
+    now,
+    minutes,
+    told: () => logger.lines.map(({ level, message }) => `${level}: ${message}`),
+    lines: logger.lines,
+    start: (over: Partial<Parameters<typeof keepTimeline>[0]> = {}) =>
+      keepTimeline({
+        home,
+        follows: false,
+        clock,
+        logger,
+        bus,
+        status: () => now,
+        isSeen: () => true,
+        minutes: () => minutes,
+        ...over,
+      }),
+    /** Says so as the engine does. */
+    turn(active_interface: ShareStatus["active_interface"]): void {
+      now.shares = [sampleShare({ name: "CORE", mount_state: "mounted", active_interface })];
+      bus.publish({ name: "share.error", share: "CORE", reason: "x" });
+    },
+    /** Time passes, and the disk has time for what is written then, if anything is. */
+    async pass(ms: number): Promise<void> {
+      for (let left = ms; left > 0; left -= MINUTE_MS) {
+        await clock.advance(Math.min(left, MINUTE_MS));
+        await settle();
+      }
+    },
+    settle,
+    /** Another one for each write. */
+    async version(): Promise<string> {
+      const { ino, mtimeNs } = await stat(path, { bigint: true });
+      return `${ino} ${mtimeNs}`;
+    },
+  };
+}
+
+async function knownAt(path: string): Promise<KnownTimeline> {
+  const decoded = await decodeTimeline(await readFile(path, "utf8"));
+  assert.ok(decoded.kind === "whole", JSON.stringify(decoded));
+  return decoded.known;
+}
+
+async function start(t: TestContext) {
+  return bench(await temporaryFolder(t));
+}
+
+test("F2 the next daemon tells what this one knew, up to its stop, and the time between as a gap", async (t) => {
+  const b = await start(t);
+  const one = await b.start();
+  const startMs = b.clock.wallMs();
+  await b.clock.advance(1_000);
+  b.turn("fallback");
+  await b.clock.advance(9_000);
+  b.minutes.set("files", [{ atMs: startMs, calls: 3, errors: 1, latencyMs: { p50: 1.5, p99: 20 } }]);
+  const before = await one.timeline();
+  await one[Symbol.asyncDispose]();
+  assert.equal((await stat(b.path)).mode & 0o777, 0o600);
+  assert.equal(b.clock.pendingTimers, 0);
+
+  await b.clock.advance(3_600_000);
+  b.minutes.clear();
+  const next = await b.start();
+  await b.clock.advance(5_000);
+  const report = await next.timeline();
+  const endIso = before.to;
+  const againIso = new Date(b.clock.wallMs() - 5_000).toISOString();
+  assert.equal(report.known_since, before.known_since);
+  assert.deepEqual(report.gaps, [{ from: endIso, to: againIso }]);
+  const spans = report.shares[0]?.spans ?? [];
+  assert.deepEqual(spans.slice(0, -1), before.shares[0]?.spans);
+  assert.deepEqual(spans.at(-1), { from: againIso, to: report.to, state: "mounted", route: "fallback" });
+  assert.deepEqual(report.backends[0]?.minutes, before.backends[0]?.minutes);
+  assert.deepEqual(b.told(), []);
+  await next[Symbol.asyncDispose]();
+});
+
+test("what changes is on disk within a minute; nothing is written while nothing changes", async (t) => {
+  const b = await start(t);
+  const timeline = await b.start();
+  t.after(() => timeline[Symbol.asyncDispose]());
+  assert.equal(existsSync(b.path), false);
+  await b.clock.advance(SAVE_AFTER_MS);
+  await eventually(() => existsSync(b.path));
+  await b.settle();
+  const first = await b.version();
+  await b.pass(12 * MINUTE_MS);
+  assert.equal(await b.version(), first, "nothing has happened");
+  b.turn("fallback");
+  await b.settle();
+  assert.equal(await b.version(), first, "not at once");
+  await b.clock.advance(SAVE_AFTER_MS);
+  await eventually(async () => (await b.version()) !== first);
+  const spans = (await knownAt(b.path)).shares.get("CORE") ?? [];
+  assert.deepEqual(
+    spans.map(({ state, isOpen }) => [state.active_interface, isOpen]),
+    [
+      ["tb", false],
+      ["fallback", true],
+    ],
+  );
+  // What no transition tells of is seen, too.
+  b.now.backends = [];
+  await eventually(async () => {
+    await b.clock.advance(SAVE_AFTER_MS);
+    return (await knownAt(b.path)).backends.get("files")?.at(-1)?.isOpen === false;
+  });
+});
+
+test("calls alone are written every five minutes, and their growing old is no change", async (t) => {
+  const b = await start(t);
+  const timeline = await b.start();
+  t.after(() => timeline[Symbol.asyncDispose]());
+  await b.clock.advance(SAVE_AFTER_MS);
+  await eventually(() => existsSync(b.path));
+  await b.settle();
+  const first = await b.version();
+  let calls = 0;
+  const call = (): void => {
+    calls += 1;
+    b.minutes.set("files", [{ atMs: b.clock.wallMs(), calls, errors: 0, latencyMs: null }]);
+  };
+  for (let minute = 2; minute < CALLS_EVERY; minute++) {
+    call();
+    await b.pass(MINUTE_MS);
+    assert.equal(await b.version(), first);
+  }
+  await b.clock.advance(MINUTE_MS);
+  await eventually(async () => (await b.version()) !== first);
+  await b.settle();
+  const second = await b.version();
+  assert.equal((await knownAt(b.path)).minutes.get("files")?.[0]?.calls, calls);
+  b.minutes.set("files", []);
+  await b.pass(2 * CALLS_EVERY * MINUTE_MS);
+  assert.equal(await b.version(), second);
+});
+
+test("B11 once it has ended nothing is written any more, and a change long before the next beat is kept", async (t) => {
+  const b = await start(t);
+  const timeline = await b.start();
+  b.turn("fallback");
+  await Promise.all([timeline[Symbol.asyncDispose](), timeline[Symbol.asyncDispose]()]);
+  const last = await b.version();
+  assert.equal((await knownAt(b.path)).shares.get("CORE")?.at(-1)?.state.active_interface, "fallback");
+  b.turn("tb");
+  await b.pass(3 * MINUTE_MS);
+  assert.equal(await b.version(), last);
+  assert.deepEqual(await readdir(join(b.path, "..")), ["timeline.json"]);
+});
+
+test("B11 a disk that hangs at the end holds nobody up, and the late write does not replace the next daemon's", async (t) => {
+  const b = await start(t);
+  const timers: (() => void)[] = [];
+  // The last write's deadline is over before a disk can have answered.
+  const hasty: Clock = {
+    ...b.clock,
+    setTimer(delayMs, callback) {
+      if (delayMs === 1_000) queueMicrotask(callback);
+      if (delayMs === SAVE_AFTER_MS) timers.push(callback);
+      return b.clock.setTimer(delayMs, callback);
+    },
+  };
+  let looks = 0;
+  const status = () => {
+    looks += 1;
+    return b.now;
+  };
+  const timeline = await b.start({ clock: hasty, status });
+  // One is under way then, and the last one would follow it.
+  for (const timer of [...timers]) timer();
+  await nextTurn();
+  await timeline[Symbol.asyncDispose]();
+  const before = looks;
+  await writeFile(b.path, "the next daemon's");
+  await eventually(() => b.lines.length > 0);
+  await b.settle();
+  assert.equal(looks, before, "nobody is asked any more");
+  assert.match(String(b.lines[0]?.fields["reason"]), /the disk gives no answer/u);
+  assert.equal(await readFile(b.path, "utf8"), "the next daemon's");
+  assert.deepEqual(await readdir(join(b.path, "..")), ["timeline.json"]);
+});
+
+/** As a daemon wrote it, of two hours. */
+async function written(t: TestContext): Promise<string> {
+  const b = await start(t);
+  const timeline = await b.start();
+  b.minutes.set("files", [{ atMs: b.clock.wallMs(), calls: 3, errors: 1, latencyMs: { p50: 1, p99: 2 } }]);
+  await b.clock.advance(7_200_000);
+  b.turn("fallback");
+  await timeline[Symbol.asyncDispose]();
+  return readFile(b.path, "utf8");
+}
+
+const BAD: Readonly<Record<string, (whole: string) => string>> = {
+  empty: () => "",
+  torn: (whole) => whole.slice(0, whole.length / 2),
+  "cut in a character": (whole) => `${whole.slice(0, -3)}\ud800`,
+  "of a newer version": (whole) => whole.replace('"version":1', '"version":2'),
+  "of no version": (whole) => whole.replace('"version":1', '"version":"1"'),
+  "a list": () => "[]",
+  "not ours": () => '{"version":1}',
+  "with a span that ends before it begins": (whole) =>
+    whole.replace(/"spans":\[\{"from":"[^"]*"/u, '"spans":[{"from":"2026-01-01T23:00:00.000Z"'),
+  "with times of another form": (whole) =>
+    whole.replace(/"saved_at":"[^"]*"/u, '"saved_at":"January 1, 2026"'),
+  "with an unknown state": (whole) => whole.replace('"mounted"', '"well"'),
+  "with a name twice": (whole) => whole.replace(/"shares":\[(\{.*?\]\})\]/u, '"shares":[$1,$1]'),
+  "with half a call": (whole) => whole.replace(/(\[\[\d+),3/u, "$1,0.5"),
+  "with endless calls": (whole) => whole.replace(/(\[\[\d+),3/u, "$1,1e300"),
+  "with a call of the future": (whole) => whole.replace(/\[\[\d+/u, "[[99999999999"),
+  "with half a latency": (whole) => whole.replace(",1,2]]", ",1,null]]"),
+  "with too many subjects": (whole) =>
+    whole.replace(/"backends":\[(.*?)\],"calls"/u, () => {
+      const many = Array.from({ length: 501 }, (_, nth) => `{"name":"b${nth}","spans":[]}`);
+      return `"backends":[${many.join()}],"calls"`;
+    }),
+};
+
+for (const [kind, spoil] of Object.entries(BAD)) {
+  test(`a file that is ${kind} is set aside with one warning, and the timeline starts empty`, async (t) => {
+    const whole = await written(t);
+    const text = spoil(whole);
+    assert.notEqual(text, whole);
+    const b = await start(t);
+    await writeFile(b.path, text);
+    const timeline = await b.start();
+    const report = await timeline.timeline();
+    assert.deepEqual([report.gaps, report.known_since, report.shares.length], [[], report.to, 1]);
+    assert.deepEqual(b.told(), [
+      "warn: the timeline starts empty; delete the file set aside, or start the version that can read it",
+    ]);
+    const aside = String(b.lines[0]?.fields["set_aside"]);
+    assert.match(aside, /timeline\.json\.corrupt-/u);
+    assert.equal(await readFile(aside, "utf8"), Buffer.from(text).toString());
+    await timeline[Symbol.asyncDispose]();
+    await knownAt(b.path);
+  });
+}
+
+test("a folder, a pipe, a link and a huge file are set aside, too, and nothing waits for them", async (t) => {
+  const kinds: Readonly<Record<string, (path: string) => unknown>> = {
+    folder: (path) => mkdir(path),
+    pipe: (path) => execFileSync("mkfifo", [path]),
+    link: (path) => symlink("elsewhere", path),
+    huge: (path) => writeFile(path, " ".repeat(LARGEST_FILE + 1)),
+  };
+  for (const [kind, make] of Object.entries(kinds)) {
+    const b = await start(t);
+    await make(b.path);
+    const timeline = await b.start();
+    await timeline[Symbol.asyncDispose]();
+    assert.equal(b.lines.length, 1, kind);
+    await knownAt(b.path);
+    assert.equal((await readdir(join(b.path, ".."))).length, 2, kind);
+    assert.equal((await stat(b.path)).mode & 0o777, 0o600);
+  }
+});
+
+test("a file that can neither be read nor set aside is left alone", async (t) => {
+  const disk = await mountTmpfs(t, "size=64k");
+  if (disk === null) return;
+  const b = await bench(disk);
+  await writeFile(b.path, "torn");
+  await remountTmpfs(disk, "ro");
+  const timeline = await b.start();
+  assert.deepEqual(b.told(), [
+    "warn: the timeline starts empty and is not saved: move its file away, then restart",
+  ]);
+  await remountTmpfs(disk, "rw");
+  await b.pass(2 * MINUTE_MS);
+  await timeline[Symbol.asyncDispose]();
+  assert.equal(await readFile(b.path, "utf8"), "torn");
+});
+
+test("a disk that gives no answer at the start holds nobody up, and its file is left alone", async (t) => {
+  const b = await start(t);
+  const text = await written(t);
+  await writeFile(b.path, text);
+  const hasty: Clock = {
+    ...b.clock,
+    setTimer(delayMs, callback) {
+      if (delayMs === 2_000) queueMicrotask(callback);
+      return b.clock.setTimer(delayMs, callback);
+    },
+  };
+  const timeline = await b.start({ clock: hasty });
+  assert.deepEqual((await timeline.timeline()).gaps, []);
+  await b.pass(2 * MINUTE_MS);
+  await timeline[Symbol.asyncDispose]();
+  assert.equal(b.lines.length, 1, JSON.stringify(b.told()));
+  assert.equal(await readFile(b.path, "utf8"), text);
+});
+
+test("a full disk is told once, and the timeline is saved when there is room", async (t) => {
+  const disk = await mountTmpfs(t, "size=64k");
+  if (disk === null) return;
+  const b = await bench(disk);
+  await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });
+  const timeline = await b.start();
+  await b.clock.advance(SAVE_AFTER_MS);
+  await eventually(() => b.lines.length > 0);
+  await b.pass(2 * MINUTE_MS);
+  assert.match(b.told().join("\n"), /^warn: the timeline cannot be saved.*make the home writable$/u);
+  await rm(join(disk, "ballast"));
+  await b.clock.advance(SAVE_AFTER_MS);
+  await eventually(() => b.lines.length === 2);
+  assert.match(b.told().at(-1) ?? "", /^info: the timeline is saved again$/u);
+  await knownAt(b.path);
+  await timeline[Symbol.asyncDispose]();
+});
+
+test("a file that others were let into is private again after the next write", async (t) => {
+  const b = await start(t);
+  await writeFile(b.path, await written(t));
+  await chmod(b.path, 0o644);
+  const timeline = await b.start();
+  await timeline[Symbol.asyncDispose]();
+  assert.equal((await stat(b.path)).mode & 0o777, 0o600);
+});
+
+test("the largest timeline there can be fits into its bounds, and keeps the newest calls", async (t) => {
+  const b = await start(t);
+  const names = Array.from({ length: 500 }, (_, nth) => `${"n".repeat(200)}-${nth}`);
+  b.now.shares = names.map((name) => sampleShare({ name }));
+  b.now.backends = names.map((name) => sampleBackend({ name }));
+  const nowMinute = Math.floor(b.clock.wallMs() / MINUTE_MS);
+  for (const name of names) {
+    b.minutes.set(
+      name,
+      Array.from({ length: 200 }, (_, nth) => ({
+        atMs: (nowMinute - 199 + nth) * MINUTE_MS,
+        calls: 4_294_967_295,
+        errors: 4_294_967_295,
+        latencyMs: { p50: 0.000123, p99: 0.000124 },
+      })),
+    );
+  }
+  const timeline = await b.start();
+  const ended = timeline[Symbol.asyncDispose]();
+  // Others have their turns while its megabytes are put together, before any file is opened.
+  let turns = 0;
+  while (readdirSync(join(b.path, "..")).length === 0) {
+    await nextTurn();
+    turns += 1;
+  }
+  assert.ok(turns > 30, `${turns} turns`);
+  await ended;
+  assert.ok((await stat(b.path)).size < LARGEST_FILE);
+  b.minutes.clear();
+  const next = await b.start();
+  const { backends } = await next.timeline();
+  assert.equal(backends.length, 500);
+  const [first] = backends;
+  assert.ok((first?.minutes.length ?? 0) > 0);
+  assert.equal(Date.parse(first?.minutes.at(-1)?.at ?? "") <= b.clock.wallMs(), true);
+  assert.deepEqual(b.told(), []);
+  await next[Symbol.asyncDispose]();
+});
+
+test("a day without a daemon leaves nothing of before", async (t) => {
+  const b = await start(t);
+  const one = await b.start();
+  await b.clock.advance(60_000);
+  await one[Symbol.asyncDispose]();
+  await b.clock.advance(DAY_MS + 60_000);
+  const next = await b.start();
+  const report = await next.timeline();
+  assert.deepEqual([report.gaps, report.known_since], [[], report.to]);
+  await next[Symbol.asyncDispose]();
+});
+
+test("B11 kill -9 at any instant leaves a whole file, the old one or the new one", async (t) => {
+  const home = await temporaryFolder(t);
+  const path = join(home, "timeline.json");
+  const program = join(import.meta.dirname, "../../support/write-timelines.ts");
+  let newestMs = 0;
+  for (let round = 0; round < 10; round++) {
+    const child = spawn(process.execPath, [program, home], { stdio: ["ignore", "pipe", "inherit"] });
+    t.after(() => child.kill("SIGKILL"));
+    const gone = once(child, "exit");
+    await once(child.stdout, "data");
+    // Once at least a file must have come to be there, however slow the disk is.
+    if (round === 9) await eventually(() => existsSync(path));
+    // Not a wait for anything: the random instant is the point.
+    await pause(Math.random() * 20);
+    child.kill("SIGKILL");
+    await gone;
+    if (!existsSync(path)) continue;
+    const { untilMs, shares } = await knownAt(path);
+    assert.ok(untilMs >= newestMs, `round ${round}`);
+    newestMs = untilMs;
+    assert.equal(new Set([...shares.values()].map((spans) => JSON.stringify(spans))).size, 1);
+  }
+  assert.ok(newestMs > 0);
+  const b = await bench(home, createManualClock(newestMs + 60_000));
+  const timeline = await b.start();
+  assert.ok((await timeline.timeline()).gaps.length > 0);
+  assert.deepEqual(b.told(), []);
+  await timeline[Symbol.asyncDispose]();
+  assert.deepEqual(await readdir(home), ["timeline.json"]);
+});

@@ -1,0 +1,461 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BackendStatus, ShareStatus } from "../../../src/api/contract.ts";
+import { timelineReportShape } from "../../../src/api/timeline-contract.ts";
+import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
+import { DAY_MS, MOST_IN_ALL, MOST_SPANS, Spans } from "../../../src/daemon/events/spans.ts";
+import { MOST_MINUTES, startTimeline, UNWATCHED_MS } from "../../../src/daemon/events/timeline.ts";
+import {
+  decodeTimeline,
+  encodeTimeline,
+  type KnownTimeline,
+  MOST_GAPS,
+} from "../../../src/daemon/events/timeline-format.ts";
+import type { CallMinute } from "../../../src/gateway/telemetry/call-minutes.ts";
+import { createBus } from "../../../src/runtime/bus.ts";
+import { sampleBackend } from "../../api/sample-gateway.ts";
+import { sampleShare } from "../../api/sample-report.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+function bench() {
+  const clock = createManualClock();
+  const startMs = clock.wallMs();
+  const bus = createBus<ServiceTransition>({ onListenerError: (error) => assert.fail(String(error)) });
+  const now: { shares: ShareStatus[]; backends: BackendStatus[] } = { shares: [], backends: [] };
+  const minutes = new Map<string, CallMinute[]>();
+  let looks = 0;
+  const status = () => {
+    looks++;
+    return now;
+  };
+  const unseen = new Set<string>();
+  const isSeen = (share: string) => !unseen.has(share);
+  const options = { clock, bus, status, isSeen, minutes: () => minutes };
+  const begin = (before: KnownTimeline | null = null, follows = false) =>
+    startTimeline(options, before, follows);
+  const seconds = (iso: string): number => (Date.parse(iso) - startMs) / 1_000;
+  return { clock, startMs, bus, now, minutes, unseen, begin, seconds, looks: () => looks };
+}
+
+const error = (share: string): ServiceTransition => ({ name: "share.error", share, reason: "x" });
+const phase = (backend: string, to: string): ServiceTransition => ({
+  name: "backend.phase",
+  backend,
+  from: "Ready",
+  to,
+  reason: null,
+  took_ms: 1,
+});
+
+test("F2 the timeline merges what stays the same into spans, from when it began to know until now", async () => {
+  const b = bench();
+  b.now.shares = [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: "tb" })];
+  b.now.backends = [sampleBackend({ name: "files", phase: "Ready" })];
+  using timeline = b.begin();
+  const turn = async (route: ShareStatus["active_interface"], afterMs: number) => {
+    await b.clock.advance(afterMs);
+    b.now.shares = [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: route })];
+    b.bus.publish(error("CORE"));
+    await b.clock.advance(1_000);
+  };
+  await turn("tb", 9_000);
+  await turn("fallback", 9_000);
+  b.bus.publish(phase("files", "Failed"));
+  b.bus.publish(phase("files", "Ready"));
+  await turn("tb", 9_000);
+  b.now.shares = [];
+  const report = await timeline.timeline();
+  assert.equal(timelineReportShape.faultIn(report), null);
+  assert.deepEqual(
+    report.shares.map(({ name, spans }) => [
+      name,
+      spans.map(({ from, to, state, route }) => [b.seconds(from), b.seconds(to), state, route]),
+    ]),
+    [
+      [
+        "CORE",
+        [
+          [0, 19.1, "mounted", "tb"],
+          [19.1, 29.1, "mounted", "fallback"],
+          [29.1, 30, "mounted", "tb"],
+        ],
+      ],
+    ],
+  );
+  assert.deepEqual(
+    report.backends.map(({ name, spans }) => [
+      name,
+      spans.map((span) => [b.seconds(span.from), b.seconds(span.to), span.phase]),
+    ]),
+    [
+      [
+        "files",
+        [
+          [0, 20, "Ready"],
+          [20, 20, "Failed"],
+          [20, 30, "Ready"],
+        ],
+      ],
+    ],
+    "a phase that was over at once is seen",
+  );
+  assert.equal(b.seconds(report.known_since), 0);
+  assert.equal(b.seconds(report.to), 30);
+  await b.clock.advance(60_000);
+  assert.equal(
+    b.seconds((await timeline.timeline()).shares[0]?.spans.at(-1)?.to ?? ""),
+    30,
+    "it was removed",
+  );
+});
+
+test("a thousand transitions at once are one look, and none is made after the end", async () => {
+  const b = bench();
+  const timeline = b.begin();
+  const before = b.looks();
+  for (let nth = 0; nth < 1_000; nth++) b.bus.publish(error("CORE"));
+  assert.equal(b.looks(), before);
+  await b.clock.advance(1_000);
+  assert.equal(b.looks(), before + 1);
+  b.bus.publish(error("CORE"));
+  timeline[Symbol.dispose]();
+  b.bus.publish(error("CORE"));
+  await b.clock.advance(1_000);
+  assert.equal(b.looks(), before + 1);
+});
+
+/** CORE is mounted over Thunderbolt, `files` is Ready: from `fromMs` until `untilMs`, and still then. */
+function knownOf(fromMs: number, untilMs: number, more: Partial<KnownTimeline> = {}): KnownTimeline {
+  const at = { fromMs, toMs: untilMs, isOpen: true };
+  return {
+    sinceMs: fromMs,
+    untilMs,
+    gaps: [],
+    shares: new Map([["CORE", [{ ...at, state: { mount_state: "mounted", active_interface: "tb" } }]]]),
+    backends: new Map([["files", [{ ...at, state: "Ready" as const }]]]),
+    minutes: new Map(),
+    ...more,
+  };
+}
+
+function sameAsBefore(b: ReturnType<typeof bench>): void {
+  b.now.shares = [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: "tb" })];
+  b.now.backends = [sampleBackend({ name: "files", phase: "Ready" })];
+}
+
+const HOUR_MS = 3_600_000;
+
+test("time without a daemon is a gap, though all is afterwards as it was before", async () => {
+  const b = bench();
+  sameAsBefore(b);
+  using timeline = b.begin(knownOf(b.startMs - 3 * HOUR_MS, b.startMs - HOUR_MS));
+  await b.clock.advance(60_000);
+  const report = await timeline.timeline();
+  assert.equal(timelineReportShape.faultIn(report), null);
+  assert.equal(b.seconds(report.known_since), -3 * 3_600);
+  assert.deepEqual(
+    report.gaps.map(({ from, to }) => [b.seconds(from), b.seconds(to)]),
+    [[-3_600, 0]],
+  );
+  for (const { spans } of [...report.shares, ...report.backends]) {
+    assert.deepEqual(
+      spans.map(({ from, to }) => [b.seconds(from), b.seconds(to)]),
+      [
+        [-3 * 3_600, -3_600],
+        [0, 60],
+      ],
+    );
+  }
+  await b.clock.advance(DAY_MS - 1_000);
+  const later = await timeline.timeline();
+  assert.deepEqual(later.gaps, []);
+  assert.equal(later.shares[0]?.spans.length, 1);
+});
+
+test("B11 after a handover of seconds what was the case goes on; after a longer one it is a gap", async () => {
+  for (const [awayMs, expected] of [
+    [20_000, [[-3_600, 10]]],
+    [
+      120_000,
+      [
+        [-3_600, -120],
+        [0, 10],
+      ],
+    ],
+  ] as const) {
+    const b = bench();
+    sameAsBefore(b);
+    using timeline = b.begin(knownOf(b.startMs - HOUR_MS, b.startMs - awayMs), true);
+    await b.clock.advance(10_000);
+    const report = await timeline.timeline();
+    assert.equal(report.gaps.length, expected.length - 1);
+    for (const { spans } of [...report.shares, ...report.backends]) {
+      assert.deepEqual(
+        spans.map(({ from, to }) => [b.seconds(from), b.seconds(to)]),
+        expected,
+      );
+    }
+  }
+});
+
+test("a share is not told to be unmounted before it was looked at; what is gone from the file ends", async () => {
+  const b = bench();
+  b.now.shares = [sampleShare({ name: "CORE", mount_state: "unmounted", active_interface: "tb" })];
+  b.unseen.add("CORE");
+  using timeline = b.begin(knownOf(b.startMs - HOUR_MS, b.startMs - 5_000), true);
+  await b.clock.advance(2_500);
+  b.unseen.delete("CORE");
+  b.now.shares = [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: "tb" })];
+  // No transition tells of it: the mount was there all the time.
+  await b.clock.advance(1_000);
+  const looks = b.looks();
+  await b.clock.advance(50_000);
+  assert.equal(b.looks(), looks, "all was seen");
+  await b.clock.advance(10_000);
+  assert.equal(b.looks(), looks + 1, "each minute, whether anything happens or not");
+  const report = await timeline.timeline();
+  assert.deepEqual(
+    report.shares[0]?.spans.map(({ from, to, state }) => [b.seconds(from), b.seconds(to), state]),
+    [[-3_600, 63.5, "mounted"]],
+  );
+  assert.equal(b.seconds(report.backends[0]?.spans.at(-1)?.to ?? ""), 0);
+});
+
+test("a clock that was set back before the start, or while it runs, makes nothing end before it began", async () => {
+  const b = bench();
+  sameAsBefore(b);
+  const known = knownOf(b.startMs - HOUR_MS, b.startMs + HOUR_MS, {
+    gaps: [{ fromMs: b.startMs - 1_000, toMs: b.startMs + 1_000 }],
+    minutes: new Map([["files", [{ atMs: b.startMs + 120_000, calls: 1, errors: 0, latencyMs: null }]]]),
+  });
+  for (const follows of [true, false]) {
+    using timeline = b.begin(known, follows);
+    const check = async (): Promise<void> => {
+      const report = await timeline.timeline();
+      const { from, to, known_since, gaps, shares, backends } = report;
+      assert.ok(known_since <= to);
+      const lists = [gaps, ...shares.map(({ spans }) => spans), ...backends.map(({ spans }) => spans)];
+      for (const list of lists) {
+        const times = [from, ...list.flatMap((span) => [span.from, span.to]), to];
+        assert.deepEqual(times, times.toSorted(), JSON.stringify(list));
+      }
+      assert.equal(shares[0]?.spans.at(-1)?.to, to);
+      assert.equal(backends[0]?.minutes.length, 0);
+      assert.equal((await decodeTimeline([...encodeTimeline(timeline.known())].join(""))).kind, "whole");
+    };
+    await check();
+    for (const jumpMs of [-5 * HOUR_MS, -60_000, 3 * HOUR_MS, HOUR_MS, -3 * HOUR_MS, HOUR_MS, -2 * DAY_MS]) {
+      b.clock.jumpWall(jumpMs);
+      b.bus.publish(phase("files", "Failed"));
+      b.bus.publish(phase("files", "Ready"));
+      await check();
+      await b.clock.advance(1_000);
+      await check();
+    }
+    b.clock.jumpWall(b.startMs - b.clock.wallMs());
+  }
+});
+
+test("the time that a machine slept, or that its clock was set forward by, is a gap", async () => {
+  const b = bench();
+  sameAsBefore(b);
+  using timeline = b.begin();
+  await b.clock.advance(60_000);
+  b.clock.jumpWall(UNWATCHED_MS - 60_000);
+  await b.clock.advance(60_000);
+  assert.deepEqual((await timeline.timeline()).gaps, []);
+  b.clock.jumpWall(HOUR_MS);
+  // The first thing that is heard of afterwards.
+  b.bus.publish(phase("files", "Failed"));
+  const report = await timeline.timeline();
+  const [gap] = report.gaps;
+  assert.deepEqual([gap && b.seconds(gap.from), gap && b.seconds(gap.to)], [210, 3_810]);
+  assert.deepEqual(
+    report.shares[0]?.spans.map(({ from, to }) => [b.seconds(from), b.seconds(to)]),
+    [
+      [0, 210],
+      [3_810, 3_810],
+    ],
+  );
+  assert.deepEqual(
+    report.backends[0]?.spans.map(({ to, phase: was }) => [b.seconds(to), was]),
+    [
+      [210, "Ready"],
+      [3_810, "Failed"],
+      [3_810, "Ready"],
+    ],
+  );
+});
+
+test("a clock that goes to and fro while nobody asks leaves no gap twice", async () => {
+  const b = bench();
+  sameAsBefore(b);
+  using timeline = b.begin();
+  await b.clock.advance(30_000);
+  for (const jumpMs of [HOUR_MS, -2 * HOUR_MS, 2 * HOUR_MS]) {
+    b.clock.jumpWall(jumpMs);
+    b.bus.publish(phase("files", "Failed"));
+  }
+  const known = timeline.known();
+  assert.deepEqual(
+    known.gaps.map(({ fromMs, toMs }) => [fromMs - b.startMs, toMs - b.startMs]),
+    [[30_000 - HOUR_MS, 30_000 + HOUR_MS]],
+  );
+  assert.equal((await decodeTimeline([...encodeTimeline(known)].join(""))).kind, "whole");
+});
+
+test("calls of a minute in which one daemon followed another are added up", async () => {
+  const b = bench();
+  sameAsBefore(b);
+  const one = (atMs: number, calls: number, p50: number | null): CallMinute => ({
+    atMs,
+    calls,
+    errors: 1,
+    latencyMs: p50 === null ? null : { p50, p99: 2 * p50 },
+  });
+  const before = [
+    one(b.startMs - DAY_MS - 60_000, 9, 1),
+    one(b.startMs - 60_000, 7, null),
+    one(b.startMs, 3, 10),
+  ];
+  b.minutes.set("files", [one(b.startMs, 1, 30)]);
+  const known = knownOf(b.startMs - HOUR_MS, b.startMs - 1, { minutes: new Map([["files", before]]) });
+  using timeline = b.begin(known);
+  const { backends } = await timeline.timeline();
+  assert.deepEqual(
+    backends[0]?.minutes.map((minute) => [b.seconds(minute.at), ...Object.values(minute).slice(1)]),
+    [
+      [-60, 7, 1, null, null],
+      [0, 4, 2, 15, 60],
+    ],
+  );
+});
+
+test("of a day full of restarts the newest gaps are known, and nothing before them", async () => {
+  const b = bench();
+  const gaps = Array.from({ length: MOST_GAPS }, (_, nth) => ({
+    fromMs: b.startMs - HOUR_MS + nth * 1_000,
+    toMs: b.startMs - HOUR_MS + nth * 1_000 + 500,
+  }));
+  using timeline = b.begin(knownOf(b.startMs - 2 * HOUR_MS, b.startMs - 60_000, { gaps }));
+  const report = await timeline.timeline();
+  assert.equal(report.gaps.length, MOST_GAPS);
+  assert.equal(b.seconds(report.gaps.at(-1)?.to ?? ""), 0);
+  assert.equal(b.seconds(report.known_since), -3_600 + 0.5);
+});
+
+test("what ended more than a day ago is no past", async () => {
+  const b = bench();
+  sameAsBefore(b);
+  using timeline = b.begin(knownOf(b.startMs - 2 * DAY_MS, b.startMs - DAY_MS - 1));
+  const report = await timeline.timeline();
+  assert.deepEqual([b.seconds(report.known_since), report.gaps], [0, []]);
+});
+
+test("minutes come by backend; too many are told in larger steps, with all of their calls", async () => {
+  const b = bench();
+  const names = Array.from({ length: 20 }, (_, nth) => `b${nth}`);
+  b.now.backends = names.map((name) => sampleBackend({ name }));
+  using timeline = b.begin();
+  const one = (atMs: number): CallMinute => ({ atMs, calls: 2, errors: 1, latencyMs: { p50: 1, p99: 5 } });
+  const firstMs = Math.floor(b.startMs / 3_600_000) * 3_600_000;
+  b.minutes.set("b0", [one(firstMs), { atMs: firstMs + 60_000, calls: 1, errors: 0, latencyMs: null }]);
+  const few = await timeline.timeline();
+  assert.equal(few.minute_step, 1);
+  assert.deepEqual(few.backends[0]?.minutes, [
+    { at: new Date(firstMs).toISOString(), calls: 2, errors: 1, p50_ms: 1, p99_ms: 5 },
+    { at: new Date(firstMs + 60_000).toISOString(), calls: 1, errors: 0, p50_ms: null, p99_ms: null },
+  ]);
+  for (const name of names) {
+    b.minutes.set(
+      name,
+      Array.from({ length: 1_440 }, (_, nth) => ({
+        ...one(firstMs + nth * 60_000),
+        latencyMs: { p50: nth % 5, p99: nth },
+      })),
+    );
+  }
+  const many = await timeline.timeline();
+  assert.equal(many.minute_step, 5);
+  assert.equal(timelineReportShape.faultIn(many), null);
+  assert.ok(many.backends.flatMap(({ minutes }) => minutes).length <= MOST_MINUTES);
+  const [first] = many.backends[0]?.minutes ?? [];
+  assert.deepEqual(first, {
+    at: new Date(firstMs).toISOString(),
+    calls: 10,
+    errors: 5,
+    p50_ms: 2,
+    p99_ms: 4,
+  });
+});
+
+/** How often others have their turn while a timeline of such backends is read, and while it is told. */
+async function turnsFor(backends: number, minutesOfEach: number): Promise<Record<"read" | "told", number>> {
+  const b = bench();
+  const names = Array.from({ length: backends }, (_, nth) => `b${nth}`);
+  b.now.backends = names.map((name) => sampleBackend({ name }));
+  const counted = Array.from({ length: minutesOfEach }, (_, nth) => ({
+    atMs: b.startMs - (minutesOfEach - 1 - nth) * 60_000,
+    ...{ calls: 1, errors: 0, latencyMs: null },
+  }));
+  for (const name of names) b.minutes.set(name, counted);
+  const known = knownOf(b.startMs - DAY_MS, b.startMs, { minutes: b.minutes });
+  const turnsDuring = async (work: Promise<unknown>): Promise<number> => {
+    let turns = 0;
+    let isOver = false;
+    void work.finally(() => {
+      isOver = true;
+    });
+    for (; !isOver; turns += 1) await new Promise(setImmediate);
+    return turns;
+  };
+  const reading = decodeTimeline([...encodeTimeline(known)].join(""));
+  const read = await turnsDuring(reading);
+  assert.equal((await reading).kind, "whole");
+  using timeline = b.begin();
+  return { read, told: await turnsDuring(timeline.timeline()) };
+}
+
+test("a day of twenty backends is read, and told, a backend at a time", async () => {
+  const { read, told } = await turnsFor(20, 1_440);
+  assert.ok(read >= 20 && told >= 20, JSON.stringify({ read, told }));
+});
+
+test("a few calls of many backends are read, and told, in a few turns: a busy daemon's turns are long", async () => {
+  const { read, told } = await turnsFor(500, 3);
+  assert.ok(read <= 10 && told <= 10, JSON.stringify({ read, told }));
+});
+
+test("spans are bounded, forget what is older than a day, and survive a clock that is set back", () => {
+  const spans = new Spans<number>((one, other) => one === other);
+  for (let nth = 0; nth <= MOST_SPANS + 10; nth++) spans.note("a", nth, nth);
+  const kept = spans.told(1_000).get("a") ?? [];
+  assert.equal(kept.length, MOST_SPANS);
+  assert.deepEqual([kept.at(-1)?.state, kept.at(-1)?.toMs], [MOST_SPANS + 10, 1_000]);
+  spans.note("a", -1, 100);
+  for (const { fromMs, toMs } of spans.told(200).get("a") ?? []) assert.ok(fromMs <= toMs);
+  spans.note("b", 1, 0);
+  spans.keepOnly(new Set(["a"]), 50);
+  assert.deepEqual(spans.told(200).get("b"), [{ fromMs: 0, toMs: 50, isOpen: false, state: 1 }]);
+  const later = spans.told(DAY_MS + 10_000);
+  assert.equal(later.has("b"), false);
+  assert.deepEqual(later.get("a"), [{ fromMs: 10_000, toMs: DAY_MS + 10_000, isOpen: true, state: -1 }]);
+  for (let nth = 0; nth < 1_000; nth++) spans.note(`s${nth}`, 1, DAY_MS);
+  assert.ok(spans.told(DAY_MS + 10_000).size <= 500);
+});
+
+test("spans are bounded in all, too: who has most loses the oldest, and what is the case now is kept", () => {
+  const spans = new Spans<number>((one, other) => one === other);
+  spans.note("calm", 7, 0);
+  const restless = Array.from({ length: 100 }, (_, nth) => `s${nth}`);
+  for (let state = 1; state <= MOST_SPANS; state++)
+    for (const name of restless) spans.note(name, state, state);
+  const told = spans.told(1_000);
+  const lists = [...told.values()];
+  assert.equal(
+    lists.reduce((sum, { length }) => sum + length, 0),
+    MOST_IN_ALL,
+  );
+  assert.equal(told.get("calm")?.length, 1);
+  for (const name of restless) assert.equal(told.get(name)?.at(-1)?.state, MOST_SPANS);
+});

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import type { FleetReport } from "../../src/api/fleet-contract.ts";
+import type { SentinelService } from "../../src/daemon/sentinel-service.ts";
+import { needsNats, startMember, startNats } from "../fleet/nats-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
+
+const CHECKOUT = join(import.meta.dirname, "../..");
+
+const fleetLines = (name: string, url: string, key = "FLEET_KEY"): string =>
+  `[fleet]\nname = "${name}"\nservers = ["${url}"]\ncredentials = "\${${key}}"\n`;
+
+/** Others may stand on a machine that is busy. */
+function fleetConditions({ control }: SentinelService): readonly string[] {
+  const codes = control.status().global.conditions.map(({ code }) => code);
+  return codes.filter((code) => code.startsWith("fleet"));
+}
+
+test(
+  "G1 a service with a fleet tells what its shares are, and says farewell when it stops",
+  needsNats,
+  async (t) => {
+    const nats = await startNats(t);
+    const watcher = startMember(t, nats, "nas");
+    const rig = await createServiceRig(t, { FLEET_KEY: nats.key("laptop").seed });
+    await rig.write((await rig.config(["CORE"])) + fleetLines("laptop", nats.url));
+    const { service, until, stop } = await rig.start();
+    await until("CORE", overTb);
+    await eventually(() => watcher.sees("laptop").state?.shares[0]?.route === "tb");
+    await eventually(() => service.fleet.fleet().machines.some(({ name, own }) => name === "nas" && !own));
+    assert.deepEqual(fleetConditions(service), []);
+    await service.control.unmount(["CORE"], { force: false }, NEVER);
+    await eventually(() => watcher.sees("laptop").state?.shares[0]?.phase === "unmounted");
+    await stop();
+    await eventually(() => watcher.sees("laptop").presence === "gone");
+  },
+);
+
+test("G1 a fleet is joined, changed and left by an edit, without a restart", needsNats, async (t) => {
+  const nats = await startNats(t);
+  const watcher = startMember(t, nats, "nas");
+  const rig = await createServiceRig(t, {
+    FLEET_KEY: nats.key("laptop").seed,
+    OTHER_KEY: nats.key("desktop").seed,
+    WRONG_KEY: "hunter2",
+  });
+  const shares = await rig.config(["CORE"]);
+  await rig.write(shares);
+  const { service, logger } = await rig.start();
+  const fleet = (): FleetReport => service.fleet.fleet();
+  assert.throws(fleet, { code: "fleet_off" });
+  await rig.write(shares + fleetLines("laptop", nats.url));
+  await eventually(() => watcher.sees("laptop").presence === "here");
+  assert.equal(fleet().name, "laptop");
+  // Another name: the old one is gone from every list.
+  await rig.write(shares + fleetLines("desktop", nats.url, "OTHER_KEY"));
+  await eventually(() => watcher.sees("desktop").presence === "here");
+  await eventually(() => watcher.report().machines.every(({ name }) => name !== "laptop"));
+  // Wrong credentials are a condition of the service, and no mistake of the file.
+  await rig.write(shares + fleetLines("desktop", nats.url, "WRONG_KEY"));
+  const condition = await eventually(() =>
+    service.control.status().global.conditions.find(({ code }) => code === "fleet_unreachable"),
+  );
+  assert.match(condition.title, /neither the seed/);
+  assert.ok(!JSON.stringify([service.control.status(), logger.lines]).includes("hunter2"));
+  await rig.write(shares + fleetLines("desktop", nats.url, "OTHER_KEY"));
+  await eventually(() => fleet().link.state === "connected");
+  await rig.write(shares);
+  await eventually(() => watcher.report().machines.length === 1);
+  assert.throws(fleet, { code: "fleet_off" });
+  assert.deepEqual(fleetConditions(service), []);
+});
+
+test("G1 a fleet that cannot be reached holds up nothing", async (t) => {
+  const rig = await createServiceRig(t, { FLEET_KEY: "SU" });
+  await rig.write((await rig.config(["CORE"])) + fleetLines("laptop", "nats://127.0.0.1:9"));
+  const { service, until, stop } = await rig.start();
+  await until("CORE", overTb);
+  await eventually(() =>
+    service.control.status().global.conditions.some(({ code }) => code === "fleet_unreachable"),
+  );
+  await stop();
+});
+
+test("G1 without [fleet] no file of the fleet and none of its libraries is loaded", needsNats, async (t) => {
+  const nats = await startNats(t);
+  const rig = await createServiceRig(t);
+  const shares = await rig.config(["CORE"]);
+  const program = join(import.meta.dirname, "programs/loaded-by-service.ts");
+  const loadedBy = async (config: string): Promise<readonly string[]> => {
+    await rig.write(config);
+    const env = {
+      ...process.env,
+      HOME: rig.folder,
+      MOUNTAINEER_HOME: rig.home,
+      FLEET_KEY: nats.key("laptop").seed,
+    };
+    const { stdout } = await promisify(execFile)(process.execPath, [program], { env, cwd: CHECKOUT });
+    const loaded: string[] = JSON.parse(stdout);
+    assert.ok(loaded.some((url) => url.endsWith("/src/daemon/fleet-part.ts")));
+    return loaded.filter((url) => url.includes("/src/fleet/") || url.includes("@nats-io"));
+  };
+  assert.deepEqual(await loadedBy(shares), []);
+  const withFleet = await loadedBy(shares + fleetLines("laptop", nats.url));
+  assert.ok(withFleet.some((url) => url.endsWith("/src/fleet/fleet.ts")));
+  assert.ok(withFleet.some((url) => url.includes("@nats-io/kv")));
+});

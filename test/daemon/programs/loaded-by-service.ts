@@ -1,0 +1,40 @@
+// Runs a service for a moment, and prints which files that loaded.
+import { registerHooks } from "node:module";
+import { join } from "node:path";
+
+const loaded = new Set<string>();
+registerHooks({
+  load(url, context, nextLoad) {
+    loaded.add(url);
+    return nextLoad(url, context);
+  },
+});
+
+const { openHome } = await import("../../../src/daemon/compose/home.ts");
+const { startSentinelService } = await import("../../../src/daemon/sentinel-service.ts");
+const { openMemory } = await import("../../../src/reconcile/state-file.ts");
+const { silentLogger: logger } = await import("../../../src/runtime/log/log.ts");
+const { systemClock: clock } = await import("../../../src/runtime/time/clock.ts");
+
+const environment = process.env;
+const home = environment["MOUNTAINEER_HOME"] ?? "";
+const options = { home, configPath: null, environment, writesStarter: false, fallsBack: false, clock };
+const { place, snapshot, rejected } = await openHome(options);
+await using memory = await openMemory({ path: join(home, "state.json"), clock, logger });
+{
+  await using service = await startSentinelService({
+    home,
+    place,
+    environment,
+    snapshot,
+    rejected,
+    memory,
+    clock,
+    logger,
+    redact: () => {},
+    intervalMs: null,
+    unmountOnExit: false,
+  });
+  service.control.status();
+}
+process.stdout.write(JSON.stringify([...loaded]));
