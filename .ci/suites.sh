@@ -31,10 +31,11 @@ declare -A PACKAGE_OF=(
   [ip]=iproute2 [nft]=nftables [tmux]=tmux [ps]=procps [nsenter]=util-linux
   [dbus-daemon]=dbus [gdbus]=libglib2.0-bin [Xvfb]=xvfb [xfce4-panel]=xfce4-panel [xdotool]=xdotool
   [secret-tool]=libsecret-tools [gnome-keyring-daemon]=gnome-keyring [zsh]=zsh [fish]=fish
-  [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
+  [chromium]=chromium [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
   [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mount.cifs]=cifs-utils
   [debootstrap]=debootstrap [qemu-system-x86_64]=qemu-system-x86
   [bwrap]=bubblewrap [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
+  [nats-server]=nats-server [openssl]=openssl
 )
 
 install_packages() {
@@ -53,8 +54,8 @@ install_packages() {
     [ "$attempt" -eq 2 ] && refuse "could not install ${missing[*]}"
     sleep 5
   done
-  # Debian starts the machine's own smbd; the rigs bring theirs.
-  for service in smbd nmbd samba-ad-dc; do
+  # Debian starts the machine's own; the rigs bring theirs.
+  for service in smbd nmbd samba-ad-dc nats-server; do
     systemctl disable --now "$service" >/dev/null 2>&1 || service "$service" stop >/dev/null 2>&1 || true
   done
   for program in "${!PACKAGE_OF[@]}"; do

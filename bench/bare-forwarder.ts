@@ -1,5 +1,8 @@
 // The least that a forwarder can be, for comparison: node:http in front of one stdio server; ids rewritten, all else as
-// it comes. Usage: bare-forwarder.ts PROGRAM (a light server). It prints its URL as its first line.
+// it comes. The same HTTP server, and lines of JSON parsed and written once each way, as in the gateway. It checks nothing,
+// also not what every server must (Host and Origin; that the headers of 2026-07-28 say what the body says), has no
+// deadlines, limits or sessions, and V8's own young heap of 16 MB, where the daemon has 8.
+// Usage: bare-forwarder.ts PROGRAM (a light server). It prints its URL as its first line.
 import { spawn } from "node:child_process";
 
 const { createServer } = process.getBuiltinModule("node:http");

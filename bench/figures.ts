@@ -7,6 +7,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
+/** The value that so large a part of all is not above: 0.99 for the p99. NaN of none. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
+}
+
 /** `median 12.3 ms (10.1 to 20.2, 5 runs)` */
 export function spread(values: readonly number[], unit = "ms"): string {
   const [low, high] = [Math.min(...values), Math.max(...values)];

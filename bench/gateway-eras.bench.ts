@@ -17,14 +17,13 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   const toOlder = await opened(startOurs({ name: "modern → older", client: "modern" }));
   const toModern = await opened(startOurs({ name: "older → modern", server: "modern" }));
   const all = [bare, older, bareModern, modern, toOlder, toModern];
-  const figuresOf = await measureCalls(all, short, (each) => {
+  const { cpuRatio, p50Ratio } = await measureCalls(all, short, (each) => {
     if (each === bare || each === bareModern) return null;
     return each === older ? bare : bareModern;
   });
-  const [base, baseModern] = [figuresOf(bare), figuresOf(bareModern)];
-  goal("older: CPU per call ≤ 1.3 × bare", figuresOf(older).cpu <= 1.3 * base.cpu);
-  goal("older: p50 ≤ 1.15 × bare", figuresOf(older).p50 <= 1.15 * base.p50);
-  goal("modern: CPU per call ≤ 1.3 × bare", figuresOf(modern).cpu <= 1.3 * baseModern.cpu);
-  goal("modern → older: CPU per call ≤ 2 × bare", figuresOf(toOlder).cpu <= 2 * baseModern.cpu);
-  goal("older → modern: CPU per call ≤ 2 × bare", figuresOf(toModern).cpu <= 2 * baseModern.cpu);
+  goal("older: CPU per call ≤ 1.3 × bare", cpuRatio(older, bare) <= 1.3);
+  goal("older: p50 ≤ 1.15 × bare", p50Ratio(older, bare) <= 1.15);
+  goal("modern: CPU per call ≤ 1.3 × bare", cpuRatio(modern, bareModern) <= 1.3);
+  goal("modern → older: CPU per call ≤ 2 × bare", cpuRatio(toOlder, bareModern) <= 2);
+  goal("older → modern: CPU per call ≤ 2 × bare", cpuRatio(toModern, bareModern) <= 2);
 }

@@ -6,7 +6,7 @@ import path from "node:path";
 import { LIGHT_SERVER } from "../test/mcp/fixture-programs.ts";
 import { nodeBackend, openGatewayRig } from "../test/mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../test/mcp/light-client.ts";
-import { goal, median, round, say } from "./figures.ts";
+import { goal, median, quantile, round, say } from "./figures.ts";
 
 export const title = "gateway: another's p99 beside one principal's load, on it and on a bare node:http";
 export const missing = (): string | null => null;
@@ -82,8 +82,7 @@ async function p99(client: LightClient, ms: number): Promise<number> {
     await client.call("echo", { text: "hello" });
     times.push(performance.now() - sentAt);
   }
-  times.sort((a, b) => a - b);
-  return times[Math.floor(times.length * 0.99)] ?? Number.NaN;
+  return quantile(times, 0.99);
 }
 
 async function startBare(): Promise<{ readonly child: ChildProcess; readonly url: string }> {

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type IconScene, openMenu, startIconScene } from "../test/menubar/icon-scene.ts";
 import { busMissing } from "../test/menubar/session-bus.ts";
-import { goal, median, round, say } from "./figures.ts";
+import { goal, median, quantile, round, say } from "./figures.ts";
 
 export const title = "menubar: a click on the icon until the whole menu is there";
 
@@ -56,9 +56,4 @@ function tell(name: string, took: readonly number[]): void {
   say(
     `  ${name}: median ${round(middle)} ms, p99 ${round(late)} ms, worst ${round(worst)} ms (${took.length} clicks)`,
   );
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

@@ -4,7 +4,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { goal, median, round, say } from "./figures.ts";
+import { goal, median, quantile, round, say } from "./figures.ts";
 import type { WatchMessage } from "./sync-detectors-child.ts";
 
 const DEBOUNCE_MS = 100;
@@ -53,7 +53,7 @@ function sayLatencies(latencies: ReadonlyMap<string, Latency>): void {
       say(`  ${way.padEnd(14)} not run: ${reason}`);
       continue;
     }
-    const p99 = values[Math.min(values.length - 1, Math.floor(values.length * 0.99))] ?? Number.NaN;
+    const p99 = quantile(values, 0.99);
     const ratio = Number.isNaN(reference) ? "" : `, ${round(median(values) / reference)} × chokidar`;
     const lostText = lost > 0 ? `, ${lost} LOST` : "";
     say(

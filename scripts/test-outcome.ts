@@ -33,8 +33,18 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
   const skipped: { title: string; reason: string }[] = [];
   const notes = events.flatMap((event) => (event.event === "warned" ? [event.text] : []));
   let passed = 0;
+  // Of several files in one process each is a suite with the file's name.
+  let file: string | null = null;
+  let ranOfFile = 0;
   for (const event of events) {
+    if (event.event === "started" && event.nesting === 0 && isFile(event.name)) {
+      file = event.name;
+      ranOfFile = 0;
+    }
     if (event.event !== "ended") continue;
+    if (!event.suite) ranOfFile += 1;
+    else if (event.name === file && event.nesting === 0 && event.passed && ranOfFile === 0 && !end.filtered)
+      failures.push(`${file}\nthe file ran no test`);
     if (event.skipped !== null) {
       const allowed = !strictSkips || SKIP_ALLOWED_IN_CI.test(event.skipped);
       if (allowed) skipped.push({ title: event.name, reason: event.skipped });
@@ -43,8 +53,7 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
           `${event.name}\nskipped here, where nothing may be missing: ${event.skipped || "no reason given"}`,
         );
     } else if (!event.passed) {
-      if (event.error !== null)
-        failures.push(`${event.name}${event.line === null ? "" : ` (line ${event.line})`}\n${event.error}`);
+      if (event.error !== null) failures.push(`${event.name}${placeOf(file, event.line)}\n${event.error}`);
     } else if (!event.suite) passed += 1;
   }
 
@@ -67,6 +76,15 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
   }
   if (end.leftBehind.length > 0) failures.push(`left behind:\n${end.leftBehind.join("\n")}`);
   return { passed, skipped, failures, notes };
+}
+
+function isFile(title: string): boolean {
+  return title.endsWith(".test.ts");
+}
+
+function placeOf(file: string | null, line: number | null): string {
+  if (line === null) return file === null ? "" : ` (${file})`;
+  return file === null ? ` (line ${line})` : ` (${file}:${line})`;
 }
 
 function unfinishedTitles(events: readonly TestEvent[]): string[] {

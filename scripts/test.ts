@@ -1,4 +1,4 @@
-// Runs a suite of test files, one process each, and ends with the one line "N passed, N failed".
+// Runs a suite of test files, a process for each or for a few, and ends with the one line "N passed, N failed".
 // Usage: bin/with-node scripts/test.ts unit|lab|nightly [PART-OF-A-PATH…] [--name PATTERN] [--concurrency N]
 //        [--timeout SECONDS] [--verbose]. `lab` is what needs root or minutes, `unit` everything else, `nightly` both,
 //        one file after the other and with hours for each.
@@ -8,6 +8,7 @@ import { chmod, glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { currentBuild, isBuildFresh } from "./current-build.ts";
 import { keptAliveBy, reportOptions } from "./kept-alive.ts";
 import {
   clearLeftBehind,
@@ -22,7 +23,9 @@ import { type FileEnd, type FileOutcome, fileOutcome } from "./test-outcome.ts";
 import type { TestEvent } from "./test-reporter.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
+const TOGETHER = path.join(import.meta.dirname, "test-together.ts");
 const REPORTER = path.join(import.meta.dirname, "test-reporter.ts");
+const BUILT_PROGRAMS = path.join(import.meta.dirname, "built-programs.ts");
 /**
  * Most processes of a run are Nodes that run the sources: with stripped and compiled code from the process before, a
  * reader of configurations starts with a third of the CPU. Kept between runs; Node tells changed files by their content.
@@ -35,7 +38,6 @@ const LAB_FOLDERS = ["test/lab/"];
 const LAB_FILES = [
   "test/daemon/programs-on-shares.test.ts",
   "test/demo/live/live.test.ts",
-  "test/demo/story/script-local.test.ts",
   "test/gateway/backends/links/era/real-servers.test.ts",
   "test/live/builds.test.ts",
   "test/live/smb-shares.test.ts",
@@ -49,12 +51,18 @@ const LAB_FILES = [
   "test/mcp/modern-handover.test.ts",
   "test/mcp/session-restart.test.ts",
   "test/mcp/wrapped-state.test.ts",
+  "test/web/page.test.ts",
+  "test/web/page-work.test.ts",
+  "test/web/page-tls.test.ts",
 ];
 /** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */
 const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 /** Stories of which the lab, or a suite of `.ci/run`, plays a shorter one. */
 const NIGHTLY_FILES = [
+  "test/demo/story/script-local.test.ts",
   "test/demo/story/script-smb.test.ts",
+  "test/lab/chaos.test.ts",
+  "test/lab/gateway-restarts.test.ts",
   "test/live/gateway-load.test.ts",
   "test/live/session-kills.test.ts",
   "test/mcp/conformance-sign-in.test.ts",
@@ -62,22 +70,22 @@ const NIGHTLY_FILES = [
 ];
 
 /**
- * A unit file waits half of its time, for processes and for what it may take: one more than cores keeps them busy.
- * A lab file plays whole stories with real daemons, and mostly waits; more than two would be load for each other. A
- * file's limit ends what hangs, and must fail no file on a machine that is ten times as slow.
+ * A file waits for a good part of its time, for processes and for what it may take: more of them than cores keep these
+ * busy. A lab file plays whole stories with real daemons, which many more would be load for. A file's limit ends what
+ * hangs, and must fail no file on a machine that is ten times as slow.
  */
 const SUITES = {
   unit: {
     patterns: ["test/**/*.test.ts"],
     except: [...LAB_FOLDERS, ...LAB_FILES, ...NIGHTLY_FOLDERS, ...NIGHTLY_FILES],
     timeoutSeconds: 600,
-    concurrency: availableParallelism() + 1,
+    concurrency: availableParallelism() + 2,
   },
   lab: {
     patterns: [...LAB_FOLDERS.map((folder) => `${folder}**/*.test.ts`), ...LAB_FILES],
-    except: [],
+    except: NIGHTLY_FILES,
     timeoutSeconds: 1200,
-    concurrency: 2,
+    concurrency: availableParallelism() + 1,
   },
   nightly: { patterns: ["test/**/*.test.ts"], except: [], timeoutSeconds: 4 * 60 * 60, concurrency: 1 },
 } as const;
@@ -88,19 +96,40 @@ const LONG_FOLDERS = [
   ...["test/shares/drivers/", "test/shares/server-proof/", "test/carrier/", "test/config/", "test/doctor/"],
 ];
 
+/**
+ * Their files mostly test functions, and a process for each would cost more than its tests: those of a folder run in
+ * one process, each as a suite of its own.
+ */
+const TOGETHER_FOLDERS = [
+  ...["test/api/", "test/carrier/", "test/cli/views/", "test/clients/", "test/config/", "test/doctor/"],
+  ...["test/daemon/compose/", "test/daemon/control/", "test/daemon/events/", "test/gateway/"],
+  ...["test/mcp-bridge/", "test/menubar/", "test/network/", "test/reconcile/", "test/runtime/"],
+  ...["test/shares/engine/", "test/shares/links/", "test/shares/mounts/", "test/shares/policy/"],
+  ...["test/sync/", "test/tui/", "test/web/"],
+];
+const MOST_TOGETHER = 15;
+
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
 
 /** What a killed process compiled is lost, and readers of configurations are killed: one that ends by itself keeps it. */
 function warmUp(): void {
-  spawnSync(process.execPath, [path.join(ROOT, "src/config/worker/load-child.ts")], {
-    stdio: "ignore",
-    env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
-  });
+  const programs = [path.join(ROOT, "src/config/worker/load-child.ts")];
+  const build = currentBuild();
+  if (build !== null) programs.push(path.join(build, "load-child.js"));
+  for (const program of programs) {
+    spawnSync(process.execPath, [program], {
+      stdio: "ignore",
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE },
+    });
+  }
 }
 
 interface FileResult {
-  readonly file: string;
+  /** The file, or the folder and how many of its files were run together. */
+  readonly title: string;
+  readonly folder: string;
+  readonly files: number;
   readonly outcome: FileOutcome;
   readonly output: string;
   readonly seconds: number;
@@ -110,10 +139,13 @@ interface FileRun {
   readonly namePatterns: readonly string[];
   readonly timeoutMs: number;
   readonly strictSkips: boolean;
+  /** The programs that a test's sources start are those of the build. */
+  readonly startsBuilt: boolean;
   readonly signal: AbortSignal;
 }
 
-async function runFile(file: string, mark: Mark, options: FileRun): Promise<FileResult> {
+/** `files`: of one folder. */
+async function runFiles(files: readonly string[], mark: Mark, options: FileRun): Promise<FileResult> {
   const startedAt = performance.now();
   const temporary = mark.folder;
   await mkdir(temporary, { mode: 0o711 });
@@ -122,7 +154,7 @@ async function runFile(file: string, mark: Mark, options: FileRun): Promise<File
   const outputFile = `${temporary}.output`;
   const reportFile = `${temporary}.report`;
   await writeFile(eventsFile, "");
-  const end = await untilEnded(file, mark, { eventsFile, outputFile, reportFile }, options);
+  const end = await untilEnded(files, mark, { eventsFile, outputFile, reportFile }, options);
   const found = await leftBehindAfterGrace(mark);
   await clearLeftBehind(found);
   const events = (await readFile(eventsFile, "utf8"))
@@ -138,16 +170,19 @@ async function runFile(file: string, mark: Mark, options: FileRun): Promise<File
   const output = await readFile(outputFile, "utf8");
   // Deleting through a mount would delete what is mounted.
   if ((await findMounts(temporary)).length === 0) await rm(temporary, { recursive: true, force: true });
-  return { file, outcome, output, seconds: (performance.now() - startedAt) / 1000 };
+  const folder = path.dirname(files[0] ?? ".");
+  const title = files.length === 1 ? (files[0] ?? "") : `${folder}, ${files.length} files`;
+  const seconds = (performance.now() - startedAt) / 1000;
+  return { title, folder, files: files.length, outcome, output, seconds };
 }
 
 type ProcessEnd = Pick<FileEnd, "exitCode" | "signal" | "timedOutAfterMs" | "keptAlive">;
 
 function untilEnded(
-  file: string,
+  files: readonly string[],
   mark: Mark,
   { eventsFile, outputFile, reportFile }: { eventsFile: string; outputFile: string; reportFile: string },
-  { namePatterns, timeoutMs, signal }: FileRun,
+  { namePatterns, timeoutMs, startsBuilt, signal }: FileRun,
 ): Promise<ProcessEnd> {
   const {
     MOUNTAINEER_HOME: _home,
@@ -161,9 +196,10 @@ function untilEnded(
     process.execPath,
     [
       ...reportOptions(reportFile),
+      ...(startsBuilt ? [`--import=${BUILT_PROGRAMS}`] : []),
       `--test-reporter=${REPORTER}`,
       ...namePatterns.map((pattern) => `--test-name-pattern=${pattern}`),
-      file,
+      ...(files.length === 1 ? files : [TOGETHER, ...files]),
     ],
     {
       cwd: ROOT,
@@ -223,35 +259,35 @@ function indent(text: string): string {
   return text.replace(/^(?=.)/gm, "    ");
 }
 
-function report({ file, outcome, output, seconds }: FileResult, verbose: boolean): void {
+function report({ title, outcome, output, seconds }: FileResult, verbose: boolean): void {
   const counts = [
     `${outcome.passed} passed`,
     ...(outcome.failures.length > 0 ? [`${outcome.failures.length} failed`] : []),
     ...(outcome.skipped.length > 0 ? [`${outcome.skipped.length} skipped`] : []),
   ].join(", ");
   print(
-    `${outcome.failures.length > 0 ? "FAIL" : "  ok"}  ${seconds.toFixed(1).padStart(6)} s  ${file}  ${counts}`,
+    `${outcome.failures.length > 0 ? "FAIL" : "  ok"}  ${seconds.toFixed(1).padStart(6)} s  ${title}  ${counts}`,
   );
-  for (const { title, reason } of outcome.skipped)
-    print(indent(`skipped: ${title}: ${reason || "no reason given"}`));
+  for (const skip of outcome.skipped)
+    print(indent(`skipped: ${skip.title}: ${skip.reason || "no reason given"}`));
   for (const failure of outcome.failures) print(`${indent(`failed: ${failure}`)}\n`);
   if (verbose || outcome.failures.length > 0) {
     for (const note of outcome.notes) print(indent(`note: ${note}`));
     // The end says why; a daemon's log may be long.
     if (output.trim() !== "")
-      print(indent(`--- output of ${file}:\n${output.slice(-20_000).trimEnd()}\n---`));
+      print(indent(`--- output of ${title}:\n${output.slice(-20_000).trimEnd()}\n---`));
   }
 }
 
 function reportSuites(results: readonly FileResult[]): void {
-  const suites = Map.groupBy(results, ({ file }) => path.dirname(file));
+  const suites = Map.groupBy(results, ({ folder }) => folder);
   print("\nsuite                          files  passed  failed  skipped      time");
   for (const [suite, members] of [...suites].sort(([a], [b]) => a.localeCompare(b))) {
     const sum = (count: (result: FileResult) => number): number =>
       members.reduce((total, member) => total + count(member), 0);
     print(
       suite.padEnd(31) +
-        String(members.length).padStart(5) +
+        String(sum(({ files }) => files)).padStart(5) +
         String(sum(({ outcome }) => outcome.passed)).padStart(8) +
         String(sum(({ outcome }) => outcome.failures.length)).padStart(8) +
         String(sum(({ outcome }) => outcome.skipped.length)).padStart(9) +
@@ -273,6 +309,23 @@ async function testFiles(
   }
   const isShort = (file: string): number => (LONG_FOLDERS.some((folder) => file.startsWith(folder)) ? 0 : 1);
   return files.sort((one, other) => isShort(one) - isShort(other) || (one < other ? -1 : 1));
+}
+
+/** What one process runs: a file, or several of a folder whose tests start next to nothing. */
+function together(files: readonly string[]): string[][] {
+  const groups: string[][] = [];
+  for (const file of files) {
+    const folder = path.dirname(file);
+    const last = groups.at(-1);
+    const joins =
+      TOGETHER_FOLDERS.some((one) => file.startsWith(one)) &&
+      last?.[0] !== undefined &&
+      path.dirname(last[0]) === folder &&
+      last.length < MOST_TOGETHER;
+    if (joins) last.push(file);
+    else groups.push([file]);
+  }
+  return groups;
 }
 
 function numberAbove0(text: string | undefined, fallback: number, option: string): number {
@@ -311,16 +364,20 @@ async function main(): Promise<number> {
   await chmod(temporary, 0o711);
   const token = path.basename(temporary).replaceAll("-", "");
   const strictSkips = process.env["CI"] === "true";
+  const startsBuilt = await isBuildFresh();
   const results: FileResult[] = [];
-  const waiting = files.entries();
+  // Where a few are asked for, each has its own line.
+  const alone = suiteName !== "unit" || parts.length > 0 || values.name.length > 0;
+  const waiting = (alone ? files.map((file) => [file]) : together(files)).entries();
   const worker = async (): Promise<void> => {
-    for (const [index, file] of waiting) {
+    for (const [index, group] of waiting) {
       if (stop.signal.aborted) return;
       const mark: Mark = { folder: path.join(temporary, String(index)), token: `${token}n${index}` };
-      const result = await runFile(file, mark, {
+      const result = await runFiles(group, mark, {
         namePatterns: values.name,
         timeoutMs,
         strictSkips,
+        startsBuilt,
         signal: stop.signal,
       });
       results.push(result);

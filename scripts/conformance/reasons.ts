@@ -37,8 +37,8 @@ const UNCLEAR_WHOSE = new RegExp(
 
 const REASONS: readonly Reason[] = [
   {
-    holds: ({ scenario }) => scenario.startsWith("tasks-"),
-    text: "the extension `io.modelcontextprotocol/tasks`: neither the official SDK nor the fixture has it",
+    holds: (situation) => bridgedUp(situation) && situation.scenario.startsWith("tasks-"),
+    text: "the extension `io.modelcontextprotocol/tasks`: a server of 2025-11-25 has tasks of another kind, and none of these tools",
   },
   {
     holds: (situation) =>

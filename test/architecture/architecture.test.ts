@@ -38,6 +38,13 @@ describe("the sources", () => {
     assert.deepEqual(violations(await sources()), []);
   });
 
+  test("import no HTTP of Node's: its ESM face loads fetch, which costs each start of a process", async () => {
+    const importing = [...(await sources())]
+      .filter(([, text]) => /^import (?!type\b)[^;]*from "node:https?";$/m.test(text))
+      .map(([file]) => file);
+    assert.deepEqual(importing, [], "process.getBuiltinModule has it");
+  });
+
   test("are more than a handful, so that the test looks at something", async () => {
     assert.ok((await sources()).size > 30);
   });

@@ -40,6 +40,10 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because:
       "the contract is spoken by faces that hold no engine; the server serves an interface, not the engine",
   },
+  fleet: {
+    knows: ["runtime", "secrets", "config", "api"],
+    because: "it tells others what the management API tells, and serves a daemon that hands it all it needs",
+  },
   daemon: {
     knows: [
       "runtime",
@@ -52,6 +56,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "shares",
       "gateway",
       "api",
+      "fleet",
     ],
     because: "the daemon wires the parts together, and serves any face without knowing one",
   },
@@ -97,8 +102,10 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "doctor",
       "mcp-bridge",
       "demo",
+      "fleet",
       "tui",
       "menubar",
+      "web",
     ],
     because: "a face shows and asks over the management API, and holds no engine logic of its own",
   },
@@ -110,11 +117,13 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
 /** The only files outside of these folders that load them, and only by `import()`, or from a folder that is loaded so. */
 export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
   daemon: /^src\/(cli\/in-process|doctor)\/[^/]+\.ts$/,
+  fleet: /^src\/(daemon\/fleet-part|cli\/fleet\/fleet-commands)\.ts$/,
   doctor: /^src\/cli\/in-process\/open\.ts$/,
   "mcp-bridge": /^src\/cli\/commands\/mcp\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,
   tui: /^src\/cli\/commands\/tui\.ts$/,
   menubar: /^src\/cli\/commands\/menubar\.ts$/,
+  web: /^src\/cli\/in-process\/run-monitor\.ts$/,
 };
 
 /** Each library's only folders: whoever wants to replace it looks there, and nowhere else. */
@@ -129,10 +138,15 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   // Foreign data comes in at three edges: the file, the wire, the state file.
   zod: ["config", "reconcile"],
   jose: ["gateway"],
+  minisearch: ["gateway"],
   commander: ["cli"],
   oauth4webapi: ["gateway"],
+  "@nats-io/jetstream": ["fleet"],
+  "@nats-io/kv": ["fleet"],
+  "@nats-io/transport-node": ["fleet"],
   ink: ["tui"],
   react: ["tui"],
+  preact: ["web"],
 };
 
 /** Files that read the platform although no `x-linux.ts` or `x-darwin.ts` stands beside them, and why. */

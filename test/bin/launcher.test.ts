@@ -236,7 +236,7 @@ test("the heap's bound is an argument of this Node alone, and nothing that its c
   const tell = "console.log(JSON.stringify([process.execArgv, process.env.NODE_OPTIONS ?? null]));";
   await writeFile(path.join(root, "dist", BUILD, "main.js"), tell);
   const { stdout } = await run(path.join(root, "bin/mountaineer"), ["monitor"], { path: "/usr/bin:/bin" });
-  assert.deepEqual(JSON.parse(stdout), [["--max-semi-space-size=2"], null]);
+  assert.deepEqual(JSON.parse(stdout), [["--max-semi-space-size=8"], null]);
 });
 
 test("no launcher process stays: the process that was started is Node", async (t) => {

@@ -106,17 +106,17 @@ describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }
     test("A10 75 seconds without a route cost two errors at most", says("carried.long"));
   }
   test("A10 a carried mount is let go of by a plain unmount", says("carried.unmounted"));
-  test("A10 as a user one line of fstab is enough", says("user.one-line"));
-  test(
-    "A10, A11 as a user through four moves reads are right, and nothing acknowledged is lost",
-    says("user.moves"),
-  );
-  test(
-    "A11 SQLite with `nobrl`: through four moves the database is whole, with every committed row",
-    says("user.sqlite"),
-  );
-  test("A10 a user's carried mount is let go of by that user", says("user.unmounted"));
   if (all) {
+    test("A10 as a user one line of fstab is enough", says("user.one-line"));
+    test(
+      "A10, A11 as a user through four moves reads are right, and nothing acknowledged is lost",
+      says("user.moves"),
+    );
+    test(
+      "A11 SQLite with `nobrl`: through four moves the database is whole, with every committed row",
+      says("user.sqlite"),
+    );
+    test("A10 a user's carried mount is let go of by that user", says("user.unmounted"));
     test(
       "A10 as a user with a line for each route a share cannot fail over: one carried line is the way",
       says("user.two-lines"),

@@ -68,6 +68,11 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer reconcile": running(/CORE[\s\S]*MEDIA/),
   "mountaineer reconcile --share CORE --share MEDIA": running(/CORE[\s\S]*MEDIA/),
   "mountaineer unmount": running(/CORE\s+unmounted[\s\S]*MEDIA\s+unmounted/),
+  // With one: test/daemon/fleet-part.test.ts.
+  "mountaineer fleet status": running(/this machine is in no fleet/, 1),
+  "mountaineer fleet status --json | jq -r '.machines[] | select(.presence != \"here\") | .name'": {
+    elsewhere: "test/fleet/fleet-command.test.ts",
+  },
   "mountaineer mount": running(/CORE[\s\S]*MEDIA/),
   "mountaineer mount --share CORE": running(/CORE/),
   "mountaineer unmount --share CORE": running(/CORE\s+unmounted/),
@@ -142,6 +147,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   "mountaineer secret set nas": running(/the value is empty/, 2),
+  "mountaineer secret set fleet": running(/the value is empty/, 2),
   "mountaineer secret set token --in file < token.txt": running(/token is kept: secrets\.json/),
   "mountaineer secret list": running(/token {2}secrets\.json \(0600\) {2}not used/),
   "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'": {
@@ -250,7 +256,25 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer shares remove --share MEDIA --cleanup": running(/MEDIA is removed/),
 
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
+  "mountaineer tui --screen sync": running(NEEDS_TERMINAL, 2),
+  "mountaineer tui --plain": running(/live, in lines of text/),
   "NO_COLOR=1 mountaineer tui": running(NEEDS_TERMINAL, 2),
+  "mountaineer fleet init": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
+  "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": {
+    elsewhere: "test/cli/fleet/fleet-commands.test.ts",
+  },
+  "mountaineer fleet invite": alone(/does not have the fleet's server/, 2),
+  "mountaineer fleet invite --json": alone(/does not have the fleet's server/, 2),
+  "mountaineer fleet join mf1_…": alone(/no code of a fleet/, 2),
+  "mountaineer fleet join - < code.txt": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
+  "mountaineer fleet join --name laptop - < code.txt": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
+  "mountaineer fleet leave": alone(/this machine is in no fleet/),
+  "mountaineer fleet leave --dissolve": alone(/this machine is in no fleet/),
+  "mountaineer fleet remove laptop": alone(/does not have the fleet's server/, 2),
+  "mountaineer open": { elsewhere: "test/cli/program/management-commands.test.ts" },
+  "mountaineer open --print": { elsewhere: "test/cli/program/management-commands.test.ts" },
+  "mountaineer server-token > token.txt": { elsewhere: "test/cli/program/management-commands.test.ts" },
+  "mountaineer server-token --remove": { elsewhere: "test/cli/program/management-commands.test.ts" },
   "mountaineer menubar": { elsewhere: "test/menubar/menubar-command.test.ts" },
   "mountaineer menubar --no-start": { elsewhere: "test/menubar/menubar-command.test.ts" },
   "mountaineer menubar --install-swiftbar": { elsewhere: "test/menubar/menubar-command.test.ts" },
@@ -345,6 +369,8 @@ async function environmentOf(folder: string, home: string): Promise<NodeJS.Proce
 
 async function localConfig(folder: string): Promise<string> {
   const lines = ["[global]", `shares_root = "${join(folder, "Shares")}"`, "check_interval_secs = 0.3"];
+  // No share is ready to go back while a slow machine is between two commands.
+  lines.push("auto_failback_stable_secs = 86400");
   lines.push("[sync]", 'detection = "hash"', "poll_interval = 0.2", "debounce = 0.1");
   for (const share of ["CORE", "MEDIA"]) {
     const routes = ["tb", "fallback"].map((route) => join(folder, `${share}-${route}`));

@@ -22,7 +22,7 @@ describe("root rig", { skip: missing ?? false }, () => {
     const auth = path.join(rig.folder, "auth");
     await writeFile(auth, `username=${rig.username}\npassword=${password}\n`, { mode: 0o600 });
     const args = [...prefix, "smbclient", `//${host}/${share}`, "-A", auth, "-c", "ls"];
-    return (await promisify(execFile)(file, args, { timeout: 30_000 })).stdout;
+    return (await promisify(execFile)(file, args, { timeout: 120_000 })).stdout;
   };
 
   test("both routes serve the same export", async () => {

@@ -91,7 +91,10 @@ async function useEverything({ home, pid }: Scene): Promise<void> {
     });
   }
   await home.untilMounted("CORE", "MEDIA");
-  const failures = (await home.log()).filter(({ level }) => level === "error");
+  // What is missing from a package is never just late, as a prober on a busy machine may be.
+  const failures = (await home.log()).filter(
+    ({ level, reason }) => level === "error" && !/: no answer in time$/.test(String(reason)),
+  );
   assert.deepEqual(failures, []);
 }
 

@@ -1,15 +1,16 @@
 // A copy of this checkout that can be rebuilt, and whose node_modules can be taken away, under a running daemon.
+import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { appendFile, cp, mkdir, readdir, readFile, realpath, rename } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
+import { currentBuild } from "../../scripts/current-build.ts";
 
 const execute = promisify(execFile);
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
-/** What a build and a daemon need of node_modules; the TUI's packages are not among it. */
-const PACKAGES =
-  /^(?:esbuild|@esbuild|koffi|@koromix|commander|jose|jsonc-parser|oauth4webapi|zod|smol-toml|yaml|diff|toml-eslint-parser|eslint-visitor-keys|node-(?:linux|darwin|bin)-.+)$/;
+/** What a build needs beside the packages that it bundles; the notices name those. */
+const TOOLS = /^(?:esbuild|@esbuild|koffi|@koromix|node-(?:linux|darwin|bin)-.+)$/;
 const BUILD_DEADLINE_MS = 120_000;
 
 export interface PackageCopy {
@@ -23,14 +24,21 @@ export interface PackageCopy {
   takeNodeModulesAway(): Promise<void>;
 }
 
+/** Those of node_modules that hold them: a package's own, or its scope's. */
+async function bundledFolders(): Promise<ReadonlySet<string>> {
+  const notices = await readFile(path.join(ROOT, "THIRD-PARTY-NOTICES.md"), "utf8");
+  return new Set([...notices.matchAll(/^## ([^/\n]+)/gm)].map(([, name = ""]) => name));
+}
+
 export async function packageCopy(root: string): Promise<PackageCopy> {
   const modules = path.join(root, "node_modules");
   await mkdir(modules, { recursive: true });
-  for (const part of ["bin", "src", "scripts", "package.json"])
+  for (const part of ["bin", "src", "scripts", "package.json", "docs/config.schema.json"])
     await cp(path.join(ROOT, part), path.join(root, part), { recursive: true });
+  const bundled = await bundledFolders();
   const from = await realpath(path.join(ROOT, "node_modules"));
   for (const name of await readdir(from)) {
-    if (!PACKAGES.test(name)) continue;
+    if (!TOOLS.test(name) && !bundled.has(name)) continue;
     // Links to the same files where that can be: Node alone is 150 MB.
     const [source, target] = [path.join(from, name), path.join(modules, name)];
     await execute("cp", ["-R", "-l", source, target]).catch(async () => {
@@ -47,7 +55,9 @@ export async function packageCopy(root: string): Promise<PackageCopy> {
         cwd: root,
         timeout: BUILD_DEADLINE_MS,
       });
-      return path.join(root, "dist", (await readFile(path.join(root, "dist/current"), "utf8")).trim());
+      const build = currentBuild(root);
+      assert.ok(build !== null);
+      return build;
     },
     async changeSources() {
       await appendFile(

@@ -15,6 +15,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const PACKAGES = [
   "@anthropic-ai/claude-code@2.1.197",
+  "@google/gemini-cli@0.61.0",
   "@modelcontextprotocol/inspector@0.15.0",
   "mcp-remote@0.15.1",
   "mcporter@0.9.0",
@@ -89,6 +90,7 @@ async function scene(t: TestContext): Promise<Scene | null> {
     CLAUDE_CONFIG_DIR: path.join(home, ".claude"),
     DISABLE_AUTOUPDATER: "1",
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    GEMINI_CLI_TRUST_WORKSPACE: "true",
   };
   const program = (name: string): Promise<string> => realpath(path.join(folder, "node_modules/.bin", name));
   return {
@@ -114,7 +116,7 @@ function toolNames(text: string): string[] {
 }
 
 describe("clients from npm, before one server whose lists are malformed", () => {
-  test("D3 Claude Code, inspector, mcporter and mcp-remote list all that is sound", async (t) => {
+  test("D3 Claude Code, Gemini CLI, inspector, mcporter and mcp-remote take all that is sound", async (t) => {
     const s = await scene(t);
     if (s === null) return;
     const { url } = s.rig;
@@ -137,6 +139,20 @@ describe("clients from npm, before one server whose lists are malformed", () => 
           .at(-1) ?? text;
       assert.match(state("gateway"), /^\S+ Connected$/u);
       assert.match(state("direct"), /fetch failed/u, "asked directly it has none of its tools");
+    });
+
+    await t.test("Gemini CLI", async () => {
+      // It says whether it came to speak MCP with a server, and asks for no account for that; tools it names only to its model.
+      for (const args of [
+        ["mcp", "add", "--scope", "user", "--transport", "http", "gateway", url],
+        ["mcp", "add", "--scope", "user", "nobody", process.execPath, "--", "-e", "0"],
+      ]) {
+        const added = await s.run("gemini", args);
+        assert.equal(added.code, 0, added.text);
+      }
+      const { text } = await s.run("gemini", ["mcp", "list"]);
+      assert.ok(text.includes(`gateway: ${url} (http) - Connected`), text);
+      assert.match(text, /nobody: .* - Disconnected/u);
     });
 
     await t.test("inspector", async () => {

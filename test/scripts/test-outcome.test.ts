@@ -54,6 +54,22 @@ describe("a file's outcome", () => {
     assert.deepEqual(failures, ["child (line 3)\nError: no"]);
   });
 
+  test("of several files in one process, names the file of each failure, and the one that ran no test", () => {
+    const file = (name: string, inner: TestEvent[], passed = true): TestEvent[] => {
+      const [started, end] = ended(name, { suite: true, passed });
+      return [started, ...inner, end].filter((event) => event !== undefined);
+    };
+    const events = [
+      ...file("a.test.ts", ended("good", { nesting: 1 })),
+      ...file("b.test.ts", ended("bad", { nesting: 1, passed: false, error: "Error: no" }), false),
+      ...file("c.test.ts", []),
+      FINISHED,
+    ];
+    const { passed, failures } = fileOutcome(events, { ...ENDED_WELL, exitCode: 1 }, false);
+    assert.equal(passed, 1);
+    assert.deepEqual(failures, ["bad (b.test.ts:3)\nError: no", "c.test.ts\nthe file ran no test"]);
+  });
+
   test("lists what was skipped, and why", () => {
     const { skipped, failures } = fileOutcome(
       [...ended("later", { skipped: "needs samba" }), FINISHED],

@@ -23,7 +23,7 @@ const chapter = async (name: string, play: () => Promise<void>): Promise<void> =
   await tidy();
 };
 await chapter("carried", () => carried(all, carries));
-await chapter("user", () => user(all, carries, perRouteLines));
+if (all) await chapter("user", () => user(carries, perRouteLines));
 // Last: where a dead mount is let go of with unsent data, Linux 6.1 may wait for itself, and every reconnect with it.
 await chapter("per-route", () => perRoute(all, perRouteLines));
 note(await kernelWords());

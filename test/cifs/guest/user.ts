@@ -11,17 +11,14 @@ import { startProgram, told } from "./programs.ts";
 import { must, run } from "./run.ts";
 import { chapter, type Say } from "./verdicts.ts";
 
-const IDS = ["user.one-line", "user.moves", "user.sqlite", "user.unmounted"] as const;
-const MORE_IDS = ["user.two-lines"] as const;
+const IDS = ["user.one-line", "user.moves", "user.sqlite", "user.unmounted", "user.two-lines"] as const;
 const MOVES = 4;
 
-export function user(all: boolean, product: boolean, carryLines: readonly string[]): Promise<void> {
-  return chapter([...IDS, ...(all ? MORE_IDS : [])], (say) => play(say, all, product, carryLines));
-}
-
-async function play(say: Say, all: boolean, product: boolean, carryLines: readonly string[]): Promise<void> {
-  await oneLine(say, product);
-  if (all) await say("user.two-lines", () => twoLines(carryLines));
+export function user(product: boolean, carryLines: readonly string[]): Promise<void> {
+  return chapter(IDS, async (say) => {
+    await oneLine(say, product);
+    await say("user.two-lines", () => twoLines(carryLines));
+  });
 }
 
 /** Its daemon and its mount are gone when this resolves. */

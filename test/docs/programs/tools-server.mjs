@@ -8,6 +8,14 @@ const TOOLS = {
   search: ({ words }) => text(`found ${words}`),
   "get-sum": ({ a, b }) => text(String(a + b)),
 };
+const NO_FIELDS = { type: "object" };
+const SCHEMAS = {
+  "get-sum": {
+    type: "object",
+    properties: { a: { type: "number" }, b: { type: "number" } },
+    required: ["a", "b"],
+  },
+};
 
 function resultOf({ method, params }) {
   switch (method) {
@@ -18,7 +26,7 @@ function resultOf({ method, params }) {
         serverInfo: { name: "tools", version: "1" },
       };
     case "tools/list":
-      return { tools: Object.keys(TOOLS).map((name) => ({ name, inputSchema: { type: "object" } })) };
+      return { tools: Object.keys(TOOLS).map((name) => ({ name, inputSchema: SCHEMAS[name] ?? NO_FIELDS })) };
     case "tools/call":
       return TOOLS[params.name](params.arguments);
     default:

@@ -16,6 +16,8 @@ const BETWEEN_TRIES_MS = 300;
 /** Far beyond what a call may take: it is the gateway that has to end it. */
 const GIVES_UP_MS = 120_000;
 const NOT_FOUND = 404;
+/** Of what a bridge said last, characters. */
+const LAST_WORDS = 400;
 
 const work = startWork(argument(0));
 const name = argument(1);
@@ -38,10 +40,13 @@ async function openSession(): Promise<Session> {
   const client = new Client({ name, version: "1.0.0" });
   const lost = new AbortController();
   const http = argument(3) === "http" ? httpTransport() : null;
-  const transport = http ?? new StdioClientTransport({ command: argument(4), args: ["mcp"], env });
+  let words = "";
+  const hear = (chunk: Buffer): void => {
+    words = `${words}${chunk}`.slice(-LAST_WORDS);
+  };
   // The class' callbacks are spelled `T | undefined`, the interface's optional.
-  await client.connect(transport as Transport);
-  client.onclose = () => lost.abort(new Error("the connection was closed"));
+  await client.connect((http ?? bridgeTransport(hear)) as Transport);
+  client.onclose = () => lost.abort(new Error(`the connection was closed; it said: ${words.trim()}`));
   return {
     client,
     lost: lost.signal,
@@ -59,6 +64,13 @@ async function openSession(): Promise<Session> {
 function httpTransport(): StreamableHTTPClientTransport {
   const headers = { authorization: `Bearer ${process.env["SOAK_TOKEN"]}` };
   return new StreamableHTTPClientTransport(new URL(argument(4)), { requestInit: { headers } });
+}
+
+/** `mountaineer mcp`; `heard`: what it tells people. */
+function bridgeTransport(heard: (chunk: Buffer) => void): StdioClientTransport {
+  const transport = new StdioClientTransport({ command: argument(4), args: ["mcp"], env, stderr: "pipe" });
+  transport.stderr?.on("data", heard);
+  return transport;
 }
 
 let calls = 0;

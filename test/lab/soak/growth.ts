@@ -1,5 +1,6 @@
 // How memory and descriptors of each of our processes grow while it lives, looked at in calm moments.
 import { pssMb, rssMb } from "../../../bench/processes.ts";
+import { processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { openedBy } from "../../support/descriptors.ts";
 import type { Ledger } from "./promises.ts";
 import { GATEWAY_PORT } from "./soak-world.ts";
@@ -34,17 +35,19 @@ export interface Growth {
 
 export function createGrowth(): Growth {
   const startedAt = performance.now();
-  const seen = new Map<number, { readonly role: string; readonly samples: Sample[] }>();
+  /** By pid and start, as the system gives a pid again. */
+  const seen = new Map<string, { readonly role: string; readonly samples: Sample[] }>();
   let last: { readonly pid: number; readonly role: string; readonly sample: Sample }[] = [];
   return {
     async look(pids) {
       last = [];
       for (const [pid, role] of pids) {
+        const life = `${pid} ${(await processIdentity(pid))?.startTime}`;
         const sample = await sampleOf(pid, (performance.now() - startedAt) / 60_000);
         if (sample === null) continue;
-        const known = seen.get(pid) ?? { role, samples: [] };
+        const known = seen.get(life) ?? { role, samples: [] };
         known.samples.push(sample);
-        seen.set(pid, known);
+        seen.set(life, known);
         last.push({ pid, role, sample });
       }
     },

@@ -37,6 +37,8 @@ export interface World {
 
 const CONFIG_MISTAKE = 3;
 const BETWEEN_STARTS_MS = 500;
+/** In one soak; each is a broken promise. */
+const MOST_FAILED_STARTS = 5;
 
 /** Starts the daemon, and again when it has ended, as a service manager does. */
 interface DaemonKeeper {
@@ -53,6 +55,7 @@ export function createDaemonKeeper({ scene, count, ledger }: KeeperParts): Daemo
   let wanted = true;
   let kills = 0;
   let backAfterMs = 0;
+  let failures = 0;
   const follow = async (started: Monitor): Promise<void> => {
     const { code, signal } = await started.ended;
     monitor = null;
@@ -69,9 +72,21 @@ export function createDaemonKeeper({ scene, count, ledger }: KeeperParts): Daemo
           monitor = await scene.start(null);
           follow(monitor).catch((error: unknown) => ledger.broken("stays", String(error)));
         } catch (error) {
-          // As a service manager: a file that has a mistake is mended by its author, sooner or later.
-          if (!String(error).includes(`monitor ended with ${CONFIG_MISTAKE}`)) throw error;
-          count("× a start refused for a mistake in the file");
+          // As a service manager: one that was killed before it was up is started again,
+          if (kills > 0) {
+            kills = 0;
+            count("× a start ended by SIGKILL");
+            await pause(backAfterMs);
+            continue;
+          }
+          // and a file that has a mistake is mended by its author, sooner or later.
+          if (String(error).includes(`monitor ended with ${CONFIG_MISTAKE}`)) {
+            count("× a start refused for a mistake in the file");
+          } else {
+            ledger.broken("stays", String(error));
+            failures++;
+            if (failures > MOST_FAILED_STARTS) throw error;
+          }
           await pause(BETWEEN_STARTS_MS);
         }
       }

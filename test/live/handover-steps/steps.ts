@@ -16,6 +16,8 @@ const PRELOAD = path.join(import.meta.dirname, "step-fault.ts");
 const SERVER = { drain_timeout: 1 };
 const ONE_MS = 60_000;
 const BETWEEN_NEWCOMERS_MS = 15;
+/** Whoever is not answered by then never is, on however busy a machine. */
+const ANSWERED_MS = 20_000;
 /** From here on the new daemon is the one in charge, and its death is that of any daemon. */
 const LINE = "new sends taken";
 
@@ -97,7 +99,9 @@ async function handOverWithNewcomers(rig: GatewayRig): Promise<void> {
   let going = true;
   const coming = (async () => {
     while (going) {
-      const newcomer = await connectLight(rig.url).catch(() => null);
+      // One that nobody answers must not hold up what finds that out.
+      const signal = AbortSignal.timeout(ANSWERED_MS);
+      const newcomer = await connectLight(rig.url, { signal }).catch(() => null);
       await newcomer?.[Symbol.asyncDispose]();
       await pause(BETWEEN_NEWCOMERS_MS);
     }
@@ -135,11 +139,13 @@ async function untilOneInCharge(
     }, ONE_MS);
     why = "a backend is not ready";
     await rig.untilReady("first", "once");
+    why = "the gateway does not listen";
+    await eventually(async () => (await rig.status()).gateway?.url === rig.url, ONE_MS);
     why = "the session of before does not go on";
-    await client.call("echo", { text: "here" });
-    await client.call("once_echo", { text: "here" });
+    await client.call("echo", { text: "here" }, { signal: AbortSignal.timeout(ANSWERED_MS) });
+    await client.call("once_echo", { text: "here" }, { signal: AbortSignal.timeout(ANSWERED_MS) });
     why = "nobody can come";
-    await using other = await connectLight(rig.url);
+    await using other = await connectLight(rig.url, { signal: AbortSignal.timeout(ANSWERED_MS) });
     await other.call("echo", { text: "new" });
     return { why: null, startedAnew };
   } catch (error) {

@@ -9,7 +9,7 @@ const ROOT = path.resolve(import.meta.dirname, "../../..");
 
 const compiled = compile(ROOT);
 
-test("B11 programs import nothing from node_modules but what is kept beside them, and what the TUI loads", async () => {
+test("B11 programs import nothing from node_modules but what is kept beside them", async () => {
   const { outsidePackages } = await compiled;
   assert.deepEqual(outsidePackages, [...LEFT_OUTSIDE].sort());
 });
@@ -22,14 +22,21 @@ test("THIRD-PARTY-NOTICES.md has the licence of each package whose code is publi
   const words = (text: string): string => text.replace(/\s+/g, " ").trim();
   for (const name of bundledPackages) {
     const licence = await licenceOf(name);
-    assert.ok(words(notices).includes(words(licence)), `the licence of ${name} is another one by now`);
+    if (licence === null) assert.deepEqual([name, await licenceNameOf(name)], ["yoga-layout", "MIT"]);
+    else assert.ok(words(notices).includes(words(licence)), `the licence of ${name} is another one by now`);
   }
 });
 
-async function licenceOf(name: string): Promise<string> {
+/** null: the package has no file of it. */
+async function licenceOf(name: string): Promise<string | null> {
   const folder = path.join(ROOT, "node_modules", name);
-  const file = (await readdir(folder)).find((entry) => /^LICENSE(\.md)?$/.test(entry));
-  return readFile(path.join(folder, file ?? "LICENSE"), "utf8");
+  const file = (await readdir(folder)).find((entry) => /^LICENSE(\.md|\.txt)?$/i.test(entry));
+  return file === undefined ? null : readFile(path.join(folder, file), "utf8");
+}
+
+async function licenceNameOf(name: string): Promise<unknown> {
+  const manifest = await readFile(path.join(ROOT, "node_modules", name, "package.json"), "utf8");
+  return JSON.parse(manifest).license;
 }
 
 test("programs ask for nothing by require, which an ES module does not have", async () => {
