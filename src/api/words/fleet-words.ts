@@ -18,6 +18,13 @@ export interface MachineLine extends FleetWords {
   readonly about: "wrong" | "share" | "backend";
   /** Of the share or backend; null: it is about the machine. */
   readonly name: string | null;
+  /** Why it is so; null: it does not say. */
+  readonly reason: string | null;
+}
+
+/** `mounted over fallback: no host answers` */
+export function lineWords({ text, reason }: Pick<MachineLine, "text" | "reason">): string {
+  return reason === null ? text : `${text}: ${reason}`;
 }
 
 /** As it is read beside the name: `silent, last heard from 1 min ago`. */
@@ -50,7 +57,7 @@ export function presenceWord({ presence, own }: Pick<FleetMachine, "presence" | 
 /** All that it tells; what is wrong comes first. */
 export function machineLines({ problem, state }: FleetMachine): readonly MachineLine[] {
   const ofProblem: readonly MachineLine[] =
-    problem === null ? [] : [{ about: "wrong", name: null, text: problem, tone: "warning" }];
+    problem === null ? [] : [{ about: "wrong", name: null, text: problem, reason: null, tone: "warning" }];
   return state === null ? ofProblem : [...ofProblem, ...stateLines(state)];
 }
 
@@ -61,6 +68,7 @@ function stateLines({ conditions, shares, backends }: MachineState): readonly Ma
         about: "wrong",
         name: null,
         text: title,
+        reason: null,
         tone: severity === "error" ? "bad" : severity === "warning" ? "warning" : "plain",
       }),
     ),
@@ -77,10 +85,10 @@ const OVER: ReadonlyMap<string, string> = new Map([
 
 function shareLine({ name, phase, route, reason }: MachineState["shares"][number]): MachineLine {
   const over = OVER.get(route) ?? ` over ${route}`;
-  const state = phase === "mounted" ? `mounted${over}` : isUnmounted(phase) ? "not mounted" : phase;
+  const text = phase === "mounted" ? `mounted${over}` : isUnmounted(phase) ? "not mounted" : phase;
   const tone =
     phase === "error" ? "bad" : reason !== null ? "warning" : phase === "mounted" ? "good" : "plain";
-  return { about: "share", name, text: withReason(state, reason), tone };
+  return { about: "share", name, text, reason, tone };
 }
 
 function isUnmounted(phase: string): boolean {
@@ -96,12 +104,8 @@ const BACKEND_TONES: ReadonlyMap<string, FleetTone> = new Map([
 function backendLine({ name, phase, tools, reason }: MachineState["backends"][number]): MachineLine {
   // A phase that is not known is shown as it is.
   const word = phaseWord(phase as BackendStatus["phase"]);
-  const text = withReason(`${word}, ${counted(tools, "tool")}`, reason);
-  return { about: "backend", name, text, tone: BACKEND_TONES.get(phase) ?? "plain" };
-}
-
-function withReason(text: string, reason: string | null): string {
-  return reason === null ? text : `${text}: ${reason}`;
+  const text = `${word}, ${counted(tools, "tool")}`;
+  return { about: "backend", name, text, reason, tone: BACKEND_TONES.get(phase) ?? "plain" };
 }
 
 /** `2 shares, 3 backends, 41 tools`; null: nothing of it can be read. */
@@ -128,7 +132,7 @@ export function machineTrouble(machine: FleetMachine): FleetWords | null {
   const said =
     worst === undefined
       ? null
-      : { text: worst.name === null ? worst.text : `${worst.name} ${worst.text}`, tone: worst.tone };
+      : { text: `${worst.name === null ? "" : `${worst.name} `}${lineWords(worst)}`, tone: worst.tone };
   if (machine.presence !== "silent") return said;
   return { text: said === null ? presenceWords(machine).text : said.text, tone: "bad" };
 }
@@ -169,7 +173,7 @@ export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | 
 
 /** What a machine can be looked for by: its name, how it is, and all that it tells; at most 4,000 characters. */
 export function machineSearchText(machine: FleetMachine): string {
-  const told = machineLines(machine).map(({ name, text }) => `${name ?? ""} ${text}`);
+  const told = machineLines(machine).map((line) => `${line.name ?? ""} ${lineWords(line)}`);
   return [machine.name, presenceWord(machine), machine.state?.version ?? "", ...told]
     .join(" ")
     .slice(0, 4_000);

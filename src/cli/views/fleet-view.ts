@@ -4,6 +4,7 @@ import {
   cutText,
   type FleetWords,
   fleetSummary,
+  lineWords,
   type MachineLine,
   machineCounts,
   machineLines,
@@ -122,8 +123,10 @@ function wholeLines(machine: FleetMachine, view: View): string[] {
   ];
 }
 
-function toldLines({ about, name, text: said, tone }: MachineLine, view: View): string[] {
+function toldLines(line: MachineLine, view: View): string[] {
   const { paint } = view;
+  const { about, name, tone } = line;
+  const said = lineWords(line);
   if (about !== "wrong") return labelled(about, harmless(name === null ? said : `${name} ${said}`), view);
   const [symbol, style] =
     tone === "bad" ? [paint.symbols.bad, paint.red] : [paint.symbols.warning, paint.yellow];

@@ -7,6 +7,7 @@ import {
   FLEET_OFF_TEXT,
   FLEET_STEPS,
   type FleetWords,
+  lineWords,
   type MachineLine,
   machineCounts,
   machineLines,
@@ -174,8 +175,10 @@ export function detailLines(machine: FleetMachine, view: View): readonly Line[] 
   ];
 }
 
-function toldLines({ about, name, text, tone }: MachineLine, view: View): readonly Line[] {
+function toldLines(told: MachineLine, view: View): readonly Line[] {
   const { symbols } = view;
+  const { about, name, tone } = told;
+  const text = lineWords(told);
   if (about === "wrong")
     return markedLine(tone === "bad" ? symbols.error : symbols.warning, text, TONES[tone], view, INDENT);
   const label = `${INDENT}${padded(about, LABEL_WIDTH)}`;

@@ -7,6 +7,7 @@ import {
   FLEET_OFF_TEXT,
   FLEET_STEPS,
   fleetSummary,
+  lineWords,
   machineCounts,
   machineLines,
   machineSearchText,
@@ -83,10 +84,10 @@ function wholeSentences(machine: FleetMachine): readonly string[] {
   const more = cutText(machine);
   return [
     `${headOf(machine)}${version}`,
-    ...machineLines(machine).map(({ about, name, text, tone }) =>
-      about === "wrong"
-        ? `${tone === "bad" ? "error" : "warning"}: ${text}`
-        : `${about} ${name ?? ""}: ${text}`,
+    ...machineLines(machine).map((line) =>
+      line.about === "wrong"
+        ? `${line.tone === "bad" ? "error" : "warning"}: ${line.text}`
+        : `${line.about} ${line.name ?? ""}: ${lineWords(line)}`,
     ),
     ...(more === null ? [] : [more]),
   ];

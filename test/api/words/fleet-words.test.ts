@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   fleetSummary,
+  lineWords,
   machineCounts,
   machineLines,
   machineSearchText,
@@ -37,7 +38,7 @@ test("G1 what a machine tells, line by line: what is wrong first, then shares wi
   });
   const machine = sampleMachine({ problem: "two machines use this name", state });
   assert.deepEqual(
-    machineLines(machine).map(({ about, name, text, tone }) => `${tone} ${about} ${name ?? "-"} ${text}`),
+    machineLines(machine).map((line) => `${line.tone} ${line.about} ${line.name ?? "-"} ${lineWords(line)}`),
     [
       "warning wrong - two machines use this name",
       "bad wrong - the disk is full",
