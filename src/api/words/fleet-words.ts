@@ -54,11 +54,16 @@ export function presenceWord({ presence, own }: Pick<FleetMachine, "presence" | 
   return presence === "gone" ? "stopped" : presence === "unheard" ? "not heard" : presence;
 }
 
+/** Of this machine it stands above all machines, with what can be done. */
+const SAID_ABOVE = "fleet_unreachable";
+
 /** All that it tells; what is wrong comes first. */
-export function machineLines({ problem, state }: FleetMachine): readonly MachineLine[] {
+export function machineLines({ own, problem, state }: FleetMachine): readonly MachineLine[] {
   const ofProblem: readonly MachineLine[] =
     problem === null ? [] : [{ about: "wrong", name: null, text: problem, reason: null, tone: "warning" }];
-  return state === null ? ofProblem : [...ofProblem, ...stateLines(state)];
+  if (state === null) return ofProblem;
+  const conditions = state.conditions.filter(({ code }) => !own || code !== SAID_ABOVE);
+  return [...ofProblem, ...stateLines({ ...state, conditions })];
 }
 
 function stateLines({ conditions, shares, backends }: MachineState): readonly MachineLine[] {
@@ -182,7 +187,7 @@ export function machineSearchText(machine: FleetMachine): string {
 /** What begins a fleet, and what joins one: for who has none. */
 export const FLEET_OFF_TEXT = "This machine is in no fleet.";
 export const FLEET_ABOUT_TEXT =
-  "A fleet is several machines that run Mountaineer: each of them shows the shares, backends and troubles of all.";
+  "Several machines that run Mountaineer can be one fleet: each then shows the shares and backends of all, and what is wrong where.";
 export const FLEET_STEPS = [
   { command: "mountaineer fleet init", does: "begins one here, and prints what the next machine types" },
   { command: "mountaineer fleet join CODE", does: "joins one, with the code that another machine printed" },

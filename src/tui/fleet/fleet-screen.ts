@@ -25,8 +25,8 @@ const KEYS: readonly KeyHelp[] = [
 
 /** How old what is seen may be. An event for each change of a thousand machines would cost all who do not look. */
 const AGAIN_MS = 1_000;
-/** A large fleet is asked for less often: the asking is at most a tenth of the time. */
-const REST_FACTOR = 9;
+/** A large fleet is asked for less often: the asking is at most a quarter of the time. */
+const REST_FACTOR = 3;
 
 /** A machine, and what it is looked for by. */
 interface Row {

@@ -1,7 +1,13 @@
 // One machine of the fleet: how it is, what is wrong there, and what it tells of itself.
 import { type ComponentChild, h } from "preact";
 import type { FleetMachine } from "../../../api/fleet-contract.ts";
-import { cutText, type MachineLine, machineLines, presenceWords } from "../../../api/words/fleet-words.ts";
+import {
+  cutText,
+  type MachineLine,
+  machineLines,
+  machineTrouble,
+  presenceWords,
+} from "../../../api/words/fleet-words.ts";
 import { mark } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 
@@ -19,7 +25,7 @@ export function MachineCard({ machine }: { readonly machine: FleetMachine }): Co
   const more = cutText(machine);
   return h(
     "article",
-    { class: `card ${presence.tone}`, "aria-label": `Machine ${name}` },
+    { class: `card ${machineTrouble(machine)?.tone ?? presence.tone}`, "aria-label": `Machine ${name}` },
     h(
       "header",
       {},
