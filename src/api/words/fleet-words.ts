@@ -91,8 +91,9 @@ const OVER: ReadonlyMap<string, string> = new Map([
 function shareLine({ name, phase, route, reason }: MachineState["shares"][number]): MachineLine {
   const over = OVER.get(route) ?? ` over ${route}`;
   const text = phase === "mounted" ? `mounted${over}` : isUnmounted(phase) ? "not mounted" : phase;
-  const tone =
-    phase === "error" ? "bad" : reason !== null ? "warning" : phase === "mounted" ? "good" : "plain";
+  // Over its other route it is neither at its best nor in trouble.
+  const atBest = phase === "mounted" && route === "tb" ? "good" : "plain";
+  const tone = phase === "error" ? "bad" : reason !== null ? "warning" : atBest;
   return { about: "share", name, text, reason, tone };
 }
 

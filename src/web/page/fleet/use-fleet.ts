@@ -25,6 +25,8 @@ interface Fleet {
 export function useFleet(app: App): Fleet {
   const [fleet, setFleet] = useState<Fleet>({ known: { kind: "nothing" }, problem: null });
   const version = useStore(app.store, (state) => state.configVersion);
+  // Only another configuration begins a fleet.
+  const waitsFor = fleet.known.kind === "off" ? version : null;
   useEffect(() => {
     const end = new AbortController();
     const { signal } = end;
@@ -48,7 +50,6 @@ export function useFleet(app: App): Fleet {
       const found = isSeen ? await ask() : null;
       if (signal.aborted) return;
       if (found !== null) setFleet(found);
-      // Only another configuration begins one.
       if (found?.known.kind === "off") return;
       const restMs = Math.max(AGAIN_MS, (performance.now() - startedMs) * REST_FACTOR);
       timer = setTimeout(() => void look(), restMs);
@@ -58,6 +59,6 @@ export function useFleet(app: App): Fleet {
       end.abort();
       clearTimeout(timer);
     };
-  }, [version]);
+  }, [waitsFor]);
   return fleet;
 }
