@@ -137,7 +137,10 @@ test("B7 a call for a tool of a backend that crashed is told that and when it is
   b.script.last.endWith("it crashed");
   await settle();
   assert.match(waiting() ?? "", /^backend a is unavailable: it crashed;/u);
-  assert.match((await b.call())() ?? "", /^backend a is unavailable: it crashed; it is tried again in \d+ s$/u);
+  assert.match(
+    (await b.call())() ?? "",
+    /^backend a is unavailable: it crashed; it is tried again in \d+ s$/u,
+  );
   assert.equal((await b.call("none"))(), "Unknown tool: none");
   await b.configure(backendConfig("b"));
   assert.equal((await b.call())(), "Unknown tool: one");
