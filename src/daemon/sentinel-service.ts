@@ -257,7 +257,9 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     }),
   );
   const { machines } = gateway;
-  const fleet = stack.use(createFleetPart({ home, machines, values: environment, clock, logger, redact, bus }));
+  const fleet = stack.use(
+    createFleetPart({ home, machines, values: environment, clock, logger, redact, bus }),
+  );
   const build = () => buildFirst(options, snapshot, gateway, force.signal);
   const { memory: given } = options;
   const { memory, door } = typeof given === "function" ? await given(build) : { memory: given, door: null };

@@ -90,7 +90,10 @@ interface Line {
 }
 
 /** A connection that was made, and signed in. Rejects with a `LinkFailure`. */
-export async function connectToServer(options: ConnectionOptions, signal: AbortSignal): Promise<NatsConnection> {
+export async function connectToServer(
+  options: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<NatsConnection> {
   const { server, name, credentials, authority, clock } = options;
   const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
   // The library would hold the certificate of an address against the name `localhost`.
@@ -238,7 +241,10 @@ async function readBucket(
 }
 
 /** What the server says of messages that have no answer. */
-export async function watchRefusals(connection: NatsConnection, end: (failure: LinkFailure) => void): Promise<void> {
+export async function watchRefusals(
+  connection: NatsConnection,
+  end: (failure: LinkFailure) => void,
+): Promise<void> {
   for await (const status of connection.status()) {
     if (status.type === "error") end(failureOf(status.error, "connected"));
   }
@@ -280,7 +286,7 @@ export function failureOf(error: unknown, when: string): LinkFailure {
     }
     if (cause instanceof PermissionViolationError) {
       return new LinkFailure(
-        `the server does not permit to ${cause.operation} ${cause.subject}`,
+        `the server does not permit to ${cause.operation === "publish" ? "publish" : "subscribe to"} ${cause.subject}`,
         "docs/fleet.md lists what a machine needs",
       );
     }

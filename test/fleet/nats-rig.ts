@@ -16,7 +16,7 @@ import { sampleGlobal } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
 /** Debian keeps it where only root's PATH looks. */
 const PROGRAM = await findProgram("nats-server", [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin"]);
@@ -57,7 +57,7 @@ export interface NatsRig {
 const NAMES = ["laptop", "desktop", "nas", "stranger"];
 
 /** Ends with the test. */
-export async function startNats(t: TestContext, options: NatsOptions = {}): Promise<NatsRig> {
+export async function startNats(t: Scope, options: NatsOptions = {}): Promise<NatsRig> {
   const { jetStream = true, tls, permissions = {} } = options;
   let server: ChildProcess | null = null;
   const kill = async (): Promise<void> => {

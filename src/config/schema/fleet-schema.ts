@@ -57,7 +57,7 @@ export const fleetSchema = z.strictObject({
       expected: `a list of which each is ${EXPORT_EXPECTED}`,
       absent: "none",
       meaning:
-        'Backends of this machine that other machines may use. They come as user `fleet:MACHINE` with the role `fleet`; policies and limits hold for them.',
+        "Backends of this machine that other machines may use. They come as user `fleet:MACHINE` with the role `fleet`; policies and limits hold for them.",
       example: '["files"]',
     }),
   ),

@@ -109,7 +109,10 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
   };
 }
 
-async function close(connection: NatsConnection, { clock }: Pick<CallsSessionOptions, "clock">): Promise<void> {
+async function close(
+  connection: NatsConnection,
+  { clock }: Pick<CallsSessionOptions, "clock">,
+): Promise<void> {
   for (const step of [() => connection.flush(), () => connection.close()]) {
     await settledWithin(
       clock,

@@ -196,11 +196,7 @@ export class Switchboard {
     return peer;
   }
 
-  #tunnel(
-    wire: Wire,
-    { peer, id, fromOpener, table }: TunnelPlace,
-    onEnd: (end: TunnelEnd) => void,
-  ): Tunnel {
+  #tunnel(wire: Wire, { peer, id, fromOpener, table }: TunnelPlace, onEnd: (end: TunnelEnd) => void): Tunnel {
     const key = `${peer.machine} ${id}`;
     const tunnel = new Tunnel({
       chunkBytes: wire.chunkBytes,
@@ -246,7 +242,13 @@ export class Switchboard {
     if (wire === null || nowMs - Math.max(peer.heardAtMs, peer.probedAtMs) < everyMs) return;
     peer.probedAtMs = nowMs;
     peer.asksSinceMs ??= nowMs;
-    const probe = { kind: "probe", fromOpener: false, to: peer.instance, number: 0, payload: NOTHING } as const;
+    const probe = {
+      kind: "probe",
+      fromOpener: false,
+      to: peer.instance,
+      number: 0,
+      payload: NOTHING,
+    } as const;
     wire.frame(peer.machine, frameBytes({ ...probe, tunnel: this.#options.instance }));
   }
 

@@ -1,6 +1,6 @@
 // The pins of the running gateway: looks at each list of tools once, when it was read; tells what changed, withholds it
 // where that is asked for, and remembers what people approve.
-import type { ServedBackend, PinMode } from "../../config/snapshot.ts";
+import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../runtime/log/log.ts";

@@ -6,12 +6,12 @@ import type { GuardedPlaces } from "../../config/reach.ts";
 import type {
   AuditConfig,
   AuthorizationConfig,
-  ServedBackend,
   ConflictConfig,
   GroupConfig,
   IncomingAuthConfig,
   OptimizerConfig,
   ProfileConfig,
+  ServedBackend,
   ServerConfig,
   TelemetryConfig,
   TrustConfig,

@@ -49,12 +49,7 @@ export function exportGroup(backend: string): string {
   return `fleet/${backend}`;
 }
 
-export function createSelections({
-  optimizer,
-  groups,
-  profiles,
-  exports = [],
-}: SelectionConfig): Selections {
+export function createSelections({ optimizer, groups, profiles, exports = [] }: SelectionConfig): Selections {
   const exported = exports.map((name) => ({ name: exportGroup(name), tools: null, backends: [name] }));
   const parts = new Map([...groups, ...exported].map((group) => [group.name, partOf(group)]));
   const compiled = profiles.map(compileProfile);

@@ -15,9 +15,9 @@ import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gatewa
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { backendConfig } from "../../gateway/backends/pool/scripted-instance.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
-import { backendConfig } from "../../gateway/backends/pool/scripted-instance.ts";
 import type { NatsRig } from "../nats-rig.ts";
 
 const SERVER = fileURLToPath(new URL("programs/tools.ts", import.meta.url));
@@ -161,11 +161,13 @@ export async function startClient(t: Pick<TestContext, "after">, gateway: Gatewa
   gateway.serveLines(theirs);
   t.after(() => ours.destroy());
   const client = clientOn(ours);
-  await client.answered(client.request("initialize", {
-    protocolVersion: "2025-11-25",
-    capabilities: { elicitation: {} },
-    clientInfo: { name: "test", version: "1" },
-  }));
+  await client.answered(
+    client.request("initialize", {
+      protocolVersion: "2025-11-25",
+      capabilities: { elicitation: {} },
+      clientInfo: { name: "test", version: "1" },
+    }),
+  );
   client.send({ method: "notifications/initialized" });
   return client;
 }

@@ -3,11 +3,11 @@ import { literalValues } from "../../../config/literal-secrets.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type {
   BackendAuthConfig,
-  ServedBackend,
   FleetConnection,
   HttpConnection,
   SandboxConfig,
   SecretText,
+  ServedBackend,
   StdioConnection,
 } from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";

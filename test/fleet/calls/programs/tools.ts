@@ -19,6 +19,7 @@ function call(id: RpcId, params: JsonObject): void {
   const given = isJsonObject(params["arguments"]) ? params["arguments"] : {};
   const mark = String(given["mark"] ?? "");
   appendFileSync(written, `${String(params["name"])} ${mark}\n`);
+  if (params["name"] === "die") process.exit(1);
   switch (params["name"]) {
     case "echo":
       send({ id, result: text(mark) });
@@ -26,8 +27,6 @@ function call(id: RpcId, params: JsonObject): void {
     case "large":
       send({ id, result: text("ü".repeat(Number(given["length"]))) });
       return;
-    case "die":
-      process.exit(1);
     case "grow":
       names.push(`grown-${mark}`);
       send({ method: "notifications/tools/list_changed" });
@@ -37,7 +36,11 @@ function call(id: RpcId, params: JsonObject): void {
       const question = `ask-${asked.size}`;
       asked.set(question, id);
       const requestedSchema = { type: "object", properties: { word: { type: "string" } } };
-      send({ id: question, method: "elicitation/create", params: { message: `which ${mark}?`, requestedSchema } });
+      send({
+        id: question,
+        method: "elicitation/create",
+        params: { message: `which ${mark}?`, requestedSchema },
+      });
       return;
     }
     case "slow": {
