@@ -93,7 +93,10 @@ export function createFleetPart({ bus, home, machines, ...options }: FleetPartOp
   return {
     control: {
       fleet() {
-        if (fleet !== null) return fleet.report();
+        const report = fleet?.report();
+        if (report !== undefined) {
+          return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
+        }
         throw new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
           hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
         });

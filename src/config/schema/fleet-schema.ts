@@ -58,7 +58,7 @@ export const fleetSchema = z.strictObject({
       absent: "none",
       meaning:
         "Backends of this machine that other machines may use. They come as user `fleet:MACHINE` with the role `fleet`; policies and limits hold for them.",
-      example: '["files"]',
+      example: '["*"]',
     }),
   ),
   import: document(
@@ -68,7 +68,7 @@ export const fleetSchema = z.strictObject({
       absent: "none",
       meaning:
         "Machines whose exported backends join what clients find here. A tool is called `MACHINE_TOOL`, its backend `BACKEND@MACHINE`.",
-      example: '["*"]',
+      example: '["desktop", "nas/photos"]',
     }),
   ),
   tls_ca: pathKey({

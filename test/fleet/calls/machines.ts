@@ -20,7 +20,7 @@ import { eventually } from "../../support/eventually.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
 import type { NatsRig } from "../nats-rig.ts";
 
-const SERVER = fileURLToPath(new URL("programs/tools.ts", import.meta.url));
+export const TOOLS_SERVER = fileURLToPath(new URL("programs/tools.ts", import.meta.url));
 const MACHINE = fileURLToPath(new URL("programs/machine.ts", import.meta.url));
 const NEVER = new AbortController().signal;
 
@@ -28,7 +28,13 @@ const NEVER = new AbortController().signal;
 export function toolsBackend(name: string, written: string): BackendConfig {
   return {
     ...backendConfig(name),
-    connection: { type: "stdio", command: process.execPath, args: [SERVER, written], env: {}, cwd: "/" },
+    connection: {
+      type: "stdio",
+      command: process.execPath,
+      args: [TOOLS_SERVER, written],
+      env: {},
+      cwd: "/",
+    },
     timeouts: { initMs: 30_000, listMs: 30_000, callMs: 60_000 },
   };
 }
@@ -156,7 +162,10 @@ export interface Client {
 }
 
 /** A client of that gateway that answers what it is asked. */
-export async function startClient(t: Pick<TestContext, "after">, gateway: Gateway): Promise<Client> {
+export async function startClient(
+  t: Pick<TestContext, "after">,
+  gateway: Pick<Gateway, "serveLines">,
+): Promise<Client> {
   const [ours, theirs] = duplexPair();
   gateway.serveLines(theirs);
   t.after(() => ours.destroy());
