@@ -33,7 +33,7 @@ export interface FleetPart extends AsyncDisposable {
 interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logger" | "redact"> {
   /** Mountaineer's own folder, absolute: the fleet's server may be in it. */
   readonly home: string;
-  readonly machines: GatewayPart["machines"];
+  readonly gateway: Pick<GatewayPart, "machines">;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
 }
 
@@ -47,7 +47,7 @@ async function load() {
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
-export function createFleetPart({ bus, home, machines, ...options }: FleetPartOptions): FleetPart {
+export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOptions): FleetPart {
   let config: FleetConfig | null = null;
   let fleet: Fleet | null = null;
   /** Null: nothing is exported or imported. */
@@ -74,9 +74,9 @@ export function createFleetPart({ bus, home, machines, ...options }: FleetPartOp
       ? startCalls({
           ...options,
           config: wanted,
-          lent: () => machines.lent(),
-          serve: (machine, backend, stream) => machines.serveMachine(stream, machine, backend),
-          onBorrowed: (backends) => machines.borrow(backends),
+          lent: () => gateway.machines.lent(),
+          serve: (machine, backend, stream) => gateway.machines.serveMachine(stream, machine, backend),
+          onBorrowed: (backends) => gateway.machines.borrow(backends),
         })
       : null;
     return startFleet({ ...options, config: wanted, status: ofMachine });

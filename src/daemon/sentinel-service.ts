@@ -256,9 +256,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
     }),
   );
-  const { machines } = gateway;
   const fleet = stack.use(
-    createFleetPart({ home, machines, values: environment, clock, logger, redact, bus }),
+    createFleetPart({ home, gateway, values: environment, clock, logger, redact, bus }),
   );
   const build = () => buildFirst(options, snapshot, gateway, force.signal);
   const { memory: given } = options;

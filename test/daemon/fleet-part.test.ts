@@ -115,7 +115,7 @@ test(
       `${shares}${fleetLines("laptop", nats.url)}import = ["*"]\nexport = ["own"]\n${own}${server}`,
     );
     const borrowed = await eventually(() =>
-      backends().find(({ tools }) => tools === 6 && backends().length === 2),
+      backends().find(({ name, tools }) => name === "files@desktop" && tools === 6),
     );
     assert.deepEqual(
       backends().map(({ name, type }) => [name, type]),

@@ -3,7 +3,6 @@ import type { Duplex } from "node:stream";
 import { borrowedName } from "../../config/backend-names.ts";
 import type { FleetConnection, ServedBackend } from "../../config/snapshot.ts";
 import type { StreamEnd } from "../backends/links/stream/stream-link.ts";
-import type { GatewayConfig } from "./gateway-contract.ts";
 
 /** One of another machine. */
 export type BorrowedBackend = Omit<FleetConnection, "type">;
@@ -36,7 +35,10 @@ function borrowedBackend(backend: BorrowedBackend): ServedBackend {
 }
 
 /** After its own, so that these keep their names. */
-export function withBorrowed(config: GatewayConfig, borrowed: readonly BorrowedBackend[]): GatewayConfig {
+export function withBorrowed<Config extends { readonly backends: readonly ServedBackend[] }>(
+  config: Config,
+  borrowed: readonly BorrowedBackend[],
+): Config {
   const own = config.backends.filter(({ connection }) => connection.type !== "fleet");
   if (borrowed.length === 0 && own.length === config.backends.length) return config;
   return { ...config, backends: [...own, ...borrowed.map(borrowedBackend)] };
