@@ -16,7 +16,6 @@ import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { backendConfig } from "../../gateway/backends/pool/scripted-instance.ts";
-import { eventually } from "../../support/eventually.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
 import type { NatsRig } from "../nats-rig.ts";
 
@@ -183,7 +182,7 @@ export async function startClient(
 
 function clientOn(stream: Duplex) {
   const heard: JsonObject[] = [];
-  const answers = new Map<unknown, JsonObject>();
+  const answers = new Map<unknown, PromiseWithResolvers<JsonObject>>();
   let lastId = 0;
   let rest = "";
   const send = (message: JsonObject): void => {
@@ -195,7 +194,7 @@ function clientOn(stream: Duplex) {
     for (const line of lines) {
       const message: unknown = JSON.parse(line);
       if (!isJsonObject(message)) continue;
-      if (message["method"] === undefined) answers.set(message["id"], message);
+      if (message["method"] === undefined) answers.get(message["id"])?.resolve(message);
       else {
         heard.push(message);
         if (message["method"] !== "elicitation/create") continue;
@@ -205,17 +204,18 @@ function clientOn(stream: Duplex) {
   });
   const request = (method: string, params: JsonObject): number => {
     lastId += 1;
+    answers.set(lastId, Promise.withResolvers());
     send({ id: lastId, method, params });
     return lastId;
   };
   const begin = (tool: string, given: JsonObject = {}, meta?: JsonObject): number =>
     request("tools/call", { name: tool, arguments: given, ...(meta === undefined ? {} : { _meta: meta }) });
-  const answered = (id: number): Promise<JsonObject> =>
-    eventually(() => {
-      const found = answers.get(id) ?? null;
-      answers.delete(id);
-      return found;
-    }, 60_000);
+  const answered = async (id: number): Promise<JsonObject> => {
+    const answer = await answers.get(id)?.promise;
+    answers.delete(id);
+    if (answer === undefined) throw new Error(`${id} is no request without an answer`);
+    return answer;
+  };
   return {
     heard,
     request,
