@@ -26,6 +26,8 @@ const OFFER_MS = 10_000;
 const SILENT_AFTER_MS = 3 * OFFER_MS + 1_000;
 /** What happens together is told together, ms. */
 const GATHER_MS = 30;
+/** What one says that changes its mind all the time is followed so often, ms. */
+const APART_MS = 300;
 /** A machine that is named has so long to be heard, ms. */
 const EXPECTED_WITHIN_MS = 15_000;
 const MOST_MACHINES = 1_000;
@@ -89,6 +91,8 @@ class RunningCalls implements Calls {
   #failure: { readonly why: LinkFailure; readonly sinceWallMs: number } | null = null;
   #offered: readonly string[] = [];
   #soon: Timer | null = null;
+  #following: Timer | null = null;
+  #followedMs = Number.NEGATIVE_INFINITY;
   #isLeaving = false;
 
   constructor(options: CallsOptions) {
@@ -247,6 +251,8 @@ class RunningCalls implements Calls {
     this.#session = null;
     this.#connectedMs = null;
     this.#offers.clear();
+    this.#following?.[Symbol.dispose]();
+    this.#following = null;
     // First what may be called, then what is being called: so nothing is tried again there.
     this.#borrow();
     this.#board.end(why);
@@ -264,7 +270,8 @@ class RunningCalls implements Calls {
 
   #takeOffer(machine: string, bytes: Uint8Array): void {
     const { config, clock } = this.#options;
-    if (machine === config.name || !isMachineName(machine) || !this.#isWanted(machine)) return;
+    if (this.#session === null || machine === config.name) return;
+    if (!isMachineName(machine) || !this.#isWanted(machine)) return;
     const offer = readOffer(bytes);
     if (offer === null) return;
     const known = this.#offers.get(machine);
@@ -279,7 +286,17 @@ class RunningCalls implements Calls {
       this.#offers.set(machine, { instance, backends, heardAtMs: clock.monotonicMs() });
       this.#missed.delete(machine);
     }
-    this.#borrow();
+    this.#followSoon();
+  }
+
+  #followSoon(): void {
+    const { clock } = this.#options;
+    const waitMs = Math.max(0, this.#followedMs + APART_MS - clock.monotonicMs());
+    this.#following ??= clock.setTimer(waitMs, () => {
+      this.#following = null;
+      this.#followedMs = clock.monotonicMs();
+      this.#borrow();
+    });
   }
 
   #isWanted(machine: string): boolean {

@@ -6,7 +6,7 @@ import { isMachineName } from "../../config/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type FrameKind, frameBytes, ID_BYTES, readFrame } from "./frames.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
-import { openingBytes, readOpening } from "./words.ts";
+import { MOST_OFFERED, openingBytes, readOpening } from "./words.ts";
 
 /** How often it is looked who has been silent, ms. */
 const LOOK_MS = 500;
@@ -17,10 +17,12 @@ const LONGEST_WAIT_MS = 60_000;
 /** A machine that does not answer that for so long is lost, ms. A busy one may take a while. */
 const LOST_MS = 10_000;
 /** Tunnels that other machines may have here. */
-const MOST_OF_ONE = 64;
-const MOST_OF_ALL = 256;
+const MOST_OF_ONE = 2 * MOST_OFFERED;
+const MOST_OF_ALL = 512;
 /** One machine may open so many within `withinMs`. */
-const OPENINGS = { most: 100, withinMs: 10_000 };
+const OPENINGS = { most: 200, withinMs: 10_000 };
+/** Machines whose openings are counted. */
+const MOST_COUNTED = 1_000;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -170,6 +172,7 @@ export class Switchboard {
     const isRecent = before !== undefined && nowMs - before.sinceMs < OPENINGS.withinMs;
     const openings = isRecent ? before : { count: 0, sinceMs: nowMs };
     openings.count += 1;
+    if (!isRecent && this.#openings.size >= MOST_COUNTED) this.#openings.clear();
     this.#openings.set(machine, openings);
     const ofOne = [...this.#served.values()].filter(({ peer }) => peer.machine === machine).length;
     const isOver = openings.count > OPENINGS.most || ofOne >= MOST_OF_ONE || this.#served.size >= MOST_OF_ALL;
