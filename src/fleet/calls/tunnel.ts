@@ -6,6 +6,8 @@ import type { FrameKind } from "./frames.ts";
 /** Under way, or not read yet, at most: bytes. */
 export const WINDOW_BYTES = 1024 * 1024;
 const CREDIT_EACH = WINDOW_BYTES / 4;
+/** Frames that are not read yet, at most: many small ones cost more than their bytes. No message is as small on average. */
+const MOST_UNREAD = WINDOW_BYTES / 32;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -42,6 +44,7 @@ export class Tunnel {
   #nextIn = 0;
   #receivedBytes = 0;
   #takenBytes = 0;
+  #unread = 0;
   #toldBytes = 0;
   #hasEndedThere = false;
 
@@ -129,15 +132,18 @@ export class Tunnel {
       this.fail("what it sent did not come whole");
       return;
     }
-    if (this.#receivedBytes + payload.length - this.#takenBytes > WINDOW_BYTES) {
+    const unreadBytes = this.#receivedBytes + payload.length - this.#takenBytes;
+    if (payload.length === 0 || unreadBytes > WINDOW_BYTES || this.#unread >= MOST_UNREAD) {
       this.fail("it sent more than there was room for");
       return;
     }
     this.#nextIn += 1;
+    this.#unread += 1;
     this.#receivedBytes += payload.length;
     const { length } = payload;
     this.#inner.write(payload, () => {
       this.#takenBytes += length;
+      this.#unread -= 1;
       if (this.#isOver || this.#takenBytes - this.#toldBytes < CREDIT_EACH) return;
       this.#toldBytes = this.#takenBytes;
       this.#options.send("credit", this.#takenBytes, NOTHING);

@@ -45,7 +45,7 @@ test("G1 a call across machines: progress, a question, cancel, a large result", 
   const client = await startClient(t, laptop.gateway);
 
   assert.equal(textOf(await client.call("desktop_echo", { mark: "hello ü" })), "hello ü");
-  const done = await client.call("desktop_slow", { mark: "a", ends: true }, { progressToken: "p" });
+  const done = await client.call("desktop_slow", { mark: "a", steps: 5 }, { progressToken: "p" });
   assert.equal(textOf(done), "a");
   const progress = client.heard.filter(({ method }) => method === "notifications/progress");
   assert.deepEqual(
@@ -172,7 +172,7 @@ test(
     });
     await eventually(() => laptop.names().length === 2 * TOOLS.length);
     const client = await startClient(t, laptop.gateway);
-    const [across, local] = [client.begin("desktop_slow"), client.begin("slow", { ends: true, mark: "own" })];
+    const [across, local] = [client.begin("desktop_slow"), client.begin("slow", { steps: 5, mark: "own" })];
     await eventually(async () => (await linesOf(written)).length === 1);
     await rig.kill();
     assert.match(

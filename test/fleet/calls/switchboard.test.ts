@@ -146,6 +146,17 @@ test("G1 a machine that lies spoils nothing but its own tunnels", async (t) => {
     desktop.take("mallory", ofMallory({ tunnel: flooded, number, payload: chunk }));
   }
   assert.match(answers().at(-1)?.payload.toString() ?? "", /more than there was room for/);
+  // And no more of the smallest frames, which cost more than their bytes.
+  const [small, empty] = [idOf("c"), idOf("d")];
+  for (const tunnel of [small, empty])
+    desktop.take("mallory", ofMallory({ kind: "open", tunnel, payload: opening }));
+  for (const stream of served.slice(-2)) stream.unpipe().pause();
+  for (let number = 0; number <= WINDOW_BYTES / 32 + 2; number += 1) {
+    desktop.take("mallory", ofMallory({ tunnel: small, number, payload: Buffer.from("x") }));
+  }
+  assert.deepEqual([answers().at(-1)?.kind, answers().at(-1)?.tunnel], ["abort", small]);
+  desktop.take("mallory", ofMallory({ tunnel: empty, payload: Buffer.alloc(0) }));
+  assert.deepEqual([answers().at(-1)?.kind, answers().at(-1)?.tunnel], ["abort", empty]);
   // Too many at once, and what is not offered.
   const before = served.length;
   for (let count = 0; count < 200; count += 1) {

@@ -3,7 +3,15 @@ import { test } from "node:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
-import { BUCKET, beatSubject, inboxOf } from "../../../src/fleet/subjects.ts";
+import {
+  askSubject,
+  BUCKET,
+  beatSubject,
+  callSubject,
+  inboxOf,
+  offerSubject,
+  unheardInbox,
+} from "../../../src/fleet/subjects.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { userSeed } from "../../../src/fleet/way-in/nkey.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -79,6 +87,27 @@ test("G1 a machine beats for itself alone, and hears no answers to others", REAL
   });
   await eventually(() => said.length >= 5 && heard.length > 0);
   assert.deepEqual(heard, [beatSubject("laptop")]);
+});
+
+test("G1 a machine calls in its own name alone, and hears what is for it alone", REAL, async (t) => {
+  const [nas, laptop] = await fleetOfTwo(t);
+  const heard: string[] = [];
+  for (const subject of [callSubject("*", "nas"), offerSubject("*"), askSubject("*")]) {
+    nas.subscribe(subject, { callback: (_error, message) => void heard.push(message.subject) });
+  }
+  await nas.flush();
+  const told = [callSubject("laptop", "nas"), offerSubject("laptop"), askSubject("laptop")];
+  for (const subject of told) laptop.publish(subject, "one");
+  const said = await refusals(laptop, () => {
+    laptop.publish(callSubject("nas", "laptop"), "a lie");
+    laptop.publish(callSubject("desktop", "nas"), "a lie");
+    laptop.publish(offerSubject("nas"), "a lie");
+    laptop.publish(unheardInbox("nas", "laptop"), "a lie");
+    laptop.subscribe(callSubject("*", "nas"));
+    laptop.subscribe(unheardInbox("nas", "*"));
+  });
+  await eventually(() => said.length >= 6 && heard.length === told.length);
+  assert.deepEqual(heard.toSorted(), told.toSorted());
 });
 
 test("G1 only the machine with the server makes, changes or empties what is kept there", REAL, async (t) => {
