@@ -66,6 +66,21 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   say(`  here    ${figures(local)}`);
   say(`  across  ${figures(across)}`);
   say(`  p50 across / here: ${spread(ratios, "×")}`);
+  const [one, other] = [await rig.stranger("nas"), await rig.stranger("stranger")];
+  let answered = (): void => {};
+  other.subscribe("there", { callback: (_error, { data }) => other.publish("back", data) });
+  one.subscribe("back", { callback: () => answered() });
+  await Promise.all([one.flush(), other.flush()]);
+  const bare: number[] = [];
+  for (let turn = 0; turn < WARM_UP; turn++) {
+    const startedMs = performance.now();
+    await new Promise<void>((resolve) => {
+      answered = resolve;
+      one.publish("there", "x".repeat(300));
+    });
+    bare.push(performance.now() - startedMs);
+  }
+  say(`  of that, the server there and back for two bare connections: ${figures(bare)}`);
   const [largeHere, largeThere]: [number[], number[]] = [[], []];
   for (let turn = 0; turn < 5; turn++) {
     largeHere.push(await timed("large", LARGE));
