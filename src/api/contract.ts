@@ -161,7 +161,7 @@ export type GatewayStatus = TypeOf<typeof gatewayStatusShape>;
 /** One way to a backend's server. */
 const backendRouteShape = object({
   name: text,
-  type: choice("stdio", "streamable-http"),
+  type: choice("stdio", "streamable-http", "fleet"),
   /** Its address, or its program with its arguments; without secrets. */
   target: text,
   in_use: flag,
@@ -189,7 +189,8 @@ export type BackendRoutesStatus = TypeOf<typeof backendRoutesShape>;
 export const backendStatusShape = object({
   name: text,
   group: nullable(text),
-  type: choice("stdio", "streamable-http"),
+  /** `fleet`: another machine's, which its name says: BACKEND@MACHINE. */
+  type: choice("stdio", "streamable-http", "fleet"),
   enabled: flag,
   phase: choice("Pending", "Initializing", "Ready", "Degraded", "Failed", "ShuttingDown"),
   /** Why it is in that phase; null when there is nothing to say. */

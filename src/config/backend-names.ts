@@ -18,6 +18,18 @@ export function parseBackendName(text: string): TextReading {
   return wrong(BACKEND_NAME_EXPECTED, text.length > LONGEST_NAME ? "shorten it" : hint);
 }
 
+const AT_MACHINE = "@";
+
+/** What a backend of another machine is called here: no backend of the file can have such a name. */
+export function borrowedName(backend: string, machine: string): string {
+  return `${backend}${AT_MACHINE}${machine}`;
+}
+
+/** Whose backend it is; null: this machine's own. */
+export function machineOf(backendName: string): string | null {
+  return backendName.split(AT_MACHINE)[1] ?? null;
+}
+
 /** Digits alone are what routes without a name are called, by their place. */
 export function parseRouteName(text: string): TextReading {
   const isGood = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(text) && text !== AUTO_ROUTE;

@@ -4,11 +4,16 @@ import type { BackendConfig, BackendRoute } from "./snapshot.ts";
 /** What the only route is called where the file names none. */
 const ONLY_ROUTE = "1";
 
+type Route<Connection> = Omit<BackendRoute, "connection"> & { readonly connection: Connection };
+
 /** At least one, the preferred one first. */
-export function routesOf({
+export function routesOf<Connection>({
   connection,
   routes,
-}: Pick<BackendConfig, "connection" | "routes">): readonly BackendRoute[] {
+}: {
+  readonly connection: Connection;
+  readonly routes?: BackendConfig["routes"];
+}): readonly (BackendRoute | Route<Connection>)[] {
   return routes ?? [{ name: ONLY_ROUTE, connection }];
 }
 

@@ -1,10 +1,17 @@
 // The notation of what `[fleet]` is told: this machine's name, and the addresses of NATS servers.
+import { parseBackendName } from "./backend-names.ts";
 import { isLoopback, parseHost } from "./host.ts";
 import { quoted } from "./mistakes.ts";
 import type { TextReading } from "./names.ts";
 
 /** More addresses of one cluster than anybody has. */
 export const MOST_FLEET_SERVERS = 8;
+
+/** More entries of one list than a person writes. */
+export const MOST_FLEET_NAMES = 100;
+
+export const EXPORT_EXPECTED = "a backend of this machine, or `*` for all";
+export const IMPORT_EXPECTED = "a machine, `MACHINE/BACKEND`, or `*` for all";
 
 export const MACHINE_NAME_EXPECTED = "1 to 32 letters, digits and `-`";
 export const FLEET_SERVER_EXPECTED = "`tls://HOST:PORT`, or `nats://127.0.0.1:PORT` on this machine";
@@ -30,6 +37,18 @@ export function isMachineName(text: string): boolean {
 
 export function parseMachineName(text: string): TextReading {
   return isMachineName(text) ? { ok: true, value: text } : wrong(MACHINE_NAME_EXPECTED, null);
+}
+
+export function parseExport(text: string): TextReading {
+  return text === "*" || parseBackendName(text).ok ? { ok: true, value: text } : wrong(EXPORT_EXPECTED, null);
+}
+
+export function parseImport(text: string): TextReading {
+  const [machine = "", backend, ...more] = text.split("/");
+  const isNamed = isMachineName(machine) && (backend === undefined || parseBackendName(backend).ok);
+  return text === "*" || (isNamed && more.length === 0)
+    ? { ok: true, value: text }
+    : wrong(IMPORT_EXPECTED, null);
 }
 
 /** Reads an address, and gives it with its port. Beyond this machine only TLS. */

@@ -127,6 +127,16 @@ export interface HttpConnection {
   readonly auth?: BackendAuthConfig;
 }
 
+/** A backend of another machine, reached through that machine's gateway. */
+export interface FleetConnection {
+  readonly type: "fleet";
+  readonly machine: string;
+  /** What that machine calls it. */
+  readonly backend: string;
+  /** Of the daemon there: another one is another connection. */
+  readonly instance: string;
+}
+
 /** How the gateway signs in to a server by OAuth. */
 export interface BackendAuthConfig {
   readonly type: "oauth" | "client-credentials";
@@ -195,6 +205,11 @@ export interface BackendConfig {
   readonly unavailableAfterMs: number;
   readonly whenUnavailable: "hide" | "stop" | "error";
 }
+
+/** One that the gateway runs: of the file, or of another machine. */
+export type ServedBackend = Omit<BackendConfig, "connection"> & {
+  readonly connection: BackendConfig["connection"] | FleetConnection;
+};
 
 /** What happens when a server describes a tool otherwise than before. */
 export type PinMode = "tell" | "block" | "off";
@@ -328,6 +343,10 @@ export interface FleetConfig {
   readonly credentials: SecretReference;
   /** Absolute; null: the CAs that Node knows. */
   readonly tlsCa: string | null;
+  /** Backends of this machine that others may use, by name, or `*`; absent: none. */
+  readonly export?: readonly string[];
+  /** Whose backends are used here: machines, `MACHINE/BACKEND`, or `*`; absent: nobody's. */
+  readonly import?: readonly string[];
 }
 
 /** Which tools are listed where not all are. */

@@ -1,13 +1,20 @@
 // The fleet inside the service: loaded when one is configured, and its part in a reload.
+import { type Duplex, duplexPair } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetControl } from "../api/control.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
+import type { Calls } from "../fleet/calls/calls.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
+import type { OpenMachine } from "../gateway/serving/borrowed-backends.ts";
 import type { Bus } from "../runtime/bus.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
+import type { GatewayPart } from "./gateway-part.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
+
+/** The gateway lets calls go on for as long when it stops; a little longer for their answers to be on their way, ms. */
+const DRAIN_MS = 3_500;
 
 /** Disposing says farewell, soon. */
 export interface FleetPart extends AsyncDisposable {
@@ -17,6 +24,8 @@ export interface FleetPart extends AsyncDisposable {
   conditions(): Condition[];
   /** Begins with the first configuration; resolves when all is loaded, whether or not a server answers. */
   start(config: MountaineerConfig, status: () => StatusReport): Promise<void>;
+  /** To the gateway of another machine. */
+  readonly openMachine: OpenMachine;
   /** The next daemon is this machine from now on: nothing is told any more. Disposing waits for the connection's end. */
   handOver(): void;
 }
@@ -24,36 +33,52 @@ export interface FleetPart extends AsyncDisposable {
 interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logger" | "redact"> {
   /** Mountaineer's own folder, absolute: the fleet's server may be in it. */
   readonly home: string;
+  readonly gateway: Pick<GatewayPart, "machines">;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
 }
 
 async function load() {
-  const [{ startFleet }, { keepServer }] = await Promise.all([
+  const [{ startFleet }, { startCalls }, { keepServer }] = await Promise.all([
     import("../fleet/fleet.ts"),
+    import("../fleet/calls/calls.ts"),
     import("../fleet/way-in/keep-server.ts"),
   ]);
-  return { startFleet, keepServer };
+  return { startFleet, startCalls, keepServer };
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
-export function createFleetPart({ bus, home, ...options }: FleetPartOptions): FleetPart {
+export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOptions): FleetPart {
   let config: FleetConfig | null = null;
   let fleet: Fleet | null = null;
+  /** Null: nothing is exported or imported. */
+  let calls: Calls | null = null;
   let status: (() => StatusReport) | null = null;
   /** Ends what a change of the configuration replaced. */
   const retiring = new Set<Promise<void>>();
-  const unsubscribe = bus.subscribe(() => fleet?.note());
+  const unsubscribe = bus.subscribe(() => {
+    fleet?.note();
+    calls?.note();
+  });
   let keeping = new AbortController();
 
   /** A fleet that begins anew, too, looks whether the server is here. */
   const begin = (
-    { startFleet, keepServer }: Loaded,
+    { startFleet, startCalls, keepServer }: Loaded,
     wanted: FleetConfig,
     ofMachine: () => StatusReport,
   ): Fleet => {
     keeping = new AbortController();
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
+    calls = acrossMachines(wanted)
+      ? startCalls({
+          ...options,
+          config: wanted,
+          lent: () => gateway.machines.lent(),
+          serve: (machine, backend, stream) => gateway.machines.serveMachine(stream, machine, backend),
+          onBorrowed: (backends) => gateway.machines.borrow(backends),
+        })
+      : null;
     return startFleet({ ...options, config: wanted, status: ofMachine });
   };
 
@@ -61,19 +86,24 @@ export function createFleetPart({ bus, home, ...options }: FleetPartOptions): Fl
     unsubscribe();
     keeping.abort();
     status = null;
-    await Promise.all([fleet?.end(how), ...retiring]);
+    if (how === "handed_over") calls?.leave();
+    await Promise.all([fleet?.end(how), how === "handed_over" ? null : calls?.end(DRAIN_MS), ...retiring]);
   };
 
   return {
     control: {
       fleet() {
-        if (fleet !== null) return fleet.report();
+        const report = fleet?.report();
+        if (report !== undefined) {
+          return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
+        }
         throw new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
           hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
         });
       },
     },
-    conditions: () => fleet?.conditions() ?? [],
+    conditions: () => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
+    openMachine: (backend, onEnd) => (calls === null ? closedStream(onEnd) : calls.open(backend, onEnd)),
     async start(first, ofMachine) {
       status = ofMachine;
       if (first.fleet === null) return;
@@ -88,8 +118,11 @@ export function createFleetPart({ bus, home, ...options }: FleetPartOptions): Fl
         const loaded = after.fleet === null ? null : await load();
         return {
           commit() {
-            const [before, last] = [config, fleet];
+            const [before, last, lastCalls] = [config, fleet, calls];
             keeping.abort();
+            // First those that were here: the next ones tell of theirs themselves.
+            const ended = lastCalls?.end(0);
+            calls = null;
             config = after.fleet;
             fleet =
               loaded === null || config === null || status === null ? null : begin(loaded, config, status);
@@ -97,7 +130,7 @@ export function createFleetPart({ bus, home, ...options }: FleetPartOptions): Fl
             // Under the same name at the same place the new one goes on with what the old one told.
             const goesOn =
               config?.name === before?.name && isDeepStrictEqual(config?.servers, before?.servers);
-            const ending = last.end(goesOn ? "handed_over" : "left");
+            const ending = Promise.all([last.end(goesOn ? "handed_over" : "left"), ended]).then(() => {});
             retiring.add(ending);
             void ending.finally(() => retiring.delete(ending));
           },
@@ -107,4 +140,19 @@ export function createFleetPart({ bus, home, ...options }: FleetPartOptions): Fl
     handOver: () => void end("handed_over"),
     [Symbol.asyncDispose]: () => end("stopped"),
   };
+}
+
+function acrossMachines({ export: exported = [], import: imported = [] }: FleetConfig): boolean {
+  return exported.length > 0 || imported.length > 0;
+}
+
+/** The fleet was left meanwhile. */
+function closedStream(onEnd: Parameters<OpenMachine>[1]): Duplex {
+  const [ours, theirs] = duplexPair();
+  setImmediate(() => {
+    onEnd({ message: "this machine is in no fleet", hint: null, wasReached: false });
+    theirs.destroy();
+    ours.destroy();
+  });
+  return ours;
 }

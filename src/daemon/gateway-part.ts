@@ -35,6 +35,8 @@ export interface GatewayPart extends AsyncDisposable {
   note(record: Parameters<Gateway["note"]>[0]): void;
   /** Serves one client over lines of JSON-RPC; ends the stream at once while no gateway is configured. */
   serveLines(stream: Duplex): void;
+  /** As the gateway has them; nothing while none is configured. */
+  readonly machines: Pick<Gateway, "serveMachine" | "lent" | "borrow">;
   /** No backend is in its first attempt any more. */
   settled(signal: AbortSignal): Promise<void>;
 }
@@ -108,6 +110,15 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       const running = current();
       if (running === null) stream.destroy();
       else running.serveLines(stream);
+    },
+    machines: {
+      serveMachine(stream, ...asked) {
+        const running = current();
+        if (running === null) stream.destroy();
+        else running.serveMachine(stream, ...asked);
+      },
+      lent: () => current()?.lent() ?? [],
+      borrow: (backends) => gateway?.borrow(backends),
     },
     async settled(signal) {
       await current()?.settled(signal);

@@ -91,7 +91,7 @@ function requireApproved(name: string, waiting: ReadonlySet<string>): void {
 
 function serverOrNull(backend: BackendConfig, values: Values): Server | null {
   const outcome = resolveConnection(backend.connection, values);
-  if (!outcome.ok || outcome.connection.type === "stdio") return null;
+  if (!outcome.ok || outcome.connection.type !== "streamable-http") return null;
   const { url, headers, auth = null } = outcome.connection;
   const address = URL.parse(url);
   return address === null ? null : { url: address, headers, auth };
@@ -99,7 +99,7 @@ function serverOrNull(backend: BackendConfig, values: Values): Server | null {
 
 function serverOf(backend: BackendConfig, values: Values): Server {
   const { name, connection } = backend;
-  if (connection.type === "stdio") {
+  if (connection.type !== "streamable-http") {
     throw unusable(`backend ${name} is a program`, "it signs in by itself; give it what it needs in `env`");
   }
   const outcome = resolveConnection(connection, values);

@@ -246,14 +246,18 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     prober: () => parts?.prober ?? NO_PROBER,
   });
   stack.use(required);
-  const gateway = stack.use(
+  const gateway: GatewayPart = stack.use(
     createGatewayPart({
       ...gatewayOwn,
       environment,
       announce: publish,
       data: required,
       measured: () => shareMetrics?.measured() ?? [],
+      openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
     }),
+  );
+  const fleet = stack.use(
+    createFleetPart({ home, gateway, values: environment, clock, logger, redact, bus }),
   );
   const build = () => buildFirst(options, snapshot, gateway, force.signal);
   const { memory: given } = options;
@@ -308,7 +312,6 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   // Ends before the shares do.
   stack.use(gateway);
   const { ticker, window } = triggers;
-  const fleet = stack.use(createFleetPart({ home, values: environment, clock, logger, redact, bus }));
   const shares = shareSection({ engine, aliases, ticker, window, clock, context, required, publish });
   const config = stack.use(
     createConfigService({

@@ -229,6 +229,8 @@ const LOOKED_AT_HERE = [
   "listen_failed",
   "fleet_unreachable",
   "fleet_name_taken",
+  "fleet_calls_unreachable",
+  "fleet_machine_away",
 ];
 
 /** What the daemon knows of the shares, looked at afresh by it. */

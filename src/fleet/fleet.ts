@@ -1,7 +1,6 @@
 // This machine in a fleet: the link to it, for ever begun anew, what this machine tells the others, and what they tell.
 // Nothing of this machine waits for it.
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetReport } from "../api/fleet-contract.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
@@ -9,11 +8,12 @@ import { unlessAborted } from "../runtime/abort.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
-import { oneMissingText, resolveReference, type SecretValues } from "../secrets/reference.ts";
-import { type Credentials, readCredentials } from "./credentials.ts";
+import type { SecretValues } from "../secrets/reference.ts";
+import { holdLink } from "./hold-link.ts";
 import { LinkFailure } from "./link-failure.ts";
 import { BEAT_MS, Machines } from "./machines.ts";
 import { type NatsSession, openSession } from "./nats-session.ts";
+import { readSignIn } from "./sign-in.ts";
 import { stateOf, summaryText, type Word } from "./summary.ts";
 
 /** What happens together is told together, ms. */
@@ -25,11 +25,6 @@ const REFRESH_MS = 60 * 60_000;
 /** Who comes hears at once who is there, ms; in a larger fleet it waits for their next signs of life. */
 const GREET_MS = 100;
 const GREETED_UP_TO = 32;
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 15_000;
-/** A link that held so long was a good one, ms. */
-const GOOD_LINK_MS = 10_000;
-const READ_MS = 3_000;
 /** For the words of a machine that ends; a server that is away does not hold it up. */
 const FAREWELL_MS = 1_000;
 
@@ -191,22 +186,15 @@ class RunningFleet implements Fleet {
   }
 
   async #run(): Promise<void> {
-    const { clock, config, random = Math.random } = this.#options;
-    const { signal } = this.#ending;
-    let failures = 0;
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      const server = config.servers[attempt % config.servers.length] ?? "";
-      const startedMs = clock.monotonicMs();
-      const failure = await this.#hold(server, signal);
-      if (failure === null) return;
-      this.#lost(server, failure);
-      failures = clock.monotonicMs() - startedMs > GOOD_LINK_MS ? 0 : failures + 1;
-      // All addresses are tried before a longer pause.
-      const rounds = Math.floor(failures / config.servers.length);
-      const pauseMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(rounds, 10));
-      const pause = clock.sleep(pauseMs * (0.5 + random() / 2), signal);
-      await unlessAborted(Promise.all([pause, failure.leftover]), signal).catch(() => {});
-    }
+    const { clock, config, random } = this.#options;
+    await holdLink({
+      servers: config.servers,
+      clock,
+      ...(random === undefined ? {} : { random }),
+      signal: this.#ending.signal,
+      hold: (server, signal) => this.#hold(server, signal),
+      onLost: (server, failure) => this.#lost(server, failure),
+    });
   }
 
   /** Holds a session as long as it lasts; why it is over, or could not begin; null: this fleet ends. */
@@ -214,8 +202,7 @@ class RunningFleet implements Fleet {
     const { clock, config, logger } = this.#options;
     let session: NatsSession | null = null;
     try {
-      const credentials = this.#credentials();
-      const authority = await this.#authority(signal);
+      const { credentials, authority } = await readSignIn(this.#options, signal);
       this.#machines.begin(clock.monotonicMs());
       const { name } = config;
       session = await openSession(
@@ -322,36 +309,5 @@ class RunningFleet implements Fleet {
   #summary(word: Word): string {
     const { config, status } = this.#options;
     return summaryText({ name: config.name, instance: this.#instance, word, state: stateOf(status()) });
-  }
-
-  #credentials(): Credentials {
-    const { config, values, redact } = this.#options;
-    const secret = resolveReference(config.credentials, values);
-    if (!secret.ok) {
-      throw new LinkFailure(oneMissingText(secret.missing), "[fleet].credentials says where they are");
-    }
-    const credentials = readCredentials(secret.value);
-    if (credentials === null) {
-      throw new LinkFailure(
-        "[fleet].credentials is neither the seed of an nkey (SU…) nor the text of a .creds file",
-      );
-    }
-    redact(credentials.seed);
-    if (credentials.kind === "jwt") redact(credentials.jwt);
-    return credentials;
-  }
-
-  async #authority(signal: AbortSignal): Promise<string | null> {
-    const { clock, config } = this.#options;
-    if (config.tlsCa === null) return null;
-    const reading = readFile(config.tlsCa, { encoding: "utf8", signal });
-    reading.catch(() => {});
-    try {
-      if (await settledWithin(clock, READ_MS, reading)) return await reading;
-    } catch (error) {
-      signal.throwIfAborted();
-      throw new LinkFailure(`[fleet].tls_ca cannot be read: ${errorText(error)}`);
-    }
-    throw new LinkFailure("[fleet].tls_ca cannot be read: the disk does not answer");
   }
 }

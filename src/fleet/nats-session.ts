@@ -45,15 +45,18 @@ export interface Heard {
   beat(name: string, instance: string): void;
 }
 
-export interface SessionOptions {
+export interface ConnectionOptions {
   /** As the configuration has it. */
   readonly server: string;
   readonly name: string;
   readonly credentials: Credentials;
   /** PEM; null: the CAs that Node knows. */
   readonly authority: string | null;
-  readonly heard: Heard;
   readonly clock: Clock;
+}
+
+export interface SessionOptions extends ConnectionOptions {
+  readonly heard: Heard;
 }
 
 export interface NatsSession extends AsyncDisposable {
@@ -71,7 +74,7 @@ export interface NatsSession extends AsyncDisposable {
 
 /** Rejects with a LinkFailure, or with the signal's reason. */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<NatsSession> {
-  const line: Line = { connection: await connected(options, signal), watch: null };
+  const line: Line = { connection: await connectToServer(options, signal), watch: null };
   try {
     return await unlessAborted(begin(line, options), signal);
   } catch (error) {
@@ -86,7 +89,11 @@ interface Line {
   watch: ReturnType<typeof watchBucket> | null;
 }
 
-async function connected(options: SessionOptions, signal: AbortSignal): Promise<NatsConnection> {
+/** A connection that was made, and signed in. Rejects with a `LinkFailure`. */
+export async function connectToServer(
+  options: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<NatsConnection> {
   const { server, name, credentials, authority, clock } = options;
   const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
   // The library would hold the certificate of an address against the name `localhost`.
@@ -234,7 +241,10 @@ async function readBucket(
 }
 
 /** What the server says of messages that have no answer. */
-async function watchRefusals(connection: NatsConnection, end: (failure: LinkFailure) => void): Promise<void> {
+export async function watchRefusals(
+  connection: NatsConnection,
+  end: (failure: LinkFailure) => void,
+): Promise<void> {
   for await (const status of connection.status()) {
     if (status.type === "error") end(failureOf(status.error, "connected"));
   }
@@ -264,7 +274,7 @@ async function close({ connection, watch }: Line, clock: Clock): Promise<void> {
 }
 
 /** In words, and with what a person can do. */
-function failureOf(error: unknown, when: string): LinkFailure {
+export function failureOf(error: unknown, when: string): LinkFailure {
   if (error instanceof LinkFailure) return error;
   const causes = [error, error instanceof Error ? error.cause : null];
   for (const cause of causes) {
@@ -276,7 +286,7 @@ function failureOf(error: unknown, when: string): LinkFailure {
     }
     if (cause instanceof PermissionViolationError) {
       return new LinkFailure(
-        `the server does not permit to ${cause.operation} ${cause.subject}`,
+        `the server does not permit to ${cause.operation === "publish" ? "publish" : "subscribe to"} ${cause.subject}`,
         "docs/fleet.md lists what a machine needs",
       );
     }

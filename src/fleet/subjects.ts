@@ -14,3 +14,23 @@ export function inboxOf(name: string): string {
 export function beatSubject(name: string): string {
   return `mountaineer.fleet.${name}.beat`;
 }
+
+/** What a machine offers to others; "*": of all. */
+export function offerSubject(name: string): string {
+  return `mountaineer.fleet.${name}.offer`;
+}
+
+/** By which a machine asks who offers something; "*": of all. */
+export function askSubject(name: string): string {
+  return `mountaineer.fleet.${name}.ask`;
+}
+
+/** From one machine to another one: who speaks stands in it, so that a server may see to it that nobody else does. */
+export function callSubject(from: string, to: string): string {
+  return `mountaineer.fleet.${from}.call.${to}`;
+}
+
+/** Where the server says that nobody listens for what was sent to that machine. */
+export function unheardInbox(name: string, to: string): string {
+  return `${inboxOf(name)}.calls.${to}`;
+}

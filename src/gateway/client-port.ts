@@ -5,8 +5,8 @@ import type { McpLogLevel, SpokenVersion } from "./protocol.ts";
 
 /** Who a client is, as the authentication found it. */
 export interface Principal {
-  /** `owner`: came over the home's own socket; no policy applies. */
-  readonly kind: "owner" | "anonymous" | "user";
+  /** `owner`: came over the home's own socket; no policy applies. `machine`: another machine of the fleet. */
+  readonly kind: "owner" | "anonymous" | "user" | "machine";
   /** Issuer and subject of a signed token; absent: the name alone tells who it is. */
   readonly id?: string;
   /** Of a signed token: who it is at its issuer, whatever it is called. */
@@ -27,7 +27,17 @@ export function named({ kind, name }: Principal): string {
 /** Equal for one and the same principal, whatever its roles are by now, and whatever it is called. */
 export function principalKey({ kind, id, name }: Principal): string {
   if (id !== undefined) return `signed ${id}`;
-  return kind === "user" ? `user ${name}` : kind;
+  return kind === "user" || kind === "machine" ? `${kind} ${name}` : kind;
+}
+
+/** Another machine of the fleet, by the name that the server let it speak under. */
+export function machinePrincipal(machine: string): Principal {
+  return { kind: "machine", name: `fleet:${machine}`, roles: ["fleet"] };
+}
+
+/** It came in without a token that could be taken back. */
+export function needsNoToken({ kind }: Principal): boolean {
+  return kind === "owner" || kind === "machine";
 }
 
 /**

@@ -69,6 +69,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "demo/stage": [],
   "demo/story": ["demo/stage"],
   fleet: [],
+  "fleet/calls": ["fleet"],
   "fleet/way-in": ["fleet"],
   gateway: [],
   "gateway/backends/instance": [
@@ -81,6 +82,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "gateway/backends/links/era": ["gateway", "gateway/backends/links", "gateway/backends/links/stdio"],
   "gateway/backends/links/http": ["gateway", "gateway/backends/links"],
   "gateway/backends/links/stdio": ["gateway", "gateway/backends/links"],
+  "gateway/backends/links/stream": ["gateway", "gateway/backends/links", "gateway/backends/links/stdio"],
   "gateway/backends/sign-in": ["gateway/backends/links", "gateway/backends/links/http"],
   "gateway/backends/policy": ["gateway", "gateway/backends/instance", "gateway/backends/links"],
   "gateway/backends/pool": [
@@ -115,6 +117,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/backends/links/era",
     "gateway/backends/links/http",
     "gateway/backends/links/stdio",
+    "gateway/backends/links/stream",
     "gateway/backends/policy",
     "gateway/backends/pool",
     "gateway/backends/sign-in",

@@ -5,14 +5,30 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import type { FleetReport } from "../../src/api/fleet-contract.ts";
 import type { SentinelService } from "../../src/daemon/sentinel-service.ts";
+import { startCalls } from "../../src/fleet/calls/calls.ts";
+import type { Borrowed } from "../../src/fleet/calls/switchboard.ts";
+import { silentLogger } from "../../src/runtime/log/log.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
+import {
+  startClient,
+  startMachineProcess,
+  TOOLS_SERVER,
+  textOf,
+  toolsBackend,
+  writtenIn,
+} from "../fleet/calls/machines.ts";
 import { needsNats, startMember, startNats } from "../fleet/nats-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
 
 const CHECKOUT = join(import.meta.dirname, "../..");
 
 const fleetLines = (name: string, url: string, key = "FLEET_KEY"): string =>
   `[fleet]\nname = "${name}"\nservers = ["${url}"]\ncredentials = "\${${key}}"\n`;
+
+const tomlBackend = (name: string, written: string): string =>
+  `[backends.${name}]\ncommand = "${process.execPath}"\nargs = ["${TOOLS_SERVER}", "${written}"]\n`;
 
 /** Others may stand on a machine that is busy. */
 function fleetConditions({ control }: SentinelService): readonly string[] {
@@ -74,6 +90,86 @@ test("G1 a fleet is joined, changed and left by an edit, without a restart", nee
   assert.throws(fleet, { code: "fleet_off" });
   assert.deepEqual(fleetConditions(service), []);
 });
+
+test(
+  "G1 a service lends its tools and borrows others', by an edit, and shows where they are",
+  needsNats,
+  async (t) => {
+    const nats = await startNats(t);
+    const written = writtenIn(nats.folder, "files");
+    await startMachineProcess(t, nats, {
+      name: "desktop",
+      backends: [toolsBackend("files", written)],
+      exports: ["files"],
+      imports: ["laptop"],
+    });
+    const rig = await createServiceRig(t, { FLEET_KEY: nats.key("laptop").seed });
+    const shares = await rig.config(["CORE"]);
+    const own = tomlBackend("own", writtenIn(nats.folder, "own"));
+    const server = `[server]\nport = ${await freePort()}\n`;
+    await rig.write(shares + fleetLines("laptop", nats.url) + own + server);
+    const { service, stop } = await rig.start();
+    const backends = () => service.control.status().backends ?? [];
+    await eventually(() => backends().some(({ name, phase }) => name === "own" && phase === "Ready"));
+    await rig.write(
+      `${shares}${fleetLines("laptop", nats.url)}import = ["*"]\nexport = ["own"]\n${own}${server}`,
+    );
+    const borrowed = await eventually(() =>
+      backends().find(({ name, tools }) => name === "files@desktop" && tools === 6),
+    );
+    assert.deepEqual(
+      backends().map(({ name, type }) => [name, type]),
+      [
+        ["own", "stdio"],
+        ["files@desktop", "fleet"],
+      ],
+    );
+    assert.ok(borrowed);
+    const client = await startClient(t, { serveLines: (stream) => service.serveLines(stream) });
+    assert.equal(textOf(await client.call("desktop_echo", { mark: "across" })), "across");
+    let found: readonly Borrowed[] = [];
+    const nas = startCalls({
+      config: {
+        name: "nas",
+        servers: [nats.url],
+        credentials: { kind: "environment", variable: "FLEET_KEY" },
+        tlsCa: null,
+        import: ["laptop"],
+      },
+      values: { FLEET_KEY: nats.key("nas").seed },
+      clock: systemClock,
+      logger: silentLogger,
+      redact() {},
+      lent: () => [],
+      serve() {},
+      onBorrowed: (backends) => {
+        found = backends;
+      },
+    });
+    t.after(() => nas.end(0));
+    const [lent] = await eventually(() => found.length > 0 && found);
+    assert.deepEqual([lent?.backend, found.length], ["own", 1]);
+    assert.ok(lent);
+    const ours = await startClient(t, {
+      serveLines(stream) {
+        const there = nas.open(lent, () => {});
+        stream.pipe(there).pipe(stream);
+      },
+    });
+    assert.equal(textOf(await ours.call("echo", { mark: "lent" })), "lent");
+    assert.match(textOf(await ours.call("desktop_echo")), /^error: /);
+    // An edit of something else takes nothing away.
+    await rig.write(
+      `${shares}${fleetLines("laptop", nats.url)}import = ["*"]\nexport = ["own"]\n${own}${server}[limits]\nburst = 9000\n`,
+    );
+    assert.equal(textOf(await client.call("desktop_echo", { mark: "still" })), "still");
+    assert.deepEqual(fleetConditions(service), []);
+    await rig.write(shares + fleetLines("laptop", nats.url) + own + server);
+    await eventually(() => backends().length === 1);
+    assert.match(textOf(await client.call("desktop_echo")), /^error: /);
+    await stop();
+  },
+);
 
 test("G1 a fleet that cannot be reached holds up nothing", async (t) => {
   const rig = await createServiceRig(t, { FLEET_KEY: "SU" });

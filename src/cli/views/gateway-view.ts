@@ -201,7 +201,7 @@ function stateOf(backend: BackendStatus, paint: Paint): State {
 
 function factsOf(backend: BackendStatus): string[] {
   if (!backend.enabled) return [];
-  const { pid, in_flight: inFlight, draining, instances, restarts, withheld_tools: withheld = 0 } = backend;
+  const { in_flight: inFlight, draining, instances, restarts, withheld_tools: withheld = 0 } = backend;
   return [
     published(backend),
     ...(backend.routes?.in_use ? [`over ${harmless(backend.routes.in_use)}`] : []),
@@ -211,8 +211,13 @@ function factsOf(backend: BackendStatus): string[] {
     ...(draining > 0 ? [`${draining} draining`] : []),
     ...(instances > 1 ? [`${instances} instances`] : []),
     ...(restarts > 0 ? [counted(restarts, "restart")] : []),
-    ...(backend.type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`]),
+    ...wayTexts(backend),
   ];
+}
+
+function wayTexts({ type, pid }: Pick<BackendStatus, "type" | "pid">): readonly string[] {
+  if (type === "fleet") return ["on another machine"];
+  return type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`];
 }
 
 function retryText({ retry_at: retryAt }: Pick<BackendStatus, "retry_at">, { now }: View): string | null {

@@ -1,7 +1,8 @@
 // The rules of `[fleet]` that no single value can break, and what the section means on this machine.
-import { MOST_FLEET_SERVERS } from "../fleet-values.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { EXPORT_EXPECTED, MOST_FLEET_NAMES, MOST_FLEET_SERVERS, parseExport } from "../fleet-values.ts";
 import type { ConfigPlace } from "../locate.ts";
-import type { Finding } from "../mistakes.ts";
+import { type Finding, quoted } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
 import type { ConfigFile } from "../schema/schema.ts";
 import type { FleetConfig } from "../snapshot.ts";
@@ -14,7 +15,25 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   const wrong = (path: Finding["path"], found: string, expected: string, hint: string | null): void => {
     findings.push({ path: ["fleet", ...path], at: "value", found, expected, hint });
   };
-  const { servers, tls_ca: authority } = fleet;
+  const { name, servers, tls_ca: authority } = fleet;
+  const own = Object.keys(asTable(file["backends"]) ?? {});
+  for (const key of ["export", "import"] as const) {
+    const list: readonly unknown[] = Array.isArray(fleet[key]) ? fleet[key] : [];
+    if (list.length > MOST_FLEET_NAMES) {
+      wrong([key, MOST_FLEET_NAMES], "one more", `at most ${MOST_FLEET_NAMES} names`, null);
+    }
+    for (const [at, entry] of list.slice(0, MOST_FLEET_NAMES).entries()) {
+      if (typeof entry !== "string" || entry === "*") continue;
+      if (key === "export" && parseExport(entry).ok && !own.includes(entry)) {
+        const meant = closestWord(entry, own);
+        const hint = meant === null ? null : `did you mean ${quoted(meant)}?`;
+        wrong([key, at], quoted(entry), EXPORT_EXPECTED, hint);
+      }
+      if (key === "import" && entry.split("/")[0] === name) {
+        wrong([key, at], "this machine itself", "another machine", null);
+      }
+    }
+  }
   if (Array.isArray(servers)) {
     if (servers.length === 0) wrong(["servers"], "an empty list", "the address of a NATS server", null);
     if (servers.length > MOST_FLEET_SERVERS) {
@@ -30,11 +49,13 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
 /** Null: this machine is in no fleet. */
 export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): FleetConfig | null {
   if (file === undefined) return null;
-  const { name, servers, credentials, tls_ca: authority } = file;
+  const { name, servers, credentials, tls_ca: authority, export: exported, import: imported } = file;
   return {
     name,
     servers,
     credentials,
     tlsCa: authority === undefined ? null : expandPath(authority, place.userHome),
+    ...(exported === undefined ? {} : { export: exported }),
+    ...(imported === undefined ? {} : { import: imported }),
   };
 }

@@ -2,9 +2,13 @@
 import * as z from "zod";
 import {
   describeFleetServer,
+  EXPORT_EXPECTED,
   FLEET_SERVER_EXPECTED,
+  IMPORT_EXPECTED,
   MACHINE_NAME_EXPECTED,
+  parseExport,
   parseFleetServer,
+  parseImport,
   parseMachineName,
 } from "../fleet-values.ts";
 import {
@@ -45,6 +49,26 @@ export const fleetSchema = z.strictObject({
       meaning:
         "What this machine signs in with, by reference: the seed of an nkey (`SU…`), or the text of a `.creds` file.",
       example: '"secret:fleet"',
+    }),
+  ),
+  export: document(
+    z.array(readText(parseExport)).optional(),
+    listDoc({
+      expected: `a list of which each is ${EXPORT_EXPECTED}`,
+      absent: "none",
+      meaning:
+        "Backends of this machine that other machines may use. They come as user `fleet:MACHINE` with the role `fleet`; policies and limits hold for them.",
+      example: '["*"]',
+    }),
+  ),
+  import: document(
+    z.array(readText(parseImport)).optional(),
+    listDoc({
+      expected: `a list of which each is ${IMPORT_EXPECTED}`,
+      absent: "none",
+      meaning:
+        "Machines whose exported backends join what clients find here. A tool is called `MACHINE_TOOL`, its backend `BACKEND@MACHINE`.",
+      example: '["desktop", "nas/photos"]',
     }),
   ),
   tls_ca: pathKey({

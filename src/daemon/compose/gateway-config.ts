@@ -2,17 +2,34 @@
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { GatewayConfig } from "../../gateway/serving/gateway-contract.ts";
 
-/** A gateway is there when a backend or `[server]` is configured; else nothing of it is loaded or shown. */
-export function wantsGateway({ backends, server }: MountaineerConfig): boolean {
-  return backends.length > 0 || server !== null;
+/** A gateway is there when a backend, `[server]` or `[fleet].import` is configured; else nothing of it is loaded or shown. */
+export function wantsGateway({ backends, server, fleet }: MountaineerConfig): boolean {
+  return backends.length > 0 || server !== null || borrows(fleet);
+}
+
+function borrows(fleet: MountaineerConfig["fleet"]): boolean {
+  return (fleet?.import ?? []).length > 0;
+}
+
+/** Of its own backends, in the file's order. */
+function exportsOf({ backends, fleet }: MountaineerConfig): readonly string[] {
+  const wanted = fleet?.export ?? [];
+  return backends
+    .filter(({ name, enabled }) => enabled && (wanted.includes("*") || wanted.includes(name)))
+    .map(({ name }) => name);
 }
 
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const { server, backends, conflictResolution, incomingAuth, authorization } = config;
   const { limits, audit, trust, telemetry, optimizer, groups, profiles } = config;
   const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
+  const exported = exportsOf(config);
+  const acrossMachines = {
+    ...(exported.length === 0 ? {} : { exports: exported }),
+    ...(borrows(config.fleet) ? { borrows: true } : {}),
+  };
   const shown = { optimizer, groups, profiles };
   const { autoFailback: auto, autoFailbackStableMs: stableMs, lsofRecheck: recheck } = config.global;
   const failback = { auto, stableMs, recheck };
-  return { server, backends, failback, conflictResolution, ...access, ...shown };
+  return { server, backends, failback, conflictResolution, ...access, ...shown, ...acrossMachines };
 }

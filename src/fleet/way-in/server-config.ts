@@ -1,6 +1,6 @@
 // The configuration of the fleet's nats-server: who may sign in, and what each may say and hear. Made of the record alone.
 import { isIP } from "node:net";
-import { BUCKET, beatSubject, inboxOf, STREAM } from "../subjects.ts";
+import { askSubject, BUCKET, beatSubject, callSubject, inboxOf, offerSubject, STREAM } from "../subjects.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
 
@@ -69,6 +69,9 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
     publish: [
       `$KV.${BUCKET}.${name}`,
       beatSubject(name),
+      offerSubject(name),
+      askSubject(name),
+      callSubject(name, "*"),
       "$JS.API.INFO",
       `$JS.API.STREAM.INFO.${STREAM}`,
       `$JS.API.STREAM.MSG.GET.${STREAM}`,
@@ -82,7 +85,13 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
       `$JS.FC.${STREAM}.>`,
       ...(isHome ? making : []),
     ],
-    subscribe: [`${inboxOf(name)}.>`, beatSubject("*")],
+    subscribe: [
+      `${inboxOf(name)}.>`,
+      beatSubject("*"),
+      offerSubject("*"),
+      askSubject("*"),
+      callSubject("*", name),
+    ],
   };
 }
 

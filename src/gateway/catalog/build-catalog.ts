@@ -1,5 +1,6 @@
 // Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
 // sources give the same catalog, in the same order.
+import { machineOf } from "../../config/backend-names.ts";
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { JsonObject } from "../json-rpc.ts";
@@ -136,7 +137,9 @@ function offerOf(
   skillPlaces: SkillPlaces,
 ): SourceOffer {
   const { backend, filters, toolOverrides, listings } = source;
-  const prefix = strategy === "prefix" ? backend + separator : "";
+  // The names of one machine are its own already, one for each of its tools.
+  const whose = machineOf(backend) ?? (strategy === "prefix" ? backend : null);
+  const prefix = whose === null ? "" : whose + separator;
   const toolPermission = permissionOf(filters.tools);
   const resourcePermission = permissionOf(filters.resources);
   const promptPermission = permissionOf(filters.prompts);

@@ -3,7 +3,7 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser } from "../../config/snapshot.ts";
 import { referenceKey, resolveReference } from "../../secrets/reference.ts";
-import { ANONYMOUS, type Principal } from "../client-port.ts";
+import { ANONYMOUS, needsNoToken, type Principal } from "../client-port.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { Authentication, ProtectedResource } from "./middleware.ts";
 
@@ -65,7 +65,7 @@ const WELCOME: Authentication = { ok: true, principal: ANONYMOUS };
 
 export const ANYBODY: Authenticator = {
   authenticate: () => WELCOME,
-  refresh: (principal) => (principal.kind === "owner" ? principal : ANONYMOUS),
+  refresh: (principal) => (needsNoToken(principal) ? principal : ANONYMOUS),
   isWithdrawn: () => false,
   missing: [],
   signed: null,
@@ -157,7 +157,7 @@ export function authenticateUsers(users: LocalUsers): Authenticator {
       return principal === null ? { ok: false, reason: NOBODYS_TOKEN } : { ok: true, principal };
     },
     refresh(principal) {
-      if (principal.kind === "owner") return principal;
+      if (needsNoToken(principal)) return principal;
       return isLocal(principal) ? users.refresh(principal) : null;
     },
     isWithdrawn: (principal) =>

@@ -1,6 +1,6 @@
 // The pins of the running gateway: looks at each list of tools once, when it was read; tells what changed, withholds it
 // where that is asked for, and remembers what people approve.
-import type { BackendConfig, PinMode } from "../../config/snapshot.ts";
+import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -23,7 +23,7 @@ const TRY_AGAIN_MS = 60_000;
 /** What of the configuration pinning reads. */
 interface PinRules {
   readonly trust: { readonly pin: PinMode };
-  readonly backends: readonly Pick<BackendConfig, "name" | "pin">[];
+  readonly backends: readonly Pick<ServedBackend, "name" | "pin">[];
 }
 
 export interface PendingChange extends PendingTool {

@@ -6,12 +6,12 @@ import type { GuardedPlaces } from "../../config/reach.ts";
 import type {
   AuditConfig,
   AuthorizationConfig,
-  BackendConfig,
   ConflictConfig,
   GroupConfig,
   IncomingAuthConfig,
   OptimizerConfig,
   ProfileConfig,
+  ServedBackend,
   ServerConfig,
   TelemetryConfig,
   TrustConfig,
@@ -37,6 +37,7 @@ import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
 import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
+import type { BorrowedBackend, OpenMachine } from "./borrowed-backends.ts";
 import type { WithheldEntry } from "./withheld-entries.ts";
 
 /** A listening socket, as Node passes it from process to process. */
@@ -56,7 +57,7 @@ export type ListenConfig = Omit<ServerConfig, "management">;
 export interface GatewayConfig {
   /** null: the file has no such section; the defaults hold. */
   readonly server: ListenConfig | null;
-  readonly backends: readonly BackendConfig[];
+  readonly backends: readonly ServedBackend[];
   /** When backends go back to better routes; absent: as the configuration's defaults have it. */
   readonly failback?: FailbackPolicy;
   readonly conflictResolution: ConflictConfig;
@@ -72,6 +73,10 @@ export interface GatewayConfig {
   readonly optimizer: OptimizerConfig;
   readonly groups: readonly GroupConfig[];
   readonly profiles: readonly ProfileConfig[];
+  /** Names of its own backends that other machines may use; absent: none. */
+  readonly exports?: readonly string[];
+  /** Backends of other machines may join; absent: none do. */
+  readonly borrows?: boolean;
 }
 
 /** True: it takes the request, and answers it sooner or later. Never throws. */
@@ -111,6 +116,8 @@ export interface GatewayOptions {
   readonly rotates?: () => boolean;
   /** False: no TCP listener at all, as for a single-shot command. */
   readonly listens: boolean;
+  /** How gateways of other machines are reached; absent: none is. */
+  readonly openMachine?: OpenMachine;
   /** What is served at the same address beside MCP; absent: nothing. */
   readonly beside?: Beside | undefined;
 }
@@ -205,6 +212,12 @@ export interface Gateway extends AsyncDisposable {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
   /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */
   serveLines(stream: Duplex): void;
+  /** Serves another machine of the fleet one exported backend, over lines as well; its principal is `fleet:MACHINE`. */
+  serveMachine(stream: Duplex, machine: string, backend: string): void;
+  /** Exported backends that have something to publish now. */
+  lent(): readonly string[];
+  /** The backends of other machines that there are from now on; what is not among them leaves at once. */
+  borrow(backends: readonly BorrowedBackend[]): void;
   /** No backend is in its first attempt any more. */
   settled(signal: AbortSignal): Promise<void>;
 }

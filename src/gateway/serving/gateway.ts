@@ -6,7 +6,7 @@ import { startBackendInstance } from "../backends/instance/start-backend-instanc
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
-import { OWNER } from "../client-port.ts";
+import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
 import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import { ModernFront } from "../front/modern/modern-front.ts";
@@ -20,6 +20,7 @@ import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { backendLinks } from "./backend-links.ts";
+import { type BorrowedBackend, withBorrowed } from "./borrowed-backends.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -36,6 +37,7 @@ import { leaveGateway } from "./leave-gateway.ts";
 import { besideMcp, type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { ResumedSessions } from "./resumed-sessions.ts";
+import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
 import { SessionRoster } from "./session-roster.ts";
 import { measuredOf, telemetryFor } from "./telemetry-keeper.ts";
@@ -71,6 +73,7 @@ class RunningGateway implements Gateway {
   readonly #keeper: ListenerKeeper;
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
+  #borrowed: readonly BorrowedBackend[] = [];
   #applying = false;
   #isOpen = false;
   #ending: Promise<void> | null = null;
@@ -312,13 +315,34 @@ class RunningGateway implements Gateway {
   }
 
   serveLines(stream: Duplex): void {
+    this.#serve(stream, OWNER);
+  }
+
+  serveMachine(stream: Duplex, machine: string, backend: string): void {
+    this.#serve(stream, machinePrincipal(machine), exportGroup(backend));
+  }
+
+  lent(): readonly string[] {
+    const { exports = [] } = this.#serving.rules.config;
+    const published = new Set(this.#pool.published.map(({ backend }) => backend));
+    return exports.filter((name) => published.has(name));
+  }
+
+  borrow(backends: readonly BorrowedBackend[]): void {
+    if (this.#ending !== null) return;
+    this.#borrowed = backends;
+    this.#apply(this.#serving.rules);
+  }
+
+  #serve(stream: Duplex, principal: Principal, group?: string): void {
     const { clock, logger } = this.#options;
     const client = new LinesFront(stream, {
       gateway: this.#front,
       modern: this.#modern,
       clock,
       logger,
-      principal: OWNER,
+      principal,
+      ...(group === undefined ? {} : { group }),
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
     });
     this.#lines.add(client);
@@ -419,13 +443,16 @@ class RunningGateway implements Gateway {
   }
 
   /** Null: nothing is configured that could be served, or the gateway is not to listen at all. */
-  #addressOf({ server, backends }: GatewayConfig): ListenAddress | null {
-    if (!this.#options.listens || (server === null && backends.length === 0)) return null;
+  #addressOf({ server, backends, borrows = false }: GatewayConfig): ListenAddress | null {
+    const isServed = server !== null || backends.length > 0 || borrows;
+    if (!this.#options.listens || !isServed) return null;
     const { host, port } = server ?? DEFAULT_SERVER;
     return { host, port };
   }
 
-  #apply(next: GatewayRules): void {
+  #apply(rules: GatewayRules): void {
+    const config = withBorrowed(rules.config, this.#borrowed);
+    const next = config === rules.config ? rules : { ...rules, config };
     const { drainTimeoutMs } = next.config.server ?? DEFAULT_SERVER;
     const { backends, failback } = next.config;
     this.#applying = true;

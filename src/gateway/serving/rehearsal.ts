@@ -2,7 +2,7 @@
 // takes over serves its first clients as fast as any.
 import { duplexPair } from "node:stream";
 import { text } from "node:stream/consumers";
-import type { BackendConfig } from "../../config/snapshot.ts";
+import type { ServedBackend } from "../../config/snapshot.ts";
 import { silentLogger } from "../../runtime/log/log.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { OpenLink } from "../backends/links/backend-link.ts";
@@ -22,7 +22,7 @@ const VERSION = "2025-11-25";
 const TOOL = "echo";
 
 const NO_FILTER = { allow: null, deny: [] };
-const OWN_SERVER: BackendConfig = {
+const OWN_SERVER: ServedBackend = {
   name: "own",
   enabled: true,
   group: null,

@@ -26,10 +26,13 @@ export interface Selections {
   keeps(tool: string): boolean;
 }
 
-type SelectionConfig = Pick<GatewayConfig, "optimizer" | "groups" | "profiles">;
+type SelectionConfig = Pick<GatewayConfig, "optimizer" | "groups" | "profiles" | "exports">;
 
 export function isSameSelection(one: SelectionConfig, other: SelectionConfig): boolean {
-  const parts = ({ optimizer, groups, profiles }: SelectionConfig): unknown => [optimizer, groups, profiles];
+  const parts = ({ optimizer, groups, profiles, exports = [] }: SelectionConfig): unknown => [
+    [optimizer, groups, profiles],
+    exports,
+  ];
   return isDeepStrictEqual(parts(one), parts(other));
 }
 
@@ -41,8 +44,14 @@ export function mayOptimize({
   return optimizer.enabled || profiles.some(({ optimizer: on }) => on === true);
 }
 
-export function createSelections({ optimizer, groups, profiles }: SelectionConfig): Selections {
-  const parts = new Map(groups.map((group) => [group.name, partOf(group)]));
+/** What another machine is served of one exported backend: no group of the file can have such a name. */
+export function exportGroup(backend: string): string {
+  return `fleet/${backend}`;
+}
+
+export function createSelections({ optimizer, groups, profiles, exports = [] }: SelectionConfig): Selections {
+  const exported = exports.map((name) => ({ name: exportGroup(name), tools: null, backends: [name] }));
+  const parts = new Map([...groups, ...exported].map((group) => [group.name, partOf(group)]));
   const compiled = profiles.map(compileProfile);
   const isPlain = !optimizer.enabled && compiled.length === 0;
   const ofNames = (names: readonly string[]): readonly CatalogPart[] =>
@@ -50,13 +59,14 @@ export function createSelections({ optimizer, groups, profiles }: SelectionConfi
   return {
     mayOptimize: mayOptimize({ optimizer, profiles }),
     keeps: compileGlobs(optimizer.keepTools),
-    hasGroup: (name) => parts.has(name),
+    hasGroup: (name) => groups.some((group) => group.name === name),
     of({ principal, group, clientInfo }) {
       // A person who names a tool on the command line means that one.
       if (principal.isPerson === true || (group === null && isPlain)) return null;
       const place = compiled.findIndex((profile) => profile.fits(principal, clientInfo["name"]));
       const profile = profiles[place];
-      const isOptimized = profile?.optimizer ?? optimizer.enabled;
+      // A machine publishes all of it anew.
+      const isOptimized = principal.kind !== "machine" && (profile?.optimizer ?? optimizer.enabled);
       const wanted = profile?.groups ?? null;
       if (group === null && wanted === null && !isOptimized) return null;
       return {

@@ -3,7 +3,7 @@ import type { ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts"
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { Principal } from "../client-port.ts";
+import { needsNoToken, type Principal } from "../client-port.ts";
 import {
   type Authenticator,
   bearerToken,
@@ -139,7 +139,7 @@ class SignedAuthentication implements Authenticator {
   }
 
   refresh(principal: Principal): Principal | null {
-    if (principal.kind !== "user") return principal.kind === "owner" ? principal : null;
+    if (principal.kind !== "user") return needsNoToken(principal) ? principal : null;
     const { users, proofs, tokens } = this.#options;
     if (isLocal(principal)) return users.refresh(principal);
     const proof = proofs.get(principal);

@@ -90,6 +90,8 @@ any = "\${H}"
 name = "laptop"
 servers = ["tls://nas.example:4222"]
 credentials = "\${F}"
+export = ["*"]
+import = ["nas"]
 [[shares]]
 name = "CORE"
 thunderbolt_host = "a"
@@ -201,6 +203,8 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "telemetry.endpoint": ['endpoint = "https://one.example"', 'endpoint = "https://evil.example"'],
   "fleet.name": ['name = "laptop"', 'name = "desktop"'],
   "fleet.servers": ["nas.example:4222", "evil.example:4222"],
+  "fleet.export": ['export = ["*"]', "export = []"],
+  "fleet.import": ['import = ["nas"]', 'import = ["*"]'],
   "fleet.credentials": ['"${F}"', '"${G}"'],
   "telemetry.protocol": ["[telemetry]\n", '[telemetry]\nprotocol = "http/json"\n'],
   "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],

@@ -97,3 +97,25 @@ test("G1 the CA is not read from a share", async () => {
   const [mistake] = await refused(section('["tls://nas.example"]', 'tls_ca = "~/Shares/CORE/ca.pem"\n'));
   assert.equal(mistake?.path, "fleet.tls_ca");
 });
+
+test("G1 what is lent and borrowed is named, and only what there is", async () => {
+  const servers = '["tls://nas.example"]';
+  const backend = '[backends.files]\ncommand = "files"\n';
+  const lists = 'export = ["files"]\nimport = ["desktop", "nas/photos", "*"]\n';
+  const { fleet } = (await accepted(section(servers, lists) + backend)).config;
+  assert.deepEqual([fleet?.export, fleet?.import], [["files"], ["desktop", "nas/photos", "*"]]);
+  const wrong: readonly [line: string, path: string, hint: RegExp | null][] = [
+    ['export = ["flies"]', "fleet.export[0]", /files/],
+    ['export = ["*", "no such"]', "fleet.export[1]", null],
+    ['import = ["laptop"]', "fleet.import[0]", null],
+    ['import = ["laptop/files"]', "fleet.import[0]", null],
+    ['import = ["desktop/files/more"]', "fleet.import[0]", null],
+    ['import = ["a b"]', "fleet.import[0]", null],
+    [`import = [${'"nas", '.repeat(101)}]`, "fleet.import[100]", null],
+  ];
+  for (const [line, path, hint] of wrong) {
+    const [mistake] = await refused(section(servers, `${line}\n`) + backend);
+    assert.equal(mistake?.path, path, line);
+    if (hint !== null) assert.match(mistake?.hint ?? "", hint);
+  }
+});

@@ -35,6 +35,8 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "fleet.name": '"desktop"',
   "fleet.servers": '["tls://other.example:4222"]',
   "fleet.credentials": '"secret:other"',
+  "fleet.export": '["*"]',
+  "fleet.import": '["*"]',
   "fleet.tls_ca": '"/etc/nats/ca.pem"',
 };
 

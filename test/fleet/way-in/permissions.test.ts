@@ -1,13 +1,27 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
-import { BUCKET, beatSubject, inboxOf } from "../../../src/fleet/subjects.ts";
+import { type Calls, type CallsOptions, startCalls } from "../../../src/fleet/calls/calls.ts";
+import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
+import {
+  askSubject,
+  BUCKET,
+  beatSubject,
+  callSubject,
+  inboxOf,
+  offerSubject,
+  unheardInbox,
+} from "../../../src/fleet/subjects.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { userSeed } from "../../../src/fleet/way-in/nkey.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
-import type { Scope } from "../../support/temporary-folder.ts";
+import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 import { found, invited, joined, LACKS_SERVER, type Machine, machines, present } from "./homes.ts";
 
 const REAL = { skip: LACKS_SERVER };
@@ -80,6 +94,86 @@ test("G1 a machine beats for itself alone, and hears no answers to others", REAL
   await eventually(() => said.length >= 5 && heard.length > 0);
   assert.deepEqual(heard, [beatSubject("laptop")]);
 });
+
+test("G1 a machine calls in its own name alone, and hears what is for it alone", REAL, async (t) => {
+  const [nas, laptop] = await fleetOfTwo(t);
+  const heard: string[] = [];
+  for (const subject of [callSubject("*", "nas"), offerSubject("*"), askSubject("*")]) {
+    nas.subscribe(subject, { callback: (_error, message) => void heard.push(message.subject) });
+  }
+  await nas.flush();
+  const told = [callSubject("laptop", "nas"), offerSubject("laptop"), askSubject("laptop")];
+  for (const subject of told) laptop.publish(subject, "one");
+  const said = await refusals(laptop, () => {
+    laptop.publish(callSubject("nas", "laptop"), "a lie");
+    laptop.publish(callSubject("desktop", "nas"), "a lie");
+    laptop.publish(offerSubject("nas"), "a lie");
+    laptop.publish(unheardInbox("nas", "laptop"), "a lie");
+    laptop.subscribe(callSubject("*", "nas"));
+    laptop.subscribe(unheardInbox("nas", "*"));
+  });
+  await eventually(() => said.length >= 6 && heard.length === told.length);
+  assert.deepEqual(heard.toSorted(), told.toSorted());
+});
+
+test(
+  "G1 machines that joined call each other, over TLS and with the permissions that they were given",
+  REAL,
+  async (t) => {
+    const [nas, laptop] = present(await machines(t, 2));
+    const first = await found(nas);
+    const open = await invited(nas, first);
+    const second = await joined(laptop, open.code);
+    await open.guest;
+    const calls = async (
+      machine: Machine,
+      membership: Membership,
+      more: Partial<CallsOptions>,
+    ): Promise<Calls> => {
+      const [seed, ca] = [await keptSeed(machine, membership.secret), await keptAuthority(machine.home)];
+      assert.ok(seed && ca);
+      const tlsCa = join(await temporaryFolder(t), "ca.pem");
+      await writeFile(tlsCa, ca);
+      const { name, address } = membership;
+      const lists = more.serve === undefined ? { import: ["*"] } : { export: ["files"] };
+      const credentials = { kind: "environment", variable: "FLEET_KEY" } as const;
+      const running = startCalls({
+        config: { name, servers: [`tls://${address}`], credentials, tlsCa, ...lists },
+        values: { FLEET_KEY: userSeed(seed) },
+        clock: systemClock,
+        logger: silentLogger,
+        redact() {},
+        lent: () => ["files"],
+        serve() {},
+        onBorrowed() {},
+        ...more,
+      });
+      t.after(() => running.end(0));
+      return running;
+    };
+    const callers: string[] = [];
+    await calls(nas, first, {
+      serve(machine, _backend, stream) {
+        callers.push(machine);
+        stream.pipe(stream);
+      },
+    });
+    const borrowing = Promise.withResolvers<Borrowed>();
+    const borrower = await calls(laptop, second, {
+      onBorrowed: ([backend]) => {
+        if (backend !== undefined) borrowing.resolve(backend);
+      },
+    });
+    const stream = borrower.open(await borrowing.promise, () => {});
+    let said = "";
+    stream.setEncoding("utf8").on("data", (chunk: string) => {
+      said += chunk;
+    });
+    stream.write("hello");
+    await eventually(() => said === "hello");
+    assert.deepEqual(callers, [second.name]);
+  },
+);
 
 test("G1 only the machine with the server makes, changes or empties what is kept there", REAL, async (t) => {
   const [, laptop] = await fleetOfTwo(t);

@@ -19,7 +19,7 @@ export interface BackendCondition {
 export interface BackendView {
   readonly name: string;
   readonly group: string | null;
-  readonly type: "stdio" | "streamable-http";
+  readonly type: "stdio" | "streamable-http" | "fleet";
   readonly enabled: boolean;
   readonly phase: BackendPhase;
   /** Why it is in that phase, for people; null when there is nothing to say. */

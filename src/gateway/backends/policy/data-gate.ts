@@ -1,5 +1,5 @@
 // Whether calls may reach a backend, by what it works on. Pure.
-import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
 import { dropStandbys } from "./decide-routes.ts";
 import { awayText } from "./required-data.ts";
@@ -8,7 +8,7 @@ import { awayText } from "./required-data.ts";
 export type Gate =
   | { readonly kind: "open" }
   | { readonly kind: "wait" }
-  | { readonly kind: "refuse"; readonly reason: string; readonly mode: BackendConfig["whenUnavailable"] };
+  | { readonly kind: "refuse"; readonly reason: string; readonly mode: ServedBackend["whenUnavailable"] };
 
 const OPEN: Gate = { kind: "open" };
 

@@ -1,5 +1,5 @@
 // What a backend works on, and whether that is there.
-import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { ServedBackend } from "../../../config/snapshot.ts";
 
 /** Whether all that a backend requires is there. */
 export type RequiredData =
@@ -28,18 +28,18 @@ export type Absence = Exclude<RequiredData, { kind: "there" }>;
 /** Whoever knows of shares. */
 export interface DataSource {
   /** Of several that are away the first. Never throws. */
-  look(requires: BackendConfig["requires"]): RequiredData;
+  look(requires: ServedBackend["requires"]): RequiredData;
   /** Called after each change of what `look` answers. */
   onChange(listener: () => void): void;
   /** Resolves when all of these were looked at afresh, or soon. Never rejects. */
-  lookNow?(requires: BackendConfig["requires"]): Promise<void>;
+  lookNow?(requires: ServedBackend["requires"]): Promise<void>;
   /** Called once, with what gives all that runs. Returns what is to be called after each change of it. */
   watchPrograms?(running: () => readonly DataPrograms[]): () => void;
 }
 
 /** What runs for one backend. */
 export interface DataPrograms {
-  readonly requires: BackendConfig["requires"];
+  readonly requires: ServedBackend["requires"];
   /** Leaders of process groups, those that end included. */
   readonly pids: readonly number[];
 }
@@ -48,7 +48,7 @@ export interface DataPrograms {
 export type Needs = {
   readonly data: RequiredData;
   readonly unavailableAfterMs: number;
-  readonly whenUnavailable: BackendConfig["whenUnavailable"];
+  readonly whenUnavailable: ServedBackend["whenUnavailable"];
 } | null;
 
 /** `share CORE is away: it is not mounted`. */

@@ -1,7 +1,7 @@
 // One backend: its instances, the lane that decides about them, and the way of a call to the one that serves.
 import { isDeepStrictEqual } from "node:util";
 import { routesOf } from "../../../config/backend-routes.ts";
-import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
@@ -48,7 +48,7 @@ export class BackendLane {
   readonly #shared: SharedInstances;
   readonly #cycles: LaneCycles;
 
-  constructor(tools: LaneTools, name: string, config: BackendConfig) {
+  constructor(tools: LaneTools, name: string, config: ServedBackend) {
     this.#state = new LaneState(tools, name, config, {
       run: () => this.#cycles.run(),
       onChanged: () => tools.onChanged(name),
@@ -152,7 +152,7 @@ export class BackendLane {
   }
 
   /** Null: it is not configured any more. What needs no connection takes effect in this call. */
-  configure(next: BackendConfig | null): void {
+  configure(next: ServedBackend | null): void {
     const state = this.#state;
     const { config: before, isConfigured } = state;
     if (next === null ? !isConfigured : isConfigured && isDeepStrictEqual(next, before)) return;

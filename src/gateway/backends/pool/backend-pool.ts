@@ -1,7 +1,7 @@
 // All backends of the gateway: a lane for each, so that a slow or dead one holds back no other, and what they publish
 // together.
 import { isDeepStrictEqual } from "node:util";
-import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
@@ -81,7 +81,7 @@ export class BackendPool implements AsyncDisposable {
    * What is wanted from now on, in the file's order. Takes effect at once where nothing has to be connected: a removed
    * or disabled backend leaves `published` in this very call, filters and overrides of unchanged ones apply.
    */
-  apply(configs: readonly BackendConfig[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
+  apply(configs: readonly ServedBackend[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
     if (this.#stopping !== null) return;
     const isOther = drainTimeoutMs !== this.#drainTimeoutMs || !isDeepStrictEqual(failback, this.#failback);
     this.#drainTimeoutMs = drainTimeoutMs;
@@ -232,7 +232,7 @@ export class BackendPool implements AsyncDisposable {
     if (this.#turns.length > 0) setImmediate(this.#nextTurn);
   };
 
-  #configure(wanted: ReadonlyMap<string, BackendConfig>): void {
+  #configure(wanted: ReadonlyMap<string, ServedBackend>): void {
     const before = new Map(this.#lanes);
     for (const [name, lane] of before) if (!wanted.has(name)) lane.configure(null);
     for (const [name, config] of wanted) {

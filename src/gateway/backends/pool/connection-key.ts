@@ -3,10 +3,11 @@ import { literalValues } from "../../../config/literal-secrets.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type {
   BackendAuthConfig,
-  BackendConfig,
+  FleetConnection,
   HttpConnection,
   SandboxConfig,
   SecretText,
+  ServedBackend,
   StdioConnection,
 } from "../../../config/snapshot.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
@@ -32,7 +33,8 @@ export type ResolvedConnection =
       readonly url: string;
       readonly headers: Readonly<Record<string, string>>;
       readonly auth?: ResolvedAuth;
-    };
+    }
+  | FleetConnection;
 
 /** A program as logs may name it: references as they are written, `(hidden)` for what may be a secret. */
 interface ShownProgram {
@@ -68,9 +70,10 @@ interface ResolvedRecord {
 
 /** Puts the values of the secrets in; tells all that are missing at once. */
 export function resolveConnection(
-  connection: BackendConfig["connection"],
+  connection: ServedBackend["connection"],
   environment: Environment,
 ): ConnectionOutcome {
+  if (connection.type === "fleet") return outcomeOf(connection, []);
   return connection.type === "stdio"
     ? resolveProgram(connection, environment)
     : resolveServer(connection, environment);
@@ -126,6 +129,10 @@ function shownProgram({ command, args, env }: StdioConnection, secrets: readonly
 
 /** The order of variables and of headers means nothing; that of arguments does. */
 function connectionKey(connection: ResolvedConnection): string {
+  if (connection.type === "fleet") {
+    const { type, machine, backend, instance } = connection;
+    return sha256Of(JSON.stringify([type, machine, backend, instance]));
+  }
   const parts =
     connection.type === "stdio"
       ? [

@@ -1,6 +1,6 @@
 // What one backend publishes, and who is moved when another instance serves.
 import { isDeepStrictEqual } from "node:util";
-import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { ServedBackend } from "../../../config/snapshot.ts";
 import { type CatalogSource, type ListFreshness, NO_LISTINGS } from "../../catalog/catalog.ts";
 import { LATEST_VERSION } from "../../protocol.ts";
 import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
@@ -110,7 +110,7 @@ export class Published {
     for (const client of this.#subscriptions.clients) this.#own.ensure(client);
   }
 
-  changeInstances(before: BackendConfig["instances"]): void {
+  changeInstances(before: ServedBackend["instances"]): void {
     const { config, isPerClient, serving } = this.#state;
     if (before === config.instances) return;
     const shared = serving?.instance ?? null;

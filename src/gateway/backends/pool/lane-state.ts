@@ -1,6 +1,6 @@
 // What is wanted of one backend, what was decided about it, and the lane in which that happens.
 import { routesOf } from "../../../config/backend-routes.ts";
-import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { ServedBackend } from "../../../config/snapshot.ts";
 import { createLane, type Lane, type Wake } from "../../../reconcile/lane.ts";
 import type { TriggerReason } from "../../../reconcile/trigger.ts";
 import { errorText } from "../../../runtime/errors.ts";
@@ -42,7 +42,7 @@ export class LaneState {
   readonly tools: LaneTools;
   readonly name: string;
   /** As configured last, even when it is removed: for messages, and calls that drain. */
-  config: BackendConfig;
+  config: ServedBackend;
   isConfigured = false;
   /** One for each route, in their order. */
   outcomes: readonly RouteOutcome[] = [];
@@ -72,7 +72,7 @@ export class LaneState {
   /** What was mounted when it was last looked at; null: nothing is required, or it was never there. */
   #mounts: string | null = null;
 
-  constructor(tools: LaneTools, name: string, config: BackendConfig, { run, onChanged }: LaneEvents) {
+  constructor(tools: LaneTools, name: string, config: ServedBackend, { run, onChanged }: LaneEvents) {
     const { clock, logger } = tools;
     this.tools = tools;
     this.name = name;

@@ -92,7 +92,7 @@ export class PoolInstance {
   get home(): string {
     const { connection } = this.base;
     this.#home ??=
-      connection.type === "stdio"
+      connection.type !== "streamable-http"
         ? randomBytes(9).toString("base64url")
         : `${AT_ADDRESS}${sha256Of(connection.url).slice(0, 16)}`;
     return this.#home;

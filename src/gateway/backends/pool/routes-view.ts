@@ -1,7 +1,7 @@
 // The routes of one backend, as people are shown them.
 import { routesOf } from "../../../config/backend-routes.ts";
 import { shownArguments, shownText, shownUrl } from "../../../config/shown-values.ts";
-import type { BackendRoute } from "../../../config/snapshot.ts";
+import type { ServedBackend } from "../../../config/snapshot.ts";
 import { stableFrom } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { RoutesView } from "../policy/backend-pool-contract.ts";
@@ -47,7 +47,8 @@ export function routesView(state: LaneState): RoutesView | null {
   return { inUse, held, pending: waits, list };
 }
 
-function shownTarget(connection: BackendRoute["connection"]): string {
+function shownTarget(connection: ServedBackend["connection"]): string {
+  if (connection.type === "fleet") return `${connection.backend} on ${connection.machine}`;
   if (connection.type !== "stdio") return shownUrl(connection.url, "log");
   const { command, args } = connection;
   return [shownText(command, "log"), ...shownArguments(command, args, "log")].join(" ");

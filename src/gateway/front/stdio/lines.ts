@@ -42,6 +42,8 @@ interface LinesOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly principal: Principal;
+  /** The only part of everything that it is served, whatever it asks for; absent: it may choose. */
+  readonly group?: string;
   /** Of one line. */
   readonly bodyLimitBytes: () => number;
 }
@@ -56,7 +58,7 @@ export class LinesFront implements AsyncDisposable {
   #settled = Promise.withResolvers<void>();
   #session: Session | null = null;
   /** What its client asked for before anything else; null: everything. */
-  #group: string | null = null;
+  #group: string | null;
   #stopping = false;
   /** The client says no more, but may still read. */
   #isSilent = false;
@@ -65,6 +67,7 @@ export class LinesFront implements AsyncDisposable {
     const { bodyLimitBytes } = options;
     this.#stream = stream;
     this.#options = options;
+    this.#group = options.group ?? null;
     this.#outlet = new LinesOutlet(stream, options.clock, () => {
       this.#session?.end("the client closed its stream");
       this.#modern.end();
@@ -199,6 +202,7 @@ export class LinesFront implements AsyncDisposable {
   /** Which group the client is served from now on: what it says first, so that nothing of another is in its session. */
   #choose({ params }: RpcRequest): Reply {
     const name = params?.["name"];
+    if (this.#options.group !== undefined) return errorReply(INVALID_REQUEST, "no group can be chosen here");
     if (typeof name !== "string" || !this.#options.gateway.hasGroup(name)) {
       return errorReply(INVALID_PARAMS, "there is no such group");
     }

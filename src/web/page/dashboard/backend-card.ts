@@ -100,8 +100,13 @@ function facts(backend: BackendStatus): string[] {
     ...(instances > 1 ? [counted(instances, "instance")] : []),
     ...(restarts > 0 ? [counted(restarts, "restart")] : []),
     ...(backend.group === null ? [] : [`group ${shown(backend.group)}`]),
-    backend.type === "streamable-http" ? "over HTTP" : backend.pid === null ? "stdio" : `pid ${backend.pid}`,
+    wayText(backend),
   ];
+}
+
+function wayText({ type, pid }: BackendStatus): string {
+  if (type === "fleet") return "on another machine";
+  return type === "streamable-http" ? "over HTTP" : pid === null ? "stdio" : `pid ${pid}`;
 }
 
 function protocolText({ protocol_version: version }: BackendStatus): string {

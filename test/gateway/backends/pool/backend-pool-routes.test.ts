@@ -79,7 +79,8 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
     clientInfo: { name: "test", version: "1" },
     startInstance: startBackendInstance,
     openLink(connection, _, secrets) {
-      if (connection.type !== "stdio")
+      assert.ok(connection.type !== "fleet");
+      if (connection.type === "streamable-http")
         return openHttpLink({ ...connection, authorize: () => null, clock, secrets });
       const { sandbox: __, ...program } = connection;
       return openStdioLink({ ...program, warden, clock });

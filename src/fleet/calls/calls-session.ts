@@ -1,0 +1,123 @@
+// One connection to a NATS server for calls alone, so that a large result never holds up what machines tell of themselves.
+// It is never mended: whatever goes wrong ends it, and every tunnel with it.
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { settledWithin } from "../../runtime/time/clock.ts";
+import { LinkFailure } from "../link-failure.ts";
+import { type ConnectionOptions, connectToServer, failureOf, watchRefusals } from "../nats-session.ts";
+import { askSubject, callSubject, inboxOf, offerSubject, unheardInbox } from "../subjects.ts";
+import { HEAD_BYTES, LONGEST_DATA } from "./frames.ts";
+import type { Wire } from "./switchboard.ts";
+
+const CLOSE_MS = 500;
+const FLUSH_MS = 5_000;
+/** What the library and the server put around a message. */
+const AROUND_BYTES = 512;
+/** Less is no way to send anything. */
+const LEAST_DATA = 1_024;
+/** By which a server says that nobody listens. */
+const NOBODY = 503;
+
+/** What comes in; called one at a time, in the order in which each machine sent it. */
+export interface CallsHeard {
+  frame(sender: string, bytes: Uint8Array): void;
+  offer(sender: string, bytes: Uint8Array): void;
+  asked(): void;
+  nobodyThere(machine: string): void;
+}
+
+interface CallsSessionOptions extends ConnectionOptions {
+  readonly heard: CallsHeard;
+  /** This machine exports; it imports. */
+  readonly exports: boolean;
+  readonly imports: boolean;
+}
+
+export interface CallsSession extends AsyncDisposable {
+  /** Resolves with why, when it is over. */
+  readonly ended: Promise<LinkFailure>;
+  readonly wire: Wire;
+  offer(text: string): void;
+  /** Asks who offers something. */
+  ask(): void;
+}
+
+/** Resolves when the server has taken the subscriptions. Rejects with a `LinkFailure`, or as the signal says. */
+export async function openCallsSession(
+  options: CallsSessionOptions,
+  signal: AbortSignal,
+): Promise<CallsSession> {
+  const connection = await connectToServer(options, signal);
+  try {
+    return await unlessAborted(begin(connection, options), signal);
+  } catch (error) {
+    await close(connection, options);
+    throw error;
+  }
+}
+
+async function begin(connection: NatsConnection, options: CallsSessionOptions): Promise<CallsSession> {
+  const { name, heard, clock } = options;
+  const over = Promise.withResolvers<LinkFailure>();
+  const end = (failure: LinkFailure): void => over.resolve(failure);
+  connection.closed().then((error) => {
+    end(
+      error instanceof Error
+        ? failureOf(error, "connected")
+        : new LinkFailure("the connection to the server was lost"),
+    );
+  }, end);
+  watchRefusals(connection, end).catch((error: unknown) => end(failureOf(error, "connected")));
+  const listen = (subject: string, take: (sender: string, message: Msg) => void): void => {
+    connection.subscribe(subject, {
+      callback(error, message) {
+        if (error !== null) end(failureOf(error, "listening"));
+        else take(message.subject.split(".")[2] ?? "", message);
+      },
+    });
+  };
+  listen(callSubject("*", name), (sender, { data }) => heard.frame(sender, data));
+  listen(unheardInbox(name, "*"), (_, { subject, headers }) => {
+    const machine = subject.slice(`${inboxOf(name)}.calls.`.length);
+    if (headers?.code === NOBODY) heard.nobodyThere(machine);
+  });
+  if (options.imports) listen(offerSubject("*"), (sender, { data }) => heard.offer(sender, data));
+  if (options.exports) listen(askSubject("*"), () => heard.asked());
+  if (!(await settledWithin(clock, FLUSH_MS, connection.flush()))) {
+    throw new LinkFailure("listening: no answer in time");
+  }
+  const chunkBytes = Math.min(LONGEST_DATA, (connection.info?.max_payload ?? 0) - HEAD_BYTES - AROUND_BYTES);
+  if (chunkBytes < LEAST_DATA) {
+    throw new LinkFailure("the server takes no messages of useful size", "raise max_payload of the server");
+  }
+  const publish = (subject: string, content: Uint8Array | string, reply?: string): void => {
+    try {
+      connection.publish(subject, content, reply === undefined ? {} : { reply });
+    } catch (error) {
+      end(failureOf(error, "sending"));
+    }
+  };
+  return {
+    ended: over.promise,
+    wire: {
+      chunkBytes,
+      frame: (machine, bytes) => publish(callSubject(name, machine), bytes, unheardInbox(name, machine)),
+    },
+    offer: (text) => publish(offerSubject(name), text),
+    ask: () => publish(askSubject(name), ""),
+    [Symbol.asyncDispose]: () => close(connection, options),
+  };
+}
+
+async function close(
+  connection: NatsConnection,
+  { clock }: Pick<CallsSessionOptions, "clock">,
+): Promise<void> {
+  for (const step of [() => connection.flush(), () => connection.close()]) {
+    await settledWithin(
+      clock,
+      CLOSE_MS,
+      step().catch(() => {}),
+    );
+  }
+}

@@ -1,0 +1,298 @@
+// All tunnels of this machine: those that it opened and those that were opened to it, and whether the machines at their
+// other ends are still there.
+import { randomBytes } from "node:crypto";
+import { type Duplex, duplexPair } from "node:stream";
+import { isMachineName } from "../../config/fleet-values.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { type FrameKind, frameBytes, ID_BYTES, readFrame } from "./frames.ts";
+import { Tunnel, type TunnelEnd } from "./tunnel.ts";
+import { MOST_OFFERED, openingBytes, readOpening } from "./words.ts";
+
+/** How often it is looked who has been silent, ms. */
+const LOOK_MS = 500;
+/** After so long without a word a machine is asked whether it is there, ms: where a call may wait for it, and else. */
+const ASK_MS = { waiting: 1_000, quiet: 5_000 };
+/** Longer waits are for what has no answer, ms. */
+const LONGEST_WAIT_MS = 60_000;
+/** A machine that does not answer that for so long is lost, ms. A busy one may take a while. */
+const LOST_MS = 10_000;
+/** Tunnels that other machines may have here. */
+const MOST_OF_ONE = 2 * MOST_OFFERED;
+const MOST_OF_ALL = 512;
+/** One machine may open so many within `withinMs`. */
+const OPENINGS = { most: 200, withinMs: 10_000 };
+/** Machines whose openings are counted. */
+const MOST_COUNTED = 1_000;
+
+const NOTHING = Buffer.alloc(0);
+
+/** What carries frames; to a machine by its name. */
+export interface Wire {
+  /** Of one frame's data. */
+  readonly chunkBytes: number;
+  /** Never throws. */
+  frame(machine: string, bytes: Uint8Array): void;
+}
+
+/** A backend of another machine. */
+export interface Borrowed {
+  readonly machine: string;
+  readonly backend: string;
+  readonly instance: string;
+}
+
+interface SwitchboardOptions {
+  readonly clock: Clock;
+  /** Of this daemon. */
+  readonly instance: string;
+  readonly name: string;
+  /** Why that machine may not use it; null: it may. */
+  readonly refusal: (backend: string) => string | null;
+  /** Serves it until the stream ends. */
+  readonly serve: (machine: string, backend: string, stream: Duplex) => void;
+  /** That daemon is there no more; its tunnels end right after. */
+  readonly onLost: (machine: string, instance: string) => void;
+}
+
+/** A daemon on another machine to which there are tunnels. */
+interface Peer {
+  readonly machine: string;
+  readonly instance: string;
+  readonly tunnels: Set<Tunnel>;
+  heardAtMs: number;
+  /** Data in tunnels that were opened here. */
+  sentAtMs: number;
+  answeredAtMs: number;
+  probedAtMs: number;
+  /** Since when it owes an answer; null: it does not. */
+  asksSinceMs: number | null;
+}
+
+export class Switchboard {
+  readonly #options: SwitchboardOptions;
+  readonly #peers = new Map<string, Peer>();
+  /** By machine and tunnel. */
+  readonly #opened = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
+  readonly #served = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
+  readonly #openings = new Map<string, { count: number; sinceMs: number }>();
+  #wire: Wire | null = null;
+  #idle: PromiseWithResolvers<void> | null = null;
+  #looking: Timer | null = null;
+
+  constructor(options: SwitchboardOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when there is no tunnel, either way. */
+  idle(): Promise<void> {
+    if (this.#peers.size === 0) return Promise.resolve();
+    this.#idle ??= Promise.withResolvers();
+    return this.#idle.promise;
+  }
+
+  begin(wire: Wire): void {
+    this.#wire = wire;
+  }
+
+  /** The wire is gone: every tunnel ends. */
+  end(why: string): void {
+    this.#wire = null;
+    for (const { tunnels } of [...this.#peers.values()]) {
+      for (const tunnel of [...tunnels]) tunnel.fail(why, HINT, false);
+    }
+    this.#openings.clear();
+  }
+
+  open({ machine, backend, instance }: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
+    const wire = this.#wire;
+    if (wire === null) return closedStream("the fleet's server is not reached", onEnd);
+    const id = randomBytes(ID_BYTES).toString("hex");
+    const peer = this.#peer(machine, instance);
+    const tunnel = this.#tunnel(wire, { peer, id, fromOpener: true, table: this.#opened }, (end) =>
+      onEnd({ ...end, message: `${machine}: ${end.message}` }),
+    );
+    const payload = openingBytes({ instance: this.#options.instance, backend });
+    this.#send(wire, peer, { kind: "open", fromOpener: true, tunnel: id, number: 0, payload });
+    return tunnel.stream;
+  }
+
+  /** A frame of that machine, as it came. */
+  take(sender: string, bytes: Uint8Array): void {
+    const { instance, clock } = this.#options;
+    const frame = readFrame(bytes);
+    const wire = this.#wire;
+    if (frame === null || wire === null || frame.to !== instance) return;
+    if (!isMachineName(sender) || sender === this.#options.name) return;
+    const { kind, fromOpener, tunnel: id, number, payload } = frame;
+    if (kind === "probe") {
+      const answer = { kind: "alive", fromOpener: false, to: id, tunnel: instance, number: 0 } as const;
+      wire.frame(sender, frameBytes({ ...answer, payload: NOTHING }));
+    } else if (kind === "alive") {
+      const peer = this.#peers.get(peerKey(sender, id));
+      if (peer !== undefined) heard(peer, clock.monotonicMs());
+    } else if (kind === "open") {
+      if (fromOpener) this.#opening(wire, sender, id, payload);
+    } else {
+      const found = (fromOpener ? this.#served : this.#opened).get(`${sender} ${id}`);
+      if (found === undefined) return;
+      const nowMs = clock.monotonicMs();
+      heard(found.peer, nowMs);
+      if (kind === "data" && !fromOpener) found.peer.answeredAtMs = nowMs;
+      found.tunnel.take(kind, number, payload);
+    }
+  }
+
+  /** Nobody of that machine listens. */
+  nobodyThere(machine: string): void {
+    for (const peer of [...this.#peers.values()]) {
+      if (peer.machine === machine) this.#lose(peer, "it is not there any more");
+    }
+  }
+
+  #opening(wire: Wire, machine: string, id: string, payload: Buffer): void {
+    const { refusal, serve } = this.#options;
+    const opening = readOpening(payload);
+    if (opening === null || this.#served.has(`${machine} ${id}`)) return;
+    const { instance, backend } = opening;
+    const why = this.#tooMany(machine) ?? refusal(backend);
+    if (why !== null) {
+      const said = { kind: "abort", fromOpener: false, to: instance, tunnel: id, number: 0 } as const;
+      wire.frame(machine, frameBytes({ ...said, payload: Buffer.from(why) }));
+      return;
+    }
+    const peer = this.#peer(machine, instance);
+    const tunnel = this.#tunnel(wire, { peer, id, fromOpener: false, table: this.#served }, () => {});
+    tunnel.welcome();
+    serve(machine, backend, tunnel.stream);
+  }
+
+  #tooMany(machine: string): string | null {
+    const nowMs = this.#options.clock.monotonicMs();
+    const before = this.#openings.get(machine);
+    const isRecent = before !== undefined && nowMs - before.sinceMs < OPENINGS.withinMs;
+    const openings = isRecent ? before : { count: 0, sinceMs: nowMs };
+    openings.count += 1;
+    if (!isRecent && this.#openings.size >= MOST_COUNTED) this.#openings.clear();
+    this.#openings.set(machine, openings);
+    const ofOne = [...this.#served.values()].filter(({ peer }) => peer.machine === machine).length;
+    const isOver = openings.count > OPENINGS.most || ofOne >= MOST_OF_ONE || this.#served.size >= MOST_OF_ALL;
+    return isOver ? "there are too many connections; try again in 10 s" : null;
+  }
+
+  #peer(machine: string, instance: string): Peer {
+    const key = peerKey(machine, instance);
+    const known = this.#peers.get(key);
+    if (known !== undefined) return known;
+    const nowMs = this.#options.clock.monotonicMs();
+    const peer: Peer = {
+      machine,
+      instance,
+      tunnels: new Set(),
+      heardAtMs: nowMs,
+      sentAtMs: nowMs,
+      answeredAtMs: nowMs,
+      probedAtMs: nowMs,
+      asksSinceMs: null,
+    };
+    this.#peers.set(key, peer);
+    this.#looking ??= this.#lookLater();
+    return peer;
+  }
+
+  #tunnel(wire: Wire, { peer, id, fromOpener, table }: TunnelPlace, onEnd: (end: TunnelEnd) => void): Tunnel {
+    const key = `${peer.machine} ${id}`;
+    const tunnel = new Tunnel({
+      chunkBytes: wire.chunkBytes,
+      send: (kind, number, payload) =>
+        this.#send(wire, peer, { kind, fromOpener, tunnel: id, number, payload }),
+      onOver: () => {
+        table.delete(key);
+        peer.tunnels.delete(tunnel);
+        if (peer.tunnels.size > 0) return;
+        this.#peers.delete(peerKey(peer.machine, peer.instance));
+        if (this.#peers.size === 0) this.#idle?.resolve();
+      },
+      onEnd,
+    });
+    peer.tunnels.add(tunnel);
+    table.set(key, { tunnel, peer });
+    return tunnel;
+  }
+
+  #send(wire: Wire, peer: Peer, frame: SentFrame): void {
+    if (wire !== this.#wire) return;
+    if (frame.kind === "data" && frame.fromOpener) peer.sentAtMs = this.#options.clock.monotonicMs();
+    wire.frame(peer.machine, frameBytes({ ...frame, to: peer.instance }));
+  }
+
+  #lookLater(): Timer {
+    return this.#options.clock.setTimer(LOOK_MS, () => {
+      this.#looking = null;
+      for (const peer of [...this.#peers.values()]) this.#look(peer);
+      if (this.#peers.size > 0) this.#looking ??= this.#lookLater();
+    });
+  }
+
+  #look(peer: Peer): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (peer.asksSinceMs !== null && nowMs - peer.asksSinceMs > LOST_MS) {
+      this.#lose(peer, "it does not answer any more");
+      return;
+    }
+    const mayWait = peer.sentAtMs > peer.answeredAtMs && nowMs - peer.sentAtMs < LONGEST_WAIT_MS;
+    const everyMs = mayWait ? ASK_MS.waiting : ASK_MS.quiet;
+    const wire = this.#wire;
+    if (wire === null || nowMs - Math.max(peer.heardAtMs, peer.probedAtMs) < everyMs) return;
+    peer.probedAtMs = nowMs;
+    peer.asksSinceMs ??= nowMs;
+    const probe = {
+      kind: "probe",
+      fromOpener: false,
+      to: peer.instance,
+      number: 0,
+      payload: NOTHING,
+    } as const;
+    wire.frame(peer.machine, frameBytes({ ...probe, tunnel: this.#options.instance }));
+  }
+
+  #lose(peer: Peer, why: string): void {
+    this.#options.onLost(peer.machine, peer.instance);
+    for (const tunnel of [...peer.tunnels]) tunnel.fail(why, HINT, false);
+  }
+}
+
+const HINT = "mountaineer fleet status shows which machines are there";
+
+interface TunnelPlace {
+  readonly peer: Peer;
+  readonly id: string;
+  readonly fromOpener: boolean;
+  readonly table: Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>;
+}
+
+interface SentFrame {
+  readonly kind: FrameKind;
+  readonly fromOpener: boolean;
+  readonly tunnel: string;
+  readonly number: number;
+  readonly payload: Buffer;
+}
+
+function peerKey(machine: string, instance: string): string {
+  return `${machine} ${instance}`;
+}
+
+function heard(peer: Peer, nowMs: number): void {
+  peer.heardAtMs = nowMs;
+  peer.asksSinceMs = null;
+}
+
+function closedStream(message: string, onEnd: (end: TunnelEnd) => void): Duplex {
+  const [ours, theirs] = duplexPair();
+  setImmediate(() => {
+    onEnd({ message, hint: HINT, wasReached: false });
+    theirs.destroy();
+    ours.destroy();
+  });
+  return ours;
+}

@@ -1,0 +1,57 @@
+// What a machine signs in to the fleet's server with, read anew for each attempt.
+import { readFile } from "node:fs/promises";
+import type { FleetConfig } from "../config/snapshot.ts";
+import { errorText } from "../runtime/errors.ts";
+import { type Clock, settledWithin } from "../runtime/time/clock.ts";
+import { oneMissingText, resolveReference, type SecretValues } from "../secrets/reference.ts";
+import { type Credentials, readCredentials } from "./credentials.ts";
+import { LinkFailure } from "./link-failure.ts";
+
+const READ_MS = 3_000;
+
+export interface SignInOptions {
+  readonly config: Pick<FleetConfig, "credentials" | "tlsCa">;
+  readonly values: SecretValues;
+  readonly clock: Clock;
+  readonly redact: (secret: string) => void;
+}
+
+export interface SignIn {
+  readonly credentials: Credentials;
+  /** PEM; null: the CAs that Node knows. */
+  readonly authority: string | null;
+}
+
+/** Rejects with a `LinkFailure`, or as the signal says. */
+export async function readSignIn(options: SignInOptions, signal: AbortSignal): Promise<SignIn> {
+  return { credentials: credentialsOf(options), authority: await authorityOf(options, signal) };
+}
+
+function credentialsOf({ config, values, redact }: SignInOptions): Credentials {
+  const secret = resolveReference(config.credentials, values);
+  if (!secret.ok) {
+    throw new LinkFailure(oneMissingText(secret.missing), "[fleet].credentials says where they are");
+  }
+  const credentials = readCredentials(secret.value);
+  if (credentials === null) {
+    throw new LinkFailure(
+      "[fleet].credentials is neither the seed of an nkey (SU…) nor the text of a .creds file",
+    );
+  }
+  redact(credentials.seed);
+  if (credentials.kind === "jwt") redact(credentials.jwt);
+  return credentials;
+}
+
+async function authorityOf({ clock, config }: SignInOptions, signal: AbortSignal): Promise<string | null> {
+  if (config.tlsCa === null) return null;
+  const reading = readFile(config.tlsCa, { encoding: "utf8", signal });
+  reading.catch(() => {});
+  try {
+    if (await settledWithin(clock, READ_MS, reading)) return await reading;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new LinkFailure(`[fleet].tls_ca cannot be read: ${errorText(error)}`);
+  }
+  throw new LinkFailure("[fleet].tls_ca cannot be read: the disk does not answer");
+}

@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { eventually } from "../../support/eventually.ts";
+import { needsNats, startMember, startNats } from "../nats-rig.ts";
+import {
+  linesOf,
+  startClient,
+  startMachine,
+  startMachineProcess,
+  textOf,
+  toolsBackend,
+  writtenIn,
+} from "./machines.ts";
+
+const TOOLS = ["echo", "slow", "ask", "large", "grow", "die"];
+const NO_LIMIT = {
+  callsPerSecond: null,
+  burst: 1,
+  callsInFlight: 512,
+  sessions: 500,
+  resultBytes: null,
+  overrides: [],
+};
+
+test("G1 a call across machines: progress, a question, cancel, a large result", needsNats, async (t) => {
+  const rig = await startNats(t);
+  const written = writtenIn(rig.folder, "files");
+  const config = { limits: NO_LIMIT };
+  await startMachineProcess(t, rig, {
+    name: "desktop",
+    backends: [toolsBackend("files", written), toolsBackend("private", writtenIn(rig.folder, "private"))],
+    exports: ["files"],
+    config,
+  });
+  const laptop = await startMachine(t, rig, { name: "laptop", backends: [], imports: ["*"], config });
+  await eventually(() => laptop.names().length > 0);
+  assert.deepEqual(
+    laptop.names(),
+    TOOLS.map((tool) => `desktop_${tool}`),
+  );
+  const [backend] = laptop.gateway.view().backends;
+  assert.deepEqual([backend?.name, backend?.type, backend?.phase], ["files@desktop", "fleet", "Ready"]);
+  const client = await startClient(t, laptop.gateway);
+
+  assert.equal(textOf(await client.call("desktop_echo", { mark: "hello ü" })), "hello ü");
+  const done = await client.call("desktop_slow", { mark: "a", steps: 5 }, { progressToken: "p" });
+  assert.equal(textOf(done), "a");
+  const progress = client.heard.filter(({ method }) => method === "notifications/progress");
+  assert.deepEqual(
+    progress.map(({ params }) => params),
+    [1, 2, 3, 4, 5].map((step) => ({ progressToken: "p", progress: step, total: 5 })),
+  );
+
+  const asked = await client.call("desktop_ask", { mark: "colour" });
+  assert.deepEqual(JSON.parse(textOf(asked)), { action: "accept", content: { word: "blue" } });
+
+  const cancelled = client.begin("desktop_slow", { mark: "b" });
+  await eventually(async () => (await linesOf(written)).includes("slow b"));
+  client.send({ method: "notifications/cancelled", params: { requestId: cancelled } });
+  await eventually(async () => (await linesOf(written)).includes("cancelled"));
+
+  const large = textOf(await client.call("desktop_large", { length: 10_000_000 }));
+  assert.equal(large.length, 10_000_000);
+  assert.equal(large, "ü".repeat(10_000_000));
+});
+
+test(
+  "G1 only what is exported is seen, by the machine's own principal, and a changed list follows",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const written = writtenIn(rig.folder, "files");
+    const audit = join(rig.folder, "audit.jsonl");
+    const policy = {
+      effect: "deny",
+      roles: ["fleet"],
+      resources: ["tool:files_die"],
+      methods: null,
+    } as const;
+    await startMachineProcess(t, rig, {
+      name: "desktop",
+      backends: [toolsBackend("files", written), toolsBackend("private", writtenIn(rig.folder, "private"))],
+      exports: ["files"],
+      config: {
+        conflictResolution: { ...NO_GATEWAY.conflictResolution, strategy: "prefix" },
+        authorization: { defaultEffect: "allow", policies: [policy] },
+        audit: { path: audit, maxSizeBytes: 1_000_000, keep: 1, includeArguments: false, redact: [] },
+      },
+    });
+    const laptop = await startMachine(t, rig, { name: "laptop", backends: [], imports: ["desktop/files"] });
+    const nas = await startMachine(t, rig, { name: "nas", backends: [], imports: ["desktop/private"] });
+    await eventually(() => laptop.names().length > 0);
+    assert.deepEqual(
+      laptop.names(),
+      TOOLS.filter((tool) => tool !== "die").map((tool) => `desktop_files_${tool}`),
+    );
+    const client = await startClient(t, laptop.gateway);
+    assert.equal(textOf(await client.call("desktop_files_echo", { mark: "x" })), "x");
+    assert.match(textOf(await client.call("desktop_private_echo")), /^error: .*unknown/i);
+    const refused = await startClient(t, laptop.gateway);
+    assert.match(textOf(await refused.call("desktop_files_die")), /^error: .*unknown/i);
+    const record = await eventually(async () =>
+      (await linesOf(audit)).find((line) => line.includes('"tool:files_echo"')),
+    );
+    assert.match(record, /fleet:laptop/);
+    await client.call("desktop_files_grow", { mark: "one" });
+    await eventually(() => laptop.names().includes("desktop_files_grown-one"));
+    assert.deepEqual(nas.names(), []);
+  },
+);
+
+test(
+  "G1 a machine is killed in the middle: at most once, its tools leave with one notice, and return",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const written = writtenIn(rig.folder, "files");
+    const exported = { name: "desktop", backends: [toolsBackend("files", written)], exports: ["files"] };
+    const desktop = await startMachineProcess(t, rig, exported);
+    const laptop = await startMachine(t, rig, {
+      name: "laptop",
+      backends: [toolsBackend("own", writtenIn(rig.folder, "own"))],
+      imports: ["desktop"],
+    });
+    await eventually(() => laptop.names().length === 2 * TOOLS.length);
+    const client = await startClient(t, laptop.gateway);
+    const notices = (): number =>
+      client.heard.filter(({ method }) => method === "notifications/tools/list_changed").length;
+    const inFlight = [1, 2, 3].map((mark) => client.begin("desktop_slow", { mark }));
+    await eventually(async () => (await linesOf(written)).length === 3);
+    const before = notices();
+    const startedMs = performance.now();
+    await desktop.kill();
+    for (const id of inFlight)
+      assert.match(
+        textOf(await client.answered(id)),
+        /error: backend files@desktop: desktop: it is not there any more/,
+      );
+    await eventually(() => laptop.names().length === TOOLS.length);
+    assert.ok(performance.now() - startedMs < 10_000);
+    assert.equal(notices(), before + 1);
+    assert.match(textOf(await client.call("desktop_echo")), /^error: /);
+    assert.equal(textOf(await client.call("echo", { mark: "own" })), "own");
+    const [missed] = laptop.calls.conditions();
+    assert.equal(missed?.code, "fleet_machine_away");
+    assert.match(missed.title, /Tools of desktop are away/);
+    await startMachineProcess(t, rig, exported);
+    await eventually(() => laptop.names().length === 2 * TOOLS.length);
+    assert.equal(textOf(await client.call("desktop_echo", { mark: "back" })), "back");
+    assert.deepEqual(laptop.calls.conditions(), []);
+    assert.deepEqual(await linesOf(written), ["slow 1", "slow 2", "slow 3", "echo back"]);
+  },
+);
+
+test(
+  "G1 the fleet's server is killed: calls across end with a reason, local ones go on, all is back by itself",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const written = writtenIn(rig.folder, "files");
+    await startMachineProcess(t, rig, {
+      name: "desktop",
+      backends: [toolsBackend("files", written)],
+      exports: ["files"],
+    });
+    const laptop = await startMachine(t, rig, {
+      name: "laptop",
+      backends: [toolsBackend("own", writtenIn(rig.folder, "own"))],
+      imports: ["*"],
+    });
+    await eventually(() => laptop.names().length === 2 * TOOLS.length);
+    const client = await startClient(t, laptop.gateway);
+    const [across, local] = [client.begin("desktop_slow"), client.begin("slow", { steps: 5, mark: "own" })];
+    await eventually(async () => (await linesOf(written)).length === 1);
+    await rig.kill();
+    assert.match(
+      textOf(await client.answered(across)),
+      /error: backend files@desktop: .*the link to the fleet's server was lost/,
+    );
+    assert.equal(textOf(await client.answered(local)), "own");
+    assert.equal((await eventually(() => laptop.calls.conditions()[0])).code, "fleet_calls_unreachable");
+    // The call is ended there, too: nobody waits for it any more.
+    await eventually(async () => (await linesOf(written)).includes("cancelled"));
+    await rig.start();
+    await eventually(() => laptop.names().includes("desktop_slow"));
+    assert.equal(textOf(await client.call("desktop_echo", { mark: "again" })), "again");
+    assert.deepEqual(await linesOf(written), ["slow ", "cancelled", "echo again"]);
+  },
+);
+
+test(
+  "G1 without the permissions for calls it says so, and what machines tell of themselves goes on",
+  needsNats,
+  async (t) => {
+    const older = `publish: { allow: ["$KV.>", "$JS.>", "mountaineer.fleet.laptop.beat"] }, subscribe: { allow: ["_INBOX.laptop.>", "mountaineer.fleet.*.beat"] }`;
+    const rig = await startNats(t, { permissions: { laptop: older } });
+    const laptop = await startMachine(t, rig, { name: "laptop", backends: [], imports: ["*"] });
+    const status = startMember(t, rig, "laptop");
+    const condition = await eventually(() => laptop.calls.conditions()[0]);
+    assert.match(condition.title, /the server does not permit to subscribe to mountaineer/);
+    assert.match(condition.hint ?? "", /docs\/fleet.md/);
+    await eventually(() => status.report().link.state === "connected");
+    assert.deepEqual(status.report().conditions, []);
+  },
+);
