@@ -125,7 +125,7 @@ function changedServer(before: ServerConfig | null, after: ServerConfig | null):
 
 /** Its name is no name by which it is known here: there is one fleet. */
 function changedFleet(before: FleetConfig | null, after: FleetConfig | null): (keyof FleetConfig)[] {
-  const keys: readonly (keyof FleetConfig)[] = ["name", "servers", "credentials", "tlsCa"];
+  const keys: readonly (keyof FleetConfig)[] = ["name", "servers", "credentials", "tlsCa", "operator"];
   if (before === null && after === null) return [];
   return keys.filter((key) => !isDeepStrictEqual(before?.[key], after?.[key]));
 }

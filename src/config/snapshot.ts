@@ -328,6 +328,8 @@ export interface FleetConfig {
   readonly credentials: SecretReference;
   /** Absolute; null: the CAs that Node knows. */
   readonly tlsCa: string | null;
+  /** `U…`: who signs what all machines have in common; null: nobody's word counts here. */
+  readonly operator: string | null;
 }
 
 /** Which tools are listed where not all are. */
@@ -396,6 +398,8 @@ export interface MountaineerConfig {
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */
   readonly aliases: readonly AliasConfig[];
+  /** The revision of the fleet's layer that lies under the file; absent: none does. */
+  readonly layer?: number;
 }
 
 /** Worth telling, but no reason to refuse the file. */

@@ -2,10 +2,13 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetControl } from "../api/control.ts";
+import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
+import type { LayerDesk } from "../fleet/layer/layer-desk.ts";
+import type { LayerPort } from "../fleet/layer/layer-follower.ts";
 import type { Bus } from "../runtime/bus.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
@@ -25,6 +28,20 @@ interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logg
   /** Mountaineer's own folder, absolute: the fleet's server may be in it. */
   readonly home: string;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
+  /** What becomes of the configuration that all machines have in common. */
+  readonly layers: () => LayerPort;
+}
+
+/** What the home has kept of its fleet, told where it is of no use. */
+export function keptLayerOf(home: string, tell: (reason: string) => void) {
+  return async (operator: string): Promise<ConfigLayer | null> => {
+    const { readKeptLayer } = await import("../fleet/layer/kept-layer.ts");
+    const kept = await readKeptLayer(home, operator).catch((error: unknown) => {
+      return { layer: null, problem: errorText(error) };
+    });
+    if (kept.problem !== null) tell(kept.problem);
+    return kept.layer;
+  };
 }
 
 async function load() {
@@ -36,13 +53,16 @@ async function load() {
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
-export function createFleetPart({ bus, home, ...options }: FleetPartOptions): FleetPart {
+export function createFleetPart({ bus, home, layers, ...options }: FleetPartOptions): FleetPart {
   let config: FleetConfig | null = null;
   let fleet: Fleet | null = null;
   let status: (() => StatusReport) | null = null;
   /** Ends what a change of the configuration replaced. */
   const retiring = new Set<Promise<void>>();
-  const unsubscribe = bus.subscribe(() => fleet?.note());
+  const unsubscribe = bus.subscribe((transition) => {
+    fleet?.note();
+    if (transition.name === "config.applied" && transition.source !== "fleet") fleet?.noteConfig();
+  });
   let keeping = new AbortController();
 
   /** A fleet that begins anew, too, looks whether the server is here. */
@@ -54,7 +74,13 @@ export function createFleetPart({ bus, home, ...options }: FleetPartOptions): Fl
     keeping = new AbortController();
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
-    return startFleet({ ...options, config: wanted, status: ofMachine });
+    return startFleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
+  };
+
+  const desk = (): LayerDesk => {
+    const found = fleet?.desk ?? null;
+    if (found === null) throw fleetOff();
+    return found;
   };
 
   const end = async (how: FleetEnd): Promise<void> => {
@@ -68,10 +94,12 @@ export function createFleetPart({ bus, home, ...options }: FleetPartOptions): Fl
     control: {
       fleet() {
         if (fleet !== null) return fleet.report();
-        throw new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
-          hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
-        });
+        throw fleetOff();
       },
+      layer: async (signal) => desk().layer(signal),
+      layerHistory: async (signal) => desk().layerHistory(signal),
+      layerText: async (revision, signal) => desk().layerText(revision, signal),
+      putLayer: async (request, signal) => desk().putLayer(request, signal),
     },
     conditions: () => fleet?.conditions() ?? [],
     async start(first, ofMachine) {
@@ -107,4 +135,10 @@ export function createFleetPart({ bus, home, ...options }: FleetPartOptions): Fl
     handOver: () => void end("handed_over"),
     [Symbol.asyncDispose]: () => end("stopped"),
   };
+}
+
+function fleetOff(): MountaineerError {
+  return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
+    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
+  });
 }

@@ -29,11 +29,13 @@ import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
 import { createLogControl } from "./control/log-control.ts";
 import { keepTimeline } from "./events/kept-timeline.ts";
+import { keptLayerOf } from "./fleet-part.ts";
 import { Handover } from "./handover/hand-over.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
 import { settleHeap } from "./heap-settings.ts";
 import { openManagement } from "./management.ts";
+import { mistakesText } from "./reload/reload-report.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
 
 /** How long a single-shot command's lock is waited for, ms. */
@@ -101,10 +103,13 @@ async function run(options: RunOptions): Promise<void> {
     // With a mistake in the file, one that was to take over leaves the other one in charge, as long as that is.
     const fallsBack = isFirst || predecessor.isNeeded;
     // A disk that hangs must not make a start deaf.
-    const { place, snapshot, rejected, starterWritten } = await unlessAborted(
-      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock }),
+    const untold: string[] = [];
+    const keptLayer = keptLayerOf(home, (reason) => void untold.push(reason));
+    const { place, snapshot, rejected, starterWritten, layer, layerMistakes } = await unlessAborted(
+      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack, keptLayer, clock }),
       signal,
     );
+    if (layerMistakes.length > 0) untold.push(mistakesText(layerMistakes));
     const { userHome } = place;
     const filePath = logFilePath({ home, userHome, environment, platform: process.platform });
     const log = stack.use(
@@ -118,6 +123,8 @@ async function run(options: RunOptions): Promise<void> {
     const { logger } = log;
     if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
     if (rejected !== null) tellRejected(rejected, snapshot.path, logger);
+    for (const reason of untold)
+      logger.warn("the fleet's configuration that was kept is left out", { reason });
     const path = join(home, "state.json");
     const remember = async (): Promise<Memory> => {
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
@@ -140,6 +147,7 @@ async function run(options: RunOptions): Promise<void> {
         environment,
         snapshot,
         rejected,
+        layer,
         memory: predecessor === null ? await remember() : takeHome,
         elsewhere: predecessor ?? undefined,
         clock,

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { ConfigControl, DaemonControl, FleetControl, PlaceControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
+import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
 import type { Beside, GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
@@ -41,6 +42,7 @@ import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
 import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
+import type { LayerUnder } from "./reload/layer-under.ts";
 import { shareSection } from "./share-section.ts";
 import { startTriggers } from "./triggers.ts";
 
@@ -75,6 +77,8 @@ interface ServiceOptions {
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
+  /** Of the fleet, under the snapshot's text. Default: none. */
+  readonly layer?: ConfigLayer | null;
   /** The file, where it was rejected and `snapshot` stands in for it; null, and by default: it was accepted. */
   readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
@@ -308,7 +312,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   // Ends before the shares do.
   stack.use(gateway);
   const { ticker, window } = triggers;
-  const fleet = stack.use(createFleetPart({ home, values: environment, clock, logger, redact, bus }));
+  const layers = (): LayerUnder => config.layers;
+  const fleet = stack.use(createFleetPart({ home, values: environment, clock, logger, redact, bus, layers }));
   const shares = shareSection({ engine, aliases, ticker, window, clock, context, required, publish });
   const config = stack.use(
     createConfigService({
@@ -321,6 +326,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       approvals: keeper,
       loadedFile: options.snapshot,
       rejected: options.rejected ?? null,
+      layer: options.layer ?? null,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       requirePrivate: (loaded) => privacy.require(loaded),
       clock,

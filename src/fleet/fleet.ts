@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Condition, StatusReport } from "../api/contract.ts";
-import type { FleetReport } from "../api/fleet-contract.ts";
+import type { FleetReport, MachineState } from "../api/fleet-contract.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
 import { unlessAborted } from "../runtime/abort.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -11,6 +11,8 @@ import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
 import { oneMissingText, resolveReference, type SecretValues } from "../secrets/reference.ts";
 import { type Credentials, readCredentials } from "./credentials.ts";
+import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
+import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
 import { LinkFailure } from "./link-failure.ts";
 import { BEAT_MS, Machines } from "./machines.ts";
 import { type NatsSession, openSession } from "./nats-session.ts";
@@ -44,6 +46,8 @@ export interface FleetOptions {
   readonly redact: (secret: string) => void;
   /** Of this machine, now. */
   readonly status: () => StatusReport;
+  /** Who takes up what all machines have in common; absent: nobody does. */
+  readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
   /** From 0 to 1, for pauses that differ from one machine to the next. */
   readonly random?: () => number;
 }
@@ -53,6 +57,10 @@ export interface Fleet {
   conditions(): Condition[];
   /** Something changed here. */
   note(): void;
+  /** Another configuration runs here: what was refused may fit. */
+  noteConfig(): void;
+  /** null: nobody takes layers up. */
+  readonly desk: LayerDesk | null;
   /** Resolves when it is over, soon. Later calls do nothing. */
   end(how: FleetEnd): Promise<void>;
 }
@@ -80,6 +88,8 @@ class RunningFleet implements Fleet {
   readonly #options: FleetOptions;
   readonly #instance = randomUUID();
   readonly #machines: Machines;
+  readonly #follower: LayerFollower | null;
+  readonly desk: LayerDesk | null;
   readonly #ending = new AbortController();
   readonly #done: Promise<void>;
   #link: Link;
@@ -96,12 +106,45 @@ class RunningFleet implements Fleet {
     this.#options = options;
     const { clock, config } = options;
     this.#machines = new Machines({ name: config.name, instance: this.#instance });
+    this.#follower = this.#createFollower();
+    this.desk =
+      this.#follower === null
+        ? null
+        : createLayerDesk({
+            operator: config.operator,
+            follower: this.#follower,
+            bucket: () => this.#session?.layers ?? null,
+          });
     this.#link = { state: "away", server: null, sinceWallMs: clock.wallMs(), failure: null };
     this.#done = this.#run();
   }
 
+  #createFollower(): LayerFollower | null {
+    const { config, layers, clock, logger } = this.#options;
+    if (layers === undefined) return null;
+    return new LayerFollower({
+      home: layers.home,
+      port: {
+        revision: () => layers.port().revision(),
+        apply: (layer) => layers.port().apply(layer),
+      },
+      operator: config.operator,
+      clock,
+      logger,
+      onChange: () => this.note(),
+    });
+  }
+
+  noteConfig(): void {
+    this.#follower?.look();
+  }
+
+  #state(): MachineState {
+    return stateOf(this.#options.status(), this.#follower?.report() ?? null);
+  }
+
   report(): FleetReport {
-    const { clock, config, status } = this.#options;
+    const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();
     const link = this.#link;
     const failure = link.state === "away" ? link.failure : null;
@@ -121,7 +164,7 @@ class RunningFleet implements Fleet {
           presence: "here",
           heard_secs_ago: 0,
           problem: this.#machines.isNameTaken(nowMs) ? "another machine uses this name" : null,
-          state: stateOf(status()),
+          state: this.#state(),
         },
         ...this.#machines.others(link.state === "connected" ? link.sinceMs : null, nowMs),
       ],
@@ -154,7 +197,7 @@ class RunningFleet implements Fleet {
         since: this.#takenSince,
       });
     }
-    return conditions;
+    return [...conditions, ...(this.#follower?.conditions() ?? [])];
   }
 
   note(): void {
@@ -169,6 +212,7 @@ class RunningFleet implements Fleet {
 
   async end(how: FleetEnd): Promise<void> {
     if (!this.#ending.signal.aborted) {
+      this.#follower?.end();
       const session = this.#session;
       const farewell = session === null || how === "handed_over" ? null : this.#farewell(session, how);
       this.#session = null;
@@ -228,6 +272,7 @@ class RunningFleet implements Fleet {
       this.#told = null;
       this.#tell();
       session.beat(this.#instance);
+      this.#follower?.link(session.layers);
       return await unlessAborted(this.#beatUntilEnd(session, signal), signal);
     } catch (error) {
       if (signal.aborted) return null;
@@ -237,6 +282,7 @@ class RunningFleet implements Fleet {
       return new LinkFailure(`the link broke: ${errorText(error)}`);
     } finally {
       this.#session = null;
+      this.#follower?.link(null);
       this.#soon?.[Symbol.dispose]();
       this.#soon = null;
       await session?.[Symbol.asyncDispose]();
@@ -284,6 +330,7 @@ class RunningFleet implements Fleet {
       this.note();
     },
     caughtUp: (): void => this.#machines.caughtUp(),
+    layerNews: (): void => this.#follower?.look(),
     beat: (name: string, instance: string): void =>
       this.#greet(this.#machines.hear(name, instance, this.#options.clock.monotonicMs())),
   };
@@ -320,8 +367,8 @@ class RunningFleet implements Fleet {
   }
 
   #summary(word: Word): string {
-    const { config, status } = this.#options;
-    return summaryText({ name: config.name, instance: this.#instance, word, state: stateOf(status()) });
+    const { config } = this.#options;
+    return summaryText({ name: config.name, instance: this.#instance, word, state: this.#state() });
   }
 
   #credentials(): Credentials {

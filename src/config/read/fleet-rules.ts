@@ -30,11 +30,12 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
 /** Null: this machine is in no fleet. */
 export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): FleetConfig | null {
   if (file === undefined) return null;
-  const { name, servers, credentials, tls_ca: authority } = file;
+  const { name, servers, credentials, tls_ca: authority, operator = null } = file;
   return {
     name,
     servers,
     credentials,
     tlsCa: authority === undefined ? null : expandPath(authority, place.userHome),
+    operator,
   };
 }

@@ -2,10 +2,13 @@
 import * as z from "zod";
 import {
   describeFleetServer,
+  describeOperator,
   FLEET_SERVER_EXPECTED,
   MACHINE_NAME_EXPECTED,
+  OPERATOR_EXPECTED,
   parseFleetServer,
   parseMachineName,
+  parseOperator,
 } from "../fleet-values.ts";
 import {
   document,
@@ -52,4 +55,14 @@ export const fleetSchema = z.strictObject({
     meaning: "A PEM file with the CA that signed the servers' certificates.",
     example: '"~/.config/nats/ca.pem"',
   }),
+  operator: document(
+    readText(parseOperator, describeOperator).optional(),
+    textDoc({
+      expected: OPERATOR_EXPECTED,
+      absent: "no configuration of the fleet is taken",
+      meaning:
+        "Whose word counts in this fleet: the configuration that all machines have in common is taken if this key has signed it. `mountaineer fleet init` and `fleet join` write it.",
+      example: '"UAKJ…"',
+    }),
+  ),
 });

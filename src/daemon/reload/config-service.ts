@@ -4,6 +4,7 @@ import type { ConfigControl } from "../../api/control.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
+import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigMistake } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -23,6 +24,7 @@ import type { ServiceTransition } from "../events/service-transitions.ts";
 import { createApprovals } from "./approvals.ts";
 import { createConfigEdits } from "./config-edits.ts";
 import { createHolding, type Holding, type Judged } from "./holding.ts";
+import { createLayerUnder, type LayerUnder } from "./layer-under.ts";
 import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
 import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
 import { createUnkeptHistory, type UnkeptHistory } from "./unkept-history.ts";
@@ -35,6 +37,8 @@ interface ConfigServiceOptions {
   /** As `openHistory` needs it. */
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
+  /** Of the fleet, under `snapshot`. Default: none. */
+  readonly layer?: ConfigLayer | null;
   /** Default: nothing is ever held. */
   readonly approvals?: ApprovalKeeper;
   /** What the file was when `snapshot` became what runs of it. Default: all of it runs. */
@@ -65,6 +69,8 @@ export interface ConfigService extends AsyncDisposable {
   refreshSecrets(): Promise<ReloadReport>;
   /** Applies what runs once more, with what is approved by now. */
   judgeAgain(): Promise<ReloadReport>;
+  /** Of the fleet, under what runs. */
+  readonly layers: LayerUnder;
   /** Begins to watch; resolves when no later change can be missed. */
   start(): Promise<void>;
 }
@@ -73,7 +79,10 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
   const { home, place, snapshot, rejected = null, file, clock, logger, stream, publish } = options;
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
   const ending = new AbortController();
-  const reader = createConfigReader({ path: snapshot.path, place, clock });
+  const first = options.layer ?? null;
+  const under = createLayerUnder({ first, place, file, watcher: () => watcher, history, clock });
+  const layer = () => under.current;
+  const reader = createConfigReader({ path: snapshot.path, place, layer, clock });
   const events = createSyncEvents();
 
   const keep = async (bytes: Uint8Array, source: string, summary: string): Promise<void> => {
@@ -140,7 +149,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
           running_sha256: watcher.running.sha256,
         };
       },
-      ...createConfigEdits({ place, file, watcher, history, clock, logger, holding }),
+      ...createConfigEdits({ place, layer, file, watcher, history, clock, logger, holding }),
       ...createApprovals(watcher, holding),
       history: () => historyReport(history),
       historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
@@ -149,6 +158,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     watcher,
     refreshSecrets: () => reloads.applyAgain("secrets"),
     judgeAgain: () => reloads.applyAgain("approvals"),
+    layers: under,
     get historyUnsavedBecause() {
       return history.unsavedBecause;
     },

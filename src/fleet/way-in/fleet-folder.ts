@@ -10,10 +10,10 @@ import {
 } from "../../runtime/files/durable-file.ts";
 import { waitExclusive } from "../../runtime/files/sqlite-file-lock.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { fingerprintOf } from "../keys/nkey.ts";
 import { makeCertificates } from "./certificate.ts";
 import { type FleetRecord, parseRecord, recordText } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
-import { fingerprintOf } from "./nkey.ts";
 import { serverConfig } from "./server-config.ts";
 
 const KEPT_LOGS = 1;
