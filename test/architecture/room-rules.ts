@@ -32,7 +32,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/completion": ["cli/in-process"],
   "cli/edits": ["cli/in-process", "cli/init", "cli/input", "cli/sessions", "cli/views"],
-  "cli/fleet": ["cli/edits", "cli/input", "cli/views"],
+  "cli/fleet": ["cli/edits", "cli/input", "cli/sessions", "cli/views"],
   "cli/in-process": ["cli/input"],
   "cli/init": ["cli/in-process", "cli/input", "cli/sessions", "cli/views"],
   "cli/input": ["cli/views"],

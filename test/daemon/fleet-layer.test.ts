@@ -9,7 +9,7 @@ import type { SentinelService } from "../../src/daemon/sentinel-service.ts";
 import { userKey } from "../../src/fleet/keys/nkey.ts";
 import { LAYER_SUBJECT } from "../../src/fleet/layer/layer-subjects.ts";
 import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
-import { needsNats, type NatsRig, startNats } from "../fleet/nats-rig.ts";
+import { type NatsRig, needsNats, startNats } from "../fleet/nats-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createServiceRig, NEVER, type ServiceRig } from "./service-rig.ts";
@@ -28,7 +28,12 @@ interface Machine {
   start(): ReturnType<ServiceRig["start"]>;
 }
 
-async function machine(t: TestContext, nats: NatsRig, name: string, operator = userKey(KEY)): Promise<Machine> {
+async function machine(
+  t: TestContext,
+  nats: NatsRig,
+  name: string,
+  operator = userKey(KEY),
+): Promise<Machine> {
   const rig = await createServiceRig(t, { FLEET_KEY: nats.key(name).seed });
   const fleet = ["[fleet]", `name = "${name}"`, `servers = ["${nats.url}"]`, 'credentials = "${FLEET_KEY}"'];
   const alone = `${await rig.config([])}[server]\nport = ${await freePort()}\n`;
@@ -64,111 +69,135 @@ function condition(service: SentinelService, code: string): string | undefined {
 const REMOTE = (name: string): string => `[backends.${name}]\nurl = "http://127.0.0.1:9/${name}"\n`;
 const PROGRAM = `[backends.program]\ncommand = "${process.execPath}"\nargs = ["-e", ""]\n`;
 
-test("G1 a layer is applied on all machines, kept, caught up with, and goes with [fleet]", needsNats, async (t) => {
-  const nats = await startNats(t);
-  const [one, other] = [await machine(t, nats, "laptop"), await machine(t, nats, "desktop")];
-  const [laptop, desktop] = [await one.start(), await other.start()];
-  await linked(desktop.service);
-  await put(laptop.service, 1, REMOTE("common"));
-  const begunMs = Date.now();
-  for (const { service } of [laptop, desktop]) await eventually(() => backendsOf(service).includes("common"));
-  t.diagnostic(`applied on both after ${Date.now() - begunMs} ms`);
-  await eventually(() => layerOf(desktop.service)?.revision === 1);
-  await eventually(() => {
-    const { machines } = laptop.service.fleet.fleet();
-    return machines.some(({ own, state }) => !own && state?.layer?.revision === 1);
-  });
-  const kept = join(other.rig.home, "fleet", "layer.json");
-  await eventually(async () => JSON.parse(await readFile(kept, "utf8")).revision === 1);
-  assert.equal((await stat(kept)).mode & 0o777, 0o600);
-  // One that is away catches up.
-  await desktop.stop();
-  await put(laptop.service, 2, REMOTE("later"));
-  await eventually(() => backendsOf(laptop.service).join() === "later");
-  const back = await other.start();
-  assert.deepEqual(backendsOf(back.service), ["common"]);
-  await eventually(() => backendsOf(back.service).join() === "later");
-  await eventually(async () => JSON.parse(await readFile(kept, "utf8")).revision === 2);
-  await back.stop();
-  // Without a server what was accepted last runs.
-  await nats.kill();
-  const alone = await other.start();
-  assert.deepEqual([backendsOf(alone.service), layerOf(alone.service)?.revision], [["later"], 2]);
-  // The file is the machine's own, and so is what stands in it.
-  assert.equal(await readFile(other.rig.configFile, "utf8"), other.own);
-  await other.rig.write(other.alone);
-  await eventually(() => backendsOf(alone.service).length === 0);
-});
+test(
+  "G1 a layer is applied on all machines, kept, caught up with, and goes with [fleet]",
+  needsNats,
+  async (t) => {
+    const nats = await startNats(t);
+    const [one, other] = [await machine(t, nats, "laptop"), await machine(t, nats, "desktop")];
+    const [laptop, desktop] = [await one.start(), await other.start()];
+    await linked(desktop.service);
+    await put(laptop.service, 1, REMOTE("common"));
+    const begunMs = Date.now();
+    for (const { service } of [laptop, desktop])
+      await eventually(() => backendsOf(service).includes("common"));
+    t.diagnostic(`applied on both after ${Date.now() - begunMs} ms`);
+    await eventually(() => layerOf(desktop.service)?.revision === 1);
+    await eventually(() => {
+      const { machines } = laptop.service.fleet.fleet();
+      return machines.some(({ own, state }) => !own && state?.layer?.revision === 1);
+    });
+    const kept = join(other.rig.home, "fleet", "layer.json");
+    await eventually(async () => JSON.parse(await readFile(kept, "utf8")).revision === 1);
+    assert.equal((await stat(kept)).mode & 0o777, 0o600);
+    // One that is away catches up.
+    await desktop.stop();
+    await put(laptop.service, 2, REMOTE("later"));
+    await eventually(() => backendsOf(laptop.service).join() === "later");
+    const back = await other.start();
+    assert.deepEqual(backendsOf(back.service), ["common"]);
+    await eventually(() => backendsOf(back.service).join() === "later");
+    await eventually(async () => JSON.parse(await readFile(kept, "utf8")).revision === 2);
+    await back.stop();
+    // Without a server what was accepted last runs.
+    await nats.kill();
+    const alone = await other.start();
+    assert.deepEqual([backendsOf(alone.service), layerOf(alone.service)?.revision], [["later"], 2]);
+    // The file is the machine's own, and so is what stands in it.
+    assert.equal(await readFile(other.rig.configFile, "utf8"), other.own);
+    await other.rig.write(other.alone);
+    await eventually(() => backendsOf(alone.service).length === 0);
+  },
+);
 
-test("G1 a wrong layer is refused whole, at its line, and told to all; the next one is taken", needsNats, async (t) => {
-  const nats = await startNats(t);
-  const [one, other] = [await machine(t, nats, "laptop"), await machine(t, nats, "desktop")];
-  // What fits everywhere else does not fit there.
-  const taken = '[[shares]]\nname = "X"\nthunderbolt_path = "/a"\nfallback_path = "/b"\n';
-  const alias = (name: string): string => `[[aliases]]\nname = "${name}"\nshare = "X"\ntarget_subpath = "a"\npath = "~/L"\n`;
-  await other.rig.write(`${taken}${alias("mine")}${other.own}`);
-  const [laptop, desktop] = [await one.start(), await other.start()];
-  await put(laptop.service, 1, REMOTE("common"));
-  for (const { service } of [laptop, desktop]) await eventually(() => backendsOf(service).join() === "common");
-  await put(laptop.service, 2, `${REMOTE("more")}${taken}${alias("theirs")}`);
-  const told = await eventually(() => condition(desktop.service, "fleet_layer_refused"));
-  assert.match(told, /^Revision 2 .*fleet revision 2:\d+:\d+: aliases\[0\]\.path/);
-  assert.deepEqual([backendsOf(desktop.service), layerOf(desktop.service)?.revision], [["common"], 1]);
-  await eventually(() => {
-    const { machines } = laptop.service.fleet.fleet();
-    return machines.some(({ state }) => state?.layer?.revision === 1 && state.layer.refused?.revision === 2);
-  });
-  assert.deepEqual(backendsOf(laptop.service), ["more"]);
-  // Its own file makes room: it is taken.
-  await other.rig.write(`${taken}${other.own}`);
-  await eventually(() => backendsOf(desktop.service).join() === "more");
-  await eventually(() => condition(desktop.service, "fleet_layer_refused") === undefined);
-});
+test(
+  "G1 a wrong layer is refused whole, at its line, and told to all; the next one is taken",
+  needsNats,
+  async (t) => {
+    const nats = await startNats(t);
+    const [one, other] = [await machine(t, nats, "laptop"), await machine(t, nats, "desktop")];
+    // What fits everywhere else does not fit there.
+    const taken = '[[shares]]\nname = "X"\nthunderbolt_path = "/a"\nfallback_path = "/b"\n';
+    const alias = (name: string): string =>
+      `[[aliases]]\nname = "${name}"\nshare = "X"\ntarget_subpath = "a"\npath = "~/L"\n`;
+    await other.rig.write(`${taken}${alias("mine")}${other.own}`);
+    const [laptop, desktop] = [await one.start(), await other.start()];
+    await put(laptop.service, 1, REMOTE("common"));
+    for (const { service } of [laptop, desktop])
+      await eventually(() => backendsOf(service).join() === "common");
+    await put(laptop.service, 2, `${REMOTE("more")}${taken}${alias("theirs")}`);
+    const told = await eventually(() => condition(desktop.service, "fleet_layer_refused"));
+    assert.match(told, /^Revision 2 .*fleet revision 2:\d+:\d+: aliases\[0\]\.path/);
+    assert.deepEqual([backendsOf(desktop.service), layerOf(desktop.service)?.revision], [["common"], 1]);
+    await eventually(() => {
+      const { machines } = laptop.service.fleet.fleet();
+      return machines.some(
+        ({ state }) => state?.layer?.revision === 1 && state.layer.refused?.revision === 2,
+      );
+    });
+    assert.deepEqual(backendsOf(laptop.service), ["more"]);
+    // Its own file makes room: it is taken.
+    await other.rig.write(`${taken}${other.own}`);
+    await eventually(() => backendsOf(desktop.service).join() === "more");
+    await eventually(() => condition(desktop.service, "fleet_layer_refused") === undefined);
+  },
+);
 
-test("G1 wrong key, old revision, another fleet's layer: nothing of it runs, and it is said so", needsNats, async (t) => {
-  const nats = await startNats(t);
-  const { start, rig } = await machine(t, nats, "laptop");
-  const { service, stop } = await start();
-  await put(service, 5, REMOTE("five"));
-  await eventually(() => backendsOf(service).join() === "five");
-  const thief = await nats.stranger("stranger");
-  const plant = async (document: string): Promise<void> => {
-    await thief.request(LAYER_SUBJECT, document);
-    thief.publish("mountaineer.fleet.config");
-  };
-  const replayed = signed(4, REMOTE("four"));
-  const forged = JSON.stringify({ ...JSON.parse(signed(6, REMOTE("six"))), text: REMOTE("evil") });
-  const cases: readonly [string, RegExp][] = [
-    [signed(6, REMOTE("evil"), randomBytes(32)), /another key than the operator's/],
-    [forged, /the operator has not signed it/],
-    [JSON.stringify({ ...JSON.parse(forged), revision: 7 }), /the operator has not signed it/],
-    [replayed, /it is revision 4, and 5 was accepted here before/],
-    [signed(5, REMOTE("evil")), /another revision 5/],
-    ["{", /not a JSON object/],
-    ["x".repeat(400 * 1024), /too long|not trusted/],
-  ];
-  for (const [document, said] of cases) {
-    await plant(document).catch(() => {});
-    if (document.length > 300_000) continue;
-    await eventually(() => said.test(condition(service, "fleet_layer_not_trusted") ?? ""));
-    assert.deepEqual(backendsOf(service), ["five"], String(said));
-  }
-  // The daemon itself puts nothing there that it would not believe.
-  const unsigned = { document: signed(9, "", randomBytes(32)), expected_sequence: 0 };
-  await assert.rejects(service.fleet.putLayer(unsigned, NEVER), { code: "usage" });
-  // Who was not there first hears it.
-  await put(service, 6, REMOTE("six"));
-  const late = { document: signed(7, ""), expected_sequence: 1 };
-  await assert.rejects(service.fleet.putLayer(late, NEVER), /revision 6, signed on nas at 2026-11-20.*first/);
-  await eventually(() => backendsOf(service).join() === "six");
-  // Also after a restart.
-  await eventually(async () => JSON.parse(await readFile(join(rig.home, "fleet/layer.json"), "utf8")).revision === 6);
-  await stop();
-  await plant(replayed);
-  const again = await start();
-  await eventually(() => /revision 4, and 6 was/.test(condition(again.service, "fleet_layer_not_trusted") ?? ""));
-  assert.deepEqual(backendsOf(again.service), ["six"]);
-});
+test(
+  "G1 wrong key, old revision, another fleet's layer: nothing of it runs, and it is said so",
+  needsNats,
+  async (t) => {
+    const nats = await startNats(t);
+    const { start, rig } = await machine(t, nats, "laptop");
+    const { service, stop } = await start();
+    await put(service, 5, REMOTE("five"));
+    await eventually(() => backendsOf(service).join() === "five");
+    const thief = await nats.stranger("stranger");
+    const plant = async (document: string): Promise<void> => {
+      await thief.request(LAYER_SUBJECT, document);
+      thief.publish("mountaineer.fleet.config");
+    };
+    const replayed = signed(4, REMOTE("four"));
+    const forged = JSON.stringify({ ...JSON.parse(signed(6, REMOTE("six"))), text: REMOTE("evil") });
+    const cases: readonly [string, RegExp][] = [
+      [signed(6, REMOTE("evil"), randomBytes(32)), /another key than the operator's/],
+      [forged, /the operator has not signed it/],
+      [JSON.stringify({ ...JSON.parse(forged), revision: 7 }), /the operator has not signed it/],
+      [replayed, /it is revision 4, and 5 was accepted here before/],
+      [signed(5, REMOTE("evil")), /another revision 5/],
+      ["{", /not a JSON object/],
+      ["x".repeat(400 * 1024), /too long|not trusted/],
+    ];
+    for (const [document, said] of cases) {
+      await plant(document).catch(() => {});
+      if (document.length > 300_000) continue;
+      await eventually(() => said.test(condition(service, "fleet_layer_not_trusted") ?? ""));
+      assert.deepEqual(backendsOf(service), ["five"], String(said));
+    }
+    // The daemon itself puts nothing there that it would not believe.
+    const unsigned = { document: signed(9, "", randomBytes(32)), expected_sequence: 0 };
+    await assert.rejects(service.fleet.putLayer(unsigned, NEVER), { code: "usage" });
+    // Who was not there first hears it.
+    await put(service, 6, REMOTE("six"));
+    const late = { document: signed(7, ""), expected_sequence: 1 };
+    await assert.rejects(
+      service.fleet.putLayer(late, NEVER),
+      /revision 6, signed on nas at 2026-11-20.*first/,
+    );
+    await eventually(() => backendsOf(service).join() === "six");
+    // Also after a restart.
+    await eventually(
+      async () => JSON.parse(await readFile(join(rig.home, "fleet/layer.json"), "utf8")).revision === 6,
+    );
+    await stop();
+    await plant(replayed);
+    const again = await start();
+    await eventually(() =>
+      /revision 4, and 6 was/.test(condition(again.service, "fleet_layer_not_trusted") ?? ""),
+    );
+    assert.deepEqual(backendsOf(again.service), ["six"]);
+  },
+);
 
 test("G1 what a layer would run waits for approval on each machine", needsNats, async (t) => {
   const nats = await startNats(t);
@@ -194,13 +223,17 @@ test("G1 what a layer would run waits for approval on each machine", needsNats, 
   assert.equal(isOn(again.service), true);
 });
 
-test("G1 a machine that knows no operator takes no layer, and says so only when there is one", needsNats, async (t) => {
-  const nats = await startNats(t);
-  const [one, other] = [await machine(t, nats, "laptop"), await machine(t, nats, "desktop", "")];
-  const [laptop, desktop] = [await one.start(), await other.start()];
-  await linked(desktop.service);
-  assert.equal(condition(desktop.service, "fleet_layer_unheeded"), undefined);
-  await put(laptop.service, 1, REMOTE("common"));
-  await eventually(() => condition(desktop.service, "fleet_layer_unheeded"));
-  assert.deepEqual(backendsOf(desktop.service), []);
-});
+test(
+  "G1 a machine that knows no operator takes no layer, and says so only when there is one",
+  needsNats,
+  async (t) => {
+    const nats = await startNats(t);
+    const [one, other] = [await machine(t, nats, "laptop"), await machine(t, nats, "desktop", "")];
+    const [laptop, desktop] = [await one.start(), await other.start()];
+    await linked(desktop.service);
+    assert.equal(condition(desktop.service, "fleet_layer_unheeded"), undefined);
+    await put(laptop.service, 1, REMOTE("common"));
+    await eventually(() => condition(desktop.service, "fleet_layer_unheeded"));
+    assert.deepEqual(backendsOf(desktop.service), []);
+  },
+);

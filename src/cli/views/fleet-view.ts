@@ -1,5 +1,5 @@
 // The machines of a fleet as text, for a width and a time. Pure.
-import type { FleetMachine, FleetReport, MachineState } from "../../api/fleet-contract.ts";
+import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../../api/fleet-contract.ts";
 import { counted, durationText, harmless } from "../../runtime/text/plain-text.ts";
 import {
   conditionLines,
@@ -70,11 +70,12 @@ function presenceText({ presence, heard_secs_ago: secondsAgo, own }: FleetMachin
   }
 }
 
-function stateLines({ shares, backends, conditions, cut }: MachineState, view: View): string[] {
+function stateLines({ shares, backends, conditions, cut, layer }: MachineState, view: View): string[] {
   const { paint } = view;
   const withReason = (what: string, reason: string | null): string =>
     reason === null ? what : `${what}: ${harmless(reason)}`;
   return [
+    ...(layer === undefined ? [] : layerLines(layer, view)),
     ...shares.flatMap(({ name, phase, route, reason }) => {
       const over = route === "none" ? "" : ` over ${harmless(route)}`;
       return labelled("share", withReason(`${harmless(name)} ${harmless(phase)}${over}`, reason), view);
@@ -92,4 +93,14 @@ function stateLines({ shares, backends, conditions, cut }: MachineState, view: V
     }),
     ...(cut === 0 ? [] : text(`and ${cut} more, too many to tell`, INDENT, view)),
   ];
+}
+
+/** Nothing where the fleet has no configuration. */
+function layerLines({ revision, refused }: MachineLayer, view: View): string[] {
+  const { paint } = view;
+  const runs = revision === null ? [] : labelled("config", `the fleet's revision ${revision}`, view);
+  if (refused === null) return runs;
+  const which = refused.revision === null ? "the fleet's" : `the fleet's revision ${refused.revision}`;
+  const text = `config: ${which} is not taken: ${harmless(refused.reason)}`;
+  return [...runs, ...marked(paint.symbols.warning, text, "  ", paint.yellow, view)];
 }

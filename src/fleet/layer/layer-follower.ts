@@ -117,19 +117,18 @@ export class LayerFollower {
 
   async #work(bucket: LayerBucket): Promise<void> {
     const { signal } = this.#ending;
-    let pauseMs = LOOK_MS;
+    let isSettled = false;
     try {
       const stored = await unlessAborted(bucket.newest(), signal);
-      const isSettled = stored === null ? this.#settle() : await this.#take(stored);
-      this.#failures = isSettled ? 0 : this.#failures + 1;
-      if (!isSettled)
-        pauseMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
+      isSettled = stored === null ? this.#settle() : await this.#take(stored);
     } catch (error) {
-      // Who has no operator asks for nothing.
-      if (signal.aborted || this.#options.operator === null) return;
+      // A link that is gone says nothing of what stands there; who has no operator asks for nothing.
+      if (signal.aborted || bucket !== this.#bucket || this.#options.operator === null) return;
       this.#unread(errorText(error));
     }
-    this.#schedule(pauseMs);
+    this.#failures = isSettled ? 0 : this.#failures + 1;
+    const doublings = Math.min(this.#failures - 1, 10);
+    this.#schedule(isSettled ? LOOK_MS : Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** doublings));
   }
 
   /** Whether there is nothing left to try. */

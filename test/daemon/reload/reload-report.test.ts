@@ -36,6 +36,7 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "fleet.servers": '["tls://other.example:4222"]',
   "fleet.credentials": '"secret:other"',
   "fleet.tls_ca": '"/etc/nats/ca.pem"',
+  "fleet.operator": `"U${"A".repeat(55)}"`,
 };
 
 const TOLD_BY_KEY = ["global", "sync", "notify", "server", "fleet"];
