@@ -103,13 +103,10 @@ async function run(options: RunOptions): Promise<void> {
     // With a mistake in the file, one that was to take over leaves the other one in charge, as long as that is.
     const fallsBack = isFirst || predecessor.isNeeded;
     // A disk that hangs must not make a start deaf.
-    const untold: string[] = [];
-    const keptLayer = keptLayerOf(home, (reason) => void untold.push(reason));
-    const { place, snapshot, rejected, starterWritten, layer, layerMistakes } = await unlessAborted(
-      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack, keptLayer, clock }),
+    const { place, snapshot, rejected, starterWritten, layer, leftOut } = await unlessAborted(
+      openLayered({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock }),
       signal,
     );
-    if (layerMistakes.length > 0) untold.push(mistakesText(layerMistakes));
     const { userHome } = place;
     const filePath = logFilePath({ home, userHome, environment, platform: process.platform });
     const log = stack.use(
@@ -123,8 +120,7 @@ async function run(options: RunOptions): Promise<void> {
     const { logger } = log;
     if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
     if (rejected !== null) tellRejected(rejected, snapshot.path, logger);
-    for (const reason of untold)
-      logger.warn("the fleet's configuration that was kept is left out", { reason });
+    for (const reason of leftOut) logger.warn("what was kept of the fleet is left out", { reason });
     const path = join(home, "state.json");
     const remember = async (): Promise<Memory> => {
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
@@ -169,6 +165,15 @@ async function run(options: RunOptions): Promise<void> {
   } finally {
     await stack[Symbol.asyncDispose]();
   }
+}
+
+/** With what the home has kept of a fleet's configuration; `leftOut`: why that is of no use. */
+async function openLayered(options: Omit<Parameters<typeof openHome>[0], "keptLayer">) {
+  const leftOut: string[] = [];
+  const keptLayer = keptLayerOf(options.home, (reason) => void leftOut.push(reason));
+  const opened = await openHome({ ...options, keptLayer });
+  if (opened.layerMistakes.length > 0) leftOut.push(mistakesText(opened.layerMistakes));
+  return { ...opened, leftOut };
 }
 
 /** Every mistake to whoever started it, and that it runs all the same. */

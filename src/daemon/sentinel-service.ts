@@ -14,8 +14,6 @@ import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts"
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
-import { createMountTable } from "../shares/mounts/mount-table.ts";
-import { startProber } from "../shares/prober/prober-process.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
@@ -40,6 +38,7 @@ import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
+import { requirePrivateFirst } from "./private-first.ts";
 import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
 import type { LayerUnder } from "./reload/layer-under.ts";
@@ -375,16 +374,6 @@ async function buildFirst(
   using _ = isWaitedFor ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
   await gateway.build(snapshot.config, AbortSignal.any([signal, late.signal]), !isWaitedFor);
   return gateway.handing?.view() ?? null;
-}
-
-/** A daemon that takes over starts programs before it has the home, and with it the prober that looks later. */
-async function requirePrivateFirst(
-  { home, clock, logger }: ServiceOptions,
-  snapshot: ConfigSnapshot,
-): Promise<void> {
-  await using prober = startProber({ clock, logger });
-  const look = localExposures({ prober, mountTable: createMountTable({ clock }) }, clock);
-  await createPrivatePlaces({ home, look, clock, logger }).require(snapshot);
 }
 
 /** Ends the service: calls drain, steps end, and what is asked for is unmounted. */

@@ -62,7 +62,7 @@ export const fleetSchema = z.strictObject({
       absent: "no configuration of the fleet is taken",
       meaning:
         "Whose word counts in this fleet: the configuration that all machines have in common is taken if this key has signed it. `mountaineer fleet init` and `fleet join` write it.",
-      example: '"UAKJ…"',
+      example: '"UCOHWDL2EK6OFA4V2ZNCCCJXO6PSWSAPLGYTC74FSXAO2YBKHDYMDPD5"',
     }),
   ),
 });

@@ -84,9 +84,8 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
       `$JS.API.CONSUMER.DELETE.${STREAM}.>`,
       `$JS.ACK.${STREAM}.>`,
       `$JS.FC.${STREAM}.>`,
-      `$JS.API.STREAM.INFO.${LAYER_STREAM}`,
       `$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`,
-      ...(isHome ? [...making, LAYER_SUBJECT, LAYER_NEWS] : []),
+      ...(isHome ? [...making, `$JS.API.STREAM.INFO.${LAYER_STREAM}`, LAYER_SUBJECT, LAYER_NEWS] : []),
     ],
     subscribe: [`${inboxOf(name)}.>`, beatSubject("*"), LAYER_NEWS],
   };

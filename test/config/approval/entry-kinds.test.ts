@@ -201,7 +201,6 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "telemetry.endpoint": ['endpoint = "https://one.example"', 'endpoint = "https://evil.example"'],
   "fleet.name": ['name = "laptop"', 'name = "desktop"'],
   "fleet.servers": ["nas.example:4222", "evil.example:4222"],
-  "fleet.operator": [`U${"A".repeat(55)}`, `U${"B".repeat(55)}`],
   "fleet.credentials": ['"${F}"', '"${G}"'],
   "telemetry.protocol": ["[telemetry]\n", '[telemetry]\nprotocol = "http/json"\n'],
   "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],
