@@ -369,6 +369,13 @@ export interface AliasConfig {
   readonly targetSubpath: string;
 }
 
+/** What lies under the file. */
+export interface LayerConfig {
+  readonly revision: number;
+  /** The ids of the entries that are its own, or have a part of it: who edits the file was not shown them. */
+  readonly brings: readonly string[];
+}
+
 export interface MountaineerConfig {
   readonly global: GlobalConfig;
   readonly sync: SyncSettings;
@@ -398,8 +405,8 @@ export interface MountaineerConfig {
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */
   readonly aliases: readonly AliasConfig[];
-  /** The revision of the fleet's layer that lies under the file; absent: none does. */
-  readonly layer?: number;
+  /** Of the fleet, under the file; absent: none is. */
+  readonly layer?: LayerConfig;
 }
 
 /** Worth telling, but no reason to refuse the file. */

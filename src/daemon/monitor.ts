@@ -118,9 +118,7 @@ async function run(options: RunOptions): Promise<void> {
       }),
     );
     const { logger } = log;
-    if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
-    if (rejected !== null) tellRejected(rejected, snapshot.path, logger);
-    for (const reason of leftOut) logger.warn("what was kept of the fleet is left out", { reason });
+    tellOpened({ rejected, starterWritten, leftOut }, snapshot.path, logger);
     const path = join(home, "state.json");
     const remember = async (): Promise<Memory> => {
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
@@ -174,6 +172,15 @@ async function openLayered(options: Omit<Parameters<typeof openHome>[0], "keptLa
   const opened = await openHome({ ...options, keptLayer });
   if (opened.layerMistakes.length > 0) leftOut.push(mistakesText(opened.layerMistakes));
   return { ...opened, leftOut };
+}
+
+type Opened = Pick<Awaited<ReturnType<typeof openLayered>>, "rejected" | "starterWritten" | "leftOut">;
+
+function tellOpened({ rejected, starterWritten, leftOut }: Opened, path: string, logger: Logger): void {
+  if (starterWritten) logger.info("wrote a commented configuration to begin with", { path });
+  if (rejected !== null) tellRejected(rejected, path, logger);
+  for (const reason of leftOut)
+    logger.warn("the fleet's configuration that was kept is not used", { reason });
 }
 
 /** Every mistake to whoever started it, and that it runs all the same. */

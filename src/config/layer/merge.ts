@@ -28,6 +28,8 @@ interface Place {
 
 export interface Merged {
   readonly value: unknown;
+  /** The sections in which something is the layer's. */
+  readonly sections: readonly string[];
   /** Where a key of the merged tables stands. */
   placeOf(path: KeyPath): Place;
 }
@@ -56,8 +58,16 @@ export function mergeUnder(file: unknown, layer: unknown): Merged {
     } else if (BY_KEY.has(name) || BY_TABLE.has(name)) put(merged, name, keysOfBoth(mine, theirs));
     else put(merged, name, mine);
   }
+  const isOwn = (name: string): boolean => {
+    if (under[name] === undefined) return true;
+    if (own[name] === undefined) return false;
+    if (!BY_KEY.has(name) && !BY_TABLE.has(name)) return true;
+    const mine = asTable(own[name]) ?? {};
+    return Object.keys(asTable(under[name]) ?? {}).every((key) => Object.hasOwn(mine, key));
+  };
   return {
     value: merged,
+    sections: Object.keys(merged).filter((name) => !isOwn(name)),
     placeOf(path) {
       const [section, key, ...rest] = path;
       if (section === undefined || key === undefined) return { of: originOf(own, section), path };

@@ -10,7 +10,7 @@ import {
   placeMistakes,
   readTables,
 } from "../read/load.ts";
-import { deepFreeze } from "../snapshot.ts";
+import { deepFreeze, type MountaineerConfig } from "../snapshot.ts";
 import {
   type ConfigLayer,
   forbiddenFindings,
@@ -44,7 +44,8 @@ export async function parseLayered(
     const isOwn = new Set(own.snapshot.config.backends.map(({ name }) => name));
     const secrets = secretFindings(engine.config.backends.filter(({ name }) => !isOwn.has(name)));
     if (secrets.length > 0) return refused(under, secrets);
-    const config = { ...engine.config, layer: layer.revision };
+    const brings = [...merged.sections, ...addedNames(own.snapshot.config, engine.config)];
+    const config = { ...engine.config, layer: { revision: layer.revision, brings } };
     return { ok: true, snapshot: deepFreeze({ ...own.snapshot, ...engine, config }) };
   }
   const placed = checked.findings.map((finding) => ({ ...finding, ...merged.placeOf(finding.path) }));
@@ -55,6 +56,14 @@ export async function parseLayered(
     ...(await placeMistakes({ path, text: file.text, parsed: file.parsed, findings: of("file") })),
   ];
   return { ok: false, mistakes: mistakes.slice(0, MISTAKE_LIMIT) };
+}
+
+/** The ids of what has a name and stands in the layer alone. */
+function addedNames(own: MountaineerConfig, both: MountaineerConfig): readonly string[] {
+  return (["backends", "shares", "aliases"] as const).flatMap((group) => {
+    const mine = new Set(own[group].map(({ name }) => name));
+    return both[group].filter(({ name }) => !mine.has(name)).map(({ name }) => `${group}.${name}`);
+  });
 }
 
 /** All that is wrong with a layer whatever file it lies under; `name` is what its mistakes are said to be of. */

@@ -1,5 +1,5 @@
 // The configuration of a running service: watched, reloaded, edited, rolled back and reported.
-import type { ConfigCheckReport, ReloadReport } from "../../api/contract.ts";
+import type { ConfigCheckReport, ConfigReport, ReloadReport } from "../../api/contract.ts";
 import type { ConfigControl } from "../../api/control.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
@@ -115,7 +115,8 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       reason: rejected.unreadable ?? mistakesText(rejected.mistakes),
     },
     ...steps,
-    async onApplied({ bytes, source }, { changed, details }, isNew) {
+    async onApplied({ bytes, source }, { snapshot: applied, changed, details }, isNew) {
+      if (applied.config.layer === undefined) under.forget();
       const { generation, sha256 } = watcher.running;
       if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
       if (isNew) await tryToKeep("an accepted configuration could not be kept", bytes, source, details);
@@ -139,16 +140,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       reload: ({ dry_run = false }, signal) =>
         dry_run ? reloads.preview(reloads.readNow, signal) : reloads.reloadNow(),
       check: ({ text }, signal) => reloads.check(Buffer.from(text), signal),
-      async config(signal) {
-        const bytes = await reloads.readNow(signal);
-        return {
-          path: snapshot.path,
-          format: snapshot.format,
-          sha256: sha256Of(bytes),
-          text: Buffer.from(bytes).toString("utf8"),
-          running_sha256: watcher.running.sha256,
-        };
-      },
+      config: (signal) => reloads.standing(signal),
       ...createConfigEdits({ place, layer, file, watcher, history, clock, logger, holding }),
       ...createApprovals(watcher, holding),
       history: () => historyReport(history),
@@ -312,6 +304,18 @@ function createReloads(
     readNow,
     applyAgain,
     preview,
+    /** The file as it stands. */
+    async standing(signal: AbortSignal): Promise<ConfigReport> {
+      const bytes = await readNow(signal);
+      const { sha256, snapshot } = watcher.running;
+      return {
+        path: snapshot.path,
+        format: snapshot.format,
+        sha256: sha256Of(bytes),
+        text: Buffer.from(bytes).toString("utf8"),
+        running_sha256: sha256,
+      };
+    },
     async check(bytes: Uint8Array, asker: AbortSignal): Promise<ConfigCheckReport> {
       const report = await preview(async () => bytes, asker);
       const { errors: mistakes, waiting = [] } = report;

@@ -26,6 +26,8 @@ export interface LayerUnder {
   readonly current: ConfigLayer | null;
   /** Of the one that lies under what runs; null: none does. */
   revision(): number | null;
+  /** The file that runs is in no such fleet any more. */
+  forget(): void;
   /** Lays another one there, whole or not at all. Rejects with `aborted` alone. */
   apply(layer: ConfigLayer): Promise<ReloadOutcome>;
 }
@@ -64,7 +66,7 @@ export function createLayerUnder({
     if (!loaded.ok) {
       return { kind: "rejected", reason: mistakesText(loaded.mistakes), mistakes: loaded.mistakes };
     }
-    if (loaded.snapshot.config.layer !== layer.revision) {
+    if (loaded.snapshot.config.layer?.revision !== layer.revision) {
       return { kind: "failed", reason: "[fleet].operator is another one by now" };
     }
     const before = current;
@@ -78,7 +80,10 @@ export function createLayerUnder({
     get current() {
       return current;
     },
-    revision: () => watcher().running.snapshot.config.layer ?? null,
+    revision: () => watcher().running.snapshot.config.layer?.revision ?? null,
+    forget() {
+      current = null;
+    },
     async apply(layer) {
       const outcome = await watcher().inTurn((turn) =>
         lay(layer, turn).catch((error: unknown): ReloadOutcome => {
