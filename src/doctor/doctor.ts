@@ -229,6 +229,10 @@ const LOOKED_AT_HERE = [
   "listen_failed",
   "fleet_unreachable",
   "fleet_name_taken",
+  "fleet_layer_refused",
+  "fleet_layer_not_trusted",
+  "fleet_layer_unheeded",
+  "fleet_layer_unread",
 ];
 
 /** What the daemon knows of the shares, looked at afresh by it. */

@@ -136,7 +136,7 @@ class RunningFleet implements Fleet {
   }
 
   noteConfig(): void {
-    this.#follower?.look();
+    this.#follower?.noteConfig();
   }
 
   #state(): MachineState {

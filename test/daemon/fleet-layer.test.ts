@@ -135,7 +135,7 @@ test(
         ({ state }) => state?.layer?.revision === 1 && state.layer.refused?.revision === 2,
       );
     });
-    assert.deepEqual(backendsOf(laptop.service), ["more"]);
+    await eventually(() => backendsOf(laptop.service).join() === "more");
     // Its own file makes room: it is taken.
     await other.rig.write(`${taken}${other.own}`);
     await eventually(() => backendsOf(desktop.service).join() === "more");

@@ -13,6 +13,8 @@ import { readSignedLayer, type SignedLayer } from "./signed-layer.ts";
 
 /** News may be lost, and a bucket may come later: it is looked at so often, ms. */
 const LOOK_MS = 60_000;
+/** From one look to the next, ms: whoever says so all the time holds up nothing. */
+const APART_MS = 200;
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
 
@@ -60,6 +62,9 @@ export class LayerFollower {
   #working: Promise<void> | null = null;
   #again = false;
   #failures = 0;
+  #nextAtMs = 0;
+  /** What does not fit the file that runs; null: nothing like that. */
+  #unfit: Pick<StoredLayer, "sequence"> | null = null;
   #timer: Timer | null = null;
 
   constructor(options: FollowerOptions) {
@@ -69,17 +74,31 @@ export class LayerFollower {
   /** A link is there; null: it is gone. */
   link(bucket: LayerBucket | null): void {
     this.#bucket = bucket;
+    // Another server may count anew.
+    this.#unfit = null;
     if (bucket === null) this.#schedule(null);
     else this.look();
   }
 
-  /** There may be something new: in the bucket, or in the file that it lies under. */
+  /** Another file runs: what did not fit may fit. */
+  noteConfig(): void {
+    this.#unfit = null;
+    this.look();
+  }
+
+  /** There may be something new in the bucket. */
   look(): void {
     if (this.#bucket === null || this.#ending.signal.aborted) return;
     if (this.#working !== null) {
       this.#again = true;
       return;
     }
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs < this.#nextAtMs) {
+      this.#schedule(this.#nextAtMs - nowMs);
+      return;
+    }
+    this.#nextAtMs = nowMs + APART_MS;
     this.#schedule(null);
     this.#working = this.#work(this.#bucket).finally(() => {
       this.#working = null;
@@ -132,7 +151,7 @@ export class LayerFollower {
   }
 
   /** Whether there is nothing left to try. */
-  async #take({ document }: StoredLayer): Promise<boolean> {
+  async #take({ sequence, document }: StoredLayer): Promise<boolean> {
     const { operator, port, logger } = this.#options;
     const { signal } = this.#ending;
     if (operator === null) return this.#unheeded();
@@ -152,9 +171,13 @@ export class LayerFollower {
       await this.#keep(layer, document);
       return this.#settle();
     }
+    if (this.#unfit?.sequence === sequence) return true;
     const outcome = await unlessAborted(port.apply({ text, revision, operator }), signal);
     if (outcome.kind !== "applied") {
-      return this.#refuse(revision, outcome.reason) && outcome.kind === "rejected";
+      const isRejected = outcome.kind === "rejected";
+      if (isRejected) this.#unfit = { sequence };
+      this.#refuse(revision, outcome.reason);
+      return isRejected;
     }
     logger.info("the fleet's configuration is applied", { revision, signed_by: layer.by });
     await this.#keep(layer, document);
@@ -207,7 +230,7 @@ export class LayerFollower {
     return true;
   }
 
-  #refuse(revision: number, reason: string): true {
+  #refuse(revision: number, reason: string): void {
     this.#tell({
       code: "fleet_layer_refused",
       severity: "warning",
@@ -216,7 +239,6 @@ export class LayerFollower {
       revision,
       reason,
     });
-    return true;
   }
 
   #unread(reason: string): void {

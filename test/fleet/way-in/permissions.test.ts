@@ -4,6 +4,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
+import { LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../../../src/fleet/layer/layer-subjects.ts";
 import { BUCKET, beatSubject, inboxOf } from "../../../src/fleet/subjects.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -80,6 +81,27 @@ test("G1 a machine beats for itself alone, and hears no answers to others", REAL
   await eventually(() => said.length >= 5 && heard.length > 0);
   assert.deepEqual(heard, [beatSubject("laptop")]);
 });
+
+test(
+  "G1 all read the fleet's configuration, and the machine with the operator's key alone writes it",
+  REAL,
+  async (t) => {
+    const [nas, laptop] = await fleetOfTwo(t);
+    const get = async (of: NatsConnection): Promise<string> => {
+      const question = JSON.stringify({ last_by_subj: LAYER_SUBJECT });
+      const { message } = (await of.request(`$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`, question)).json() as {
+        message?: { data: string };
+      };
+      return Buffer.from(message?.data ?? "", "base64").toString();
+    };
+    await nas.request(LAYER_SUBJECT, "a configuration");
+    for (const machine of [nas, laptop]) assert.equal(await get(machine), "a configuration");
+    for (const subject of [LAYER_SUBJECT, LAYER_NEWS, `$JS.API.STREAM.PURGE.${LAYER_STREAM}`]) {
+      await assert.rejects(laptop.request(subject, "a lie", { timeout: 2_000 }), /permissions? violation/i);
+    }
+    assert.equal(await get(nas), "a configuration");
+  },
+);
 
 test("G1 only the machine with the server makes, changes or empties what is kept there", REAL, async (t) => {
   const [, laptop] = await fleetOfTwo(t);
