@@ -275,7 +275,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer fleet config set - < fleet.toml": { elsewhere: "test/cli/fleet/layer-commands.test.ts" },
   "mountaineer fleet config diff fleet.toml": { elsewhere: "test/cli/fleet/layer-commands.test.ts" },
   "mountaineer fleet config history": running(/this machine is in no fleet/, 1),
-  "mountaineer fleet config history --json | jq '.[0].revision'": { elsewhere: "test/cli/fleet/layer-commands.test.ts" },
+  "mountaineer fleet config history --json | jq '.[0].revision'": {
+    elsewhere: "test/cli/fleet/layer-commands.test.ts",
+  },
   "mountaineer fleet config rollback 7": running(/operator's key of this fleet is not on this machine/, 1),
   "mountaineer fleet leave": alone(/this machine is in no fleet/),
   "mountaineer fleet leave --dissolve": alone(/this machine is in no fleet/),
