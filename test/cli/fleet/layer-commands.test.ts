@@ -37,7 +37,7 @@ test("G1 one machine signs what all have in common; the others run it, and canno
   await writeFile(config, (await readFile(config, "utf8")).replaceAll("mountaineer_fleet_config", "other"));
   await reloadServer(first, first.signal);
   await using _one = await nas.startMonitor();
-  await using _two = await laptop.startMonitor();
+  const killed = await laptop.startMonitor();
   const file = join(first.home, "fleet.toml");
   const text = (name: string): string => `[backends.${name}]\nurl = "http://127.0.0.1:9/${name}"\n`;
   const set = async (content: string, ...more: string[]) => {
@@ -70,6 +70,10 @@ test("G1 one machine signs what all have in common; the others run it, and canno
   const second2 = JSON.parse((await set(text("two"), "--json")).stdout);
   assert.deepEqual([second2.revision, second2.changed], [2, true]);
   assert.match((await set(text("two"))).stdout, /revision 2 says so already/);
+  // Wherever it was in keeping it.
+  await killed.kill9();
+  await using _two = await laptop.startMonitor();
+  await eventually(async () => (await published(laptop)).join() === "two");
   const back = await nas.cli(["fleet", "config", "rollback", "1"]);
   assert.match(back.stdout, /revision 3 is the fleet's configuration/, back.stderr);
   await eventually(async () => (await published(laptop)).join() === "one");
