@@ -116,18 +116,17 @@ test(
   async (t) => {
     const nats = await startNats(t);
     const [one, other] = [await machine(t, nats, "laptop"), await machine(t, nats, "desktop")];
-    // What fits everywhere else does not fit there.
-    const taken = '[[shares]]\nname = "X"\nthunderbolt_path = "/a"\nfallback_path = "/b"\n';
-    const alias = (name: string): string =>
-      `[[aliases]]\nname = "${name}"\nshare = "X"\ntarget_subpath = "a"\npath = "~/L"\n`;
-    await other.rig.write(`${taken}${alias("mine")}${other.own}`);
+    const share = '[[shares]]\nname = "X"\nthunderbolt_path = "/no/a"\nfallback_path = "/no/b"\n';
+    await one.rig.write(`${one.own}${share}`);
     const [laptop, desktop] = [await one.start(), await other.start()];
     await put(laptop.service, 1, REMOTE("common"));
-    for (const { service } of [laptop, desktop])
+    for (const { service } of [laptop, desktop]) {
       await eventually(() => backendsOf(service).join() === "common");
-    await put(laptop.service, 2, `${REMOTE("more")}${taken}${alias("theirs")}`);
+    }
+    // What fits everywhere else does not fit there.
+    await put(laptop.service, 2, `${REMOTE("more")}requires = ["X"]\n`);
     const told = await eventually(() => condition(desktop.service, "fleet_layer_refused"));
-    assert.match(told, /^Revision 2 .*fleet revision 2:\d+:\d+: aliases\[0\]\.path/);
+    assert.match(told, /^Revision 2 .*fleet revision 2:3:\d+: backends\.more\.requires/);
     assert.deepEqual([backendsOf(desktop.service), layerOf(desktop.service)?.revision], [["common"], 1]);
     await eventually(() => {
       const { machines } = laptop.service.fleet.fleet();
@@ -136,8 +135,8 @@ test(
       );
     });
     await eventually(() => backendsOf(laptop.service).join() === "more");
-    // Its own file makes room: it is taken.
-    await other.rig.write(`${taken}${other.own}`);
+    // Its own file makes it fit: it is taken.
+    await other.rig.write(`${other.own}${share}`);
     await eventually(() => backendsOf(desktop.service).join() === "more");
     await eventually(() => condition(desktop.service, "fleet_layer_refused") === undefined);
   },

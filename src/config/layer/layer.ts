@@ -27,6 +27,12 @@ const OWN_SECTIONS: Readonly<Record<string, string>> = {
   fleet: "in which fleet a machine is, and as whom, is its own",
   trust: "what a machine believes, and what waits for approval there, is its own",
 };
+/** Where Mountaineer writes: a file or a link with what others say must not come to stand anywhere. */
+const OWN_PATHS: readonly (readonly [section: string, key: string])[] = [
+  ["global", "shares_root"],
+  ["global", "mount_root"],
+  ["audit", "path"],
+];
 const SHARE_HOSTS = ["thunderbolt_host", "fallback_host"] as const;
 const EXPECTED = "no such key in a fleet's configuration";
 /** A reference anywhere in a text: what the machine keeps is none of the fleet's. */
@@ -42,8 +48,14 @@ export function forbiddenFindings(layer: unknown): Finding[] {
   for (const [name, why] of Object.entries(OWN_SECTIONS)) {
     if (Object.hasOwn(table, name)) refuse([name], `\`[${name}]\``, why);
   }
-  const shares: unknown = table["shares"];
-  for (const [index, share] of (Array.isArray(shares) ? shares : []).entries()) {
+  for (const [section, key] of OWN_PATHS) {
+    if (asTable(table[section])?.[key] === undefined) continue;
+    refuse([section, key], "a path", PATH_HINT);
+  }
+  for (const [index, alias] of listOf(table["aliases"]).entries()) {
+    if (asTable(alias)?.["path"] !== undefined) refuse(["aliases", index, "path"], "a path", PATH_HINT);
+  }
+  for (const [index, share] of listOf(table["shares"]).entries()) {
     for (const key of SHARE_HOSTS) {
       if (asTable(share)?.[key] === undefined) continue;
       refuse(["shares", index, key], "a share's host", "where shares are is in each machine's own file");
@@ -54,6 +66,12 @@ export function forbiddenFindings(layer: unknown): Finding[] {
     refuse(["backends", name, "pin"], "`pin`", OWN_SECTIONS["trust"] ?? "");
   }
   return [...findings, ...referenceFindings(table, [])];
+}
+
+const PATH_HINT = "where files are on a machine is its own";
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function referenceFindings(value: unknown, path: KeyPath): Finding[] {

@@ -126,6 +126,12 @@ test("G1 a layer with a mistake is refused whole, at its line; one of the file i
 const FORBIDDEN: readonly [text: string, path: string][] = [
   ['[server]\nhost = "0.0.0.0"', "server"],
   ['[fleet]\nname = "x"', "fleet"],
+  ['[audit]\npath = "~/.bashrc"', "audit.path"],
+  [
+    '[[aliases]]\nname = "A"\nshare = "X"\ntarget_subpath = "x"\npath = "~/.config/autostart"',
+    "aliases[0].path",
+  ],
+  ['[global]\nshares_root = "~/x"', "global.shares_root"],
   ['[trust]\napprove = "none"', "trust"],
   ['[backends.x]\ncommand = "x"\npin = "off"', "backends.x.pin"],
   [

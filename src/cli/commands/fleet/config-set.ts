@@ -9,7 +9,7 @@ export const fleetConfigSetCommand: CommandDefinition = {
     "Checks the TOML by itself and under this machine's own file, signs it with the operator's key as the next revision, " +
     "and puts it into the fleet unless somebody else was first. Each machine checks the signature, applies it like an " +
     "edit of its file, or refuses it whole; programs that it would start wait for `mountaineer approve` there. It holds " +
-    "no [server], [fleet], [trust], `pin`, hosts of shares or secrets. Then it says which machines run it.",
+    "no [server], [fleet], [trust], `pin`, hosts of shares, paths that Mountaineer writes to, or secrets. Then it says which machines run it.",
   examples: [
     { command: "mountaineer fleet config set fleet.toml", does: "for all machines" },
     { command: "mountaineer fleet config set - < fleet.toml", does: "from standard input" },
