@@ -23,7 +23,14 @@ import type {
   ToolsReport,
   VerifyReport,
 } from "./contract.ts";
-import type { FleetReport } from "./fleet-contract.ts";
+import type {
+  FleetLayerHistory,
+  FleetLayerPut,
+  FleetLayerReport,
+  FleetLayerRequest,
+  FleetLayerText,
+  FleetReport,
+} from "./fleet-contract.ts";
 import type { PageFiles } from "./page-files.ts";
 import type { AuditReport, AuditRequest, LogReport, LogRequest } from "./records-contract.ts";
 import type {
@@ -137,6 +144,16 @@ export interface GatewayControl {
 export interface FleetControl {
   /** What is known now; never waits. Throws `fleet_off` where no fleet is configured. */
   fleet(): FleetReport;
+  /** The configuration that all have in common, as it stands. Rejects with `fleet_off` and `fleet_unreachable`. */
+  layer(signal: AbortSignal): Promise<FleetLayerReport>;
+  layerHistory(signal: AbortSignal): Promise<FleetLayerHistory>;
+  /** The text of a revision. Rejects with `history_unknown`, too. */
+  layerText(revision: number, signal: AbortSignal): Promise<FleetLayerText>;
+  /**
+   * Puts one that is signed in its place. Rejects with `config_changed` when another one was first, `usage` for one that
+   * this machine would not believe, and `permission_denied`.
+   */
+  putLayer(request: FleetLayerRequest, signal: AbortSignal): Promise<FleetLayerPut>;
 }
 
 /** How it was over the last day, as far as the daemon knows. */

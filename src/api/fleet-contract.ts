@@ -1,6 +1,18 @@
 // The shapes of what is told of a fleet: several machines that know of each other.
 import { conditionShape } from "./contract.ts";
-import { choice, count, flag, list, nullable, object, type TypeOf, text } from "./shape.ts";
+import {
+  choice,
+  count,
+  flag,
+  list,
+  nullable,
+  object,
+  optional,
+  strictObject,
+  type TypeOf,
+  text,
+  wellFormedText,
+} from "./shape.ts";
 
 const fleetShareShape = object({
   name: text,
@@ -24,6 +36,21 @@ const fleetConditionShape = object({
   title: text,
 });
 
+/** What became of the fleet's configuration on a machine. */
+export const machineLayerShape = object({
+  /** The revision under its own file; null: none is. */
+  revision: nullable(count),
+  /** What it does not take, and why; null: there is nothing of that kind. */
+  refused: nullable(
+    object({
+      /** null: of what stands there nothing can be believed. */
+      revision: nullable(count),
+      reason: text,
+    }),
+  ),
+});
+export type MachineLayer = TypeOf<typeof machineLayerShape>;
+
 /** What a machine tells of itself. Its texts are its own: show them as a stranger's. */
 export const machineStateShape = object({
   version: text,
@@ -32,6 +59,8 @@ export const machineStateShape = object({
   conditions: list(fleetConditionShape),
   /** Shares, backends and conditions that were too many to tell. */
   cut: count,
+  /** Absent: an earlier version of Mountaineer, which takes none. */
+  layer: optional(machineLayerShape),
 });
 export type MachineState = TypeOf<typeof machineStateShape>;
 
@@ -72,3 +101,49 @@ export const fleetReportShape = object({
   conditions: list(conditionShape),
 });
 export type FleetReport = TypeOf<typeof fleetReportShape>;
+
+/** One revision of the fleet's configuration, as it is kept in the fleet. */
+const fleetLayerEntryShape = object({
+  /** null: it counts for nothing, and `problem` says why. */
+  revision: nullable(count),
+  /** ISO 8601 UTC, by the clock of who signed it. */
+  time: nullable(text),
+  /** The machine where it was signed. */
+  by: nullable(text),
+  problem: nullable(text),
+  /** By which the server counts. */
+  sequence: count,
+});
+export type FleetLayerEntry = TypeOf<typeof fleetLayerEntryShape>;
+
+export const fleetLayerReportShape = object({
+  /** `U…`: whose word counts; null: nobody's, so that none is taken. */
+  operator: nullable(text),
+  /** The newest that this machine has accepted; 0: none. */
+  accepted: count,
+  /** null: the fleet has none. */
+  newest: nullable(fleetLayerEntryShape),
+  /** Its text; null as `newest` or its revision. */
+  text: nullable(text),
+});
+export type FleetLayerReport = TypeOf<typeof fleetLayerReportShape>;
+
+export const fleetLayerHistoryShape = object({
+  /** Newest first. */
+  entries: list(fleetLayerEntryShape),
+});
+export type FleetLayerHistory = TypeOf<typeof fleetLayerHistoryShape>;
+
+export const fleetLayerTextShape = object({ text });
+export type FleetLayerText = TypeOf<typeof fleetLayerTextShape>;
+
+export const fleetLayerRequest = strictObject({
+  /** As the operator's key has signed it. */
+  document: wellFormedText,
+  /** The sequence of the newest that was seen; 0: there was none. */
+  expected_sequence: count,
+});
+export type FleetLayerRequest = TypeOf<typeof fleetLayerRequest>;
+
+export const fleetLayerPutShape = object({ revision: count });
+export type FleetLayerPut = TypeOf<typeof fleetLayerPutShape>;

@@ -31,7 +31,14 @@ import {
   toolsReportShape,
   verifyReportShape,
 } from "./contract.ts";
-import { fleetReportShape } from "./fleet-contract.ts";
+import {
+  fleetLayerHistoryShape,
+  fleetLayerPutShape,
+  fleetLayerReportShape,
+  fleetLayerRequest,
+  fleetLayerTextShape,
+  fleetReportShape,
+} from "./fleet-contract.ts";
 import { BODY_LIMIT_BYTES, operation, requireReach, type Served } from "./operation.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "./records-contract.ts";
 import {
@@ -248,6 +255,42 @@ export const OPERATIONS = {
     says: "The machines of the fleet, and what each tells of itself",
     output: fleetReportShape,
     perform: (fleet) => fleet.fleet(),
+  }),
+  fleetLayer: operation({
+    part: "fleet",
+    at: "GET fleet/config",
+    says: "The configuration that all machines of the fleet have in common",
+    output: fleetLayerReportShape,
+    counts: "config",
+    perform: (fleet, _, signal) => fleet.layer(signal),
+  }),
+  fleetLayerHistory: operation({
+    part: "fleet",
+    at: "GET fleet/config/history",
+    says: "Its revisions that are kept",
+    output: fleetLayerHistoryShape,
+    counts: "config",
+    perform: (fleet, _, signal) => fleet.layerHistory(signal),
+  }),
+  fleetLayerText: operation({
+    part: "fleet",
+    at: "GET fleet/config/history/",
+    says: "The text of one of them",
+    input: strictObject({ n: count }),
+    output: fleetLayerTextShape,
+    counts: "config",
+    perform: (fleet, { n }, signal) => fleet.layerText(n, signal),
+  }),
+  putFleetLayer: operation({
+    part: "fleet",
+    at: "PUT fleet/config/text",
+    says: "Put one that the operator's key has signed in its place",
+    reach: "socket",
+    input: fleetLayerRequest,
+    output: fleetLayerPutShape,
+    counts: "config",
+    bodyLimitBytes: TEXT_LIMIT_BYTES,
+    perform: (fleet, request, signal) => fleet.putLayer(request, signal),
   }),
   daemonLog: operation({
     part: "log",

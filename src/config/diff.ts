@@ -130,6 +130,7 @@ function changedFleet(before: FleetConfig | null, after: FleetConfig | null): (k
     "servers",
     "credentials",
     "tlsCa",
+    "operator",
     "export",
     "import",
   ];

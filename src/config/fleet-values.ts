@@ -24,6 +24,7 @@ export interface FleetSection {
   readonly servers: readonly string[];
   readonly credentials: string;
   readonly tls_ca: string;
+  readonly operator: string;
 }
 
 function wrong(expected: string, hint: string | null): TextReading {
@@ -33,6 +34,22 @@ function wrong(expected: string, hint: string | null): TextReading {
 /** A machine's name is the key of what it tells, and part of its subjects. */
 export function isMachineName(text: string): boolean {
   return /^[A-Za-z0-9-]{1,32}$/.test(text);
+}
+
+export const OPERATOR_EXPECTED = "the operator's public key, `U` and 55 more characters";
+
+export function parseOperator(text: string): TextReading {
+  if (/^U[A-Z2-7]{55}$/.test(text)) return { ok: true, value: text };
+  const isSeed = text.startsWith("S");
+  return wrong(
+    OPERATOR_EXPECTED,
+    isSeed ? "what begins with S is the secret half: keep that to yourself" : null,
+  );
+}
+
+/** Never shows what may be a seed. */
+export function describeOperator(text: string): string {
+  return text.startsWith("S") ? "what may be a secret" : `string ${quoted(text)}`;
 }
 
 export function parseMachineName(text: string): TextReading {

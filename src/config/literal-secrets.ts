@@ -1,13 +1,15 @@
 // The secrets that a configuration holds written out, as far as one can tell by their looks or by the names that they
 // stand under. Pure.
 import { routeKeys, routesOf } from "./backend-routes.ts";
-import { pathText } from "./mistakes.ts";
+import { type KeyPath, pathText } from "./mistakes.ts";
 import { hiddenValues, shownArguments, shownSecretText, shownText, shownUrl } from "./shown-values.ts";
 import type { BackendConfig, SecretText, StdioConnection } from "./snapshot.ts";
 
 interface LiteralSecret {
   /** The key that holds it: `backends.files.args[2]`. */
   readonly key: string;
+  /** The same, part by part. */
+  readonly path: KeyPath;
   readonly value: string;
 }
 
@@ -24,10 +26,10 @@ export function literalSecrets(
 ): readonly LiteralSecret[] {
   return backends.flatMap((backend) =>
     routesOf(backend).flatMap(({ connection }, route) =>
-      ofConnection(connection).map(({ path, value }) => ({
-        key: pathText(["backends", backend.name, ...routeKeys(backend, route), ...path]),
-        value,
-      })),
+      ofConnection(connection).map(({ path: within, value }) => {
+        const path = ["backends", backend.name, ...routeKeys(backend, route), ...within];
+        return { key: pathText(path), path, value };
+      }),
     ),
   );
 }

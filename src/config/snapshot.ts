@@ -343,6 +343,8 @@ export interface FleetConfig {
   readonly credentials: SecretReference;
   /** Absolute; null: the CAs that Node knows. */
   readonly tlsCa: string | null;
+  /** `U…`: who signs what all machines have in common; null: nobody's word counts here. */
+  readonly operator: string | null;
   /** Backends of this machine that others may use, by name, or `*`; absent: none. */
   readonly export?: readonly string[];
   /** Whose backends are used here: machines, `MACHINE/BACKEND`, or `*`; absent: nobody's. */
@@ -386,6 +388,13 @@ export interface AliasConfig {
   readonly targetSubpath: string;
 }
 
+/** What lies under the file. */
+export interface LayerConfig {
+  readonly revision: number;
+  /** The ids of the entries that are its own, or have a part of it: who edits the file was not shown them. */
+  readonly brings: readonly string[];
+}
+
 export interface MountaineerConfig {
   readonly global: GlobalConfig;
   readonly sync: SyncSettings;
@@ -415,6 +424,8 @@ export interface MountaineerConfig {
   readonly shares: readonly ShareConfig[];
   /** In the file's order. */
   readonly aliases: readonly AliasConfig[];
+  /** Of the fleet, under the file; absent: none is. */
+  readonly layer?: LayerConfig;
 }
 
 /** Worth telling, but no reason to refuse the file. */

@@ -3,12 +3,15 @@ import { type Duplex, duplexPair } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetControl } from "../api/control.ts";
+import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
-import type { Calls } from "../fleet/calls/calls.ts";
+import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
+import type { LayerDesk } from "../fleet/layer/layer-desk.ts";
+import type { LayerPort } from "../fleet/layer/layer-follower.ts";
 import type { OpenMachine } from "../gateway/serving/borrowed-backends.ts";
 import type { Bus } from "../runtime/bus.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
@@ -35,6 +38,20 @@ interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logg
   readonly home: string;
   readonly gateway: Pick<GatewayPart, "machines">;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
+  /** What becomes of the configuration that all machines have in common. */
+  readonly layers: () => LayerPort;
+}
+
+/** What the home has kept of its fleet, told where it is of no use. */
+export function keptLayerOf(home: string, tell: (reason: string) => void) {
+  return async (operator: string): Promise<ConfigLayer | null> => {
+    const { readKeptLayer } = await import("../fleet/layer/kept-layer.ts");
+    const kept = await readKeptLayer(home, operator).catch((error: unknown) => {
+      return { layer: null, problem: errorText(error) };
+    });
+    if (kept.problem !== null) tell(kept.problem);
+    return kept.layer;
+  };
 }
 
 async function load() {
@@ -47,7 +64,7 @@ async function load() {
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
-export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOptions): FleetPart {
+export function createFleetPart({ bus, home, gateway, layers, ...options }: FleetPartOptions): FleetPart {
   let config: FleetConfig | null = null;
   let fleet: Fleet | null = null;
   /** Null: nothing is exported or imported. */
@@ -55,9 +72,10 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
   let status: (() => StatusReport) | null = null;
   /** Ends what a change of the configuration replaced. */
   const retiring = new Set<Promise<void>>();
-  const unsubscribe = bus.subscribe(() => {
+  const unsubscribe = bus.subscribe((transition) => {
     fleet?.note();
     calls?.note();
+    if (transition.name === "config.applied" && transition.source !== "fleet") fleet?.noteConfig();
   });
   let keeping = new AbortController();
 
@@ -70,16 +88,15 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
     keeping = new AbortController();
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
-    calls = acrossMachines(wanted)
-      ? startCalls({
-          ...options,
-          config: wanted,
-          lent: () => gateway.machines.lent(),
-          serve: (machine, backend, stream) => gateway.machines.serveMachine(stream, machine, backend),
-          onBorrowed: (backends) => gateway.machines.borrow(backends),
-        })
-      : null;
-    return startFleet({ ...options, config: wanted, status: ofMachine });
+    const lending = lendingOf(gateway);
+    calls = acrossMachines(wanted) ? startCalls({ ...options, config: wanted, ...lending }) : null;
+    return startFleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
+  };
+
+  const desk = (): LayerDesk => {
+    const found = fleet?.desk ?? null;
+    if (found === null) throw fleetOff();
+    return found;
   };
 
   const end = async (how: FleetEnd): Promise<void> => {
@@ -94,13 +111,13 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
     control: {
       fleet() {
         const report = fleet?.report();
-        if (report !== undefined) {
-          return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
-        }
-        throw new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
-          hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
-        });
+        if (report === undefined) throw fleetOff();
+        return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
       },
+      layer: async (signal) => desk().layer(signal),
+      layerHistory: async (signal) => desk().layerHistory(signal),
+      layerText: async (revision, signal) => desk().layerText(revision, signal),
+      putLayer: async (request, signal) => desk().putLayer(request, signal),
     },
     conditions: () => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
     openMachine: (backend, onEnd) => (calls === null ? closedStream(onEnd) : calls.open(backend, onEnd)),
@@ -142,6 +159,17 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
   };
 }
 
+/** What another machine may ask of this one's gateway, and what that gateway borrows. */
+function lendingOf({
+  machines,
+}: Pick<GatewayPart, "machines">): Pick<CallsOptions, "lent" | "serve" | "onBorrowed"> {
+  return {
+    lent: () => machines.lent(),
+    serve: (machine, backend, stream) => machines.serveMachine(stream, machine, backend),
+    onBorrowed: (backends) => machines.borrow(backends),
+  };
+}
+
 function acrossMachines({ export: exported = [], import: imported = [] }: FleetConfig): boolean {
   return exported.length > 0 || imported.length > 0;
 }
@@ -155,4 +183,10 @@ function closedStream(onEnd: Parameters<OpenMachine>[1]): Duplex {
     ours.destroy();
   });
   return ours;
+}
+
+function fleetOff(): MountaineerError {
+  return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
+    hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
+  });
 }

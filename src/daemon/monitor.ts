@@ -29,11 +29,13 @@ import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
 import { createLogControl } from "./control/log-control.ts";
 import { keepTimeline } from "./events/kept-timeline.ts";
+import { keptLayerOf } from "./fleet-part.ts";
 import { Handover } from "./handover/hand-over.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
 import { settleHeap } from "./heap-settings.ts";
 import { openManagement } from "./management.ts";
+import { mistakesText } from "./reload/reload-report.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
 
 /** How long a single-shot command's lock is waited for, ms. */
@@ -101,8 +103,8 @@ async function run(options: RunOptions): Promise<void> {
     // With a mistake in the file, one that was to take over leaves the other one in charge, as long as that is.
     const fallsBack = isFirst || predecessor.isNeeded;
     // A disk that hangs must not make a start deaf.
-    const { place, snapshot, rejected, starterWritten } = await unlessAborted(
-      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock }),
+    const { place, snapshot, rejected, starterWritten, layer, leftOut } = await unlessAborted(
+      openLayered({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock }),
       signal,
     );
     const { userHome } = place;
@@ -116,8 +118,7 @@ async function run(options: RunOptions): Promise<void> {
       }),
     );
     const { logger } = log;
-    if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
-    if (rejected !== null) tellRejected(rejected, snapshot.path, logger);
+    tellOpened({ rejected, starterWritten, leftOut }, snapshot.path, logger);
     const path = join(home, "state.json");
     const remember = async (): Promise<Memory> => {
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
@@ -140,6 +141,7 @@ async function run(options: RunOptions): Promise<void> {
         environment,
         snapshot,
         rejected,
+        layer,
         memory: predecessor === null ? await remember() : takeHome,
         elsewhere: predecessor ?? undefined,
         clock,
@@ -161,6 +163,24 @@ async function run(options: RunOptions): Promise<void> {
   } finally {
     await stack[Symbol.asyncDispose]();
   }
+}
+
+/** With what the home has kept of a fleet's configuration; `leftOut`: why that is of no use. */
+async function openLayered(options: Omit<Parameters<typeof openHome>[0], "keptLayer">) {
+  const leftOut: string[] = [];
+  const keptLayer = keptLayerOf(options.home, (reason) => void leftOut.push(reason));
+  const opened = await openHome({ ...options, keptLayer });
+  if (opened.layerMistakes.length > 0) leftOut.push(mistakesText(opened.layerMistakes));
+  return { ...opened, leftOut };
+}
+
+type Opened = Pick<Awaited<ReturnType<typeof openLayered>>, "rejected" | "starterWritten" | "leftOut">;
+
+function tellOpened({ rejected, starterWritten, leftOut }: Opened, path: string, logger: Logger): void {
+  if (starterWritten) logger.info("wrote a commented configuration to begin with", { path });
+  if (rejected !== null) tellRejected(rejected, path, logger);
+  for (const reason of leftOut)
+    logger.warn("the fleet's configuration that was kept is not used", { reason });
 }
 
 /** Every mistake to whoever started it, and that it runs all the same. */

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { ConfigControl, DaemonControl, FleetControl, PlaceControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
+import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
 import type { Beside, GatewayView, GivenDoor } from "../gateway/serving/gateway-contract.ts";
@@ -13,8 +14,6 @@ import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts"
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
-import { createMountTable } from "../shares/mounts/mount-table.ts";
-import { startProber } from "../shares/prober/prober-process.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
@@ -39,8 +38,10 @@ import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
 import { createHanding, type Handing } from "./handover/handing.ts";
 import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
+import { requirePrivateFirst } from "./private-first.ts";
 import { localExposures, openConfigFile, realPathThrough } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
+import type { LayerUnder } from "./reload/layer-under.ts";
 import { shareSection } from "./share-section.ts";
 import { startTriggers } from "./triggers.ts";
 
@@ -75,6 +76,8 @@ interface ServiceOptions {
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
+  /** Of the fleet, under the snapshot's text. Default: none. */
+  readonly layer?: ConfigLayer | null;
   /** The file, where it was rejected and `snapshot` stands in for it; null, and by default: it was accepted. */
   readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
   /** Or, for a daemon that takes over, what is called for it once all is built that needs no home. */
@@ -230,8 +233,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const keeper = stack.use(approvals.keeper);
   const snapshot = await secrets.bind(approvals.snapshot);
   const environment = secrets.values;
-  const { global } = snapshot.config;
-  const { notify } = snapshot.config;
+  const { global, notify } = snapshot.config;
   const notifications = stack.use(
     createNotifications({ ...options, settings: notify, notifier: desktopNotifier }),
   );
@@ -256,8 +258,9 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
     }),
   );
+  const layers = (): LayerUnder => config.layers;
   const fleet = stack.use(
-    createFleetPart({ home, gateway, values: environment, clock, logger, redact, bus }),
+    createFleetPart({ home, gateway, values: environment, clock, logger, redact, bus, layers }),
   );
   const build = () => buildFirst(options, snapshot, gateway, force.signal);
   const { memory: given } = options;
@@ -269,18 +272,8 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const isStale = typeof given === "function" && (await keeper.takeHome());
   void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
   const { noteCycle: onCycle } = required;
-  parts = stack.use(
-    startEngineParts({
-      home,
-      clock,
-      logger,
-      memory,
-      forceStop,
-      announce: publish,
-      onCycle,
-      programs: required,
-    }),
-  );
+  const watched = { forceStop, announce: publish, onCycle, programs: required };
+  parts = stack.use(startEngineParts({ home, clock, logger, memory, ...watched }));
   required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });
@@ -324,6 +317,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       approvals: keeper,
       loadedFile: options.snapshot,
       rejected: options.rejected ?? null,
+      layer: options.layer ?? null,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       requirePrivate: (loaded) => privacy.require(loaded),
       clock,
@@ -372,16 +366,6 @@ async function buildFirst(
   using _ = isWaitedFor ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
   await gateway.build(snapshot.config, AbortSignal.any([signal, late.signal]), !isWaitedFor);
   return gateway.handing?.view() ?? null;
-}
-
-/** A daemon that takes over starts programs before it has the home, and with it the prober that looks later. */
-async function requirePrivateFirst(
-  { home, clock, logger }: ServiceOptions,
-  snapshot: ConfigSnapshot,
-): Promise<void> {
-  await using prober = startProber({ clock, logger });
-  const look = localExposures({ prober, mountTable: createMountTable({ clock }) }, clock);
-  await createPrivatePlaces({ home, look, clock, logger }).require(snapshot);
 }
 
 /** Ends the service: calls drain, steps end, and what is asked for is unmounted. */

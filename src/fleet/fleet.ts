@@ -2,7 +2,7 @@
 // Nothing of this machine waits for it.
 import { randomUUID } from "node:crypto";
 import type { Condition, StatusReport } from "../api/contract.ts";
-import type { FleetReport } from "../api/fleet-contract.ts";
+import type { FleetReport, MachineState } from "../api/fleet-contract.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
 import { unlessAborted } from "../runtime/abort.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -10,6 +10,8 @@ import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
 import type { SecretValues } from "../secrets/reference.ts";
 import { holdLink } from "./hold-link.ts";
+import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
+import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
 import { LinkFailure } from "./link-failure.ts";
 import { BEAT_MS, Machines } from "./machines.ts";
 import { type NatsSession, openSession } from "./nats-session.ts";
@@ -39,6 +41,8 @@ export interface FleetOptions {
   readonly redact: (secret: string) => void;
   /** Of this machine, now. */
   readonly status: () => StatusReport;
+  /** Who takes up what all machines have in common; absent: nobody does. */
+  readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
   /** From 0 to 1, for pauses that differ from one machine to the next. */
   readonly random?: () => number;
 }
@@ -48,6 +52,10 @@ export interface Fleet {
   conditions(): Condition[];
   /** Something changed here. */
   note(): void;
+  /** Another configuration runs here: what was refused may fit. */
+  noteConfig(): void;
+  /** null: nobody takes layers up. */
+  readonly desk: LayerDesk | null;
   /** Resolves when it is over, soon. Later calls do nothing. */
   end(how: FleetEnd): Promise<void>;
 }
@@ -75,6 +83,8 @@ class RunningFleet implements Fleet {
   readonly #options: FleetOptions;
   readonly #instance = randomUUID();
   readonly #machines: Machines;
+  readonly #follower: LayerFollower | null;
+  readonly desk: LayerDesk | null;
   readonly #ending = new AbortController();
   readonly #done: Promise<void>;
   #link: Link;
@@ -91,12 +101,45 @@ class RunningFleet implements Fleet {
     this.#options = options;
     const { clock, config } = options;
     this.#machines = new Machines({ name: config.name, instance: this.#instance });
+    this.#follower = this.#createFollower();
+    this.desk =
+      this.#follower === null
+        ? null
+        : createLayerDesk({
+            operator: config.operator,
+            follower: this.#follower,
+            bucket: () => this.#session?.layers ?? null,
+          });
     this.#link = { state: "away", server: null, sinceWallMs: clock.wallMs(), failure: null };
     this.#done = this.#run();
   }
 
+  #createFollower(): LayerFollower | null {
+    const { config, layers, clock, logger } = this.#options;
+    if (layers === undefined) return null;
+    return new LayerFollower({
+      home: layers.home,
+      port: {
+        revision: () => layers.port().revision(),
+        apply: (layer) => layers.port().apply(layer),
+      },
+      operator: config.operator,
+      clock,
+      logger,
+      onChange: () => this.note(),
+    });
+  }
+
+  noteConfig(): void {
+    this.#follower?.noteConfig();
+  }
+
+  #state(): MachineState {
+    return stateOf(this.#options.status(), this.#follower?.report() ?? null);
+  }
+
   report(): FleetReport {
-    const { clock, config, status } = this.#options;
+    const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();
     const link = this.#link;
     const failure = link.state === "away" ? link.failure : null;
@@ -116,7 +159,7 @@ class RunningFleet implements Fleet {
           presence: "here",
           heard_secs_ago: 0,
           problem: this.#machines.isNameTaken(nowMs) ? "another machine uses this name" : null,
-          state: stateOf(status()),
+          state: this.#state(),
         },
         ...this.#machines.others(link.state === "connected" ? link.sinceMs : null, nowMs),
       ],
@@ -149,7 +192,7 @@ class RunningFleet implements Fleet {
         since: this.#takenSince,
       });
     }
-    return conditions;
+    return [...conditions, ...(this.#follower?.conditions() ?? [])];
   }
 
   note(): void {
@@ -164,6 +207,7 @@ class RunningFleet implements Fleet {
 
   async end(how: FleetEnd): Promise<void> {
     if (!this.#ending.signal.aborted) {
+      this.#follower?.end();
       const session = this.#session;
       const farewell = session === null || how === "handed_over" ? null : this.#farewell(session, how);
       this.#session = null;
@@ -215,6 +259,7 @@ class RunningFleet implements Fleet {
       this.#told = null;
       this.#tell();
       session.beat(this.#instance);
+      this.#follower?.link(session.layers);
       return await unlessAborted(this.#beatUntilEnd(session, signal), signal);
     } catch (error) {
       if (signal.aborted) return null;
@@ -224,6 +269,7 @@ class RunningFleet implements Fleet {
       return new LinkFailure(`the link broke: ${errorText(error)}`);
     } finally {
       this.#session = null;
+      this.#follower?.link(null);
       this.#soon?.[Symbol.dispose]();
       this.#soon = null;
       await session?.[Symbol.asyncDispose]();
@@ -271,6 +317,7 @@ class RunningFleet implements Fleet {
       this.note();
     },
     caughtUp: (): void => this.#machines.caughtUp(),
+    layerNews: (): void => this.#follower?.look(),
     beat: (name: string, instance: string): void =>
       this.#greet(this.#machines.hear(name, instance, this.#options.clock.monotonicMs())),
   };
@@ -307,7 +354,7 @@ class RunningFleet implements Fleet {
   }
 
   #summary(word: Word): string {
-    const { config, status } = this.#options;
-    return summaryText({ name: config.name, instance: this.#instance, word, state: stateOf(status()) });
+    const { config } = this.#options;
+    return summaryText({ name: config.name, instance: this.#instance, word, state: this.#state() });
   }
 }

@@ -18,6 +18,8 @@ import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import { type Clock, settledWithin } from "../runtime/time/clock.ts";
 import { BUCKET_STREAM } from "./bucket.ts";
 import type { Credentials } from "./credentials.ts";
+import { type LayerBucket, openLayerBucket } from "./layer/layer-bucket.ts";
+import { LAYER_BUCKET, LAYER_NEWS } from "./layer/layer-subjects.ts";
 import { withItsSockets } from "./library-sockets.ts";
 import { LinkFailure } from "./link-failure.ts";
 import { BUCKET, beatSubject, inboxOf, STREAM } from "./subjects.ts";
@@ -43,6 +45,8 @@ export interface Heard {
   /** All that stood in the bucket has been told. */
   caughtUp(): void;
   beat(name: string, instance: string): void;
+  /** There may be another layer of configuration. */
+  layerNews?(): void;
 }
 
 export interface ConnectionOptions {
@@ -70,6 +74,8 @@ export interface NatsSession extends AsyncDisposable {
   remove(): Promise<void>;
   /** Shows that this machine is there. */
   beat(instance: string): void;
+  /** The layer of configuration; what goes wrong there does not end the session. */
+  readonly layers: LayerBucket;
 }
 
 /** Rejects with a LinkFailure, or with the signal's reason. */
@@ -153,6 +159,7 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   endsBy(watchRefusals(connection, end), "connected");
 
   const bucket = await openBucket(connection);
+  const layers = openLayerBucket(connection, () => heard.layerNews?.());
   connection.subscribe(beatSubject("*"), {
     callback(error, message) {
       if (error !== null) {
@@ -178,6 +185,7 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   };
   return {
     ended: over.promise,
+    layers,
     put: (text) =>
       written(async () => {
         revision = await bucket.put(name, text, { timeout: ANSWER_MS });
@@ -246,8 +254,15 @@ export async function watchRefusals(
   end: (failure: LinkFailure) => void,
 ): Promise<void> {
   for await (const status of connection.status()) {
-    if (status.type === "error") end(failureOf(status.error, "connected"));
+    if (status.type !== "error" || isOfLayer(status.error)) continue;
+    end(failureOf(status.error, "connected"));
   }
+}
+
+/** An account that was set up before there were layers permits nothing of them. */
+function isOfLayer(error: unknown): boolean {
+  if (!(error instanceof PermissionViolationError)) return false;
+  return [LAYER_BUCKET, LAYER_NEWS].some((name) => error.subject.includes(name));
 }
 
 async function close({ connection, watch }: Line, clock: Clock): Promise<void> {

@@ -1,7 +1,7 @@
 // What a machine tells the others of itself: its status in few words, bounded. And how such words are read, whoever wrote
 // them.
 import type { StatusReport } from "../api/contract.ts";
-import { type MachineState, machineStateShape } from "../api/fleet-contract.ts";
+import { type MachineLayer, type MachineState, machineStateShape } from "../api/fleet-contract.ts";
 import { choice, object, type TypeOf, text } from "../api/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
@@ -26,7 +26,10 @@ export interface Summary {
 }
 
 /** What a status comes to. */
-export function stateOf({ global, shares, backends = [] }: StatusReport): MachineState {
+export function stateOf(
+  { global, shares, backends = [] }: StatusReport,
+  layer: MachineLayer | null = null,
+): MachineState {
   const toldShares = fitting(
     shares.map(({ name, mount_state, active_interface, last_error }) => ({
       name: clean(name, LONGEST_NAME),
@@ -63,6 +66,7 @@ export function stateOf({ global, shares, backends = [] }: StatusReport): Machin
     backends: toldBackends.kept,
     conditions: toldConditions.kept,
     cut: toldShares.cut + toldBackends.cut + toldConditions.cut,
+    ...(layer === null ? {} : { layer: cleanLayer(layer) }),
   };
 }
 
@@ -107,7 +111,7 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
   const told = value as TypeOf<typeof summaryShape>;
   const name = clean(told.name, LONGEST_NAME);
   if (told.name !== key) return unreadable(`it says that it is of ${JSON.stringify(name)}`);
-  const { word, cut } = told;
+  const { word, cut, layer } = told;
   const state: MachineState = {
     version: clean(told.version, LONGEST_WORD),
     shares: told.shares.map((share) => ({
@@ -128,8 +132,14 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
       title: clean(title, LONGEST_TEXT),
     })),
     cut,
+    ...(layer === undefined ? {} : { layer: cleanLayer(layer) }),
   };
   return { ok: true, summary: { name, instance: clean(told.instance, LONGEST_WORD), word, state } };
+}
+
+function cleanLayer({ revision, refused }: MachineLayer): MachineLayer {
+  const reason = clean(refused?.reason ?? "", LONGEST_TEXT);
+  return { revision, refused: refused === null ? null : { revision: refused.revision, reason } };
 }
 
 function cleanOrNull(words: string | null): string | null {

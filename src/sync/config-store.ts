@@ -37,8 +37,8 @@ export interface ConfigTurn<Snapshot> {
    * again as one that was saved by hand.
    */
   applySaved(content: CheckedContent<Snapshot>): Promise<ReloadResult>;
-  /** Applies what runs once more, because its secrets may have other values now. */
-  applyAgain(source: string): Promise<ReloadOutcome>;
+  /** Applies what runs once more, because its secrets may have other values now; or as it is meant from now on. */
+  applyAgain(source: string, meant?: Snapshot): Promise<ReloadOutcome>;
 }
 
 export interface ConfigStore<Snapshot> extends AsyncDisposable {
@@ -138,8 +138,9 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       // The file holds what does not run: try it once more, tell it and, if the file is watched, go on trying.
       return memory.settle(await look(true, signal, signal), applying.running.sha256, true);
     },
-    async applyAgain(source) {
-      const { sha256, snapshot } = applying.running;
+    async applyAgain(source, meant) {
+      const { sha256, snapshot: now } = applying.running;
+      const snapshot = meant ?? now;
       const content = { bytes: new Uint8Array(), sha256, snapshot, source };
       const outcome = await applying.apply(content, signal);
       if (outcome.kind === "applied" && outcome.changed) memory.announceApplied(true, outcome.details);

@@ -39,7 +39,8 @@ describe("the command line", { concurrency: 3 }, () => {
     const asked = await runCommand(["--help"], { home });
     assert.equal(asked.code, 0);
     assert.equal(asked.stderr, "");
-    for (const { name } of [...COMMANDS.filter(({ name }) => !name.includes(" ")), ...COMMAND_GROUPS]) {
+    for (const { name } of [...COMMANDS, ...COMMAND_GROUPS]) {
+      if (name.includes(" ")) continue;
       assert.match(asked.stdout, new RegExp(`^ {2}${name} `, "m"));
     }
     assert.match(asked.stdout, /Examples:\n {2}mountaineer monitor\n/);

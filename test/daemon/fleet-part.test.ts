@@ -134,6 +134,7 @@ test(
         servers: [nats.url],
         credentials: { kind: "environment", variable: "FLEET_KEY" },
         tlsCa: null,
+        operator: null,
         import: ["laptop"],
       },
       values: { FLEET_KEY: nats.key("nas").seed },

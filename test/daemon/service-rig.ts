@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import type { ShareStatus } from "../../src/api/contract.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
+import { keptLayerOf } from "../../src/daemon/fleet-part.ts";
 import { type SentinelService, startSentinelService } from "../../src/daemon/sentinel-service.ts";
 import { openMemory } from "../../src/reconcile/state-file.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
@@ -118,6 +119,7 @@ export async function createServiceRig(
         environment,
         writesStarter: true,
         fallsBack: true,
+        keptLayer: keptLayerOf(home, (reason) => logger.warn("layer left out", { reason })),
         clock: systemClock,
       });
       const memory = await openMemory({ path: join(home, "state.json"), clock: systemClock, logger });
@@ -127,6 +129,7 @@ export async function createServiceRig(
         environment,
         snapshot: opened.snapshot,
         rejected: opened.rejected,
+        layer: opened.layer,
         memory,
         clock: systemClock,
         logger,

@@ -151,6 +151,7 @@ export function startMember(
       servers: [rig.url],
       credentials: { kind: "environment", variable: "FLEET_KEY" },
       tlsCa: null,
+      operator: null,
       ...config,
     },
     values: { FLEET_KEY: secret },

@@ -8,7 +8,14 @@ import type { ApprovalsReport } from "../approval-contract.ts";
 import { type BackendPhases, backendPhases } from "../backend-phases.ts";
 import type { HandOverReport, StatusReport, SyncReport } from "../contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, LogControl, PlaceControl } from "../control.ts";
-import type { FleetReport } from "../fleet-contract.ts";
+import type {
+  FleetLayerHistory,
+  FleetLayerPut,
+  FleetLayerReport,
+  FleetLayerRequest,
+  FleetLayerText,
+  FleetReport,
+} from "../fleet-contract.ts";
 import { errorFromBody } from "../http-errors.ts";
 import { type InputOf, OPERATIONS, type OperationName, type OutputOf, requestPath } from "../operations.ts";
 import { readDaemonNote } from "../socket/daemon-note.ts";
@@ -45,6 +52,11 @@ export interface DaemonClient extends RemoteControl, RemoteConfig, LogControl {
   timeline(signal: AbortSignal): Promise<TimelineReport>;
   /** Rejects with `fleet_off` where no fleet is configured. */
   fleet(signal: AbortSignal): Promise<FleetReport>;
+  /** As `FleetControl` has them. */
+  fleetLayer(signal: AbortSignal): Promise<FleetLayerReport>;
+  fleetLayerHistory(signal: AbortSignal): Promise<FleetLayerHistory>;
+  fleetLayerText(revision: number, signal: AbortSignal): Promise<FleetLayerText>;
+  putFleetLayer(request: FleetLayerRequest, signal: AbortSignal): Promise<FleetLayerPut>;
   /** As `HandoverControl.begin`. */
   handOver(signal: AbortSignal): Promise<HandOverReport>;
   /** As `AccessControl` has them. */
@@ -221,6 +233,10 @@ function createClient(
     log: (request, signal) => ask("daemonLog", request, signal),
     timeline: (signal) => ask("timeline", null, signal),
     fleet: (signal) => ask("fleet", null, signal),
+    fleetLayer: (signal) => ask("fleetLayer", null, signal),
+    fleetLayerHistory: (signal) => ask("fleetLayerHistory", null, signal),
+    fleetLayerText: (n, signal) => ask("fleetLayerText", { n }, signal),
+    putFleetLayer: (request, signal) => ask("putFleetLayer", request, signal),
     handOver: (signal) => ask("handOver", null, signal),
     sync: (signal) => ask("sync", null, signal),
     reload: (request, signal) => ask("reload", request, signal),

@@ -3,7 +3,7 @@
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
 import { phaseWord } from "../backend-phases.ts";
 import type { BackendStatus } from "../contract.ts";
-import type { FleetMachine, FleetReport, MachineState } from "../fleet-contract.ts";
+import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../fleet-contract.ts";
 
 type FleetTone = "good" | "plain" | "warning" | "bad";
 
@@ -15,8 +15,8 @@ export interface FleetWords {
 
 /** One thing that a machine tells of itself. What it tells some day besides is one more `about`, and lines of it. */
 export interface MachineLine extends FleetWords {
-  readonly about: "wrong" | "share" | "backend";
-  /** Of the share or backend; null: it is about the machine. */
+  readonly about: "wrong" | "config" | "share" | "backend";
+  /** Of the share or backend; null: it is about the whole machine. */
   readonly name: string | null;
   /** Why it is so; null: it does not say. */
   readonly reason: string | null;
@@ -66,8 +66,9 @@ export function machineLines({ own, problem, state }: FleetMachine): readonly Ma
   return [...ofProblem, ...stateLines({ ...state, conditions })];
 }
 
-function stateLines({ conditions, shares, backends }: MachineState): readonly MachineLine[] {
+function stateLines({ conditions, shares, backends, layer }: MachineState): readonly MachineLine[] {
   return [
+    ...(layer === undefined ? [] : layerLines(layer)),
     ...conditions.map(
       ({ severity, title }): MachineLine => ({
         about: "wrong",
@@ -80,6 +81,16 @@ function stateLines({ conditions, shares, backends }: MachineState): readonly Ma
     ...shares.map(shareLine),
     ...backends.map(backendLine),
   ];
+}
+
+/** Nothing where the fleet has no configuration. */
+function layerLines({ revision, refused }: MachineLayer): readonly MachineLine[] {
+  const line = { about: "config", name: null, reason: null, tone: "plain" } as const;
+  const runs = revision === null ? [] : [{ ...line, text: `the fleet's revision ${revision}` }];
+  if (refused === null) return runs;
+  const which = refused.revision === null ? "the fleet's" : `the fleet's revision ${refused.revision}`;
+  const text = `config: ${which} is not taken: ${refused.reason}`;
+  return [{ ...line, about: "wrong", text, tone: "warning" }, ...runs];
 }
 
 /** Not objects: what is looked up is a stranger's word. */

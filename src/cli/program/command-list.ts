@@ -30,6 +30,11 @@ import { configValidateCommand } from "../commands/config/validate.ts";
 import { connectCommand } from "../commands/connect.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
+import { fleetConfigDiffCommand } from "../commands/fleet/config-diff.ts";
+import { fleetConfigGetCommand } from "../commands/fleet/config-get.ts";
+import { fleetConfigHistoryCommand } from "../commands/fleet/config-history.ts";
+import { fleetConfigRollbackCommand } from "../commands/fleet/config-rollback.ts";
+import { fleetConfigSetCommand } from "../commands/fleet/config-set.ts";
 import { fleetInitCommand } from "../commands/fleet/init.ts";
 import { fleetInviteCommand } from "../commands/fleet/invite.ts";
 import { fleetJoinCommand } from "../commands/fleet/join.ts";
@@ -125,6 +130,18 @@ const FLEET: CommandGroup = {
   examples: [
     { command: "mountaineer fleet init", does: "begin one, and print what the next machine types" },
     { command: "mountaineer fleet status", does: "see all machines" },
+  ],
+};
+
+const FLEET_CONFIG: CommandGroup = {
+  name: "fleet config",
+  summary: "the configuration that all machines of the fleet have in common",
+  description:
+    "A TOML text under each machine's own file, signed by the operator's key on the machine where the fleet began. See " +
+    "docs/fleet.md.",
+  examples: [
+    { command: "mountaineer fleet config get", does: "see it" },
+    { command: "mountaineer fleet config set fleet.toml", does: "change it, on the operator's machine" },
   ],
 };
 
@@ -249,6 +266,16 @@ export const SECTIONS: readonly CommandSection[] = [
           fleetJoinCommand,
           fleetLeaveCommand,
           fleetRemoveCommand,
+        ],
+      },
+      {
+        group: FLEET_CONFIG,
+        commands: [
+          fleetConfigGetCommand,
+          fleetConfigSetCommand,
+          fleetConfigDiffCommand,
+          fleetConfigHistoryCommand,
+          fleetConfigRollbackCommand,
         ],
       },
     ],

@@ -90,7 +90,8 @@ export function createProgram(
   for (const { heading, entries } of SECTIONS) {
     for (const entry of entries) {
       if ("group" in entry) {
-        const group = addGroup(program, entry.group).helpGroup(heading);
+        const group = addGroup(program, entry.group);
+        if (!entry.group.name.includes(" ")) group.helpGroup(heading);
         for (const definition of entry.commands) add(group, definition);
       } else add(program, entry).helpGroup(heading);
     }
@@ -116,8 +117,11 @@ function termOf(command: Command): string {
   return [command.name(), ...(command.options.length > 0 ? ["[options]"] : []), ...words].join(" ");
 }
 
+/** A group in a group follows that in the list. */
 function addGroup(program: Command, { name, alias, summary, description, examples }: CommandGroup): Command {
-  const group = program.command(name);
+  const words = name.split(" ");
+  const parent = commandOf(program, { name: words.slice(0, -1).join(" ") }) ?? program;
+  const group = parent.command(words.at(-1) ?? "");
   group.summary(summary).description(`${capitalised(summary)}.\n\n${description}`);
   group.addHelpText("after", () => examplesText(examples));
   if (alias !== undefined) group.alias(alias);
@@ -166,13 +170,19 @@ function operand(args: readonly string[], named: string): string {
 
 /** What to type instead of a command that there is not: `args` name it, perhaps after its group. */
 function unknownHint(args: readonly string[]): string {
-  const [first = "", second = ""] = plainWords(args);
-  const group = COMMAND_GROUPS.find(({ name, alias }) => first === name || first === alias)?.name ?? "";
-  const word = group === "" ? first : second;
+  const words = plainWords(args);
+  const named = COMMAND_GROUPS.filter(({ name, alias }) => {
+    return words[0] === alias || name.split(" ").every((part, index) => part === words[index]);
+  });
+  // The innermost follows those around it.
+  const group = named.at(-1)?.name ?? "";
+  const depth = group === "" ? 0 : group.split(" ").length;
+  const word = words[depth] ?? "";
   const meant = meantBy(group, word);
   if (meant !== null) return meant;
-  const own = (name: string): boolean => (group === "" ? !name.includes(" ") : name.startsWith(`${group} `));
-  const known = [...COMMANDS, ...(group === "" ? COMMAND_GROUPS : [])].map(({ name }) => name).filter(own);
+  const own = (name: string): boolean =>
+    name.split(" ").length === depth + 1 && (group === "" || name.startsWith(`${group} `));
+  const known = [...COMMANDS, ...COMMAND_GROUPS].map(({ name }) => name).filter(own);
   const close = closestWord(
     word,
     known.map((name) => name.split(" ").at(-1) ?? ""),

@@ -90,9 +90,14 @@ export interface Held {
 /** Entries that are gone, and may come back: no more are remembered. */
 const MOST_REMEMBERED = 200;
 
-/** What the file asks for; where it says nothing, `commands` if a backend of the file or of what runs reaches the home. */
+/**
+ * What the file asks for; where it says nothing, `commands` if a fleet's layer lies under it, or if a backend of the file or
+ * of what runs reaches the home.
+ */
 function askedMode({ file, running, places }: Omit<HeldInput, "approvals">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
+  // Whoever writes that sits at another machine.
+  if (file.layer !== undefined) return "commands";
   const backends = [...file.backends, ...(running?.backends ?? [])];
   const reaches = backends.some((backend) => backend.enabled && backendReach(backend, places).length > 0);
   return reaches ? "commands" : "none";

@@ -13,7 +13,7 @@ interface EditedInput extends Omit<HeldInput, "file"> {
 /**
  * The entries that an edit changed, from the file before to the file after it: never others that wait in it. One that
  * waited before the edit, or would have if it had been on, has more in it than whoever edits was shown, and goes on
- * waiting, unless the edit removes it or switches it off.
+ * waiting, unless the edit removes it or switches it off. What comes up from under the file is nobody's edit either.
  */
 export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const file = withAllOn(before);
@@ -39,7 +39,8 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const moves = isReordered(before.backends, after.backends) && !waitedToRun.has(BACKEND_ORDER);
   const order = after.backends.map(({ name }) => name).filter((name) => !waited.has(`backends.${name}`));
   // Only `mountaineer approve` loosens what `[trust]` says; tightened, it needs nobody.
-  const ids = new Set(changed.filter((id) => id !== "trust"));
+  const unseen = new Set(["trust", ...(after.layer?.brings ?? [])]);
+  const ids = new Set(changed.filter((id) => !unseen.has(id)));
   return moves
     ? { ids: ids.add(BACKEND_ORDER), forgets, loosens: false, order }
     : { ids, forgets, loosens: false };

@@ -112,6 +112,8 @@ const SECTION_KINDS: Readonly<Record<keyof MountaineerConfig, FieldKind | null>>
   profiles: "access",
   shares: null,
   aliases: null,
+  // What it brings stands in the sections.
+  layer: "free",
 };
 
 /** Those that are one entry each, as they stand. */

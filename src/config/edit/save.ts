@@ -7,6 +7,8 @@ import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../../runtim
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { guardedChanges } from "../approval/entries.ts";
+import type { ConfigLayer } from "../layer/layer.ts";
+import { parseLayered } from "../layer/parse-layered.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
 import type { ConfigMistake } from "../mistakes.ts";
 import { type LoadedConfig, parseConfig, readConfigIfPresent } from "../read/load.ts";
@@ -32,6 +34,8 @@ interface SaveTarget {
   readonly known?: KnownContent | null;
   /** True: what would change an entry that a person approves rejects with `commands_refused`. */
   readonly keepsEntries?: boolean;
+  /** What lies under the file. Default: nothing. */
+  readonly layer?: ConfigLayer | null;
   /** What others' writing is waited for by. Default: the machine's. */
   readonly clock?: Clock;
 }
@@ -170,10 +174,10 @@ async function replace(
   bytes: Uint8Array,
   changed: boolean,
 ): Promise<SavedConfig> {
-  const { path, place } = target;
-  const loaded = await parseConfig(bytes, path, place);
+  const { path, place, layer = null } = target;
+  const loaded = await parseLayered(bytes, path, place, layer);
   if (!loaded.ok) return loaded;
-  const was = changed ? await parseConfig(before ?? new Uint8Array(), path, place) : loaded;
+  const was = changed ? await parseLayered(before ?? new Uint8Array(), path, place, layer) : loaded;
   if (target.keepsEntries === true) {
     // Where the file was not understood, nothing that a person approves may be in the new one.
     const known = was.ok ? was : await parseConfig(new Uint8Array(), path, place);

@@ -49,12 +49,14 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
 /** Null: this machine is in no fleet. */
 export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): FleetConfig | null {
   if (file === undefined) return null;
-  const { name, servers, credentials, tls_ca: authority, export: exported, import: imported } = file;
+  const { name, servers, credentials, tls_ca: authority, operator = null } = file;
+  const { export: exported, import: imported } = file;
   return {
     name,
     servers,
     credentials,
     tlsCa: authority === undefined ? null : expandPath(authority, place.userHome),
+    operator,
     ...(exported === undefined ? {} : { export: exported }),
     ...(imported === undefined ? {} : { import: imported }),
   };

@@ -15,7 +15,7 @@ import {
   pathText,
 } from "../mistakes.ts";
 import { reachWarnings } from "../reach.ts";
-import { configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
+import { type ConfigFile, configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
 import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
 import { unstatedShareWarnings } from "../unstated-shares.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
@@ -63,19 +63,19 @@ function firstOfEachKey(findings: readonly Finding[]): Finding[] {
   });
 }
 
-interface PlacedMistake {
-  readonly offset: number;
-  readonly mistake: ConfigMistake;
+/** Mistakes in one text, before they are placed. */
+export interface FoundInText {
+  /** What its mistakes are said to be of. */
+  readonly path: string;
+  readonly text: string;
+  readonly parsed: ParsedText;
+  readonly findings: readonly Finding[];
 }
 
-async function placeMistakes(
-  path: string,
-  text: string,
-  parsed: ParsedText,
-  findings: readonly Finding[],
-): Promise<ConfigMistake[]> {
+/** With their places; in the order of the text, and no more than are listed. */
+export async function placeMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
   const places = textPlaces(text);
-  const placed: PlacedMistake[] = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
+  const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
     const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
     return { offset, mistake };
   });
@@ -101,6 +101,53 @@ async function placeMistakes(
   return listed;
 }
 
+type ReadText =
+  | { readonly ok: true; readonly text: string; readonly parsed: ParsedText; readonly value: unknown }
+  | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
+
+/** A text's tables, right or wrong; `path` is what mistakes are said to be of. */
+export async function readTables(bytes: Uint8Array, path: string, format: ConfigFormat): Promise<ReadText> {
+  const decoded = decodeText(bytes);
+  if (!decoded.ok) {
+    const { before, found, expected, hint } = decoded;
+    const place = textPlaces(before).place(before.length);
+    return { ok: false, mistakes: [{ file: path, ...place, path: "", found, expected, hint }] };
+  }
+  const { text } = decoded;
+  const parsed = format === "toml" ? parseToml(text) : await parseYaml(text);
+  return { ok: true, text, parsed, value: withoutEmptySections(parsed.value) };
+}
+
+interface CheckedTables {
+  /** null: they do not fit the schema. */
+  readonly file: ConfigFile | null;
+  /** Each key once. */
+  readonly findings: readonly Finding[];
+}
+
+export function checkTables(value: unknown, place: ConfigPlace): CheckedTables {
+  const checked = configFileSchema.safeParse(value);
+  const ofValues = checked.success ? [] : valueFindings(value, checked.error.issues, 5 * MISTAKE_LIMIT);
+  const findings = firstOfEachKey([...ofValues, ...ruleFindings(value, place)]);
+  return { file: checked.success ? checked.data : null, findings };
+}
+
+/** What a checked file comes to on this machine. */
+export function engineOf(
+  file: ConfigFile,
+  path: string,
+  place: ConfigPlace,
+): Pick<ConfigSnapshot, "config" | "warnings"> {
+  const config = engineConfig(file, place);
+  const guarded = { homes: [place.home], configs: [path], userHome: place.userHome };
+  const warnings = [
+    ...configWarnings(file, place),
+    ...reachWarnings(config.backends, guarded),
+    ...unstatedShareWarnings(config),
+  ];
+  return { config, warnings };
+}
+
 /**
  * Checks a configuration's bytes. Equal input gives an equal answer; no file is looked at. Never rejects for what
  * the bytes hold; rejects with `config_unreadable` when `path` ends in neither .toml, .yaml nor .yml.
@@ -111,45 +158,19 @@ export async function parseConfig(
   place: ConfigPlace,
 ): Promise<LoadedConfig> {
   const format: ConfigFormat = configFormat(path);
-  const decoded = decodeText(bytes);
-  if (!decoded.ok) {
-    const { before, found, expected, hint } = decoded;
-    const mistake = {
-      file: path,
-      ...textPlaces(before).place(before.length),
-      path: "",
-      found,
-      expected,
-      hint,
-    };
-    return { ok: false, mistakes: [mistake] };
-  }
-  const parsed = format === "toml" ? parseToml(decoded.text) : await parseYaml(decoded.text);
-  const value = withoutEmptySections(parsed.value);
-  const checked = configFileSchema.safeParse(value);
-  const ofValues = checked.success ? [] : valueFindings(value, checked.error.issues, 5 * MISTAKE_LIMIT);
-  const findings = [...ofValues, ...ruleFindings(value, place)];
+  const read = await readTables(bytes, path, format);
+  if (!read.ok) return read;
+  const { text, parsed } = read;
+  const checked = checkTables(read.value, place);
   // What is missing from a text that was read in parts may well be in a part that was not.
-  const told = firstOfEachKey(findings).filter(({ found, restsOnAbsence }) => {
+  const findings = checked.findings.filter(({ found, restsOnAbsence }) => {
     return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
   });
-  if (checked.success && told.length === 0 && parsed.syntax.length === 0) {
-    const config = engineConfig(checked.data, place);
-    const guarded = { homes: [place.home], configs: [path], userHome: place.userHome };
-    const snapshot = {
-      path,
-      sha256: sha256Of(bytes),
-      format,
-      config,
-      warnings: [
-        ...configWarnings(checked.data, place),
-        ...reachWarnings(config.backends, guarded),
-        ...unstatedShareWarnings(config),
-      ],
-    };
+  if (checked.file !== null && findings.length === 0 && parsed.syntax.length === 0) {
+    const snapshot = { path, sha256: sha256Of(bytes), format, ...engineOf(checked.file, path, place) };
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }
-  return { ok: false, mistakes: await placeMistakes(path, decoded.text, parsed, told) };
+  return { ok: false, mistakes: await placeMistakes({ path, text, parsed, findings }) };
 }
 
 const CHUNK_BYTES = 64 * 1024;

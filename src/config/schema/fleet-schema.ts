@@ -2,14 +2,17 @@
 import * as z from "zod";
 import {
   describeFleetServer,
+  describeOperator,
   EXPORT_EXPECTED,
   FLEET_SERVER_EXPECTED,
   IMPORT_EXPECTED,
   MACHINE_NAME_EXPECTED,
+  OPERATOR_EXPECTED,
   parseExport,
   parseFleetServer,
   parseImport,
   parseMachineName,
+  parseOperator,
 } from "../fleet-values.ts";
 import {
   document,
@@ -76,4 +79,14 @@ export const fleetSchema = z.strictObject({
     meaning: "A PEM file with the CA that signed the servers' certificates.",
     example: '"~/.config/nats/ca.pem"',
   }),
+  operator: document(
+    readText(parseOperator, describeOperator).optional(),
+    textDoc({
+      expected: OPERATOR_EXPECTED,
+      absent: "no configuration of the fleet is taken",
+      meaning:
+        "Whose word counts in this fleet: the configuration that all machines have in common is taken if this key has signed it. `mountaineer fleet init` and `fleet join` write it.",
+      example: '"UCOHWDL2EK6OFA4V2ZNCCCJXO6PSWSAPLGYTC74FSXAO2YBKHDYMDPD5"',
+    }),
+  ),
 });

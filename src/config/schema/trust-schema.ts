@@ -12,7 +12,7 @@ export const trustSchema = z.strictObject({
     choiceDoc({
       choices: APPROVE_CHOICES,
       absent:
-        "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home, else `none`",
+        "`commands` where an argument or the `cwd` of a backend leads to Mountaineer's home, or a fleet's configuration lies under this file; else `none`",
       meaning:
         "Which changes of this file wait for `mountaineer approve` when something else than Mountaineer made them: `commands` those that decide which programs run, and with what; `all` also where credentials go, and who may do what; `none` nothing. Only `mountaineer approve` loosens it.",
       example: '"commands"',

@@ -2,6 +2,7 @@
 import type { ErrorCode } from "../../runtime/errors.ts";
 import type { AskedEdit } from "../edit/asked-edit.ts";
 import type { KnownContent } from "../edit/save.ts";
+import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";
 import type { ConfigMistake } from "../mistakes.ts";
 import type { LoadedConfig } from "../read/load.ts";
@@ -11,6 +12,8 @@ interface Subject {
   /** Absolute. */
   readonly path: string;
   readonly place: ConfigPlace;
+  /** What lies under the file. Absent or null: nothing. */
+  readonly layer?: ConfigLayer | null;
 }
 
 /** What the process is asked. Bytes travel in base64. */
@@ -37,6 +40,11 @@ export type ApartRequest = Subject &
         readonly known: KnownContent | null;
         readonly keepsEntries?: boolean;
       }
+    | {
+        /** What is wrong with a layer; `path` is what its mistakes are said to be of. */
+        readonly kind: "check_layer";
+        readonly text: string;
+      }
   );
 
 /** What the process answers. */
@@ -60,6 +68,7 @@ export type ApartReply =
           }
         | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
     }
+  | { readonly kind: "checked"; readonly mistakes: readonly ConfigMistake[] }
   | {
       readonly kind: "failed";
       readonly code: ErrorCode;

@@ -4,6 +4,7 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import { type LoadedApart, loadedApart } from "./load-apart.ts";
@@ -18,11 +19,14 @@ interface ConfigReaderOptions {
   /** Absolute. */
   readonly path: string;
   readonly place: ConfigPlace;
+  /** What lies under the file now. Default: nothing. */
+  readonly layer?: () => ConfigLayer | null;
   readonly clock: Clock;
 }
 
 interface Guess {
   readonly sha256: string;
+  readonly layer: ConfigLayer | null;
   readonly reply: Promise<ApartReply>;
 }
 
@@ -35,7 +39,7 @@ interface Ahead {
 }
 
 /** Has at most one process at a time, and none 5 s after the last sign of a change. */
-export function createConfigReader({ path, place, clock }: ConfigReaderOptions) {
+export function createConfigReader({ path, place, clock, layer = () => null }: ConfigReaderOptions) {
   let ahead: Ahead | null = null;
   let unused: Timer | null = null;
   let loading = false;
@@ -49,7 +53,7 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions) 
   };
   const request = (bytes: Uint8Array): ApartRequest => {
     const content = Buffer.from(bytes).toString("base64");
-    return { kind: "load", path, place, content, writeStarter: false };
+    return { kind: "load", path, place, layer: layer(), content, writeStarter: false };
   };
 
   /** Reads what is there now, unless that is known; again for as long as there are further signs. */
@@ -62,8 +66,8 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions) 
       if (ahead !== own) break;
       if (bytes === null || bytes.length === 0) continue;
       const sha256 = sha256Of(bytes);
-      if (own.guess?.sha256 === sha256) continue;
-      const guess: Guess = { sha256, reply: own.process.ask(request(bytes)) };
+      if (own.guess?.sha256 === sha256 && own.guess.layer === layer()) continue;
+      const guess: Guess = { sha256, layer: layer(), reply: own.process.ask(request(bytes)) };
       own.guess = guess;
       await guess.reply.catch(() => {});
     } while (own.again && own.process.isRunning && ahead === own);
@@ -76,7 +80,7 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions) 
     bytes: Uint8Array,
     signal: AbortSignal,
   ): Promise<ApartReply | null> => {
-    if (guess !== null && guess.sha256 === sha256Of(bytes)) {
+    if (guess !== null && guess.layer === layer() && guess.sha256 === sha256Of(bytes)) {
       return unlessAborted(guess.reply, signal, () => cancelled(path, signal));
     }
     const guessed = guess?.reply.catch(() => {});

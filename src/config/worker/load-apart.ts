@@ -4,6 +4,7 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { SavedConfig } from "../edit/save.ts";
+import type { ConfigMistake } from "../mistakes.ts";
 import type { LoadedConfig } from "../read/load.ts";
 import { deepFreeze } from "../snapshot.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
@@ -51,6 +52,16 @@ export async function saveConfigApart(
   const { changed, snapshot, content, before } = saved;
   const bytes = Buffer.from(content, "base64");
   return { ok: true, changed, snapshot: deepFreeze(snapshot), bytes, before };
+}
+
+/** All that is wrong with a layer; `path` is what its mistakes are said to be of. Rejects as `loadConfigApart` does. */
+export async function checkLayerApart(
+  request: Omit<Extract<ApartRequest, { kind: "check_layer" }>, "kind">,
+  options: ApartOptions,
+): Promise<readonly ConfigMistake[]> {
+  const reply = await ask({ kind: "check_layer", ...request }, options);
+  if (reply.kind !== "checked") throw unexpected(request.path);
+  return reply.mistakes;
 }
 
 function unexpected(path: string): MountaineerError {

@@ -6,7 +6,8 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { askedEdit } from "../edit/asked-edit.ts";
 import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
 import { writeStarter } from "../edit/starter.ts";
-import { parseConfig, readConfigBytes } from "../read/load.ts";
+import { layerMistakes, parseLayered } from "../layer/parse-layered.ts";
+import { readConfigBytes } from "../read/load.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import type { ReaderReady } from "./reader-process.ts";
 
@@ -22,25 +23,27 @@ async function answer(request: ApartRequest): Promise<ApartReply> {
 }
 
 async function perform(request: ApartRequest): Promise<ApartReply> {
-  const { path, place } = request;
+  const { path, place, layer = null } = request;
   switch (request.kind) {
     case "load": {
       const { content, writeStarter: wanted } = request;
       const starterWritten = wanted && !(await writeStarter(path)).existed;
       const bytes = content === null ? await readConfigBytes(path) : Buffer.from(content, "base64");
-      const loaded = await parseConfig(bytes, path, place);
+      const loaded = await parseLayered(bytes, path, place, layer);
       return { kind: "loaded", loaded, sha256: sha256Of(bytes), starterWritten };
     }
     case "edit": {
       const edits = request.edits.map(askedEdit);
       const { seenSha256, known = null, keepsEntries = false } = request;
-      return saved(await saveEdit({ path, place, seenSha256, known, keepsEntries, edits }));
+      return saved(await saveEdit({ path, place, layer, seenSha256, known, keepsEntries, edits }));
     }
     case "replace": {
       const bytes = Buffer.from(request.content, "base64");
       const { seenSha256, known = null, keepsEntries = false } = request;
-      return saved(await saveContent({ path, place, seenSha256, known, keepsEntries, bytes }));
+      return saved(await saveContent({ path, place, layer, seenSha256, known, keepsEntries, bytes }));
     }
+    case "check_layer":
+      return { kind: "checked", mistakes: await layerMistakes(request.text, path, place) };
   }
 }
 

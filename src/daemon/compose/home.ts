@@ -1,12 +1,13 @@
 // Everything a start needs of a home: its place, its configuration file and a checked snapshot.
 
+import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { type ConfigPlace, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import { type ConfigMistake, mistakesError } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import { loadConfigApart } from "../../config/worker/load-apart.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { lastAccepted } from "./last-accepted.ts";
+import { type KeptLayer, loadLayered } from "./layered-load.ts";
 
 /** A file that has mistakes, or cannot be read, in whose stead the newest content that was accepted is loaded. */
 export interface RejectedFile {
@@ -26,6 +27,10 @@ interface OpenedHome {
   readonly rejected: RejectedFile | null;
   /** A commented starter was written, because there was no configuration; without one an empty one holds. */
   readonly starterWritten: boolean;
+  /** Of the fleet, under the snapshot's text; null: none is. */
+  readonly layer: ConfigLayer | null;
+  /** What is wrong with the one that was kept, and is left out. */
+  readonly layerMistakes: readonly ConfigMistake[];
 }
 
 /**
@@ -39,28 +44,32 @@ export async function openHome(options: {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly writesStarter: boolean;
   readonly fallsBack?: boolean;
+  /** Default: no layer of a fleet lies under it. */
+  readonly keptLayer?: KeptLayer;
   readonly clock: Clock;
 }): Promise<OpenedHome> {
   const { home, configPath, environment, writesStarter, fallsBack = false, clock } = options;
+  const { keptLayer = async () => null } = options;
   const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
   const { path, exists } = await locateConfig(place, configPath);
   if (configPath !== null && !exists) throw noFileAt(path);
   const content = exists || writesStarter ? null : "";
   const request = { path, place, content, writeStarter: writesStarter && !exists };
-  const read = await loadConfigApart(request, { clock }).catch(unreadableFile);
+  const read = await loadLayered(request, keptLayer, clock).catch(unreadableFile);
   const isUnreadable = read instanceof MountaineerError;
   if (!isUnreadable && read.loaded.ok) {
-    const { loaded, starterWritten } = read;
-    return { place, snapshot: loaded.snapshot, rejected: null, starterWritten };
+    const { loaded, starterWritten, layer, layerMistakes } = read;
+    return { place, snapshot: loaded.snapshot, rejected: null, starterWritten, layer, layerMistakes };
   }
   const mistakes = isUnreadable || read.loaded.ok ? [] : read.loaded.mistakes;
-  const accepted = fallsBack ? await lastAccepted({ place, path, clock }) : null;
+  const accepted = fallsBack ? await lastAccepted({ place, path, clock, keptLayer }) : null;
   if (accepted?.ok !== true) throw isUnreadable ? read : mistakesError(mistakes, accepted?.reason ?? null);
-  const { snapshot, acceptedAt } = accepted;
+  const { snapshot, acceptedAt, layer, layerMistakes } = accepted;
   const found = isUnreadable
     ? { sha256: "", unreadable: read.message }
     : { sha256: read.sha256, unreadable: null };
-  return { place, snapshot, rejected: { ...found, mistakes, acceptedAt }, starterWritten: false };
+  const rejected = { ...found, mistakes, acceptedAt };
+  return { place, snapshot, rejected, starterWritten: false, layer, layerMistakes };
 }
 
 /** What fails beside reading the file is thrown. */

@@ -3,21 +3,21 @@
 import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import { loadConfigApart } from "../../config/worker/load-apart.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { type KeptLayer, type LayeredLoad, loadLayered } from "./layered-load.ts";
 
 /** Somebody waits for the start, and each is read by a process of its own. */
 const MOST_TRIED = 10;
 
 type LastAccepted =
-  | {
+  | (Pick<LayeredLoad, "layer" | "layerMistakes"> & {
       readonly ok: true;
       readonly snapshot: ConfigSnapshot;
       /** ISO 8601 UTC. */
       readonly acceptedAt: string;
-    }
+    })
   /** `reason`: why it cannot be used; null: nothing was ever accepted. */
   | { readonly ok: false; readonly reason: string | null };
 
@@ -27,6 +27,8 @@ export async function lastAccepted(options: {
   /** Absolute. */
   readonly path: string;
   readonly clock: Clock;
+  /** Default: no layer of a fleet lies under it. */
+  readonly keptLayer?: KeptLayer;
 }): Promise<LastAccepted> {
   try {
     return await load(options);
@@ -35,10 +37,11 @@ export async function lastAccepted(options: {
   }
 }
 
-async function load({ place, path, clock }: Parameters<typeof lastAccepted>[0]): Promise<LastAccepted> {
+async function load(options: Parameters<typeof lastAccepted>[0]): Promise<LastAccepted> {
+  const { place, path } = options;
   let found: LastAccepted = { ok: false, reason: null };
   for (const entry of (await openHistory(place.home, path).newest()).slice(0, MOST_TRIED)) {
-    const tried = await loadEntry(entry, { place, path, clock });
+    const tried = await loadEntry(entry, options);
     if (tried.ok) return tried;
     // Of the newest.
     if (!found.ok && found.reason === null) found = tried;
@@ -50,7 +53,7 @@ type StoredEntry = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>
 
 async function loadEntry(
   { file, entry, bytes }: StoredEntry,
-  { place, path, clock }: Parameters<typeof lastAccepted>[0],
+  { place, path, clock, keptLayer = async () => null }: Parameters<typeof lastAccepted>[0],
 ): Promise<LastAccepted> {
   // The home and the file are looked at before anything runs, as at every start; the history is not.
   const { writable, failure } = await exposureOf(file, await ownIdentity());
@@ -58,9 +61,10 @@ async function loadEntry(
   if (failure !== null) return unusable(failure);
   if (entry.format !== configFormat(path)) return unusable(`it is ${entry.format.toUpperCase()}`);
   const content = Buffer.from(bytes).toString("base64");
-  const { loaded } = await loadConfigApart({ path, place, content, writeStarter: false }, { clock });
+  const request = { path, place, content, writeStarter: false };
+  const { loaded, layer, layerMistakes } = await loadLayered(request, keptLayer, clock);
   if (!loaded.ok) return unusable("this version does not accept it");
-  return { ok: true, snapshot: loaded.snapshot, acceptedAt: entry.time };
+  return { ok: true, snapshot: loaded.snapshot, acceptedAt: entry.time, layer, layerMistakes };
 }
 
 function unusable(reason: string): LastAccepted {

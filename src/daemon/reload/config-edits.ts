@@ -5,6 +5,7 @@ import type { ConfigControl } from "../../api/control.ts";
 import { refusedEntries } from "../../config/approval/edited-entries.ts";
 import type { SavedConfig } from "../../config/edit/save.ts";
 import { type AcceptedContent, refuseOtherEntry } from "../../config/history/history.ts";
+import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { loadConfigApart, saveConfigApart } from "../../config/worker/load-apart.ts";
@@ -23,6 +24,8 @@ import type { UnkeptHistory } from "./unkept-history.ts";
 
 interface ConfigEditsParts {
   readonly place: ConfigPlace;
+  /** What lies under the file now. */
+  readonly layer: () => ConfigLayer | null;
   readonly file: WatchedFile;
   readonly watcher: ConfigWatcher<ConfigSnapshot>;
   readonly history: UnkeptHistory;
@@ -39,7 +42,7 @@ type Says = "all" | "no" | "nothing";
 export function createConfigEdits(
   parts: ConfigEditsParts,
 ): Pick<ConfigControl, "edit" | "editText" | "rollback"> {
-  const { place, file, watcher, history, clock, holding } = parts;
+  const { place, layer, file, watcher, history, clock, holding } = parts;
   const { path } = file;
 
   const inTurn = carryThrough(watcher);
@@ -80,7 +83,7 @@ export function createConfigEdits(
       const content = Buffer.from(bytes).toString("base64");
       const seenSha256 = expectedSha256 ?? beforeSha256;
       const seen = { seenSha256, known: known(), keepsEntries };
-      const request = { kind: "replace", path, place, content, ...seen } as const;
+      const request = { kind: "replace", path, place, layer: layer(), content, ...seen } as const;
       return applySaved(await saveConfigApart(request, { clock, signal }), source, turn, says);
     };
     const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
@@ -105,7 +108,7 @@ export function createConfigEdits(
       const keepsEntries = !runsCommands;
       return inTurn(asker, async (turn) => {
         const seen = { seenSha256, known: known(), keepsEntries };
-        const request = { kind: "edit", path, place, edits, ...seen } as const;
+        const request = { kind: "edit", path, place, layer: layer(), edits, ...seen } as const;
         const saved = await saveConfigApart(request, { clock, signal: turn.signal });
         return applySaved(saved, source, turn, runsCommands ? "all" : "no");
       });

@@ -1,9 +1,10 @@
 // The configuration of a running service: watched, reloaded, edited, rolled back and reported.
-import type { ConfigCheckReport, ReloadReport } from "../../api/contract.ts";
+import type { ConfigCheckReport, ConfigReport, ReloadReport } from "../../api/contract.ts";
 import type { ConfigControl } from "../../api/control.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
+import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigMistake } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -23,6 +24,7 @@ import type { ServiceTransition } from "../events/service-transitions.ts";
 import { createApprovals } from "./approvals.ts";
 import { createConfigEdits } from "./config-edits.ts";
 import { createHolding, type Holding, type Judged } from "./holding.ts";
+import { createLayerUnder, type LayerUnder } from "./layer-under.ts";
 import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
 import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
 import { createUnkeptHistory, type UnkeptHistory } from "./unkept-history.ts";
@@ -35,6 +37,8 @@ interface ConfigServiceOptions {
   /** As `openHistory` needs it. */
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
+  /** Of the fleet, under `snapshot`. Default: none. */
+  readonly layer?: ConfigLayer | null;
   /** Default: nothing is ever held. */
   readonly approvals?: ApprovalKeeper;
   /** What the file was when `snapshot` became what runs of it. Default: all of it runs. */
@@ -65,6 +69,8 @@ export interface ConfigService extends AsyncDisposable {
   refreshSecrets(): Promise<ReloadReport>;
   /** Applies what runs once more, with what is approved by now. */
   judgeAgain(): Promise<ReloadReport>;
+  /** Of the fleet, under what runs. */
+  readonly layers: LayerUnder;
   /** Begins to watch; resolves when no later change can be missed. */
   start(): Promise<void>;
 }
@@ -73,7 +79,10 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
   const { home, place, snapshot, rejected = null, file, clock, logger, stream, publish } = options;
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
   const ending = new AbortController();
-  const reader = createConfigReader({ path: snapshot.path, place, clock });
+  const first = options.layer ?? null;
+  const under = createLayerUnder({ first, place, file, watcher: () => watcher, history, clock });
+  const layer = () => under.current;
+  const reader = createConfigReader({ path: snapshot.path, place, layer, clock });
   const events = createSyncEvents();
 
   const keep = async (bytes: Uint8Array, source: string, summary: string): Promise<void> => {
@@ -106,7 +115,8 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       reason: rejected.unreadable ?? mistakesText(rejected.mistakes),
     },
     ...steps,
-    async onApplied({ bytes, source }, { changed, details }, isNew) {
+    async onApplied({ bytes, source }, { snapshot: applied, changed, details }, isNew) {
+      if (applied.config.layer === undefined) under.forget();
       const { generation, sha256 } = watcher.running;
       if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
       if (isNew) await tryToKeep("an accepted configuration could not be kept", bytes, source, details);
@@ -130,17 +140,8 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       reload: ({ dry_run = false }, signal) =>
         dry_run ? reloads.preview(reloads.readNow, signal) : reloads.reloadNow(),
       check: ({ text }, signal) => reloads.check(Buffer.from(text), signal),
-      async config(signal) {
-        const bytes = await reloads.readNow(signal);
-        return {
-          path: snapshot.path,
-          format: snapshot.format,
-          sha256: sha256Of(bytes),
-          text: Buffer.from(bytes).toString("utf8"),
-          running_sha256: watcher.running.sha256,
-        };
-      },
-      ...createConfigEdits({ place, file, watcher, history, clock, logger, holding }),
+      config: (signal) => reloads.standing(signal),
+      ...createConfigEdits({ place, layer, file, watcher, history, clock, logger, holding }),
       ...createApprovals(watcher, holding),
       history: () => historyReport(history),
       historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
@@ -149,6 +150,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     watcher,
     refreshSecrets: () => reloads.applyAgain("secrets"),
     judgeAgain: () => reloads.applyAgain("approvals"),
+    layers: under,
     get historyUnsavedBecause() {
       return history.unsavedBecause;
     },
@@ -302,6 +304,18 @@ function createReloads(
     readNow,
     applyAgain,
     preview,
+    /** The file as it stands. */
+    async standing(signal: AbortSignal): Promise<ConfigReport> {
+      const bytes = await readNow(signal);
+      const { sha256, snapshot } = watcher.running;
+      return {
+        path: snapshot.path,
+        format: snapshot.format,
+        sha256: sha256Of(bytes),
+        text: Buffer.from(bytes).toString("utf8"),
+        running_sha256: sha256,
+      };
+    },
     async check(bytes: Uint8Array, asker: AbortSignal): Promise<ConfigCheckReport> {
       const report = await preview(async () => bytes, asker);
       const { errors: mistakes, waiting = [] } = report;

@@ -2,7 +2,7 @@
 // reads certificates and makes none; `openssl` is not everywhere, and differs where it is.
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { isIP, isIPv4, SocketAddress } from "node:net";
-import { fingerprintOf } from "./nkey.ts";
+import { fingerprintOf } from "../keys/nkey.ts";
 
 const DAY_MS = 86_400_000;
 /** A machine's clock may be behind. */

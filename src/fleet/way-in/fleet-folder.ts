@@ -10,10 +10,10 @@ import {
 } from "../../runtime/files/durable-file.ts";
 import { waitExclusive } from "../../runtime/files/sqlite-file-lock.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { fingerprintOf } from "../keys/nkey.ts";
 import { makeCertificates } from "./certificate.ts";
 import { type FleetRecord, parseRecord, recordText } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
-import { fingerprintOf } from "./nkey.ts";
 import { serverConfig } from "./server-config.ts";
 
 const KEPT_LOGS = 1;
@@ -124,12 +124,14 @@ export async function removeOldLogs(home: string): Promise<void> {
   for (const name of names.slice(0, -KEPT_LOGS)) await rm(join(folder, name), { force: true });
 }
 
-/** Brings the configuration up to the record. The folder's lock must be held. */
-export async function writeConfig(home: string, record: FleetRecord): Promise<void> {
+/** Brings the configuration up to the record; resolves with whether it was another. The folder's lock must be held. */
+export async function writeConfig(home: string, record: FleetRecord): Promise<boolean> {
   const paths = folderPaths(home);
   const text = serverConfig(record, paths);
   await removeLeftovers(paths.config);
-  if ((await readIfPresent(paths.config)) !== text) await writeDurably(paths.config, text, { mode: 0o600 });
+  if ((await readIfPresent(paths.config)) === text) return false;
+  await writeDurably(paths.config, text, { mode: 0o600 });
+  return true;
 }
 
 /** One after the other, of whatever process. Rejects with `lock_held`. */

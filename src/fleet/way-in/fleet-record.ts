@@ -2,8 +2,8 @@
 import { isMachineName } from "../../config/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
+import { publicBytesOf } from "../keys/nkey.ts";
 import { isAddress } from "./join-code.ts";
-import { publicBytesOf } from "./nkey.ts";
 
 const VERSION = 1;
 

@@ -4,7 +4,9 @@ import type { FleetSection } from "../../config/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { BUCKET_STREAM } from "../bucket.ts";
-import { inboxOf, STREAM } from "../subjects.ts";
+import { publicBytes, userKey } from "../keys/nkey.ts";
+import { LAYER_STREAM_CONFIG } from "../layer/layer-subjects.ts";
+import { inboxOf } from "../subjects.ts";
 import { folderPaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import {
@@ -17,7 +19,6 @@ import {
   sectionOf,
   writeMembership,
 } from "./membership.ts";
-import { publicBytes, userKey } from "./nkey.ts";
 import { openLink } from "./server-link.ts";
 import { findServerProgram, reloadServer, runningServer } from "./server-process.ts";
 
@@ -53,7 +54,7 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
   });
   await reloadServer(options, signal);
   const pem = await readFile(folderPaths(home).authority, "utf8");
-  await makeBucket(options, membership, seed, pem);
+  await makeBuckets(options, membership, seed, pem);
   if (membership.name !== name || membership.address !== address) {
     throw new MountaineerError(
       "usage",
@@ -128,10 +129,10 @@ async function written(
 }
 
 /**
- * Makes the bucket, as no other machine may. As the library would, but for one thing: no message sweeps away others, or a
- * machine that lies would make all forget what all have told. One that is there is left as it is.
+ * Makes the buckets, as no other machine may. As the library would, but for one thing: no message sweeps away others, or
+ * a machine that lies would make all forget what all have told. One that is there is left as it is.
  */
-async function makeBucket(
+async function makeBuckets(
   { signal }: FoundOptions,
   { name, address }: Membership,
   seed: Buffer,
@@ -139,16 +140,18 @@ async function makeBucket(
 ): Promise<void> {
   await using link = await openLink({ address, authority, seed, inbox: inboxOf(name) }, signal);
   if (link === null) throw failed("it does not know this machine");
-  const answer = await link.ask(
-    `$JS.API.STREAM.CREATE.${STREAM}`,
-    JSON.stringify(BUCKET_STREAM),
-    ANSWER_WITHIN_MS,
-  );
-  const { error } = jsonObject(answer ?? "") ?? { error: "no answer" };
-  if (error === undefined || objectOf(error)["err_code"] === STREAM_NAME_IN_USE) return;
-  throw failed(
-    `JetStream does not make the bucket: ${String(objectOf(error)["description"] ?? "no answer")}`,
-  );
+  for (const bucket of [BUCKET_STREAM, LAYER_STREAM_CONFIG]) {
+    const answer = await link.ask(
+      `$JS.API.STREAM.CREATE.${bucket.name}`,
+      JSON.stringify(bucket),
+      ANSWER_WITHIN_MS,
+    );
+    const { error } = jsonObject(answer ?? "") ?? { error: "no answer" };
+    if (error === undefined || objectOf(error)["err_code"] === STREAM_NAME_IN_USE) continue;
+    throw failed(
+      `JetStream does not make the bucket: ${String(objectOf(error)["description"] ?? "no answer")}`,
+    );
+  }
 }
 
 function failed(why: string): MountaineerError {

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { whenAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { userKey } from "../keys/nkey.ts";
 import { changeFleet, type FleetPlace, folderPaths } from "./fleet-folder.ts";
 import { type FleetRecord, memberOf } from "./fleet-record.ts";
 import { joinKeys, writeJoinCode } from "./join-code.ts";
@@ -14,7 +15,6 @@ import {
   readRequest,
   writeOutcome,
 } from "./join-messages.ts";
-import { userKey } from "./nkey.ts";
 import { guestInbox, joinSubject } from "./server-config.ts";
 import { openLink, type ServerLink } from "./server-link.ts";
 import { ensureServer, reloadServer } from "./server-process.ts";

@@ -1,7 +1,7 @@
 // The code that lets one machine into a fleet: where the server is, how to know it, and a secret that is good once.
 import { hkdfSync } from "node:crypto";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { fingerprintOf } from "./nkey.ts";
+import { fingerprintOf } from "../keys/nkey.ts";
 
 const MARK = "mf1_";
 const SECRET_BYTES = 16;

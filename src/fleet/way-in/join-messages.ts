@@ -3,7 +3,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { isMachineName } from "../../config/fleet-values.ts";
 import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
-import { isSignedBy, publicBytesOf, signText, userKey } from "./nkey.ts";
+import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
 
 /** What both must mean, or a code that was changed on its way would pass: hex of the authority, and the operator's key. */
 export interface JoinGround {

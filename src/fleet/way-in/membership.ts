@@ -14,8 +14,8 @@ import {
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
+import { publicKeyText, rawOfSeed, userSeed } from "../keys/nkey.ts";
 import { isAddress } from "./join-code.ts";
-import { rawOfSeed, userSeed } from "./nkey.ts";
 
 const VERSION = 1;
 const SECRET_DEADLINE_MS = 120_000;
@@ -82,12 +82,13 @@ export async function writeMembership(home: string, membership: Membership, pem:
 }
 
 /** What `[fleet]` says of it. */
-export function sectionOf(home: string, { name, address, secret }: Membership): FleetSection {
+export function sectionOf(home: string, { name, address, secret, operator }: Membership): FleetSection {
   return {
     name,
     servers: [`tls://${address}`],
     credentials: `secret:${secret}`,
     tls_ca: membershipPaths(home).authority,
+    operator: publicKeyText(Buffer.from(operator, "base64url")),
   };
 }
 
@@ -136,6 +137,29 @@ export async function operatorKey(options: HomeOptions, { operatorSecret }: Memb
   throw new MountaineerError(
     "secret_unavailable",
     "the operator's key of this fleet is not kept here any more",
+  );
+}
+
+/** Where no command has begun the fleet: as a person keeps it. */
+const OPERATOR_SECRET = "fleet-operator";
+
+/** The 32 private bytes with which this machine signs for its fleet. Rejects with `secret_unavailable`. */
+export async function signingKey(options: HomeOptions): Promise<Buffer> {
+  const membership = await readMembership(options.home);
+  const secret = membership === null ? OPERATOR_SECRET : membership.operatorSecret;
+  const text = secret === null ? null : await kept(options, secret);
+  // What a person made is a seed.
+  const key = text === null ? null : (rawOfSeed(text.trim()) ?? Buffer.from(text, "base64url"));
+  if (key?.length === 32) return key;
+  throw new MountaineerError(
+    "secret_unavailable",
+    "the operator's key of this fleet is not on this machine",
+    {
+      hint:
+        membership === null
+          ? "where the fleet's server is run by hand: keep the seed (SU…) with `mountaineer secret set fleet-operator`"
+          : "do it on the machine where `mountaineer fleet init` was typed",
+    },
   );
 }
 

@@ -1,5 +1,6 @@
 // The configuration of the fleet's nats-server: who may sign in, and what each may say and hear. Made of the record alone.
 import { isIP } from "node:net";
+import { LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../layer/layer-subjects.ts";
 import { askSubject, BUCKET, beatSubject, callSubject, inboxOf, offerSubject, STREAM } from "../subjects.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
@@ -61,10 +62,13 @@ ${users.join("\n")}
 
 /**
  * A machine reads the whole bucket and writes its own key of it. What JetStream sends, it sends for whoever asked, so
- * that each may ask only for what it may read. Only the server's own machine makes the bucket.
+ * that each may ask only for what it may read. Only the server's own machine makes the buckets,
+ * and writes the configuration's: it has the operator's key.
  */
 function memberPermissions(name: string, isHome: boolean): Permissions {
-  const making = ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
+  const making = [STREAM, LAYER_STREAM].flatMap((stream) =>
+    ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${stream}`),
+  );
   return {
     publish: [
       `$KV.${BUCKET}.${name}`,
@@ -83,7 +87,8 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
       `$JS.API.CONSUMER.DELETE.${STREAM}.>`,
       `$JS.ACK.${STREAM}.>`,
       `$JS.FC.${STREAM}.>`,
-      ...(isHome ? making : []),
+      `$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`,
+      ...(isHome ? [...making, `$JS.API.STREAM.INFO.${LAYER_STREAM}`, LAYER_SUBJECT, LAYER_NEWS] : []),
     ],
     subscribe: [
       `${inboxOf(name)}.>`,
@@ -91,6 +96,7 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
       offerSubject("*"),
       askSubject("*"),
       callSubject("*", name),
+      LAYER_NEWS,
     ],
   };
 }

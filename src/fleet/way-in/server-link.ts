@@ -4,10 +4,10 @@ import { connect as connectSecurely, type DetailedPeerCertificate } from "node:t
 import { AuthorizationError, connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { fingerprintOf, userSeed } from "../keys/nkey.ts";
 import { withItsSockets } from "../library-sockets.ts";
 import { certificatePem } from "./certificate.ts";
 import { splitAddress } from "./join-code.ts";
-import { fingerprintOf, userSeed } from "./nkey.ts";
 
 const CONNECT_TIMEOUT_MS = 8_000;
 const LONGEST_GREETING = 64 * 1024;

@@ -117,6 +117,20 @@ export function reloadServer(place: FleetPlace, signal: AbortSignal): Promise<vo
   return withFolder(place, signal, () => reload(place, signal));
 }
 
+/**
+ * Brings a server that an earlier version has set up to what this one writes; resolves with whether that changed anything.
+ * Where this home has none there is nothing to do. Rejects as `reloadServer`.
+ */
+export async function renewServer(place: FleetPlace, signal: AbortSignal): Promise<boolean> {
+  if ((await readFleet(place.home)) === null) return false;
+  return withFolder(place, signal, async () => {
+    const record = await readFleet(place.home);
+    if (record === null || !(await writeConfig(place.home, record))) return false;
+    await reload(place, signal);
+    return true;
+  });
+}
+
 async function reload(place: FleetPlace, signal: AbortSignal): Promise<void> {
   const { home, clock } = place;
   if ((await startUnlessRunning(place, signal)) === "started") return;

@@ -21,6 +21,7 @@ test("G1 what can be said of the fleet comes out in the engine's spelling, its k
     servers: ["tls://NAS.example:4222", "tls://[2001:db8::1]:4333"],
     credentials: { kind: "stored", name: "fleet" },
     tlsCa: "/home/ann/ca.pem",
+    operator: null,
   });
   assert.deepEqual(
     secretUses(snapshot.config).map(({ usedBy }) => usedBy),

@@ -38,6 +38,7 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "fleet.export": '["*"]',
   "fleet.import": '["*"]',
   "fleet.tls_ca": '"/etc/nats/ca.pem"',
+  "fleet.operator": `"U${"A".repeat(55)}"`,
 };
 
 const TOLD_BY_KEY = ["global", "sync", "notify", "server", "fleet"];

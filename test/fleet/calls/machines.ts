@@ -82,6 +82,7 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     servers: [url],
     credentials: { kind: "environment", variable: "FLEET_KEY" },
     tlsCa: null,
+    operator: null,
     export: exported,
     import: imports,
   };

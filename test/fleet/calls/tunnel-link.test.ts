@@ -29,6 +29,7 @@ function machine(
       servers: [rig.url],
       credentials: { kind: "environment", variable: "FLEET_KEY" },
       tlsCa: null,
+      operator: null,
       export: more.serve === undefined ? [] : ["echo"],
       import: imported,
     },

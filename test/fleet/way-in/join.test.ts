@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { publicKeyText } from "../../../src/fleet/keys/nkey.ts";
 import { folderPaths, readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { type FleetRecord, memberOf } from "../../../src/fleet/way-in/fleet-record.ts";
 import { readJoinCode, writeJoinCode } from "../../../src/fleet/way-in/join-code.ts";
@@ -50,6 +51,7 @@ test("G1 a machine joins by a code, and signs in with a key that never left it",
       servers: [`tls://${first.address}`],
       credentials: "secret:fleet-key",
       tls_ca: join(laptop.home, "fleet", "ca.pem"),
+      operator: publicKeyText(Buffer.from(first.operator, "base64url")),
     },
   ]);
   assert.equal(await linkOf(nas, first), true);

@@ -7,6 +7,8 @@ import { Kvm } from "@nats-io/kv";
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { type Calls, type CallsOptions, startCalls } from "../../../src/fleet/calls/calls.ts";
 import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
+import { userSeed } from "../../../src/fleet/keys/nkey.ts";
+import { LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../../../src/fleet/layer/layer-subjects.ts";
 import {
   askSubject,
   BUCKET,
@@ -17,7 +19,6 @@ import {
   unheardInbox,
 } from "../../../src/fleet/subjects.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
-import { userSeed } from "../../../src/fleet/way-in/nkey.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -138,7 +139,7 @@ test(
       const lists = more.serve === undefined ? { import: ["*"] } : { export: ["files"] };
       const credentials = { kind: "environment", variable: "FLEET_KEY" } as const;
       const running = startCalls({
-        config: { name, servers: [`tls://${address}`], credentials, tlsCa, ...lists },
+        config: { name, servers: [`tls://${address}`], credentials, tlsCa, operator: null, ...lists },
         values: { FLEET_KEY: userSeed(seed) },
         clock: systemClock,
         logger: silentLogger,
@@ -172,6 +173,27 @@ test(
     stream.write("hello");
     await eventually(() => said === "hello");
     assert.deepEqual(callers, [second.name]);
+  },
+);
+
+test(
+  "G1 all read the fleet's configuration, and the machine with the operator's key alone writes it",
+  REAL,
+  async (t) => {
+    const [nas, laptop] = await fleetOfTwo(t);
+    const get = async (of: NatsConnection): Promise<string> => {
+      const question = JSON.stringify({ last_by_subj: LAYER_SUBJECT });
+      const { message } = (await of.request(`$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`, question)).json() as {
+        message?: { data: string };
+      };
+      return Buffer.from(message?.data ?? "", "base64").toString();
+    };
+    await nas.request(LAYER_SUBJECT, "a configuration");
+    for (const machine of [nas, laptop]) assert.equal(await get(machine), "a configuration");
+    for (const subject of [LAYER_SUBJECT, LAYER_NEWS, `$JS.API.STREAM.PURGE.${LAYER_STREAM}`]) {
+      await assert.rejects(laptop.request(subject, "a lie", { timeout: 2_000 }), /permissions? violation/i);
+    }
+    assert.equal(await get(nas), "a configuration");
   },
 );
 

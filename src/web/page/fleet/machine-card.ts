@@ -13,6 +13,7 @@ import { shown } from "../parts/text.ts";
 
 /** Titles of what a machine tells, in this order. */
 const GROUPS = [
+  ["config", "Configuration"],
   ["share", "Shares"],
   ["backend", "Backends"],
 ] as const;

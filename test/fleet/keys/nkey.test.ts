@@ -10,7 +10,7 @@ import {
   signText,
   userKey,
   userSeed,
-} from "../../../src/fleet/way-in/nkey.ts";
+} from "../../../src/fleet/keys/nkey.ts";
 
 test("G1 keys are written as the library of NATS writes them, and back", () => {
   for (let count = 0; count < 50; count++) {

@@ -21,7 +21,12 @@ export function rawOfSeed(seed: string): Buffer | null {
 
 /** The name by which a server knows the user with these 32 bytes: `U…`. */
 export function userKey(raw: Uint8Array): string {
-  return checked(Buffer.concat([Buffer.from([USER]), publicBytes(raw)]));
+  return publicKeyText(publicBytes(raw));
+}
+
+/** The same of the 32 public bytes. */
+export function publicKeyText(bytes: Uint8Array): string {
+  return checked(Buffer.concat([Buffer.from([USER]), bytes]));
 }
 
 /** The 32 public bytes of `U…`; null for anything else. */

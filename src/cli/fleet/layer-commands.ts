@@ -1,0 +1,292 @@
+// What `mountaineer fleet config …` does: looks through the daemon, and signs with the operator's key here.
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { DaemonClient } from "../../api/client/client.ts";
+import type { FleetLayerReport } from "../../api/fleet-contract.ts";
+import { diffText } from "../../config/history/text-diff.ts";
+import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
+import { findPlace } from "../../config/locate.ts";
+import { type ConfigMistake, mistakesError } from "../../config/mistakes.ts";
+import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import type { CommandContext } from "../input/command.ts";
+import { readInput } from "../input/standard-input.ts";
+import { withDaemonOr } from "../sessions/control-session.ts";
+import { forTerminal, renderDiff } from "../views/diff-view.ts";
+import { localTime } from "../views/history-view.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+
+/** A link that was just cut by a change of the server's configuration is back by then. */
+const LINKED_WITHIN_MS = 15_000;
+/** Machines that are there have answered by then. */
+const ANSWERED_WITHIN_MS = 5_000;
+const BETWEEN_LOOKS_MS = 100;
+
+interface Wish {
+  readonly json: boolean;
+}
+
+/** Each resolves with the exit code. */
+export function getLayer(context: CommandContext, { json }: Wish): Promise<number> {
+  return withDaemon(context, async (daemon) => {
+    const report = await daemon.fleetLayer(context.signal);
+    const { newest, text } = report;
+    if (json) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    else if (text !== null) context.print(context.isTerminal ? forTerminal(text) : text);
+    if (!json) context.note(newestText(report));
+    return newest === null || newest.problem === null ? 0 : FAILED_EXIT;
+  });
+}
+
+export async function setLayer(
+  context: CommandContext,
+  { file, json }: Wish & { readonly file: string },
+): Promise<number> {
+  const text = await readText(context, file);
+  return withDaemon(context, async (daemon) => {
+    const key = await ownKey(context);
+    const report = await afterRenewal(context, daemon, key);
+    if (report.text === text)
+      return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
+    return sign(context, daemon, { key, report, text, name: file === "-" ? "standard input" : file, json });
+  });
+}
+
+export async function rollBackLayer(
+  context: CommandContext,
+  { revision, json }: Wish & { readonly revision: number },
+): Promise<number> {
+  return withDaemon(context, async (daemon) => {
+    const key = await ownKey(context);
+    const report = await afterRenewal(context, daemon, key);
+    const { text } = await daemon.fleetLayerText(revision, context.signal);
+    if (report.text === text)
+      return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
+    return sign(context, daemon, { key, report, text, name: `revision ${revision}`, json });
+  });
+}
+
+export async function diffLayer(context: CommandContext, file: string): Promise<number> {
+  const after = await readText(context, file);
+  return withDaemon(context, async (daemon) => {
+    const { newest, text } = await daemon.fleetLayer(context.signal);
+    const before = newest?.revision == null ? "no revision" : `revision ${newest.revision}`;
+    const diff = diffText(text ?? "", after, { before, after: file });
+    context.print(context.isTerminal ? renderDiff(diff, context.stdoutStyle) : diff);
+    if (diff === "") context.note(`the file is what ${before} is`);
+    return 0;
+  });
+}
+
+export function layerHistory(context: CommandContext, { json }: Wish): Promise<number> {
+  return withDaemon(context, async (daemon) => {
+    const { entries } = await daemon.fleetLayerHistory(context.signal);
+    if (json) {
+      context.print(`${JSON.stringify(entries, null, 2)}\n`);
+      return 0;
+    }
+    const { bold, red } = paintFor(context.stdoutStyle);
+    for (const { revision, time, by, problem } of entries) {
+      const line =
+        problem === null
+          ? `${bold(String(revision).padStart(4))}  ${localTime(time ?? "")}  ${harmless(by ?? "")}`
+          : `   ${red("?")}  it counts for nothing: ${harmless(problem)}`;
+      context.print(`${line}\n`);
+    }
+    if (entries.length === 0) context.note("the fleet has no configuration yet");
+    return 0;
+  });
+}
+
+interface Signing extends Wish {
+  readonly key: Buffer;
+  readonly report: FleetLayerReport;
+  readonly text: string;
+  /** Where the text is from. */
+  readonly name: string;
+}
+
+async function sign(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
+  const { key, report, text, name, json } = signing;
+  const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
+  const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
+  const revision = Math.max(report.accepted, report.newest?.revision ?? 0) + 1;
+  const operator = publicKeyText(publicBytes(key));
+  const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
+  if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
+  const { name: by } = await daemon.fleet(context.signal);
+  const time = new Date(systemClock.wallMs()).toISOString();
+  const document = signLayer({ revision, time, by, text }, key);
+  const expected_sequence = report.newest?.sequence ?? 0;
+  await daemon.putFleetLayer({ document, expected_sequence }, context.signal);
+  return told(
+    context,
+    { json },
+    { revision, changed: true, machines: await answers(context, daemon, revision) },
+  );
+}
+
+/** By itself, and under this machine's own file. */
+async function mistakesIn(
+  { home, signal }: CommandContext,
+  daemon: DaemonClient,
+  layer: {
+    readonly text: string;
+    readonly name: string;
+    readonly revision: number;
+    readonly operator: string;
+  },
+): Promise<readonly ConfigMistake[]> {
+  const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
+  const limits = { clock: systemClock, signal };
+  const { text, name } = layer;
+  const alone = await checkLayerApart({ path: name, place, text }, limits);
+  if (alone.length > 0) return alone;
+  const { global } = await daemon.status(signal);
+  const own = { path: global.config_path, place, content: null, writeStarter: false };
+  const { loaded } = await loadConfigApart({ ...own, layer }, limits);
+  return loaded.ok ? [] : loaded.mistakes;
+}
+
+interface Answer {
+  readonly machine: string;
+  readonly takes: boolean;
+  /** Why not; null: it has not said anything yet, or it takes it. */
+  readonly reason: string | null;
+}
+
+/** What the machines that are there make of it, as far as they have said so in time. */
+async function answers(
+  { signal }: CommandContext,
+  daemon: DaemonClient,
+  revision: number,
+): Promise<readonly Answer[]> {
+  const untilMs = systemClock.monotonicMs() + ANSWERED_WITHIN_MS;
+  for (;;) {
+    const { machines } = await daemon.fleet(signal);
+    const here = machines.filter(({ presence }) => presence === "here");
+    const said = here.map(({ name, state }) => {
+      const { refused = null, revision: runs = null } = state?.layer ?? {};
+      const isOver = runs === revision || refused?.revision === revision;
+      return { isOver, answer: { machine: name, takes: runs === revision, reason: refused?.reason ?? null } };
+    });
+    // What it says of what stood there before is no answer.
+    if (said.every(({ isOver }) => isOver) || systemClock.monotonicMs() >= untilMs) {
+      return said.map(({ answer }) => answer);
+    }
+    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+interface Outcome {
+  readonly revision: number;
+  readonly changed: boolean;
+  readonly machines?: readonly Answer[];
+}
+
+function told(context: CommandContext, { json }: Wish, outcome: Outcome): number {
+  const { revision, changed, machines = [] } = outcome;
+  if (json) {
+    context.print(`${JSON.stringify({ revision, changed, machines }, null, 2)}\n`);
+    return 0;
+  }
+  const { green, yellow, symbols } = paintFor(context.stdoutStyle);
+  const done = changed
+    ? `revision ${revision} is the fleet's configuration`
+    : `revision ${revision} says so already`;
+  context.print(`${green(symbols.good)} ${done}\n`);
+  for (const { machine, takes, reason } of machines) {
+    const name = harmless(machine);
+    if (takes) context.print(`  ${green(symbols.good)} ${name} runs it\n`);
+    else
+      context.print(
+        `  ${yellow(symbols.warning)} ${name} ${reason === null ? "has not answered yet" : `does not: ${harmless(reason)}`}\n`,
+      );
+  }
+  return 0;
+}
+
+/** As it stands once the server, where it is here, lets this machine write it: one that an earlier version set up does not. */
+async function afterRenewal(
+  context: CommandContext,
+  daemon: DaemonClient,
+  key: Buffer,
+): Promise<FleetLayerReport> {
+  const { home, signal } = context;
+  const { renewServer } = await import("../../fleet/way-in/server-process.ts");
+  const { publicBytes, publicKeyText } = await import("../../fleet/keys/nkey.ts");
+  const isRenewed = await renewServer({ home, clock: systemClock }, signal);
+  const untilMs = systemClock.monotonicMs() + (isRenewed ? LINKED_WITHIN_MS : 0);
+  const operator = publicKeyText(publicBytes(key));
+  for (;;) {
+    try {
+      const report = await daemon.fleetLayer(signal);
+      if (report.operator === operator) return report;
+      const found =
+        report.operator === null ? "names no operator" : "names another operator than the key here";
+      throw new MountaineerError(
+        "usage",
+        `[fleet] ${found}: no machine like that would take what is signed`,
+        {
+          hint: `on every machine of the fleet: mountaineer config set fleet.operator ${operator}`,
+        },
+      );
+    } catch (error) {
+      const passes = error instanceof MountaineerError && error.code === "fleet_unreachable";
+      if (!passes || systemClock.monotonicMs() >= untilMs) throw error;
+    }
+    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+async function ownKey({ home, signal }: CommandContext): Promise<Buffer> {
+  const { signingKey } = await import("../../fleet/way-in/membership.ts");
+  return signingKey({ home, signal, clock: systemClock, environment: process.env });
+}
+
+async function readText({ signal }: CommandContext, file: string): Promise<string> {
+  const tooLong = () =>
+    new MountaineerError("usage", `a fleet's configuration has at most ${LARGEST_LAYER_BYTES} bytes`);
+  const limits = { mostBytes: LARGEST_LAYER_BYTES, tooLong };
+  try {
+    const bytes =
+      file === "-"
+        ? await readInput(process.stdin, signal, limits)
+        : await readFile(resolve(file), { signal });
+    if (bytes.length > LARGEST_LAYER_BYTES) throw tooLong();
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof MountaineerError) throw error;
+    throw new MountaineerError("config_unreadable", `${file} cannot be read: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function newestText({ newest, operator }: FleetLayerReport): string {
+  if (newest === null) return "the fleet has no configuration yet: mountaineer fleet config set FILE";
+  const { revision, time, by, problem } = newest;
+  if (problem !== null) return `what stands there counts for nothing: ${harmless(problem)}`;
+  return `revision ${revision}, signed on ${harmless(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
+}
+
+function withDaemon(
+  context: CommandContext,
+  use: (daemon: DaemonClient) => Promise<number>,
+): Promise<number> {
+  return withDaemonOr(context, "look", use, () =>
+    Promise.reject(
+      new MountaineerError(
+        "daemon_unreachable",
+        "no daemon runs for this home, and it has the link to the fleet",
+        {
+          hint: "mountaineer monitor starts one",
+        },
+      ),
+    ),
+  );
+}

@@ -1,0 +1,102 @@
+// The layer that the machines of a fleet have in common, as a text: what it is, and what may not be in it. Pure.
+import { literalSecrets } from "../literal-secrets.ts";
+import type { Finding, KeyPath } from "../mistakes.ts";
+import { asTable } from "../read/tables.ts";
+import type { BackendConfig } from "../snapshot.ts";
+
+/** Of the text, in bytes of UTF-8. */
+export const LARGEST_LAYER_BYTES = 128 * 1024;
+
+/** Whoever hands one over has proved that the operator signed it. */
+export interface ConfigLayer {
+  /** TOML. */
+  readonly text: string;
+  /** From 1; each is signed once. */
+  readonly revision: number;
+  /** `U…`: it lies under files alone that name this one. */
+  readonly operator: string;
+}
+
+/** What its mistakes are said to be of. */
+export function layerName({ revision }: Pick<ConfigLayer, "revision">): string {
+  return `fleet revision ${revision}`;
+}
+
+const OWN_SECTIONS: Readonly<Record<string, string>> = {
+  server: "where a machine listens is its own",
+  fleet: "in which fleet a machine is, and as whom, is its own",
+  trust: "what a machine believes, and what waits for approval there, is its own",
+};
+/** Where Mountaineer writes: a file or a link with what others say must not come to stand anywhere. */
+const OWN_PATHS: readonly (readonly [section: string, key: string])[] = [
+  ["global", "shares_root"],
+  ["global", "mount_root"],
+  ["audit", "path"],
+];
+const SHARE_HOSTS = ["thunderbolt_host", "fallback_host"] as const;
+const EXPECTED = "no such key in a fleet's configuration";
+/** A reference anywhere in a text: what the machine keeps is none of the fleet's. */
+const REFERENCE = /^secret:|\$\{/;
+
+/** What only a machine's own file may say. */
+export function forbiddenFindings(layer: unknown): Finding[] {
+  const table = asTable(layer) ?? {};
+  const findings: Finding[] = [];
+  const refuse = (path: KeyPath, found: string, hint: string): void => {
+    findings.push({ path, at: "key", found, expected: EXPECTED, hint });
+  };
+  for (const [name, why] of Object.entries(OWN_SECTIONS)) {
+    if (Object.hasOwn(table, name)) refuse([name], `\`[${name}]\``, why);
+  }
+  for (const [section, key] of OWN_PATHS) {
+    if (asTable(table[section])?.[key] === undefined) continue;
+    refuse([section, key], "a path", PATH_HINT);
+  }
+  for (const [index, alias] of listOf(table["aliases"]).entries()) {
+    if (asTable(alias)?.["path"] !== undefined) refuse(["aliases", index, "path"], "a path", PATH_HINT);
+  }
+  for (const [index, share] of listOf(table["shares"]).entries()) {
+    for (const key of SHARE_HOSTS) {
+      if (asTable(share)?.[key] === undefined) continue;
+      refuse(["shares", index, key], "a share's host", "where shares are is in each machine's own file");
+    }
+  }
+  for (const [name, backend] of Object.entries(asTable(table["backends"]) ?? {})) {
+    if (asTable(backend)?.["pin"] === undefined) continue;
+    refuse(["backends", name, "pin"], "`pin`", OWN_SECTIONS["trust"] ?? "");
+  }
+  return [...findings, ...referenceFindings(table, [])];
+}
+
+const PATH_HINT = "where files are on a machine is its own";
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function referenceFindings(value: unknown, path: KeyPath): Finding[] {
+  if (typeof value === "string") {
+    if (!REFERENCE.test(value)) return [];
+    const found = "a reference to a secret";
+    return [
+      { path, at: "value", found, expected: "no secret in a fleet's configuration", hint: SECRET_HINT },
+    ];
+  }
+  if (Array.isArray(value)) return value.flatMap((part, index) => referenceFindings(part, [...path, index]));
+  const table = asTable(value);
+  if (table === null) return [];
+  return Object.entries(table).flatMap(([key, part]) => referenceFindings(part, [...path, key]));
+}
+
+/** Secrets written out, as far as one can tell by their looks. */
+export function secretFindings(backends: readonly BackendConfig[]): Finding[] {
+  return literalSecrets(backends).map(({ path }) => ({
+    path,
+    at: "value",
+    found: "what looks like a secret",
+    expected: "no secret in a fleet's configuration",
+    hint: SECRET_HINT,
+  }));
+}
+
+const SECRET_HINT = "what needs one stands in each machine's own file, which keeps the secret, too";

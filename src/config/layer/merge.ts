@@ -1,0 +1,123 @@
+// Lays a file over the fleet's layer, as tables: what the file says wins. Remembers what came from which. Pure.
+import type { KeyPath } from "../mistakes.ts";
+import { nameKey } from "../names.ts";
+import { asTable } from "../read/tables.ts";
+
+/** Settings: each key by itself. */
+const BY_KEY: ReadonlySet<string> = new Set([
+  "global",
+  "sync",
+  "notify",
+  "conflict_resolution",
+  "limits",
+  "optimizer",
+]);
+/** Lists of what has a name: each entry whole, so that nothing is put together of which nobody saw both halves. */
+const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
+/** Tables of what has a name, likewise. */
+const BY_TABLE: ReadonlySet<string> = new Set(["backends", "groups"]);
+// Any other section is one thing: the file's, else the layer's.
+
+type Origin = "file" | "layer";
+
+interface Place {
+  readonly of: Origin;
+  /** Where it stands there. */
+  readonly path: KeyPath;
+}
+
+export interface Merged {
+  readonly value: unknown;
+  /** The sections in which something is the layer's. */
+  readonly sections: readonly string[];
+  /** Where a key of the merged tables stands. */
+  placeOf(path: KeyPath): Place;
+}
+
+export function mergeUnder(file: unknown, layer: unknown): Merged {
+  const own = asTable(file) ?? {};
+  const under = asTable(layer) ?? {};
+  /** Of lists that are of both: where each entry stands. */
+  const lists = new Map<string, readonly Place[]>();
+  const merged = emptyTable();
+  // The file's first: who comes first wins among backends.
+  for (const name of new Set([...Object.keys(own), ...Object.keys(under)])) {
+    const [mine, theirs] = [own[name], under[name]];
+    if (mine === undefined || theirs === undefined) put(merged, name, mine ?? theirs);
+    else if (BY_NAME.has(name) && Array.isArray(mine) && Array.isArray(theirs)) {
+      const kept = entriesOfBoth(name, mine, theirs);
+      lists.set(
+        name,
+        kept.map(({ place }) => place),
+      );
+      put(
+        merged,
+        name,
+        kept.map(({ entry }) => entry),
+      );
+    } else if (BY_KEY.has(name) || BY_TABLE.has(name)) put(merged, name, keysOfBoth(mine, theirs));
+    else put(merged, name, mine);
+  }
+  const isOwn = (name: string): boolean => {
+    if (under[name] === undefined) return true;
+    if (own[name] === undefined) return false;
+    if (!BY_KEY.has(name) && !BY_TABLE.has(name)) return true;
+    const mine = asTable(own[name]) ?? {};
+    return Object.keys(asTable(under[name]) ?? {}).every((key) => Object.hasOwn(mine, key));
+  };
+  return {
+    value: merged,
+    sections: Object.keys(merged).filter((name) => !isOwn(name)),
+    placeOf(path) {
+      const [section, key, ...rest] = path;
+      if (section === undefined || key === undefined) return { of: originOf(own, section), path };
+      const listed = typeof key === "number" ? lists.get(String(section))?.[key] : undefined;
+      if (listed !== undefined) return { of: listed.of, path: [...listed.path, ...rest] };
+      const isShared = BY_KEY.has(String(section)) || BY_TABLE.has(String(section));
+      const mine = asTable(own[String(section)]);
+      if (!isShared || mine === null) return { of: originOf(own, section), path };
+      const theirs = asTable(under[String(section)]) ?? {};
+      const isTheirs = !Object.hasOwn(mine, key) && Object.hasOwn(theirs, key);
+      return { of: isTheirs ? "layer" : "file", path };
+    },
+  };
+}
+
+function originOf(own: Readonly<Record<string, unknown>>, section: string | number | undefined): Origin {
+  return section === undefined || Object.hasOwn(own, section) ? "file" : "layer";
+}
+
+/** What is no table is for the schema to refuse. */
+function keysOfBoth(mine: unknown, theirs: unknown): unknown {
+  const [own, under] = [asTable(mine), asTable(theirs)];
+  if (own === null || under === null) return mine;
+  const both = emptyTable();
+  for (const [key, value] of Object.entries(own)) put(both, key, value);
+  for (const [key, value] of Object.entries(under)) if (!Object.hasOwn(own, key)) put(both, key, value);
+  return both;
+}
+
+function entriesOfBoth(section: string, mine: readonly unknown[], theirs: readonly unknown[]) {
+  const taken = new Set(mine.map(keyOf).filter((key) => key !== null));
+  const placed = (of: Origin, entries: readonly unknown[]) =>
+    entries.map((entry, index) => ({ entry, place: { of, path: [section, index] } }));
+  const added = placed("layer", theirs).filter(({ entry }) => {
+    const key = keyOf(entry);
+    return key === null || !taken.has(key);
+  });
+  return [...placed("file", mine), ...added];
+}
+
+function keyOf(entry: unknown): string | null {
+  const name = asTable(entry)?.["name"];
+  return typeof name === "string" ? nameKey(name) : null;
+}
+
+function emptyTable(): Record<string, unknown> {
+  return Object.create(null);
+}
+
+/** A key may be `__proto__`. */
+function put(table: Record<string, unknown>, key: string, value: unknown): void {
+  Object.defineProperty(table, key, { value, enumerable: true });
+}

@@ -1,0 +1,114 @@
+// Reads a configuration with the fleet's layer under it, and a layer by itself.
+import { type ConfigPlace, configFormat } from "../locate.ts";
+import { type ConfigMistake, type Finding, MISTAKE_LIMIT } from "../mistakes.ts";
+import {
+  checkTables,
+  engineOf,
+  type FoundInText,
+  type LoadedConfig,
+  parseConfig,
+  placeMistakes,
+  readTables,
+} from "../read/load.ts";
+import { deepFreeze, type MountaineerConfig } from "../snapshot.ts";
+import {
+  type ConfigLayer,
+  forbiddenFindings,
+  LARGEST_LAYER_BYTES,
+  layerName,
+  secretFindings,
+} from "./layer.ts";
+import { mergeUnder } from "./merge.ts";
+
+/**
+ * As `parseConfig`, with the layer under the file where `[fleet].operator` is whose layer it is. The file must be right by
+ * itself: it is what runs when the layer goes. Mistakes of the layer, and those that file and layer make together, are
+ * told with their places in either.
+ */
+export async function parseLayered(
+  bytes: Uint8Array,
+  path: string,
+  place: ConfigPlace,
+  layer: ConfigLayer | null,
+): Promise<LoadedConfig> {
+  const own = await parseConfig(bytes, path, place);
+  if (!own.ok || layer === null || own.snapshot.config.fleet?.operator !== layer.operator) return own;
+  const file = await readTables(bytes, path, configFormat(path));
+  if (!file.ok) return file;
+  const under = await readLayer(layer.text, layerName(layer));
+  if (!under.ok) return under;
+  const merged = mergeUnder(file.value, under.value);
+  const checked = checkTables(merged.value, place);
+  if (checked.file !== null && checked.findings.length === 0) {
+    const engine = engineOf(checked.file, path, place);
+    const isOwn = new Set(own.snapshot.config.backends.map(({ name }) => name));
+    const secrets = secretFindings(engine.config.backends.filter(({ name }) => !isOwn.has(name)));
+    if (secrets.length > 0) return refused(under, secrets);
+    const brings = [...merged.sections, ...addedNames(own.snapshot.config, engine.config)];
+    const config = { ...engine.config, layer: { revision: layer.revision, brings } };
+    return { ok: true, snapshot: deepFreeze({ ...own.snapshot, ...engine, config }) };
+  }
+  const placed = checked.findings.map((finding) => ({ ...finding, ...merged.placeOf(finding.path) }));
+  const of = (origin: "file" | "layer"): readonly Finding[] =>
+    placed.filter((finding) => finding.of === origin);
+  const mistakes = [
+    ...(await placeMistakes({ ...under, findings: of("layer") })),
+    ...(await placeMistakes({ path, text: file.text, parsed: file.parsed, findings: of("file") })),
+  ];
+  return { ok: false, mistakes: mistakes.slice(0, MISTAKE_LIMIT) };
+}
+
+/** The ids of what has a name and stands in the layer alone. */
+function addedNames(own: MountaineerConfig, both: MountaineerConfig): readonly string[] {
+  return (["backends", "shares", "aliases"] as const).flatMap((group) => {
+    const mine = new Set(own[group].map(({ name }) => name));
+    return both[group].filter(({ name }) => !mine.has(name)).map(({ name }) => `${group}.${name}`);
+  });
+}
+
+/** All that is wrong with a layer whatever file it lies under; `name` is what its mistakes are said to be of. */
+export async function layerMistakes(
+  text: string,
+  name: string,
+  place: ConfigPlace,
+): Promise<readonly ConfigMistake[]> {
+  const under = await readLayer(text, name);
+  if (!under.ok) return under.mistakes;
+  const checked = checkTables(under.value, place);
+  // What it speaks of may stand in each machine's own file.
+  const findings = checked.findings.filter(({ restsOnAbsence }) => restsOnAbsence !== true);
+  const secrets =
+    checked.file === null ? [] : secretFindings(engineOf(checked.file, name, place).config.backends);
+  return placeMistakes({ ...under, findings: [...findings, ...secrets] });
+}
+
+type ReadLayer =
+  | ({ readonly ok: true; readonly value: unknown } & Omit<FoundInText, "findings">)
+  | Extract<LoadedConfig, { ok: false }>;
+
+/** A text that nothing was found in that no layer may hold. */
+async function readLayer(text: string, name: string): Promise<ReadLayer> {
+  const bytes = Buffer.from(text);
+  if (bytes.length > LARGEST_LAYER_BYTES) {
+    const found = `${bytes.length} bytes`;
+    const expected = `at most ${LARGEST_LAYER_BYTES} bytes`;
+    return {
+      ok: false,
+      mistakes: [{ file: name, line: 1, column: 1, path: "", found, expected, hint: null }],
+    };
+  }
+  const read = await readTables(bytes, name, "toml");
+  if (!read.ok) return read;
+  const { parsed, value } = read;
+  const under = { path: name, text: read.text, parsed };
+  const forbidden = forbiddenFindings(value);
+  if (forbidden.length > 0 || parsed.syntax.length > 0) return refused(under, forbidden);
+  return { ok: true, value, ...under };
+}
+
+async function refused(
+  under: Omit<FoundInText, "findings">,
+  findings: readonly Finding[],
+): Promise<Extract<LoadedConfig, { ok: false }>> {
+  return { ok: false, mistakes: await placeMistakes({ ...under, findings }) };
+}

@@ -1,0 +1,99 @@
+// The fleet's layer under the file that runs: laid and exchanged in the lane of the configuration, whole or not at all.
+import type { ConfigLayer } from "../../config/layer/layer.ts";
+import type { ConfigPlace } from "../../config/locate.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { loadConfigApart } from "../../config/worker/load-apart.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ConfigWatcher } from "../../sync/config-watcher.ts";
+import { outcomeOfThrown, type ReloadOutcome } from "../../sync/reload-outcome.ts";
+import type { WatchedFile } from "../../sync/watched-file.ts";
+import { mistakesText } from "./reload-report.ts";
+import type { UnkeptHistory } from "./unkept-history.ts";
+
+interface LayerUnderParts {
+  /** What lies there at the start. */
+  readonly first: ConfigLayer | null;
+  readonly place: ConfigPlace;
+  readonly file: WatchedFile;
+  readonly watcher: () => ConfigWatcher<ConfigSnapshot>;
+  readonly history: UnkeptHistory;
+  readonly clock: Clock;
+}
+
+export interface LayerUnder {
+  /** What every text is read with; it counts where the text names its operator. */
+  readonly current: ConfigLayer | null;
+  /** Of the one that lies under what runs; null: none does. */
+  revision(): number | null;
+  /** The file that runs is in no such fleet any more. */
+  forget(): void;
+  /** Lays another one there, whole or not at all. Rejects with `aborted` alone. */
+  apply(layer: ConfigLayer): Promise<ReloadOutcome>;
+}
+
+export function createLayerUnder({
+  first,
+  place,
+  file,
+  watcher,
+  history,
+  clock,
+}: LayerUnderParts): LayerUnder {
+  let current = first;
+
+  /** What the file held when it was accepted: it may hold a mistake by now. */
+  const runningText = async (signal: AbortSignal): Promise<Uint8Array | null> => {
+    const { sha256 } = watcher().running;
+    const bytes = await file.read(signal).catch(() => null);
+    if (bytes !== null && sha256Of(bytes) === sha256) return bytes;
+    const kept = (await history.list()).find((entry) => entry.sha256 === sha256);
+    return kept === undefined ? null : (await history.entry(kept.n)).bytes;
+  };
+
+  const lay = async (
+    layer: ConfigLayer,
+    turn: {
+      readonly signal: AbortSignal;
+      applyAgain(source: string, meant: ConfigSnapshot): Promise<ReloadOutcome>;
+    },
+  ): Promise<ReloadOutcome> => {
+    const bytes = await runningText(turn.signal);
+    if (bytes === null) return { kind: "failed", reason: `${file.path} cannot be read now` };
+    const content = Buffer.from(bytes).toString("base64");
+    const request = { path: file.path, place, content, layer, writeStarter: false };
+    const { loaded } = await loadConfigApart(request, { clock, signal: turn.signal });
+    if (!loaded.ok) {
+      return { kind: "rejected", reason: mistakesText(loaded.mistakes), mistakes: loaded.mistakes };
+    }
+    if (loaded.snapshot.config.layer?.revision !== layer.revision) {
+      return { kind: "failed", reason: "[fleet].operator is another one by now" };
+    }
+    const before = current;
+    current = layer;
+    const outcome = await turn.applyAgain("fleet", loaded.snapshot);
+    if (outcome.kind !== "applied") current = before;
+    return outcome;
+  };
+
+  return {
+    get current() {
+      return current;
+    },
+    revision: () => watcher().running.snapshot.config.layer?.revision ?? null,
+    forget() {
+      current = null;
+    },
+    async apply(layer) {
+      const outcome = await watcher().inTurn((turn) =>
+        lay(layer, turn).catch((error: unknown): ReloadOutcome => {
+          if (turn.signal.aborted) throw error;
+          return outcomeOfThrown(error);
+        }),
+      );
+      // What did not fit with the layer before may fit with this one.
+      if (outcome.kind === "applied" && watcher().state.lastError !== null) void watcher().reloadNow();
+      return outcome;
+    },
+  };
+}

@@ -1,0 +1,38 @@
+// The newest layer that this machine has accepted, as it was signed: what lies under its file while no server answers, and
+// before which it takes nothing older. In the fleet's folder of the home.
+import { join } from "node:path";
+import {
+  ensurePrivateFolder,
+  readIfPresent,
+  removeLeftovers,
+  writeDurably,
+} from "../../runtime/files/durable-file.ts";
+import { readSignedLayer, type SignedLayer } from "./signed-layer.ts";
+
+function layerPath(home: string): { readonly folder: string; readonly file: string } {
+  const folder = join(home, "fleet");
+  return { folder, file: join(folder, "layer.json") };
+}
+
+interface KeptLayer {
+  /** null: none was accepted, or what stands there is not of this operator. */
+  readonly layer: SignedLayer | null;
+  /** Why what stands there counts for nothing; null: it counts, or nothing does. */
+  readonly problem: string | null;
+}
+
+/** Its signature is held against the operator's key again. Rejects for a file that cannot be read. */
+export async function readKeptLayer(home: string, operator: string): Promise<KeptLayer> {
+  const text = await readIfPresent(layerPath(home).file);
+  if (text === null) return { layer: null, problem: null };
+  const reading = readSignedLayer(Buffer.from(text), operator);
+  return reading.ok ? { layer: reading.layer, problem: null } : { layer: null, problem: reading.problem };
+}
+
+/** Whole or not at all, and durable when it resolves. */
+export async function keepLayer(home: string, document: Uint8Array): Promise<void> {
+  const { folder, file } = layerPath(home);
+  await ensurePrivateFolder(folder);
+  await removeLeftovers(file);
+  await writeDurably(file, document, { mode: 0o600 });
+}
