@@ -135,8 +135,11 @@ export interface GatewayControl {
 
 /** The machines that know of each other. */
 export interface FleetControl {
-  /** What is known now; never waits. Throws `fleet_off` where no fleet is configured. */
-  fleet(): FleetReport;
+  /**
+   * What the machines tell, once it is known who of them is there: within seconds, mostly at once. Rejects with
+   * `fleet_off` where no fleet is configured.
+   */
+  fleet(): Promise<FleetReport>;
 }
 
 /** How it was over the last day, as far as the daemon knows. */

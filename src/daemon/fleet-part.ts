@@ -66,8 +66,8 @@ export function createFleetPart({ bus, home, ...options }: FleetPartOptions): Fl
 
   return {
     control: {
-      fleet() {
-        if (fleet !== null) return fleet.report();
+      async fleet() {
+        if (fleet !== null) return fleet.look();
         throw new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
           hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet-join.md",
         });

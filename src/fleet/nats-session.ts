@@ -20,7 +20,7 @@ import { BUCKET_STREAM } from "./bucket.ts";
 import type { Credentials } from "./credentials.ts";
 import { withItsSockets } from "./library-sockets.ts";
 import { LinkFailure } from "./link-failure.ts";
-import { BUCKET, beatSubject, inboxOf, STREAM } from "./subjects.ts";
+import { BUCKET, beatSubject, callSubject, inboxOf, STREAM } from "./subjects.ts";
 
 const CONNECT_MS = 5_000;
 /** With finding its name's address. */
@@ -43,6 +43,8 @@ export interface Heard {
   /** All that stood in the bucket has been told. */
   caughtUp(): void;
   beat(name: string, instance: string): void;
+  /** Somebody asks who is there. */
+  called(): void;
 }
 
 export interface SessionOptions {
@@ -67,11 +69,20 @@ export interface NatsSession extends AsyncDisposable {
   remove(): Promise<void>;
   /** Shows that this machine is there. */
   beat(instance: string): void;
+  /** How many machines stood in the bucket when this began; some may have left. */
+  readonly told: number;
+  /** Whether this machine hears who asks: a server with the permissions of an older version keeps that from it. */
+  readonly isCalled: boolean;
+  /**
+   * From now on the others are heard, too: asks who is there, and reads what each tells. Nothing of that is heard
+   * before, and only what is of this machine after the returned function was called.
+   */
+  listen(): () => void;
 }
 
 /** Rejects with a LinkFailure, or with the signal's reason. */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<NatsSession> {
-  const line: Line = { connection: await connected(options, signal), watch: null };
+  const line: Line = { connection: await connected(options, signal), watches: new Set() };
   try {
     return await unlessAborted(begin(line, options), signal);
   } catch (error) {
@@ -82,8 +93,8 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
 
 interface Line {
   readonly connection: NatsConnection;
-  /** Of the bucket, from when it is asked for. */
-  watch: ReturnType<typeof watchBucket> | null;
+  /** Of the bucket, each from when it is asked for. */
+  readonly watches: Set<ReturnType<typeof watchBucket>>;
 }
 
 async function connected(options: SessionOptions, signal: AbortSignal): Promise<NatsConnection> {
@@ -145,19 +156,28 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   }, end);
   endsBy(watchRefusals(connection, end), "connected");
 
-  const bucket = await openBucket(connection);
-  connection.subscribe(beatSubject("*"), {
-    callback(error, message) {
-      if (error !== null) {
-        end(failureOf(error, "listening"));
-        return;
-      }
-      const sender = message.subject.split(".")[2];
-      if (sender === undefined || message.data.length > LONGEST_BEAT_BYTES) return;
-      heard.beat(sender, message.string());
+  const { bucket, told } = await openBucket(connection);
+  const hearBeats = (of: string) =>
+    connection.subscribe(beatSubject(of), {
+      callback(error, message) {
+        if (error !== null) {
+          end(failureOf(error, "listening"));
+          return;
+        }
+        const sender = message.subject.split(".")[2];
+        if (sender === undefined || message.data.length > LONGEST_BEAT_BYTES) return;
+        heard.beat(sender, message.string());
+      },
+    });
+  // Another machine of this name shows itself by them.
+  hearBeats(name);
+  let isCalled = true;
+  connection.subscribe(callSubject("*"), {
+    callback(error) {
+      if (error === null) heard.called();
+      else isCalled = false;
     },
   });
-  endsBy(readBucket(line, bucket, options, end), "reading what others tell");
 
   let revision = 0;
   const written = async (work: () => Promise<unknown>): Promise<void> => {
@@ -171,6 +191,24 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   };
   return {
     ended: over.promise,
+    told,
+    get isCalled() {
+      return isCalled;
+    },
+    listen() {
+      const resting = new AbortController();
+      const beats = hearBeats("*");
+      endsBy(readBucket(line, bucket, options, resting.signal, end), "reading what others tell");
+      try {
+        connection.publish(callSubject(name));
+      } catch (error) {
+        end(failureOf(error, "asking who is there"));
+      }
+      return () => {
+        resting.abort();
+        beats.unsubscribe();
+      };
+    },
     put: (text) =>
       written(async () => {
         revision = await bucket.put(name, text, { timeout: ANSWER_MS });
@@ -192,16 +230,17 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   };
 }
 
-/** The one there is; else it is made, with limits. */
-async function openBucket(connection: NatsConnection): Promise<KV> {
+/** The one there is, and how many stand in it; else it is made, with limits. */
+async function openBucket(connection: NatsConnection): Promise<{ bucket: KV; told: number }> {
   const limits = { timeout: ANSWER_MS };
   try {
     const { streams } = await jetstreamManager(connection, limits);
-    await streams.info(STREAM).catch(async (error: unknown) => {
+    const { state } = await streams.info(STREAM).catch((error: unknown) => {
       if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error;
-      await streams.add({ ...BUCKET_STREAM, subjects: [...BUCKET_STREAM.subjects] });
+      return streams.add({ ...BUCKET_STREAM, subjects: [...BUCKET_STREAM.subjects] });
     });
-    return await new Kvm(jetstream(connection, limits)).open(BUCKET);
+    const bucket = await new Kvm(jetstream(connection, limits)).open(BUCKET);
+    return { bucket, told: state.messages };
   } catch (error) {
     throw failureOf(error, `opening or making the bucket ${BUCKET}`);
   }
@@ -213,16 +252,26 @@ async function watchBucket(bucket: KV) {
   return { before: streamInfo.state.last_seq, entries: await bucket.watch() };
 }
 
+/** Until the signal aborts. */
 async function readBucket(
   line: Line,
   bucket: KV,
   { heard }: SessionOptions,
+  resting: AbortSignal,
   end: (failure: LinkFailure) => void,
 ): Promise<void> {
-  line.watch = watchBucket(bucket);
-  const { before, entries } = await line.watch;
+  const watch = watchBucket(bucket);
+  line.watches.add(watch);
+  const { before, entries } = await watch;
+  const stop = (): void => {
+    line.watches.delete(watch);
+    entries.stop();
+  };
+  if (resting.aborted) stop();
+  else resting.addEventListener("abort", stop, { once: true });
   let isCaughtUp = false;
   for await (const { key, operation, value, revision, delta } of entries) {
+    if (resting.aborted) return;
     if (operation === "PUT") heard.summary(key, value, revision > before);
     else heard.removed(key);
     // It comes to that at the latest with what this machine tells itself.
@@ -230,26 +279,26 @@ async function readBucket(
     isCaughtUp = true;
     heard.caughtUp();
   }
-  end(new LinkFailure("the server sends nothing of the bucket any more"));
+  if (!resting.aborted) end(new LinkFailure("the server sends nothing of the bucket any more"));
 }
 
 /** What the server says of messages that have no answer. */
 async function watchRefusals(connection: NatsConnection, end: (failure: LinkFailure) => void): Promise<void> {
   for await (const status of connection.status()) {
-    if (status.type === "error") end(failureOf(status.error, "connected"));
+    if (status.type !== "error" || isOfCalls(status.error)) continue;
+    end(failureOf(status.error, "connected"));
   }
 }
 
-async function close({ connection, watch }: Line, clock: Clock): Promise<void> {
+/** Servers whose permissions were written for an older version: without calls it only takes longer. */
+function isOfCalls(error: Error): boolean {
+  return error instanceof PermissionViolationError && /^mountaineer\.fleet\.[^.]+\.call$/.test(error.subject);
+}
+
+async function close({ connection, watches }: Line, clock: Clock): Promise<void> {
   // A watch that begins while its connection closes is never ended by the library: it would print errors for ever.
-  const stopping = watch?.then(({ entries }) => entries.stop());
-  if (stopping !== undefined) {
-    await settledWithin(
-      clock,
-      CLOSE_MS,
-      stopping.catch(() => {}),
-    );
-  }
+  const stopping = [...watches].map((watch) => watch.then(({ entries }) => entries.stop()));
+  await settledWithin(clock, CLOSE_MS, Promise.allSettled(stopping));
   // Dropped, if the server does not take what is left.
   await settledWithin(
     clock,

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Kvm } from "@nats-io/kv";
+import { summaryText } from "../../src/fleet/summary.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleShare } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
@@ -96,6 +99,51 @@ test(
     process.kill(rig.pid, "SIGCONT");
     await eventually(() => laptop.sees("desktop").state?.shares[0]?.name === "MEDIA", 60_000);
     await eventually(() => desktop.sees("laptop").state?.shares[0]?.name === "CORE", 60_000);
+  },
+);
+
+test(
+  "G1 in a large fleet a machine hears the others while somebody looks, and knows at once who is there",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const stranger = await rig.stranger("stranger");
+    const first = startMember(t, rig, "nas");
+    await isConnected(first);
+    const bucket = await new Kvm(stranger).open("mountaineer_fleet");
+    const state = { version: "1", shares: [], backends: [], conditions: [], cut: 0 };
+    for (let n = 0; n < 40; n += 1) {
+      const name = `away-${n}`;
+      await bucket.put(name, summaryText({ name, instance: "x", word: "here", answers: true, state }));
+    }
+    // The hours of a machine that rests are seconds here.
+    let shiftMs = 0;
+    const clock = {
+      ...systemClock,
+      monotonicMs: () => systemClock.monotonicMs() + shiftMs,
+      sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 50), signal),
+    };
+    const laptop = startMember(t, rig, "laptop", { clock });
+    await isConnected(laptop);
+    assert.deepEqual(
+      laptop.report().machines.map(({ name }) => name),
+      ["laptop"],
+    );
+    const presences = async (): Promise<Record<string, string>> => {
+      const { machines } = await laptop.fleet.look();
+      return Object.fromEntries(machines.map(({ name, presence }) => [name, presence]));
+    };
+    const { nas, "away-7": away } = await presences();
+    assert.deepEqual([nas, away], ["here", "silent"]);
+    first.become({ shares: [sampleShare({ name: "CORE" })] });
+    await eventually(() => laptop.sees("nas").state?.shares[0]?.name === "CORE");
+    shiftMs += 60_000;
+    await eventually(() => laptop.report().machines.length === 1);
+    assert.equal((await presences())["nas"], "here");
+    // At rest, too, a machine of the same name is found out.
+    const double = startMember(t, rig, "laptop", { clock });
+    const isTaken = ({ code }: { code: string }): boolean => code === "fleet_name_taken";
+    for (const one of [laptop, double]) await eventually(() => one.report().conditions.some(isTaken));
   },
 );
 

@@ -1,6 +1,6 @@
 // The configuration of the fleet's nats-server: who may sign in, and what each may say and hear. Made of the record alone.
 import { isIP } from "node:net";
-import { BUCKET, beatSubject, inboxOf, STREAM } from "../subjects.ts";
+import { BUCKET, beatSubject, callSubject, inboxOf, STREAM } from "../subjects.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
 
@@ -69,6 +69,7 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
     publish: [
       `$KV.${BUCKET}.${name}`,
       beatSubject(name),
+      callSubject(name),
       "$JS.API.INFO",
       `$JS.API.STREAM.INFO.${STREAM}`,
       `$JS.API.STREAM.MSG.GET.${STREAM}`,
@@ -82,7 +83,7 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
       `$JS.FC.${STREAM}.>`,
       ...(isHome ? making : []),
     ],
-    subscribe: [`${inboxOf(name)}.>`, beatSubject("*")],
+    subscribe: [`${inboxOf(name)}.>`, beatSubject("*"), callSubject("*")],
   };
 }
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
-import { BUCKET, beatSubject, inboxOf } from "../../../src/fleet/subjects.ts";
+import { BUCKET, beatSubject, callSubject, inboxOf } from "../../../src/fleet/subjects.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
 import { userSeed } from "../../../src/fleet/way-in/nkey.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -72,12 +72,13 @@ test("G1 a machine beats for itself alone, and hears no answers to others", REAL
   laptop.publish(beatSubject("laptop"), "one");
   const said = await refusals(laptop, () => {
     laptop.publish(beatSubject("nas"), "a lie");
+    laptop.publish(callSubject("nas"));
     laptop.subscribe(`${inboxOf("nas")}.>`);
     laptop.subscribe("_INBOX.>");
     laptop.subscribe(">");
     laptop.subscribe("mountaineer.join.>");
   });
-  await eventually(() => said.length >= 5 && heard.length > 0);
+  await eventually(() => said.length >= 6 && heard.length > 0);
   assert.deepEqual(heard, [beatSubject("laptop")]);
 });
 
