@@ -96,6 +96,19 @@ test("G1 only the machine with the server makes, changes or empties what is kept
   for (const attempt of attempts) await assert.rejects(attempt(), /permissions? violation/i);
 });
 
+test("G1 a machine that makes readers without end is stopped before the server is full", REAL, async (t) => {
+  const [, laptop] = await fleetOfTwo(t);
+  const readers = Array.from({ length: 1_025 }, async (_, count) => {
+    const subject = `$JS.API.CONSUMER.CREATE.KV_${BUCKET}.reader${count}`;
+    const config = { name: `reader${count}`, durable_name: `reader${count}`, ack_policy: "none" };
+    const asked = JSON.stringify({ stream_name: `KV_${BUCKET}`, config });
+    return (await laptop.request(subject, asked, { timeout: 30_000 })).string();
+  });
+  const refused = (await Promise.all(readers)).filter((answer) => answer.includes('"error"'));
+  assert.equal(refused.length, 1);
+  assert.match(refused[0] ?? "", /maximum consumers limit reached/);
+});
+
 test("G1 no machine sweeps away what the others told", REAL, async (t) => {
   const [nas, laptop] = await fleetOfTwo(t);
   const [ofNas, ofLaptop] = [await new Kvm(nas).create(BUCKET), await new Kvm(laptop).create(BUCKET)];
