@@ -59,7 +59,7 @@ function presenceText({ presence, heard_secs_ago: secondsAgo, own }: FleetMachin
       );
     case "silent":
       return paint.red(
-        `${paint.symbols.bad} silent, ${ago === null ? "not heard from yet" : `last heard from ${ago} ago`}`,
+        `${paint.symbols.bad} silent, ${ago === null ? "gives no answer" : `last heard from ${ago} ago`}`,
       );
     case "gone":
       return paint.dim(`${paint.symbols.off} stopped${ago === null ? "" : ` ${ago} ago`}`);
