@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Kvm } from "@nats-io/kv";
+import { beatSubject, callSubject } from "../../src/fleet/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleShare } from "../api/sample-report.ts";
@@ -144,6 +145,30 @@ test(
     const double = startMember(t, rig, "laptop", { clock });
     const isTaken = ({ code }: { code: string }): boolean => code === "fleet_name_taken";
     for (const one of [laptop, double]) await eventually(() => one.report().conditions.some(isTaken));
+  },
+);
+
+test(
+  "G1 however often somebody asks who is there, a machine answers a few times a second",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const laptop = startMember(t, rig, "laptop");
+    await isConnected(laptop);
+    const asker = await rig.stranger("stranger");
+    let answers = 0;
+    const hear = (): void => {
+      answers += 1;
+    };
+    asker.subscribe(beatSubject("laptop"), { callback: hear });
+    const startedAt = performance.now();
+    await eventually(async () => {
+      for (let n = 0; n < 100; n += 1) asker.publish(callSubject("stranger"));
+      await asker.flush();
+      return answers >= 3;
+    });
+    // At 300 ms from one to the next.
+    assert.ok(performance.now() - startedAt > 500, `${answers} in ${performance.now() - startedAt} ms`);
   },
 );
 
