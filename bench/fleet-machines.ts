@@ -17,6 +17,8 @@ export type Order =
   | { readonly start: MachinesPlan }
   /** So many of them a second change what they tell, or end and begin again. */
   | { readonly churn: "change" | "restart"; readonly perSecond: number; readonly seconds: number }
+  /** Until all of them have a link. */
+  | { readonly connected: true }
   /** All of them hear the others, for so long. */
   | { readonly lookAllSeconds: number }
   /** The first one looks: how long that takes, and what it sees. */
@@ -110,6 +112,7 @@ async function obey(order: Order): Promise<unknown> {
     return null;
   }
   if ("churn" in order) return churn(order.churn, order.perSecond, order.seconds);
+  if ("connected" in order) return Promise.all(machines.map(({ fleet }) => untilConnected(fleet)));
   if ("lookAllSeconds" in order) {
     const untilMs = performance.now() + order.lookAllSeconds * 1000;
     while (performance.now() < untilMs) {

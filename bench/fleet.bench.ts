@@ -63,7 +63,9 @@ async function measure(size: number, short: boolean): Promise<void> {
     },
   );
   const { config, authority } = folderPaths(home);
-  const server = spawn(program ?? "", ["-c", config, "-m", String(looksAt)], { stdio: "ignore" });
+  const start = (): ChildProcess =>
+    spawn(program ?? "", ["-c", config, "-m", String(looksAt)], { stdio: "ignore" });
+  let server = start();
   stack.defer(() => ended(server));
   const look = (): Promise<Sum> => sums(looksAt, server, parts);
   const parts: Part[] = [];
@@ -131,6 +133,14 @@ async function measure(size: number, short: boolean): Promise<void> {
   }
   say(
     `    a change is seen by who looks after ${round(median(delays))} ms, at most ${round(Math.max(...delays))} ms`,
+  );
+  await ended(server);
+  await pause(500);
+  server = start();
+  const restartedAt = performance.now();
+  await Promise.all(parts.map(({ child }) => order(child, { connected: true })));
+  say(
+    `    after kill -9 of the server and its restart all are back in ${round(performance.now() - restartedAt)} ms`,
   );
   const looking: Order = { lookAllSeconds: seconds + 15 };
   // Nobody waits for its answer: they are ended meanwhile.

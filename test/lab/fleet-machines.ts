@@ -146,6 +146,11 @@ args = ["${COUNTING_SERVER}", "${path.join(folder, "counted")}"]
     return daemon;
   };
   const signal = (): AbortSignal => AbortSignal.timeout(ANSWERS_MS);
+  const workOnce = async (id: string): Promise<void> => {
+    assert.equal(await readFile(path.join(shares, WORKED_ON, "file.txt"), "utf8"), "there");
+    const { error } = await client().gateway.call({ tool: "count", arguments: { id } }, signal());
+    assert.equal(error, null);
+  };
   return {
     name,
     address4,
@@ -157,6 +162,7 @@ args = ["${COUNTING_SERVER}", "${path.join(folder, "counted")}"]
     async start() {
       place.monitors.push(await home.startMonitor());
       daemon = await connectToDaemon(folder);
+      await eventually(() => workOnce("first").then(() => true));
     },
     run: (args, input) =>
       startCommand(args, { home: folder, within: enter, ...(input === undefined ? {} : { input }) }),
@@ -164,15 +170,7 @@ args = ["${COUNTING_SERVER}", "${path.join(folder, "counted")}"]
     cut: (direction) => cut(place, direction),
     work() {
       const over = new AbortController();
-      const file = path.join(shares, WORKED_ON, "file.txt");
-      const works = workOn(over.signal, async (count) => {
-        assert.equal(await readFile(file, "utf8"), "there");
-        const { error } = await client().gateway.call(
-          { tool: "count", arguments: { id: `${name}-${count}` } },
-          signal(),
-        );
-        assert.equal(error, null);
-      });
+      const works = workOn(over.signal, workOnce);
       return () => {
         over.abort();
         return works;
@@ -181,12 +179,12 @@ args = ["${COUNTING_SERVER}", "${path.join(folder, "counted")}"]
   };
 }
 
-async function workOn(signal: AbortSignal, once: (count: number) => Promise<void>): Promise<Work> {
+async function workOn(signal: AbortSignal, once: (id: string) => Promise<void>): Promise<Work> {
   const failures: string[] = [];
   let [done, longestMs] = [0, 0];
   while (!signal.aborted) {
     const startedAt = performance.now();
-    await once(done).catch((error: unknown) => failures.push(String(error)));
+    await once(`${done}`).catch((error: unknown) => failures.push(String(error)));
     longestMs = Math.max(longestMs, performance.now() - startedAt);
     done += 1;
     await pause(BETWEEN_WORKS_MS, null, { signal }).catch(() => {});
