@@ -1,10 +1,14 @@
-// Takes the pictures of the page that the documents show, from a real daemon with two shares and four backends:
-// bin/with-node scripts/docs/screenshots.ts (needs Chromium; half a minute). Given a folder, it puts every view there,
+// Takes the pictures of the page that the documents show, from a real daemon with two shares and four backends, in a fleet
+// with two other machines: bin/with-node scripts/docs/screenshots.ts (needs Chromium and nats-server; half a minute). Given a folder, it puts every view there,
 // light and dark, wide and narrow, to be looked at.
 import { mkdir, rm, symlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";
+import { sampleBackend } from "../../test/api/sample-gateway.ts";
+import { sampleShare } from "../../test/api/sample-report.ts";
+import { type NatsRig, startMember, startNats } from "../../test/fleet/nats-rig.ts";
 import { eventually } from "../../test/support/eventually.ts";
+import type { Scope } from "../../test/support/temporary-folder.ts";
 import { openPageRig, openView, type PageRig } from "../../test/web/page-rig.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -22,7 +26,16 @@ interface Shot {
   readonly whole?: boolean;
 }
 
-const VIEWS = ["Dashboard", "Catalog", "Sync", "Config", "Approvals", "Timeline", "Records"] as const;
+const VIEWS = [
+  "Dashboard",
+  "Fleet",
+  "Catalog",
+  "Sync",
+  "Config",
+  "Approvals",
+  "Timeline",
+  "Records",
+] as const;
 
 const backends = (note: string): string => `
 [conflict_resolution]
@@ -57,9 +70,19 @@ fallback_path = "${nas}/media-fb"
 `;
 }
 
+function fleetSection({ url }: NatsRig): string {
+  return `
+[fleet]
+name = "laptop"
+servers = ["${url}"]
+credentials = "\${FLEET_KEY}"
+`;
+}
+
 /** What the documents show. */
 const SHOWN: readonly Shot[] = [
   { name: "page-dashboard", view: "Dashboard", width: 1000, height: 800, dark: false },
+  { name: "page-fleet", view: "Fleet", width: 1000, height: 520, dark: false },
   { name: "page-catalog", view: "Catalog", width: 1000, height: 640, dark: false },
   { name: "page-approvals", view: "Approvals", width: 1000, height: 480, dark: true },
 ];
@@ -87,10 +110,13 @@ async function takeShots(folder: string, shots: readonly Shot[]): Promise<void> 
   try {
     await symlink(join(ROOT, "node_modules/@modelcontextprotocol"), join(STAGE, "servers"));
     const scope = { after: (end: () => unknown) => void ends.push(end) };
+    const nats = await startNats(scope);
     await using rig = await openPageRig(scope, {
-      more: (nas) => mediaShare(nas) + backends(""),
+      more: (nas) => mediaShare(nas) + fleetSection(nats) + backends(""),
       folder: STAGE,
+      env: { FLEET_KEY: nats.key("laptop").seed },
     });
+    startMachines(scope, nats);
     await mkdir(join(rig.nas, "media-fb"));
     await mkdir(join(rig.nas, "media-tb"));
     await prepare(rig);
@@ -126,6 +152,29 @@ async function prepare(rig: PageRig): Promise<void> {
   await eventually(async () => (await home.cli(["approve", "--list"])).stdout.includes("everything"));
 }
 
+/** The other machines of the fleet: one is well, and one has lost a share and a backend. */
+function startMachines(scope: Scope, nats: NatsRig): void {
+  startMember(scope, nats, "desktop").become({
+    shares: [sampleShare({ name: "CORE" }), sampleShare({ name: "ARCHIVE" })],
+    backends: [sampleBackend({ name: "files" }), sampleBackend({ name: "browser", tools: 21 })],
+  });
+  startMember(scope, nats, "nas").become({
+    shares: [
+      sampleShare({ name: "MEDIA", active_interface: "fallback" }),
+      sampleShare({
+        name: "BACKUP",
+        mount_state: "error",
+        active_interface: "none",
+        last_error: "no host answers at 10.0.0.7: connection refused",
+      }),
+    ],
+    backends: [
+      sampleBackend({ name: "files" }),
+      sampleBackend({ name: "db", phase: "Failed", tools: 0, reason: "it ended with exit code 1" }),
+    ],
+  });
+}
+
 /** CORE fails over and is TB Ready, MEDIA stays on its fallback host. */
 async function happen(rig: PageRig, page: Page): Promise<void> {
   const core = page.getByRole("article", { name: "Share CORE" });
@@ -146,6 +195,7 @@ async function fill(page: Page, view: string): Promise<void> {
     await form.getByRole("button", { name: "Call" }).click();
     await form.getByText(/ ms/).first().waitFor();
   }
+  if (view === "Fleet") await page.getByRole("option", { name: /^nas/ }).click();
   if (view === "Config") {
     const text = page.getByLabel("Text of the configuration");
     await eventually(async () => (await text.inputValue()) !== "");

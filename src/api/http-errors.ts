@@ -23,6 +23,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   tool_unknown: 404,
   history_unknown: 404,
   config_changed: 409,
+  fleet_off: 409,
   config_invalid: 422,
   config_uneditable: 422,
   share_busy: 409,

@@ -9,6 +9,7 @@ import { createDashboardScreen } from "./dashboard/dashboard-screen.ts";
 import { createAuditScreen } from "./events/audit-screen.ts";
 import { createEventRing } from "./events/event-ring.ts";
 import { createEventsScreen } from "./events/events-screen.ts";
+import { createFleetScreen } from "./fleet/fleet-screen.ts";
 import type { DaemonLink } from "./link/daemon-link.ts";
 import { createLogsScreen } from "./logs/logs-screen.ts";
 import { createSyncScreen } from "./sync/sync-screen.ts";
@@ -58,5 +59,6 @@ export function createScreens(
     createApproveScreen(approving),
     createCatalogScreen(context),
     createConfigScreen(context),
+    createFleetScreen(context),
   ];
 }

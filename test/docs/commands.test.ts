@@ -70,6 +70,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer unmount": running(/CORE\s+unmounted[\s\S]*MEDIA\s+unmounted/),
   // With one: test/daemon/fleet-part.test.ts.
   "mountaineer fleet status": running(/this machine is in no fleet/, 1),
+  "mountaineer fleet status nas": running(/this machine is in no fleet/, 1),
   "mountaineer fleet status --json | jq -r '.machines[] | select(.presence != \"here\") | .name'": {
     elsewhere: "test/fleet/fleet-command.test.ts",
   },

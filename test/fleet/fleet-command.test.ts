@@ -63,6 +63,12 @@ test("G1 three daemons see each other, and one that is killed is missed", needsN
   const { stdout, code } = await runCommand(["fleet", "status"], { home: homes.get("laptop") ?? "" });
   assert.equal(code, 0);
   assert.match(stdout, /^Fleet, as laptop .*connected[\s\S]*laptop \(this machine\)[\s\S]*desktop[\s\S]*nas/);
+  const one = await runCommand(["fleet", "status", "nas"], { home: homes.get("laptop") ?? "" });
+  assert.match(one.stdout, /nas[^\n]*here[\s\S]*NAS mounted over Thunderbolt/);
+  assert.ok(!one.stdout.includes("desktop"));
+  const none = await runCommand(["fleet", "status", "moon"], { home: homes.get("laptop") ?? "" });
+  assert.equal(none.code, 2);
+  assert.match(none.stderr, /no machine of the fleet is called moon/);
   // One of them ends in order, another is killed and comes back.
   daemons.get("nas")?.child.kill("SIGTERM");
   await eventually(async () => {

@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { connect as connectTo } from "node:net";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
 import type { StatusReport } from "../../src/api/contract.ts";
 import type { FleetMachine, FleetReport } from "../../src/api/fleet-contract.ts";
@@ -16,7 +15,7 @@ import { sampleGlobal } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
 /** Debian keeps it where only root's PATH looks. */
 const PROGRAM = await findProgram("nats-server", [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin"]);
@@ -59,7 +58,7 @@ export interface NatsRig {
 const NAMES = ["laptop", "desktop", "nas", "stranger"];
 
 /** Ends with the test. */
-export async function startNats(t: TestContext, options: NatsOptions = {}): Promise<NatsRig> {
+export async function startNats(t: Scope, options: NatsOptions = {}): Promise<NatsRig> {
   const { jetStream = true, tls, permissions = {} } = options;
   let server: ChildProcess | null = null;
   const kill = async (): Promise<void> => {
@@ -140,7 +139,7 @@ export interface Member {
 
 /** Ends with the test, unless it has. */
 export function startMember(
-  t: TestContext,
+  t: Scope,
   rig: Pick<NatsRig, "url" | "key">,
   name: string,
   changes: Partial<FleetConfig> & { readonly secret?: string; readonly clock?: typeof systemClock } = {},

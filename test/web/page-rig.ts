@@ -64,11 +64,13 @@ export interface RigOptions {
   readonly folder?: string;
   /** The daemon can hand over. */
   readonly kept?: boolean;
+  /** Added to the daemon's environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export async function openPageRig(
   t: Scope,
-  { more: moreFor = () => "", folder: given, kept = false }: RigOptions = {},
+  { more: moreFor = () => "", folder: given, kept = false, env = {} }: RigOptions = {},
 ): Promise<PageRig> {
   const folder = given ?? (await temporaryFolder(t));
   const nas = join(folder, "nas");
@@ -77,7 +79,7 @@ export async function openPageRig(
   const port = await freePort();
   const more = moreFor(nas);
   const base = configText(nas, port);
-  const home = await createTestHome({ home: join(folder, "h"), config: base + more, kept });
+  const home = await createTestHome({ home: join(folder, "h"), config: base + more, kept, env });
   let monitor: Monitor | null = await home.startMonitor();
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
   const complaints: string[] = [];

@@ -4,7 +4,16 @@ import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { listenTo, NO_BROWSER, openPageRig, openView, SOON_MS, sideways, violations } from "./page-rig.ts";
 
-const VIEWS = ["Dashboard", "Catalog", "Sync", "Config", "Approvals", "Timeline", "Records"] as const;
+const VIEWS = [
+  "Dashboard",
+  "Fleet",
+  "Catalog",
+  "Sync",
+  "Config",
+  "Approvals",
+  "Timeline",
+  "Records",
+] as const;
 
 test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   await using rig = await openPageRig(t);

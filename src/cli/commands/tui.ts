@@ -18,14 +18,15 @@ const SCREENS: Readonly<Record<string, string>> = {
   logs: "l",
   catalog: "c",
   config: "g",
+  fleet: "F",
 };
 
 export const tuiCommand: CommandDefinition = {
   name: "tui",
   summary: "watch and control everything, live",
   description:
-    "A live view of the running daemon: shares, backends, what waits for approval, events, logs, the catalog with a form for each tool, and the " +
-    "configuration and how it is kept in sync, with keys to mount, switch, restart, approve and reload. ? tells the keys, : finds " +
+    "A live view of the running daemon: shares, backends, what waits for approval, events, logs, the catalog with a form for each tool, the " +
+    "configuration and how it is kept in sync, and the machines of the fleet, with keys to mount, switch, restart, approve and reload. ? tells the keys, : finds " +
     "everything by its name, q leaves. Waits for the daemon when it is not running, and over its restarts. --url shows " +
     `the daemon of another machine; its management token comes from ${TOKEN_VARIABLE}, from --token-file, or is asked ` +
     "for. --plain is for screen readers: lines of text, each change said once.",

@@ -1,11 +1,25 @@
 // The machines of a fleet as text, for a width and a time. Pure.
-import type { FleetMachine, FleetReport, MachineState } from "../../api/fleet-contract.ts";
-import { counted, durationText, harmless } from "../../runtime/text/plain-text.ts";
+import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
+import {
+  cutText,
+  type FleetWords,
+  fleetSummary,
+  lineWords,
+  type MachineLine,
+  machineCounts,
+  machineLines,
+  machineTrouble,
+  presenceWord,
+  presenceWords,
+  troubledFirst,
+} from "../../api/words/fleet-words.ts";
+import { harmless, padded } from "../../runtime/text/plain-text.ts";
 import {
   conditionLines,
   INDENT,
   labelled,
   marked,
+  nameColumns,
   type StatusViewOptions,
   sinceText,
   text,
@@ -13,14 +27,26 @@ import {
   viewOf,
 } from "./view-lines.ts";
 
-/** As lines of text, ending in a newline. */
-export function renderFleet(report: FleetReport, options: StatusViewOptions): string {
+/** Of more machines each is a line, unless it was asked for by its name. */
+const MOST_WHOLE = 12;
+const PRESENCE_WIDTH = 12;
+
+/** As lines of text, ending in a newline. `isChosen`: its machines were asked for by their names. */
+export function renderFleet(
+  report: FleetReport,
+  options: StatusViewOptions,
+  { isChosen = false }: { readonly isChosen?: boolean } = {},
+): string {
   const view = viewOf(options);
-  const blocks = [headLines(report, view), ...report.machines.map((machine) => machineLines(machine, view))];
-  if (report.more > 0) {
-    blocks.push(text(`and ${counted(report.more, "machine")} more, too many to keep`, "", view));
-  }
-  return `${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+  const machines = troubledFirst(report.machines);
+  const blocks =
+    isChosen || machines.length <= MOST_WHOLE
+      ? machines.map((machine) => wholeLines(machine, view))
+      : [rowLines(machines, view), ["mountaineer fleet status NAME shows all of one"]];
+  const head = headLines(report, view);
+  return `${[isChosen ? head : [...head, ...summaryLines(report, view)], ...blocks]
+    .map((lines) => lines.join("\n"))
+    .join("\n\n")}\n`;
 }
 
 function headLines({ name, link, conditions }: FleetReport, view: View): string[] {
@@ -38,58 +64,71 @@ function headLines({ name, link, conditions }: FleetReport, view: View): string[
   ];
 }
 
-function machineLines(machine: FleetMachine, view: View): string[] {
-  const { paint } = view;
-  const { name, own, problem, state } = machine;
-  const version = state === null ? "" : paint.dim(`  ${harmless(state.version)}`);
-  const title = `${paint.bold(harmless(name))}${own ? " (this machine)" : ""}`;
-  const lines = [`${title}  ${presenceText(machine, view)}${version}`];
-  if (problem !== null) {
-    lines.push(...marked(paint.symbols.warning, harmless(problem), "  ", paint.yellow, view));
-  }
-  return state === null ? lines : [...lines, ...stateLines(state, view)];
+function summaryLines(report: FleetReport, view: View): string[] {
+  const { text: said, tone } = fleetSummary(report);
+  return text(said, "  ", view).map((line) => painted({ text: line, tone }, view));
 }
 
-function presenceText({ presence, heard_secs_ago: secondsAgo, own }: FleetMachine, { paint }: View): string {
-  const ago = secondsAgo === null ? null : durationText(secondsAgo * 1000);
+function painted({ text: said, tone }: FleetWords, { paint }: View): string {
+  return { good: paint.green, plain: paint.dim, warning: paint.yellow, bad: paint.red }[tone](said);
+}
+
+/** A line for each machine. */
+function rowLines(machines: readonly FleetMachine[], view: View): string[] {
+  const { paint } = view;
+  const names = nameColumns(machines);
+  return machines.map((machine) => {
+    const [mark, style] = presenceMark(machine, view);
+    const trouble = machineTrouble(machine);
+    const rest =
+      trouble === null
+        ? paint.dim(machineCounts(machine) ?? "")
+        : painted(
+            {
+              text: `${trouble.tone === "bad" ? paint.symbols.bad : paint.symbols.warning} ${harmless(trouble.text)}`,
+              tone: trouble.tone,
+            },
+            view,
+          );
+    const presence = style(`${mark} ${padded(presenceWord(machine), PRESENCE_WIDTH)}`);
+    return `${padded(harmless(machine.name), names)}  ${presence}  ${rest}`.trimEnd();
+  });
+}
+
+function presenceMark({ presence }: FleetMachine, { paint }: View): [string, (text: string) => string] {
   switch (presence) {
     case "here":
-      return paint.green(
-        `${paint.symbols.on} here${own || ago === null ? "" : `, last heard from ${ago} ago`}`,
-      );
+      return [paint.symbols.on, paint.green];
     case "silent":
-      return paint.red(
-        `${paint.symbols.bad} silent, ${ago === null ? "gives no answer" : `last heard from ${ago} ago`}`,
-      );
+      return [paint.symbols.bad, paint.red];
     case "gone":
-      return paint.dim(`${paint.symbols.off} stopped${ago === null ? "" : ` ${ago} ago`}`);
+      return [paint.symbols.off, paint.dim];
     case "unheard":
-      return paint.yellow(`${paint.symbols.off} not heard from${ago === null ? " yet" : ` for ${ago}`}`);
     case "unreadable":
-      return paint.yellow(`${paint.symbols.off} unreadable`);
+      return [paint.symbols.off, paint.yellow];
   }
 }
 
-function stateLines({ shares, backends, conditions, cut }: MachineState, view: View): string[] {
+function wholeLines(machine: FleetMachine, view: View): string[] {
   const { paint } = view;
-  const withReason = (what: string, reason: string | null): string =>
-    reason === null ? what : `${what}: ${harmless(reason)}`;
+  const { name, own, state } = machine;
+  const [mark, style] = presenceMark(machine, view);
+  const version = state === null ? "" : paint.dim(`  Mountaineer ${harmless(state.version)}`);
+  const title = `${paint.bold(harmless(name))}${own ? " (this machine)" : ""}`;
+  const more = cutText(machine);
   return [
-    ...shares.flatMap(({ name, phase, route, reason }) => {
-      const over = route === "none" ? "" : ` over ${harmless(route)}`;
-      return labelled("share", withReason(`${harmless(name)} ${harmless(phase)}${over}`, reason), view);
-    }),
-    ...backends.flatMap(({ name, phase, tools, reason }) => {
-      const what = `${harmless(name)} ${harmless(phase)}, ${counted(tools, "tool")}`;
-      return labelled("backend", withReason(what, reason), view);
-    }),
-    ...conditions.flatMap(({ severity, title }) => {
-      const [symbol, style] =
-        severity === "error"
-          ? ([paint.symbols.bad, paint.red] as const)
-          : ([paint.symbols.warning, paint.yellow] as const);
-      return marked(symbol, harmless(title), "  ", style, view);
-    }),
-    ...(cut === 0 ? [] : text(`and ${cut} more, too many to tell`, INDENT, view)),
+    `${title}  ${style(`${mark} ${presenceWords(machine).text}`)}${version}`,
+    ...machineLines(machine).flatMap((line) => toldLines(line, view)),
+    ...(more === null ? [] : text(more, INDENT, view)),
   ];
+}
+
+function toldLines(line: MachineLine, view: View): string[] {
+  const { paint } = view;
+  const { about, name, tone } = line;
+  const said = lineWords(line);
+  if (about !== "wrong") return labelled(about, harmless(name === null ? said : `${name} ${said}`), view);
+  const [symbol, style] =
+    tone === "bad" ? [paint.symbols.bad, paint.red] : [paint.symbols.warning, paint.yellow];
+  return marked(symbol, harmless(said), "  ", style, view);
 }

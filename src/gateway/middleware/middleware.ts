@@ -112,7 +112,8 @@ export interface ServingSet {
   meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
   readonly catalog: Catalog;
   /**
-   * What is in no list while its data is away, or its server has listed nothing since the start: calls to it are told so.
+   * What is in no list while its data is away or its server is down, or has listed nothing since the start: calls to it
+   * are told so.
    * null: nothing.
    */
   readonly away: Catalog | null;

@@ -141,7 +141,7 @@ export class Serving {
     // Who lists no tools finds them: nobody else pays for the index.
     this.#index.follow(this.#selections.mayOptimize ? this.catalog.tools : NO_TOOLS);
     const { tools, redaction, pool, pins } = this.#options;
-    const away = [...pool.hidden, ...pins.recalled(pool.unlisted)];
+    const away = [...pool.hidden, ...pool.down, ...pins.recalled(pool.unlisted)];
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
     return buildServingSet({

@@ -1,5 +1,6 @@
 // The rules for a share that is mounted: keep it, fail over, replace a dead mount, or go back to Thunderbolt.
 
+import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
 import { foldYoungDeath, judgeMount, settleBackoff } from "./decide-mount-alive.ts";
 import { checkedOpenFiles, routesFrom, startOperation, whyNotMountable } from "./decide-operation.ts";
@@ -41,7 +42,7 @@ function decideHostGone(builder: Builder, route: RouteName): Step | null {
     setError(builder, `both hosts are gone, the mount is kept: ${whyNeither(builder)}`);
     return null;
   }
-  if (isBackingOff(builder)) return null;
+  if (isBackingOff(builder) || mayBothStart(builder, route)) return null;
   return startOperation(builder, {
     kind: "failover",
     reason: `${hostOf(builder, route)} is gone: ${probe.text}`,
@@ -49,6 +50,21 @@ function decideHostGone(builder: Builder, route: RouteName): Step | null {
     // The mount is retried once.
     plan: [other, other],
   });
+}
+
+/**
+ * A server that starts is seen over one host a moment before the other: its own host is asked once more, as a failover
+ * would cut off whoever waited for it.
+ */
+function mayBothStart({ seen, state, wakes }: Builder, route: RouteName): boolean {
+  const { probe, atMs } = seen.routes[route];
+  const other = state.announced[otherRoute(route)];
+  // This machine's own link says of itself that it is down.
+  if (other === null || probe.reason === "link_down") return false;
+  const askedFromMs = other.atMs + CONFIRM_AFTER_MS;
+  if (atMs >= askedFromMs) return false;
+  wakes.push({ atMs: Math.max(askedFromMs, seen.atMs + 1), reason: "confirm" });
+  return true;
 }
 
 export function decideDead(

@@ -2,6 +2,7 @@
 import { foldHealth, suspect } from "../../reconcile/route-health.ts";
 import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
 import { answers, type Builder, clearPending, hostOf, setMemory, setState } from "./decision-builder.ts";
+import type { LaneState } from "./lane-state.ts";
 import type { MountSeen } from "./share-seen.ts";
 
 /** A stretch unobserved for more than this many check intervals is a gap. */
@@ -41,7 +42,7 @@ function foldRoute(builder: Builder, route: RouteName): void {
     },
     gapMs(builder),
   );
-  builder.state.announced[route] === up || announce(builder, route, up, probe.text);
+  if (builder.state.announced[route]?.up !== up) announce(builder, route, { up, atMs }, probe.text);
   setState(builder, { health: { ...builder.state.health, [route]: health } });
   // A gap counts as a drop, even when the host answers again by now; so does a health that was not recalled.
   if (route === "tb" && (dropped || before.healthySince === null))
@@ -53,10 +54,15 @@ function gapMs({ policy }: Builder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
 
-function announce(builder: Builder, route: RouteName, up: boolean, reason: string): void {
-  setState(builder, { announced: { ...builder.state.announced, [route]: up } });
+function announce(
+  builder: Builder,
+  route: RouteName,
+  news: NonNullable<LaneState["announced"][RouteName]>,
+  reason: string,
+): void {
+  setState(builder, { announced: { ...builder.state.announced, [route]: news } });
   builder.transitions.push({
-    name: up ? "share.route_up" : "share.route_down",
+    name: news.up ? "share.route_up" : "share.route_down",
     route,
     host: hostOf(builder, route),
     reason,

@@ -40,8 +40,8 @@ export interface Operation {
 
 export interface LaneState {
   readonly health: Readonly<Record<RouteName, RouteHealth>>;
-  /** Last announced verdict of each route. */
-  readonly announced: Readonly<Record<RouteName, boolean | null>>;
+  /** Last announced verdict of each route, and when the host was asked for it, monotonic ms. */
+  readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
   /** A loss of the active host, seen and not yet confirmed. */
   readonly suspicion: Suspicion | null;
   /** The first of the two dead looks that it takes. */

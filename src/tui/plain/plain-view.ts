@@ -14,6 +14,7 @@ import { absenceText } from "../terminal/connection.ts";
 import { matchingCommands } from "../terminal/palette.ts";
 import { createPrompt, type Prompt } from "../terminal/prompt.ts";
 import { catalogSentences, toolSentences } from "./catalog-sentences.ts";
+import { fleetSentences, noFleetSentences } from "./fleet-sentences.ts";
 import { changesBetween, type Statements, statementsOf } from "./statements.ts";
 
 const EVENTS_SAID = 20;
@@ -29,6 +30,7 @@ const HELP = [
   "actions: all of these that there are. help: this. quit: leave.",
   "catalog: what each backend offers. catalog WORDS: what has these words. tool NAME: what it does and takes.",
   "config: where the configuration is, and the command that edits it.",
+  "fleet: the machines of the fleet. fleet NAME: all of one. fleet WORDS: those that tell of these words.",
 ];
 
 interface PlainOptions {
@@ -65,7 +67,7 @@ export function createPlainView({ link, isElsewhere, say, clock, signal }: Plain
     tell,
     signal,
   });
-  const { sayCatalog, sayTool, sayConfig } = createLookups({ link, isElsewhere, tell, signal });
+  const { sayCatalog, sayTool, sayConfig, sayFleet } = createLookups({ link, isElsewhere, tell, signal });
 
   return {
     begin(): void {
@@ -94,6 +96,7 @@ export function createPlainView({ link, isElsewhere, say, clock, signal }: Plain
       else if (word === "catalog" || word === "c") ask(() => sayCatalog(argument));
       else if (word === "tool" && argument !== "") ask(() => sayTool(argument));
       else if (word === "config" || word === "g") ask(sayConfig);
+      else if (word === "fleet" || word === "F") ask(() => sayFleet(argument));
       else if (word === "actions")
         tell(
           actionCommands(link, actions)
@@ -249,6 +252,14 @@ function createLookups({
       const found = (await items()).find((item) => item.kind === "tool" && item.name === name);
       if (found === undefined) tell(`no tool is called ${name}; type catalog and words of its name`);
       else tellEach(toolSentences(found, isElsewhere));
+    },
+    async sayFleet(words: string): Promise<void> {
+      try {
+        tellEach(fleetSentences(await (await link.daemon()).fleet(signal), words));
+      } catch (error) {
+        if (!(error instanceof MountaineerError) || error.code !== "fleet_off") throw error;
+        tellEach(noFleetSentences());
+      }
     },
     async sayConfig(): Promise<void> {
       const { path } = await (await link.daemon()).config(signal);

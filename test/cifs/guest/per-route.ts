@@ -25,7 +25,7 @@ export function perRoute(all: boolean, carryLines: readonly string[]): Promise<v
   return chapter([...IDS, ...(all ? MORE_IDS : [])], (say) => play(say, all, carryLines));
 }
 
-async function play(say: Say, all: boolean, carryLines: readonly string[]): Promise<void> {
+async function play(verdict: Say, all: boolean, carryLines: readonly string[]): Promise<void> {
   const scene = await makeHome({
     who: "root",
     settings: { check_interval_secs: 2, auto_failback_stable_secs: 3, mount_hang_secs: 10 },
@@ -42,6 +42,16 @@ async function play(say: Say, all: boolean, carryLines: readonly string[]): Prom
   });
   await using monitor = await scene.start();
   note(`daemon ${monitor.pid} runs`);
+  /** What failed is told with what the daemon wrote until then. */
+  const say: Say = (id, part) =>
+    verdict(id, async () => {
+      try {
+        return await part();
+      } catch (error) {
+        note(await scene.logs());
+        throw error;
+      }
+    });
   const state = (name: string) => scene.until(name, () => true, PATIENT_MS);
 
   await say("root.mounted", async () => {
@@ -104,7 +114,11 @@ async function play(say: Say, all: boolean, carryLines: readonly string[]): Prom
     assert.equal(gone.active_interface, "tb", "both hosts are gone: what is mounted is kept");
     await nas.startServer();
     const ms = await scene.untilOver("CORE", "tb", PATIENT_MS);
-    const back = await scene.until("CORE", (one) => one.last_error === null, PATIENT_MS);
+    const back = await scene.until(
+      "CORE",
+      (one) => one.last_error === null && one.active_interface === "tb",
+      PATIENT_MS,
+    );
     assert.equal(back.mount_state, "mounted");
     return `kept with "${gone.last_error}"; answers ${ms} ms after the server was back`;
   });

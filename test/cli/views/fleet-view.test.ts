@@ -11,23 +11,24 @@ test("G1 the fleet as text: the link, and each machine with what it tells", () =
     renderFleet(sampleFleet(), OPTIONS),
     `Fleet, as laptop  ● connected (for 3 min)
   server    tls://nas.example:4222
+  4 machines: 2 here, 1 silent, 1 unreadable; trouble on 2
 
-laptop (this machine)  ● here  0.1.0
-  share     CORE mounted over tb
+laptop (this machine)  ● here  Mountaineer 0.1.0
+  share     CORE mounted over Thunderbolt
   backend   files Ready, 12 tools
 
-desktop  ● here, last heard from 4 s ago  0.1.0
-  share     CORE mounted over tb
-  backend   files Ready, 12 tools
-
-nas  ✗ silent, last heard from 1 min ago  0.1.0
-  share     CORE error: no host answers
-  backend   files Ready, 12 tools
+nas  ✗ silent, last heard from 1 min ago  Mountaineer 0.1.0
   ▲ state.json cannot be written
+  share     CORE not mounted: no host answers
+  backend   files Ready, 12 tools
     and 2 more, too many to tell
 
 phone  ○ unreadable
   ▲ it is not a JSON object
+
+desktop  ● here, last heard from 4 s ago  Mountaineer 0.1.0
+  share     CORE mounted over Thunderbolt
+  backend   files Ready, 12 tools
 `,
   );
 });
@@ -56,9 +57,33 @@ test("G1 a fleet that is away says why, and what can be done", () => {
   assert.match(text, /▲ The fleet is not reached: no answer in time[\s\S]*It is tried again/);
   assert.match(text, /desktop {2}○ not heard from yet/);
   assert.match(text, /nas {2}○ stopped 5 min ago/);
-  assert.match(text, /and 2 machines more/);
+  assert.match(text, /2 more are too many/);
   const first = renderFleet(sampleFleet({ link: { ...link, last_error: null } }), OPTIONS);
   assert.match(first, /○ connecting/);
+});
+
+test("G1 of a thousand machines each is a line, those with trouble first, and a name shows all of one", () => {
+  const machines = Array.from({ length: 1_000 }, (_, index) => {
+    const name = `m${String(index).padStart(3, "0")}`;
+    if (index === 700) return sampleMachine({ name, presence: "silent", heard_secs_ago: 95 });
+    return sampleMachine({ name, own: index === 0 });
+  });
+  const lines = renderFleet(sampleFleet({ machines }), OPTIONS).split("\n");
+  assert.deepEqual(lines.slice(2, 7), [
+    "  1000 machines: 999 here, 1 silent; trouble on 1",
+    "",
+    "m000  ● this machine  1 share, 1 backend, 12 tools",
+    "m700  ✗ silent        ✗ silent, last heard from 1 min ago",
+    "m001  ● here          1 share, 1 backend, 12 tools",
+  ]);
+  assert.deepEqual(lines.slice(-3), ["", "mountaineer fleet status NAME shows all of one", ""]);
+  assert.equal(lines.length, 4 + 1_000 + 3);
+  const chosen = machines.filter(({ name }) => name === "m700");
+  const one = renderFleet(sampleFleet({ machines: chosen }), OPTIONS, { isChosen: true });
+  assert.match(
+    one,
+    /^Fleet, as laptop.*\n.*\n\nm700 {2}✗ silent, last heard from 1 min ago[\s\S]*CORE mounted/,
+  );
 });
 
 test("G1 what other machines write drives no terminal, whatever a daemon lets through", () => {

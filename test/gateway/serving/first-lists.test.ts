@@ -125,6 +125,27 @@ test("B11 such a call is told as ever when the tool has gone, and by its backend
   assert.equal(three(), "backend a is unavailable: it is being started");
 });
 
+test("B7 a call for a tool of a backend that crashed is told that and when it is tried again; removed, it has no tools", async (t) => {
+  const b = await begin(t, memoryStore());
+  b.script.last.becomeReady("one");
+  await settle();
+  b.script.last.endWith("it crashed");
+  await settle();
+  const waiting = await b.call();
+  assert.equal(waiting(), null);
+  await b.clock.advance(1_000);
+  b.script.last.endWith("it crashed");
+  await settle();
+  assert.match(waiting() ?? "", /^backend a is unavailable: it crashed;/u);
+  assert.match(
+    (await b.call())() ?? "",
+    /^backend a is unavailable: it crashed; it is tried again in \d+ s$/u,
+  );
+  assert.equal((await b.call("none"))(), "Unknown tool: none");
+  await b.configure(backendConfig("b"));
+  assert.equal((await b.call())(), "Unknown tool: one");
+});
+
 test("B11 a call waits no longer than calls of its backend may take", async (t) => {
   const { timeouts } = backendConfig("a");
   const hurried = backendConfig("a", { timeouts: { ...timeouts, callMs: 1_000 } });

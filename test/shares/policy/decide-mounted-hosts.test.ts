@@ -1,6 +1,7 @@
 // Every state of the mount, of its own host and of the other, and operations that were interrupted.
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
+import { CONFIRM_AFTER_MS } from "../../../src/reconcile/route-health.ts";
 import { mountedOver, OTHER } from "../mounted-world.ts";
 import { CACHE_MS, type HostState, type World } from "../world.ts";
 
@@ -75,6 +76,28 @@ describe("the table of mount, own host and the other", () => {
     assert.equal(world.memory.lastError, null);
     assert.deepEqual(world.stepKinds, []);
   });
+
+  for (const own of ["tb", "fallback"] as const) {
+    test(`What to mount: both gone, and a server that starts is seen over the other host first: ${own} is asked once more`, () => {
+      const bothGone = (): World => {
+        const world = mountedOver(own);
+        world.hosts.tb = "refused";
+        world.hosts.fallback = "refused";
+        world.advance(10_000);
+        world.hosts[OTHER[own]] = "answers";
+        world.event();
+        return world;
+      };
+      const starts = bothGone();
+      starts.hosts[own] = "answers";
+      starts.advance(10_000);
+      assert.deepEqual(starts.stepKinds, []);
+      assert.equal(starts.memory.lastError, null);
+      const oneAlone = bothGone();
+      oneAlone.advance(CONFIRM_AFTER_MS);
+      assert.deepEqual(oneAlone.stepKinds, ["check", "unmount force", `mount ${OTHER[own]}`]);
+    });
+  }
 
   test("What to mount: dead, own host answers, its mount fails: over the other; that fails, too: pauses", () => {
     const world = mountedOver("tb");

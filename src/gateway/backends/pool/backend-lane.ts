@@ -81,6 +81,11 @@ export class BackendLane {
     return this.#published.hidden;
   }
 
+  /** What was published until its server failed; null: nothing. */
+  get down(): CatalogSource | null {
+    return this.#published.down;
+  }
+
   /** No first attempt is under way or due. */
   get isSettled(): boolean {
     const { isWanted, decision } = this.#state;

@@ -274,6 +274,11 @@ export class BackendPool implements AsyncDisposable {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.hidden ?? []);
   }
 
+  /** What was published until its server failed. */
+  get down(): readonly CatalogSource[] {
+    return this.#order.flatMap((name) => this.#lanes.get(name)?.down ?? []);
+  }
+
   /** Those that have listed nothing yet. */
   get unlisted(): readonly Omit<CatalogSource, "listings">[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.unlisted ?? []);

@@ -22,6 +22,8 @@ export class Published {
   source: CatalogSource | null = null;
   /** What would be published if its data were there; null: nothing is hidden for that. */
   hidden: CatalogSource | null = null;
+  /** What it published until its server failed; null: it did not. */
+  down: CatalogSource | null = null;
   readonly #state: LaneState;
   readonly #subscriptions: PoolSubscriptions;
   readonly #own: ClientInstances;
@@ -48,7 +50,10 @@ export class Published {
     const { calls, gate } = decision;
     const isAway = gate.kind === "refuse" && gate.mode !== "error";
     const shape = isWanted && !isAway && calls.kind !== "refuse" ? this.#shape : null;
-    this.hidden = isWanted && isAway && this.#shape !== null ? { backend: name, ...this.#shape } : null;
+    const unpublished =
+      isWanted && shape === null && this.#shape !== null ? { backend: name, ...this.#shape } : null;
+    this.hidden = isAway ? unpublished : null;
+    this.down = isAway ? null : unpublished;
     const { source } = this;
     if (shape === null) {
       if (source === null) return;

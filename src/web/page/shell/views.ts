@@ -4,6 +4,7 @@ import { ApprovalsView } from "../approvals/approvals-view.ts";
 import { CatalogView } from "../catalog/catalog-view.ts";
 import { ConfigView } from "../config/config-view.ts";
 import { DashboardView } from "../dashboard/dashboard-view.ts";
+import { FleetView } from "../fleet/fleet-view.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { RecordsView } from "../records/records-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
@@ -20,6 +21,7 @@ export const DASHBOARD: PageView = { name: "dashboard", title: "Dashboard", view
 
 export const VIEWS: readonly PageView[] = [
   DASHBOARD,
+  { name: "fleet", title: "Fleet", view: FleetView },
   { name: "catalog", title: "Catalog", view: CatalogView },
   { name: "sync", title: "Sync", view: SyncView },
   { name: "config", title: "Config", view: ConfigView },

@@ -1,0 +1,197 @@
+// What people read of a fleet, the same in every face: how each machine is, what it tells line by line, and what is wrong.
+// Its texts are the machines' own, a stranger's: whoever shows them makes them harmless. Pure.
+import { counted, durationText } from "../../runtime/text/plain-text.ts";
+import { phaseWord } from "../backend-phases.ts";
+import type { BackendStatus } from "../contract.ts";
+import type { FleetMachine, FleetReport, MachineState } from "../fleet-contract.ts";
+
+type FleetTone = "good" | "plain" | "warning" | "bad";
+
+/** A text, and how good or bad it is what it says. */
+export interface FleetWords {
+  readonly text: string;
+  readonly tone: FleetTone;
+}
+
+/** One thing that a machine tells of itself. What it tells some day besides is one more `about`, and lines of it. */
+export interface MachineLine extends FleetWords {
+  readonly about: "wrong" | "share" | "backend";
+  /** Of the share or backend; null: it is about the machine. */
+  readonly name: string | null;
+  /** Why it is so; null: it does not say. */
+  readonly reason: string | null;
+}
+
+/** `mounted over fallback: no host answers` */
+export function lineWords({ text, reason }: Pick<MachineLine, "text" | "reason">): string {
+  return reason === null ? text : `${text}: ${reason}`;
+}
+
+/** As it is read beside the name: `silent, last heard from 1 min ago`. */
+export function presenceWords(machine: FleetMachine): FleetWords {
+  const { presence, heard_secs_ago: secondsAgo, own } = machine;
+  const ago = secondsAgo === null ? null : durationText(secondsAgo * 1000);
+  switch (presence) {
+    case "here":
+      return { text: own || ago === null ? "here" : `here, last heard from ${ago} ago`, tone: "good" };
+    case "silent":
+      return {
+        text: `silent, ${ago === null ? "gives no answer" : `last heard from ${ago} ago`}`,
+        tone: "bad",
+      };
+    case "gone":
+      return { text: ago === null ? "stopped" : `stopped ${ago} ago`, tone: "plain" };
+    case "unheard":
+      return { text: ago === null ? "not heard from yet" : `not heard from for ${ago}`, tone: "plain" };
+    case "unreadable":
+      return { text: "unreadable", tone: "warning" };
+  }
+}
+
+/** The same in a word or two that stay the same while the machine does. */
+export function presenceWord({ presence, own }: Pick<FleetMachine, "presence" | "own">): string {
+  if (own) return "this machine";
+  return presence === "gone" ? "stopped" : presence === "unheard" ? "not heard" : presence;
+}
+
+/** Of this machine it stands above all machines, with what can be done. */
+const SAID_ABOVE = "fleet_unreachable";
+
+/** All that it tells; what is wrong comes first. */
+export function machineLines({ own, problem, state }: FleetMachine): readonly MachineLine[] {
+  const ofProblem: readonly MachineLine[] =
+    problem === null ? [] : [{ about: "wrong", name: null, text: problem, reason: null, tone: "warning" }];
+  if (state === null) return ofProblem;
+  const conditions = state.conditions.filter(({ code }) => !own || code !== SAID_ABOVE);
+  return [...ofProblem, ...stateLines({ ...state, conditions })];
+}
+
+function stateLines({ conditions, shares, backends }: MachineState): readonly MachineLine[] {
+  return [
+    ...conditions.map(
+      ({ severity, title }): MachineLine => ({
+        about: "wrong",
+        name: null,
+        text: title,
+        reason: null,
+        tone: severity === "error" ? "bad" : severity === "warning" ? "warning" : "plain",
+      }),
+    ),
+    ...shares.map(shareLine),
+    ...backends.map(backendLine),
+  ];
+}
+
+/** Not objects: what is looked up is a stranger's word. */
+const OVER: ReadonlyMap<string, string> = new Map([
+  ["tb", " over Thunderbolt"],
+  ["none", ""],
+]);
+
+function shareLine({ name, phase, route, reason }: MachineState["shares"][number]): MachineLine {
+  const over = OVER.get(route) ?? ` over ${route}`;
+  const text = phase === "mounted" ? `mounted${over}` : isUnmounted(phase) ? "not mounted" : phase;
+  // Over its other route it is neither at its best nor in trouble.
+  const atBest = phase === "mounted" && route === "tb" ? "good" : "plain";
+  const tone = phase === "error" ? "bad" : reason !== null ? "warning" : atBest;
+  return { about: "share", name, text, reason, tone };
+}
+
+function isUnmounted(phase: string): boolean {
+  return phase === "unmounted" || phase === "error";
+}
+
+const BACKEND_TONES: ReadonlyMap<string, FleetTone> = new Map([
+  ["Ready", "good"],
+  ["Degraded", "warning"],
+  ["Failed", "bad"],
+]);
+
+function backendLine({ name, phase, tools, reason }: MachineState["backends"][number]): MachineLine {
+  // A phase that is not known is shown as it is.
+  const word = phaseWord(phase as BackendStatus["phase"]);
+  const text = `${word}, ${counted(tools, "tool")}`;
+  return { about: "backend", name, text, reason, tone: BACKEND_TONES.get(phase) ?? "plain" };
+}
+
+/** `2 shares, 3 backends, 41 tools`; null: nothing of it can be read. */
+export function machineCounts({ state }: FleetMachine): string | null {
+  if (state === null) return null;
+  const { shares, backends } = state;
+  const tools = backends.reduce((sum, backend) => sum + backend.tools, 0);
+  return [
+    ...(shares.length === 0 ? [] : [counted(shares.length, "share")]),
+    ...(backends.length === 0 ? [] : [counted(backends.length, "backend"), counted(tools, "tool")]),
+  ].join(", ");
+}
+
+/** How much it tells besides; null: nothing was cut off. */
+export function cutText({ state }: FleetMachine): string | null {
+  return state === null || state.cut === 0 ? null : `and ${state.cut} more, too many to tell`;
+}
+
+/** The worst thing about a machine, in one line; null: all is well with it, or it ended in order. */
+export function machineTrouble(machine: FleetMachine): FleetWords | null {
+  if (machine.presence === "gone") return null;
+  const lines = machineLines(machine);
+  const worst = lines.find(({ tone }) => tone === "bad") ?? lines.find(({ tone }) => tone === "warning");
+  const said =
+    worst === undefined
+      ? null
+      : { text: `${worst.name === null ? "" : `${worst.name} `}${lineWords(worst)}`, tone: worst.tone };
+  if (machine.presence !== "silent") return said;
+  return { text: said === null ? presenceWords(machine).text : said.text, tone: "bad" };
+}
+
+const RANKS: Readonly<Record<FleetTone, number>> = { bad: 0, warning: 1, good: 2, plain: 2 };
+
+/** This machine, then those with which something is wrong, the worst first, then the others; each in the order given. */
+export function troubledFirst(machines: readonly FleetMachine[]): readonly FleetMachine[] {
+  const ranked = machines.map((machine) => {
+    const trouble = machineTrouble(machine);
+    return { machine, rank: machine.own ? -1 : RANKS[trouble?.tone ?? "plain"] };
+  });
+  return ranked.toSorted((one, other) => one.rank - other.rank).map(({ machine }) => machine);
+}
+
+const PRESENCES = ["here", "silent", "unreadable", "gone", "unheard"] as const;
+
+/** The fleet in a sentence: `4 machines: 2 here, 1 silent, 1 unreadable; trouble on 2`. */
+export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | "more">): FleetWords {
+  const by = Map.groupBy(machines, ({ presence }) => presence);
+  const troubles = machines.flatMap((machine) => machineTrouble(machine) ?? []);
+  const counts = PRESENCES.flatMap((presence) => {
+    const count = by.get(presence)?.length ?? 0;
+    return count === 0 ? [] : [`${count} ${presenceWord({ presence, own: false })}`];
+  });
+  const here =
+    by.get("here")?.length === machines.length && machines.length > 1 ? "all here" : counts.join(", ");
+  const uncounted = more === 0 ? "" : `; ${more} more are too many to keep`;
+  // Of a machine that is not heard now, nobody knows that all is well.
+  const isSure = !by.has("unheard");
+  const wrong = troubles.length > 0 ? `; trouble on ${troubles.length}` : isSure ? "; no trouble" : "";
+  const isBad = troubles.some(({ tone }) => tone === "bad");
+  return {
+    text: `${counted(machines.length, "machine")}: ${here}${wrong}${uncounted}`,
+    tone: isBad ? "bad" : troubles.length > 0 ? "warning" : isSure ? "good" : "plain",
+  };
+}
+
+/** What a machine can be looked for by: its name, how it is, and all that it tells; at most 4,000 characters. */
+export function machineSearchText(machine: FleetMachine): string {
+  const told = machineLines(machine).map((line) => `${line.name ?? ""} ${lineWords(line)}`);
+  return [machine.name, presenceWord(machine), machine.state?.version ?? "", ...told]
+    .join(" ")
+    .slice(0, 4_000);
+}
+
+/** What begins a fleet, and what joins one: for who has none. */
+export const FLEET_OFF_TEXT = "This machine is in no fleet.";
+export const FLEET_ABOUT_TEXT =
+  "Several machines that run Mountaineer can be one fleet: each then shows the shares and backends of all, and what is wrong where.";
+export const FLEET_STEPS = [
+  { command: "mountaineer fleet init", does: "begins one here, and prints what the next machine types" },
+  { command: "mountaineer fleet join CODE", does: "joins one, with the code that another machine printed" },
+] as const;
+/** For who is alone in it. */
+export const FLEET_NEXT = { command: "mountaineer fleet invite", does: "lets the next machine in" } as const;

@@ -1,0 +1,98 @@
+// What is to be said of the fleet in plain mode: how it is as a whole, and each machine in a sentence or in whole. Pure.
+import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
+import {
+  cutText,
+  FLEET_ABOUT_TEXT,
+  FLEET_NEXT,
+  FLEET_OFF_TEXT,
+  FLEET_STEPS,
+  fleetSummary,
+  lineWords,
+  machineCounts,
+  machineLines,
+  machineSearchText,
+  machineTrouble,
+  presenceWords,
+  troubledFirst,
+} from "../../api/words/fleet-words.ts";
+
+/** Nobody listens to more; words find what is meant. */
+const MACHINES_SAID = 30;
+/** So few are said in whole. */
+const WHOLE_SAID = 3;
+
+/** `words`: what was looked for; "": nothing, and each machine is a sentence. */
+export function fleetSentences(report: FleetReport, words: string): readonly string[] {
+  const wanted = words.toLowerCase().split(" ");
+  const found = troubledFirst(report.machines).filter((machine) => {
+    const text = machineSearchText(machine).toLowerCase();
+    return wanted.every((word) => text.includes(word));
+  });
+  if (found.length === 0) return [`no machine of the fleet is like ${words}`];
+  const named = found.filter(({ name }) => name === words);
+  if (words !== "" && (named.length > 0 || found.length <= WHOLE_SAID))
+    return (named.length > 0 ? named : found).flatMap(wholeSentences);
+  const left = found.length - MACHINES_SAID;
+  return [
+    ...(words === "" ? headSentences(report) : []),
+    ...found.slice(0, MACHINES_SAID).map(machineSentence),
+    ...(left > 0 ? [`${left} more; find them by words, as in: fleet silent`] : []),
+    ...(report.machines.length === 1
+      ? [`no other machine is known yet; in a shell ${FLEET_NEXT.command} ${FLEET_NEXT.does}`]
+      : ["fleet NAME says all of one machine"]),
+  ];
+}
+
+export function noFleetSentences(): readonly string[] {
+  return [
+    FLEET_OFF_TEXT,
+    FLEET_ABOUT_TEXT,
+    ...FLEET_STEPS.map(({ command, does }) => `in a shell ${command} ${does}`),
+  ];
+}
+
+function headSentences(report: FleetReport): readonly string[] {
+  const { name, link, conditions } = report;
+  const state =
+    link.state === "connected"
+      ? "connected"
+      : link.last_error === null
+        ? "connecting"
+        : "not connected: what follows is what was known";
+  return [
+    `fleet, as ${name}: ${state}`,
+    ...conditions.map(
+      ({ severity, title, hint }) => `${severity}: ${title}${hint === null ? "" : `; ${hint}`}`,
+    ),
+    fleetSummary(report).text,
+  ];
+}
+
+function machineSentence(machine: FleetMachine): string {
+  const trouble = machineTrouble(machine);
+  const said =
+    trouble === null
+      ? machineCounts(machine)
+      : trouble.text === presenceWords(machine).text
+        ? null
+        : trouble.text;
+  return said === null || said === "" ? headOf(machine) : `${headOf(machine)}; ${said}`;
+}
+
+function wholeSentences(machine: FleetMachine): readonly string[] {
+  const version = machine.state === null ? "" : `; Mountaineer ${machine.state.version}`;
+  const more = cutText(machine);
+  return [
+    `${headOf(machine)}${version}`,
+    ...machineLines(machine).map((line) =>
+      line.about === "wrong"
+        ? `${line.tone === "bad" ? "error" : "warning"}: ${line.text}`
+        : `${line.about} ${line.name ?? ""}: ${lineWords(line)}`,
+    ),
+    ...(more === null ? [] : [more]),
+  ];
+}
+
+function headOf(machine: FleetMachine): string {
+  return `machine ${machine.name}${machine.own ? ", this one" : ""}: ${presenceWords(machine).text}`;
+}
