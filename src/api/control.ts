@@ -142,8 +142,11 @@ export interface GatewayControl {
 
 /** The machines that know of each other. */
 export interface FleetControl {
-  /** What is known now; never waits. Throws `fleet_off` where no fleet is configured. */
-  fleet(): FleetReport;
+  /**
+   * What the machines tell, once it is known who of them is there: within seconds, mostly at once. Rejects with
+   * `fleet_off` where no fleet is configured.
+   */
+  fleet(): Promise<FleetReport>;
   /** The configuration that all have in common, as it stands. Rejects with `fleet_off` and `fleet_unreachable`. */
   layer(signal: AbortSignal): Promise<FleetLayerReport>;
   layerHistory(signal: AbortSignal): Promise<FleetLayerHistory>;

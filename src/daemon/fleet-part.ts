@@ -109,8 +109,8 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
 
   return {
     control: {
-      fleet() {
-        const report = fleet?.report();
+      async fleet() {
+        const report = await fleet?.look();
         if (report === undefined) throw fleetOff();
         return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
       },

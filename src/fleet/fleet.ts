@@ -13,7 +13,7 @@ import { holdLink } from "./hold-link.ts";
 import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
 import { LinkFailure } from "./link-failure.ts";
-import { BEAT_MS, Machines } from "./machines.ts";
+import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
 import { type NatsSession, openSession } from "./nats-session.ts";
 import { readSignIn } from "./sign-in.ts";
 import { stateOf, summaryText, type Word } from "./summary.ts";
@@ -24,9 +24,13 @@ const GATHER_MS = 50;
 const APART_MS = 300;
 /** A summary that says the same is written again so often, ms, as the bucket forgets what is a week old. */
 const REFRESH_MS = 60 * 60_000;
-/** Who comes hears at once who is there, ms; in a larger fleet it waits for their next signs of life. */
+/** Who comes, and who asks, hears at once who is there, ms. */
 const GREET_MS = 100;
-const GREETED_UP_TO = 32;
+/** In a larger fleet a machine hears the others only while somebody looks: else all would hear all, for nobody. */
+const ALL_HEARD_UP_TO = 32;
+/** So long somebody looks on, ms. */
+const LOOK_MS = 60_000;
+const GATHER_STEP_MS = 20;
 /** For the words of a machine that ends; a server that is away does not hold it up. */
 const FAREWELL_MS = 1_000;
 
@@ -48,7 +52,10 @@ export interface FleetOptions {
 }
 
 export interface Fleet {
+  /** What is known now. Of a large fleet that nobody looks at: this machine alone. */
   report(): FleetReport;
+  /** The same once it is known who is there: at once, or soon after nobody has looked for a while. */
+  look(): Promise<FleetReport>;
   conditions(): Condition[];
   /** Something changed here. */
   note(): void;
@@ -65,7 +72,6 @@ type Link =
       readonly state: "connected";
       readonly server: string;
       readonly sinceWallMs: number;
-      readonly sinceMs: number;
     }
   | {
       readonly state: "away";
@@ -94,7 +100,11 @@ class RunningFleet implements Fleet {
   #telling: Promise<void> | null = null;
   #soon: Timer | null = null;
   #greeting: Timer | null = null;
+  #beatAtMs = Number.NEGATIVE_INFINITY;
   #nextAtMs = 0;
+  /** While this machine hears the others. */
+  #listening: { readonly sinceMs: number; readonly rest: () => void } | null = null;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
   #takenSince: string | null = null;
 
   constructor(options: FleetOptions) {
@@ -161,11 +171,23 @@ class RunningFleet implements Fleet {
           problem: this.#machines.isNameTaken(nowMs) ? "another machine uses this name" : null,
           state: this.#state(),
         },
-        ...this.#machines.others(link.state === "connected" ? link.sinceMs : null, nowMs),
+        ...this.#machines.others(this.#listening?.sinceMs ?? null, nowMs),
       ],
       more: this.#machines.more,
       conditions: this.conditions(),
     };
+  }
+
+  async look(): Promise<FleetReport> {
+    const { clock } = this.#options;
+    this.#lookedAtMs = clock.monotonicMs();
+    this.#listen();
+    while (this.#listening !== null && this.#machines.isAwaiting) {
+      if (clock.monotonicMs() - this.#listening.sinceMs >= ANSWERS_WITHIN_MS) break;
+      await clock.sleep(GATHER_STEP_MS, this.#ending.signal).catch(() => {});
+      if (this.#ending.signal.aborted) break;
+    }
+    return this.report();
   }
 
   conditions(): Condition[] {
@@ -247,18 +269,19 @@ class RunningFleet implements Fleet {
     let session: NatsSession | null = null;
     try {
       const { credentials, authority } = await readSignIn(this.#options, signal);
-      this.#machines.begin(clock.monotonicMs());
       const { name } = config;
       session = await openSession(
         { server, name, credentials, authority, heard: this.#heard, clock },
         signal,
       );
-      this.#link = { state: "connected", server, sinceWallMs: clock.wallMs(), sinceMs: clock.monotonicMs() };
+      this.#link = { state: "connected", server, sinceWallMs: clock.wallMs() };
       logger.info("fleet connected", { server, name });
       this.#session = session;
       this.#told = null;
+      if (session.told <= ALL_HEARD_UP_TO || this.#isLookedAt()) this.#listen();
+      else this.#machines.rest();
       this.#tell();
-      session.beat(this.#instance);
+      this.#beat();
       this.#follower?.link(session.layers);
       return await unlessAborted(this.#beatUntilEnd(session, signal), signal);
     } catch (error) {
@@ -270,6 +293,7 @@ class RunningFleet implements Fleet {
     } finally {
       this.#session = null;
       this.#follower?.link(null);
+      this.#listening = null;
       this.#soon?.[Symbol.dispose]();
       this.#soon = null;
       await session?.[Symbol.asyncDispose]();
@@ -283,7 +307,8 @@ class RunningFleet implements Fleet {
       const until = AbortSignal.any([signal, ended.signal]);
       for (;;) {
         await clock.sleep(BEAT_MS, until);
-        session.beat(this.#instance);
+        this.#beat();
+        if (this.#machines.size > ALL_HEARD_UP_TO && !this.#isLookedAt()) this.#rest();
         // Some of what changes is no event.
         this.note();
       }
@@ -320,14 +345,41 @@ class RunningFleet implements Fleet {
     layerNews: (): void => this.#follower?.look(),
     beat: (name: string, instance: string): void =>
       this.#greet(this.#machines.hear(name, instance, this.#options.clock.monotonicMs())),
+    rollCall: (): void => this.#greet(true),
   };
 
-  #greet(hasCome: boolean): void {
-    if (!hasCome || this.#machines.size > GREETED_UP_TO) return;
-    this.#greeting ??= this.#options.clock.setTimer(GREET_MS, () => {
+  /** However many ask, all together are answered a few times a second. */
+  #greet(isDue: boolean): void {
+    if (!isDue) return;
+    const { clock } = this.#options;
+    const delayMs = Math.max(GREET_MS, this.#beatAtMs + APART_MS - clock.monotonicMs());
+    this.#greeting ??= clock.setTimer(delayMs, () => {
       this.#greeting = null;
-      this.#session?.beat(this.#instance);
+      this.#beat();
     });
+  }
+
+  #beat(): void {
+    this.#beatAtMs = this.#options.clock.monotonicMs();
+    this.#session?.beat(this.#instance);
+  }
+
+  #isLookedAt(): boolean {
+    return this.#options.clock.monotonicMs() - this.#lookedAtMs < LOOK_MS;
+  }
+
+  #listen(): void {
+    const session = this.#session;
+    if (session === null || this.#listening !== null) return;
+    const sinceMs = this.#options.clock.monotonicMs();
+    this.#machines.begin(sinceMs);
+    this.#listening = { sinceMs, rest: session.listen() };
+  }
+
+  #rest(): void {
+    this.#listening?.rest();
+    this.#listening = null;
+    this.#machines.rest();
   }
 
   /** Writes what this machine is, unless it stands there; one at a time. */
@@ -355,6 +407,8 @@ class RunningFleet implements Fleet {
 
   #summary(word: Word): string {
     const { config } = this.#options;
-    return summaryText({ name: config.name, instance: this.#instance, word, state: this.#state() });
+    const answers = this.#session?.hearsRollCalls ?? true;
+    const { name } = config;
+    return summaryText({ name, instance: this.#instance, word, answers, state: this.#state() });
   }
 }

@@ -8,6 +8,8 @@ import { readSummary, type Summary } from "./summary.ts";
 export const BEAT_MS = 10_000;
 /** Three beats were not heard. */
 const SILENT_AFTER_MS = 30_000;
+/** Who is asked whether it is there says so within this time, ms. */
+export const ANSWERS_WITHIN_MS = 2_000;
 /** So long nothing was heard of it: it is forgotten here, as the bucket forgets it. */
 export const FORGOTTEN_AFTER_MS = 7 * 24 * 60 * 60_000;
 
@@ -115,6 +117,22 @@ export class Machines {
     this.#fresh = null;
   }
 
+  /** This machine does not listen to the others any more: what it knew of them is dropped. */
+  rest(): void {
+    this.#known.clear();
+    this.#refused.clear();
+    this.#fresh = null;
+    this.#bytes = 0;
+  }
+
+  /** Whether some that told that they are there have not been heard yet, or not all has been read. */
+  get isAwaiting(): boolean {
+    if (this.#fresh !== null) return true;
+    return this.#known
+      .values()
+      .some(({ heardAtMs, summary }) => heardAtMs === null && summary?.word === "here");
+  }
+
   /** Another machine uses this one's name, and was heard lately. */
   isNameTaken(nowMs: number): boolean {
     return isRecent(this.#doubledAtMs, nowMs);
@@ -129,8 +147,8 @@ export class Machines {
     return this.#refused.size;
   }
 
-  /** The others, by name. `connectedAtMs`: since when this machine listens; null: it does not. */
-  others(connectedAtMs: number | null, nowMs: number): FleetMachine[] {
+  /** The others, by name. `listensSinceMs`: since when this machine listens to them; null: it does not. */
+  others(listensSinceMs: number | null, nowMs: number): FleetMachine[] {
     return [...this.#known]
       .filter(([, { heardAtMs, readAtMs }]) => nowMs - (heardAtMs ?? readAtMs) <= FORGOTTEN_AFTER_MS)
       .toSorted(([one], [other]) => (one < other ? -1 : 1))
@@ -138,7 +156,7 @@ export class Machines {
         // A key may be anything.
         name: isMachineName(name) ? name : JSON.stringify(name).slice(0, MOST_KEY),
         own: false,
-        presence: presenceOf(known, connectedAtMs, nowMs),
+        presence: presenceOf(known, listensSinceMs, nowMs),
         heard_secs_ago: known.heardAtMs === null ? null : Math.floor((nowMs - known.heardAtMs) / 1000),
         problem: problemOf(known, nowMs),
         state: known.summary?.state ?? null,
@@ -192,14 +210,18 @@ function noteInstance(known: Known, instance: string, nowMs: number): void {
   if (known.instances.length > MOST_INSTANCES) known.instances.shift();
 }
 
-function presenceOf(known: Known, connectedAtMs: number | null, nowMs: number): FleetMachine["presence"] {
+function presenceOf(known: Known, listensSinceMs: number | null, nowMs: number): FleetMachine["presence"] {
   const { summary, heardAtMs, problem } = known;
   if (problem !== null) return "unreadable";
   if (summary?.word === "gone") return "gone";
   if (isRecent(heardAtMs, nowMs)) return "here";
   // Nobody is heard while this machine does not listen.
-  if (connectedAtMs === null || isRecent(connectedAtMs, nowMs)) return "unheard";
-  return "silent";
+  if (listensSinceMs === null) return "unheard";
+  // It was asked, and would have answered.
+  if (summary?.answers === true && heardAtMs === null && nowMs - listensSinceMs >= ANSWERS_WITHIN_MS) {
+    return "silent";
+  }
+  return isRecent(listensSinceMs, nowMs) ? "unheard" : "silent";
 }
 
 function problemOf({ problem, doubledAtMs }: Known, nowMs: number): string | null {

@@ -22,7 +22,7 @@ import { type LayerBucket, openLayerBucket } from "./layer/layer-bucket.ts";
 import { LAYER_BUCKET, LAYER_NEWS } from "./layer/layer-subjects.ts";
 import { withItsSockets } from "./library-sockets.ts";
 import { LinkFailure } from "./link-failure.ts";
-import { BUCKET, beatSubject, inboxOf, STREAM } from "./subjects.ts";
+import { BUCKET, beatSubject, inboxOf, rollCallSubject, STREAM } from "./subjects.ts";
 
 const CONNECT_MS = 5_000;
 /** With finding its name's address. */
@@ -47,6 +47,8 @@ export interface Heard {
   beat(name: string, instance: string): void;
   /** There may be another layer of configuration. */
   layerNews?(): void;
+  /** Somebody asks who is there. */
+  rollCall(): void;
 }
 
 export interface ConnectionOptions {
@@ -76,11 +78,20 @@ export interface NatsSession extends AsyncDisposable {
   beat(instance: string): void;
   /** The layer of configuration; what goes wrong there does not end the session. */
   readonly layers: LayerBucket;
+  /** How many machines stood in the bucket when this began; some may have left. */
+  readonly told: number;
+  /** Whether this machine hears who asks: a server with the permissions of an older version keeps that from it. */
+  readonly hearsRollCalls: boolean;
+  /**
+   * From now on the others are heard, too: asks who is there, and reads what each tells. Nothing of that is heard
+   * before, and only what is of this machine after the returned function was called.
+   */
+  listen(): () => void;
 }
 
 /** Rejects with a LinkFailure, or with the signal's reason. */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<NatsSession> {
-  const line: Line = { connection: await connectToServer(options, signal), watch: null };
+  const line: Line = { connection: await connectToServer(options, signal), watches: new Set() };
   try {
     return await unlessAborted(begin(line, options), signal);
   } catch (error) {
@@ -91,8 +102,8 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
 
 interface Line {
   readonly connection: NatsConnection;
-  /** Of the bucket, from when it is asked for. */
-  watch: ReturnType<typeof watchBucket> | null;
+  /** Of the bucket, each from when it is asked for. */
+  readonly watches: Set<ReturnType<typeof watchBucket>>;
 }
 
 /** A connection that was made, and signed in. Rejects with a `LinkFailure`. */
@@ -158,20 +169,29 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   }, end);
   endsBy(watchRefusals(connection, end), "connected");
 
-  const bucket = await openBucket(connection);
+  const { bucket, told } = await openBucket(connection);
   const layers = openLayerBucket(connection, () => heard.layerNews?.());
-  connection.subscribe(beatSubject("*"), {
-    callback(error, message) {
-      if (error !== null) {
-        end(failureOf(error, "listening"));
-        return;
-      }
-      const sender = message.subject.split(".")[2];
-      if (sender === undefined || message.data.length > LONGEST_BEAT_BYTES) return;
-      heard.beat(sender, message.string());
+  const hearBeats = (of: string) =>
+    connection.subscribe(beatSubject(of), {
+      callback(error, message) {
+        if (error !== null) {
+          end(failureOf(error, "listening"));
+          return;
+        }
+        const sender = message.subject.split(".")[2];
+        if (sender === undefined || message.data.length > LONGEST_BEAT_BYTES) return;
+        heard.beat(sender, message.string());
+      },
+    });
+  // Another machine of this name shows itself by them.
+  hearBeats(name);
+  let hearsRollCalls = true;
+  connection.subscribe(rollCallSubject("*"), {
+    callback(error) {
+      if (error === null) heard.rollCall();
+      else hearsRollCalls = false;
     },
   });
-  endsBy(readBucket(line, bucket, options, end), "reading what others tell");
 
   let revision = 0;
   const written = async (work: () => Promise<unknown>): Promise<void> => {
@@ -186,6 +206,24 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   return {
     ended: over.promise,
     layers,
+    told,
+    get hearsRollCalls() {
+      return hearsRollCalls;
+    },
+    listen() {
+      const resting = new AbortController();
+      const beats = hearBeats("*");
+      endsBy(readBucket(line, bucket, options, resting.signal, end), "reading what others tell");
+      try {
+        connection.publish(rollCallSubject(name));
+      } catch (error) {
+        end(failureOf(error, "asking who is there"));
+      }
+      return () => {
+        resting.abort();
+        beats.unsubscribe();
+      };
+    },
     put: (text) =>
       written(async () => {
         revision = await bucket.put(name, text, { timeout: ANSWER_MS });
@@ -207,16 +245,17 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   };
 }
 
-/** The one there is; else it is made, with limits. */
-async function openBucket(connection: NatsConnection): Promise<KV> {
+/** The one there is, and how many stand in it; else it is made, with limits. */
+async function openBucket(connection: NatsConnection): Promise<{ bucket: KV; told: number }> {
   const limits = { timeout: ANSWER_MS };
   try {
     const { streams } = await jetstreamManager(connection, limits);
-    await streams.info(STREAM).catch(async (error: unknown) => {
+    const { state } = await streams.info(STREAM).catch((error: unknown) => {
       if (!(error instanceof JetStreamApiError) || error.code !== STREAM_NOT_FOUND) throw error;
-      await streams.add({ ...BUCKET_STREAM, subjects: [...BUCKET_STREAM.subjects] });
+      return streams.add({ ...BUCKET_STREAM, subjects: [...BUCKET_STREAM.subjects] });
     });
-    return await new Kvm(jetstream(connection, limits)).open(BUCKET);
+    const bucket = await new Kvm(jetstream(connection, limits)).open(BUCKET);
+    return { bucket, told: state.messages };
   } catch (error) {
     throw failureOf(error, `opening or making the bucket ${BUCKET}`);
   }
@@ -228,16 +267,26 @@ async function watchBucket(bucket: KV) {
   return { before: streamInfo.state.last_seq, entries: await bucket.watch() };
 }
 
+/** Until the signal aborts. */
 async function readBucket(
   line: Line,
   bucket: KV,
   { heard }: SessionOptions,
+  resting: AbortSignal,
   end: (failure: LinkFailure) => void,
 ): Promise<void> {
-  line.watch = watchBucket(bucket);
-  const { before, entries } = await line.watch;
+  const watch = watchBucket(bucket);
+  line.watches.add(watch);
+  const { before, entries } = await watch;
+  const stop = (): void => {
+    line.watches.delete(watch);
+    entries.stop();
+  };
+  if (resting.aborted) stop();
+  else resting.addEventListener("abort", stop, { once: true });
   let isCaughtUp = false;
   for await (const { key, operation, value, revision, delta } of entries) {
+    if (resting.aborted) return;
     if (operation === "PUT") heard.summary(key, value, revision > before);
     else heard.removed(key);
     // It comes to that at the latest with what this machine tells itself.
@@ -245,7 +294,7 @@ async function readBucket(
     isCaughtUp = true;
     heard.caughtUp();
   }
-  end(new LinkFailure("the server sends nothing of the bucket any more"));
+  if (!resting.aborted) end(new LinkFailure("the server sends nothing of the bucket any more"));
 }
 
 /** What the server says of messages that have no answer. */
@@ -254,7 +303,7 @@ export async function watchRefusals(
   end: (failure: LinkFailure) => void,
 ): Promise<void> {
   for await (const status of connection.status()) {
-    if (status.type !== "error" || isOfLayer(status.error)) continue;
+    if (status.type !== "error" || isOfLayer(status.error) || isOfRollCalls(status.error)) continue;
     end(failureOf(status.error, "connected"));
   }
 }
@@ -265,16 +314,17 @@ function isOfLayer(error: unknown): boolean {
   return [LAYER_BUCKET, LAYER_NEWS].some((name) => error.subject.includes(name));
 }
 
-async function close({ connection, watch }: Line, clock: Clock): Promise<void> {
+/** Servers whose permissions were written for an older version: without roll calls it only takes longer. */
+function isOfRollCalls(error: Error): boolean {
+  return (
+    error instanceof PermissionViolationError && /^mountaineer\.fleet\.[^.]+\.rollcall$/.test(error.subject)
+  );
+}
+
+async function close({ connection, watches }: Line, clock: Clock): Promise<void> {
   // A watch that begins while its connection closes is never ended by the library: it would print errors for ever.
-  const stopping = watch?.then(({ entries }) => entries.stop());
-  if (stopping !== undefined) {
-    await settledWithin(
-      clock,
-      CLOSE_MS,
-      stopping.catch(() => {}),
-    );
-  }
+  const stopping = [...watches].map((watch) => watch.then(({ entries }) => entries.stop()));
+  await settledWithin(clock, CLOSE_MS, Promise.allSettled(stopping));
   // Dropped, if the server does not take what is left.
   await settledWithin(
     clock,

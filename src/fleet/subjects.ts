@@ -10,6 +10,11 @@ export function inboxOf(name: string): string {
   return `_INBOX.${name}`;
 }
 
+/** Where a machine asks who is there; "*": where all do. */
+export function rollCallSubject(name: string): string {
+  return `mountaineer.fleet.${name}.rollcall`;
+}
+
 /** Of one machine; "*": of all. */
 export function beatSubject(name: string): string {
   return `mountaineer.fleet.${name}.beat`;

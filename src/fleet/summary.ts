@@ -22,6 +22,8 @@ export interface Summary {
   /** Of the process that tells it: another one is another machine of that name, or a later start. */
   readonly instance: string;
   readonly word: Word;
+  /** It shows that it is there when somebody asks; versions before did not. */
+  readonly answers: boolean;
   readonly state: MachineState;
 }
 
@@ -82,8 +84,8 @@ function fitting<T>(entries: readonly T[]): { kept: T[]; cut: number } {
   return { kept, cut: entries.length - kept.length };
 }
 
-export function summaryText({ name, instance, word, state }: Summary): string {
-  return JSON.stringify({ format: 1, name, instance, word, ...state });
+export function summaryText({ name, instance, word, answers, state }: Summary): string {
+  return JSON.stringify({ format: 1, name, instance, word, answers, ...state });
 }
 
 const summaryShape = object({
@@ -134,7 +136,8 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
     cut,
     ...(layer === undefined ? {} : { layer: cleanLayer(layer) }),
   };
-  return { ok: true, summary: { name, instance: clean(told.instance, LONGEST_WORD), word, state } };
+  const answers = value["answers"] === true;
+  return { ok: true, summary: { name, instance: clean(told.instance, LONGEST_WORD), word, answers, state } };
 }
 
 function cleanLayer({ revision, refused }: MachineLayer): MachineLayer {

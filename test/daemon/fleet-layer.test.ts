@@ -54,8 +54,9 @@ function linked(service: SentinelService) {
 }
 
 /** What a service says of itself to all. */
-function layerOf(service: SentinelService): MachineLayer | null {
-  return service.fleet.fleet().machines[0]?.state?.layer ?? null;
+async function layerOf(service: SentinelService): Promise<MachineLayer | null> {
+  const { machines } = await service.fleet.fleet();
+  return machines[0]?.state?.layer ?? null;
 }
 
 function backendsOf(service: SentinelService): readonly string[] {
@@ -82,9 +83,9 @@ test(
     for (const { service } of [laptop, desktop])
       await eventually(() => backendsOf(service).includes("common"));
     t.diagnostic(`applied on both after ${Date.now() - begunMs} ms`);
-    await eventually(() => layerOf(desktop.service)?.revision === 1);
-    await eventually(() => {
-      const { machines } = laptop.service.fleet.fleet();
+    await eventually(async () => (await layerOf(desktop.service))?.revision === 1);
+    await eventually(async () => {
+      const { machines } = await laptop.service.fleet.fleet();
       return machines.some(({ own, state }) => !own && state?.layer?.revision === 1);
     });
     const kept = join(other.rig.home, "fleet", "layer.json");
@@ -102,7 +103,7 @@ test(
     // Without a server what was accepted last runs.
     await nats.kill();
     const alone = await other.start();
-    assert.deepEqual([backendsOf(alone.service), layerOf(alone.service)?.revision], [["later"], 2]);
+    assert.deepEqual([backendsOf(alone.service), (await layerOf(alone.service))?.revision], [["later"], 2]);
     // The file is the machine's own, and so is what stands in it.
     assert.equal(await readFile(other.rig.configFile, "utf8"), other.own);
     await other.rig.write(other.alone);
@@ -127,9 +128,12 @@ test(
     await put(laptop.service, 2, `${REMOTE("more")}requires = ["X"]\n`);
     const told = await eventually(() => condition(desktop.service, "fleet_layer_refused"));
     assert.match(told, /^Revision 2 .*fleet revision 2:3:\d+: backends\.more\.requires/);
-    assert.deepEqual([backendsOf(desktop.service), layerOf(desktop.service)?.revision], [["common"], 1]);
-    await eventually(() => {
-      const { machines } = laptop.service.fleet.fleet();
+    assert.deepEqual(
+      [backendsOf(desktop.service), (await layerOf(desktop.service))?.revision],
+      [["common"], 1],
+    );
+    await eventually(async () => {
+      const { machines } = await laptop.service.fleet.fleet();
       return machines.some(
         ({ state }) => state?.layer?.revision === 1 && state.layer.refused?.revision === 2,
       );
@@ -209,7 +213,7 @@ test("G1 what a layer would run waits for approval on each machine", needsNats, 
     ["backends.program"],
   );
   assert.ok(condition(service, "waiting_for_approval"));
-  await eventually(() => layerOf(service)?.revision === 1);
+  await eventually(async () => (await layerOf(service))?.revision === 1);
   await stop();
   const again = await start();
   const [waiting] = again.service.config.approvals().waiting;

@@ -47,7 +47,9 @@ test(
     const { service, until, stop } = await rig.start();
     await until("CORE", overTb);
     await eventually(() => watcher.sees("laptop").state?.shares[0]?.route === "tb");
-    await eventually(() => service.fleet.fleet().machines.some(({ name, own }) => name === "nas" && !own));
+    await eventually(async () =>
+      (await service.fleet.fleet()).machines.some(({ name, own }) => name === "nas" && !own),
+    );
     assert.deepEqual(fleetConditions(service), []);
     await service.control.unmount(["CORE"], { force: false }, NEVER);
     await eventually(() => watcher.sees("laptop").state?.shares[0]?.phase === "unmounted");
@@ -67,11 +69,11 @@ test("G1 a fleet is joined, changed and left by an edit, without a restart", nee
   const shares = await rig.config(["CORE"]);
   await rig.write(shares);
   const { service, logger } = await rig.start();
-  const fleet = (): FleetReport => service.fleet.fleet();
-  assert.throws(fleet, { code: "fleet_off" });
+  const fleet = (): Promise<FleetReport> => service.fleet.fleet();
+  await assert.rejects(fleet(), { code: "fleet_off" });
   await rig.write(shares + fleetLines("laptop", nats.url));
   await eventually(() => watcher.sees("laptop").presence === "here");
-  assert.equal(fleet().name, "laptop");
+  assert.equal((await fleet()).name, "laptop");
   // Another name: the old one is gone from every list.
   await rig.write(shares + fleetLines("desktop", nats.url, "OTHER_KEY"));
   await eventually(() => watcher.sees("desktop").presence === "here");
@@ -84,10 +86,10 @@ test("G1 a fleet is joined, changed and left by an edit, without a restart", nee
   assert.match(condition.title, /neither the seed/);
   assert.ok(!JSON.stringify([service.control.status(), logger.lines]).includes("hunter2"));
   await rig.write(shares + fleetLines("desktop", nats.url, "OTHER_KEY"));
-  await eventually(() => fleet().link.state === "connected");
+  await eventually(async () => (await fleet()).link.state === "connected");
   await rig.write(shares);
   await eventually(() => watcher.report().machines.length === 1);
-  assert.throws(fleet, { code: "fleet_off" });
+  await assert.rejects(fleet(), { code: "fleet_off" });
   assert.deepEqual(fleetConditions(service), []);
 });
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readCredentials } from "../../src/fleet/credentials.ts";
-import { makeKey } from "./nats-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { makeKey, needsNats, startMember, startNats } from "./nats-rig.ts";
+import { makeOperator } from "./operator-mode.ts";
 
 const { seed } = makeKey();
 const JWT = "eyJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJzdWIiOiJVIn0.c2lnbmF0dXJl";
@@ -23,6 +25,24 @@ test("G1 a machine signs in with the seed of an nkey, or with the text of a .cre
   assert.deepEqual(readCredentials(CREDS), { kind: "jwt", jwt: JWT, seed });
   assert.deepEqual(readCredentials(CREDS.replaceAll("\n", "\r\n")), { kind: "jwt", jwt: JWT, seed });
 });
+
+test(
+  "G1 a server in operator mode takes the .creds file of its account, in one line too, and no other",
+  needsNats,
+  async (t) => {
+    const operator = makeOperator();
+    const rig = await startNats(t, { users: operator.config });
+    const member = (name: string, secret: string) => startMember(t, rig, name, { secret });
+    const laptop = member("laptop", operator.creds("laptop"));
+    const desktop = member("desktop", operator.creds("desktop").replaceAll("\n", " "));
+    await eventually(() => laptop.sees("desktop").presence === "here");
+    await eventually(() => desktop.sees("laptop").presence === "here");
+    for (const wrong of [makeOperator().creds("nas"), rig.key("nas").seed]) {
+      const nas = member("nas", wrong);
+      await eventually(() => /refuses the credentials/.test(nas.report().link.last_error ?? ""));
+    }
+  },
+);
 
 const WRONG: readonly [what: string, text: string][] = [
   ["nothing", ""],

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Kvm } from "@nats-io/kv";
+import { beatSubject, rollCallSubject } from "../../src/fleet/subjects.ts";
+import { summaryText } from "../../src/fleet/summary.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleShare } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
@@ -96,6 +100,75 @@ test(
     process.kill(rig.pid, "SIGCONT");
     await eventually(() => laptop.sees("desktop").state?.shares[0]?.name === "MEDIA", 60_000);
     await eventually(() => desktop.sees("laptop").state?.shares[0]?.name === "CORE", 60_000);
+  },
+);
+
+test(
+  "G1 in a large fleet a machine hears the others while somebody looks, and knows at once who is there",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const stranger = await rig.stranger("stranger");
+    const first = startMember(t, rig, "nas");
+    await isConnected(first);
+    const bucket = await new Kvm(stranger).open("mountaineer_fleet");
+    const state = { version: "1", shares: [], backends: [], conditions: [], cut: 0 };
+    for (let n = 0; n < 40; n += 1) {
+      const name = `away-${n}`;
+      await bucket.put(name, summaryText({ name, instance: "x", word: "here", answers: true, state }));
+    }
+    // The hours of a machine that rests are seconds here.
+    let shiftMs = 0;
+    const clock = {
+      ...systemClock,
+      monotonicMs: () => systemClock.monotonicMs() + shiftMs,
+      sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 50), signal),
+    };
+    const laptop = startMember(t, rig, "laptop", { clock });
+    await isConnected(laptop);
+    assert.deepEqual(
+      laptop.report().machines.map(({ name }) => name),
+      ["laptop"],
+    );
+    const presences = async (): Promise<Record<string, string>> => {
+      const { machines } = await laptop.fleet.look();
+      return Object.fromEntries(machines.map(({ name, presence }) => [name, presence]));
+    };
+    const { nas, "away-7": away } = await presences();
+    assert.deepEqual([nas, away], ["here", "silent"]);
+    first.become({ shares: [sampleShare({ name: "CORE" })] });
+    await eventually(() => laptop.sees("nas").state?.shares[0]?.name === "CORE");
+    shiftMs += 60_000;
+    await eventually(() => laptop.report().machines.length === 1);
+    assert.equal((await presences())["nas"], "here");
+    // At rest, too, a machine of the same name is found out.
+    const double = startMember(t, rig, "laptop", { clock });
+    const isTaken = ({ code }: { code: string }): boolean => code === "fleet_name_taken";
+    for (const one of [laptop, double]) await eventually(() => one.report().conditions.some(isTaken));
+  },
+);
+
+test(
+  "G1 however often somebody asks who is there, a machine answers a few times a second",
+  needsNats,
+  async (t) => {
+    const rig = await startNats(t);
+    const laptop = startMember(t, rig, "laptop");
+    await isConnected(laptop);
+    const asker = await rig.stranger("stranger");
+    let answers = 0;
+    const hear = (): void => {
+      answers += 1;
+    };
+    asker.subscribe(beatSubject("laptop"), { callback: hear });
+    const startedAt = performance.now();
+    await eventually(async () => {
+      for (let n = 0; n < 100; n += 1) asker.publish(rollCallSubject("stranger"));
+      await asker.flush();
+      return answers >= 3;
+    });
+    // At 300 ms from one to the next.
+    assert.ok(performance.now() - startedAt > 500, `${answers} in ${performance.now() - startedAt} ms`);
   },
 );
 

@@ -15,7 +15,9 @@ import { sampleGlobal, sampleShare } from "../api/sample-report.ts";
 const STATE = { version: "1", shares: [], backends: [], conditions: [], cut: 0 };
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const told = (changes: Partial<Summary> = {}): Uint8Array =>
-  bytes(summaryText({ name: "nas", instance: "one", word: "here", state: STATE, ...changes }));
+  bytes(
+    summaryText({ name: "nas", instance: "one", word: "here", answers: false, state: STATE, ...changes }),
+  );
 
 function laptop(): Machines {
   return new Machines({ name: "laptop", instance: "mine" });
@@ -43,6 +45,25 @@ test("G1 who is there is judged by when it was heard, and by this machine's cloc
   assert.equal(presence(85_000, 92_000), "here");
   machines.forget("nas");
   assert.deepEqual(machines.others(85_000, 92_000), []);
+});
+
+test("G1 who was asked whether it is there, and does not answer, is silent", () => {
+  const machines = laptop();
+  machines.begin(1_000);
+  machines.read("nas", told({ answers: true }), false, 1_000);
+  machines.read("old", told({ name: "old" }), false, 1_000);
+  const presences = (nowMs: number): unknown[] =>
+    machines.others(1_000, nowMs).map(({ presence }) => presence);
+  assert.equal(machines.isAwaiting, true, "not all has been read");
+  machines.caughtUp();
+  assert.equal(machines.isAwaiting, true);
+  assert.deepEqual(presences(2_999), ["unheard", "unheard"]);
+  assert.deepEqual(presences(3_000), ["silent", "unheard"]);
+  for (const name of ["nas", "old"]) machines.hear(name, "one", 3_000);
+  assert.equal(machines.isAwaiting, false);
+  assert.deepEqual(presences(3_000), ["here", "here"]);
+  machines.rest();
+  assert.deepEqual(machines.others(null, 3_000), []);
 });
 
 test("G1 who left while this machine did not listen is gone when all has been read again", () => {
@@ -182,7 +203,7 @@ test("G1 a status of any size makes a summary within its bounds, cut with a coun
     backends: Array.from({ length: 400 }, (_, n) => sampleBackend({ name: `backend-${n}`, reason })),
   };
   const state = stateOf(status);
-  const text = summaryText({ name: "nas", instance: "one", word: "here", state });
+  const text = summaryText({ name: "nas", instance: "one", word: "here", answers: true, state });
   assert.ok(Buffer.byteLength(text) < SUMMARY_LIMIT_BYTES, `${text.length}`);
   assert.ok(state.shares.length > 20 && state.backends.length > 20);
   assert.equal(state.shares.length + state.backends.length + state.cut, 800);

@@ -38,6 +38,8 @@ export interface NatsOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Lines of a user's `permissions`, by the user's name. */
   readonly permissions?: Readonly<Record<string, string>>;
+  /** Lines that say who may sign in, in the stead of the keys. */
+  readonly users?: readonly string[];
 }
 
 export interface NatsRig {
@@ -80,7 +82,7 @@ export async function startNats(t: Scope, options: NatsOptions = {}): Promise<Na
   await mkdir(join(folder, "store"));
   const lines = [
     `listen: "127.0.0.1:${port}"`,
-    `authorization { users: [ ${users.join(", ")} ] }`,
+    ...(options.users ?? [`authorization { users: [ ${users.join(", ")} ] }`]),
     ...(jetStream ? [`jetstream { store_dir: "${join(folder, "store")}" }`] : []),
     ...(tls === undefined ? [] : [`tls { cert_file: "${tls.cert}", key_file: "${tls.key}" }`]),
   ];

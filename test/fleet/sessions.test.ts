@@ -16,13 +16,15 @@ const timers = (): number => process.getActiveResourcesInfo().filter((kind) => k
 test("G1 sessions that end at whatever instant leave nothing behind", needsNats, async (t) => {
   const rig = await startNats(t);
   const { signal } = new AbortController();
-  const heard = { summary() {}, removed() {}, caughtUp() {}, beat() {} };
+  const heard = { summary() {}, removed() {}, caughtUp() {}, beat() {}, rollCall() {} };
   const { seed } = rig.key("laptop");
   const options = { server: rig.url, name: "laptop", authority: null, heard, clock: systemClock };
   const before = timers();
   for (let count = 0; count < 20; count++) {
     const session = await openSession({ ...options, credentials: { kind: "nkey", seed } }, signal);
     if (count % 2 === 0) await session.put("{}");
+    const rest = session.listen();
+    if (count % 3 === 0) rest();
     await session[Symbol.asyncDispose]();
   }
   // One timer may be of the last closing.
@@ -37,12 +39,14 @@ test("G1 a bucket that had to be made lets no machine sweep away what others tol
     removed: (key: string) => void told.delete(key),
     caughtUp() {},
     beat() {},
+    rollCall() {},
   };
   const { seed } = rig.key("laptop");
   const credentials = { kind: "nkey", seed } as const;
   const options = { server: rig.url, authority: null, heard, clock: systemClock, credentials };
   const { signal } = new AbortController();
   await using session = await openSession({ ...options, name: "laptop" }, signal);
+  session.listen();
   await session.put("a laptop");
   await eventually(() => told.get("laptop") === "a laptop");
   const liar = await connect({
@@ -66,7 +70,7 @@ test("G1 no socket stays open to a server that never greets", async (t) => {
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   const signal = AbortSignal.timeout(30_000);
-  const heard = { summary() {}, removed() {}, caughtUp() {}, beat() {} };
+  const heard = { summary() {}, removed() {}, caughtUp() {}, beat() {}, rollCall() {} };
   const credentials = { kind: "nkey", seed: makeKey().seed } as const;
   const options = { name: "laptop", authority: null, heard, clock: systemClock, credentials };
   const link = { address: `127.0.0.1:${port}`, authority: "", seed: Buffer.alloc(32, 1), inbox: "_INBOX.x" };

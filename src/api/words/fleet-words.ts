@@ -36,7 +36,7 @@ export function presenceWords(machine: FleetMachine): FleetWords {
       return { text: own || ago === null ? "here" : `here, last heard from ${ago} ago`, tone: "good" };
     case "silent":
       return {
-        text: `silent, ${ago === null ? "not heard from yet" : `last heard from ${ago} ago`}`,
+        text: `silent, ${ago === null ? "gives no answer" : `last heard from ${ago} ago`}`,
         tone: "bad",
       };
     case "gone":

@@ -5,7 +5,8 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { refuseSection, removeSection, writeSection } from "../edits/fleet-section.ts";
 import type { CommandContext } from "../input/command.ts";
-import { readAddress } from "../input/standard-input.ts";
+import { askSecretly } from "../input/secret-question.ts";
+import { readFirstLine } from "../input/standard-input.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { listenAddress, machineName } from "./machine-defaults.ts";
@@ -80,12 +81,16 @@ export async function inviteMachine(context: CommandContext, wish: Wish): Promis
 
 export async function joinByCode(
   context: CommandContext,
-  wish: Wish & { readonly code: string; readonly name: string | null },
+  wish: Wish & {
+    /** null: is asked for; "-": stands in standard input. */
+    readonly code: string | null;
+    readonly name: string | null;
+  },
 ): Promise<number> {
   const { readJoinCode } = await import("../../fleet/way-in/join-code.ts");
   const { joinFleet } = await import("../../fleet/way-in/join.ts");
   const name = machineName(wish.name);
-  const code = readJoinCode(wish.code === "-" ? await readAddress(context.signal) : wish.code);
+  const code = readJoinCode(await codeText(wish.code, context.signal));
   await refuseSection(context);
   const { address } = await joinFleet({
     ...homeOptions(context),
@@ -95,6 +100,12 @@ export async function joinByCode(
   });
   tell(context, wish, { name, address }, `this machine is in the fleet as ${name}; its server is ${address}`);
   return 0;
+}
+
+async function codeText(given: string | null, signal: AbortSignal): Promise<string> {
+  if (given !== null && given !== "-") return given;
+  if (given === null && process.stdin.isTTY) return askSecretly("Code (not shown): ", signal);
+  return readFirstLine("code", signal);
 }
 
 export async function leave(

@@ -39,8 +39,8 @@ export async function readInput(
 }
 
 /** The first line, without blanks around it. Rejects with `usage` when there is none. */
-export async function readAddress(signal: AbortSignal): Promise<string> {
-  const tooLong = () => new MountaineerError("usage", "standard input has no address in its first line");
+export async function readFirstLine(what: "address" | "code", signal: AbortSignal): Promise<string> {
+  const tooLong = () => new MountaineerError("usage", `standard input has no ${what} in its first line`);
   const read = await readInput(process.stdin, signal, { mostBytes: 16 * 1024, tooLong, oneLine: true });
   const [line = ""] = read.toString("utf8").split("\n");
   if (line.trim() === "") throw tooLong();

@@ -1,7 +1,16 @@
 // The configuration of the fleet's nats-server: who may sign in, and what each may say and hear. Made of the record alone.
 import { isIP } from "node:net";
 import { LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../layer/layer-subjects.ts";
-import { askSubject, BUCKET, beatSubject, callSubject, inboxOf, offerSubject, STREAM } from "../subjects.ts";
+import {
+  askSubject,
+  BUCKET,
+  beatSubject,
+  callSubject,
+  inboxOf,
+  offerSubject,
+  rollCallSubject,
+  STREAM,
+} from "../subjects.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
 
@@ -73,6 +82,7 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
     publish: [
       `$KV.${BUCKET}.${name}`,
       beatSubject(name),
+      rollCallSubject(name),
       offerSubject(name),
       askSubject(name),
       callSubject(name, "*"),
@@ -93,6 +103,7 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
     subscribe: [
       `${inboxOf(name)}.>`,
       beatSubject("*"),
+      rollCallSubject("*"),
       offerSubject("*"),
       askSubject("*"),
       callSubject("*", name),

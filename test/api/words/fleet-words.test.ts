@@ -17,7 +17,7 @@ test("G1 how a machine is, in words that need no colour", () => {
     [{ own: true, heard_secs_ago: 0 }, "here"],
     [{}, "here, last heard from 4 s ago"],
     [{ presence: "silent" as const, heard_secs_ago: 95 }, "silent, last heard from 1 min ago"],
-    [{ presence: "silent" as const, heard_secs_ago: null }, "silent, not heard from yet"],
+    [{ presence: "silent" as const, heard_secs_ago: null }, "silent, gives no answer"],
     [{ presence: "gone" as const }, "stopped 4 s ago"],
     [{ presence: "unheard" as const, heard_secs_ago: null }, "not heard from yet"],
     [{ presence: "unreadable" as const }, "unreadable"],

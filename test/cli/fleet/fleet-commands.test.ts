@@ -13,7 +13,8 @@ import { createTestHome, type TestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
-import { type Running, startCommand } from "../command-line.ts";
+import { NO_TERMINAL, openTerminal } from "../../tui/terminal.ts";
+import { COMMAND, environmentOf, type Running, startCommand } from "../command-line.ts";
 
 const REAL = { skip: LACKS_SERVER };
 const STARTS_MS = 60_000;
@@ -135,7 +136,7 @@ test(
     ];
     for (const [what, isThere] of instants) {
       const open = await inviting(t, nas, "invite");
-      const joining = startCommand(["fleet", "join", "--name", "laptop", "-"], {
+      const joining = startCommand(["fleet", "join", "--name", "laptop"], {
         home: laptop.home,
         input: `${open.code}\n`,
       });
@@ -156,6 +157,21 @@ test(
     }
   },
 );
+
+test("G1 at a terminal a code is asked for and not shown", { skip: NO_TERMINAL }, async (t) => {
+  const home = await temporaryFolder(t);
+  const command = [...COMMAND, "fleet", "join"].map((word) => `'${word}'`).join(" ");
+  await using terminal = await openTerminal({
+    columns: 100,
+    rows: 12,
+    command,
+    env: environmentOf({ home }),
+  });
+  await terminal.until("Code (not shown):");
+  await terminal.press("mf1_", "wrong", "Enter");
+  const lines = await terminal.until("no code of a fleet");
+  assert.doesNotMatch(lines.join("\n"), /mf1_|wrong/);
+});
 
 test("G1 an init that is killed at any instant is done again", REAL, async (t) => {
   const [nas] = await homes(t);

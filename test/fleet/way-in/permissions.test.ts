@@ -16,6 +16,7 @@ import {
   callSubject,
   inboxOf,
   offerSubject,
+  rollCallSubject,
   unheardInbox,
 } from "../../../src/fleet/subjects.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../../src/fleet/way-in/membership.ts";
@@ -87,12 +88,13 @@ test("G1 a machine beats for itself alone, and hears no answers to others", REAL
   laptop.publish(beatSubject("laptop"), "one");
   const said = await refusals(laptop, () => {
     laptop.publish(beatSubject("nas"), "a lie");
+    laptop.publish(rollCallSubject("nas"));
     laptop.subscribe(`${inboxOf("nas")}.>`);
     laptop.subscribe("_INBOX.>");
     laptop.subscribe(">");
     laptop.subscribe("mountaineer.join.>");
   });
-  await eventually(() => said.length >= 5 && heard.length > 0);
+  await eventually(() => said.length >= 6 && heard.length > 0);
   assert.deepEqual(heard, [beatSubject("laptop")]);
 });
 
@@ -209,6 +211,19 @@ test("G1 only the machine with the server makes, changes or empties what is kept
     () => manager.streams.deleteMessage(stream, 1),
   ];
   for (const attempt of attempts) await assert.rejects(attempt(), /permissions? violation/i);
+});
+
+test("G1 a machine that makes readers without end is stopped before the server is full", REAL, async (t) => {
+  const [, laptop] = await fleetOfTwo(t);
+  const readers = Array.from({ length: 1_025 }, async (_, count) => {
+    const subject = `$JS.API.CONSUMER.CREATE.KV_${BUCKET}.reader${count}`;
+    const config = { name: `reader${count}`, durable_name: `reader${count}`, ack_policy: "none" };
+    const asked = JSON.stringify({ stream_name: `KV_${BUCKET}`, config });
+    return (await laptop.request(subject, asked, { timeout: 30_000 })).string();
+  });
+  const refused = (await Promise.all(readers)).filter((answer) => answer.includes('"error"'));
+  assert.equal(refused.length, 1);
+  assert.match(refused[0] ?? "", /maximum consumers limit reached/);
 });
 
 test("G1 no machine sweeps away what the others told", REAL, async (t) => {

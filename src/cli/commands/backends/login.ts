@@ -75,9 +75,9 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
       );
     },
     async paste(signal) {
-      const { readAddress } = await import("../../input/standard-input.ts");
+      const { readFirstLine } = await import("../../input/standard-input.ts");
       const question = "Paste the address at which the browser ended, even if it shows an error: ";
-      return context.ask === null ? readAddress(signal) : context.ask(question);
+      return context.ask === null ? readFirstLine("address", signal) : context.ask(question);
     },
   };
 }
