@@ -10,6 +10,7 @@ import { createApprovalKeeper } from "./approvals/approval-keeper.ts";
 import { openApprovals } from "./approvals/open-approvals.ts";
 import { guardedPlaces, startApprovals } from "./approvals/start-approvals.ts";
 import { openHome } from "./compose/home.ts";
+import { keptLayerOf } from "./fleet-part.ts";
 import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
 
 /** How long another command's lock is waited for, ms. */
@@ -23,7 +24,8 @@ export async function openApprovalsInProcess(options: InProcessOptions): Promise
   if (writes) await ensurePrivateFolder(home);
   const lock = writes ? await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }) : null;
   try {
-    const opened = await openHome({ home, configPath, environment, writesStarter: false, clock });
+    const keptLayer = keptLayerOf(home, () => {});
+    const opened = await openHome({ home, configPath, environment, writesStarter: false, keptLayer, clock });
     const { place, snapshot } = opened;
     const parts = { place, environment, snapshot, clock, logger: silentLogger, publish: () => {}, writes };
     const { keeper } = await startApprovals(parts, signal);
@@ -64,6 +66,19 @@ export async function approveEdited(
   const places = guardedPlaces(place, snapshot.path);
   const parts = { ...opened, places, clock, logger: silentLogger, publish: () => {}, writes: true };
   await using keeper = createApprovalKeeper(parts);
-  const judged = await keeper.judge(snapshot, null, keeper.edited(before, snapshot.config, null));
+  const { ids, ...grant } = keeper.edited(before, snapshot.config, null);
+  const whole = await withKeptLayer(home, snapshot);
+  // What comes up from under the file is nobody's edit.
+  const unseen = new Set(whole.config.layer?.brings ?? []);
+  const seen = new Set([...ids].filter((id) => !unseen.has(id)));
+  const judged = await keeper.judge(whole, null, { ...grant, ids: seen });
   return judged.held.waiting.length;
+}
+
+/** What the next daemon begins with: else what was approved of the fleet's layer would count as gone. */
+async function withKeptLayer(home: string, own: ConfigSnapshot): Promise<ConfigSnapshot> {
+  if ((own.config.fleet?.operator ?? null) === null) return own;
+  const options = { home, configPath: own.path, environment: process.env, writesStarter: false, clock };
+  const opened = await openHome({ ...options, keptLayer: keptLayerOf(home, () => {}) });
+  return opened.snapshot.sha256 === own.sha256 ? opened.snapshot : own;
 }

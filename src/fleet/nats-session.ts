@@ -178,8 +178,10 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
           end(failureOf(error, "listening"));
           return;
         }
+        // Another subject: a member had JetStream deliver here what stands in a bucket.
         const sender = message.subject.split(".")[2];
-        if (sender === undefined || message.data.length > LONGEST_BEAT_BYTES) return;
+        if (sender === undefined || message.subject !== beatSubject(sender)) return;
+        if (message.data.length > LONGEST_BEAT_BYTES) return;
         heard.beat(sender, message.string());
       },
     });

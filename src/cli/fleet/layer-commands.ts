@@ -49,7 +49,7 @@ export async function setLayer(
   return withDaemon(context, async (daemon) => {
     const key = await ownKey(context);
     const report = await afterRenewal(context, daemon, key);
-    if (report.text === text)
+    if (saysAlready(report, text))
       return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
     return sign(context, daemon, { key, report, text, name: file === "-" ? "standard input" : file, json });
   });
@@ -63,7 +63,7 @@ export async function rollBackLayer(
     const key = await ownKey(context);
     const report = await afterRenewal(context, daemon, key);
     const { text } = await daemon.fleetLayerText(revision, context.signal);
-    if (report.text === text)
+    if (saysAlready(report, text))
       return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
     return sign(context, daemon, { key, report, text, name: `revision ${revision}`, json });
   });
@@ -99,6 +99,11 @@ export function layerHistory(context: CommandContext, { json }: Wish): Promise<n
     if (entries.length === 0) context.note("the fleet has no configuration yet");
     return 0;
   });
+}
+
+/** What is older than what was accepted may have been played back: no machine takes it. */
+export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted: string): boolean {
+  return text === wanted && (newest?.revision ?? 0) >= accepted;
 }
 
 interface Signing extends Wish {

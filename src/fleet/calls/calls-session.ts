@@ -69,10 +69,12 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
   }, end);
   watchRefusals(connection, end).catch((error: unknown) => end(failureOf(error, "connected")));
   const listen = (subject: string, take: (sender: string, message: Msg) => void): void => {
+    const before = subject.slice(0, subject.indexOf("*"));
     connection.subscribe(subject, {
       callback(error, message) {
         if (error !== null) end(failureOf(error, "listening"));
-        else take(message.subject.split(".")[2] ?? "", message);
+        // A member may have JetStream deliver here what stands in a bucket: that comes under the subject it was written to.
+        else if (message.subject.startsWith(before)) take(message.subject.split(".")[2] ?? "", message);
       },
     });
   };

@@ -1,4 +1,5 @@
 // What is remembered of the tools of all backends, and how it is written down. Plain data, bounded.
+import { machineOf } from "../../config/backend-names.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 
 /** Of one backend; what it lists beyond is not remembered. */
@@ -47,7 +48,7 @@ export function approvedAs(tool: PinnedTool | undefined, digest: string, text: s
 export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySet<string>): PinBook {
   const names = [...backends.keys()];
   const former = names.filter((name) => !configured.has(name));
-  const dropped = new Set(former.slice(0, Math.max(0, former.length - MOST_FORMER_BACKENDS)));
+  const dropped = formerBeyond(former);
   let characters = 0;
   const kept = new Map<string, ReadonlyMap<string, PinnedTool>>();
   for (const [name, tools] of backends) {
@@ -68,6 +69,17 @@ export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySe
     );
   }
   return { backends: kept, lost };
+}
+
+/** Of whoever has most of them: a machine that changes the names of what it lends makes nobody else's forgotten. */
+function formerBeyond(former: readonly string[]): ReadonlySet<string> {
+  const dropped = new Set<string>();
+  const byMachine = [...Map.groupBy(former, machineOf).values()];
+  while (former.length - dropped.size > MOST_FORMER_BACKENDS) {
+    const most = byMachine.reduce((one, other) => (other.length > one.length ? other : one));
+    dropped.add(most.shift() ?? "");
+  }
+  return dropped;
 }
 
 /** As plain JSON. */

@@ -24,6 +24,8 @@ const TRY_AGAIN_MS = 60_000;
 interface PinRules {
   readonly trust: { readonly pin: PinMode };
   readonly backends: readonly Pick<ServedBackend, "name" | "pin">[];
+  /** Backends of other machines may join these, pinned as `trust` says; absent: none do. */
+  readonly borrows?: boolean;
 }
 
 export interface PendingChange extends PendingTool {
@@ -90,8 +92,9 @@ export class ToolPins implements AsyncDisposable {
   }
 
   /** Reads what was remembered, once it is needed; to be awaited before the first list is looked at. */
-  async load({ trust, backends }: PinRules): Promise<void> {
-    const isWanted = backends.some(({ pin }) => (pin ?? trust.pin) !== "off");
+  async load({ trust, backends, borrows = false }: PinRules): Promise<void> {
+    const pins = [...backends.map(({ pin }) => pin), ...(borrows ? [null] : [])];
+    const isWanted = pins.some((pin) => (pin ?? trust.pin) !== "off");
     if (isWanted) this.#loaded ??= this.#load();
     await this.#loaded;
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
-import type { ClientPort } from "../../../src/gateway/client-port.ts";
+import { type ClientPort, machinePrincipal } from "../../../src/gateway/client-port.ts";
 import {
   isError,
   isJsonObject,
@@ -220,6 +220,13 @@ describe("E4 a result over the size", () => {
       /has 0\.0382 MiB, more than the 0\.0095 MiB.*structured.*\[limits\]\.result_mb/,
     );
     assert.deepEqual(reply.error.data, { limit: "[limits].result_mb", allowed: LIMIT_BYTES });
+    assert.equal(kept.size, 0);
+  });
+
+  it("G1 goes whole to another machine, whose gateway keeps it for the client that asked", async () => {
+    const result = { content: [text("x".repeat(20_000))] };
+    const { call, kept } = limited(result);
+    assert.deepEqual(await call(client(machinePrincipal("laptop"))), { result });
     assert.equal(kept.size, 0);
   });
 

@@ -84,3 +84,11 @@ test("E3 a book has bounds: tools that are gone give way, then texts, then backe
   assert.equal(few.backends.size, 202);
   assert.ok(few.backends.has("b0") && few.backends.has("files"));
 });
+
+test("E3 G1 a machine that lends ever other backends makes no other one's pins forgotten", () => {
+  const names = ["notes", "files@nas", ...Array.from({ length: 250 }, (_, at) => `b${at}@desktop`)];
+  const all = book(Object.fromEntries(names.map((name) => [name, { t: pinned("x") }])));
+  const kept = [...withinBounds(all, new Set()).backends.keys()];
+  assert.equal(kept.length, 200);
+  assert.deepEqual(kept.slice(0, 3), ["notes", "files@nas", "b52@desktop"]);
+});

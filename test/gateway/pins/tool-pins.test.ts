@@ -167,6 +167,22 @@ describe("the pins of the running gateway", () => {
     assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tools_gone", "catalog.tool_changed"]);
   });
 
+  test("E3 G1 a machine without backends of its own remembers what it borrows", async (t) => {
+    const store = memoryStore();
+    const admittedBy = async (listed: JsonObject): Promise<number> => {
+      const clock = createManualClock();
+      const pins = new ToolPins({ store, clock, logger: silentLogger, announce() {}, onChanged() {} });
+      t.after(() => pins[Symbol.asyncDispose]());
+      const rules = { trust: { pin: "block" as const }, backends: [], borrows: true };
+      await pins.load(rules);
+      const [source] = pins.admit([listing("files@desktop", [listed])], rules);
+      await settle();
+      return source?.listings.tools.length ?? 0;
+    };
+    assert.equal(await admittedBy(tool("a")), 1);
+    assert.equal(await admittedBy(CHANGED), 0, "after a restart it is a changed one, not a new one");
+  });
+
   test("E3 where nothing is pinned, nothing is read", async (t) => {
     const store = memoryStore();
     store.read = () => assert.fail("the store is read");
