@@ -108,6 +108,9 @@ test(
     assert.equal(await readFile(other.rig.configFile, "utf8"), other.own);
     await other.rig.write(other.alone);
     await eventually(() => backendsOf(alone.service).length === 0);
+    // With the section it is back, whether or not a server can be asked.
+    await other.rig.write(other.own);
+    await eventually(() => backendsOf(alone.service).join() === "later");
   },
 );
 

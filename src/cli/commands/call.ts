@@ -32,17 +32,9 @@ export const callCommand: CommandDefinition = {
     const { readToolArguments } = await import("../input/tool-arguments.ts");
     const { withGateway } = await import("../sessions/gateway-session.ts");
     const { answerText, callFailure } = await import("../views/call-view.ts");
-    const { toolUnknown } = await import("../../api/gateway-names.ts");
     const { signal } = context;
     const request = { tool, arguments: await readToolArguments(given, process.stdin, signal) };
-    const report = await withGateway(context, "call", async ({ control }) => {
-      const answer = await control.call(request, signal);
-      if (answer.error === null) return answer;
-      // A backend may have gone between the look and the call; then its tool is not there, whatever the error says.
-      const names = (await control.tools(signal)).tools.map(({ name }) => name);
-      if (!names.includes(tool)) throw toolUnknown(tool, names);
-      return answer;
-    });
+    const report = await withGateway(context, "call", ({ control }) => control.call(request, signal));
     if (readFlag(options, "json") && report.result !== null) {
       context.print(`${JSON.stringify(report.result, null, 2)}\n`);
     }

@@ -109,7 +109,7 @@ export function decideHeld(input: HeldInput): Held {
   if (input.approvals === null && asked === "none") {
     return { effective: file, waiting: [], mode: asked, approvals: null };
   }
-  const approvals = input.approvals ?? firstApprovals(running ?? file, asked);
+  const approvals = input.approvals ?? firstApprovals(running ?? file, asked, running === null);
   const mode = stricter(asked, approvals.mode);
   const judge = (entry: Entry): WaitingEntry | null => judged(entry, approvals, mode, asked);
   const entries = entriesOf(file);
@@ -132,15 +132,22 @@ export function decideHeld(input: HeldInput): Held {
   };
 }
 
-/** What stands is approved: what runs, or else the file. What is off in it stays so until a person switches it on. */
-function firstApprovals(standing: MountaineerConfig, mode: ApproveMode): Approvals {
-  const on = entriesOf(standing);
-  const off = [...entriesOf(withAllOn(standing)).values()].filter(({ id }) => !on.has(id));
+/**
+ * What stands is approved: what runs, or else the file, without what a fleet's layer brings to it: nobody at this machine
+ * has seen that. What is off in it stays so until a person switches it on.
+ */
+function firstApprovals(standing: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
+  const brought = new Set(isStart ? standing.layer?.brings : []);
+  const on = new Map([...entriesOf(standing)].filter(([id]) => !brought.has(id)));
+  const off = [...entriesOf(withAllOn(standing)).values()].filter(
+    ({ id }) => !on.has(id) && !brought.has(id),
+  );
   const entries = new Map<string, ApprovedEntry>([
     ...off.map(({ id, parts }) => [id, { live: false, parts: valuesOf(parts), isOff: true }] as const),
     ...approvedAs(on, new Map()),
   ]);
-  return { mode, entries, order: standing.backends.map(({ name }) => name), lost: false };
+  const order = standing.backends.map(({ name }) => name).filter((name) => !brought.has(`${BACKEND}${name}`));
+  return { mode, entries, order, lost: false };
 }
 
 function approvedOrder({ entries, order }: Approvals): readonly string[] {

@@ -3,7 +3,7 @@ import type { CallReport } from "../../api/contract.ts";
 import type { GatewayControl } from "../../api/control.ts";
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
 import { AUTO_ROUTE } from "../../config/backend-names.ts";
-import { BACKEND_UNAVAILABLE } from "../../gateway/json-rpc.ts";
+import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
@@ -37,6 +37,11 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
       // One that is hidden because its share is away is known all the same, and the error names the share.
       const isAway = "error" in reply && reply.error.code === BACKEND_UNAVAILABLE;
       if (!names.includes(tool) && "error" in reply && !isAway) throw toolUnknown(tool, names);
+      // It may have gone between the look and the call. Of one that was under way when its backend went, the error tells.
+      if ("error" in reply && reply.error.code === INVALID_PARAMS) {
+        const left = running.entries().tools.map(({ name }) => name);
+        if (!left.includes(tool)) throw toolUnknown(tool, left);
+      }
       return "error" in reply
         ? { result: null, error: reply.error }
         : { result: { ...reply.result }, error: null };

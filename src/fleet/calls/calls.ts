@@ -171,12 +171,10 @@ class RunningCalls implements Calls {
       this.#isLeaving = true;
       await settledWithin(clock, graceMs, this.#board.idle());
       this.#over("this machine leaves");
-      if (session !== null) {
-        await settledWithin(clock, FAREWELL_MS, Promise.resolve(session[Symbol.asyncDispose]()));
-      }
+      // The link ends by this, and not as one that was lost.
       this.#ending.abort();
     }
-    await this.#done;
+    await settledWithin(clock, FAREWELL_MS, this.#done);
   }
 
   async #run(): Promise<void> {

@@ -69,6 +69,7 @@ export class LayerFollower {
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#working = this.#resume().finally(() => this.#rest());
   }
 
   /** A link is there; null: it is gone. */
@@ -100,12 +101,30 @@ export class LayerFollower {
     }
     this.#nextAtMs = nowMs + APART_MS;
     this.#schedule(null);
-    this.#working = this.#work(this.#bucket).finally(() => {
-      this.#working = null;
-      if (!this.#again) return;
-      this.#again = false;
-      this.look();
-    });
+    this.#working = this.#work(this.#bucket).finally(() => this.#rest());
+  }
+
+  #rest(): void {
+    this.#working = null;
+    if (!this.#again) return;
+    this.#again = false;
+    this.look();
+  }
+
+  /** What was accepted last lies under the file again, whether or not a server can be asked. */
+  async #resume(): Promise<void> {
+    const { port } = this.#options;
+    const { signal } = this.#ending;
+    try {
+      await unlessAborted(this.#readKept(), signal);
+      const kept = this.#accepted;
+      if (kept === null || port.revision() !== null) return;
+      const outcome = await unlessAborted(port.apply(kept), signal);
+      if (outcome.kind !== "applied") this.#refuse(kept.revision, outcome.reason);
+    } catch (error) {
+      // Whoever asks the bucket next finds out.
+      if (!signal.aborted) this.#unread(errorText(error));
+    }
   }
 
   /** What a layer that is signed next must be above. */

@@ -97,6 +97,17 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.match(timedOut.stderr, /no answer within 60 s \(error -32001\)/);
   });
 
+  test("G1 B7 a call that was under way when its backend went says so, though its tool is gone by then", async (t) => {
+    const error = { code: -32000, message: "the call was sent, and may have been done" };
+    const { home } = await startGatewayRig(t, {
+      ...scriptedGateway(() => ({ result: null, error })),
+      tools: async () => ({ tools: [] }),
+    });
+    const lost = await runCommand(["call", "read_file"], { home });
+    assert.deepEqual([lost.code, lost.stdout], [1, ""]);
+    assert.match(lost.stderr, /may have been done/);
+  });
+
   test("an unknown tool or backend is exit code 2 with what was probably meant", async (t) => {
     const { home } = await startGatewayRig(t);
     const tool = await runCommand(["call", "raed_file"], { home });

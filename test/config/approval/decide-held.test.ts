@@ -389,3 +389,12 @@ test("E2 while an edit that drops routes waits, the approved routes go on, all o
   assert.deepEqual(runs({ ...held, effective }), ["many: evil"]);
   assert.equal(effective.backends[0]?.routes, undefined);
 });
+
+test("E2 G1 a start without approvals approves its own file, and nothing that a fleet's layer brings", async () => {
+  const { config } = await accepted(FILES + OTHER);
+  const file = { ...config, layer: { revision: 1, brings: ["backends.other"] } };
+  const started = decideHeld({ file, running: null, approvals: null, places: PLACES });
+  assert.deepEqual([runs(started), ids(started)], [["files: serve /home/ann"], ["backends.other"]]);
+  const again = decideHeld({ file, running: null, approvals: started.approvals, places: PLACES });
+  assert.deepEqual([runs(again), ids(again)], [["files: serve /home/ann"], ["backends.other"]]);
+});
