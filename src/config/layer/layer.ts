@@ -33,7 +33,7 @@ const OWN_PATHS: readonly (readonly [section: string, key: string])[] = [
   ["global", "mount_root"],
   ["audit", "path"],
 ];
-const SHARE_HOSTS = ["thunderbolt_host", "fallback_host"] as const;
+const SHARE_PLACES = ["thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"] as const;
 const EXPECTED = "no such key in a fleet's configuration";
 /** A reference anywhere in a text: what the machine keeps is none of the fleet's. */
 const REFERENCE = /^secret:|\$\{/;
@@ -56,9 +56,9 @@ export function forbiddenFindings(layer: unknown): Finding[] {
     if (asTable(alias)?.["path"] !== undefined) refuse(["aliases", index, "path"], "a path", PATH_HINT);
   }
   for (const [index, share] of listOf(table["shares"]).entries()) {
-    for (const key of SHARE_HOSTS) {
+    for (const key of SHARE_PLACES) {
       if (asTable(share)?.[key] === undefined) continue;
-      refuse(["shares", index, key], "a share's host", "where shares are is in each machine's own file");
+      refuse(["shares", index, key], "a place of a share", "where shares are is in each machine's own file");
     }
   }
   for (const [name, backend] of Object.entries(asTable(table["backends"]) ?? {})) {

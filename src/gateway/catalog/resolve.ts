@@ -1,4 +1,5 @@
 // Finds the backend that a name or a URI belongs to.
+import { machineOf } from "../../config/backend-names.ts";
 import type { Catalog, CatalogEntry, Resolved } from "./catalog.ts";
 import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 
@@ -35,14 +36,28 @@ export function catalogOf(
   { catalog, away }: Served,
   target: Pick<CatalogEntry, "kind" | "name">,
 ): Catalog | null {
-  if (resolveTarget(catalog, target) !== null) return catalog;
-  return away !== null && resolveTarget(away, target) !== null ? away : null;
+  const found = resolveTarget(catalog, target);
+  if (away === null) return found === null ? null : catalog;
+  if (found === null) return resolveTarget(away, target) === null ? null : away;
+  return isTakenOver(found, away, target) ? away : catalog;
 }
 
 /** The same as `resolveTarget` in either of the two. */
 export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null {
-  const { catalog, away } = served;
-  return resolveTarget(catalog, target) ?? (away === null ? null : resolveTarget(away, target));
+  const catalog = catalogOf(served, target);
+  return catalog === null ? null : resolveTarget(catalog, target);
+}
+
+/** While a server of this machine is down, another machine's entry of the same name does not take its calls. */
+function isTakenOver(
+  { backend }: Resolved,
+  away: Catalog,
+  { kind, name }: Pick<CatalogEntry, "kind" | "name">,
+): boolean {
+  if (machineOf(backend) === null) return false;
+  const named = { tool: away.tools, prompt: away.prompts, resource: away.resources };
+  const own = kind === "tool" || kind === "prompt" || kind === "resource" ? named[kind].get(name) : undefined;
+  return own !== undefined && machineOf(own.backend) === null;
 }
 
 /**

@@ -139,6 +139,10 @@ const FORBIDDEN: readonly [text: string, path: string][] = [
     "shares[0].thunderbolt_host",
   ],
   [
+    '[[shares]]\nname = "X"\ndriver = "local"\nthunderbolt_path = "/a"\nfallback_path = "/b"',
+    "shares[0].thunderbolt_path",
+  ],
+  [
     '[backends.x]\nurl = "https://evil.example"\nheaders = { A = "Bearer ${GITHUB}" }',
     "backends.x.headers.A",
   ],

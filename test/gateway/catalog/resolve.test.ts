@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
+import { resolveServed, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { FIRST_WINS, source } from "./sources.ts";
 
 const catalog = buildCatalog(
@@ -21,6 +21,20 @@ describe("names", () => {
     assert.equal(resolveTarget(catalog, { kind: "tool", name: "p" }), null);
     assert.equal(resolveTarget(catalog, { kind: "prompt", name: "p" })?.backend, "tools");
   });
+});
+
+test("G1 while an own server is down, another machine's entry of the same name takes nothing of it", () => {
+  const entries = { tools: ["github_x"], prompts: ["github_p"], resources: ["u://a"] };
+  const borrowed = { tools: ["x", "y"], prompts: ["p"], resources: ["u://a", "u://b"] };
+  const served = {
+    catalog: buildCatalog([source("all@github", borrowed)], FIRST_WINS),
+    away: buildCatalog([source("own", { ...entries, templates: ["u://{any}"] })], FIRST_WINS),
+  };
+  const of = (kind: "tool" | "prompt" | "resource", name: string) =>
+    resolveServed(served, { kind, name })?.backend;
+  assert.deepEqual([of("tool", "github_x"), of("tool", "github_y")], ["own", "all@github"]);
+  assert.equal(of("prompt", "github_p"), "own");
+  assert.deepEqual([of("resource", "u://a"), of("resource", "u://b")], ["own", "all@github"]);
 });
 
 describe("URIs", () => {
