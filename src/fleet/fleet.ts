@@ -4,15 +4,14 @@ import { randomUUID } from "node:crypto";
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { FleetReport, MachineState } from "../api/fleet-contract.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
-import { unlessAborted } from "../runtime/abort.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
 import type { SecretValues } from "../secrets/reference.ts";
-import { holdLink } from "./hold-link.ts";
+import { holdLink, workUntilEnd } from "./hold-link.ts";
 import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
-import { LinkFailure } from "./link-failure.ts";
+import type { LinkFailure } from "./link-failure.ts";
 import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
 import { type NatsSession, openSession } from "./nats-session.ts";
 import { readSignIn } from "./sign-in.ts";
@@ -252,10 +251,11 @@ class RunningFleet implements Fleet {
   }
 
   async #run(): Promise<void> {
-    const { clock, config, random } = this.#options;
+    const { clock, config, logger, random } = this.#options;
     await holdLink({
       servers: config.servers,
       clock,
+      logger,
       ...(random === undefined ? {} : { random }),
       signal: this.#ending.signal,
       hold: (server, signal) => this.#hold(server, signal),
@@ -263,8 +263,8 @@ class RunningFleet implements Fleet {
     });
   }
 
-  /** Holds a session as long as it lasts; why it is over, or could not begin; null: this fleet ends. */
-  async #hold(server: string, signal: AbortSignal): Promise<LinkFailure | null> {
+  /** Holds a session as long as it lasts. */
+  async #hold(server: string, signal: AbortSignal): Promise<LinkFailure> {
     const { clock, config, logger } = this.#options;
     let session: NatsSession | null = null;
     try {
@@ -283,13 +283,12 @@ class RunningFleet implements Fleet {
       this.#tell();
       this.#beat();
       this.#follower?.link(session.layers);
-      return await unlessAborted(this.#beatUntilEnd(session, signal), signal);
-    } catch (error) {
-      if (signal.aborted) return null;
-      if (error instanceof LinkFailure) return error;
-      // Nothing that goes wrong here may end the trying.
-      logger.error("the fleet's link broke", { server, reason: errorText(error) });
-      return new LinkFailure(`the link broke: ${errorText(error)}`);
+      return await workUntilEnd(session.ended, { clock, everyMs: BEAT_MS, signal }, () => {
+        this.#beat();
+        if (this.#machines.size > ALL_HEARD_UP_TO && !this.#isLookedAt()) this.#rest();
+        // Some of what changes is no event.
+        this.note();
+      });
     } finally {
       this.#session = null;
       this.#follower?.link(null);
@@ -297,27 +296,6 @@ class RunningFleet implements Fleet {
       this.#soon?.[Symbol.dispose]();
       this.#soon = null;
       await session?.[Symbol.asyncDispose]();
-    }
-  }
-
-  async #beatUntilEnd(session: NatsSession, signal: AbortSignal): Promise<LinkFailure> {
-    const { clock } = this.#options;
-    const ended = new AbortController();
-    const beating = (async () => {
-      const until = AbortSignal.any([signal, ended.signal]);
-      for (;;) {
-        await clock.sleep(BEAT_MS, until);
-        this.#beat();
-        if (this.#machines.size > ALL_HEARD_UP_TO && !this.#isLookedAt()) this.#rest();
-        // Some of what changes is no event.
-        this.note();
-      }
-    })();
-    beating.catch(() => {});
-    try {
-      return await session.ended;
-    } finally {
-      ended.abort();
     }
   }
 

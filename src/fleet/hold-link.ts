@@ -1,7 +1,9 @@
 // A link to one of several servers, begun anew for ever: the pauses between attempts.
 import { unlessAborted } from "../runtime/abort.ts";
+import { errorText } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import type { LinkFailure } from "./link-failure.ts";
+import { LinkFailure } from "./link-failure.ts";
 
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 15_000;
@@ -11,22 +13,23 @@ const GOOD_LINK_MS = 10_000;
 interface HoldOptions {
   readonly servers: readonly string[];
   readonly clock: Clock;
+  readonly logger: Logger;
   /** From 0 to 1, for pauses that differ from one machine to the next. */
   readonly random?: () => number;
   readonly signal: AbortSignal;
-  /** Resolves with why the link is over, or could not begin; null: there shall be none any more. */
-  readonly hold: (server: string, signal: AbortSignal) => Promise<LinkFailure | null>;
+  /** Resolves with why the link is over; rejects with why it could not begin. */
+  readonly hold: (server: string, signal: AbortSignal) => Promise<LinkFailure>;
   readonly onLost: (server: string, failure: LinkFailure) => void;
 }
 
-/** Resolves when the signal aborts, or `hold` says so. */
+/** Resolves when the signal aborts. */
 export async function holdLink(options: HoldOptions): Promise<void> {
-  const { servers, clock, random = Math.random, signal, hold, onLost } = options;
+  const { servers, clock, random = Math.random, signal, onLost } = options;
   let failures = 0;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     const server = servers[attempt % servers.length] ?? "";
     const startedMs = clock.monotonicMs();
-    const failure = await hold(server, signal);
+    const failure = await held(server, options);
     if (failure === null) return;
     onLost(server, failure);
     failures = clock.monotonicMs() - startedMs > GOOD_LINK_MS ? 0 : failures + 1;
@@ -35,5 +38,40 @@ export async function holdLink(options: HoldOptions): Promise<void> {
     const pauseMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(rounds, 10));
     const pause = clock.sleep(pauseMs * (0.5 + random() / 2), signal);
     await unlessAborted(Promise.all([pause, failure.leftover]), signal).catch(() => {});
+  }
+}
+
+/** Null: the signal has aborted. */
+async function held(server: string, { hold, signal, logger }: HoldOptions): Promise<LinkFailure | null> {
+  try {
+    return await hold(server, signal);
+  } catch (error) {
+    if (signal.aborted) return null;
+    if (error instanceof LinkFailure) return error;
+    // Nothing that goes wrong here may end the trying.
+    logger.error("the fleet's link broke", { server, reason: errorText(error) });
+    return new LinkFailure(`the link broke: ${errorText(error)}`);
+  }
+}
+
+/** Does `work` every `everyMs` until the link is over; resolves with why. Rejects as the signal says. */
+export async function workUntilEnd(
+  ended: Promise<LinkFailure>,
+  { clock, everyMs, signal }: Pick<HoldOptions, "clock" | "signal"> & { readonly everyMs: number },
+  work: () => void,
+): Promise<LinkFailure> {
+  const over = new AbortController();
+  const until = AbortSignal.any([signal, over.signal]);
+  const working = (async () => {
+    for (;;) {
+      await clock.sleep(everyMs, until);
+      work();
+    }
+  })();
+  working.catch(() => {});
+  try {
+    return await unlessAborted(ended, signal);
+  } finally {
+    over.abort();
   }
 }

@@ -160,14 +160,7 @@ async function begin(line: Line, options: SessionOptions): Promise<NatsSession> 
   const endsBy = (work: Promise<unknown>, what: string): void => {
     work.catch((error: unknown) => end(failureOf(error, what)));
   };
-  connection.closed().then((error) => {
-    end(
-      error instanceof Error
-        ? failureOf(error, "connected")
-        : new LinkFailure("the connection to the server was lost"),
-    );
-  }, end);
-  endsBy(watchRefusals(connection, end), "connected");
+  watchEnd(connection, end);
 
   const { bucket, told } = await openBucket(connection);
   const layers = openLayerBucket(connection, () => heard.layerNews?.());
@@ -299,11 +292,20 @@ async function readBucket(
   if (!resting.aborted) end(new LinkFailure("the server sends nothing of the bucket any more"));
 }
 
+/** Calls `end` with why when the connection is over, or of no use any more. */
+export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure) => void): void {
+  connection.closed().then((error) => {
+    end(
+      error instanceof Error
+        ? failureOf(error, "connected")
+        : new LinkFailure("the connection to the server was lost"),
+    );
+  }, end);
+  watchRefusals(connection, end).catch((error: unknown) => end(failureOf(error, "connected")));
+}
+
 /** What the server says of messages that have no answer. */
-export async function watchRefusals(
-  connection: NatsConnection,
-  end: (failure: LinkFailure) => void,
-): Promise<void> {
+async function watchRefusals(connection: NatsConnection, end: (failure: LinkFailure) => void): Promise<void> {
   for await (const status of connection.status()) {
     if (status.type !== "error" || isOfLayer(status.error) || isOfRollCalls(status.error)) continue;
     end(failureOf(status.error, "connected"));

@@ -4,7 +4,7 @@ import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { LinkFailure } from "../link-failure.ts";
-import { type ConnectionOptions, connectToServer, failureOf, watchRefusals } from "../nats-session.ts";
+import { type ConnectionOptions, connectToServer, failureOf, watchEnd } from "../nats-session.ts";
 import { askSubject, callSubject, inboxOf, offerSubject, unheardInbox } from "../subjects.ts";
 import { HEAD_BYTES, LONGEST_DATA } from "./frames.ts";
 import type { Wire } from "./switchboard.ts";
@@ -60,14 +60,7 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
   const { name, heard, clock } = options;
   const over = Promise.withResolvers<LinkFailure>();
   const end = (failure: LinkFailure): void => over.resolve(failure);
-  connection.closed().then((error) => {
-    end(
-      error instanceof Error
-        ? failureOf(error, "connected")
-        : new LinkFailure("the connection to the server was lost"),
-    );
-  }, end);
-  watchRefusals(connection, end).catch((error: unknown) => end(failureOf(error, "connected")));
+  watchEnd(connection, end);
   const listen = (subject: string, take: (sender: string, message: Msg) => void): void => {
     const before = subject.slice(0, subject.indexOf("*"));
     connection.subscribe(subject, {

@@ -6,13 +6,11 @@ import { isDeepStrictEqual } from "node:util";
 import type { Condition } from "../../api/contract.ts";
 import { isMachineName } from "../../config/fleet-values.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
-import { unlessAborted } from "../../runtime/abort.ts";
-import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
-import { holdLink } from "../hold-link.ts";
-import { LinkFailure } from "../link-failure.ts";
+import { holdLink, workUntilEnd } from "../hold-link.ts";
+import type { LinkFailure } from "../link-failure.ts";
 import { readSignIn } from "../sign-in.ts";
 import { type CallsHeard, type CallsSession, openCallsSession } from "./calls-session.ts";
 import { ID_BYTES } from "./frames.ts";
@@ -178,10 +176,11 @@ class RunningCalls implements Calls {
   }
 
   async #run(): Promise<void> {
-    const { clock, config, random } = this.#options;
+    const { clock, config, logger, random } = this.#options;
     await holdLink({
       servers: config.servers,
       clock,
+      logger,
       ...(random === undefined ? {} : { random }),
       signal: this.#ending.signal,
       hold: (server, signal) => this.#hold(server, signal),
@@ -189,7 +188,7 @@ class RunningCalls implements Calls {
     });
   }
 
-  async #hold(server: string, signal: AbortSignal): Promise<LinkFailure | null> {
+  async #hold(server: string, signal: AbortSignal): Promise<LinkFailure> {
     const { clock, config, logger } = this.#options;
     let session: CallsSession | null = null;
     try {
@@ -205,35 +204,13 @@ class RunningCalls implements Calls {
       logger.info("fleet calls connected", { server, name });
       if (imports) session.ask();
       this.#offer();
-      return await unlessAborted(this.#tellUntilEnd(session, signal), signal);
-    } catch (error) {
-      if (signal.aborted) return null;
-      if (error instanceof LinkFailure) return error;
-      // Nothing that goes wrong here may end the trying.
-      logger.error("the fleet's link for calls broke", { server, reason: errorText(error) });
-      return new LinkFailure(`the link broke: ${errorText(error)}`);
+      return await workUntilEnd(session.ended, { clock, everyMs: OFFER_MS, signal }, () => {
+        this.#offer();
+        this.#forgetSilent();
+      });
     } finally {
       this.#over("the link to the fleet's server was lost");
       await session?.[Symbol.asyncDispose]();
-    }
-  }
-
-  async #tellUntilEnd(session: CallsSession, signal: AbortSignal): Promise<LinkFailure> {
-    const { clock } = this.#options;
-    const ended = new AbortController();
-    const telling = (async () => {
-      const until = AbortSignal.any([signal, ended.signal]);
-      for (;;) {
-        await clock.sleep(OFFER_MS, until);
-        this.#offer();
-        this.#forgetSilent();
-      }
-    })();
-    telling.catch(() => {});
-    try {
-      return await session.ended;
-    } finally {
-      ended.abort();
     }
   }
 
