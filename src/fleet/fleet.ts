@@ -120,7 +120,11 @@ class RunningFleet implements Fleet {
             bucket: () => this.#session?.layers ?? null,
           });
     this.#link = { state: "away", server: null, sinceWallMs: clock.wallMs(), failure: null };
-    this.#done = this.#run();
+    this.#done = holdLink(options, {
+      signal: this.#ending.signal,
+      hold: (server, signal) => this.#hold(server, signal),
+      onLost: (server, failure) => this.#lost(server, failure),
+    });
   }
 
   #createFollower(): LayerFollower | null {
@@ -247,19 +251,6 @@ class RunningFleet implements Fleet {
     // Somebody else has taken this machine's place, or the server is away: nobody waits for a word.
     await last.catch((error: unknown) => {
       this.#options.logger.debug("no farewell to the fleet", { reason: errorText(error) });
-    });
-  }
-
-  async #run(): Promise<void> {
-    const { clock, config, logger, random } = this.#options;
-    await holdLink({
-      servers: config.servers,
-      clock,
-      logger,
-      ...(random === undefined ? {} : { random }),
-      signal: this.#ending.signal,
-      hold: (server, signal) => this.#hold(server, signal),
-      onLost: (server, failure) => this.#lost(server, failure),
     });
   }
 

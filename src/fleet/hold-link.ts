@@ -1,4 +1,5 @@
 // A link to one of several servers, begun anew for ever: the pauses between attempts.
+import type { FleetConfig } from "../config/snapshot.ts";
 import { unlessAborted } from "../runtime/abort.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
@@ -10,12 +11,15 @@ const LONGEST_RETRY_MS = 15_000;
 /** A link that held so long was a good one, ms. */
 const GOOD_LINK_MS = 10_000;
 
-interface HoldOptions {
-  readonly servers: readonly string[];
+interface LinkOptions {
+  readonly config: Pick<FleetConfig, "servers">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** From 0 to 1, for pauses that differ from one machine to the next. */
   readonly random?: () => number;
+}
+
+interface Holding {
   readonly signal: AbortSignal;
   /** Resolves with why the link is over; rejects with why it could not begin. */
   readonly hold: (server: string, signal: AbortSignal) => Promise<LinkFailure>;
@@ -23,13 +27,15 @@ interface HoldOptions {
 }
 
 /** Resolves when the signal aborts. */
-export async function holdLink(options: HoldOptions): Promise<void> {
-  const { servers, clock, random = Math.random, signal, onLost } = options;
+export async function holdLink(options: LinkOptions, holding: Holding): Promise<void> {
+  const { clock, logger, random = Math.random } = options;
+  const { servers } = options.config;
+  const { signal, onLost } = holding;
   let failures = 0;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     const server = servers[attempt % servers.length] ?? "";
     const startedMs = clock.monotonicMs();
-    const failure = await held(server, options);
+    const failure = await held(server, holding, logger);
     if (failure === null) return;
     onLost(server, failure);
     failures = clock.monotonicMs() - startedMs > GOOD_LINK_MS ? 0 : failures + 1;
@@ -42,7 +48,7 @@ export async function holdLink(options: HoldOptions): Promise<void> {
 }
 
 /** Null: the signal has aborted. */
-async function held(server: string, { hold, signal, logger }: HoldOptions): Promise<LinkFailure | null> {
+async function held(server: string, { hold, signal }: Holding, logger: Logger): Promise<LinkFailure | null> {
   try {
     return await hold(server, signal);
   } catch (error) {
@@ -57,7 +63,11 @@ async function held(server: string, { hold, signal, logger }: HoldOptions): Prom
 /** Does `work` every `everyMs` until the link is over; resolves with why. Rejects as the signal says. */
 export async function workUntilEnd(
   ended: Promise<LinkFailure>,
-  { clock, everyMs, signal }: Pick<HoldOptions, "clock" | "signal"> & { readonly everyMs: number },
+  {
+    clock,
+    everyMs,
+    signal,
+  }: Pick<LinkOptions, "clock"> & Pick<Holding, "signal"> & { readonly everyMs: number },
   work: () => void,
 ): Promise<LinkFailure> {
   const over = new AbortController();

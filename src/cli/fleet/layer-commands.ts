@@ -49,9 +49,13 @@ export async function setLayer(
   return withDaemon(context, async (daemon) => {
     const key = await ownKey(context);
     const report = await afterRenewal(context, daemon, key);
-    if (saysAlready(report, text))
-      return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
-    return sign(context, daemon, { key, report, text, name: file === "-" ? "standard input" : file, json });
+    return signNews(context, daemon, {
+      key,
+      report,
+      text,
+      name: file === "-" ? "standard input" : file,
+      json,
+    });
   });
 }
 
@@ -63,9 +67,7 @@ export async function rollBackLayer(
     const key = await ownKey(context);
     const report = await afterRenewal(context, daemon, key);
     const { text } = await daemon.fleetLayerText(revision, context.signal);
-    if (saysAlready(report, text))
-      return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
-    return sign(context, daemon, { key, report, text, name: `revision ${revision}`, json });
+    return signNews(context, daemon, { key, report, text, name: `revision ${revision}`, json });
   });
 }
 
@@ -114,8 +116,12 @@ interface Signing extends Wish {
   readonly name: string;
 }
 
-async function sign(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
+/** Signs it, unless that is what stands there. */
+async function signNews(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
   const { key, report, text, name, json } = signing;
+  if (saysAlready(report, text)) {
+    return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
+  }
   const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
   const revision = Math.max(report.accepted, report.newest?.revision ?? 0) + 1;

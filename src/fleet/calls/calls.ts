@@ -109,7 +109,11 @@ class RunningCalls implements Calls {
         if (this.#offers.get(machine)?.instance === instance) this.#forget(machine);
       },
     });
-    this.#done = this.#run();
+    this.#done = holdLink(options, {
+      signal: this.#ending.signal,
+      hold: (server, signal) => this.#hold(server, signal),
+      onLost: (server, failure) => this.#lost(server, failure),
+    });
   }
 
   get #exports(): boolean {
@@ -173,19 +177,6 @@ class RunningCalls implements Calls {
       this.#ending.abort();
     }
     await settledWithin(clock, FAREWELL_MS, this.#done);
-  }
-
-  async #run(): Promise<void> {
-    const { clock, config, logger, random } = this.#options;
-    await holdLink({
-      servers: config.servers,
-      clock,
-      logger,
-      ...(random === undefined ? {} : { random }),
-      signal: this.#ending.signal,
-      hold: (server, signal) => this.#hold(server, signal),
-      onLost: (server, failure) => this.#lost(server, failure),
-    });
   }
 
   async #hold(server: string, signal: AbortSignal): Promise<LinkFailure> {

@@ -48,7 +48,7 @@ export function isSignedBy(publicKey: Uint8Array, text: string, signature: strin
   return verify(null, Buffer.from(text), key, Buffer.from(signature, "base64url"));
 }
 
-/** Enough to compare by eye: the SHA-256 of it, in hex. */
+/** The SHA-256 of it: 32 bytes. */
 export function fingerprintOf(bytes: Uint8Array): Buffer {
   return createHash("sha256").update(bytes).digest();
 }
