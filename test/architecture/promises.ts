@@ -47,12 +47,10 @@ export const PROMISES: readonly Promised[] = [
   {
     id: "B11",
     what: "restarts, upgrades, builds and kill -9 end no call, no session and no daemon for long",
-    notBuilt: "Never down",
   },
   {
     id: "C1",
     what: "tools leave with the share they require, and come back with it",
-    notBuilt: "Never down",
   },
   {
     id: "C2",
@@ -66,18 +64,16 @@ export const PROMISES: readonly Promised[] = [
   {
     id: "D1",
     what: "clients and servers of both protocol eras work together, all four ways",
-    notBuilt: "Any client, any server",
   },
   {
     id: "D2",
     what: "every transport, in front and behind",
-    notBuilt: "Any client, any server",
   },
   {
     id: "D3",
     what: "one bad server spoils nothing: its entries are mended or withheld, and said so",
   },
-  { id: "D4", what: "fewer tools in the context: finding, groups and profiles", notBuilt: "The way in" },
+  { id: "D4", what: "fewer tools in the context: finding, groups and profiles" },
   { id: "E1", what: "signing in, of clients and towards backends" },
   { id: "E2", what: "nothing runs that nobody approved" },
   {
@@ -89,7 +85,7 @@ export const PROMISES: readonly Promised[] = [
     what: "limits for each principal, and refusals that say when to come back",
   },
   { id: "E5", what: "traces, metrics and audit, without a secret in any" },
-  { id: "F1", what: "import what people have, connect their clients, and undo both", notBuilt: "The way in" },
-  { id: "F2", what: "one dashboard in terminal and browser with every control", notBuilt: "The way in" },
+  { id: "F1", what: "import what people have, connect their clients, and undo both" },
+  { id: "F2", what: "one dashboard in terminal and browser with every control" },
   { id: "G1", what: "daemons of many machines form a fleet over NATS", notBuilt: "Many machines" },
 ];
