@@ -1,7 +1,7 @@
 // Names for secrets, made of what they are for: a share's name, or a server's and its variable's. Pure.
 
 const LONGEST = 64;
-/** For `-2`, `-3` and so on. */
+/** Room for a number at the end: `-2`, `-3` and so on. */
 const NUMBER = 4;
 
 /** A name that a secret may have (`isSecretName`), made of any text, and numbered while it is taken. */

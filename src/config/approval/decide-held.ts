@@ -37,7 +37,7 @@ export interface ApprovedEntry {
 export interface Grant {
   /** Ids of entries of the file, or of entries that are gone. */
   readonly ids: ReadonlySet<string>;
-  /** Of those, whatever was approved of them, that are not approved any more. */
+  /** Ids among `ids` that lose their approval, whichever version of them had it. */
   readonly forgets?: ReadonlySet<string>;
   /** `[trust]` is taken as the file has it, however loose. */
   readonly loosens: boolean;

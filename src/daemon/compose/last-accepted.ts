@@ -43,7 +43,7 @@ async function load(options: Parameters<typeof lastAccepted>[0]): Promise<LastAc
   for (const entry of (await openHistory(place.home, path).newest()).slice(0, MOST_TRIED)) {
     const tried = await loadEntry(entry, options);
     if (tried.ok) return tried;
-    // Of the newest.
+    // Should all fail, the newest one's reason is told.
     if (!found.ok && found.reason === null) found = tried;
   }
   return found;

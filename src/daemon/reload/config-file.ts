@@ -33,7 +33,7 @@ export async function openConfigFile(
 ): Promise<WatchedFile> {
   const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs() - TABLE_AGE_MS);
   let mounts = await mountsNow();
-  // By its own name, on a disk of this machine: nothing to it waits for another one.
+  // No symlink leads to it: where it also lies on a local disk, to look at it never waits for another machine.
   let isPlain = (await prober.realPath(path, REAL_PATH_MS)) === path;
   return {
     path,

@@ -57,7 +57,7 @@ export async function joinFleet(options: JoinOptions): Promise<Membership> {
   });
 }
 
-/** A member whose command was cut off before it had written so. */
+/** This machine became a member, but its command was cut off before it could write that down; null: it did not. */
 async function resumed(options: JoinOptions): Promise<Membership | null> {
   const { home, code, name, signal } = options;
   const before = await readMembership(home);

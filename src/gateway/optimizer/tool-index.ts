@@ -103,7 +103,7 @@ export class ToolIndex {
     const coverage = coverageOf(words, this.#taken.size, (term) => this.#known.get(term) ?? 0);
     const ranked = found.slice(0, RANKED).map(({ id, score }) => {
       const said = this.#taken.get(id)?.said;
-      // The root: a word that is said many times over does not outdo what is met of the rest.
+      // The square root: one word said many times must not outweigh all the others.
       return { id, score: said === undefined ? 0 : Math.sqrt(score) * coverage(said) };
     });
     ranked.sort((one, other) => other.score - one.score);

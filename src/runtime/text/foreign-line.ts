@@ -3,7 +3,7 @@ import { harmless } from "./plain-text.ts";
 
 /** On one line of at most `longest` characters; what a terminal could obey, or be deceived by, is spelled out. */
 export function foreignLine(text: string, longest: number): string {
-  // A huge text is not looked at beyond what can be shown; white space goes, so that it may be four times as much.
+  // Of a huge text only the beginning is read: four times what is shown, as white space is taken out of it.
   const line = text
     .slice(0, 4 * longest)
     .replace(/\s+/gu, " ")

@@ -30,7 +30,7 @@ export interface CarriedState {
   /** The oldest request without an answer. */
   readonly unansweredSinceMs: number | null;
   readonly routeLostAtMs: number | null;
-  /** Another one after each loss of the server, which must be proved since; null: only notices tell. */
+  /** The number of the last loss of the server, since which it must be proved; null: only notices tell. */
   readonly outage: number | null;
   /** What it was when the route in use was taken; null or absent: not told. */
   readonly outageAtMove?: number | null;
