@@ -112,7 +112,10 @@ const MOST_TOGETHER = 15;
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
 
-/** What a killed process compiled is lost, and readers of configurations are killed: one that ends by itself keeps it. */
+/**
+ * Node keeps what a process compiled when that ends by itself. Readers of configurations are killed, and keep nothing:
+ * one is run here to its own end.
+ */
 function warmUp(): void {
   const programs = [path.join(ROOT, "src/config/worker/load-child.ts")];
   const build = currentBuild();

@@ -24,7 +24,7 @@ interface ImportPlan {
   readonly added: readonly PlannedBackend[];
   /** Servers that stand here already, or twice in what was found, by the name that they have or get here. */
   readonly present: readonly string[];
-  /** Those of `present` that the file has a secret for, which may be another than the one that is kept. */
+  /** Those of `present` whose secret stands in the file too: it may differ from the one that is kept. */
   readonly unsure: readonly string[];
 }
 

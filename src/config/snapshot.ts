@@ -272,7 +272,7 @@ export type IncomingAuthConfig =
   | { readonly type: "local"; readonly users: readonly AuthUser[] }
   | {
       readonly type: "jwt" | "oidc";
-      /** Whose tokens are texts of their own, beside. */
+      /** They may come with a static token instead of a signed one. */
       readonly users: readonly AuthUser[];
       readonly tokens: SignedTokensConfig;
     };

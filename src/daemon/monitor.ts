@@ -247,7 +247,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
         states: () => service.handing.states(),
         link: (successor) => service.handing.link(successor),
         async giveUp() {
-          // Whoever said them hears what came of them.
+          // Commands under way end first, so that whoever gave one hears what came of it.
           const settled = Promise.all([management.settled(), overHttp.settled()]);
           await settledWithin(clock, COMMANDS_MS, settled);
           door.handsOver();

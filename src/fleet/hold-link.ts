@@ -1,4 +1,4 @@
-// A link to one of several servers, begun anew for ever: the pauses between attempts.
+// Holds a link to one of several servers: when it ends, another begins, after a pause. It never gives up.
 import type { FleetConfig } from "../config/snapshot.ts";
 import { unlessAborted } from "../runtime/abort.ts";
 import { errorText } from "../runtime/errors.ts";

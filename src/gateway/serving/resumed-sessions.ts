@@ -1,6 +1,6 @@
-// Sessions of before a restart know lists that may not be there yet: until the backends' first attempts are over they are
-// told of no list, and what they ask for waits until it is there. A tool that is remembered of a backend which is about to
-// list its own is waited for by every session.
+// A session that is older than a restart knows tools whose backends may not have started yet. Until each backend's first
+// attempt is over, such a session hears of no changed list, and what it asks for waits. Every session waits for a tool that
+// is remembered of a backend which is about to list its tools.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { resolveServed } from "../catalog/resolve.ts";
 import type { FrontGateway, SessionPort } from "../front/session/front-contract.ts";

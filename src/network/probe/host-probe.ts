@@ -114,7 +114,7 @@ export function connectOptions({ address, port, localAddress }: ProbeEndpoint): 
 /** An answer comes whole in one read: what is left unread makes the close a reset. */
 const READ_BUFFER_BYTES = 2048;
 
-/** A connection that is kept is asked by the system whether it lives when it was silent for so long, each second then. */
+/** After this long without a word the system asks the other end, each second, whether it is still there. */
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**

@@ -77,7 +77,7 @@ export function createFrame({ screens, first, prompt, connection, onChange, sign
   };
 }
 
-/** The screen that is shown, told so each time, until another one is or `signal` aborts. */
+/** Keeps which screen is shown. A screen is told when it comes up, with a signal that aborts when it goes. */
 function createShown(first: Screen, onShow: () => void, signal: AbortSignal) {
   const shown = createStore<Screen>(first);
   let shownFor = new AbortController();

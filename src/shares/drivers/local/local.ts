@@ -195,7 +195,7 @@ type LinkMemory = ReturnType<typeof createLinkMemory>;
 function createLinkMemory(stateFolder: string) {
   /** By share: folders that were configured for it while this process runs, so that a link to an old one is ours. */
   const configured = new Map<string, Set<string>>();
-  /** By share: where it was configured to be mounted while this process runs, but for where it is now. */
+  /** By share: the paths that earlier configurations of this process gave it; never the path of now. */
   const formerPaths = new Map<string, Set<string>>();
   const newestPath = new Map<string, string>();
   const noted = new WeakSet<ShareSpec>();
