@@ -74,6 +74,8 @@ export class Switchboard {
   /** By machine and tunnel. */
   readonly #opened = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
   readonly #served = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
+  /** What is served in each of these. */
+  readonly #backends = new WeakMap<Tunnel, string>();
   readonly #openings = new Map<string, { count: number; sinceMs: number }>();
   #wire: Wire | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
@@ -101,6 +103,14 @@ export class Switchboard {
       for (const tunnel of [...tunnels]) tunnel.fail(why, HINT, false);
     }
     this.#openings.clear();
+  }
+
+  /** Tunnels in which others are served a backend that is to end. */
+  endServed(isToEnd: (backend: string) => boolean, why: string): void {
+    for (const { tunnel } of [...this.#served.values()]) {
+      const backend = this.#backends.get(tunnel);
+      if (backend !== undefined && isToEnd(backend)) tunnel.fail(why);
+    }
   }
 
   open({ machine, backend, instance }: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
@@ -162,6 +172,7 @@ export class Switchboard {
     }
     const peer = this.#peer(machine, instance);
     const tunnel = this.#tunnel(wire, { peer, id, fromOpener: false, table: this.#served }, () => {});
+    this.#backends.set(tunnel, backend);
     tunnel.welcome();
     serve(machine, backend, tunnel.stream);
   }
