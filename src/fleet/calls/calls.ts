@@ -24,7 +24,7 @@ const OFFER_MS = 10_000;
 const SILENT_AFTER_MS = 3 * OFFER_MS + 1_000;
 /** What happens together is told together, ms. */
 const GATHER_MS = 30;
-/** What one says that changes its mind all the time is followed so often, ms. */
+/** What one says that changes its mind all the time is followed so often, and who asks all the time answered, ms. */
 const APART_MS = 300;
 /** A machine that is named has so long to be heard, ms. */
 const EXPECTED_WITHIN_MS = 15_000;
@@ -92,6 +92,7 @@ class RunningCalls implements Calls {
   #expectingMs: number | null = null;
   #failure: { readonly why: LinkFailure; readonly sinceWallMs: number } | null = null;
   #offered: readonly string[] = [];
+  #offeredAtMs = Number.NEGATIVE_INFINITY;
   #soon: Timer | null = null;
   #following: Timer | null = null;
   #followedMs = Number.NEGATIVE_INFINITY;
@@ -353,8 +354,11 @@ class RunningCalls implements Calls {
     return this.#exports ? this.#options.lent().toSorted() : [];
   }
 
+  /** However many ask, all together are answered a few times a second. */
   #offerSoon(): void {
-    this.#soon ??= this.#options.clock.setTimer(GATHER_MS, () => {
+    const { clock } = this.#options;
+    const waitMs = Math.max(GATHER_MS, this.#offeredAtMs + APART_MS - clock.monotonicMs());
+    this.#soon ??= clock.setTimer(waitMs, () => {
       this.#soon = null;
       this.#offer();
     });
@@ -366,6 +370,7 @@ class RunningCalls implements Calls {
     const before = this.#offered;
     this.#offered = this.#lent();
     if (!this.#exports && before.length === 0) return;
+    this.#offeredAtMs = this.#options.clock.monotonicMs();
     session.offer(offerText({ instance: this.#instance, backends: this.#offered }));
   }
 }

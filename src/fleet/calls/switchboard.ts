@@ -5,6 +5,7 @@ import { type Duplex, duplexPair } from "node:stream";
 import { isMachineName } from "../../config/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type FrameKind, frameBytes, ID_BYTES, readFrame } from "./frames.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
 import { MOST_OFFERED, openingBytes, readOpening } from "./words.ts";
 
@@ -76,6 +77,7 @@ export class Switchboard {
   readonly #served = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
   /** What is served in each of these. */
   readonly #backends = new WeakMap<Tunnel, string>();
+  readonly #held = new HeldBytes();
   readonly #openings = new Map<string, { count: number; sinceMs: number }>();
   #wire: Wire | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
@@ -216,7 +218,11 @@ export class Switchboard {
       chunkBytes: wire.chunkBytes,
       send: (kind, number, payload) =>
         this.#send(wire, peer, { kind, fromOpener, tunnel: id, number, payload }),
+      onHeld: (bytes) => {
+        this.#held.note(tunnel, peer.machine, bytes)?.fail("too much of it has come without its end");
+      },
       onOver: () => {
+        this.#held.forget(tunnel);
         table.delete(key);
         peer.tunnels.delete(tunnel);
         if (peer.tunnels.size > 0) return;
