@@ -1,7 +1,14 @@
 // Measures what a call to a tool of another machine costs, beside one to a tool of this machine: interleaved rounds of one
-// client, two gateways with a nats-server between them, one light stdio server behind each.
+// client, two gateways with a nats-server between them, one light stdio server behind each. The client is a process of its
+// own, as clients are, at the end of a socket; what the gateways alone take is timed from within the process, too.
 
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
+  type Machine,
   startClient,
   startMachine,
   startMachineProcess,
@@ -12,12 +19,13 @@ import {
 import { needsNats, startNats } from "../test/fleet/nats-rig.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { goal, median, quantile, round, say, spread } from "./figures.ts";
+import { type RoundTimings, roundOf } from "./fleet-client.ts";
 
 export const title = "fleet: a call to another machine beside a local one";
 export const missing = (): string | null => (needsNats.skip === false ? null : String(needsNats.skip));
 
-const CALLS_EACH = 200;
 const WARM_UP = 1_000;
+const CLIENT = fileURLToPath(new URL("fleet-client.ts", import.meta.url));
 const LARGE = { length: 10_000_000 };
 const UNLIMITED = {
   callsPerSecond: null,
@@ -49,23 +57,21 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
     await timed("echo", { mark: "x" });
     await timed("desktop_echo", { mark: "x" });
   }
-  const [local, across, ratios]: [number[], number[], number[]] = [[], [], []];
   const rounds = short ? 5 : 20;
-  for (let turn = 0; turn < rounds; turn++) {
-    const [here, there]: [number[], number[]] = [[], []];
-    for (let call = 0; call < CALLS_EACH; call++) {
-      here.push(await timed("echo", { mark: "x" }));
-      there.push(await timed("desktop_echo", { mark: "x" }));
-    }
-    local.push(...here);
-    across.push(...there);
-    ratios.push(median(there) / median(here));
-  }
   const figures = (all: readonly number[]): string =>
     `p50 ${round(median(all))} ms, p99 ${round(quantile(all, 0.99))} ms (${all.length} calls)`;
-  say(`  here    ${figures(local)}`);
-  say(`  across  ${figures(across)}`);
-  say(`  p50 across / here: ${spread(ratios, "×")}`);
+  const tell = (who: string, timings: readonly RoundTimings[]): readonly number[] => {
+    const ratios = timings.map(({ here, there }) => median(there) / median(here));
+    say(`  ${who}:`);
+    say(`    here    ${figures(timings.flatMap(({ here }) => here))}`);
+    say(`    across  ${figures(timings.flatMap(({ there }) => there))}`);
+    say(`    p50 across / here: ${spread(ratios, "×")}`);
+    return ratios;
+  };
+  const ratios = tell("a client in a process of its own", await timedOutside(rig.folder, laptop, rounds));
+  const within: RoundTimings[] = [];
+  for (let turn = 0; turn < rounds; turn++) within.push(await roundOf((tool) => timed(tool, { mark: "x" })));
+  tell("from within the gateway's process, as no client is", within);
   const [one, other] = [await rig.stranger("nas"), await rig.stranger("stranger")];
   let answered = (): void => {};
   other.subscribe("there", { callback: (_error, { data }) => other.publish("back", data) });
@@ -88,4 +94,25 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   }
   say(`  a result of 20 MB: here ${spread(largeHere)}, across ${spread(largeThere)}`);
   goal("p50 across ≤ 3 × a local call", median(ratios) <= 3);
+}
+
+/** What a client in a process of its own measures. */
+async function timedOutside(
+  folder: string,
+  { gateway }: Pick<Machine, "gateway">,
+  rounds: number,
+): Promise<readonly RoundTimings[]> {
+  const path = join(folder, "client.sock");
+  const server = createServer((socket) => gateway.serveLines(socket)).listen(path);
+  await once(server, "listening");
+  const client = fork(CLIENT, [path, String(WARM_UP), String(rounds)], { serialization: "advanced" });
+  try {
+    return await new Promise((resolve, reject) => {
+      client.once("message", (timings: readonly RoundTimings[]) => resolve(timings));
+      client.once("exit", () => reject(new Error("the client has ended")));
+    });
+  } finally {
+    client.disconnect();
+    server.close();
+  }
 }

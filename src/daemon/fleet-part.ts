@@ -81,16 +81,38 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
 
   /** A fleet that begins anew, too, looks whether the server is here. */
   const begin = (
-    { startFleet, startCalls, keepServer }: Loaded,
+    { startFleet, keepServer }: Loaded,
     wanted: FleetConfig,
     ofMachine: () => StatusReport,
   ): Fleet => {
     keeping = new AbortController();
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
-    const lending = lendingOf(gateway);
-    calls = acrossMachines(wanted) ? startCalls({ ...options, config: wanted, ...lending }) : null;
     return startFleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
+  };
+  const beginCalls = ({ startCalls }: Loaded, wanted: FleetConfig): Calls | null =>
+    acrossMachines(wanted) ? startCalls({ ...options, config: wanted, ...lendingOf(gateway) }) : null;
+
+  /** Calls that are under way go on where their link may. */
+  const followCalls = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
+    if (config !== null && calls !== null && acrossMachines(config) && isSameLink(before, config)) {
+      calls.configure(config);
+      return null;
+    }
+    // First those that were here: the next ones tell of theirs themselves.
+    const ended = calls?.end(0) ?? null;
+    calls = config === null || loaded === null || status === null ? null : beginCalls(loaded, config);
+    return ended;
+  };
+
+  const followFleet = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
+    if (fleet !== null && isSameLink(before, config) && before?.operator === config?.operator) return null;
+    keeping.abort();
+    const last = fleet;
+    fleet = config === null || loaded === null || status === null ? null : begin(loaded, config, status);
+    // Under the same name at the same place the new one goes on with what the old one told.
+    const goesOn = config?.name === before?.name && isDeepStrictEqual(config?.servers, before?.servers);
+    return last?.end(goesOn ? "handed_over" : "left") ?? null;
   };
 
   const desk = (): LayerDesk => {
@@ -126,6 +148,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       if (first.fleet === null) return;
       const loaded = await load();
       config = first.fleet;
+      calls = beginCalls(loaded, config);
       fleet = begin(loaded, config, ofMachine);
     },
     applier: {
@@ -135,19 +158,10 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
         const loaded = after.fleet === null ? null : await load();
         return {
           commit() {
-            const [before, last, lastCalls] = [config, fleet, calls];
-            keeping.abort();
-            // First those that were here: the next ones tell of theirs themselves.
-            const ended = lastCalls?.end(0);
-            calls = null;
+            const before = config;
             config = after.fleet;
-            fleet =
-              loaded === null || config === null || status === null ? null : begin(loaded, config, status);
-            if (last === null) return;
-            // Under the same name at the same place the new one goes on with what the old one told.
-            const goesOn =
-              config?.name === before?.name && isDeepStrictEqual(config?.servers, before?.servers);
-            const ending = Promise.all([last.end(goesOn ? "handed_over" : "left"), ended]).then(() => {});
+            const ended = followCalls(before, loaded);
+            const ending = Promise.all([followFleet(before, loaded), ended]).then(() => {});
             retiring.add(ending);
             void ending.finally(() => retiring.delete(ending));
           },
@@ -168,6 +182,13 @@ function lendingOf({
     serve: (machine, backend, stream) => machines.serveMachine(stream, machine, backend),
     onBorrowed: (backends) => machines.borrow(backends),
   };
+}
+
+/** Another sign-in, too, is another link. */
+function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean {
+  const link = (config: FleetConfig | null): unknown =>
+    config && [config.name, config.servers, config.credentials, config.tlsCa];
+  return isDeepStrictEqual(link(one), link(other));
 }
 
 function acrossMachines({ export: exported = [], import: imported = [] }: FleetConfig): boolean {

@@ -62,6 +62,8 @@ export interface ClientPort {
   readonly sessionId: string;
   /** Tells it apart in what clients carry, and is no secret; absent: it has a session of its own. */
   readonly mark?: string;
+  /** Which client of another machine it is now, as that machine says; absent or null: that is not known, or it is of none. */
+  readonly caller?: string | null;
   /** Of its newest request: an edit of the configuration may give other roles, or other names. */
   readonly principal: Principal;
   readonly protocolVersion: SpokenVersion;

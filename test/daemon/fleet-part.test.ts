@@ -10,6 +10,7 @@ import type { Borrowed } from "../../src/fleet/calls/switchboard.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import {
+  linesOf,
   startClient,
   startMachineProcess,
   TOOLS_SERVER,
@@ -17,7 +18,7 @@ import {
   toolsBackend,
   writtenIn,
 } from "../fleet/calls/machines.ts";
-import { needsNats, startMember, startNats } from "../fleet/nats-rig.ts";
+import { makeKey, needsNats, startMember, startNats } from "../fleet/nats-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
@@ -153,9 +154,10 @@ test(
     const [lent] = await eventually(() => found.length > 0 && found);
     assert.deepEqual([lent?.backend, found.length], ["own", 1]);
     assert.ok(lent);
+    const ends: string[] = [];
     const ours = await startClient(t, {
       serveLines(stream) {
-        const there = nas.open(lent, () => {});
+        const there = nas.open(lent, ({ message }) => void ends.push(message));
         stream.pipe(there).pipe(stream);
       },
     });
@@ -166,6 +168,23 @@ test(
       `${shares}${fleetLines("laptop", nats.url)}import = ["*"]\nexport = ["own"]\n${own}${server}[limits]\nburst = 9000\n`,
     );
     assert.equal(textOf(await client.call("desktop_echo", { mark: "still" })), "still");
+    // Nor does one of what is lent and borrowed, but for what is not any more.
+    const slow = client.begin("desktop_slow", { mark: "goes on" });
+    await eventually(async () => (await linesOf(written)).includes("slow goes on"));
+    const other = `operator = "${makeKey().publicKey}"\n`;
+    await rig.write(
+      `${shares}${fleetLines("laptop", nats.url)}import = ["desktop"]\n${other}${own}${server}`,
+    );
+    await eventually(() => found.length === 0);
+    assert.deepEqual(await eventually(() => ends.length > 0 && ends), ["laptop: it is not offered any more"]);
+    await rig.write(
+      `${shares}${fleetLines("laptop", nats.url)}import = ["desktop"]\nexport = ["*"]\n${other}${own}${server}`,
+    );
+    await eventually(() => found.length === 1);
+    assert.equal((await linesOf(written)).at(-1), "slow goes on");
+    client.send({ method: "notifications/cancelled", params: { requestId: slow } });
+    await eventually(async () => (await linesOf(written)).at(-1) === "cancelled");
+    assert.equal(textOf(await client.call("desktop_echo", { mark: "on" })), "on");
     assert.deepEqual(fleetConditions(service), []);
     await rig.write(shares + fleetLines("laptop", nats.url) + own + server);
     await eventually(() => backends().length === 1);

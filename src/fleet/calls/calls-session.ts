@@ -1,6 +1,6 @@
 // One connection to a NATS server for calls alone, so that a large result never holds up what machines tell of themselves.
 // It is never mended: whatever goes wrong ends it, and every tunnel with it.
-import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { LinkFailure } from "../link-failure.ts";
@@ -26,17 +26,22 @@ export interface CallsHeard {
   nobodyThere(machine: string): void;
 }
 
-interface CallsSessionOptions extends ConnectionOptions {
-  readonly heard: CallsHeard;
-  /** This machine exports; it imports. */
+/** What this machine does: it exports; it imports. */
+export interface CallsPart {
   readonly exports: boolean;
   readonly imports: boolean;
+}
+
+interface CallsSessionOptions extends ConnectionOptions, CallsPart {
+  readonly heard: CallsHeard;
 }
 
 export interface CallsSession extends AsyncDisposable {
   /** Resolves with why, when it is over. */
   readonly ended: Promise<LinkFailure>;
   readonly wire: Wire;
+  /** From now on this machine does that. */
+  follow(part: CallsPart): void;
   offer(text: string): void;
   /** Asks who offers something. */
   ask(): void;
@@ -61,9 +66,9 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
   const over = Promise.withResolvers<LinkFailure>();
   const end = (failure: LinkFailure): void => over.resolve(failure);
   watchEnd(connection, end);
-  const listen = (subject: string, take: (sender: string, message: Msg) => void): void => {
+  const listen = (subject: string, take: (sender: string, message: Msg) => void): Subscription => {
     const before = subject.slice(0, subject.indexOf("*"));
-    connection.subscribe(subject, {
+    return connection.subscribe(subject, {
       callback(error, message) {
         if (error !== null) end(failureOf(error, "listening"));
         // A member may have JetStream deliver here what stands in a bucket: that comes under the subject it was written to.
@@ -76,8 +81,16 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
     const machine = subject.slice(`${inboxOf(name)}.calls.`.length);
     if (headers?.code === NOBODY) heard.nobodyThere(machine);
   });
-  if (options.imports) listen(offerSubject("*"), (sender, { data }) => heard.offer(sender, data));
-  if (options.exports) listen(askSubject("*"), () => heard.asked());
+  let [offers, asks]: (Subscription | null)[] = [null, null];
+  const follow = ({ exports, imports }: CallsPart): void => {
+    if (!imports) offers?.unsubscribe();
+    offers = imports
+      ? (offers ?? listen(offerSubject("*"), (sender, { data }) => heard.offer(sender, data)))
+      : null;
+    if (!exports) asks?.unsubscribe();
+    asks = exports ? (asks ?? listen(askSubject("*"), () => heard.asked())) : null;
+  };
+  follow(options);
   if (!(await settledWithin(clock, FLUSH_MS, connection.flush()))) {
     throw new LinkFailure("listening: no answer in time");
   }
@@ -97,6 +110,13 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions): 
     wire: {
       chunkBytes,
       frame: (machine, bytes) => publish(callSubject(name, machine), bytes, unheardInbox(name, machine)),
+    },
+    follow(part) {
+      try {
+        follow(part);
+      } catch (error) {
+        end(failureOf(error, "listening"));
+      }
     },
     offer: (text) => publish(offerSubject(name), text),
     ask: () => publish(askSubject(name), ""),

@@ -12,7 +12,7 @@ import type { SecretValues } from "../../secrets/reference.ts";
 import { holdLink, workUntilEnd } from "../hold-link.ts";
 import type { LinkFailure } from "../link-failure.ts";
 import { readSignIn } from "../sign-in.ts";
-import { type CallsHeard, type CallsSession, openCallsSession } from "./calls-session.ts";
+import { type CallsHeard, type CallsPart, type CallsSession, openCallsSession } from "./calls-session.ts";
 import { ID_BYTES } from "./frames.ts";
 import { type Borrowed, Switchboard } from "./switchboard.ts";
 import type { TunnelEnd } from "./tunnel.ts";
@@ -24,7 +24,7 @@ const OFFER_MS = 10_000;
 const SILENT_AFTER_MS = 3 * OFFER_MS + 1_000;
 /** What happens together is told together, ms. */
 const GATHER_MS = 30;
-/** What one says that changes its mind all the time is followed so often, ms. */
+/** What one says that changes its mind all the time is followed so often, and who asks all the time answered, ms. */
 const APART_MS = 300;
 /** A machine that is named has so long to be heard, ms. */
 const EXPECTED_WITHIN_MS = 15_000;
@@ -57,6 +57,8 @@ export interface Calls {
   conditions(): Condition[];
   /** What this machine lends may be something else now. */
   note(): void;
+  /** Another configuration, of the same name at the same servers: what it allows no more ends, all else goes on. */
+  configure(config: FleetConfig): void;
   /** Another daemon is this machine from now on: nothing is offered and nobody let in any more; what is open goes on. */
   leave(): void;
   /** Resolves when it is over: tunnels have `graceMs` to end by themselves. */
@@ -85,9 +87,12 @@ class RunningCalls implements Calls {
   readonly #missed = new Map<string, number>();
   #borrowed: readonly Borrowed[] = [];
   #session: CallsSession | null = null;
-  #connectedMs: number | null = null;
+  #config: FleetConfig;
+  /** Since when machines that are imported by name are expected; null: there is no link. */
+  #expectingMs: number | null = null;
   #failure: { readonly why: LinkFailure; readonly sinceWallMs: number } | null = null;
   #offered: readonly string[] = [];
+  #offeredAtMs = Number.NEGATIVE_INFINITY;
   #soon: Timer | null = null;
   #following: Timer | null = null;
   #followedMs = Number.NEGATIVE_INFINITY;
@@ -96,6 +101,7 @@ class RunningCalls implements Calls {
   constructor(options: CallsOptions) {
     this.#options = options;
     const { clock, config, serve, lent } = options;
+    this.#config = config;
     this.#board = new Switchboard({
       clock,
       name: config.name,
@@ -117,11 +123,15 @@ class RunningCalls implements Calls {
   }
 
   get #exports(): boolean {
-    return (this.#options.config.export ?? []).length > 0;
+    return (this.#config.export ?? []).length > 0;
+  }
+
+  get #part(): CallsPart {
+    return { exports: this.#exports, imports: this.#imports.length > 0 };
   }
 
   get #imports(): readonly string[] {
-    return this.#options.config.import ?? [];
+    return this.#config.import ?? [];
   }
 
   open(backend: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
@@ -158,6 +168,29 @@ class RunningCalls implements Calls {
     });
   }
 
+  configure(config: FleetConfig): void {
+    const { clock } = this.#options;
+    if (this.#ending.signal.aborted) return;
+    const before = this.#imports;
+    this.#config = config;
+    const exported = config.export ?? [];
+    const isExported = (backend: string): boolean => exported.includes("*") || exported.includes(backend);
+    this.#board.endServed((backend) => !isExported(backend), "it is not offered any more");
+    for (const machine of [...this.#offers.keys(), ...this.#missed.keys()]) {
+      if (this.#isWanted(machine)) continue;
+      this.#offers.delete(machine);
+      this.#missed.delete(machine);
+    }
+    const session = this.#session;
+    session?.follow(this.#part);
+    if (session !== null && !isDeepStrictEqual(this.#imports, before)) {
+      this.#expectingMs = clock.monotonicMs();
+      if (this.#part.imports) session.ask();
+    }
+    this.#borrow();
+    this.note();
+  }
+
   leave(): void {
     this.#isLeaving = true;
   }
@@ -183,17 +216,17 @@ class RunningCalls implements Calls {
     const { clock, config, logger } = this.#options;
     let session: CallsSession | null = null;
     try {
-      const [exports, imports] = [this.#exports, this.#imports.length > 0];
       const signIn = await readSignIn(this.#options, signal);
       const { name } = config;
-      const options = { server, name, ...signIn, heard: this.#heard, exports, imports, clock };
+      const options = { server, name, ...signIn, heard: this.#heard, ...this.#part, clock };
       session = await openCallsSession(options, signal);
+      session.follow(this.#part);
       this.#failure = null;
       this.#session = session;
-      this.#connectedMs = clock.monotonicMs();
+      this.#expectingMs = clock.monotonicMs();
       this.#board.begin(session.wire);
       logger.info("fleet calls connected", { server, name });
-      if (imports) session.ask();
+      if (this.#part.imports) session.ask();
       this.#offer();
       return await workUntilEnd(session.ended, { clock, everyMs: OFFER_MS, signal }, () => {
         this.#offer();
@@ -215,7 +248,7 @@ class RunningCalls implements Calls {
   /** There is no link: nothing of others is here. */
   #over(why: string): void {
     this.#session = null;
-    this.#connectedMs = null;
+    this.#expectingMs = null;
     this.#offers.clear();
     this.#following?.[Symbol.dispose]();
     this.#following = null;
@@ -304,10 +337,10 @@ class RunningCalls implements Calls {
 
   #missing(): { readonly machine: string; readonly sinceWallMs: number }[] {
     const { clock } = this.#options;
-    const connectedMs = this.#connectedMs;
+    const expectingMs = this.#expectingMs;
     const missed = new Map(this.#missed);
-    if (connectedMs !== null && clock.monotonicMs() - connectedMs > EXPECTED_WITHIN_MS) {
-      const sinceWallMs = clock.wallMs() - (clock.monotonicMs() - connectedMs);
+    if (expectingMs !== null && clock.monotonicMs() - expectingMs > EXPECTED_WITHIN_MS) {
+      const sinceWallMs = clock.wallMs() - (clock.monotonicMs() - expectingMs);
       for (const entry of this.#imports) {
         const [machine = ""] = entry.split("/");
         if (entry !== "*" && !this.#offers.has(machine) && missed.size < MOST_MISSED && !missed.has(machine))
@@ -321,8 +354,11 @@ class RunningCalls implements Calls {
     return this.#exports ? this.#options.lent().toSorted() : [];
   }
 
+  /** However many ask, all together are answered a few times a second. */
   #offerSoon(): void {
-    this.#soon ??= this.#options.clock.setTimer(GATHER_MS, () => {
+    const { clock } = this.#options;
+    const waitMs = Math.max(GATHER_MS, this.#offeredAtMs + APART_MS - clock.monotonicMs());
+    this.#soon ??= clock.setTimer(waitMs, () => {
       this.#soon = null;
       this.#offer();
     });
@@ -330,8 +366,11 @@ class RunningCalls implements Calls {
 
   #offer(): void {
     const session = this.#session;
-    if (session === null || !this.#exports || this.#isLeaving) return;
+    if (session === null || this.#isLeaving) return;
+    const before = this.#offered;
     this.#offered = this.#lent();
+    if (!this.#exports && before.length === 0) return;
+    this.#offeredAtMs = this.#options.clock.monotonicMs();
     session.offer(offerText({ instance: this.#instance, backends: this.#offered }));
   }
 }

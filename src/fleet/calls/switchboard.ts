@@ -5,6 +5,7 @@ import { type Duplex, duplexPair } from "node:stream";
 import { isMachineName } from "../../config/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type FrameKind, frameBytes, ID_BYTES, readFrame } from "./frames.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
 import { MOST_OFFERED, openingBytes, readOpening } from "./words.ts";
 
@@ -74,6 +75,9 @@ export class Switchboard {
   /** By machine and tunnel. */
   readonly #opened = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
   readonly #served = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
+  /** What is served in each of these. */
+  readonly #backends = new WeakMap<Tunnel, string>();
+  readonly #held = new HeldBytes();
   readonly #openings = new Map<string, { count: number; sinceMs: number }>();
   #wire: Wire | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
@@ -101,6 +105,14 @@ export class Switchboard {
       for (const tunnel of [...tunnels]) tunnel.fail(why, HINT, false);
     }
     this.#openings.clear();
+  }
+
+  /** Tunnels in which others are served a backend that is to end. */
+  endServed(isToEnd: (backend: string) => boolean, why: string): void {
+    for (const { tunnel } of [...this.#served.values()]) {
+      const backend = this.#backends.get(tunnel);
+      if (backend !== undefined && isToEnd(backend)) tunnel.fail(why);
+    }
   }
 
   open({ machine, backend, instance }: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
@@ -162,6 +174,7 @@ export class Switchboard {
     }
     const peer = this.#peer(machine, instance);
     const tunnel = this.#tunnel(wire, { peer, id, fromOpener: false, table: this.#served }, () => {});
+    this.#backends.set(tunnel, backend);
     tunnel.welcome();
     serve(machine, backend, tunnel.stream);
   }
@@ -205,7 +218,11 @@ export class Switchboard {
       chunkBytes: wire.chunkBytes,
       send: (kind, number, payload) =>
         this.#send(wire, peer, { kind, fromOpener, tunnel: id, number, payload }),
+      onHeld: (bytes) => {
+        this.#held.note(tunnel, peer.machine, bytes)?.fail("too much of it has come without its end");
+      },
       onOver: () => {
+        this.#held.forget(tunnel);
         table.delete(key);
         peer.tunnels.delete(tunnel);
         if (peer.tunnels.size > 0) return;

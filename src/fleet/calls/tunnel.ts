@@ -9,6 +9,14 @@ const CREDIT_EACH = WINDOW_BYTES / 4;
 /** Frames that are not read yet, at most: many small ones cost more than their bytes. No message is as small on average. */
 const MOST_UNREAD = WINDOW_BYTES / 32;
 
+/** What a frame takes beside its bytes, about. */
+const FRAME_COST = 512;
+/** Held by any tunnel without a word of it. */
+const FREE_BYTES = 64 * 1024;
+/** A shorter part of what came in one piece is copied, as it would keep all of that piece. */
+const SHORT_PART = 32 * 1024;
+const LINE_FEED = 10;
+
 const NOTHING = Buffer.alloc(0);
 
 export interface TunnelEnd {
@@ -22,6 +30,8 @@ interface TunnelOptions {
   /** Of one frame's bytes. */
   readonly chunkBytes: number;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
+  /** What came and is kept here, as lines are read whole: bytes, 0 for few. It may end the tunnel. */
+  readonly onHeld: (bytes: number) => void;
   /** Once, whichever way it ends. */
   readonly onOver: () => void;
   /** Once, before the stream is closed; not when both sides ended it in order, nor when the stream was closed here. */
@@ -46,6 +56,9 @@ export class Tunnel {
   #takenBytes = 0;
   #unread = 0;
   #toldBytes = 0;
+  /** Of a line whose end has not come. */
+  #halfLine = 0;
+  #heldBytes = 0;
   #hasEndedThere = false;
 
   constructor(options: TunnelOptions) {
@@ -139,15 +152,30 @@ export class Tunnel {
     }
     this.#nextIn += 1;
     this.#unread += 1;
-    this.#receivedBytes += payload.length;
     const { length } = payload;
-    this.#inner.write(payload, () => {
+    this.#receivedBytes += length;
+    const lineEnd = payload.lastIndexOf(LINE_FEED);
+    this.#halfLine = lineEnd === -1 ? this.#halfLine + length + FRAME_COST : length - 1 - lineEnd;
+    this.#noteHeld();
+    if (this.#isOver) return;
+    const isPart = length < SHORT_PART && payload.buffer.byteLength > 2 * length;
+    this.#inner.write(isPart ? Buffer.from(payload) : payload, () => {
       this.#takenBytes += length;
       this.#unread -= 1;
+      this.#noteHeld();
       if (this.#isOver || this.#takenBytes - this.#toldBytes < CREDIT_EACH) return;
       this.#toldBytes = this.#takenBytes;
       this.#options.send("credit", this.#takenBytes, NOTHING);
     });
+  }
+
+  #noteHeld(): void {
+    const unread = this.#receivedBytes - this.#takenBytes + this.#unread * FRAME_COST;
+    const held = this.#halfLine + unread;
+    const counted = held > FREE_BYTES ? held : 0;
+    if (counted === this.#heldBytes || this.#isOver) return;
+    this.#heldBytes = counted;
+    this.#options.onHeld(counted);
   }
 
   #takeCredit(takenBytes: number): void {

@@ -1,5 +1,6 @@
 // The way of a request: lists are answered from the catalog, and all else goes to a backend, under its own names.
 
+import { machineOf } from "../../config/backend-names.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { NOT_FRESH } from "../catalog/freshness.ts";
 import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
@@ -170,7 +171,7 @@ function callByName(
   const { backend } = found;
   if (target.kind === "tool" && takesTasks(request))
     return callThatMayBeTask(services, request, target, found);
-  const renew = (): RenewedCall => renewedCall(services, request, target, backend);
+  const renew = (): RenewedCall => renewedCall(services, request, target, found);
   const theirs = underTheirName(params, found);
   const answer = services.pool.call(backend, { method, params: theirs, port, signal, renew });
   const isTask = target.kind === "tool" && params?.["task"] !== undefined;
@@ -193,7 +194,7 @@ async function callThatMayBeTask(
   const renew = (): RenewedCall => {
     const at = resolveTarget(services.catalog(), target);
     if (at !== null) now = at;
-    return renewedCall(services, request, target, found.backend, (home) => onHome(now, home));
+    return renewedCall(services, request, target, found, (home) => onHome(now, home));
   };
   const reply = await services.pool.call(found.backend, {
     method,
@@ -218,19 +219,24 @@ function renewedCall(
   { pool, catalog }: RoutingServices,
   { method, params, port, signal }: GatewayRequest,
   target: RequestTarget,
-  backend: string,
+  meant: Found,
   onHome?: (home: string) => void,
 ): RenewedCall {
   const found = resolveTarget(catalog(), target);
-  const moved = found?.backend !== backend;
+  const moved = found?.backend !== meant.backend;
   // A task is remembered with the backend that it was asked of.
-  if (found === null || (moved && params?.["task"] !== undefined)) {
+  if (found === null || (moved && (params?.["task"] !== undefined || isOtherMachines(found, meant)))) {
     return { answer: Promise.resolve(unknownTarget(target)) };
   }
   const theirs = underTheirName(params, found);
   if (!moved) return { params: theirs, answer: null };
   const call = { method, params: theirs, port, signal };
   return { answer: pool.call(found.backend, onHome === undefined ? call : { ...call, onHome }) };
+}
+
+/** Names that begin with machines' may meet by chance, as `a-b` and `x` with `a` and `b-x`. */
+function isOtherMachines(found: Found, meant: Found): boolean {
+  return machineOf(found.backend) !== machineOf(meant.backend) && found.originalName !== meant.originalName;
 }
 
 /** A prompt in it gets its server's own name. */

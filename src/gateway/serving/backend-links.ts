@@ -10,6 +10,7 @@ import type { Warden } from "../backends/links/stdio/warden.ts";
 import { openStreamLink } from "../backends/links/stream/stream-link.ts";
 import type { PoolOptions } from "../backends/pool/backend-pool.ts";
 import type { SignIns } from "../backends/sign-in/sign-ins.ts";
+import { createCallerMarks } from "../caller-marks.ts";
 import type { OpenMachine } from "./borrowed-backends.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 
@@ -26,12 +27,13 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
   const { openMachine = unreached } = options;
   const { guarded = { homes: [], configs: [], userHome: homedir() } } = options;
   const memory = new EraMemory();
+  const callerMarks = createCallerMarks();
   const eitherVersion = (backend: string, key: string, isProcess: boolean, open: OpenLink): OpenLink =>
     openEraLink({ backend, key, open, isProcess, memory, clock, logger });
   return (connection, backend, secrets, route, key) => {
     if (connection.type === "fleet") {
       const open = openStreamLink({ open: (onEnd) => openMachine(connection, onEnd), clock });
-      return eitherVersion(backend, key, false, open);
+      return openEraLink({ backend, key, open, isProcess: false, callerMarks, memory, clock, logger });
     }
     if (connection.type !== "stdio") {
       // People sign in over the first route; over another one a machine may, by its own secret.

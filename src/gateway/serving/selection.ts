@@ -56,6 +56,13 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
   const isPlain = !optimizer.enabled && compiled.length === 0;
   const ofNames = (names: readonly string[]): readonly CatalogPart[] =>
     names.flatMap((name) => parts.get(name) ?? []);
+  const make = (group: string | null, wanted: readonly string[] | null, isOptimized: boolean): Selection => ({
+    key: JSON.stringify([group, wanted, isOptimized]),
+    parts: [...(group === null ? [] : [ofNames([group])]), ...(wanted === null ? [] : [ofNames(wanted)])],
+    isOptimized,
+  });
+  /** Of each group that there is, where no profile fits: each request of another machine asks for one. */
+  const ofGroups = new Map([...parts.keys()].map((group) => [group, make(group, null, false)]));
   return {
     mayOptimize: mayOptimize({ optimizer, profiles }),
     keeps: compileGlobs(optimizer.keepTools),
@@ -69,11 +76,8 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
       const isOptimized = principal.kind !== "machine" && (profile?.optimizer ?? optimizer.enabled);
       const wanted = profile?.groups ?? null;
       if (group === null && wanted === null && !isOptimized) return null;
-      return {
-        key: JSON.stringify([group, wanted, isOptimized]),
-        parts: [...(group === null ? [] : [ofNames([group])]), ...(wanted === null ? [] : [ofNames(wanted)])],
-        isOptimized,
-      };
+      const known = wanted === null && !isOptimized && group !== null ? ofGroups.get(group) : undefined;
+      return known ?? make(group, wanted, isOptimized);
     },
   };
 }

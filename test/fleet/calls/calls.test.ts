@@ -54,7 +54,17 @@ test("G1 a call across machines: progress, a question, cancel, a large result", 
   );
 
   const asked = await client.call("desktop_ask", { mark: "colour" });
-  assert.deepEqual(JSON.parse(textOf(asked)), { action: "accept", content: { word: "blue" } });
+  const answer = JSON.stringify({ action: "accept", content: { word: "blue" } });
+  assert.equal(textOf(asked), answer);
+  // Of two calls of one client it does not matter which one asks; of two clients nobody is asked.
+  const two = [client.begin("desktop_ask", { mark: "one" }), client.begin("desktop_ask", { mark: "other" })];
+  for (const id of two) assert.equal(textOf(await client.answered(id)), answer);
+  const another = await startClient(t, laptop.gateway);
+  const others = another.begin("desktop_slow", { mark: "other" });
+  await eventually(async () => (await linesOf(written)).includes("slow other"));
+  assert.notEqual(textOf(await client.call("desktop_ask")), answer);
+  another.send({ method: "notifications/cancelled", params: { requestId: others } });
+  assert.equal(another.heard.filter(({ method }) => method === "elicitation/create").length, 0);
 
   const cancelled = client.begin("desktop_slow", { mark: "b" });
   await eventually(async () => (await linesOf(written)).includes("slow b"));

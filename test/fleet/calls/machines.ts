@@ -169,7 +169,12 @@ export async function startClient(
   const [ours, theirs] = duplexPair();
   gateway.serveLines(theirs);
   t.after(() => ours.destroy());
-  const client = clientOn(ours);
+  return startClientOn(ours);
+}
+
+/** The same at the end of a stream of lines. */
+export async function startClientOn(stream: Duplex): Promise<Client> {
+  const client = clientOn(stream);
   await client.answered(
     client.request("initialize", {
       protocolVersion: "2025-11-25",

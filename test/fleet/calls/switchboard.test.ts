@@ -9,6 +9,7 @@ import {
   LONGEST_DATA,
   readFrame,
 } from "../../../src/fleet/calls/frames.ts";
+import { MOST_OF_MACHINE } from "../../../src/fleet/calls/held-bytes.ts";
 import { Switchboard } from "../../../src/fleet/calls/switchboard.ts";
 import { type TunnelEnd, WINDOW_BYTES } from "../../../src/fleet/calls/tunnel.ts";
 import { offerText, openingBytes, readOffer, readOpening } from "../../../src/fleet/calls/words.ts";
@@ -221,6 +222,46 @@ test("G1 nobody can make a tunnel hold more than its window, in either direction
   });
   stream.resume();
   await eventually(() => read === whole.length);
+});
+
+test("G1 no machine can have another one keep more than a bound of what it half sends, in whatever parts", async (t) => {
+  const { desktop, sent, served, open } = two(t);
+  const honest = open();
+  const opening = openingBytes({ instance: MALLORY, backend: "files" });
+  const tunnels = Array.from({ length: 12 }, (_, index) => index.toString(16).padStart(16, "f"));
+  for (const tunnel of tunnels) {
+    desktop.take("mallory", ofMallory({ kind: "open", tunnel, payload: opening }));
+    // Taken at once, as by a gateway that waits for the line's end.
+    served.at(-1)?.unpipe().resume();
+  }
+  const ended = (): readonly Frame[] =>
+    sent.flatMap(({ to, frame }) => (to === "mallory" && frame.kind === "abort" ? [frame] : []));
+  const [first = "", second = "", ...others] = tunnels;
+  const [large, small] = [Buffer.alloc(LONGEST_DATA, "x"), Buffer.from("x")];
+  const most = MOST_OF_MACHINE / LONGEST_DATA;
+  const read = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const send = async (tunnel: string, count: number, payload: Buffer): Promise<void> => {
+    for (let number = 0; number < count; number += 1) {
+      desktop.take("mallory", ofMallory({ tunnel, number, payload }));
+      if (number % 4 === 3) await read();
+    }
+  };
+  // Whole lines are no matter, however many there are.
+  const line = Buffer.alloc(LONGEST_DATA, "\n");
+  await send(first, most, line);
+  assert.deepEqual(ended(), []);
+  await send(second, most / 2, large);
+  assert.deepEqual(ended(), []);
+  // Very small parts take more than their bytes.
+  for (let number = 0; ended().length === 0 && number < 20_000; number += 1) {
+    for (const tunnel of others) desktop.take("mallory", ofMallory({ tunnel, number, payload: small }));
+    if (number % 500 === 499) await read();
+  }
+  assert.deepEqual(
+    ended().map(({ tunnel, payload }) => [tunnel, payload.toString()]),
+    [[second, "too much of it has come without its end"]],
+  );
+  assert.deepEqual(honest.ends, []);
 });
 
 test("G1 words of machines are read strictly", () => {

@@ -143,6 +143,14 @@ describe("overrides", () => {
     assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "x", kept: "a", hidden: "b" }]);
   });
 
+  test("G1 machines whose names meet at a separator that names may have: one keeps it, and it is told", () => {
+    const sources = [source("f@a", { tools: ["b-x", "y"] }), source("g@a-b", { tools: ["x", "z"] })];
+    const catalog = buildCatalog(sources, conflict({ separator: "-" }));
+    assert.deepEqual(owners(catalog), ["f@a:a-b-x", "f@a:a-y", "g@a-b:a-b-z"]);
+    assert.equal(catalog.tools.get("a-b-x")?.originalName, "b-x");
+    assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "a-b-x", kept: "f@a", hidden: "g@a-b" }]);
+  });
+
   test("one for a tool that no server has changes nothing", () => {
     const toolOverrides = { nobody: { name: "y", description: null } };
     assert.deepEqual(owners(buildCatalog([source("a", { tools: ["x"], toolOverrides })], FIRST_WINS)), [

@@ -90,6 +90,27 @@ describe("calls", () => {
     ]);
   });
 
+  test("G1 one that waited never goes on to a tool of another machine whose name is the same by chance", async () => {
+    const conflict = { ...FIRST_WINS, separator: "-" };
+    const other = source("f@a", { tools: ["b-x"] });
+    for (const [now, answered] of [
+      [other, "unknown"],
+      [source("h@a-b", { tools: ["x"] }), "moved"],
+    ] as const) {
+      const services = {
+        ...recordingServices((backend, { renew }) => {
+          const renewed = backend === "g@a-b" ? renew?.() : undefined;
+          return renewed?.answer ?? { result: { content: ["moved"] } };
+        }),
+        catalog: () => servingSet([now], recordingServices(), { conflict }).catalog,
+      };
+      const meant = servingSet([source("g@a-b", { tools: ["x"] })], services, { conflict });
+      const reply = await ask(meant, "tools/call", { name: "a-b-x" });
+      assert.match(JSON.stringify(reply), new RegExp(answered, "i"));
+      assert.ok(services.calls.every(({ backend }) => backend !== "f@a"));
+    }
+  });
+
   test("a server's answer comes back as the very object, errors too", async () => {
     for (const answer of [
       { result: { isError: true } },

@@ -1,6 +1,6 @@
 // Finds the client that a message of the server belongs to when it names no call: the only one possible, else nobody.
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { CallPort, ClientPort } from "../../client-port.ts";
+import { type CallPort, type ClientPort, principalKey } from "../../client-port.ts";
 import type { RpcId } from "../../json-rpc.ts";
 import type { PendingRequest } from "./pending.ts";
 
@@ -45,7 +45,7 @@ export function attribute(
   for (const request of inFlight) {
     if (request.own || request.sentIn === null) continue;
     if (!isClientCall(request)) unclear = true;
-    else if (calls[0] !== undefined && calls[0].port.client !== request.port.client) unclear = true;
+    else if (calls[0] !== undefined && !isSame(calls[0].port.client, request.port.client)) unclear = true;
     else calls.push(request);
     if (unclear && owner === null) return { kind: "nobody", why: "unclear" };
   }
@@ -54,9 +54,17 @@ export function attribute(
     return newest === undefined ? { kind: "owner", client: owner } : { kind: "call", call: newest, calls };
   }
   for (const client of lingering) {
-    if (client !== newest?.port.client) return { kind: "nobody", why: "unclear" };
+    if (newest === undefined || !isSame(newest.port.client, client))
+      return { kind: "nobody", why: "unclear" };
   }
   return newest === undefined ? { kind: "nobody", why: "idle" } : { kind: "call", call: newest, calls };
+}
+
+/** One client of another machine may have several calls here, each as a client of its own. */
+function isSame(one: ClientPort, other: ClientPort | null): boolean {
+  const { caller = null } = one;
+  if (one === other || other === null || caller === null) return one === other;
+  return caller === other.caller && principalKey(one.principal) === principalKey(other.principal);
 }
 
 function isClientCall(request: PendingRequest): request is ClientCall {

@@ -54,6 +54,7 @@ export interface LinkEvents {
 
 /** In whose name a request goes out. */
 export interface Sender {
+  readonly sessionId: string;
   /** As the client declared them. */
   readonly capabilities: JsonObject;
   readonly logLevel: McpLogLevel | null;

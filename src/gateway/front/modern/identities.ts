@@ -38,14 +38,16 @@ export class Identity implements SessionPort {
   readonly protocolVersion = MODERN_VERSION;
   readonly capabilities = EVERYTHING;
   principal: Principal;
+  caller: string | null;
   clientInfo: JsonObject;
   group: string | null;
   logLevel: McpLogLevel | null;
   busy = true;
   readonly #ended = new AbortController();
 
-  constructor({ principal, clientInfo, group, logLevel }: ModernRequest) {
+  constructor({ principal, caller, clientInfo, group, logLevel }: ModernRequest) {
     this.principal = principal;
+    this.caller = caller;
     this.clientInfo = clientInfo;
     this.group = group;
     this.logLevel = logLevel;
@@ -109,6 +111,7 @@ export class Identities implements Disposable {
     const { identity } = found;
     identity.expectedUntilMs = 0;
     identity.principal = request.principal;
+    identity.caller = request.caller;
     identity.clientInfo = request.clientInfo;
     identity.group = request.group;
     identity.logLevel = request.logLevel;

@@ -1,4 +1,5 @@
 // A request of protocol 2026-07-28: what it says of its client in `_meta`, and whether its headers say the same.
+import { takeCaller } from "../../caller-marks.ts";
 import type { Principal } from "../../client-port.ts";
 import {
   errorReply,
@@ -44,6 +45,8 @@ export interface ModernRequest {
   readonly method: string;
   /** As the client sent them. */
   readonly params: JsonObject;
+  /** Which client of another machine it is of; null: that is not known, or it is of none. */
+  readonly caller: string | null;
   readonly principal: Principal;
   /** What the client can be asked, for this request. */
   readonly declared: JsonObject;
@@ -111,7 +114,7 @@ export function checkModern(
     request: {
       id,
       method,
-      params,
+      ...(principal.kind === "machine" ? takeCaller(params) : { params, caller: null }),
       principal,
       group,
       declared: objectOr(meta[META.clientCapabilities]),

@@ -4,6 +4,7 @@ import { array, assert as check, constantFrom, integer, option, property, record
 import "../../../support/properties.ts";
 import { attribute } from "../../../../src/gateway/backends/instance/attribution.ts";
 import { PendingRequests } from "../../../../src/gateway/backends/instance/pending.ts";
+import { machinePrincipal } from "../../../../src/gateway/client-port.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { createTestClient, type TestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
@@ -67,6 +68,36 @@ describe("attribution", () => {
       ),
       { numRuns: 2_000 },
     );
+  });
+  test("G1 calls of one client of another machine are one client's, whatever they came as; nobody else can say so", () => {
+    const of = (name: string, machine: string, caller: string | null) => ({
+      ...createTestClient(name),
+      principal: machinePrincipal(machine),
+      caller,
+    });
+    const laptop = of("a", "laptop", "one");
+    const found = (other: ReturnType<typeof of>, lingers: boolean): string => {
+      const pending = new PendingRequests({ clock: createManualClock(), onOverdue() {}, onAborted() {} });
+      for (const client of lingers ? [laptop] : [other, laptop]) {
+        const port = { ...createTestClient("port").call(1), client };
+        pending.add({
+          method: "tools/call",
+          port,
+          own: false,
+          progressToken: null,
+          timeoutMs: 1_000,
+          signal: null,
+          settled() {},
+        }).sentIn = 1;
+      }
+      return attribute(null, null, pending, lingers ? [other] : []).kind;
+    };
+    for (const lingers of [false, true]) {
+      assert.equal(found(of("b", "laptop", "one"), lingers), "call");
+      assert.equal(found(of("b", "laptop", "other"), lingers), "nobody");
+      assert.equal(found(of("b", "laptop", null), lingers), "nobody");
+      assert.equal(found(of("b", "nas", "one"), lingers), "nobody");
+    }
   });
   test("in random traffic of three clients nothing reaches one who was not alone or not named", async () => {
     const { call, link, clock } = await startReady();

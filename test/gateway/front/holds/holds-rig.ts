@@ -122,6 +122,7 @@ export function requestOf(
     group: null,
     logLevel: null,
     progressToken: progressToken ?? null,
+    caller: null,
     trace: null,
   };
 }

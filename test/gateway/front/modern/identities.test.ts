@@ -26,6 +26,7 @@ function requestOf(principal: Principal): ModernRequest {
     group: null,
     logLevel: null,
     progressToken: null,
+    caller: null,
     trace: null,
   };
 }

@@ -2,6 +2,7 @@
 // each `initialize`, and puts itself between where that is 2026-07-28.
 import type { Logger } from "../../../../runtime/log/log.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
+import type { CallerMarks } from "../../../caller-marks.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -46,6 +47,8 @@ interface EraOptions {
   readonly open: OpenLink;
   /** It is a program that is started, and no HTTP server. */
   readonly isProcess: boolean;
+  /** The server is another machine's gateway, which is told which client a request is of; absent: it is not. */
+  readonly callerMarks?: CallerMarks;
   readonly memory: EraMemory;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -217,7 +220,7 @@ class EraLink implements BackendLink {
   }
 
   #beModern(initialize: RpcRequest, discovered: JsonObject): void {
-    const { clock } = this.#options;
+    const { clock, callerMarks } = this.#options;
     this.#modern = new ModernServer({
       link: this.#link,
       events: this.#events,
@@ -225,6 +228,7 @@ class EraLink implements BackendLink {
       initialize: initialize.params ?? {},
       discovered,
       nextId: () => ++this.#lastOwnId,
+      callerMarks,
     });
     this.#spoke(MODERN_VERSION);
     const result = initializeResult(discovered);

@@ -2,6 +2,7 @@
 // client of 2026-07-28 sent passes as it is.
 import { FleetingMap } from "../../../../runtime/fleeting.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
+import { type CallerMarks, withCaller } from "../../../caller-marks.ts";
 import {
   classifyMessage,
   errorReply,
@@ -82,6 +83,7 @@ interface ModernServerOptions {
   readonly initialize: JsonObject;
   readonly discovered: JsonObject;
   readonly nextId: () => number;
+  readonly callerMarks: CallerMarks | undefined;
 }
 
 export class ModernServer {
@@ -231,7 +233,13 @@ export class ModernServer {
   }
 
   #dispatch({ message: { method }, sender, isRaw, inner: id }: Flight, params: JsonObject | undefined): void {
-    const sent = isRaw ? params : modernParams(params, this.#introduction(sender));
+    const { callerMarks } = this.#options;
+    const own = isRaw ? params : modernParams(params, this.#introduction(sender));
+    // A client without a session is another one in each request.
+    const sent =
+      callerMarks === undefined
+        ? own
+        : withCaller(own, sender === null || isRaw ? null : callerMarks(sender));
     this.#post(
       sent === undefined ? { jsonrpc: "2.0", id, method } : { jsonrpc: "2.0", id, method, params: sent },
     );

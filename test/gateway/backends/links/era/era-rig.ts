@@ -105,7 +105,7 @@ export function send(
   { link, received, failed }: RecordedLink,
   method: string,
   params: JsonObject,
-  sender: Sender = { capabilities: CAPABILITIES, logLevel: null },
+  sender: Sender = { sessionId: "session-1", capabilities: CAPABILITIES, logLevel: null },
 ): Called {
   const id = ++lastId;
   link.send({ jsonrpc: "2.0", id, method, params }, sender);

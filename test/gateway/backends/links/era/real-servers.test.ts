@@ -121,7 +121,7 @@ for (const [transport, open] of Object.entries(OVER)) {
     await all.test(
       `D2 ${transport}: what the client cannot do is an error of the tool that says so`,
       async () => {
-        const sender = { capabilities: { roots: {} }, logLevel: null };
+        const sender = { sessionId: "session-1", capabilities: { roots: {} }, logLevel: null };
         const { result } = await callTool(recorded, "ask", {}, sender).reply;
         assert.ok(isJsonObject(result) && result["isError"] === true, JSON.stringify(result));
         assert.match(JSON.stringify(result), /the client does not declare elicitation/);
@@ -132,7 +132,7 @@ for (const [transport, open] of Object.entries(OVER)) {
       `D2 ${transport}: progress and logs of a call arrive, at the level that the client asked for`,
       async () => {
         const params = { name: "work", arguments: {}, _meta: { progressToken: 77 } };
-        const sender = { capabilities: CAPABILITIES, logLevel: "info" as const };
+        const sender = { sessionId: "session-1", capabilities: CAPABILITIES, logLevel: "info" as const };
         await send(recorded, "tools/call", params).reply;
         await eventually(() => heard("notifications/message").length === 2);
         await send(recorded, "tools/call", params, sender).reply;
