@@ -119,6 +119,8 @@ export type FleetLayerEntry = TypeOf<typeof fleetLayerEntryShape>;
 export const fleetLayerReportShape = object({
   /** `U…`: whose word counts; null: nobody's, so that none is taken. */
   operator: nullable(text),
+  /** `U…`, as this machine's own file has it: that key has gone over to `operator` where they differ. */
+  line: optional(nullable(text)),
   /** The newest that this machine has accepted; 0: none. */
   accepted: count,
   /** null: the fleet has none. */

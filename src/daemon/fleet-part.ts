@@ -50,7 +50,7 @@ export function keptLayerOf(home: string, tell: (reason: string) => void) {
       return { layer: null, problem: errorText(error) };
     });
     if (kept.problem !== null) tell(kept.problem);
-    return kept.layer;
+    return kept.layer === null ? null : { ...kept.layer, operator };
   };
 }
 
