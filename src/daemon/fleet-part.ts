@@ -55,12 +55,13 @@ export function keptLayerOf(home: string, tell: (reason: string) => void) {
 }
 
 async function load() {
-  const [{ startFleet }, { startCalls }, { keepServer }] = await Promise.all([
+  const [{ startFleet }, { startCalls }, { keepServer }, { keepKeyDesk }] = await Promise.all([
     import("../fleet/fleet.ts"),
     import("../fleet/calls/calls.ts"),
     import("../fleet/way-in/keep-server.ts"),
+    import("../fleet/way-in/key-desk.ts"),
   ]);
-  return { startFleet, startCalls, keepServer };
+  return { startFleet, startCalls, keepServer, keepKeyDesk };
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
@@ -81,13 +82,14 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
 
   /** A fleet that begins anew, too, looks whether the server is here. */
   const begin = (
-    { startFleet, startCalls, keepServer }: Loaded,
+    { startFleet, startCalls, keepServer, keepKeyDesk }: Loaded,
     wanted: FleetConfig,
     ofMachine: () => StatusReport,
   ): Fleet => {
     keeping = new AbortController();
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
+    void keepKeyDesk({ ...options, home, config: wanted, signal: keeping.signal });
     const lending = lendingOf(gateway);
     calls = acrossMachines(wanted) ? startCalls({ ...options, config: wanted, ...lending }) : null;
     return startFleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });

@@ -6,7 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
 import type { LayerFollower } from "./layer-follower.ts";
 import type { OperatorTrust } from "./operator-trust.ts";
-import { readSignedLayer, type LayerReading, type SignedLayer } from "./signed-layer.ts";
+import { type LayerReading, readSignedLayer, type SignedLayer } from "./signed-layer.ts";
 
 export type LayerDesk = Pick<FleetControl, "layer" | "layerHistory" | "layerText" | "putLayer">;
 
@@ -111,7 +111,9 @@ function lookedBack(stored: readonly StoredLayer[], keys: readonly string[]): re
   for (const { sequence, document } of stored.toReversed()) {
     const readings = keys
       .slice(from)
-      .map((operator) => readSignedLayer(document, { operator, earlier: keys.slice(0, keys.indexOf(operator)) }))
+      .map((operator) =>
+        readSignedLayer(document, { operator, earlier: keys.slice(0, keys.indexOf(operator)) }),
+      )
       .map((reading) => (reading.ok && reading.steps.length > 0 ? NO_OPERATOR : reading));
     const index = readings.findIndex(({ ok }) => ok);
     if (index >= 0) from += index;
