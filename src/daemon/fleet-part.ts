@@ -120,6 +120,11 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       layerHistory: async (signal) => desk().layerHistory(signal),
       layerText: async (revision, signal) => desk().layerText(revision, signal),
       putLayer: async (request, signal) => desk().putLayer(request, signal),
+      async check(signal) {
+        if (config === null) throw fleetOff();
+        const { checkFleet } = await import("../fleet/way-in/fleet-check.ts");
+        return checkFleet({ ...options, home, config }, signal);
+      },
     },
     conditions: () => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
     openMachine: (backend, onEnd) => (calls === null ? closedStream(onEnd) : calls.open(backend, onEnd)),

@@ -17,7 +17,7 @@ import {
 } from "./membership.ts";
 
 /** Where no command has begun the fleet: as a person keeps it. */
-const OPERATOR_SECRET = "fleet-operator";
+export const OPERATOR_SECRET = "fleet-operator";
 const KEY_BYTES = 32;
 
 export interface OperatorKeys {
