@@ -141,7 +141,7 @@ test(
     const words = { revision: 99, time: "2026-11-20T10:00:00.000Z", by: "nas", text: "" };
     await using link = await openLink({ address, authority, seed, inbox: inboxOf("nas") }, first.signal);
     await link?.ask(LAYER_SUBJECT, signLayer(words, old), 5_000);
-    await link?.ask(LAYER_NEWS, "", 5_000).catch(() => {});
+    await link?.ask(LAYER_NEWS, "", 1).catch(() => {});
     await eventually(async () => (await conditionsOf(laptop)).includes("fleet_layer_not_trusted"), WITHIN_MS);
     await back.kill9();
     await using _laptop = await laptop.startMonitor();
