@@ -24,6 +24,7 @@ import type {
   VerifyReport,
 } from "./contract.ts";
 import type {
+  FleetCheckReport,
   FleetLayerHistory,
   FleetLayerPut,
   FleetLayerReport,
@@ -157,6 +158,8 @@ export interface FleetControl {
    * this machine would not believe, and `permission_denied`.
    */
   putLayer(request: FleetLayerRequest, signal: AbortSignal): Promise<FleetLayerPut>;
+  /** Tries what the server permits, changing nothing. Rejects with `fleet_off` and `fleet_unreachable`. */
+  check(signal: AbortSignal): Promise<FleetCheckReport>;
 }
 
 /** How it was over the last day, as far as the daemon knows. */

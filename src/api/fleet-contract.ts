@@ -119,6 +119,8 @@ export type FleetLayerEntry = TypeOf<typeof fleetLayerEntryShape>;
 export const fleetLayerReportShape = object({
   /** `U…`: whose word counts; null: nobody's, so that none is taken. */
   operator: nullable(text),
+  /** `U…`, as this machine's own file has it: that key has gone over to `operator` where they differ. */
+  line: optional(nullable(text)),
   /** The newest that this machine has accepted; 0: none. */
   accepted: count,
   /** null: the fleet has none. */
@@ -147,3 +149,36 @@ export type FleetLayerRequest = TypeOf<typeof fleetLayerRequest>;
 
 export const fleetLayerPutShape = object({ revision: count });
 export type FleetLayerPut = TypeOf<typeof fleetLayerPutShape>;
+
+const fleetPermissionShape = object({
+  may: choice("publish", "subscribe"),
+  subject: text,
+  purpose: text,
+});
+
+/** What a machine's server permits, whose word counts there, and what runs out. */
+export const fleetCheckShape = object({
+  /** What it needs, and may not. */
+  lacks: list(fleetPermissionShape),
+  /** What it may, and should not: a machine that lies could. */
+  exceeds: list(fleetPermissionShape),
+  /** null: the file names none. */
+  operator: nullable(
+    object({
+      /** `U…`, as the file has it. */
+      line: text,
+      /** `U…`: whose word counts. */
+      current: text,
+      /** The place of the handover to it among all of the fleet, and when it was signed; null: it is `line`. */
+      number: nullable(count),
+      since: nullable(text),
+    }),
+  ),
+  /** Keys whose exchange was cut off, or waits for the server. */
+  pending: list(choice("machine", "operator")),
+  /** Until when the server's authority is good, as this machine knows it; null: it names none. */
+  authority_until: nullable(text),
+  /** Until when the server's certificate is; null: the server is not here. */
+  server_until: nullable(text),
+});
+export type FleetCheckReport = TypeOf<typeof fleetCheckShape>;

@@ -32,6 +32,7 @@ import {
   verifyReportShape,
 } from "./contract.ts";
 import {
+  fleetCheckShape,
   fleetLayerHistoryShape,
   fleetLayerPutShape,
   fleetLayerReportShape,
@@ -291,6 +292,13 @@ export const OPERATIONS = {
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
     perform: (fleet, request, signal) => fleet.putLayer(request, signal),
+  }),
+  fleetCheck: operation({
+    part: "fleet",
+    at: "POST fleet/check",
+    says: "What the fleet's server permits to this machine, tried with words that change nothing",
+    output: fleetCheckShape,
+    perform: (fleet, _, signal) => fleet.check(signal),
   }),
   daemonLog: operation({
     part: "log",

@@ -50,17 +50,18 @@ export function keptLayerOf(home: string, tell: (reason: string) => void) {
       return { layer: null, problem: errorText(error) };
     });
     if (kept.problem !== null) tell(kept.problem);
-    return kept.layer;
+    return kept.layer === null ? null : { ...kept.layer, operator };
   };
 }
 
 async function load() {
-  const [{ startFleet }, { startCalls }, { keepServer }] = await Promise.all([
+  const [{ startFleet }, { startCalls }, { keepServer }, { keepKeyDesk }] = await Promise.all([
     import("../fleet/fleet.ts"),
     import("../fleet/calls/calls.ts"),
     import("../fleet/way-in/keep-server.ts"),
+    import("../fleet/way-in/key-desk.ts"),
   ]);
-  return { startFleet, startCalls, keepServer };
+  return { startFleet, startCalls, keepServer, keepKeyDesk };
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
@@ -81,7 +82,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
 
   /** A fleet that begins anew, too, looks whether the server is here. */
   const begin = (
-    { startFleet, keepServer }: Loaded,
+    { startFleet, startCalls, keepServer, keepKeyDesk }: Loaded,
     wanted: FleetConfig,
     ofMachine: () => StatusReport,
   ): Fleet => {
@@ -140,6 +141,11 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       layerHistory: async (signal) => desk().layerHistory(signal),
       layerText: async (revision, signal) => desk().layerText(revision, signal),
       putLayer: async (request, signal) => desk().putLayer(request, signal),
+      async check(signal) {
+        if (config === null) throw fleetOff();
+        const { checkFleet } = await import("../fleet/way-in/fleet-check.ts");
+        return checkFleet({ ...options, home, config }, signal);
+      },
     },
     conditions: () => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
     openMachine: (backend, onEnd) => (calls === null ? closedStream(onEnd) : calls.open(backend, onEnd)),

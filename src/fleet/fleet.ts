@@ -11,6 +11,7 @@ import type { SecretValues } from "../secrets/reference.ts";
 import { holdLink, workUntilEnd } from "./hold-link.ts";
 import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
+import { createOperatorTrust, type OperatorTrust } from "./layer/operator-trust.ts";
 import type { LinkFailure } from "./link-failure.ts";
 import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
 import { type NatsSession, openSession } from "./nats-session.ts";
@@ -88,6 +89,8 @@ class RunningFleet implements Fleet {
   readonly #options: FleetOptions;
   readonly #instance = randomUUID();
   readonly #machines: Machines;
+  /** null: nobody's word counts here. */
+  readonly #trust: OperatorTrust | null;
   readonly #follower: LayerFollower | null;
   readonly desk: LayerDesk | null;
   readonly #ending = new AbortController();
@@ -110,12 +113,13 @@ class RunningFleet implements Fleet {
     this.#options = options;
     const { clock, config } = options;
     this.#machines = new Machines({ name: config.name, instance: this.#instance });
+    this.#trust = this.#createTrust();
     this.#follower = this.#createFollower();
     this.desk =
       this.#follower === null
         ? null
         : createLayerDesk({
-            operator: config.operator,
+            trust: this.#trust,
             follower: this.#follower,
             bucket: () => this.#session?.layers ?? null,
           });
@@ -127,8 +131,19 @@ class RunningFleet implements Fleet {
     });
   }
 
+  #createTrust(): OperatorTrust | null {
+    const { config, layers, logger } = this.#options;
+    if (config.operator === null || layers === undefined) return null;
+    return createOperatorTrust({
+      home: layers.home,
+      line: config.operator,
+      onHandover: ({ from, to, number }) =>
+        logger.info("the operator's key has gone over to the next", { from, to, number }),
+    });
+  }
+
   #createFollower(): LayerFollower | null {
-    const { config, layers, clock, logger } = this.#options;
+    const { layers, clock, logger } = this.#options;
     if (layers === undefined) return null;
     return new LayerFollower({
       home: layers.home,
@@ -136,7 +151,7 @@ class RunningFleet implements Fleet {
         revision: () => layers.port().revision(),
         apply: (layer) => layers.port().apply(layer),
       },
-      operator: config.operator,
+      trust: this.#trust,
       clock,
       logger,
       onChange: () => this.note(),

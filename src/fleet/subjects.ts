@@ -15,6 +15,16 @@ export function rollCallSubject(name: string): string {
   return `mountaineer.fleet.${name}.rollcall`;
 }
 
+/** Where a machine asks that its next key takes the place of its own; "*": where all do. */
+export function keySubject(name: string): string {
+  return `mountaineer.fleet.${name}.key`;
+}
+
+/** Where what is answered to that comes to, and nothing else. */
+export function keyInbox(name: string): string {
+  return `${inboxOf(name)}.key`;
+}
+
 /** Of one machine; "*": of all. */
 export function beatSubject(name: string): string {
   return `mountaineer.fleet.${name}.beat`;

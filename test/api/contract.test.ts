@@ -52,6 +52,7 @@ test("pin: the operations, their methods and their prefix", () => {
       "GET fleet/config/history",
       "GET fleet/config/history/",
       "PUT fleet/config/text",
+      "POST fleet/check",
       "POST log",
       "GET sync",
       "POST reload",

@@ -36,7 +36,7 @@ test("every operation is found at its path, with its method, and only when somet
     handover: { begin: fail },
     log: { log: fail },
     timeline: { timeline: fail },
-    fleet: { fleet: fail, layer: fail, layerHistory: fail, layerText: fail, putLayer: fail },
+    fleet: { fleet: fail, layer: fail, layerHistory: fail, layerText: fail, putLayer: fail, check: fail },
     access: { openPage: fail, makeToken: fail, forgetToken: fail },
   };
   for (const { method, path, part } of Object.values(OPERATIONS)) {

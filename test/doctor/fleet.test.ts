@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DaemonClient } from "../../src/api/client/client.ts";
-import type { FleetReport } from "../../src/api/fleet-contract.ts";
+import type { FleetCheckReport, FleetReport } from "../../src/api/fleet-contract.ts";
 import { examineFleet } from "../../src/doctor/fleet.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleFleet } from "../api/sample-fleet.ts";
 import { accepted } from "../config/support.ts";
 
@@ -10,22 +11,40 @@ const { signal } = new AbortController();
 const FLEET = '[fleet]\nname = "laptop"\nservers = ["tls://nas.example"]\ncredentials = "secret:fleet"\n';
 const VALUES = { "secret:fleet": "SU" };
 
+const CHECK: FleetCheckReport = {
+  lacks: [],
+  exceeds: [],
+  operator: null,
+  pending: [],
+  authority_until: null,
+  server_until: null,
+};
+
 /** Nothing else of it is asked. */
-function daemonOf(report: Partial<FleetReport>): DaemonClient {
+function daemonOf(report: Partial<FleetReport>, check: Partial<FleetCheckReport> = {}): DaemonClient {
   const fleet = async (): Promise<FleetReport> => sampleFleet(report);
-  return { fleet } as unknown as DaemonClient;
+  const fleetCheck = async (): Promise<FleetCheckReport> => ({ ...CHECK, ...check });
+  return { fleet, fleetCheck } as unknown as DaemonClient;
 }
 
-async function look(report: Partial<FleetReport> | null, values: Record<string, string> = VALUES) {
+async function look(
+  report: Partial<FleetReport> | null,
+  values: Record<string, string> = VALUES,
+  check: Partial<FleetCheckReport> = {},
+) {
   const snapshot = await accepted(FLEET);
-  const daemon = report === null ? null : daemonOf(report);
-  const findings = await examineFleet({ snapshot, values, daemon, signal });
+  const daemon = report === null ? null : daemonOf(report, check);
+  const clock = { ...systemClock, wallMs: () => Date.parse("2026-11-20T10:00:00.000Z") };
+  const findings = await examineFleet({ snapshot, values, daemon, signal, clock });
   return findings.map(({ severity, code, text }) => ({ severity, code, text }));
 }
 
 test("G1 the doctor says nothing of a fleet that is not configured", async () => {
   const snapshot = await accepted("");
-  assert.deepEqual(await examineFleet({ snapshot, values: {}, daemon: null, signal }), []);
+  assert.deepEqual(
+    await examineFleet({ snapshot, values: {}, daemon: null, signal, clock: systemClock }),
+    [],
+  );
 });
 
 test("G1 the doctor says that the fleet is reached, and which machines cannot be read", async () => {
@@ -36,6 +55,11 @@ test("G1 the doctor says that the fleet is reached, and which machines cannot be
       text: "laptop is in the fleet over tls://nas.example:4222, with 3 other machines",
     },
     { severity: "warning", code: "fleet_machine", text: "phone: it is not a JSON object" },
+    {
+      severity: "ok",
+      code: "fleet_permissions",
+      text: "the server permits to this machine what it needs, and nothing in other names",
+    },
   ]);
 });
 
@@ -66,4 +90,34 @@ test("G1 without a daemon the doctor looks for the credentials alone", async () 
   );
   const [missing] = await look(null, {});
   assert.deepEqual([missing?.severity, missing?.code], ["error", "fleet_credentials"]);
+});
+
+test("G1 the doctor says what the server does not permit, what it permits too much, and what runs out", async () => {
+  const lies = "write under the names of others";
+  const found = await look({}, VALUES, {
+    lacks: [
+      { may: "publish", subject: "mountaineer.fleet.laptop.beat", purpose: "showing that it is there" },
+    ],
+    exceeds: [
+      { may: "publish", subject: "$KV.mountaineer_fleet.x", purpose: lies },
+      { may: "publish", subject: "mountaineer.fleet.x.beat", purpose: lies },
+      { may: "subscribe", subject: "_INBOX.x.>", purpose: "hear answers to others" },
+    ],
+    operator: { line: "UOLD", current: "UNEW", number: 2, since: "2026-11-01T10:00:00.000Z" },
+    pending: ["machine"],
+    authority_until: "2027-01-02T03:04:05.000Z",
+    server_until: "2036-11-20T10:00:00.000Z",
+  });
+  assert.deepEqual(
+    found.slice(2).map(({ severity, code, text }) => `${severity} ${code}: ${text}`),
+    [
+      "warning fleet_permission_lacks: the server does not let this machine publish to mountaineer.fleet.laptop.beat: " +
+        "showing that it is there",
+      `warning fleet_permission_exceeds: this machine could ${lies}, hear answers to others: the server permits it`,
+      "info fleet_operator_exchanged: the operator's key is UNEW since 2026-11-01T10:00:00.000Z: [fleet].operator names " +
+        "one that went over to it",
+      "warning fleet_key_pending: a new key of the machine is kept and not in use yet",
+      "warning fleet_certificate_ends: the authority of the fleet's server, as this machine knows it, is good until 2027-01-02",
+    ],
+  );
 });

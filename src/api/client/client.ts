@@ -9,6 +9,7 @@ import { type BackendPhases, backendPhases } from "../backend-phases.ts";
 import type { HandOverReport, StatusReport, SyncReport } from "../contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, LogControl, PlaceControl } from "../control.ts";
 import type {
+  FleetCheckReport,
   FleetLayerHistory,
   FleetLayerPut,
   FleetLayerReport,
@@ -57,6 +58,7 @@ export interface DaemonClient extends RemoteControl, RemoteConfig, LogControl {
   fleetLayerHistory(signal: AbortSignal): Promise<FleetLayerHistory>;
   fleetLayerText(revision: number, signal: AbortSignal): Promise<FleetLayerText>;
   putFleetLayer(request: FleetLayerRequest, signal: AbortSignal): Promise<FleetLayerPut>;
+  fleetCheck(signal: AbortSignal): Promise<FleetCheckReport>;
   /** As `HandoverControl.begin`. */
   handOver(signal: AbortSignal): Promise<HandOverReport>;
   /** As `AccessControl` has them. */
@@ -237,6 +239,7 @@ function createClient(
     fleetLayerHistory: (signal) => ask("fleetLayerHistory", null, signal),
     fleetLayerText: (n, signal) => ask("fleetLayerText", { n }, signal),
     putFleetLayer: (request, signal) => ask("putFleetLayer", request, signal),
+    fleetCheck: (signal) => ask("fleetCheck", null, signal),
     handOver: (signal) => ask("handOver", null, signal),
     sync: (signal) => ask("sync", null, signal),
     reload: (request, signal) => ask("reload", request, signal),

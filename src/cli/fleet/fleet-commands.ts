@@ -7,8 +7,11 @@ import { refuseSection, removeSection, writeSection } from "../edits/fleet-secti
 import type { CommandContext } from "../input/command.ts";
 import { askSecretly } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
+import { readMembers } from "../sessions/config-members.ts";
+import { viewConfig } from "../sessions/config-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
+import { homeOptions } from "./home-options.ts";
 import { listenAddress, machineName } from "./machine-defaults.ts";
 
 const CODE_VALID_MS = 10 * 60_000;
@@ -55,10 +58,10 @@ export async function beginFleet(context: CommandContext, wish: BeginWish): Prom
 export async function inviteMachine(context: CommandContext, wish: Wish): Promise<number> {
   const { invite } = await import("../../fleet/way-in/invite.ts");
   const { requireFleet } = await import("../../fleet/way-in/fleet-folder.ts");
-  const { operatorKey, requireMembership } = await import("../../fleet/way-in/membership.ts");
+  const { settledOperatorKey } = await import("../../fleet/way-in/operator-key.ts");
   const options = homeOptions(context);
   await requireFleet(context.home);
-  const key = await operatorKey(options, await requireMembership(context.home));
+  const key = await settledOperatorKey(options, await operatorLine(context));
   const joined = await invite({
     ...options,
     validMs: CODE_VALID_MS,
@@ -77,6 +80,11 @@ export async function inviteMachine(context: CommandContext, wish: Wish): Promis
   else if (joined !== null) say(context, `${joined} has joined`);
   if (joined === null) context.note("nobody joined in time: mountaineer fleet invite makes another code");
   return joined === null ? FAILED_EXIT : 0;
+}
+
+/** As this machine's file has it; null: it has none. */
+function operatorLine(context: CommandContext): Promise<string | null> {
+  return viewConfig(context, async (view) => (await readMembers(view)).fleet?.operator ?? null);
 }
 
 export async function joinByCode(
@@ -137,10 +145,6 @@ export async function remove(
   const removed = await removeMember({ home, clock: systemClock }, wish.machine, signal);
   tell(context, wish, { removed }, `${removed} is out of the fleet: its key opens nothing any more`);
   return 0;
-}
-
-function homeOptions({ home, signal }: CommandContext) {
-  return { home, signal, clock: systemClock, environment: process.env };
 }
 
 function tell(context: CommandContext, { json }: Wish, report: object, text: string): void {

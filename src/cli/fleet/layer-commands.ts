@@ -8,6 +8,7 @@ import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
 import { findPlace } from "../../config/locate.ts";
 import { type ConfigMistake, mistakesError } from "../../config/mistakes.ts";
 import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
+import type { Handover } from "../../fleet/layer/handovers.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -18,6 +19,7 @@ import { forTerminal, renderDiff } from "../views/diff-view.ts";
 import { localTime } from "../views/history-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
+import { homeOptions } from "./home-options.ts";
 
 /** A link that was just cut by a change of the server's configuration is back by then. */
 const LINKED_WITHIN_MS = 15_000;
@@ -47,11 +49,9 @@ export async function setLayer(
 ): Promise<number> {
   const text = await readText(context, file);
   return withDaemon(context, async (daemon) => {
-    const key = await ownKey(context);
-    const report = await afterRenewal(context, daemon, key);
+    const signer = await readSigner(context, daemon);
     return signNews(context, daemon, {
-      key,
-      report,
+      ...signer,
       text,
       name: file === "-" ? "standard input" : file,
       json,
@@ -64,10 +64,9 @@ export async function rollBackLayer(
   { revision, json }: Wish & { readonly revision: number },
 ): Promise<number> {
   return withDaemon(context, async (daemon) => {
-    const key = await ownKey(context);
-    const report = await afterRenewal(context, daemon, key);
+    const signer = await readSigner(context, daemon);
     const { text } = await daemon.fleetLayerText(revision, context.signal);
-    return signNews(context, daemon, { key, report, text, name: `revision ${revision}`, json });
+    return signNews(context, daemon, { ...signer, text, name: `revision ${revision}`, json });
   });
 }
 
@@ -108,9 +107,15 @@ export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted
   return text === wanted && (newest?.revision ?? 0) >= accepted;
 }
 
-interface Signing extends Wish {
+export interface Signer {
+  /** The 32 private bytes of the key that counts. */
   readonly key: Buffer;
+  /** Those that lead to it. */
+  readonly handovers: readonly Handover[];
   readonly report: FleetLayerReport;
+}
+
+interface Signing extends Wish, Signer {
   readonly text: string;
   /** Where the text is from. */
   readonly name: string;
@@ -118,19 +123,20 @@ interface Signing extends Wish {
 
 /** Signs it, unless that is what stands there. */
 async function signNews(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
-  const { key, report, text, name, json } = signing;
+  const { key, handovers, report, text, name, json } = signing;
   if (saysAlready(report, text)) {
     return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
   }
   const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
-  const revision = Math.max(report.accepted, report.newest?.revision ?? 0) + 1;
-  const operator = publicKeyText(publicBytes(key));
+  const revision = nextRevision(report);
+  // As this machine's file has it: under that line the layer lies here.
+  const operator = report.line ?? publicKeyText(publicBytes(key));
   const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
   const { name: by } = await daemon.fleet(context.signal);
   const time = new Date(systemClock.wallMs()).toISOString();
-  const document = signLayer({ revision, time, by, text }, key);
+  const document = signLayer({ revision, time, by, text }, key, handovers);
   const expected_sequence = report.newest?.sequence ?? 0;
   await daemon.putFleetLayer({ document, expected_sequence }, context.signal);
   return told(
@@ -138,6 +144,10 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
     { json },
     { revision, changed: true, machines: await answers(context, daemon, revision) },
   );
+}
+
+export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accepted" | "newest">): number {
+  return Math.max(accepted, newest?.revision ?? 0) + 1;
 }
 
 /** By itself, and under this machine's own file. */
@@ -162,15 +172,17 @@ async function mistakesIn(
   return loaded.ok ? [] : loaded.mistakes;
 }
 
-interface Answer {
+export interface Answer {
   readonly machine: string;
   readonly takes: boolean;
   /** Why not; null: it has not said anything yet, or it takes it. */
   readonly reason: string | null;
+  /** It has seen that revision, and knows the key by which it is signed. */
+  readonly knows: boolean;
 }
 
 /** What the machines that are there make of it, as far as they have said so in time. */
-async function answers(
+export async function answers(
   { signal }: CommandContext,
   daemon: DaemonClient,
   revision: number,
@@ -182,7 +194,8 @@ async function answers(
     const said = here.map(({ name, state }) => {
       const { refused = null, revision: runs = null } = state?.layer ?? {};
       const isOver = runs === revision || refused?.revision === revision;
-      return { isOver, answer: { machine: name, takes: runs === revision, reason: refused?.reason ?? null } };
+      const reason = refused?.reason ?? null;
+      return { isOver, answer: { machine: name, takes: runs === revision, reason, knows: isOver } };
     });
     // What it says of what stood there before is no answer.
     if (said.every(({ isOver }) => isOver) || systemClock.monotonicMs() >= untilMs) {
@@ -201,7 +214,8 @@ interface Outcome {
 function told(context: CommandContext, { json }: Wish, outcome: Outcome): number {
   const { revision, changed, machines = [] } = outcome;
   if (json) {
-    context.print(`${JSON.stringify({ revision, changed, machines }, null, 2)}\n`);
+    const told = machines.map(({ machine, takes, reason }) => ({ machine, takes, reason }));
+    context.print(`${JSON.stringify({ revision, changed, machines: told }, null, 2)}\n`);
     return 0;
   }
   const { green, yellow, symbols } = paintFor(context.stdoutStyle);
@@ -220,42 +234,43 @@ function told(context: CommandContext, { json }: Wish, outcome: Outcome): number
   return 0;
 }
 
+/** Rejects with `secret_unavailable` where the key is not, and with `usage` where it is not the one that counts. */
+export async function readSigner(context: CommandContext, daemon: DaemonClient): Promise<Signer> {
+  const { operatorKeys, settledOperatorKey } = await import("../../fleet/way-in/operator-key.ts");
+  const { readTrust } = await import("../../fleet/layer/operator-trust.ts");
+  const { handoversTo } = await import("../../fleet/layer/handovers.ts");
+  const { publicBytes, publicKeyText } = await import("../../fleet/keys/nkey.ts");
+  const options = homeOptions(context);
+  await operatorKeys(options);
+  const report = await afterRenewal(context, daemon);
+  const line = report.line ?? report.operator;
+  const key = await settledOperatorKey(options, line);
+  const operator = publicKeyText(publicBytes(key));
+  if (line !== null && report.operator === operator) {
+    const { handovers } = await readTrust(context.home, line);
+    return { key, handovers: handoversTo(operator, handovers), report };
+  }
+  const found = report.operator === null ? "names no operator" : "names another operator than the key here";
+  throw new MountaineerError("usage", `[fleet] ${found}: no machine like that would take what is signed`, {
+    hint: `on every machine of the fleet: mountaineer config set fleet.operator ${operator}`,
+  });
+}
+
 /** As it stands once the server, where it is here, lets this machine write it: one that an earlier version set up does not. */
-async function afterRenewal(
-  context: CommandContext,
-  daemon: DaemonClient,
-  key: Buffer,
-): Promise<FleetLayerReport> {
+async function afterRenewal(context: CommandContext, daemon: DaemonClient): Promise<FleetLayerReport> {
   const { home, signal } = context;
   const { renewServer } = await import("../../fleet/way-in/server-process.ts");
-  const { publicBytes, publicKeyText } = await import("../../fleet/keys/nkey.ts");
   const isRenewed = await renewServer({ home, clock: systemClock }, signal);
   const untilMs = systemClock.monotonicMs() + (isRenewed ? LINKED_WITHIN_MS : 0);
-  const operator = publicKeyText(publicBytes(key));
   for (;;) {
     try {
-      const report = await daemon.fleetLayer(signal);
-      if (report.operator === operator) return report;
-      const found =
-        report.operator === null ? "names no operator" : "names another operator than the key here";
-      throw new MountaineerError(
-        "usage",
-        `[fleet] ${found}: no machine like that would take what is signed`,
-        {
-          hint: `on every machine of the fleet: mountaineer config set fleet.operator ${operator}`,
-        },
-      );
+      return await daemon.fleetLayer(signal);
     } catch (error) {
       const passes = error instanceof MountaineerError && error.code === "fleet_unreachable";
       if (!passes || systemClock.monotonicMs() >= untilMs) throw error;
     }
     await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
   }
-}
-
-async function ownKey({ home, signal }: CommandContext): Promise<Buffer> {
-  const { signingKey } = await import("../../fleet/way-in/membership.ts");
-  return signingKey({ home, signal, clock: systemClock, environment: process.env });
 }
 
 async function readText({ signal }: CommandContext, file: string): Promise<string> {
@@ -285,7 +300,7 @@ function newestText({ newest, operator }: FleetLayerReport): string {
   return `revision ${revision}, signed on ${harmless(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
 }
 
-function withDaemon(
+export function withDaemon(
   context: CommandContext,
   use: (daemon: DaemonClient) => Promise<number>,
 ): Promise<number> {

@@ -38,6 +38,7 @@ import { fleetConfigSetCommand } from "../commands/fleet/config-set.ts";
 import { fleetInitCommand } from "../commands/fleet/init.ts";
 import { fleetInviteCommand } from "../commands/fleet/invite.ts";
 import { fleetJoinCommand } from "../commands/fleet/join.ts";
+import { fleetKeysRotateCommand } from "../commands/fleet/keys-rotate.ts";
 import { fleetLeaveCommand } from "../commands/fleet/leave.ts";
 import { fleetRemoveCommand } from "../commands/fleet/remove.ts";
 import { fleetStatusCommand } from "../commands/fleet/status.ts";
@@ -143,6 +144,13 @@ const FLEET_CONFIG: CommandGroup = {
     { command: "mountaineer fleet config get", does: "see it" },
     { command: "mountaineer fleet config set fleet.toml", does: "change it, on the operator's machine" },
   ],
+};
+
+const FLEET_KEYS: CommandGroup = {
+  name: "fleet keys",
+  summary: "the keys by which a fleet knows its machines and its operator",
+  description: "Each can be exchanged in place, without joining again. See docs/fleet.md.",
+  examples: [{ command: "mountaineer fleet keys rotate", does: "a new key for this machine" }],
 };
 
 const CONFIG: CommandGroup = {
@@ -278,6 +286,7 @@ export const SECTIONS: readonly CommandSection[] = [
           fleetConfigRollbackCommand,
         ],
       },
+      { group: FLEET_KEYS, commands: [fleetKeysRotateCommand] },
     ],
   },
   { heading: "More:", entries: [completionsCommand, uninstallCommand] },

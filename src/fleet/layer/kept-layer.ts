@@ -7,6 +7,7 @@ import {
   removeLeftovers,
   writeDurably,
 } from "../../runtime/files/durable-file.ts";
+import { readTrust, type Trust } from "./operator-trust.ts";
 import { readSignedLayer, type SignedLayer } from "./signed-layer.ts";
 
 function layerPath(home: string): { readonly folder: string; readonly file: string } {
@@ -21,12 +22,24 @@ interface KeptLayer {
   readonly problem: string | null;
 }
 
-/** Its signature is held against the operator's key again. Rejects for a file that cannot be read. */
-export async function readKeptLayer(home: string, operator: string): Promise<KeptLayer> {
+/**
+ * Its signature is held against the operator's key again: `line`, as the machine's file has it, or the one that it went over
+ * to. Rejects for a file that cannot be read.
+ */
+export async function readKeptLayer(home: string, line: string): Promise<KeptLayer> {
+  return keptLayerBy(home, await readTrust(home, line));
+}
+
+/** What was accepted under a key that has gone since counts on, until the next one is. */
+export async function keptLayerBy(home: string, { operator, earlier }: Trust): Promise<KeptLayer> {
   const text = await readIfPresent(layerPath(home).file);
   if (text === null) return { layer: null, problem: null };
-  const reading = readSignedLayer(Buffer.from(text), operator);
-  return reading.ok ? { layer: reading.layer, problem: null } : { layer: null, problem: reading.problem };
+  const readings = [operator, ...earlier].map((key) =>
+    readSignedLayer(Buffer.from(text), { operator: key, earlier: [] }),
+  );
+  const believed = readings.find(({ ok }) => ok) ?? readings[0];
+  if (believed?.ok === true) return { layer: believed.layer, problem: null };
+  return { layer: null, problem: believed?.problem ?? null };
 }
 
 /** Whole or not at all, and durable when it resolves. */

@@ -5,12 +5,14 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
 import type { LayerFollower } from "./layer-follower.ts";
-import { readSignedLayer, type SignedLayer } from "./signed-layer.ts";
+import type { OperatorTrust } from "./operator-trust.ts";
+import { type LayerReading, readSignedLayer, type SignedLayer } from "./signed-layer.ts";
 
 export type LayerDesk = Pick<FleetControl, "layer" | "layerHistory" | "layerText" | "putLayer">;
 
 interface DeskParts {
-  readonly operator: string | null;
+  /** null: nobody's word counts here. */
+  readonly trust: OperatorTrust | null;
   readonly follower: LayerFollower;
   /** null: there is no link. */
   readonly bucket: () => LayerBucket | null;
@@ -22,33 +24,34 @@ interface Looked {
   readonly layer: SignedLayer | null;
 }
 
-export function createLayerDesk({ operator, follower, bucket }: DeskParts): LayerDesk {
+export function createLayerDesk({ trust, follower, bucket }: DeskParts): LayerDesk {
   const linked = (): LayerBucket => {
     const found = bucket();
     if (found !== null) return found;
     throw new MountaineerError("fleet_unreachable", "there is no link to the fleet now", { retry: "later" });
   };
-  const look = ({ sequence, document }: StoredLayer): Looked => {
-    const reading = operator === null ? null : readSignedLayer(document, operator);
-    if (reading?.ok === true) {
-      const { revision, time, by } = reading.layer;
-      return { entry: { revision, time, by, problem: null, sequence }, layer: reading.layer };
-    }
-    const problem = reading?.problem ?? "[fleet].operator is not set";
-    return { entry: { revision: null, time: null, by: null, problem, sequence }, layer: null };
-  };
+  /** Where it says that the operator's key is another one, it is from now on. */
+  const look = async ({ sequence, document }: StoredLayer): Promise<Looked> =>
+    lookedAt(sequence, trust === null ? NO_OPERATOR : await trust.believe(document));
   const newest = async (signal: AbortSignal): Promise<Looked | null> => {
     const stored = await unlessAborted(linked().newest(), signal);
     return stored === null ? null : look(stored);
   };
-  const all = async (signal: AbortSignal): Promise<readonly Looked[]> =>
-    (await unlessAborted(linked().history(), signal)).map(look);
+  const all = async (signal: AbortSignal): Promise<readonly Looked[]> => {
+    const [last, ...before] = await unlessAborted(linked().history(), signal);
+    if (last === undefined) return [];
+    const first = await look(last);
+    const { operator, earlier } = (await trust?.read()) ?? { operator: "", earlier: [] };
+    return [first, ...lookedBack(before, trust === null ? [] : [...earlier, operator])];
+  };
 
   return {
     async layer(signal) {
       const found = await newest(signal);
+      const { operator = null, line = null } = (await trust?.read()) ?? {};
       return {
         operator,
+        line,
         accepted: await follower.highest(),
         newest: found?.entry ?? null,
         text: found?.layer?.text ?? null,
@@ -64,7 +67,10 @@ export function createLayerDesk({ operator, follower, bucket }: DeskParts): Laye
     },
     async putLayer({ document, expected_sequence: expected }, signal) {
       const target = linked();
-      const { entry, layer } = look({ sequence: 0, document: Buffer.from(document) });
+      const bytes = Buffer.from(document);
+      const before = await trust?.read();
+      const reading = before === undefined ? NO_OPERATOR : readSignedLayer(bytes, before);
+      const { entry, layer } = lookedAt(0, reading);
       if (layer === null)
         throw new MountaineerError("usage", `this machine does not believe it: ${entry.problem}`);
       const highest = await follower.highest();
@@ -74,10 +80,46 @@ export function createLayerDesk({ operator, follower, bucket }: DeskParts): Laye
       // Begun, it is carried through: who asks looks again.
       const isPut = await unlessAborted(target.put(document, expected), signal);
       if (!isPut) throw await changedMeanwhile(newest(signal).catch(() => null));
+      // A key that has gone over to another one has done so here first of all.
+      await trust?.believe(bytes);
       follower.look();
       return { revision: layer.revision };
     },
   };
+}
+
+const NO_OPERATOR: LayerReading = { ok: false, problem: "[fleet].operator is not set" };
+
+function lookedAt(sequence: number, reading: LayerReading): Looked {
+  if (!reading.ok) {
+    return {
+      entry: { revision: null, time: null, by: null, problem: reading.problem, sequence },
+      layer: null,
+    };
+  }
+  const { revision, time, by } = reading.layer;
+  return { entry: { revision, time, by, problem: null, sequence }, layer: reading.layer };
+}
+
+/**
+ * Of revisions before the newest, newest first: what one key has signed counts as long as no later key's stands before it.
+ * Whoever has a key that went could put something there afterwards, and nothing before.
+ */
+function lookedBack(stored: readonly StoredLayer[], keys: readonly string[]): readonly Looked[] {
+  const looked: Looked[] = [];
+  let from = 0;
+  for (const { sequence, document } of stored.toReversed()) {
+    const readings = keys
+      .slice(from)
+      .map((operator) =>
+        readSignedLayer(document, { operator, earlier: keys.slice(0, keys.indexOf(operator)) }),
+      )
+      .map((reading) => (reading.ok && reading.steps.length > 0 ? NO_OPERATOR : reading));
+    const index = readings.findIndex(({ ok }) => ok);
+    if (index >= 0) from += index;
+    looked.unshift(lookedAt(sequence, readings[index] ?? readings.at(-1) ?? NO_OPERATOR));
+  }
+  return looked;
 }
 
 async function changedMeanwhile(looking: Promise<Looked | null>): Promise<MountaineerError> {

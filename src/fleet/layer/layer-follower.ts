@@ -7,9 +7,10 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
-import { keepLayer, readKeptLayer } from "./kept-layer.ts";
+import { keepLayer, keptLayerBy } from "./kept-layer.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
-import { readSignedLayer, type SignedLayer } from "./signed-layer.ts";
+import type { OperatorTrust } from "./operator-trust.ts";
+import type { SignedLayer } from "./signed-layer.ts";
 
 /** News may be lost, and a bucket may come later: it is looked at so often, ms. */
 const LOOK_MS = 60_000;
@@ -36,8 +37,8 @@ export interface LayerPort {
 interface FollowerOptions {
   /** Mountaineer's own folder, absolute. */
   readonly home: string;
-  /** null: nobody's word counts here. */
-  readonly operator: string | null;
+  /** Whose word counts here; null: nobody's. */
+  readonly trust: OperatorTrust | null;
   readonly port: LayerPort;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -119,7 +120,8 @@ export class LayerFollower {
       await unlessAborted(this.#readKept(), signal);
       const kept = this.#accepted;
       if (kept === null || port.revision() !== null) return;
-      const outcome = await unlessAborted(port.apply(kept), signal);
+      const operator = (await this.#options.trust?.read())?.line ?? kept.operator;
+      const outcome = await unlessAborted(port.apply({ ...kept, operator }), signal);
       if (outcome.kind !== "applied") this.#refuse(kept.revision, outcome.reason);
     } catch (error) {
       // Whoever asks the bucket next finds out.
@@ -161,7 +163,7 @@ export class LayerFollower {
       isSettled = stored === null ? this.#settle() : await this.#take(stored);
     } catch (error) {
       // A link that is gone says nothing of what stands there; who has no operator asks for nothing.
-      if (signal.aborted || bucket !== this.#bucket || this.#options.operator === null) return;
+      if (signal.aborted || bucket !== this.#bucket || this.#options.trust === null) return;
       this.#unread(errorText(error));
     }
     this.#failures = isSettled ? 0 : this.#failures + 1;
@@ -171,11 +173,11 @@ export class LayerFollower {
 
   /** Whether there is nothing left to try. */
   async #take({ sequence, document }: StoredLayer): Promise<boolean> {
-    const { operator, port, logger } = this.#options;
+    const { trust, port, logger } = this.#options;
     const { signal } = this.#ending;
-    if (operator === null) return this.#unheeded();
+    if (trust === null) return this.#unheeded();
     await this.#readKept();
-    const reading = readSignedLayer(document, operator);
+    const reading = await trust.believe(document);
     if (!reading.ok) return this.#distrust(reading.problem);
     const { layer } = reading;
     const { revision, text } = layer;
@@ -191,7 +193,9 @@ export class LayerFollower {
       return this.#settle();
     }
     if (this.#unfit?.sequence === sequence) return true;
-    const outcome = await unlessAborted(port.apply({ text, revision, operator }), signal);
+    // It lies under a file that names the key of then.
+    const { line } = await trust.read();
+    const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
     if (outcome.kind !== "applied") {
       const isRejected = outcome.kind === "rejected";
       if (isRejected) this.#unfit = { sequence };
@@ -205,15 +209,15 @@ export class LayerFollower {
 
   /** Kept after it was applied: a crash in between leaves the one before, and it is heard again. */
   async #keep(layer: SignedLayer, document: Uint8Array): Promise<void> {
-    if (this.#accepted?.revision === layer.revision) return;
+    if (this.#accepted?.revision === layer.revision && this.#accepted.operator === layer.operator) return;
     await keepLayer(this.#options.home, document);
     this.#accepted = layer;
   }
 
   async #readKept(): Promise<void> {
-    const { home, operator, logger } = this.#options;
-    if (this.#isRead || operator === null) return;
-    const { layer, problem } = await readKeptLayer(home, operator);
+    const { home, trust, logger } = this.#options;
+    if (this.#isRead || trust === null) return;
+    const { layer, problem } = await keptLayerBy(home, await trust.read());
     if (problem !== null)
       logger.warn("the fleet's configuration that was kept is not used", { reason: problem });
     this.#accepted = layer;

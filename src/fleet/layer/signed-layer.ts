@@ -3,6 +3,7 @@ import { isMachineName } from "../../config/fleet-values.ts";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
+import { type Handover, MOST_CARRIED, readHandovers, SIGNED_TIME, stepsBetween } from "./handovers.ts";
 
 /** Of a document: its text at its longest in JSON, and what is around it. */
 export const LARGEST_DOCUMENT_BYTES = 2 * LARGEST_LAYER_BYTES + 4 * 1024;
@@ -23,22 +24,37 @@ export interface SignedLayer extends LayerWords {
   readonly operator: string;
 }
 
-/** `key`: the operator's 32 private bytes. */
-export function signLayer(words: LayerWords, key: Uint8Array): string {
+/**
+ * `key`: the operator's 32 private bytes; `handovers`: those that lead to it, oldest first, of which the newest travel with
+ * it.
+ */
+export function signLayer(words: LayerWords, key: Uint8Array, handovers: readonly Handover[] = []): string {
   const { revision, time, by, text } = words;
   const operator = userKey(key);
   const signature = signText(key, signedText({ ...words, operator }));
-  return `${JSON.stringify({ format: 1, revision, time, by, operator, text, signature })}\n`;
+  const carried = handovers.length === 0 ? {} : { handovers: handovers.slice(-MOST_CARRIED) };
+  return `${JSON.stringify({ format: 1, revision, time, by, operator, text, signature, ...carried })}\n`;
 }
 
-type Reading =
-  | { readonly ok: true; readonly layer: SignedLayer }
+export type LayerReading =
+  | {
+      readonly ok: true;
+      readonly layer: SignedLayer;
+      /** How the key that counted went over to the signer's; empty: that is the one. */
+      readonly steps: readonly Handover[];
+    }
   /** `problem`: why it counts for nothing, in words that are no stranger's. */
   | { readonly ok: false; readonly problem: string };
 
-/** `operator`: whose word counts. */
-export function readSignedLayer(document: Uint8Array, operator: string): Reading {
-  const no = (problem: string): Reading => ({ ok: false, problem });
+interface Trusted {
+  /** Whose word counts. */
+  readonly operator: string;
+  /** Whose word counted before, and does not any more. */
+  readonly earlier: readonly string[];
+}
+
+export function readSignedLayer(document: Uint8Array, { operator, earlier }: Trusted): LayerReading {
+  const no = (problem: string): LayerReading => ({ ok: false, problem });
   if (document.length > LARGEST_DOCUMENT_BYTES) return no(`it is too long: ${document.length} bytes`);
   const found = jsonObject(new TextDecoder().decode(document));
   if (found === null) return no("it is not a JSON object");
@@ -48,18 +64,21 @@ export function readSignedLayer(document: Uint8Array, operator: string): Reading
   if (typeof text !== "string" || typeof by !== "string" || typeof signature !== "string") {
     return no("parts of it are missing");
   }
-  if (typeof time !== "string" || !TIME.test(time) || !isMachineName(by)) {
+  if (typeof time !== "string" || !SIGNED_TIME.test(time) || !isMachineName(by)) {
     return no("it does not say who signed it when");
   }
-  if (found["operator"] !== operator) return no("another key than the operator's has signed it");
-  const key = publicBytesOf(operator);
+  const signer = found["operator"];
+  if (typeof signer !== "string") return no("parts of it are missing");
+  if (earlier.includes(signer)) return no("a key has signed it that was the operator's, and is not any more");
+  const handovers = readHandovers(found["handovers"] ?? [], MOST_CARRIED) ?? [];
+  const steps = signer === operator ? [] : stepsBetween(operator, signer, handovers, earlier);
+  if (steps === null) return no("another key than the operator's has signed it");
+  const key = publicBytesOf(signer);
   if (key === null) return no("[fleet].operator is no public key");
-  const layer = { revision: Number(revision), time, by, text, operator };
+  const layer = { revision: Number(revision), time, by, text, operator: signer };
   if (!isSignedBy(key, signedText(layer), signature)) return no("the operator has not signed it");
-  return { ok: true, layer };
+  return { ok: true, layer, steps };
 }
-
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/;
 
 /** What it is for, in which fleet, and one line for each part; none of them has a line break. */
 function signedText({ operator, revision, time, by, text }: SignedLayer): string {

@@ -11,6 +11,8 @@ export interface FleetMember {
   readonly name: string;
   /** `U…`. */
   readonly key: string;
+  /** `U…`: lets it in, too, until it is used and takes the place of `key`. */
+  readonly nextKey?: string;
 }
 
 export interface Invitation {
@@ -67,9 +69,10 @@ export function parseRecord(text: string, path: string): FleetRecord {
   return { address, authority, operator, home, members, invitations };
 }
 
-function readMember({ name, key }: JsonMembers): FleetMember | null {
+function readMember({ name, key, nextKey }: JsonMembers): FleetMember | null {
   if (typeof name !== "string" || !isMachineName(name) || !isUserKey(key)) return null;
-  return { name, key };
+  if (nextKey === undefined) return { name, key };
+  return isUserKey(nextKey) ? { name, key, nextKey } : null;
 }
 
 function readInvitation({ id, guest, host, expiresAtMs }: JsonMembers): Invitation | null {

@@ -13,12 +13,12 @@ import {
   freeName,
   type HomeOptions,
   type Membership,
-  ownOperatorKey,
   ownSeed,
   readMembership,
   sectionOf,
   writeMembership,
 } from "./membership.ts";
+import { ownOperatorKey } from "./operator-key.ts";
 import { openLink } from "./server-link.ts";
 import { findServerProgram, reloadServer, runningServer } from "./server-process.ts";
 

@@ -172,7 +172,7 @@ class Refused extends Error {
 function withMember(now: FleetRecord, { name, key }: JoinRequest, id: string): FleetRecord {
   if (!now.invitations.some((one) => one.id === id)) throw new Refused("expired");
   const twin = memberOf(now, name);
-  if (twin !== undefined && twin.key !== key) throw new Refused("name_taken");
-  const others = now.members.filter((member) => member.key !== key);
+  if (twin !== undefined && twin.key !== key && twin.nextKey !== key) throw new Refused("name_taken");
+  const others = now.members.filter((member) => member !== twin && member.key !== key);
   return { ...now, members: [...others, { name, key }] };
 }

@@ -97,6 +97,11 @@ export function keptAuthority(home: string): Promise<string | null> {
   return readIfPresent(membershipPaths(home).authority);
 }
 
+/** Under which the key is kept that takes the place of another one, until it has. */
+export function nextName(secret: string): string {
+  return `${secret}-next`;
+}
+
 /** A name for a secret that nobody has taken yet. */
 export async function freeName(options: HomeOptions, wanted: string): Promise<string> {
   const taken = new Set((await openSecretStore(options).list()).map(({ name }) => name));
@@ -105,14 +110,15 @@ export async function freeName(options: HomeOptions, wanted: string): Promise<st
   return name;
 }
 
-function kept(options: HomeOptions, secret: string): Promise<string | null> {
+/** Null: none is kept. Rejects with `secret_unavailable`. */
+export function keptSecret(options: HomeOptions, secret: string): Promise<string | null> {
   const limits = { deadlineMs: SECRET_DEADLINE_MS, signal: options.signal };
   return openSecretStore(options).get(secret, limits);
 }
 
 /** The 32 bytes of this machine's key; null: none is kept. Rejects with `secret_unavailable`. */
 export async function keptSeed(options: HomeOptions, secret: string): Promise<Buffer | null> {
-  const seed = await kept(options, secret);
+  const seed = await keptSecret(options, secret);
   return seed === null ? null : rawOfSeed(seed);
 }
 
@@ -125,53 +131,6 @@ export async function ownSeed(options: HomeOptions, secret: string): Promise<Buf
   return made;
 }
 
-async function keptOperatorKey(options: HomeOptions, secret: string): Promise<Buffer | null> {
-  const key = Buffer.from((await kept(options, secret)) ?? "", "base64url");
-  return key.length === 32 ? key : null;
-}
-
-/** The 32 private bytes of the operator's key. Rejects with `secret_unavailable`. */
-export async function operatorKey(options: HomeOptions, { operatorSecret }: Membership): Promise<Buffer> {
-  const key = operatorSecret === null ? null : await keptOperatorKey(options, operatorSecret);
-  if (key !== null) return key;
-  throw new MountaineerError(
-    "secret_unavailable",
-    "the operator's key of this fleet is not kept here any more",
-  );
-}
-
-/** Where no command has begun the fleet: as a person keeps it. */
-const OPERATOR_SECRET = "fleet-operator";
-
-/** The 32 private bytes with which this machine signs for its fleet. Rejects with `secret_unavailable`. */
-export async function signingKey(options: HomeOptions): Promise<Buffer> {
-  const membership = await readMembership(options.home);
-  const secret = membership === null ? OPERATOR_SECRET : membership.operatorSecret;
-  const text = secret === null ? null : await kept(options, secret);
-  // What a person made is a seed.
-  const key = text === null ? null : (rawOfSeed(text.trim()) ?? Buffer.from(text, "base64url"));
-  if (key?.length === 32) return key;
-  throw new MountaineerError(
-    "secret_unavailable",
-    "the operator's key of this fleet is not on this machine",
-    {
-      hint:
-        membership === null
-          ? "where the fleet's server is run by hand: keep the seed (SU…) with `mountaineer secret set fleet-operator`"
-          : "do it on the machine where `mountaineer fleet init` was typed",
-    },
-  );
-}
-
-/** The same, made where there is none. */
-export async function ownOperatorKey(options: HomeOptions, secret: string): Promise<Buffer> {
-  const before = await keptOperatorKey(options, secret);
-  if (before !== null) return before;
-  const made = randomBytes(32);
-  await openSecretStore(options).set(secret, made.toString("base64url"), null, options.signal);
-  return made;
-}
-
 /** Forgets the keys, and then what told of them: cut off in between, it is done again. */
 export async function forgetMembership(options: HomeOptions): Promise<void> {
   const { home, signal } = options;
@@ -179,7 +138,8 @@ export async function forgetMembership(options: HomeOptions): Promise<void> {
   const store = openSecretStore(options);
   if (membership !== null) {
     for (const secret of [membership.secret, membership.operatorSecret]) {
-      if (secret !== null) await store.remove(secret, signal);
+      if (secret === null) continue;
+      for (const name of [nextName(secret), secret]) await store.remove(name, signal);
     }
   }
   await rm(membershipPaths(home).folder, { recursive: true, force: true });

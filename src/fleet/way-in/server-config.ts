@@ -7,6 +7,8 @@ import {
   beatSubject,
   callSubject,
   inboxOf,
+  keyInbox,
+  keySubject,
   offerSubject,
   rollCallSubject,
   STREAM,
@@ -38,7 +40,11 @@ export function guestInbox(id: string): string {
 export function serverConfig(record: FleetRecord, paths: ServerPaths): string {
   const { host, port } = splitAddress(record.address);
   const users = [
-    ...record.members.map(({ name, key }) => userText(key, memberPermissions(name, name === record.home))),
+    ...record.members.flatMap(({ name, key, nextKey }) =>
+      [key, ...(nextKey === undefined ? [] : [nextKey])].map((one) =>
+        userText(one, memberPermissions(name, name === record.home)),
+      ),
+    ),
     ...record.invitations.flatMap(({ id, guest, host: answerer }) => [
       userText(guest, { publish: [joinSubject(id)], subscribe: [`${guestInbox(id)}.>`] }),
       userText(answerer, { publish: [`${guestInbox(id)}.>`], subscribe: [joinSubject(id)] }),
@@ -86,6 +92,7 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
       offerSubject(name),
       askSubject(name),
       callSubject(name, "*"),
+      keySubject(name),
       "$JS.API.INFO",
       `$JS.API.STREAM.INFO.${STREAM}`,
       `$JS.API.STREAM.MSG.GET.${STREAM}`,
@@ -99,6 +106,7 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
       `$JS.FC.${STREAM}.>`,
       `$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`,
       ...(isHome ? [...making, `$JS.API.STREAM.INFO.${LAYER_STREAM}`, LAYER_SUBJECT, LAYER_NEWS] : []),
+      ...(isHome ? [`${keyInbox("*")}.>`] : []),
     ],
     subscribe: [
       `${inboxOf(name)}.>`,
@@ -108,6 +116,7 @@ function memberPermissions(name: string, isHome: boolean): Permissions {
       askSubject("*"),
       callSubject("*", name),
       LAYER_NEWS,
+      ...(isHome ? [keySubject("*")] : []),
     ],
   };
 }

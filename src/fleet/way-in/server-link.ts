@@ -64,7 +64,7 @@ export async function openLink(options: LinkOptions, signal: AbortSignal): Promi
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof Error && /no responders/i.test(error.message)) return null;
-        const message = `the machine that invited does not answer: ${errorText(error)}`;
+        const message = `the other machine does not answer: ${errorText(error)}`;
         throw new MountaineerError("timed_out", message, { cause: error, retry: "later" });
       }
     },

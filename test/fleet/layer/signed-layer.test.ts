@@ -15,13 +15,13 @@ const DOCUMENT = signLayer(WORDS, KEY);
 
 function problem(document: string | Uint8Array, operator = OPERATOR): string {
   const bytes = typeof document === "string" ? Buffer.from(document) : document;
-  const reading = readSignedLayer(bytes, operator);
+  const reading = readSignedLayer(bytes, { operator, earlier: [] });
   return reading.ok ? "none" : reading.problem;
 }
 
 test("G1 what the operator has signed is read as it was signed, by machines of that fleet alone", () => {
-  const reading = readSignedLayer(Buffer.from(DOCUMENT), OPERATOR);
-  assert.deepEqual(reading, { ok: true, layer: { ...WORDS, operator: OPERATOR } });
+  const reading = readSignedLayer(Buffer.from(DOCUMENT), { operator: OPERATOR, earlier: [] });
+  assert.deepEqual(reading, { ok: true, layer: { ...WORDS, operator: OPERATOR }, steps: [] });
   assert.match(problem(DOCUMENT, userKey(randomBytes(32))), /another key/);
   assert.match(problem(DOCUMENT, `U${"A".repeat(55)}`), /another key/);
 });

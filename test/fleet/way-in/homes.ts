@@ -10,9 +10,9 @@ import { readJoinCode } from "../../../src/fleet/way-in/join-code.ts";
 import {
   type HomeOptions,
   keptAuthority,
+  keptSecret,
   keptSeed,
   type Membership,
-  operatorKey,
 } from "../../../src/fleet/way-in/membership.ts";
 import { openLink } from "../../../src/fleet/way-in/server-link.ts";
 import { runningServer } from "../../../src/fleet/way-in/server-process.ts";
@@ -77,7 +77,7 @@ export interface OpenInvitation {
 
 export async function invited(
   machine: Machine,
-  membership: Membership,
+  { operatorSecret }: Membership,
   validMs = 600_000,
 ): Promise<OpenInvitation> {
   const shown = Promise.withResolvers<string>();
@@ -85,7 +85,7 @@ export async function invited(
   const guest = invite({
     ...machine,
     validMs,
-    operatorKey: await operatorKey(machine, membership),
+    operatorKey: Buffer.from((await keptSecret(machine, operatorSecret ?? "")) ?? "", "base64url"),
     signal: AbortSignal.any([machine.signal, end.signal]),
     onCode: (code) => shown.resolve(code),
   });

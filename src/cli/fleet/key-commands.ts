@@ -1,0 +1,96 @@
+// What `mountaineer fleet keys rotate` does for this machine's own key.
+import type { DaemonClient } from "../../api/client/client.ts";
+import type { FleetConfig } from "../../config/snapshot.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import type { CommandContext } from "../input/command.ts";
+import { readMembers } from "../sessions/config-members.ts";
+import { viewConfig } from "../sessions/config-session.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+import { homeOptions } from "./home-options.ts";
+
+const CONNECTED_WITHIN_MS = 20_000;
+const BETWEEN_LOOKS_MS = 50;
+
+interface Wish {
+  readonly json: boolean;
+}
+
+/** Resolves with the exit code. */
+export function rotateMachine(context: CommandContext, wish: Wish): Promise<number> {
+  return viewConfig(context, async (view) => {
+    const { fleet } = await readMembers(view);
+    if (fleet === null) {
+      throw new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured");
+    }
+    const { readMembership } = await import("../../fleet/way-in/membership.ts");
+    const membership = await readMembership(context.home);
+    if (membership === null) return byHand(context, wish, { fleet, daemon: view.daemon });
+    const { credentials } = fleet;
+    if (credentials.kind !== "stored" || credentials.name !== membership.secret) {
+      throw new MountaineerError(
+        "usage",
+        `[fleet].credentials is not secret:${membership.secret}, with which this machine has joined`,
+        { hint: "whoever made what it uses now makes a new one" },
+      );
+    }
+    const { rotateKey } = await import("../../fleet/way-in/rotate-key.ts");
+    const rotated = await rotateKey({
+      ...homeOptions(context),
+      onKept: () => signInAnew(context, view.daemon),
+    });
+    if (wish.json) context.print(`${JSON.stringify(rotated, null, 2)}\n`);
+    else say(context, `${rotated.name} signs in with ${rotated.key}; its old key opens nothing any more`);
+    return 0;
+  });
+}
+
+/** Before the old key opens nothing any more, the daemon is there by the new one. */
+async function signInAnew({ signal }: CommandContext, daemon: DaemonClient | null): Promise<void> {
+  if (daemon === null) return;
+  await daemon.reload({}, signal);
+  const untilMs = systemClock.monotonicMs() + CONNECTED_WITHIN_MS;
+  for (;;) {
+    const { link } = await daemon.fleet(signal);
+    if (link.state === "connected") return;
+    if (systemClock.monotonicMs() >= untilMs) {
+      throw new MountaineerError(
+        "fleet_unreachable",
+        `the daemon is not in the fleet by the new key: ${link.last_error ?? "it is connecting"}`,
+        { hint: "the old key opens the server as well until the same is typed again", retry: "later" },
+      );
+    }
+    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+async function byHand(
+  context: CommandContext,
+  { json }: Wish,
+  { fleet, daemon }: { readonly fleet: FleetConfig; readonly daemon: DaemonClient | null },
+): Promise<number> {
+  const { rotateByHand } = await import("../../fleet/way-in/rotate-by-hand.ts");
+  const { before, key, waitsFor } = await rotateByHand(homeOptions(context), fleet);
+  if (waitsFor === null) await signInAnew(context, daemon);
+  if (json) {
+    context.print(`${JSON.stringify({ name: fleet.name, before, key, waits_for: waitsFor }, null, 2)}\n`);
+  } else if (waitsFor === null) {
+    say(context, `${fleet.name} signs in with ${key}`);
+    context.print(`\nTake its old key out of the server's users, and have the server read them again:\n\n`);
+    context.print(`  ${before}\n\n`);
+  } else {
+    context.print(`The new key is kept here, and waits: ${waitsFor}.\n\n`);
+    context.print(`Put it beside the old one in the server's users, with the same permissions:\n\n`);
+    context.print(`  { nkey: ${key}, permissions: … }   # ${fleet.name}, as ${before} has them\n\n`);
+    context.print(
+      `Have the server read them again (nats-server --signal reload), and type the same here once more.\n`,
+    );
+  }
+  return waitsFor === null ? 0 : FAILED_EXIT;
+}
+
+function say({ print, stdoutStyle }: CommandContext, text: string): void {
+  const { green, symbols } = paintFor(stdoutStyle);
+  print(`${green(symbols.good)} ${text}\n`);
+}

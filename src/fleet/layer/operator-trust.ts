@@ -1,0 +1,109 @@
+// Whose word counts on this machine: the key that its file names, or the one which that key's handovers lead to. They are
+// kept in the fleet's folder of the home, and never taken back.
+import { join } from "node:path";
+import { MountaineerError } from "../../runtime/errors.ts";
+import {
+  ensurePrivateFolder,
+  readIfPresent,
+  removeLeftovers,
+  writeDurably,
+} from "../../runtime/files/durable-file.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import { type Handover, handoversTo, keysFrom, readHandovers } from "./handovers.ts";
+import { type LayerReading, readSignedLayer } from "./signed-layer.ts";
+
+const VERSION = 1;
+/** More often nobody exchanges it; and whoever has it cannot fill the disk. */
+const MOST_KEPT = 200;
+
+export interface Trust {
+  /** `U…`, as the machine's own file has it. */
+  readonly line: string;
+  /** `U…`: whose word counts. */
+  readonly operator: string;
+  /** Those that counted before it, from `line` on. */
+  readonly earlier: readonly string[];
+  /** All that this machine has ever taken. */
+  readonly handovers: readonly Handover[];
+}
+
+function trustPath(home: string): { readonly folder: string; readonly file: string } {
+  const folder = join(home, "fleet");
+  return { folder, file: join(folder, "operator.json") };
+}
+
+/** Rejects with `fleet_unreachable` for a file that cannot be believed: a key that went could come back. */
+async function keptHandovers(home: string): Promise<readonly Handover[]> {
+  const { file } = trustPath(home);
+  const text = await readIfPresent(file);
+  if (text === null) return [];
+  const { version, handovers } = jsonObject(text) ?? {};
+  const all = version === VERSION ? readHandovers(handovers, MOST_KEPT) : null;
+  if (all !== null) return all;
+  throw new MountaineerError("fleet_unreachable", `${file} is not as it was written`, {
+    hint: "remove it once [fleet].operator is the key that counts now: the operator's machine says it",
+  });
+}
+
+/** As it stands on the disk. */
+export async function readTrust(home: string, line: string): Promise<Trust> {
+  const handovers = await keptHandovers(home);
+  const keys = keysFrom(line, handovers);
+  return { line, operator: keys.at(-1) ?? line, earlier: keys.slice(0, -1), handovers };
+}
+
+/** What a layer that this key signs next carries along, oldest first. */
+export function carriedBy(operator: string, { handovers }: Pick<Trust, "handovers">): readonly Handover[] {
+  return handoversTo(operator, handovers);
+}
+
+export interface OperatorTrust {
+  /** Rejects like `believe`. */
+  read(): Promise<Trust>;
+  /**
+   * What a document is worth here. Where it proves that the key went over to its signer, that is so from now on, and
+   * durable when this resolves. Rejects with `fleet_unreachable`, and with the disk's error.
+   */
+  believe(document: Uint8Array): Promise<LayerReading>;
+}
+
+interface TrustOptions {
+  readonly home: string;
+  readonly line: string;
+  readonly onHandover: (handover: Handover) => void;
+}
+
+export function createOperatorTrust({ home, line, onHandover }: TrustOptions): OperatorTrust {
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = turn.then(work);
+    turn = mine.catch(() => {});
+    return mine;
+  };
+  const keep = async (handovers: readonly Handover[]): Promise<void> => {
+    if (handovers.length > MOST_KEPT) {
+      throw new MountaineerError("fleet_unreachable", "the operator's key was exchanged too often", {
+        hint: "set [fleet].operator to the key that counts now, and remove fleet/operator.json",
+      });
+    }
+    const { folder, file } = trustPath(home);
+    await ensurePrivateFolder(folder);
+    await removeLeftovers(file);
+    await writeDurably(file, `${JSON.stringify({ version: VERSION, handovers }, null, 2)}\n`, {
+      mode: 0o600,
+    });
+  };
+  return {
+    read: () => inTurn(() => readTrust(home, line)),
+    believe: (document) =>
+      inTurn(async () => {
+        const trust = await readTrust(home, line);
+        const reading = readSignedLayer(document, trust);
+        if (reading.ok && reading.steps.length > 0) {
+          await keep([...trust.handovers, ...reading.steps]);
+          for (const step of reading.steps) onHandover(step);
+        }
+        return reading;
+      }),
+  };
+}

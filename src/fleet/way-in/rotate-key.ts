@@ -1,0 +1,122 @@
+// Makes a new key for this machine: kept beside the old one, let in by the server, and only then in its place. At every
+// instant the key that is kept under the machine's secret opens the server.
+import { randomBytes } from "node:crypto";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import { openSecretStore } from "../../secrets/secret-store.ts";
+import { rawOfSeed, userKey, userSeed } from "../keys/nkey.ts";
+import { inboxOf, keyInbox, keySubject } from "../subjects.ts";
+import { readFleet } from "./fleet-folder.ts";
+import { exchangeKey } from "./key-desk.ts";
+import { readKeyRequest, writeKeyRequest } from "./key-exchange.ts";
+import {
+  type HomeOptions,
+  keptAuthority,
+  keptSecret,
+  keptSeed,
+  type Membership,
+  nextName,
+  requireMembership,
+} from "./membership.ts";
+import { openLink } from "./server-link.ts";
+
+/** The other side has to write, and its server to read. */
+const ANSWER_WITHIN_MS = 20_000;
+
+export interface RotateOptions extends HomeOptions {
+  /** Has what runs here sign in with the new key; resolves when it does, or when nothing runs. */
+  readonly onKept: () => Promise<void>;
+}
+
+export interface Rotated {
+  readonly name: string;
+  /** `U…`. */
+  readonly key: string;
+}
+
+interface Exchange {
+  readonly membership: Membership;
+  /** Of the one that is kept. */
+  readonly seed: Buffer;
+  readonly next: Buffer;
+  readonly pem: string;
+}
+
+/**
+ * Cut off at any instant, the same again goes on. Rejects with `usage` where this machine has not joined by a code,
+ * `fleet_unreachable`, `timed_out` and `permission_denied` (the server's machine does not let it); the old key is good then.
+ */
+export async function rotateKey(options: RotateOptions): Promise<Rotated> {
+  const { home, signal, onKept } = options;
+  const membership = await requireMembership(home);
+  const { name, secret } = membership;
+  const seed = await keptSeed(options, secret);
+  const pem = await keptAuthority(home);
+  if (seed === null || pem === null) {
+    throw new MountaineerError("secret_unavailable", "this machine's key is not kept here any more");
+  }
+  const store = openSecretStore(options);
+  const next = await nextSeed(options, secret);
+  const exchange: Exchange = { membership, seed, next, pem };
+  // Cut off after it was in its place, the rest alone is done.
+  if (!seed.equals(next)) {
+    if (!(await ask(options, exchange, "add"))) throw refused();
+    if (!(await opens(options, exchange, next))) throw refused();
+    await store.set(secret, userSeed(next), null, signal);
+  }
+  await onKept();
+  if (!(await ask(options, exchange, "use"))) throw refused();
+  await store.remove(nextName(secret), signal);
+  return { name, key: userKey(next) };
+}
+
+async function nextSeed(options: HomeOptions, secret: string): Promise<Buffer> {
+  const before = rawOfSeed((await keptSecret(options, nextName(secret))) ?? "");
+  if (before !== null) return before;
+  const made = randomBytes(32);
+  await openSecretStore(options).set(nextName(secret), userSeed(made), null, options.signal);
+  return made;
+}
+
+/** Whether it is done. The server's machine asks nobody. */
+async function ask(options: HomeOptions, exchange: Exchange, step: "add" | "use"): Promise<boolean> {
+  const { home, signal } = options;
+  const { membership, seed, next, pem } = exchange;
+  const { name, address } = membership;
+  const question = writeKeyRequest(step, name, seed, next);
+  if ((await readFleet(home)) !== null) {
+    const request = readKeyRequest(question, name);
+    return request !== null && exchangeKey(options, name, request, signal);
+  }
+  const own = step === "add" ? seed : next;
+  await using link = await openLink({ address, authority: pem, seed: own, inbox: keyInbox(name) }, signal);
+  if (link === null) return false;
+  const answer = await link.ask(keySubject(name), question, ANSWER_WITHIN_MS);
+  if (answer === null) {
+    throw new MountaineerError("timed_out", "the machine with the fleet's server does not answer", {
+      hint: "its daemon must run, in this version or a later one; this machine's old key is good as before",
+      retry: "later",
+    });
+  }
+  return jsonObject(answer)?.["done"] === true;
+}
+
+async function opens(
+  { signal }: HomeOptions,
+  { membership: { name, address }, pem }: Exchange,
+  seed: Buffer,
+): Promise<boolean> {
+  const link = await openLink({ address, authority: pem, seed, inbox: inboxOf(name) }, signal);
+  await link?.[Symbol.asyncDispose]();
+  return link !== null;
+}
+
+function refused(): MountaineerError {
+  return new MountaineerError(
+    "permission_denied",
+    "the machine with the fleet's server refuses the new key",
+    {
+      hint: "is this machine a member still? its old key is good as before",
+    },
+  );
+}

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { rawOfSeed } from "../../../src/fleet/keys/nkey.ts";
+import { findServerProgram } from "../../../src/fleet/way-in/server-process.ts";
+import { endServer, LACKS_SERVER } from "../../fleet/way-in/homes.ts";
+import { createTestHome, type TestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { startCommand } from "../command-line.ts";
+
+const WITHIN_MS = 60_000;
+const TOOLS = join(import.meta.dirname, "../../docs/programs/tools-server.mjs");
+
+/** All ways in which a key or a text could stand in a message. */
+function spellings(secret: string): readonly string[] {
+  const raw = rawOfSeed(secret) ?? (/^[\w-]{43}$/.test(secret) ? Buffer.from(secret, "base64url") : null);
+  const bytes = [Buffer.from(secret), ...(raw === null ? [] : [raw])];
+  const inner = bytes.flatMap((one) => [
+    one.toString("base64"),
+    one.toString("base64url"),
+    one.toString("hex"),
+  ]);
+  // The padding depends on what follows.
+  return [secret, ...inner.map((text) => text.replace(/.?=+$/, ""))];
+}
+
+async function filesUnder(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+}
+
+test("G1 nothing secret is in what a fleet keeps, or in any message of its life", {
+  skip: LACKS_SERVER,
+}, async (t) => {
+  let folder = "";
+  t.after(() => endServer(join(folder, "nas")));
+  folder = await temporaryFolder(t);
+  const real = await findServerProgram(process.env["PATH"] ?? "");
+  // The server writes down every message, with its subject and content.
+  await writeFile(join(folder, "nats-server"), `#!/bin/sh\nexec '${real}' -V "$@"\n`);
+  await chmod(join(folder, "nats-server"), 0o755);
+  const env = { PATH: `${folder}:${process.env["PATH"] ?? ""}` };
+  const token = randomBytes(24).toString("hex");
+  const tools = `[backends.tools]\ncommand = "${process.execPath}"\nargs = ["${TOOLS}"]\nenv = { TOKEN = "secret:token" }\n`;
+  const home = async (name: string, config: string): Promise<TestHome> =>
+    createTestHome({
+      home: join(folder, name),
+      env,
+      config: `[server]\nport = ${await freePort()}\n${config}`,
+    });
+  const [nas, laptop] = [await home("nas", tools), await home("laptop", "")];
+  const typed = async (of: TestHome, words: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await of.cli(words);
+    assert.equal(code, 0, `${words.join(" ")}: ${stderr}`);
+    return stdout;
+  };
+  const secrets = new Set<string>([token]);
+  const note = async (): Promise<void> => {
+    for (const which of [nas, laptop]) {
+      const text = await readFile(join(which.home, "secrets.json"), "utf8").catch(() => "");
+      for (const [, value = ""] of text.matchAll(/"value": ?"([^"]+)"/g)) secrets.add(value);
+    }
+  };
+  const kept = startCommand(["secret", "set", "token"], { home: nas.home, env, input: `${token}\n` });
+  assert.equal((await kept.ended).code, 0);
+  await using _one = await nas.startMonitor();
+  await using _two = await laptop.startMonitor();
+
+  const address = `127.0.0.1:${await freePort()}`;
+  const begun = startCommand(["fleet", "init", "--name", "nas", "--listen", address], {
+    home: nas.home,
+    env,
+  });
+  t.after(() => begun.child.kill("SIGKILL"));
+  const code = await eventually(() => /mf1_[\w-]+/.exec(begun.stdout())?.[0], WITHIN_MS);
+  secrets.add(code);
+  secrets.add(Buffer.from(code.slice(4), "base64url").subarray(0, 16).toString("hex"));
+  await typed(laptop, ["fleet", "join", "--name", "laptop", code]);
+  assert.equal((await begun.ended).code, 0);
+  await note();
+  const layer = join(folder, "fleet.toml");
+  await writeFile(layer, '[backends.common]\nurl = "http://127.0.0.1:9/common-to-all"\n');
+  await typed(nas, ["fleet", "config", "set", layer]);
+  await writeFile(
+    layer,
+    '[backends.common]\nurl = "http://127.0.0.1:9/"\nheaders = { A = "secret:token" }\n',
+  );
+  assert.equal((await nas.cli(["fleet", "config", "set", layer])).code, 3);
+  await Promise.all([
+    typed(nas, ["config", "set", "fleet.export", '["tools"]']),
+    typed(laptop, ["config", "set", "fleet.import", '["nas"]']),
+  ]);
+  await eventually(async () => {
+    const called = await laptop.cli(["call", "nas_echo", '{"message": "heard-across"}']);
+    return called.code === 0 && called.stdout.includes("heard-across");
+  }, WITHIN_MS);
+  for (const [which, ...what] of [[nas, "operator"], [laptop], [nas]] as const) {
+    await typed(which, ["fleet", "keys", "rotate", ...what]);
+    await note();
+  }
+
+  assert.ok(secrets.size >= 8, String(secrets.size));
+  const server = join(nas.home, "fleet-server");
+  const files = (await filesUnder(server)).filter((file) => !file.endsWith("server-key.pem"));
+  const texts = await Promise.all(
+    files.map(async (file) => [file, (await readFile(file)).toString("latin1")] as const),
+  );
+  const log = texts.find(([file]) => file.endsWith("nats-server.log"))?.[1] ?? "";
+  // All of it was written down, and none of it set aside.
+  assert.equal(files.filter((file) => file.includes("nats-server.log")).length, 1);
+  for (const seen of [
+    "common-to-all",
+    "heard-across",
+    "mountaineer.fleet.laptop.key",
+    "mountaineer.join.",
+    "handovers",
+  ]) {
+    assert.ok(log.includes(seen), seen);
+  }
+  assert.ok(texts.some(([file, text]) => file.includes("msgs") && text.includes("common-to-all")));
+  for (const secret of secrets) {
+    for (const spelling of spellings(secret)) {
+      const found = texts.find(([, text]) => text.includes(spelling))?.[0];
+      assert.equal(found, undefined, `a secret (${secret.slice(0, 3)}…) stands in ${found}`);
+    }
+  }
+});
