@@ -25,6 +25,25 @@ export function borrowedName(backend: string, machine: string): string {
   return `${backend}${AT_MACHINE}${machine}`;
 }
 
+/** No machine has such a name. */
+const ANY_MACHINE = "*";
+
+/** Under which backends of that name, on several other machines and not on this one, have their tools in common. */
+export function commonName(backend: string): string {
+  return borrowedName(backend, ANY_MACHINE);
+}
+
+/** What its names begin with, where it is not this machine's own: its machine's name, or its own, of a common one. */
+export function foreignPrefix(backendName: string): string | null {
+  const machine = machineOf(backendName);
+  return machine === ANY_MACHINE ? plainName(backendName) : machine;
+}
+
+/** What a backend is called on its own machine. */
+export function plainName(backendName: string): string {
+  return backendName.split(AT_MACHINE)[0] ?? backendName;
+}
+
 /** Whose backend it is; null: this machine's own. */
 export function machineOf(backendName: string): string | null {
   return backendName.split(AT_MACHINE)[1] ?? null;

@@ -349,6 +349,8 @@ export interface FleetConfig {
   readonly export?: readonly string[];
   /** Whose backends are used here: machines, `MACHINE/BACKEND`, or `*`; absent: nobody's. */
   readonly import?: readonly string[];
+  /** Of those that are imported: whose tools are one with each other and with those of this machine; absent: nobody's. */
+  readonly together?: readonly string[];
 }
 
 /** Which tools are listed where not all are. */

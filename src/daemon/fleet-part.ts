@@ -29,6 +29,8 @@ export interface FleetPart extends AsyncDisposable {
   start(config: MountaineerConfig, status: () => StatusReport): Promise<void>;
   /** To the gateway of another machine. */
   readonly openMachine: OpenMachine;
+  /** A share was looked at. */
+  noteShare(): void;
   /** The next daemon is this machine from now on: nothing is told any more. Disposing waits for the connection's end. */
   handOver(): void;
 }
@@ -71,6 +73,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   /** Null: nothing is exported or imported. */
   let calls: Calls | null = null;
   let status: (() => StatusReport) | null = null;
+  let sharesRoot = "";
   /** Ends what a change of the configuration replaced. */
   const retiring = new Set<Promise<void>>();
   const unsubscribe = bus.subscribe((transition) => {
@@ -82,17 +85,20 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
 
   /** A fleet that begins anew, too, looks whether the server is here. */
   const begin = (
-    { startFleet, startCalls, keepServer, keepKeyDesk }: Loaded,
+    { startFleet, keepServer, keepKeyDesk }: Loaded,
     wanted: FleetConfig,
     ofMachine: () => StatusReport,
   ): Fleet => {
     keeping = new AbortController();
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
+    void keepKeyDesk({ ...options, home, config: wanted, signal: keeping.signal });
     return startFleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
   };
   const beginCalls = ({ startCalls }: Loaded, wanted: FleetConfig): Calls | null =>
-    acrossMachines(wanted) ? startCalls({ ...options, config: wanted, ...lendingOf(gateway) }) : null;
+    acrossMachines(wanted)
+      ? startCalls({ ...options, config: wanted, ...lendingOf(gateway, () => sharesRoot) })
+      : null;
 
   /** Calls that are under way go on where their link may. */
   const followCalls = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
@@ -151,6 +157,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     openMachine: (backend, onEnd) => (calls === null ? closedStream(onEnd) : calls.open(backend, onEnd)),
     async start(first, ofMachine) {
       status = ofMachine;
+      sharesRoot = first.global.sharesRoot;
       if (first.fleet === null) return;
       const loaded = await load();
       config = first.fleet;
@@ -160,10 +167,18 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     applier: {
       name: "fleet",
       async prepare({ after }) {
-        if (isDeepStrictEqual(after.fleet, config)) return { commit() {} };
+        const rootAfter = after.global.sharesRoot;
+        if (isDeepStrictEqual(after.fleet, config)) {
+          return {
+            commit() {
+              sharesRoot = rootAfter;
+            },
+          };
+        }
         const loaded = after.fleet === null ? null : await load();
         return {
           commit() {
+            sharesRoot = rootAfter;
             const before = config;
             config = after.fleet;
             const ended = followCalls(before, loaded);
@@ -174,17 +189,20 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
         };
       },
     },
+    noteShare: () => calls?.note(),
     handOver: () => void end("handed_over"),
     [Symbol.asyncDispose]: () => end("stopped"),
   };
 }
 
+type Lending = Pick<CallsOptions, "lent" | "lentPlaces" | "onPlaces" | "serve" | "onBorrowed">;
+
 /** What another machine may ask of this one's gateway, and what that gateway borrows. */
-function lendingOf({
-  machines,
-}: Pick<GatewayPart, "machines">): Pick<CallsOptions, "lent" | "serve" | "onBorrowed"> {
+function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () => string): Lending {
   return {
     lent: () => machines.lent(),
+    lentPlaces: (names) => ({ sharesRoot: sharesRoot(), places: machines.lentPlaces(names, sharesRoot()) }),
+    onPlaces: (places) => machines.notePlaces(places),
     serve: (machine, backend, stream) => machines.serveMachine(stream, machine, backend),
     onBorrowed: (backends) => machines.borrow(backends),
   };

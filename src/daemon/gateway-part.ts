@@ -36,7 +36,8 @@ export interface GatewayPart extends AsyncDisposable {
   /** Serves one client over lines of JSON-RPC; ends the stream at once while no gateway is configured. */
   serveLines(stream: Duplex): void;
   /** As the gateway has them; nothing while none is configured. */
-  readonly machines: Pick<Gateway, "serveMachine" | "lent" | "borrow">;
+  readonly machines: Pick<Gateway, "serveMachine" | "lent" | "borrow"> &
+    Pick<Gateway["together"], "lentPlaces" | "notePlaces">;
   /** No backend is in its first attempt any more. */
   settled(signal: AbortSignal): Promise<void>;
 }
@@ -119,6 +120,8 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
       },
       lent: () => current()?.lent() ?? [],
       borrow: (backends) => gateway?.borrow(backends),
+      lentPlaces: (...asked) => current()?.together.lentPlaces(...asked) ?? new Map(),
+      notePlaces: (places) => gateway?.together.notePlaces(places),
     },
     async settled(signal) {
       await current()?.settled(signal);

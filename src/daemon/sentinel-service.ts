@@ -271,7 +271,10 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   else await gateway.handing.takeHome(begin);
   const isStale = typeof given === "function" && (await keeper.takeHome());
   void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
-  const { noteCycle: onCycle } = required;
+  const onCycle = (share: string): void => {
+    required.noteCycle(share);
+    fleet.noteShare();
+  };
   const watched = { forceStop, announce: publish, onCycle, programs: required };
   parts = stack.use(startEngineParts({ home, clock, logger, memory, ...watched }));
   required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));

@@ -113,6 +113,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/middleware",
   ],
   "gateway/sign-in": ["gateway", "gateway/middleware"],
+  "gateway/together": ["gateway", "gateway/backends/policy", "gateway/catalog", "gateway/pins"],
   "gateway/serving": [
     "gateway",
     "gateway/backends/instance",
@@ -136,6 +137,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "gateway/pins",
     "gateway/sign-in",
     "gateway/telemetry",
+    "gateway/together",
   ],
   menubar: ["menubar/menu", "menubar/swiftbar", "menubar/tray"],
   "menubar/dbus": [],

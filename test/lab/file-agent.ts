@@ -19,6 +19,8 @@ const BEAT_MS = 500;
 const LATE_MS = 15_000;
 
 export interface Call {
+  /** When it began, wall ms. */
+  readonly atMs: number;
   readonly ms: number;
   /** null: it went well. */
   readonly error: string | null;
@@ -31,11 +33,12 @@ export interface Agent extends AsyncDisposable {
   tools(): Promise<readonly string[]>;
 }
 
-/** Reads twice a second, whatever comes of it. */
+/** Reads again and again, whatever comes of it; twice a second unless told. */
 export async function startAgent(
   scene: Scene,
   tool = "read_text_file",
   file = scene.at("CORE", "notes.txt"),
+  beatMs = BEAT_MS,
 ): Promise<Agent> {
   const client = new Client({ name: "agent", version: "1.0.0" });
   let notices = 0;
@@ -47,20 +50,20 @@ export async function startAgent(
   const calls: Call[] = [];
   const ending = new AbortController();
   const read = async (): Promise<void> => {
-    const began = performance.now();
+    const [began, atMs] = [performance.now(), Date.now()];
     const error = await client
       .callTool({ name: tool, arguments: { path: file } }, undefined, {
         timeout: 60_000,
       })
       .then((result) => (result.isError === true ? JSON.stringify(result.content) : null))
       .catch((problem: unknown) => String(problem));
-    calls.push({ ms: performance.now() - began, error });
+    calls.push({ atMs, ms: performance.now() - began, error });
   };
   const beating = (async () => {
     const all: Promise<void>[] = [];
     while (!ending.signal.aborted) {
       all.push(read());
-      await pause(BEAT_MS, undefined, { signal: ending.signal }).catch(() => undefined);
+      await pause(beatMs, undefined, { signal: ending.signal }).catch(() => undefined);
     }
     await Promise.all(all);
   })();

@@ -209,7 +209,7 @@ async function cut({ hub, index }: Place, direction: Direction): Promise<() => P
 
 /** By the commands as people type them: the first begins the fleet at that address, and lets in the others. */
 export async function formFleet(
-  [first, ...others]: readonly FleetMachineRig[],
+  [first, ...others]: readonly Pick<FleetMachineRig, "name" | "run">[],
   address: string,
 ): Promise<void> {
   assert.ok(first);

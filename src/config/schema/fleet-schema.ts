@@ -74,6 +74,16 @@ export const fleetSchema = z.strictObject({
       example: '["desktop", "nas/photos"]',
     }),
   ),
+  together: document(
+    z.array(readText(parseImport)).optional(),
+    listDoc({
+      expected: `a list of which each is ${IMPORT_EXPECTED}`,
+      absent: "none",
+      meaning:
+        "Imported machines whose tools are one with those of this one and of each other, where name, pinned digest, required shares and folders agree: a call goes where the share is mounted best. Their tools must keep no state of their own between calls.",
+      example: '["desktop", "nas/files"]',
+    }),
+  ),
   tls_ca: pathKey({
     absent: "the CAs that this machine's Node knows",
     meaning: "A PEM file with the CA that signed the servers' certificates.",

@@ -19,6 +19,11 @@ function exportsOf({ backends, fleet }: MountaineerConfig): readonly string[] {
     .map(({ name }) => name);
 }
 
+function togetherOf({ fleet, global }: MountaineerConfig): Pick<GatewayConfig, "together"> {
+  const approved = fleet?.together ?? [];
+  return approved.length === 0 ? {} : { together: { sharesRoot: global.sharesRoot, with: approved } };
+}
+
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const { server, backends, conflictResolution, incomingAuth, authorization } = config;
   const { limits, audit, trust, telemetry, optimizer, groups, profiles } = config;
@@ -27,6 +32,7 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const acrossMachines = {
     ...(exported.length === 0 ? {} : { exports: exported }),
     ...(borrows(config.fleet) ? { borrows: true } : {}),
+    ...togetherOf(config),
   };
   const shown = { optimizer, groups, profiles };
   const { autoFailback: auto, autoFailbackStableMs: stableMs, lsofRecheck: recheck } = config.global;

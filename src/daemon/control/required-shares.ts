@@ -1,6 +1,11 @@
 // What backends require of shares: whether it is there, as the share engine sees it. Folders are looked for by the prober.
 import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
-import type { DataPrograms, RequiredData } from "../../gateway/backends/policy/required-data.ts";
+import {
+  type DataPrograms,
+  type RequiredData,
+  STANDINGS,
+  type Standing,
+} from "../../gateway/backends/policy/required-data.ts";
 import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
@@ -35,6 +40,7 @@ interface Tools {
 interface Watched {
   readonly requirement: ShareRequirement;
   presence: RequiredData;
+  standing: Standing;
   /** On which mount the folder was looked for, when, and why it was not found (null: found); null: not yet. */
   folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null;
   looking: boolean;
@@ -56,8 +62,11 @@ export function createRequiredShares(tools: Tools) {
   const evaluate = (one: Watched): boolean => {
     const before = one.presence;
     const next = presenceOf(one, tools, before, room.of(one.requirement.share));
+    const standing = standingOf(one, tools);
+    const isOther = !isSame(before, next) || standing !== one.standing;
     one.presence = next;
-    return !isSame(before, next);
+    one.standing = standing;
+    return isOther;
   };
   const tell = (): void => {
     for (const listener of listeners) listener();
@@ -101,7 +110,13 @@ export function createRequiredShares(tools: Tools) {
       reason: NOT_LOOKED_AT,
       sinceMs: tools.clock.monotonicMs(),
     };
-    const unlooked = { folder: null, looking: false, missedLooks: 0, nextLook: null };
+    const unlooked = {
+      standing: "none" as const,
+      folder: null,
+      looking: false,
+      missedLooks: 0,
+      nextLook: null,
+    };
     const one: Watched = { requirement, presence, ...unlooked };
     watched.set(key, one);
     evaluate(one);
@@ -126,6 +141,11 @@ export function createRequiredShares(tools: Tools) {
       // A share that waits for room would wait in vain beside one that is away.
       const missing = all.find(({ kind }) => kind === "moving") ?? all.find(({ kind }) => kind === "away");
       return missing ?? { kind: "there", mounts: all.flatMap(mountsOf).join(" ") };
+    },
+    /** How the worst of these is mounted, as its share was seen last. */
+    standing(requires: readonly ShareRequirement[]): Standing {
+      const found = requires.map((requirement) => standingOf(watch(requirement), tools));
+      return STANDINGS.findLast((standing) => found.includes(standing)) ?? "tb";
     },
     async lookNow(requires: readonly ShareRequirement[]): Promise<void> {
       const engine = tools.engine();
@@ -230,6 +250,17 @@ function usableMount(view: ShareView | null): { readonly id: string; readonly pa
   // A mount over a route that is gone may take long to fail by itself.
   const isCut = carried === null && found.route !== null && seen.routes[found.route].probe.verdict === "gone";
   return isCut ? null : found;
+}
+
+/** What is carried goes where its carrier takes it, which may be elsewhere than where it was mounted. */
+function standingOf({ presence, requirement }: Watched, tools: Tools): Standing {
+  const view = viewOf(tools, requirement.share);
+  const mount = view?.seen?.mount ?? null;
+  if (presence.kind !== "there" || view === null || mount === null) return "none";
+  const { carried = null } = view;
+  if (carried === null)
+    return mount.found.route ?? (view.memory.activeInterface === "tb" ? "tb" : "fallback");
+  return carried.phase === "carrying" ? carried.route : "none";
 }
 
 /** Since when nobody can work on it, monotonic ms; null: somebody can, or it could not be looked at. */

@@ -14,12 +14,15 @@ import type { LinkFailure } from "../link-failure.ts";
 import { readSignIn } from "../sign-in.ts";
 import { type CallsHeard, type CallsPart, type CallsSession, openCallsSession } from "./calls-session.ts";
 import { ID_BYTES } from "./frames.ts";
+import type { KnownPlace, LentPlace } from "./places.ts";
 import { type Borrowed, Switchboard } from "./switchboard.ts";
 import type { TunnelEnd } from "./tunnel.ts";
-import { offerText, readOffer } from "./words.ts";
+import { type Offer, offerText, readOffer } from "./words.ts";
 
 /** How often a machine says again what it offers, ms. */
 const OFFER_MS = 10_000;
+/** So often at most it says how many calls are under way. */
+const BUSY_MS = 2_000;
 /** Three of them were not heard. */
 const SILENT_AFTER_MS = 3 * OFFER_MS + 1_000;
 /** What happens together is told together, ms. */
@@ -45,6 +48,10 @@ export interface CallsOptions {
   readonly random?: () => number;
   /** Exported backends of this machine that have something to publish now. */
   readonly lent: () => readonly string[];
+  /** What is told of them, and where this machine has its shares; absent: nothing is. */
+  readonly lentPlaces?: (names: readonly string[]) => LentPlaces;
+  /** What is known from now on of backends of others that may have tools in common with this machine. */
+  readonly onPlaces?: (places: readonly KnownPlace[]) => void;
   /** Serves another machine one of them, until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
   /** The backends of others that there are from now on. */
@@ -69,11 +76,17 @@ export function startCalls(options: CallsOptions): Calls {
   return new RunningCalls(options);
 }
 
-interface Known {
-  readonly instance: string;
-  readonly backends: readonly string[];
+interface LentPlaces {
+  readonly sharesRoot: string;
+  readonly places: ReadonlyMap<string, LentPlace>;
+}
+
+interface Known extends Offer {
   readonly heardAtMs: number;
 }
+
+/** Nothing. */
+const NO_OFFER: Omit<Offer, "instance"> = { backends: [], sharesRoot: null, places: new Map() };
 
 class RunningCalls implements Calls {
   readonly #options: CallsOptions;
@@ -86,13 +99,16 @@ class RunningCalls implements Calls {
   /** Machines whose backends were here, and went without a word: since when. */
   readonly #missed = new Map<string, number>();
   #borrowed: readonly Borrowed[] = [];
+  #places: readonly KnownPlace[] = [];
   #session: CallsSession | null = null;
   #config: FleetConfig;
   /** Since when machines that are imported by name are expected; null: there is no link. */
   #expectingMs: number | null = null;
   #failure: { readonly why: LinkFailure; readonly sinceWallMs: number } | null = null;
-  #offered: readonly string[] = [];
   #offeredAtMs = Number.NEGATIVE_INFINITY;
+  #offered: Omit<Offer, "instance"> = NO_OFFER;
+  #nextBusyMs = 0;
+  #nextOfferMs = 0;
   #soon: Timer | null = null;
   #following: Timer | null = null;
   #followedMs = Number.NEGATIVE_INFINITY;
@@ -164,7 +180,7 @@ class RunningCalls implements Calls {
   note(): void {
     this.#soon ??= this.#options.clock.setTimer(GATHER_MS, () => {
       this.#soon = null;
-      if (!isDeepStrictEqual(this.#lent(), this.#offered)) this.#offer();
+      if (this.#isNews(this.#lent())) this.#offer();
     });
   }
 
@@ -191,6 +207,12 @@ class RunningCalls implements Calls {
     this.note();
   }
 
+  /** How many calls are under way is told a few times in ten seconds, all else at once. */
+  #isNews(lent: Omit<Offer, "instance">): boolean {
+    if (!isDeepStrictEqual(withoutBusy(lent), withoutBusy(this.#offered))) return true;
+    return !isDeepStrictEqual(lent, this.#offered) && this.#options.clock.monotonicMs() >= this.#nextBusyMs;
+  }
+
   leave(): void {
     this.#isLeaving = true;
   }
@@ -201,7 +223,7 @@ class RunningCalls implements Calls {
       this.#soon?.[Symbol.dispose]();
       const session = this.#session;
       if (session !== null && this.#exports && !this.#isLeaving) {
-        session.offer(offerText({ instance: this.#instance, backends: [] }));
+        session.offer(offerText({ instance: this.#instance, ...NO_OFFER }));
       }
       this.#isLeaving = true;
       await settledWithin(clock, graceMs, this.#board.idle());
@@ -228,8 +250,8 @@ class RunningCalls implements Calls {
       logger.info("fleet calls connected", { server, name });
       if (this.#part.imports) session.ask();
       this.#offer();
-      return await workUntilEnd(session.ended, { clock, everyMs: OFFER_MS, signal }, () => {
-        this.#offer();
+      return await workUntilEnd(session.ended, { clock, everyMs: BUSY_MS, signal }, () => {
+        if (clock.monotonicMs() >= this.#nextOfferMs || this.#isNews(this.#lent())) this.#offer();
         this.#forgetSilent();
       });
     } finally {
@@ -275,6 +297,7 @@ class RunningCalls implements Calls {
     if (offer === null) return;
     const known = this.#offers.get(machine);
     const { instance, backends } = offer;
+    const heardAtMs = clock.monotonicMs();
     if (backends.length === 0) {
       // The last word of a daemon that was replaced says nothing of the next one.
       if (known !== undefined && known.instance !== instance) return;
@@ -282,7 +305,7 @@ class RunningCalls implements Calls {
       this.#missed.delete(machine);
     } else {
       if (known === undefined && this.#offers.size >= MOST_MACHINES) return;
-      this.#offers.set(machine, { instance, backends, heardAtMs: clock.monotonicMs() });
+      this.#offers.set(machine, { ...offer, heardAtMs });
       this.#missed.delete(machine);
     }
     this.#followSoon();
@@ -303,11 +326,41 @@ class RunningCalls implements Calls {
   }
 
   #isBorrowed(machine: string, backend: string): boolean {
-    return this.#imports.some((entry) => ["*", machine, `${machine}/${backend}`].includes(entry));
+    return isAmong(this.#imports, machine, backend);
+  }
+
+  /** Of backends that are approved to have tools in common with this machine. */
+  #approvedPlaces(): readonly KnownPlace[] {
+    const approved = this.#config.together ?? [];
+    return [...this.#offers]
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .flatMap(([machine, { sharesRoot, places }]) =>
+        [...places].flatMap(([backend, place]) => {
+          const isApproved = this.#isBorrowed(machine, backend) && isAmong(approved, machine, backend);
+          return sharesRoot !== null && isApproved ? [{ machine, backend, sharesRoot, ...place }] : [];
+        }),
+      )
+      .slice(0, MOST_BORROWED);
+  }
+
+  #tellPlaces(places: readonly KnownPlace[]): void {
+    if (isDeepStrictEqual(places, this.#places)) return;
+    this.#places = places;
+    this.#options.onPlaces?.(places);
   }
 
   /** Tells which backends of others there are, if these are others than before. */
   #borrow(): void {
+    const places = this.#approvedPlaces();
+    const isGone = (one: KnownPlace): boolean =>
+      places.every(({ machine, backend }) => machine !== one.machine || backend !== one.backend);
+    // What comes is known before its first list is here, and what goes until its list is gone: neither shows by itself.
+    this.#tellPlaces([...places, ...this.#places.filter(isGone)]);
+    this.#tellBorrowed();
+    this.#tellPlaces(places);
+  }
+
+  #tellBorrowed(): void {
     const found = [...this.#offers]
       .toSorted(([one], [other]) => (one < other ? -1 : 1))
       .flatMap(([machine, { instance, backends }]) =>
@@ -350,8 +403,11 @@ class RunningCalls implements Calls {
     return [...missed].map(([machine, sinceWallMs]) => ({ machine, sinceWallMs }));
   }
 
-  #lent(): readonly string[] {
-    return this.#exports ? this.#options.lent().toSorted() : [];
+  #lent(): Omit<Offer, "instance"> {
+    if (!this.#exports) return NO_OFFER;
+    const { lent, lentPlaces } = this.#options;
+    const backends = lent().toSorted();
+    return { ...NO_OFFER, backends, ...lentPlaces?.(backends) };
   }
 
   /** However many ask, all together are answered a few times a second. */
@@ -369,8 +425,19 @@ class RunningCalls implements Calls {
     if (session === null || this.#isLeaving) return;
     const before = this.#offered;
     this.#offered = this.#lent();
-    if (!this.#exports && before.length === 0) return;
-    this.#offeredAtMs = this.#options.clock.monotonicMs();
-    session.offer(offerText({ instance: this.#instance, backends: this.#offered }));
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#nextBusyMs = nowMs + BUSY_MS;
+    this.#nextOfferMs = nowMs + OFFER_MS;
+    if (!this.#exports && before.backends.length === 0) return;
+    this.#offeredAtMs = nowMs;
+    session.offer(offerText({ instance: this.#instance, ...this.#offered }));
   }
+}
+
+function isAmong(entries: readonly string[], machine: string, backend: string): boolean {
+  return entries.some((entry) => ["*", machine, `${machine}/${backend}`].includes(entry));
+}
+
+function withoutBusy({ places, ...offer }: Omit<Offer, "instance">): unknown {
+  return { ...offer, places: [...places].map(([name, place]) => [name, { ...place, busy: 0 }]) };
 }

@@ -1,20 +1,43 @@
 // What machines say of calls in words: which backends one offers, and which one another wants to use.
 import { parseBackendName } from "../../config/backend-names.ts";
-import { jsonObject } from "../../runtime/text/json-object.ts";
+import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
 import { isId, LONGEST_WORDS } from "./frames.ts";
+import { isPlace, isSharesRoot, type LentPlace, LONGEST_ROOT, placeIn } from "./places.ts";
 
 export const MOST_OFFERED = 64;
 const LONGEST_OFFER = 8 * 1024;
+/** For the keys around the places. */
+const ROOM_AROUND = 64;
 
 export interface Offer {
   /** The daemon that offers them. */
   readonly instance: string;
   /** Names, each once, in order. Empty: nothing, or that daemon ends. */
   readonly backends: readonly string[];
+  /** Where that machine has its shares; null: it does not say. */
+  readonly sharesRoot: string | null;
+  /** By backend, of those that it says it of. */
+  readonly places: ReadonlyMap<string, LentPlace>;
 }
 
-export function offerText({ instance, backends }: Offer): string {
-  return JSON.stringify({ format: 1, instance, backends: backends.slice(0, MOST_OFFERED) });
+const NONE: Offer["places"] = new Map();
+type SaidOffer = Pick<Offer, "instance" | "backends"> & Partial<Offer>;
+
+/** What does not fit is told of the names alone. */
+export function offerText({ instance, backends, sharesRoot = null, places = NONE }: SaidOffer): string {
+  const names = backends.slice(0, MOST_OFFERED);
+  const offer = { format: 1, instance, backends: names };
+  let left = LONGEST_OFFER - LONGEST_ROOT - JSON.stringify(offer).length - ROOM_AROUND;
+  const told: [string, LentPlace][] = [];
+  for (const name of sharesRoot === null ? [] : names) {
+    const place = places.get(name);
+    const size = place === undefined ? 0 : Buffer.byteLength(JSON.stringify([name, place]));
+    if (place === undefined || size > left || !isPlace(place)) continue;
+    left -= size;
+    told.push([name, place]);
+  }
+  if (sharesRoot === null || told.length === 0 || !isSharesRoot(sharesRoot)) return JSON.stringify(offer);
+  return JSON.stringify({ ...offer, shares_root: sharesRoot, places: Object.fromEntries(told) });
 }
 
 /** Null: it is none that this version understands. */
@@ -24,7 +47,15 @@ export function readOffer(bytes: Uint8Array): Offer | null {
   const { instance, backends } = value;
   if (typeof instance !== "string" || !isId(instance) || !Array.isArray(backends)) return null;
   if (backends.length > MOST_OFFERED || !backends.every(isBackendName)) return null;
-  return { instance, backends: [...new Set(backends)].toSorted() };
+  const names = [...new Set(backends)].toSorted();
+  const { shares_root: sharesRoot, places } = value;
+  const isToldOf = isSharesRoot(sharesRoot) && isObject(places);
+  return {
+    instance,
+    backends: names,
+    sharesRoot: isSharesRoot(sharesRoot) ? sharesRoot : null,
+    places: new Map(isToldOf ? names.flatMap((name) => placeIn(places, name)) : []),
+  };
 }
 
 function isBackendName(value: unknown): value is string {

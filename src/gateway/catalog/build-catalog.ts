@@ -1,6 +1,6 @@
 // Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
 // sources give the same catalog, in the same order.
-import { machineOf } from "../../config/backend-names.ts";
+import { foreignPrefix } from "../../config/backend-names.ts";
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { JsonObject } from "../json-rpc.ts";
@@ -138,7 +138,7 @@ function offerOf(
 ): SourceOffer {
   const { backend, filters, toolOverrides, listings } = source;
   // The names of one machine are its own already, one for each of its tools.
-  const whose = machineOf(backend) ?? (strategy === "prefix" ? backend : null);
+  const whose = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
   const prefix = whose === null ? "" : whose + separator;
   const toolPermission = permissionOf(filters.tools);
   const resourcePermission = permissionOf(filters.resources);
@@ -178,6 +178,9 @@ function offerOf(
         backend,
         fullName,
         originalName,
+        ...(kind === "tool" && source.places?.has(originalName) === true
+          ? { places: source.places.get(originalName) ?? [] }
+          : {}),
         definition: isNamed
           ? published(underPublishedPage(kind, definition), name, description)
           : name === originalName

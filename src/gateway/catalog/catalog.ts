@@ -38,6 +38,8 @@ export interface CatalogSource {
   readonly freshness?: ListFreshness;
   /** Skills are published as they were approved, and no other ones. */
   readonly holdsSkills?: boolean;
+  /** By the server's own name of a tool: the backends that serve it, where there are several machines' ones. */
+  readonly places?: ReadonlyMap<string, readonly string[]>;
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
@@ -53,10 +55,12 @@ export interface CatalogEntry {
   readonly originalName: string;
   /** As listed to clients. */
   readonly definition: JsonObject;
+  /** Of a tool that several machines have in common: the backends that serve it, of which `backend` may be none. */
+  readonly places?: readonly string[];
 }
 
 /** The backend that a request goes to, and what the server there calls the thing. */
-export type Resolved = Pick<CatalogEntry, "backend" | "originalName">;
+export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places">;
 
 /** Two backends offer the same. */
 export interface Collision {

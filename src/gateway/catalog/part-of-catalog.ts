@@ -80,7 +80,9 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
 
 function ownersOf({ tools }: Catalog, { hasTool, hasBackend }: CatalogPart): (backend: string) => boolean {
   if (hasBackend !== null) return hasBackend;
-  const owners = new Set([...tools.values()].filter(hasTool).map(({ backend }) => backend));
+  const owners = new Set(
+    [...tools.values()].filter(hasTool).flatMap(({ backend, places = [] }) => [backend, ...places]),
+  );
   return (backend) => owners.has(backend);
 }
 

@@ -79,7 +79,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   };
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
   const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
-    const { method, params, port, served, asked, task } = request;
+    const { method, params, port, served, asked, task, place } = request;
     const target = subjectOf(request);
     const given = params?.["arguments"];
     const withArguments = config.includeArguments && given !== undefined && WITH_ARGUMENTS.has(method);
@@ -90,7 +90,10 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       session: sessionOf(port.client),
       method: cleaned(method, MAX_METHOD),
       target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
-      backend: task?.backend ?? (target === null ? null : (resolveServed(served, target)?.backend ?? null)),
+      backend:
+        task?.backend ??
+        place?.backend ??
+        (target === null ? null : (resolveServed(served, target)?.backend ?? null)),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(asked === undefined ? {} : { asked }),
@@ -98,8 +101,9 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
     });
   };
   return {
-    middleware: (next) => async (request) => {
+    middleware: (next) => async (given) => {
       const startedAtMs = clock.monotonicMs();
+      const request = { ...given, place: { backend: null } };
       const reply = await next(request);
       record(request, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs);
       return reply;

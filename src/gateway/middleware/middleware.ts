@@ -32,6 +32,8 @@ export interface GatewayRequest {
   readonly through?: "call_tool";
   /** Its rate was counted when its client came back with a person's consent. */
   readonly isCounted?: true;
+  /** Told where a tool was served that several machines have in common; absent: nobody asks. */
+  readonly place?: { backend: string | null };
 }
 
 /** What came of asking a person; all but `accept` refuse the call. */

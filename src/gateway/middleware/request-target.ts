@@ -66,7 +66,8 @@ export function toolOfTask(
 
 function toolIn({ tools }: Catalog, { backend, tool, originalTool }: OpenTask): CatalogEntry | null {
   const isIt = (entry: CatalogEntry): boolean =>
-    entry.backend === backend && entry.originalName === originalTool;
+    entry.originalName === originalTool &&
+    (entry.backend === backend || entry.places?.includes(backend) === true);
   const named = tools.get(tool);
   if (named !== undefined && isIt(named)) return named;
   for (const entry of tools.values()) if (isIt(entry)) return entry;

@@ -1,11 +1,26 @@
 // What routing needs of the rest of the gateway.
 import type { PoolCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
+import type { CallSignal } from "../call-signal.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
-import type { Reply } from "../json-rpc.ts";
+import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
 import type { TaskIds } from "./task-ids.ts";
 import type { TaskMemory } from "./task-memory.ts";
+
+/** A call of a tool that several machines have in common. */
+interface SharedCall {
+  readonly places: readonly string[];
+  readonly params: JsonObject | undefined;
+  readonly signal: CallSignal;
+  /** It goes to this machine's own backends or nowhere. */
+  readonly isOwnAlone: boolean;
+  send(
+    backend: string,
+    params: JsonObject | undefined,
+    told: Required<Pick<PoolCall, "onHome" | "onLoss">>,
+  ): Promise<Reply>;
+}
 
 export interface RoutingServices {
   readonly pool: {
@@ -15,6 +30,8 @@ export interface RoutingServices {
     /** Tells the client of it, by TASK_NOTICE, until it is forgotten. */
     watchTask(task: WatchedTask, client: ClientPort): Promise<Reply>;
   };
+  /** Never rejects; absent: no tool is shared. */
+  readonly together?: { call(call: SharedCall): Promise<Reply> };
   /** Each backend that is wanted has listed what it has: lists are not about to grow. */
   hasAllLists(): boolean;
   /** What is published now, whatever a request began with. */

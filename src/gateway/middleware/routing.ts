@@ -169,6 +169,8 @@ function callByName(
 ): Promise<Reply> {
   const { method, params, port, signal } = request;
   const { backend } = found;
+  if (target.kind === "tool" && found.places !== undefined && services.together !== undefined)
+    return callTogether(services, services.together, request, target, { ...found, places: found.places });
   if (target.kind === "tool" && takesTasks(request))
     return callThatMayBeTask(services, request, target, found);
   const renew = (): RenewedCall => renewedCall(services, request, target, found);
@@ -176,6 +178,58 @@ function callByName(
   const answer = services.pool.call(backend, { method, params: theirs, port, signal, renew });
   const isTask = target.kind === "tool" && params?.["task"] !== undefined;
   return isTask ? rememberingTask(services, request, backend, answer) : answer;
+}
+
+/** A tool that several machines have in common: where it is served is decided when it is sent. */
+function callTogether(
+  services: RoutingServices,
+  together: NonNullable<RoutingServices["together"]>,
+  request: GatewayRequest,
+  target: RequestTarget,
+  found: Found & { readonly places: readonly string[] },
+): Promise<Reply> {
+  const { method, params, port, signal, place } = request;
+  const { originalName, places } = found;
+  // What waits there for the client's own server may have lost its tool by then.
+  const renewAt = (backend: string, theirs: JsonObject | undefined): RenewedCall => {
+    const now = resolveTarget(services.catalog(), target);
+    const isThere = now !== null && (now.places ?? [now.backend]).includes(backend);
+    return isThere && now.originalName === originalName
+      ? { params: theirs, answer: null }
+      : { answer: Promise.resolve(unknownTarget(target)) };
+  };
+  const isOwnAlone = port.client.principal.kind === "machine";
+  const theirs = underTheirName(params, found);
+  return together.call({
+    places,
+    params: theirs,
+    signal,
+    isOwnAlone,
+    async send(backend, named, told) {
+      if (place !== undefined) place.backend = backend;
+      let home = "";
+      const onHome = (at: string): void => {
+        home = at;
+        told.onHome(at);
+      };
+      const renew = (): RenewedCall => renewAt(backend, named);
+      const { onLoss } = told;
+      const answer = services.pool.call(backend, {
+        method,
+        params: named,
+        port,
+        signal,
+        renew,
+        onHome,
+        onLoss,
+      });
+      if (takesTasks(request)) {
+        const task = { backend, tool: target.name, originalTool: originalName };
+        return answer.then((reply) => publishedTask(services, request, { ...task, home }, reply));
+      }
+      return params?.["task"] === undefined ? answer : rememberingTask(services, request, backend, answer);
+    },
+  });
 }
 
 /** Which backend answers is known when it does: the tool may have moved while the call waited. */

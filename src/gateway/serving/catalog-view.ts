@@ -73,6 +73,7 @@ function createView(
       if (isVisible !== "everything" && !isVisible(entry)) continue;
       definitions.push(entry.definition);
       backends.add(entry.backend);
+      for (const place of entry.places ?? []) backends.add(place);
     }
     return definitions;
   };

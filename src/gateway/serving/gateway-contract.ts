@@ -37,6 +37,7 @@ import type { PinStore } from "../pins/pin-store.ts";
 import type { ApprovedItem, PinsState, ToolPins } from "../pins/tool-pins.ts";
 import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
+import type { Together, TogetherConfig } from "../together/together.ts";
 import type { BorrowedBackend, OpenMachine } from "./borrowed-backends.ts";
 import type { WithheldEntry } from "./withheld-entries.ts";
 
@@ -77,6 +78,8 @@ export interface GatewayConfig {
   readonly exports?: readonly string[];
   /** Backends of other machines may join; absent: none do. */
   readonly borrows?: boolean;
+  /** Some of their tools are one with each other's, and with those of this machine; absent: none are. */
+  readonly together?: TogetherConfig;
 }
 
 /** True: it takes the request, and answers it sooner or later. Never throws. */
@@ -216,6 +219,8 @@ export interface Gateway extends AsyncDisposable {
   serveMachine(stream: Duplex, machine: string, backend: string): void;
   /** Exported backends that have something to publish now. */
   lent(): readonly string[];
+  /** Tools that this machine has in common with others. */
+  readonly together: Pick<Together, "lentPlaces" | "notePlaces" | "placesOf">;
   /** The backends of other machines that there are from now on; what is not among them leaves at once. */
   borrow(backends: readonly BorrowedBackend[]): void;
   /** No backend is in its first attempt any more. */

@@ -19,6 +19,7 @@ import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
 import { type BorrowedBackend, withBorrowed } from "./borrowed-backends.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
@@ -63,6 +64,7 @@ class RunningGateway implements Gateway {
   readonly #signIns: SignIns | null;
   readonly #pool: BackendPool;
   readonly #pins: ToolPins;
+  readonly together: Together;
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
@@ -105,6 +107,13 @@ class RunningGateway implements Gateway {
       onChanged: () => this.#serving.swap(this.#serving.rules),
     });
     this.#holds = options.holds ?? new Holds(clock);
+    this.together = new Together({
+      ...options,
+      pool: this.#pool,
+      onChanged: () => {
+        if (this.#ending === null) this.#serving.swap(this.#serving.rules);
+      },
+    });
     this.#serving = new Serving({
       tools: options,
       stateKey: () => this.#holds.states.key,
@@ -112,6 +121,7 @@ class RunningGateway implements Gateway {
       roster: this.#roster,
       pool: this.#pool,
       pins: this.#pins,
+      together: this.together,
     });
     this.#resumed = new ResumedSessions({
       roster: this.#roster,

@@ -19,6 +19,7 @@ import { ToolIndex } from "../optimizer/tool-index.ts";
 import type { ToolPins } from "../pins/tool-pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
+import type { Together } from "../together/together.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
@@ -34,6 +35,7 @@ interface ServingOptions {
   /** Signs what clients carry. */
   readonly stateKey: () => string;
   readonly pins: ToolPins;
+  readonly together: Together;
 }
 
 const NO_TOOLS: Catalog["tools"] = new Map();
@@ -70,6 +72,7 @@ export class Serving {
     this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });
     this.#services = {
       pool: this.minutes.counted(pool),
+      together: options.together,
       hasAllLists: () => pool.unlisted.length === 0,
       catalog: () => this.catalog,
       tasks: new TaskMemory(),
@@ -121,10 +124,10 @@ export class Serving {
 
   /** One swap: what was published, and by which rules, changes for everybody in the same instant. */
   swap(next: GatewayRules): void {
-    const { pool, pins, roster, tools } = this.#options;
+    const { roster, tools } = this.#options;
     const before = this.catalog;
     const conflicts = next.config.conflictResolution;
-    const sources = pins.admit(pool.published, next.config);
+    const sources = this.#merged(next.config);
     if (this.#sources !== sources || conflicts !== this.rules.config.conflictResolution) {
       this.#sources = sources;
       this.catalog = buildCatalog(this.#sources, conflicts);
@@ -135,6 +138,14 @@ export class Serving {
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
     roster.notifyChanges(this.served);
+  }
+
+  #merged(config: GatewayRules["config"]): readonly CatalogSource[] {
+    const { pool, pins, together } = this.#options;
+    const admitted = pins.admit(pool.published, config);
+    const { hidden, down, unlisted } = pool;
+    const last = [...hidden, ...down, ...pins.recalled(unlisted)];
+    return together.merge(admitted, config, { last, pending: pins.pending });
   }
 
   #build(): ServingSet {

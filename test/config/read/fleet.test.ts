@@ -102,9 +102,12 @@ test("G1 the CA is not read from a share", async () => {
 test("G1 what is lent and borrowed is named, and only what there is", async () => {
   const servers = '["tls://nas.example"]';
   const backend = '[backends.files]\ncommand = "files"\n';
-  const lists = 'export = ["files"]\nimport = ["desktop", "nas/photos", "*"]\n';
+  const lists = 'export = ["files"]\nimport = ["desktop", "nas/photos", "*"]\ntogether = ["nas/photos"]\n';
   const { fleet } = (await accepted(section(servers, lists) + backend)).config;
-  assert.deepEqual([fleet?.export, fleet?.import], [["files"], ["desktop", "nas/photos", "*"]]);
+  assert.deepEqual(
+    [fleet?.export, fleet?.import, fleet?.together],
+    [["files"], ["desktop", "nas/photos", "*"], ["nas/photos"]],
+  );
   const wrong: readonly [line: string, path: string, hint: RegExp | null][] = [
     ['export = ["flies"]', "fleet.export[0]", /files/],
     ['export = ["*", "no such"]', "fleet.export[1]", null],
@@ -112,6 +115,8 @@ test("G1 what is lent and borrowed is named, and only what there is", async () =
     ['import = ["laptop/files"]', "fleet.import[0]", null],
     ['import = ["desktop/files/more"]', "fleet.import[0]", null],
     ['import = ["a b"]', "fleet.import[0]", null],
+    ['together = ["laptop"]', "fleet.together[0]", null],
+    ['together = ["a/b/c"]', "fleet.together[0]", null],
     [`import = [${'"nas", '.repeat(101)}]`, "fleet.import[100]", null],
   ];
   for (const [line, path, hint] of wrong) {

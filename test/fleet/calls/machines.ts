@@ -8,6 +8,7 @@ import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { BackendConfig, FleetConfig } from "../../../src/config/snapshot.ts";
 import { type Calls, startCalls } from "../../../src/fleet/calls/calls.ts";
+import type { DataSource, Standing } from "../../../src/gateway/backends/policy/required-data.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { createGateway } from "../../../src/gateway/serving/gateway.ts";
@@ -45,6 +46,9 @@ export interface MachinePlan {
   readonly backends: readonly BackendConfig[];
   readonly exports?: readonly string[];
   readonly imports?: readonly string[];
+  readonly together?: readonly string[];
+  /** Where it has its shares. */
+  readonly sharesRoot?: string;
   readonly config?: Partial<GatewayConfig>;
 }
 
@@ -52,14 +56,42 @@ export interface Machine {
   readonly gateway: Gateway;
   readonly calls: Calls;
   readonly told: readonly GatewayTransition[];
+  /** All its shares, from now on. */
+  mount(standing: Standing): void;
   names(): readonly string[];
   ask(method: string, params?: JsonObject): ReturnType<Gateway["ask"]>;
   end(): Promise<void>;
 }
 
+/** The shares of one machine, mounted as a test says. */
+class TestShares implements DataSource {
+  #standing: Standing = "tb";
+  readonly #listeners: (() => void)[] = [];
+
+  mount(standing: Standing): void {
+    this.#standing = standing;
+    for (const listener of this.#listeners) listener();
+  }
+
+  look(): ReturnType<DataSource["look"]> {
+    if (this.#standing !== "none") return { kind: "there", mounts: "1" };
+    return { kind: "away", requirement: "CORE", reason: "it is cut", sinceMs: clock.monotonicMs() };
+  }
+
+  standing(): Standing {
+    return this.#standing;
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+}
+
 export async function runMachine(plan: MachinePlan): Promise<Machine> {
-  const { name, url, seed, backends, exports: exported = [], imports = [] } = plan;
+  const { name, url, seed, backends, exports: exported = [], imports = [], together = [] } = plan;
+  const { sharesRoot = "/shares" } = plan;
   const told: GatewayTransition[] = [];
+  const shares = new TestShares();
   let calls: Calls | null = null;
   const gateway = createGateway({
     clock,
@@ -72,6 +104,7 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     },
     version: "1",
     listens: false,
+    data: shares,
     openMachine(backend, onEnd) {
       if (calls === null) throw new Error("no calls yet");
       return calls.open(backend, onEnd);
@@ -85,8 +118,10 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     operator: null,
     export: exported,
     import: imports,
+    together,
   };
-  await gateway.start({ ...NO_GATEWAY, backends, exports: exported, ...plan.config });
+  const merged = together.length === 0 ? {} : { together: { sharesRoot, with: together } };
+  await gateway.start({ ...NO_GATEWAY, backends, exports: exported, ...merged, ...plan.config });
   calls = startCalls({
     config,
     values: { FLEET_KEY: seed },
@@ -95,6 +130,8 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     redact() {},
     lent: () => gateway.lent(),
     serve: (machine, backend, stream) => gateway.serveMachine(stream, machine, backend),
+    lentPlaces: (names) => ({ sharesRoot, places: gateway.together.lentPlaces(names, sharesRoot) }),
+    onPlaces: (places) => gateway.together.notePlaces(places),
     onBorrowed: (borrowed) => gateway.borrow(borrowed),
   });
   const running = calls;
@@ -102,6 +139,10 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     gateway,
     calls,
     told,
+    mount(standing) {
+      shares.mount(standing);
+      running.note();
+    },
     names: () => gateway.entries().tools.map((tool) => tool.name),
     ask: (method, params) => gateway.ask(method, params, NEVER),
     async end() {
@@ -123,6 +164,8 @@ export async function startMachine(
 
 export interface MachineProcess {
   readonly pid: number;
+  /** All its shares, from now on. */
+  mount(standing: Standing): void;
   /** As a power cut does. */
   kill(): Promise<void>;
 }
@@ -143,7 +186,7 @@ export async function startMachineProcess(
   };
   t.after(kill);
   await once(child, "message");
-  return { pid: child.pid ?? 0, kill };
+  return { pid: child.pid ?? 0, mount: (standing) => void child.send(standing), kill };
 }
 
 /** What was written down, a line each. */

@@ -22,6 +22,10 @@ export type RequiredData =
       readonly sinceMs: number;
     };
 
+/** How something that is required is mounted, best first. */
+export const STANDINGS = ["tb", "fallback", "none"] as const;
+export type Standing = (typeof STANDINGS)[number];
+
 /** It is not there. */
 export type Absence = Exclude<RequiredData, { kind: "there" }>;
 
@@ -29,6 +33,8 @@ export type Absence = Exclude<RequiredData, { kind: "there" }>;
 export interface DataSource {
   /** Of several that are away the first. Never throws. */
   look(requires: ServedBackend["requires"]): RequiredData;
+  /** How the worst of them is mounted now, as far as it is known; absent: nobody tells. Never throws. */
+  standing?(requires: ServedBackend["requires"]): Standing;
   /** Called after each change of what `look` answers. */
   onChange(listener: () => void): void;
   /** Resolves when all of these were looked at afresh, or soon. Never rejects. */

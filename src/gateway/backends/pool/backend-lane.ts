@@ -142,6 +142,14 @@ export class BackendLane {
     return requires.length === 0 ? [] : [{ requires, pids: this.pids }];
   }
 
+  /** How it would take a call now; what waits may still be refused. */
+  get readiness(): "ready" | "waits" | "refuses" {
+    const { decision, isWanted, serving, doubted, stopped } = this.#state;
+    const { calls, gate } = decision;
+    if (stopped !== null || !isWanted || calls.kind === "refuse" || gate.kind === "refuse") return "refuses";
+    return serving?.isReady === true && gate.kind === "open" && doubted === null ? "ready" : "waits";
+  }
+
   get inFlight(): number {
     return inFlightOf(this.#instances);
   }
@@ -208,7 +216,10 @@ export class BackendLane {
     for (;;) {
       const losses: CallLoss[] = [];
       const { serving } = state;
-      const onLoss = (loss: CallLoss): void => void losses.push(loss);
+      const onLoss = (loss: CallLoss): void => {
+        losses.push(loss);
+        call.onLoss?.(loss);
+      };
       const reply = await this.#call({ ...call, onLoss }, Math.max(1, untilMs - clock.monotonicMs()));
       const loss = losses.at(-1);
       if (loss === undefined || call.signal.aborted || !isError(reply)) return reply;

@@ -196,6 +196,22 @@ export class BackendPool implements AsyncDisposable {
     await this.#until(() => !lane.isComing, late.signal);
   }
 
+  /** How it would take a call now; `refuses`: at once, with an error. */
+  readiness(backend: string): "ready" | "waits" | "refuses" {
+    return this.#lanes.get(backend)?.readiness ?? "refuses";
+  }
+
+  /** Clients' calls that it has no answer to yet. */
+  inFlight(backend: string): number {
+    return this.#lanes.get(backend)?.inFlight ?? 0;
+  }
+
+  /** Called after each change of a backend. Returns its unregister. */
+  watch(listener: () => void): () => void {
+    this.#watchers.add(listener);
+    return () => void this.#watchers.delete(listener);
+  }
+
   /** Process groups of what cannot run beside another. */
   get runOnce(): readonly number[] {
     return [...this.#lanes.values()].flatMap((lane) => (lane.runsOnce ? lane.pids : []));

@@ -1,0 +1,68 @@
+// What must be equal of backends on several machines before their tools can be one: which shares they need, and on which
+// folders of those they work. Pure.
+import { posix } from "node:path";
+import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
+import type { ServedBackend } from "../../config/snapshot.ts";
+import type { Standing } from "../backends/policy/required-data.ts";
+
+/** Of one backend on one machine. */
+export interface PlaceFacts {
+  /** Where that machine has its shares: absolute, without a slash at its end. */
+  readonly sharesRoot: string;
+  /** Folders below it that its command names, relative, in order; `""` is all of it. */
+  readonly roots: readonly string[];
+  /** Shares that it requires, as `requirementText` writes them, in order. */
+  readonly requires: readonly string[];
+}
+
+/** An approved backend of another machine, as that machine tells it. */
+export interface SharedPlace extends PlaceFacts {
+  readonly machine: string;
+  readonly backend: string;
+  /** How the worst of the shares is mounted there; null: it requires none. */
+  readonly standing: Standing | null;
+  /** Its calls under way there, all clients'. */
+  readonly busy: number;
+}
+
+/** What a machine tells of one of its own backends. */
+export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "busy">;
+
+/** Equal for backends whose tools may be one. */
+export function agreementKey({ roots, requires }: Pick<PlaceFacts, "roots" | "requires">): string {
+  return JSON.stringify([roots, requires]);
+}
+
+type Reached = Pick<ServedBackend, "connection" | "routes" | "requires">;
+
+/** Of a backend of this machine. */
+export function factsOf(backend: Reached, sharesRoot: string): PlaceFacts {
+  const { connection, routes, requires } = backend;
+  const roots = [connection, ...(routes ?? []).map((route) => route.connection)].flatMap((one) =>
+    one.type === "stdio"
+      ? [...one.args.flatMap(pathsIn), one.cwd].flatMap((path) => below(path, sharesRoot))
+      : [],
+  );
+  return { sharesRoot, roots: inOrder(roots), requires: inOrder(requires.map(textOf)) };
+}
+
+function textOf(requirement: ShareRequirement): string {
+  return requirementText(requirement);
+}
+
+/** `/shares/CORE`, and what `--root=/shares/CORE` names. */
+function pathsIn(argument: string): readonly string[] {
+  const at = argument.indexOf("=");
+  return at === -1 ? [argument] : [argument, argument.slice(at + 1)];
+}
+
+function below(path: string, sharesRoot: string): readonly string[] {
+  if (!path.startsWith("/")) return [];
+  const plain = posix.normalize(path).replace(/\/+$/, "");
+  if (plain === sharesRoot) return [""];
+  return plain.startsWith(`${sharesRoot}/`) ? [plain.slice(sharesRoot.length + 1)] : [];
+}
+
+function inOrder(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts)].toSorted();
+}

@@ -1,0 +1,195 @@
+// Tools of several machines that are one: which of them agree, and what is published in their stead. Pure, but for the
+// versions that it remembers.
+import { commonName, plainName } from "../../config/backend-names.ts";
+import { permissionOf } from "../catalog/build-catalog.ts";
+import { type CatalogSource, NO_LISTINGS } from "../catalog/catalog.ts";
+import type { JsonObject } from "../json-rpc.ts";
+import { toolDigest } from "../pins/pinned-tool.ts";
+import { agreementKey, type PlaceFacts } from "./agreement.ts";
+
+const ALL = { allow: null, deny: [] };
+const FILTERS = { tools: ALL, resources: ALL, prompts: ALL };
+
+/** A backend of this machine that is to be served, in the file's order. */
+export interface OwnBackend {
+  readonly name: string;
+  readonly facts: PlaceFacts;
+  /** What it listed last, while it is not published; null: nothing is known of it. */
+  readonly last: CatalogSource | null;
+  /** Paths of other machines may come in its calls, also while none of these is there. */
+  readonly knowsPaths: boolean;
+}
+
+export interface MergeInput {
+  /** What is published without any of this: own backends in the file's order, then those of other machines. */
+  readonly sources: readonly CatalogSource[];
+  readonly own: readonly OwnBackend[];
+  /** Approved backends of other machines, by their names here. */
+  readonly places: ReadonlyMap<string, PlaceFacts>;
+  /** A tool of another machine that is not as it was approved. */
+  readonly isPending: (backend: string, tool: string) => boolean;
+}
+
+/** Which version of a tool has the common name, while no backend of this machine says it. */
+interface Held {
+  readonly version: string;
+  readonly definition: JsonObject;
+  /** Those that had it when it was seen last. */
+  readonly places: readonly string[];
+}
+
+/** By backend and tool. */
+export type HeldVersions = Map<string, Held>;
+
+interface Merged {
+  /** By the tool's name at its server. */
+  readonly places: ReadonlyMap<string, readonly string[]>;
+  readonly definitions: readonly JsonObject[];
+}
+
+type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
+
+/**
+ * The sources with what is one in one place alone. Tools of this machine keep their names, also while other machines alone
+ * serve them. Without a backend of this machine the first version that was seen keeps the common name until those that
+ * had it have another one: `held` remembers it.
+ */
+export function mergeTools(input: MergeInput, held: HeldVersions): readonly CatalogSource[] {
+  const { sources, own, places } = input;
+  const members = sources.flatMap((source) => {
+    const facts = places.get(source.backend);
+    return facts === undefined ? [] : [{ source, facts }];
+  });
+  const byName = Map.groupBy(members, ({ source }) => plainName(source.backend));
+  for (const key of held.keys()) if (!byName.has(key.slice(0, key.indexOf(" ")))) held.delete(key);
+  const taken = new Map<string, Set<string>>();
+  const take = ({ places: shared }: Merged): void => {
+    for (const [tool, backends] of shared) {
+      for (const backend of backends) taken.set(backend, (taken.get(backend) ?? new Set()).add(tool));
+    }
+  };
+  const ownSources = own.flatMap((one) => {
+    const { name, last, knowsPaths } = one;
+    const published = sources.find(({ backend }) => backend === name) ?? null;
+    const source = published ?? last;
+    const others = byName.get(name) ?? [];
+    byName.delete(name);
+    if (source === null || (others.length === 0 && !knowsPaths)) return published ?? [];
+    const merged = withOwn(source, published !== null, one, others, input.isPending);
+    take(merged);
+    if (merged.places.size === 0) return published ?? [];
+    return published === null ? standIn(source, merged) : { ...published, places: merged.places };
+  });
+  const common = [...byName]
+    .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    .flatMap(([name, others]) => {
+      const merged = amongOthers(name, others, held, input.isPending);
+      take(merged);
+      const source = {
+        backend: commonName(name),
+        filters: FILTERS,
+        toolOverrides: {},
+        listings: NO_LISTINGS,
+      };
+      return merged.places.size === 0 ? [] : standIn(source, merged);
+    });
+  const names = new Set(own.map(({ name }) => name));
+  const rest = sources
+    .filter(({ backend }) => !names.has(backend))
+    .map((source) => without(source, taken.get(source.backend)));
+  return [...ownSources, ...common, ...rest];
+}
+
+/** What a backend of this machine has in common with others. */
+function withOwn(
+  source: CatalogSource,
+  isPublished: boolean,
+  { facts, knowsPaths }: OwnBackend,
+  others: readonly Member[],
+  isPending: MergeInput["isPending"],
+): Merged {
+  const agreeing = others.filter((other) => agreementKey(other.facts) === agreementKey(facts));
+  const { permits } = permissionOf(source.filters.tools);
+  const places = new Map<string, readonly string[]>();
+  const definitions: JsonObject[] = [];
+  for (const tool of source.listings.tools) {
+    const name = String(tool["name"]);
+    if (!permits(name)) continue;
+    const digest = toolDigest(tool);
+    const found = agreeing
+      .filter(({ source: { backend } }) => !isPending(backend, name))
+      .filter((other) => digestOf(other, name) === digest)
+      .map(({ source: { backend } }) => backend);
+    if (found.length === 0 && !(isPublished && knowsPaths)) continue;
+    places.set(name, [...(isPublished ? [source.backend] : []), ...found]);
+    definitions.push(tool);
+  }
+  return { places, definitions };
+}
+
+/** What backends of other machines have in common, also where it is one alone: others may come. */
+function amongOthers(
+  name: string,
+  members: readonly Member[],
+  held: HeldVersions,
+  isPending: MergeInput["isPending"],
+): Merged {
+  const offered = new Map<string, { version: string; place: string; definition: JsonObject }[]>();
+  for (const { source, facts } of members) {
+    for (const definition of source.listings.tools) {
+      const tool = String(definition["name"]);
+      if (isPending(source.backend, tool)) continue;
+      const version = `${toolDigest(definition)} ${agreementKey(facts)}`;
+      const one = { version, place: source.backend, definition };
+      offered.set(tool, [...(offered.get(tool) ?? []), one]);
+    }
+  }
+  const places = new Map<string, readonly string[]>();
+  const definitions: JsonObject[] = [];
+  for (const tool of [...offered.keys()].toSorted()) {
+    const offers = offered.get(tool) ?? [];
+    const key = `${name} ${tool}`;
+    const before = held.get(key);
+    const isThere = offers.some(({ version }) => version === before?.version);
+    // Those that had it have another one now: that one has its name.
+    const next =
+      before === undefined || isThere ? offers[0] : offers.find(({ place }) => before.places.includes(place));
+    const kept = before !== undefined && isThere ? before : next;
+    if (kept === undefined) continue;
+    const { version, definition } = kept;
+    const having = offers.filter((offer) => offer.version === version).map(({ place }) => place);
+    held.set(key, { version, definition, places: having });
+    places.set(tool, having);
+    definitions.push(definition);
+  }
+  return { places, definitions };
+}
+
+function digestOf({ source }: Member, name: string): string | null {
+  const tool = toolsByName(source).get(name);
+  return tool === undefined ? null : toolDigest(tool);
+}
+
+// A list is its server's until that lists again.
+const byNames = new WeakMap<CatalogSource["listings"]["tools"], ReadonlyMap<unknown, JsonObject>>();
+
+function toolsByName({ listings: { tools } }: CatalogSource): ReadonlyMap<unknown, JsonObject> {
+  const known = byNames.get(tools);
+  if (known !== undefined) return known;
+  const made = new Map(tools.map((tool) => [tool["name"], tool]));
+  byNames.set(tools, made);
+  return made;
+}
+
+/** Tools alone: what else it had is not there. */
+function standIn(source: CatalogSource, { places, definitions }: Merged): CatalogSource {
+  const { backend, filters, toolOverrides } = source;
+  return { backend, filters, toolOverrides, listings: { ...NO_LISTINGS, tools: definitions }, places };
+}
+
+function without(source: CatalogSource, tools: ReadonlySet<string> | undefined): CatalogSource {
+  if (tools === undefined) return source;
+  const { listings } = source;
+  const left = listings.tools.filter(({ name }) => typeof name !== "string" || !tools.has(name));
+  return { ...source, listings: { ...listings, tools: left } };
+}

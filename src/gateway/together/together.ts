@@ -1,0 +1,327 @@
+// Tools that this machine has in common with others: what is known of the machines that have them, and the way of a call
+// to the one that serves it best.
+import { isDeepStrictEqual } from "node:util";
+import { borrowedName, machineOf, plainName } from "../../config/backend-names.ts";
+import type { ServedBackend } from "../../config/snapshot.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
+import type { DataSource, Standing } from "../backends/policy/required-data.ts";
+import type { CallSignal } from "../call-signal.ts";
+import type { CatalogSource } from "../catalog/catalog.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  isError,
+  type JsonObject,
+  REQUEST_TIMEOUT,
+  type Reply,
+} from "../json-rpc.ts";
+import { agreementKey, factsOf, type LentPlace, type PlaceFacts, type SharedPlace } from "./agreement.ts";
+import { byPreference, type PlaceState, type Readiness } from "./choose-place.ts";
+import { type HeldVersions, mergeTools, type OwnBackend } from "./merge-tools.ts";
+import { withPathsOf } from "./shared-paths.ts";
+
+/** More calls would only wait to fail. */
+const MOST_WAITING = 1_000;
+/** Machines whose paths are understood, of one backend. */
+const MOST_REMEMBERED = 200;
+const DEFAULT_CALL_MS = 60_000;
+
+/** What the configuration says of it. */
+export interface TogetherConfig {
+  /** This machine's, absolute. */
+  readonly sharesRoot: string;
+  /** As the file has it. */
+  readonly with: readonly string[];
+}
+
+interface TogetherOptions {
+  readonly clock: Clock;
+  /** Absent: nothing is known of shares. */
+  readonly data?: DataSource;
+  readonly pool: {
+    readiness(backend: string): Readiness;
+    inFlight(backend: string): number;
+    /** Called after each change of a backend. Returns its unregister. */
+    watch(listener: () => void): () => void;
+  };
+  /** What agrees may be another. */
+  readonly onChanged: () => void;
+}
+
+export interface SharedCall {
+  readonly places: readonly string[];
+  readonly params: JsonObject | undefined;
+  readonly signal: CallSignal;
+  /** Nothing that is borrowed is lent on. */
+  readonly isOwnAlone: boolean;
+  /** Sends it there. `told` is to be told where it went, and what was lost on the way. */
+  send(
+    backend: string,
+    params: JsonObject | undefined,
+    told: Required<Pick<PoolCall, "onHome" | "onLoss">>,
+  ): Promise<Reply>;
+}
+
+/** Where a shared tool is served, best first. */
+export interface PlaceView extends PlaceState {
+  /** null: on this machine. */
+  readonly machine: string | null;
+}
+
+interface MergeRules {
+  readonly backends: readonly ServedBackend[];
+  readonly together?: TogetherConfig;
+}
+
+/** What is known beside what is published. */
+interface Unpublished {
+  readonly last: readonly CatalogSource[];
+  readonly pending: readonly { readonly backend: string; readonly tool: string }[];
+}
+
+export class Together {
+  readonly #options: TogetherOptions;
+  readonly #held: HeldVersions = new Map();
+  /** Where machines have their shares, that agreed on what is in the key. */
+  readonly #sharesRoots = new Map<string, Map<string, string>>();
+  /** Waits that look again. */
+  readonly #waits = new Set<() => void>();
+  #config: TogetherConfig | null = null;
+  #places: ReadonlyMap<string, SharedPlace> = new Map();
+  /** Of this machine's backends, by name. */
+  #own: ReadonlyMap<string, { readonly facts: PlaceFacts; readonly backend: ServedBackend }> = new Map();
+  #sources: readonly CatalogSource[] = [];
+  #backends: readonly ServedBackend[] = [];
+
+  constructor(options: TogetherOptions) {
+    this.#options = options;
+    options.data?.onChange(() => this.#look());
+  }
+
+  /** What is approved of other machines and there now. What agrees is looked at again where it may be another. */
+  notePlaces(places: readonly SharedPlace[]): void {
+    const before = this.#places;
+    this.#places = new Map(places.map((place) => [borrowedName(place.backend, place.machine), place]));
+    for (const place of places) this.#remember(place);
+    const facts = (all: ReadonlyMap<string, SharedPlace>): unknown =>
+      [...all].map(([name, { sharesRoot, roots, requires }]) => [name, sharesRoot, roots, requires]);
+    if (!isDeepStrictEqual(facts(before), facts(this.#places))) this.#options.onChanged();
+    this.#look();
+  }
+
+  /** The sources that are published; the same list, with the same members, while nothing changes. */
+  merge(sources: readonly CatalogSource[], { backends, together }: MergeRules, unpublished: Unpublished) {
+    this.#configure(together ?? null, backends);
+    if (this.#places.size === 0 && this.#sharesRoots.size === 0) {
+      this.#sources = sources;
+      return sources;
+    }
+    const own: OwnBackend[] = [...this.#own].map(([name, { facts }]) => ({
+      name,
+      facts,
+      knowsPaths: this.#sharesRoots.has(rememberedKey(name, facts)),
+      last: unpublished.last.find(({ backend }) => backend === name) ?? null,
+    }));
+    const pending = new Set(unpublished.pending.map(({ backend, tool }) => `${backend} ${tool}`));
+    const isPending = (backend: string, tool: string): boolean => pending.has(`${backend} ${tool}`);
+    const merged = mergeTools({ sources, own, places: this.#places, isPending }, this.#held);
+    const before = new Map(this.#sources.map((source) => [source.backend, source]));
+    const kept = merged.map((source) => sameOr(before.get(source.backend), source));
+    const isSame = kept.length === this.#sources.length && kept.every((one, at) => one === this.#sources[at]);
+    if (!isSame) this.#sources = kept;
+    return this.#sources;
+  }
+
+  /** Best first. */
+  placesOf(backends: readonly string[]): readonly PlaceView[] {
+    return byPreference(backends.map((backend) => this.#stateOf(backend))).map((place) => ({
+      ...place,
+      machine: machineOf(place.backend),
+    }));
+  }
+
+  /** What others need to know of these before their tools may be one, and then where calls go best. */
+  lentPlaces(names: readonly string[], sharesRoot: string): ReadonlyMap<string, LentPlace> {
+    const lent = this.#backends.filter(({ name }) => names.includes(name));
+    return new Map(
+      lent.map((backend) => {
+        const { roots, requires } = factsOf(backend, sharesRoot);
+        const busy = this.#options.pool.inFlight(backend.name);
+        return [backend.name, { roots, requires, standing: this.#standing(backend), busy }];
+      }),
+    );
+  }
+
+  /** Never rejects. What was not sent goes to the next place; what may have been is never sent again. */
+  async call(call: SharedCall): Promise<Reply> {
+    const { clock } = this.#options;
+    const places = call.isOwnAlone ? call.places.filter((one) => machineOf(one) === null) : call.places;
+    const untilMs = clock.monotonicMs() + this.#callMs(places);
+    const tried = new Set<string>();
+    let last: Reply | null = null;
+    for (;;) {
+      const left = byPreference(places.filter((one) => !tried.has(one)).map((one) => this.#stateOf(one)));
+      const [best] = left;
+      if (best === undefined) return last ?? errorReply(BACKEND_UNAVAILABLE, "no machine serves it any more");
+      if (best.readiness === "waits" && left.length + tried.size > 1) {
+        const refusal = await this.#waitFor(
+          left.map(({ backend }) => backend),
+          untilMs,
+          call.signal,
+        );
+        if (refusal !== null) return refusal;
+        continue;
+      }
+      const { backend } = best;
+      let wasHanded = false;
+      const told = {
+        onHome: () => {
+          wasHanded = true;
+        },
+        onLoss: ({ wasSent }: { readonly wasSent: boolean }) => {
+          if (!wasSent) wasHanded = false;
+        },
+      };
+      const reply = await call.send(backend, this.#namedFor(backend, call.params), told);
+      if (wasHanded || !isError(reply) || call.signal.aborted) return reply;
+      tried.add(backend);
+      last = reply;
+    }
+  }
+
+  /** Resolves when one of them may be another than waiting: null; or with why it is not waited for any more. */
+  #waitFor(backends: readonly string[], untilMs: number, signal: CallSignal): Promise<Reply | null> {
+    const { clock, pool } = this.#options;
+    if (signal.aborted) return Promise.resolve(cancelled());
+    if (this.#waits.size >= MOST_WAITING) {
+      const message = `no machine is ready, and ${MOST_WAITING} calls wait already`;
+      return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, message));
+    }
+    const { promise, resolve } = Promise.withResolvers<Reply | null>();
+    const isWaiting = (): boolean =>
+      byPreference(backends.map((one) => this.#stateOf(one)))[0]?.readiness === "waits";
+    const look = (): void => {
+      if (!isWaiting()) end(null);
+    };
+    const onAbort = (): void => end(cancelled());
+    const end = (outcome: Reply | null): void => {
+      this.#waits.delete(look);
+      unwatch();
+      timer[Symbol.dispose]();
+      signal.removeEventListener("abort", onAbort);
+      resolve(outcome);
+    };
+    const timer = clock.setTimer(Math.max(1, untilMs - clock.monotonicMs()), () =>
+      end(errorReply(REQUEST_TIMEOUT, "no machine was ready for it in time")),
+    );
+    const unwatch = pool.watch(look);
+    this.#waits.add(look);
+    signal.addEventListener("abort", onAbort, { once: true });
+    look();
+    return promise;
+  }
+
+  /** As the first of them may take. */
+  #callMs([first]: readonly string[]): number {
+    return this.#backends.find(({ name }) => name === first)?.timeouts.callMs ?? DEFAULT_CALL_MS;
+  }
+
+  #look(): void {
+    for (const look of [...this.#waits]) look();
+  }
+
+  #configure(config: TogetherConfig | null, backends: readonly ServedBackend[]): void {
+    if (!isDeepStrictEqual(config, this.#config)) {
+      this.#held.clear();
+      this.#sharesRoots.clear();
+    }
+    this.#config = config;
+    const ownOnes =
+      config === null ? [] : backends.filter((one) => one.enabled && machineOf(one.name) === null);
+    this.#own = new Map(
+      ownOnes.map((backend) => [
+        backend.name,
+        { backend, facts: factsOf(backend, config?.sharesRoot ?? "") },
+      ]),
+    );
+    this.#backends = backends;
+    for (const place of this.#places.values()) this.#remember(place);
+  }
+
+  /** Paths of a machine that has gone are still understood. */
+  #remember(place: SharedPlace): void {
+    const key = rememberedKey(place.backend, place);
+    const known = this.#sharesRoots.get(key) ?? new Map<string, string>();
+    if (known.size >= MOST_REMEMBERED && !known.has(place.machine)) return;
+    known.set(place.machine, place.sharesRoot);
+    if (this.#sharesRoots.has(key) || this.#sharesRoots.size < MOST_REMEMBERED)
+      this.#sharesRoots.set(key, known);
+  }
+
+  #namedFor(backend: string, params: JsonObject | undefined): JsonObject | undefined {
+    const facts = this.#own.get(backend)?.facts ?? this.#places.get(backend);
+    if (facts === undefined || this.#config === null) return params;
+    const others =
+      this.#sharesRoots.get(rememberedKey(plainName(backend), facts)) ?? new Map<string, string>();
+    // This machine's own paths mean what they say, whatever another one claims.
+    const sharesRoots = [...new Set([this.#config.sharesRoot, facts.sharesRoot, ...others.values()])];
+    return withPathsOf(params, { roots: facts.roots, sharesRoots }, facts.sharesRoot);
+  }
+
+  #stateOf(backend: string): PlaceState {
+    const { pool } = this.#options;
+    const inFlight = pool.inFlight(backend);
+    if (machineOf(backend) === null) {
+      const own = this.#own.get(backend);
+      const standing = own === undefined ? null : this.#standing(own.backend);
+      return { backend, isOwn: true, readiness: pool.readiness(backend), standing, busy: inFlight };
+    }
+    const place = this.#places.get(backend);
+    if (place === undefined)
+      return { backend, isOwn: false, readiness: "refuses", standing: "none", busy: 0 };
+    const { requires, standing, busy } = place;
+    return {
+      backend,
+      isOwn: false,
+      readiness: pool.readiness(backend),
+      standing: requires.length === 0 ? null : (standing ?? "none"),
+      busy: Math.max(busy, inFlight),
+    };
+  }
+
+  #standing({ requires }: Pick<ServedBackend, "requires">): Standing | null {
+    const { data } = this.#options;
+    if (requires.length === 0) return null;
+    const told = data?.standing?.(requires);
+    return told ?? (data === undefined || data.look(requires).kind === "there" ? "tb" : "none");
+  }
+}
+
+function rememberedKey(backend: string, facts: PlaceFacts): string {
+  return `${backend} ${agreementKey(facts)}`;
+}
+
+function cancelled(): Reply {
+  return errorReply(BACKEND_UNAVAILABLE, "the call was cancelled before it was begun");
+}
+
+function sameOr(before: CatalogSource | undefined, now: CatalogSource): CatalogSource {
+  if (before === undefined || before === now) return now;
+  const { listings, places, ...rest } = now;
+  const { listings: listingsBefore, places: placesBefore, ...restBefore } = before;
+  const { tools, ...others } = listings;
+  const { tools: toolsBefore, ...othersBefore } = listingsBefore;
+  const isSame =
+    isSameMembers(rest, restBefore) &&
+    isSameMembers(others, othersBefore) &&
+    tools.length === toolsBefore.length &&
+    tools.every((tool, at) => tool === toolsBefore[at]) &&
+    isDeepStrictEqual(places, placesBefore);
+  return isSame ? before : now;
+}
+
+function isSameMembers(one: object, other: object): boolean {
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...keys].every((key) => Reflect.get(one, key) === Reflect.get(other, key));
+}
