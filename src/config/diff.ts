@@ -133,6 +133,7 @@ function changedFleet(before: FleetConfig | null, after: FleetConfig | null): (k
     "operator",
     "export",
     "import",
+    "sessions",
   ];
   if (before === null && after === null) return [];
   return keys.filter((key) => !isDeepStrictEqual(before?.[key], after?.[key]));

@@ -349,6 +349,8 @@ export interface FleetConfig {
   readonly export?: readonly string[];
   /** Whose backends are used here: machines, `MACHINE/BACKEND`, or `*`; absent: nobody's. */
   readonly import?: readonly string[];
+  /** Machines that share their clients' sessions with this one, or `*`; absent: none. */
+  readonly sessions?: readonly string[];
 }
 
 /** Which tools are listed where not all are. */

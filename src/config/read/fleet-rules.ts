@@ -17,7 +17,7 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   };
   const { name, servers, tls_ca: authority } = fleet;
   const own = Object.keys(asTable(file["backends"]) ?? {});
-  for (const key of ["export", "import"] as const) {
+  for (const key of ["export", "import", "sessions"] as const) {
     const list: readonly unknown[] = Array.isArray(fleet[key]) ? fleet[key] : [];
     if (list.length > MOST_FLEET_NAMES) {
       wrong([key, MOST_FLEET_NAMES], "one more", `at most ${MOST_FLEET_NAMES} names`, null);
@@ -29,7 +29,7 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
         const hint = meant === null ? null : `did you mean ${quoted(meant)}?`;
         wrong([key, at], quoted(entry), EXPORT_EXPECTED, hint);
       }
-      if (key === "import" && entry.split("/")[0] === name) {
+      if (key !== "export" && entry.split("/")[0] === name) {
         wrong([key, at], "this machine itself", "another machine", null);
       }
     }
@@ -50,7 +50,7 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
 export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): FleetConfig | null {
   if (file === undefined) return null;
   const { name, servers, credentials, tls_ca: authority, operator = null } = file;
-  const { export: exported, import: imported } = file;
+  const { export: exported, import: imported, sessions } = file;
   return {
     name,
     servers,
@@ -59,5 +59,6 @@ export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): Flee
     operator,
     ...(exported === undefined ? {} : { export: exported }),
     ...(imported === undefined ? {} : { import: imported }),
+    ...(sessions === undefined ? {} : { sessions }),
   };
 }

@@ -13,6 +13,8 @@ import {
   parseImport,
   parseMachineName,
   parseOperator,
+  parseSharing,
+  SHARING_EXPECTED,
 } from "../fleet-values.ts";
 import {
   document,
@@ -72,6 +74,16 @@ export const fleetSchema = z.strictObject({
       meaning:
         "Machines whose exported backends join what clients find here. A tool is called `MACHINE_TOOL`, its backend `BACKEND@MACHINE`.",
       example: '["desktop", "nas/photos"]',
+    }),
+  ),
+  sessions: document(
+    z.array(readText(parseSharing)).optional(),
+    listDoc({
+      expected: `a list of which each is ${SHARING_EXPECTED}`,
+      absent: "none",
+      meaning:
+        "Machines that share their clients' sessions with this one, so that a load balancer may send each request to any of them. Each names the others, and all have the same users.",
+      example: '["desktop"]',
     }),
   ),
   tls_ca: pathKey({

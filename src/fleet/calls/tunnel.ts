@@ -22,6 +22,8 @@ interface TunnelOptions {
   /** Of one frame's bytes. */
   readonly chunkBytes: number;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
+  /** The other machine has taken it. */
+  readonly onOpen?: () => void;
   /** Once, whichever way it ends. */
   readonly onOver: () => void;
   /** Once, before the stream is closed; not when both sides ended it in order, nor when the stream was closed here. */
@@ -76,6 +78,7 @@ export class Tunnel {
 
   take(kind: FrameKind, number: number, payload: Buffer): void {
     if (this.#isOver) return;
+    if (!this.#wasReached && kind === "credit") this.#options.onOpen?.();
     this.#wasReached = true;
     switch (kind) {
       case "data":

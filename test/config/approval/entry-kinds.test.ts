@@ -92,6 +92,7 @@ servers = ["tls://nas.example:4222"]
 credentials = "\${F}"
 export = ["*"]
 import = ["nas"]
+sessions = ["nas"]
 [[shares]]
 name = "CORE"
 thunderbolt_host = "a"
@@ -205,6 +206,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "fleet.servers": ["nas.example:4222", "evil.example:4222"],
   "fleet.export": ['export = ["*"]', "export = []"],
   "fleet.import": ['import = ["nas"]', 'import = ["*"]'],
+  "fleet.sessions": ['sessions = ["nas"]', 'sessions = ["*"]'],
   "fleet.credentials": ['"${F}"', '"${G}"'],
   "telemetry.protocol": ["[telemetry]\n", '[telemetry]\nprotocol = "http/json"\n'],
   "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],

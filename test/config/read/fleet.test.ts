@@ -102,15 +102,18 @@ test("G1 the CA is not read from a share", async () => {
 test("G1 what is lent and borrowed is named, and only what there is", async () => {
   const servers = '["tls://nas.example"]';
   const backend = '[backends.files]\ncommand = "files"\n';
-  const lists = 'export = ["files"]\nimport = ["desktop", "nas/photos", "*"]\n';
+  const lists = 'export = ["files"]\nimport = ["desktop", "nas/photos", "*"]\nsessions = ["nas"]\n';
   const { fleet } = (await accepted(section(servers, lists) + backend)).config;
   assert.deepEqual([fleet?.export, fleet?.import], [["files"], ["desktop", "nas/photos", "*"]]);
+  assert.deepEqual(fleet?.sessions, ["nas"]);
   const wrong: readonly [line: string, path: string, hint: RegExp | null][] = [
     ['export = ["flies"]', "fleet.export[0]", /files/],
     ['export = ["*", "no such"]', "fleet.export[1]", null],
     ['import = ["laptop"]', "fleet.import[0]", null],
     ['import = ["laptop/files"]', "fleet.import[0]", null],
     ['import = ["desktop/files/more"]', "fleet.import[0]", null],
+    ['sessions = ["laptop"]', "fleet.sessions[0]", null],
+    ['sessions = ["nas/photos"]', "fleet.sessions[0]", null],
     ['import = ["a b"]', "fleet.import[0]", null],
     [`import = [${'"nas", '.repeat(101)}]`, "fleet.import[100]", null],
   ];

@@ -37,6 +37,7 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "fleet.credentials": '"secret:other"',
   "fleet.export": '["*"]',
   "fleet.import": '["*"]',
+  "fleet.sessions": '["*"]',
   "fleet.tls_ca": '"/etc/nats/ca.pem"',
   "fleet.operator": `"U${"A".repeat(55)}"`,
 };
