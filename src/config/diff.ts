@@ -134,6 +134,7 @@ function changedFleet(before: FleetConfig | null, after: FleetConfig | null): (k
     "export",
     "import",
     "together",
+    "sessions",
   ];
   if (before === null && after === null) return [];
   return keys.filter((key) => !isDeepStrictEqual(before?.[key], after?.[key]));

@@ -13,6 +13,8 @@ export const MOST_FLEET_NAMES = 100;
 export const EXPORT_EXPECTED = "a backend of this machine, or `*` for all";
 export const IMPORT_EXPECTED = "a machine, `MACHINE/BACKEND`, or `*` for all";
 
+export const SHARING_EXPECTED = "a machine, or `*` for all";
+
 export const MACHINE_NAME_EXPECTED = "1 to 32 letters, digits and `-`";
 export const FLEET_SERVER_EXPECTED = "`tls://HOST:PORT`, or `nats://127.0.0.1:PORT` on this machine";
 
@@ -66,6 +68,10 @@ export function parseImport(text: string): TextReading {
   return text === "*" || (isNamed && more.length === 0)
     ? { ok: true, value: text }
     : wrong(IMPORT_EXPECTED, null);
+}
+
+export function parseSharing(text: string): TextReading {
+  return text === "*" || isMachineName(text) ? { ok: true, value: text } : wrong(SHARING_EXPECTED, null);
 }
 
 /** Reads an address, and gives it with its port. Beyond this machine only TLS. */

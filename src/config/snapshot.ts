@@ -351,6 +351,8 @@ export interface FleetConfig {
   readonly import?: readonly string[];
   /** Of those that are imported: whose tools are one with each other and with those of this machine; absent: nobody's. */
   readonly together?: readonly string[];
+  /** Machines that share their clients' sessions with this one, or `*`; absent: none. */
+  readonly sessions?: readonly string[];
 }
 
 /** Which tools are listed where not all are. */

@@ -9,6 +9,7 @@ import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
 import type { LayerDesk } from "../fleet/layer/layer-desk.ts";
 import type { LayerPort } from "../fleet/layer/layer-follower.ts";
+import type { SessionPeers } from "../gateway/front/http/forwarding.ts";
 import type { OpenMachine } from "../gateway/serving/borrowed-backends.ts";
 import type { Bus } from "../runtime/bus.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -31,6 +32,8 @@ export interface FleetPart extends AsyncDisposable {
   readonly openMachine: OpenMachine;
   /** A share was looked at. */
   noteShare(): void;
+  /** The gateways with which this one shares the sessions of its clients. */
+  readonly peers: SessionPeers;
   /** The next daemon is this machine from now on: nothing is told any more. Disposing waits for the connection's end. */
   handOver(): void;
 }
@@ -155,6 +158,13 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     },
     conditions: () => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
     openMachine: (backend, onEnd) => (calls === null ? closedStream(onEnd) : calls.open(backend, onEnd)),
+    peers: {
+      get machine() {
+        return sharesSessions(config) ? (config?.name ?? null) : null;
+      },
+      shares: (machine) => calls?.sessions.shares(machine) ?? false,
+      reach: async (...asked) => (await calls?.sessions.reach(...asked)) ?? null,
+    },
     async start(first, ofMachine) {
       status = ofMachine;
       sharesRoot = first.global.sharesRoot;
@@ -195,7 +205,10 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   };
 }
 
-type Lending = Pick<CallsOptions, "lent" | "lentPlaces" | "onPlaces" | "serve" | "onBorrowed">;
+type Lending = Pick<
+  CallsOptions,
+  "lent" | "lentPlaces" | "onPlaces" | "serve" | "serveSession" | "onBorrowed"
+>;
 
 /** What another machine may ask of this one's gateway, and what that gateway borrows. */
 function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () => string): Lending {
@@ -204,6 +217,7 @@ function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () =
     lentPlaces: (names) => ({ sharesRoot: sharesRoot(), places: machines.lentPlaces(names, sharesRoot()) }),
     onPlaces: (places) => machines.notePlaces(places),
     serve: (machine, backend, stream) => machines.serveMachine(stream, machine, backend),
+    serveSession: (_, stream) => machines.serveForwarded(stream),
     onBorrowed: (backends) => machines.borrow(backends),
   };
 }
@@ -215,8 +229,13 @@ function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean
   return isDeepStrictEqual(link(one), link(other));
 }
 
-function acrossMachines({ export: exported = [], import: imported = [] }: FleetConfig): boolean {
-  return exported.length > 0 || imported.length > 0;
+function acrossMachines(config: FleetConfig): boolean {
+  const { export: exported = [], import: imported = [] } = config;
+  return exported.length > 0 || imported.length > 0 || sharesSessions(config);
+}
+
+function sharesSessions(config: FleetConfig | null): boolean {
+  return (config?.sessions ?? []).length > 0;
 }
 
 /** The fleet was left meanwhile. */

@@ -36,7 +36,7 @@ export interface GatewayPart extends AsyncDisposable {
   /** Serves one client over lines of JSON-RPC; ends the stream at once while no gateway is configured. */
   serveLines(stream: Duplex): void;
   /** As the gateway has them; nothing while none is configured. */
-  readonly machines: Pick<Gateway, "serveMachine" | "lent" | "borrow"> &
+  readonly machines: Pick<Gateway, "serveMachine" | "serveForwarded" | "lent" | "borrow"> &
     Pick<Gateway["together"], "lentPlaces" | "notePlaces">;
   /** No backend is in its first attempt any more. */
   settled(signal: AbortSignal): Promise<void>;
@@ -117,6 +117,11 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
         const running = current();
         if (running === null) stream.destroy();
         else running.serveMachine(stream, ...asked);
+      },
+      serveForwarded(stream) {
+        const running = current();
+        if (running === null) stream.destroy();
+        else running.serveForwarded(stream);
       },
       lent: () => current()?.lent() ?? [],
       borrow: (backends) => gateway?.borrow(backends),

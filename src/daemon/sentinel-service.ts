@@ -256,6 +256,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       data: required,
       measured: () => shareMetrics?.measured() ?? [],
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
+      peers: () => fleet.peers,
     }),
   );
   const layers = (): LayerUnder => config.layers;

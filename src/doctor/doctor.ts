@@ -231,6 +231,7 @@ const LOOKED_AT_HERE = [
   "fleet_name_taken",
   "fleet_calls_unreachable",
   "fleet_machine_away",
+  "fleet_sessions_away",
   "fleet_layer_refused",
   "fleet_layer_not_trusted",
   "fleet_layer_unheeded",

@@ -70,9 +70,10 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "demo/stage": [],
   "demo/story": ["demo/stage"],
   fleet: ["fleet/layer"],
-  "fleet/calls": ["fleet"],
+  "fleet/calls": ["fleet", "fleet/sessions"],
   "fleet/keys": [],
   "fleet/layer": ["fleet/keys"],
+  "fleet/sessions": [],
   "fleet/way-in": ["fleet", "fleet/keys", "fleet/layer"],
   gateway: [],
   "gateway/backends/instance": [

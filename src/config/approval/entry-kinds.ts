@@ -132,7 +132,19 @@ const KINDS: Readonly<Record<string, KeysByKind>> = {
   "limits.overrides.#": {
     guards: ["users", "roles", "calls_per_second", "burst", "calls_in_flight", "sessions", "result_mb"],
   },
-  fleet: { sends: ["name", "servers", "credentials", "tls_ca", "operator", "export", "import", "together"] },
+  fleet: {
+    sends: [
+      "name",
+      "servers",
+      "credentials",
+      "tls_ca",
+      "operator",
+      "export",
+      "import",
+      "together",
+      "sessions",
+    ],
+  },
   optimizer: { free: ["enabled", "keep_tools"] },
   "groups.*": { access: ["tools", "backends"] },
   "profiles.#": { access: ["users", "clients", "groups", "optimizer"] },

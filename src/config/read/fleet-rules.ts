@@ -17,7 +17,7 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   };
   const { name, servers, tls_ca: authority } = fleet;
   const own = Object.keys(asTable(file["backends"]) ?? {});
-  for (const key of ["export", "import", "together"] as const) {
+  for (const key of ["export", "import", "together", "sessions"] as const) {
     const list: readonly unknown[] = Array.isArray(fleet[key]) ? fleet[key] : [];
     if (list.length > MOST_FLEET_NAMES) {
       wrong([key, MOST_FLEET_NAMES], "one more", `at most ${MOST_FLEET_NAMES} names`, null);
@@ -50,7 +50,7 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
 export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): FleetConfig | null {
   if (file === undefined) return null;
   const { name, servers, credentials, tls_ca: authority, operator = null } = file;
-  const { export: exported, import: imported, together } = file;
+  const { export: exported, import: imported, together, sessions } = file;
   return {
     name,
     servers,
@@ -60,5 +60,6 @@ export function fleetConfig(file: ConfigFile["fleet"], place: ConfigPlace): Flee
     ...(exported === undefined ? {} : { export: exported }),
     ...(imported === undefined ? {} : { import: imported }),
     ...(together === undefined ? {} : { together }),
+    ...(sessions === undefined ? {} : { sessions }),
   };
 }

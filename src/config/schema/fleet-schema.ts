@@ -13,6 +13,8 @@ import {
   parseImport,
   parseMachineName,
   parseOperator,
+  parseSharing,
+  SHARING_EXPECTED,
 } from "../fleet-values.ts";
 import {
   document,
@@ -82,6 +84,16 @@ export const fleetSchema = z.strictObject({
       meaning:
         "Imported machines whose tools are one with those of this one and of each other, where name, pinned digest, required shares and folders agree: a call goes where the share is mounted best. Their tools must keep no state of their own between calls.",
       example: '["desktop", "nas/files"]',
+    }),
+  ),
+  sessions: document(
+    z.array(readText(parseSharing)).optional(),
+    listDoc({
+      expected: `a list of which each is ${SHARING_EXPECTED}`,
+      absent: "none",
+      meaning:
+        "Machines that share their clients' sessions with this one, so that a load balancer may send each request to any of them. Each names the others, and all have the same users.",
+      example: '["desktop"]',
     }),
   ),
   tls_ca: pathKey({

@@ -11,6 +11,7 @@ import { type Clock, isoTime, settledWithin, type Timer } from "../../runtime/ti
 import type { SecretValues } from "../../secrets/reference.ts";
 import { holdLink, workUntilEnd } from "../hold-link.ts";
 import type { LinkFailure } from "../link-failure.ts";
+import { SessionMachines } from "../sessions/session-machines.ts";
 import { readSignIn } from "../sign-in.ts";
 import { type CallsHeard, type CallsPart, type CallsSession, openCallsSession } from "./calls-session.ts";
 import { ID_BYTES } from "./frames.ts";
@@ -54,6 +55,8 @@ export interface CallsOptions {
   readonly onPlaces?: (places: readonly KnownPlace[]) => void;
   /** Serves another machine one of them, until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
+  /** Serves another machine one request for a session of this one, until the stream ends. Absent: none is served. */
+  readonly serveSession?: (machine: string, stream: Duplex) => void;
   /** The backends of others that there are from now on. */
   readonly onBorrowed: (backends: readonly Borrowed[]) => void;
 }
@@ -61,6 +64,8 @@ export interface CallsOptions {
 export interface Calls {
   /** A stream to the gateway of that machine. `onEnd` is called once, later, unless both sides end it in order. */
   open(backend: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex;
+  /** Other machines that share the sessions of their clients with this one. */
+  readonly sessions: Pick<SessionMachines, "shares" | "reach">;
   conditions(): Condition[];
   /** What this machine lends may be something else now. */
   note(): void;
@@ -89,6 +94,7 @@ interface Known extends Offer {
 const NO_OFFER: Omit<Offer, "instance"> = { backends: [], sharesRoot: null, places: new Map() };
 
 class RunningCalls implements Calls {
+  readonly sessions: SessionMachines;
   readonly #options: CallsOptions;
   readonly #instance = randomBytes(ID_BYTES).toString("hex");
   readonly #board: Switchboard;
@@ -118,6 +124,15 @@ class RunningCalls implements Calls {
     this.#options = options;
     const { clock, config, serve, lent } = options;
     this.#config = config;
+    const { serveSession = (_, stream) => stream.destroy() } = options;
+    this.sessions = new SessionMachines({
+      config: () => this.#config,
+      clock,
+      ask: (machine) => this.#board.ask(machine),
+      open: (...asked) => this.#board.open(...asked),
+      serve: serveSession,
+      isLeaving: () => this.#isLeaving,
+    });
     this.#board = new Switchboard({
       clock,
       name: config.name,
@@ -127,6 +142,7 @@ class RunningCalls implements Calls {
         return this.#exports && lent().includes(backend) ? null : "it offers no backend of that name";
       },
       serve,
+      sessions: this.sessions,
       onLost: (machine, instance) => {
         if (this.#offers.get(machine)?.instance === instance) this.#forget(machine);
       },
@@ -162,19 +178,29 @@ class RunningCalls implements Calls {
         {
           code: "fleet_calls_unreachable",
           severity: "warning",
-          title: `Tools of other machines, and theirs of this one, are away: ${why.message}`,
+          title: `${this.#away()}: ${why.message}`,
           hint: why.hint ?? "Everything on this machine goes on; it is tried again and again.",
           since: isoTime(sinceWallMs),
         },
       ];
     }
-    return this.#missing().map(({ machine, sinceWallMs }) => ({
-      code: "fleet_machine_away",
-      severity: "warning",
-      title: `Tools of ${machine} are away: it is not here, or offers nothing`,
-      hint: `Is ${machine} on, and does its [fleet].export name a backend? mountaineer fleet status shows who is here.`,
-      since: isoTime(sinceWallMs),
-    }));
+    const missing = this.#missing().map(
+      ({ machine, sinceWallMs }): Condition => ({
+        code: "fleet_machine_away",
+        severity: "warning",
+        title: `Tools of ${machine} are away: it is not here, or offers nothing`,
+        hint: `Is ${machine} on, and does its [fleet].export name a backend? mountaineer fleet status shows who is here.`,
+        since: isoTime(sinceWallMs),
+      }),
+    );
+    return [...missing, ...this.sessions.conditions()];
+  }
+
+  #away(): string {
+    const usesTools = this.#exports || this.#imports.length > 0;
+    return usesTools
+      ? "Tools of other machines, and theirs of this one, are away"
+      : "Sessions of other machines, and theirs of this one, are away";
   }
 
   note(): void {
@@ -192,6 +218,7 @@ class RunningCalls implements Calls {
     const exported = config.export ?? [];
     const isExported = (backend: string): boolean => exported.includes("*") || exported.includes(backend);
     this.#board.endServed((backend) => !isExported(backend), "it is not offered any more");
+    this.#board.endVisits((machine) => !this.sessions.shares(machine), "sessions are not shared any more");
     for (const machine of [...this.#offers.keys(), ...this.#missed.keys()]) {
       if (this.#isWanted(machine)) continue;
       this.#offers.delete(machine);
@@ -272,6 +299,7 @@ class RunningCalls implements Calls {
     this.#session = null;
     this.#expectingMs = null;
     this.#offers.clear();
+    this.sessions.forgetAll();
     this.#following?.[Symbol.dispose]();
     this.#following = null;
     // First what may be called, then what is being called: so nothing is tried again there.

@@ -32,6 +32,9 @@ export const LONGEST_WORDS = 1_024;
 
 const FROM_OPENER = 0x80;
 
+/** In the place of a daemon's id: whichever is that machine now. Of `probe` alone. */
+export const WHICHEVER = "0".repeat(2 * ID_BYTES);
+
 export function isId(text: string): boolean {
   return /^[0-9a-f]{16}$/.test(text);
 }

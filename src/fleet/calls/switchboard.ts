@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { type Duplex, duplexPair } from "node:stream";
 import { isMachineName } from "../../config/fleet-values.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { type FrameKind, frameBytes, ID_BYTES, readFrame } from "./frames.ts";
+import { type Frame, type FrameKind, frameBytes, ID_BYTES, readFrame, WHICHEVER } from "./frames.ts";
 import { HeldBytes } from "./held-bytes.ts";
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
 import { MOST_OFFERED, openingBytes, readOpening } from "./words.ts";
@@ -20,6 +20,8 @@ const LOST_MS = 10_000;
 /** Tunnels that other machines may have here. */
 const MOST_OF_ONE = 2 * MOST_OFFERED;
 const MOST_OF_ALL = 512;
+/** The same of requests for sessions, each of which has one of its own. */
+const MOST_VISITS = { ofOne: 512, ofAll: 2_048 };
 /** One machine may open so many within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 /** Machines whose openings are counted. */
@@ -42,6 +44,26 @@ export interface Borrowed {
   readonly instance: string;
 }
 
+/** What a tunnel is opened to. */
+interface TunnelTarget {
+  readonly machine: string;
+  readonly instance: string;
+  /** Null: sessions of its clients. */
+  readonly backend: string | null;
+}
+
+/** Machines that share the sessions of their clients. */
+export interface SessionBoard {
+  /** Why that machine may not use sessions of this one; null: it may. */
+  refusal(machine: string): string | null;
+  /** Serves one request, until the stream ends. */
+  serve(machine: string, stream: Duplex): void;
+  /** That machine is this daemon now. */
+  found(machine: string, instance: string): void;
+  /** Nobody of that machine listens. */
+  nobodyThere(machine: string): void;
+}
+
 interface SwitchboardOptions {
   readonly clock: Clock;
   /** Of this daemon. */
@@ -51,6 +73,8 @@ interface SwitchboardOptions {
   readonly refusal: (backend: string) => string | null;
   /** Serves it until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
+  /** Absent: sessions are shared with nobody. */
+  readonly sessions?: SessionBoard;
   /** That daemon is there no more; its tunnels end right after. */
   readonly onLost: (machine: string, instance: string) => void;
 }
@@ -78,6 +102,8 @@ export class Switchboard {
   /** What is served in each of these. */
   readonly #backends = new WeakMap<Tunnel, string>();
   readonly #held = new HeldBytes();
+  /** As `#served`: those for sessions. */
+  readonly #visits = new Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>();
   readonly #openings = new Map<string, { count: number; sinceMs: number }>();
   #wire: Wire | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
@@ -115,12 +141,24 @@ export class Switchboard {
     }
   }
 
-  open({ machine, backend, instance }: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
+  /** The same for machines that are served requests for sessions. */
+  endVisits(isToEnd: (machine: string) => boolean, why: string): void {
+    for (const { tunnel, peer } of [...this.#visits.values()]) {
+      if (isToEnd(peer.machine)) tunnel.fail(why);
+    }
+  }
+
+  /** `onOpen`: that machine has taken it, before which nothing needs to be sent. */
+  open(
+    { machine, backend, instance }: TunnelTarget,
+    onEnd: (end: TunnelEnd) => void,
+    onOpen: () => void = () => {},
+  ): Duplex {
     const wire = this.#wire;
     if (wire === null) return closedStream("the fleet's server is not reached", onEnd);
     const id = randomBytes(ID_BYTES).toString("hex");
     const peer = this.#peer(machine, instance);
-    const tunnel = this.#tunnel(wire, { peer, id, fromOpener: true, table: this.#opened }, (end) =>
+    const tunnel = this.#tunnel(wire, { peer, id, fromOpener: true, table: this.#opened, onOpen }, (end) =>
       onEnd({ ...end, message: `${machine}: ${end.message}` }),
     );
     const payload = openingBytes({ instance: this.#options.instance, backend });
@@ -128,13 +166,20 @@ export class Switchboard {
     return tunnel.stream;
   }
 
+  /** Asks that machine which daemon it is now, for its sessions. */
+  ask(machine: string): void {
+    const { instance } = this.#options;
+    const probe = { kind: "probe", fromOpener: true, to: WHICHEVER, tunnel: instance, number: 0 } as const;
+    this.#wire?.frame(machine, frameBytes({ ...probe, payload: NOTHING }));
+  }
+
   /** A frame of that machine, as it came. */
   take(sender: string, bytes: Uint8Array): void {
-    const { instance, clock } = this.#options;
+    const { instance, clock, sessions } = this.#options;
     const frame = readFrame(bytes);
     const wire = this.#wire;
-    if (frame === null || wire === null || frame.to !== instance) return;
-    if (!isMachineName(sender) || sender === this.#options.name) return;
+    if (frame === null || wire === null || !isMachineName(sender) || sender === this.#options.name) return;
+    if (frame.to !== instance && !this.#isAsked(sender, frame)) return;
     const { kind, fromOpener, tunnel: id, number, payload } = frame;
     if (kind === "probe") {
       const answer = { kind: "alive", fromOpener: false, to: id, tunnel: instance, number: 0 } as const;
@@ -142,10 +187,12 @@ export class Switchboard {
     } else if (kind === "alive") {
       const peer = this.#peers.get(peerKey(sender, id));
       if (peer !== undefined) heard(peer, clock.monotonicMs());
+      sessions?.found(sender, id);
     } else if (kind === "open") {
       if (fromOpener) this.#opening(wire, sender, id, payload);
     } else {
-      const found = (fromOpener ? this.#served : this.#opened).get(`${sender} ${id}`);
+      const key = `${sender} ${id}`;
+      const found = fromOpener ? (this.#served.get(key) ?? this.#visits.get(key)) : this.#opened.get(key);
       if (found === undefined) return;
       const nowMs = clock.monotonicMs();
       heard(found.peer, nowMs);
@@ -156,27 +203,49 @@ export class Switchboard {
 
   /** Nobody of that machine listens. */
   nobodyThere(machine: string): void {
+    this.#options.sessions?.nobodyThere(machine);
     for (const peer of [...this.#peers.values()]) {
       if (peer.machine === machine) this.#lose(peer, "it is not there any more");
     }
   }
 
+  /** It wants to know which daemon this machine is now, and may. */
+  #isAsked(sender: string, { kind, to }: Frame): boolean {
+    return kind === "probe" && to === WHICHEVER && this.#options.sessions?.refusal(sender) === null;
+  }
+
   #opening(wire: Wire, machine: string, id: string, payload: Buffer): void {
-    const { refusal, serve } = this.#options;
+    const { refusal, serve, sessions } = this.#options;
     const opening = readOpening(payload);
-    if (opening === null || this.#served.has(`${machine} ${id}`)) return;
+    const key = `${machine} ${id}`;
+    if (opening === null || this.#served.has(key) || this.#visits.has(key)) return;
     const { instance, backend } = opening;
-    const why = this.#tooMany(machine) ?? refusal(backend);
+    const why =
+      backend === null
+        ? (this.#refusalOfVisit(machine) ?? this.#tooManyVisits(machine))
+        : (this.#tooMany(machine) ?? refusal(backend));
     if (why !== null) {
       const said = { kind: "abort", fromOpener: false, to: instance, tunnel: id, number: 0 } as const;
       wire.frame(machine, frameBytes({ ...said, payload: Buffer.from(why) }));
       return;
     }
     const peer = this.#peer(machine, instance);
-    const tunnel = this.#tunnel(wire, { peer, id, fromOpener: false, table: this.#served }, () => {});
-    this.#backends.set(tunnel, backend);
+    const table = backend === null ? this.#visits : this.#served;
+    const tunnel = this.#tunnel(wire, { peer, id, fromOpener: false, table }, () => {});
+    if (backend !== null) this.#backends.set(tunnel, backend);
     tunnel.welcome();
-    serve(machine, backend, tunnel.stream);
+    if (backend === null) sessions?.serve(machine, tunnel.stream);
+    else serve(machine, backend, tunnel.stream);
+  }
+
+  #refusalOfVisit(machine: string): string | null {
+    const { sessions } = this.#options;
+    return sessions === undefined ? "it shares its sessions with nobody" : sessions.refusal(machine);
+  }
+
+  #tooManyVisits(machine: string): string | null {
+    const ofOne = [...this.#visits.values()].filter(({ peer }) => peer.machine === machine).length;
+    return ofOne >= MOST_VISITS.ofOne || this.#visits.size >= MOST_VISITS.ofAll ? TOO_MANY : null;
   }
 
   #tooMany(machine: string): string | null {
@@ -189,7 +258,7 @@ export class Switchboard {
     this.#openings.set(machine, openings);
     const ofOne = [...this.#served.values()].filter(({ peer }) => peer.machine === machine).length;
     const isOver = openings.count > OPENINGS.most || ofOne >= MOST_OF_ONE || this.#served.size >= MOST_OF_ALL;
-    return isOver ? "there are too many connections; try again in 10 s" : null;
+    return isOver ? TOO_MANY : null;
   }
 
   #peer(machine: string, instance: string): Peer {
@@ -212,7 +281,11 @@ export class Switchboard {
     return peer;
   }
 
-  #tunnel(wire: Wire, { peer, id, fromOpener, table }: TunnelPlace, onEnd: (end: TunnelEnd) => void): Tunnel {
+  #tunnel(
+    wire: Wire,
+    { peer, id, fromOpener, table, onOpen = () => {} }: TunnelPlace,
+    onEnd: (end: TunnelEnd) => void,
+  ): Tunnel {
     const key = `${peer.machine} ${id}`;
     const tunnel = new Tunnel({
       chunkBytes: wire.chunkBytes,
@@ -229,6 +302,7 @@ export class Switchboard {
         this.#peers.delete(peerKey(peer.machine, peer.instance));
         if (this.#peers.size === 0) this.#idle?.resolve();
       },
+      onOpen,
       onEnd,
     });
     peer.tunnels.add(tunnel);
@@ -278,6 +352,7 @@ export class Switchboard {
   }
 }
 
+const TOO_MANY = "there are too many connections; try again in 10 s";
 const HINT = "mountaineer fleet status shows which machines are there";
 
 interface TunnelPlace {
@@ -285,6 +360,7 @@ interface TunnelPlace {
   readonly id: string;
   readonly fromOpener: boolean;
   readonly table: Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>;
+  readonly onOpen?: () => void;
 }
 
 interface SentFrame {

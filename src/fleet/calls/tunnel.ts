@@ -32,6 +32,8 @@ interface TunnelOptions {
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
   /** What came and is kept here, as lines are read whole: bytes, 0 for few. It may end the tunnel. */
   readonly onHeld: (bytes: number) => void;
+  /** The other machine has taken it. */
+  readonly onOpen?: () => void;
   /** Once, whichever way it ends. */
   readonly onOver: () => void;
   /** Once, before the stream is closed; not when both sides ended it in order, nor when the stream was closed here. */
@@ -89,6 +91,7 @@ export class Tunnel {
 
   take(kind: FrameKind, number: number, payload: Buffer): void {
     if (this.#isOver) return;
+    if (!this.#wasReached && kind === "credit") this.#options.onOpen?.();
     this.#wasReached = true;
     switch (kind) {
       case "data":

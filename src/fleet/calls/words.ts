@@ -65,17 +65,20 @@ function isBackendName(value: unknown): value is string {
 export interface Opening {
   /** The daemon that opens. */
   readonly instance: string;
-  readonly backend: string;
+  /** Null: it brings a request of a session that began there. */
+  readonly backend: string | null;
 }
 
 export function openingBytes({ instance, backend }: Opening): Buffer {
-  return Buffer.from(JSON.stringify({ format: 1, instance, backend }));
+  const wanted = backend === null ? { sessions: true } : { backend };
+  return Buffer.from(JSON.stringify({ format: 1, instance, ...wanted }));
 }
 
 export function readOpening(bytes: Uint8Array): Opening | null {
   const value = bytes.length > LONGEST_WORDS ? null : jsonObject(new TextDecoder().decode(bytes));
   if (value?.["format"] !== 1) return null;
-  const { instance, backend } = value;
-  if (typeof instance !== "string" || !isId(instance) || !isBackendName(backend)) return null;
-  return { instance, backend };
+  const { instance, backend, sessions } = value;
+  if (typeof instance !== "string" || !isId(instance)) return null;
+  if (sessions === true && backend === undefined) return { instance, backend: null };
+  return isBackendName(backend) ? { instance, backend } : null;
 }

@@ -26,6 +26,7 @@ import type { SwitchOutcome } from "../backends/pool/lane-state.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Holds } from "../front/holds/holds.ts";
+import type { SessionPeers } from "../front/http/forwarding.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
 import type { SessionRecord } from "../front/session/session-record.ts";
@@ -121,6 +122,8 @@ export interface GatewayOptions {
   readonly listens: boolean;
   /** How gateways of other machines are reached; absent: none is. */
   readonly openMachine?: OpenMachine;
+  /** Machines with which sessions of clients are shared; absent: none are. */
+  readonly peers?: () => SessionPeers;
   /** What is served at the same address beside MCP; absent: nothing. */
   readonly beside?: Beside | undefined;
 }
@@ -217,6 +220,8 @@ export interface Gateway extends AsyncDisposable {
   serveLines(stream: Duplex): void;
   /** Serves another machine of the fleet one exported backend, over lines as well; its principal is `fleet:MACHINE`. */
   serveMachine(stream: Duplex, machine: string, backend: string): void;
+  /** Serves one request that another machine brings for a session that is held here. */
+  serveForwarded(stream: Duplex): void;
   /** Exported backends that have something to publish now. */
   lent(): readonly string[];
   /** Tools that this machine has in common with others. */

@@ -139,6 +139,7 @@ class RunningGateway implements Gateway {
       modern: this.#modern,
       file: options.sessions,
       passBack: options.passBack,
+      peers: options.peers,
       clock,
       logger,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
@@ -330,6 +331,10 @@ class RunningGateway implements Gateway {
 
   serveMachine(stream: Duplex, machine: string, backend: string): void {
     this.#serve(stream, machinePrincipal(machine), exportGroup(backend));
+  }
+
+  serveForwarded(stream: Duplex): void {
+    this.#http.serveForwarded(stream);
   }
 
   lent(): readonly string[] {

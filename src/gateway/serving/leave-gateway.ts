@@ -15,7 +15,7 @@ const NEVER = new AbortController().signal;
 
 interface Leaving {
   readonly clock: Clock;
-  readonly http: { leave(): void };
+  readonly http: { leave(): void; forwardedAnswered(): Promise<void> };
   readonly lines: Iterable<{ readonly closed: Promise<void>; moveOn(): void }>;
   readonly modern: { endListening(): void };
   readonly holds: { none(): Promise<unknown> };
@@ -42,7 +42,7 @@ export async function leaveGateway(
   const gone = Promise.all(there.map(({ closed }) => closed));
   // Each connection brings one more request at most; who waits for the next one must not wait for idle clients.
   const served = keeper.leave(graceMs, pass, allAtOnce);
-  const left = Promise.all([served, holds.none(), gone]);
+  const left = Promise.all([served, holds.none(), gone, http.forwardedAnswered()]);
   const endOnce = async (): Promise<void> => {
     await settledWithin(clock, LAST_REQUESTS_MS, left);
     if (pool.runsOnce) {

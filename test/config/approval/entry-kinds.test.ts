@@ -93,6 +93,7 @@ credentials = "\${F}"
 export = ["*"]
 import = ["nas"]
 together = ["nas"]
+sessions = ["nas"]
 [[shares]]
 name = "CORE"
 thunderbolt_host = "a"
@@ -207,6 +208,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "fleet.export": ['export = ["*"]', "export = []"],
   "fleet.import": ['import = ["nas"]', 'import = ["*"]'],
   "fleet.together": ['together = ["nas"]', 'together = ["*"]'],
+  "fleet.sessions": ['sessions = ["nas"]', 'sessions = ["*"]'],
   "fleet.credentials": ['"${F}"', '"${G}"'],
   "telemetry.protocol": ["[telemetry]\n", '[telemetry]\nprotocol = "http/json"\n'],
   "telemetry.headers": ['any = "${H}"', 'any = "${I}"'],

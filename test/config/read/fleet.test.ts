@@ -102,11 +102,12 @@ test("G1 the CA is not read from a share", async () => {
 test("G1 what is lent and borrowed is named, and only what there is", async () => {
   const servers = '["tls://nas.example"]';
   const backend = '[backends.files]\ncommand = "files"\n';
-  const lists = 'export = ["files"]\nimport = ["desktop", "nas/photos", "*"]\ntogether = ["nas/photos"]\n';
+  const lists =
+    'export = ["files"]\nimport = ["desktop", "nas/photos", "*"]\ntogether = ["nas/photos"]\nsessions = ["nas"]\n';
   const { fleet } = (await accepted(section(servers, lists) + backend)).config;
   assert.deepEqual(
-    [fleet?.export, fleet?.import, fleet?.together],
-    [["files"], ["desktop", "nas/photos", "*"], ["nas/photos"]],
+    [fleet?.export, fleet?.import, fleet?.together, fleet?.sessions],
+    [["files"], ["desktop", "nas/photos", "*"], ["nas/photos"], ["nas"]],
   );
   const wrong: readonly [line: string, path: string, hint: RegExp | null][] = [
     ['export = ["flies"]', "fleet.export[0]", /files/],
@@ -114,6 +115,8 @@ test("G1 what is lent and borrowed is named, and only what there is", async () =
     ['import = ["laptop"]', "fleet.import[0]", null],
     ['import = ["laptop/files"]', "fleet.import[0]", null],
     ['import = ["desktop/files/more"]', "fleet.import[0]", null],
+    ['sessions = ["laptop"]', "fleet.sessions[0]", null],
+    ['sessions = ["nas/photos"]', "fleet.sessions[0]", null],
     ['import = ["a b"]', "fleet.import[0]", null],
     ['together = ["laptop"]', "fleet.together[0]", null],
     ['together = ["a/b/c"]', "fleet.together[0]", null],

@@ -38,6 +38,7 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "fleet.export": '["*"]',
   "fleet.import": '["*"]',
   "fleet.together": '["*"]',
+  "fleet.sessions": '["*"]',
   "fleet.tls_ca": '"/etc/nats/ca.pem"',
   "fleet.operator": `"U${"A".repeat(55)}"`,
 };

@@ -23,7 +23,7 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
   }
   const parts = {
     clock,
-    http: { leave() {} },
+    http: { leave() {}, forwardedAnswered: async () => {} },
     lines,
     modern: { endListening: () => void listenedUntil.push(moved.length) },
     holds: { none: async () => {} },

@@ -1,21 +1,13 @@
 // MCP over HTTP: which session a request is about, and the answers to requests that no session handles. It
 // knows nothing of sockets.
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { principalKey } from "../../client-port.ts";
-import {
-  errorReply,
-  INTERNAL_ERROR,
-  INVALID_REQUEST,
-  type JsonObject,
-  type RpcId,
-  type RpcRequest,
-} from "../../json-rpc.ts";
-import type { ProtectedResource } from "../../middleware/middleware.ts";
+import { errorReply, INTERNAL_ERROR, INVALID_REQUEST, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import { HEADER_MISMATCH, isModern, LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { ModernFront } from "../modern/modern-front.ts";
 import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts";
@@ -28,7 +20,11 @@ import type { Session } from "../session/session.ts";
 import type { SessionFile } from "../session/session-file.ts";
 import type { SessionRecord } from "../session/session-record.ts";
 import { type PassBack, SessionStore } from "../session/session-store.ts";
-import { answerEmpty, answerJson, answerText, type Refusal, refuse } from "./answer.ts";
+import { newSessionId } from "../session/shared-session.ts";
+import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
+import { Documents } from "./documents.ts";
+import { ForwardedDoor } from "./forwarded-door.ts";
+import { Forwarding, type SessionPeers } from "./forwarding.ts";
 import { ModernExchange } from "./modern-exchange.ts";
 import { OlderDoor } from "./older-door.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
@@ -37,8 +33,6 @@ import {
   accepted,
   formFor,
   groupOf,
-  hostOf,
-  isOwnMachine,
   MCP_PATH,
   MESSAGES_PATH,
   NOT_READ,
@@ -54,15 +48,15 @@ import { Resumption } from "./resumption.ts";
 import { SlowAnswers } from "./slow-answers.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-const HEALTH_PATH = "/manage/v1/health";
-const METRICS_PATH = "/metrics";
-
 /** The methods by path. */
 const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
   [MCP_PATH, ["GET", "POST", "DELETE"]],
   [SSE_PATH, ["GET"]],
   [MESSAGES_PATH, ["POST"]],
 ]);
+
+/** For answers that are on their way to another machine when all calls are over. */
+const LAST_ANSWERS_MS = 250;
 
 const COMPLETE = "that answer is complete";
 const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
@@ -82,6 +76,8 @@ interface HttpFrontOptions {
   readonly file?: SessionFile | undefined;
   /** Takes what clients say of something that is not in flight here; absent: it is dropped. */
   readonly passBack?: PassBack | undefined;
+  /** Machines with which sessions are shared; absent: none are. */
+  readonly peers?: (() => SessionPeers) | undefined;
 }
 
 /** Disposing is `stop(0)`. */
@@ -94,6 +90,9 @@ export class HttpFront implements AsyncDisposable {
   readonly #older: OlderDoor;
   readonly #resumption: Resumption;
   readonly #slow: SlowAnswers;
+  readonly #documents: Documents;
+  readonly #forwarding: Forwarding;
+  readonly #forwarded: ForwardedDoor;
   #stopping: Promise<void> | null = null;
   #isLeaving = false;
 
@@ -106,13 +105,23 @@ export class HttpFront implements AsyncDisposable {
     this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
     this.#resumption = new Resumption(this.#parts);
     this.#slow = new SlowAnswers(clock);
+    const used = { gateway: options.gateway, parts: this.#parts, admission: this.#admission };
+    this.#documents = new Documents({ ...used, refuse: this.#refuse });
     this.#older = new OlderDoor({
-      gateway: options.gateway,
-      parts: this.#parts,
+      ...used,
+      sessions: this.#sessions,
+      refuse: this.#refuse,
+      receive: this.#receive,
+    });
+    this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
+    this.#forwarded = new ForwardedDoor({
+      clock,
       sessions: this.#sessions,
       admission: this.#admission,
       refuse: this.#refuse,
-      receive: this.#receive,
+      refusalOf: (path, method) => this.#refusalOf(path, method),
+      take: (visit) => this.#visit(visit),
+      guarded: (exchange, work) => this.#guarded(exchange, work),
     });
   }
 
@@ -121,6 +130,16 @@ export class HttpFront implements AsyncDisposable {
     const exchange = { request, response };
     this.#guarded(exchange, () => this.#route(exchange));
   };
+
+  /** Serves one request that another machine brings for a session that is held here. */
+  serveForwarded(stream: Duplex): void {
+    this.#forwarded.serve(stream);
+  }
+
+  /** Resolves when other machines have all the answers that they wait for. */
+  forwardedAnswered(): Promise<void> {
+    return this.#forwarded.idle();
+  }
 
   /** Takes on the sessions of before a restart; to be awaited before requests come. Never rejects. */
   restore(): Promise<void> {
@@ -153,9 +172,11 @@ export class HttpFront implements AsyncDisposable {
     this.#isLeaving = true;
     this.#sessions.endStreams();
     this.#older.leave();
+    this.#forwarding.leave();
   }
 
   endWithdrawn(): void {
+    this.#forwarding.endWithdrawn(this.#options.gateway.served);
     this.#older.endWithdrawn();
   }
 
@@ -164,7 +185,7 @@ export class HttpFront implements AsyncDisposable {
   }
 
   get inFlight(): number {
-    return this.#sessions.inFlight;
+    return this.#sessions.inFlight + this.#forwarding.inFlight;
   }
 
   /** What clients were asked and have not answered yet. */
@@ -177,7 +198,7 @@ export class HttpFront implements AsyncDisposable {
    * flight, then ends every session. Again: the same ending.
    */
   stop(graceMs: number): Promise<void> {
-    this.#stopping ??= this.#sessions.end(graceMs, "the gateway is stopping").finally(() => {
+    this.#stopping ??= this.#end(graceMs).finally(() => {
       this.#older.end();
       const used = [this.#slow, this.#resumption, this.#parts.keepAlive, this.#bodies];
       for (const each of used) each[Symbol.dispose]();
@@ -187,6 +208,12 @@ export class HttpFront implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop(0);
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    const forwarding = this.#forwarding.end(graceMs);
+    await this.#sessions.end(graceMs, "the gateway is stopping");
+    await Promise.all([forwarding, this.#forwarded.end(Math.min(graceMs, LAST_ANSWERS_MS))]);
   }
 
   readonly #refuse = ({ request, response }: Exchange, refusal: Refusal): void =>
@@ -209,16 +236,7 @@ export class HttpFront implements AsyncDisposable {
     if (!this.#admission.isOurs(exchange)) return;
     const { request, response } = exchange;
     const path = pathOf(request.url);
-    if (path === HEALTH_PATH) {
-      this.#answerHealth(exchange);
-      return;
-    }
-    if (path === METRICS_PATH && this.#answerMetrics(exchange)) return;
-    const { resource } = this.#options.gateway.served;
-    if (resource?.paths.has(path)) {
-      this.#answerMetadata(exchange, resource);
-      return;
-    }
+    if (this.#documents.answer(exchange, path)) return;
     const refusal = this.#refusalOf(path, request.method);
     if (refusal !== null) {
       this.#refuse(exchange, refusal);
@@ -243,8 +261,20 @@ export class HttpFront implements AsyncDisposable {
     else if (path === MESSAGES_PATH) this.#older.post(visit);
     else if (method === "POST") this.#post(visit);
     else if (isOfModern(visit.request)) this.#refuse(visit, notAllowed("POST"));
+    else if (this.#isElsewhere(visit)) return;
     else if (method === "GET") this.#listen(visit);
     else this.#remove(visit);
+  }
+
+  /** True: another machine holds its session, and is asked. */
+  #isElsewhere(visit: Visit): boolean {
+    const { request } = visit;
+    const id = sessionId(request) ?? null;
+    const machine = id === null || this.#sessions.has(id) ? null : this.#forwarding.holder(id);
+    if (id === null || machine === null) return false;
+    if (request.method !== "POST") this.#forwarding.pass(visit, machine, id, null);
+    else this.#receive(visit, (body) => this.#forwarding.pass(visit, machine, id, body));
+    return true;
   }
 
   /** Null: it is about MCP, and can be looked at. */
@@ -256,43 +286,6 @@ export class HttpFront implements AsyncDisposable {
     if (!allowed.includes(method)) return notAllowed(allowed.join(", "));
     if (this.#stopping === null) return null;
     return { status: 503, message: "the gateway is stopping", headers: { "Retry-After": "2" } };
-  }
-
-  #answerHealth(exchange: Exchange): void {
-    const { method } = exchange.request;
-    // Some probes ask for no body.
-    if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
-    else this.#answerDocument(exchange, this.#options.gateway.health());
-  }
-
-  /** False: none are served. */
-  #answerMetrics(exchange: Exchange): boolean {
-    const { request, response } = exchange;
-    const { authorization } = request.headers;
-    const answer = this.#options.gateway.metrics(authorization, isOwnMachine(request));
-    if (answer === null) return false;
-    if (request.method !== "GET" && request.method !== "HEAD")
-      this.#refuse(exchange, notAllowed("GET, HEAD"));
-    else if (answer.kind === "text") answerText(response, answer.text);
-    else {
-      const reason =
-        answer.kind === "foreign" ? "metrics are for this machine alone" : "metrics take a token";
-      const status = answer.kind === "foreign" ? 403 : 401;
-      this.#admission.turnAway(exchange, { status, reason, principal: null });
-    }
-    return true;
-  }
-
-  /** For clients that are not signed in yet: where they can. */
-  #answerMetadata(exchange: Exchange, resource: ProtectedResource): void {
-    const { request } = exchange;
-    const { method } = request;
-    if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
-    else this.#answerDocument(exchange, resource.metadata(hostOf(request) ?? "", pathOf(request.url)));
-  }
-
-  #answerDocument({ response }: Exchange, document: JsonObject): void {
-    answerJson(this.#parts, response, 200, JSON.stringify(document), { "Cache-Control": "no-store" });
   }
 
   #listen(visit: Visit): void {
@@ -333,7 +326,9 @@ export class HttpFront implements AsyncDisposable {
       this.#refuse(visit, refusal);
       return;
     }
-    const id = isOfModern(request) ? undefined : sessionId(request);
+    const isOfOlder = !isOfModern(request);
+    if (isOfOlder && this.#isElsewhere(visit)) return;
+    const id = isOfOlder ? sessionId(request) : undefined;
     const session = id === undefined ? null : this.#admission.session(visit, id);
     if (id !== undefined && session === null) return;
     this.#receive(visit, (body) => this.#read(visit, session, accepts, body));
@@ -459,7 +454,7 @@ export class HttpFront implements AsyncDisposable {
     const { principal } = visit;
     const client = { ...introduction.client, principal, group: groupOf(visit.request.url) };
     const reply = initializeReply(gateway, client);
-    const id = randomBytes(24).toString("base64url");
+    const id = newSessionId(this.#options.peers?.().machine ?? null);
     const session = this.#sessions.open({ ...client, id });
     gateway.opened(session);
     const answer = (): void => {

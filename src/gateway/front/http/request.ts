@@ -12,7 +12,7 @@ export const MESSAGES_PATH = "/messages";
 /** The address of a group: MCP_PATH, a slash, its name. */
 const GROUP_PATH = /^\/mcp\/([A-Za-z][A-Za-z0-9_-]{0,63})$/;
 
-const SESSION_HEADER = "mcp-session-id";
+export const SESSION_HEADER = "mcp-session-id";
 /** Node drops or joins their second values, and what stands before us may have read another one. */
 const ONCE: ReadonlySet<string> = new Set([
   "host",

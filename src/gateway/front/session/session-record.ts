@@ -10,11 +10,14 @@ import {
   type McpLogLevel,
   type ProtocolVersion,
 } from "../../protocol.ts";
+import type { SharedRecord } from "./shared-session.ts";
 
 /** Of one line; a client that says more of itself begins anew after a restart. */
 export const LONGEST_RECORD = 8 * 1024;
 /** Resources to which one session is subscribed, of which that is kept. */
 export const MOST_SUBSCRIPTIONS = 64;
+/** Roles of a session's principal that are kept. */
+const MOST_ROLES = 256;
 const SHA256_HEX = /^[0-9a-f]{64}$/;
 
 /** The digest of each list that the client was told of last; "" where it has still to be told. */
@@ -28,6 +31,8 @@ export interface SessionRecord {
   readonly clientInfo: JsonObject;
   /** Absent: none. */
   readonly group?: string | null;
+  /** For requests that other machines bring; absent: it is not shared. */
+  readonly shared?: SharedRecord;
   readonly logLevel: McpLogLevel | null;
   readonly subscriptions: readonly string[];
   readonly lists: ListsSeen;
@@ -60,6 +65,7 @@ function lineOf(hash: string, record: SessionRecord): string | null {
       capabilities: record.capabilities,
       client_info: record.clientInfo,
       ...(typeof record.group === "string" && { group: record.group }),
+      ...(record.shared !== undefined && { shared: record.shared }),
       log_level: record.logLevel,
       subscriptions: record.subscriptions,
       lists: record.lists,
@@ -89,12 +95,14 @@ export function readRecordLine(line: string): RecordLine {
   if (Number.isNaN(usedMs)) return { kind: "corrupt" };
   if (!isProtocolVersion(protocolVersion)) return { kind: "foreign", hash };
   const { log_level: level, subscriptions, lists, group } = value;
+  const shared = sharedOf(value["shared"]);
   const record: SessionRecord = {
     principal,
     protocolVersion,
     capabilities,
     clientInfo,
     ...(typeof group === "string" && { group }),
+    ...(shared !== null && { shared }),
     logLevel: isLogLevel(level) ? level : null,
     subscriptions: Array.isArray(subscriptions)
       ? subscriptions.filter((uri) => typeof uri === "string").slice(0, MOST_SUBSCRIPTIONS)
@@ -103,6 +111,13 @@ export function readRecordLine(line: string): RecordLine {
     usedMs,
   };
   return { kind: "session", hash, record };
+}
+
+function sharedOf(value: unknown): SharedRecord | null {
+  const { check, roles } = isJsonObject(value) ? value : {};
+  if (typeof check !== "string" || !SHA256_HEX.test(check) || !Array.isArray(roles)) return null;
+  const isWhole = roles.length <= MOST_ROLES && roles.every((role) => typeof role === "string");
+  return isWhole ? { check, roles } : null;
 }
 
 function listsOf(value: unknown): ListsSeen {

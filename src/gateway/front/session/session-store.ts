@@ -10,6 +10,7 @@ import { readIncoming } from "./incoming.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import type { SessionFile } from "./session-file.ts";
 import type { SessionRecord } from "./session-record.ts";
+import { actingPrincipal, checkOf, holderOf, newSessionId, proofOf } from "./shared-session.ts";
 
 export const SESSION_LIMIT = 1_000;
 /** Without a stream or a call. */
@@ -47,6 +48,8 @@ interface Seat {
 interface Kept extends Seat {
   readonly session: Session;
   readonly isPassing: boolean;
+  /** What tells that another machine's client knows its id; null: it is not shared. */
+  readonly check: string | null;
   /** As it was saved last. */
   savedMs: number;
 }
@@ -74,6 +77,8 @@ export class SessionStore {
   readonly #kept = new Map<string, Kept>();
   /** By the SHA-256 of their ids. */
   readonly #asleep = new Map<string, Asleep>();
+  /** By hash, those whose id is not known here: since a restart their clients came by way of other machines alone. */
+  readonly #unnamed = new Map<string, Kept>();
   readonly #changed = new Set<Kept>();
   /** By hash, those that clients ended here, and of which the daemon before may still tell. */
   readonly #over = new Set<string>();
@@ -200,7 +205,13 @@ export class SessionStore {
   }
 
   open(options: NewSession): Session {
-    return this.#add(options, sha256Of(options.id)).session;
+    const check = holderOf(options.id) === null ? null : checkOf(proofOf(options.id));
+    return this.#add(options, sha256Of(options.id), check).session;
+  }
+
+  /** Whether it is here by that id, and has been used since the start. */
+  has(id: string): boolean {
+    return this.#kept.has(id);
   }
 
   /** Resolves when the session outlives a restart, or cannot. Null: there is no file. */
@@ -212,12 +223,34 @@ export class SessionStore {
 
   /** The session of that id, which counts as used now. "foreign": it is another principal's. */
   find(id: string, principal: Principal): Session | "foreign" | null {
-    const one = this.#kept.get(id) ?? this.#wake(id, principal);
+    const one = this.#kept.get(id) ?? this.#unnamedOf(id) ?? this.#wake(id, principal);
     if (one === null || one === "foreign") return one;
     if (!one.session.identify(principal)) return "foreign";
     one.usedMs = this.#options.clock.monotonicMs();
     one.isUsed = true;
     return one.session;
+  }
+
+  /**
+   * The session that another machine's client knows, as `proof` says; its principal is whom that client acts for from now
+   * on. "foreign": it is not `said`'s.
+   */
+  findShared(proof: string, said: Principal): Session | "foreign" | null {
+    const { served } = this.#options.gateway;
+    const check = checkOf(proof);
+    const kept = this.#kept.values().find((one) => one.check === check);
+    if (kept !== undefined) {
+      const acting = actingPrincipal(said, kept.session.principal, served);
+      return acting !== null && kept.session.identify(acting) ? kept.session : "foreign";
+    }
+    const seat = this.#asleep.values().find(({ record }) => record.shared?.check === check);
+    if (seat === undefined || this.#isTooOld(seat)) return null;
+    const own = { ...said, roles: seat.record.shared?.roles ?? [] };
+    const acting = principalKey(own) === seat.record.principal ? actingPrincipal(said, own, served) : null;
+    if (acting === null) return "foreign";
+    const woken = this.#goOn(seat, newSessionId(null), acting);
+    this.#unnamed.set(seat.hash, woken);
+    return woken.session;
   }
 
   /** Ends the streams on which clients listen, waits `graceMs` at most for calls in flight, and ends every session. */
@@ -287,26 +320,34 @@ export class SessionStore {
   /** The session of before a restart, when its client is back. */
   #wake(id: string, principal: Principal): Kept | "foreign" | null {
     if (this.#asleep.size === 0) return null;
-    const hash = sha256Of(id);
-    const seat = this.#asleep.get(hash);
-    if (seat === undefined) return null;
-    if (seat.usedMs <= this.#options.clock.monotonicMs() - IDLE_LIMIT_MS) {
-      seat.end("the session was idle for a day");
-      return null;
-    }
-    const { record } = seat;
-    if (!mayGoOn(record.principal, principal)) return "foreign";
+    const seat = this.#asleep.get(sha256Of(id));
+    if (seat === undefined || this.#isTooOld(seat)) return null;
+    return mayGoOn(seat.record.principal, principal) ? this.#goOn(seat, id, principal) : "foreign";
+  }
+
+  #unnamedOf(id: string): Kept | undefined {
+    return this.#unnamed.size === 0 ? undefined : this.#unnamed.get(sha256Of(id));
+  }
+
+  /** True, and it has ended. */
+  #isTooOld(seat: Asleep): boolean {
+    if (seat.usedMs > this.#options.clock.monotonicMs() - IDLE_LIMIT_MS) return false;
+    seat.end("the session was idle for a day");
+    return true;
+  }
+
+  #goOn({ hash, record }: Asleep, id: string, principal: Principal): Kept {
     this.#asleep.delete(hash);
     const { protocolVersion, capabilities, clientInfo, group = null, logLevel } = record;
     const said = { protocolVersion, capabilities, clientInfo, group, logLevel };
-    const kept = this.#add({ id, principal, ...said }, hash);
+    const kept = this.#add({ id, principal, ...said }, hash, record.shared?.check ?? null);
     this.#options.gateway.resumed(kept.session, record.lists);
     kept.session.subscribeAgain(record.subscriptions);
     this.#note(kept);
     return kept;
   }
 
-  #add({ isPassing = false, ...options }: NewSession, hash: string): Kept {
+  #add({ isPassing = false, ...options }: NewSession, hash: string, check: string | null): Kept {
     const { gateway, clock, logger, file, passBack } = this.#options;
     const session = new Session({
       ...options,
@@ -317,6 +358,7 @@ export class SessionStore {
       },
       onEnded: () => {
         this.#kept.delete(session.sessionId);
+        this.#unnamed.delete(hash);
         this.#changed.delete(kept);
         if (!this.#isEnding && !isPassing) file?.drop(hash);
         if (this.size === 0) this.#rest();
@@ -329,6 +371,7 @@ export class SessionStore {
       hash,
       session,
       isPassing,
+      check,
       usedMs: nowMs,
       savedMs: nowMs,
       isUsed: false,
@@ -368,7 +411,7 @@ export class SessionStore {
 
   #save(file: SessionFile, kept: Kept): Promise<boolean> {
     const { gateway, clock } = this.#options;
-    const { hash, session, busy, usedMs } = kept;
+    const { hash, session, check, busy, usedMs } = kept;
     const { protocolVersion, capabilities, clientInfo, group, logLevel, owed, subscriptions } = session;
     const seen = gateway.listsSeen(session);
     const listOf = (kind: ListKind): string => (owed.has(kind) ? "" : seen[kind]);
@@ -379,6 +422,7 @@ export class SessionStore {
       capabilities,
       clientInfo,
       group,
+      ...(check === null ? {} : { shared: { check, roles: session.principal.roles } }),
       logLevel,
       subscriptions,
       lists: { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") },

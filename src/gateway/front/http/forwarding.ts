@@ -1,0 +1,256 @@
+// Requests for sessions that another machine of the fleet holds: they go there, and what it answers goes to the client. A
+// request is never sent a second time.
+import type { ClientRequest, IncomingMessage } from "node:http";
+import { type Duplex, pipeline } from "node:stream";
+import { dropOldest } from "../../../runtime/bounded-map.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
+import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { type Principal, principalKey } from "../../client-port.ts";
+import { BACKEND_UNAVAILABLE, isRpcId, type RpcId } from "../../json-rpc.ts";
+import type { ServingSet } from "../../middleware/middleware.ts";
+import { holderOf, proofOf } from "../session/shared-session.ts";
+import type { Refusal } from "./answer.ts";
+import { forwardedHeaders, passedBack } from "./forwarded-head.ts";
+import { pathOf } from "./request.ts";
+import type { Exchange, Visit } from "./request-admission.ts";
+
+/** Requests under way to other machines, streams on which clients listen among them. */
+const MOST_FORWARDED = { ofOne: 256, ofAll: 1_024 };
+/** Of one principal, requests within `withinMs` for sessions that no machine has. */
+const GUESSES = { most: 30, withinMs: 10_000 };
+/** Sessions of other machines that are known to be there, and principals whose guesses are counted. */
+const MOST_KNOWN = 4_096;
+const MOST_COUNTED = 1_024;
+
+/** Messages that are read here for their id: bytes. */
+const LONGEST_READ = 64 * 1024;
+
+/** Other machines with which the sessions of clients are shared. */
+export interface SessionPeers {
+  /** What this machine is called among them; null: sessions are shared with nobody. */
+  readonly machine: string | null;
+  shares(machine: string): boolean;
+  /** A stream for one request, once that machine has taken it; null: it is not there. Never rejects. */
+  reach(machine: string, signal: AbortSignal): Promise<Duplex | null>;
+}
+
+interface ForwardingOptions {
+  /** As they are now; absent: sessions are shared with nobody. */
+  readonly peers?: (() => SessionPeers) | undefined;
+  readonly clock: Clock;
+  readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
+}
+
+interface Forwarded {
+  readonly visit: Visit;
+  /** The client listens; nobody waits for its end. */
+  readonly isListening: boolean;
+}
+
+/** One request, and where it goes. */
+interface Message {
+  readonly machine: string;
+  readonly proof: string;
+  /** Null: it is no single request, or one that is too large to be read here. */
+  readonly rpcId: RpcId | null;
+}
+
+export class Forwarding {
+  readonly #options: ForwardingOptions;
+  readonly #underWay = new Set<Forwarded>();
+  /** Proofs of sessions that are there, the newest last. */
+  readonly #known = new Map<string, true>();
+  readonly #guesses = new Map<string, { count: number; readonly sinceMs: number }>();
+  #idle: PromiseWithResolvers<void> | null = null;
+  #isLeaving = false;
+
+  constructor(options: ForwardingOptions) {
+    this.#options = options;
+  }
+
+  /** The other machine that holds the session of that id; null: there is none. */
+  holder(id: string): string | null {
+    const peers = this.#options.peers?.() ?? null;
+    if (peers === null || peers.machine === null) return null;
+    const machine = holderOf(id);
+    return machine !== null && machine !== peers.machine && peers.shares(machine) ? machine : null;
+  }
+
+  /** Requests whose end somebody waits for. */
+  get inFlight(): number {
+    let count = 0;
+    for (const { isListening } of this.#underWay) if (!isListening) count += 1;
+    return count;
+  }
+
+  /** Answers it, sooner or later; never throws. */
+  pass(visit: Visit, machine: string, id: string, body: Buffer | null): void {
+    const message = { machine, proof: proofOf(id), rpcId: rpcIdOf(body) };
+    const refusal = this.#tooMany(visit.principal) ?? this.#tooManyGuesses(visit.principal, message.proof);
+    if (refusal !== null) this.#options.refuse(visit, refusal);
+    else void this.#pass(visit, message, body);
+  }
+
+  /** Streams on which clients listen end, so that they listen where they will be served from now on. */
+  leave(): void {
+    this.#isLeaving = true;
+    for (const { visit, isListening } of [...this.#underWay]) {
+      if (isListening && visit.response.headersSent) visit.response.end();
+    }
+  }
+
+  /** What belongs to a token that was taken back ends. */
+  endWithdrawn(served: Pick<ServingSet, "isWithdrawn">): void {
+    for (const { visit } of [...this.#underWay]) {
+      if (served.isWithdrawn(visit.principal)) visit.response.destroy();
+    }
+  }
+
+  /** Waits `graceMs` at most for what is in flight, and ends the rest. */
+  async end(graceMs: number): Promise<void> {
+    this.leave();
+    if (this.inFlight > 0 && graceMs > 0) {
+      this.#idle ??= Promise.withResolvers();
+      await settledWithin(this.#options.clock, graceMs, this.#idle.promise);
+    }
+    for (const { visit } of [...this.#underWay]) visit.response.destroy();
+  }
+
+  async #pass(visit: Visit, message: Message, body: Buffer | null): Promise<void> {
+    const { response } = visit;
+    const gone = new AbortController();
+    const forwarded = { visit, isListening: visit.request.method === "GET" };
+    this.#underWay.add(forwarded);
+    response.once("close", () => {
+      this.#underWay.delete(forwarded);
+      if (this.inFlight === 0) this.#idle?.resolve();
+      gone.abort();
+    });
+    const stream = await this.#options.peers?.().reach(message.machine, gone.signal);
+    if (stream === undefined || stream === null) {
+      if (gone.signal.aborted) return;
+      this.#guessed(visit.principal, message.proof);
+      this.#options.refuse(visit, awayRefusal(message.machine));
+      return;
+    }
+    // Its end is told to the other machine: what waits there for this client waits no more.
+    gone.signal.addEventListener("abort", () => stream.destroy(), { once: true });
+    if (gone.signal.aborted) stream.destroy();
+    else this.#send(visit, message, body, stream);
+  }
+
+  #send(visit: Visit, message: Message, body: Buffer | null, stream: Duplex): void {
+    const { request: asked, principal } = visit;
+    const { proof } = message;
+    // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
+    const { request: begin } = process.getBuiltinModule("node:http");
+    const headers = forwardedHeaders(asked, principal, proof);
+    if (body !== null) headers["content-length"] = body.length;
+    const { method } = asked;
+    const request: ClientRequest = begin({
+      createConnection: () => stream,
+      ...(method === undefined ? {} : { method }),
+      path: pathOf(asked.url),
+      headers,
+      setHost: false,
+    });
+    let isAnswered = false;
+    request.once("response", (answer) => {
+      isAnswered = true;
+      this.#answer(visit, proof, answer);
+    });
+    request.on("error", () => {
+      stream.destroy();
+      if (!isAnswered) this.#brokeOff(visit, message);
+    });
+    request.end(body ?? undefined);
+  }
+
+  #answer({ request, response, principal }: Visit, proof: string, answer: IncomingMessage): void {
+    const { statusCode: status = 502 } = answer;
+    if (response.destroyed) {
+      answer.destroy();
+      return;
+    }
+    if (status === 404) this.#guessed(principal, proof);
+    else this.#isThere(proof);
+    response.writeHead(status, passedBack(answer.headers));
+    response.flushHeaders();
+    if (request.method === "GET" && this.#isLeaving) {
+      answer.destroy();
+      response.end();
+      return;
+    }
+    // Either of them that breaks ends the other one: what is not whole must not look so.
+    pipeline(answer, response, () => {});
+  }
+
+  /** The other machine is gone, and may have got the message. */
+  #brokeOff(visit: Visit, { machine, rpcId }: Message): void {
+    const { response, request } = visit;
+    if (response.destroyed || response.headersSent) return;
+    this.#options.refuse(
+      visit,
+      request.method === "POST" ? lostRefusal(machine, rpcId) : awayRefusal(machine),
+    );
+  }
+
+  #tooMany(principal: Principal): Refusal | null {
+    const key = principalKey(principal);
+    const own = [...this.#underWay].filter(({ visit }) => principalKey(visit.principal) === key).length;
+    const isOver = own >= MOST_FORWARDED.ofOne || this.#underWay.size >= MOST_FORWARDED.ofAll;
+    const message = "too many requests go to other machines at once; try again in 1 s";
+    return isOver ? { status: 503, message, headers: { "Retry-After": "1" } } : null;
+  }
+
+  /** Of who makes up ids: each costs two machines a message. */
+  #tooManyGuesses(principal: Principal, proof: string): Refusal | null {
+    if (this.#known.has(proof) || this.#guessesOf(principal) < GUESSES.most) return null;
+    const message = "too many sessions were asked for that are not there; try again in 10 s";
+    return { status: 429, message, headers: { "Retry-After": "10" } };
+  }
+
+  #guessesOf(principal: Principal): number {
+    const guesses = this.#guesses.get(principalKey(principal));
+    const nowMs = this.#options.clock.monotonicMs();
+    return guesses === undefined || nowMs - guesses.sinceMs >= GUESSES.withinMs ? 0 : guesses.count;
+  }
+
+  #guessed(principal: Principal, proof: string): void {
+    if (this.#known.delete(proof)) return;
+    const count = this.#guessesOf(principal) + 1;
+    const key = principalKey(principal);
+    const before = count === 1 ? undefined : this.#guesses.get(key);
+    this.#guesses.delete(key);
+    this.#guesses.set(key, { count, sinceMs: before?.sinceMs ?? this.#options.clock.monotonicMs() });
+    dropOldest(this.#guesses, MOST_COUNTED);
+  }
+
+  #isThere(proof: string): void {
+    this.#known.delete(proof);
+    this.#known.set(proof, true);
+    dropOldest(this.#known, MOST_KNOWN);
+  }
+}
+
+function awayRefusal(machine: string): Refusal {
+  return {
+    status: 404,
+    message: `the gateway that held this session (${machine}) is away; initialize anew`,
+  };
+}
+
+function lostRefusal(machine: string, id: RpcId | null): Refusal {
+  return {
+    status: 502,
+    code: BACKEND_UNAVAILABLE,
+    id,
+    message: `the gateway that holds this session (${machine}) broke off; it is not known whether the message took effect. If it is still away, the next request is asked to initialize anew`,
+  };
+}
+
+function rpcIdOf(body: Buffer | null): RpcId | null {
+  if (body === null || body.length > LONGEST_READ) return null;
+  const id = jsonObject(body.toString("utf8"))?.["id"];
+  return isRpcId(id) ? id : null;
+}

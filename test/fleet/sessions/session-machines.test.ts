@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { type Duplex, duplexPair } from "node:stream";
+import { type TestContext, test } from "node:test";
+import { frameBytes, LONGEST_DATA, readFrame, WHICHEVER } from "../../../src/fleet/calls/frames.ts";
+import { Switchboard } from "../../../src/fleet/calls/switchboard.ts";
+import { openingBytes, readOpening } from "../../../src/fleet/calls/words.ts";
+import { SessionMachines } from "../../../src/fleet/sessions/session-machines.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+const idOf = (digit: string): string => digit.repeat(16);
+const NEVER = new AbortController().signal;
+
+/** Boards of several machines whose frames reach each other at once; each names those it shares with. */
+function machines(t: TestContext) {
+  const clock = createManualClock();
+  const boards: Record<string, { readonly board: Switchboard; readonly instance: string }[]> = {};
+  const answers: string[] = [];
+  const start = (name: string, instance: string, sessions: readonly string[]) => {
+    const served: Duplex[] = [];
+    const state = { isLeaving: false };
+    const own: SessionMachines = new SessionMachines({
+      config: () => ({ sessions }),
+      clock,
+      ask: (machine) => board.ask(machine),
+      open: (...asked) => board.open(...asked),
+      serve: (_, stream) => void served.push(stream),
+      isLeaving: () => state.isLeaving,
+    });
+    const board: Switchboard = new Switchboard({
+      clock,
+      name,
+      instance,
+      refusal: () => "it offers nothing",
+      serve() {},
+      sessions: own,
+      onLost() {},
+    });
+    board.begin({
+      chunkBytes: LONGEST_DATA,
+      frame(to, bytes) {
+        answers.push(`${name} ${to} ${readFrame(bytes)?.kind}`);
+        const there = boards[to] ?? [];
+        // As the server says that nobody listens.
+        if (there.length === 0) queueMicrotask(() => board.nobodyThere(to));
+        for (const other of there) queueMicrotask(() => other.board.take(name, bytes));
+      },
+    });
+    boards[name] = [...(boards[name] ?? []), { board, instance }];
+    t.after(() => board.end("over"));
+    const goes = (): void => {
+      boards[name] = (boards[name] ?? []).filter((one) => one.board !== board);
+    };
+    return { own, board, served, state, goes };
+  };
+  return { clock, start, answers };
+}
+
+test("G1 a machine that is not named gets no word of sessions, whatever it sends", async (t) => {
+  const { clock, start, answers } = machines(t);
+  const desktop = start("desktop", idOf("2"), ["laptop"]);
+  const laptop = start("laptop", idOf("1"), ["*"]);
+  const mallory = start("mallory", idOf("3"), ["*"]);
+  const stream = laptop.own.reach("desktop", NEVER);
+  await clock.advance(0);
+  assert.ok(await stream);
+  assert.equal(desktop.served.length, 1);
+  const before = answers.length;
+  const none = mallory.own.reach("desktop", NEVER);
+  await clock.advance(2_100);
+  assert.equal(await none, null);
+  assert.deepEqual(
+    answers.slice(before).filter((line) => line.startsWith("desktop mallory")),
+    [],
+  );
+  // Not even where it knows the daemon's number.
+  const open = {
+    kind: "open",
+    fromOpener: true,
+    to: idOf("2"),
+    tunnel: idOf("a"),
+    number: 0,
+    payload: openingBytes({ instance: idOf("3"), backend: null }),
+  } as const;
+  desktop.board.take("mallory", frameBytes(open));
+  assert.equal(answers.at(-1), "desktop mallory abort");
+  assert.equal(desktop.served.length, 1);
+  // To whichever daemon it may be goes a question alone.
+  desktop.board.take("laptop", frameBytes({ ...open, to: WHICHEVER }));
+  assert.equal(desktop.served.length, 1);
+});
+
+test("G1 during a handover the next daemon is asked; nobody there is known soon, and silence in time", async (t) => {
+  const { clock, start } = machines(t);
+  const laptop = start("laptop", idOf("1"), ["desktop"]);
+  const old = start("desktop", idOf("2"), ["laptop"]);
+  const first = laptop.own.reach("desktop", NEVER);
+  await clock.advance(0);
+  assert.ok(await first);
+  old.state.isLeaving = true;
+  const second = laptop.own.reach("desktop", NEVER);
+  await clock.advance(300);
+  const next = start("desktop", idOf("4"), ["laptop"]);
+  await clock.advance(200);
+  assert.ok(await second);
+  assert.deepEqual([old.served.length, next.served.length], [1, 1]);
+  assert.deepEqual(laptop.own.conditions(), []);
+  old.goes();
+  next.goes();
+  laptop.board.nobodyThere("desktop");
+  const third = laptop.own.reach("desktop", NEVER);
+  await clock.advance(600);
+  assert.equal(await third, null);
+  const [away] = laptop.own.conditions();
+  assert.deepEqual([away?.code, away?.severity], ["fleet_sessions_away", "warning"]);
+  assert.match(away?.title ?? "", /^Sessions of desktop were not reached/u);
+  const dumb = start("desktop", idOf("5"), ["nas"]);
+  const fourth = laptop.own.reach("desktop", NEVER);
+  const gone = new AbortController();
+  const fifth = laptop.own.reach("desktop", gone.signal);
+  gone.abort();
+  await clock.advance(1_000);
+  assert.equal(await fifth, null);
+  await clock.advance(1_100);
+  assert.equal(await fourth, null);
+  assert.equal(dumb.served.length, 0);
+});
+
+test("G1 an opening for sessions is told from one for a backend", () => {
+  const instance = idOf("1");
+  for (const backend of ["files", null]) {
+    assert.deepEqual(readOpening(openingBytes({ instance, backend })), { instance, backend });
+  }
+  for (const wrong of ['"sessions":false', '"sessions":true,"backend":"files"', '"sessions":1']) {
+    const read = readOpening(Buffer.from(`{"format":1,"instance":"${instance}",${wrong}}`));
+    assert.notEqual(read?.backend, null, wrong);
+  }
+});
+
+test("G1 a stream that is opened too late is closed", async () => {
+  const clock = createManualClock();
+  const [ours] = duplexPair();
+  const own: SessionMachines = new SessionMachines({
+    config: () => ({ sessions: ["desktop"] }),
+    clock,
+    ask: (machine) => own.found(machine, idOf("2")),
+    open: () => ours,
+    serve() {},
+    isLeaving: () => false,
+  });
+  const stream = own.reach("desktop", NEVER);
+  await clock.advance(2_500);
+  assert.equal(await stream, null);
+  await eventually(() => ours.destroyed);
+});
