@@ -101,19 +101,12 @@ class RunningGateway implements Gateway {
             onNotice: (backend) => this.#pool.lookAgain(backend),
           });
     this.#pool = this.#createPool(options, means);
-    this.#pins = new ToolPins({
-      ...options,
-      store: options.pinStore ?? NO_PIN_STORE,
-      onChanged: () => this.#serving.swap(this.#serving.rules),
-    });
+    const onChanged = (): void => {
+      if (this.#ending === null) this.#serving.swap(this.#serving.rules);
+    };
+    this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
+    this.together = new Together({ ...options, pool: this.#pool, onChanged });
     this.#holds = options.holds ?? new Holds(clock);
-    this.together = new Together({
-      ...options,
-      pool: this.#pool,
-      onChanged: () => {
-        if (this.#ending === null) this.#serving.swap(this.#serving.rules);
-      },
-    });
     this.#serving = new Serving({
       tools: options,
       stateKey: () => this.#holds.states.key,
