@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { userKey, userSeed } from "../src/fleet/keys/nkey.ts";
-import { folderPaths, makeFleet } from "../src/fleet/way-in/fleet-folder.ts";
+import { certificatePaths, folderPaths, makeFleet } from "../src/fleet/way-in/fleet-folder.ts";
 import { findServerProgram } from "../src/fleet/way-in/server-process.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { eventually } from "../test/support/eventually.ts";
@@ -62,7 +62,8 @@ async function measure(size: number, short: boolean): Promise<void> {
       members: machines.map(({ name, seed }) => ({ name, key: userKey(seed) })),
     },
   );
-  const { config, authority } = folderPaths(home);
+  const { config } = folderPaths(home);
+  const { authority } = certificatePaths(home, 1);
   const start = (): ChildProcess =>
     spawn(program ?? "", ["-c", config, "-m", String(looksAt)], { stdio: "ignore" });
   let server = start();

@@ -48,6 +48,8 @@ export const machineLayerShape = object({
       reason: text,
     }),
   ),
+  /** SHA-256 of the authority that the fleet's server is about to have, in hex; absent: it knows of none. */
+  authority: optional(text),
 });
 export type MachineLayer = TypeOf<typeof machineLayerShape>;
 

@@ -9,6 +9,7 @@ import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
 import type { SecretValues } from "../secrets/reference.ts";
 import { holdLink, workUntilEnd } from "./hold-link.ts";
+import { keepAuthority } from "./layer/authority.ts";
 import { createLayerDesk, type LayerDesk } from "./layer/layer-desk.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
 import { createOperatorTrust, type OperatorTrust } from "./layer/operator-trust.ts";
@@ -143,9 +144,10 @@ class RunningFleet implements Fleet {
   }
 
   #createFollower(): LayerFollower | null {
-    const { layers, clock, logger } = this.#options;
+    const { config, layers, clock, logger } = this.#options;
     if (layers === undefined) return null;
     return new LayerFollower({
+      onAuthority: (authority) => keepAuthority(layers.home, config.tlsCa, authority),
       home: layers.home,
       port: {
         revision: () => layers.port().revision(),

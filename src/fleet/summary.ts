@@ -140,9 +140,13 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
   return { ok: true, summary: { name, instance: clean(told.instance, LONGEST_WORD), word, answers, state } };
 }
 
-function cleanLayer({ revision, refused }: MachineLayer): MachineLayer {
+function cleanLayer({ revision, refused, authority = "" }: MachineLayer): MachineLayer {
   const reason = clean(refused?.reason ?? "", LONGEST_TEXT);
-  return { revision, refused: refused === null ? null : { revision: refused.revision, reason } };
+  return {
+    revision,
+    refused: refused === null ? null : { revision: refused.revision, reason },
+    ...(/^[0-9a-f]{64}$/.test(authority) ? { authority } : {}),
+  };
 }
 
 function cleanOrNull(words: string | null): string | null {

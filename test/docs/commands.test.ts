@@ -281,6 +281,12 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     elsewhere: "test/cli/fleet/layer-commands.test.ts",
   },
   "mountaineer fleet config rollback 7": running(/operator's key of this fleet is not on this machine/, 1),
+  "mountaineer fleet keys rotate": running(/this machine is in no fleet/, 1),
+  "mountaineer fleet keys rotate operator": running(/operator's key of this fleet is not on this machine/, 1),
+  "mountaineer fleet keys rotate operator --stolen": {
+    elsewhere: "test/cli/fleet/key-commands.test.ts",
+  },
+  "mountaineer fleet keys rotate certificate": running(/does not have the fleet's server/, 2),
   "mountaineer fleet leave": alone(/this machine is in no fleet/),
   "mountaineer fleet leave --dissolve": alone(/this machine is in no fleet/),
   "mountaineer fleet remove laptop": alone(/does not have the fleet's server/, 2),

@@ -112,6 +112,8 @@ export interface Signer {
   readonly key: Buffer;
   /** Those that lead to it. */
   readonly handovers: readonly Handover[];
+  /** That of the fleet's server from some day on, DER in base64; null: as before. */
+  readonly nextAuthority: string | null;
   readonly report: FleetLayerReport;
 }
 
@@ -123,7 +125,7 @@ interface Signing extends Wish, Signer {
 
 /** Signs it, unless that is what stands there. */
 async function signNews(context: CommandContext, daemon: DaemonClient, signing: Signing): Promise<number> {
-  const { key, handovers, report, text, name, json } = signing;
+  const { key, handovers, nextAuthority, report, text, name, json } = signing;
   if (saysAlready(report, text)) {
     return told(context, { json }, { revision: report.newest?.revision ?? 0, changed: false });
   }
@@ -136,7 +138,7 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
   const { name: by } = await daemon.fleet(context.signal);
   const time = new Date(systemClock.wallMs()).toISOString();
-  const document = signLayer({ revision, time, by, text }, key, handovers);
+  const document = signLayer({ revision, time, by, text }, key, handovers, nextAuthority);
   const expected_sequence = report.newest?.sequence ?? 0;
   await daemon.putFleetLayer({ document, expected_sequence }, context.signal);
   return told(
@@ -248,7 +250,15 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
   const operator = publicKeyText(publicBytes(key));
   if (line !== null && report.operator === operator) {
     const { handovers } = await readTrust(context.home, line);
-    return { key, handovers: handoversTo(operator, handovers), report };
+    const { readFleet } = await import("../../fleet/way-in/fleet-folder.ts");
+    const { nextAuthority } = await import("../../fleet/way-in/renew-certificate.ts");
+    const next = (await readFleet(context.home)) === null ? null : await nextAuthority(context.home);
+    return {
+      key,
+      handovers: handoversTo(operator, handovers),
+      nextAuthority: next?.certificate ?? null,
+      report,
+    };
   }
   const found = report.operator === null ? "names no operator" : "names another operator than the key here";
   throw new MountaineerError("usage", `[fleet] ${found}: no machine like that would take what is signed`, {

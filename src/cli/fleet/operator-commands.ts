@@ -37,7 +37,7 @@ async function handOver(context: CommandContext, json: boolean): Promise<number>
   const options = homeOptions(context);
   return withDaemon(context, async (daemon) => {
     const pending = (await operatorKeys(options)).next;
-    const { key, handovers, report } = await readSigner(context, daemon);
+    const { key, handovers, nextAuthority, report } = await readSigner(context, daemon);
     const line = report.line ?? userKey(key);
     if (pending?.equals(key) === true) {
       context.note("the exchange had been cut off, and is done now");
@@ -56,7 +56,7 @@ async function handOver(context: CommandContext, json: boolean): Promise<number>
     const revision = nextRevision(report);
     const { name: by } = await daemon.fleet(context.signal);
     const text = await textThatCounts(context.home, line, report);
-    const document = signLayer({ revision, time, by, text }, next, [...handovers, handover]);
+    const document = signLayer({ revision, time, by, text }, next, [...handovers, handover], nextAuthority);
     const expected_sequence = report.newest?.sequence ?? 0;
     await daemon.putFleetLayer({ document, expected_sequence }, context.signal);
     const counts = await settledOperatorKey(options, line);
@@ -71,7 +71,7 @@ async function handOver(context: CommandContext, json: boolean): Promise<number>
 }
 
 /** Of the newest revision; where something else stands there, of what this machine accepted last. */
-async function textThatCounts(
+export async function textThatCounts(
   home: string,
   line: string,
   {

@@ -1,5 +1,6 @@
 // What becomes of the fleet's layer on this machine: what stands in the bucket is read, held against the operator's key and
 // what was accepted before, applied by the service, and kept. One at a time; only the newest counts.
+import type { X509Certificate } from "node:crypto";
 import type { Condition } from "../../api/contract.ts";
 import type { MachineLayer } from "../../api/fleet-contract.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
@@ -7,6 +8,7 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
+import { authorityFingerprint } from "./authority.ts";
 import { keepLayer, keptLayerBy } from "./kept-layer.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
 import type { OperatorTrust } from "./operator-trust.ts";
@@ -42,6 +44,8 @@ interface FollowerOptions {
   readonly port: LayerPort;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** The fleet's server is about to have another authority; resolves with whether this machine knows it now. */
+  readonly onAuthority: (authority: X509Certificate) => Promise<boolean>;
   /** Something is otherwise than it was told. */
   readonly onChange: () => void;
 }
@@ -59,6 +63,8 @@ export class LayerFollower {
   /** The newest that was accepted, read from the disk once. */
   #accepted: SignedLayer | null = null;
   #isRead = false;
+  /** The server's next authority that this machine knows, SHA-256 in hex. */
+  #authority: string | null = null;
   #trouble: Trouble | null = null;
   #working: Promise<void> | null = null;
   #again = false;
@@ -140,6 +146,7 @@ export class LayerFollower {
     return {
       revision: this.#options.port.revision(),
       refused: trouble === null ? null : { revision: trouble.revision, reason: trouble.reason },
+      ...(this.#authority === null ? {} : { authority: this.#authority }),
     };
   }
 
@@ -179,6 +186,7 @@ export class LayerFollower {
     await this.#readKept();
     const reading = await trust.believe(document);
     if (!reading.ok) return this.#distrust(reading.problem);
+    await this.#learn(reading.authority);
     const { layer } = reading;
     const { revision, text } = layer;
     const accepted = this.#accepted;
@@ -205,6 +213,14 @@ export class LayerFollower {
     logger.info("the fleet's configuration is applied", { revision, signed_by: layer.by });
     await this.#keep(layer, document);
     return this.#settle();
+  }
+
+  async #learn(authority: X509Certificate | null): Promise<void> {
+    if (authority === null) return;
+    const fingerprint = authorityFingerprint(authority);
+    if (fingerprint === this.#authority || !(await this.#options.onAuthority(authority))) return;
+    this.#authority = fingerprint;
+    this.#options.onChange();
   }
 
   /** Kept after it was applied: a crash in between leaves the one before, and it is heard again. */

@@ -1,8 +1,10 @@
 // The fleet's layer of configuration as its operator signs it, and how such a document is read, whoever wrote it.
+import type { X509Certificate } from "node:crypto";
 import { isMachineName } from "../../config/fleet-values.ts";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedBy, publicBytesOf, signText, userKey } from "../keys/nkey.ts";
+import { readAuthority, signAuthority } from "./authority.ts";
 import { type Handover, MOST_CARRIED, readHandovers, SIGNED_TIME, stepsBetween } from "./handovers.ts";
 
 /** Of a document: its text at its longest in JSON, and what is around it. */
@@ -26,13 +28,21 @@ export interface SignedLayer extends LayerWords {
 
 /**
  * `key`: the operator's 32 private bytes; `handovers`: those that lead to it, oldest first, of which the newest travel with
- * it.
+ * it; `nextAuthority`: that of the fleet's server from some day on, DER in base64; null: as before.
  */
-export function signLayer(words: LayerWords, key: Uint8Array, handovers: readonly Handover[] = []): string {
+export function signLayer(
+  words: LayerWords,
+  key: Uint8Array,
+  handovers: readonly Handover[] = [],
+  nextAuthority: string | null = null,
+): string {
   const { revision, time, by, text } = words;
   const operator = userKey(key);
   const signature = signText(key, signedText({ ...words, operator }));
-  const carried = handovers.length === 0 ? {} : { handovers: handovers.slice(-MOST_CARRIED) };
+  const carried = {
+    ...(handovers.length === 0 ? {} : { handovers: handovers.slice(-MOST_CARRIED) }),
+    ...(nextAuthority === null ? {} : { authority: signAuthority(nextAuthority, key) }),
+  };
   return `${JSON.stringify({ format: 1, revision, time, by, operator, text, signature, ...carried })}\n`;
 }
 
@@ -42,6 +52,8 @@ export type LayerReading =
       readonly layer: SignedLayer;
       /** How the key that counted went over to the signer's; empty: that is the one. */
       readonly steps: readonly Handover[];
+      /** What the fleet's server shows from some day on; null: it says nothing of that. */
+      readonly authority: X509Certificate | null;
     }
   /** `problem`: why it counts for nothing, in words that are no stranger's. */
   | { readonly ok: false; readonly problem: string };
@@ -77,7 +89,7 @@ export function readSignedLayer(document: Uint8Array, { operator, earlier }: Tru
   if (key === null) return no("[fleet].operator is no public key");
   const layer = { revision: Number(revision), time, by, text, operator: signer };
   if (!isSignedBy(key, signedText(layer), signature)) return no("the operator has not signed it");
-  return { ok: true, layer, steps };
+  return { ok: true, layer, steps, authority: readAuthority(found["authority"], signer) };
 }
 
 /** What it is for, in which fleet, and one line for each part; none of them has a line break. */

@@ -12,7 +12,7 @@ import { LinkFailure } from "../link-failure.ts";
 import { type Probed, probePermissions } from "../permission-probe.ts";
 import type { MachineUse } from "../permissions.ts";
 import { readSignIn, type SignInOptions } from "../sign-in.ts";
-import { folderPaths } from "./fleet-folder.ts";
+import { certificatePaths, readFleet } from "./fleet-folder.ts";
 import { nextName, readMembership } from "./membership.ts";
 import { OPERATOR_SECRET } from "./operator-key.ts";
 
@@ -46,7 +46,7 @@ export async function checkFleet(options: CheckOptions, signal: AbortSignal): Pr
     operator: config.operator === null ? null : await operatorOf(home, config.operator),
     pending: pending.map((name) => (name === ownSecret ? "machine" : "operator")),
     authority_until: await validUntil(config.tlsCa),
-    server_until: await validUntil(folderPaths(home).certificate),
+    server_until: await serverUntil(home),
   };
 }
 
@@ -72,6 +72,11 @@ async function operatorOf(home: string, line: string): Promise<FleetCheckReport[
   const { operator, handovers } = await readTrust(home, line);
   const last = operator === line ? null : (handoversTo(operator, handovers).at(-1) ?? null);
   return { line, current: operator, number: last?.number ?? null, since: last?.time ?? null };
+}
+
+async function serverUntil(home: string): Promise<string | null> {
+  const record = await readFleet(home);
+  return record === null ? null : validUntil(certificatePaths(home, record.certificates).authority);
 }
 
 /** Of all certificates in the file, the one that is good for longest; null: there is none that can be read. */

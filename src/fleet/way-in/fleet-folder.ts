@@ -29,9 +29,6 @@ interface FolderPaths {
   readonly folder: string;
   readonly record: string;
   readonly config: string;
-  readonly authority: string;
-  readonly certificate: string;
-  readonly key: string;
   readonly store: string;
   readonly log: string;
   /** Which process serves. */
@@ -45,13 +42,23 @@ export function folderPaths(home: string): FolderPaths {
     folder,
     record: at("fleet.json"),
     config: at("nats-server.conf"),
-    authority: at("ca.pem"),
-    certificate: at("server.pem"),
-    key: at("server-key.pem"),
     store: at("store"),
     log: at("nats-server.log"),
     process: at("process.json"),
   };
+}
+
+interface CertificatePaths {
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Of those that were made as the `count`-th. */
+export function certificatePaths(home: string, count: number): CertificatePaths {
+  const which = count === 1 ? "" : `-${count}`;
+  const at = (name: string): string => join(folderPaths(home).folder, `${name}${which}.pem`);
+  return { authority: at("ca"), certificate: at("server"), key: at("server-key") };
 }
 
 /** Null: this home has no server of a fleet. Rejects with `fleet_server_failed`. */
@@ -78,7 +85,7 @@ export async function makeFleet(
   { home, clock }: FleetPlace,
   parts: Pick<FleetRecord, "address" | "operator" | "home" | "members">,
 ): Promise<FleetRecord> {
-  const paths = folderPaths(home);
+  const paths = { ...folderPaths(home), ...certificatePaths(home, 1) };
   await rm(paths.folder, { recursive: true, force: true });
   await mkdir(paths.folder, { mode: 0o700 });
   const { host } = splitAddress(parts.address);
@@ -88,7 +95,8 @@ export async function makeFleet(
   await writeDurably(paths.key, server.key);
   // The authority too, so that whoever has but its fingerprint can find it.
   await writeDurably(paths.certificate, server.certificate + authority.certificate);
-  const record = { ...parts, authority: fingerprintOf(authority.der).toString("hex"), invitations: [] };
+  const fingerprint = fingerprintOf(authority.der).toString("hex");
+  const record = { ...parts, authority: fingerprint, certificates: 1, invitations: [] };
   await writeConfig(home, record);
   await writeDurably(paths.record, recordText(record));
   return record;
@@ -127,7 +135,7 @@ export async function removeOldLogs(home: string): Promise<void> {
 /** Brings the configuration up to the record; resolves with whether it was another. The folder's lock must be held. */
 export async function writeConfig(home: string, record: FleetRecord): Promise<boolean> {
   const paths = folderPaths(home);
-  const text = serverConfig(record, paths);
+  const text = serverConfig(record, { ...paths, ...certificatePaths(home, record.certificates) });
   await removeLeftovers(paths.config);
   if ((await readIfPresent(paths.config)) === text) return false;
   await writeDurably(paths.config, text, { mode: 0o600 });

@@ -33,6 +33,8 @@ export interface FleetRecord {
   readonly authority: string;
   /** Ed25519, base64url. */
   readonly operator: string;
+  /** Which certificates of its folder the server uses: from 1, by when they were made. */
+  readonly certificates: number;
   /** What this machine is called itself. */
   readonly home: string;
   readonly members: readonly FleetMember[];
@@ -53,6 +55,7 @@ export function parseRecord(text: string, path: string): FleetRecord {
   const found = jsonObject(text) ?? {};
   const { version, address, authority, operator, home } = found;
   if (typeof version === "number" && version > VERSION) throw unreadable(path, "a newer version wrote it");
+  const certificates = found["certificates"] ?? 1;
   const members = listOf(found["members"], readMember);
   const invitations = listOf(found["invitations"], readInvitation);
   if (
@@ -60,13 +63,14 @@ export function parseRecord(text: string, path: string): FleetRecord {
     !(typeof authority === "string" && /^[0-9a-f]{64}$/.test(authority)) ||
     !(typeof operator === "string" && Buffer.from(operator, "base64url").length === 32) ||
     !(typeof home === "string" && isMachineName(home)) ||
+    !(typeof certificates === "number" && Number.isSafeInteger(certificates) && certificates >= 1) ||
     version !== VERSION ||
     members === null ||
     invitations === null
   ) {
     throw unreadable(path, "it is not as it was written");
   }
-  return { address, authority, operator, home, members, invitations };
+  return { address, authority, operator, certificates, home, members, invitations };
 }
 
 function readMember({ name, key, nextKey }: JsonMembers): FleetMember | null {

@@ -7,11 +7,12 @@ import { BUCKET_STREAM } from "../bucket.ts";
 import { publicBytes, userKey } from "../keys/nkey.ts";
 import { LAYER_STREAM_CONFIG } from "../layer/layer-subjects.ts";
 import { inboxOf } from "../subjects.ts";
-import { folderPaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
+import { certificatePaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import {
   freeName,
   type HomeOptions,
+  keptAuthority,
   type Membership,
   ownSeed,
   readMembership,
@@ -53,8 +54,7 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
     return found === null || isNever ? begun(options, before) : takenUp(options, before, found);
   });
   await reloadServer(options, signal);
-  const pem = await readFile(folderPaths(home).authority, "utf8");
-  await makeBuckets(options, membership, seed, pem);
+  await makeBuckets(options, membership, seed, (await keptAuthority(home)) ?? "");
   if (membership.name !== name || membership.address !== address) {
     throw new MountaineerError(
       "usage",
@@ -120,10 +120,10 @@ async function takenUp(
 async function written(
   { home }: FoundOptions,
   draft: Membership,
-  { address, authority, operator, home: name }: FleetRecord,
+  { address, authority, operator, home: name, certificates }: FleetRecord,
 ): Promise<Membership> {
   const membership = { ...draft, name, address, authority, operator };
-  const pem = await readFile(folderPaths(home).authority, "utf8");
+  const pem = await readFile(certificatePaths(home, certificates).authority, "utf8");
   await writeMembership(home, membership, pem);
   return membership;
 }

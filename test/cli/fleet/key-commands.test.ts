@@ -227,3 +227,49 @@ test(
     assert.equal((await laptop.cli(rotate)).code, 0);
   },
 );
+
+test(
+  "G1 the server's certificate is renewed when all members know its authority, and nobody joins anew",
+  REAL,
+  async (t) => {
+    const { first, second, founder, member, nas, laptop } = await fleetOfTwo(t);
+    await using _one = await nas.startMonitor();
+    const away = await laptop.startMonitor();
+    const rotate = ["fleet", "keys", "rotate", "certificate"];
+    const shown = async (): Promise<number> => (await readFleet(first.home))?.certificates ?? 0;
+    const connected = async (home: TestHome): Promise<boolean> =>
+      JSON.parse((await home.cli(["fleet", "status", "--json"])).stdout).link.state === "connected";
+    await eventually(() => connected(laptop), WITHIN_MS);
+    await away.stop();
+    const before = await readFile(join(second.home, "fleet", "ca.pem"), "utf8");
+    const waits = JSON.parse((await nas.cli([...rotate, "--json"])).stdout);
+    assert.deepEqual([waits.in_use, waits.lacking, await shown()], [false, ["laptop"], 1]);
+
+    await using _two = await laptop.startMonitor();
+    const known = (): Promise<string> => readFile(join(second.home, "fleet", "ca.pem"), "utf8");
+    await eventually(async () => (await known()) !== before, WITHIN_MS);
+    await killedWhen(nas, rotate, async () => (await shown()) === 2);
+    const done = JSON.parse((await nas.cli([...rotate, "--json"])).stdout);
+    assert.equal(done.in_use, true);
+    assert.equal((await readFleet(first.home))?.authority, done.authority);
+    // By the authority of then nobody knows it any more; members do, and who joins now.
+    const seed = await keptSeed(second, member.secret);
+    assert.ok(seed);
+    const { address } = member;
+    await assert.rejects(
+      openLink({ address, authority: before, seed, inbox: inboxOf("laptop") }, second.signal),
+      /certificate/,
+    );
+    for (const [machine, membership] of [
+      [first, founder],
+      [second, member],
+    ] as const) {
+      assert.equal(await linkOf(machine, membership), true);
+    }
+    const [, , third] = present(await machines(t, 3));
+    const open = await invited(first, founder);
+    await joined(third, open.code, { name: "desktop" });
+    assert.equal(await open.guest, "desktop");
+    await eventually(async () => (await connected(nas)) && (await connected(laptop)), WITHIN_MS);
+  },
+);

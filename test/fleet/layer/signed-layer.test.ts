@@ -21,7 +21,12 @@ function problem(document: string | Uint8Array, operator = OPERATOR): string {
 
 test("G1 what the operator has signed is read as it was signed, by machines of that fleet alone", () => {
   const reading = readSignedLayer(Buffer.from(DOCUMENT), { operator: OPERATOR, earlier: [] });
-  assert.deepEqual(reading, { ok: true, layer: { ...WORDS, operator: OPERATOR }, steps: [] });
+  assert.deepEqual(reading, {
+    ok: true,
+    layer: { ...WORDS, operator: OPERATOR },
+    steps: [],
+    authority: null,
+  });
   assert.match(problem(DOCUMENT, userKey(randomBytes(32))), /another key/);
   assert.match(problem(DOCUMENT, `U${"A".repeat(55)}`), /another key/);
 });

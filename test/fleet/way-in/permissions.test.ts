@@ -15,6 +15,8 @@ import {
   beatSubject,
   callSubject,
   inboxOf,
+  keyInbox,
+  keySubject,
   offerSubject,
   rollCallSubject,
   unheardInbox,
@@ -89,12 +91,15 @@ test("G1 a machine beats for itself alone, and hears no answers to others", REAL
   const said = await refusals(laptop, () => {
     laptop.publish(beatSubject("nas"), "a lie");
     laptop.publish(rollCallSubject("nas"));
+    laptop.publish(keySubject("nas"));
+    laptop.publish(`${keyInbox("nas")}.one`);
+    laptop.subscribe(keySubject("*"));
     laptop.subscribe(`${inboxOf("nas")}.>`);
     laptop.subscribe("_INBOX.>");
     laptop.subscribe(">");
     laptop.subscribe("mountaineer.join.>");
   });
-  await eventually(() => said.length >= 6 && heard.length > 0);
+  await eventually(() => said.length >= 9 && heard.length > 0);
   assert.deepEqual(heard, [beatSubject("laptop")]);
 });
 

@@ -1,0 +1,96 @@
+// What `mountaineer fleet keys rotate certificate` does: renews the certificates of the fleet's server, once every member
+// knows the authority of the new ones.
+import type { DaemonClient } from "../../api/client/client.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import type { CommandContext } from "../input/command.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
+import { homeOptions } from "./home-options.ts";
+import { nextRevision, readSigner, withDaemon } from "./layer-commands.ts";
+import { textThatCounts } from "./operator-commands.ts";
+
+const KNOWN_WITHIN_MS = 5_000;
+const BETWEEN_LOOKS_MS = 100;
+
+/** Resolves with the exit code. */
+export async function rotateCertificate(
+  context: CommandContext,
+  { json }: { readonly json: boolean },
+): Promise<number> {
+  const { requireFleet } = await import("../../fleet/way-in/fleet-folder.ts");
+  const { madeAuthority, takeIntoUse } = await import("../../fleet/way-in/renew-certificate.ts");
+  const { signal, home } = context;
+  const options = homeOptions(context);
+  await requireFleet(home);
+  return withDaemon(context, async (daemon) => {
+    const { made, ...next } = await madeAuthority(options, signal);
+    // Who is there and does not know it has not seen the last word of it.
+    const { lacking, here } = await knowing(context, daemon, next.fingerprint, 0);
+    if (made || here.some((name) => lacking.includes(name))) await publish(context, daemon);
+    const left = (await knowing(context, daemon, next.fingerprint, KNOWN_WITHIN_MS)).lacking;
+    if (left.length === 0) await takeIntoUse(options, next, signal);
+    tell(context, json, { authority: next.fingerprint, in_use: left.length === 0, lacking: left });
+    return left.length === 0 ? 0 : FAILED_EXIT;
+  });
+}
+
+/** What is common to all is signed once more, with the new authority beside it. */
+async function publish(context: CommandContext, daemon: DaemonClient): Promise<void> {
+  const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
+  const { key, handovers, nextAuthority, report } = await readSigner(context, daemon);
+  const text = await textThatCounts(context.home, report.line ?? report.operator ?? "", report);
+  const { name: by } = await daemon.fleet(context.signal);
+  const time = new Date(systemClock.wallMs()).toISOString();
+  const words = { revision: nextRevision(report), time, by, text };
+  const document = signLayer(words, key, handovers, nextAuthority);
+  const expected_sequence = report.newest?.sequence ?? 0;
+  await daemon.putFleetLayer({ document, expected_sequence }, context.signal);
+}
+
+/** Which members do not say that they know it, in time; and who of all is there. */
+async function knowing(
+  { home, signal }: CommandContext,
+  daemon: DaemonClient,
+  fingerprint: string,
+  withinMs: number,
+): Promise<{ readonly lacking: readonly string[]; readonly here: readonly string[] }> {
+  const { requireFleet } = await import("../../fleet/way-in/fleet-folder.ts");
+  const untilMs = systemClock.monotonicMs() + withinMs;
+  for (;;) {
+    const { members } = await requireFleet(home);
+    const { machines } = await daemon.fleet(signal);
+    const known = new Set(
+      machines.filter(({ state }) => state?.layer?.authority === fingerprint).map(({ name }) => name),
+    );
+    const lacking = members.map(({ name }) => name).filter((name) => !known.has(name));
+    const here = machines.filter(({ presence }) => presence === "here").map(({ name }) => name);
+    if (lacking.length === 0 || systemClock.monotonicMs() >= untilMs) return { lacking, here };
+    await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+  }
+}
+
+interface Outcome {
+  readonly authority: string;
+  readonly in_use: boolean;
+  readonly lacking: readonly string[];
+}
+
+function tell(context: CommandContext, json: boolean, outcome: Outcome): void {
+  if (json) {
+    context.print(`${JSON.stringify(outcome, null, 2)}\n`);
+    return;
+  }
+  const { green, yellow, symbols } = paintFor(context.stdoutStyle);
+  if (outcome.in_use) {
+    context.print(
+      `${green(symbols.good)} the fleet's server shows its new certificate; all members know it\n`,
+    );
+    return;
+  }
+  for (const name of outcome.lacking) {
+    context.print(`${yellow(symbols.warning)} ${harmless(name)} does not know the new authority yet\n`);
+  }
+  context.print("\nThe server shows its old certificate until all do: type the same again then.\n");
+  context.note("a machine that never comes back: mountaineer fleet remove NAME");
+}

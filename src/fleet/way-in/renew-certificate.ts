@@ -1,0 +1,64 @@
+// New certificates for the fleet's server, by a new authority: made beside those in use, and taken into use at once, when
+// every member knows the new authority.
+import { X509Certificate } from "node:crypto";
+import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import { authorityFingerprint } from "../layer/authority.ts";
+import { makeCertificates } from "./certificate.ts";
+import { certificatePaths, changeFleet, type FleetPlace, requireFleet, withFolder } from "./fleet-folder.ts";
+import type { FleetRecord } from "./fleet-record.ts";
+import { splitAddress } from "./join-code.ts";
+import { reloadServer } from "./server-process.ts";
+
+export interface NextAuthority {
+  /** DER, base64. */
+  readonly certificate: string;
+  /** SHA-256, hex. */
+  readonly fingerprint: string;
+}
+
+/** The one that waits for its members; null: there is none. Rejects with `usage` where this home has no server. */
+export async function nextAuthority(home: string): Promise<NextAuthority | null> {
+  const { certificates } = await requireFleet(home);
+  const pem = await readIfPresent(certificatePaths(home, certificates + 1).authority);
+  if (pem === null) return null;
+  const authority = new X509Certificate(pem);
+  return { certificate: authority.raw.toString("base64"), fingerprint: authorityFingerprint(authority) };
+}
+
+/** The same, made where there is none; `made`: it was now. */
+export async function madeAuthority(
+  place: FleetPlace,
+  signal: AbortSignal,
+): Promise<NextAuthority & { readonly made: boolean }> {
+  const { home, clock } = place;
+  const before = await nextAuthority(home);
+  if (before !== null) return { ...before, made: false };
+  await withFolder(place, signal, async () => {
+    const { address, certificates } = await requireFleet(home);
+    const paths = certificatePaths(home, certificates + 1);
+    const { host } = splitAddress(address);
+    const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
+    await writeDurably(paths.key, server.key);
+    await writeDurably(paths.certificate, server.certificate + authority.certificate);
+    // Last: where it stands, the others do.
+    await writeDurably(paths.authority, authority.certificate);
+  });
+  const made = await nextAuthority(home);
+  if (made === null) throw new Error("the authority that was made is not there");
+  return { ...made, made: true };
+}
+
+/** The server shows the new certificate from then on, and codes name the new authority. */
+export async function takeIntoUse(
+  place: FleetPlace,
+  { fingerprint }: NextAuthority,
+  signal: AbortSignal,
+): Promise<FleetRecord> {
+  const record = await changeFleet(place, signal, (now) =>
+    now.authority === fingerprint
+      ? now
+      : { ...now, authority: fingerprint, certificates: now.certificates + 1 },
+  );
+  await reloadServer(place, signal);
+  return record;
+}
