@@ -24,6 +24,19 @@ const entry = {
   cut: optional(flag),
 };
 
+/** In the order in which calls would go there now. */
+export const toolPlacesShape = list(
+  object({
+    /** null: this machine. */
+    machine: nullable(text),
+    /** How the worst of the shares that it requires is mounted there; null: it requires none. */
+    standing: nullable(choice("tb", "fallback", "none")),
+    /** It would take a call at once. */
+    ready: flag,
+  }),
+);
+export type ToolPlaces = TypeOf<typeof toolPlacesShape>;
+
 export const catalogToolShape = object({
   /** What clients call it. */
   name: text,
@@ -36,6 +49,8 @@ export const catalogToolShape = object({
   output_schema: optional(jsonObject),
   /** MCP's hints: `readOnlyHint`, `destructiveHint`, `idempotentHint`, `openWorldHint`, `title`. */
   annotations: optional(jsonObject),
+  /** Where it is served; absent: where `backend` is. */
+  places: optional(toolPlacesShape),
 });
 export type CatalogTool = TypeOf<typeof catalogToolShape>;
 

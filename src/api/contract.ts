@@ -1,5 +1,6 @@
 // The shapes of what the management API answers, and of the `--json` outputs. snake_case is the wire's spelling. Times are
 // ISO 8601 UTC.
+import { toolPlacesShape } from "./catalog-contract.ts";
 import {
   anything,
   both,
@@ -225,6 +226,8 @@ export const backendStatusShape = object({
   withheld_tools: optional(number),
   /** Absent where there is one alone. */
   routes: optional(backendRoutesShape),
+  /** Tools that it has in common with other machines, and where they are served; absent: none. */
+  together: optional(object({ tools: number, places: toolPlacesShape })),
   conditions: list(conditionShape),
 });
 export type BackendStatus = TypeOf<typeof backendStatusShape>;
@@ -250,6 +253,8 @@ export const toolEntryShape = object({
   description: nullable(text),
   /** JSON Schema. */
   input_schema: jsonObject,
+  /** Where it is served; absent: where `backend` is. */
+  places: optional(toolPlacesShape),
 });
 export type ToolEntry = TypeOf<typeof toolEntryShape>;
 

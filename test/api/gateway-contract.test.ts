@@ -52,6 +52,7 @@ test("pin: the fields of what is told about the gateway, in the order in which t
     "prompts",
     "withheld_tools",
     "routes",
+    "together",
     "conditions",
   ]);
   assert.deepEqual(fields(toolsReportShape), ["tools"]);
@@ -61,6 +62,7 @@ test("pin: the fields of what is told about the gateway, in the order in which t
     "original_name",
     "description",
     "input_schema",
+    "places",
   ]);
   assert.deepEqual(fields(callReportShape), ["result", "error"]);
   assert.deepEqual(fields(restartReportShape), ["restarted"]);

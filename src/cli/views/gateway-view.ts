@@ -7,6 +7,7 @@ import type {
   BackendSwitchReport,
   GatewayStatus,
 } from "../../api/contract.ts";
+import { placesText } from "../../api/words/tool-places.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import {
   columns,
@@ -60,6 +61,7 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
   return backends.flatMap((backend) => [
     ...backendHead(backend, width, view),
     ...routeBlock(backend, view),
+    ...togetherLines(backend, view),
     ...(started ? backendTroubles(backend, view) : conditionsOf(backend, view)),
   ]);
 }
@@ -116,6 +118,14 @@ function routeBlock({ name, routes }: BackendStatus, view: View): string[] {
     lines.push(`${INDENT}    mountaineer switch --backend ${harmless(name)} --to auto`);
   }
   return lines;
+}
+
+/** Where calls of the tools go that it has in common with other machines. */
+function togetherLines({ together }: BackendStatus, view: View): string[] {
+  if (together === undefined) return [];
+  const { tools, places } = together;
+  const what = `${counted(tools, "tool")} in common: calls go to ${harmless(placesText(places))}`;
+  return text(what, INDENT, view).map(view.paint.dim);
 }
 
 function routeFacts(route: BackendRouteStatus, view: View): string[] {

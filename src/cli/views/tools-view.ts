@@ -1,5 +1,6 @@
 // The published tools as text. Pure.
 import type { ToolEntry } from "../../api/contract.ts";
+import { placesText } from "../../api/words/tool-places.ts";
 import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
@@ -9,7 +10,7 @@ const LONGEST_BACKEND = 20;
 const LEAST_DESCRIPTION = 16;
 const GAP = "  ";
 
-/** A line for each tool: its name, its backend, and as much of its description as has room. */
+/** A line for each tool: its name, its backend, where it is served, and as much of its description as has room. */
 export function renderTools(tools: readonly ToolEntry[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const nameWidth = widest(
@@ -21,11 +22,12 @@ export function renderTools(tools: readonly ToolEntry[], style: TerminalStyle): 
     LONGEST_BACKEND,
   );
   return tools
-    .map(({ name, backend, description }) => {
+    .map(({ name, backend, description, places }) => {
       const shownName = padded(harmless(name), nameWidth);
       const shownBackend = padded(harmless(backend), backendWidth);
       const room = style.width - columns(`${shownName}${GAP}${shownBackend}${GAP}`);
-      const said = firstWords(description ?? "", room, style.unicode ? "\u2026" : "..");
+      const where = places === undefined ? "" : `[${placesText(places)}] `;
+      const said = firstWords(where + (description ?? ""), room, style.unicode ? "\u2026" : "..");
       const end = said === "" ? "" : `${GAP}${said}`;
       const plain = said === "" ? shownBackend.trimEnd() : shownBackend;
       return `${paint.bold(shownName)}${GAP}${paint.dim(plain)}${end}\n`;

@@ -21,9 +21,16 @@ export const MOST_WITHHELD = 2_000;
 const CUT_TEXT = 200;
 
 /** What is published as clients get it: its texts are without characters that nobody sees already. */
-export function catalogReport({ catalog, withheld }: ReturnType<Gateway["published"]>): CatalogReport {
+export function catalogReport(
+  { catalog, withheld }: ReturnType<Gateway["published"]>,
+  placesOf: (tool: CatalogEntry) => Pick<CatalogTool, "places"> = () => ({}),
+): CatalogReport {
   const room = { whole: MOST_WHOLE, cut: MOST_CUT };
-  const tools = fitting(catalog.tools, toolOf, room);
+  const tools = fitting(
+    catalog.tools,
+    (tool, definition) => ({ ...toolOf(tool, definition), ...placesOf(tool) }),
+    room,
+  );
   const resources = fitting(catalog.resources, resourceOf, room);
   const templates = fitting(catalog.templates, templateOf, room);
   const prompts = fitting(catalog.prompts, promptOf, room);

@@ -7,7 +7,7 @@ import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
-import { toolEntry } from "./gateway-status.ts";
+import { placesOf, toolEntry } from "./gateway-status.ts";
 import { toolChangesReport } from "./tool-changes.ts";
 
 /** `current` tells the gateway that is configured, null when there is none; all that is asked rejects then. */
@@ -24,10 +24,12 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
   };
   return {
     async tools() {
-      return { tools: gateway().entries().tools.map(toolEntry) };
+      const running = gateway();
+      return { tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)) };
     },
     async catalog() {
-      return catalogReport(gateway().published());
+      const running = gateway();
+      return catalogReport(running.published(), (tool) => placesOf(tool, running.together));
     },
     async call({ tool, arguments: given = {} }, signal): Promise<CallReport> {
       const running = gateway();

@@ -1,4 +1,6 @@
 // The gateway's state in the form of the API.
+
+import type { ToolPlaces } from "../../api/catalog-contract.ts";
 import type {
   BackendRoutesStatus,
   BackendStatus,
@@ -17,10 +19,10 @@ import { isoTime } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 
 export function gatewayStatus(
-  gateway: Pick<Gateway, "view" | "entries" | "calls">,
+  gateway: Pick<Gateway, "view" | "entries" | "calls" | "together">,
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
   const view = gateway.view();
-  return { gateway: overall(view), backends: backends(view, gateway.entries(), gateway.calls) };
+  return { gateway: overall(view), backends: backends(view, gateway) };
 }
 
 /** What is configured, while nothing of it runs; what would keep a backend from starting is a condition. */
@@ -80,9 +82,10 @@ function overall({ url, sessions, inFlight, counts, conditions }: GatewayView): 
 
 function backends(
   view: GatewayView,
-  entries: ReturnType<Gateway["entries"]>,
-  calls: Gateway["calls"],
+  gateway: Pick<Gateway, "entries" | "calls" | "together">,
 ): BackendStatus[] {
+  const { calls } = gateway;
+  const entries = gateway.entries();
   const tools = countByBackend(entries.tools);
   const resources = countByBackend(entries.resources);
   const prompts = countByBackend(entries.prompts);
@@ -110,8 +113,38 @@ function backends(
     prompts: prompts.get(backend.name) ?? 0,
     ...withheld(view.withheldTools.get(backend.name)),
     ...(backend.routes === null ? {} : { routes: routesStatus(backend.routes) }),
+    ...togetherOf(backend.name, entries.tools, gateway.together),
     conditions: backend.conditions.map(conditionStatus),
   }));
+}
+
+function togetherOf(
+  backend: string,
+  tools: readonly CatalogEntry[],
+  together: Gateway["together"],
+): Pick<BackendStatus, "together"> {
+  const shared = tools.filter((tool) => isShared(tool) && tool.places?.includes(backend) === true);
+  const places = new Set(shared.flatMap((tool) => tool.places ?? []));
+  return shared.length === 0
+    ? {}
+    : { together: { tools: shared.length, places: toolPlaces([...places], together) } };
+}
+
+/** Of several machines, or of others alone. */
+function isShared({ backend, places }: CatalogEntry): boolean {
+  return places !== undefined && (places.length > 1 || places[0] !== backend);
+}
+
+/** Best first. */
+function toolPlaces(backends: readonly string[], together: Gateway["together"]): ToolPlaces {
+  return together
+    .placesOf(backends)
+    .map(({ machine, standing, readiness }) => ({ machine, standing, ready: readiness === "ready" }));
+}
+
+/** Where a tool is served that several machines have in common; nothing of any other one. */
+export function placesOf(tool: CatalogEntry, together: Gateway["together"]): { places?: ToolPlaces } {
+  return isShared(tool) ? { places: toolPlaces(tool.places ?? [], together) } : {};
 }
 
 function callsOf(
@@ -160,7 +193,8 @@ function conditionStatus({ code, severity, title, hint, sinceMs }: BackendCondit
   return { code, severity, title, hint, since: isoTime(sinceMs) };
 }
 
-export function toolEntry({ name, backend, originalName, definition }: CatalogEntry): ToolEntry {
+export function toolEntry(tool: CatalogEntry, together: Gateway["together"]): ToolEntry {
+  const { name, backend, originalName, definition } = tool;
   const { description, inputSchema } = definition;
   const isSchema = typeof inputSchema === "object" && inputSchema !== null;
   return {
@@ -169,5 +203,6 @@ export function toolEntry({ name, backend, originalName, definition }: CatalogEn
     original_name: originalName,
     description: typeof description === "string" ? description : null,
     input_schema: isSchema ? { ...inputSchema } : {},
+    ...placesOf(tool, together),
   };
 }

@@ -171,6 +171,15 @@ test("each phase, and a disabled backend, has a mark of its own kind without col
   assert.match(text, /^o old {5}disabled$/m);
 });
 
+test("G1 a backend says where calls of tools go that it has in common with other machines", () => {
+  const places = [
+    { machine: "desktop", standing: "tb" as const, ready: true },
+    { machine: null, standing: "fallback" as const, ready: true },
+  ];
+  const text = renderBackends([sampleBackend({ together: { tools: 11, places } })], plain);
+  assert.match(text, /\n +11 tools in common: calls go to desktop \(tb\), here \(fallback\)\n/);
+});
+
 test("hostile names, reasons and errors do not reach the terminal, and no odd time or width breaks it", () => {
   const hostile = "x\x1b]0;owned\x07\r\n\u202e";
   const backend = sampleBackend({

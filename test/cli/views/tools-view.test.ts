@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ToolPlaces } from "../../../src/api/catalog-contract.ts";
 import { renderTools } from "../../../src/cli/views/tools-view.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
 import { sampleTool } from "../../api/sample-gateway.ts";
@@ -23,6 +24,18 @@ test("a tool is a line: its name, its backend, and the beginning of its descript
 get-sum    everything
 search     web         Searches the web for whatever is…
 `,
+  );
+});
+
+test("G1 a tool that several machines have says where it is served", () => {
+  const places: ToolPlaces = [
+    { machine: "desktop", standing: "tb", ready: true },
+    { machine: null, standing: "fallback", ready: true },
+    { machine: "nas", standing: null, ready: false },
+  ];
+  assert.equal(
+    renderTools([sampleTool({ places })], { ...look, width: 80 }),
+    "read_file  files  [desktop (tb), here (fallback), nas (not ready)] Reads a file.\n",
   );
 });
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ShareRequirement } from "../../../src/config/requirement.ts";
 import { createRequiredShares } from "../../../src/daemon/control/required-shares.ts";
+import type { CarriedState } from "../../../src/shares/drivers/carriage.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { FolderListing } from "../../../src/shares/prober/prober.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
@@ -65,6 +66,25 @@ function stage() {
         each();
       }
     },
+  };
+}
+
+function carriedState(phase: CarriedState["phase"]): CarriedState {
+  return {
+    port: 4450,
+    route: "fallback",
+    endpoint: { address: "10.1.0.2", port: 445, localAddress: null },
+    phase,
+    lastAnswerAtMs: 900,
+    unansweredSinceMs: null,
+    routeLostAtMs: null,
+    outage: null,
+    connections: 1,
+    connectionsInAll: 1,
+    bytesUp: 0,
+    bytesDown: 0,
+    longestWaitMs: 0,
+    moves: 0,
   };
 }
 
@@ -164,6 +184,35 @@ describe("a share", () => {
     s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers }, mount }));
     s.required.noteCycle("CORE");
     assert.equal(s.required.look([CORE]).kind, "there");
+  });
+
+  test("G1 how the worst of several is mounted is known, and told when it is otherwise", () => {
+    const s = stage();
+    let told = 0;
+    assert.equal(s.required.standing([CORE, MEDIA]), "tb");
+    s.required.onChange(() => told++);
+    const over = (route: "tb" | "fallback") =>
+      mounted({ mount: { found: foundMount({ route }), look: answered(null) } });
+    s.views.set("MEDIA", over("fallback"));
+    assert.deepEqual([s.required.standing([CORE]), s.required.standing([CORE, MEDIA])], ["tb", "fallback"]);
+    s.required.noteCycle("MEDIA");
+    const carried = (phase: CarriedState["phase"]): ShareView => ({
+      ...over("tb"),
+      carried: carriedState(phase),
+    });
+    s.views.set("MEDIA", carried("carrying"));
+    assert.equal(
+      s.required.standing([CORE, MEDIA]),
+      "fallback",
+      "where it is carried, not where it was mounted",
+    );
+    s.views.set("MEDIA", carried("waiting"));
+    s.required.noteCycle("MEDIA");
+    assert.equal(s.required.standing([CORE, MEDIA]), "none");
+    s.views.set("MEDIA", viewOf({ seen: seenOf() }));
+    s.required.noteCycle("MEDIA");
+    assert.equal(s.required.standing([MEDIA]), "none");
+    assert.equal(told, 3);
   });
 
   test("C1 that is mounted anew is told to all that require it, beside one that is away, too", () => {

@@ -1,0 +1,133 @@
+// The way of one call, with a pool that says what a test wants it to: which place is asked, and what is asked again.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CallAbort } from "../../../src/gateway/call-signal.ts";
+import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
+import type { Readiness } from "../../../src/gateway/together/choose-place.ts";
+import { type SharedCall, Together } from "../../../src/gateway/together/together.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { backendConfig } from "../backends/pool/scripted-instance.ts";
+
+const DONE: Reply = { result: { content: [] } };
+const LOST = errorReply(BACKEND_UNAVAILABLE, "the link was lost");
+const PLACE = { backend: "files", sharesRoot: "/s", roots: [], requires: [], standing: null, busy: 0 };
+const NOTHING = { last: [], pending: [] };
+
+type Told = Parameters<SharedCall["send"]>[2];
+
+function stage() {
+  const clock = createManualClock();
+  const readiness = new Map<string, Readiness>();
+  const watchers = new Set<() => void>();
+  const sent: string[] = [];
+  const signal = new CallAbort();
+  const together = new Together({
+    clock,
+    pool: {
+      readiness: (backend) => readiness.get(backend) ?? "ready",
+      inFlight: () => 0,
+      watch(listener) {
+        watchers.add(listener);
+        return () => void watchers.delete(listener);
+      },
+    },
+    onChanged() {},
+  });
+  together.notePlaces([
+    { ...PLACE, machine: "desktop" },
+    { ...PLACE, machine: "nas" },
+  ]);
+  together.merge(
+    [],
+    { backends: [backendConfig("files")], together: { sharesRoot: "/s", with: ["*"] } },
+    NOTHING,
+  );
+  return {
+    clock,
+    sent,
+    signal,
+    watchers,
+    become(backend: string, next: Readiness) {
+      readiness.set(backend, next);
+      for (const look of [...watchers]) look();
+    },
+    call: (answer: (backend: string, told: Told) => Reply, isOwnAlone = false) =>
+      together.call({
+        places: ["files", "files@desktop", "files@nas"],
+        params: {},
+        signal,
+        isOwnAlone,
+        async send(backend, _params, told) {
+          sent.push(backend);
+          return answer(backend, told);
+        },
+      }),
+  };
+}
+
+function loses(wasSent: boolean) {
+  return (backend: string, told: Told): Reply => {
+    told.onHome("home");
+    if (backend === "files@nas") return DONE;
+    told.onLoss({ failure: { kind: "closed", message: "lost", hint: null }, wasSent });
+    return LOST;
+  };
+}
+
+test("G1 what was not sent goes to the next machine, each once", async () => {
+  const { call, sent } = stage();
+  assert.deepEqual(await call(loses(false)), DONE);
+  assert.deepEqual(sent, ["files", "files@desktop", "files@nas"]);
+});
+
+test("G1 what may have been sent is never sent again", async () => {
+  const { call, sent } = stage();
+  assert.deepEqual(await call(loses(true)), LOST);
+  assert.deepEqual(sent, ["files"]);
+});
+
+test("G1 the server's own error is the answer", async () => {
+  const { call, sent } = stage();
+  const said = errorReply(-32_000, "no");
+  const answer = (_: string, told: Told): Reply => {
+    told.onHome("home");
+    return said;
+  };
+  assert.deepEqual(await call(answer), said);
+  assert.deepEqual(sent, ["files"]);
+});
+
+test("G1 when nobody would take it, each is asked once, and the last one's error tells why", async () => {
+  const { call, sent } = stage();
+  assert.deepEqual(await call(() => LOST), LOST);
+  assert.equal(sent.length, 3);
+});
+
+test("G1 what another machine asks is not lent on", async () => {
+  const { call, sent, become } = stage();
+  become("files", "refuses");
+  assert.deepEqual(await call(() => LOST, true), LOST);
+  assert.deepEqual(sent, ["files"]);
+});
+
+test("G1 a call waits for the first machine that is ready, no longer than it may take", async () => {
+  const one = stage();
+  for (const place of ["files", "files@desktop", "files@nas"]) one.become(place, "waits");
+  const waiting = one.call(() => DONE);
+  await settle();
+  assert.deepEqual(one.sent, []);
+  one.become("files@nas", "ready");
+  assert.deepEqual(await waiting, DONE);
+  assert.deepEqual(one.sent, ["files@nas"]);
+  one.become("files@nas", "waits");
+  const late = one.call(() => DONE);
+  await settle();
+  await one.clock.advance(60_000);
+  const reply = await late;
+  assert.ok("error" in reply && /in time/.test(reply.error.message));
+  const given = one.call(() => DONE);
+  await settle();
+  one.signal.abort("enough");
+  assert.ok("error" in (await given));
+  assert.deepEqual([one.sent.length, one.watchers.size], [1, 0]);
+});
