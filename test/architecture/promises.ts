@@ -3,8 +3,6 @@
 export interface Promised {
   readonly id: string;
   readonly what: string;
-  /** The name of the work that will build it. Without: it is built, and some test proves it. */
-  readonly notBuilt?: string;
 }
 
 export const PROMISES: readonly Promised[] = [
@@ -87,5 +85,5 @@ export const PROMISES: readonly Promised[] = [
   { id: "E5", what: "traces, metrics and audit, without a secret in any" },
   { id: "F1", what: "import what people have, connect their clients, and undo both" },
   { id: "F2", what: "one dashboard in terminal and browser with every control" },
-  { id: "G1", what: "daemons of many machines form a fleet over NATS", notBuilt: "Many machines" },
+  { id: "G1", what: "daemons of many machines form a fleet over NATS" },
 ];
