@@ -10,6 +10,9 @@ import { agreementKey, type PlaceFacts } from "./agreement.ts";
 const ALL = { allow: null, deny: [] };
 const FILTERS = { tools: ALL, resources: ALL, prompts: ALL };
 
+/** Versions that are remembered of tools that nobody offers now: whoever had them may come back. */
+const MOST_HELD = 2_000;
+
 /** A backend of this machine that is to be served, in the file's order. */
 export interface OwnBackend {
   readonly name: string;
@@ -161,6 +164,11 @@ function amongOthers(
     held.set(key, { version, definition, places: having });
     places.set(tool, having);
     definitions.push(definition);
+  }
+  if (held.size > MOST_HELD) {
+    for (const key of held.keys()) {
+      if (key.startsWith(`${name} `) && !places.has(key.slice(name.length + 1))) held.delete(key);
+    }
   }
   return { places, definitions };
 }

@@ -255,8 +255,11 @@ export class Together {
     const known = this.#sharesRoots.get(key) ?? new Map<string, string>();
     if (known.size >= MOST_REMEMBERED && !known.has(place.machine)) return;
     known.set(place.machine, place.sharesRoot);
-    if (this.#sharesRoots.has(key) || this.#sharesRoots.size < MOST_REMEMBERED)
-      this.#sharesRoots.set(key, known);
+    const [oldest] = this.#sharesRoots.keys();
+    const isFull = !this.#sharesRoots.has(key) && this.#sharesRoots.size >= MOST_REMEMBERED;
+    // Those that are there are remembered again and again.
+    if (oldest !== undefined && isFull) this.#sharesRoots.delete(oldest);
+    this.#sharesRoots.set(key, known);
   }
 
   #namedFor(backend: string, params: JsonObject | undefined): JsonObject | undefined {

@@ -34,12 +34,16 @@ test(
     const desktop = await placeOf(rig, "desktop");
     const desktopRuns = await startMachineProcess(t, rig, lender("desktop", desktop));
     const own = await placeOf(rig, "laptop");
+    const audit = join(rig.folder, "audit.jsonl");
     const laptop = await startMachine(t, rig, {
       name: "laptop",
       backends: [own.backend],
       imports: ["*"],
       together: ["desktop"],
       sharesRoot: own.sharesRoot,
+      config: {
+        audit: { path: audit, maxSizeBytes: 1_000_000, keep: 1, includeArguments: false, redact: [] },
+      },
     });
     const places = () => laptop.gateway.together.placesOf(["files", "files@desktop"]);
     await eventually(
@@ -73,6 +77,12 @@ test(
     await eventually(() => places()[0]?.machine === "desktop");
     assert.equal(textOf(await client.call("echo", { mark: "2" })), "2");
     assert.equal((await linesOf(desktop.written)).at(-1), "echo 2");
+    const audited = await eventually(async () => {
+      const records = (await linesOf(audit)).map((line) => JSON.parse(line));
+      const calls = records.filter(({ method }) => method === "tools/call");
+      return calls.length === 5 && calls.map(({ backend }) => backend);
+    });
+    assert.deepEqual(audited, ["files", "files@desktop", "files@desktop", "files", "files@desktop"]);
 
     // Nobody has it: the call waits for the first that does.
     desktopRuns.mount("none");

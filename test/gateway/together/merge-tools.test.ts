@@ -133,6 +133,15 @@ test("G1 a common name stays with its version, whoever comes and goes", () => {
   assert.equal(held.size, 0);
 });
 
+test("G1 a machine that offers other tools all the time does not fill the memory", () => {
+  const held: HeldVersions = new Map();
+  for (let round = 0; round < 30; round += 1) {
+    const tools = Array.from({ length: 500 }, (_, at) => tool(`t${round}-${at}`, ""));
+    merged({ sources: [source("files@desktop", ...tools)], places: places("files@desktop") }, held);
+  }
+  assert.ok(held.size <= 2_500, `${held.size} are held`);
+});
+
 test("G1 the folders of shares that a command works on are found in its arguments", () => {
   const facts = (args: readonly string[], cwd = "/") => {
     const { connection } = backendConfig("files");

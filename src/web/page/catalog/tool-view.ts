@@ -1,8 +1,10 @@
 // One tool: what it says of itself, and a form to try it.
 import { type ComponentChild, h } from "preact";
 import { useMemo, useState } from "preact/hooks";
+import type { ToolPlaces } from "../../../api/catalog-contract.ts";
 import type { CallReport } from "../../../api/contract.ts";
 import { mayDestroy } from "../../../api/tool-hints.ts";
+import { placesText } from "../../../api/words/tool-places.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { isObject } from "../../../runtime/text/json-object.ts";
 import type { App } from "../parts/app.ts";
@@ -21,6 +23,8 @@ export interface ShownTool {
   readonly description: string | null;
   readonly input_schema: Readonly<Record<string, unknown>>;
   readonly annotations?: Readonly<Record<string, unknown>> | undefined;
+  /** Where calls go, best first, where several machines have it. */
+  readonly places?: ToolPlaces | undefined;
   /** Its schema is too large to be sent. */
   readonly cut?: boolean | undefined;
 }
@@ -43,6 +47,9 @@ export function ToolView({ app, tool }: { readonly app: App; readonly tool: Show
     tool.original_name === tool.name
       ? null
       : h("p", { class: "facts" }, "Its server calls it ", code(tool.original_name), "."),
+    tool.places === undefined
+      ? null
+      : h("p", { class: "facts" }, `Calls go to ${shown(placesText(tool.places))}.`),
     hints.length === 0 ? null : h("p", { class: "facts" }, `It says of itself: ${hints.join(", ")}.`),
     tool.description === null
       ? h("p", { class: "hint" }, "It has no description.")
