@@ -42,10 +42,7 @@ interface Pair {
   written(name: Name): Promise<readonly string[]>;
 }
 
-async function startPair(
-  t: TestContext,
-  { kept = null, sessions = {} }: { kept?: Name | null; sessions?: Partial<Record<Name, string[]>> } = {},
-): Promise<Pair> {
+async function startPair(t: TestContext, { kept = null }: { kept?: Name | null } = {}): Promise<Pair> {
   const permissions = Object.fromEntries(NAMES.map((name) => [name, permissionsOf(name)]));
   const nats = await startNats(t, { permissions });
   const start = async (name: Name, other: Name): Promise<GatewayRig> => {
@@ -58,7 +55,7 @@ async function startPair(
           files: { command: process.execPath, args: [TOOLS_SERVER, writtenIn(nats.folder, name)] },
         },
         more: {
-          fleet: { ...fleet, sessions: sessions[name] ?? [other] },
+          fleet: { ...fleet, sessions: [other] },
           incoming_auth: { type: "local", users },
           audit: { path: `${nats.folder}/${name}.audit` },
           authorization: {
@@ -197,7 +194,7 @@ test(
     const session = { "mcp-session-id": id, "mcp-protocol-version": "2025-11-25" };
     const meta = { progressToken: "p" };
     const begun = await ask(
-      rigs[other].url,
+      rigs[holder].url,
       "POST",
       session,
       callOf(90, "slow", { mark: "x", steps: 20 }, meta),
@@ -242,14 +239,14 @@ test(
 );
 
 test(
-  "G1 a role that one machine gives alone does nothing at the other one, and made-up ids are soon not asked for",
+  "G1 roles count where both machines give them, made-up ids are soon not asked for, and a holder that dies is told",
   needsNats,
   async (t) => {
-    const { rigs } = await startPair(t);
+    const { rigs, written } = await startPair(t);
     // Here bob is no admin, to whom echo is denied; at the laptop he is.
-    const id = await initialize(rigs.desktop.url, "bob");
-    const session = { "mcp-session-id": id, "mcp-protocol-version": "2025-11-25" };
-    const answer = await ask(rigs.laptop.url, "POST", session, callOf(1, "echo", { mark: "m" }), "bob");
+    const bobs = await initialize(rigs.desktop.url, "bob");
+    const bobsSession = { "mcp-session-id": bobs, "mcp-protocol-version": "2025-11-25" };
+    const answer = await ask(rigs.laptop.url, "POST", bobsSession, callOf(1, "echo", { mark: "m" }), "bob");
     assert.match(await answer.text(), /"text":"m"/u);
     const own = await initialize(rigs.laptop.url, "bob");
     const denied = await ask(
@@ -263,21 +260,21 @@ test(
     const statuses: number[] = [];
     for (let count = 0; count < 31; count += 1) {
       const made = `desktop.${String(count).padStart(32, "x")}`;
-      const refused = await ask(rigs.laptop.url, "POST", { "mcp-session-id": made }, callOf(1, "echo", {}));
+      const refused = await ask(
+        rigs.laptop.url,
+        "POST",
+        { "mcp-session-id": made },
+        callOf(1, "echo", {}),
+        "bob",
+      );
       await refused.text();
       statuses.push(refused.status);
     }
     assert.deepEqual([statuses[0], statuses[29], statuses[30]], [404, 404, 429]);
-    const again = await ask(rigs.laptop.url, "POST", session, callOf(2, "echo", { mark: "n" }), "bob");
+    const again = await ask(rigs.laptop.url, "POST", bobsSession, callOf(2, "echo", { mark: "n" }), "bob");
     assert.match(await again.text(), /"text":"n"/u);
-  },
-);
 
-test(
-  "G1 when the machine that holds a session dies, its client is told to initialize anew, and can at the other one",
-  needsNats,
-  async (t) => {
-    const { rigs, written } = await startPair(t);
+    // The machine that holds a session dies.
     const id = await initialize(rigs.desktop.url);
     const session = { "mcp-session-id": id, "mcp-protocol-version": "2025-11-25" };
     const first = await ask(rigs.laptop.url, "POST", session, callOf(1, "echo", { mark: "m" }));
@@ -287,7 +284,7 @@ test(
     await rigs.desktop.goDown("SIGKILL");
     // It had been sent: nobody knows what became of it, and nobody makes it again.
     const lost = await waiting;
-    const words = await lost.text();
+    const words = await lost.text().catch(() => "");
     if (lost.status !== 200) {
       assert.equal(lost.status, 502, words);
       assert.match(words, /"id":2[\s\S]*not known whether/u);
@@ -354,18 +351,3 @@ test(
     assert.equal(new Set(lines).size, lines.length, "a call was made twice");
   },
 );
-
-test("G1 a machine that the other one does not name gets nothing of its sessions", needsNats, async (t) => {
-  const { rigs } = await startPair(t, { sessions: { desktop: ["nas"] } });
-  const id = await initialize(rigs.desktop.url);
-  const answer = await ask(rigs.laptop.url, "POST", { "mcp-session-id": id }, callOf(1, "echo", {}));
-  assert.equal(answer.status, 404);
-  assert.match(await answer.text(), /\(desktop\) is away; initialize anew/u);
-  const here = await ask(
-    rigs.desktop.url,
-    "POST",
-    { "mcp-session-id": id },
-    callOf(1, "echo", { mark: "m" }),
-  );
-  assert.match(await here.text(), /"text":"m"/u);
-});

@@ -21,7 +21,7 @@ const LOST_MS = 10_000;
 const MOST_OF_ONE = 2 * MOST_OFFERED;
 const MOST_OF_ALL = 512;
 /** The same of requests for sessions, each of which has one of its own. */
-const MOST_VISITS = { ofOne: 512, ofAll: 2_048 };
+const MOST_VISITS = { ofOne: 1_024, ofAll: 2_048 };
 /** One machine may open so many within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 /** Machines whose openings are counted. */

@@ -174,7 +174,7 @@ export class SessionMachines {
     const settled = Promise.withResolvers<string | null>();
     const stream = open(
       { machine, instance, backend: null },
-      ({ message }) => settled.resolve(message),
+      ({ message }) => settled.resolve(message.replace(`${machine}: `, "")),
       () => settled.resolve(null),
     );
     const onAbort = (): void => settled.resolve("nobody waits for it any more");

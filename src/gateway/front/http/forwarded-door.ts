@@ -48,7 +48,9 @@ export class ForwardedDoor {
     stream.once("close", () => {
       this.#came(stream);
       this.#streams.delete(stream);
-      if (this.#streams.size === 0) this.#idle?.resolve();
+      if (this.#streams.size > 0) return;
+      this.#idle?.resolve();
+      this.#idle = null;
     });
     this.#server.emit("connection", stream);
   }
@@ -106,6 +108,7 @@ export class ForwardedDoor {
       this.#came(request.socket);
       void this.#take({ request, response });
     });
+    server.maxRequestsPerSocket = 1;
     server.on("clientError", (_, socket) => socket.destroy());
     return server;
   }

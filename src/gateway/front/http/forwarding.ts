@@ -3,10 +3,12 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { type Duplex, pipeline } from "node:stream";
 import { dropOldest } from "../../../runtime/bounded-map.ts";
+import { errorText } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
-import { BACKEND_UNAVAILABLE, isRpcId, type RpcId } from "../../json-rpc.ts";
+import { BACKEND_UNAVAILABLE, INTERNAL_ERROR, isRpcId, type RpcId } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
 import { holderOf, proofOf } from "../session/shared-session.ts";
 import type { Refusal } from "./answer.ts";
@@ -15,7 +17,7 @@ import { pathOf } from "./request.ts";
 import type { Exchange, Visit } from "./request-admission.ts";
 
 /** Requests under way to other machines, streams on which clients listen among them. */
-const MOST_FORWARDED = { ofOne: 256, ofAll: 1_024 };
+const MOST_FORWARDED = { ofOne: 512, ofAll: 1_024 };
 /** Of one principal, requests within `withinMs` for sessions that no machine has. */
 const GUESSES = { most: 30, withinMs: 10_000 };
 /** Sessions of other machines that are known to be there, and principals whose guesses are counted. */
@@ -38,6 +40,7 @@ interface ForwardingOptions {
   /** As they are now; absent: sessions are shared with nobody. */
   readonly peers?: (() => SessionPeers) | undefined;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
 }
 
@@ -88,7 +91,7 @@ export class Forwarding {
     const message = { machine, proof: proofOf(id), rpcId: rpcIdOf(body) };
     const refusal = this.#tooMany(visit.principal) ?? this.#tooManyGuesses(visit.principal, message.proof);
     if (refusal !== null) this.#options.refuse(visit, refusal);
-    else void this.#pass(visit, message, body);
+    else this.#pass(visit, message, body).catch((error: unknown) => this.#failed(visit, error));
   }
 
   /** Streams on which clients listen end, so that they listen where they will be served from now on. */
@@ -167,9 +170,10 @@ export class Forwarding {
   }
 
   #answer({ request, response, principal }: Visit, proof: string, answer: IncomingMessage): void {
-    const { statusCode: status = 502 } = answer;
-    if (response.destroyed) {
+    const { statusCode: status = 0 } = answer;
+    if (response.destroyed || status < 200 || status > 599) {
       answer.destroy();
+      response.destroy();
       return;
     }
     if (status === 404) this.#guessed(principal, proof);
@@ -183,6 +187,13 @@ export class Forwarding {
     }
     // Either of them that breaks ends the other one: what is not whole must not look so.
     pipeline(answer, response, () => {});
+  }
+
+  /** A mistake of ours costs its request, and nothing else. */
+  #failed(visit: Visit, error: unknown): void {
+    this.#options.logger.error("a request was not passed on", { error: errorText(error) });
+    if (visit.response.headersSent) visit.response.destroy();
+    else this.#options.refuse(visit, { status: 500, code: INTERNAL_ERROR, message: "internal error" });
   }
 
   /** The other machine is gone, and may have got the message. */
