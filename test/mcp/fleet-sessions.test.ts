@@ -274,6 +274,27 @@ test(
     const again = await ask(rigs.laptop.url, "POST", bobsSession, callOf(2, "echo", { mark: "n" }), "bob");
     assert.match(await again.text(), /"text":"n"/u);
 
+    // A client of the older transport listens at the one, and posts to the other.
+    const listening = await ask(new URL("/sse", rigs.desktop.url).href, "GET", {});
+    const reader = listening.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let heard = "";
+    const hears = async (pattern: RegExp): Promise<string> => {
+      while (!pattern.test(heard)) heard += (await reader?.read())?.value ?? "";
+      return pattern.exec(heard)?.[1] ?? "";
+    };
+    const endpoint = new URL(await hears(/data: (\/messages\S+)/u), rigs.laptop.url).href;
+    const params = {
+      protocolVersion: "2024-11-05",
+      capabilities: {},
+      clientInfo: { name: "t", version: "1" },
+    };
+    const posted = await ask(endpoint, "POST", {}, { id: 1, method: "initialize", params });
+    assert.equal(posted.status, 202);
+    await ask(endpoint, "POST", {}, callOf(2, "echo", { mark: "older" }));
+    await hears(/"text":"(older)"/u);
+    assert.equal((await ask(endpoint, "POST", {}, callOf(3, "echo", {}), "bob")).status, 404);
+    await reader?.cancel();
+
     // The machine that holds a session dies.
     const id = await initialize(rigs.desktop.url);
     const session = { "mcp-session-id": id, "mcp-protocol-version": "2025-11-25" };

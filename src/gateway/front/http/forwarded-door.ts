@@ -2,10 +2,12 @@
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import type { Principal } from "../../client-port.ts";
 import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
 import { LONGEST_HEAD, readForwarded } from "./forwarded-head.ts";
-import { groupOf, MCP_PATH, pathOf, SESSION_HEADER } from "./request.ts";
+import type { OlderDoor } from "./older-door.ts";
+import { groupOf, MCP_PATH, MESSAGES_PATH, pathOf, SESSION_HEADER } from "./request.ts";
 import type { Exchange, RequestAdmission, Visit } from "./request-admission.ts";
 
 /** A stream has so long to bring its request's head, ms. */
@@ -14,6 +16,7 @@ const HEAD_MS = 15_000;
 interface DoorOptions {
   readonly clock: Clock;
   readonly sessions: Pick<SessionStore, "restore" | "findShared">;
+  readonly older: Pick<OlderDoor, "findShared">;
   readonly admission: Pick<RequestAdmission, "refuseSession">;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
   /** Why nothing is served there; null: MCP is. */
@@ -74,7 +77,7 @@ export class ForwardedDoor {
     const { request, response } = exchange;
     const said = readForwarded(request.headers);
     const path = pathOf(request.url);
-    const isOfSession = path === MCP_PATH || groupOf(path) !== null;
+    const isOfSession = path === MCP_PATH || path === MESSAGES_PATH || groupOf(path) !== null;
     const refusal = refusalOf(path, request.method);
     if (said === null || !isOfSession || refusal !== null) {
       refuse(exchange, refusal ?? { status: 400, message: "it is no request for a session" });
@@ -86,6 +89,10 @@ export class ForwardedDoor {
 
   #admit(exchange: Exchange, { proof, caller }: NonNullable<ReturnType<typeof readForwarded>>): void {
     const { sessions, admission, take } = this.#options;
+    if (pathOf(exchange.request.url) === MESSAGES_PATH) {
+      this.#admitOlder(exchange, proof, caller);
+      return;
+    }
     const session = sessions.findShared(proof, caller);
     if (session === null || session === "foreign") {
       admission.refuseSession({ ...exchange, principal: caller }, session);
@@ -94,6 +101,17 @@ export class ForwardedDoor {
     // As it stands here: it has never left this machine.
     exchange.request.headers[SESSION_HEADER] = session.sessionId;
     take({ ...exchange, principal: session.principal });
+  }
+
+  #admitOlder(exchange: Exchange, proof: string, caller: Principal): void {
+    const { older, admission, take } = this.#options;
+    const found = older.findShared(proof, caller);
+    if (found === null) {
+      admission.refuseSession({ ...exchange, principal: caller }, null);
+      return;
+    }
+    exchange.request.url = `${MESSAGES_PATH}?sessionId=${found.id}`;
+    take({ ...exchange, principal: found.principal });
   }
 
   #came(stream: Duplex): void {

@@ -71,6 +71,11 @@ export class Forwarding {
     this.#options = options;
   }
 
+  /** What this machine is called among those that share sessions; null: it shares none. */
+  get machine(): string | null {
+    return this.#options.peers?.().machine ?? null;
+  }
+
   /** The other machine that holds the session of that id; null: there is none. */
   holder(id: string): string | null {
     const peers = this.#options.peers?.() ?? null;

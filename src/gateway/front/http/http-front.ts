@@ -105,18 +105,20 @@ export class HttpFront implements AsyncDisposable {
     this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
     this.#resumption = new Resumption(this.#parts);
     this.#slow = new SlowAnswers(clock);
+    this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
     const used = { gateway: options.gateway, parts: this.#parts, admission: this.#admission };
     this.#documents = new Documents({ ...used, refuse: this.#refuse });
     this.#older = new OlderDoor({
       ...used,
+      forwarding: this.#forwarding,
       sessions: this.#sessions,
       refuse: this.#refuse,
       receive: this.#receive,
     });
-    this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
     this.#forwarded = new ForwardedDoor({
       clock,
       sessions: this.#sessions,
+      older: this.#older,
       admission: this.#admission,
       refuse: this.#refuse,
       refusalOf: (path, method) => this.#refusalOf(path, method),
@@ -454,7 +456,7 @@ export class HttpFront implements AsyncDisposable {
     const { principal } = visit;
     const client = { ...introduction.client, principal, group: groupOf(visit.request.url) };
     const reply = initializeReply(gateway, client);
-    const id = newSessionId(this.#options.peers?.().machine ?? null);
+    const id = newSessionId(this.#forwarding.machine);
     const session = this.#sessions.open({ ...client, id });
     gateway.opened(session);
     const answer = (): void => {

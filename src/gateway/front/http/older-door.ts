@@ -1,6 +1,5 @@
 // The door for clients of the older transport, HTTP+SSE of 2024-11-05: GET /sse opens a stream whose first event says
 // where messages are posted, and all that the gateway says goes to that stream. A session is as long as its stream.
-import { randomBytes } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
 import { INVALID_REQUEST, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";
@@ -12,7 +11,9 @@ import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
 import type { ListeningOutlet, Session } from "../session/session.ts";
 import type { SessionStore } from "../session/session-store.ts";
+import { actingPrincipal, checkOf, newSessionId, proofOf } from "../session/shared-session.ts";
 import { answerEmpty, type Refusal } from "./answer.ts";
+import type { Forwarding } from "./forwarding.ts";
 import { refusalOfBody, refusalOfSession } from "./refusals.ts";
 import { accepted, MESSAGES_PATH, queryOf } from "./request.ts";
 import type { Exchange, RequestAdmission, Visit } from "./request-admission.ts";
@@ -30,6 +31,7 @@ interface OlderDoorOptions {
   readonly parts: StreamParts;
   readonly sessions: SessionStore;
   readonly admission: RequestAdmission;
+  readonly forwarding: Pick<Forwarding, "machine" | "holder" | "pass">;
   readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
   /** Calls back with the body, or answers why not. */
   readonly receive: (visit: Visit, take: (body: Buffer) => void) => void;
@@ -38,6 +40,8 @@ interface OlderDoorOptions {
 /** One stream, and the session on it. */
 interface Channel {
   readonly id: string;
+  /** As of a session's id. */
+  readonly check: string;
   readonly principal: Principal;
   readonly outlet: ChannelOutlet;
   /** Null before `initialize`. */
@@ -86,12 +90,29 @@ export class OlderDoor {
       refuse(visit, refusal);
       return;
     }
-    const channel = this.#channelOf(visit);
+    const id = queryOf(visit.request.url).get("sessionId");
+    const { forwarding } = this.#options;
+    const machine = id === null || this.#channels.has(id) ? null : forwarding.holder(id);
+    if (id !== null && machine !== null) {
+      receive(visit, (body) => forwarding.pass(visit, machine, id, body));
+      return;
+    }
+    const channel = this.#channelOf(visit, id);
     if (channel === null) return;
     // Nothing is read from a client that leaves its answers unread.
     const { congested } = channel.outlet;
     if (congested === null) receive(visit, (body) => this.#read(visit, channel, body));
     else void congested.then(() => receive(visit, (body) => this.#read(visit, channel, body)));
+  }
+
+  /** As of sessions: the stream whose address another machine's client knows, and as whom that client acts. */
+  findShared(proof: string, said: Principal): { readonly id: string; readonly principal: Principal } | null {
+    const check = checkOf(proof);
+    const channel = this.#channels.values().find((one) => one.check === check);
+    if (channel === undefined) return null;
+    const own = channel.session?.principal ?? channel.principal;
+    const principal = actingPrincipal(said, own, this.#options.gateway.served);
+    return principal === null ? null : { id: channel.id, principal };
   }
 
   /** Streams end as soon as nothing is under way there, so that their clients look for who serves them from now on. */
@@ -113,7 +134,7 @@ export class OlderDoor {
   }
 
   #open(response: ServerResponse, principal: Principal): Channel {
-    const id = randomBytes(24).toString("base64url");
+    const id = newSessionId(this.#options.forwarding.machine);
     const outlet = new ChannelOutlet(this.#options.parts, response, {
       isOver: () => channel.session?.ended.aborted === true,
       onAnswered: () => {
@@ -125,7 +146,8 @@ export class OlderDoor {
         channel.session?.end("the client closed its stream");
       },
     });
-    const channel: Channel = { id, principal, outlet, session: null, isProvisional: false };
+    const check = checkOf(proofOf(id));
+    const channel: Channel = { id, check, principal, outlet, session: null, isProvisional: false };
     this.#channels.set(id, channel);
     outlet.open(`${MESSAGES_PATH}?sessionId=${id}`);
     const silent = [...this.#channels.values()].filter(({ session }) => session === null);
@@ -140,7 +162,7 @@ export class OlderDoor {
     principal = channel.principal,
   ): Session {
     const { gateway, sessions } = this.#options;
-    const id = randomBytes(24).toString("base64url");
+    const id = newSessionId(null);
     const session = sessions.open({ ...client, id, principal, isPassing: true });
     channel.session = session;
     gateway.opened(session);
@@ -149,9 +171,8 @@ export class OlderDoor {
   }
 
   /** Null, and the request is answered: there is none, or not for this principal. */
-  #channelOf(visit: Visit): Channel | null {
+  #channelOf(visit: Visit, id: string | null): Channel | null {
     const { admission, refuse } = this.#options;
-    const id = queryOf(visit.request.url).get("sessionId");
     if (id === null) {
       refuse(visit, { status: 400, message: "the address lacks its sessionId; a GET of /sse gives one" });
       return null;
