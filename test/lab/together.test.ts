@@ -127,6 +127,14 @@ describe("one file server on two machines", { skip: SKIP, timeout: 300_000 }, ()
         await untilMore(agent);
         const late = await whereSince(cutAtMs + MOVED_WITHIN_MS);
         assert.deepEqual([...late], ["files@nas"], `${routes} cut`);
+        const here = routes.length === 1 ? "fallback" : "not ready";
+        const where = `nas \\(tb\\), here \\(${here}\\)`;
+        const listed = await scene.home.cli(["tools", "list"]);
+        assert.match(listed.stdout, new RegExp(`^read_text_file +files +\\[${where}\\]`, "m"));
+        assert.match(
+          (await scene.home.cli(["status"])).stdout,
+          new RegExp(`in common: calls go to ${where}`),
+        );
         const lastOwn = (await servedIn(audit)).findLast((one) => one.backend === "files")?.atMs ?? 0;
         t.diagnostic(
           `${routes} cut: the last call went to this machine ${Math.round(lastOwn - cutAtMs)} ms after`,

@@ -103,7 +103,7 @@ export class Together {
   notePlaces(places: readonly SharedPlace[]): void {
     const before = this.#places;
     this.#places = new Map(places.map((place) => [borrowedName(place.backend, place.machine), place]));
-    for (const place of places) this.#remember(place);
+    for (const place of this.#config === null ? [] : places) this.#remember(place);
     const facts = (all: ReadonlyMap<string, SharedPlace>): unknown =>
       [...all].map(([name, { sharesRoot, roots, requires }]) => [name, sharesRoot, roots, requires]);
     if (!isDeepStrictEqual(facts(before), facts(this.#places))) this.#options.onChanged();
@@ -113,7 +113,7 @@ export class Together {
   /** The sources that are published; the same list, with the same members, while nothing changes. */
   merge(sources: readonly CatalogSource[], { backends, together }: MergeRules, unpublished: Unpublished) {
     this.#configure(together ?? null, backends);
-    if (this.#places.size === 0 && this.#sharesRoots.size === 0) {
+    if (this.#config === null || (this.#places.size === 0 && this.#sharesRoots.size === 0)) {
       this.#sources = sources;
       return sources;
     }
@@ -246,7 +246,7 @@ export class Together {
       ]),
     );
     this.#backends = backends;
-    for (const place of this.#places.values()) this.#remember(place);
+    for (const place of config === null ? [] : this.#places.values()) this.#remember(place);
   }
 
   /** Paths of a machine that has gone are still understood. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CallAbort } from "../../../src/gateway/call-signal.ts";
+import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { Readiness } from "../../../src/gateway/together/choose-place.ts";
 import { type SharedCall, Together } from "../../../src/gateway/together/together.ts";
@@ -11,6 +12,7 @@ import { backendConfig } from "../backends/pool/scripted-instance.ts";
 const DONE: Reply = { result: { content: [] } };
 const LOST = errorReply(BACKEND_UNAVAILABLE, "the link was lost");
 const PLACE = { backend: "files", sharesRoot: "/s", roots: [], requires: [], standing: null, busy: 0 };
+const ALL = { allow: null, deny: [] };
 const NOTHING = { last: [], pending: [] };
 
 type Told = Parameters<SharedCall["send"]>[2];
@@ -43,6 +45,7 @@ function stage() {
     NOTHING,
   );
   return {
+    together,
     clock,
     sent,
     signal,
@@ -101,6 +104,25 @@ test("G1 when nobody would take it, each is asked once, and the last one's error
   const { call, sent } = stage();
   assert.deepEqual(await call(() => LOST), LOST);
   assert.equal(sent.length, 3);
+});
+
+test("G1 an edit that takes the word back takes effect at once, whatever is still known of machines", () => {
+  const { together } = stage();
+  const filters = { tools: ALL, resources: ALL, prompts: ALL };
+  const listings = { ...NO_LISTINGS, tools: [{ name: "read", inputSchema: { type: "object" } }] };
+  const sources = ["files", "files@desktop"].map((backend) => ({
+    backend,
+    filters,
+    toolOverrides: {},
+    listings,
+  }));
+  const backends = [backendConfig("files")];
+  const merged = together.merge(sources, { backends, together: { sharesRoot: "/s", with: ["*"] } }, NOTHING);
+  assert.deepEqual(
+    merged.map(({ places }) => places?.get("read")),
+    [["files", "files@desktop"], undefined],
+  );
+  assert.equal(together.merge(sources, { backends }, NOTHING), sources);
 });
 
 test("G1 what another machine asks is not lent on", async () => {
