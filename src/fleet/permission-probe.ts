@@ -5,7 +5,7 @@ import { unlessAborted } from "../runtime/abort.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { settledWithin } from "../runtime/time/clock.ts";
 import { LinkFailure } from "./link-failure.ts";
-import { type ConnectionOptions, connectToServer } from "./nats-session.ts";
+import { type ConnectionOptions, connectToServer, failureOf } from "./nats-session.ts";
 import { type MachineUse, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
 
 const ANSWER_MS = 3_000;
@@ -34,6 +34,9 @@ export async function probePermissions(
     const refused = await unlessAborted(refusals(connection, clock, [...needed, ...tooMuch]), signal);
     const isRefused = ({ may, subject }: Permission): boolean => refused.has(`${may} ${subject}`);
     return { lacks: needed.filter(isRefused), exceeds: tooMuch.filter((one) => !isRefused(one)) };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw failureOf(error, "looking at the permissions");
   } finally {
     await settledWithin(
       clock,

@@ -65,7 +65,9 @@ async function knowing(
     );
     const lacking = members.map(({ name }) => name).filter((name) => !known.has(name));
     const here = machines.filter(({ presence }) => presence === "here").map(({ name }) => name);
-    if (lacking.length === 0 || systemClock.monotonicMs() >= untilMs) return { lacking, here };
+    // Who is not there says nothing more.
+    const isOver = !lacking.some((name) => here.includes(name));
+    if (isOver || systemClock.monotonicMs() >= untilMs) return { lacking, here };
     await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
   }
 }

@@ -248,8 +248,9 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
   const line = report.line ?? report.operator;
   const key = await settledOperatorKey(options, line);
   const operator = publicKeyText(publicBytes(key));
-  if (line !== null && report.operator === operator) {
-    const { handovers } = await readTrust(context.home, line);
+  const trust = line === null ? null : await readTrust(context.home, line);
+  if (trust !== null && report.operator === operator) {
+    const { handovers } = trust;
     const { readFleet } = await import("../../fleet/way-in/fleet-folder.ts");
     const { nextAuthority } = await import("../../fleet/way-in/renew-certificate.ts");
     const next = (await readFleet(context.home)) === null ? null : await nextAuthority(context.home);

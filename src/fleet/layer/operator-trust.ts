@@ -21,7 +21,7 @@ export interface Trust {
   readonly line: string;
   /** `U…`: whose word counts. */
   readonly operator: string;
-  /** Those that counted before it, from `line` on. */
+  /** Those that counted before it, also before `line`, as far as this machine knows; oldest first. */
   readonly earlier: readonly string[];
   /** All that this machine has ever taken. */
   readonly handovers: readonly Handover[];
@@ -49,12 +49,9 @@ async function keptHandovers(home: string): Promise<readonly Handover[]> {
 export async function readTrust(home: string, line: string): Promise<Trust> {
   const handovers = await keptHandovers(home);
   const keys = keysFrom(line, handovers);
-  return { line, operator: keys.at(-1) ?? line, earlier: keys.slice(0, -1), handovers };
-}
-
-/** What a layer that this key signs next carries along, oldest first. */
-export function carriedBy(operator: string, { handovers }: Pick<Trust, "handovers">): readonly Handover[] {
-  return handoversTo(operator, handovers);
+  const operator = keys.at(-1) ?? line;
+  const before = handoversTo(operator, handovers).map(({ from }) => from);
+  return { line, operator, earlier: [...new Set([...before, ...keys.slice(0, -1)])], handovers };
 }
 
 export interface OperatorTrust {

@@ -15,10 +15,8 @@ import type { FleetRecord } from "./fleet-record.ts";
 import { exchanged, type KeyRequest, LONGEST_KEY_MESSAGE, readKeyRequest } from "./key-exchange.ts";
 import { reloadServer, renewServer } from "./server-process.ts";
 
-/** More at once are not heard: who asks does so again. */
-const MOST_WAITING = 16;
 /** From one change to the next, ms: each has the server read its configuration again. */
-const APART_MS = 250;
+const APART_MS = 500;
 
 interface DeskOptions extends FleetPlace, Omit<SignInOptions, "config"> {
   readonly config: FleetConfig;
@@ -66,7 +64,8 @@ export async function keepKeyDesk(options: DeskOptions): Promise<void> {
 /** One after the other. */
 function createQueue(options: DeskOptions, signal: AbortSignal): (message: Msg) => void {
   const { clock, logger } = options;
-  let waiting = 0;
+  /** One request of each machine: none holds up the others for long. */
+  const waiting = new Set<string>();
   let turn: Promise<unknown> = Promise.resolve();
   return (message) => {
     const name = message.subject.split(".")[2] ?? "";
@@ -75,20 +74,17 @@ function createQueue(options: DeskOptions, signal: AbortSignal): (message: Msg) 
       return;
     }
     const request = message.data.length > LONGEST_KEY_MESSAGE ? null : readKeyRequest(message.string(), name);
-    if (request === null || waiting >= MOST_WAITING) return;
-    waiting += 1;
+    if (request === null || waiting.has(name)) return;
+    waiting.add(name);
     turn = turn
       .then(() => exchangeKey(options, name, request, signal))
-      .then((done) => {
-        message.respond(JSON.stringify({ done }));
-        return clock.sleep(APART_MS, signal);
-      })
+      .then((done) => void message.respond(JSON.stringify({ done })))
       .catch((error: unknown) => {
         if (!signal.aborted) logger.warn("a machine's key is not exchanged", { reason: errorText(error) });
       })
-      .finally(() => {
-        waiting -= 1;
-      });
+      .finally(() => waiting.delete(name))
+      .then(() => clock.sleep(APART_MS, signal))
+      .catch(() => {});
   };
 }
 
@@ -99,6 +95,9 @@ export async function exchangeKey(
   request: KeyRequest,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const now = await readFleet(place.home);
+  // Nothing is written for who may not.
+  if (now === null || exchanged(now, name, request) === null) return false;
   let isDone = false;
   await changeFleet(place, signal, (record): FleetRecord => {
     const next = exchanged(record, name, request);

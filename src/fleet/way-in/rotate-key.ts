@@ -18,10 +18,14 @@ import {
   nextName,
   requireMembership,
 } from "./membership.ts";
-import { openLink } from "./server-link.ts";
+import { openLink, type ServerLink } from "./server-link.ts";
 
 /** The other side has to write, and its server to read. */
-const ANSWER_WITHIN_MS = 20_000;
+const ANSWER_WITHIN_MS = 4_000;
+/** It is asked again until then. */
+const ANSWERED_WITHIN_MS = 30_000;
+const BETWEEN_ASKS_MS = 250;
+const ATTEMPTS = 4;
 
 export interface RotateOptions extends HomeOptions {
   /** Has what runs here sign in with the new key; resolves when it does, or when nothing runs. */
@@ -80,35 +84,62 @@ async function nextSeed(options: HomeOptions, secret: string): Promise<Buffer> {
 
 /** Whether it is done. The server's machine asks nobody. */
 async function ask(options: HomeOptions, exchange: Exchange, step: "add" | "use"): Promise<boolean> {
-  const { home, signal } = options;
-  const { membership, seed, next, pem } = exchange;
-  const { name, address } = membership;
+  const { home, clock, signal } = options;
+  const { membership, seed, next } = exchange;
+  const { name } = membership;
   const question = writeKeyRequest(step, name, seed, next);
   if ((await readFleet(home)) !== null) {
     const request = readKeyRequest(question, name);
     return request !== null && exchangeKey(options, name, request, signal);
   }
   const own = step === "add" ? seed : next;
-  await using link = await openLink({ address, authority: pem, seed: own, inbox: keyInbox(name) }, signal);
-  if (link === null) return false;
-  const answer = await link.ask(keySubject(name), question, ANSWER_WITHIN_MS);
-  if (answer === null) {
-    throw new MountaineerError("timed_out", "the machine with the fleet's server does not answer", {
-      hint: "its daemon must run, in this version or a later one; this machine's old key is good as before",
-      retry: "later",
-    });
+  const untilMs = clock.monotonicMs() + ANSWERED_WITHIN_MS;
+  for (;;) {
+    try {
+      await using link = await openOwn(options, exchange, own, keyInbox(name));
+      if (link === null) return false;
+      const answer = await link.ask(keySubject(name), question, ANSWER_WITHIN_MS);
+      if (answer !== null) return jsonObject(answer)?.["done"] === true;
+      throw new MountaineerError("timed_out", "the machine with the fleet's server does not answer", {
+        hint: "its daemon must run, in this version or a later one; this machine's old key is good as before",
+        retry: "later",
+      });
+    } catch (error) {
+      // Asked twice, it is so; and a daemon that begins its link anew is back soon.
+      const passes = error instanceof MountaineerError && error.retry === "later";
+      if (!passes) throw error;
+      // The answer may be lost with a connection that was cut: what the server does tells it, too.
+      if (await isSo(options, exchange, step)) return true;
+      if (clock.monotonicMs() >= untilMs) throw error;
+    }
+    await clock.sleep(BETWEEN_ASKS_MS, signal);
   }
-  return jsonObject(answer)?.["done"] === true;
 }
 
-async function opens(
-  { signal }: HomeOptions,
-  { membership: { name, address }, pem }: Exchange,
-  seed: Buffer,
-): Promise<boolean> {
-  const link = await openLink({ address, authority: pem, seed, inbox: inboxOf(name) }, signal);
-  await link?.[Symbol.asyncDispose]();
+/** False where it cannot be told. */
+async function isSo(options: HomeOptions, exchange: Exchange, step: "add" | "use"): Promise<boolean> {
+  const { seed, next } = exchange;
+  if (step === "add") return opens(options, exchange, next);
+  return !seed.equals(next) && !(await opens(options, exchange, seed));
+}
+
+async function opens(options: HomeOptions, exchange: Exchange, seed: Buffer): Promise<boolean> {
+  await using link = await openOwn(options, exchange, seed, inboxOf(exchange.membership.name));
   return link !== null;
+}
+
+/** Null: the server knows no such key. While it reads its configuration again, it may say so of one that it knows. */
+async function openOwn(
+  { clock, signal }: HomeOptions,
+  { membership: { address }, pem }: Exchange,
+  seed: Buffer,
+  inbox: string,
+): Promise<ServerLink | null> {
+  for (let attempt = 1; ; attempt += 1) {
+    const link = await openLink({ address, authority: pem, seed, inbox }, signal);
+    if (link !== null || attempt === ATTEMPTS) return link;
+    await clock.sleep(BETWEEN_ASKS_MS, signal);
+  }
 }
 
 function refused(): MountaineerError {

@@ -192,7 +192,7 @@ test(
     const record = async () => (await readFleet(first.home))?.members.find(({ name }) => name === "laptop");
     await killedWhen(laptop, rotate, async () => (await record())?.nextKey !== undefined);
     await killed.kill9();
-    assert.equal(await linkOf(second, member), true);
+    await eventually(() => linkOf(second, member), 5_000);
     await using _one = await nas.startMonitor();
     const instants: readonly (readonly [string, () => Promise<boolean>])[] = [
       ["the next key is kept", async () => Object.hasOwn(await secretsOf(laptop), "fleet-key-next")],
@@ -202,7 +202,8 @@ test(
     ];
     for (const [what, isSo] of instants) {
       await killedWhen(laptop, rotate, isSo);
-      assert.equal(await linkOf(second, member), true, what);
+      // A server that reads its configuration again cuts off whoever signs in at that instant.
+      await eventually(() => linkOf(second, member), 5_000).catch(() => assert.fail(what));
     }
     const done = await laptop.cli([...rotate, "--json"]);
     assert.equal(done.code, 0, done.stderr);
@@ -224,7 +225,8 @@ test(
     assert.equal(await opensBy(first, founder, own), false);
     await eventually(() => connected(nas), WITHIN_MS);
     // What it answers from then on, it answers by its new key.
-    assert.equal((await laptop.cli(rotate)).code, 0);
+    const last = await laptop.cli(rotate);
+    assert.equal(last.code, 0, last.stderr);
   },
 );
 

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { randomBytes, X509Certificate } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { LARGEST_LAYER_BYTES } from "../../../src/config/layer/layer.ts";
 import { userKey } from "../../../src/fleet/keys/nkey.ts";
+import { keepAuthority, readAuthority, signAuthority } from "../../../src/fleet/layer/authority.ts";
 import {
   type Handover,
   handoversTo,
@@ -17,6 +18,7 @@ import {
 import { keepLayer, readKeptLayer } from "../../../src/fleet/layer/kept-layer.ts";
 import { createOperatorTrust, readTrust } from "../../../src/fleet/layer/operator-trust.ts";
 import { LARGEST_DOCUMENT_BYTES, readSignedLayer, signLayer } from "../../../src/fleet/layer/signed-layer.ts";
+import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 
 const TIME = "2026-11-20T10:00:00.000Z";
@@ -113,7 +115,9 @@ test("G1 a chain with a gap, a forged link or a foreign end is taken by nobody",
 test("G1 the chain is bounded, and fits beside the longest text", async (t) => {
   const { start } = await machine(t);
   const text = `"${"\\n".repeat(LARGEST_LAYER_BYTES / 2 - 1)}"`;
-  const long = layerBy(11, 1_000_000_000_000, [...CHAIN], text);
+  const next = makeCertificates(["localhost"], Date.now()).authority.der.toString("base64");
+  const words = { revision: 1_000_000_000_000, time: TIME, by: "n".repeat(32), text };
+  const long = Buffer.from(signLayer(words, keyAt(11), CHAIN, next));
   assert.ok(long.length <= LARGEST_DOCUMENT_BYTES, String(long.length));
   for (const one of CHAIN) assert.ok(JSON.stringify(one).length <= LARGEST_HANDOVER_BYTES);
   assert.ok(MOST_CARRIED * (LARGEST_HANDOVER_BYTES + 1) < 3 * 1024);
@@ -131,6 +135,8 @@ test("G1 what was accepted under the key before counts on, also after a restart 
   assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 5);
   await keepLayer(home, layerBy(1, 6));
   assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 6);
+  // The file names the newer key by now: it is the same fleet's.
+  assert.equal((await readKeptLayer(home, nameAt(1))).layer?.revision, 6);
   // A person names a key anew: nothing of before counts under that line.
   assert.match((await readKeptLayer(home, nameAt(7))).problem ?? "", /another key/);
 });
@@ -153,4 +159,31 @@ test("G1 keys are followed to the last, and a circle ends", () => {
   assert.deepEqual(keysFrom(nameAt(0), circle), NAMES.slice(0, 2));
   assert.equal(handoversTo(nameAt(1), circle).length, 2);
   assert.equal(readSignedLayer(layerBy(1, 1), { operator: nameAt(1), earlier: [] }).ok, true);
+});
+
+test("G1 the server's next authority counts by the operator's word alone, and stands beside the one before", async (t) => {
+  const { authority, server } = makeCertificates(["localhost"], Date.now());
+  const der = authority.der.toString("base64");
+  const signed = signAuthority(der, keyAt(1));
+  const read = readAuthority(signed, nameAt(1));
+  assert.ok(read !== null && read.raw.equals(authority.der));
+  const leaf = new X509Certificate(server.certificate).raw.toString("base64");
+  for (const wrong of [
+    null,
+    { ...signed, certificate: leaf },
+    signAuthority(der, keyAt(0)),
+    signAuthority(leaf, keyAt(1)),
+    signAuthority("AAAA", keyAt(1)),
+    signAuthority("A".repeat(9_000), keyAt(1)),
+  ]) {
+    assert.equal(readAuthority(wrong, nameAt(1)), null, JSON.stringify(wrong).slice(0, 80));
+  }
+  const home = await temporaryFolder(t);
+  const file = join(home, "fleet", "ca.pem");
+  await mkdir(join(home, "fleet"));
+  const before = makeCertificates(["localhost"], Date.now()).authority.certificate;
+  await writeFile(file, before);
+  assert.equal(await keepAuthority(home, "/etc/nats/ca.pem", read), false);
+  for (const _again of [1, 2]) assert.equal(await keepAuthority(home, file, read), true);
+  assert.equal(await readFile(file, "utf8"), before + authority.certificate);
 });
