@@ -166,7 +166,8 @@ test("G1 the server's next authority counts by the operator's word alone, and st
   const der = authority.der.toString("base64");
   const signed = signAuthority(der, keyAt(1));
   const read = readAuthority(signed, nameAt(1));
-  assert.ok(read !== null && read.raw.equals(authority.der));
+  assert.ok(read);
+  assert.ok(read.raw.equals(authority.der));
   const leaf = new X509Certificate(server.certificate).raw.toString("base64");
   for (const wrong of [
     null,
