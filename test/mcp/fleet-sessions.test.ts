@@ -1,8 +1,11 @@
 // Two real daemons behind a balancer that sends each request to the other one of them, and clients that know nothing of it.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -34,6 +37,8 @@ function permissionsOf(name: string): string {
 
 interface Pair {
   readonly nats: NatsRig;
+  /** Of the audits, and of what the backends write down. */
+  readonly folder: string;
   readonly rigs: Readonly<Record<Name, GatewayRig>>;
   /** Sends each request to the other one of the two. */
   readonly balancer: URL;
@@ -45,6 +50,7 @@ interface Pair {
 async function startPair(t: TestContext, { kept = null }: { kept?: Name | null } = {}): Promise<Pair> {
   const permissions = Object.fromEntries(NAMES.map((name) => [name, permissionsOf(name)]));
   const nats = await startNats(t, { permissions });
+  const folder = await mkdtemp(path.join(tmpdir(), "mountaineer-test-"));
   const start = async (name: Name, other: Name): Promise<GatewayRig> => {
     const fleet = { name, servers: [nats.url], credentials: "${FLEET_KEY}" };
     const users = [user("ann", ["dev"]), user("bob", name === "laptop" ? ["admin"] : [])];
@@ -52,12 +58,12 @@ async function startPair(t: TestContext, { kept = null }: { kept?: Name | null }
       t,
       {
         backends: {
-          files: { command: process.execPath, args: [TOOLS_SERVER, writtenIn(nats.folder, name)] },
+          files: { command: process.execPath, args: [TOOLS_SERVER, writtenIn(folder, name)] },
         },
         more: {
           fleet: { ...fleet, sessions: [other] },
           incoming_auth: { type: "local", users },
-          audit: { path: `${nats.folder}/${name}.audit` },
+          audit: { path: `${folder}/${name}.audit` },
           authorization: {
             default_effect: "allow",
             policies: [{ effect: "deny", roles: ["admin"], resources: ["tool:echo"] }],
@@ -71,6 +77,8 @@ async function startPair(t: TestContext, { kept = null }: { kept?: Name | null }
   };
   const [laptop, desktop] = await Promise.all([start("laptop", "desktop"), start("desktop", "laptop")]);
   const rigs = { laptop, desktop };
+  // Not before the daemons and their servers have ended, which write into it.
+  t.after(() => rm(folder, { recursive: true, force: true }));
   const sent: [Name, string][] = [];
   const server = createServer((request, response) => {
     const name = NAMES[sent.length % 2] ?? "laptop";
@@ -94,10 +102,11 @@ async function startPair(t: TestContext, { kept = null }: { kept?: Name | null }
   });
   return {
     nats,
+    folder,
     rigs,
     sent,
     balancer: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`),
-    written: (name) => linesOf(writtenIn(nats.folder, name)),
+    written: (name) => linesOf(writtenIn(folder, name)),
   };
 }
 
@@ -135,7 +144,7 @@ test(
   "G1 a client whose every request goes to another gateway notices nothing, and no id or token leaves a machine",
   needsNats,
   async (t) => {
-    const { nats, rigs, balancer, sent, written } = await startPair(t);
+    const { nats, folder, rigs, balancer, sent, written } = await startPair(t);
     const heard: string[] = [];
     const listener = await nats.stranger("stranger");
     listener.subscribe(">", {
@@ -188,7 +197,7 @@ test(
     const posts = sent.filter(([, method]) => method === "POST");
     for (const name of NAMES) assert.ok(posts.filter(([to]) => to === name).length > 5);
     assert.deepEqual(await written(other), []);
-    assert.match((await linesOf(`${nats.folder}/${holder}.audit`)).join("\n"), /"ann"/u);
+    assert.match((await linesOf(`${folder}/${holder}.audit`)).join("\n"), /"ann"/u);
 
     // The answer of a call that began at one gateway is taken up at the other one, from its last event on.
     const session = { "mcp-session-id": id, "mcp-protocol-version": "2025-11-25" };
