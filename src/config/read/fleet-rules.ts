@@ -1,6 +1,12 @@
 // The rules of `[fleet]` that no single value can break, and what the section means on this machine.
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { EXPORT_EXPECTED, MOST_FLEET_NAMES, MOST_FLEET_SERVERS, parseExport } from "../fleet-values.ts";
+import {
+  EXPORT_EXPECTED,
+  MOST_FLEET_NAMES,
+  MOST_FLEET_SERVERS,
+  parseExport,
+  parseImport,
+} from "../fleet-values.ts";
 import type { ConfigPlace } from "../locate.ts";
 import { type Finding, quoted } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
@@ -31,6 +37,9 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
       }
       if (key !== "export" && entry.split("/")[0] === name) {
         wrong([key, at], "this machine itself", "another machine", null);
+      } else if (key === "together" && parseImport(entry).ok && !isImported(entry, fleet["import"])) {
+        const hint = `without \`import\` none of its tools are here: import = [${quoted(entry)}]`;
+        wrong([key, at], quoted(entry), "what `import` of `[fleet]` names", hint);
       }
     }
   }
@@ -44,6 +53,15 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
     wrong(["tls_ca"], "a file on a share", "a file that is not on a share", null);
   }
   return findings;
+}
+
+/** All of it, or a part. What is no list of texts is another mistake. */
+function isImported(entry: string, list: unknown): boolean {
+  const imported: readonly unknown[] = Array.isArray(list) ? list : [];
+  const [machine = entry] = entry.split("/");
+  return imported.some(
+    (one) => one === "*" || one === machine || one === entry || String(one).startsWith(`${entry}/`),
+  );
 }
 
 /** Null: this machine is in no fleet. */
