@@ -37,8 +37,13 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
       }
       if (key !== "export" && entry.split("/")[0] === name) {
         wrong([key, at], "this machine itself", "another machine", null);
-      } else if (key === "together" && parseImport(entry).ok && !isImported(entry, fleet["import"])) {
-        const hint = `without \`import\` none of its tools are here: import = [${quoted(entry)}]`;
+      } else if (
+        key === "together" &&
+        parseImport(entry).ok &&
+        !isImported(entry, textsOf(fleet["import"]))
+      ) {
+        const meant = closestWord(entry, textsOf(fleet["import"]));
+        const hint = meant === null ? "add it to `import`, too" : `did you mean ${quoted(meant)}?`;
         wrong([key, at], quoted(entry), "what `import` of `[fleet]` names", hint);
       }
     }
@@ -55,13 +60,17 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   return findings;
 }
 
-/** All of it, or a part. What is no list of texts is another mistake. */
-function isImported(entry: string, list: unknown): boolean {
-  const imported: readonly unknown[] = Array.isArray(list) ? list : [];
+/** All of it, or a part. */
+function isImported(entry: string, imported: readonly string[]): boolean {
   const [machine = entry] = entry.split("/");
   return imported.some(
-    (one) => one === "*" || one === machine || one === entry || String(one).startsWith(`${entry}/`),
+    (one) => one === "*" || one === machine || one === entry || one.startsWith(`${entry}/`),
   );
+}
+
+/** What else is in a list is another mistake. */
+function textsOf(list: unknown): readonly string[] {
+  return Array.isArray(list) ? list.filter((one) => typeof one === "string") : [];
 }
 
 /** Null: this machine is in no fleet. */

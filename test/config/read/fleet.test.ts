@@ -127,7 +127,8 @@ test("G1 what is lent and borrowed is named, and only what there is", async () =
     ['import = ["a b"]', "fleet.import[0]", null],
     ['together = ["laptop"]', "fleet.together[0]", null],
     ['together = ["a/b/c"]', "fleet.together[0]", null],
-    ['together = ["nas"]', "fleet.together[0]", /import = \["nas"\]/],
+    ['together = ["nas"]', "fleet.together[0]", /add it to `import`/],
+    ['import = ["nas"]\ntogether = ["nass"]', "fleet.together[0]", /did you mean "nas"/],
     ['import = ["desktop", "nas/photos"]\ntogether = ["nas/files"]', "fleet.together[0]", /import/],
     [`import = [${'"nas", '.repeat(101)}]`, "fleet.import[100]", null],
   ];
