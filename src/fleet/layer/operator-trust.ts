@@ -9,7 +9,7 @@ import {
   writeDurably,
 } from "../../runtime/files/durable-file.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { type Handover, handoversTo, keysFrom, readHandovers } from "./handovers.ts";
+import { type Handover, keysFrom, readHandovers } from "./handovers.ts";
 import { type LayerReading, readSignedLayer } from "./signed-layer.ts";
 
 const VERSION = 1;
@@ -50,11 +50,6 @@ export async function readTrust(home: string, line: string): Promise<Trust> {
   const handovers = await keptHandovers(home);
   const keys = keysFrom(line, handovers);
   return { line, operator: keys.at(-1) ?? line, earlier: keys.slice(0, -1), handovers };
-}
-
-/** What a layer that this key signs next carries along, oldest first. */
-export function carriedBy(operator: string, { handovers }: Pick<Trust, "handovers">): readonly Handover[] {
-  return handoversTo(operator, handovers);
 }
 
 export interface OperatorTrust {
