@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { borrowedName, machineOf, plainName } from "../../config/backend-names.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
+import type { PoolCall, Readiness } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource, Standing } from "../backends/policy/required-data.ts";
 import type { CallSignal } from "../call-signal.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
@@ -24,7 +24,7 @@ import {
   type PlaceFacts,
   type SharedPlace,
 } from "./agreement.ts";
-import { byPreference, type PlaceState, type Readiness } from "./choose-place.ts";
+import { byPreference, type PlaceState } from "./choose-place.ts";
 import { type HeldVersions, mergeTools, type OwnBackend } from "./merge-tools.ts";
 import { withPathsOf } from "./shared-paths.ts";
 
