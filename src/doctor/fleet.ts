@@ -2,8 +2,10 @@
 
 import type { DaemonClient } from "../api/client/client.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import type { FleetReport } from "../api/fleet-contract.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { counted } from "../runtime/text/plain-text.ts";
+import { closestWord } from "../runtime/text/suggest.ts";
 import { oneMissingText, resolveReference } from "../secrets/reference.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 import { checkFindings } from "./fleet-check.ts";
@@ -44,7 +46,10 @@ export async function examineFleet(
       if (found.length > 0) return [...missing, ...found];
       return [...missing, finding("info", "fleet_connecting", "the fleet is being connected to")];
     }
-    const checked = await checkOf(daemon, clock.wallMs(), signal);
+    const checked = [
+      ...unknownOf(fleet.sessions, machines),
+      ...(await checkOf(daemon, clock.wallMs(), signal)),
+    ];
     if (found.length > 0) return [...missing, ...found, ...checked];
     const unreadable = machines.filter(({ problem }) => problem !== null);
     const others = counted(machines.length - 1, "other machine");
@@ -61,6 +66,25 @@ export async function examineFleet(
     if (error instanceof MountaineerError) return missing;
     throw error;
   }
+}
+
+/** Nothing else says so before a client comes with a session of such a machine. */
+function unknownOf(sessions: readonly string[] = [], machines: FleetReport["machines"]): DoctorFinding[] {
+  const known = machines.map(({ name }) => name);
+  return sessions
+    .filter((one) => one !== "*" && !known.includes(one))
+    .map((one) => {
+      const meant = closestWord(one, known);
+      return finding(
+        "warning",
+        "fleet_sessions_unknown",
+        `no machine ${one} is known, and [fleet].sessions names it`,
+        {
+          subject: one,
+          hint: meant === null ? "mountaineer fleet status shows which there are" : `did you mean ${meant}?`,
+        },
+      );
+    });
 }
 
 async function checkOf(daemon: DaemonClient, nowMs: number, signal: AbortSignal): Promise<DoctorFinding[]> {

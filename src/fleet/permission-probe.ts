@@ -6,15 +6,12 @@ import type { Clock } from "../runtime/time/clock.ts";
 import { settledWithin } from "../runtime/time/clock.ts";
 import { LinkFailure } from "./link-failure.ts";
 import { type ConnectionOptions, connectToServer, failureOf } from "./nats-session.ts";
-import { type MachineUse, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
+import { type MachineUse, NOBODY, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
 
 const ANSWER_MS = 3_000;
 const CLOSE_MS = 500;
 /** No JSON, no frame, no key, and longer than a sign of life: whoever hears it lets it go by. */
 const WORDS = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
-/** JetStream stores nothing that is meant for another stream. */
-const NO_STREAM = "mountaineer-permission-probe";
-
 export interface Probed {
   /** What it needs, and may not. */
   readonly lacks: readonly Permission[];
@@ -62,7 +59,8 @@ async function refusals(
   })();
   listening.catch(() => {});
   const head = headers();
-  head.set("Nats-Expected-Stream", NO_STREAM);
+  // JetStream stores nothing that is meant for another stream, and there is none of that name.
+  head.set("Nats-Expected-Stream", NOBODY);
   for (const { may, subject } of permissions) {
     if (may === "publish") connection.publish(subject, WORDS, { headers: head });
     else connection.subscribe(subject, { callback: (error) => note(error) });

@@ -24,6 +24,8 @@ export interface MachineUse {
   readonly name: string;
   /** It exports or imports. */
   readonly calls: boolean;
+  /** It shares its clients' sessions with other machines. */
+  readonly sessions: boolean;
   /** It signs what all have in common. */
   readonly signs: boolean;
   /** Its key was let in by a code, and is exchanged by asking. */
@@ -34,12 +36,13 @@ export interface MachineUse {
 export const NOBODY = "mountaineer-permission-probe";
 
 /** In the order of the table. */
-export function neededBy({ name, calls, signs, asksForKeys }: MachineUse): readonly Permission[] {
+export function neededBy({ name, calls, sessions, signs, asksForKeys }: MachineUse): readonly Permission[] {
   const publish = (purpose: string, ...subjects: readonly string[]): Permission[] =>
     subjects.map((subject) => ({ may: "publish", subject, purpose }));
   const subscribe = (purpose: string, ...subjects: readonly string[]): Permission[] =>
     subjects.map((subject) => ({ may: "subscribe", subject, purpose }));
   const lending = "export and import";
+  const streams = calls ? (sessions ? `${lending}, and sessions` : lending) : "sessions";
   const reading = "reading what others tell";
   const config = "reading the fleet's configuration";
   const writing = "writing the fleet's configuration";
@@ -47,7 +50,8 @@ export function neededBy({ name, calls, signs, asksForKeys }: MachineUse): reado
     ...publish("telling what it is", `$KV.${BUCKET}.${name}`),
     ...publish("showing that it is there", beatSubject(name)),
     ...publish("asking who is there", rollCallSubject(name)),
-    ...(calls ? publish(lending, offerSubject(name), askSubject(name), callSubject(name, NOBODY)) : []),
+    ...(calls ? publish(lending, offerSubject(name), askSubject(name)) : []),
+    ...(calls || sessions ? publish(streams, callSubject(name, NOBODY)) : []),
     ...(asksForKeys ? publish("exchanging its key", keySubject(name)) : []),
     ...publish("finding the bucket", "$JS.API.INFO", `$JS.API.STREAM.INFO.${STREAM}`),
     ...publish(
@@ -62,7 +66,8 @@ export function neededBy({ name, calls, signs, asksForKeys }: MachineUse): reado
     ...subscribe("answers", `${inboxOf(name)}.>`),
     ...subscribe("who is there", beatSubject("*")),
     ...subscribe("who asks for that", rollCallSubject("*")),
-    ...(calls ? subscribe(lending, offerSubject("*"), askSubject("*"), callSubject("*", name)) : []),
+    ...(calls ? subscribe(lending, offerSubject("*"), askSubject("*")) : []),
+    ...(calls || sessions ? subscribe(streams, callSubject("*", name)) : []),
     ...subscribe("news of the fleet's configuration", LAYER_NEWS),
   ];
 }

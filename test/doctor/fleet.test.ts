@@ -31,8 +31,9 @@ async function look(
   report: Partial<FleetReport> | null,
   values: Record<string, string> = VALUES,
   check: Partial<FleetCheckReport> = {},
+  more = "",
 ) {
-  const snapshot = await accepted(FLEET);
+  const snapshot = await accepted(FLEET + more);
   const daemon = report === null ? null : daemonOf(report, check);
   const clock = { ...systemClock, wallMs: () => Date.parse("2026-11-20T10:00:00.000Z") };
   const findings = await examineFleet({ snapshot, values, daemon, signal, clock });
@@ -119,5 +120,14 @@ test("G1 the doctor says what the server does not permit, what it permits too mu
       "warning fleet_key_pending: a new key of the machine is kept and not in use yet",
       "warning fleet_certificate_ends: the authority of the fleet's server, as this machine knows it, is good until 2027-01-02",
     ],
+  );
+});
+
+test("G1 the doctor names machines that should share sessions, and that nobody knows", async () => {
+  const [machine] = sampleFleet({}).machines.slice(1);
+  const found = await look({}, VALUES, {}, `sessions = ["${machine?.name}", "nobody-has-it", "*"]\n`);
+  assert.deepEqual(
+    found.filter(({ code }) => code === "fleet_sessions_unknown").map(({ text }) => text),
+    ["no machine nobody-has-it is known, and [fleet].sessions names it"],
   );
 });

@@ -5,6 +5,7 @@ import { readCredentials } from "../../src/fleet/credentials.ts";
 import { userSeed } from "../../src/fleet/keys/nkey.ts";
 import { LAYER_STREAM, LAYER_STREAM_CONFIG } from "../../src/fleet/layer/layer-subjects.ts";
 import { probePermissions } from "../../src/fleet/permission-probe.ts";
+import { NOBODY, neededBy } from "../../src/fleet/permissions.ts";
 import { STREAM } from "../../src/fleet/subjects.ts";
 import { keptAuthority, keptSeed, type Membership } from "../../src/fleet/way-in/membership.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
@@ -13,7 +14,7 @@ import { needsNats, startMember, startNats } from "./nats-rig.ts";
 import { found, invited, joined, type Machine, machines, present } from "./way-in/homes.ts";
 
 const { signal } = new AbortController();
-const USE = { calls: true, signs: false, asksForKeys: true };
+const USE = { calls: true, sessions: false, signs: false, asksForKeys: true };
 
 async function probed(machine: Machine, membership: Membership, signs: boolean) {
   const [seed, authority] = [await keptSeed(machine, membership.secret), await keptAuthority(machine.home)];
@@ -95,3 +96,16 @@ test(
     );
   },
 );
+
+test("G1 who shares sessions alone needs the streams of calls, and none of what lending takes", () => {
+  const subjects = (calls: boolean, sessions: boolean): readonly string[] =>
+    neededBy({ ...USE, name: "laptop", calls, sessions })
+      .filter(({ subject }) => /\.(call|offer|ask)\b/.test(subject))
+      .map(({ may, subject, purpose }) => `${may} ${subject}: ${purpose}`);
+  assert.deepEqual(subjects(false, false), []);
+  assert.deepEqual(subjects(false, true), [
+    `publish mountaineer.fleet.laptop.call.${NOBODY}: sessions`,
+    "subscribe mountaineer.fleet.*.call.laptop: sessions",
+  ]);
+  assert.equal(subjects(true, true).length, 6);
+});

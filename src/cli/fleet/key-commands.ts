@@ -8,7 +8,7 @@ import { readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import { homeOptions } from "./home-options.ts";
+import { homeOptions, notInFleet } from "./home-options.ts";
 
 const CONNECTED_WITHIN_MS = 20_000;
 const BETWEEN_LOOKS_MS = 50;
@@ -21,9 +21,7 @@ interface Wish {
 export function rotateMachine(context: CommandContext, wish: Wish): Promise<number> {
   return viewConfig(context, async (view) => {
     const { fleet } = await readMembers(view);
-    if (fleet === null) {
-      throw new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured");
-    }
+    if (fleet === null) throw notInFleet();
     const { readMembership } = await import("../../fleet/way-in/membership.ts");
     const membership = await readMembership(context.home);
     if (membership === null) return byHand(context, wish, { fleet, daemon: view.daemon });

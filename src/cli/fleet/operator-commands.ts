@@ -6,7 +6,7 @@ import type { CommandContext } from "../input/command.ts";
 import { readMembers, tellSaved } from "../sessions/config-members.ts";
 import { changeConfig } from "../sessions/config-session.ts";
 import { paintFor } from "../views/terminal-style.ts";
-import { homeOptions } from "./home-options.ts";
+import { homeOptions, notInFleet } from "./home-options.ts";
 import { type Answer, answers, nextRevision, readSigner, withDaemon } from "./layer-commands.ts";
 
 interface Wish {
@@ -95,9 +95,7 @@ async function replaceStolen(context: CommandContext, json: boolean): Promise<nu
   const keys = await operatorKeys(options);
   const operator = userKey(await nextOperatorKey(options, keys));
   await changeConfig(context, "fleet keys rotate", async (editor, view) => {
-    if ((await readMembers(view)).fleet === null) {
-      throw new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured");
-    }
+    if ((await readMembers(view)).fleet === null) throw notInFleet();
     const edits = [{ key: "fleet.operator", value: JSON.stringify(operator) }];
     tellSaved(context, await editor.edit(edits));
   });

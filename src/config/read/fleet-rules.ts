@@ -1,6 +1,12 @@
 // The rules of `[fleet]` that no single value can break, and what the section means on this machine.
 import { closestWord } from "../../runtime/text/suggest.ts";
-import { EXPORT_EXPECTED, MOST_FLEET_NAMES, MOST_FLEET_SERVERS, parseExport } from "../fleet-values.ts";
+import {
+  EXPORT_EXPECTED,
+  MOST_FLEET_NAMES,
+  MOST_FLEET_SERVERS,
+  parseExport,
+  parseImport,
+} from "../fleet-values.ts";
 import type { ConfigPlace } from "../locate.ts";
 import { type Finding, quoted } from "../mistakes.ts";
 import { expandPath } from "../paths.ts";
@@ -31,6 +37,14 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
       }
       if (key !== "export" && entry.split("/")[0] === name) {
         wrong([key, at], "this machine itself", "another machine", null);
+      } else if (
+        key === "together" &&
+        parseImport(entry).ok &&
+        !isImported(entry, textsOf(fleet["import"]))
+      ) {
+        const meant = closestWord(entry, textsOf(fleet["import"]));
+        const hint = meant === null ? "add it to `import`, too" : `did you mean ${quoted(meant)}?`;
+        wrong([key, at], quoted(entry), "what `import` of `[fleet]` names", hint);
       }
     }
   }
@@ -44,6 +58,19 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
     wrong(["tls_ca"], "a file on a share", "a file that is not on a share", null);
   }
   return findings;
+}
+
+/** All of it, or a part. */
+function isImported(entry: string, imported: readonly string[]): boolean {
+  const [machine = entry] = entry.split("/");
+  return imported.some(
+    (one) => one === "*" || one === machine || one === entry || one.startsWith(`${entry}/`),
+  );
+}
+
+/** What else is in a list is another mistake. */
+function textsOf(list: unknown): readonly string[] {
+  return Array.isArray(list) ? list.filter((one) => typeof one === "string") : [];
 }
 
 /** Null: this machine is in no fleet. */

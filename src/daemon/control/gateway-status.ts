@@ -9,6 +9,7 @@ import type {
   StatusReport,
   ToolEntry,
 } from "../../api/contract.ts";
+import { plainName } from "../../config/backend-names.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
 import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
 import type { BackendCondition, RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
@@ -114,7 +115,7 @@ function backends(
     ...withheld(view.withheldTools.get(backend.name)),
     ...(backend.routes === null ? {} : { routes: routesStatus(backend.routes) }),
     ...togetherOf(backend.name, entries.tools, gateway.together),
-    conditions: backend.conditions.map(conditionStatus),
+    conditions: [...backend.conditions.map(conditionStatus), ...apartOf(backend.name, gateway.together)],
   }));
 }
 
@@ -128,6 +129,21 @@ function togetherOf(
   return shared.length === 0
     ? {}
     : { together: { tools: shared.length, places: toolPlaces([...places], together) } };
+}
+
+/** Where tools of another machine could be one with those here, and are not: why. */
+function apartOf(backend: string, together: Gateway["together"]): Condition[] {
+  const apart = together.apart(backend);
+  if (apart === null) return [];
+  return [
+    {
+      code: "tools_apart",
+      severity: "info",
+      title: `tools of ${backend} are not one with those of ${plainName(backend)} here: ${apart.reason}`,
+      hint: "They stay under their machine's name. What must be equal is in docs/fleet.md: Tools that several machines have.",
+      since: isoTime(apart.sinceMs),
+    },
+  ];
 }
 
 /** Of several machines, or of others alone. */

@@ -54,13 +54,17 @@ export async function keepAuthority(
   const file = join(home, "fleet", "ca.pem");
   const text = tlsCa === file ? await readIfPresent(file) : null;
   if (text === null) return false;
-  const known: readonly string[] =
-    text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const known = certificatesIn(text);
   const pem = authority.toString().trim();
   if (known.includes(pem)) return true;
   await removeLeftovers(file);
   await writeDurably(file, `${[...known, pem].slice(-MOST_KEPT).join("\n")}\n`);
   return true;
+}
+
+/** Each as PEM, without a line break at its end. */
+export function certificatesIn(text: string): readonly string[] {
+  return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 }
 
 function authorityText(operator: string, certificate: string): string {

@@ -6,6 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
+import { certificatesIn } from "../layer/authority.ts";
 import { handoversTo } from "../layer/handovers.ts";
 import { readTrust } from "../layer/operator-trust.ts";
 import { LinkFailure } from "../link-failure.ts";
@@ -36,6 +37,7 @@ export async function checkFleet(options: CheckOptions, signal: AbortSignal): Pr
   const use: MachineUse = {
     name: config.name,
     calls: [config.export, config.import].some((list) => (list ?? []).length > 0),
+    sessions: (config.sessions ?? []).length > 0,
     signs: isKept(operatorSecret),
     asksForKeys: membership !== null,
   };
@@ -82,8 +84,7 @@ async function serverUntil(home: string): Promise<string | null> {
 /** Of all certificates in the file, the one that is good for longest; null: there is none that can be read. */
 async function validUntil(path: string | null): Promise<string | null> {
   const text = path === null ? null : await readIfPresent(path).catch(() => null);
-  const found = (text ?? "").match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  const ends = found.flatMap((pem) => {
+  const ends = certificatesIn(text ?? "").flatMap((pem) => {
     try {
       return [new X509Certificate(pem).validToDate.getTime()];
     } catch {

@@ -225,7 +225,7 @@ export interface Gateway extends AsyncDisposable {
   /** Exported backends that have something to publish now. */
   lent(): readonly string[];
   /** Tools that this machine has in common with others. */
-  readonly together: Pick<Together, "lentPlaces" | "notePlaces" | "placesOf">;
+  readonly together: Pick<Together, "apart" | "lentPlaces" | "notePlaces" | "placesOf">;
   /** The backends of other machines that there are from now on; what is not among them leaves at once. */
   borrow(backends: readonly BorrowedBackend[]): void;
   /** No backend is in its first attempt any more. */

@@ -1,9 +1,14 @@
 // What must be equal of backends on several machines before their tools can be one: which shares they need, and on which
 // folders of those they work. Pure.
 import { posix } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { requirementText, type ShareRequirement } from "../../config/requirement.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
+import { shortened } from "../../runtime/text/foreign-line.ts";
 import type { Standing } from "../backends/policy/required-data.ts";
+
+/** Of what another machine names, in a sentence: characters. */
+const LONGEST_LIST = 200;
 
 /** Of one backend on one machine. */
 export interface PlaceFacts {
@@ -31,6 +36,26 @@ export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "b
 /** Equal for backends whose tools may be one. */
 export function agreementKey({ roots, requires }: Pick<PlaceFacts, "roots" | "requires">): string {
   return JSON.stringify([roots, requires]);
+}
+
+/** What keeps tools of a backend there from being one with those here, in words; null: nothing of this. */
+export function differenceOf(there: PlaceFacts, here: PlaceFacts): string | null {
+  if (agreementKey(there) === agreementKey(here)) return null;
+  if (!isDeepStrictEqual(there.requires, here.requires)) {
+    return `there it requires ${listed(there.requires, "no share")}, here ${listed(here.requires, "no share")}`;
+  }
+  return `there its command names ${folders(there.roots)}, here ${folders(here.roots)}`;
+}
+
+function folders(roots: readonly string[]): string {
+  return listed(
+    roots.map((root) => (root === "" ? "all shares" : root)),
+    "no folder of a share",
+  );
+}
+
+function listed(texts: readonly string[], none: string): string {
+  return texts.length === 0 ? none : shortened(texts.join(", "), LONGEST_LIST);
 }
 
 type Reached = Pick<ServedBackend, "connection" | "routes" | "requires">;

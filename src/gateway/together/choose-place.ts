@@ -1,8 +1,6 @@
 // Which machine a call of a shared tool goes to. Pure.
+import type { Readiness } from "../backends/policy/backend-pool-contract.ts";
 import type { Standing } from "../backends/policy/required-data.ts";
-
-/** How the pool would take a call now. */
-export type Readiness = "ready" | "waits" | "refuses";
 
 export interface PlaceState {
   /** As the pool knows it: `files`, `files@desktop`. */

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { borrowedName, machineOf, plainName } from "../../config/backend-names.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
+import type { PoolCall, Readiness } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource, Standing } from "../backends/policy/required-data.ts";
 import type { CallSignal } from "../call-signal.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
@@ -16,8 +16,15 @@ import {
   REQUEST_TIMEOUT,
   type Reply,
 } from "../json-rpc.ts";
-import { agreementKey, factsOf, type LentPlace, type PlaceFacts, type SharedPlace } from "./agreement.ts";
-import { byPreference, type PlaceState, type Readiness } from "./choose-place.ts";
+import {
+  agreementKey,
+  differenceOf,
+  factsOf,
+  type LentPlace,
+  type PlaceFacts,
+  type SharedPlace,
+} from "./agreement.ts";
+import { byPreference, type PlaceState } from "./choose-place.ts";
 import { type HeldVersions, mergeTools, type OwnBackend } from "./merge-tools.ts";
 import { withPathsOf } from "./shared-paths.ts";
 
@@ -69,6 +76,13 @@ export interface PlaceView extends PlaceState {
   readonly machine: string | null;
 }
 
+/** Why a backend of another machine keeps tools of its own that this machine's backend of that name has, too. */
+export interface Apart {
+  readonly backend: string;
+  readonly reason: string;
+  readonly sinceMs: number;
+}
+
 interface MergeRules {
   readonly backends: readonly ServedBackend[];
   readonly together?: TogetherConfig;
@@ -93,6 +107,7 @@ export class Together {
   #own: ReadonlyMap<string, { readonly facts: PlaceFacts; readonly backend: ServedBackend }> = new Map();
   #sources: readonly CatalogSource[] = [];
   #backends: readonly ServedBackend[] = [];
+  #apart: ReadonlyMap<string, Apart> = new Map();
 
   constructor(options: TogetherOptions) {
     this.#options = options;
@@ -115,6 +130,7 @@ export class Together {
     this.#configure(together ?? null, backends);
     if (this.#config === null || (this.#places.size === 0 && this.#sharesRoots.size === 0)) {
       this.#sources = sources;
+      this.#apart = new Map();
       return sources;
     }
     const own: OwnBackend[] = [...this.#own].map(([name, { facts }]) => ({
@@ -130,7 +146,13 @@ export class Together {
     const kept = merged.map((source) => sameOr(before.get(source.backend), source));
     const isSame = kept.length === this.#sources.length && kept.every((one, at) => one === this.#sources[at]);
     if (!isSame) this.#sources = kept;
+    this.#noteApart(isPending);
     return this.#sources;
+  }
+
+  /** Null: its tools are one with those here, or this machine has no backend of that name. */
+  apart(backend: string): Apart | null {
+    return this.#apart.get(backend) ?? null;
   }
 
   /** Best first. */
@@ -151,6 +173,28 @@ export class Together {
         return [backend.name, { roots, requires, standing: this.#standing(backend), busy }];
       }),
     );
+  }
+
+  #noteApart(isPending: (backend: string, tool: string) => boolean): void {
+    const namesOf = (backend: string): readonly string[] =>
+      (this.#sources.find((source) => source.backend === backend)?.listings.tools ?? []).map((tool) =>
+        String(tool["name"]),
+      );
+    const found = [...this.#places].flatMap(([backend, place]): Apart[] => {
+      const own = this.#own.get(plainName(backend));
+      if (own === undefined) return [];
+      const names = new Set(namesOf(own.backend.name));
+      const [first, ...more] = namesOf(backend).filter(
+        (name) => names.has(name) && !isPending(backend, name),
+      );
+      if (first === undefined) return [];
+      const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
+      const reason = differenceOf(place, own.facts) ?? `its server says something else of ${first}${others}`;
+      const before = this.#apart.get(backend);
+      if (before?.reason === reason) return [before];
+      return [{ backend, reason, sinceMs: this.#options.clock.wallMs() }];
+    });
+    this.#apart = new Map(found.map((one) => [one.backend, one]));
   }
 
   /** Never rejects. What was not sent goes to the next place; what may have been is never sent again. */

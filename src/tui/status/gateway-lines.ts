@@ -1,6 +1,7 @@
 // The gateway in the live view: one line for itself and one for each backend, those with trouble first.
 import { phaseWord, waitingText } from "../../api/backend-phases.ts";
 import type { BackendStatus, GatewayStatus } from "../../api/contract.ts";
+import { placesText } from "../../api/words/tool-places.ts";
 import { columns } from "../../runtime/text/plain-text.ts";
 import { cutLine, cutText, type Line, type Span, span, type Tone } from "../terminal/line.ts";
 import type { View } from "../terminal/view.ts";
@@ -48,6 +49,7 @@ function backendLine(backend: BackendStatus, { symbols }: View): Line {
   const { enabled, phase, in_flight: inFlight, draining, withheld_tools: withheld = 0 } = backend;
   const facts = [
     ...(enabled ? [singular(`${backend.tools} tools`)] : []),
+    ...togetherFacts(backend),
     ...routeFacts(backend),
     ...(withheld > 0 ? [`${withheld} withheld`] : []),
     ...(backend.group === null ? [] : [`group ${backend.group}`]),
@@ -76,6 +78,11 @@ function backendLine(backend: BackendStatus, { symbols }: View): Line {
           ),
         ]),
   ];
+}
+
+/** Where calls of the tools go that it has in common with other machines, best first. */
+function togetherFacts({ together }: BackendStatus): string[] {
+  return together === undefined ? [] : [`${together.tools} in common: ${placesText(together.places)}`];
 }
 
 /** Over which route it goes, and which one is ready to go back to. */

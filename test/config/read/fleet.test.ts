@@ -109,6 +109,13 @@ test("G1 what is lent and borrowed is named, and only what there is", async () =
     [fleet?.export, fleet?.import, fleet?.together, fleet?.sessions],
     [["files"], ["desktop", "nas/photos", "*"], ["nas/photos"], ["nas"]],
   );
+  for (const [imported, together] of [
+    ['"nas"', '"nas/files"'],
+    ['"nas/files"', '"nas", "*"'],
+    ['"*"', '"nas", "nas/files"'],
+  ]) {
+    await accepted(section(servers, `import = [${imported}]\ntogether = [${together}]\n`));
+  }
   const wrong: readonly [line: string, path: string, hint: RegExp | null][] = [
     ['export = ["flies"]', "fleet.export[0]", /files/],
     ['export = ["*", "no such"]', "fleet.export[1]", null],
@@ -120,6 +127,9 @@ test("G1 what is lent and borrowed is named, and only what there is", async () =
     ['import = ["a b"]', "fleet.import[0]", null],
     ['together = ["laptop"]', "fleet.together[0]", null],
     ['together = ["a/b/c"]', "fleet.together[0]", null],
+    ['together = ["nas"]', "fleet.together[0]", /add it to `import`/],
+    ['import = ["nas"]\ntogether = ["nass"]', "fleet.together[0]", /did you mean "nas"/],
+    ['import = ["desktop", "nas/photos"]\ntogether = ["nas/files"]', "fleet.together[0]", /import/],
     [`import = [${'"nas", '.repeat(101)}]`, "fleet.import[100]", null],
   ];
   for (const [line, path, hint] of wrong) {

@@ -1,10 +1,10 @@
 // The way of one call, with a pool that says what a test wants it to: which place is asked, and what is asked again.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Readiness } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { CallAbort } from "../../../src/gateway/call-signal.ts";
-import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
+import { type CatalogSource, NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
-import type { Readiness } from "../../../src/gateway/together/choose-place.ts";
 import { type SharedCall, Together } from "../../../src/gateway/together/together.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
@@ -152,4 +152,42 @@ test("G1 a call waits for the first machine that is ready, no longer than it may
   one.signal.abort("enough");
   assert.ok("error" in (await given));
   assert.deepEqual([one.sent.length, one.watchers.size], [1, 0]);
+});
+
+test("G1 tools that stay apart, though this machine has a backend of that name, say why", async () => {
+  const { clock, together } = stage();
+  const tool = (description: string) => ({ name: "read", description, inputSchema: { type: "object" } });
+  const filters = { tools: ALL, resources: ALL, prompts: ALL };
+  const source = (backend: string, description: string): CatalogSource => ({
+    backend,
+    filters,
+    toolOverrides: {},
+    listings: { ...NO_LISTINGS, tools: [tool(description)] },
+  });
+  const rules = { backends: [backendConfig("files")], together: { sharesRoot: "/s", with: ["*"] } };
+  const merge = (theirs: string) =>
+    together.merge([source("files", "Reads."), source("files@desktop", theirs)], rules, NOTHING);
+  merge("Reads.");
+  assert.equal(together.apart("files@desktop"), null, "they are one");
+  merge("Reads it otherwise.");
+  assert.equal(together.apart("files@desktop")?.reason, "its server says something else of read");
+  const sinceMs = clock.wallMs();
+  await clock.advance(1_000);
+  together.notePlaces([{ ...PLACE, machine: "desktop", requires: ["CORE"] }]);
+  merge("Reads.");
+  const reason = "there it requires CORE, here no share";
+  assert.deepEqual(together.apart("files@desktop"), {
+    backend: "files@desktop",
+    reason,
+    sinceMs: sinceMs + 1_000,
+  });
+  await clock.advance(1_000);
+  merge("Reads.");
+  assert.equal(together.apart("files@desktop")?.sinceMs, sinceMs + 1_000, "since when it is so");
+  together.notePlaces([{ ...PLACE, machine: "desktop", roots: ["", "CORE/x"] }]);
+  merge("Reads.");
+  assert.equal(
+    together.apart("files@desktop")?.reason,
+    "there its command names all shares, CORE/x, here no folder of a share",
+  );
 });

@@ -50,6 +50,20 @@ test("C3 a backend's group, and how many of its tools are withheld", () => {
   assert.equal(line, "  ● files                Ready          14 tools, 3 withheld, group search");
 });
 
+test("G1 where calls of tools go that several machines have in common", () => {
+  const place = { standing: "tb", ready: true } as const;
+  const places = [
+    { ...place, machine: "desktop" },
+    { ...place, machine: null },
+  ];
+  const backend = sampleBackend({ together: { tools: 12, places } });
+  const [, line] = textOf(gatewayLines({ gateway: sampleGateway(), backends: [backend] }, viewOf(100), 10));
+  assert.equal(
+    line,
+    "  ● files                Ready          14 tools, 12 in common: desktop (tb), here (tb)",
+  );
+});
+
 const ROUTE = {
   type: "streamable-http",
   target: "http://nas/mcp",

@@ -7,6 +7,9 @@ import type { FailbackPolicy } from "./route-memory.ts";
 
 export type BackendPhase = "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
 
+/** How a backend would take a call now; `refuses`: at once, with an error. */
+export type Readiness = "ready" | "waits" | "refuses";
+
 /** A standing problem of one backend. Times are wall ms. */
 export interface BackendCondition {
   readonly code: string;

@@ -21,6 +21,7 @@ import type {
   BackendInitializeResult,
   BackendView,
   PoolCall,
+  Readiness,
   WatchedTask,
 } from "../policy/backend-pool-contract.ts";
 import type { DataPrograms } from "../policy/required-data.ts";
@@ -143,7 +144,7 @@ export class BackendLane {
   }
 
   /** How it would take a call now; what waits may still be refused. */
-  get readiness(): "ready" | "waits" | "refuses" {
+  get readiness(): Readiness {
     const { decision, isWanted, serving, doubted, stopped } = this.#state;
     const { calls, gate } = decision;
     if (stopped !== null || !isWanted || calls.kind === "refuse" || gate.kind === "refuse") return "refuses";

@@ -13,6 +13,7 @@ import type {
   BackendView,
   PoolCall,
   PoolSettings,
+  Readiness,
   WatchedTask,
 } from "../policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
@@ -196,8 +197,7 @@ export class BackendPool implements AsyncDisposable {
     await this.#until(() => !lane.isComing, late.signal);
   }
 
-  /** How it would take a call now; `refuses`: at once, with an error. */
-  readiness(backend: string): "ready" | "waits" | "refuses" {
+  readiness(backend: string): Readiness {
     return this.#lanes.get(backend)?.readiness ?? "refuses";
   }
 

@@ -12,6 +12,7 @@ import { isProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Session, WITHDRAWN } from "../session/session.ts";
 import type { SessionStore } from "../session/session-store.ts";
+import { holderOf } from "../session/shared-session.ts";
 import type { Refusal } from "./answer.ts";
 import {
   groupOf,
@@ -44,6 +45,14 @@ interface AdmissionOptions {
 }
 
 const GONE = "the session is not known, or has ended; initialize anew";
+
+/** Where its id names a machine, that is said: what is not shared with that one is not known here. */
+function goneText(id: string | undefined): string {
+  const machine = id === undefined ? null : holderOf(id);
+  return machine === null
+    ? GONE
+    : `the session, which began on ${machine}, is not known here, or has ended; initialize anew`;
+}
 
 /** What gives null or false has answered the request. */
 export class RequestAdmission {
@@ -125,7 +134,8 @@ export class RequestAdmission {
     const { name: principal } = visit.principal;
     // Whoever knows another's id does not learn that it is right.
     const reason = found === null ? GONE : "the session is another principal's";
-    this.#turnAway(visit, { status: 404, reason, principal }, { message: GONE });
+    const message = goneText(sessionId(visit.request));
+    this.#turnAway(visit, { status: 404, reason, principal }, { message });
   }
 
   /** As `session`, of the id in the request's head. */

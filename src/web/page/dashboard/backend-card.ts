@@ -3,6 +3,7 @@ import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import { phaseWord, waitingText } from "../../../api/backend-phases.ts";
 import type { BackendRouteStatus, BackendStatus } from "../../../api/contract.ts";
+import { placesText } from "../../../api/words/tool-places.ts";
 import { counted, durationText } from "../../../runtime/text/plain-text.ts";
 import type { App } from "../parts/app.ts";
 import { code, conditionList, mark, textBlock, WorkButton } from "../parts/elements.ts";
@@ -91,8 +92,10 @@ function backendState({ enabled, phase, conditions }: BackendStatus): {
 
 function facts(backend: BackendStatus): string[] {
   const { tools, resources, prompts, instances, restarts, draining, withheld_tools: withheld = 0 } = backend;
+  const { together } = backend;
   return [
     counted(tools, "tool"),
+    ...(together === undefined ? [] : [`${together.tools} in common: ${shown(placesText(together.places))}`]),
     ...(resources > 0 ? [counted(resources, "resource")] : []),
     ...(prompts > 0 ? [counted(prompts, "prompt")] : []),
     ...(withheld > 0 ? [`${counted(withheld, "tool")} withheld`] : []),

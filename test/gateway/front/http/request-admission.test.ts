@@ -55,6 +55,15 @@ describe("the HTTP front's admission", () => {
     assert.doesNotMatch(JSON.stringify(gateway.turnedAwayRequests), new RegExp(`guessed|${id}`));
   });
 
+  it("says on which machine a session began that is not known here, as far as its id says so", async () => {
+    await using rig = await startRig(createScriptedGateway());
+    const answerTo = async (id: string): Promise<string> =>
+      (await rig.post(callMessage(1, "x"), { "mcp-session-id": id })).body;
+    assert.match(await answerTo(`laptop.${"a".repeat(32)}`), /began on laptop, is not known here/);
+    for (const id of ["laptop.a", `${"x".repeat(33)}.${"a".repeat(32)}`, `lap<top.${"a".repeat(32)}`])
+      assert.match(await answerTo(id), /the session is not known/, id);
+  });
+
   it("tells of nothing that comes in, even if it is refused for what it says", async () => {
     const gateway = createScriptedGateway();
     await using rig = await startRig(gateway);
