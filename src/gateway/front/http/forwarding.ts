@@ -155,19 +155,30 @@ export class Forwarding {
       setHost: false,
     });
     let isAnswered = false;
-    request.once("response", (answer) => {
-      isAnswered = true;
-      this.#answer(visit, proof, answer);
-    });
-    request.on("error", () => {
+    const broken = (): void => {
       stream.destroy();
       if (!isAnswered) this.#brokeOff(visit, message);
+    };
+    request.once("response", (answer) => {
+      const { statusCode: status = 0 } = answer;
+      if (status < 200 || status > 599) {
+        broken();
+        return;
+      }
+      isAnswered = true;
+      this.#answer(visit, proof, status, answer);
     });
+    request.once("upgrade", broken);
+    request.on("error", broken);
     request.end(body ?? undefined);
   }
 
-  #answer({ request, response, principal }: Visit, proof: string, answer: IncomingMessage): void {
-    const { statusCode: status = 502 } = answer;
+  #answer(
+    { request, response, principal }: Visit,
+    proof: string,
+    status: number,
+    answer: IncomingMessage,
+  ): void {
     if (response.destroyed) {
       answer.destroy();
       return;
