@@ -16,7 +16,14 @@ import {
   REQUEST_TIMEOUT,
   type Reply,
 } from "../json-rpc.ts";
-import { agreementKey, factsOf, type LentPlace, type PlaceFacts, type SharedPlace } from "./agreement.ts";
+import {
+  agreementKey,
+  factsOf,
+  type LentPlace,
+  namedPaths,
+  type PlaceFacts,
+  type SharedPlace,
+} from "./agreement.ts";
 import { byPreference, type PlaceState, type Readiness } from "./choose-place.ts";
 import { type HeldVersions, mergeTools, type OwnBackend } from "./merge-tools.ts";
 import { withPathsOf } from "./shared-paths.ts";
@@ -51,6 +58,7 @@ interface TogetherOptions {
 
 export interface SharedCall {
   readonly places: readonly string[];
+  /** As `namedHere` gave them. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
   /** Nothing that is borrowed is lent on. */
@@ -151,6 +159,24 @@ export class Together {
         return [backend.name, { roots, requires, standing: this.#standing(backend), busy }];
       }),
     );
+  }
+
+  /**
+   * The params of a call of a tool with these places, with paths as this machine names them, whichever it came from: so
+   * policies and the audit see what is meant.
+   */
+  namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined {
+    const facts = places.map((backend) => this.#factsOf(backend)).find((one) => one !== null);
+    const [first = ""] = places;
+    if (facts === undefined || this.#config === null) return params;
+    const { sharesRoot } = this.#config;
+    const name = plainName(first);
+    const others = this.#sharesRoots.get(rememberedKey(name, facts)) ?? new Map<string, string>();
+    // This machine's own paths mean what they say, whatever another one claims.
+    const sharesRoots = [...new Set([sharesRoot, ...others.values()])];
+    const own = this.#own.get(name)?.backend;
+    const beside = own === undefined ? [] : namedPaths(own);
+    return withPathsOf(params, { roots: facts.roots, sharesRoots, beside }, sharesRoot);
   }
 
   /** Never rejects. What was not sent goes to the next place; what may have been is never sent again. */
@@ -259,14 +285,16 @@ export class Together {
       this.#sharesRoots.set(key, known);
   }
 
+  /** As that place names what `namedHere` gave: what became of its shares meanwhile leads no other path there. */
   #namedFor(backend: string, params: JsonObject | undefined): JsonObject | undefined {
-    const facts = this.#own.get(backend)?.facts ?? this.#places.get(backend);
-    if (facts === undefined || this.#config === null) return params;
-    const others =
-      this.#sharesRoots.get(rememberedKey(plainName(backend), facts)) ?? new Map<string, string>();
-    // This machine's own paths mean what they say, whatever another one claims.
-    const sharesRoots = [...new Set([this.#config.sharesRoot, facts.sharesRoot, ...others.values()])];
+    const facts = this.#factsOf(backend);
+    if (facts === null || this.#config === null) return params;
+    const sharesRoots = [this.#config.sharesRoot];
     return withPathsOf(params, { roots: facts.roots, sharesRoots }, facts.sharesRoot);
+  }
+
+  #factsOf(backend: string): PlaceFacts | null {
+    return this.#own.get(backend)?.facts ?? this.#places.get(backend) ?? null;
   }
 
   #stateOf(backend: string): PlaceState {
