@@ -1,7 +1,7 @@
 // What another machine may answer to a request that was passed on to it: nothing of it costs more than that request.
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, IncomingMessage, ServerResponse } from "node:http";
+import { type AddressInfo, Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
 import { test } from "node:test";
 import { Forwarding } from "../../../../src/gateway/front/http/forwarding.ts";
@@ -50,3 +50,24 @@ for (const status of ["000", "099", "101"]) {
     assert.match(text, /it is not known whether the message took effect/);
   });
 }
+
+test("of one client's bodies no more than a bound waits for another machine", async () => {
+  const refused: number[] = [];
+  const forwarding = new Forwarding({
+    clock: systemClock,
+    peers: () => ({ machine: "laptop", shares: () => true, reach: async () => duplexPair()[0] }),
+    refuse: (_, { status }) => void refused.push(status),
+  });
+  const body = Buffer.alloc(30 * 1024 * 1024);
+  const pass = (name: string): ServerResponse => {
+    const request = new IncomingMessage(new Socket());
+    Object.assign(request, { method: "POST", url: "/mcp" });
+    const response = new ServerResponse(request);
+    const principal = { kind: "user", name, roles: [] } as const;
+    forwarding.pass({ request, response, principal }, "nas", newSessionId("nas"), body);
+    return response;
+  };
+  const open = [pass("ann"), pass("ann"), pass("ann"), pass("bob")];
+  assert.deepEqual(refused, [503]);
+  for (const response of open) response.destroy();
+});
