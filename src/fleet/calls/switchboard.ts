@@ -158,7 +158,8 @@ export class Switchboard {
     if (wire === null) return closedStream("the fleet's server is not reached", onEnd);
     const id = randomBytes(ID_BYTES).toString("hex");
     const peer = this.#peer(machine, instance);
-    const tunnel = this.#tunnel(wire, { peer, id, fromOpener: true, table: this.#opened, onOpen }, (end) =>
+    const place = { peer, id, backend, fromOpener: true, table: this.#opened, onOpen };
+    const tunnel = this.#tunnel(wire, place, (end) =>
       onEnd({ ...end, message: `${machine}: ${end.message}` }),
     );
     const payload = openingBytes({ instance: this.#options.instance, backend });
@@ -231,7 +232,7 @@ export class Switchboard {
     }
     const peer = this.#peer(machine, instance);
     const table = backend === null ? this.#visits : this.#served;
-    const tunnel = this.#tunnel(wire, { peer, id, fromOpener: false, table }, () => {});
+    const tunnel = this.#tunnel(wire, { peer, id, backend, fromOpener: false, table }, () => {});
     if (backend !== null) this.#backends.set(tunnel, backend);
     tunnel.welcome();
     if (backend === null) sessions?.serve(machine, tunnel.stream);
@@ -283,12 +284,14 @@ export class Switchboard {
 
   #tunnel(
     wire: Wire,
-    { peer, id, fromOpener, table, onOpen = () => {} }: TunnelPlace,
+    { peer, id, backend, fromOpener, table, onOpen = () => {} }: TunnelPlace,
     onEnd: (end: TunnelEnd) => void,
   ): Tunnel {
     const key = `${peer.machine} ${id}`;
     const tunnel = new Tunnel({
       chunkBytes: wire.chunkBytes,
+      // A request for a session is read as it comes.
+      isOfLines: backend !== null,
       send: (kind, number, payload) =>
         this.#send(wire, peer, { kind, fromOpener, tunnel: id, number, payload }),
       onHeld: (bytes) => {
@@ -358,6 +361,8 @@ const HINT = "mountaineer fleet status shows which machines are there";
 interface TunnelPlace {
   readonly peer: Peer;
   readonly id: string;
+  /** As its opener wants it. */
+  readonly backend: string | null;
   readonly fromOpener: boolean;
   readonly table: Map<string, { readonly tunnel: Tunnel; readonly peer: Peer }>;
   readonly onOpen?: () => void;

@@ -29,6 +29,8 @@ export interface TunnelEnd {
 interface TunnelOptions {
   /** Of one frame's bytes. */
   readonly chunkBytes: number;
+  /** Whoever reads it keeps each line until that is whole. */
+  readonly isOfLines: boolean;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
   /** What came and is kept here, as lines are read whole: bytes, 0 for few. It may end the tunnel. */
   readonly onHeld: (bytes: number) => void;
@@ -157,8 +159,10 @@ export class Tunnel {
     this.#unread += 1;
     const { length } = payload;
     this.#receivedBytes += length;
-    const lineEnd = payload.lastIndexOf(LINE_FEED);
-    this.#halfLine = lineEnd === -1 ? this.#halfLine + length + FRAME_COST : length - 1 - lineEnd;
+    if (this.#options.isOfLines) {
+      const lineEnd = payload.lastIndexOf(LINE_FEED);
+      this.#halfLine = lineEnd === -1 ? this.#halfLine + length + FRAME_COST : length - 1 - lineEnd;
+    }
     this.#noteHeld();
     if (this.#isOver) return;
     const isPart = length < SHORT_PART && payload.buffer.byteLength > 2 * length;

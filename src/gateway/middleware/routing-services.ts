@@ -11,6 +11,7 @@ import type { TaskMemory } from "./task-memory.ts";
 /** A call of a tool that several machines have in common. */
 interface SharedCall {
   readonly places: readonly string[];
+  /** As `namedHere` gave them. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
   /** It goes to this machine's own backends or nowhere. */
@@ -30,8 +31,13 @@ export interface RoutingServices {
     /** Tells the client of it, by TASK_NOTICE, until it is forgotten. */
     watchTask(task: WatchedTask, client: ClientPort): Promise<Reply>;
   };
-  /** Never rejects; absent: no tool is shared. */
-  readonly together?: { call(call: SharedCall): Promise<Reply> };
+  /** Absent: no tool is shared. */
+  readonly together?: {
+    /** Never rejects. */
+    call(call: SharedCall): Promise<Reply>;
+    /** Params of a call of a tool with these places, with paths as this machine names them. */
+    namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined;
+  };
   /** Each backend that is wanted has listed what it has: lists are not about to grow. */
   hasAllLists(): boolean;
   /** What is published now, whatever a request began with. */

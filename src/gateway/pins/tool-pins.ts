@@ -12,7 +12,7 @@ import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { KeptPins, PinStore } from "./pin-store.ts";
-import { ListDigests, memberChanges, skillPin, toolPin } from "./pinned-tool.ts";
+import { ListDigests, memberChanges, skillPin, toolDigest, toolPin } from "./pinned-tool.ts";
 import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
@@ -191,6 +191,24 @@ export class ToolPins implements AsyncDisposable {
     }
     this.#save();
     return { approved, left };
+  }
+
+  /** Sources that are not published now, without the tools that would be withheld; nothing is remembered of them. */
+  approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
+    const { backends, lost } = this.#book;
+    const modes = new Map(rules.backends.map(({ name, pin }) => [name, pin ?? rules.trust.pin]));
+    return sources.map((source) => {
+      const { backend, listings } = source;
+      const pinned = backends.get(backend);
+      const isNew = lost === null && (pinned === undefined || pinned.size === 0);
+      if (isNew || (modes.get(backend) ?? rules.trust.pin) !== "block") return source;
+      const tools = listings.tools.filter(
+        (tool) => pinned?.get(String(tool["name"]))?.approved.includes(toolDigest(tool)) === true,
+      );
+      return tools.length === listings.tools.length
+        ? source
+        : { ...source, listings: { ...listings, tools } };
+    });
   }
 
   /** With the tools that each had when it was looked at last; what nothing is remembered of is left out. */

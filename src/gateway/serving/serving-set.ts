@@ -12,7 +12,8 @@ import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.t
 import { forbidden, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
 import { composeChain } from "../middleware/chain.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
-import type { Middleware, ServingSet } from "../middleware/middleware.ts";
+import type { GatewayRequest, Handle, Middleware, ServingSet } from "../middleware/middleware.ts";
+import { namedHere } from "../middleware/named-here.ts";
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { createRouting } from "../middleware/routing.ts";
@@ -136,7 +137,7 @@ function oneSet(
   const { catalog, away, authentication, services, backends, callMs, clock, logger, clean } = options;
   const { limits = null, own, selections, isPart, sole } = options;
   const routing = createRouting(services, sole);
-  const chain = composeChain({
+  const composed = composeChain({
     policies,
     ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
     limits: limits === null ? null : createLimits(limits),
@@ -145,6 +146,8 @@ function oneSet(
     recovery: createRecovery({ logger, clean }),
     routing: own === null ? routing : (request) => own.answered(request) ?? routing(request),
   });
+  const named = (request: GatewayRequest): GatewayRequest => namedHere(services, { catalog, away }, request);
+  const chain: Handle = (request) => composed(named(request));
   const meantParams: ServingSet["meantParams"] = (method, params) =>
     own === null ? params : own.meantParams(method, params);
   const missingScope = stepUp(options, policies);
@@ -204,7 +207,7 @@ function oneSet(
     stopped(request) {
       const refusal = limits?.limiter.count(request.port.client.principal) ?? null;
       if (refusal !== null) return { reply: refusal, isOver: false };
-      const reply = policies === null ? null : forbidden(policies, request);
+      const reply = policies === null ? null : forbidden(policies, named(request));
       return reply === null ? null : { reply, isOver: true };
     },
     denied: (request) => audited?.denied(request),

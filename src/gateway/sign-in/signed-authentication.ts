@@ -153,7 +153,9 @@ class SignedAuthentication implements Authenticator {
     if (principal.kind !== "user") return false;
     if (isLocal(principal)) return this.#options.users.isWithdrawn(principal);
     const proof = this.#options.proofs.get(principal);
-    return proof !== undefined && this.#fault(proof) === "withdrawn";
+    if (proof !== undefined) return this.#fault(proof) === "withdrawn";
+    // Its token was never here, or before a restart.
+    return !isOfIssuer(principal, this.#options.tokens.issuer);
   }
 
   /** What is wrong by now with a token that was right; null: nothing. Its client comes with a new one when it expires. */
@@ -218,6 +220,11 @@ class SignedAuthentication implements Authenticator {
     this.#checkedWith = current;
     this.#memory.clear();
   }
+}
+
+/** As `principalOf` spells an id. */
+function isOfIssuer({ id = "" }: Principal, issuer: string): boolean {
+  return id.startsWith(`[${JSON.stringify(issuer)},`);
 }
 
 /** With the scopes that it has already: a client that asks for the others alone would lose these. */

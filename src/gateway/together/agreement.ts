@@ -60,6 +60,13 @@ function listed(texts: readonly string[], none: string): string {
 
 type Reached = Pick<ServedBackend, "connection" | "routes" | "requires">;
 
+/** Absolute paths that the arguments of its commands name, wherever they are. */
+export function namedPaths({ connection, routes }: Reached): readonly string[] {
+  const all = [connection, ...(routes ?? []).map((route) => route.connection)];
+  const paths = all.flatMap((one) => (one.type === "stdio" ? one.args.flatMap(pathsIn) : []));
+  return inOrder(paths.filter((path) => path.startsWith("/")).map(plainPath));
+}
+
 /** Of a backend of this machine. */
 export function factsOf(backend: Reached, sharesRoot: string): PlaceFacts {
   const { connection, routes, requires } = backend;
@@ -83,9 +90,13 @@ function pathsIn(argument: string): readonly string[] {
 
 function below(path: string, sharesRoot: string): readonly string[] {
   if (!path.startsWith("/")) return [];
-  const plain = posix.normalize(path).replace(/\/+$/, "");
+  const plain = plainPath(path);
   if (plain === sharesRoot) return [""];
   return plain.startsWith(`${sharesRoot}/`) ? [plain.slice(sharesRoot.length + 1)] : [];
+}
+
+function plainPath(path: string): string {
+  return posix.normalize(path).replace(/\/+$/, "");
 }
 
 function inOrder(texts: readonly string[]): readonly string[] {

@@ -117,7 +117,8 @@ function withOwn(
   const definitions: JsonObject[] = [];
   for (const tool of source.listings.tools) {
     const name = String(tool["name"]);
-    if (!permits(name)) continue;
+    // What waits for a person here comes by way of nobody else.
+    if (!permits(name) || isPending(source.backend, name)) continue;
     const digest = toolDigest(tool);
     const found = agreeing
       .filter(({ source: { backend } }) => !isPending(backend, name))

@@ -9,8 +9,10 @@ const MOST_VALUES = 5_000;
 export interface PathNames {
   /** Folders of the shares' folder that all have in common. */
   readonly roots: readonly string[];
-  /** Where machines have their shares: first this one. */
+  /** Where machines have their shares: first this one, below which nothing is another one's. */
   readonly sharesRoots: readonly string[];
+  /** Other folders of this machine; absent: none are known. */
+  readonly beside?: readonly string[];
 }
 
 /**
@@ -19,7 +21,7 @@ export interface PathNames {
  */
 export function withPathsOf(
   params: JsonObject | undefined,
-  { roots, sharesRoots }: PathNames,
+  { roots, sharesRoots, beside = [] }: PathNames,
   sharesRoot: string,
 ): JsonObject | undefined {
   const given = params?.["arguments"];
@@ -27,8 +29,11 @@ export function withPathsOf(
   const prefixes = sharesRoots.flatMap((from) =>
     roots.map((root) => ({ from: joined(from, root), to: joined(sharesRoot, root) })),
   );
+  const own = prefixes.slice(0, roots.length);
+  const folders = [...sharesRoots.slice(0, 1), ...beside];
   const named = (text: string): string => {
-    const found = prefixes.find(({ from }) => text === from || text.startsWith(`${from}/`));
+    const isOwn = folders.some((folder) => isWithin(text, folder));
+    const found = (isOwn ? own : prefixes).find(({ from }) => isWithin(text, from));
     return found === undefined ? text : found.to + text.slice(found.from.length);
   };
   let left = MOST_VALUES;
@@ -47,6 +52,10 @@ export function withPathsOf(
   };
   const changed = renamed(given, 0);
   return changed === given ? params : { ...params, arguments: changed };
+}
+
+function isWithin(text: string, folder: string): boolean {
+  return text === folder || text.startsWith(`${folder}/`);
 }
 
 function joined(folder: string, root: string): string {

@@ -21,6 +21,7 @@ import {
   differenceOf,
   factsOf,
   type LentPlace,
+  namedPaths,
   type PlaceFacts,
   type SharedPlace,
 } from "./agreement.ts";
@@ -58,6 +59,7 @@ interface TogetherOptions {
 
 export interface SharedCall {
   readonly places: readonly string[];
+  /** As `namedHere` gave them. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
   /** Nothing that is borrowed is lent on. */
@@ -197,6 +199,24 @@ export class Together {
     this.#apart = new Map(found.map((one) => [one.backend, one]));
   }
 
+  /**
+   * The params of a call of a tool with these places, with paths as this machine names them, whichever it came from: so
+   * policies and the audit see what is meant.
+   */
+  namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined {
+    const facts = places.map((backend) => this.#factsOf(backend)).find((one) => one !== null);
+    const [first = ""] = places;
+    if (facts === undefined || this.#config === null) return params;
+    const { sharesRoot } = this.#config;
+    const name = plainName(first);
+    const others = this.#sharesRoots.get(rememberedKey(name, facts)) ?? new Map<string, string>();
+    // This machine's own paths mean what they say, whatever another one claims.
+    const sharesRoots = [...new Set([sharesRoot, ...others.values()])];
+    const own = this.#own.get(name)?.backend;
+    const beside = own === undefined ? [] : namedPaths(own);
+    return withPathsOf(params, { roots: facts.roots, sharesRoots, beside }, sharesRoot);
+  }
+
   /** Never rejects. What was not sent goes to the next place; what may have been is never sent again. */
   async call(call: SharedCall): Promise<Reply> {
     const { clock } = this.#options;
@@ -306,14 +326,16 @@ export class Together {
     this.#sharesRoots.set(key, known);
   }
 
+  /** As that place names what `namedHere` gave: what became of its shares meanwhile leads no other path there. */
   #namedFor(backend: string, params: JsonObject | undefined): JsonObject | undefined {
-    const facts = this.#own.get(backend)?.facts ?? this.#places.get(backend);
-    if (facts === undefined || this.#config === null) return params;
-    const others =
-      this.#sharesRoots.get(rememberedKey(plainName(backend), facts)) ?? new Map<string, string>();
-    // This machine's own paths mean what they say, whatever another one claims.
-    const sharesRoots = [...new Set([this.#config.sharesRoot, facts.sharesRoot, ...others.values()])];
+    const facts = this.#factsOf(backend);
+    if (facts === null || this.#config === null) return params;
+    const sharesRoots = [this.#config.sharesRoot];
     return withPathsOf(params, { roots: facts.roots, sharesRoots }, facts.sharesRoot);
+  }
+
+  #factsOf(backend: string): PlaceFacts | null {
+    return this.#own.get(backend)?.facts ?? this.#places.get(backend) ?? null;
   }
 
   #stateOf(backend: string): PlaceState {

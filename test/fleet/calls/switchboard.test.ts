@@ -37,6 +37,12 @@ function two(t: TestContext) {
         served.push(stream);
         stream.pipe(stream);
       },
+      sessions: {
+        refusal: () => null,
+        serve: (_machine, stream) => void stream.resume(),
+        found() {},
+        nobodyThere() {},
+      },
       onLost: (machine) => void lost.push(machine),
     });
   const laptop = boardOf("laptop", LAPTOP);
@@ -262,6 +268,19 @@ test("G1 no machine can have another one keep more than a bound of what it half 
     [[second, "too much of it has come without its end"]],
   );
   assert.deepEqual(honest.ends, []);
+});
+
+test("G1 what is read as it comes may be of any size, without a line's end: nobody keeps it", async (t) => {
+  const { desktop, sent } = two(t);
+  const payload = openingBytes({ instance: MALLORY, backend: null });
+  const tunnel = idOf("a");
+  desktop.take("mallory", ofMallory({ kind: "open", tunnel, payload }));
+  const part = Buffer.alloc(LONGEST_DATA, "x");
+  for (let number = 0; number <= MOST_OF_MACHINE / LONGEST_DATA; number += 1) {
+    desktop.take("mallory", ofMallory({ tunnel, number, payload: part }));
+    if (number % 4 === 3) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(!sent.some(({ frame }) => frame.kind === "abort"));
 });
 
 test("G1 words of machines are read strictly", () => {

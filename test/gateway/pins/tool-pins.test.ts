@@ -25,6 +25,7 @@ async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: P
   t.after(() => pins[Symbol.asyncDispose]());
   return {
     pins,
+    rules,
     changes: () => changes,
     clock,
     store,
@@ -63,6 +64,20 @@ describe("the pins of the running gateway", () => {
     b.pins.approve([second], false);
     assert.deepEqual(b.admitted(CHANGED, tool("b"), tool("c")), ["a", "b", "c"]);
     assert.deepEqual(b.admitted(tool("a")), ["a"], "what was approved earlier is known");
+  });
+
+  test("E3 what is withheld is in no list of a backend that is not published either", async (t) => {
+    const b = await bench(t);
+    b.admitted(tool("a"), tool("b"));
+    b.admitted(CHANGED, tool("b"), tool("c"));
+    const namesOf = (...tools: readonly JsonObject[]): unknown =>
+      b.pins
+        .approvedOf([listing("files", tools)], b.rules)
+        .flatMap(({ listings }) => listings.tools.map(({ name }) => name));
+    assert.deepEqual(namesOf(CHANGED, tool("b"), tool("c")), ["b"]);
+    assert.deepEqual(namesOf(tool("a"), tool("b")), ["a", "b"]);
+    b.approveAll();
+    assert.deepEqual(namesOf(CHANGED, tool("b"), tool("c")), ["a", "b", "c"]);
   });
 
   test("E3 `tell` withholds nothing, `off` remembers nothing", async (t) => {

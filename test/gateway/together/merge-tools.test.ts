@@ -155,3 +155,12 @@ test("G1 the folders of shares that a command works on are found in its argument
   assert.deepEqual(facts(["/shares"], "/shares/CORE"), ["", "CORE"]);
   assert.deepEqual(facts(["/shares/../etc"]), []);
 });
+
+test("G1 a tool that waits for a person here is not served under its name by another machine", () => {
+  const own = [{ ...OWN, last: source("files", READ, WRITE) }];
+  const isPending = (backend: string, name: string): boolean => backend === "files" && name === "write";
+  assert.deepEqual(merged({ sources: [AT_DESKTOP], own, places: places("files@desktop"), isPending }), [
+    "read: files@desktop",
+    "desktop_write: files@desktop",
+  ]);
+});

@@ -126,6 +126,7 @@ export class ForwardedDoor {
       this.#came(request.socket);
       void this.#take({ request, response });
     });
+    // As a stream is for one, who sends others ahead cannot have them wait here.
     server.maxRequestsPerSocket = 1;
     server.on("clientError", (_, socket) => socket.destroy());
     return server;

@@ -69,6 +69,8 @@ function readCaller(text: string): Principal | null {
   if (!isName(name) || !Array.isArray(roles) || roles.length > MOST_ROLES || !roles.every(isName))
     return null;
   if ((id !== undefined && !isName(id)) || (subject !== undefined && !isName(subject))) return null;
+  // Who has no token was signed by nobody.
+  if (kind === "anonymous" && (id !== undefined || subject !== undefined)) return null;
   return {
     kind,
     ...(id === undefined ? {} : { id }),

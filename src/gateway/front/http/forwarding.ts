@@ -18,6 +18,8 @@ import type { Exchange, Visit } from "./request-admission.ts";
 
 /** Requests under way to other machines, streams on which clients listen among them. */
 const MOST_FORWARDED = { ofOne: 512, ofAll: 1_024 };
+/** Of their bodies what is not sent yet, bytes: of one principal, and of all. A single one may be longer. */
+const MOST_UNSENT = { ofOne: 64 * 1024 * 1024, ofAll: 256 * 1024 * 1024 };
 /** Of one principal, requests within `withinMs` for sessions that no machine has. */
 const GUESSES = { most: 30, withinMs: 10_000 };
 /** Sessions of other machines that are known to be there, and principals whose guesses are counted. */
@@ -48,6 +50,8 @@ interface Forwarded {
   readonly visit: Visit;
   /** The client listens; nobody waits for its end. */
   readonly isListening: boolean;
+  /** Of its body: bytes. */
+  unsent: number;
 }
 
 /** One request, and where it goes. */
@@ -94,7 +98,9 @@ export class Forwarding {
   /** Answers it, sooner or later; never throws. */
   pass(visit: Visit, machine: string, id: string, body: Buffer | null): void {
     const message = { machine, proof: proofOf(id), rpcId: rpcIdOf(body) };
-    const refusal = this.#tooMany(visit.principal) ?? this.#tooManyGuesses(visit.principal, message.proof);
+    const refusal =
+      this.#tooMany(visit.principal, body?.length ?? 0) ??
+      this.#tooManyGuesses(visit.principal, message.proof);
     if (refusal !== null) this.#options.refuse(visit, refusal);
     else this.#pass(visit, message, body).catch((error: unknown) => this.#failed(visit, error));
   }
@@ -127,7 +133,8 @@ export class Forwarding {
   async #pass(visit: Visit, message: Message, body: Buffer | null): Promise<void> {
     const { response } = visit;
     const gone = new AbortController();
-    const forwarded = { visit, isListening: visit.request.method === "GET" };
+    const isListening = visit.request.method === "GET";
+    const forwarded: Forwarded = { visit, isListening, unsent: body?.length ?? 0 };
     this.#underWay.add(forwarded);
     response.once("close", () => {
       this.#underWay.delete(forwarded);
@@ -144,10 +151,11 @@ export class Forwarding {
     // Its end is told to the other machine: what waits there for this client waits no more.
     gone.signal.addEventListener("abort", () => stream.destroy(), { once: true });
     if (gone.signal.aborted) stream.destroy();
-    else this.#send(visit, message, body, stream);
+    else this.#send(forwarded, message, body, stream);
   }
 
-  #send(visit: Visit, message: Message, body: Buffer | null, stream: Duplex): void {
+  #send(forwarded: Forwarded, message: Message, body: Buffer | null, stream: Duplex): void {
+    const { visit } = forwarded;
     const { request: asked, principal } = visit;
     const { proof } = message;
     // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
@@ -163,20 +171,34 @@ export class Forwarding {
       setHost: false,
     });
     let isAnswered = false;
-    request.once("response", (answer) => {
-      isAnswered = true;
-      this.#answer(visit, proof, answer);
-    });
-    request.on("error", () => {
+    const broken = (): void => {
       stream.destroy();
       if (!isAnswered) this.#brokeOff(visit, message);
+    };
+    request.once("response", (answer) => {
+      const { statusCode: status = 0 } = answer;
+      if (status < 200 || status > 599) {
+        broken();
+        return;
+      }
+      isAnswered = true;
+      this.#answer(visit, proof, status, answer);
     });
+    request.once("finish", () => {
+      forwarded.unsent = 0;
+    });
+    request.once("upgrade", broken);
+    request.on("error", broken);
     request.end(body ?? undefined);
   }
 
-  #answer({ request, response, principal }: Visit, proof: string, answer: IncomingMessage): void {
-    const { statusCode: status = 0 } = answer;
-    if (response.destroyed || status < 200 || status > 599) {
+  #answer(
+    { request, response, principal }: Visit,
+    proof: string,
+    status: number,
+    answer: IncomingMessage,
+  ): void {
+    if (response.destroyed) {
       answer.destroy();
       response.destroy();
       return;
@@ -211,10 +233,15 @@ export class Forwarding {
     );
   }
 
-  #tooMany(principal: Principal): Refusal | null {
+  #tooMany(principal: Principal, bytes: number): Refusal | null {
     const key = principalKey(principal);
-    const own = [...this.#underWay].filter(({ visit }) => principalKey(visit.principal) === key).length;
-    const isOver = own >= MOST_FORWARDED.ofOne || this.#underWay.size >= MOST_FORWARDED.ofAll;
+    const all = [...this.#underWay];
+    const own = all.filter(({ visit }) => principalKey(visit.principal) === key);
+    const isOver =
+      own.length >= MOST_FORWARDED.ofOne ||
+      all.length >= MOST_FORWARDED.ofAll ||
+      isTooMuch(own, bytes, MOST_UNSENT.ofOne) ||
+      isTooMuch(all, bytes, MOST_UNSENT.ofAll);
     const message = "too many requests go to other machines at once; try again in 1 s";
     return isOver ? { status: 503, message, headers: { "Retry-After": "1" } } : null;
   }
@@ -247,6 +274,11 @@ export class Forwarding {
     this.#known.set(proof, true);
     dropOldest(this.#known, MOST_KNOWN);
   }
+}
+
+function isTooMuch(forwarded: readonly Forwarded[], bytes: number, most: number): boolean {
+  const unsent = forwarded.reduce((sum, one) => sum + one.unsent, 0);
+  return bytes > 0 && unsent > 0 && unsent + bytes > most;
 }
 
 function awayRefusal(machine: string): Refusal {

@@ -50,6 +50,8 @@ interface Kept extends Seat {
   readonly isPassing: boolean;
   /** What tells that another machine's client knows its id; null: it is not shared. */
   readonly check: string | null;
+  /** Whose it is, as this machine itself found that last, whatever another one said since. */
+  own: Principal;
   /** As it was saved last. */
   savedMs: number;
 }
@@ -226,6 +228,7 @@ export class SessionStore {
     const one = this.#kept.get(id) ?? this.#unnamedOf(id) ?? this.#wake(id, principal);
     if (one === null || one === "foreign") return one;
     if (!one.session.identify(principal)) return "foreign";
+    one.own = principal;
     one.usedMs = this.#options.clock.monotonicMs();
     one.isUsed = true;
     return one.session;
@@ -240,7 +243,7 @@ export class SessionStore {
     const check = checkOf(proof);
     const kept = this.#kept.values().find((one) => one.check === check);
     if (kept !== undefined) {
-      const acting = actingPrincipal(said, kept.session.principal, served);
+      const acting = actingPrincipal(said, kept.own, served);
       return acting !== null && kept.session.identify(acting) ? kept.session : "foreign";
     }
     const seat = this.#asleep.values().find(({ record }) => record.shared?.check === check);
@@ -249,6 +252,7 @@ export class SessionStore {
     const acting = principalKey(own) === seat.record.principal ? actingPrincipal(said, own, served) : null;
     if (acting === null) return "foreign";
     const woken = this.#goOn(seat, newSessionId(null), acting);
+    woken.own = own;
     this.#unnamed.set(seat.hash, woken);
     return woken.session;
   }
@@ -372,6 +376,7 @@ export class SessionStore {
       session,
       isPassing,
       check,
+      own: session.principal,
       usedMs: nowMs,
       savedMs: nowMs,
       isUsed: false,
@@ -411,7 +416,7 @@ export class SessionStore {
 
   #save(file: SessionFile, kept: Kept): Promise<boolean> {
     const { gateway, clock } = this.#options;
-    const { hash, session, check, busy, usedMs } = kept;
+    const { hash, session, check, own, busy, usedMs } = kept;
     const { protocolVersion, capabilities, clientInfo, group, logLevel, owed, subscriptions } = session;
     const seen = gateway.listsSeen(session);
     const listOf = (kind: ListKind): string => (owed.has(kind) ? "" : seen[kind]);
@@ -422,7 +427,7 @@ export class SessionStore {
       capabilities,
       clientInfo,
       group,
-      ...(check === null ? {} : { shared: { check, roles: session.principal.roles } }),
+      ...(check === null ? {} : { shared: { check, roles: own.roles } }),
       logLevel,
       subscriptions,
       lists: { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") },

@@ -40,7 +40,8 @@ export interface SharedRecord {
 }
 
 /**
- * Whom a request acts for that another machine has let in as `said`, in the session of `own`; null: for nobody who may. It
+ * Whom a request acts for that another machine has let in as `said`, in the session of `own`, as it was here itself; null:
+ * for nobody who may. It
  * has to be the same one, by the configuration of this machine, too; of the roles that it has here it keeps those that it
  * has there.
  */
@@ -51,12 +52,20 @@ export function actingPrincipal(
 ): Principal | null {
   const key = principalKey(own);
   if (principalKey(said) !== key) return null;
-  // A signed token is read by the machine that it came to; what it gives here is what it gave when it was here last.
-  const known = own.id === undefined ? served.refresh({ kind: own.kind, name: own.name, roles: [] }) : own;
+  const known =
+    own.id === undefined
+      ? served.refresh({ kind: own.kind, name: own.name, roles: [] })
+      : signed(own, served);
   if (known === null || principalKey(known) !== key || served.isWithdrawn(known)) return null;
   const roles = known.roles.filter((role) => said.roles.includes(role));
   if (isSame(roles, own.roles)) return own;
   return isSame(roles, known.roles) ? known : { ...known, roles };
+}
+
+/** A signed token is read by the machine that it came to: by what this one makes now of the one that was here last. */
+function signed(own: Principal, served: Pick<ServingSet, "refresh">): Principal {
+  const now = served.refresh(own);
+  return now !== null && principalKey(now) === principalKey(own) ? now : own;
 }
 
 function isSame(one: readonly string[], other: readonly string[]): boolean {

@@ -99,6 +99,32 @@ test("G1 after a restart a session is found by its proof, then by its id, and th
   await file[Symbol.asyncDispose]();
 });
 
+test("G1 what one machine says less of a client is no less of what the next one says, and hides no withdrawal", () => {
+  const clock = createManualClock();
+  const own: Principal = { ...SIGNED, roles: ["dev", "ops"] };
+  let isTakenBack = false;
+  const gateway = createScriptedGateway();
+  const { served } = gateway;
+  // The proof of a token is with whom it let in alone, and in no copy.
+  const now = { ...served, isWithdrawn: (who: Principal) => isTakenBack && who === own };
+  Object.defineProperty(gateway, "served", { value: now });
+  const store = new SessionStore({ gateway, clock, logger: silentLogger });
+  const id = newSessionId("desktop");
+  const client = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "x" } } as const;
+  const session = store.open({ id, principal: own, ...client });
+  const rolesOf = (roles: readonly string[]): unknown => {
+    const found = store.findShared(proofOf(id), { ...SIGNED, roles });
+    return found instanceof Session ? found.principal.roles : found;
+  };
+  assert.deepEqual(rolesOf(["dev"]), ["dev"]);
+  assert.deepEqual(rolesOf(["ops"]), ["ops"]);
+  assert.deepEqual(rolesOf(["ops", "dev", "admin"]), ["dev", "ops"]);
+  assert.deepEqual(rolesOf(["dev"]), ["dev"]);
+  isTakenBack = true;
+  assert.equal(rolesOf(["dev"]), "foreign");
+  session.end("over");
+});
+
 test("G1 the head that goes to another machine has no token and no id, and is read as a stranger's", () => {
   const proof = proofOf("desktop.x");
   const secrets = {
@@ -131,6 +157,7 @@ test("G1 the head that goes to another machine has no token and no id, and is re
     caller({ ...ANN, roles: [1] }),
     caller({ ...ANN, roles: Array.from({ length: 257 }, () => "r") }),
     caller({ ...ANN, name: "x".repeat(1_025) }),
+    caller({ ...SIGNED, kind: "anonymous" }),
   ];
   for (const head of wrong) assert.equal(readForwarded(head), null, JSON.stringify(head));
 });
