@@ -12,7 +12,7 @@ import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { KeptPins, PinStore } from "./pin-store.ts";
-import { ListDigests, memberChanges, skillPin, toolPin } from "./pinned-tool.ts";
+import { ListDigests, memberChanges, skillPin, toolDigest, toolPin } from "./pinned-tool.ts";
 import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
@@ -199,6 +199,19 @@ export class ToolPins implements AsyncDisposable {
       const pinned = this.#book.backends.get(source.backend);
       const tools = pinned === undefined ? [] : recalledTools(pinned);
       return tools.length === 0 ? [] : [{ ...source, listings: { ...NO_LISTINGS, tools } }];
+    });
+  }
+
+  /** The same of lists that are not published now, and so are not looked at: without tools that nobody has approved. */
+  approvedOf(sources: readonly CatalogSource[], { trust, backends }: PinRules): readonly CatalogSource[] {
+    return sources.map((source) => {
+      const { backend, listings } = source;
+      const mode = backends.find(({ name }) => name === backend)?.pin ?? trust.pin;
+      if (mode !== "block") return source;
+      const pinned = this.#book.backends.get(backend);
+      const isApproved = (tool: JsonObject): boolean =>
+        pinned?.get(String(tool["name"]))?.approved.includes(toolDigest(tool)) === true;
+      return { ...source, listings: { ...listings, tools: listings.tools.filter(isApproved) } };
     });
   }
 

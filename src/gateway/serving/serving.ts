@@ -144,7 +144,7 @@ export class Serving {
     const { pool, pins, together } = this.#options;
     const admitted = pins.admit(pool.published, config);
     const { hidden, down, unlisted } = pool;
-    const last = [...hidden, ...down, ...pins.recalled(unlisted)];
+    const last = [...pins.approvedOf([...hidden, ...down], config), ...pins.recalled(unlisted)];
     return together.merge(admitted, config, { last, pending: pins.pending });
   }
 
