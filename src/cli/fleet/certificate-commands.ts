@@ -18,12 +18,12 @@ export async function rotateCertificate(
   context: CommandContext,
   { json }: { readonly json: boolean },
 ): Promise<number> {
-  const { requireFleet } = await import("../../fleet/way-in/fleet-folder.ts");
+  const { requireFleet, withKeys } = await import("../../fleet/way-in/fleet-folder.ts");
   const { madeAuthority, takeIntoUse } = await import("../../fleet/way-in/renew-certificate.ts");
   const { signal, home } = context;
   const options = homeOptions(context);
   await requireFleet(home);
-  return withDaemon(context, async (daemon) => {
+  const renew = async (daemon: DaemonClient): Promise<number> => {
     const { made, ...next } = await madeAuthority(options, signal);
     // Who is there and does not know it has not seen the last word of it.
     const { lacking, here } = await knowing(context, daemon, next.fingerprint, 0);
@@ -32,7 +32,8 @@ export async function rotateCertificate(
     if (left.length === 0) await takeIntoUse(options, next, signal);
     tell(context, json, { authority: next.fingerprint, in_use: left.length === 0, lacking: left });
     return left.length === 0 ? 0 : FAILED_EXIT;
-  });
+  };
+  return withDaemon(context, (daemon) => withKeys(options, signal, () => renew(daemon)));
 }
 
 /** What is common to all is signed once more, with the new authority beside it. */

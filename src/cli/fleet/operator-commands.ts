@@ -16,8 +16,11 @@ interface Wish {
 }
 
 /** Resolves with the exit code. */
-export function rotateOperator(context: CommandContext, { json, stolen }: Wish): Promise<number> {
-  return stolen ? replaceStolen(context, json) : handOver(context, json);
+export async function rotateOperator(context: CommandContext, { json, stolen }: Wish): Promise<number> {
+  const { withKeys } = await import("../../fleet/way-in/fleet-folder.ts");
+  return withKeys(homeOptions(context), context.signal, () =>
+    stolen ? replaceStolen(context, json) : handOver(context, json),
+  );
 }
 
 interface Outcome {

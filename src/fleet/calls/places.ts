@@ -4,7 +4,7 @@ import { posix } from "node:path";
 import { isObject } from "../../runtime/text/json-object.ts";
 
 /** Of a path; bytes are at most three times as many. */
-export const LONGEST_ROOT = 1_024;
+const LONGEST_ROOT = 1_024;
 const MOST_ROOTS = 16;
 const MOST_REQUIRED = 16;
 const LONGEST_REQUIRED = 256;

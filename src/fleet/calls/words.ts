@@ -2,7 +2,7 @@
 import { parseBackendName } from "../../config/backend-names.ts";
 import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
 import { isId, LONGEST_WORDS } from "./frames.ts";
-import { isPlace, isSharesRoot, type LentPlace, LONGEST_ROOT, placeIn } from "./places.ts";
+import { isPlace, isSharesRoot, type LentPlace, placeIn } from "./places.ts";
 
 export const MOST_OFFERED = 64;
 const LONGEST_OFFER = 8 * 1024;
@@ -27,7 +27,8 @@ type SaidOffer = Pick<Offer, "instance" | "backends"> & Partial<Offer>;
 export function offerText({ instance, backends, sharesRoot = null, places = NONE }: SaidOffer): string {
   const names = backends.slice(0, MOST_OFFERED);
   const offer = { format: 1, instance, backends: names };
-  let left = LONGEST_OFFER - LONGEST_ROOT - JSON.stringify(offer).length - ROOM_AROUND;
+  const whole = JSON.stringify({ ...offer, shares_root: sharesRoot });
+  let left = LONGEST_OFFER - Buffer.byteLength(whole) - ROOM_AROUND;
   const told: [string, LentPlace][] = [];
   for (const name of sharesRoot === null ? [] : names) {
     const place = places.get(name);

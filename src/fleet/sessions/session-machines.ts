@@ -114,6 +114,8 @@ export class SessionMachines {
   }
 
   conditions(): Condition[] {
+    const { sessions = [] } = this.#options.config();
+    for (const machine of [...this.#away.keys()]) if (!sessions.includes(machine)) this.#away.delete(machine);
     return [...this.#away].map(([machine, { sinceWallMs, why }]) => ({
       code: "fleet_sessions_away",
       severity: "warning",

@@ -143,13 +143,23 @@ export async function writeConfig(home: string, record: FleetRecord): Promise<bo
 }
 
 /** One after the other, of whatever process. Rejects with `lock_held`. */
-export async function withFolder<T>(
+export function withFolder<T>(place: FleetPlace, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
+  return inTurn("fleet.lock.db", place, signal, use);
+}
+
+/** The same for exchanges of keys and certificates as a whole: of two at once, one would go on with what the other made. */
+export function withKeys<T>(place: FleetPlace, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
+  return inTurn("fleet-keys.lock.db", place, signal, use);
+}
+
+async function inTurn<T>(
+  file: string,
   { home, clock }: FleetPlace,
   signal: AbortSignal,
   use: () => Promise<T>,
 ): Promise<T> {
   await ensurePrivateFolder(home);
-  const path = join(home, "fleet.lock.db");
+  const path = join(home, file);
   // Nobody else may hold it up.
   await (await open(path, "a", 0o600)).close();
   const lock = await waitExclusive(path, { clock, withinMs: LOCK_WAIT_MS, signal });

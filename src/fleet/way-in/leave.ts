@@ -60,7 +60,7 @@ export async function removeMember(place: FleetPlace, name: string, signal: Abor
         hint: "mountaineer fleet leave --dissolve ends the fleet",
       });
     }
-    return { ...now, members: now.members.filter(({ key }) => key !== member.key) };
+    return { ...now, members: now.members.filter((one) => one.name !== member.name) };
   });
   await reloadServer(place, signal);
   return member.name;

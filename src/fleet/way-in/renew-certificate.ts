@@ -33,7 +33,9 @@ export async function madeAuthority(
   const { home, clock } = place;
   const before = await nextAuthority(home);
   if (before !== null) return { ...before, made: false };
-  await withFolder(place, signal, async () => {
+  const isMade = await withFolder(place, signal, async () => {
+    // Who came first has told the members of that one.
+    if ((await nextAuthority(home)) !== null) return false;
     const { address, certificates } = await requireFleet(home);
     const paths = certificatePaths(home, certificates + 1);
     const { host } = splitAddress(address);
@@ -42,10 +44,11 @@ export async function madeAuthority(
     await writeDurably(paths.certificate, server.certificate + authority.certificate);
     // Last: where it stands, the others do.
     await writeDurably(paths.authority, authority.certificate);
+    return true;
   });
   const made = await nextAuthority(home);
   if (made === null) throw new Error("the authority that was made is not there");
-  return { ...made, made: true };
+  return { ...made, made: isMade };
 }
 
 /** The server shows the new certificate from then on, and codes name the new authority. */

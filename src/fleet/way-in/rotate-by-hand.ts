@@ -9,6 +9,7 @@ import { rawOfSeed, userKey, userSeed } from "../keys/nkey.ts";
 import { LinkFailure } from "../link-failure.ts";
 import { connectToServer } from "../nats-session.ts";
 import { readSignIn } from "../sign-in.ts";
+import { withKeys } from "./fleet-folder.ts";
 import { type HomeOptions, keptSecret, nextName } from "./membership.ts";
 
 export interface ByHand {
@@ -20,8 +21,12 @@ export interface ByHand {
   readonly waitsFor: string | null;
 }
 
-/** Rejects with `usage` where the credentials are no nkey that is kept here, and with `secret_unavailable`. */
-export async function rotateByHand(options: HomeOptions, config: FleetConfig): Promise<ByHand> {
+/** Rejects with `usage` where the credentials are no nkey that is kept here, with `secret_unavailable` and `lock_held`. */
+export function rotateByHand(options: HomeOptions, config: FleetConfig): Promise<ByHand> {
+  return withKeys(options, options.signal, () => rotateInTurn(options, config));
+}
+
+async function rotateInTurn(options: HomeOptions, config: FleetConfig): Promise<ByHand> {
   const { credentials } = config;
   const secret = credentials.kind === "stored" ? credentials.name : null;
   const text = secret === null ? null : await keptSecret(options, secret);

@@ -6,7 +6,7 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
 import { rawOfSeed, userKey, userSeed } from "../keys/nkey.ts";
 import { inboxOf, keyInbox, keySubject } from "../subjects.ts";
-import { readFleet } from "./fleet-folder.ts";
+import { readFleet, withKeys } from "./fleet-folder.ts";
 import { exchangeKey } from "./key-desk.ts";
 import { readKeyRequest, writeKeyRequest } from "./key-exchange.ts";
 import {
@@ -48,9 +48,14 @@ interface Exchange {
 
 /**
  * Cut off at any instant, the same again goes on. Rejects with `usage` where this machine has not joined by a code,
- * `fleet_unreachable`, `timed_out` and `permission_denied` (the server's machine does not let it); the old key is good then.
+ * `fleet_unreachable`, `timed_out`, `lock_held` and `permission_denied` (the server's machine does not let it); the old key
+ * is good then.
  */
-export async function rotateKey(options: RotateOptions): Promise<Rotated> {
+export function rotateKey(options: RotateOptions): Promise<Rotated> {
+  return withKeys(options, options.signal, () => rotateInTurn(options));
+}
+
+async function rotateInTurn(options: RotateOptions): Promise<Rotated> {
   const { home, signal, onKept } = options;
   const membership = await requireMembership(home);
   const { name, secret } = membership;

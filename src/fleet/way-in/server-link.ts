@@ -4,12 +4,14 @@ import { connect as connectSecurely, type DetailedPeerCertificate } from "node:t
 import { AuthorizationError, connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
 import { fingerprintOf, userSeed } from "../keys/nkey.ts";
 import { withItsSockets } from "../library-sockets.ts";
 import { certificatePem } from "./certificate.ts";
 import { splitAddress } from "./join-code.ts";
 
 const CONNECT_TIMEOUT_MS = 8_000;
+const REFUSED_AGAIN_MS = 300;
 const LONGEST_GREETING = 64 * 1024;
 
 export interface LinkOptions {
@@ -33,6 +35,14 @@ export interface ServerLink extends AsyncDisposable {
 
 /** Null: the server knows no such user. Rejects with `fleet_unreachable`. */
 export async function openLink(options: LinkOptions, signal: AbortSignal): Promise<ServerLink | null> {
+  const link = await openOnce(options, signal);
+  if (link !== null) return link;
+  // A server that reads its configuration again refuses whoever is just signing in.
+  await systemClock.sleep(REFUSED_AGAIN_MS, signal);
+  return openOnce(options, signal);
+}
+
+async function openOnce(options: LinkOptions, signal: AbortSignal): Promise<ServerLink | null> {
   const { address, authority, seed, inbox } = options;
   const { host } = splitAddress(address);
   const connecting = withItsSockets(() =>

@@ -21,7 +21,7 @@ import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
-import { type BorrowedBackend, withBorrowed } from "./borrowed-backends.ts";
+import { type BorrowedBackend, FirstBorrowed, withBorrowed } from "./borrowed-backends.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type {
   Gateway,
@@ -75,6 +75,7 @@ class RunningGateway implements Gateway {
   readonly #keeper: ListenerKeeper;
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
+  readonly #first = new FirstBorrowed();
   #borrowed: readonly BorrowedBackend[] = [];
   #applying = false;
   #isOpen = false;
@@ -120,7 +121,7 @@ class RunningGateway implements Gateway {
       roster: this.#roster,
       served: () => this.#serving.served,
       clock,
-      settled: (signal) => this.#pool.settled(signal),
+      settled: (signal) => this.#first.settled(this.#pool, this.#serving.rules, clock, signal),
       isComing: (backend) => this.#pool.isComing(backend),
       firstList: (backend) => this.#pool.firstList(backend),
       runsElsewhere: options.runsElsewhere,
@@ -339,6 +340,7 @@ class RunningGateway implements Gateway {
   borrow(backends: readonly BorrowedBackend[]): void {
     if (this.#ending !== null) return;
     this.#borrowed = backends;
+    this.#first.note(backends);
     this.#apply(this.#serving.rules);
   }
 

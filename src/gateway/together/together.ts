@@ -130,7 +130,8 @@ export class Together {
   /** The sources that are published; the same list, with the same members, while nothing changes. */
   merge(sources: readonly CatalogSource[], { backends, together }: MergeRules, unpublished: Unpublished) {
     this.#configure(together ?? null, backends);
-    if (this.#config === null || (this.#places.size === 0 && this.#sharesRoots.size === 0)) {
+    const places = new Map([...this.#places].filter(([, place]) => this.#isApproved(place)));
+    if (this.#config === null || (places.size === 0 && this.#sharesRoots.size === 0)) {
       this.#sources = sources;
       this.#apart = new Map();
       return sources;
@@ -143,12 +144,12 @@ export class Together {
     }));
     const pending = new Set(unpublished.pending.map(({ backend, tool }) => `${backend} ${tool}`));
     const isPending = (backend: string, tool: string): boolean => pending.has(`${backend} ${tool}`);
-    const merged = mergeTools({ sources, own, places: this.#places, isPending }, this.#held);
+    const merged = mergeTools({ sources, own, places, isPending }, this.#held);
     const before = new Map(this.#sources.map((source) => [source.backend, source]));
     const kept = merged.map((source) => sameOr(before.get(source.backend), source));
     const isSame = kept.length === this.#sources.length && kept.every((one, at) => one === this.#sources[at]);
     if (!isSame) this.#sources = kept;
-    this.#noteApart(isPending);
+    this.#noteApart(places, isPending);
     return this.#sources;
   }
 
@@ -177,12 +178,15 @@ export class Together {
     );
   }
 
-  #noteApart(isPending: (backend: string, tool: string) => boolean): void {
+  #noteApart(
+    places: ReadonlyMap<string, SharedPlace>,
+    isPending: (backend: string, tool: string) => boolean,
+  ): void {
     const namesOf = (backend: string): readonly string[] =>
       (this.#sources.find((source) => source.backend === backend)?.listings.tools ?? []).map((tool) =>
         String(tool["name"]),
       );
-    const found = [...this.#places].flatMap(([backend, place]): Apart[] => {
+    const found = [...places].flatMap(([backend, place]): Apart[] => {
       const own = this.#own.get(plainName(backend));
       if (own === undefined) return [];
       const names = new Set(namesOf(own.backend.name));
@@ -296,11 +300,9 @@ export class Together {
   }
 
   #configure(config: TogetherConfig | null, backends: readonly ServedBackend[]): void {
-    if (!isDeepStrictEqual(config, this.#config)) {
-      this.#held.clear();
-      this.#sharesRoots.clear();
-    }
+    const isOther = !isDeepStrictEqual(config, this.#config);
     this.#config = config;
+    if (isOther) this.#forgetUnapproved();
     const ownOnes =
       config === null ? [] : backends.filter((one) => one.enabled && machineOf(one.name) === null);
     this.#own = new Map(
@@ -313,8 +315,31 @@ export class Together {
     for (const place of config === null ? [] : this.#places.values()) this.#remember(place);
   }
 
+  /** The file may say less by now than it did when the machine was heard. */
+  #isApproved({ machine, backend }: Pick<SharedPlace, "machine" | "backend">): boolean {
+    const approved = this.#config?.with ?? [];
+    return approved.some((entry) => ["*", machine, `${machine}/${backend}`].includes(entry));
+  }
+
+  /** What is still approved keeps its names and its paths. */
+  #forgetUnapproved(): void {
+    for (const [key, { places }] of this.#held) {
+      const isLeft = places.some((name) =>
+        this.#isApproved({ machine: machineOf(name) ?? "", backend: plainName(name) }),
+      );
+      if (!isLeft) this.#held.delete(key);
+    }
+    for (const [key, machines] of this.#sharesRoots) {
+      const backend = key.slice(0, key.indexOf(" "));
+      for (const machine of machines.keys())
+        if (!this.#isApproved({ machine, backend })) machines.delete(machine);
+      if (machines.size === 0) this.#sharesRoots.delete(key);
+    }
+  }
+
   /** Paths of a machine that has gone are still understood. */
   #remember(place: SharedPlace): void {
+    if (!this.#isApproved(place)) return;
     const key = rememberedKey(place.backend, place);
     const known = this.#sharesRoots.get(key) ?? new Map<string, string>();
     if (known.size >= MOST_REMEMBERED && !known.has(place.machine)) return;

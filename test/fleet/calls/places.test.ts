@@ -82,7 +82,7 @@ test("G1 an offer stays small enough to be read: what does not fit is told of th
     ...PLACE,
     roots: Array.from({ length: 16 }, (_, at) => `ä${at}/${"x".repeat(60)}`).toSorted(),
   };
-  const sharesRoot = `/${"ä".repeat(300)}`;
+  const sharesRoot = `/${"ä".repeat(1_000)}`;
   const text = offerText({
     instance,
     backends,

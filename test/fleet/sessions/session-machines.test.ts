@@ -92,7 +92,8 @@ test("G1 a machine that is not named gets no word of sessions, whatever it sends
 
 test("G1 during a handover the next daemon is asked; nobody there is known soon, and silence in time", async (t) => {
   const { clock, start } = machines(t);
-  const laptop = start("laptop", idOf("1"), ["desktop"]);
+  const shared = ["desktop"];
+  const laptop = start("laptop", idOf("1"), shared);
   const old = start("desktop", idOf("2"), ["laptop"]);
   const first = laptop.own.reach("desktop", NEVER);
   await clock.advance(0);
@@ -124,6 +125,10 @@ test("G1 during a handover the next daemon is asked; nobody there is known soon,
   await clock.advance(1_100);
   assert.equal(await fourth, null);
   assert.equal(dumb.served.length, 0);
+  // With whom nothing is shared any more, nothing is missed.
+  assert.equal(laptop.own.conditions().length, 1);
+  shared[0] = "nas";
+  assert.deepEqual(laptop.own.conditions(), []);
 });
 
 test("G1 an opening for sessions is told from one for a backend", () => {

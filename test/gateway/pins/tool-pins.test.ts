@@ -32,6 +32,10 @@ async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: P
     told,
     names: () => told.map(({ name }) => name),
     admit: (...sources: readonly CatalogSource[]) => pins.admit(sources, rules),
+    unpublished: (...tools: readonly JsonObject[]) =>
+      pins
+        .approvedOf([listing("files", tools)], rules)
+        .flatMap(({ listings }) => listings.tools.map(({ name }) => name)),
     admitted: (...tools: readonly JsonObject[]) =>
       pins
         .admit([listing("files", tools)], rules)
@@ -57,6 +61,8 @@ describe("the pins of the running gateway", () => {
       withheld: true,
       more: 0,
     });
+    // Its server is down: what others may serve in its stead was approved, too.
+    assert.deepEqual(b.unpublished(CHANGED, tool("b"), tool("c")), ["b"]);
     const [first, second] = b.pins.pending;
     assert.ok(first !== undefined && second !== undefined);
     b.pins.approve([first], false);

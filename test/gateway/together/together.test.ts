@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Readiness } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { CallAbort } from "../../../src/gateway/call-signal.ts";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { type CatalogSource, NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { type SharedCall, Together } from "../../../src/gateway/together/together.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
@@ -67,6 +69,32 @@ function stage() {
       }),
   };
 }
+
+test("G1 an edit of what is approved holds at once, whatever is still known of other machines", () => {
+  const source = (backend: string, description: string): CatalogSource => {
+    const all = { allow: null, deny: [] };
+    const tools = [{ name: "read", description, inputSchema: { type: "object" } }];
+    const filters = { tools: all, resources: all, prompts: all };
+    return { backend, filters, toolOverrides: {}, listings: { ...NO_LISTINGS, tools } };
+  };
+  const { together } = stage();
+  const sources = [source("files@desktop", "Another one"), source("files@nas", "Reads")];
+  const look = (...approved: readonly string[]): readonly string[] => {
+    const rules = approved.length === 0 ? {} : { together: { sharesRoot: "/s", with: approved } };
+    const merged = together.merge(sources, { backends: [], ...rules }, NOTHING);
+    const { tools } = buildCatalog(merged, NO_GATEWAY.conflictResolution);
+    return [...tools.values()].map(({ name, places, backend }) => `${name}: ${places ?? backend}`);
+  };
+  const apart = ["desktop_read: files@desktop", "nas_read: files@nas"];
+  assert.deepEqual(look(), apart);
+  const first = ["files_read: files@nas", "desktop_read: files@desktop"];
+  assert.deepEqual(look("nas"), first);
+  // Who joins does not take its name.
+  assert.deepEqual(look("nas", "desktop"), first);
+  assert.deepEqual(look("desktop/files"), ["files_read: files@desktop", "nas_read: files@nas"]);
+  assert.deepEqual(look("desktop/other"), apart);
+  assert.deepEqual(look(), apart);
+});
 
 function loses(wasSent: boolean) {
   return (backend: string, told: Told): Reply => {
