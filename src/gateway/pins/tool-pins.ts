@@ -220,19 +220,6 @@ export class ToolPins implements AsyncDisposable {
     });
   }
 
-  /** The same of lists that are not published now, and so are not looked at: without tools that nobody has approved. */
-  approvedOf(sources: readonly CatalogSource[], { trust, backends }: PinRules): readonly CatalogSource[] {
-    return sources.map((source) => {
-      const { backend, listings } = source;
-      const mode = backends.find(({ name }) => name === backend)?.pin ?? trust.pin;
-      if (mode !== "block") return source;
-      const pinned = this.#book.backends.get(backend);
-      const isApproved = (tool: JsonObject): boolean =>
-        pinned?.get(String(tool["name"]))?.approved.includes(toolDigest(tool)) === true;
-      return { ...source, listings: { ...listings, tools: listings.tools.filter(isApproved) } };
-    });
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     this.#tryAgain?.[Symbol.dispose]();
