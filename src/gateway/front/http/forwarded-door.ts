@@ -124,6 +124,8 @@ export class ForwardedDoor {
     const { createServer } = process.getBuiltinModule("node:http");
     const server = createServer({ maxHeaderSize: LONGEST_HEAD }, (request, response) => {
       this.#came(request.socket);
+      // Whatever its head says: the stream ends with its answer.
+      response.shouldKeepAlive = false;
       void this.#take({ request, response });
     });
     // As a stream is for one, who sends others ahead cannot have them wait here.

@@ -8,6 +8,8 @@ import { Forwarding } from "../../../../src/gateway/front/http/forwarding.ts";
 import { newSessionId } from "../../../../src/gateway/front/session/shared-session.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createScriptedGateway } from "../scripted-gateway.ts";
+import { startRig } from "./http-rig.ts";
 
 async function passed(words: string): Promise<{ readonly status: number; readonly text: string }> {
   const forwarding = new Forwarding({
@@ -73,4 +75,17 @@ test("of one client's bodies no more than a bound waits for another machine", as
   const open = [pass("ann"), pass("ann"), pass("ann"), pass("bob")];
   assert.deepEqual(refused, [503]);
   for (const response of open) response.destroy();
+});
+
+test("a stream of another machine brings one request, whatever else it sends ahead", async (t) => {
+  const rig = await startRig(createScriptedGateway());
+  t.after(() => rig[Symbol.asyncDispose]());
+  const caller = Buffer.from(JSON.stringify({ kind: "user", name: "ann", roles: [] })).toString("base64url");
+  const head = `Host: localhost\r\nMountaineer-Session: ${"a".repeat(64)}\r\nMountaineer-Caller: ${caller}`;
+  const [ours, theirs] = duplexPair();
+  rig.front.serveForwarded(theirs);
+  ours.write(`GET /mcp HTTP/1.1\r\n${head}\r\n\r\n`.repeat(3));
+  let said = "";
+  for await (const chunk of ours) said += String(chunk);
+  assert.deepEqual(said.match(/^HTTP\/1.1 \d+/gmu), ["HTTP/1.1 404"]);
 });
