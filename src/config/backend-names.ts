@@ -28,12 +28,12 @@ export function borrowedName(backend: string, machine: string): string {
 /** No machine has such a name. */
 const ANY_MACHINE = "*";
 
-/** Under which backends of that name, on several other machines and not on this one, have their tools in common. */
+/** What the common tools of other machines' backends of that name are published under, where this machine has none. */
 export function commonName(backend: string): string {
   return borrowedName(backend, ANY_MACHINE);
 }
 
-/** What its names begin with, where it is not this machine's own: its machine's name, or its own, of a common one. */
+/** What its tools' names begin with: its machine's name, of a common one the backend's; null: nothing, it is our own. */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);
   return machine === ANY_MACHINE ? plainName(backendName) : machine;

@@ -53,7 +53,7 @@ interface Merged {
 type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
 
 /**
- * The sources with what is one in one place alone. Tools of this machine keep their names, also while other machines alone
+ * The sources, with each common tool in one of them alone. Tools of this machine keep their names, also while other machines alone
  * serve them. Without a backend of this machine the first version that was seen keeps the common name until those that
  * had it have another one: `held` remembers it.
  */

@@ -99,7 +99,7 @@ interface Unpublished {
 export class Together {
   readonly #options: TogetherOptions;
   readonly #held: HeldVersions = new Map();
-  /** Where machines have their shares, that agreed on what is in the key. */
+  /** By backend and what is agreed on (`rememberedKey`): where each machine has its shares. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
   /** Waits that look again. */
   readonly #waits = new Set<() => void>();

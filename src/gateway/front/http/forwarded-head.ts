@@ -32,7 +32,7 @@ const MOST_ROLES = 256;
 /** Of the whole, encoded. */
 const LONGEST_CALLER = 32 * 1024;
 
-/** A head longer than what a client may send, by who it is. */
+/** More than a client's own head may have, as it also says who the client is: bytes. */
 export const LONGEST_HEAD = 64 * 1024;
 
 export function forwardedHeaders(
