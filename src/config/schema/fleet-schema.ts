@@ -83,7 +83,7 @@ export const fleetSchema = z.strictObject({
       absent: "none",
       meaning:
         "Imported machines whose tools are one with those of this one and of each other, where name, pinned digest, required shares and folders agree: a call goes where the share is mounted best. Their tools must keep no state of their own between calls.",
-      example: '["desktop", "nas/files"]',
+      example: '["desktop", "nas/photos"]',
     }),
   ),
   sessions: document(

@@ -54,8 +54,8 @@ test("what is appended while a log is cut, time after time, is there, in order a
   const enough = `${log}.enough`;
   const program = `const { existsSync, openSync, writeSync } = require("node:fs");
     const log = openSync(process.argv[1], "a");
-    let n = 0;
-    while (!existsSync(process.argv[2]) && n < 2_000_000) { for (let k = 0; k < 20; k++) writeSync(log, "line " + n++ + " " + "x".repeat(200) + "\\n");
+    let [n, after] = [0, 0];
+    while (after < 3 && n < 2_000_000) { if (existsSync(process.argv[2])) after++; for (let k = 0; k < 20; k++) writeSync(log, "line " + n++ + " " + "x".repeat(200) + "\\n");
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); }
     writeSync(log, "the last of " + n + "\\n");`;
   const writer = spawn(process.execPath, ["-e", program, log, enough], { stdio: "ignore" });
