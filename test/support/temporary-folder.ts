@@ -15,6 +15,6 @@ export interface Scope {
  */
 export async function temporaryFolder(t: Scope): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-test-")));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
