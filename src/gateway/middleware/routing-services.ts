@@ -1,27 +1,11 @@
 // What routing needs of the rest of the gateway.
-import type { PoolCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
-import type { CallSignal } from "../call-signal.ts";
+import type { PoolCall, SharedCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
 import type { TaskIds } from "./task-ids.ts";
 import type { TaskMemory } from "./task-memory.ts";
-
-/** A call of a tool that several machines have in common. */
-interface SharedCall {
-  readonly places: readonly string[];
-  /** As `namedHere` gave them. */
-  readonly params: JsonObject | undefined;
-  readonly signal: CallSignal;
-  /** It goes to this machine's own backends or nowhere. */
-  readonly isOwnAlone: boolean;
-  send(
-    backend: string,
-    params: JsonObject | undefined,
-    told: Required<Pick<PoolCall, "onHome" | "onLoss">>,
-  ): Promise<Reply>;
-}
 
 export interface RoutingServices {
   readonly pool: {

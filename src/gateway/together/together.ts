@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { borrowedName, machineOf, plainName } from "../../config/backend-names.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { PoolCall, Readiness } from "../backends/policy/backend-pool-contract.ts";
+import type { Readiness, SharedCall } from "../backends/policy/backend-pool-contract.ts";
 import type { DataSource, Standing } from "../backends/policy/required-data.ts";
 import type { CallSignal } from "../call-signal.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
@@ -55,21 +55,6 @@ interface TogetherOptions {
   };
   /** What agrees may be another. */
   readonly onChanged: () => void;
-}
-
-export interface SharedCall {
-  readonly places: readonly string[];
-  /** As `namedHere` gave them. */
-  readonly params: JsonObject | undefined;
-  readonly signal: CallSignal;
-  /** Nothing that is borrowed is lent on. */
-  readonly isOwnAlone: boolean;
-  /** Sends it there. `told` is to be told where it went, and what was lost on the way. */
-  send(
-    backend: string,
-    params: JsonObject | undefined,
-    told: Required<Pick<PoolCall, "onHome" | "onLoss">>,
-  ): Promise<Reply>;
 }
 
 /** Where a shared tool is served, best first. */

@@ -1,13 +1,13 @@
 // The way of one call, with a pool that says what a test wants it to: which place is asked, and what is asked again.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Readiness } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import type { Readiness, SharedCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { CallAbort } from "../../../src/gateway/call-signal.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { type CatalogSource, NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { type SharedCall, Together } from "../../../src/gateway/together/together.ts";
+import { Together } from "../../../src/gateway/together/together.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 

@@ -1,4 +1,5 @@
 // What the rest of the gateway asks of its backends.
+import type { CallSignal } from "../../call-signal.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall } from "../instance/backend-instance.ts";
 import type { InitializeResult } from "../instance/initialize-result.ts";
@@ -95,6 +96,22 @@ export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
   readonly home?: string;
   /** Told the home of what it is sent to. */
   readonly onHome?: (home: string) => void;
+}
+
+/** A call of a tool that several machines have in common. */
+export interface SharedCall {
+  readonly places: readonly string[];
+  /** As `namedHere` gave them. */
+  readonly params: JsonObject | undefined;
+  readonly signal: CallSignal;
+  /** Nothing that is borrowed is lent on. */
+  readonly isOwnAlone: boolean;
+  /** Sends it there. `told` hears where it went, and what was lost on the way. */
+  send(
+    backend: string,
+    params: JsonObject | undefined,
+    told: Required<Pick<PoolCall, "onHome" | "onLoss">>,
+  ): Promise<Reply>;
 }
 
 /** A task that a client listens for. */
