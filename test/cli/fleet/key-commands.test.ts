@@ -192,7 +192,7 @@ test(
     const record = async () => (await readFleet(first.home))?.members.find(({ name }) => name === "laptop");
     await killedWhen(laptop, rotate, async () => (await record())?.nextKey !== undefined);
     await killed.kill9();
-    await eventually(() => linkOf(second, member), 5_000);
+    await eventually(() => linkOf(second, member), WITHIN_MS);
     await using _one = await nas.startMonitor();
     const instants: readonly (readonly [string, () => Promise<boolean>])[] = [
       ["the next key is kept", async () => Object.hasOwn(await secretsOf(laptop), "fleet-key-next")],
@@ -203,7 +203,7 @@ test(
     for (const [what, isSo] of instants) {
       await killedWhen(laptop, rotate, isSo);
       // A server that reads its configuration again cuts off whoever signs in at that instant.
-      await eventually(() => linkOf(second, member), 5_000).catch(() => assert.fail(what));
+      await eventually(() => linkOf(second, member), WITHIN_MS).catch(() => assert.fail(what));
     }
     const done = await laptop.cli([...rotate, "--json"]);
     assert.equal(done.code, 0, done.stderr);
