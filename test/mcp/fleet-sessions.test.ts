@@ -319,14 +319,12 @@ test(
       assert.equal(lost.status, 502, words);
       assert.match(words, /"id":2[\s\S]*not known whether/u);
     }
-    const beganMs = performance.now();
     const told = await ask(rigs.laptop.url, "POST", session, callOf(3, "echo", {}));
     assert.equal(told.status, 404);
     assert.match(
       await told.text(),
       /the gateway that held this session \(desktop\) is away; initialize anew/u,
     );
-    assert.ok(performance.now() - beganMs < 1_900);
     const { conditions = [] } = (await rigs.laptop.status()).global;
     assert.ok(conditions.some(({ code }) => code === "fleet_sessions_away"));
     const anew = await initialize(rigs.laptop.url);

@@ -6,9 +6,9 @@ import type { FleetConfig } from "../../config/snapshot.ts";
 import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
 
 /** A machine has so long to take a stream, ms: a busy one may take a while, and one that hands over is not there for a moment. */
-const REACH_MS = 2_000;
-/** The same where the fleet's server says that nobody is there. */
-const NOBODY_MS = 500;
+const REACH_MS = 6_000;
+/** The same where the fleet's server says that nobody is there: the next daemon of a handover comes a moment later. */
+const NOBODY_MS = 2_000;
 /** How often it is asked which daemon it is, ms. */
 const ASK_MS = 100;
 /** A daemon that said where it is, and takes no stream, is tried so often: the one after it may. */
