@@ -1,18 +1,12 @@
 // The newest layer that this machine has accepted, as it was signed: what lies under its file while no server answers, and
 // before which it takes nothing older. In the fleet's folder of the home.
 import { join } from "node:path";
-import {
-  ensurePrivateFolder,
-  readIfPresent,
-  removeLeftovers,
-  writeDurably,
-} from "../../runtime/files/durable-file.ts";
+import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { readTrust, type Trust } from "./operator-trust.ts";
 import { readSignedLayer, type SignedLayer } from "./signed-layer.ts";
 
-function layerPath(home: string): { readonly folder: string; readonly file: string } {
-  const folder = join(home, "fleet");
-  return { folder, file: join(folder, "layer.json") };
+function layerPath(home: string): string {
+  return join(home, "fleet", "layer.json");
 }
 
 interface KeptLayer {
@@ -32,7 +26,7 @@ export async function readKeptLayer(home: string, line: string): Promise<KeptLay
 
 /** What was accepted under a key that has gone since counts on, until the next one is. */
 export async function keptLayerBy(home: string, { operator, earlier }: Trust): Promise<KeptLayer> {
-  const text = await readIfPresent(layerPath(home).file);
+  const text = await readIfPresent(layerPath(home));
   if (text === null) return { layer: null, problem: null };
   const readings = [operator, ...earlier].map((key) =>
     readSignedLayer(Buffer.from(text), { operator: key, earlier: [] }),
@@ -43,9 +37,6 @@ export async function keptLayerBy(home: string, { operator, earlier }: Trust): P
 }
 
 /** Whole or not at all, and durable when it resolves. */
-export async function keepLayer(home: string, document: Uint8Array): Promise<void> {
-  const { folder, file } = layerPath(home);
-  await ensurePrivateFolder(folder);
-  await removeLeftovers(file);
-  await writeDurably(file, document, { mode: 0o600 });
+export function keepLayer(home: string, document: Uint8Array): Promise<void> {
+  return keepPrivateFile(layerPath(home), document, { mode: 0o600 });
 }

@@ -2,12 +2,7 @@
 // kept in the fleet's folder of the home, and never taken back.
 import { join } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
-import {
-  ensurePrivateFolder,
-  readIfPresent,
-  removeLeftovers,
-  writeDurably,
-} from "../../runtime/files/durable-file.ts";
+import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { type Handover, handoversTo, keysFrom, readHandovers } from "./handovers.ts";
 import { type LayerReading, readSignedLayer } from "./signed-layer.ts";
@@ -27,14 +22,13 @@ export interface Trust {
   readonly handovers: readonly Handover[];
 }
 
-function trustPath(home: string): { readonly folder: string; readonly file: string } {
-  const folder = join(home, "fleet");
-  return { folder, file: join(folder, "operator.json") };
+function trustPath(home: string): string {
+  return join(home, "fleet", "operator.json");
 }
 
 /** Rejects with `fleet_unreachable` for a file that cannot be believed: a key that went could come back. */
 async function keptHandovers(home: string): Promise<readonly Handover[]> {
-  const { file } = trustPath(home);
+  const file = trustPath(home);
   const text = await readIfPresent(file);
   if (text === null) return [];
   const { version, handovers } = jsonObject(text) ?? {};
@@ -83,12 +77,8 @@ export function createOperatorTrust({ home, line, onHandover }: TrustOptions): O
         hint: "set [fleet].operator to the key that counts now, and remove fleet/operator.json",
       });
     }
-    const { folder, file } = trustPath(home);
-    await ensurePrivateFolder(folder);
-    await removeLeftovers(file);
-    await writeDurably(file, `${JSON.stringify({ version: VERSION, handovers }, null, 2)}\n`, {
-      mode: 0o600,
-    });
+    const text = `${JSON.stringify({ version: VERSION, handovers }, null, 2)}\n`;
+    await keepPrivateFile(trustPath(home), text, { mode: 0o600 });
   };
   return {
     read: () => inTurn(() => readTrust(home, line)),

@@ -5,12 +5,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type FleetSection, isMachineName } from "../../config/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import {
-  ensurePrivateFolder,
-  readIfPresent,
-  removeLeftovers,
-  writeDurably,
-} from "../../runtime/files/durable-file.ts";
+import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
@@ -73,12 +68,9 @@ export async function requireMembership(home: string): Promise<Membership> {
 
 /** `pem`: the certificate authority. */
 export async function writeMembership(home: string, membership: Membership, pem: string): Promise<void> {
-  const { folder, file, authority } = membershipPaths(home);
-  await ensurePrivateFolder(folder);
-  await removeLeftovers(authority);
-  await writeDurably(authority, pem);
-  await removeLeftovers(file);
-  await writeDurably(file, `${JSON.stringify({ version: VERSION, ...membership }, null, 2)}\n`);
+  const { file, authority } = membershipPaths(home);
+  await keepPrivateFile(authority, pem);
+  await keepPrivateFile(file, `${JSON.stringify({ version: VERSION, ...membership }, null, 2)}\n`);
 }
 
 /** What `[fleet]` says of it. */

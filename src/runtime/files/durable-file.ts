@@ -117,6 +117,17 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
   }
 }
 
+/** The same as `writeDurably`, in a folder that is made where it is missing, and rid of what crashed writers left. */
+export async function keepPrivateFile(
+  path: string,
+  content: string | Uint8Array,
+  options: DurableWriteOptions = {},
+): Promise<void> {
+  await ensurePrivateFolder(dirname(path));
+  await removeLeftovers(path);
+  await writeDurably(path, content, options);
+}
+
 /**
  * Makes sure of a folder and those above it, with `mode` where they are missing. Rejects with the system's error. Not
  * `mkdir` with `recursive`: that calls a read-only disk ENOENT, and never ends where ENOENT is the answer although the
