@@ -44,6 +44,11 @@ export function plainName(backendName: string): string {
   return backendName.split(AT_MACHINE)[0] ?? backendName;
 }
 
+/** Whether a list as `[fleet].import` has it (`*`, `MACHINE`, `MACHINE/BACKEND`) names that machine's backend. */
+export function namesBackend(entries: readonly string[], machine: string, backend: string): boolean {
+  return entries.some((entry) => ["*", machine, `${machine}/${backend}`].includes(entry));
+}
+
 /** Whose backend it is; null: this machine's own. */
 export function machineOf(backendName: string): string | null {
   return backendName.split(AT_MACHINE)[1] ?? null;

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import type { Condition } from "../../api/contract.ts";
+import { namesBackend } from "../../config/backend-names.ts";
 import { isMachineName } from "../../config/fleet-values.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -113,8 +114,6 @@ class RunningCalls implements Calls {
   #failure: { readonly why: LinkFailure; readonly sinceWallMs: number } | null = null;
   #offeredAtMs = Number.NEGATIVE_INFINITY;
   #offered: Omit<Offer, "instance"> = NO_OFFER;
-  #nextBusyMs = 0;
-  #nextOfferMs = 0;
   #soon: Timer | null = null;
   #following: Timer | null = null;
   #followedMs = Number.NEGATIVE_INFINITY;
@@ -237,7 +236,10 @@ class RunningCalls implements Calls {
   /** How many calls are under way is told a few times in ten seconds, all else at once. */
   #isNews(lent: Omit<Offer, "instance">): boolean {
     if (!isDeepStrictEqual(withoutBusy(lent), withoutBusy(this.#offered))) return true;
-    return !isDeepStrictEqual(lent, this.#offered) && this.#options.clock.monotonicMs() >= this.#nextBusyMs;
+    return (
+      !isDeepStrictEqual(lent, this.#offered) &&
+      this.#options.clock.monotonicMs() >= this.#offeredAtMs + BUSY_MS
+    );
   }
 
   leave(): void {
@@ -278,7 +280,7 @@ class RunningCalls implements Calls {
       if (this.#part.imports) session.ask();
       this.#offer();
       return await workUntilEnd(session.ended, { clock, everyMs: BUSY_MS, signal }, () => {
-        if (clock.monotonicMs() >= this.#nextOfferMs || this.#isNews(this.#lent())) this.#offer();
+        if (clock.monotonicMs() >= this.#offeredAtMs + OFFER_MS || this.#isNews(this.#lent())) this.#offer();
         this.#forgetSilent();
       });
     } finally {
@@ -354,17 +356,20 @@ class RunningCalls implements Calls {
   }
 
   #isBorrowed(machine: string, backend: string): boolean {
-    return isAmong(this.#imports, machine, backend);
+    return namesBackend(this.#imports, machine, backend);
+  }
+
+  get #inOrder(): readonly (readonly [machine: string, offer: Known])[] {
+    return [...this.#offers].toSorted(([one], [other]) => (one < other ? -1 : 1));
   }
 
   /** Of backends that are approved to have tools in common with this machine. */
   #approvedPlaces(): readonly KnownPlace[] {
     const approved = this.#config.together ?? [];
-    return [...this.#offers]
-      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    return this.#inOrder
       .flatMap(([machine, { sharesRoot, places }]) =>
         [...places].flatMap(([backend, place]) => {
-          const isApproved = this.#isBorrowed(machine, backend) && isAmong(approved, machine, backend);
+          const isApproved = this.#isBorrowed(machine, backend) && namesBackend(approved, machine, backend);
           return sharesRoot !== null && isApproved ? [{ machine, backend, sharesRoot, ...place }] : [];
         }),
       )
@@ -389,8 +394,7 @@ class RunningCalls implements Calls {
   }
 
   #tellBorrowed(): void {
-    const found = [...this.#offers]
-      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    const found = this.#inOrder
       .flatMap(([machine, { instance, backends }]) =>
         backends
           .filter((backend) => this.#isBorrowed(machine, backend))
@@ -453,17 +457,10 @@ class RunningCalls implements Calls {
     if (session === null || this.#isLeaving) return;
     const before = this.#offered;
     this.#offered = this.#lent();
-    const nowMs = this.#options.clock.monotonicMs();
-    this.#nextBusyMs = nowMs + BUSY_MS;
-    this.#nextOfferMs = nowMs + OFFER_MS;
+    this.#offeredAtMs = this.#options.clock.monotonicMs();
     if (!this.#exports && before.backends.length === 0) return;
-    this.#offeredAtMs = nowMs;
     session.offer(offerText({ instance: this.#instance, ...this.#offered }));
   }
-}
-
-function isAmong(entries: readonly string[], machine: string, backend: string): boolean {
-  return entries.some((entry) => ["*", machine, `${machine}/${backend}`].includes(entry));
 }
 
 function withoutBusy({ places, ...offer }: Omit<Offer, "instance">): unknown {

@@ -142,10 +142,11 @@ export class Serving {
 
   #merged(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins, together } = this.#options;
-    const admitted = pins.admit(pool.published, config);
-    const { hidden, down, unlisted } = pool;
-    const last = [...pins.approvedOf([...hidden, ...down], config), ...pins.recalled(unlisted)];
-    return together.merge(admitted, config, { last, pending: pins.pending });
+    return together.merge(pins.admit(pool.published, config), config, () => {
+      const { hidden, down, unlisted } = pool;
+      const last = [...pins.approvedOf([...hidden, ...down], config), ...pins.recalled(unlisted)];
+      return { last, pending: pins.pending };
+    });
   }
 
   #build(): ServingSet {

@@ -1,7 +1,7 @@
 // Tools that this machine has in common with others: what is known of the machines that have them, and the way of a call
 // to the one that serves it best.
 import { isDeepStrictEqual } from "node:util";
-import { borrowedName, machineOf, plainName } from "../../config/backend-names.ts";
+import { borrowedName, machineOf, namesBackend, plainName } from "../../config/backend-names.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Readiness, SharedCall } from "../backends/policy/backend-pool-contract.ts";
@@ -75,7 +75,7 @@ interface MergeRules {
   readonly together?: TogetherConfig;
 }
 
-/** What is known beside what is published. */
+/** What is known beside what is published; asked for only where tools may be one. */
 interface Unpublished {
   readonly last: readonly CatalogSource[];
   readonly pending: readonly { readonly backend: string; readonly tool: string }[];
@@ -113,7 +113,11 @@ export class Together {
   }
 
   /** The sources that are published; the same list, with the same members, while nothing changes. */
-  merge(sources: readonly CatalogSource[], { backends, together }: MergeRules, unpublished: Unpublished) {
+  merge(
+    sources: readonly CatalogSource[],
+    { backends, together }: MergeRules,
+    unpublished: () => Unpublished,
+  ) {
     this.#configure(together ?? null, backends);
     const places = new Map([...this.#places].filter(([, place]) => this.#isApproved(place)));
     if (this.#config === null || (places.size === 0 && this.#sharesRoots.size === 0)) {
@@ -121,13 +125,14 @@ export class Together {
       this.#apart = new Map();
       return sources;
     }
+    const { last, pending: waiting } = unpublished();
     const own: OwnBackend[] = [...this.#own].map(([name, { facts }]) => ({
       name,
       facts,
       knowsPaths: this.#sharesRoots.has(rememberedKey(name, facts)),
-      last: unpublished.last.find(({ backend }) => backend === name) ?? null,
+      last: last.find(({ backend }) => backend === name) ?? null,
     }));
-    const pending = new Set(unpublished.pending.map(({ backend, tool }) => `${backend} ${tool}`));
+    const pending = new Set(waiting.map(({ backend, tool }) => `${backend} ${tool}`));
     const isPending = (backend: string, tool: string): boolean => pending.has(`${backend} ${tool}`);
     const merged = mergeTools({ sources, own, places, isPending }, this.#held);
     const before = new Map(this.#sources.map((source) => [source.backend, source]));
@@ -302,8 +307,7 @@ export class Together {
 
   /** The file may say less by now than it did when the machine was heard. */
   #isApproved({ machine, backend }: Pick<SharedPlace, "machine" | "backend">): boolean {
-    const approved = this.#config?.with ?? [];
-    return approved.some((entry) => ["*", machine, `${machine}/${backend}`].includes(entry));
+    return namesBackend(this.#config?.with ?? [], machine, backend);
   }
 
   /** What is still approved keeps its names and its paths. */

@@ -30,7 +30,7 @@ function stage(denied: string, busyHere = 0) {
   const sources = together.merge(
     [files, { ...files, backend: "files@desktop" }],
     { backends: [backendConfig("files", { connection })], together: { sharesRoot: HERE, with: ["*"] } },
-    { last: [], pending: [] },
+    () => ({ last: [], pending: [] }),
   );
   const services = { ...recordingServices(), together };
   const deny = { effect: "deny", roles: null, resources: ["tool:read"], methods: null } as const;

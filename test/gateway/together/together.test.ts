@@ -15,7 +15,7 @@ const DONE: Reply = { result: { content: [] } };
 const LOST = errorReply(BACKEND_UNAVAILABLE, "the link was lost");
 const PLACE = { backend: "files", sharesRoot: "/s", roots: [], requires: [], standing: null, busy: 0 };
 const ALL = { allow: null, deny: [] };
-const NOTHING = { last: [], pending: [] };
+const NOTHING = () => ({ last: [], pending: [] });
 
 type Told = Parameters<SharedCall["send"]>[2];
 
