@@ -12,6 +12,17 @@ export const FILE_SERVER = path.resolve(
   import.meta.dirname,
   "../../node_modules/@modelcontextprotocol/server-filesystem/dist/index.js",
 );
+/** The same as a backend whose data is on CORE; `more`: further lines of it. */
+export function filesBackend(sharesRoot: string, more: readonly string[] = []): string {
+  return [
+    "[backends.files]",
+    `command = "${process.execPath}"`,
+    `args = ["${FILE_SERVER}", "${path.join(sharesRoot, "CORE")}"]`,
+    'requires = ["CORE"]',
+    ...more,
+  ].join("\n");
+}
+
 const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
 /** Between two calls of an agent. */
 const BEAT_MS = 500;

@@ -12,8 +12,8 @@ import { eventually } from "../support/eventually.ts";
 import {
   backend,
   backendPid,
-  FILE_SERVER,
   failed,
+  filesBackend,
   isToldAway,
   startAgent,
   unnamed,
@@ -28,28 +28,21 @@ const AWAY_SECS = 3;
 /** Both routes are gone for so long. */
 const OUTAGE_MS = 20_000;
 
-function filesBackend(sharesRoot: string): string {
-  return [
-    "[backends.files]",
-    `command = "${process.execPath}"`,
-    `args = ["${FILE_SERVER}", "${path.join(sharesRoot, "CORE")}"]`,
-    'requires = ["CORE"]',
-    `unavailable_after_secs = ${AWAY_SECS}`,
-    "[backends.files.timeouts]",
-    "call = 10",
-  ].join("\n");
+function leavingBackend(sharesRoot: string): string {
+  const more = [`unavailable_after_secs = ${AWAY_SECS}`, "[backends.files.timeouts]", "call = 10"];
+  return filesBackend(sharesRoot, more);
 }
 
 /** It works in the share's folder, which a plain unmount would not get free. */
 function sittingBackend(sharesRoot: string): string {
   const cwd = `cwd = "${path.join(sharesRoot, "CORE")}"`;
-  return filesBackend(sharesRoot).replace("requires =", `${cwd}\nrequires =`);
+  return leavingBackend(sharesRoot).replace("requires =", `${cwd}\nrequires =`);
 }
 
 describe("a file server on a share", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () => {
   const lab = useRig(["CORE"], { oneServer: true });
   const play = (options: Partial<SceneOptions>, story: (scene: Scene) => Promise<void>): Promise<void> =>
-    playScene(lab.rig, { shares: ["CORE"], sections: filesBackend, ...options }, async (scene) => {
+    playScene(lab.rig, { shares: ["CORE"], sections: leavingBackend, ...options }, async (scene) => {
       await writeFile(scene.exported("CORE", "notes.txt"), "as it was\n", { mode: 0o666 });
       await story(scene);
     });

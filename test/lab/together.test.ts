@@ -9,7 +9,7 @@ import { endServer, LACKS_SERVER } from "../fleet/way-in/homes.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Agent, backend, FILE_SERVER, failed, startAgent, untilPhase } from "./file-agent.ts";
+import { type Agent, backend, failed, filesBackend, startAgent, untilPhase } from "./file-agent.ts";
 import { formFleet } from "./fleet-machines.ts";
 import { cut, untilCarriedOver } from "./moves.ts";
 import { playScene, type Scene, useRig } from "./scene.ts";
@@ -20,15 +20,6 @@ const MOVED_WITHIN_MS = 1_000;
 const BEAT_MS = 40;
 /** Calls of which none may fail, after a change. */
 const MANY = 60;
-
-function filesBackend(sharesRoot: string): string {
-  return [
-    "[backends.files]",
-    `command = "${process.execPath}"`,
-    `args = ["${FILE_SERVER}", "${path.join(sharesRoot, "CORE")}"]`,
-    'requires = ["CORE"]',
-  ].join("\n");
-}
 
 interface Served {
   readonly backend: string;

@@ -3,6 +3,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Principal } from "../../client-port.ts";
+import { MOST_ROLES, SHA256_HEX } from "../session/session-record.ts";
 import { hostOf } from "./request.ts";
 
 /** What passes of a request, beside what stands here for its session and its sender. */
@@ -25,10 +26,8 @@ const RESPONSE_HEADERS = [
 ] as const;
 const PROOF_HEADER = "mountaineer-session";
 const CALLER_HEADER = "mountaineer-caller";
-const SHA256_HEX = /^[0-9a-f]{64}$/;
-/** Of one text that says who somebody is, and of how many roles. */
+/** Of one text that says who somebody is. */
 const LONGEST_NAME = 1_024;
-const MOST_ROLES = 256;
 /** Of the whole, encoded. */
 const LONGEST_CALLER = 32 * 1024;
 

@@ -16,9 +16,9 @@ import type { SharedRecord } from "./shared-session.ts";
 export const LONGEST_RECORD = 8 * 1024;
 /** Resources to which one session is subscribed, of which that is kept. */
 export const MOST_SUBSCRIPTIONS = 64;
-/** Roles of a session's principal that are kept. */
-const MOST_ROLES = 256;
-const SHA256_HEX = /^[0-9a-f]{64}$/;
+/** Roles of a session's principal that are kept, and passed on to another machine. */
+export const MOST_ROLES = 256;
+export const SHA256_HEX = /^[0-9a-f]{64}$/;
 
 /** The digest of each list that the client was told of last; "" where it has still to be told. */
 export type ListsSeen = Readonly<Record<ListKind, string>>;
