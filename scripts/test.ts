@@ -4,8 +4,8 @@
 //        one file after the other and with hours for each.
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { chmod, glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { appendFile, chmod, glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { currentBuild, isBuildFresh } from "./current-build.ts";
@@ -20,6 +20,7 @@ import {
   type Mark,
 } from "./left-behind.ts";
 import { type FileEnd, type FileOutcome, fileOutcome } from "./test-outcome.ts";
+import { failedFiles } from "./test-replay.ts";
 import type { TestEvent } from "./test-reporter.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
@@ -109,6 +110,9 @@ const TOGETHER_FOLDERS = [
 ];
 const MOST_TOGETHER = 15;
 
+/** Names a file to which a run appends which of its files failed, as `test-replay.ts` reads it. */
+const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
+
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
 
@@ -132,7 +136,7 @@ interface FileResult {
   /** The file, or the folder and how many of its files were run together. */
   readonly title: string;
   readonly folder: string;
-  readonly files: number;
+  readonly files: readonly string[];
   readonly outcome: FileOutcome;
   readonly output: string;
   readonly seconds: number;
@@ -176,7 +180,7 @@ async function runFiles(files: readonly string[], mark: Mark, options: FileRun):
   const folder = path.dirname(files[0] ?? ".");
   const title = files.length === 1 ? (files[0] ?? "") : `${folder}, ${files.length} files`;
   const seconds = (performance.now() - startedAt) / 1000;
-  return { title, folder, files: files.length, outcome, output, seconds };
+  return { title, folder, files, outcome, output, seconds };
 }
 
 type ProcessEnd = Pick<FileEnd, "exitCode" | "signal" | "timedOutAfterMs" | "keptAlive">;
@@ -191,6 +195,7 @@ function untilEnded(
     MOUNTAINEER_HOME: _home,
     MOUNTAINEER_LOG: _log,
     XDG_STATE_HOME: _state,
+    [FAILURES_VARIABLE]: _failures,
     ...inherited
   } = process.env;
   // A file, not a pipe: what outlives the test and still holds its stderr must not hold up the run.
@@ -290,7 +295,7 @@ function reportSuites(results: readonly FileResult[]): void {
       members.reduce((total, member) => total + count(member), 0);
     print(
       suite.padEnd(31) +
-        String(sum(({ files }) => files)).padStart(5) +
+        String(sum(({ files }) => files.length)).padStart(5) +
         String(sum(({ outcome }) => outcome.passed)).padStart(8) +
         String(sum(({ outcome }) => outcome.failures.length)).padStart(8) +
         String(sum(({ outcome }) => outcome.skipped.length)).padStart(9) +
@@ -384,6 +389,11 @@ async function main(): Promise<number> {
         signal: stop.signal,
       });
       results.push(result);
+      const failuresFile = process.env[FAILURES_VARIABLE];
+      if (failuresFile !== undefined && result.outcome.failures.length > 0) {
+        const failed = failedFiles(suiteName, group, result.outcome, loadavg());
+        await appendFile(failuresFile, failed.map((one) => `${JSON.stringify(one)}\n`).join(""));
+      }
       report(result, values.verbose);
     }
   };

@@ -41,6 +41,7 @@ describe("a file's outcome", () => {
       skipped: [],
       failures: [],
       notes: [],
+      byFile: new Map(),
     });
   });
 
