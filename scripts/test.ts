@@ -80,6 +80,12 @@ const MOST_TOGETHER = 15;
 /** Names a file to which a run appends which of its files failed, as `test-replay.ts` reads it. */
 const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
 
+/** Its tests read all sources, and name some: they are no nearer to these than to others. */
+const RULES_FOLDER = "test/architecture/";
+
+/** Whoever saves a file waits so long for an answer, and for the end of the test file that runs then. */
+const NEAR_FOR_MS = 3000;
+
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
 
@@ -112,6 +118,8 @@ interface FileResult {
 interface FileRun {
   readonly namePatterns: readonly string[];
   readonly timeoutMs: number;
+  /** After so long no further file of a process is begun; null: all are. */
+  readonly forMs: number | null;
   readonly strictSkips: boolean;
   /** The programs that a test's sources start are those of the build. */
   readonly startsBuilt: boolean;
@@ -145,7 +153,8 @@ async function runFiles(files: readonly string[], mark: Mark, options: FileRun):
   // Deleting through a mount would delete what is mounted.
   if ((await findMounts(temporary)).length === 0) await rm(temporary, { recursive: true, force: true });
   const folder = path.dirname(files[0] ?? ".");
-  const title = files.length === 1 ? (files[0] ?? "") : `${folder}, ${files.length} files`;
+  const begun = outcome.byFile.size || files.length;
+  const title = files.length === 1 ? (files[0] ?? "") : `${folder}, ${begun} files`;
   const seconds = (performance.now() - startedAt) / 1000;
   return { title, folder, files, outcome, output, seconds };
 }
@@ -156,7 +165,7 @@ function untilEnded(
   files: readonly string[],
   mark: Mark,
   { eventsFile, outputFile, reportFile }: { eventsFile: string; outputFile: string; reportFile: string },
-  { namePatterns, timeoutMs, startsBuilt, signal }: FileRun,
+  { namePatterns, timeoutMs, forMs, startsBuilt, signal }: FileRun,
 ): Promise<ProcessEnd> {
   const {
     MOUNTAINEER_HOME: _home,
@@ -174,7 +183,10 @@ function untilEnded(
       ...(startsBuilt ? [`--import=${BUILT_PROGRAMS}`] : []),
       `--test-reporter=${REPORTER}`,
       ...namePatterns.map((pattern) => `--test-name-pattern=${pattern}`),
-      ...(files.length === 1 ? files : [TOGETHER, ...files]),
+      ...(files.length > 1 || forMs !== null
+        ? [TOGETHER, ...(forMs === null ? [] : ["--for", String(forMs)])]
+        : []),
+      ...files,
     ],
     {
       cwd: ROOT,
@@ -295,11 +307,16 @@ async function nearFiles(changed: readonly string[], parts: readonly string[]): 
   const sources = await readSources(ROOT);
   const suites = suitesOf(sources);
   const reaching = nearestTests(importGraph(sources), changed);
-  const files = reaching.filter((file) => suites.get(file) === "unit" && matches(file, parts));
+  const files = reaching.filter(
+    (file) =>
+      suites.get(file) === "unit" &&
+      matches(file, parts) &&
+      (!file.startsWith(RULES_FOLDER) || changed.includes(file)),
+  );
   const nearest = files.slice(0, MOST_TOGETHER);
-  const others = reaching.length - files.length;
+  const inLab = reaching.filter((file) => suites.get(file) === "lab" && matches(file, parts));
   print(`${changed.join(", ") || "nothing"} changed: ${nearest.length} of ${files.length} test files`);
-  if (others > 0) print(`${others} more are not in this suite: npm run test:lab`);
+  if (inLab.length > 0) print(`${inLab.length} more are in the lab: npm run test:lab -- ${inLab[0]}`);
   if (nearest.some((file) => needsBuild(file, sources)) && !(await isBuildFresh())) build();
   return nearest;
 }
@@ -399,11 +416,14 @@ async function main(): Promise<number> {
       const result = await runFiles(group, mark, {
         namePatterns: values.name,
         timeoutMs,
+        forMs: isNear ? NEAR_FOR_MS : null,
         strictSkips,
         startsBuilt,
         signal: stop.signal,
       });
       results.push(result);
+      const left = isNear ? group.filter((file) => !result.outcome.byFile.has(file)) : [];
+      if (left.length > 0) print(`no time for ${left.join(", ")}`);
       const failuresFile = process.env[FAILURES_VARIABLE];
       if (failuresFile !== undefined && result.outcome.failures.length > 0) {
         const failed = failedFiles(suiteName, group, result.outcome, loadavg());
@@ -416,7 +436,7 @@ async function main(): Promise<number> {
   // Not by force: a mount that could not be ended is still below it.
   if ((await findMounts(temporary)).length === 0) await rm(temporary, { recursive: true, force: true });
 
-  reportSuites(results);
+  if (!isNear) reportSuites(results);
   const sum = (count: (outcome: FileOutcome) => number): number =>
     results.reduce((total, { outcome }) => total + count(outcome), 0);
   const passed = sum((outcome) => outcome.passed);
