@@ -80,8 +80,8 @@ const MOST_TOGETHER = 15;
 /** Names a file to which a run appends which of its files failed, as `test-replay.ts` reads it. */
 const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
 
-/** Its tests read all sources, and name some: they are no nearer to these than to others. */
-const RULES_FOLDER = "test/architecture/";
+/** Tests of all sources, and of tools that name some: they are no nearer to these than to others. */
+const TESTS_OF_ALL = /^test\/(architecture|scripts)\//;
 
 /** Whoever saves a file waits so long for an answer, and for the end of the test file that runs then. */
 const NEAR_FOR_MS = 3000;
@@ -311,7 +311,7 @@ async function nearFiles(changed: readonly string[], parts: readonly string[]): 
     (file) =>
       suites.get(file) === "unit" &&
       matches(file, parts) &&
-      (!file.startsWith(RULES_FOLDER) || changed.includes(file)),
+      (!TESTS_OF_ALL.test(file) || changed.some((one) => one === file || one.startsWith("scripts/"))),
   );
   const nearest = files.slice(0, MOST_TOGETHER);
   const inLab = reaching.filter((file) => suites.get(file) === "lab" && matches(file, parts));
