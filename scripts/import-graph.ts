@@ -79,19 +79,28 @@ export function testsReaching(graph: ImportGraph, changed: Iterable<string>): Ma
   return new Map([...distances].filter(([file]) => file.endsWith(".test.ts")));
 }
 
+export interface NearTest {
+  readonly file: string;
+  readonly distance: number;
+  /** In the folder of test/ that is the changed file's of src/. */
+  readonly isBeside: boolean;
+}
+
 /**
  * The test files that reach one of `changed`, those that say most about it first: `test/a/b.test.ts` for `src/a/b.ts`,
  * then those of that folder, then the others by their distance.
  */
-export function nearestTests(graph: ImportGraph, changed: readonly string[]): string[] {
+export function nearestTests(graph: ImportGraph, changed: readonly string[]): NearTest[] {
   const mirrors = changed.map((file) => file.replace(/^src\//, "test/").replace(/\.tsx?$/, ".test.ts"));
   const folders = new Set(mirrors.map((file) => path.dirname(file)));
-  const rank = (file: string): number => {
-    if (changed.includes(file) || mirrors.includes(file)) return 0;
-    return folders.has(path.dirname(file)) ? 1 : 2;
-  };
+  const isOwn = (file: string): boolean => changed.includes(file) || mirrors.includes(file);
   return [...testsReaching(graph, changed)]
-    .map(([file, distance]) => ({ file, distance, rank: rank(file) }))
-    .sort((a, b) => a.rank - b.rank || a.distance - b.distance || (a.file < b.file ? -1 : 1))
-    .map(({ file }) => file);
+    .map(([file, distance]) => ({ file, distance, isBeside: folders.has(path.dirname(file)) }))
+    .sort(
+      (a, b) =>
+        Number(isOwn(b.file)) - Number(isOwn(a.file)) ||
+        Number(b.isBeside) - Number(a.isBeside) ||
+        a.distance - b.distance ||
+        (a.file < b.file ? -1 : 1),
+    );
 }

@@ -307,14 +307,20 @@ async function nearFiles(changed: readonly string[], parts: readonly string[]): 
   const sources = await readSources(ROOT);
   const suites = suitesOf(sources);
   const reaching = nearestTests(importGraph(sources), changed);
-  const files = reaching.filter(
-    (file) =>
-      suites.get(file) === "unit" &&
-      matches(file, parts) &&
-      (!TESTS_OF_ALL.test(file) || changed.some((one) => one === file || one.startsWith("scripts/"))),
-  );
+  const files = reaching
+    .filter(
+      ({ file, isBeside }) =>
+        suites.get(file) === "unit" &&
+        matches(file, parts) &&
+        (!TESTS_OF_ALL.test(file) || changed.some((one) => one === file || one.startsWith("scripts/"))) &&
+        // What starts built commands from afar costs a build, and reaches nearly everything.
+        (isBeside || changed.includes(file) || !needsBuild(file, sources)),
+    )
+    .map(({ file }) => file);
   const nearest = files.slice(0, MOST_TOGETHER);
-  const inLab = reaching.filter((file) => suites.get(file) === "lab" && matches(file, parts));
+  const inLab = reaching.flatMap(({ file }) =>
+    suites.get(file) === "lab" && matches(file, parts) ? file : [],
+  );
   print(`${changed.join(", ") || "nothing"} changed: ${nearest.length} of ${files.length} test files`);
   if (inLab.length > 0) print(`${inLab.length} more are in the lab: npm run test:lab -- ${inLab[0]}`);
   if (nearest.some((file) => needsBuild(file, sources)) && !(await isBuildFresh())) build();

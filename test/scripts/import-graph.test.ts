@@ -48,8 +48,14 @@ test("the nearest test file is a source's own, then come those of its folder, th
     ["test/c.test.ts", new Set(["src/c.ts"])],
     ["test/direct.test.ts", new Set(["src/a/b.ts"])],
   ]);
-  assert.deepEqual(nearestTests(graph, ["src/a/b.ts"]), [
-    ...["test/a/b.test.ts", "test/a/a.test.ts"],
-    ...["test/direct.test.ts", "test/c.test.ts"],
-  ]);
+  const near = nearestTests(graph, ["src/a/b.ts"]);
+  const beside = ["test/a/b.test.ts", "test/a/a.test.ts"];
+  assert.deepEqual(
+    near.map(({ file }) => file),
+    [...beside, "test/direct.test.ts", "test/c.test.ts"],
+  );
+  assert.deepEqual(
+    near.flatMap(({ file, isBeside }) => (isBeside ? file : [])),
+    beside,
+  );
 });
