@@ -6,8 +6,8 @@ import { parseArgs } from "node:util";
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { for: { type: "string" } } });
 
-for (const file of positionals) {
-  if (values.for !== undefined && performance.now() > Number(values.for)) break;
+for (const [index, file] of positionals.entries()) {
+  if (index > 0 && values.for !== undefined && performance.now() > Number(values.for)) break;
   const loaded = Promise.withResolvers<void>();
   const over = Promise.withResolvers<void>();
   describe(file, async () => {
