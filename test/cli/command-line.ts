@@ -70,8 +70,8 @@ export function runProcess(args: readonly string[], options: CommandLineOptions)
   return startCommand(args, options).ended;
 }
 
-/** They take the terminal, or serve: until a signal comes, or by handing their streams on. */
-const OWN_PROCESS = /^(config edit|demo|mcp|menubar|monitor|tui)\b/;
+/** They serve, or hand their streams on; the version is told before run.ts is loaded. */
+const OWN_PROCESS = /^(--version|-[vV]|version|config edit|demo|mcp|menubar|monitor|tui)\b/;
 
 /** Runs it to its end, in this process if it can: with an environment, streams and a deadline of its own. */
 export async function runCommand(args: readonly string[], options: CommandLineOptions): Promise<Ran> {

@@ -39,7 +39,12 @@ async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false 
   const clock = { ...systemClock, monotonicMs: () => passedMs };
   const place = { home, clock };
   const address = `127.0.0.1:${await freePort()}`;
-  await makeFleet(place, { address, operator: "operator", home: "nas", members: [] });
+  await makeFleet(place, {
+    address,
+    operator: Buffer.alloc(32).toString("base64url"),
+    home: "nas",
+    members: [],
+  });
   const beside = (name: string): string => join(folderPaths(home).folder, name);
   await writeFile(beside("manner"), JSON.stringify({ deaf, chatty, refuses }));
   t.after(() => endServer(home));
