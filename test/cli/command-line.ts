@@ -1,12 +1,10 @@
 // Runs the real command line: in this process, or in one of its own where that is what is tested.
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
-import { Readable } from "node:stream";
 import { currentBuild } from "../../scripts/current-build.ts";
-import { runCommandLine } from "../../src/cli/run.ts";
 import { type Collected, collect, type Ran } from "../support/collect.ts";
+import { needsProcess, runInProcess } from "../support/command-in-process.ts";
 
 /** No claim of speed: it ends what hangs. */
 const DEADLINE_MS = 100_000;
@@ -70,50 +68,10 @@ export function runProcess(args: readonly string[], options: CommandLineOptions)
   return startCommand(args, options).ended;
 }
 
-/** They serve, or hand their streams on; the version is told before run.ts is loaded. */
-const OWN_PROCESS = /^(--version|-[vV]|version|config edit|demo|mcp|menubar|monitor|tui)\b/;
-
-/** Runs it to its end, in this process if it can: with an environment, streams and a deadline of its own. */
+/** Runs it to its end: in this process, unless it needs one of its own. */
 export async function runCommand(args: readonly string[], options: CommandLineOptions): Promise<Ran> {
-  const { cwd, within, input = "" } = options;
-  const needsProcess = cwd !== undefined || within !== undefined || OWN_PROCESS.test(args.join(" "));
-  if (needsProcess) return runProcess(args, options);
-  const written = { stdout: "", stderr: "" };
-  const into = (stream: keyof typeof written) => ({
-    write(text: string) {
-      written[stream] += text;
-    },
-  });
-  const never = new AbortController().signal;
-  const running = environments.run(environmentOf(options), () =>
-    runCommandLine(
-      args,
-      {
-        stdin: Readable.from(input.length === 0 ? [] : [input]),
-        stdout: into("stdout"),
-        stderr: into("stderr"),
-      },
-      { signal: AbortSignal.timeout(DEADLINE_MS), forceSignal: never, yieldInterrupts: () => noInterrupts },
-    ),
-  );
-  return { code: await running, signal: null, ...written };
+  const { cwd, within = [], input } = options;
+  if (cwd !== undefined || within.length > 0 || needsProcess(args)) return runProcess(args, options);
+  const env = environmentOf(options);
+  return { signal: null, ...(await runInProcess(args, { env, deadlineMs: DEADLINE_MS, input })) };
 }
-
-const noInterrupts: Disposable = { [Symbol.dispose]() {} };
-
-/**
- * The environment of the command in whose course `process.env` is read; outside of all commands it is this process's.
- * So commands may run at once, and none sees another's.
- */
-const environments = new AsyncLocalStorage<NodeJS.ProcessEnv>();
-const ownEnvironment = process.env;
-const current = (): NodeJS.ProcessEnv => environments.getStore() ?? ownEnvironment;
-process.env = new Proxy(ownEnvironment, {
-  get: (_own, name) => Reflect.get(current(), name),
-  set: (_own, name, value) => Reflect.set(current(), name, value),
-  has: (_own, name) => Reflect.has(current(), name),
-  deleteProperty: (_own, name) => Reflect.deleteProperty(current(), name),
-  ownKeys: () => Reflect.ownKeys(current()),
-  getOwnPropertyDescriptor: (_own, name) => Reflect.getOwnPropertyDescriptor(current(), name),
-  defineProperty: (_own, name, descriptor) => Reflect.defineProperty(current(), name, descriptor),
-});
