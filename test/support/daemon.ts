@@ -9,7 +9,8 @@ import { needsProcess, runInProcess } from "./command-in-process.ts";
 import { ANSWERS_MS, eventually } from "./eventually.ts";
 
 const BETWEEN_GLANCES_MS = 20;
-const STARTS_MS = 30_000;
+/** No claim of speed. */
+const STARTS_MS = 100_000;
 /** Beyond what a daemon on a slow machine needs to end by itself. */
 const ENDS_MS = 30_000;
 /** What a command has left running may hold its output open for good. */
