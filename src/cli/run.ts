@@ -25,7 +25,7 @@ interface Output {
 }
 
 /** Whom a command line reads from and writes to. */
-export interface Streams {
+interface Streams {
   readonly stdin: StandardInput;
   readonly stdout: Output;
   readonly stderr: Output;
