@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { findPlace } from "../../src/config/locate.ts";
 import { loadConfig } from "../../src/config/read/load.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
+import { randomOf } from "../lab/random.ts";
 import { eventually } from "../support/eventually.ts";
 import { liveHome, NEVER, QUICK_SYNC } from "./live-home.ts";
 
@@ -87,6 +88,7 @@ test("B6 kill -9 of the daemon during its edits leaves the old file or the new o
   const home = await liveHome(t);
   await home.writeConfig(await home.text(["CORE"], { sync: `enabled = false\n${QUICK_SYNC}` }));
   const place = findPlace({ HOME: home.folder, MOUNTAINEER_HOME: home.home });
+  const random = randomOf(t);
   let last = 800;
   for (let round = 0; round < 6; round += 1) {
     const monitor = await home.start();
@@ -105,7 +107,7 @@ test("B6 kill -9 of the daemon during its edits leaves the old file or the new o
       // The daemon is gone.
     });
     await eventually(() => answered > first);
-    await pause(Math.random() * 150);
+    await pause(random() * 150);
     await monitor.kill9();
     await editing;
     const loaded = await loadConfig(home.configFile, place);
