@@ -6,6 +6,7 @@
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   api: [],
   "api/client": ["api", "api/socket"],
+  "api/forms": [],
   "api/http": ["api", "api/server"],
   "api/server": ["api", "api/socket"],
   "api/socket": ["api"],
