@@ -1,24 +1,17 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import type { AliasReport, AliasStatus, FoldersReport } from "../../src/api/contract.ts";
+import type { AliasReport, FoldersReport } from "../../src/api/contract.ts";
 import { aliasStatusShape, foldersReportShape } from "../../src/api/contract.ts";
 import type { PlaceControl } from "../../src/api/control.ts";
 import { foldersRequest, readRequest } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig, talk } from "./management-rig.ts";
+import { sampleAlias } from "./sample-report.ts";
 
 const NEVER = new AbortController().signal;
 
-const ALIAS: AliasStatus = {
-  name: "docs",
-  share: "CORE",
-  target_subpath: "Docs",
-  path: "/home/ann/Shares/Links/docs",
-  target: "/home/ann/Shares/CORE/Docs",
-  link: "right",
-  detail: null,
-};
+const ALIAS = sampleAlias();
 
 function scripted(): PlaceControl & { readonly calls: unknown[] } {
   const calls: unknown[] = [];
