@@ -1,5 +1,5 @@
 // Reads JSON that a person typed, and says where it is wrong by line and column.
-import { parseExactly } from "../../runtime/text/exact-json.ts";
+import { keepsDigits, parseExactly } from "../../runtime/text/exact-json.ts";
 
 export type JsonReading =
   | { readonly kind: "value"; readonly value: unknown }
@@ -14,12 +14,14 @@ const BLANKS = /[ \t\r\n]*/y;
 
 /** Numbers keep their digits; line and column count from 1, the column in characters. */
 export function readJson(text: string): JsonReading {
-  const fault = faultIn(text);
+  const fault = faultIn(text) ?? (keepsDigits(text) ? null : { at: 0, expected: SHORT_NUMBERS });
   if (fault === null) return { kind: "value", value: parseExactly(text) };
   const before = text.slice(0, fault.at).split("\n");
   const line = before.length;
   return { kind: "mistake", line, column: [...(before.at(-1) ?? "")].length + 1, expected: fault.expected };
 }
+
+const SHORT_NUMBERS = "numbers of at most 15 digits: this browser rounds longer ones";
 
 type Wanted = "value" | "value or ]" | "name or }" | "name" | ":" | ", or }" | ", or ]" | "end";
 

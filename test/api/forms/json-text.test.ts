@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readJson } from "../../../src/tui/catalog/json-text.ts";
+import { readJson } from "../../../src/api/forms/json-text.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 
 const MISTAKES: readonly [text: string, line: number, column: number, expected: RegExp][] = [

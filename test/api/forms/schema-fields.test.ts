@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { argumentsField, type SchemaField } from "../../../src/tui/catalog/schema-fields.ts";
+import { argumentsField, type SchemaField } from "../../../src/api/forms/schema-fields.ts";
 
 /** The field in a few words: `a*: text`, with what is in it. */
 function words({ name, isRequired, isNullable, of }: SchemaField): string {

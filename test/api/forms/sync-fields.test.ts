@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "smol-toml";
-import { SECTIONS, syncSchema } from "../../../src/config/schema/schema.ts";
 import {
   changedFields,
   DETECTIONS,
@@ -14,7 +13,8 @@ import {
   type NumberField,
   numberMistake,
   settingsOf,
-} from "../../../src/tui/panel/sync-fields.ts";
+} from "../../../src/api/forms/sync-fields.ts";
+import { SECTIONS, syncSchema } from "../../../src/config/schema/schema.ts";
 
 const SETTINGS = {
   enabled: true,

@@ -3,7 +3,7 @@ import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { readJson } from "./json-text.ts";
-import type { Bound, FieldKind, SchemaField } from "./schema-fields.ts";
+import type { FieldKind, SchemaField } from "./schema-fields.ts";
 
 export interface FormNode {
   readonly field: SchemaField;
@@ -96,8 +96,11 @@ export function withItems(node: FormNode, items: readonly FormNode[]): FormNode 
 /** What is wrong with this field alone, its children not counted; null: nothing. */
 export function mistakeAt(node: FormNode): string | null {
   const { field, isSet, text, children } = node;
-  if (!isSet) return field.isRequired && !field.isNullable ? requiredText(field.of) : null;
   const { of } = field;
+  if (!isSet) {
+    if (!field.isRequired || field.isNullable) return null;
+    return of.kind === "flag" || of.kind === "choice" ? "required: choose one" : "required";
+  }
   switch (of.kind) {
     case "text": {
       const length = [...text].length;
@@ -119,38 +122,27 @@ export function mistakeAt(node: FormNode): string | null {
   }
 }
 
-function requiredText(of: FieldKind): string {
-  switch (of.kind) {
-    case "flag":
-    case "choice":
-      return "required: choose one";
-    case "list":
-    case "group":
-      return "required: Enter fills it in";
-    default:
-      return "required";
-  }
-}
+type NumberKind = Extract<FieldKind, { kind: "number" }>;
 
-function numberMistake(text: string, of: Extract<FieldKind, { kind: "number" }>): string | null {
+function numberMistake(text: string, of: NumberKind): string | null {
   if (!NUMBER.test(text)) return of.isWhole ? "a whole number, such as 12" : "a number, such as 12 or 0.5";
   if (of.isWhole && !WHOLE.test(text) && !Number.isInteger(Number(text))) return "a whole number, such as 12";
   const value = Number(text);
   if (!Number.isFinite(value)) return "a smaller number";
+  if (readJson(text).kind === "mistake") return "a number of at most 15 digits, here";
   const { above, below } = of;
   const isTooSmall = above !== null && (above.isAllowed ? value < above.value : value <= above.value);
   const isTooLarge = below !== null && (below.isAllowed ? value > below.value : value >= below.value);
   return isTooSmall || isTooLarge ? rangeText(of) : null;
 }
 
-/** "1 to 10", "more than 0". */
-export function rangeText({
-  above,
-  below,
-}: {
-  readonly above: Bound | null;
-  readonly below: Bound | null;
-}): string {
+/** "a whole number, at least 1". */
+export function numberText(of: NumberKind): string {
+  return [of.isWhole ? "a whole number" : "a number", rangeText(of)].filter((part) => part !== "").join(", ");
+}
+
+/** "1 to 10", "more than 0"; "" without bounds. */
+function rangeText({ above, below }: NumberKind): string {
   if (above?.isAllowed === true && below?.isAllowed === true) return `${above.value} to ${below.value}`;
   const least = above === null ? null : `${above.isAllowed ? "at least" : "more than"} ${above.value}`;
   const most = below === null ? null : `${below.isAllowed ? "at most" : "less than"} ${below.value}`;

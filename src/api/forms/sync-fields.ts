@@ -1,6 +1,6 @@
-// The fields of the settings panel: order, labels, rules, and the edits that a draft stands for. The rules repeat the
-// schema's, because loading its library costs more than the whole TUI; a test compares the two.
-import type { SyncSettingsWire } from "../../api/contract.ts";
+// The fields of the `[sync]` panels: order, rules, and the edits that a draft stands for. Pure. The rules repeat the
+// schema's, because loading its library costs more than a whole face; a test compares the two.
+import type { SyncSettingsWire } from "../contract.ts";
 
 export type FieldName = keyof SyncSettingsWire;
 export type NumberField = "poll_interval" | "debounce";
@@ -12,14 +12,6 @@ export const FIELDS: readonly FieldName[] = [
   "detection",
   "on_failure",
 ];
-
-export const FIELD_LABELS: Readonly<Record<FieldName, string>> = {
-  enabled: "enabled",
-  poll_interval: "interval",
-  debounce: "debounce",
-  detection: "detection",
-  on_failure: "on failure",
-};
 
 /** Seconds, both ends allowed. */
 export const NUMBER_LIMITS: Readonly<Record<NumberField, { readonly min: number; readonly max: number }>> = {
