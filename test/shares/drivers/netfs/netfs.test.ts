@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from "node:test";
 import { loadKoffi } from "../../../../src/network/native/core-foundation-darwin.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { loadNetfs, type NetfsLibraries } from "../../../../src/shares/drivers/netfs/binding.ts";
 import { createNetfsDriver, type NetfsTools } from "../../../../src/shares/drivers/netfs/netfs.ts";
 import type { NetfsOutcome } from "../../../../src/shares/drivers/netfs/process.ts";
 import { mountByNetfs } from "../../../../src/shares/drivers/netfs/process.ts";
@@ -55,15 +56,14 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
   const logger = createRecordingLogger();
   const prober = proberOfFile();
   const env = { DOUBLE_EXPORTS: exports, DOUBLE_VOLUMES: volumes, DOUBLE_REGISTRY: registry };
+  const libraries = { coreFoundation: library, netfs: library, system: library };
   const tools: NetfsTools = {
     volumes,
     unavailable: () => Promise.resolve(null),
-    netfs: (request, options) =>
-      mountByNetfs(request, {
-        ...options,
-        libraries: { coreFoundation: library, netfs: library, system: library },
-        env,
-      }),
+    netfs:
+      mode === "system"
+        ? (request, options) => mountByNetfs(request, { ...options, libraries, env })
+        : await inThisProcess(libraries, env),
     byCommand: () => Promise.reject(new Error("no command is wanted")),
     unmountCommands: { umount: "umount", diskutil },
   };
@@ -98,6 +98,24 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
     freshDriver: () => fresh(),
     ...shares,
     async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** The call without the process around it, whose start costs more than the call. */
+async function inThisProcess(
+  libraries: NetfsLibraries,
+  env: Readonly<Record<string, string>>,
+): Promise<NetfsTools["netfs"]> {
+  Object.assign(process.env, env);
+  const call = await loadNetfs(libraries);
+  return async (request) => {
+    // What is awaited from another thread keeps no process alive.
+    const alive = setInterval(() => {}, 60_000);
+    try {
+      return { kind: "called", ...(await call(request).answer) };
+    } finally {
+      clearInterval(alive);
+    }
   };
 }
 
