@@ -6,10 +6,8 @@ import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
 import { runCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
 import { daemonsOf } from "../support/processes.ts";
-import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { type GatewayRig, handOver, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight, type LightClient } from "./light-client.ts";
 
 /** Clients that are idle hold the old daemon no longer than this. */
@@ -142,63 +140,6 @@ test("B11 a backend that serves and would not in the new daemon leaves the old o
   assert.equal(code, 1);
   assert.match(stderr, /second would not serve there as it does here/);
   assert.equal(await requireOneInCharge(scene), pid);
-});
-
-/** A restart is under way: the new daemon builds, and takes its time. */
-async function startRestart(t: TestContext) {
-  const scene = await startScene(t, 1_500);
-  const restart = scene.rig.home.cli(["restart"]);
-  return { scene, restart, next: await successorOf(scene) };
-}
-
-test("B11 a new daemon that is killed while it builds leaves the old one in charge", {
-  skip: SKIP,
-}, async (t) => {
-  const { scene, restart, next } = await startRestart(t);
-  const { rig, pid } = scene;
-  process.kill(next, "SIGKILL");
-  const { code, stderr } = await restart;
-  assert.equal(code, 1);
-  assert.match(stderr, /it ended with SIGKILL before it was ready/);
-  assert.equal(await requireOneInCharge(scene), pid);
-  // And the next one does.
-  assert.notEqual((await handOver(rig)).to, pid);
-  await requireOneInCharge(scene);
-});
-
-test("B11 a new daemon that is killed when it is ready is followed by another, or by nobody: one is in charge", {
-  skip: SKIP,
-}, async (t) => {
-  const { scene, restart, next } = await startRestart(t);
-  const { rig, pid } = scene;
-  await stopProcess(pid);
-  await logged(rig, "ready to take over");
-  process.kill(next, "SIGKILL");
-  process.kill(pid, "SIGCONT");
-  await restart;
-  await requireOneInCharge(scene);
-});
-
-test("B11 an old daemon that is killed while the new one builds is followed by that one", {
-  skip: SKIP,
-}, async (t) => {
-  const { scene, restart, next } = await startRestart(t);
-  const { pid } = scene;
-  process.kill(pid, "SIGKILL");
-  assert.equal(await requireOneInCharge(scene), next);
-  await restart;
-});
-
-test("B11 an old daemon that is killed when the new one is ready is followed by that one", {
-  skip: SKIP,
-}, async (t) => {
-  const { scene, restart, next } = await startRestart(t);
-  const { rig, pid } = scene;
-  await stopProcess(pid);
-  await logged(rig, "ready to take over");
-  process.kill(pid, "SIGKILL");
-  assert.equal(await requireOneInCharge(scene), next);
-  await restart;
 });
 
 test("B11 a route that a person holds while the new daemon builds is held by it, too", {

@@ -182,23 +182,6 @@ test("server-filesystem, found by a client of `mountaineer mcp`, and renamed whi
   }
 });
 
-test("two servers with a name in common: the first in the file keeps it, and prefix gives each its own", async (t) => {
-  const backends = {
-    one: nodeBackend(EVERYTHING, ["stdio"]),
-    two: nodeBackend(EVERYTHING, ["stdio"]),
-  };
-  const rig = await startGatewayRig(t, { backends });
-  await rig.untilReady("one", "two");
-  const { client } = await sdkClient(rig);
-  const names = async (): Promise<string[]> => (await client.listTools()).tools.map(({ name }) => name);
-  assert.equal((await names()).filter((name) => name === "echo").length, 1);
-  await rig.edit({ backends, more: { conflict_resolution: { strategy: "prefix" } } });
-  await eventually(async () => (await names()).includes("two_echo"));
-  assert.ok(!(await names()).includes("echo"));
-  const echoed = await client.callTool({ name: "one_echo", arguments: { message: "hello" } });
-  assert.match(firstText(echoed), /hello/u);
-});
-
 function environment(): Record<string, string> {
   return Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),

@@ -28,7 +28,7 @@ export async function tellNeverDown(
   for (const words of end.refused) t.diagnostic(`refused: ${words}`);
   if (counts.kills > 0) {
     t.diagnostic(
-      `${end.kills} kill -9: ${end.broken} calls failed for it (in flight, or made while no daemon was there); what was in flight had ended ${told(end.toErrorMs)} after it`,
+      `${end.kills} kill -9: ${end.broken} calls failed for it (in flight, or made while no daemon was there); what was in flight had ended ${told(end.toErrorMs)} after it; ${end.newcomers} new sessions before them`,
     );
     t.diagnostic(
       `next answer of all sessions: ${told(end.toAnswerMs)} after the next daemon's start, ${told(end.fromListeningMs)} after it listened`,
@@ -40,6 +40,7 @@ export async function tellNeverDown(
     { lost: [], undone: [], twice: [], wrong: [], gone: [], handovers: counts.handovers },
     `seed ${seed}`,
   );
+  assert.ok(end.newcomers >= counts.kills && end.broken >= counts.kills, "kills that hit nobody");
 }
 
 function told(values: readonly number[]): string {
