@@ -1,5 +1,6 @@
 // The one load of system stories: a steady pace of calls that are numbered. By default they go to the tool `note` of the
 // light server, which adds each number to a file, so that what was lost and what was done twice is known afterwards.
+import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { eventually } from "../support/eventually.ts";
@@ -174,6 +175,12 @@ export function startLoad(options: LoadOptions): Load {
       await Promise.all(running);
     },
   };
+}
+
+/** No call was lost, left undone or made twice; the first of those that were are told. */
+export function requireAllDone(end: Pick<LoadEnd, "lost" | "undone" | "twice">, message?: string): void {
+  const [lost, undone, twice] = [end.lost, end.undone, end.twice].map((each) => each.slice(0, 20));
+  assert.deepEqual({ lost, undone, twice }, { lost: [], undone: [], twice: [] }, message);
 }
 
 /** How often each line stands in a file of notes. */
