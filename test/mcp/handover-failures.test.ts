@@ -99,47 +99,29 @@ test("E2 what others may have written is not run beside the old daemon, which go
   await chmod(rig.home.configFile, 0o600);
 });
 
-test("B11 a configuration that is refused leaves the old daemon in charge, and the command says where it is wrong", async (t) => {
+test("B11 A5 what would not come up leaves the old daemon in charge, and the command says why: a wrong file, a state of a newer version, a server that would not serve", async (t) => {
   const scene = await startScene(t);
   const { rig, pid } = scene;
+  const isRefused = async (why: RegExp): Promise<void> => {
+    const { code, stderr } = await rig.home.cli(["restart"]);
+    assert.equal(code, 1);
+    assert.match(stderr, why);
+    assert.equal(await requireOneInCharge(scene), pid);
+  };
   await writeFile(rig.home.configFile, "[server]\nprot = 1\n");
-  const { code, stderr } = await rig.home.cli(["restart"]);
-  assert.equal(code, 1);
-  assert.match(stderr, /the new daemon does not take over: .*prot/s);
-  assert.equal(await requireOneInCharge(scene), pid);
-});
-
-test("B11 A5 a program that cannot read the state of this one leaves it in charge", async (t) => {
-  const scene = await startScene(t);
-  const { rig, pid } = scene;
+  await isRefused(/the new daemon does not take over: .*prot/s);
+  const program = path.join(rig.folder, "server.ts");
+  await copyFile(LIGHT_SERVER, program);
+  const second = nodeBackend(program, [], { env: { LIGHT_PREFIX: "s_" } });
+  await rig.edit({ server: SERVER, backends: { first: nodeBackend(LIGHT_SERVER), second } });
+  await rig.untilReady("first", "second");
+  await rm(program);
+  await isRefused(/second would not serve there as it does here/);
   const state = path.join(rig.home.home, "state.json");
   const text = '{"version": 999, "shares": {}}';
   await writeFile(state, text);
-  const { code, stderr } = await rig.home.cli(["restart"]);
-  assert.equal(code, 1);
-  assert.match(stderr, /the new daemon does not take over: .*state\.json was written by a newer version/s);
-  assert.equal(await requireOneInCharge(scene), pid);
+  await isRefused(/the new daemon does not take over: .*state\.json was written by a newer version/s);
   assert.equal(await readFile(state, "utf8"), text);
-});
-
-test("B11 a backend that serves and would not in the new daemon leaves the old one in charge", async (t) => {
-  const scene = await startScene(t);
-  const { rig, pid } = scene;
-  const program = path.join(rig.folder, "server.ts");
-  await copyFile(LIGHT_SERVER, program);
-  await rig.edit({
-    server: SERVER,
-    backends: {
-      first: nodeBackend(LIGHT_SERVER),
-      second: nodeBackend(program, [], { env: { LIGHT_PREFIX: "s_" } }),
-    },
-  });
-  await rig.untilReady("first", "second");
-  await rm(program);
-  const { code, stderr } = await rig.home.cli(["restart"]);
-  assert.equal(code, 1);
-  assert.match(stderr, /second would not serve there as it does here/);
-  assert.equal(await requireOneInCharge(scene), pid);
 });
 
 test("B11 a route that a person holds while the new daemon builds is held by it, too", {

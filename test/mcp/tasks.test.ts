@@ -171,20 +171,6 @@ test("D1 a task begun under one daemon goes on under the next", async (t) => {
   await untilStatus(() => get(taskId), "cancelled");
 });
 
-test("D1 tasks of a process of one's own are found there, however many requests there are at once", async (t) => {
-  const jobs = nodeBackend(TASKS_SERVER, ["--stdio"], { instances: "per-client" });
-  const rig = await startGatewayRig(t, { backends: { jobs } });
-  await rig.untilReady("jobs");
-  const { call, get } = asks(rig);
-  const ids = (await Promise.all([1, 2, 3].map(() => call("confirm_delete")))).map(begun);
-  // All at once, and in the midst of other calls.
-  const replies = await Promise.all(
-    [...ids, ...ids].flatMap((id) => [get(id), call("greet", { name: "x" })]),
-  );
-  for (const { error } of replies) assert.equal(error, undefined, JSON.stringify(error));
-  for (const id of ids) await untilStatus(() => get(id), "input_required");
-});
-
 test("D1 a task is its tool's: policies, groups and filters hold, and the audit names the tool", async (t) => {
   const rule = (effect: string, roles: string[]): Section => ({ effect, roles, resources: ["tool:*"] });
   const sections = (policies: readonly Section[], jobs: Section = STDIO): GatewaySections => ({
