@@ -178,7 +178,10 @@ export function startLoad(options: LoadOptions): Load {
 }
 
 /** No call was lost, left undone or made twice; the first of those that were are told. */
-export function requireAllDone(end: Pick<LoadEnd, "lost" | "undone" | "twice">, message?: string): void {
+export function requireAllDone(
+  end: Pick<LoadEnd, "lost" | "undone" | "twice">,
+  message = "calls were lost",
+): void {
   const [lost, undone, twice] = [end.lost, end.undone, end.twice].map((each) => each.slice(0, 20));
   assert.deepEqual({ lost, undone, twice }, { lost: [], undone: [], twice: [] }, message);
 }
