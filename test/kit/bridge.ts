@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import type { GatewayRig } from "../mcp/gateway-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import type { GatewayRig } from "./gateway-rig.ts";
 
 const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
 
@@ -22,6 +22,7 @@ export interface BridgeProcess {
   /** All that came, in order. */
   readonly messages: readonly Message[];
   send(message: object): void;
+  /** The answer; an error of code 0 when the bridge ended without one. */
   ask(id: number, method: string, params?: object): Promise<Message>;
   /** `ask` for a tool, and the text of its first content. */
   call(id: number, name: string, given?: object): Promise<unknown>;
@@ -30,6 +31,8 @@ export interface BridgeProcess {
   /** As clients begin. */
   begin(capabilities?: object): Promise<Message>;
   stderr(): string;
+  /** SIGKILL; idempotent. */
+  end(): Promise<void>;
 }
 
 /** Ended with the rig. */
@@ -40,26 +43,41 @@ export function startBridge(rig: GatewayRig): BridgeProcess {
   });
   // Not its exit, after which its last words may still be on their way.
   const ended = once(child, "close").then(([code]) => code);
-  rig.beforeStop(async () => {
+  const end = async (): Promise<void> => {
     child.kill("SIGKILL");
     await ended;
-  });
+  };
+  rig.beforeStop(end);
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
     said += chunk;
   });
   const messages: Message[] = [];
-  createInterface({ input: child.stdout }).on("line", (line) => messages.push(JSON.parse(line)));
+  const waiting = new Map<number | string, (answer: Message) => void>();
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const message: Message = JSON.parse(line);
+    messages.push(message);
+    if (message.id === undefined || message.method !== undefined) return;
+    waiting.get(message.id)?.(message);
+    waiting.delete(message.id);
+  });
+  void ended.then(() => {
+    for (const answer of waiting.values())
+      answer({ error: { code: 0, message: `the bridge ended: ${said.slice(-500)}` } });
+  });
 
   const self: BridgeProcess = {
     child,
     ended,
     messages,
     stderr: () => said,
+    end,
     send: (message) => void child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
     ask(id, method, params = {}) {
+      const { promise, resolve } = Promise.withResolvers<Message>();
+      waiting.set(id, resolve);
       self.send({ id, method, params });
-      return self.until((message) => message.id === id && message.method === undefined);
+      return promise;
     },
     async call(id, name, given = {}) {
       const { result, error } = await self.ask(id, "tools/call", { name, arguments: given });
