@@ -8,6 +8,9 @@ export type ImportGraph = ReadonlyMap<string, ReadonlySet<string>>;
 
 const SOURCES = ["src/**/*.{ts,tsx}", "test/**/*.{ts,tsx}", "scripts/**/*.ts"];
 
+/** Whoever asks for the build starts what was built of these. */
+const BUILT: Readonly<Record<string, string>> = { "scripts/current-build.ts": "src/cli/main.ts" };
+
 export async function readImportGraph(root: string): Promise<ImportGraph> {
   const files: string[] = [];
   for await (const file of glob(SOURCES, { cwd: root })) files.push(file);
@@ -15,6 +18,8 @@ export async function readImportGraph(root: string): Promise<ImportGraph> {
   const graph = new Map<string, Set<string>>();
   for (const file of files.sort()) {
     graph.set(file, loadedFiles(file, await readFile(path.join(root, file), "utf8"), known));
+    const built = BUILT[file];
+    if (built !== undefined) graph.get(file)?.add(built);
   }
   return graph;
 }
@@ -54,4 +59,32 @@ export function testsReaching(graph: ImportGraph, changed: Iterable<string>): Ma
     );
   }
   return new Map([...distances].filter(([file]) => file.endsWith(".test.ts")));
+}
+
+/** All that `file` loads at any distance, and itself. */
+export function reachedFrom(graph: ImportGraph, file: string): ReadonlySet<string> {
+  const reached = new Set([file]);
+  // A set that grows is walked to its new end.
+  for (const one of reached) for (const target of graph.get(one) ?? []) reached.add(target);
+  return reached;
+}
+
+/** The test files that reach `changed`: those of the same folder first, then by imports. */
+export function nearestTests(
+  graph: ImportGraph,
+  changed: string,
+  isWanted: (file: string) => boolean,
+): string[] {
+  const folders = path.dirname(changed).split("/").slice(1);
+  const apart = (test: string): number => {
+    const own = path.dirname(test).split("/").slice(1);
+    const shared = own.findIndex((name, index) => name !== folders[index]);
+    const common = shared === -1 ? own.length : shared;
+    return own.length + folders.length - 2 * common;
+  };
+  return [...testsReaching(graph, [changed])]
+    .filter(([file]) => isWanted(file))
+    .map(([file, hops]) => ({ file, isBeside: apart(file) === 0, distance: hops + apart(file) }))
+    .sort((a, b) => Number(b.isBeside) - Number(a.isBeside) || a.distance - b.distance)
+    .map(({ file }) => file);
 }

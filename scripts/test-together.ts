@@ -1,17 +1,19 @@
 // Runs several test files in this process, each as a suite of its own, so that hooks and titles stay apart.
 // Usage: node scripts/test-together.ts FILE…
-import { describe } from "node:test";
+import { after, describe } from "node:test";
 import { pathToFileURL } from "node:url";
 
 for (const file of process.argv.slice(2)) {
-  const loaded = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<void>();
   describe(file, async () => {
+    after(() => over.resolve());
     try {
       await import(pathToFileURL(file).href);
-    } finally {
-      loaded.resolve();
+    } catch (error) {
+      over.resolve();
+      throw error;
     }
   });
-  // One after the other: which suite a test belongs to is known from what loads it.
-  await loaded.promise;
+  // One after the other: which suite a test belongs to is known from what loads it, and the first may tell all.
+  await over.promise;
 }
