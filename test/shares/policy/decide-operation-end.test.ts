@@ -21,7 +21,7 @@ describe("a mount by others while ours is being made", () => {
       [world.lastOutcome?.result, world.route, world.memory.held],
       ["failed", "fallback", null],
     );
-    assert.match(world.lastOutcome?.detail ?? "", /found mounted over the fallback route/i);
+    assert.match(world.lastOutcome?.detail ?? "", /found mounted over fallback/i);
   });
 
   test("By hand: one without a process is no success of a mount", () => {
