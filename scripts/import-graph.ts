@@ -69,22 +69,31 @@ export function reachedFrom(graph: ImportGraph, file: string): ReadonlySet<strin
   return reached;
 }
 
-/** The test files that reach `changed`: those of the same folder first, then by imports. */
+/** The test files that reach `changed`, nearest first: those of its folder and of its name, then by imports. */
 export function nearestTests(
   graph: ImportGraph,
   changed: string,
   isWanted: (file: string) => boolean,
 ): string[] {
-  const folders = path.dirname(changed).split("/").slice(1);
-  const apart = (test: string): number => {
-    const own = path.dirname(test).split("/").slice(1);
-    const shared = own.findIndex((name, index) => name !== folders[index]);
-    const common = shared === -1 ? own.length : shared;
-    return own.length + folders.length - 2 * common;
-  };
-  return [...testsReaching(graph, [changed])]
-    .filter(([file]) => isWanted(file))
-    .map(([file, hops]) => ({ file, isBeside: apart(file) === 0, distance: hops + apart(file) }))
-    .sort((a, b) => Number(b.isBeside) - Number(a.isBeside) || a.distance - b.distance)
+  const foldersOf = (file: string): string[] => path.dirname(file).split("/").slice(1);
+  const wordsOf = (file: string): string[] => path.basename(file).replace(/\..*/, "").split("-");
+  const near = [...testsReaching(graph, [changed])].map(([file, hops]) => {
+    const [own, folders] = [foldersOf(file), foldersOf(changed)];
+    const apart = own.length + folders.length - 2 * sharedStart(own, folders);
+    return { file, apart, hops, words: sharedStart(wordsOf(file), wordsOf(changed)) };
+  });
+  return near
+    .filter(({ file }) => isWanted(file))
+    .sort(
+      (a, b) =>
+        Number(b.apart === 0) - Number(a.apart === 0) ||
+        a.hops + 3 * (a.apart - a.words) - (b.hops + 3 * (b.apart - b.words)),
+    )
     .map(({ file }) => file);
+}
+
+/** How many members both begin with. */
+function sharedStart(one: readonly string[], other: readonly string[]): number {
+  const differs = one.findIndex((member, index) => member !== other[index]);
+  return differs === -1 ? one.length : differs;
 }
