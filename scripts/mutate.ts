@@ -355,6 +355,8 @@ async function main(): Promise<number> {
       for (const mutant of waiting) {
         if (stop.signal.aborted) return;
         const verdict = await workshop.play(mutant, stop.signal);
+        // What was cut off says nothing.
+        if (stop.signal.aborted) return;
         verdicts.push(verdict);
         await tell(verdict);
       }
