@@ -217,8 +217,8 @@ export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | u
   return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
 }
 
-/** Whether the file names the folder; the folder itself stands beside it. */
-const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven"]);
+/** Whether the file names the folder, which stands beside it, and in which version of MCP the server is spoken with. */
+const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven", "protocol"]);
 
 function withoutNulls(value: EntryValue): EntryValue {
   if (isList(value)) return value.map(withoutNulls);
