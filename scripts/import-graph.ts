@@ -104,3 +104,11 @@ export function nearestTests(graph: ImportGraph, changed: readonly string[]): Ne
         (a.file < b.file ? -1 : 1),
     );
 }
+
+/** All that `file` loads at any distance, and itself. */
+export function reachedFrom(graph: ImportGraph, file: string): ReadonlySet<string> {
+  const reached = new Set([file]);
+  // A set that grows is walked to its new end.
+  for (const one of reached) for (const target of graph.get(one) ?? []) reached.add(target);
+  return reached;
+}
