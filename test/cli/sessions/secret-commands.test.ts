@@ -111,5 +111,3 @@ test("a home that cannot be written is told", async (t) => {
   const { code, stderr } = await piped(["secret", "set", "nas"], "x", join(folder, "home"));
   assert.deepEqual([code, /cannot/.test(stderr)], [6, true], stderr);
 });
-
-/** Answers each initialize, and has one tool whose name is its TOKEN. */
