@@ -85,6 +85,8 @@ const TESTS_OF_ALL = /^test\/(architecture|scripts)\//;
 
 /** Whoever saves a file waits so long for an answer, and for the end of the test file that runs then. */
 const NEAR_FOR_MS = 3000;
+/** A change can make a test hang: this is told sooner than in a whole run. */
+const NEAR_LIMIT_SECONDS = 60;
 
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
@@ -395,7 +397,8 @@ async function main(): Promise<number> {
   const files = isNear ? await nearFiles(near, parts) : await testFiles(suiteName, parts);
   if (isNear && files.length === 0) return 0;
   const concurrency = numberAbove0(values.concurrency, suite.concurrency, "concurrency");
-  const timeoutMs = numberAbove0(values.timeout, suite.timeoutSeconds, "timeout") * 1000;
+  const timeoutMs =
+    numberAbove0(values.timeout, isNear ? NEAR_LIMIT_SECONDS : suite.timeoutSeconds, "timeout") * 1000;
 
   const startedAt = performance.now();
   // What it saves a few files is less than it costs.
