@@ -52,8 +52,14 @@ export interface Scripted extends App {
   readonly log: string[];
 }
 
-/** `yes`: what the person says to each question. An answer that is an error rejects. */
-export function scriptedApp(answers: Answers = {}, state: Partial<PageState> = {}, yes = true): Scripted {
+/** `yes`: what the person says to each question. An answer that is an error rejects, and a list is one answer
+ * after the other. */
+export function scriptedApp(
+  answers: Answers = {},
+  state: Partial<PageState> = {},
+  yes = true,
+  meanwhile = (): void => {},
+): Scripted {
   const log: string[] = [];
   const given: Answers = { ...ANSWERS, ...answers };
   const ask = async (name: OperationName, input?: unknown): Promise<unknown> => {
@@ -64,7 +70,7 @@ export function scriptedApp(answers: Answers = {}, state: Partial<PageState> = {
     return value;
   };
   const never = () => Promise.reject(new Error("not asked for here"));
-  return {
+  const app: Scripted = {
     log,
     store: createStore<PageState>({
       ...EMPTY_STATE,
@@ -77,9 +83,13 @@ export function scriptedApp(answers: Answers = {}, state: Partial<PageState> = {
     }),
     // Each answer is of the operation that the test says.
     requests: { ask: ask as App["requests"]["ask"], session: never, signIn: never, signOut: never },
-    async ask({ title }) {
+    async ask({ title, outdated }) {
       log.push(`? ${title}`);
-      return yes;
+      // What comes while the question is open.
+      meanwhile();
+      const reason = outdated?.(app.store.get()) ?? null;
+      if (reason !== null) log.push(`! ${reason}`);
+      return yes && reason === null;
     },
     tell: (tone, text) => void log.push(`${tone}: ${text}`),
     async attempt(what, work) {
@@ -94,4 +104,5 @@ export function scriptedApp(answers: Answers = {}, state: Partial<PageState> = {
     },
     refresh() {},
   };
+  return app;
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
 import { VIEWS, viewAt } from "../../../src/web/page/shell/views.ts";
+import { sampleApprovals, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
 import { gatewayReport, sampleBackend, sampleTool } from "../../api/sample-gateway.ts";
 import { sampleResult, sampleShare } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -277,4 +279,96 @@ test("B9 the Sync form saves what differs, over the file it was drawn from, and 
     app.log[0] ?? "",
     /^edit \{"edits":\[\{"key":"sync\.debounce","value":"0\.50"\}\],"expected_sha256":"01234/,
   );
+});
+
+test("E2 what is approved is what was shown: by its digest, only with leave, and not once it is another", async () => {
+  const [entry] = sampleApprovals().waiting;
+  const digest = entry?.digest;
+  const waiting = (changes: object[]): Partial<PageState> => ({
+    approvals: {
+      ...sampleApprovals(),
+      waiting: changes.map((each) => ({ ...sampleApprovals().waiting[0], ...each })) as never,
+    },
+  });
+  const answers = {
+    approve: { approved: ["backends.files"], reload: sampleReload(), now: sampleApprovals() },
+  };
+  const click = "Approve backends.files";
+  const rows: readonly [state: Partial<PageState>, meanwhile: Partial<PageState>, log: readonly string[]][] =
+    [
+      [{ session: { expiresAt: null, mayRunCommands: false } }, {}, []],
+      [
+        {},
+        {},
+        [
+          "? Approve backends.files?",
+          `approve {"entries":[{"id":"backends.files","digest":"${digest}"}]}`,
+          "good: Approved: backends.files (settings reloaded)",
+        ],
+      ],
+      [{}, waiting([]), ["? Approve backends.files?", "! It no longer waits."]],
+      [
+        {},
+        waiting([{ digest: "other" }]),
+        [
+          "? Approve backends.files?",
+          "! The file has changed: something else waits now than is shown here. Close this, and read it again.",
+        ],
+      ],
+    ];
+  for (const [state, meanwhile, log] of rows) {
+    const app: Scripted = scriptedApp(answers, state, true, () => app.store.set(meanwhile));
+    using view = viewOf("approvals", app);
+    view.named("button", click).fire("click");
+    await settled(app, log.length);
+    assert.deepEqual(app.log, log);
+  }
+  const app = scriptedApp({ approveTools: { approved: [], left: [] } });
+  using view = viewOf("approvals", app);
+  await eventually(() => view.text().includes("Change of read_file") || view.text().includes("as it is now"));
+  view.named("button", "Approve tool read_file").fire("click");
+  await settled(app, 3);
+  assert.deepEqual(app.log, [
+    "? Approve read_file of files?",
+    'approveTools {"items":[{"backend":"files","tool":"read_file","digest":"digest"}]}',
+    "bad: read_file is another by now than was shown. It was not approved; read it again.",
+  ]);
+});
+
+test("F2 the editor saves over the text it began with; mistakes and another file keep what was typed", async () => {
+  const mistake = sampleMistake();
+  const another = new MountaineerError("config_changed", "another");
+  const answers = {
+    editText: [sampleEdit({ errors: [mistake] }), another, sampleEdit({ sha256: "new" })],
+    checkConfig: { mistakes: [], would_change: null, waits_for_approval: [] },
+  };
+  const app = scriptedApp(answers);
+  using view = viewOf("config", app);
+  await eventually(() => view.text().includes("Text of the configuration"));
+  const text = view.byId("config-text");
+  assert.equal(text.value, "# é\n");
+  assert.ok(view.named("button", "Save …").disabled, "nothing to save");
+  text.fire("input", { value: "# mine\u202e\n" });
+  await eventually(() => view.text().includes("Characters that nobody sees"));
+  const save = async (said: string): Promise<void> => {
+    await eventually(() => !view.named("button", "Save …").disabled);
+    view.named("button", "Save …").fire("click");
+    await eventually(() => view.text().includes(said) || app.log.at(-1)?.includes(said));
+    assert.equal(text.value, "# mine\u202e\n");
+  };
+  await save("Nothing was saved: the text has mistakes.");
+  assert.match(view.text(), /3:1global\.share_root: found an unknown key.*did you mean `shares_root`/);
+  await save("Nothing was saved: the file is another by now.");
+  assert.match(view.text(), /begin anew from what it says now/);
+  await save("good: Saved: settings reloaded");
+  await eventually(() => view.named("button", "Save …").disabled);
+  assert.match(
+    app.log.find((line) => line.startsWith("editText")) ?? "",
+    /"expected_sha256":"0123456789abcdef/,
+  );
+  text.fire("input", { value: "# other\n" });
+  await eventually(() => !view.named("button", "Begin anew").disabled);
+  view.named("button", "Begin anew").fire("click");
+  await eventually(() => text.value === "# é\n");
+  assert.ok(app.log.includes("? Give up your changes?"));
 });
