@@ -16,7 +16,15 @@ const viewOf = (name: string, app: App) =>
 
 /** Each with words that are there once all answers have come. */
 const SAYS: Readonly<Record<string, readonly string[]>> = {
-  dashboard: ["CORE", "Mounted over Thunderbolt", "10.0.0.2", "files", "Ready", "14 tools", "pid 812"],
+  dashboard: [
+    "CORE",
+    "Mounted over Thunderbolt",
+    "10.0.0.2",
+    "files",
+    "Ready",
+    "14 tools",
+    "1 call has waited 45 s",
+  ],
   fleet: ["4 machines: 2 here", "nas", "CORE not mounted: no host answers"],
   catalog: [
     "files_read",
@@ -50,8 +58,10 @@ test("F2 each view says what the daemon told, and names itself behind the #", as
     VIEWS.map(({ name }) => name),
   );
   assert.equal(viewAt("#/nothing"), viewAt(""));
+  const waits = sampleBackend({ waiting_calls: { count: 1, longest_ms: 45_000 } });
+  const status = gatewayReport([waits], { shares: [sampleShare()] });
   for (const [name, words] of Object.entries(SAYS)) {
-    using view = viewOf(name, scriptedApp());
+    using view = viewOf(name, scriptedApp({}, { status }));
     await eventually(() => words.every((word) => view.text().includes(word))).catch(() =>
       assert.fail(`${name}: ${words.filter((word) => !view.text().includes(word))} in ${view.text()}`),
     );
@@ -323,6 +333,14 @@ test("E2 what is approved is what was shown: by its digest, only with leave, and
     await settled(app, log.length);
     assert.deepEqual(app.log, log);
   }
+  const stale = new MountaineerError("config_changed", "another waits by now");
+  const late = scriptedApp({ approve: stale });
+  {
+    using view = viewOf("approvals", late);
+    view.named("button", click).fire("click");
+    await settled(late, 3);
+    assert.equal(late.log.at(-1), "bad: Approve backends.files: another waits by now");
+  }
   const app = scriptedApp({ approveTools: { approved: [], left: [] } });
   using view = viewOf("approvals", app);
   await eventually(() => view.text().includes("Change of read_file") || view.text().includes("as it is now"));
@@ -338,8 +356,9 @@ test("E2 what is approved is what was shown: by its digest, only with leave, and
 test("F2 the editor saves over the text it began with; mistakes and another file keep what was typed", async () => {
   const mistake = sampleMistake();
   const another = new MountaineerError("config_changed", "another");
+  const answer = Promise.withResolvers<unknown>();
   const answers = {
-    editText: [sampleEdit({ errors: [mistake] }), another, sampleEdit({ sha256: "new" })],
+    editText: [sampleEdit({ errors: [mistake] }), another, answer.promise],
     checkConfig: { mistakes: [], would_change: null, waits_for_approval: [] },
   };
   const app = scriptedApp(answers);
@@ -360,7 +379,13 @@ test("F2 the editor saves over the text it began with; mistakes and another file
   assert.match(view.text(), /3:1global\.share_root: found an unknown key.*did you mean `shares_root`/);
   await save("Nothing was saved: the file is another by now.");
   assert.match(view.text(), /begin anew from what it says now/);
-  await save("good: Saved: settings reloaded");
+  await save("editText");
+  text.fire("input", { value: "# mine\u202e\n# meanwhile\n" });
+  answer.resolve(sampleEdit({ sha256: "new" }));
+  await eventually(() => app.log.includes("good: Saved: settings reloaded"));
+  assert.equal(text.value, "# mine\u202e\n# meanwhile\n", "what was typed meanwhile stays, and is not saved");
+  assert.ok(!view.named("button", "Save …").disabled);
+  text.fire("input", { value: "# mine\u202e\n" });
   await eventually(() => view.named("button", "Save …").disabled);
   assert.match(
     app.log.find((line) => line.startsWith("editText")) ?? "",
