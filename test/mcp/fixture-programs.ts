@@ -29,12 +29,13 @@ interface HttpFixture extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** Starts `PROGRAM --http 0`; ended by its disposal. */
+/** Starts `PROGRAM --http PORT`; ended by its disposal. */
 export async function openHttpFixture(
   file: string,
   env: Readonly<Record<string, string>> = {},
+  port = 0,
 ): Promise<HttpFixture> {
-  const child = spawn(process.execPath, [file, "--http", "0"], {
+  const child = spawn(process.execPath, [file, "--http", String(port)], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -63,8 +64,9 @@ export async function startHttpFixture(
   t: TestContext,
   file: string,
   env: Readonly<Record<string, string>> = {},
+  port = 0,
 ): Promise<HttpFixture> {
-  const fixture = await openHttpFixture(file, env);
+  const fixture = await openHttpFixture(file, env, port);
   t.after(() => fixture[Symbol.asyncDispose]());
   return fixture;
 }

@@ -14,8 +14,9 @@ import {
   ResourceUpdatedNotificationSchema,
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
-import { programPath, startModernHttp } from "../gateway/backends/links/era/era-rig.ts";
+import { programPath } from "../gateway/backends/links/era/era-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { startHttpFixture } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, SETTLES_MS, startGatewayRig } from "./gateway-rig.ts";
 
 const SERVER = programPath("era-modern-server");
@@ -73,7 +74,7 @@ function said(result: Awaited<ReturnType<Client["callTool"]>>): unknown {
 }
 
 async function start(t: TestContext): Promise<GatewayRig> {
-  const url = await startModernHttp(t);
+  const { url } = await startHttpFixture(t, SERVER);
   const rig = await startGatewayRig(t, {
     backends: { near: nodeBackend(SERVER, ["stdio"]), far: { url } },
     more: { conflict_resolution: { strategy: "prefix" } },
