@@ -149,6 +149,26 @@ for (const [transport, open] of [
   ["HTTP", async (t: TestContext) => overHttp((await startHttpFixture(t, LIGHT_SERVER)).url)],
 ] as const) {
   describe(`the light server over ${transport}`, () => {
+    test("each gets its own progress under its own token, and nothing else", async (t) => {
+      const instance = await ready(start(t, await open(t)));
+      const ports = Array.from({ length: 20 }, (_, index) => createTestClient(`c${index}`).call(1));
+      await Promise.all(
+        ports.map((port, index) =>
+          call(instance, port, "progress", { steps: 20, text: `of ${index}` }, { progressToken: "same" }),
+        ),
+      );
+      for (const [index, port] of ports.entries()) {
+        assert.deepEqual(
+          port.told.map(({ params }) => params),
+          Array.from({ length: 20 }, (_, step) => ({
+            progressToken: "same",
+            progress: step + 1,
+            total: 20,
+            message: `of ${index}`,
+          })),
+        );
+      }
+    });
     test("a cancelled call ends at the server, the one beside it goes on", async (t) => {
       const instance = await ready(start(t, await open(t)));
       const abort = new AbortController();
@@ -188,7 +208,7 @@ describe("server-everything", () => {
 describe("an HTTP server that is restarted", () => {
   test("its session is renewed: later calls work, the one that noticed is not repeated", async (t) => {
     const port = await freePort();
-    const first = await startHttpFixture(t, LIGHT_SERVER, {}, port);
+    const first = await startHttpFixture(t, LIGHT_SERVER, {}, { port });
     const instance = await ready(start(t, overHttp(first.url)));
     const client = createTestClient("a");
     await instance.subscribe("light://pid", client);
@@ -198,7 +218,7 @@ describe("an HTTP server that is restarted", () => {
       words(await call(instance, client.call(2), "echo", { text: "away" })),
       /^error -32000: backend real: /,
     );
-    await startHttpFixture(t, LIGHT_SERVER, {}, port);
+    await startHttpFixture(t, LIGHT_SERVER, {}, { port });
     const noticed = await call(instance, client.call(3), "echo", { text: "lost" });
     assert.match(words(noticed), /lost its session; the call was not repeated/);
     assert.equal(words(await call(instance, client.call(4), "echo", { text: "after" })), "after");

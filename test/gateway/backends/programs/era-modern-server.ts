@@ -1,5 +1,5 @@
-// A server of 2026-07-28 by the official SDK. Usage: era-modern-server.ts [modern|both] [--http PORT]. With SPEAKS_FILE it
-// speaks what that file says at its start: modern, both or older; with LATE_MS it starts so late.
+// A server of 2026-07-28 by the official SDK. Usage: era-modern-server.ts [modern|both|older] [--http PORT]. With
+// SPEAKS_FILE it speaks what that file says at its start.
 import { readFileSync } from "node:fs";
 import {
   type CallToolResult,
@@ -11,7 +11,7 @@ import {
 import { serve } from "../../../mcp/fixtures/scripted-server.ts";
 import { type Changes, serveSdk } from "../../../mcp/fixtures/serve-modern.ts";
 
-const { SPEAKS_FILE, LATE_MS = "0" } = process.env;
+const { SPEAKS_FILE } = process.env;
 const speaks = SPEAKS_FILE === undefined ? process.argv[2] : readFileSync(SPEAKS_FILE, "utf8").trim();
 
 const RESOURCE = { uri: "test://one", name: "one" };
@@ -22,6 +22,8 @@ const NAMES = [
   "ask_three",
   "ask_rounds",
   "ask_page",
+  "ask_as_before",
+  "version",
   "work",
   "wait",
   "change",
@@ -97,6 +99,15 @@ async function call(
     }
     case "ask_page":
       return inputResponses === undefined ? inputs({ page: PAGE }) : text(inputResponses);
+    case "ask_as_before": {
+      const { action, content } = await ctx.mcpReq.elicitInput({
+        ...form("Who?").params,
+        mode: "form",
+      } as never);
+      return text({ action, content });
+    }
+    case "version":
+      return text(ctx.mcpReq.envelope === undefined ? "2025-11-25" : "2026-07-28");
     case "work": {
       const progressToken = ctx.mcpReq._meta?.progressToken;
       if (progressToken !== undefined)
@@ -173,7 +184,4 @@ if (speaks === "older")
     answers: { "tools/list": () => ({ tools: [{ name: "crash", inputSchema: ANYTHING }] }) },
     tools: { crash: () => process.exit(7) },
   });
-else {
-  if (LATE_MS !== "0") process.stderr.write("starting\n");
-  setTimeout(() => serveSdk(create, speaks === "both"), Number(LATE_MS));
-}
+else serveSdk(create, speaks === "both");
