@@ -61,7 +61,6 @@ const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 const NIGHTLY_FILES = [
   "test/demo/story/script-local.test.ts",
   "test/demo/story/script-smb.test.ts",
-  "test/lab/chaos.test.ts",
   "test/lab/gateway-restarts.test.ts",
   "test/live/gateway-load.test.ts",
   "test/live/session-kills.test.ts",

@@ -6,18 +6,21 @@ import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { randomFrom } from "./random.ts";
 import { commandOf, playScene, probersOf, type Scene, useRig } from "./scene.ts";
 
 /** `.ci/nightly kills` plays 100. */
 const KILLS = Number(process.env["MOUNTAINEER_LAB_KILLS"] ?? 6);
+const SEED = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 1_000);
 /** From the cut to well after the new mount: the loss is confirmed after 250 ms, the mount takes some 100. */
 const FAILOVER_MS = 600;
 
 describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 60_000 + KILLS * 60_000 }, () => {
   const lab = useRig(["CORE", "MEDIA"]);
 
-  test(`A5 kill -9 at ${KILLS} random moments of a failover: state whole, one right mount, no process left over`, (t) =>
+  test(`A5 kill -9 at ${KILLS} random moments of a failover (seed ${SEED}): state whole, one right mount, no process left over`, (t) =>
     playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
+      const random = randomFrom(SEED);
       for (const share of ["CORE", "MEDIA"]) await writeFile(scene.exported(share, "kept.txt"), share);
       let monitor = await scene.start("tb");
       // What is known of both is written a moment after it is so.
@@ -30,7 +33,7 @@ describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 60_000 + KILL
         const probers = await probersOf(monitor.pid);
         const restore = await lab.rig.cut.ownLinkDown(over);
         // The moment is the point of this test.
-        const waitMs = Math.random() * FAILOVER_MS;
+        const waitMs = random() * FAILOVER_MS;
         await pause(waitMs);
         await monitor.kill9();
         await stateIsWhole(scene, round);

@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
 import { openMemory } from "../../src/reconcile/state-file.ts";
 import type { MountaineerError } from "../../src/runtime/errors.ts";
+import { randomFrom } from "../lab/random.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
@@ -432,27 +433,37 @@ describe("looking only", () => {
 });
 
 describe("kill -9", () => {
+  // What a kill leaves is what others see at that moment: most moments are looked at, and few are kills.
   it("A5 at random points leaves a whole state, never older than what was there", async (t) => {
     const path = await statePath(t);
     const program = join(import.meta.dirname, "../support/write-states.ts");
+    const seed = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 1_000);
+    t.diagnostic(`seed ${seed}`);
+    const random = randomFrom(seed);
     let newest = 0;
-    for (let round = 0; round < 50; round++) {
+    const look = async (when: string): Promise<void> => {
+      const { memory, logger } = await start(t, path, true);
+      assert.deepEqual(logger.lines, [], when);
+      const times = new Set([...memory.recollection.shares.values()].map(({ lastSwitchAt }) => lastSwitchAt));
+      assert.ok(times.size <= 1, `${when}: ${[...times].join()}`);
+      const [time] = times;
+      assert.ok((time ?? 0) >= newest, when);
+      newest = time ?? 0;
+    };
+    for (let kill = 0; kill < 5; kill++) {
       const child = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "inherit"] });
       t.after(() => child.kill("SIGKILL"));
       const gone = once(child, "exit");
       await once(child.stdout, "data");
       // Once at least a state must have come to be there, however slow the disk is.
-      if (round === 49) await eventually(() => existsSync(path));
-      await pause(Math.random() * 15);
+      await eventually(() => existsSync(path));
+      for (let looks = 0; looks < 20; looks++) {
+        await pause(random() * 15);
+        await look(`kill ${kill}, look ${looks}`);
+      }
       child.kill("SIGKILL");
       await gone;
-      const { memory, logger } = await start(t, path, true);
-      assert.deepEqual(logger.lines, [], `round ${round}`);
-      const times = new Set([...memory.recollection.shares.values()].map(({ lastSwitchAt }) => lastSwitchAt));
-      assert.ok(times.size <= 1, `round ${round}: ${[...times].join()}`);
-      const [time] = times;
-      assert.ok((time ?? 0) >= newest, `round ${round}`);
-      newest = time ?? 0;
+      await look(`after kill ${kill}`);
     }
     assert.ok(newest > 0);
     await start(t, path);
