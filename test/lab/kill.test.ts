@@ -6,25 +6,24 @@ import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import { randomFrom } from "./random.ts";
+import { randomOf } from "./random.ts";
 import { commandOf, playScene, probersOf, type Scene, useRig } from "./scene.ts";
 
 /** `.ci/nightly kills` plays 100. */
 const KILLS = Number(process.env["MOUNTAINEER_LAB_KILLS"] ?? 6);
-const SEED = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 1_000);
 /** From the cut to well after the new mount: the loss is confirmed after 250 ms, the mount takes some 100. */
 const FAILOVER_MS = 600;
 
 describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 60_000 + KILLS * 60_000 }, () => {
   const lab = useRig(["CORE", "MEDIA"]);
 
-  test(`A5 kill -9 at ${KILLS} random moments of a failover (seed ${SEED}): state whole, one right mount, no process left over`, (t) =>
+  test(`A5 kill -9 at ${KILLS} random moments of a failover: state whole, one right mount, no process left over`, (t) =>
     playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
-      const random = randomFrom(SEED);
       for (const share of ["CORE", "MEDIA"]) await writeFile(scene.exported(share, "kept.txt"), share);
       let monitor = await scene.start("tb");
       // What is known of both is written a moment after it is so.
       await eventually(() => stateIsWhole(scene, 0).then(() => true));
+      const random = randomOf(t);
       let over: "tb" | "fallback" = "tb";
       for (let round = 0; round < KILLS; round++) {
         const to: "tb" | "fallback" = over === "tb" ? "fallback" : "tb";

@@ -1,8 +1,6 @@
 // Real files and disks: what is remembered survives crashes, full disks, newer versions and torn files.
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { execFile } from "node:child_process";
 import { lstat, mkdir, readdir, readFile, rm, stat, symlink, watch, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -11,10 +9,10 @@ import { promisify } from "node:util";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
 import { openMemory } from "../../src/reconcile/state-file.ts";
 import type { MountaineerError } from "../../src/runtime/errors.ts";
-import { randomFrom } from "../lab/random.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
+import { assertReplacedWhole } from "../support/replaced-whole.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { mountTmpfs, remountTmpfs } from "../support/tiny-disk.ts";
 
@@ -433,40 +431,13 @@ describe("looking only", () => {
 });
 
 describe("kill -9", () => {
-  // What a kill leaves is what others see at that moment: most moments are looked at, and few are kills.
-  it("A5 at random points leaves a whole state, never older than what was there", async (t) => {
+  it("A5 leaves a whole state: each is another file in the place of the one before", async (t) => {
     const path = await statePath(t);
-    const program = join(import.meta.dirname, "../support/write-states.ts");
-    const seed = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 1_000);
-    t.diagnostic(`seed ${seed}`);
-    const random = randomFrom(seed);
-    let newest = 0;
-    const look = async (when: string): Promise<void> => {
-      const { memory, logger } = await start(t, path, true);
-      assert.deepEqual(logger.lines, [], when);
-      const times = new Set([...memory.recollection.shares.values()].map(({ lastSwitchAt }) => lastSwitchAt));
-      assert.ok(times.size <= 1, `${when}: ${[...times].join()}`);
-      const [time] = times;
-      assert.ok((time ?? 0) >= newest, when);
-      newest = time ?? 0;
-    };
-    for (let kill = 0; kill < 5; kill++) {
-      const child = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "inherit"] });
-      t.after(() => child.kill("SIGKILL"));
-      const gone = once(child, "exit");
-      await once(child.stdout, "data");
-      // Once at least a state must have come to be there, however slow the disk is.
-      await eventually(() => existsSync(path));
-      for (let looks = 0; looks < 20; looks++) {
-        await pause(random() * 15);
-        await look(`kill ${kill}, look ${looks}`);
-      }
-      child.kill("SIGKILL");
-      await gone;
-      await look(`after kill ${kill}`);
-    }
-    assert.ok(newest > 0);
-    await start(t, path);
-    assert.deepEqual(await readdir(dirname(path)), ["state.json"]);
+    const first = await start(t, path);
+    await first.memory.remember("CORE", FULL);
+    await assertReplacedWhole(path, async () => {
+      const { memory } = await start(t, path);
+      assert.deepEqual(await memory.remember("CORE", EMPTY_SHARE_MEMORY), { saved: true });
+    });
   });
 });

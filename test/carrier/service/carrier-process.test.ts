@@ -7,15 +7,13 @@ import { describe, test } from "node:test";
 import { bundledProgramPath } from "../../../src/carrier/client/carrier-program.ts";
 import { beginExclusive } from "../../../src/runtime/files/sqlite-file-lock.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { randomFrom } from "../../lab/random.ts";
+import { randomOf } from "../../lab/random.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { kill, openRequest, signal, startBench, untilShare } from "../carrier-bench.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { COMMAND, request } from "../smb-messages.ts";
-
-const SEED = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 1_000);
 
 /** Asks once over the port; how it ended: "answered", or an error's code. */
 function ask(port: number, withinMs = 15_000): Promise<string> {
@@ -158,10 +156,9 @@ describe("the carrier's process", () => {
     const { carrier } = bench.connectConfirming();
     const { port } = await carrier.open(openRequest("CORE", nas), signal);
     await carrier.open(openRequest("DATA", nas), signal);
-    t.diagnostic(`seed ${SEED}`);
-    const random = randomFrom(SEED);
     let taken = 0;
     let tries = 0;
+    const random = randomOf(t);
     const killing = new AbortController();
     const killer = (async () => {
       while (!killing.signal.aborted) {
