@@ -77,8 +77,10 @@ test("B11 a session that began between two daemons is known to the one that take
   const { folder, handover, first } = await setUp(t);
   const { to } = await handover.begin(new AbortController().signal);
   assert.equal(to, await first());
+  await assert.rejects(handover.begin(NEVER), /under way already/);
   const next = await handover.done;
   assert.notEqual(next?.pid, to);
+  await assert.rejects(handover.begin(NEVER), /under way already/);
   // It took over after all that it was told before.
   assert.equal(await readFile(join(folder, "sessions"), "utf8"), `${hashOf(1)}\n`);
 });

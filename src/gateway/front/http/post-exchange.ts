@@ -67,7 +67,7 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   }
 
   becomeStream(): void {
-    if (this.#isLost || this.#waiting === 0 || !this.#accepts.events) return;
+    if (this.#isLost || !this.#accepts.events) return;
     const stream = this.#streaming();
     if ("prime" in stream) stream.prime();
   }
