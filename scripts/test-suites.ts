@@ -36,10 +36,7 @@ const NIGHTLY_FILES = [
   "test/demo/story/script-smb.test.ts",
   "test/lab/chaos.test.ts",
   "test/lab/gateway-restarts.test.ts",
-  "test/live/gateway-load.test.ts",
-  "test/live/session-kills.test.ts",
   "test/mcp/conformance-sign-in.test.ts",
-  "test/mcp/handover.test.ts",
 ];
 
 /** What the rules name: each has to exist. */
