@@ -36,7 +36,6 @@ const NIGHTLY_FILES = [
   "test/demo/story/script-smb.test.ts",
   "test/lab/gateway-restarts.test.ts",
   "test/mcp/conformance-sign-in.test.ts",
-  "test/mcp/handover.test.ts",
 ];
 
 /** What the rules name: each has to exist. */
