@@ -28,6 +28,7 @@ import { clearLeftBehind, describeLeftBehind, findLeftBehind, findMounts, isNoth
 import { drawMutants, findMutants, type Mutant, mutated } from "./mutants.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
+const BUILD = "scripts/current-build.ts";
 
 /** Stories of many minutes, what needs another machine, and what reads the sources as text. */
 const NOT_PLAYED = ["test/lab/", "test/nightly/", "test/cifs/", "test/scripts/", "test/architecture/"];
@@ -105,10 +106,10 @@ class Workshop {
   }
 
   async play(mutant: Mutant, signal: AbortSignal): Promise<Verdict> {
-    const tests = nearestTests(this.#graph, mutant.file, (file) => this.#isPlayed(file)).slice(
-      0,
-      this.#options.files,
-    );
+    const tests = nearestTests(this.#graph, [mutant.file])
+      .map(({ file }) => file)
+      .filter((file) => this.#isPlayed(file))
+      .slice(0, this.#options.files);
     const deadline = performance.now() + this.#options.seconds * 1000;
     // The command line is played as it is built. Nothing is built where neither it nor another program is played.
     const built = tests.filter((test) => this.#startsBuilt(test));
@@ -145,7 +146,7 @@ class Workshop {
   }
 
   #startsBuilt(test: string): boolean {
-    return reachedFrom(this.#graph, test).has("scripts/current-build.ts");
+    return reachedFrom(this.#graph, test).has(BUILD);
   }
 
   async #changed<T>(mutant: Mutant, builds: boolean, act: () => Promise<T>): Promise<T> {
@@ -194,6 +195,8 @@ class Workshop {
         `--import=${script("built-programs.ts")}`,
         `--test-reporter=${script("first-failure.ts")}`,
         script("test-together.ts"),
+        // Each file is over before the next begins: the first may tell all.
+        ...["--for", String(24 * 60 * 60_000)],
         ...files,
       ],
       {
@@ -337,7 +340,10 @@ async function main(): Promise<number> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   const options = { files: Number(values.files), seconds: Number(values.seconds) };
-  const shared: Shared = { graph: await readImportGraph(ROOT), options, sound: new Map() };
+  const graph = new Map(await readImportGraph(ROOT));
+  // Whoever asks for the build starts what was built of the command line.
+  graph.set(BUILD, new Set([...(graph.get(BUILD) ?? []), "src/cli/main.ts"]));
+  const shared: Shared = { graph, options, sound: new Map() };
   const verdicts: Verdict[] = [];
   const tell = ({ mutant, killer, reason, files }: Verdict): Promise<void> =>
     note(

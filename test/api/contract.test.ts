@@ -1,158 +1,138 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import {
-  conditionShape,
-  configMistakeWireShape,
-  configReportShape,
-  editReportShape,
-  globalStatusShape,
-  historyEntryShape,
-  MANAGE_PREFIX,
-  reloadReportShape,
-  shareStatusShape,
-  statusReportShape,
-  stepReportShape,
-  stepResultShape,
-  syncEventShape,
-  syncReportShape,
-  syncSettingsWireShape,
-  verifyFindingShape,
-} from "../../src/api/contract.ts";
+import { catalogReportShape } from "../../src/api/catalog-contract.ts";
+import * as contract from "../../src/api/contract.ts";
 import { OPERATIONS } from "../../src/api/operations.ts";
+import { approveToolsReportShape, toolChangesReportShape } from "../../src/api/tool-changes-contract.ts";
+import { gatewayReport, sampleBackend, sampleCatalog, sampleToolChange } from "./sample-gateway.ts";
 import { sampleReport, sampleResult, sampleShare, secondsAgo } from "./sample-report.ts";
 
-test("pin: the operations, their methods and their prefix", () => {
-  assert.equal(MANAGE_PREFIX, "/manage/v1");
-  assert.deepEqual(
-    Object.values(OPERATIONS).map(({ method, path }) => `${method} ${path}`),
-    [
-      "GET status",
-      "POST verify",
-      "POST reconcile",
-      "POST mount",
-      "POST unmount",
-      "POST switch",
-      "POST restart",
-      "GET aliases",
-      "POST aliases/reconcile",
-      "POST folders",
-      "GET tools",
-      "GET catalog",
-      "POST call",
-      "POST tools/changes",
-      "POST tools/approve",
-      "POST backends/restart",
-      "POST backends/switch",
-      "POST backends/logs",
-      "POST audit",
-      "GET timeline",
-      "GET fleet",
-      "GET fleet/config",
-      "GET fleet/config/history",
-      "GET fleet/config/history/",
-      "PUT fleet/config/text",
-      "POST fleet/check",
-      "POST log",
-      "GET sync",
-      "POST reload",
-      "GET config",
-      "POST config/edit",
-      "PUT config/text",
-      "POST config/check",
-      "GET config/approvals",
-      "POST config/approve",
-      "GET config/history",
-      "GET config/history/",
-      "POST config/rollback",
-      "POST access/link",
-      "POST access/token",
-      "POST access/token/forget",
-    ],
+test("pin: the operations, their methods and paths", () => {
+  assert.equal(contract.MANAGE_PREFIX, "/manage/v1");
+  assert.equal(contract.EVENT_STREAM_PATH, "/manage/v1/events/stream");
+  const paths = (wanted: string): string =>
+    Object.values(OPERATIONS)
+      .flatMap(({ method, path }) => (method === wanted ? [path] : []))
+      .join(" ");
+  assert.equal(
+    paths("GET"),
+    "status aliases tools catalog timeline fleet fleet/config fleet/config/history fleet/config/history/ sync " +
+      "config config/approvals config/history config/history/",
   );
+  assert.equal(
+    paths("POST"),
+    "verify reconcile mount unmount switch restart aliases/reconcile folders call tools/changes tools/approve " +
+      "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
+      "config/approve config/rollback access/link access/token access/token/forget",
+  );
+  assert.equal(paths("PUT"), "fleet/config/text config/text");
+  assert.ok(Object.values(OPERATIONS).every(({ method }) => ["GET", "POST", "PUT"].includes(method)));
 });
 
-test("pin: the fields of a status, in the order in which they are printed", () => {
-  const shape = Object.keys(statusReportShape.fields);
-  assert.deepEqual(shape, ["global", "shares", "aliases", "gateway", "backends"]);
-  assert.deepEqual(Object.keys(globalStatusShape.fields), [
-    "version",
-    "pid",
-    "started_at",
-    "config_path",
-    "home",
-    "check_interval_secs",
-    "auto_failback",
-    "auto_failback_stable_secs",
-    "lsof_recheck",
-    "network_events",
-    "conditions",
-  ]);
-  assert.deepEqual(Object.keys(shareStatusShape.fields), [
-    "name",
-    "active_interface",
-    "mount_state",
-    "mount_path",
-    "stable_path",
-    "tb_host",
-    "fb_host",
-    "tb_reachable",
-    "fb_reachable",
-    "mount_alive",
-    "tb_recovery_pending",
-    "held",
-    "last_error",
-    "last_switch_at",
-    "tb_reachable_since",
-    "tb_healthy_since",
-    "carried",
-    "conditions",
-  ]);
-  assert.deepEqual(Object.keys(conditionShape.fields), [
-    "code",
-    "severity",
-    "title",
-    "hint",
-    "since",
-    "holders",
-  ]);
+/** As they are printed. */
+const FIELDS: readonly [shape: { readonly fields: object }, fields: string][] = [
+  [contract.statusReportShape, "global shares aliases gateway backends"],
+  [
+    contract.globalStatusShape,
+    "version pid started_at config_path home check_interval_secs auto_failback auto_failback_stable_secs " +
+      "lsof_recheck network_events conditions",
+  ],
+  [
+    contract.shareStatusShape,
+    "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable " +
+      "mount_alive tb_recovery_pending held last_error last_switch_at tb_reachable_since tb_healthy_since carried " +
+      "conditions",
+  ],
+  [contract.conditionShape, "code severity title hint since holders"],
+  [contract.stepResultShape, "share result active_interface detail hint holders unsent"],
+  [contract.verifyFindingShape, "share severity code text hint"],
+  [contract.syncSettingsWireShape, "enabled poll_interval debounce detection on_failure"],
+  [
+    contract.syncReportShape,
+    "config_path sha256 generation watching last_sync last_error degraded file_missing waiting settings events",
+  ],
+  [contract.syncEventShape, "id time iso generation type details"],
+  [
+    contract.reloadReportShape,
+    "reloaded dry_run generation sha256 settings shares backends middleware waiting errors failure summary",
+  ],
+  [contract.configMistakeWireShape, "file line column path found expected hint"],
+  [contract.configReportShape, "path format sha256 text running_sha256"],
+  [contract.editReportShape, "changed path sha256 errors reload"],
+  [contract.historyEntryShape, "n time sha256 source summary"],
+  [
+    contract.gatewayStatusShape,
+    "url sessions in_flight tools resources resource_templates prompts conditions",
+  ],
+  [
+    contract.backendStatusShape,
+    "name group type enabled phase reason since pid server protocol_version instances in_flight waiting_calls " +
+      "draining calls errors latency_ms restarts retry_at last_error tools resources prompts withheld_tools routes " +
+      "together conditions",
+  ],
+  [contract.toolsReportShape, "tools"],
+  [contract.toolEntryShape, "name backend original_name description input_schema places"],
+  [contract.callReportShape, "result error"],
+  [contract.restartReportShape, "restarted"],
+  [contract.backendLogsReportShape, "lines"],
+  [contract.aliasStatusShape, "name share target_subpath path target link detail"],
+  [contract.foldersReportShape, "share subpath path folders truncated"],
+  [toolChangesReportShape, "changes unseen lost"],
+  [approveToolsReportShape, "approved left"],
+  [catalogReportShape, "tools resources resource_templates prompts withheld left_out"],
+];
+
+test("pin: the fields of what is told, in the order in which they are printed", () => {
+  for (const [shape, fields] of FIELDS) assert.equal(Object.keys(shape.fields).join(" "), fields);
 });
 
-test("pin: the fields of a step's result and of a finding", () => {
-  assert.deepEqual(Object.keys(stepResultShape.fields), [
-    "share",
-    "result",
-    "active_interface",
-    "detail",
-    "hint",
-    "holders",
-    "unsent",
-  ]);
-  assert.deepEqual(Object.keys(verifyFindingShape.fields), ["share", "severity", "code", "text", "hint"]);
-});
-
-test("a report that the contract allows passes, also with fields that a newer daemon adds", () => {
-  const condition = {
-    code: "route_slow",
-    severity: "warning",
-    title: "slow",
-    hint: null,
-    since: secondsAgo(1),
-  } as const;
-  const report = sampleReport([sampleShare({ conditions: [condition, { ...condition, holders: [] }] })]);
-  assert.equal(statusReportShape.faultIn(report), null);
-  assert.equal(statusReportShape.faultIn({ ...report, fleet: [] }), null);
-  assert.equal(stepReportShape.faultIn({ results: [sampleResult()] }), null);
-});
-
-test("a report with a missing field, a wrong type or an unknown word does not pass", () => {
+test("what the contract allows passes, also with fields that a newer daemon adds; anything else does not", () => {
+  const condition = { code: "slow", severity: "warning", title: "slow", hint: null, since: secondsAgo(1) };
+  const shares = (...changes: object[]): object => ({
+    ...sampleReport([]),
+    shares: changes.map((each) => ({ ...sampleShare(), ...each })),
+  });
+  const backends = (changes: object): object => ({
+    ...gatewayReport(),
+    backends: [{ ...sampleBackend(), ...changes }],
+  });
+  const changes = (change: object): object => ({
+    changes: [{ ...sampleToolChange(), ...change }],
+    unseen: [{ backend: "files", kind: "tool", entry: "read", faults: [] }],
+    lost: null,
+  });
+  const [tool] = sampleCatalog().tools;
+  const catalog = (change: object): object => ({ ...sampleCatalog(), tools: [{ ...tool, ...change }] });
+  const status = contract.statusReportShape;
   const { held: _, ...withoutHeld } = sampleShare();
-  for (const share of [
-    withoutHeld,
-    { ...sampleShare(), mount_alive: "yes" },
-    { ...sampleShare(), held: "tb" },
-  ]) {
-    assert.notEqual(statusReportShape.faultIn({ ...sampleReport([]), shares: [share] }), null);
+  const wrong = { ...sampleReport([]), shares: [withoutHeld] };
+  const table: readonly [shape: { faultIn(value: unknown): unknown }, right: object[], wrong: object[]][] = [
+    [
+      status,
+      [shares({ conditions: [condition, { ...condition, holders: [] }] }), { ...shares({}), fleet: [] }],
+      [wrong, shares({ mount_alive: "yes" }), shares({ held: "tb" })],
+    ],
+    [
+      status,
+      [gatewayReport(), backends({ fleet: 1 })],
+      [{ phase: "ready" }, { tools: "1" }, { type: "sse" }, { retry_at: 5 }].map(backends),
+    ],
+    [contract.stepReportShape, [{ results: [sampleResult()] }], []],
+    [
+      toolChangesReportShape,
+      [changes({ fleet: 1 }), changes({ members: null, published_as: null })],
+      [{ kind: "gone" }, { withheld: 1 }, { digest: null }, { members: [{ member: "x" }] }].map(changes),
+    ],
+    [
+      catalogReportShape,
+      [catalog({})],
+      [{ input_schema: [] }, { description: null }, { backend: 1 }, { cut: "yes" }].map(catalog),
+    ],
+  ];
+  for (const [shape, right, faulty] of table) {
+    for (const value of right) assert.equal(shape.faultIn(value), null, JSON.stringify(value));
+    for (const value of faulty) assert.notEqual(shape.faultIn(value), null, JSON.stringify(value));
   }
 });
 
@@ -169,62 +149,4 @@ test("the server's code loads neither zod nor Node's fetch and WebSocket, for th
     console.log(loaded.filter((name) => /undici/.test(name)));`;
   const run = spawnSync(process.execPath, ["--input-type=module", "-e", probe], { encoding: "utf8" });
   assert.equal(run.stdout, "true []\n[]\n", run.stderr);
-});
-
-test("pin: the fields of what is told about the configuration", () => {
-  const settings = ["enabled", "poll_interval", "debounce", "detection", "on_failure"];
-  assert.deepEqual(Object.keys(syncSettingsWireShape.fields), settings);
-  assert.deepEqual(Object.keys(syncReportShape.fields), [
-    "config_path",
-    "sha256",
-    "generation",
-    "watching",
-    "last_sync",
-    "last_error",
-    "degraded",
-    "file_missing",
-    "waiting",
-    "settings",
-    "events",
-  ]);
-  assert.deepEqual(Object.keys(syncEventShape.fields), [
-    "id",
-    "time",
-    "iso",
-    "generation",
-    "type",
-    "details",
-  ]);
-  assert.deepEqual(Object.keys(reloadReportShape.fields), [
-    "reloaded",
-    "dry_run",
-    "generation",
-    "sha256",
-    "settings",
-    "shares",
-    "backends",
-    "middleware",
-    "waiting",
-    "errors",
-    "failure",
-    "summary",
-  ]);
-  assert.deepEqual(Object.keys(configMistakeWireShape.fields), [
-    "file",
-    "line",
-    "column",
-    "path",
-    "found",
-    "expected",
-    "hint",
-  ]);
-  assert.deepEqual(Object.keys(configReportShape.fields), [
-    "path",
-    "format",
-    "sha256",
-    "text",
-    "running_sha256",
-  ]);
-  assert.deepEqual(Object.keys(editReportShape.fields), ["changed", "path", "sha256", "errors", "reload"]);
-  assert.deepEqual(Object.keys(historyEntryShape.fields), ["n", "time", "sha256", "source", "summary"]);
 });

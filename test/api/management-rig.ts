@@ -1,4 +1,5 @@
 // A management server for one test, and raw requests to it.
+import assert from "node:assert/strict";
 import { connect } from "node:net";
 import type {
   ConfigControl,
@@ -83,6 +84,19 @@ export function talk(
       resolve({ status: Number(/^HTTP\/1.1 (\d+)/.exec(headers)?.[1]), headers, body, text: received });
     });
   });
+}
+
+/** Each request is refused with the status and the words of its row. */
+export async function assertRefused(
+  server: ManagementServer,
+  cases: readonly (readonly [request: string, status: number, message: RegExp])[],
+): Promise<void> {
+  for (const [text, status, message] of cases) {
+    const answer = await talk(server.socketPath, text);
+    assert.equal(answer.status, status, text);
+    assert.match(answer.headers, /content-type: application\/json/i);
+    assert.match(JSON.parse(answer.body).error.message, message, text);
+  }
 }
 
 export function post(path: string, body: string, headers = "", method = "POST"): string {

@@ -1,24 +1,16 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import type { AliasReport, AliasStatus, FoldersReport } from "../../src/api/contract.ts";
-import { aliasStatusShape, foldersReportShape } from "../../src/api/contract.ts";
+import type { AliasReport, FoldersReport } from "../../src/api/contract.ts";
 import type { PlaceControl } from "../../src/api/control.ts";
 import { foldersRequest, readRequest } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { startRig, talk } from "./management-rig.ts";
+import { assertRefused, get, post, startRig } from "./management-rig.ts";
+import { sampleAlias } from "./sample-report.ts";
 
 const NEVER = new AbortController().signal;
 
-const ALIAS: AliasStatus = {
-  name: "docs",
-  share: "CORE",
-  target_subpath: "Docs",
-  path: "/home/ann/Shares/Links/docs",
-  target: "/home/ann/Shares/CORE/Docs",
-  link: "right",
-  detail: null,
-};
+const ALIAS = sampleAlias();
 
 function scripted(): PlaceControl & { readonly calls: unknown[] } {
   const calls: unknown[] = [];
@@ -44,25 +36,6 @@ function scripted(): PlaceControl & { readonly calls: unknown[] } {
   };
 }
 
-test("pin: the fields of what is told about places", () => {
-  assert.deepEqual(Object.keys(aliasStatusShape.fields), [
-    "name",
-    "share",
-    "target_subpath",
-    "path",
-    "target",
-    "link",
-    "detail",
-  ]);
-  assert.deepEqual(Object.keys(foldersReportShape.fields), [
-    "share",
-    "subpath",
-    "path",
-    "folders",
-    "truncated",
-  ]);
-});
-
 test("A8 what a client asks reaches the daemon, and comes back as it was", async (t) => {
   const places = scripted();
   const { home } = await startRig(t, { places });
@@ -78,18 +51,16 @@ test("A8 what a client asks reaches the daemon, and comes back as it was", async
 test("what is asked wrongly is refused and never reaches it", async (t) => {
   const places = scripted();
   const { server } = await startRig(t, { places });
-  const ask = async (method: string, path: string, body = "") => {
-    const head = `${method} /manage/v1/${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
-    return talk(server.socketPath, `${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-  };
-  assert.equal((await ask("GET", "folders")).status, 405);
-  assert.equal((await ask("POST", "aliases")).status, 405);
-  assert.equal((await ask("POST", "aliases/other")).status, 404);
-  for (const body of ["", "{}", '{"share":1}', '{"share":"a","subpath":null}', '{"share":"a","x":1}', "[]"]) {
-    assert.equal((await ask("POST", "folders", body)).status, 400, body);
+  const bodies = ["", "{}", '{"share":1}', '{"share":"a","subpath":null}', '{"share":"a","x":1}', "[]"];
+  for (const body of bodies)
     assert.throws(() => readRequest(body, foldersRequest), { code: "protocol" }, body);
-  }
-  assert.equal((await ask("POST", "folders", '{"share":"HUNG"}')).status, 503);
+  await assertRefused(server, [
+    [get("folders"), 405, /not served/],
+    [post("aliases", ""), 405, /not served/],
+    [post("aliases/other", ""), 404, /not served/],
+    ...bodies.map((body) => [post("folders", body), 400, /share|subpath|body/] as const),
+    [post("folders", '{"share":"HUNG"}'), 503, /no answer/],
+  ]);
   assert.deepEqual(places.calls, [{ share: "HUNG" }]);
 });
 

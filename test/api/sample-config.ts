@@ -1,5 +1,5 @@
 // Sample configuration controls for tests of the API and the command line.
-import type { ApprovalsReport } from "../../src/api/approval-contract.ts";
+import type { ApprovalsReport, ApproveRequest, WaitingEntryWire } from "../../src/api/approval-contract.ts";
 import type {
   ConfigCheckReport,
   ConfigMistakeWire,
@@ -12,6 +12,7 @@ import type {
   SyncReport,
 } from "../../src/api/contract.ts";
 import type { ConfigControl } from "../../src/api/control.ts";
+import type { EditRequest } from "../../src/api/requests.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { secondsAgo } from "./sample-report.ts";
 
@@ -45,10 +46,15 @@ export function sampleSyncReport(changes: Partial<SyncReport> = {}): SyncReport 
   };
 }
 
+/** Without its events. */
+export function sampleSync(changes: Partial<SyncReport> = {}): Omit<SyncReport, "events"> {
+  const { events: _, ...sync } = sampleSyncReport(changes);
+  return sync;
+}
+
 /** What the stream tells of it. */
 export function sampleSyncState(changes: Partial<SyncReport> = {}): StreamEvent {
-  const { events: _, ...sync } = sampleSyncReport(changes);
-  return { kind: "sync_state", sync };
+  return { kind: "sync_state", sync: sampleSync(changes) };
 }
 
 export function sampleCheck(changes: Partial<ConfigCheckReport> = {}): ConfigCheckReport {
@@ -128,6 +134,10 @@ export interface ScriptedConfig extends ConfigControl {
   readonly listenerCount: number;
   /** Accepted contents, newest first. */
   readonly texts: string[];
+  /** What waits for approval. */
+  readonly waiting: WaitingEntryWire[];
+  readonly edits: EditRequest[];
+  readonly approved: ApproveRequest[];
 }
 
 export interface ConfigScript {
@@ -143,6 +153,9 @@ export function scriptedConfig(script: ConfigScript = {}): ScriptedConfig {
   const kept: { id: number; event: StreamEvent }[] = [];
   const listeners = new Set<(id: number, event: StreamEvent) => void>();
   const texts = ["# now\n", "# before\n"];
+  const waiting = [...sampleApprovals().waiting];
+  const edits: EditRequest[] = [];
+  const approved: ApproveRequest[] = [];
   const textOf = (n: number): string => {
     const text = texts[n];
     if (text === undefined) throw new MountaineerError("history_unknown", `the history has no entry ${n}`);
@@ -155,20 +168,27 @@ export function scriptedConfig(script: ConfigScript = {}): ScriptedConfig {
   return {
     calls,
     texts,
+    waiting,
+    edits,
+    approved,
     sync: () => script.sync ?? sampleSyncReport(),
     async reload(request, signal) {
       calls.push({ name: "reload", request, signal });
       return (await script.reload?.()) ?? sampleReload({ dry_run: request.dry_run === true });
     },
     config: async () => script.config ?? sampleConfig(),
-    edit: (request, signal) => edit("edit", request, signal),
+    edit(request, signal) {
+      edits.push(request);
+      return edit("edit", request, signal);
+    },
     editText: (request, signal) => edit("editText", request, signal),
     rollback: (request, signal) => edit("rollback", request, signal),
-    approvals: () => sampleApprovals(),
+    approvals: () => ({ ...sampleApprovals(), waiting }),
     async approve(request, signal) {
       calls.push({ name: "approve", request, signal });
-      const approved = request.entries.map(({ id }) => id);
-      return { approved, reload: sampleReload(), now: { ...sampleApprovals(), waiting: [] } };
+      approved.push(request);
+      const ids = request.entries.map(({ id }) => id);
+      return { approved: ids, reload: sampleReload(), now: { ...sampleApprovals(), waiting: [] } };
     },
     async check(request, signal) {
       calls.push({ name: "check", request, signal });

@@ -1,5 +1,6 @@
 // Sample reports and controls for tests of the API and the command line.
 import type {
+  AliasStatus,
   GlobalStatus,
   ShareStatus,
   StatusReport,
@@ -54,6 +55,20 @@ export function sampleShare(changes: Partial<ShareStatus> = {}): ShareStatus {
     tb_reachable_since: secondsAgo(9_000),
     tb_healthy_since: secondsAgo(9_000),
     conditions: [],
+    ...changes,
+  };
+}
+
+export function sampleAlias(changes: Partial<AliasStatus> = {}): AliasStatus {
+  const name = changes.name ?? "docs";
+  return {
+    name,
+    share: "CORE",
+    target_subpath: "Projects/docs",
+    path: `/home/ada/Shares/Links/${name}`,
+    target: "/home/ada/Shares/CORE/Projects/docs",
+    link: "right",
+    detail: null,
     ...changes,
   };
 }

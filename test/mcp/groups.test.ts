@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { type GatewayRig, handOver, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight, type LightClient } from "./light-client.ts";
 import { ask } from "./modern-wire.ts";
 

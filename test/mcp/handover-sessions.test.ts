@@ -13,8 +13,7 @@ import { eventually } from "../support/eventually.ts";
 import { daemonsOf } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { type GatewayRig, handOver, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight, type LightClient, type LightClientOptions } from "./light-client.ts";
 
 const SKIP = process.platform === "linux" ? false : "reads /proc";

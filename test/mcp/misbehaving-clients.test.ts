@@ -1,8 +1,6 @@
 // Clients that misbehave, and a daemon that is killed: others are served, and nothing stays.
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
-import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
@@ -86,75 +84,6 @@ test("connections that begin a request and say no more are no obstacle", async (
   const { ms } = await rig.stop();
   // Such a request has two and a half minutes to come.
   assert.ok(ms < 60_000, `the end took ${ms} ms`);
-});
-
-test("bodies that are no message are answered as JSON-RPC, and too large ones with 413", async (t) => {
-  const rig = await lightRig(t, { body_limit_mb: 1 });
-  await using client = await connectLight(rig.url);
-  const ask = async (body: string): Promise<{ status: number; error: { code: number; message: string } }> => {
-    const response = await fetch(rig.url, {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        accept: "application/json, text/event-stream",
-        "mcp-session-id": client.sessionId ?? "",
-      },
-      body,
-    });
-    assert.match(response.headers.get("content-type") ?? "", /^application\/json/u);
-    return { status: response.status, ...JSON.parse(await response.text()) };
-  };
-  for (const [body, code] of [
-    ["{", -32700],
-    ["", -32700],
-    ['"text"', -32600],
-    ["null", -32600],
-    ['{"jsonrpc":"1.0","id":1,"method":"ping"}', -32600],
-    ['{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600],
-    ["[]", -32600],
-  ] as const) {
-    const { status, error } = await ask(body);
-    assert.deepEqual([status, error.code], [400, code], body);
-  }
-  const large = await ask(callOf("echo", { text: "x".repeat(2_000_000) }));
-  assert.equal(large.status, 413);
-  assert.match(large.error.message, /1 MiB|body_limit_mb/u);
-  assert.equal(await client.call("echo", { text: "on" }), "on");
-});
-
-test("calls whose client is gone are answered to nobody, and leave nothing", async (t) => {
-  const rig = await lightRig(t);
-  await using client = await connectLight(rig.url);
-  const stop = new AbortController();
-  const until = path.join(rig.folder, "until");
-  const calls = Array.from({ length: 40 }, () =>
-    client.ask("tools/call", { name: "sleep", arguments: { until } }, { signal: stop.signal }),
-  );
-  for (const call of calls) call.catch(() => {});
-  await eventually(async () => (await rig.backend("light")).in_flight === 40);
-  stop.abort();
-  await Promise.allSettled(calls);
-  await writeFile(until, "");
-  await rig.untilBackend("light", ({ in_flight }) => in_flight === 0);
-  assert.equal(await client.call("echo", { text: "on" }), "on");
-});
-
-test("B7 clients that leave without a word use up no backend: their processes give way", async (t) => {
-  const perClient = nodeBackend(LIGHT_SERVER, [], { instances: "per-client" });
-  const rig = await startGatewayRig(t, { backends: { light: perClient } });
-  await rig.untilReady("light");
-  await using listens = await connectLight(rig.url);
-  await listens.listen();
-  const pid = await listens.call("pid");
-  const pids = new Set<string>();
-  for (let count = 0; count < 100; count++) {
-    const gone = await connectLight(rig.url);
-    pids.add(await gone.call("pid"));
-  }
-  assert.equal(pids.size, 100);
-  assert.equal(await listens.call("pid"), pid);
-  // Those of 64 clients, and the one that the lists come from.
-  await rig.untilBackend("light", ({ instances }) => instances === 65);
 });
 
 test("a daemon killed by SIGKILL leaves no backend, nor a grandchild that ignores signals", async (t) => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { BackendStatus } from "../../src/api/contract.ts";
-import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { ANSWERS_MS } from "../support/eventually.ts";
 import { LIGHT_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
 import {
   type GatewayRig,
@@ -160,39 +160,4 @@ test("an end waits for no call in flight and no process that ignores everything,
   const { ms } = await rig.stop();
   await ended;
   assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
-});
-
-test("C3 a server that hangs in a call is told as such in the status, also while it is Ready", async (t) => {
-  const rig = await startGatewayRig(t, {
-    backends: { odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"], { env: { HANG_CALLS: "1" } }) },
-  });
-  await rig.untilReady("odd");
-  await using client = await connectLight(rig.url);
-  const call = client.ask("tools/call", { name: "work" });
-  const ended = Promise.allSettled([call]);
-  const { phase, waiting_calls: waiting } = await rig.untilBackend(
-    "odd",
-    ({ waiting_calls }) => waiting_calls !== undefined,
-    60_000,
-  );
-  assert.equal(phase, "Ready");
-  assert.equal(waiting?.count, 1);
-  assert.ok((waiting?.longest_ms ?? 0) >= 10_000);
-  assert.match((await rig.home.cli(["status"])).stdout, /1 call has waited \d+ s/);
-  await rig.stop();
-  await ended;
-});
-
-test("a process that ignores everything is gone with its grandchild, soon after the backend is removed", async (t) => {
-  const well = nodeBackend(LIGHT_SERVER);
-  const rig = await startGatewayRig(t, {
-    backends: { well, odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"]) },
-  });
-  await rig.untilReady("well", "odd");
-  const before = await rig.processes();
-  await rig.edit({ backends: { well } });
-  await eventually(async () => {
-    const left = await rig.processes();
-    return left.length <= before.length - 2;
-  });
 });

@@ -1,8 +1,8 @@
 // `mountaineer mcp` while its daemon ends, and another one comes.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { startBridge } from "../kit/bridge.ts";
 import { eventually } from "../support/eventually.ts";
-import { startBridge } from "./bridge-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 

@@ -10,12 +10,11 @@ import { TASKS } from "./fixtures/task-tools.ts";
 import {
   type GatewayRig,
   type GatewaySections,
+  handOver,
   nodeBackend,
   type Section,
   startGatewayRig,
 } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
-import { connectLight } from "./light-client.ts";
 import { ask, listenOn, textOf, type WireReply } from "./modern-wire.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -126,36 +125,6 @@ test("D1 a task is its principal's alone, and no id that was changed is taken", 
   assert.equal((await ann.get(taskId)).result?.["status"], "input_required");
 });
 
-test("D1 who listens for a task hears what becomes of it, and nobody else does", async (t) => {
-  const server = await startHttpFixture(t, TASKS_SERVER);
-  for (const jobs of [STDIO, { type: "streamable-http", url: server.url }]) {
-    const rig = await startGatewayRig(t, { backends: { jobs } });
-    await rig.untilReady("jobs");
-    const { send, call } = asks(rig);
-    const refused = await ask(rig.url, "subscriptions/listen", { notifications: { taskIds: ["x"] } });
-    assert.deepEqual([refused.status, refused.error?.code], [400, -32021]);
-    const [mine, others] = [begun(await call("confirm_delete")), begun(await call("confirm_delete"))];
-    const listening = await listenOn(rig.url, { taskIds: [mine, "unknown"] }, TAKES_TASKS);
-    const elsewhere = await listenOn(rig.url, { taskIds: [others] }, TAKES_TASKS);
-    await eventually(() => listening.messages.length > 0 && elsewhere.messages.length > 0);
-    const { notifications } = (listening.messages[0]?.["params"] ?? {}) as Json;
-    assert.deepEqual(notifications, { taskIds: [mine] });
-    await send("tasks/update", { taskId: mine, inputResponses: { confirm: { action: "accept" } } });
-    await eventually(() => listening.messages.length === 3);
-    const told = listening.messages.slice(1).map(({ method, params }) => {
-      const { taskId, status, result } = params as Json;
-      return [method, taskId, status, result !== undefined];
-    });
-    assert.deepEqual(told, [
-      ["notifications/tasks", mine, "working", false],
-      ["notifications/tasks", mine, "completed", true],
-    ]);
-    assert.equal(elsewhere.messages.length, 1);
-    listening.close();
-    elsewhere.close();
-  }
-});
-
 test("D1 a task ends with its server's process, and outlives a reload where its server is elsewhere", async (t) => {
   const server = await startHttpFixture(t, TASKS_SERVER);
   const far: Section = { type: "streamable-http", url: server.url };
@@ -202,20 +171,6 @@ test("D1 a task begun under one daemon goes on under the next", async (t) => {
   await untilStatus(() => get(taskId), "cancelled");
 });
 
-test("D1 tasks of a process of one's own are found there, however many requests there are at once", async (t) => {
-  const jobs = nodeBackend(TASKS_SERVER, ["--stdio"], { instances: "per-client" });
-  const rig = await startGatewayRig(t, { backends: { jobs } });
-  await rig.untilReady("jobs");
-  const { call, get } = asks(rig);
-  const ids = (await Promise.all([1, 2, 3].map(() => call("confirm_delete")))).map(begun);
-  // All at once, and in the midst of other calls.
-  const replies = await Promise.all(
-    [...ids, ...ids].flatMap((id) => [get(id), call("greet", { name: "x" })]),
-  );
-  for (const { error } of replies) assert.equal(error, undefined, JSON.stringify(error));
-  for (const id of ids) await untilStatus(() => get(id), "input_required");
-});
-
 test("D1 a task is its tool's: policies, groups and filters hold, and the audit names the tool", async (t) => {
   const rule = (effect: string, roles: string[]): Section => ({ effect, roles, resources: ["tool:*"] });
   const sections = (policies: readonly Section[], jobs: Section = STDIO): GatewaySections => ({
@@ -250,20 +205,4 @@ test("D1 a task is its tool's: policies, groups and filters hold, and the audit 
   assert.deepEqual((await ann.get(taskId)).error?.message, `Unknown task: ${taskId}`);
   await rig.edit(sections([rule("allow", ["ann"])]));
   assert.equal((await ann.get(taskId)).result?.["status"], "input_required");
-});
-
-test("D1 a client of 2025-11-25 gets no task of 2026-07-28, and reaches none", async (t) => {
-  const rig = await startGatewayRig(t, { backends: { jobs: STDIO } });
-  await rig.untilReady("jobs");
-  const taskId = begun(await asks(rig).call("confirm_delete"));
-  const own = JSON.parse(Buffer.from(taskId.split(".")[0] ?? "", "base64url").toString("utf8"))[3];
-  await using client = await connectLight(rig.url);
-  assert.equal(await client.call("slow_compute", { label: "x" }), "computed x");
-  const alone = await client.request("tools/call", { name: "failing_job", arguments: {} });
-  assert.match(JSON.stringify(alone), /does not declare io\.modelcontextprotocol\/tasks/u);
-  for (const id of [taskId, own])
-    for (const method of ["tasks/get", "tasks/update", "tasks/cancel", "tasks/watch", "tasks/unwatch"]) {
-      const reply = await client.ask(method, { taskId: id });
-      assert.ok("error" in reply && [-32602, -32601].includes(reply.error.code), method);
-    }
 });

@@ -7,8 +7,7 @@ import type { TimelineReport } from "../../src/api/timeline-contract.ts";
 import { ANSWERS_MS } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { type GatewayRig, handOver, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight } from "./light-client.ts";
 
 async function timelineOf(rig: GatewayRig): Promise<TimelineReport> {

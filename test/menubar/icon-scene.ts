@@ -1,12 +1,12 @@
 // An icon in its own process, and the worst that it must stand: a share and an API that hang, and a flood of events.
 import assert from "node:assert/strict";
 import { startRig } from "../api/management-rig.ts";
+import { scriptedConfig } from "../api/sample-config.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
 import type { Scope } from "../support/temporary-folder.ts";
 import { type HangingApi, startHangingApi } from "./hanging-api.ts";
-import { scriptedConfig } from "./scripted-config.ts";
 import { startSessionBus, startWatcher, type Watcher } from "./session-bus.ts";
 import { type PanelClient, panelClient } from "./tray/panel-client.ts";
 
@@ -50,11 +50,11 @@ export async function startIconScene(t: Scope): Promise<IconScene> {
   const api = await startHangingApi(t, server.socketPath);
   children.push(startCommand(["menubar", "--no-start"], { home: api.home, env }));
   await eventually(() => watcher.registered.length === 1);
-  await eventually(() => config.followers === 1);
+  await eventually(() => config.listenerCount === 1);
   const panel = panelClient(watcher.bus, watcher.registered[0] ?? "");
   const publish = (count: number): void => {
     for (let index = 0; index < count; index += 1)
-      config.publish({ kind: "transition", transition: { name: "share.open_files_checked", share: "CORE" } });
+      config.emit({ kind: "transition", transition: { name: "share.open_files_checked", share: "CORE" } });
   };
   return {
     watcher,
@@ -71,7 +71,7 @@ export async function startIconScene(t: Scope): Promise<IconScene> {
       await eventually(() => api.waiting > 0);
     },
     get followers() {
-      return config.followers;
+      return config.listenerCount;
     },
   };
 }

@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
 import { startRig } from "../api/management-rig.ts";
+import { scriptedConfig } from "../api/sample-config.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { end, openMenu, startIconScene } from "./icon-scene.ts";
-import { scriptedConfig } from "./scripted-config.ts";
 import { busMissing, startSessionBus, startWatcher } from "./session-bus.ts";
 import { clickOf, everyLine, type PluginMenu, readMenu } from "./swiftbar/plugin-format.ts";
 import { panelClient } from "./tray/panel-client.ts";
@@ -62,7 +62,7 @@ test("A8 frames follow the daemon, and each line's command does what the line sa
   assert.equal(running.menu().header[0]?.params.get("sfimage"), "bolt.circle.fill");
 
   share.last_error = "no answer | bash=/bin/false\n---";
-  config.publish({ kind: "transition", transition: { name: "share.error", share: share.name } });
+  config.emit({ kind: "transition", transition: { name: "share.error", share: share.name } });
   await eventually(() => titles(running.menu()).some((title) => title.startsWith("Last error:")));
 
   const lines = everyLine(running.menu().body);
@@ -186,7 +186,7 @@ test("a plugin whose reader is gone ends by itself", async (t) => {
   let turn = 0;
   await eventually(() => {
     share.last_error = `error ${turn++}`;
-    config.publish({ kind: "transition", transition: { name: "share.error", share: "CORE" } });
+    config.emit({ kind: "transition", transition: { name: "share.error", share: "CORE" } });
     return running.child.exitCode !== null;
   });
   assert.equal(running.child.exitCode, 0);

@@ -10,6 +10,7 @@ import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo
 import { runCommand } from "../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { kill, signal, startBench } from "../carrier/carrier-bench.ts";
+import { randomOf } from "../lab/random.ts";
 import { eventually } from "../support/eventually.ts";
 
 const SHARE = "CARRIED";
@@ -87,10 +88,11 @@ async function moveTimes(
   rig: PlainRig,
   times: number,
   planned: boolean,
+  random: () => number,
 ): Promise<readonly boolean[]> {
   const quiet: boolean[] = [];
   for (let count = 0; count < times; count += 1) {
-    await systemClock.sleep(200 + Math.random() * 300);
+    await systemClock.sleep(200 + random() * 300);
     const to = count % 2 === 0 ? "fallback" : "tb";
     const outcome = await carrier.move({ share: SHARE, to, endpoint: endpointOf(rig, to), planned }, signal);
     assert.ok(outcome.ok, JSON.stringify(outcome));
@@ -133,7 +135,7 @@ describe("a mount over the carrier", { skip: missingForPlainRig() ?? false }, ()
   test("A10 a reader of a large open file goes through ten moves without an error", async (t) => {
     const { rig, carrier, folder, digest } = await mountCarried(t);
     const load = await startLoad(t, folder, 0);
-    await moveTimes(carrier, rig, 10, false);
+    await moveTimes(carrier, rig, 10, false, randomOf(t));
     const { digests, errors, longestReadMs } = await load.end();
     assert.deepEqual(errors, []);
     assert.deepEqual(digests, [digest]);
@@ -144,7 +146,7 @@ describe("a mount over the carrier", { skip: missingForPlainRig() ?? false }, ()
   test("A10 planned moves cost a reader nothing, and who lists all the time at most one error each", async (t) => {
     const { rig, carrier, folder, digest } = await mountCarried(t);
     const load = await startLoad(t, folder, FOLDERS);
-    const quiet = await moveTimes(carrier, rig, 10, true);
+    const quiet = await moveTimes(carrier, rig, 10, true, randomOf(t));
     const { digests, errors, listings } = await load.end();
     t.diagnostic(`${quiet.filter(Boolean).length} of ${quiet.length} moves were quiet, ${listings} listings`);
     // rclone 1.60 takes a connection from its pool without a look whether it still stands: its next listing then fails.

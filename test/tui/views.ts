@@ -4,6 +4,7 @@ import type { SyncStatus } from "../../src/tui/status/sync-source.ts";
 import { type Line, lineText } from "../../src/tui/terminal/line.ts";
 import { symbolsFor } from "../../src/tui/terminal/terminal-style.ts";
 import type { View } from "../../src/tui/terminal/view.ts";
+import { sampleSync } from "../api/sample-config.ts";
 
 export function viewOf(width: number, style: { color?: boolean; unicode?: boolean } = {}): View {
   const whole = { color: style.color ?? true, unicode: style.unicode ?? true };
@@ -16,18 +17,12 @@ export function textOf(lines: readonly Line[]): string[] {
 }
 
 export function sampleStatus(over: Partial<SyncStatus> = {}): SyncStatus {
-  return {
+  return sampleSync({
     config_path: "/home/me/.mountaineer/config.toml",
-    sha256: "0123456789abcdef".repeat(4),
     generation: 3,
-    watching: "live",
     last_sync: null,
-    last_error: null,
-    degraded: null,
-    file_missing: false,
-    settings: { enabled: true, poll_interval: 2, debounce: 1, detection: "mtime", on_failure: "backoff" },
     ...over,
-  };
+  });
 }
 
 /** An ISO time that is this wall time here. */

@@ -17,7 +17,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     const form = page.getByRole("form", { name: /^Try / });
     await form.getByLabel("a (required)").fill("2");
     await form.getByRole("button", { name: "Call" }).click();
-    await form.getByText("b needs a number").waitFor();
+    await form.getByText("b: required").waitFor();
     assert.deepEqual(await violations(page), []);
     await form.getByLabel("b (required)").fill("40");
     await form.getByRole("button", { name: "Call" }).click();

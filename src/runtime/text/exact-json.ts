@@ -43,6 +43,11 @@ export function parseExactly(text: string): unknown {
   }
 }
 
+/** False: a number in it would be rounded here. Browsers before 2025 cannot keep what a double does not hold. */
+export function keepsDigits(text: string): boolean {
+  return typeof exactJson.rawJSON === "function" || !mayBeInexact(text);
+}
+
 /** Most long numbers are a double's own digits: to look at them alone is cheaper than to be told of every value. */
 function mayBeInexact(text: string): boolean {
   if (!LONG.test(text)) return false;

@@ -1,4 +1,6 @@
 // Draws the Catalog screen: the list with its search, an item's details, the call form, and a call's answer.
+
+import { readJson } from "../../api/forms/json-text.ts";
 import { columns, counted, padded } from "../../runtime/text/plain-text.ts";
 import { cutText, type Line, span, spread } from "../terminal/line.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
@@ -10,7 +12,6 @@ import { editorText } from "../text/text-editor.ts";
 import type { CatalogItem, ItemKind } from "./catalog-items.ts";
 import { type CatalogPage, type CatalogState, FORM_HEAD, LIST_HEAD } from "./catalog-state.ts";
 import { formLines } from "./form-lines.ts";
-import { readJson } from "./json-text.ts";
 
 const KINDS: Readonly<Record<ItemKind, string>> = {
   tool: "tool",

@@ -1,6 +1,7 @@
 // The Catalog screen's state and its reaction to keys. Pure: loading, asking and calling are returned as actions.
 import type { CatalogReport } from "../../api/catalog-contract.ts";
 import type { CallReport } from "../../api/contract.ts";
+import type { FormPath } from "../../api/forms/form-node.ts";
 import { mayDestroy } from "../../api/tool-hints.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { pressTextKey, type TypedText } from "../terminal/typed-text.ts";
@@ -14,7 +15,6 @@ import {
 } from "../text/text-editor.ts";
 import { type AnswerText, answerText } from "./answer-text.ts";
 import { type CatalogItem, catalogItems, itemDetails, searchItems } from "./catalog-items.ts";
-import type { FormPath } from "./form-node.ts";
 import { type CallForm, createCallForm, pasteIntoForm, pressFormKey, withEdited } from "./form-state.ts";
 
 export type CatalogPage =

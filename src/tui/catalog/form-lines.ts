@@ -1,10 +1,11 @@
 // Draws the call form: a line for each field, what is wrong with it, and what the focused one is for.
+import { rawMistake } from "../../api/forms/call-arguments.ts";
+import { type FormNode, mistakeAt, numberText } from "../../api/forms/form-node.ts";
 import { columns, firstColumns, lastColumns, padded } from "../../runtime/text/plain-text.ts";
 import { cutText, type Line, paragraph, type Span, span, type Tone } from "../terminal/line.ts";
 import type { View } from "../terminal/view.ts";
 import { shownCharacter, shownLine } from "../text/shown-text.ts";
-import { type FormNode, mistakeAt, rangeText } from "./form-node.ts";
-import { type CallForm, type FormRow, formRows, rawMistake } from "./form-state.ts";
+import { type CallForm, type FormRow, formRows } from "./form-state.ts";
 
 const LABEL_MAX = 28;
 const LABEL_MIN = 8;
@@ -187,11 +188,7 @@ function typedSpans(
   view: View,
 ): readonly Span[] {
   const { of } = node.field;
-  const range = of.kind === "number" ? rangeText(of) : "";
-  const kind =
-    of.kind === "number"
-      ? [of.isWhole ? "a whole number" : "a number", range].filter((part) => part !== "").join(", ")
-      : "text";
+  const kind = of.kind === "number" ? numberText(of) : "text";
   if (!node.isSet) {
     const empty = leftOut(node, isFocused, kind, room - 2, view);
     return isFocused ? [span(view.style.color ? " " : "_", "cursor"), span(" "), ...empty] : empty;

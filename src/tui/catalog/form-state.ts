@@ -1,7 +1,12 @@
 // The call form's state and its reaction to keys. Pure: what is to be done outside of it is returned as an action.
-import { isObject } from "../../runtime/text/json-object.ts";
-import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
-import { nextEdge, previousEdge } from "../text/text-editor.ts";
+import {
+  type CallArguments,
+  createArguments,
+  hasFields,
+  rawText,
+  sentArguments,
+  withRaw,
+} from "../../api/forms/call-arguments.ts";
 import {
   createNode,
   type FormNode,
@@ -9,18 +14,13 @@ import {
   firstMistake,
   ITEM_LIMIT,
   nodeAt,
-  sentValue,
   withItems,
   withNode,
-  withValue,
-} from "./form-node.ts";
-import { readJson } from "./json-text.ts";
-import { argumentsField, asJson } from "./schema-fields.ts";
+} from "../../api/forms/form-node.ts";
+import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
+import { nextEdge, previousEdge } from "../text/text-editor.ts";
 
-export interface CallForm {
-  readonly root: FormNode;
-  /** All arguments typed as JSON, instead of the fields; null: the fields say them. */
-  readonly raw: string | null;
+export interface CallForm extends CallArguments {
   /** The row that has the keys. */
   readonly focus: number;
   /** In the text of that row, in UTF-16 units. */
@@ -54,10 +54,8 @@ const TEXT_LIMIT = 256 * 1024;
 
 /** `isCut`: the schema was too large to be sent here. */
 export function createCallForm(inputSchema: unknown, isCut = false): CallForm {
-  const field = argumentsField(inputSchema);
-  const root = createNode(isCut ? asJson(field, "its schema is too large to be shown") : field);
-  const raw = root.field.of.kind === "json" ? "{}" : null;
-  return focused({ root, raw, focus: 0, caret: 0, isTried: false, pageRows: 10 }, 0);
+  const given = createArguments(inputSchema, isCut);
+  return focused({ ...given, focus: 0, caret: 0, isTried: false, pageRows: 10 }, 0);
 }
 
 /** The rows, top to bottom; fields of a group that is left out have none. */
@@ -113,21 +111,7 @@ export function withEdited(form: CallForm, path: FormPath | null, text: string):
     const node = nodeAt(form.root, path);
     return node === null ? form : placed(form, path, { ...node, text, isSet: text.trim() !== "" });
   }
-  const reading = readJson(text);
-  const isForm = form.root.field.of.kind !== "json" && reading.kind === "value";
-  const root = isForm ? withValue(form.root, reading.value) : null;
-  // The form says the same: it is shown again.
-  if (root !== null) return withFocus({ ...form, root, raw: null }, "raw");
-  return withFocus({ ...form, raw: text.trim() === "" ? "{}" : text }, "raw");
-}
-
-/** What is wrong with all arguments as JSON; null: nothing, or the fields say them. */
-export function rawMistake({ raw }: CallForm): string | null {
-  if (raw === null) return null;
-  const reading = readJson(raw);
-  if (reading.kind === "mistake")
-    return `line ${reading.line}:${reading.column}: expected ${reading.expected}`;
-  return isObject(reading.value) ? null : "expected an object: { ... }";
+  return withFocus({ ...form, ...withRaw(form, text) }, "raw");
 }
 
 function isEnter(key: Key): boolean {
@@ -154,37 +138,19 @@ function focused(form: CallForm, row: number): CallForm {
 }
 
 function sent(form: CallForm): FormStep {
-  if (form.raw !== null) {
-    const reading = readJson(form.raw);
-    if (reading.kind !== "value" || !isObject(reading.value))
-      return used(withFocus({ ...form, isTried: true }, "raw"));
-    return { form, action: { kind: "send", arguments: reading.value }, used: true };
-  }
-  const wrong = firstMistake(form.root);
-  const value = wrong === null ? sentValue(form.root) : null;
-  if (isObject(value)) return { form, action: { kind: "send", arguments: value }, used: true };
-  const mark = JSON.stringify(wrong);
+  const given = sentArguments(form);
+  if (given !== null) return { form, action: { kind: "send", arguments: given }, used: true };
+  if (form.raw !== null) return used(withFocus({ ...form, isTried: true }, "raw"));
+  const mark = JSON.stringify(firstMistake(form.root));
   const at = formRows(form).findIndex((row) => row.kind === "field" && JSON.stringify(row.path) === mark);
   return used(focused({ ...form, isTried: true }, at));
 }
 
 function inRawRow(form: CallForm, key: Key): FormStep {
   if (isEnter(key)) return { form, action: { kind: "edit", path: null, text: rawText(form) }, used: true };
-  const mayGoBack = form.raw !== null && form.root.field.of.kind !== "json";
+  const mayGoBack = form.raw !== null && hasFields(form.root);
   if (mayGoBack && isNamed(key, "clear")) return used(withFocus({ ...form, raw: null }, "raw"));
   return used(form);
-}
-
-/** The arguments as they stand; fields with mistakes are left out. */
-function rawText({ root, raw }: CallForm): string {
-  if (raw !== null) return raw;
-  const clean = (node: FormNode): FormNode => {
-    const own = node.field.of.kind === "list" || node.field.of.kind === "group";
-    if (!own && firstMistake(node) !== null)
-      return { ...node, isSet: false, field: { ...node.field, isRequired: false } };
-    return { ...node, children: node.children.map(clean) };
-  };
-  return JSON.stringify(sentValue(clean(root)) ?? {}, null, 2);
 }
 
 function placed(form: CallForm, path: FormPath, node: FormNode): CallForm {

@@ -1,6 +1,5 @@
 // The settings panel's reaction to keys. Pure: requests to the daemon are returned as actions.
-import type { Key } from "../terminal/key.ts";
-import { isDirty, type PanelState } from "./panel-state.ts";
+
 import {
   DETECTIONS,
   draftMistakes,
@@ -12,7 +11,9 @@ import {
   type NumberField,
   type SyncDraft,
   TEXT_LIMIT,
-} from "./sync-fields.ts";
+} from "../../api/forms/sync-fields.ts";
+import type { Key } from "../terminal/key.ts";
+import { isDirty, type PanelState } from "./panel-state.ts";
 
 /** What is to be asked of the daemon. */
 export type PanelAction = "save" | "reload" | "reread";

@@ -1,5 +1,14 @@
 // The text of the settings panel: a line for each field, its mistake beside it, and the result of a save.
 import type { SyncSettingsWire } from "../../api/contract.ts";
+import {
+  DETECTIONS,
+  FAILURE_MODES,
+  FIELDS,
+  type FieldName,
+  isNumberField,
+  type NumberField,
+  type SyncDraft,
+} from "../../api/forms/sync-fields.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { markedLines } from "../status/status-lines.ts";
 import {
@@ -15,19 +24,17 @@ import {
 import type { View } from "../terminal/view.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 import { isDirty, type PanelNote, type PanelState, panelMistakes } from "./panel-state.ts";
-import {
-  DETECTIONS,
-  FAILURE_MODES,
-  FIELD_LABELS,
-  FIELDS,
-  type FieldName,
-  isNumberField,
-  type NumberField,
-  type SyncDraft,
-} from "./sync-fields.ts";
 
 const LABEL_WIDTH = 12;
 const NUMBER_WIDTH = 8;
+
+const FIELD_LABELS: Readonly<Record<FieldName, string>> = {
+  enabled: "enabled",
+  poll_interval: "interval",
+  debounce: "debounce",
+  detection: "detection",
+  on_failure: "on failure",
+};
 
 const HELP: Readonly<Record<FieldName, string>> = {
   enabled: "watch the file, and apply every change at once",

@@ -1,6 +1,5 @@
 // The state of the settings panel, and its changes when something comes from the daemon. Pure.
 import type { ConfigMistakeWire, SyncSettingsWire } from "../../api/contract.ts";
-import type { ChangedLine } from "./changed-lines.ts";
 import {
   changedFields,
   draftMistakes,
@@ -11,7 +10,8 @@ import {
   isNumberField,
   type SyncDraft,
   settingsOf,
-} from "./sync-fields.ts";
+} from "../../api/forms/sync-fields.ts";
+import type { ChangedLine } from "./changed-lines.ts";
 
 /** The configuration file as it was when the panel was last clean: what an edit builds on. */
 export interface FileSeen {

@@ -1,7 +1,8 @@
 // What is to be said of the catalog in plain mode: what each backend offers, and what a tool takes. Pure.
+
+import { argumentsField, type FieldKind, type SchemaField } from "../../api/forms/schema-fields.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { type CatalogItem, itemMarks } from "../catalog/catalog-items.ts";
-import { argumentsField, type FieldKind, type SchemaField } from "../catalog/schema-fields.ts";
 
 /** Nobody listens to more; words find what is meant. */
 const ITEMS_SAID = 100;

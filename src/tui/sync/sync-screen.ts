@@ -1,7 +1,8 @@
 // The Sync screen: status above, settings panel below, and the hints for its keys.
+
+import { isNumberField } from "../../api/forms/sync-fields.ts";
 import { PANEL_HEIGHT, panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
 import { isDirty, type PanelState, takesText } from "../panel/panel-state.ts";
-import { isNumberField } from "../panel/sync-fields.ts";
 import { gatewayLines } from "../status/gateway-lines.ts";
 import { problemLines, statusLines, tableLines } from "../status/status-lines.ts";
 import type { Line } from "../terminal/line.ts";

@@ -1,5 +1,6 @@
 // The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
 import type { SyncEvent } from "../../api/contract.ts";
+import { draftEdits } from "../../api/forms/sync-fields.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -17,7 +18,6 @@ import {
   withRunning,
   withSaved,
 } from "../panel/panel-state.ts";
-import { draftEdits } from "../panel/sync-fields.ts";
 import {
   type EventMark,
   type EventRow,

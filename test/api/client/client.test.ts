@@ -11,6 +11,7 @@ import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { startImposter } from "../imposter.ts";
 import { startRig } from "../management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../sample-report.ts";
 
@@ -23,27 +24,9 @@ async function clientOf(t: TestContext, control: DaemonControl = scriptedControl
   return client;
 }
 
-/** Something listens at the home's socket, and does with each connection what `onConnection` says. */
-async function imposter(t: TestContext, onConnection: (socket: Socket) => void): Promise<string> {
-  const home = await temporaryFolder(t);
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {});
-    onConnection(socket);
-  });
-  server.listen(join(home, "mountaineer.sock"));
-  await once(server, "listening");
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return home;
-}
-
 /** Answers whatever is asked with these bytes. */
 function answering(t: TestContext, status: number, body: string): Promise<string> {
-  return imposter(t, (socket) => {
+  return startImposter(t, (socket) => {
     socket.once("data", () => {
       socket.end(
         `HTTP/1.1 ${status} X\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
@@ -176,7 +159,7 @@ test("somebody else's socket is a denied permission, not an absent daemon", asyn
 });
 
 test("a daemon that accepts and stays silent is unreachable after the deadline, with its pid in the hint", async (t) => {
-  const home = await imposter(t, () => {});
+  const home = await startImposter(t, () => {});
   const note = { pid: 4711, socket: join(home, "mountaineer.sock"), version: "0.1.0", started_at: "" };
   await writeFile(join(home, "daemon.json"), JSON.stringify(note));
   const clock = createManualClock();
@@ -197,7 +180,7 @@ test("a daemon that accepts and stays silent is unreachable after the deadline, 
 
 test("a long answer is waited for as long as the daemon shows signs of life", async (t) => {
   const sockets: Socket[] = [];
-  const home = await imposter(t, (socket) => sockets.push(socket));
+  const home = await startImposter(t, (socket) => sockets.push(socket));
   const clock = createManualClock();
   let timersSet = 0;
   const counting: Clock = {
@@ -241,16 +224,16 @@ test("an answer that breaks the contract is a protocol error that says where, an
 });
 
 test("something that speaks no HTTP is a protocol error", async (t) => {
-  const home = await imposter(t, (socket) => socket.write("SSH-2.0-OpenSSH\r\n"));
+  const home = await startImposter(t, (socket) => socket.write("SSH-2.0-OpenSSH\r\n"));
   assert.equal((await failureAt(home, (client) => client.status(never))).code, "protocol");
 });
 
 test("a daemon that ends while it is asked is unreachable, and may be asked later", async (t) => {
-  const home = await imposter(t, (socket) => socket.once("data", () => socket.destroy()));
+  const home = await startImposter(t, (socket) => socket.once("data", () => socket.destroy()));
   const error = await failureAt(home, (client) => client.mount(null, never));
   assert.equal(error.code, "daemon_unreachable");
   assert.equal(error.retry, "later");
-  const partial = await imposter(t, (socket) => {
+  const partial = await startImposter(t, (socket) => {
     socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"));
   });
   assert.equal((await failureAt(partial, (client) => client.status(never))).code, "daemon_unreachable");

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
-import { join } from "node:path";
+import type { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
 import type { StreamedEvent } from "../../../src/api/client/event-client.ts";
@@ -10,7 +8,7 @@ import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { startImposter } from "../imposter.ts";
 import { startRig } from "../management-rig.ts";
 import { sampleSyncEvent, sampleSyncState, scriptedConfig } from "../sample-config.ts";
 
@@ -27,21 +25,14 @@ async function clientAt(home: string, options = {}): Promise<DaemonClient> {
   return client;
 }
 
-/** Something that answers each request for events with these bytes, and leaves the connection open. */
+/** Answers each request for events with these bytes, and leaves the connection open. */
 async function imposter(t: TestContext, answer: string): Promise<{ home: string; sockets: Socket[] }> {
-  const home = await temporaryFolder(t);
   const sockets: Socket[] = [];
-  const server = createServer((socket) => {
-    socket.on("error", () => {});
+  const home = await startImposter(t, (socket) => {
     socket.once("data", () => {
       sockets.push(socket);
       socket.write(answer);
     });
-  }).listen(join(home, "mountaineer.sock"));
-  await once(server, "listening");
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
   });
   return { home, sockets };
 }

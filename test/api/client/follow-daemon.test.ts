@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
@@ -9,6 +8,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { startImposter } from "../imposter.ts";
 import { startRig } from "../management-rig.ts";
 import { sampleSyncEvent, scriptedConfig } from "../sample-config.ts";
 
@@ -70,22 +70,16 @@ test("it waits for a daemon, hears it, and finds the next one", async (t) => {
 test("the same daemon is resumed after the last event that was heard, another one is begun afresh", async (t) => {
   const home = await temporaryFolder(t);
   const asked: (string | null)[] = [];
-  const sockets = new Set<Socket>();
   const frame = 'id: 41\ndata: {"kind":"gap"}\n\n';
-  const server = createServer((socket) => {
-    sockets.add(socket.on("error", () => {}));
+  const onConnection = (socket: Socket): void => {
     socket.once("data", (request) => {
       asked.push(/^last-event-id: (.*)\r$/im.exec(String(request))?.[1] ?? null);
       // The third connection stays.
       socket.write(`HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n${frame}`);
       if (asked.length < 3) socket.end();
     });
-  }).listen(join(home, "mountaineer.sock"));
-  await once(server, "listening");
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
+  };
+  await startImposter(t, onConnection, home);
   const life = (started_at: string) =>
     writeFile(
       join(home, "daemon.json"),

@@ -23,7 +23,7 @@ import { COMMAND, type CommandLineOptions, environmentOf, runCommand } from "../
 
 const PLACE = { home: "/h/m", userHome: "/h", userName: "ann", defaultMountRoot: "/h/m/volumes" };
 const run = (args: readonly string[], options: CommandLineOptions): ReturnType<typeof runCommand> =>
-  runCommand(args, { within: WITHOUT_SHARES, ...options });
+  runCommand(args, { within: args.includes("init") ? WITHOUT_SHARES : [], ...options });
 
 const SHARE = ["--share", "CORE", "--tb-host", "10.10.10.1", "--fallback-host", "nas.local"];
 

@@ -86,7 +86,9 @@ test("a broken configuration: every mistake with its place", async (t) => {
 
 test("two hosts of one address, and a host that nobody listens at", async (t) => {
   const home = await temporaryFolder(t);
-  const config = `[[shares]]\nname = "CORE"\nthunderbolt_host = "localhost:1"\nfallback_host = "127.0.0.1:1"\n`;
+  // A name is looked up by another process, which a busy machine starts late.
+  const patience = "[global]\nconnect_timeout_ms = 20000\n";
+  const config = `${patience}[[shares]]\nname = "CORE"\nthunderbolt_host = "localhost:1"\nfallback_host = "127.0.0.1:1"\n`;
   await writeFile(join(home, "config.toml"), config);
   const report = await examined(home);
   assert.match(causeOf(report, "routes_same_address").text, /one address: 127\.0\.0\.1/);

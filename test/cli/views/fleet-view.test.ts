@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { sampleFleet, sampleMachine, sampleMachineState } from "../../api/sample-fleet.ts";
-import { SAMPLE_NOW, secondsAgo } from "../../api/sample-report.ts";
-
-const OPTIONS = { width: 80, color: false, unicode: true, now: SAMPLE_NOW };
+import { secondsAgo } from "../../api/sample-report.ts";
+import { assertHarmless, HOSTILE, PLAIN } from "./looks.ts";
 
 test("G1 the fleet as text: the link, and each machine with what it tells", () => {
   assert.equal(
-    renderFleet(sampleFleet(), OPTIONS),
+    renderFleet(sampleFleet(), PLAIN),
     `Fleet, as laptop  ● connected (for 3 min)
   server    tls://nas.example:4222
   4 machines: 2 here, 1 silent, 1 unreadable; trouble on 2
@@ -39,7 +38,7 @@ test("G1 each machine shows which of the fleet's configurations it runs, and whi
     sampleMachine({ state: sampleMachineState({ layer: { revision: 7, refused } }) }),
     sampleMachine({ name: "nas", state: sampleMachineState({ layer: { revision: null, refused: null } }) }),
   ];
-  const text = renderFleet(sampleFleet({ machines }), { ...OPTIONS, width: 200 });
+  const text = renderFleet(sampleFleet({ machines }), { ...PLAIN, width: 200 });
   assert.match(
     text,
     /▲ config: the fleet's revision 8 is not taken: fleet rev.*\n {2}config +the fleet's revision 7\n/,
@@ -67,13 +66,13 @@ test("G1 a fleet that is away says why, and what can be done", () => {
     sampleMachine({ presence: "unheard", heard_secs_ago: null }),
     sampleMachine({ name: "nas", presence: "gone", heard_secs_ago: 300 }),
   ];
-  const text = renderFleet(sampleFleet({ link, conditions: [condition], machines, more: 2 }), OPTIONS);
+  const text = renderFleet(sampleFleet({ link, conditions: [condition], machines, more: 2 }), PLAIN);
   assert.match(text, /○ not connected \(for 1 min\)/);
   assert.match(text, /▲ The fleet is not reached: no answer in time[\s\S]*It is tried again/);
   assert.match(text, /desktop {2}○ not heard from yet/);
   assert.match(text, /nas {2}○ stopped 5 min ago/);
   assert.match(text, /2 more are too many/);
-  const first = renderFleet(sampleFleet({ link: { ...link, last_error: null } }), OPTIONS);
+  const first = renderFleet(sampleFleet({ link: { ...link, last_error: null } }), PLAIN);
   assert.match(first, /○ connecting/);
 });
 
@@ -83,7 +82,7 @@ test("G1 of a thousand machines each is a line, those with trouble first, and a 
     if (index === 700) return sampleMachine({ name, presence: "silent", heard_secs_ago: 95 });
     return sampleMachine({ name, own: index === 0 });
   });
-  const lines = renderFleet(sampleFleet({ machines }), OPTIONS).split("\n");
+  const lines = renderFleet(sampleFleet({ machines }), PLAIN).split("\n");
   assert.deepEqual(lines.slice(2, 7), [
     "  1000 machines: 999 here, 1 silent; trouble on 1",
     "",
@@ -94,7 +93,7 @@ test("G1 of a thousand machines each is a line, those with trouble first, and a 
   assert.deepEqual(lines.slice(-3), ["", "mountaineer fleet status NAME shows all of one", ""]);
   assert.equal(lines.length, 4 + 1_000 + 3);
   const chosen = machines.filter(({ name }) => name === "m700");
-  const one = renderFleet(sampleFleet({ machines: chosen }), OPTIONS, { isChosen: true });
+  const one = renderFleet(sampleFleet({ machines: chosen }), PLAIN, { isChosen: true });
   assert.match(
     one,
     /^Fleet, as laptop.*\n.*\n\nm700 {2}✗ silent, last heard from 1 min ago[\s\S]*CORE mounted/,
@@ -102,17 +101,15 @@ test("G1 of a thousand machines each is a line, those with trouble first, and a 
 });
 
 test("G1 what other machines write drives no terminal, whatever a daemon lets through", () => {
-  const evil = "\u001b[2J\u202e";
   const state = sampleMachineState({
-    version: evil,
-    shares: [{ name: evil, phase: evil, route: evil, reason: evil }],
-    backends: [{ name: evil, phase: evil, tools: 1, reason: evil }],
-    conditions: [{ code: evil, severity: "error", title: evil }],
+    version: HOSTILE,
+    shares: [{ name: HOSTILE, phase: HOSTILE, route: HOSTILE, reason: HOSTILE }],
+    backends: [{ name: HOSTILE, phase: HOSTILE, tools: 1, reason: HOSTILE }],
+    conditions: [{ code: HOSTILE, severity: "error", title: HOSTILE }],
   });
   const text = renderFleet(
-    sampleFleet({ machines: [sampleMachine({ name: evil, problem: evil, state })] }),
-    OPTIONS,
+    sampleFleet({ machines: [sampleMachine({ name: HOSTILE, problem: HOSTILE, state })] }),
+    PLAIN,
   );
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
-  assert.ok(!/[\u001b\u202e]/.test(text));
+  assertHarmless(text);
 });

@@ -7,22 +7,13 @@ import {
   renderFavorites,
   renderFolders,
 } from "../../../src/cli/views/place-view.ts";
+import { sampleAlias } from "../../api/sample-report.ts";
+import { PLAIN } from "./looks.ts";
 
-const PLAIN = { width: 80, color: false, unicode: true };
 const ASCII = { ...PLAIN, unicode: false };
 
-function alias(changes: Partial<AliasStatus> = {}): AliasStatus {
-  return {
-    name: "docs",
-    share: "CORE",
-    target_subpath: "Docs/2026",
-    path: "/S/Links/docs",
-    target: "/S/CORE/Docs/2026",
-    link: "right",
-    detail: null,
-    ...changes,
-  };
-}
+const alias = (changes: Partial<AliasStatus> = {}): AliasStatus =>
+  sampleAlias({ target_subpath: "Docs/2026", path: "/S/Links/docs", ...changes });
 
 function favorite(changes: Partial<Favorite> = {}): Favorite {
   return {

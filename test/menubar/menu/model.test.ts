@@ -1,19 +1,13 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import type { ShareStatus, StatusReport } from "../../../src/api/contract.ts";
 import type { MenuState } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { type FolderList, folderKey, type MenuWorld } from "../../../src/menubar/menu/world.ts";
-import { sampleReport, sampleShare } from "../../api/sample-report.ts";
-import {
-  everyItem,
-  outline,
-  sampleAlias,
-  sampleBackend,
-  sampleGateway,
-  sampleSync,
-  sampleWorld,
-} from "../worlds.ts";
+import { sampleSync } from "../../api/sample-config.ts";
+import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
+import { sampleAlias, sampleReport, sampleShare } from "../../api/sample-report.ts";
+import { everyItem, outline, sampleWorld } from "../worlds.ts";
 
 const HOLDERS = [
   { pid: 4711, command: "bash", path: "/home/ada/Shares/CORE/notes" },
@@ -31,112 +25,61 @@ const condition = (severity: "info" | "warning" | "error") => ({
   since: "2026-01-02T11:00:00.000Z",
 });
 
-const withGateway = (phase: "Ready" | "Degraded" | "Failed", shares = [sampleShare()]): StatusReport => ({
-  ...sampleReport(shares),
-  gateway: sampleGateway(),
-  backends: [sampleBackend({ phase })],
-});
+const withGateway = (phase: "Ready" | "Degraded" | "Failed", shares = [sampleShare()]): StatusReport =>
+  gatewayReport([sampleBackend({ phase })], { shares });
 
-describe("A8 the icon tells how things are, all in all", () => {
+/** The menu of these shares, as lines. */
+const linesOf = (shares: ShareStatus[], changes: Partial<MenuWorld> = {}): string[] =>
+  outline(menuOf(sampleWorld(sampleReport(shares), changes)).items);
+
+/** Each of them is among the lines. */
+function assertHas(lines: readonly string[], ...wanted: readonly string[]): void {
+  assert.deepEqual(
+    wanted.filter((line) => !lines.includes(line)),
+    [],
+    lines.join("\n"),
+  );
+}
+
+const OUT = { active_interface: "none", mount_state: "unmounted", mount_alive: false } as const;
+
+test("A8 the icon tells how things are, all in all", () => {
+  const share = sampleShare;
+  const sharesOf = (...shares: ShareStatus[]): MenuWorld => sampleWorld(sampleReport(shares));
+  const told = (title: "info" | "warning"): MenuWorld => sharesOf(share({ conditions: [condition(title)] }));
+  const syncOf = (changes: Parameters<typeof sampleSync>[0]): MenuWorld =>
+    sampleWorld(sampleReport(), { sync: sampleSync(changes) });
+  const without = (kind: "absent" | "silent"): MenuWorld =>
+    sampleWorld(sampleReport(), { connection: { kind, reason: "none" } });
+  const hangs = share({ name: "MEDIA", mount_alive: false });
+  const global = { conditions: [condition("warning")] };
+  const invalid = { kind: "invalid", reason: "line 3", since: "" } as const;
   const table: readonly (readonly [string, MenuWorld, MenuState])[] = [
     ["a share over Thunderbolt", sampleWorld(), "healthy"],
-    ["nothing configured", sampleWorld(sampleReport([])), "healthy"],
+    ["nothing configured", sharesOf(), "healthy"],
     ["nothing known yet", { ...sampleWorld(), status: null }, "down"],
-    [
-      "no daemon",
-      sampleWorld(sampleReport(), { connection: { kind: "absent", reason: "none" }, status: null }),
-      "down",
-    ],
-    [
-      "a daemon that does not answer",
-      sampleWorld(sampleReport(), { connection: { kind: "silent", reason: "late" } }),
-      "degraded",
-    ],
-    [
-      "a share over fallback, not by choice",
-      sampleWorld(sampleReport([sampleShare({ active_interface: "fallback" })])),
-      "degraded",
-    ],
-    [
-      "a share held on fallback",
-      sampleWorld(sampleReport([sampleShare({ active_interface: "fallback", held: "fallback" })])),
-      "healthy",
-    ],
-    [
-      "a share unmounted by hand",
-      sampleWorld(
-        sampleReport([
-          sampleShare({
-            active_interface: "none",
-            mount_state: "unmounted",
-            mount_alive: false,
-            held: "unmounted",
-          }),
-        ]),
-      ),
-      "healthy",
-    ],
-    [
-      "the only share unmounted",
-      sampleWorld(
-        sampleReport([
-          sampleShare({ active_interface: "none", mount_state: "unmounted", mount_alive: false }),
-        ]),
-      ),
-      "down",
-    ],
-    [
-      "one share of two hangs",
-      sampleWorld(sampleReport([sampleShare(), sampleShare({ name: "MEDIA", mount_alive: false })])),
-      "degraded",
-    ],
-    [
-      "both hang",
-      sampleWorld(
-        sampleReport([sampleShare({ mount_alive: false }), sampleShare({ name: "M", mount_state: "error" })]),
-      ),
-      "down",
-    ],
-    ["TB Ready", sampleWorld(sampleReport([pending()])), "tb_ready"],
-    [
-      "TB Ready beside a share that hangs",
-      sampleWorld(sampleReport([pending(), sampleShare({ name: "MEDIA", mount_alive: false })])),
-      "tb_ready",
-    ],
-    ["an error told", sampleWorld(sampleReport([sampleShare({ last_error: "no" })])), "degraded"],
-    [
-      "a warning",
-      sampleWorld(sampleReport([sampleShare({ conditions: [condition("warning")] })])),
-      "degraded",
-    ],
-    ["a fact", sampleWorld(sampleReport([sampleShare({ conditions: [condition("info")] })])), "healthy"],
-    [
-      "a warning about no share",
-      sampleWorld(sampleReport([sampleShare()], { conditions: [condition("warning")] })),
-      "degraded",
-    ],
-    [
-      "a configuration with a mistake",
-      sampleWorld(sampleReport(), {
-        sync: sampleSync({ last_error: { kind: "invalid", reason: "line 3", since: "" } }),
-      }),
-      "degraded",
-    ],
-    [
-      "a configuration no longer watched",
-      sampleWorld(sampleReport(), { sync: sampleSync({ watching: "stopped" }) }),
-      "degraded",
-    ],
+    ["no daemon", { ...without("absent"), status: null }, "down"],
+    ["a daemon that does not answer", without("silent"), "degraded"],
+    ["a share over fallback, not by choice", sharesOf(share({ active_interface: "fallback" })), "degraded"],
+    ["held on fallback", sharesOf(share({ active_interface: "fallback", held: "fallback" })), "healthy"],
+    ["a share unmounted by hand", sharesOf(share({ ...OUT, held: "unmounted" })), "healthy"],
+    ["the only share unmounted", sharesOf(share(OUT)), "down"],
+    ["one share of two hangs", sharesOf(share(), hangs), "degraded"],
+    ["both hang", sharesOf(hangs, share({ name: "M", mount_state: "error" })), "down"],
+    ["TB Ready", sharesOf(pending()), "tb_ready"],
+    ["TB Ready beside a share that hangs", sharesOf(pending(), hangs), "tb_ready"],
+    ["an error told", sharesOf(share({ last_error: "no" })), "degraded"],
+    ["a warning", told("warning"), "degraded"],
+    ["a fact", told("info"), "healthy"],
+    ["a warning about no share", sampleWorld(sampleReport([share()], global)), "degraded"],
+    ["a configuration with a mistake", syncOf({ last_error: invalid }), "degraded"],
+    ["a configuration no longer watched", syncOf({ watching: "stopped" }), "degraded"],
     ["a backend ready", sampleWorld(withGateway("Ready")), "healthy"],
     ["a backend degraded", sampleWorld(withGateway("Degraded")), "degraded"],
     ["a backend failed beside a share that is well", sampleWorld(withGateway("Failed")), "degraded"],
     ["all that there is has failed", sampleWorld(withGateway("Failed", [])), "down"],
   ];
-  for (const [what, world, state] of table) {
-    test(`${what}: ${state}`, () => {
-      assert.equal(menuOf(world).state, state);
-    });
-  }
+  for (const [what, world, state] of table) assert.equal(menuOf(world).state, state, what);
 });
 
 test("A8 the whole menu of a share that is well", () => {
@@ -178,7 +121,7 @@ test("A7 TB Ready is offered at the top, and by force only behind the names of t
   const share = pending({
     conditions: [{ ...condition("info"), code: "waiting_for_close", holders: HOLDERS }],
   });
-  const lines = outline(menuOf(sampleWorld(sampleReport([share]))).items);
+  const lines = linesOf([share]);
   assert.equal(lines[0], "! TB Ready: CORE");
   assert.equal(lines[1], "! TB Ready – switch CORE <switch/CORE/tb>");
   const from = lines.indexOf("  !! Switch to Thunderbolt by force …");
@@ -196,7 +139,7 @@ test("A7 force is offered for what was refused, and for nothing that was not", (
   assert.doesNotMatch(quiet, /force/);
   const action = { kind: "unmount", share: null, force: false } as const;
   const busy = new Map([["CORE", { action, holders: HOLDERS.slice(0, 1), unsent: ["draft.txt"] }]]);
-  const lines = outline(menuOf(sampleWorld(sampleReport(), { busy })).items);
+  const lines = linesOf([sampleShare()], { busy });
   const from = lines.indexOf("  !! Unmount by force …");
   assert.equal(lines[from + 1], "    ! bash (4711): /home/ada/Shares/CORE/notes");
   assert.equal(lines[from + 2], "    ! not sent yet: draft.txt");
@@ -207,40 +150,42 @@ test("A7 force is offered for what was refused, and for nothing that was not", (
 test("many holders are counted, not all listed", () => {
   const holders = Array.from({ length: 30 }, (_, pid) => ({ pid, command: `p${pid}`, path: `/f${pid}` }));
   const share = pending({ conditions: [{ ...condition("info"), holders }] });
-  const lines = outline(menuOf(sampleWorld(sampleReport([share]))).items);
+  const lines = linesOf([share]);
   assert.ok(lines.includes("    ! and 22 more"));
   assert.ok(lines.some((line) => line.includes("cut off 30 files of 30 programs")));
 });
 
 test("what a share suffers from is said: last error and conditions, facts left out", () => {
   const share = sampleShare({
-    active_interface: "none",
-    mount_state: "unmounted",
-    mount_alive: false,
+    ...OUT,
     last_error: "no route answers",
     tb_reachable: false,
     conditions: [condition("error"), { ...condition("info"), code: "fact", title: "A fact" }],
   });
-  const lines = outline(menuOf(sampleWorld(sampleReport([share]))).items);
-  assert.ok(lines.includes("!! CORE — unmounted"));
-  assert.ok(lines.includes("  ! ○ Thunderbolt 10.0.0.2: no answer"));
-  assert.ok(lines.includes("  !! Last error: no route answers"));
-  assert.ok(lines.includes("  !! The host is slow"));
+  const lines = linesOf([share]);
+  assertHas(
+    lines,
+    "!! CORE — unmounted",
+    "  ! ○ Thunderbolt 10.0.0.2: no answer",
+    "  !! Last error: no route answers",
+    "  !! The host is slow",
+  );
   assert.ok(!lines.some((line) => line.includes("A fact")));
-  assert.ok(lines.includes("  Mount <mount/CORE>"));
-  assert.ok(lines.includes("Mount all <mount>"));
+  assertHas(lines, "  Mount <mount/CORE>", "Mount all <mount>");
 });
 
 test("a held share can be given back to the rules", () => {
   const held = sampleShare({ active_interface: "fallback", held: "fallback" });
-  const lines = outline(menuOf(sampleWorld(sampleReport([held]))).items);
-  assert.ok(lines.includes("CORE — fallback (held)"));
-  assert.ok(lines.includes("  Switch to Thunderbolt <switch/CORE/tb>"));
-  assert.ok(lines.includes("  Let the rules decide <switch/CORE/auto>"));
+  const lines = linesOf([held]);
+  assertHas(
+    lines,
+    "CORE — fallback (held)",
+    "  Switch to Thunderbolt <switch/CORE/tb>",
+    "  Let the rules decide <switch/CORE/auto>",
+  );
   const out = sampleShare({ active_interface: "none", mount_state: "unmounted", held: "unmounted" });
-  const other = outline(menuOf(sampleWorld(sampleReport([out]))).items);
-  assert.ok(other.includes("CORE — unmounted (held)"));
-  assert.ok(other.includes("  Mount <mount/CORE>"));
+  const other = linesOf([out]);
+  assertHas(other, "CORE — unmounted (held)", "  Mount <mount/CORE>");
 });
 
 test("what is under way says so, and cannot be asked for twice", () => {
@@ -275,33 +220,31 @@ test("a daemon that does not answer leaves what it told last", () => {
 
 test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
   const alone = outline(menuOf(sampleWorld(withGateway("Ready", []))).items);
-  assert.ok(alone.includes("Backends — 1 of 1 ready"));
-  assert.ok(alone.includes("  files — Ready"));
-  assert.ok(alone.includes("    Restart files <restart/files>"));
+  assertHas(alone, "Backends — 1 of 1 ready", "  files — Ready", "    Restart files <restart/files>");
   assert.doesNotMatch(alone.join("\n"), /[Ss]hares folder|Mount all|Thunderbolt|Favorites/);
   assert.doesNotMatch(outline(menuOf(sampleWorld()).items).join("\n"), /[Bb]ackend/);
 });
 
 test("backends: phase, reason and error of each; a switched-off one has nothing to click", () => {
-  const report: StatusReport = {
-    ...sampleReport([]),
-    gateway: sampleGateway({ url: null }),
-    backends: [
-      sampleBackend({ name: "a", phase: "Failed", reason: "its program ended", last_error: "exit code 3" }),
-      sampleBackend({ name: "b", enabled: false }),
-      sampleBackend({ name: "c", group: "search", tools: 4, withheld_tools: 2 }),
-    ],
-  };
+  const backends = [
+    sampleBackend({ name: "a", phase: "Failed", reason: "its program ended", last_error: "exit code 3" }),
+    sampleBackend({ name: "b", enabled: false }),
+    sampleBackend({ name: "c", group: "search", tools: 4, withheld_tools: 2 }),
+  ];
+  const report = gatewayReport(backends, { gateway: { url: null } });
   const lines = outline(menuOf(sampleWorld(report)).items);
-  assert.ok(lines.includes("! Backends — 1 of 2 ready"));
-  assert.ok(lines.includes("  ! not listening"));
-  assert.ok(lines.includes("  !! a — Failed"));
-  assert.ok(lines.includes("    its program ended"));
-  assert.ok(lines.includes("    !! Last error: exit code 3"));
-  assert.ok(lines.includes("  b — off"));
-  assert.ok(lines.includes("    4 tools, 2 withheld"));
-  assert.ok(lines.includes("    Group search"));
-  assert.ok(lines.includes("  Restart all <restart>"));
+  assertHas(
+    lines,
+    "! Backends — 1 of 2 ready",
+    "  ! not listening",
+    "  !! a — Failed",
+    "    its program ended",
+    "    !! Last error: exit code 3",
+    "  b — off",
+    "    4 tools, 2 withheld",
+    "    Group search",
+    "  Restart all <restart>",
+  );
 });
 
 const ROUTE = {
@@ -325,7 +268,7 @@ test("C2 backends with routes: what is ready, and a click for each route", () =>
       ],
     },
   });
-  const report: StatusReport = { ...sampleReport([]), gateway: sampleGateway(), backends: [backend] };
+  const report = gatewayReport([backend]);
   const menu = menuOf(sampleWorld(report));
   const text = outline(menu.items).join("\n");
   assert.match(text, /files — Ready, here Ready/);
@@ -334,9 +277,8 @@ test("C2 backends with routes: what is ready, and a click for each route", () =>
 });
 
 test("aliases: opened where their share is there, removed with a second click, mended when a link is not right", () => {
-  const out = { mount_alive: false, mount_state: "unmounted", active_interface: "none" } as const;
   const report: StatusReport = {
-    ...sampleReport([sampleShare(), sampleShare({ name: "MEDIA", ...out })]),
+    ...sampleReport([sampleShare(), sampleShare({ name: "MEDIA", ...OUT })]),
     aliases: [
       sampleAlias(),
       sampleAlias({ name: "film", share: "MEDIA" }),
@@ -410,9 +352,12 @@ test("B4 the configuration's mistake is shown with its place", () => {
     last_error: { kind: "invalid", reason: "config.toml:3:1: unknown key", since: "" },
   });
   const lines = outline(menuOf(sampleWorld(sampleReport(), { sync })).items);
-  assert.ok(lines.includes("!! Configuration — the file has a mistake"));
-  assert.ok(lines.includes("  !! config.toml:3:1: unknown key"));
-  assert.ok(lines.includes("  Reload now <reload>"));
+  assertHas(
+    lines,
+    "!! Configuration — the file has a mistake",
+    "  !! config.toml:3:1: unknown key",
+    "  Reload now <reload>",
+  );
 });
 
 test("the newest failure stands below the summary", () => {
@@ -466,8 +411,7 @@ test("more shares than a screen holds go into a submenu, which tells how they ar
     sampleShare({ name: `S${index}`, mount_alive: index !== 29 }),
   );
   const lines = outline(menuOf(sampleWorld(sampleReport(shares))).items);
-  assert.ok(lines.includes("!! 6 more shares"));
-  assert.ok(lines.includes("  !! S29 — Thunderbolt, not answering"));
+  assertHas(lines, "!! 6 more shares", "  !! S29 — Thunderbolt, not answering");
 });
 
 test("equal worlds give equal menus", () => {

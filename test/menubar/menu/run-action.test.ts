@@ -6,13 +6,18 @@ import { type RunnableAction, runAction } from "../../../src/menubar/menu/run-ac
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
-import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { scriptedConfig } from "../../api/sample-config.ts";
+import { scriptedGateway } from "../../api/sample-gateway.ts";
+import {
+  sampleAlias,
+  sampleReport,
+  sampleResult,
+  sampleShare,
+  scriptedControl,
+} from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { startPlaceRig } from "../place-rig.ts";
-import { scriptedConfig } from "../scripted-config.ts";
-import { sampleAlias } from "../worlds.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -36,26 +41,9 @@ function portsOf(home: string, clock: Clock = systemClock) {
 async function sceneOf(t: TestContext, answer?: Parameters<typeof scriptedControl>[1]) {
   const control = scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]), answer);
   const config = scriptedConfig();
-  const restarts: (readonly string[] | null)[] = [];
-  const never = async (): Promise<never> => {
-    throw new Error("not asked for here");
-  };
-  const gateway = {
-    tools: never,
-    catalog: never,
-    call: never,
-    logs: never,
-    audit: never,
-    switchRoute: never,
-    toolChanges: never,
-    approveTools: never,
-    async restart(selection: readonly string[] | null) {
-      restarts.push(selection);
-      return { restarted: ["files"] };
-    },
-  };
+  const gateway = scriptedGateway();
   const { home } = await startRig(t, { control, config, gateway });
-  return { control, config, restarts, ports: portsOf(home) };
+  return { control, config, gateway, ports: portsOf(home) };
 }
 
 const CALLS: readonly (readonly [RunnableAction, string, readonly string[] | null, object])[] = [
@@ -78,7 +66,7 @@ const CALLS: readonly (readonly [RunnableAction, string, readonly string[] | nul
 ];
 
 test("A8 each action is one call of the management API, with what the item said", async (t) => {
-  const { control, config, restarts, ports } = await sceneOf(t);
+  const { control, config, gateway, ports } = await sceneOf(t);
   for (const [action, name, selection, options] of CALLS) {
     const outcome = await runAction(action, ports, NEVER);
     assert.equal(outcome.ok, true, outcome.text);
@@ -91,10 +79,16 @@ test("A8 each action is one call of the management API, with what the item said"
     { edits: [{ key: "global.lsof_recheck", value: "false" }], source: "menu" },
   ]);
   assert.equal((await runAction({ kind: "reload" }, ports, NEVER)).ok, true);
-  assert.equal(config.reloads, 1);
+  assert.equal(config.calls.filter(({ name }) => name === "reload").length, 1);
   await runAction({ kind: "restart", backend: "files" }, ports, NEVER);
   await runAction({ kind: "restart", backend: null }, ports, NEVER);
-  assert.deepEqual(restarts, [["files"], null]);
+  assert.deepEqual(
+    gateway.calls.map(({ name, request }) => [name, request]),
+    [
+      ["restart", ["files"]],
+      ["restart", null],
+    ],
+  );
   await runAction({ kind: "open", path: "/s/a b" }, ports, NEVER);
   assert.deepEqual(ports.opened, ["/s/a b"]);
   await runAction({ kind: "start" }, ports, NEVER);
@@ -115,7 +109,7 @@ const waits = (name: string, waiting: string): WaitingEntryWire => ({
 
 test("E2 approving shows each change in a window, and approves those that a person said yes to", async (t) => {
   const { ports, config } = await sceneOf(t);
-  config.waiting.push(waits("one", 'command = "new\u202e"\n'), waits("two", 'command = "other"\n'));
+  config.waiting.splice(0, 1, waits("one", 'command = "new\u202e"\n'), waits("two", 'command = "other"\n'));
   const shown: string[] = [];
   const asking = async ({ text }: { readonly text: string }): Promise<boolean> => {
     shown.push(text);
@@ -133,7 +127,7 @@ test("E2 approving shows each change in a window, and approves those that a pers
 
 test("E2 what is too long for a window is approved in none, and one that closes without an answer approves nothing", async (t) => {
   const { ports, config } = await sceneOf(t);
-  config.waiting.push(waits("long", "x".repeat(3_000)));
+  config.waiting.splice(0, 1, waits("long", "x".repeat(3_000)));
   const long = await runAction({ kind: "approve" }, { ...ports, askYes: async () => true }, NEVER);
   assert.deepEqual([long.ok, long.hint], [false, "see it in a terminal: mountaineer approve backends.long"]);
   // Broken by the window, its lines are more than fit.
@@ -287,7 +281,7 @@ async function aliasScene(t: TestContext) {
     edits.push(...request.edits);
     return edit(request, signal);
   };
-  const home = await startPlaceRig(t, {
+  const { home } = await startRig(t, {
     control: scriptedControl({ ...sampleReport(), aliases }),
     config,
     places: {

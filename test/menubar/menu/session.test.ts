@@ -4,14 +4,13 @@ import type { Menu, MenuItem } from "../../../src/menubar/menu/menu.ts";
 import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
+import { scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { startHangingApi } from "../hanging-api.ts";
-import { startPlaceRig } from "../place-rig.ts";
-import { scriptedConfig } from "../scripted-config.ts";
 import { everyItem, outline } from "../worlds.ts";
 
 interface Running {
@@ -93,7 +92,7 @@ test("A8 the menu follows the daemon by its events, and asks nothing while none 
   // Shorter than what a silent stream of events is given up after.
   await clock.advance(40_000);
   share.tb_recovery_pending = true;
-  config.publish({ kind: "transition", transition: { name: "share.tb_ready", share: "CORE" } });
+  config.emit({ kind: "transition", transition: { name: "share.tb_ready", share: "CORE" } });
   await until(() => session.menu().state === "tb_ready");
   assert.equal(looks(), 2, "a menu that polls keeps machines awake");
 });
@@ -108,7 +107,7 @@ test("A8 10,000 events a second are twenty looks and redraws at most, and the me
   const menus = new Set<Menu>();
   for (let turn = 0; turn < 100; turn += 1) {
     for (let index = 0; index < 100; index += 1) {
-      config.publish({ kind: "transition", transition: { name: "share.open_files_checked", share: "CORE" } });
+      config.emit({ kind: "transition", transition: { name: "share.open_files_checked", share: "CORE" } });
     }
     share.last_error = `error ${turn}`;
     menus.add(session.menu());
@@ -121,7 +120,7 @@ test("A8 10,000 events a second are twenty looks and redraws at most, and the me
   assert.ok(menus.size <= looked + 1, `${menus.size} menus were made of ${looked} looks`);
   // The last word is heard, however many came before.
   await until(() => itemOf(session, "Last error: error 99"), 5);
-  assert.equal(config.followers, 1, "it kept up with the events");
+  assert.equal(config.listenerCount, 1, "it kept up with the events");
 });
 
 test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes back with it", async (t) => {
@@ -209,7 +208,7 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
 test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {
   const asked: (string | undefined)[] = [];
   const never = () => Promise.reject(new Error("not asked for here"));
-  const home = await startPlaceRig(t, {
+  const { home } = await startRig(t, {
     control: scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "HUNG" })])),
     config: scriptedConfig(),
     places: {
@@ -239,7 +238,7 @@ test("A8 a share that hangs holds up its own list of folders, and nothing else",
 test("one level further than is open is looked at, and no deeper", async (t) => {
   const asked: string[] = [];
   const never = () => Promise.reject(new Error("not asked for here"));
-  const home = await startPlaceRig(t, {
+  const { home } = await startRig(t, {
     control: scriptedControl(),
     config: scriptedConfig(),
     places: {

@@ -6,9 +6,9 @@ import { startMenuSession } from "../../../src/menubar/menu/session.ts";
 import { runTray } from "../../../src/menubar/tray/run-tray.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
+import { scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
-import { scriptedConfig } from "../scripted-config.ts";
 import { desktopMissing, startDesktop } from "./desktop.ts";
 
 /** The panel takes seconds to come up on a busy machine. */

@@ -5,9 +5,9 @@ import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/se
 import { runTray } from "../../../src/menubar/tray/run-tray.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
+import { scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
-import { scriptedConfig } from "../scripted-config.ts";
 import {
   askBus,
   busMissing,
@@ -157,13 +157,13 @@ test(
     const first = control.status().shares[0] ?? assert.fail();
     // Only what one line says changes.
     first.fb_reachable = false;
-    config.publish({ kind: "transition", transition: { name: "share.route_down", share: "CO_RE" } });
+    config.emit({ kind: "transition", transition: { name: "share.route_down", share: "CO_RE" } });
     await eventually(() => told("ItemsPropertiesUpdated") > 0);
     assert.equal((await panel.layout()).revision, before.revision, "a label is no layout");
     await panel.find(/Fallback .*: no answer/);
     first.tb_recovery_pending = false;
     first.active_interface = "tb";
-    config.publish({ kind: "transition", transition: { name: "share.recovered", share: "CO_RE" } });
+    config.emit({ kind: "transition", transition: { name: "share.recovered", share: "CO_RE" } });
     await eventually(() => told("LayoutUpdated") > 0 && told("NewIcon") > 0);
     assert.ok((await panel.layout()).revision > before.revision);
     assert.equal(await panel.itemProperty("Status"), "Active");

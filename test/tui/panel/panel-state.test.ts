@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SyncSettingsWire } from "../../../src/api/contract.ts";
+import { FIELDS } from "../../../src/api/forms/sync-fields.ts";
 import { type PanelStep, pressKey } from "../../../src/tui/panel/panel-keys.ts";
 import {
   EMPTY_PANEL,
@@ -15,7 +16,6 @@ import {
   withRunning,
   withSaved,
 } from "../../../src/tui/panel/panel-state.ts";
-import { FIELDS } from "../../../src/tui/panel/sync-fields.ts";
 import type { Key, KeyName } from "../../../src/tui/terminal/key.ts";
 import { fc } from "../../support/properties.ts";
 

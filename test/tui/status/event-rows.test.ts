@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SyncEvent } from "../../../src/api/contract.ts";
 import { type EventRow, ROWS_KEPT, unseenEvents, withEvent } from "../../../src/tui/status/event-rows.ts";
+import { sampleSyncEvent } from "../../api/sample-config.ts";
 import { fc } from "../../support/properties.ts";
 
 function event(id: number, type: SyncEvent["type"], details = type as string): SyncEvent {
   const iso = new Date(Date.UTC(2026, 0, 1, 12, 0, id)).toISOString();
-  return { id, time: iso.slice(11, 19), iso, generation: 1, type, details };
+  return sampleSyncEvent({ id, time: iso.slice(11, 19), iso, type, details });
 }
 
 function rowsOf(events: readonly SyncEvent[]): readonly EventRow[] {

@@ -6,37 +6,18 @@ import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { SyncListener, SyncSource } from "../../../src/tui/status/sync-source.ts";
 import { startSyncSession } from "../../../src/tui/sync/sync-session.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
+import { sampleConfig, sampleEdit, sampleReload, sampleSyncEvent } from "../../api/sample-config.ts";
 import { eventually } from "../../support/eventually.ts";
 import { sampleStatus } from "../views.ts";
 
 function event(id: number, over: Partial<SyncEvent> = {}): SyncEvent {
   const iso = new Date(Date.UTC(2026, 0, 1, 0, 0, id)).toISOString();
-  return {
-    id,
-    iso,
-    time: iso.slice(11, 19),
-    generation: id,
-    type: "changed",
-    details: `change ${id}`,
-    ...over,
-  };
+  const time = iso.slice(11, 19);
+  return sampleSyncEvent({ id, iso, time, generation: id, details: `change ${id}`, ...over });
 }
 
-const RELOADED: ReloadReport = {
-  reloaded: true,
-  dry_run: false,
-  generation: 2,
-  sha256: "after",
-  settings: [],
-  shares: { added: [], removed: [], changed: [] },
-  backends: { added: [], removed: [], changed: [] },
-  middleware: [],
-  errors: [],
-  failure: null,
-  summary: "settings reloaded",
-};
-
-const EDITED: EditReport = { changed: true, path: "/c.toml", sha256: "after", errors: [], reload: RELOADED };
+const RELOADED = sampleReload({ generation: 2, sha256: "after" });
+const EDITED = sampleEdit({ sha256: "after", reload: RELOADED });
 
 /** A daemon as the session sees it, told what to say by the test. */
 function scripted(over: Partial<SyncSource> = {}) {
@@ -51,7 +32,7 @@ function scripted(over: Partial<SyncSource> = {}) {
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
     },
     async config() {
-      return { path: "/c.toml", format: "toml", sha256, text, running_sha256: sha256 };
+      return sampleConfig({ sha256, text, running_sha256: sha256 });
     },
     async edit(request) {
       asked.push(request);
@@ -210,7 +191,7 @@ test("reads of the file do not pile up, and the last one counts", async () => {
       const mine = ++reads;
       await nextTurn();
       running -= 1;
-      return { path: "/c.toml", format: "toml", sha256: `read ${mine}`, text: "", running_sha256: "" };
+      return sampleConfig({ sha256: `read ${mine}` });
     },
   });
   daemon.present({ ...sampleStatus(), events: [] });

@@ -1,154 +1,140 @@
 // The form of a tool's arguments, drawn from its fields.
 import { type ComponentChild, h } from "preact";
+import {
+  createNode,
+  type FormNode,
+  type FormPath,
+  ITEM_LIMIT,
+  mistakeAt,
+  numberText,
+  withItems,
+} from "../../../api/forms/form-node.ts";
 import { shown } from "../parts/text.ts";
-import type { Draft, FormField, FormMistake } from "./schema-form.ts";
+import { typedInto, typedValue } from "./typed-field.ts";
 
 export interface FormProps {
-  readonly field: FormField;
-  readonly draft: Draft;
-  readonly mistakes: readonly FormMistake[];
-  readonly onDraft: (draft: Draft) => void;
+  readonly node: FormNode;
+  readonly path: FormPath;
+  readonly label: string;
+  /** True: what is wrong is shown, also at fields nobody was at. */
+  readonly isTried: boolean;
+  readonly onNode: (path: FormPath, node: FormNode) => void;
 }
 
 /** A field with its label, its description and what is wrong with it. */
 export function FieldView(props: FormProps): ComponentChild {
-  const { field, mistakes } = props;
-  if (field.kind === "group") return h(GroupView, props);
-  if (field.kind === "list") return h(ListView, props);
-  const id = `argument-${field.path || "all"}`;
-  const mistake = mistakes.find(({ path }) => path === field.path);
-  const told = [
-    ...(field.description === null ? [] : [`${id}-about`]),
-    ...(mistake === undefined ? [] : [`${id}-mistake`]),
-  ].join(" ");
-  return h(
-    "div",
-    { class: "field" },
-    h("label", { for: id }, shown(field.label), field.required ? " (required)" : ""),
-    field.description === null
-      ? null
-      : h("p", { class: "hint", id: `${id}-about` }, shown(field.description.slice(0, 600))),
-    h(Control, { ...props, id, told, wrong: mistake !== undefined }),
-    mistake === undefined
-      ? null
-      : h("p", { class: "problem", id: `${id}-mistake` }, `${shown(field.label)} ${mistake.text}`),
-  );
-}
-
-interface ControlProps extends FormProps {
-  readonly id: string;
-  /** Ids of what describes it. */
-  readonly told: string;
-  readonly wrong: boolean;
-}
-
-function Control({ field, draft, onDraft, id, told, wrong }: ControlProps): ComponentChild {
-  const value = draft[field.path] ?? "";
-  const put = (event: Event): void => {
-    const { value: typed } = event.target as HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
-    onDraft({ ...draft, [field.path]: typed });
-  };
-  const shared = {
-    id,
-    value,
-    "aria-invalid": wrong,
-    ...(told === "" ? {} : { "aria-describedby": told }),
-    ...(field.required ? { "aria-required": true } : {}),
-  };
-  switch (field.kind) {
-    case "number":
-      return h("input", { ...shared, type: "text", inputMode: "decimal", onInput: put });
-    case "flag":
-      return h(
-        "select",
-        { ...shared, onChange: put },
-        h("option", { value: "" }, field.required ? "false" : "left out"),
-        h("option", { value: "true" }, "true"),
-        field.required ? null : h("option", { value: "false" }, "false"),
-      );
-    case "choice":
-      return h(
-        "select",
-        { ...shared, onChange: put },
-        h("option", { value: "" }, field.required ? "choose one" : "left out"),
-        field.choices.map((choice, index) =>
-          h(
-            "option",
-            { key: index, value: JSON.stringify(choice) },
-            shown(typeof choice === "string" ? choice : JSON.stringify(choice)),
-          ),
-        ),
-      );
-    case "json":
-      return h("textarea", {
-        ...shared,
-        rows: 4,
-        spellcheck: false,
-        placeholder: `JSON: ${field.why}`,
-        onInput: put,
-      });
-    default:
-      // A line grows with what is typed into it, where the browser can do that.
-      return h("textarea", {
-        ...shared,
-        rows: value.includes("\n") ? 4 : 1,
-        spellcheck: false,
-        onInput: put,
-      });
-  }
-}
-
-function GroupView({ field, draft, mistakes, onDraft }: FormProps): ComponentChild {
-  if (field.kind !== "group") return null;
-  const inner = field.fields.map((each) =>
-    h(FieldView, { key: each.path, field: each, draft, mistakes, onDraft }),
-  );
-  if (field.path === "")
+  const { node, path, isTried } = props;
+  const { of, about, isRequired } = node.field;
+  if (of.kind === "group" && path.length === 0)
     return h(
       "div",
       { class: "form" },
-      inner.length === 0 ? h("p", { class: "hint" }, "It takes no arguments.") : inner,
+      of.fields.length === 0 ? h("p", { class: "hint" }, "It takes no arguments.") : h(Children, props),
     );
-  return h(
-    "fieldset",
-    {},
-    h("legend", {}, shown(field.label), field.required ? " (required)" : ""),
-    field.description === null ? null : h("p", { class: "hint" }, shown(field.description.slice(0, 600))),
-    inner,
+  const id = `argument-${path.join("-")}`;
+  const text = isTried ? mistakeAt(node) : null;
+  const hint = about === "" ? null : h("p", { class: "hint", id: `${id}-about` }, shown(about.slice(0, 600)));
+  const mistake =
+    text === null
+      ? null
+      : h("p", { class: "problem", id: `${id}-mistake` }, `${shown(props.label)}: ${text}`);
+  const label = [shown(props.label), isRequired ? " (required)" : ""];
+  if (of.kind === "group" || of.kind === "list")
+    return h("fieldset", {}, h("legend", {}, label), hint, h(Children, props), mistake, h(Buttons, props));
+  const told = [hint === null ? [] : `${id}-about`, mistake === null ? [] : `${id}-mistake`].flat().join(" ");
+  const shared = {
+    id,
+    "aria-invalid": mistake !== null,
+    ...(told === "" ? {} : { "aria-describedby": told }),
+    ...(isRequired ? { "aria-required": true } : {}),
+  };
+  return h("div", { class: "field" }, h("label", { for: id }, label), hint, control(props, shared), mistake);
+}
+
+function control({ node, path, onNode }: FormProps, shared: object): ComponentChild {
+  const { of, isRequired } = node.field;
+  const put = (event: Event): void => {
+    const { value } = event.target as HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
+    onNode(path, typedInto(node, value));
+  };
+  const value = typedValue(node);
+  const typed = { ...shared, value, spellcheck: false, placeholder: placeholder(node), onInput: put };
+  switch (of.kind) {
+    case "number":
+      return h("input", { ...typed, type: "text", inputMode: "decimal" });
+    case "flag":
+    case "choice": {
+      const choices = of.kind === "flag" ? [true, false] : of.choices;
+      return h(
+        "select",
+        { ...shared, value, onChange: put },
+        h("option", { value: "" }, isRequired ? "choose one" : leftOut(node)),
+        choices.map((choice) => {
+          const json = JSON.stringify(choice);
+          return h("option", { key: json, value: json }, shown(typeof choice === "string" ? choice : json));
+        }),
+      );
+    }
+    default:
+      // A line grows with what is typed into it, where the browser can do that.
+      return h("textarea", { ...typed, rows: of.kind === "json" || value.includes("\n") ? 4 : 1 });
+  }
+}
+
+function placeholder(node: FormNode): string {
+  const { of, isRequired } = node.field;
+  const kind = of.kind === "number" ? numberText(of) : of.kind === "json" ? `JSON: ${of.why}` : "";
+  return [kind, isRequired ? "" : leftOut(node)].filter((part) => part !== "").join("; ");
+}
+
+/** What happens when nothing is typed: the default is the server's. */
+function leftOut({ field }: FormNode): string {
+  if (!Object.hasOwn(field, "byDefault") || field.byDefault === null) return "left out";
+  return shown(`default ${(JSON.stringify(field.byDefault) ?? "").slice(0, 200)}`);
+}
+
+function Children({ node, path, label, ...rest }: FormProps): ComponentChild {
+  if (!node.isSet) return null;
+  const isList = node.field.of.kind === "list";
+  return node.children.map((child, index) =>
+    h(FieldView, {
+      ...rest,
+      key: index,
+      node: child,
+      path: [...path, index],
+      label: isList ? `${label} ${index + 1}` : child.label,
+    }),
   );
 }
 
-function ListView({ field, draft, mistakes, onDraft }: FormProps): ComponentChild {
-  if (field.kind !== "list") return null;
-  const count = Number(draft[field.path] ?? 0);
-  const resize = (next: number): void => {
-    // What stood in an item that is taken away must not come back with the next one.
-    const kept = Object.entries(draft).filter(
-      ([path]) =>
-        next >= count || !(path === `${field.path}.${next}` || path.startsWith(`${field.path}.${next}.`)),
-    );
-    onDraft({ ...Object.fromEntries(kept), [field.path]: String(next) });
-  };
-  const name = shown(field.label);
-  return h(
-    "fieldset",
-    {},
-    h("legend", {}, name, field.required ? " (required)" : ""),
-    field.description === null ? null : h("p", { class: "hint" }, shown(field.description.slice(0, 600))),
-    Array.from({ length: count }, (_, index) =>
-      h(FieldView, { key: index, field: field.item(index), draft, mistakes, onDraft }),
-    ),
-    h(
+/** What makes a list longer and shorter, and an object that may be left out one that is sent. */
+function Buttons({ node, path, label, onNode }: FormProps): ComponentChild {
+  const { of, isRequired } = node.field;
+  const { children, isSet } = node;
+  const name = shown(label);
+  const button = (text: string, next: FormNode, disabled = false): ComponentChild =>
+    h("button", { type: "button", disabled, onClick: () => onNode(path, next) }, text);
+  if (of.kind === "group") {
+    if (isRequired) return null;
+    return h(
       "div",
       { class: "row" },
-      h(
-        "button",
-        { type: "button", disabled: count >= field.most, onClick: () => resize(count + 1) },
-        `Add to ${name}`,
-      ),
-      count === 0
-        ? null
-        : h("button", { type: "button", onClick: () => resize(count - 1) }, `Remove the last of ${name}`),
+      isSet
+        ? button(`Leave out ${name}`, createNode(node.field, node.label))
+        : button(`Fill in ${name}`, { ...node, isSet: true }),
+    );
+  }
+  if (of.kind !== "list") return null;
+  const shorter = withItems(node, children.slice(0, -1));
+  const isOut = shorter.children.length === 0 && !isRequired;
+  return h(
+    "div",
+    { class: "row" },
+    button(
+      `Add to ${name}`,
+      withItems(node, [...children, createNode(of.item)]),
+      children.length >= Math.min(of.most, ITEM_LIMIT),
     ),
+    children.length === 0 ? null : button(`Remove the last of ${name}`, { ...shorter, isSet: !isOut }),
   );
 }

@@ -3,10 +3,20 @@ import { type ComponentChild, h } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { ToolPlaces } from "../../../api/catalog-contract.ts";
 import type { CallReport } from "../../../api/contract.ts";
+import {
+  type CallArguments,
+  createArguments,
+  hasFields,
+  rawMistake,
+  rawText,
+  redrawn,
+  sentArguments,
+  withRaw,
+} from "../../../api/forms/call-arguments.ts";
+import { withNode } from "../../../api/forms/form-node.ts";
 import { mayDestroy } from "../../../api/tool-hints.ts";
 import { placesText } from "../../../api/words/tool-places.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { isObject } from "../../../runtime/text/json-object.ts";
 import type { App } from "../parts/app.ts";
 import { code, textBlock } from "../parts/elements.ts";
 import { createFormKeeper } from "../parts/kept-form.ts";
@@ -14,7 +24,6 @@ import { shown } from "../parts/text.ts";
 import { useKeptForm } from "../parts/use-kept-form.ts";
 import { type CallOutcome, CallResult } from "./call-result.ts";
 import { FieldView } from "./form-view.ts";
-import { type Draft, type FormMistake, filledFrom, formOf } from "./schema-form.ts";
 
 export interface ShownTool {
   readonly name: string;
@@ -73,14 +82,8 @@ function askToCall(app: App, { name, backend }: ShownTool): Promise<boolean> {
   });
 }
 
-/** What was typed for one tool. */
-interface TypedArguments {
-  readonly draft: Draft;
-  /** As text, which is not what the fields have; null: the fields are shown. */
-  readonly json: string | null;
-}
-
-const ARGUMENTS = createFormKeeper<TypedArguments>();
+/** What was typed for each tool. */
+const ARGUMENTS = createFormKeeper<CallArguments>();
 
 type CallState =
   | { readonly kind: "idle" }
@@ -89,32 +92,29 @@ type CallState =
   | { readonly kind: "failed"; readonly reason: string };
 
 function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): ComponentChild {
-  const field = useMemo(() => formOf(tool.input_schema), [tool]);
+  const drawn = useMemo(() => createArguments(tool.input_schema, tool.cut === true), [tool]);
   const [typed, kept] = useKeptForm(
     ARGUMENTS,
     app.requests,
-    () => ({ draft: {}, json: null }),
+    () => drawn,
     JSON.stringify([tool.backend, tool.name]),
   );
-  const { draft } = typed;
-  // Its schema may be another by now, which no fields can show.
-  const json = typed.json ?? (field.kind === "json" || tool.cut === true ? "{}" : null);
-  const [mistakes, setMistakes] = useState<readonly FormMistake[]>([]);
+  // Its schema may be another by now.
+  const given = useMemo(() => redrawn(drawn, typed), [drawn, typed]);
+  const [isTried, setTried] = useState(false);
   const [state, setState] = useState<CallState>({ kind: "idle" });
 
   const call = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (state.kind === "calling") return;
-    const filled = json === null ? filledFrom(field, draft) : parseArguments(json);
-    setMistakes(filled.mistakes);
-    if (filled.mistakes.length > 0) return;
+    const args = sentArguments(given);
+    setTried(args === null);
+    if (args === null) return;
     if (mayDestroy(tool.annotations) && !(await askToCall(app, tool))) return;
     const cancel = new AbortController();
     setState({ kind: "calling", cancel });
     const startedMs = performance.now();
     try {
-      // A tool's arguments are an object: the form and the check of the JSON see to it.
-      const args = filled.value as Record<string, unknown>;
       const report: CallReport = await app.requests.ask(
         "call",
         { tool: tool.name, arguments: args },
@@ -127,16 +127,29 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
     }
   };
   const turn = (): void => {
-    kept.set({ json: json === null ? JSON.stringify(filledFrom(field, draft).value ?? {}, null, 2) : null });
-    setMistakes([]);
+    const turned = given.raw === null ? { raw: rawText(given) } : withRaw(given, given.raw);
+    kept.set(turned);
+    setTried(false);
+    if (given.raw !== null && turned.raw !== null)
+      app.tell("plain", rawMistake(given) ?? "The form has no field for something in the text.");
   };
   return h(
     "form",
     { class: "form", "aria-label": `Try ${shown(tool.name)}`, onSubmit: (event: Event) => void call(event) },
     h("h3", {}, "Try it"),
-    json === null
-      ? h(FieldView, { field, draft, mistakes, onDraft: (next: Draft) => kept.set({ draft: next }) })
-      : h(JsonArguments, { json, mistakes, onJson: (next: string) => kept.set({ json: next }) }),
+    given.raw === null
+      ? h(FieldView, {
+          node: given.root,
+          path: [],
+          label: "Arguments",
+          isTried,
+          onNode: (path, node) => kept.set({ root: withNode(given.root, path, node) }),
+        })
+      : h(JsonArguments, {
+          json: given.raw,
+          mistake: isTried ? rawMistake(given) : null,
+          onJson: (raw: string) => kept.set({ raw }),
+        }),
     h(
       "div",
       { class: "row" },
@@ -148,12 +161,12 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
       state.kind === "calling"
         ? h("button", { type: "button", onClick: () => state.cancel.abort() }, "Cancel the call")
         : null,
-      field.kind === "json"
+      !hasFields(given.root)
         ? null
         : h(
             "button",
             { type: "button", class: "quiet", onClick: turn },
-            json === null ? "Write it as JSON" : "Use the form",
+            given.raw === null ? "Write it as JSON" : "Use the form",
           ),
     ),
     h(
@@ -167,11 +180,11 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
 
 function JsonArguments({
   json,
-  mistakes,
+  mistake,
   onJson,
 }: {
   readonly json: string;
-  readonly mistakes: readonly FormMistake[];
+  readonly mistake: string | null;
   readonly onJson: (json: string) => void;
 }): ComponentChild {
   return h(
@@ -183,22 +196,9 @@ function JsonArguments({
       rows: 8,
       spellcheck: false,
       value: json,
-      "aria-invalid": mistakes.length > 0,
+      "aria-invalid": mistake !== null,
       onInput: (event: Event) => onJson((event.target as HTMLTextAreaElement).value),
     }),
-    mistakes.map(({ text }) => h("p", { key: text, class: "problem" }, `The text ${text}`)),
+    mistake === null ? null : h("p", { class: "problem" }, `In the text: ${mistake}`),
   );
-}
-
-function parseArguments(json: string): {
-  readonly value: unknown;
-  readonly mistakes: readonly FormMistake[];
-} {
-  try {
-    const value: unknown = JSON.parse(json);
-    if (isObject(value)) return { value, mistakes: [] };
-    return { value: undefined, mistakes: [{ path: "", text: "is not a JSON object" }] };
-  } catch {
-    return { value: undefined, mistakes: [{ path: "", text: "is not JSON" }] };
-  }
 }

@@ -3,25 +3,27 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { ConfigMistakeWire, SyncReport } from "../../../api/contract.ts";
+import {
+  changedFields,
+  DETECTIONS,
+  draftEdits,
+  draftMistakes,
+  draftOf,
+  FAILURE_MODES,
+  FIELDS,
+  type FieldMistakes,
+  type FieldName,
+  settingsOf,
+} from "../../../api/forms/sync-fields.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
 import { useConfigFile } from "../parts/config-file.ts";
 import { WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { useKeptForm } from "../parts/use-kept-form.ts";
-import {
-  DETECTIONS,
-  draftEdits,
-  draftMistakes,
-  draftOf,
-  FAILURE_MODES,
-  type SyncBase,
-  type SyncDraft,
-  type SyncField,
-} from "./sync-draft.ts";
-import { SYNC_FORMS, type SyncForm, unsavedSync } from "./sync-memory.ts";
+import { SYNC_FORMS, type SyncBase, type SyncForm, unsavedSync } from "./sync-memory.ts";
 
-const LABELS: Readonly<Record<SyncField, string>> = {
+const LABELS: Readonly<Record<FieldName, string>> = {
   enabled: "Watch the file",
   poll_interval: "Look every (seconds)",
   debounce: "Wait for rest (seconds)",
@@ -29,7 +31,7 @@ const LABELS: Readonly<Record<SyncField, string>> = {
   on_failure: "After a failed reload",
 };
 
-const HINTS: Readonly<Record<SyncField, string>> = {
+const HINTS: Readonly<Record<FieldName, string>> = {
   enabled: "Without it, only Reload and edits made here apply the file.",
   poll_interval: "How often the file is looked at.",
   debounce: "How long the file must rest, so that several saves are one reload.",
@@ -46,9 +48,9 @@ export function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
   const { report, look } = useConfigFile(app);
   const file = report?.sha256 ?? null;
   const [{ base, draft }, kept] = useKeptForm(SYNC_FORMS, app.requests, () => drawnFrom(sync.settings, null));
-  const [mistakes, setMistakes] = useState<Readonly<Partial<Record<SyncField, string>>>>({});
+  const [mistakes, setMistakes] = useState<FieldMistakes>({});
   const [refused, setRefused] = useState<string | null>(null);
-  const isDirty = draftEdits(draft, base).length > 0;
+  const isDirty = changedFields(draft, base.settings).length > 0;
 
   const redraw = (sha256: string | null): void => {
     kept.set(drawnFrom(sync.settings, sha256));
@@ -69,7 +71,7 @@ export function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
     if (Object.keys(wrong).length > 0 || base.sha256 === null) return;
     try {
       const report = await app.requests.ask("edit", {
-        edits: [...draftEdits(draft, base)],
+        edits: [...draftEdits(draft, base.settings)],
         expected_sha256: base.sha256,
         source: "page",
       });
@@ -78,7 +80,7 @@ export function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
         return;
       }
       setRefused(null);
-      kept.set({ base: { settings: { ...base.settings, ...settingsOf(draft) }, sha256: report.sha256 } });
+      kept.set({ base: { settings: settingsOf(draft), sha256: report.sha256 } });
       app.tell("good", `Saved: ${report.reload?.summary ?? "the file says so"}`);
       void look();
       app.refresh();
@@ -99,13 +101,13 @@ export function SyncConfigPanel({ app, sync }: PanelProps): ComponentChild {
       "aria-label": "Sync settings",
       onSubmit: (event: Event) => event.preventDefault(),
     },
-    (Object.keys(LABELS) as SyncField[]).map((field) =>
+    FIELDS.map((field) =>
       h(PanelField, {
         key: field,
         field,
-        value: draft[field],
+        value: String(draft[field]),
         mistake: mistakes[field] ?? null,
-        onValue: (value: string) => kept.set({ draft: { ...kept.get().draft, [field]: value } }),
+        onValue: (value) => kept.set({ draft: { ...kept.get().draft, [field]: value } }),
       }),
     ),
     isOutdated
@@ -137,18 +139,6 @@ function drawnFrom(settings: SyncBase["settings"], sha256: string | null): SyncF
   return { base: { settings, sha256 }, draft: draftOf(settings) };
 }
 
-function settingsOf(draft: SyncDraft): SyncBase["settings"] {
-  const choice = <Word extends string>(words: readonly Word[], typed: string, otherwise: Word): Word =>
-    words.find((word) => word === typed) ?? otherwise;
-  return {
-    enabled: draft.enabled === "true",
-    poll_interval: Number(draft.poll_interval),
-    debounce: Number(draft.debounce),
-    detection: choice(DETECTIONS, draft.detection, "mtime"),
-    on_failure: choice(FAILURE_MODES, draft.on_failure, "backoff"),
-  };
-}
-
 function refusalText(errors: readonly ConfigMistakeWire[]): string {
   return errors
     .slice(0, 5)
@@ -159,10 +149,10 @@ function refusalText(errors: readonly ConfigMistakeWire[]): string {
 }
 
 interface PanelFieldProps {
-  readonly field: SyncField;
+  readonly field: FieldName;
   readonly value: string;
   readonly mistake: string | null;
-  readonly onValue: (value: string) => void;
+  readonly onValue: (value: string | boolean) => void;
 }
 
 function PanelField({ field, value, mistake, onValue }: PanelFieldProps): ComponentChild {
@@ -177,7 +167,7 @@ function PanelField({ field, value, mistake, onValue }: PanelFieldProps): Compon
           type: "checkbox",
           checked: value === "true",
           "aria-describedby": `${id}-about`,
-          onChange: (event: Event) => onValue(String((event.target as HTMLInputElement).checked)),
+          onChange: (event: Event) => onValue((event.target as HTMLInputElement).checked),
         })
       : words === null
         ? h("input", { ...shared, type: "text", inputMode: "decimal", size: 8, onInput: put })

@@ -7,7 +7,7 @@ import type { ViewProps } from "../parts/app.ts";
 import { code, mark, nothing, section, WorkButton } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
 import { SyncConfigPanel } from "./sync-config-panel.ts";
-import { syncRows } from "./sync-draft.ts";
+import { syncRows } from "./sync-rows.ts";
 
 export function SyncView({ app }: ViewProps): ComponentChild {
   const sync = useStore(app.store, (state) => state.sync);

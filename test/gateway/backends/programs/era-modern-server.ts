@@ -27,6 +27,8 @@ const NAMES = [
   "ask_three",
   "ask_rounds",
   "ask_page",
+  "ask_as_before",
+  "version",
   "work",
   "wait",
   "change",
@@ -102,6 +104,15 @@ async function call(
     }
     case "ask_page":
       return inputResponses === undefined ? inputs({ page: PAGE }) : text(inputResponses);
+    case "ask_as_before": {
+      const { action, content } = await ctx.mcpReq.elicitInput({
+        ...form("Who?").params,
+        mode: "form",
+      } as never);
+      return text({ action, content });
+    }
+    case "version":
+      return text(ctx.mcpReq.envelope === undefined ? "2025-11-25" : "2026-07-28");
     case "work": {
       const progressToken = ctx.mcpReq._meta?.progressToken;
       if (progressToken !== undefined)
@@ -241,8 +252,4 @@ function asOlder(): void {
 
 if (speaks === "older") asOlder();
 else if (transport === "http") overHttp();
-else {
-  const lateMs = Number(process.env["LATE_MS"] ?? 0);
-  if (lateMs > 0) process.stderr.write("starting\n");
-  setTimeout(overStdio, lateMs);
-}
+else overStdio();

@@ -9,8 +9,9 @@ import { leavingGvfsAlone } from "../../../../src/shares/drivers/gvfs-left-alone
 import { withGvfsShares } from "../../../../src/shares/mounts/mount-table-gvfs.ts";
 import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
+import { HOSTS } from "../bound-shares.ts";
 import { describeDriver, failure, found, holder, limits, mounted } from "../driver-contract.ts";
-import { HOSTS, skip, startBench } from "./bench.ts";
+import { skip, startBench } from "./bench.ts";
 
 describeDriver("cifs", skip, startBench);
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { draftOf } from "../../../../src/web/page/sync/sync-draft.ts";
+import { draftOf } from "../../../../src/api/forms/sync-fields.ts";
 import { SYNC_FORMS, unsavedSync } from "../../../../src/web/page/sync/sync-memory.ts";
 
 test("F2 changes of the Sync form that were not saved are kept for their session", () => {

@@ -65,7 +65,7 @@ test("D2 each request says in its headers what it is, and what its tool wants th
   const encoded = Buffer.from("file:///ü").toString("base64");
   assert.equal(read?.headers["mcp-name"], `=?base64?${encoded}?=`);
   assert.deepEqual(
-    raw.posted.filter(({ method }) => method === "initialize" || method.startsWith("notifications/")),
+    raw.posted.filter(({ method }) => method.startsWith("notifications/")),
     [],
   );
 });

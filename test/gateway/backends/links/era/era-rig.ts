@@ -37,7 +37,7 @@ export interface EraRig {
   open(open: OpenLink): RecordedLink;
 }
 
-export function createEraRig(t: TestContext): EraRig {
+export function createEraRig(t: TestContext, { isPinned = false } = {}): EraRig {
   const warden = new Warden({ clock, logger: silentLogger });
   const logger = createRecordingLogger();
   const memory = new EraMemory();
@@ -53,10 +53,15 @@ export function createEraRig(t: TestContext): EraRig {
     stdio(program, args = [], env = {}) {
       const command = { command: process.execPath, args: [programPath(program), ...args] };
       const open = openStdioLink({ ...command, env, cwd: "/", warden, clock });
-      return openEraLink({ ...common, open, isProcess: true });
+      return openEraLink({ ...common, open, over: "process", isPinned });
     },
     http(url) {
-      return openEraLink({ ...common, open: openHttpLink({ url, headers: {}, clock }), isProcess: false });
+      return openEraLink({
+        ...common,
+        open: openHttpLink({ url, headers: {}, clock }),
+        over: "http",
+        isPinned,
+      });
     },
     open(open) {
       const recorded = openRecorded(open);

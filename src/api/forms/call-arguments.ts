@@ -1,0 +1,90 @@
+// The arguments of a call while a person fills them in: by fields, or all of them as one JSON text. Pure.
+import { isObject } from "../../runtime/text/json-object.ts";
+import { createNode, type FormNode, firstMistake, sentValue, withItems, withValue } from "./form-node.ts";
+import { readJson } from "./json-text.ts";
+import { argumentsField, asJson } from "./schema-fields.ts";
+
+export interface CallArguments {
+  readonly root: FormNode;
+  /** All arguments typed as JSON, instead of the fields; null: the fields say them. */
+  readonly raw: string | null;
+}
+
+/** `isCut`: the schema was too large to be sent here. */
+export function createArguments(inputSchema: unknown, isCut = false): CallArguments {
+  const field = argumentsField(inputSchema);
+  const root = createNode(isCut ? asJson(field, "its schema is too large to be shown") : field);
+  return { root, raw: hasFields(root) ? null : "{}" };
+}
+
+export function hasFields(root: FormNode): boolean {
+  return root.field.of.kind !== "json";
+}
+
+/** What is wrong with the JSON text; null: nothing, or the fields say the arguments. */
+export function rawMistake({ raw }: CallArguments): string | null {
+  if (raw === null) return null;
+  const reading = readJson(raw);
+  if (reading.kind === "mistake")
+    return `line ${reading.line}:${reading.column}: expected ${reading.expected}`;
+  return isObject(reading.value) ? null : "expected an object: { ... }";
+}
+
+/** The arguments as JSON, as they stand; fields with mistakes are left out. */
+export function rawText({ root, raw }: CallArguments): string {
+  if (raw !== null) return raw;
+  const clean = (node: FormNode): FormNode => {
+    const own = node.field.of.kind === "list" || node.field.of.kind === "group";
+    if (!own && firstMistake(node) !== null)
+      return { ...node, isSet: false, field: { ...node.field, isRequired: false } };
+    return { ...node, children: node.children.map(clean) };
+  };
+  return JSON.stringify(sentValue(clean(root)) ?? {}, null, 2);
+}
+
+/** With all arguments from a JSON text: in the fields if they can hold it, else as the text. */
+export function withRaw({ root }: CallArguments, text: string): CallArguments {
+  const raw = text.trim() === "" ? "{}" : text;
+  const reading = readJson(raw);
+  const filled = hasFields(root) && reading.kind === "value" ? withValue(root, reading.value) : null;
+  return filled === null ? { root, raw } : { root: filled, raw: null };
+}
+
+/** What is sent; null: something is wrong with it. */
+export function sentArguments(given: CallArguments): Readonly<Record<string, unknown>> | null {
+  if (given.raw === null && firstMistake(given.root) !== null) return null;
+  const reading = given.raw === null ? null : readJson(given.raw);
+  const value = reading === null ? sentValue(given.root) : reading.kind === "value" ? reading.value : null;
+  return isObject(value) ? value : null;
+}
+
+/** What was typed, in the form of a schema that may have changed since: by name, where a field of its kind is left. */
+export function redrawn(fresh: CallArguments, typed: CallArguments): CallArguments {
+  return { root: carriedOver(fresh.root, typed.root), raw: typed.raw ?? fresh.raw };
+}
+
+function carriedOver(node: FormNode, from: FormNode): FormNode {
+  const { of, isRequired } = node.field;
+  const old = from.field.of;
+  if (of.kind !== old.kind) return node;
+  const { isSet, text, at, children } = from;
+  switch (of.kind) {
+    case "choice": {
+      const chosen = old.kind === "choice" && isSet ? withValue(node, old.choices[at]) : null;
+      return chosen ?? { ...node, isSet: false };
+    }
+    case "list": {
+      const items = children.map((child) => carriedOver(createNode(of.item), child));
+      return { ...withItems(node, items), isSet };
+    }
+    case "group": {
+      const fields = node.children.map((child) => {
+        const before = children.find(({ field }) => field.name === child.field.name);
+        return before === undefined ? child : carriedOver(child, before);
+      });
+      return { ...node, isSet: isSet || isRequired, children: fields };
+    }
+    default:
+      return { ...node, isSet, text, at };
+  }
+}
