@@ -111,6 +111,7 @@ ${more}
       if (code === "wrong_credentials") assert.match(cause.hint ?? "", /\$\{WRONG\}/);
       if (code === "no_such_share") assert.match(cause.text, /has no share nope; it has .*CORE/);
       assert.doesNotMatch(JSON.stringify(report), /hidden word|secret word/);
+      return true;
     }, 100_000);
   }
   // The kernel's client would be asked with the same password; whether there is one here is another matter.
