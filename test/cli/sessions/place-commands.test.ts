@@ -105,9 +105,10 @@ describe("alias", { concurrency: 2 }, () => {
         detail: null,
       };
       // A look at a link that is late, on a busy machine, says so.
-      await eventually(async () =>
-        assert.deepEqual(await json("alias", "list"), { aliases: [alias] }, "pin: alias list --json"),
-      );
+      await eventually(async () => {
+        assert.deepEqual(await json("alias", "list"), { aliases: [alias] }, "pin: alias list --json");
+        return true;
+      });
       assert.deepEqual(
         await json(...ADD),
         { changed: false, alias },
