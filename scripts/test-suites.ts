@@ -34,10 +34,8 @@ const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 const NIGHTLY_FILES = [
   "test/demo/story/script-local.test.ts",
   "test/demo/story/script-smb.test.ts",
-  "test/lab/chaos.test.ts",
   "test/lab/gateway-restarts.test.ts",
   "test/mcp/conformance-sign-in.test.ts",
-  "test/mcp/handover.test.ts",
 ];
 
 /** What the rules name: each has to exist. */
