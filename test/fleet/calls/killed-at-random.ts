@@ -59,8 +59,8 @@ export async function killAtRandom(
       openAt(name, 1);
       outcomes.set(`${name} ${mark}`, textOf(await client.call(`${name}_echo`, { mark })));
       openAt(name, -1);
-      // Nothing is gained by asking a machine that is away as fast as one can.
-      if (!isHere(name)) await new Promise((resolve) => setImmediate(resolve));
+      // Asked once while it is away, and not as fast as one can.
+      if (!isHere(name)) await eventually(() => isHere(name), 60_000);
     }
   };
   const killing = async (): Promise<void> => {

@@ -52,7 +52,8 @@ async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false,
   });
   const beside = (name: string): string => join(folderPaths(home).folder, name);
   await writeFile(beside("manner"), JSON.stringify({ deaf, chatty, refuses, dies }));
-  const { signal } = t;
+  // No time passes here that would end a reload which never does.
+  const signal = AbortSignal.any([t.signal, AbortSignal.timeout(60_000)]);
   assert.equal(await ensureServer(place, signal), "started");
   const first = await runningServer(home);
   assert.ok(first !== null);
