@@ -89,13 +89,15 @@ failed=0
 skipped=0
 times=()
 log=$(mktemp)
+# Which test files failed, as scripts/test-replay.ts reads it.
+failed_files=$(mktemp)
 
 # suite NAME SECONDS counted|whole COMMAND…: "counted" commands end with "N passed, N failed"; another is one check.
 suite() {
   local name=$1 limit=$2 kind=$3 started=$SECONDS code line
   shift 3
   printf '\n=== %s: %s\n' "$name" "$*"
-  timeout --kill-after=10 "$limit" "$@" 2>&1 | tee "$log"
+  MOUNTAINEER_TEST_FAILURES=$log.failed timeout --kill-after=10 "$limit" "$@" 2>&1 | tee "$log"
   code=${PIPESTATUS[0]}
   [ "$code" -eq 124 ] && printf '%s did not end within %s s\n' "$name" "$limit"
   line=$(grep -Eo '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
@@ -104,18 +106,36 @@ suite() {
     ok=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} left=${BASH_REMATCH[4]:-0}
     # It says that nothing failed and fails all the same: that is one.
     [ "$code" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    # Of a suite that was ended, the numbers do not say what failed.
+    [ "$code" -ne 124 ] && [ -e "$log.failed" ] && cat "$log.failed" >>"$failed_files"
   elif [ "$code" -eq 0 ] && [ "$kind" = whole ]; then
     ok=1
   else
     bad=1
   fi
+  rm -f "$log.failed"
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
   times+=("$(printf '%-28s %5d s  %5d passed  %4d failed  %4d skipped' "$name" $((SECONDS - started)) "$ok" "$bad" "$left")")
 }
 
+# Plays each test file that failed once more, alone: one that passes then fails the run no longer.
+play_failed_again() {
+  [ -s "$failed_files" ] || return 0
+  local started=$SECONDS code line
+  printf '\n=== what failed, once more\n'
+  timeout --kill-after=10 1200 bin/with-node scripts/test-replay.ts "$failed_files" "$passed" "$failed" "$skipped" 2>&1 |
+    tee "$log"
+  code=${PIPESTATUS[0]}
+  line=$(tail -n 1 "$log")
+  if [ "$code" -eq 0 ] && [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} skipped=${BASH_REMATCH[3]}
+  fi
+  times+=("$(printf '%-28s %5d s' "what failed, once more" $((SECONDS - started)))")
+}
+
 # Prints the times and the one line; its exit code is that of the whole run.
 finish() {
-  rm -f "$log"
+  rm -f "$log" "$failed_files"
   printf '\n'
   printf '%s\n' "${times[@]}"
   printf '%d s in all\n' "$SECONDS"

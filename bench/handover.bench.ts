@@ -4,9 +4,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { type Load, startLoad } from "../test/kit/load.ts";
+import { overBridge, overHttp } from "../test/kit/sessions.ts";
 import { randomFrom } from "../test/lab/random.ts";
-import { overBridge, overHttp } from "../test/live/never-down/load-session.ts";
-import { type NumberedLoad, startNumberedLoad } from "../test/live/never-down/numbered-load.ts";
 import { LIGHT_SERVER } from "../test/mcp/fixture-programs.ts";
 import { type GatewayRig, nodeBackend, openGatewayRig } from "../test/mcp/gateway-rig.ts";
 import { eventually } from "../test/support/eventually.ts";
@@ -40,9 +40,7 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), "mt-handover-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const file = path.join(folder, "notes");
-  const load = stack.use(
-    startNumberedLoad({ sessions, perSecond: PER_SECOND, file, tools, random: randomFrom(1) }),
-  );
+  const load = stack.use(startLoad({ sessions, perSecond: PER_SECOND, file, tools, random: randomFrom(1) }));
   await pause(2 * QUIET_MS);
   const [handovers, others, nothing]: [number[], number[], number[]] = [[], [], []];
   const ratios: number[] = [];
@@ -73,7 +71,7 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
 const noEvent = async (): Promise<number> => performance.now();
 
 /** The longest answer around the moment that the event gives. */
-async function around(load: NumberedLoad, event: () => Promise<number>): Promise<number> {
+async function around(load: Load, event: () => Promise<number>): Promise<number> {
   await pause(QUIET_MS);
   const atMs = await event();
   await pause(Math.max(0, atMs + AROUND_MS - performance.now()));

@@ -1,6 +1,7 @@
 // Measures what edits of the file cost those who are at work: calls lost, sessions dropped, lists that stay wrong.
 import { setTimeout as pause } from "node:timers/promises";
-import { changeConfig, firstConfig, pickOf, randomFrom } from "../test/live/gateway-edits.ts";
+import { pick, randomFrom } from "../test/lab/random.ts";
+import { changeConfig, firstConfig } from "../test/live/gateway-edits.ts";
 import type { StoryBackend, StoryConfig } from "../test/live/gateway-model.ts";
 import { LIGHT_SERVER, openHttpFixture } from "../test/mcp/fixture-programs.ts";
 import { connectLight } from "../test/mcp/light-client.ts";
@@ -76,7 +77,7 @@ async function play(
     while (going && client !== undefined) {
       const text = `call ${++calls}`;
       const given = { text, ms: Math.floor(loadRandom() * LONGEST_CALL_MS) };
-      const asked = client.request("tools/call", { name: pickOf(allowed, loadRandom), arguments: given });
+      const asked = client.request("tools/call", { name: pick(loadRandom, allowed), arguments: given });
       const answer = await within(PATIENCE_MS, asked);
       if (JSON.stringify(answer?.["content"])?.includes(text) !== true) {
         lost++;

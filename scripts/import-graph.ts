@@ -1,36 +1,55 @@
-// Which source files a file loads, directly and at any distance, and which test files reach a given source file.
-import { glob, readFile } from "node:fs/promises";
+// Which source files a file loads, directly and at any distance, and which test files are nearest to a changed file.
+import { readFileSync } from "node:fs";
+import { glob } from "node:fs/promises";
 import path from "node:path";
-import { scanSource } from "./source-scan.ts";
 
-/** File → the files that it loads or names as a program to run. Paths are relative to the root. */
+/** File → its text. Paths are relative to the root. */
+export type Sources = ReadonlyMap<string, string>;
+/** File → the files that it loads or names as a program to run. */
 export type ImportGraph = ReadonlyMap<string, ReadonlySet<string>>;
 
 const SOURCES = ["src/**/*.{ts,tsx}", "test/**/*.{ts,tsx}", "scripts/**/*.ts"];
 
-export async function readImportGraph(root: string): Promise<ImportGraph> {
-  const files: string[] = [];
-  for await (const file of glob(SOURCES, { cwd: root })) files.push(file);
-  const known = new Set(files);
-  const graph = new Map<string, Set<string>>();
-  for (const file of files.sort()) {
-    graph.set(file, loadedFiles(file, await readFile(path.join(root, file), "utf8"), known));
-  }
-  return graph;
+/** `patterns`: all sources. */
+export async function readSources(root: string, patterns = SOURCES): Promise<Sources> {
+  const files = await Array.fromAsync(glob(patterns, { cwd: root }));
+  return new Map(files.sort().map((file) => [file, readFileSync(path.join(root, file), "utf8")]));
 }
 
-/** A type-only import loads nothing. A string that leads to a source file counts: it names a program to start. */
-export function loadedFiles(file: string, source: string, known: ReadonlySet<string>): Set<string> {
+export function importGraph(sources: Sources): ImportGraph {
+  const endings = new Set([...sources.keys()].map((file) => path.basename(file)));
+  return new Map([...sources].map(([file, source]) => [file, loadedFiles(file, source, sources, endings)]));
+}
+
+export async function readImportGraph(root: string): Promise<ImportGraph> {
+  return importGraph(await readSources(root));
+}
+
+/**
+ * A type-only import loads nothing. A string that leads to a source file counts: it names a program to start.
+ * `endings`: the last parts of all known paths; what has none of them is not looked up.
+ */
+export function loadedFiles(
+  file: string,
+  source: string,
+  known: { has(file: string): boolean },
+  endings: { has(ending: string): boolean } = { has: () => true },
+): Set<string> {
   const typeOnly = new Set<string>();
   const loaded = new Set<string>();
-  for (const found of scanSource(source).imports) {
-    if (found.typeOnly) typeOnly.add(found.specifier);
-    else loaded.add(found.specifier);
-  }
+  for (const [, type, specifier = ""] of source.matchAll(
+    /\b(?:import|export)\b(\s+type\b(?!\s*from\b))?[^;"'`()]*?\bfrom\s*["']([^"'\n]+)["']/g,
+  ))
+    (type === undefined ? loaded : typeOnly).add(specifier);
+  for (const [, type, specifier = ""] of source.matchAll(/(\btypeof\s+)?\bimport\s*\(\s*["']([^"'\n]+)["']/g))
+    (type === undefined ? loaded : typeOnly).add(specifier);
+  const folder = path.dirname(file);
   const targets = new Set<string>();
   for (const [, text = ""] of source.matchAll(/["'`]([\w@./-]+)["'`]/g)) {
+    const ending = text.slice(text.lastIndexOf("/") + 1);
+    if (!endings.has(ending) && !endings.has(`${ending}.ts`)) continue;
     if (typeOnly.has(text) && !loaded.has(text)) continue;
-    const beside = path.join(path.dirname(file), text);
+    const beside = path.join(folder, text);
     // Programs are named without their ending; `link-parent` is `link-parent.ts` in the same folder.
     for (const target of [beside, `${beside}.ts`, path.normalize(text)]) {
       if (known.has(target) && target !== file) targets.add(target);
@@ -43,7 +62,11 @@ export function loadedFiles(file: string, source: string, known: ReadonlySet<str
 export function testsReaching(graph: ImportGraph, changed: Iterable<string>): Map<string, number> {
   const importers = new Map<string, string[]>();
   for (const [file, targets] of graph) {
-    for (const target of targets) importers.set(target, [...(importers.get(target) ?? []), file]);
+    for (const target of targets) {
+      const known = importers.get(target);
+      if (known === undefined) importers.set(target, [file]);
+      else known.push(file);
+    }
   }
   const distances = new Map<string, number>();
   let edge = [...new Set(changed)];
@@ -54,4 +77,38 @@ export function testsReaching(graph: ImportGraph, changed: Iterable<string>): Ma
     );
   }
   return new Map([...distances].filter(([file]) => file.endsWith(".test.ts")));
+}
+
+export interface NearTest {
+  readonly file: string;
+  readonly distance: number;
+  /** In the folder of test/ that is the changed file's of src/. */
+  readonly isBeside: boolean;
+}
+
+/**
+ * The test files that reach one of `changed`, those that say most about it first: `test/a/b.test.ts` for `src/a/b.ts`,
+ * then those of that folder, then the others by their distance.
+ */
+export function nearestTests(graph: ImportGraph, changed: readonly string[]): NearTest[] {
+  const mirrors = changed.map((file) => file.replace(/^src\//, "test/").replace(/\.tsx?$/, ".test.ts"));
+  const folders = new Set(mirrors.map((file) => path.dirname(file)));
+  const isOwn = (file: string): boolean => changed.includes(file) || mirrors.includes(file);
+  return [...testsReaching(graph, changed)]
+    .map(([file, distance]) => ({ file, distance, isBeside: folders.has(path.dirname(file)) }))
+    .sort(
+      (a, b) =>
+        Number(isOwn(b.file)) - Number(isOwn(a.file)) ||
+        Number(b.isBeside) - Number(a.isBeside) ||
+        a.distance - b.distance ||
+        (a.file < b.file ? -1 : 1),
+    );
+}
+
+/** All that `file` loads at any distance, and itself. */
+export function reachedFrom(graph: ImportGraph, file: string): ReadonlySet<string> {
+  const reached = new Set([file]);
+  // A set that grows is walked to its new end.
+  for (const one of reached) for (const target of graph.get(one) ?? []) reached.add(target);
+  return reached;
 }

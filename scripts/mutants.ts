@@ -56,10 +56,10 @@ function* negateCondition(code: string, source: string): Iterable<Place> {
   }
 }
 
-/** A whole statement on a line of its own, or a guard with its one-line body. */
+/** A whole statement on a line of its own. */
 function* dropStatement(code: string, source: string): Iterable<Place> {
   const statement =
-    /^ +(?!(?:const|let|return|import|export|type|readonly|throw|static|for|while|else|case|default|yield|break|continue)\b)(?:await |void )?(?:if \([^\n]*|[\w.#?[\]]+(?:\([^\n]*| [+-]?= [^\n]*|\+\+|--));$/gm;
+    /^ +(?!(?:const|let|return|if|import|export|type|readonly|throw|static|for|while|else|case|default|yield|break|continue)\b)(?:await |void )?[\w.#?[\]]+(?:\([^\n]*| [+-]?= [^\n]*|\+\+|--);$/gm;
   for (const { index, 0: text } of code.matchAll(statement)) {
     const indent = text.length - text.trimStart().length;
     const bare = text.slice(indent);
@@ -73,6 +73,50 @@ function* dropStatement(code: string, source: string): Iterable<Place> {
   }
 }
 
+/** A refusal, a clean-up or an early end that never comes. */
+function* neverBranch(code: string, source: string): Iterable<Place> {
+  for (const { index, 0: text } of code.matchAll(/\bif \(/g)) {
+    const open = index + text.length - 1;
+    yield { offset: open, before: source.slice(open, closing(code, open) + 1), after: "(false)" };
+  }
+}
+
+/** `a && b` becomes `a`; so do `a || b` and `a ?? b`. */
+function* dropSecondHalf(code: string, source: string): Iterable<Place> {
+  for (const { index, 0: text } of code.matchAll(/\s(?:&&|\|\||\?\?)\s/g)) {
+    const end = operandEnd(code, index + text.length);
+    yield { offset: index, before: source.slice(index, end), after: "" };
+  }
+}
+
+/** Where the operand that begins at `start` ends: at the next bracket, comma or operator that binds as loosely. */
+function operandEnd(code: string, start: number): number {
+  let at = start;
+  while (at < code.length) {
+    const one = code.charAt(at);
+    if ("([{".includes(one)) at = Math.max(at, closing(code, at));
+    else if (")]},;:".includes(one)) break;
+    else if (/^\s(?:&&|\|\||\?\??)\s/.test(code.slice(at, at + 4))) break;
+    at++;
+  }
+  return start + code.slice(start, at).trimEnd().length;
+}
+
+/** A refusal that is made and not thrown: the code after it runs on. */
+function* dropThrow(code: string, source: string): Iterable<Place> {
+  for (const { index } of code.matchAll(/\bthrow \w/g)) {
+    const end = operandEnd(code, index);
+    if (code.charAt(end) === ";") yield { offset: index, before: source.slice(index, end), after: "" };
+  }
+}
+
+/** What says no says yes, and what finds nothing finds something. */
+const constantResult: Operator = swap({
+  "return true;": "return false;",
+  "return false;": "return true;",
+  "return [];": "return [undefined];",
+});
+
 function* returnEarly(code: string): Iterable<Place> {
   for (const { index, 0: before } of code.matchAll(/\): (?:void|Promise<void>) (?:=> )?\{\n/g))
     yield { offset: index, before, after: before.replace("\n", " return;\n") };
@@ -81,7 +125,8 @@ function* returnEarly(code: string): Iterable<Place> {
 function* offByOne(code: string): Iterable<Place> {
   for (const { index, 0: before } of code.matchAll(/(?<![\w.$#])\d[\d_]*(?![\w.])/g)) {
     const value = Number(before.replaceAll("_", ""));
-    yield { offset: index, before, after: String(value + 1) };
+    // A longer wait, or one more line kept, is no other behaviour.
+    if (value <= 2) yield { offset: index, before, after: String(value + 1) };
   }
 }
 
@@ -98,9 +143,14 @@ function* swapArguments(code: string, source: string): Iterable<Place> {
 
 const OPERATORS: Readonly<Record<string, Operator>> = {
   "negate a condition": negateCondition,
+  "never take a branch": neverBranch,
+  "drop a second half": dropSecondHalf,
+  "drop a statement": dropStatement,
+  "drop a throw": dropThrow,
+  "constant result": constantResult,
+  "return early": returnEarly,
   "move a bound": swap({ " < ": " <= ", " <= ": " < ", " > ": " >= ", " >= ": " > " }),
   "swap equal and unequal": swap({ " === ": " !== ", " !== ": " === " }),
-  "swap and and or": swap({ " && ": " || ", " || ": " && " }),
   "swap plus and minus": swap({ " + ": " - ", " - ": " + " }),
   "swap some and every": swap({ ".some(": ".every(", ".every(": ".some(" }),
   "swap least and most": swap({ "Math.min(": "Math.max(", "Math.max(": "Math.min(" }),
@@ -109,11 +159,7 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
     ": false": ": true",
     " = true": " = false",
     " = false": " = true",
-    "return true": "return false",
-    "return false": "return true",
   }),
-  "drop a statement": dropStatement,
-  "return early": returnEarly,
   "off by one": offByOne,
   "swap arguments": swapArguments,
 };
@@ -123,11 +169,13 @@ export function findMutants(file: string, source: string): Mutant[] {
   const found: Mutant[] = [];
   for (const [operator, places] of Object.entries(OPERATORS)) {
     for (const { offset, before, after } of places(code, source)) {
-      const linesBefore = source.slice(0, offset).split("\n");
+      // A change may begin with the blank before it.
+      const linesBefore = source.slice(0, offset + before.search(/\S/)).split("\n");
       const line = linesBefore.length;
       const column = (linesBefore.at(-1) ?? "").length + 1;
       const lineText = code.split("\n")[line - 1] ?? "";
-      if (/^\s*(?:import|export type|export interface|type|interface|readonly)\b/.test(lineText)) continue;
+      if (/^\s*(?:\||(?:import|export type|export interface|type|interface|readonly)\b)/.test(lineText))
+        continue;
       found.push({ id: "", file, line, column, operator, offset, before, after });
     }
   }
@@ -140,26 +188,11 @@ export function mutated(source: string, { offset, before, after, file }: Mutant)
   return source.slice(0, offset) + after + source.slice(offset + before.length);
 }
 
-/** The rooms in turn, each by its own dice, so that a change in one room leaves the others' draws alone. */
-export function drawMutants(
-  rooms: ReadonlyMap<string, readonly Mutant[]>,
-  count: number,
-  seed: number,
-): Mutant[] {
-  const piles = [...rooms].map(([room, mutants], index) => ({
-    room,
-    mutants: shuffled(mutants, seed + index),
-  }));
-  const drawn: Mutant[] = [];
-  for (let round = 0; drawn.length < count; round++) {
-    const before = drawn.length;
-    for (const { room, mutants } of piles) {
-      const mutant = mutants[round];
-      if (mutant !== undefined && drawn.length < count) drawn.push({ ...mutant, id: `${room}-${round + 1}` });
-    }
-    if (drawn.length === before) break;
-  }
-  return drawn;
+/** Any place is as likely as any other. */
+export function drawMutants(mutants: readonly Mutant[], count: number, seed: number): Mutant[] {
+  return shuffled(mutants, seed)
+    .slice(0, count)
+    .map((mutant, index) => ({ ...mutant, id: String(index + 1) }));
 }
 
 function shuffled<T>(values: readonly T[], seed: number): T[] {

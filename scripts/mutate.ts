@@ -1,151 +1,395 @@
-// Changes the sources a little, one change at a time, and tells which changes no test notices. Not part of `npm test`:
-// it takes an hour. Works in a copy of the checkout, which it removes; the checkout itself is never changed.
-// Usage: bin/with-node scripts/mutate.ts [--seed N] [--count N] [--list] [--only ID,ID…] [--out FILE]
+// Changes the sources a little, one change at a time, and tells which changes no test notices. Not part of `npm test`.
+// Works in copies of the checkout, which it removes; the checkout itself is never changed.
+// Usage: bin/with-node scripts/mutate.ts [--seed N] [--count N] [--list] [--only ID,ID…] [--in PART-OF-PATH]
+//        [--files N] [--seconds N] [--workers N] [--out FILE]
 import { spawn } from "node:child_process";
-import { appendFile, cp, glob, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  chmod,
+  cp,
+  glob,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { readImportGraph, testsReaching } from "./import-graph.ts";
+import { transform } from "esbuild";
+import { compile, PROGRAM_SOURCES } from "./build/compile.ts";
+import { type ImportGraph, nearestTests, reachedFrom, readImportGraph } from "./import-graph.ts";
+import { clearLeftBehind, describeLeftBehind, findLeftBehind, findMounts, isNothing } from "./left-behind.ts";
 import { drawMutants, findMutants, type Mutant, mutated } from "./mutants.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
+const BUILD = "scripts/current-build.ts";
 
-/** Each room gives as many changes as the others, however large it is. */
-const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  shares: ["src/shares/policy/decide*.ts"],
-  reconcile: ["src/gateway/backends/policy/*.ts", "src/reconcile/*.ts"],
-  catalog: ["src/gateway/catalog/*.ts"],
-  edit: ["src/config/edit/*.ts"],
-  backends: ["src/gateway/backends/{instance,links,pool}/**/*.ts"],
-  secrets: ["src/secrets/*.ts"],
-};
+/** Stories of many minutes, what needs another machine, and what reads the sources as text. */
+const NOT_PLAYED = ["test/lab/", "test/nightly/", "test/cifs/", "test/scripts/", "test/architecture/"];
+/** A test that says nothing for that long hangs, as few of the unchanged ones take a third of it. */
+const QUIET_LIMIT_MS = 60_000;
+/** How long what a test ended may take to be gone. */
+const GRACE_MS = 3000;
 
-/** Test files under the same folder of test/ as the source is of src/; the policies' users prove them, too. */
-const TEST_FOLDERS: Readonly<Record<string, readonly string[]>> = {
-  reconcile: ["test/reconcile/", "test/shares/", "test/gateway/"],
-};
-
-/** A change that makes a test file hang is noticed; this much longer than unchanged it may take. */
-const SLOWER_AT_MOST = 3;
-const LEAST_LIMIT_SECONDS = 20;
-
-interface Run {
-  readonly passed: boolean;
+interface Options {
+  readonly files: number;
   readonly seconds: number;
 }
 
-function runTest(copy: string, file: string, limitSeconds: number): Promise<Run> {
-  const startedAt = performance.now();
-  const runner = ["scripts/test.ts", "unit", file, "--timeout", String(limitSeconds)];
-  const child = spawn("nice", ["-n", "10", process.execPath, ...runner], { cwd: copy, stdio: "ignore" });
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) =>
-      resolve({ passed: code === 0, seconds: (performance.now() - startedAt) / 1000 }),
-    );
-  });
+interface Shared {
+  readonly graph: ImportGraph;
+  readonly options: Options;
+  readonly sound: Map<string, boolean>;
 }
 
-async function allMutants(): Promise<Map<string, Mutant[]>> {
-  const rooms = new Map<string, Mutant[]>();
-  for (const [room, patterns] of Object.entries(ROOMS)) {
-    const files: string[] = [];
-    for await (const file of glob([...patterns], { cwd: ROOT })) files.push(file);
-    const found: Mutant[] = [];
-    for (const file of files.sort())
-      found.push(...findMutants(file, await readFile(path.join(ROOT, file), "utf8")));
-    rooms.set(room, found);
+interface Run {
+  /** Why it failed; null when nothing did. */
+  readonly failure: { readonly file: string; readonly reason: string } | null;
+  readonly passed: ReadonlySet<string>;
+  /** The time was over before all files were. */
+  readonly cut: boolean;
+}
+
+interface Verdict {
+  readonly mutant: Mutant;
+  /** The test file that noticed the change, and how; null where none did. */
+  readonly killer: string | null;
+  readonly reason: string;
+  /** How many files were played. */
+  readonly files: number;
+}
+
+/** A copy of the checkout, where one change after the other is played. */
+class Workshop {
+  readonly #graph: ImportGraph;
+  readonly #options: Options;
+  readonly #copy: string;
+  /** Short: socket paths inside it may not be longer than some 100 bytes. */
+  readonly #temporary: string;
+  /** Test files that passed on changed or unchanged sources, or did not on unchanged ones: those prove nothing. */
+  readonly #sound: Map<string, boolean>;
+  #runs = 0;
+
+  private constructor(
+    { graph, options, sound }: Shared,
+    { copy, temporary }: { readonly copy: string; readonly temporary: string },
+  ) {
+    this.#graph = graph;
+    this.#options = options;
+    this.#copy = copy;
+    this.#temporary = temporary;
+    this.#sound = sound;
   }
-  return rooms;
+
+  /** Always the same place, so that Node finds there what it compiled the last time. */
+  static async open(shared: Shared, index: number): Promise<Workshop> {
+    const temporary = await realpath(await mkdtemp(path.join(tmpdir(), "mm-")));
+    await chmod(temporary, 0o711);
+    const copy = path.join(ROOT, ".tmp/mutate", String(index));
+    await rm(copy, { recursive: true, force: true });
+    const folders = [".ci", ".github", "bench", "bin", "dist", "docs", "scripts", "src", "test", "toolchain"];
+    const files = (await readdir(ROOT)).filter((name) => /\.(?:json|md)$/.test(name));
+    for (const name of [...folders, ...files])
+      await cp(path.join(ROOT, name), path.join(copy, name), { recursive: true, verbatimSymlinks: true });
+    await symlink(path.join(ROOT, "node_modules"), path.join(copy, "node_modules"));
+    return new Workshop(shared, { copy, temporary });
+  }
+
+  async close(): Promise<void> {
+    for (const folder of [this.#copy, this.#temporary]) await rm(folder, { recursive: true, force: true });
+  }
+
+  async play(mutant: Mutant, signal: AbortSignal): Promise<Verdict> {
+    const tests = nearestTests(this.#graph, [mutant.file])
+      .map(({ file }) => file)
+      .filter((file) => this.#isPlayed(file))
+      .slice(0, this.#options.files);
+    const deadline = performance.now() + this.#options.seconds * 1000;
+    // The command line is played as it is built. Nothing is built where neither it nor another program is played.
+    const built = tests.filter((test) => this.#startsBuilt(test));
+    const isInProgram = PROGRAMS_BESIDE.some((program) => reachedFrom(this.#graph, program).has(mutant.file));
+    const stages = isInProgram
+      ? [{ builds: true, files: tests }]
+      : [
+          { builds: false, files: tests.filter((test) => !built.includes(test)) },
+          { builds: true, files: built },
+        ];
+    let played = 0;
+    for (const { builds, files } of stages) {
+      if (files.length === 0 || performance.now() > deadline || signal.aborted) continue;
+      const run = await this.#changed(mutant, builds, () => this.#run(files, deadline, signal));
+      for (const file of run.passed) if (file !== run.failure?.file) this.#sound.set(file, true);
+      played += run.cut ? run.passed.size : files.length;
+      if (run.failure !== null)
+        return { mutant, killer: run.failure.file, reason: run.failure.reason, files: played };
+    }
+    return { mutant, killer: null, reason: "", files: played };
+  }
+
+  /** Whether a test file passes on the unchanged sources. */
+  async isSound(file: string, signal: AbortSignal): Promise<boolean> {
+    const known = this.#sound.get(file);
+    if (known !== undefined) return known;
+    const { failure } = await this.#run([file], Number.POSITIVE_INFINITY, signal);
+    this.#sound.set(file, failure === null);
+    return failure === null;
+  }
+
+  #isPlayed(file: string): boolean {
+    return !NOT_PLAYED.some((folder) => file.startsWith(folder)) && this.#sound.get(file) !== false;
+  }
+
+  #startsBuilt(test: string): boolean {
+    return reachedFrom(this.#graph, test).has(BUILD);
+  }
+
+  async #changed<T>(mutant: Mutant, builds: boolean, act: () => Promise<T>): Promise<T> {
+    const target = path.join(this.#copy, mutant.file);
+    const source = await readFile(target, "utf8");
+    const pointer = path.join(this.#copy, "dist/current");
+    const build = await readFile(pointer, "utf8");
+    try {
+      await writeFile(target, mutated(source, mutant));
+      if (builds) await this.#build(pointer);
+      return await act();
+    } finally {
+      await writeFile(target, source);
+      await writeFile(pointer, build);
+    }
+  }
+
+  async #build(pointer: string): Promise<void> {
+    const name = "changed";
+    const folder = path.join(this.#copy, "dist", name);
+    await rm(folder, { recursive: true, force: true });
+    const { files } = await compile(this.#copy);
+    for (const file of files) {
+      await mkdir(path.dirname(path.join(folder, file.name)), { recursive: true });
+      await writeFile(path.join(folder, file.name), file.bytes, { mode: file.executable ? 0o755 : 0o644 });
+    }
+    await writeFile(pointer, `${name}\n`);
+  }
+
+  /** All files in one process, up to the first failure. */
+  async #run(files: readonly string[], deadline: number, signal: AbortSignal): Promise<Run> {
+    this.#runs++;
+    const token = `${path.basename(this.#temporary).replaceAll("-", "")}n${this.#runs}`;
+    const mark = { folder: path.join(this.#temporary, String(this.#runs)), token };
+    await mkdir(mark.folder, { mode: 0o711 });
+    const script = (name: string): string => path.join(this.#copy, "scripts", name);
+    const {
+      MOUNTAINEER_HOME: _home,
+      MOUNTAINEER_LOG: _log,
+      XDG_STATE_HOME: _state,
+      ...inherited
+    } = process.env;
+    const child = spawn(
+      process.execPath,
+      [
+        `--import=${script("built-programs.ts")}`,
+        `--test-reporter=${script("first-failure.ts")}`,
+        script("test-together.ts"),
+        // Each file is over before the next begins: the first may tell all.
+        ...["--for", String(24 * 60 * 60_000)],
+        ...files,
+      ],
+      {
+        cwd: this.#copy,
+        detached: true,
+        stdio: ["ignore", "pipe", "ignore"],
+        env: {
+          NODE_COMPILE_CACHE: path.join(ROOT, ".tmp/compiled"),
+          ...inherited,
+          TMPDIR: mark.folder,
+          MOUNTAINEER_TEST_RUN: mark.token,
+        },
+      },
+    );
+    const end = (): void => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      } catch {
+        // The group is gone already.
+      }
+    };
+    const passed = new Set<string>();
+    let failure: Run["failure"] = null;
+    let at = files[0] ?? "";
+    let cut = false;
+    const quiet = setTimeout(() => {
+      failure ??= { file: at, reason: "hangs" };
+      end();
+    }, QUIET_LIMIT_MS);
+    const over = setTimeout(
+      () => {
+        cut = true;
+        end();
+      },
+      Math.min(Math.max(0, deadline - performance.now()), 2 ** 31 - 1),
+    );
+    signal.addEventListener("abort", end, { once: true });
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      quiet.refresh();
+      const [, sign, place = "", reason = ""] = /^([+-]) (.*?)(?:: (.*))?$/.exec(line) ?? [];
+      const file = path.relative(this.#copy, place);
+      if (sign === undefined || !files.includes(file)) return;
+      at = file;
+      if (sign === "+") passed.add(file);
+      else failure ??= { file, reason };
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<number | null>();
+    child.once("error", reject);
+    child.once("close", resolve);
+    const code = await promise;
+    clearTimeout(quiet);
+    clearTimeout(over);
+    signal.removeEventListener("abort", end);
+    const left = await this.#leftBehind(mark, failure === null && !cut);
+    if (!cut && failure === null && code !== 0) failure = { file: at, reason: "the process ends" };
+    if (!cut && failure === null && left !== null) failure = { file: at, reason: left };
+    return { failure, passed, cut };
+  }
+
+  /** What tests leave is ended; where all passed, it counts as a failure. */
+  async #leftBehind(mark: { folder: string; token: string }, patient: boolean): Promise<string | null> {
+    const deadline = performance.now() + (patient ? GRACE_MS : 0);
+    let found = await findLeftBehind(mark);
+    while (!isNothing(found) && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      found = await findLeftBehind(mark);
+    }
+    const [left = null] = describeLeftBehind(found);
+    await clearLeftBehind(found);
+    // Deleting through a mount would delete what is mounted.
+    if ((await findMounts(mark.folder)).length === 0)
+      await rm(mark.folder, { recursive: true, force: true }).catch(() => {});
+    return left;
+  }
 }
 
-async function copyOfCheckout(): Promise<string> {
-  const copy = await mkdtemp(path.join(tmpdir(), "mt-mutate-"));
-  const folders = [".ci", ".github", "bench", "bin", "docs", "scripts", "src", "test", "toolchain"];
-  const files = ["package.json", "tsconfig.json", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"];
-  for (const name of [...folders, ...files])
-    await cp(path.join(ROOT, name), path.join(copy, name), { recursive: true, verbatimSymlinks: true });
-  await symlink(path.join(ROOT, "node_modules"), path.join(copy, "node_modules"));
-  return copy;
+/** Programs that sources start by their name, and that tests start as they are built. */
+const PROGRAMS_BESIDE = PROGRAM_SOURCES.filter((program) => program !== "src/cli/main.ts");
+
+/** A change that is none, as of types, or that no longer is TypeScript, is not worth a run. */
+async function isChange(source: string, mutant: Mutant): Promise<boolean> {
+  const code = async (text: string): Promise<string> =>
+    (await transform(text, { loader: "ts", minifySyntax: true, minifyWhitespace: true, logLevel: "silent" }))
+      .code;
+  return code(mutated(source, mutant)).then(
+    async (changed) => changed !== (await code(source)),
+    () => false,
+  );
 }
 
+async function drawChanges(count: number, seed: number, part: string): Promise<Mutant[]> {
+  const sources = new Map<string, string>();
+  for await (const file of glob("src/**/*.ts", { cwd: ROOT }))
+    if (file.includes(part)) sources.set(file, await readFile(path.join(ROOT, file), "utf8"));
+  const found = [...sources]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([file, text]) => findMutants(file, text));
+  process.stdout.write(`${found.length} possible changes, seed ${seed}\n`);
+  const drawn: Mutant[] = [];
+  for (const mutant of drawMutants(found, found.length, seed)) {
+    if (drawn.length === count) break;
+    if (await isChange(sources.get(mutant.file) ?? "", mutant))
+      drawn.push({ ...mutant, id: String(drawn.length + 1) });
+  }
+  return drawn;
+}
+
+const oneLine = (text: string): string => text.trim().replace(/\s+/g, " ").slice(0, 120);
 const describe = ({ id, file, line, column, operator, before, after }: Mutant): string =>
-  `${id} ${file}:${line}:${column} ${operator}: ${before.trim()} -> ${after.trim()}`;
+  `${id} ${file}:${line}:${column} ${operator}: ${oneLine(before)} -> ${oneLine(after)}`;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
-      seed: { type: "string", default: "20261121" },
+      seed: { type: "string" },
       count: { type: "string", default: "100" },
       list: { type: "boolean", default: false },
       only: { type: "string" },
+      in: { type: "string", default: "src/" },
+      files: { type: "string", default: "15" },
+      seconds: { type: "string", default: "120" },
+      workers: { type: "string", default: "2" },
       out: { type: "string" },
     },
   });
-  const rooms = await allMutants();
-  let drawn = drawMutants(rooms, Number(values.count), Number(values.seed));
+  const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
+  let drawn = await drawChanges(Number(values.count), seed, values.in);
   if (values.only !== undefined) {
     const wanted = new Set(values.only.split(","));
     drawn = drawn.filter(({ id }) => wanted.has(id));
   }
-  for (const [room, found] of rooms) process.stdout.write(`${room}: ${found.length} possible changes\n`);
   if (values.list) {
     for (const mutant of drawn) process.stdout.write(`${describe(mutant)}\n`);
     return 0;
   }
 
-  const graph = await readImportGraph(ROOT);
-  const testsOf = ({ file }: Mutant): string[] => {
-    const folder = file.split("/")[1] ?? "";
-    const folders = TEST_FOLDERS[folder] ?? [`test/${folder}/`];
-    const near = [...testsReaching(graph, [file])].filter(([test]) =>
-      folders.some((prefix) => test.startsWith(prefix)),
-    );
-    return near.sort(([, a], [, b]) => a - b).map(([test]) => test);
-  };
-
-  const copy = await copyOfCheckout();
   const note = async (text: string): Promise<void> => {
     process.stdout.write(`${text}\n`);
     if (values.out !== undefined) await appendFile(values.out, `${text}\n`);
   };
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
-  const survivors: Mutant[] = [];
-  const unchanged = new Map<string, Run>();
+  const options = { files: Number(values.files), seconds: Number(values.seconds) };
+  const graph = new Map(await readImportGraph(ROOT));
+  // Whoever asks for the build starts what was built of the command line.
+  graph.set(BUILD, new Set([...(graph.get(BUILD) ?? []), "src/cli/main.ts"]));
+  const shared: Shared = { graph, options, sound: new Map() };
+  const verdicts: Verdict[] = [];
+  const tell = ({ mutant, killer, reason, files }: Verdict): Promise<void> =>
+    note(
+      `${killer === null ? `SURVIVED ${files} files` : `killed by ${killer}: ${reason}`} | ${describe(mutant)}`,
+    );
+  const startedAt = performance.now();
+  const workshops = await Promise.all(
+    Array.from({ length: Number(values.workers) }, (_, index) => Workshop.open(shared, index)),
+  );
   try {
-    for (const mutant of drawn) {
-      if (stop.signal.aborted) return 1;
-      const target = path.join(copy, mutant.file);
-      const source = await readFile(target, "utf8");
-      let killer: string | null = null;
-      const tests = testsOf(mutant);
-      for (const test of tests) {
-        const usual = unchanged.get(test) ?? (await runTest(copy, test, 600));
-        unchanged.set(test, usual);
-        // What fails unchanged proves nothing.
-        if (!usual.passed) continue;
-        const limit = Math.ceil(Math.max(LEAST_LIMIT_SECONDS, usual.seconds * SLOWER_AT_MOST));
-        await writeFile(target, mutated(source, mutant));
-        const run = await runTest(copy, test, limit);
-        await writeFile(target, source);
-        if (!run.passed) {
-          killer = test;
-          break;
-        }
+    const waiting = drawn.values();
+    const inAll = (work: (workshop: Workshop) => Promise<void>): Promise<unknown> =>
+      Promise.all(workshops.map(work));
+    await inAll(async (workshop) => {
+      for (const mutant of waiting) {
+        if (stop.signal.aborted) return;
+        const verdict = await workshop.play(mutant, stop.signal);
+        // What was cut off says nothing.
+        if (stop.signal.aborted) return;
+        verdicts.push(verdict);
+        await tell(verdict);
       }
-      if (killer === null) survivors.push(mutant);
-      await note(
-        `${killer === null ? `SURVIVED ${tests.length} files` : `killed by ${killer}`}: ${describe(mutant)}`,
-      );
-    }
+    });
+    // What fails on unchanged sources, too, noticed nothing.
+    const doubtful = verdicts.entries();
+    await inAll(async (workshop) => {
+      for (const [index, { mutant, killer }] of doubtful) {
+        let verdict = verdicts[index];
+        while (verdict?.killer != null && !(await workshop.isSound(verdict.killer, stop.signal))) {
+          if (stop.signal.aborted) return;
+          await note(`fails on unchanged sources, not counted: ${verdict.killer}`);
+          verdict = await workshop.play(mutant, stop.signal);
+          verdicts[index] = verdict;
+        }
+        if (verdict !== undefined && verdict.killer !== killer) await tell(verdict);
+      }
+    });
   } finally {
-    await rm(copy, { recursive: true, force: true });
+    for (const workshop of workshops) await workshop.close();
   }
-  for (const [test, { passed }] of unchanged)
-    if (!passed) await note(`fails unchanged, not counted: ${test}`);
-  await note(`${drawn.length - survivors.length} of ${drawn.length} killed (seed ${values.seed})`);
+  if (stop.signal.aborted) return 1;
+  const perMinute = (drawn.length / (performance.now() - startedAt)) * 60_000;
+  const survivors = verdicts.filter(({ killer }) => killer === null).map(({ mutant }) => mutant);
+  await note(
+    `${drawn.length - survivors.length} of ${drawn.length} killed (seed ${seed}), ${perMinute.toFixed(1)} a minute`,
+  );
   for (const mutant of survivors) await note(`  survivor: ${describe(mutant)}`);
   return survivors.length * 10 > drawn.length ? 1 : 0;
 }

@@ -8,6 +8,14 @@ export interface FileOutcome {
   readonly failures: readonly string[];
   /** What is not counted and still worth reading. */
   readonly notes: readonly string[];
+  /** Of several files in one process: what belongs to each. Empty for a file that had a process of its own. */
+  readonly byFile: ReadonlyMap<string, FileCounts>;
+}
+
+export interface FileCounts {
+  passed: number;
+  skipped: number;
+  readonly failures: string[];
 }
 
 export interface FileEnd {
@@ -35,26 +43,38 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
   let passed = 0;
   // Of several files in one process each is a suite with the file's name.
   let file: string | null = null;
+  const byFile = new Map<string, FileCounts>();
   let ranOfFile = 0;
+  const fail = (failure: string): void => {
+    failures.push(failure);
+    if (file !== null) byFile.get(file)?.failures.push(failure);
+  };
   for (const event of events) {
     if (event.event === "started" && event.nesting === 0 && isFile(event.name)) {
       file = event.name;
+      byFile.set(file, { passed: 0, skipped: 0, failures: [] });
       ranOfFile = 0;
     }
     if (event.event !== "ended") continue;
     if (!event.suite) ranOfFile += 1;
     else if (event.name === file && event.nesting === 0 && event.passed && ranOfFile === 0 && !end.filtered)
-      failures.push(`${file}\nthe file ran no test`);
+      fail(`${file}\nthe file ran no test`);
+    const counts = file === null ? undefined : byFile.get(file);
     if (event.skipped !== null) {
       const allowed = !strictSkips || SKIP_ALLOWED_IN_CI.test(event.skipped);
-      if (allowed) skipped.push({ title: event.name, reason: event.skipped });
-      else
-        failures.push(
+      if (allowed) {
+        skipped.push({ title: event.name, reason: event.skipped });
+        if (counts !== undefined) counts.skipped += 1;
+      } else
+        fail(
           `${event.name}\nskipped here, where nothing may be missing: ${event.skipped || "no reason given"}`,
         );
     } else if (!event.passed) {
-      if (event.error !== null) failures.push(`${event.name}${placeOf(file, event.line)}\n${event.error}`);
-    } else if (!event.suite) passed += 1;
+      if (event.error !== null) fail(`${event.name}${placeOf(file, event.line)}\n${event.error}`);
+    } else if (!event.suite) {
+      passed += 1;
+      if (counts !== undefined) counts.passed += 1;
+    }
   }
 
   const unfinished = unfinishedTitles(events);
@@ -75,7 +95,7 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
     failures.push("the file ran no test");
   }
   if (end.leftBehind.length > 0) failures.push(`left behind:\n${end.leftBehind.join("\n")}`);
-  return { passed, skipped, failures, notes };
+  return { passed, skipped, failures, notes, byFile };
 }
 
 function isFile(title: string): boolean {

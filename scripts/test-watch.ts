@@ -1,45 +1,29 @@
-// Runs the test files that a changed file reaches, again after each save.
+// Runs the test files that are nearest to what was saved, after each save.
 // Usage: npm run test:watch -- [PART-OF-A-PATH…]: only test files whose path has one of these in it. Ends with Ctrl-C.
 import { spawn } from "node:child_process";
 import { watch } from "node:fs";
 import path from "node:path";
-import { readImportGraph, testsReaching } from "./import-graph.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const WATCHED = ["src", "test", "scripts"];
 /** An editor's save is several events. */
 const QUIET_MS = 100;
 
-const parts = process.argv.slice(2).map((part) => part.replace(/^\.\//, ""));
 const stop = new AbortController();
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Resolves with whether it ended well. A run's own processes end with Ctrl-C as this one does. */
-function run(script: string, args: readonly string[]): Promise<boolean> {
-  const child = spawn(process.execPath, [path.join(ROOT, script), ...args], { cwd: ROOT, stdio: "inherit" });
+/** Resolves when it has ended. A run's own processes end with Ctrl-C as this one does. */
+function round(changed: ReadonlySet<string>): Promise<void> {
+  const near = [...changed].flatMap((file) => ["--near", file]);
+  const args = [path.join(import.meta.dirname, "test.ts"), "unit", ...near, ...process.argv.slice(2)];
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: "inherit" });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code) => resolve(code === 0));
+    child.once("exit", () => resolve());
   });
-}
-
-async function testsOf(changed: ReadonlySet<string>): Promise<string[]> {
-  const reached = testsReaching(await readImportGraph(ROOT), changed);
-  const wanted = [...reached].filter(
-    ([file]) => parts.length === 0 || parts.some((part) => file.includes(part)),
-  );
-  return wanted.sort(([, a], [, b]) => a - b).map(([file]) => file);
-}
-
-async function round(changed: ReadonlySet<string>): Promise<void> {
-  const files = await testsOf(changed);
-  print(`\n${[...changed].join(", ")}: ${files.length} test files`);
-  if (files.length === 0) return;
-  // Some tests run what is built.
-  if (await run("scripts/build.ts", [])) await run("scripts/test.ts", ["unit", ...files]);
 }
 
 async function main(): Promise<void> {

@@ -1,14 +1,16 @@
 // Runs a suite of test files, a process for each or for a few, and ends with the one line "N passed, N failed".
 // Usage: bin/with-node scripts/test.ts unit|lab|nightly [PART-OF-A-PATH…] [--name PATTERN] [--concurrency N]
-//        [--timeout SECONDS] [--verbose]. `lab` is what needs root or minutes, `unit` everything else, `nightly` both,
-//        one file after the other and with hours for each.
+//        [--timeout SECONDS] [--verbose] [--build], or scripts/test.ts unit --changed | --near FILE…. `nightly` plays
+//        the files of all suites (`test-suites.ts`), one after the other and with hours for each; `--build` builds first;
+//        `--changed` and `--near` run the test files nearest to what changed, or to these files, in one process.
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { chmod, glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { appendFile, chmod, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { currentBuild, isBuildFresh } from "./current-build.ts";
+import { importGraph, nearestTests, readSources } from "./import-graph.ts";
 import { keptAliveBy, reportOptions } from "./kept-alive.ts";
 import {
   clearLeftBehind,
@@ -20,7 +22,9 @@ import {
   type Mark,
 } from "./left-behind.ts";
 import { type FileEnd, type FileOutcome, fileOutcome } from "./test-outcome.ts";
+import { failedFiles } from "./test-replay.ts";
 import type { TestEvent } from "./test-reporter.ts";
+import { type Suite, startsCommands, suitesOf } from "./test-suites.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const TOGETHER = path.join(import.meta.dirname, "test-together.ts");
@@ -32,67 +36,31 @@ const BUILT_PROGRAMS = path.join(import.meta.dirname, "built-programs.ts");
  */
 const COMPILE_CACHE = path.join(ROOT, ".tmp", "compiled");
 
-/** Whole stories with real daemons, most of them for root. */
-const LAB_FOLDERS = ["test/lab/"];
-/** The same, of which each stands beside the tests of its room; as long as a hundred other files. */
-const LAB_FILES = [
-  "test/daemon/programs-on-shares.test.ts",
-  "test/demo/live/live.test.ts",
-  "test/gateway/backends/links/era/real-servers.test.ts",
-  "test/live/builds.test.ts",
-  "test/live/smb-shares.test.ts",
-  "test/mcp/approval-crash.test.ts",
-  "test/mcp/handover-failures.test.ts",
-  "test/mcp/handover-sessions.test.ts",
-  "test/mcp/matrix/asked-at-once.test.ts",
-  "test/mcp/matrix/matrix.test.ts",
-  "test/mcp/matrix/states.test.ts",
-  "test/mcp/held-calls.test.ts",
-  "test/mcp/modern-handover.test.ts",
-  "test/mcp/session-restart.test.ts",
-  "test/mcp/wrapped-state.test.ts",
-  "test/web/page.test.ts",
-  "test/web/page-work.test.ts",
-  "test/web/page-tls.test.ts",
-];
-/** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */
-const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
-/** Stories of which the lab, or a suite of `.ci/run`, plays a shorter one. */
-const NIGHTLY_FILES = [
-  "test/demo/story/script-local.test.ts",
-  "test/demo/story/script-smb.test.ts",
-  "test/lab/chaos.test.ts",
-  "test/lab/gateway-restarts.test.ts",
-  "test/live/gateway-load.test.ts",
-  "test/live/session-kills.test.ts",
-  "test/mcp/conformance-sign-in.test.ts",
-  "test/mcp/handover.test.ts",
-];
-
 /**
  * A file waits for a good part of its time, for processes and for what it may take: more of them than cores keep these
- * busy. A lab file plays whole stories with real daemons, which many more would be load for. A file's limit ends what
- * hangs, and must fail no file on a machine that is ten times as slow.
+ * busy. A file's limit ends what hangs, and must fail no file on a machine that is ten times as slow.
  */
 const SUITES = {
-  unit: {
-    patterns: ["test/**/*.test.ts"],
-    except: [...LAB_FOLDERS, ...LAB_FILES, ...NIGHTLY_FOLDERS, ...NIGHTLY_FILES],
-    timeoutSeconds: 600,
-    concurrency: availableParallelism() + 2,
-  },
-  lab: {
-    patterns: [...LAB_FOLDERS.map((folder) => `${folder}**/*.test.ts`), ...LAB_FILES],
-    except: NIGHTLY_FILES,
-    timeoutSeconds: 1200,
-    concurrency: availableParallelism() + 1,
-  },
-  nightly: { patterns: ["test/**/*.test.ts"], except: [], timeoutSeconds: 4 * 60 * 60, concurrency: 1 },
+  unit: { timeoutSeconds: 600, concurrency: availableParallelism() + 2 },
+  lab: { timeoutSeconds: 1200, concurrency: availableParallelism() + 2 },
+  nightly: { timeoutSeconds: 4 * 60 * 60, concurrency: 1 },
 } as const;
 
 /** Their files take ten seconds and more: they come first, so that at the end no slot stands idle while one is played. */
 const LONG_FOLDERS = [
-  ...["test/live/", "test/demo/", "test/daemon/", "test/cli/", "test/docs/", "test/mcp/", "test/tui/"],
+  ...[
+    "test/lab/",
+    "test/mcp/matrix/",
+    "test/web/page",
+    "test/smoke/",
+    "test/live/",
+    "test/demo/",
+    "test/daemon/",
+    "test/cli/",
+    "test/docs/",
+    "test/mcp/",
+    "test/tui/",
+  ],
   ...["test/shares/drivers/", "test/shares/server-proof/", "test/carrier/", "test/config/", "test/doctor/"],
 ];
 
@@ -108,6 +76,17 @@ const TOGETHER_FOLDERS = [
   ...["test/sync/", "test/tui/", "test/web/"],
 ];
 const MOST_TOGETHER = 15;
+
+/** Names a file to which a run appends which of its files failed, as `test-replay.ts` reads it. */
+const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
+
+/** Tests of all sources, and of tools that name some: they are no nearer to these than to others. */
+const TESTS_OF_ALL = /^test\/(architecture|scripts)\//;
+
+/** Whoever saves a file waits so long for an answer, and for the end of the test file that runs then. */
+const NEAR_FOR_MS = 3000;
+/** A change can make a test hang: this is told sooner than in a whole run. */
+const NEAR_LIMIT_SECONDS = 60;
 
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
@@ -132,7 +111,7 @@ interface FileResult {
   /** The file, or the folder and how many of its files were run together. */
   readonly title: string;
   readonly folder: string;
-  readonly files: number;
+  readonly files: readonly string[];
   readonly outcome: FileOutcome;
   readonly output: string;
   readonly seconds: number;
@@ -141,6 +120,8 @@ interface FileResult {
 interface FileRun {
   readonly namePatterns: readonly string[];
   readonly timeoutMs: number;
+  /** After so long no further file of a process is begun; null: all are. */
+  readonly forMs: number | null;
   readonly strictSkips: boolean;
   /** The programs that a test's sources start are those of the build. */
   readonly startsBuilt: boolean;
@@ -174,9 +155,10 @@ async function runFiles(files: readonly string[], mark: Mark, options: FileRun):
   // Deleting through a mount would delete what is mounted.
   if ((await findMounts(temporary)).length === 0) await rm(temporary, { recursive: true, force: true });
   const folder = path.dirname(files[0] ?? ".");
-  const title = files.length === 1 ? (files[0] ?? "") : `${folder}, ${files.length} files`;
+  const begun = outcome.byFile.size || files.length;
+  const title = files.length === 1 ? (files[0] ?? "") : `${folder}, ${begun} files`;
   const seconds = (performance.now() - startedAt) / 1000;
-  return { title, folder, files: files.length, outcome, output, seconds };
+  return { title, folder, files, outcome, output, seconds };
 }
 
 type ProcessEnd = Pick<FileEnd, "exitCode" | "signal" | "timedOutAfterMs" | "keptAlive">;
@@ -185,12 +167,13 @@ function untilEnded(
   files: readonly string[],
   mark: Mark,
   { eventsFile, outputFile, reportFile }: { eventsFile: string; outputFile: string; reportFile: string },
-  { namePatterns, timeoutMs, startsBuilt, signal }: FileRun,
+  { namePatterns, timeoutMs, forMs, startsBuilt, signal }: FileRun,
 ): Promise<ProcessEnd> {
   const {
     MOUNTAINEER_HOME: _home,
     MOUNTAINEER_LOG: _log,
     XDG_STATE_HOME: _state,
+    [FAILURES_VARIABLE]: _failures,
     ...inherited
   } = process.env;
   // A file, not a pipe: what outlives the test and still holds its stderr must not hold up the run.
@@ -202,7 +185,10 @@ function untilEnded(
       ...(startsBuilt ? [`--import=${BUILT_PROGRAMS}`] : []),
       `--test-reporter=${REPORTER}`,
       ...namePatterns.map((pattern) => `--test-name-pattern=${pattern}`),
-      ...(files.length === 1 ? files : [TOGETHER, ...files]),
+      ...(files.length > 1 || forMs !== null
+        ? [TOGETHER, ...(forMs === null ? [] : ["--for", String(forMs)])]
+        : []),
+      ...files,
     ],
     {
       cwd: ROOT,
@@ -290,7 +276,7 @@ function reportSuites(results: readonly FileResult[]): void {
       members.reduce((total, member) => total + count(member), 0);
     print(
       suite.padEnd(31) +
-        String(sum(({ files }) => files)).padStart(5) +
+        String(sum(({ files }) => files.length)).padStart(5) +
         String(sum(({ outcome }) => outcome.passed)).padStart(8) +
         String(sum(({ outcome }) => outcome.failures.length)).padStart(8) +
         String(sum(({ outcome }) => outcome.skipped.length)).padStart(9) +
@@ -301,17 +287,67 @@ function reportSuites(results: readonly FileResult[]): void {
   }
 }
 
-async function testFiles(
-  suite: (typeof SUITES)[keyof typeof SUITES],
-  parts: readonly string[],
-): Promise<string[]> {
-  const files: string[] = [];
-  for await (const file of glob([...suite.patterns], { cwd: ROOT })) {
-    const wanted = parts.length === 0 || parts.some((part) => file.includes(part.replace(/^\.\//, "")));
-    if (wanted && !suite.except.some((folder) => file.startsWith(folder))) files.push(file);
-  }
-  const isShort = (file: string): number => (LONG_FOLDERS.some((folder) => file.startsWith(folder)) ? 0 : 1);
-  return files.sort((one, other) => isShort(one) - isShort(other) || (one < other ? -1 : 1));
+function matches(file: string, parts: readonly string[]): boolean {
+  return parts.length === 0 || parts.some((part) => file.includes(part.replace(/^\.\//, "")));
+}
+
+/** The nightly plays everything. */
+async function testFiles(suite: Suite, parts: readonly string[]): Promise<string[]> {
+  const suites = suitesOf(await readSources(ROOT, ["test/**/*.{ts,tsx}"]));
+  const files = [...suites.keys()].filter(
+    (file) => (suite === "nightly" || suites.get(file) === suite) && matches(file, parts),
+  );
+  const place = (file: string): number => {
+    const long = LONG_FOLDERS.findIndex((folder) => file.startsWith(folder));
+    return long === -1 ? LONG_FOLDERS.length : long;
+  };
+  return files.sort((one, other) => place(one) - place(other) || (one < other ? -1 : 1));
+}
+
+/** The few test files of the suite that say most about `changed`, the nearest first. */
+async function nearFiles(changed: readonly string[], parts: readonly string[]): Promise<string[]> {
+  const sources = await readSources(ROOT);
+  const suites = suitesOf(sources);
+  const reaching = nearestTests(importGraph(sources), changed);
+  const files = reaching
+    .filter(
+      ({ file, isBeside }) =>
+        suites.get(file) === "unit" &&
+        matches(file, parts) &&
+        (!TESTS_OF_ALL.test(file) || changed.some((one) => one === file || one.startsWith("scripts/"))) &&
+        // What starts commands costs seconds and a build, and reaches nearly everything.
+        (isBeside || changed.includes(file) || !startsCommands(file, sources)),
+    )
+    .map(({ file }) => file);
+  const nearest = files.slice(0, MOST_TOGETHER);
+  const inLab = reaching.flatMap(({ file }) =>
+    suites.get(file) === "lab" && matches(file, parts) ? file : [],
+  );
+  print(`${changed.join(", ") || "nothing"} changed: ${nearest.length} of ${files.length} test files`);
+  if (inLab.length > 0) print(`${inLab.length} more are in the lab: npm run test:lab -- ${inLab[0]}`);
+  if (nearest.some((file) => startsCommands(file, sources)) && !(await isBuildFresh())) build();
+  return nearest;
+}
+
+/** What git calls changed since HEAD, and new. */
+function changedFiles(): string[] {
+  const git = (...args: string[]): string[] => {
+    const { status, stdout, stderr } = spawnSync("git", args, { cwd: ROOT, encoding: "utf8" });
+    if (status !== 0) throw new Error(`git ${args.join(" ")} failed: ${stderr}`);
+    return stdout.split("\n").filter((line) => line !== "");
+  };
+  return [
+    ...git("diff", "--name-only", "--relative", "HEAD"),
+    ...git("ls-files", "--others", "--exclude-standard"),
+  ];
+}
+
+function build(): void {
+  const { status } = spawnSync(process.execPath, [path.join(import.meta.dirname, "build.ts")], {
+    cwd: ROOT,
+    stdio: "inherit",
+  });
+  if (status !== 0) throw new Error("the build failed");
 }
 
 /** What one process runs: a file, or several of a folder whose tests start next to nothing. */
@@ -346,18 +382,27 @@ async function main(): Promise<number> {
       concurrency: { type: "string" },
       timeout: { type: "string" },
       verbose: { type: "boolean", default: false },
+      build: { type: "boolean", default: false },
+      changed: { type: "boolean", default: false },
+      near: { type: "string", multiple: true, default: [] },
     },
   });
   const [suiteName, ...parts] = positionals;
   if (suiteName !== "unit" && suiteName !== "lab" && suiteName !== "nightly")
     throw new Error(`which suite: unit, lab or nightly? (not ${suiteName ?? "none"})`);
   const suite = SUITES[suiteName];
-  const files = await testFiles(suite, parts);
+  const near = values.changed ? changedFiles() : values.near;
+  const isNear = values.changed || near.length > 0;
+  if (values.build && !isNear) build();
+  const files = isNear ? await nearFiles(near, parts) : await testFiles(suiteName, parts);
+  if (isNear && files.length === 0) return 0;
   const concurrency = numberAbove0(values.concurrency, suite.concurrency, "concurrency");
-  const timeoutMs = numberAbove0(values.timeout, suite.timeoutSeconds, "timeout") * 1000;
+  const timeoutMs =
+    numberAbove0(values.timeout, isNear ? NEAR_LIMIT_SECONDS : suite.timeoutSeconds, "timeout") * 1000;
 
   const startedAt = performance.now();
-  warmUp();
+  // What it saves a few files is less than it costs.
+  if (!isNear) warmUp();
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
@@ -371,7 +416,8 @@ async function main(): Promise<number> {
   const results: FileResult[] = [];
   // Where a few are asked for, each has its own line.
   const alone = suiteName !== "unit" || parts.length > 0 || values.name.length > 0;
-  const waiting = (alone ? files.map((file) => [file]) : together(files)).entries();
+  const groups = alone ? files.map((file) => [file]) : together(files);
+  const waiting = (isNear ? [files] : groups).entries();
   const worker = async (): Promise<void> => {
     for (const [index, group] of waiting) {
       if (stop.signal.aborted) return;
@@ -379,11 +425,19 @@ async function main(): Promise<number> {
       const result = await runFiles(group, mark, {
         namePatterns: values.name,
         timeoutMs,
+        forMs: isNear ? NEAR_FOR_MS : null,
         strictSkips,
         startsBuilt,
         signal: stop.signal,
       });
       results.push(result);
+      const left = isNear ? group.filter((file) => !result.outcome.byFile.has(file)) : [];
+      if (left.length > 0) print(`no time for ${left.join(", ")}`);
+      const failuresFile = process.env[FAILURES_VARIABLE];
+      if (failuresFile !== undefined && result.outcome.failures.length > 0) {
+        const failed = failedFiles(suiteName, group, result.outcome, loadavg());
+        await appendFile(failuresFile, failed.map((one) => `${JSON.stringify(one)}\n`).join(""));
+      }
       report(result, values.verbose);
     }
   };
@@ -391,15 +445,14 @@ async function main(): Promise<number> {
   // Not by force: a mount that could not be ended is still below it.
   if ((await findMounts(temporary)).length === 0) await rm(temporary, { recursive: true, force: true });
 
-  reportSuites(results);
+  if (!isNear) reportSuites(results);
   const sum = (count: (outcome: FileOutcome) => number): number =>
     results.reduce((total, { outcome }) => total + count(outcome), 0);
   const passed = sum((outcome) => outcome.passed);
   const failed = sum((outcome) => outcome.failures.length);
   const skipped = sum((outcome) => outcome.skipped.length);
-  print(
-    `${((performance.now() - startedAt) / 1000).toFixed(1)} s in all, ${files.length} files, ${concurrency} at once`,
-  );
+  const seconds = `${((performance.now() - startedAt) / 1000).toFixed(1)} s in all`;
+  print(isNear ? seconds : `${seconds}, ${files.length} files, ${concurrency} at once`);
   if (stop.signal.aborted) print("interrupted: not all files ran");
   if (passed + failed === 0) print("no test ran");
   print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);

@@ -22,6 +22,9 @@ const PROGRAMS = [
 /** Programs that are one file each and load no other: they start often, or live on without the build's folder. */
 const SINGLE_FILE_PROGRAMS = ["src/config/worker/load-child.ts", "src/carrier/service/carrier-process.ts"];
 
+/** Their sources. */
+export const PROGRAM_SOURCES: readonly string[] = [...PROGRAMS, ...SINGLE_FILE_PROGRAMS];
+
 /** Shell programs that lie beside the bundled ones. */
 const SHELL_PROGRAMS = ["bin/backend-launch.sh", "bin/backend-warden.sh"];
 

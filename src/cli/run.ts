@@ -2,10 +2,10 @@
 import { resolve } from "node:path";
 import { findPlace } from "../config/locate.ts";
 import { expandPath } from "../config/paths.ts";
-import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { ERROR_CODES, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { exitCodeOfError, failureText } from "./failure.ts";
-import type { CommandContext } from "./input/command.ts";
+import type { CommandContext, StandardInput } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import { askOnTerminal } from "./input/terminal-question.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
@@ -15,6 +15,35 @@ const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** How long a command may take to end after a second signal. */
 const FORCED_END_MS = 300;
 const FLUSH_DEADLINE_MS = 1_000;
+
+type Signals = Pick<CommandContext, "signal" | "forceSignal" | "yieldInterrupts">;
+
+interface Output {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+/** Whom a command line reads from and writes to. */
+interface Streams {
+  readonly stdin: StandardInput;
+  readonly stdout: Output;
+  readonly stderr: Output;
+}
+
+/** Runs the command line in this process, which goes on: resolves with the exit code, all said on stderr. */
+export async function runCommandLine(
+  args: readonly string[],
+  streams: Streams,
+  signals: Signals,
+): Promise<number> {
+  try {
+    return await act(args, streams, (configFile) => makeContext(configFile, streams, signals));
+  } catch (error) {
+    complain(error, streams.stderr);
+    return exitCodeOfError(error);
+  }
+}
 
 /** Runs the command line and ends the process with its exit code. */
 export async function run(args: readonly string[]): Promise<void> {
@@ -54,17 +83,10 @@ export async function run(args: readonly string[]): Promise<void> {
   process.on("uncaughtException", (error) => fail(error, exitCodeOfError(error)));
   process.on("unhandledRejection", (error) => fail(error, exitCodeOfError(error)));
 
-  let exitCode: number;
-  try {
-    exitCode = await act(args, (configFile) =>
-      makeContext(configFile, { signal: stop.signal, forceSignal: force.signal, yieldInterrupts }),
-    );
-    if (force.signal.aborted && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];
-  } catch (error) {
-    const cancelled = error instanceof MountaineerError && error.code === "aborted" && stoppedBy !== null;
-    exitCode = cancelled && stoppedBy !== null ? SIGNAL_EXITS[stoppedBy] : exitCodeOfError(error);
-    complain(error);
-  }
+  const signals = { signal: stop.signal, forceSignal: force.signal, yieldInterrupts };
+  let exitCode = await runCommandLine(args, process, signals);
+  const isCancelled = force.signal.aborted || exitCode === ERROR_CODES.aborted.exit;
+  if (isCancelled && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];
   // A failed write is told of a turn later.
   await new Promise((resolve) => setImmediate(resolve));
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
@@ -74,6 +96,7 @@ export async function run(args: readonly string[]): Promise<void> {
 
 async function act(
   args: readonly string[],
+  { stdout, stderr }: Streams,
   contextFor: (configFile: string | null) => CommandContext,
 ): Promise<number> {
   const monitor = readMonitorArguments(args);
@@ -95,8 +118,8 @@ async function act(
   const { parseAndRun } = await import("./program/program.ts");
   return parseAndRun(args, {
     makeContext: contextFor,
-    print: (text) => void process.stdout.write(text),
-    complain: (text) => void process.stderr.write(text),
+    print: (text) => void stdout.write(text),
+    complain: (text) => void stderr.write(text),
   });
 }
 
@@ -110,30 +133,31 @@ function readConfigAlone(args: readonly string[]): string | null | undefined {
 
 function makeContext(
   configFile: string | null,
-  signals: Pick<CommandContext, "signal" | "forceSignal" | "yieldInterrupts">,
+  { stdin, stdout, stderr }: Streams,
+  signals: Signals,
 ): CommandContext {
   const place = findPlace(process.env);
-  const { stdin, stdout, stderr } = process;
   return {
     ...signals,
     home: place.home,
     configPath: configFile === null ? null : resolve(expandPath(configFile, place.userHome)),
     stdoutStyle: terminalStyle(stdout, process.env),
-    isTerminal: stdout.isTTY,
+    isTerminal: stdout.isTTY === true,
+    stdin,
     print: (text) => void stdout.write(text),
     note: (line) => void stderr.write(`mountaineer: ${line}\n`),
     ask: stdin.isTTY && stderr.isTTY ? (question) => askOnTerminal(question, signals.signal) : null,
   };
 }
 
-function complain(error: unknown): void {
+function complain(error: unknown, stderr: Output): void {
   const { MOUNTAINEER_DEBUG, MOUNTAINEER_LOG } = process.env;
   const debug = Boolean(MOUNTAINEER_DEBUG) || MOUNTAINEER_LOG === "debug";
-  process.stderr.write(failureText(error, { style: terminalStyle(process.stderr, process.env), debug }));
+  stderr.write(failureText(error, { style: terminalStyle(stderr, process.env), debug }));
 }
 
 function fail(error: unknown, exitCode: number): void {
-  complain(error);
+  complain(error, process.stderr);
   process.exit(exitCode);
 }
 

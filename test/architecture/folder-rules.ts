@@ -161,5 +161,40 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
 };
 
-export const MAX_LINES = 500;
+/** Sub-folders of one folder may know each other in any way that is no cycle, but for these and what lies below them. */
+export const FORBIDDEN: readonly {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly because: string;
+}[] = [
+  {
+    from: "carrier/connections",
+    to: ["carrier/control", "carrier/client"],
+    because: "bytes go on whoever commands, and when nobody does",
+  },
+  {
+    from: "gateway/backends",
+    to: ["gateway/front", "gateway/middleware"],
+    because: "a backend serves whoever asks, and knows no client",
+  },
+  {
+    from: "gateway/front",
+    to: ["gateway/backends"],
+    because: "a front asks the chain of middleware, whatever answers behind it",
+  },
+  {
+    from: "shares/policy",
+    to: ["shares/engine", "shares/links", "shares/mounts"],
+    because: "a policy decides by what was seen; others look and step",
+  },
+  {
+    from: "web/page",
+    to: ["web"],
+    because: "the page runs in a browser, and the server of it on Node",
+  },
+];
+
+/** The sub-folders of this one hold commands of several words, and are one room with it. */
+export const ROOM_OF_COMMANDS = "cli/commands";
+
 export const BANNED_FOLDER_NAMES = ["utils", "util", "helpers", "helper", "common", "misc", "shared", "lib"];

@@ -4,12 +4,12 @@ import { type Import, type Scan, scanSource } from "../../scripts/source-scan.ts
 import {
   BANNED_FOLDER_NAMES,
   FOLDERS,
+  FORBIDDEN,
   LAZY_FOLDERS,
   LIBRARIES,
-  MAX_LINES,
   PLATFORM_READERS,
+  ROOM_OF_COMMANDS,
 } from "./folder-rules.ts";
-import { MAX_FILES, ROOM_OF_COMMANDS, ROOMS, UNCOUNTED } from "./room-rules.ts";
 
 /** Paths as `src/shares/policy/decide.ts`, with `/`. */
 export type Tree = ReadonlyMap<string, string>;
@@ -26,13 +26,12 @@ type Rule = (file: ScannedFile) => string[];
 
 const RULES: readonly Rule[] = [
   arrows,
-  roomArrows,
+  forbiddenArrows,
   libraries,
   pureDecisions,
   platform,
   noDefaultExport,
   noConsole,
-  length,
   folderNames,
 ];
 
@@ -47,8 +46,8 @@ export function violations(tree: Tree): string[] {
   });
   return [
     ...files.flatMap((file) => RULES.flatMap((rule) => rule(file))),
-    ...crowds(files),
-    ...cycles(files),
+    ...cycles(knownBy(files, (file) => file)),
+    ...cycles(roomsKnown(files)),
   ];
 }
 
@@ -86,39 +85,24 @@ function arrows({ file, folder, scan }: ScannedFile): string[] {
 }
 
 /** `src/shares/policy/decide.ts` is in "shares/policy". */
-export function roomOf(file: string): string {
+function roomOf(file: string): string {
   const room = path.posix.dirname(file).slice("src/".length);
   return room.startsWith(`${ROOM_OF_COMMANDS}/`) ? ROOM_OF_COMMANDS : room;
 }
 
-function roomArrows({ file, folder, scan }: ScannedFile): string[] {
-  const room = roomOf(file);
-  const knows = ROOMS[room];
-  if (knows === undefined) {
-    if (room === folder || bannedPart(file) !== undefined) return [];
-    return [`${file}: src/${room} is not in the table of rooms; say there whom it may know`];
-  }
-  return scan.imports.flatMap((imported) => {
-    const to = target(file, imported);
-    if (to === null || to.split("/")[1] !== folder) return [];
-    const other = roomOf(to);
-    if (other === room || knows.includes(other)) return [];
-    const known = knows.length === 0 ? "no other room" : knows.join(", ");
-    return [`${file}:${imported.line}: ${room} imports ${other} (${to}); in ${folder} it may know ${known}`];
-  });
-}
-
-function crowds(files: readonly ScannedFile[]): string[] {
-  const counts = new Map<string, number>();
-  for (const { file } of files) {
-    const folder = path.posix.dirname(file);
-    if (!UNCOUNTED.test(folder)) counts.set(folder, (counts.get(folder) ?? 0) + 1);
-  }
-  return [...counts]
-    .filter(([, count]) => count > MAX_FILES)
-    .map(
-      ([folder, count]) => `${folder}: ${count} files lie in it, at most ${MAX_FILES} may; make rooms in it`,
-    );
+function forbiddenArrows({ file, scan }: ScannedFile): string[] {
+  // A folder's own name is the files that lie directly in it; a sub-folder's is all that lies below it.
+  const isIn = (place: string, room: string): boolean =>
+    room === place || (place.includes("/") && room.startsWith(`${place}/`));
+  return FORBIDDEN.filter(({ from }) => isIn(from, roomOf(file))).flatMap(({ from, to, because }) =>
+    scan.imports.flatMap((imported) => {
+      const other = target(file, imported);
+      const banned = other === null ? undefined : to.find((place) => isIn(place, roomOf(other)));
+      return banned === undefined
+        ? []
+        : [`${file}:${imported.line}: ${from} imports ${banned} (${other}), and may not, because ${because}`];
+    }),
+  );
 }
 
 function libraries({ file, folder, scan }: ScannedFile): string[] {
@@ -182,19 +166,10 @@ function noConsole({ file, folder, scan }: ScannedFile): string[] {
   return line === null ? [] : [`${file}:${line}: writes to the console; a log record goes through Logger`];
 }
 
-function length({ file, source }: ScannedFile): string[] {
-  const lines = source.replace(/\n$/, "").split("\n").length;
-  return lines <= MAX_LINES ? [] : [`${file}: has ${lines} lines; split it by ${MAX_LINES}`];
-}
-
 function folderNames({ file }: ScannedFile): string[] {
-  const banned = bannedPart(file);
-  return banned === undefined ? [] : [`${file}: "${banned}" names no fact and no job`];
-}
-
-function bannedPart(file: string): string | undefined {
   const parts = file.replace(/\.ts$/, "").split("/");
-  return parts.find((part) => BANNED_FOLDER_NAMES.includes(part));
+  const banned = parts.find((part) => BANNED_FOLDER_NAMES.includes(part));
+  return banned === undefined ? [] : [`${file}: "${banned}" names no fact and no job`];
 }
 
 function lineOf(code: string, pattern: RegExp): number | null {
@@ -202,28 +177,49 @@ function lineOf(code: string, pattern: RegExp): number | null {
   return at === -1 ? null : code.slice(0, at).split("\n").length;
 }
 
-/** Type-only imports count: two files that need each other's types are one thought in two places. */
-function cycles(files: readonly ScannedFile[]): string[] {
-  const edges = new Map(
-    files.map(({ file, scan }) => [
-      file,
-      // A lazy load is how a cycle of loading is broken, not of knowing: it counts too.
-      [...new Set(scan.imports.map((imported) => target(file, imported)).filter((to) => to !== null))],
+type Arrows = ReadonlyMap<string, ReadonlySet<string>>;
+
+/**
+ * Type-only imports count: two files that need each other's types are one thought in two places. So do lazy loads: they
+ * break a cycle of loading, not of knowing.
+ */
+function knownBy(files: readonly ScannedFile[], nameOf: (file: string) => string): Arrows {
+  const arrows = new Map<string, Set<string>>();
+  for (const { file, scan } of files) {
+    const known = arrows.get(nameOf(file)) ?? new Set();
+    arrows.set(nameOf(file), known);
+    for (const imported of scan.imports) {
+      const to = target(file, imported);
+      if (to !== null) known.add(nameOf(to));
+    }
+  }
+  return arrows;
+}
+
+/** Between folders the table of folders says who knows whom; files of one sub-folder may know each other. */
+function roomsKnown(files: readonly ScannedFile[]): Arrows {
+  return new Map(
+    [...knownBy(files, roomOf)].map(([room, known]) => [
+      room,
+      new Set([...known].filter((other) => other !== room && other.split("/")[0] === room.split("/")[0])),
     ]),
   );
+}
+
+function cycles(arrows: Arrows): string[] {
   const found = new Map<string, string>();
   const done = new Set<string>();
-  const visit = (file: string, trail: readonly string[]): void => {
-    const at = trail.indexOf(file);
+  const visit = (one: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(one);
     if (at !== -1) {
       const ring = trail.slice(at);
-      found.set([...ring].sort().join(" "), `import cycle: ${[...ring, file].join(" → ")}`);
+      found.set([...ring].sort().join(" "), `import cycle: ${[...ring, one].join(" → ")}`);
       return;
     }
-    if (done.has(file)) return;
-    for (const next of edges.get(file) ?? []) visit(next, [...trail, file]);
-    done.add(file);
+    if (done.has(one)) return;
+    for (const next of arrows.get(one) ?? []) visit(next, [...trail, one]);
+    done.add(one);
   };
-  for (const file of edges.keys()) visit(file, []);
+  for (const one of arrows.keys()) visit(one, []);
   return [...found.values()];
 }

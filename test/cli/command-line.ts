@@ -1,9 +1,10 @@
-// Runs the real command line in a child process.
+// Runs the real command line: in this process, or in one of its own where that is what is tested.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 import { currentBuild } from "../../scripts/current-build.ts";
 import { type Collected, collect, type Ran } from "../support/collect.ts";
+import { needsProcess, runInProcess } from "../support/command-in-process.ts";
 
 /** No claim of speed: it ends what hangs. */
 const DEADLINE_MS = 100_000;
@@ -62,6 +63,15 @@ export function startCommand(args: readonly string[], options: CommandLineOption
   return { child, ...collect(child, options.input) };
 }
 
-export function runCommand(args: readonly string[], options: CommandLineOptions): Promise<Ran> {
+/** As `startCommand`, to its end. */
+export function runProcess(args: readonly string[], options: CommandLineOptions): Promise<Ran> {
   return startCommand(args, options).ended;
+}
+
+/** Runs it to its end: in this process, unless it needs one of its own. */
+export async function runCommand(args: readonly string[], options: CommandLineOptions): Promise<Ran> {
+  const { cwd, within = [], input } = options;
+  if (cwd !== undefined || within.length > 0 || needsProcess(args)) return runProcess(args, options);
+  const env = environmentOf(options);
+  return { signal: null, ...(await runInProcess(args, { env, deadlineMs: DEADLINE_MS, input })) };
 }

@@ -5,7 +5,9 @@ import { spawn } from "node:child_process";
 import { access, chmod, glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import test from "node:test";
+import { splitWords } from "../../src/cli/input/split-words.ts";
 import { collect } from "../support/collect.ts";
+import { needsProcess, runInProcess } from "../support/command-in-process.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
@@ -14,7 +16,7 @@ import { programMissing } from "../sync/programs.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const TOOLS_SERVER = join(import.meta.dirname, "programs/tools-server.mjs");
-const COMMAND_DEADLINE_MS = 30_000;
+const COMMAND_DEADLINE_MS = 120_000;
 
 /** What becomes of a line. */
 type Expectation =
@@ -359,7 +361,7 @@ interface End {
   readonly stderr: string;
 }
 
-/** As a shell runs it, in `folder`. */
+/** As a shell runs it, in `folder`, with the launcher on PATH. */
 function shell(line: string, folder: string, environment: NodeJS.ProcessEnv): Promise<End> {
   const child = spawn("sh", ["-c", line], {
     cwd: folder,
@@ -369,6 +371,14 @@ function shell(line: string, folder: string, environment: NodeJS.ProcessEnv): Pr
     killSignal: "SIGKILL",
   });
   return collect(child).ended;
+}
+
+/** The words of a line that needs neither a shell nor the folder that it is typed in; null: it needs one of them. */
+function plainWords(line: string): readonly string[] | null {
+  const bare = line.replaceAll(/'[^']*'/g, "quoted");
+  if (!/^mountaineer( [\w.:=-]+)*$/.test(bare) || /\.(md|toml)\b/.test(bare)) return null;
+  const [, ...words] = splitWords(line);
+  return needsProcess(words) ? null : words;
 }
 
 /** A person at an editor: puts one line below what is there. */
@@ -467,7 +477,11 @@ test("each of them does what it says, in a home with a daemon, in one without, o
       }
       const missing = await programMissing(...(expectation.needs?.split(" ") ?? []));
       if (missing !== null) return each.skip(missing);
-      const { code, stdout, stderr } = await shell(line, folder, environments[expectation.on]);
+      const env = environments[expectation.on];
+      const words = plainWords(line);
+      const { code, stdout, stderr } = await (words === null
+        ? shell(line, folder, env)
+        : runInProcess(words, { env, deadlineMs: COMMAND_DEADLINE_MS }));
       const told = `${line} ended with ${code}\nstdout: ${stdout}\nstderr: ${stderr}`;
       assert.equal(code, expectation.code ?? 0, told);
       assert.match(code === 0 ? stdout : `${stdout}${stderr}`, expectation.says, told);

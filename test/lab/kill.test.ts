@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { randomOf } from "./random.ts";
 import { commandOf, playScene, probersOf, type Scene, useRig } from "./scene.ts";
 
 /** `.ci/nightly kills` plays 100. */
@@ -22,6 +23,7 @@ describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 60_000 + KILL
       let monitor = await scene.start("tb");
       // What is known of both is written a moment after it is so.
       await eventually(() => stateIsWhole(scene, 0).then(() => true));
+      const random = randomOf(t);
       let over: "tb" | "fallback" = "tb";
       for (let round = 0; round < KILLS; round++) {
         const to: "tb" | "fallback" = over === "tb" ? "fallback" : "tb";
@@ -30,7 +32,7 @@ describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 60_000 + KILL
         const probers = await probersOf(monitor.pid);
         const restore = await lab.rig.cut.ownLinkDown(over);
         // The moment is the point of this test.
-        const waitMs = Math.random() * FAILOVER_MS;
+        const waitMs = random() * FAILOVER_MS;
         await pause(waitMs);
         await monitor.kill9();
         await stateIsWhole(scene, round);

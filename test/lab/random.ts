@@ -11,6 +11,13 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
+/** A test's own choices; their seed is in its output, and MOUNTAINEER_SEED sets another. */
+export function randomOf(t: { diagnostic(message: string): void }): () => number {
+  const seed = Number(process.env["MOUNTAINEER_SEED"] ?? 261_123);
+  t.diagnostic(`seed ${seed} (MOUNTAINEER_SEED)`);
+  return randomFrom(seed);
+}
+
 export function pick<T>(random: () => number, of: readonly T[]): T {
   const picked = of[Math.floor(random() * of.length)];
   if (picked === undefined) throw new Error("nothing to pick from");

@@ -1,4 +1,5 @@
 // The edits of a story: the first configuration, and the changes that may follow.
+import { pick } from "../lab/random.ts";
 import { CLIENTS, type Policy, running, type StoryBackend, type StoryConfig } from "./gateway-model.ts";
 
 const ROLES = ["admin", "reader", "writer"] as const;
@@ -9,28 +10,11 @@ interface HttpServer {
   readonly prefix: string;
 }
 
-/** 0 inclusive to 1 exclusive; the same seed gives the same numbers. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-export function pickOf<T>(values: readonly T[], random: () => number): T {
-  const value = values[Math.floor(random() * values.length)];
-  if (value === undefined) throw new Error("nothing to pick from");
-  return value;
-}
-
 function newBackend(name: string, server: HttpServer | null, random: () => number): StoryBackend {
   return {
     name,
     url: server?.url ?? null,
-    prefix: server?.prefix ?? pickOf(PREFIXES, random),
+    prefix: server?.prefix ?? pick(random, PREFIXES),
     generation: 1,
     enabled: true,
     allow: null,
@@ -89,8 +73,8 @@ function edited(
 
 function filtersOf({ prefix }: StoryBackend, random: () => number): Pick<StoryBackend, "allow" | "deny"> {
   return {
-    allow: pickOf([null, null, [`${prefix}s*`, `${prefix}e*`], ["*e*"], [`${prefix}echo`]], random),
-    deny: pickOf([[], [], ["*env*"], ["*big", "*fail"], [`${prefix}echo`], ["*sleep"]], random),
+    allow: pick(random, [null, null, [`${prefix}s*`, `${prefix}e*`], ["*e*"], [`${prefix}echo`]]),
+    deny: pick(random, [[], [], ["*env*"], ["*big", "*fail"], [`${prefix}echo`], ["*sleep"]]),
   };
 }
 
@@ -108,25 +92,25 @@ const BACKEND_EDITS: Readonly<Record<string, Edit>> = {
   },
   remove(config, random) {
     if (config.backends.length <= 8) return null;
-    const { name } = pickOf(config.backends, random);
+    const { name } = pick(random, config.backends);
     const backends = config.backends.filter((each) => each.name !== name);
     return { label: `remove ${name}`, config: { ...config, backends }, reconnected: null };
   },
   environment(config, random) {
-    const backend = pickOf(running(config), random);
+    const backend = pick(random, running(config));
     return edited(config, "env of", backend, { generation: backend.generation + 1 }, true);
   },
   rename(config, random) {
     const programs = running(config).filter(({ url }) => url === null);
     if (programs.length === 0) return null;
-    const backend = pickOf(programs, random);
-    const change = { prefix: pickOf(PREFIXES, random), generation: backend.generation + 1 };
+    const backend = pick(random, programs);
+    const change = { prefix: pick(random, PREFIXES), generation: backend.generation + 1 };
     return edited(config, "names of", backend, change, true);
   },
   disabled(config, random) {
     const off = config.backends.filter(({ enabled }) => !enabled);
-    if (off.length >= 2) return edited(config, "enable", pickOf(off, random), { enabled: true });
-    return edited(config, "disable", pickOf(running(config), random), { enabled: false });
+    if (off.length >= 2) return edited(config, "enable", pick(random, off), { enabled: true });
+    return edited(config, "disable", pick(random, running(config)), { enabled: false });
   },
 };
 
@@ -134,7 +118,7 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
   addServer(config, random, servers) {
     const free = servers.filter(({ url }) => config.backends.every((each) => each.url !== url));
     if (free.length === 0) return null;
-    const made = newBackend(`b${config.named}`, pickOf(free, random), random);
+    const made = newBackend(`b${config.named}`, pick(random, free), random);
     const backends = [...config.backends, made];
     return {
       label: `add ${made.name}`,
@@ -143,41 +127,41 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
     };
   },
   filters(config, random) {
-    const backend = pickOf(running(config), random);
+    const backend = pick(random, running(config));
     return edited(config, "filters of", backend, {
       ...filtersOf(backend, random),
       hidesPrompts: random() < 0.3,
     });
   },
   override(config, random) {
-    const backend = pickOf(running(config), random);
-    const name = pickOf(["say", "repeat", `${backend.prefix}echo`, `of_${backend.name}`], random);
+    const backend = pick(random, running(config));
+    const name = pick(random, ["say", "repeat", `${backend.prefix}echo`, `of_${backend.name}`]);
     const echo = random() < 0.3 ? null : { name, description: `Says it again, ${Math.floor(random() * 3)}.` };
     return edited(config, "override of", backend, { echo });
   },
   environmentAndFilters(config, random) {
-    const backend = pickOf(running(config), random);
+    const backend = pick(random, running(config));
     const change = { ...filtersOf(backend, random), generation: backend.generation + 1 };
     return edited(config, "env and filters of", backend, change, true);
   },
   replaceMode(config, random) {
-    const backend = pickOf(config.backends, random);
+    const backend = pick(random, config.backends);
     const replace = backend.replace === "overlap" ? "stop-first" : "overlap";
     return edited(config, "replace mode of", backend, { replace });
   },
   instances(config, random) {
     // Each client then has a process of its own: not too many of them.
     const own = running(config).filter(({ perClient }) => perClient);
-    if (own.length >= 2) return edited(config, "shared again:", pickOf(own, random), { perClient: false });
-    return edited(config, "per client:", pickOf(running(config), random), { perClient: true });
+    if (own.length >= 2) return edited(config, "shared again:", pick(random, own), { perClient: false });
+    return edited(config, "per client:", pick(random, running(config)), { perClient: true });
   },
   quietly(config, random) {
-    const backend = pickOf(config.backends, random);
-    const change = { group: pickOf([null, "one", "two"], random), callSeconds: pickOf([30, 60, 90], random) };
+    const backend = pick(random, config.backends);
+    const change = { group: pick(random, [null, "one", "two"]), callSeconds: pick(random, [30, 60, 90]) };
     return edited(config, "group and timeouts of", backend, change);
   },
   conflicts(config, random) {
-    const strategy = pickOf(["first-wins", "prefix", "priority", "error"] as const, random);
+    const strategy = pick(random, ["first-wins", "prefix", "priority", "error"] as const);
     const order = config.backends.map(({ name }) => name).filter(() => random() < 0.4);
     const label = `names that collide: ${strategy}`;
     return { label, config: { ...config, strategy, order: order.toReversed() }, reconnected: null };
@@ -188,17 +172,20 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
     reconnected: null,
   }),
   roles(config, random) {
-    const roles = { ...config.roles, [pickOf(CLIENTS, random)]: pickOf(ROLES, random) };
+    const roles = { ...config.roles, [pick(random, CLIENTS)]: pick(random, ROLES) };
     return { label: "roles", config: { ...config, roles }, reconnected: null };
   },
   policies(config, random) {
     const policy = (): Policy => ({
-      effect: pickOf(["allow", "deny"] as const, random),
-      roles: pickOf([null, ["admin"], ["reader", "writer"], ["anonymous"], ["w*"]], random),
-      resources: pickOf(
-        [null, ["tool:*echo"], ["*sleep", "*pid"], ["tool:*", "resource:*"], ["prompt:*"]],
-        random,
-      ),
+      effect: pick(random, ["allow", "deny"] as const),
+      roles: pick(random, [null, ["admin"], ["reader", "writer"], ["anonymous"], ["w*"]]),
+      resources: pick(random, [
+        null,
+        ["tool:*echo"],
+        ["*sleep", "*pid"],
+        ["tool:*", "resource:*"],
+        ["prompt:*"],
+      ]),
     });
     const list = Array.from({ length: 1 + Math.floor(random() * 3) }, policy);
     // Whatever else is forbidden, some calls go on.
@@ -208,9 +195,7 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
       resources: ["tool:*sleep", "tool:*echo", "tool:*note"],
     };
     const policies =
-      random() < 0.25
-        ? null
-        : { byDefault: pickOf(["allow", "deny"] as const, random), list: [some, ...list] };
+      random() < 0.25 ? null : { byDefault: pick(random, ["allow", "deny"] as const), list: [some, ...list] };
     return { label: "policies", config: { ...config, policies }, reconnected: null };
   },
   audit: (config) => ({
@@ -229,7 +214,7 @@ export function changeConfig(
 ): Change {
   for (;;) {
     const edits = backendsAlone || random() < 0.5 ? BACKEND_EDITS : SHAPE_EDITS;
-    const change = pickOf(Object.values(edits), random)(config, random, servers);
+    const change = pick(random, Object.values(edits))(config, random, servers);
     if (change !== null) return change;
   }
 }

@@ -1,12 +1,13 @@
 // A story of edits under load: three clients with calls in flight while the file is changed again and again, and
 // what came of it.
 import { setTimeout as pause } from "node:timers/promises";
+import { type Call, startLoad, wordsOf } from "../kit/load.ts";
+import { randomFrom } from "../lab/random.ts";
 import { LIGHT_SERVER, openHttpFixture } from "../mcp/fixture-programs.ts";
 import { type GatewayRig, openGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
-import { startCalls } from "./gateway-calls.ts";
-import { type Change, changeConfig, firstConfig, randomFrom } from "./gateway-edits.ts";
+import { type Change, changeConfig, firstConfig } from "./gateway-edits.ts";
 import {
   CLIENTS,
   type Client,
@@ -22,6 +23,10 @@ import {
 const STDIO_BACKENDS = 7;
 const HTTP_PREFIXES = ["", "a_", "h_"];
 const CALLS_AN_EDIT = 10;
+/** With each answered after 0 to 300 ms, some 30 are in flight at any moment. */
+const PER_SECOND = 200;
+const AT_ONCE = 11;
+const LONGEST_CALL_MS = 300;
 
 export interface StoryEnd {
   readonly edits: number;
@@ -68,7 +73,28 @@ export async function playStory(options: {
 
   let allowed = seen(current);
   let doing = "before the first edit";
-  const load = stack.use(startCalls(clients, allowed, () => doing, randomFrom(options.seed + 1)));
+  const loadRandom = randomFrom(options.seed + 1);
+  const load = stack.use(
+    startLoad({
+      sessions: [...clients].map(([name, client]) => ({
+        name,
+        call: (tool, given) =>
+          client.call(tool, given).catch((error: unknown) => {
+            throw new Error(`${wordsOf(error)}${AT}${doing}`);
+          }),
+      })),
+      perSecond: PER_SECOND,
+      atOnce: AT_ONCE,
+      file: null,
+      tools: namesIn(allowed),
+      requestOf: (text) => ({
+        given: { text, ms: Math.floor(loadRandom() * LONGEST_CALL_MS) },
+        answer: text,
+      }),
+      random: loadRandom,
+      forgives: isOvertaken,
+    }),
+  );
   const none = () => ({ least: 0, most: 0 });
   const due: Due = new Map(
     CLIENTS.map((client) => [client, { tools: none(), resources: none(), prompts: none() }]),
@@ -86,7 +112,7 @@ export async function playStory(options: {
       const change = changeConfig(current, servers, random);
       after = seen(change.config);
       allowed = common(allowed, after, steps.length > 0);
-      load.allow(allowed);
+      load.permit(namesIn(allowed));
       current = change.config;
       steps.push(change);
       doing = `at edit ${edits + 1} (${steps.map(({ label }) => label).join(", ")})`;
@@ -113,26 +139,41 @@ export async function playStory(options: {
       }
     }
     allowed = after;
-    load.allow(allowed);
+    load.permit(namesIn(allowed));
     // No edit without load, however slow the machine is.
     const callsBefore = load.begun;
     await eventually(() => load.begun >= callsBefore + CALLS_AN_EDIT * steps.length);
   }
-  await load.finish();
+  const { lost, calls, broken: overtaken } = await load.end();
   const { gateway } = await rig.status();
   // One too many would come soon after the last edit.
   await pause(300);
   wrong.push(...CLIENTS.flatMap((client) => noticesWrong(client, clients, due) ?? []));
   return {
     edits,
-    calls: load.begun,
-    lost: load.lost,
-    overtaken: load.overtaken,
+    calls,
+    lost,
+    overtaken,
     dropped: CLIENTS.length - (gateway?.sessions ?? 0),
     wrong,
     notices: [...clients.values()].reduce((sum, { notices }) => sum + notices.length, 0),
     seconds: (performance.now() - startedAt) / 1000,
   };
+}
+
+/** Of an error of a call: where the story was. */
+const AT = "; ended ";
+
+/**
+ * Begun while its tool was there and refused by the gateway itself after an edit had taken it away: a request that has
+ * not been read yet when the edit takes effect meets the new configuration.
+ */
+function isOvertaken(words: string, { tool, toolWent }: Call): boolean {
+  return toolWent && words.startsWith(`-32602: Unknown tool: ${tool}${AT}`);
+}
+
+function namesIn(seen: ReadonlyMap<Client, Seen>): ReadonlyMap<string, readonly string[]> {
+  return new Map([...seen].map(([client, { usable }]) => [client, [...usable.keys()]]));
 }
 
 export async function bareTools(url: string): Promise<string[]> {

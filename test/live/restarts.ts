@@ -1,10 +1,12 @@
 // Restarts a backend again and again, and checks what that leaves behind.
 import { rssMb } from "../../bench/processes.ts";
+import { startLoad } from "../kit/load.ts";
 import { LIGHT_SERVER, SHELL_SERVER } from "../mcp/fixture-programs.ts";
 import { nodeBackend, openGatewayRig, type Section } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 
+const PER_SECOND = 400;
 /** Until what is loaded and compiled once has been. */
 const WARM_UP = 20;
 /** Backends that are restarted at the same time. */
@@ -38,21 +40,15 @@ export async function restartAgainAndAgain(program: Program, restarts: number): 
   const before = (await rig.processes()).length;
   await using client = await connectLight(rig.url);
   const daemon = await rig.daemon();
-  const lost: string[] = [];
-  let calls = 0;
-  let going = true;
-  const calling = Promise.all(
-    names.map(async (name) => {
-      while (going) {
-        try {
-          await client.call(`${name}_sleep`, { ms: 5 });
-        } catch (error) {
-          lost.push(`${name}: ${String(error)}`);
-        }
-        calls++;
-      }
-    }),
-  );
+  await using load = startLoad({
+    sessions: names.map((name) => ({ name, call: (tool, given) => client.call(tool, given) })),
+    perSecond: PER_SECOND,
+    atOnce: 1,
+    file: null,
+    tools: new Map(names.map((name) => [name, [`${name}_sleep`]])),
+    requestOf: () => ({ given: { ms: 5 }, answer: "slept" }),
+    random: () => 0,
+  });
   const round = async (): Promise<void> => {
     const pids = new Map((await rig.status()).backends?.map(({ name, pid }) => [name, pid]));
     await daemon.gateway.restart(names, AbortSignal.timeout(ANSWERS_MS));
@@ -71,8 +67,7 @@ export async function restartAgainAndAgain(program: Program, restarts: number): 
     done += AT_ONCE;
     if (halfMb === 0 && done >= restarts / 2) halfMb = await rssMb(rig.pid);
   }
-  going = false;
-  await calling;
+  const { calls, lost } = await load.end();
   const grownMb = (await rssMb(rig.pid)) - halfMb;
   return { restarts: done, grownMb, processes: (await rig.processes()).length - before, lost, calls };
 }

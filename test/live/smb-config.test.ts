@@ -10,7 +10,7 @@ import { mountSmb, type SmbMount } from "./smb-mount.ts";
 const missing = missingForPlainRig();
 const SHARE = `conf-${process.pid.toString(36)}`;
 
-test("B2 B4 a configuration on an SMB share: `hash` sees what the server's side changes, and a hang of the mount is one error that holds up nothing", {
+test("B2 B4 a configuration on an SMB share: `inotify` polls there and says so, `hash` sees what the server's side changes, and a hang of the mount is one error that holds up nothing", {
   skip: missing ?? false,
 }, async (t) => {
   const rig = await startPlainRig({ shares: [SHARE] });
@@ -25,15 +25,19 @@ test("B2 B4 a configuration on an SMB share: `hash` sees what the server's side 
   const mount = await mountSmb(home.folder, rig, SHARE);
   nas.mount = mount;
   const onServer = join(rig.exportPath(SHARE), "config.toml");
-  const sync = 'detection = "hash"\npoll_interval = 0.3\ndebounce = 0.1';
-  await writeFile(onServer, await home.text(["CORE"], { sync }));
+  const times = "poll_interval = 0.3\ndebounce = 0.1";
+  const sync = `detection = "hash"\n${times}`;
+  await writeFile(onServer, await home.text(["CORE"], { sync: `detection = "inotify"\n${times}` }));
   await home.start(["--config", join(mount.path, "config.toml")]);
   await home.untilMounted("CORE");
   assert.equal((await home.glance())?.global.config_path, join(mount.path, "config.toml"));
 
+  const degraded = await eventually(() => home.condition("sync_degraded"));
+  assert.equal(degraded.severity, "warning");
   await writeFile(onServer, await home.text(["CORE", "MEDIA"], { sync }));
   await home.untilSync((report) => report.generation === 2);
   await home.untilMounted("MEDIA");
+  assert.equal(await home.condition("sync_degraded"), null);
 
   // What the mount shows right after a write may be torn, and be told as such.
   await home.untilSync((report) => report.last_error === null);
@@ -62,27 +66,4 @@ test("B2 B4 a configuration on an SMB share: `hash` sees what the server's side 
   mount.goOn();
   await home.untilSync((report) => report.generation === 3 && report.last_error === null);
   assert.equal(await home.condition("config_unreadable"), null);
-});
-
-test("B2 a configuration on an SMB share under `inotify` is polled, and `status` says so", {
-  skip: missing ?? false,
-}, async (t) => {
-  const rig = await startPlainRig({ shares: [SHARE] });
-  const nas: { mount: SmbMount | null } = { mount: null };
-  const home = await liveHome(t, {
-    before: async () => {
-      await nas.mount?.[Symbol.asyncDispose]();
-      await rig[Symbol.asyncDispose]();
-    },
-  });
-  const mount = await mountSmb(home.folder, rig, SHARE);
-  nas.mount = mount;
-  const onServer = join(rig.exportPath(SHARE), "config.toml");
-  const sync = 'detection = "inotify"\npoll_interval = 0.3\ndebounce = 0.1';
-  await writeFile(onServer, await home.text(["CORE"], { sync }));
-  await home.start(["--config", join(mount.path, "config.toml")]);
-  const condition = await eventually(() => home.condition("sync_degraded"));
-  assert.equal(condition.severity, "warning");
-  await writeFile(onServer, await home.text(["CORE", "MEDIA"], { sync }));
-  await home.untilSync((report) => report.generation === 2);
 });

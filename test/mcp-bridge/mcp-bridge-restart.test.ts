@@ -5,9 +5,9 @@ import { type TestContext, test } from "node:test";
 import { type BridgeMeans, bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
 import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "../support/eventually.ts";
+import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
-import { passTimeUntilSettled } from "../support/pass-time.ts";
+import { passTimeUntil, passTimeUntilSettled } from "../support/pass-time.ts";
 import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-scene.ts";
 
 const UNREACHABLE = new MountaineerError("daemon_unreachable", "it is gone");
@@ -77,15 +77,7 @@ async function startBridging(t: TestContext, options: Options = {}) {
       await eventually(() => notes.length === 2);
     },
     /** Lets time pass until this holds. */
-    until: (holds: () => unknown) =>
-      eventually(
-        async () => {
-          if (clock.pendingTimers > 0) await clock.advance(20);
-          return holds();
-        },
-        ANSWERS_MS,
-        BETWEEN_LOOKS_MS,
-      ),
+    until: (holds: () => unknown) => passTimeUntil(clock, holds, 20),
   };
   return self;
 }

@@ -4,66 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
-import { eventually } from "../support/eventually.ts";
-import {
-  CONFORMANCE_SERVER,
-  LIGHT_SERVER,
-  MISBEHAVING_SERVER,
-  startHttpFixture,
-} from "./fixture-programs.ts";
-import { connectLight, LightError } from "./light-client.ts";
-import { runConformance, SUITES, totals } from "./run-conformance.ts";
-
-for (const suite of SUITES) {
-  test(`the conformance fixture fails nothing of suite ${suite.version}`, async (t) => {
-    const fixture = await startHttpFixture(t, CONFORMANCE_SERVER);
-    const { passed, failed } = totals(await runConformance(t, suite, fixture.url));
-    assert.equal(failed, 0);
-    assert.equal(passed, suite.alone);
-  });
-}
-
-test("the light server and client speak over HTTP: calls, progress, questions, notices", async (t) => {
-  const fixture = await startHttpFixture(t, LIGHT_SERVER, {
-    LIGHT_TOOLS: "250",
-    LIGHT_PAGE: "100",
-    LIGHT_PREFIX: "a_",
-  });
-  const asked: string[] = [];
-  await using client = await connectLight(fixture.url, {
-    capabilities: { roots: {} },
-    onRequest(method) {
-      asked.push(method);
-      return { roots: [] };
-    },
-  });
-  assert.equal(await client.call("a_echo", { text: "hello" }), "hello");
-  const names = await client.tools();
-  assert.equal(new Set(names).size, names.length);
-  assert.ok(names.includes("a_tool_0249"));
-  assert.equal(await client.call("a_tool_0249"), "tool_0249");
-  const notices: unknown[] = [];
-  await client.call(
-    "a_progress",
-    { steps: 2 },
-    { meta: { progressToken: 7 }, onNotice: (notice) => notices.push(notice["method"]) },
-  );
-  assert.deepEqual(notices, ["notifications/progress", "notifications/progress"]);
-  assert.equal(await client.call("a_ask", { method: "roots/list" }), '{"roots":[]}');
-  assert.deepEqual(asked, ["roots/list"]);
-  await client.listen();
-  await client.call("a_offer", { tools: 3 });
-  await eventually(() => client.notices.length === 1);
-  assert.ok(!(await client.tools()).includes("a_tool_0003"));
-  await assert.rejects(client.call("nothing"), LightError);
-});
-
-test("the light server cancels over stdio", async (t) => {
-  const server = talk(t, LIGHT_SERVER, []);
-  server.send({ id: 1, method: "tools/call", params: { name: "sleep", arguments: { ms: 60_000 } } });
-  server.send({ method: "notifications/cancelled", params: { requestId: 1 } });
-  assert.match(await server.line((line) => line.includes('"id":1')), /cancelled/u);
-});
+import { MISBEHAVING_SERVER } from "./fixture-programs.ts";
 
 const INITIALIZE = { id: 1, method: "initialize", params: { protocolVersion: "2025-11-25" } };
 const LIST = { id: 2, method: "tools/list", params: { cursor: "4" } };

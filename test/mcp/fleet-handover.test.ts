@@ -10,8 +10,7 @@ import {
 } from "../fleet/calls/machines.ts";
 import { needsNats, startNats } from "../fleet/nats-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import { startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { handOver, startGatewayRig } from "./gateway-rig.ts";
 
 test(
   "G1 B11 a machine hands over: calls from others go on, none is made twice, no tool leaves",

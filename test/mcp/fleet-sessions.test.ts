@@ -13,8 +13,7 @@ import { ElicitRequestSchema, ToolListChangedNotificationSchema } from "@modelco
 import { linesOf, TOOLS_SERVER, writtenIn } from "../fleet/calls/machines.ts";
 import { type NatsRig, needsNats, startNats } from "../fleet/nats-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import { type GatewayRig, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { type GatewayRig, handOver, startGatewayRig } from "./gateway-rig.ts";
 
 const TOKENS = { ann: "a-token-of-ann", bob: "a-token-of-bob" };
 const user = (name: string, roles: readonly string[]) => ({

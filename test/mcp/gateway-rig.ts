@@ -14,6 +14,8 @@ import { freePort } from "../support/free-port.ts";
 /** How long anything may take on a busy machine, ms. */
 export const SETTLES_MS = 20_000;
 
+const HANDS_OVER_MS = 150_000;
+
 /** Values of one section, as TOML writes them; tables inline. */
 type TomlValue = string | number | boolean | readonly TomlValue[] | { readonly [key: string]: TomlValue };
 export type Section = { readonly [key: string]: TomlValue };
@@ -220,6 +222,17 @@ export async function openGatewayRig(
     await self[Symbol.asyncDispose]();
     throw new Error(`the gateway does not listen: ${report}`, { cause: error });
   }
+}
+
+/** As people do; rejects with what the command said. */
+export async function handOver({
+  home,
+}: {
+  readonly home: Pick<TestHome, "cli">;
+}): Promise<{ from: number; to: number }> {
+  const { code, stdout, stderr } = await home.cli(["restart", "--json"], HANDS_OVER_MS);
+  if (code !== 0) throw new Error(`restart ended with ${code}: ${stderr}`);
+  return JSON.parse(stdout);
 }
 
 /** Sections for a stdio backend that one of our own programs is. */

@@ -1,41 +1,13 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import test from "node:test";
 import { isDeepStrictEqual } from "node:util";
+import { startBridge } from "../kit/bridge.ts";
 import { liveHome, SETTLES_MS } from "../live/live-home.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { eventually } from "../support/eventually.ts";
-import { startBridge } from "./bridge-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
-import { handOver, handOverUnderLoad } from "./handover-load.ts";
+import { handOver, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight } from "./light-client.ts";
-
-test("B11 five handovers under calls of eight sessions lose no session and no call, and none is done twice", async (t) => {
-  const end = await handOverUnderLoad({ handovers: 5, http: 5, stdio: 3, pauseMs: 10 });
-  const { calls, seconds, slowestMs, lost, undone, twice, daemons } = end;
-  t.diagnostic(
-    `${calls} calls in ${seconds.toFixed(1)} s, the slowest ${slowestMs.toFixed(0)} ms; ${daemons} daemons in turn`,
-  );
-  assert.deepEqual({ lost, undone, twice, daemons }, { lost: [], undone: [], twice: [], daemons: 6 });
-  assert.ok(calls > 200, `${calls} calls are no load`);
-});
-
-test("B11 a server that cannot run twice changes hands: its calls wait, and it never does", async (t) => {
-  const once = nodeBackend(LIGHT_SERVER, [], { replace: "stop-first" });
-  const rig = await startGatewayRig(t, { backends: { once } }, { kept: true });
-  await rig.untilReady("once");
-  await using client = await connectLight(rig.url);
-  const pids = new Set([await client.call("pid")]);
-  const { to } = await handOver(rig);
-  for (let calls = 0; calls < 20; calls++) {
-    const running = await serversOf(rig);
-    assert.ok(running.length <= 1, `${running.length} at a time`);
-    pids.add(await client.call("pid"));
-  }
-  assert.equal(pids.size, 2);
-  assert.equal((await rig.status()).global.pid, to);
-});
 
 test("B11 five handovers leave the last daemon with the descriptors of the first", async (t) => {
   const sections = { backends: { first: nodeBackend(LIGHT_SERVER), second: onceAtATime() } };
@@ -87,14 +59,4 @@ test("B11 shares stay mounted, and what is remembered of them is", async (t) => 
 /** Its tools have other names than those of the same server that runs beside it. */
 function onceAtATime(): Section {
   return nodeBackend(LIGHT_SERVER, [], { replace: "stop-first", env: { LIGHT_PREFIX: "once_" } });
-}
-
-/** Those that run for the rig's one backend. */
-async function serversOf(rig: GatewayRig): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of await rig.processes()) {
-    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-    if (command.includes(`\0${LIGHT_SERVER}\0`)) found.push(pid);
-  }
-  return found;
 }

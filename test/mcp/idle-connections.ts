@@ -1,15 +1,14 @@
 // Connections that wait between requests while one daemon hands over to the next: each client sends one request on every
 // one of its own, just then, and counts what came of it.
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { Agent, request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { countsIn, moreThanOnce } from "../kit/load.ts";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, openGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { type GatewayRig, handOver, nodeBackend, openGatewayRig } from "./gateway-rig.ts";
 import { connectLight, type LightClient } from "./light-client.ts";
 
 /** Of each client. */
@@ -77,16 +76,13 @@ export async function sendWhileHandingOver(handovers: number, replace?: string):
   } finally {
     for (const client of clients) await client.close();
   }
-  const counts = new Map<string, number>();
-  for (const line of (await readFile(file, "utf8")).trimEnd().split("\n")) {
-    counts.set(line, (counts.get(line) ?? 0) + 1);
-  }
+  const counts = await countsIn(file);
   const failed = new Set(lost.map((reason) => reason.split(":")[0]));
   return {
     sent: sent.length,
     lost,
     undone: sent.filter((text) => !counts.has(text) && !failed.has(text)),
-    twice: [...counts].filter(([, count]) => count > 1).map(([text]) => text),
+    twice: moreThanOnce(counts),
     closed,
   };
 }

@@ -1,4 +1,5 @@
-// Servers that misbehave, behind the real program: named in status, others served, nothing left after the end.
+// Servers that misbehave, behind the real program: named in status, others served, nothing left after the end, also of a
+// daemon that is killed.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { BackendStatus } from "../../src/api/contract.ts";
@@ -162,37 +163,19 @@ test("an end waits for no call in flight and no process that ignores everything,
   assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
 });
 
-test("C3 a server that hangs in a call is told as such in the status, also while it is Ready", async (t) => {
+test("a daemon killed by SIGKILL leaves no backend, nor a grandchild that ignores signals", async (t) => {
   const rig = await startGatewayRig(t, {
-    backends: { odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"], { env: { HANG_CALLS: "1" } }) },
+    backends: {
+      light: nodeBackend(LIGHT_SERVER),
+      own: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "own_" }, instances: "per-client" }),
+      odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"]),
+    },
   });
-  await rig.untilReady("odd");
-  await using client = await connectLight(rig.url);
-  const call = client.ask("tools/call", { name: "work" });
-  const ended = Promise.allSettled([call]);
-  const { phase, waiting_calls: waiting } = await rig.untilBackend(
-    "odd",
-    ({ waiting_calls }) => waiting_calls !== undefined,
-    60_000,
-  );
-  assert.equal(phase, "Ready");
-  assert.equal(waiting?.count, 1);
-  assert.ok((waiting?.longest_ms ?? 0) >= 10_000);
-  assert.match((await rig.home.cli(["status"])).stdout, /1 call has waited \d+ s/);
-  await rig.stop();
-  await ended;
-});
-
-test("a process that ignores everything is gone with its grandchild, soon after the backend is removed", async (t) => {
-  const well = nodeBackend(LIGHT_SERVER);
-  const rig = await startGatewayRig(t, {
-    backends: { well, odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"]) },
-  });
-  await rig.untilReady("well", "odd");
-  const before = await rig.processes();
-  await rig.edit({ backends: { well } });
-  await eventually(async () => {
-    const left = await rig.processes();
-    return left.length <= before.length - 2;
-  });
+  await rig.untilReady("light", "own", "odd");
+  const client = await connectLight(rig.url);
+  await client.call("own_echo", { text: "its own process" });
+  assert.ok((await rig.processes()).length >= 5);
+  process.kill(rig.pid, "SIGKILL");
+  await eventually(async () => (await rig.processes()).length === 0);
+  await client[Symbol.asyncDispose]();
 });

@@ -6,8 +6,7 @@ import { test } from "node:test";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { handOver, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 
 test("B11 a call in flight comes to its end, who listens is told to go, and the next list is whole", async (t) => {
   const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } }, { kept: true });

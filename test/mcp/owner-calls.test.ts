@@ -1,7 +1,5 @@
 // `mountaineer call` on a backend with a process for each client: the home's owner is one client.
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
-import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
@@ -29,35 +27,6 @@ async function startOwner(t: TestContext): Promise<Owner> {
   };
   return { rig, call, pid: async () => Number(await call("pid")) };
 }
-
-test("B7 the owner's 70 calls go to one process, which keeps what the first left", async (t) => {
-  const { rig, call, pid } = await startOwner(t);
-  const pids = new Set<number>();
-  for (let count = 0; count < 70; count++) pids.add(await pid());
-  assert.equal(pids.size, 1);
-  assert.equal(JSON.parse(await call("seen")).calls, 71);
-  // The shared one that the lists come from, and the owner's.
-  assert.equal((await rig.backend("light")).instances, 2);
-});
-
-test("B7 two of the owner's calls at once share its process, and one that breaks off leaves the other", async (t) => {
-  const { rig, call, pid } = await startOwner(t);
-  const until = path.join(rig.folder, "until");
-  const broken = new AbortController();
-  const [stays, leaves] = [
-    call("sleep", { until, text: "slept on" }),
-    assert.rejects(call("sleep", { until }, broken.signal)),
-  ];
-  await rig.untilBackend("light", ({ in_flight }) => in_flight === 2);
-  broken.abort();
-  await leaves;
-  await rig.untilBackend("light", ({ in_flight }) => in_flight === 1);
-  await eventually(async () => JSON.parse(await call("seen")).cancelled === 1);
-  await writeFile(until, "");
-  assert.equal(await stays, "slept on");
-  assert.ok((await rig.processes()).includes(await pid()));
-  assert.equal((await rig.backend("light")).instances, 2);
-});
 
 test("B7 the owner's process is no other client's", async (t) => {
   const { rig, pid } = await startOwner(t);

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, realpath, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -33,8 +34,20 @@ interface SdkClient {
   readonly changes: number[];
 }
 
-/** A client with every capability, over HTTP unless another transport is given. */
-async function sdkClient(rig: GatewayRig, over?: Transport): Promise<SdkClient> {
+interface SdkClientOptions {
+  /** Else HTTP. */
+  readonly over?: Transport;
+  /** Its only root. */
+  readonly root?: string;
+  /** Its person takes so long to answer. */
+  readonly person?: () => Promise<void>;
+}
+
+/** A client with every capability. */
+async function sdkClient(
+  rig: GatewayRig,
+  { over, root = "/", person }: SdkClientOptions = {},
+): Promise<SdkClient> {
   const client = new Client(
     { name: "sdk-client", version: "1.0.0" },
     { capabilities: { sampling: {}, elicitation: {}, roots: { listChanged: true } } },
@@ -44,13 +57,14 @@ async function sdkClient(rig: GatewayRig, over?: Transport): Promise<SdkClient> 
     self.asked.push(method);
     return { model: "none", role: "assistant" as const, content: { type: "text" as const, text: "sampled" } };
   });
-  client.setRequestHandler(ElicitRequestSchema, ({ method }) => {
+  client.setRequestHandler(ElicitRequestSchema, async ({ method }) => {
     self.asked.push(method);
+    await person?.();
     return { action: "accept" as const, content: { name: "Ann", check: true } };
   });
   client.setRequestHandler(ListRootsRequestSchema, ({ method }) => {
     self.asked.push(method);
-    return { roots: [{ uri: "file:///", name: "root" }] };
+    return { roots: [{ uri: pathToFileURL(root).href, name: "root" }] };
   });
   client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => {
     self.logged.push(params);
@@ -152,14 +166,13 @@ test("server-filesystem, found by a client of `mountaineer mcp`, and renamed whi
   const rig = await startGatewayRig(t, { backends: { files } });
   await rig.untilReady("files");
   const overHttp = await sdkClient(rig);
-  const overStdio = await sdkClient(
-    rig,
-    new StdioClientTransport({
+  const overStdio = await sdkClient(rig, {
+    over: new StdioClientTransport({
       command: MOUNTAINEER,
       args: ["mcp"],
       env: { ...environment(), MOUNTAINEER_HOME: rig.home.home, HOME: rig.folder },
     }),
-  );
+  });
   for (const { client } of [overHttp, overStdio]) {
     const read = await client.callTool({
       name: "read_text_file",
@@ -182,21 +195,44 @@ test("server-filesystem, found by a client of `mountaineer mcp`, and renamed whi
   }
 });
 
-test("two servers with a name in common: the first in the file keeps it, and prefix gives each its own", async (t) => {
-  const backends = {
-    one: nodeBackend(EVERYTHING, ["stdio"]),
-    two: nodeBackend(EVERYTHING, ["stdio"]),
-  };
-  const rig = await startGatewayRig(t, { backends });
-  await rig.untilReady("one", "two");
-  const { client } = await sdkClient(rig);
-  const names = async (): Promise<string[]> => (await client.listTools()).tools.map(({ name }) => name);
-  assert.equal((await names()).filter((name) => name === "echo").length, 1);
-  await rig.edit({ backends, more: { conflict_resolution: { strategy: "prefix" } } });
-  await eventually(async () => (await names()).includes("two_echo"));
-  assert.ok(!(await names()).includes("echo"));
-  const echoed = await client.callTool({ name: "one_echo", arguments: { message: "hello" } });
-  assert.match(firstText(echoed), /hello/u);
+test("B7 server-filesystem without arguments knows each client's own folder at its first call; shared, it is told of", async (t) => {
+  const rig = await startGatewayRig(t, {
+    backends: { files: nodeBackend(FILESYSTEM, [], { instances: "per-client" }) },
+  });
+  await rig.untilReady("files");
+  for (const name of ["ann", "ben", "carl"]) {
+    const folder = await realpath(await temporaryFolder(t));
+    await writeFile(path.join(folder, "note.txt"), `of ${name}`);
+    const { client } = await sdkClient(rig, { root: folder });
+    const read = await client.callTool({
+      name: "read_text_file",
+      arguments: { path: path.join(folder, "note.txt") },
+    });
+    assert.equal(firstText(read), `of ${name}`);
+  }
+  assert.deepEqual((await rig.backend("files")).conditions, []);
+
+  // One process that asks each client is told of, and serves.
+  await rig.edit({ backends: { files: nodeBackend(FILESYSTEM) } });
+  const { phase, conditions } = await rig.untilBackend("files", (seen) => seen.conditions.length > 0);
+  assert.deepEqual(
+    [phase, conditions.map(({ code, severity }) => [code, severity])],
+    ["Ready", [["roots_shared", "info"]]],
+  );
+  assert.match(String(conditions[0]?.hint), /instances = "per-client" for backend files/);
+});
+
+test("B7 a question that is open while the port is edited gets its answer, and its call the result", async (t) => {
+  const everything = nodeBackend(EVERYTHING, ["stdio"]);
+  const rig = await startGatewayRig(t, { backends: { everything } });
+  await rig.untilReady("everything");
+  const answer = Promise.withResolvers<void>();
+  const { client, asked } = await sdkClient(rig, { person: () => answer.promise });
+  const result = client.callTool({ name: "trigger-elicitation-request", arguments: {} });
+  await eventually(() => asked.length > 0);
+  await rig.edit({ backends: { everything }, server: { port: await freePort() } });
+  answer.resolve();
+  assert.match(JSON.stringify((await result).content), /Ann/);
 });
 
 function environment(): Record<string, string> {

@@ -5,9 +5,8 @@ import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
-import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { LIGHT_SERVER, SKILLS_SERVER } from "./fixture-programs.ts";
+import { SKILLS_SERVER } from "./fixture-programs.ts";
 import { type GatewaySections, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight, type Json, LightError } from "./light-client.ts";
 import { ask } from "./modern-wire.ts";
@@ -149,79 +148,3 @@ for (const eras of BACKS)
         );
       });
   });
-
-test("D3 a hostile server's skills cost nobody else's: each is withheld by name, or mended", async (t) => {
-  const { rig, write } = await served(t, { a: "legacy", b: "modern" });
-  const sound = { uri: "skill://x/SKILL.md", frontmatter: { name: "x", description: "X" } };
-  await write("b", {
-    ...contentOf("b"),
-    entries: [
-      null,
-      "text",
-      { uri: 5 },
-      { ...sound, resources: null },
-      { ...sound, uri: "skill://../x/SKILL.md", resources: "dynamic" },
-      { ...sound, uri: "skill://made/x/SKILL.md", resources: "dynamic" },
-      { ...sound, frontmatter: { name: "y", description: "Y" }, resources: "dynamic" },
-      { uri: "skill://z/SKILL.md", frontmatter: { name: "z", description: "Z\u202e" }, resources: "dynamic" },
-    ],
-  });
-  const bad = await rig.untilBackend("b", ({ phase }) => phase === "Degraded");
-  const [condition] = bad.conditions;
-  assert.equal(condition?.code, "entries_withheld");
-  assert.match(
-    condition?.title ?? "",
-    /backend b: skill "skill:\/\/x\/SKILL\.md" is withheld: resources is/u,
-  );
-  for (const front of FRONTS) {
-    await using client = await CONNECT[front](rig.url);
-    const skills = await skillsOf(client);
-    assert.deepEqual(
-      skills.map(({ uri }) => uri),
-      [
-        "skill://git/SKILL.md",
-        "skill://a/sql/SKILL.md",
-        "skill://made/x/SKILL.md",
-        "skill://z/SKILL.md",
-        "skill://b/git/SKILL.md",
-        "skill://b/sql/SKILL.md",
-      ],
-    );
-    assert.equal(skills.find(({ uri }) => uri === "skill://z/SKILL.md")?.frontmatter.description, "Z");
-  }
-});
-
-test("B7 skills that change are listed anew; servers without skills beside them change nothing", async (t) => {
-  const { rig, write, sections } = await served(t, { a: "modern" });
-  await rig.edit({ ...sections, backends: { light: nodeBackend(LIGHT_SERVER), ...sections.backends } });
-  await rig.untilReady("light", "a");
-  await using client = await connectLight(rig.url);
-  await client.listen();
-  await write("a", contentOf("a", { fresh: { "SKILL.md": skillText("fresh", "a") } }));
-  await eventually(async () =>
-    client.notices.some(({ method }) => method === "notifications/resources/list_changed"),
-  );
-  const { skills } = await client.request("skills/list");
-  assert.equal((skills as readonly Json[]).length, 3);
-});
-
-test("E3 with `block` a skill that changes is gone until it is approved, and cannot be got meanwhile", async (t) => {
-  const { rig, write } = await served(t, { a: "legacy" }, { trust: { pin: "block" } });
-  await using client = await CONNECT.legacy(rig.url);
-  assert.equal((await skillsOf(client)).length, 2);
-  const evil = { git: { "SKILL.md": skillText("git", "evil") } };
-  await write("a", contentOf("a", evil));
-  await eventually(async () => (await skillsOf(client)).length === 1);
-  const uri = "skill://git/SKILL.md";
-  assert.equal(await codeOf(client.request("skills/get", { uri })), -32602);
-  const diff = await rig.home.cli(["tools", "diff", uri]);
-  assert.match(diff.stdout, /evil/u);
-  const approved = await rig.home.cli(["tools", "approve", uri]);
-  assert.equal(approved.code, 0, approved.stderr);
-  assert.deepEqual(
-    (await skillsOf(client)).map(({ frontmatter }) => frontmatter.description),
-    ["The git of evil.", "The sql of a."],
-  );
-  const { skill } = await client.request("skills/get", { uri });
-  assert.equal((skill as Skill).frontmatter.description, "The git of evil.");
-});

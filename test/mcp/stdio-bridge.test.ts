@@ -4,8 +4,8 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
+import { startBridge } from "../kit/bridge.ts";
 import { eventually } from "../support/eventually.ts";
-import { startBridge } from "./bridge-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 

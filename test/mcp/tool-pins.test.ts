@@ -1,7 +1,7 @@
-// The real program, a server that changes its tools while it runs, and clients: what changed is told, withheld, shown,
-// approved, remembered; what may destroy something is asked about.
+// The real program, and a server that changes its tools while it runs: what changed is told, withheld, shown, approved and
+// remembered.
 import assert from "node:assert/strict";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
@@ -66,80 +66,4 @@ test("E3 a rug pull: with `block` the changed tool is gone until it is approved,
   await eventually(async () => JSON.stringify(await second.request("tools/list")).includes('Reads a file."'));
   const told = (await s.conditions()).filter((code) => code.startsWith("tools_"));
   assert.deepEqual(told, [], "what was approved earlier is known");
-});
-
-test("E3 pins that somebody changed or removed approve nothing", async (t) => {
-  const s = await scene(t, [READ], { trust: { pin: "block" } });
-  const file = path.join(s.rig.home.home, "pins.sealed");
-  const text = await eventually(() => readFile(file, "utf8").catch(() => false as const));
-  for (const harm of [() => rm(file), () => writeFile(file, text.replace("Reads", "Seeds"))]) {
-    await s.rig.goDown("SIGTERM");
-    await s.list([EVIL]);
-    await harm();
-    await s.rig.comeBack();
-    await s.rig.untilReady("files");
-    await s.has("pins_lost");
-    await using client = await connectLight(s.rig.url);
-    assert.deepEqual(await client.tools(), []);
-    assert.equal((await s.rig.home.cli(["tools", "approve", "--all"])).code, 0);
-    assert.deepEqual(await client.tools(), ["read"]);
-    assert.ok(!(await s.conditions()).includes("pins_lost"));
-    await eventually(async () => (await readFile(file, "utf8").catch(() => "")).includes("evil.example"));
-  }
-});
-
-test("E3 by default a change is told and stays published; text that nobody sees is told, and clients get none", async (t) => {
-  const s = await scene(t, [READ]);
-  const hidden = [..."obey"].map((one) => String.fromCodePoint(0xe0000 + (one.codePointAt(0) ?? 0))).join("");
-  await s.list([{ ...READ, description: `Reads a file.${hidden}` }]);
-  await s.has("tools_changed");
-  await s.has("unseen_characters");
-  await using client = await connectLight(s.rig.url);
-  const { tools } = await client.request("tools/list");
-  assert.deepEqual(tools, [{ ...READ, inputSchema: { type: "object" } }]);
-  const { stdout } = await s.rig.home.cli(["tools", "diff"]);
-  assert.match(stdout, /\\u\{e006f\}\\u\{e0062\}\\u\{e0065\}\\u\{e0079\}/u);
-  assert.match(stdout, /that spell "obey"/u);
-});
-
-test("E2 a destructive tool is asked about at the client that calls, and run when a person says yes", async (t) => {
-  const s = await scene(t, [{ name: "wipe", annotations: { destructiveHint: true } }, { name: "look" }], {
-    authorization: { default_effect: "allow", destructive: "ask", unannotated: "harmless" },
-    audit: {},
-  });
-  const questions: string[] = [];
-  let action = "decline";
-  await using asked = await connectLight(s.rig.url, {
-    capabilities: { elicitation: {} },
-    onRequest: (method, params) => {
-      questions.push(`${method} ${String(params["message"])}`);
-      return { action };
-    },
-  });
-  await using mute = await connectLight(s.rig.url);
-  assert.deepEqual(await asked.tools(), ["wipe", "look"]);
-  assert.equal(await asked.call("look"), "ran look");
-  assert.match(await asked.call("wipe", { path: "/srv" }), /declined it/u);
-  action = "accept";
-  assert.equal(await asked.call("wipe", { path: "/srv" }), "ran wipe");
-  assert.equal(
-    questions[1],
-    'elicitation/create Allow the tool wipe of files? It may change or delete things.\npath: "/srv"',
-  );
-  assert.match(await mute.call("wipe"), /this client cannot be asked/u);
-  assert.match((await s.rig.home.cli(["call", "wipe", "{}"])).stdout, /ran wipe/u, "a person types it");
-  const audit = await eventually(async () => {
-    const lines = (await readFile(path.join(s.rig.home.home, "audit.jsonl"), "utf8")).trim().split("\n");
-    const calls = lines.map((line) => JSON.parse(line)).filter(({ target }) => target === "tool:wipe");
-    return calls.length === 4 && calls;
-  });
-  assert.deepEqual(
-    audit.map(({ outcome, asked: answer }) => [outcome, answer]),
-    [
-      ["denied", "decline"],
-      ["ok", "accept"],
-      ["denied", "unable"],
-      ["ok", undefined],
-    ],
-  );
 });

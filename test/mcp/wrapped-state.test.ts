@@ -2,49 +2,13 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import type { Json } from "./fixtures/matrix-tools.ts";
-import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
-import { handOver } from "./handover-load.ts";
+import { handOver, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import { ask, requiredBy, textOf } from "./modern-wire.ts";
 
 const ERA_SERVER = path.resolve(import.meta.dirname, "../gateway/backends/programs/era-modern-server.ts");
 const era = nodeBackend(ERA_SERVER, ["stdio"]);
 const accepted = (name: string): Json => ({ action: "accept", content: { name } });
-
-test("D2 the SDK's client and server, both modern: one question, three at once, three rounds, and an address", async (t) => {
-  const rig = await startGatewayRig(t, { backends: { era } });
-  // A tool of it is withheld.
-  await rig.untilBackend("era", ({ phase }) => phase === "Degraded");
-  const client = new Client(
-    { name: "sdk-2", version: "1.0.0" },
-    {
-      capabilities: { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} },
-      versionNegotiation: { mode: { pin: "2026-07-28" } },
-    },
-  );
-  client.setRequestHandler("elicitation/create", ({ params }) =>
-    params.mode === "url" ? { action: "accept" } : { action: "accept", content: { name: params.message } },
-  );
-  const sampled = { role: "assistant" as const, model: "m", content: { type: "text" as const, text: "s" } };
-  client.setRequestHandler("sampling/createMessage", () => sampled);
-  client.setRequestHandler("roots/list", () => ({ roots: [{ uri: "file:///r" }] }));
-  await client.connect(new StreamableHTTPClientTransport(new URL(rig.url)));
-  rig.beforeStop(() => client.close());
-  const call = async (name: string): Promise<unknown> => {
-    const { content } = await client.callTool({ name, arguments: {} });
-    const [first] = content as readonly { readonly text: string }[];
-    return JSON.parse(first?.text ?? "null");
-  };
-  assert.deepEqual(await call("ask"), { state: "s1", inputResponses: { who: accepted("Who?") } });
-  assert.deepEqual(await call("ask_three"), {
-    who: accepted("Who?"),
-    say: sampled,
-    where: { roots: [{ uri: "file:///r" }] },
-  });
-  assert.deepEqual(await call("ask_rounds"), { done: 3, inputResponses: { q2: accepted("2?") } });
-  assert.deepEqual(await call("ask_page"), { page: { action: "accept" } });
-});
 
 test("B11 D2 a modern server's state is bound to its call, and outlives a reload, a handover and a person's consent, which is asked for anew", async (t) => {
   const asks = { authorization: { default_effect: "allow", destructive: "ask" } };

@@ -8,12 +8,12 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const TOGETHER = path.resolve(import.meta.dirname, "../../scripts/test-together.ts");
 
-function run(files: readonly string[]): Promise<{ readonly code: number; readonly stdout: string }> {
+function run(args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string }> {
   const { NODE_TEST_CONTEXT: _context, ...env } = process.env;
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      ["--test-reporter=tap", TOGETHER, ...files],
+      ["--test-reporter=tap", TOGETHER, ...args],
       { env, timeout: 60_000 },
       (error, stdout) => resolve({ code: error === null ? 0 : Number(error.code), stdout }),
     );
@@ -55,4 +55,10 @@ test("each file is a suite with its own hooks, and a failure in one leaves the o
     "0 ok counting.mjs",
   ]);
   assert.match(stdout, /not loaded/);
+
+  // The time is over when the first has run: no other is begun.
+  const short = await run(["--for", "1", hooked, broken]);
+  assert.equal(short.code, 0, short.stdout);
+  assert.match(short.stdout, /ok \d+ - second/);
+  assert.doesNotMatch(short.stdout, /third/);
 });

@@ -23,6 +23,7 @@ import type { Step } from "../../src/shares/policy/step.ts";
 import type { Look } from "../../src/shares/prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
 
+import { routeTo, shareSpec } from "./share-spec.ts";
 import { type SimCarried, SimCarrier } from "./sim-carrier.ts";
 
 export type HostState = "answers" | "refused" | "link_down" | "silent" | "wedged";
@@ -57,20 +58,9 @@ const LOOK_WAIT_MS = 1000;
 const DRIVER_TIMEOUT_MS = 4000;
 const MAX_STEPS = 12;
 
-export const SPEC: ShareSpec = {
-  name: "CORE",
-  shareName: "CORE",
-  username: "me",
-  password: null,
-  missingVariable: null,
-  driver: "rclone",
-  routes: {
-    tb: { host: "10.0.1.2", port: 445, interfaceName: null, folder: null },
-    fallback: { host: "10.0.2.2", port: 445, interfaceName: null, folder: null },
-  },
-  mountPath: "/volumes/CORE",
-  stablePath: "/Shares/CORE",
-};
+export const SPEC: ShareSpec = shareSpec({
+  routes: { tb: routeTo("10.0.1.2"), fallback: routeTo("10.0.2.2") },
+});
 
 export const POLICY: SharePolicy = {
   checkIntervalMs: 2000,

@@ -1,46 +1,53 @@
 // A manual clock that goes on beside real work, only while that work waits for the clock.
-import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "./eventually.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { ANSWERS_MS, BETWEEN_LOOKS_MS } from "./eventually.ts";
 import type { ManualClock } from "./manual-clock.ts";
 
-interface Pace {
-  readonly deadlineMs?: number;
-  /** So long no timer may have come or gone before the clock goes on, ms of real time: real work may be under way. */
-  readonly quietMs?: number;
+/** What Node asks of the system or of its own threads, and has no answer to: files, names, connections, writes. */
+const REQUEST = /Req|^(TCP|Pipe)ConnectWrap$|^(Write|Shutdown)Wrap$/;
+
+/** How often something has come from outside of this process's JavaScript, or a timer has come or gone. */
+function happenings(clock: ManualClock): string {
+  return `${performance.nodeTiming.uvMetricsInfo.events} ${clock.pendingTimers}`;
+}
+
+function isAsking(): boolean {
+  return process.getActiveResourcesInfo().some((kind) => REQUEST.test(kind));
 }
 
 /**
- * Moves the clock on by `stepMs` again and again until `holds` gives something truthy, and resolves with that. Between
- * two steps real work has some time to go on: a step comes when a timer waits, and none was set or ended for a while.
- * `holds` that throws counts as "not yet".
+ * Moves the clock on by `stepMs` again and again until `holds` gives something truthy, and resolves with that. A step
+ * comes when a timer waits and this process has nothing else to do: nothing came in a whole look at all that it listens
+ * to, and nothing is on its way to it from the system. However slow the machine is, nothing that both ends of this process
+ * do overtakes its clock; what another process does may. `holds` that throws counts as "not yet".
  */
 export async function passTimeUntil<T>(
   clock: ManualClock,
   holds: () => T | Promise<T>,
   stepMs: number,
-  { deadlineMs = ANSWERS_MS, quietMs = 20 }: Pace = {},
+  deadlineMs = ANSWERS_MS,
 ): Promise<Exclude<T, false | null | undefined | 0 | "">> {
-  let timers = -1;
-  let quietSince = performance.now();
-  const step = async (): Promise<void> => {
-    if (clock.pendingTimers !== timers) quietSince = performance.now();
-    timers = clock.pendingTimers;
-    if (timers === 0 || performance.now() - quietSince < quietMs) return;
-    await clock.advance(stepMs);
-    quietSince = performance.now();
-  };
-  return eventually(
-    async () => {
-      let found: T | null = null;
-      try {
-        found = await holds();
-        return found;
-      } finally {
-        if (!found) await step();
-      }
-    },
-    deadlineMs,
-    BETWEEN_LOOKS_MS,
-  );
+  const untilMs = performance.now() + deadlineMs;
+  for (;;) {
+    let found: T | null = null;
+    let failure: unknown;
+    try {
+      found = await holds();
+    } catch (error) {
+      failure = error;
+    }
+    if (isTruthy(found)) return found;
+    if (performance.now() >= untilMs) {
+      throw new Error(`not so within ${deadlineMs} ms of steps of ${stepMs} ms`, { cause: failure ?? found });
+    }
+    const before = happenings(clock);
+    await pause(BETWEEN_LOOKS_MS);
+    if (clock.pendingTimers > 0 && before === happenings(clock) && !isAsking()) await clock.advance(stepMs);
+  }
+}
+
+function isTruthy<T>(value: T | null): value is Exclude<T, false | null | undefined | 0 | ""> {
+  return Boolean(value);
 }
 
 /** The same until `work` has settled; settles as it does. */
@@ -54,6 +61,6 @@ export async function passTimeUntilSettled<T>(
     settled = true;
   };
   work.then(note, note);
-  await passTimeUntil(clock, () => settled, stepMs, { deadlineMs: 60_000, quietMs: 0 });
+  await passTimeUntil(clock, () => settled, stepMs, 60_000);
   return work;
 }

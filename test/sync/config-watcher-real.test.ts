@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { readConfigBytes } from "../../src/config/read/load.ts";
@@ -91,23 +91,6 @@ for (const detection of ["mtime", "hash", "inotify"] as const satisfies readonly
       events.map(({ type, details }) => `${type} ${details}`),
       ["changed settings reloaded"],
     );
-  });
-
-  test(`B3 a real file that goes and comes back changed is applied, its folder gone meanwhile (${detection})`, async (t) => {
-    const root = await temporaryFolder(t);
-    const folder = join(root, "app");
-    const path = join(folder, "config.toml");
-    await mkdir(folder);
-    await writeFile(path, "a");
-    const { until, watcher, offered } = await watchReally(t, path, "a", { detection });
-    await rm(folder, { recursive: true });
-    await until(() => watcher.state.fileMissing);
-    await writeFile(join(root, "next"), "b");
-    await mkdir(folder);
-    await rename(join(root, "next"), path);
-    await until(() => watcher.state.hash === sha256("b"));
-    assert.deepEqual(offered, ["b"]);
-    assert.equal(watcher.state.fileMissing, false);
   });
 }
 

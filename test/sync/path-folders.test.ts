@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import test from "node:test";
+import { MountaineerError } from "../../src/runtime/errors.ts";
 import { findPathFolders } from "../../src/sync/path-folders.ts";
+import { saysMissing } from "../../src/sync/watched-file.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { systemError } from "./memory-file.ts";
 
 const everywhere = (): boolean => true;
 
@@ -43,24 +46,10 @@ test("a name that is missing: the folder in which it would appear", async (t) =>
   });
 });
 
-test("symlinks in a circle end the walk", async (t) => {
-  const root = await temporaryFolder(t);
-  await symlink(join(root, "b"), join(root, "a"));
-  await symlink(join(root, "a"), join(root, "b"));
-  assert.deepEqual((await foldersOf(join(root, "a")))[root], ["a", "b"]);
-});
-
-test("what is not here is named and not looked at", async (t) => {
-  const root = await temporaryFolder(t);
-  await symlink("/nowhere/at/all", join(root, "config.toml"));
-  const touched: string[] = [];
-  const { folders, notHere } = await findPathFolders(join(root, "config.toml"), (path) => {
-    touched.push(path);
-    return path !== "/nowhere/at";
-  });
-  // `/nowhere` does not exist, so the walk ends before it would reach what is not here.
-  assert.equal(notHere, null);
-  assert.ok(touched.includes("/nowhere") && !touched.includes("/nowhere/at"));
-  assert.ok(folders.get("/")?.has("nowhere"));
-  assert.equal((await findPathFolders(join(root, "x"), (path) => path !== root)).notHere, root);
+test("missing is told by the error or by what caused it", () => {
+  assert.equal(saysMissing(systemError("ENOENT")), true);
+  assert.equal(saysMissing(systemError("EACCES")), false);
+  const wrapped = new MountaineerError("config_unreadable", "no", { cause: systemError("ENOTDIR") });
+  assert.equal(saysMissing(wrapped), true);
+  assert.equal(saysMissing("ENOENT"), false);
 });

@@ -1,6 +1,5 @@
 // `connect`: makes a client use Mountaineer, and undoes that. Shows what would change in its file, and asks.
 import { realpath, rm } from "node:fs/promises";
-import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
 import { CLIENTS, type Client, type ClientName } from "../../clients/client.ts";
 import { type ClientChange, editedClientText } from "../../clients/client-edit.ts";
@@ -183,7 +182,7 @@ async function knownHere(
     ({ table }) => table["enabled"] !== false && secretNamesIn(table).every((name) => kept.has(name)),
   );
   const surroundings = {
-    userHome: homedir(),
+    userHome: findPlace(process.env).userHome,
     environment: process.env,
     allowLiteral: true,
     kept: new Set<string>(),
@@ -205,7 +204,7 @@ function secretNamesIn(table: unknown): readonly string[] {
 function placeOf(client: Client, file: string | null): string {
   if (file !== null) return resolve(file);
   const [path = ""] = clientFiles(client.name, {
-    userHome: homedir(),
+    userHome: findPlace(process.env).userHome,
     environment: process.env,
     folder: process.cwd(),
   });

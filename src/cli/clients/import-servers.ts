@@ -1,5 +1,4 @@
 // `import`: takes MCP servers over from what other programs have. Shows what would change, asks, and does it.
-import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { withBackends } from "../../clients/backend-block.ts";
 import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "../../clients/client.ts";
@@ -7,6 +6,7 @@ import { clientFiles } from "../../clients/client-places.ts";
 import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
 import { diffText } from "../../config/history/text-diff.ts";
+import { findPlace } from "../../config/locate.ts";
 import { refusalError } from "../../config/mistakes.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { parseConfig } from "../../config/read/load.ts";
@@ -59,7 +59,11 @@ export async function importServers(context: CommandContext, manner: ImportManne
   const kept = new Set(
     (await keeper.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
   );
-  const surroundings = { userHome: homedir(), environment: process.env, folder: process.cwd() };
+  const surroundings = {
+    userHome: findPlace(process.env).userHome,
+    environment: process.env,
+    folder: process.cwd(),
+  };
   const found = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, {
     ...surroundings,
     kept,

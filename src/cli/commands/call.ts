@@ -33,7 +33,7 @@ export const callCommand: CommandDefinition = {
     const { withGateway } = await import("../sessions/gateway-session.ts");
     const { answerText, callFailure } = await import("../views/call-view.ts");
     const { signal } = context;
-    const request = { tool, arguments: await readToolArguments(given, process.stdin, signal) };
+    const request = { tool, arguments: await readToolArguments(given, context.stdin, signal) };
     const report = await withGateway(context, "call", ({ control }) => control.call(request, signal));
     if (readFlag(options, "json") && report.result !== null) {
       context.print(`${JSON.stringify(report.result, null, 2)}\n`);

@@ -127,5 +127,5 @@ async function askToken(signal: AbortSignal): Promise<string> {
     throw new MountaineerError("usage", `--url needs the management token, in ${TOKEN_VARIABLE}`);
   }
   const { askSecretly } = await import("../input/secret-question.ts");
-  return askSecretly("Management token (not shown): ", signal);
+  return askSecretly("Management token (not shown): ", { stdin: process.stdin, signal });
 }

@@ -98,7 +98,7 @@ export async function joinByCode(
   const { readJoinCode } = await import("../../fleet/way-in/join-code.ts");
   const { joinFleet } = await import("../../fleet/way-in/join.ts");
   const name = machineName(wish.name);
-  const code = readJoinCode(await codeText(wish.code, context.signal));
+  const code = readJoinCode(await codeText(wish.code, context));
   await refuseSection(context);
   const { address } = await joinFleet({
     ...homeOptions(context),
@@ -110,10 +110,10 @@ export async function joinByCode(
   return 0;
 }
 
-async function codeText(given: string | null, signal: AbortSignal): Promise<string> {
+async function codeText(given: string | null, context: CommandContext): Promise<string> {
   if (given !== null && given !== "-") return given;
-  if (given === null && process.stdin.isTTY) return askSecretly("Code (not shown): ", signal);
-  return readFirstLine("code", signal);
+  if (given === null && context.stdin.isTTY) return askSecretly("Code (not shown): ", context);
+  return readFirstLine("code", context);
 }
 
 export async function leave(

@@ -284,15 +284,13 @@ async function afterRenewal(context: CommandContext, daemon: DaemonClient): Prom
   }
 }
 
-async function readText({ signal }: CommandContext, file: string): Promise<string> {
+async function readText({ stdin, signal }: CommandContext, file: string): Promise<string> {
   const tooLong = () =>
     new MountaineerError("usage", `a fleet's configuration has at most ${LARGEST_LAYER_BYTES} bytes`);
   const limits = { mostBytes: LARGEST_LAYER_BYTES, tooLong };
   try {
     const bytes =
-      file === "-"
-        ? await readInput(process.stdin, signal, limits)
-        : await readFile(resolve(file), { signal });
+      file === "-" ? await readInput(stdin, signal, limits) : await readFile(resolve(file), { signal });
     if (bytes.length > LARGEST_LAYER_BYTES) throw tooLong();
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {

@@ -222,7 +222,7 @@ async function keepSecrets(context: CommandContext, names: readonly string[]): P
   if (names.length === 0) return;
   const keeper = await openSecrets(context);
   for (const name of names) {
-    const value = await readSecretValue(name, context.signal);
+    const value = await readSecretValue(name, context);
     await keeper.set(name, value, null, context.signal);
   }
 }

@@ -1,4 +1,6 @@
 // The definition of a command: its words, its options, and the function that runs it.
+import type { Readable } from "node:stream";
+import type { ReadStream } from "node:tty";
 import type { Command } from "commander";
 import type { TerminalStyle } from "../views/terminal-style.ts";
 
@@ -9,6 +11,9 @@ export interface Example {
 
 /** The options as given, by their camelCase names; options.ts reads them. */
 export type GivenOptions = Readonly<Record<string, unknown>>;
+
+/** What is piped in, or a terminal. */
+export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode">>;
 
 export interface CommandContext {
   /** Mountaineer's own folder, absolute. */
@@ -26,6 +31,7 @@ export interface CommandContext {
   readonly print: (text: string) => void;
   /** Writes one line to stderr. */
   readonly note: (line: string) => void;
+  readonly stdin: StandardInput;
   /**
    * Asks a person, and resolves with the line that was typed ("" at its end); rejects with the signal's reason. null
    * where there is no terminal to ask: then nothing is asked.

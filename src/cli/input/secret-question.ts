@@ -1,23 +1,23 @@
 // Reads a secret's value: typed at the terminal without an echo, otherwise from standard input.
-import type { ReadStream } from "node:tty";
 import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandContext, StandardInput } from "./command.ts";
 import { readInput } from "./standard-input.ts";
 
 /** More than any password or token; less than what a keyring refuses. */
 const LONGEST_BYTES = 8_000;
 const TOO_LONG = `a value has ${LONGEST_BYTES} bytes at most`;
 
+type Input = Pick<CommandContext, "stdin" | "signal">;
+
 /** The value, not empty. Rejects with `usage` for what can be none, and with the signal's reason. */
-export async function readSecretValue(name: string, signal: AbortSignal): Promise<string> {
-  const value = process.stdin.isTTY
-    ? await typedSecretly(`Value of ${name} (not shown): `, process.stdin, signal)
-    : await pipedIn(signal);
-  return usable(value);
+export async function readSecretValue(name: string, input: Input): Promise<string> {
+  if (input.stdin.isTTY) return askSecretly(`Value of ${name} (not shown): `, input);
+  return usable(await pipedIn(input));
 }
 
 /** What is typed at the terminal, which must be one, without an echo. Rejects like `readSecretValue`. */
-export async function askSecretly(question: string, signal: AbortSignal): Promise<string> {
-  return usable(await typedSecretly(question, process.stdin, signal));
+export async function askSecretly(question: string, { stdin, signal }: Input): Promise<string> {
+  return usable(await typedSecretly(question, stdin, signal));
 }
 
 function usable(value: string): string {
@@ -29,19 +29,19 @@ function usable(value: string): string {
 }
 
 /** All of it, without the line break that `echo` adds. */
-async function pipedIn(signal: AbortSignal): Promise<string> {
+async function pipedIn({ stdin, signal }: Input): Promise<string> {
   const limits = { mostBytes: LONGEST_BYTES + 2, tooLong: () => unusable(TOO_LONG) };
-  return decoded(await readInput(process.stdin, signal, limits)).replace(/\r?\n$/, "");
+  return decoded(await readInput(stdin, signal, limits)).replace(/\r?\n$/, "");
 }
 
 /** Keys as the terminal sends them, one value; Ctrl-C ends the command as ever. */
-function typedSecretly(question: string, terminal: ReadStream, signal: AbortSignal): Promise<string> {
+function typedSecretly(question: string, terminal: StandardInput, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let typed: number[] = [];
     const end = (settle: () => void): void => {
       terminal.off("data", onData);
       signal.removeEventListener("abort", onAbort);
-      terminal.setRawMode(false);
+      terminal.setRawMode?.(false);
       terminal.pause();
       process.stderr.write("\n");
       settle();
@@ -72,7 +72,7 @@ function typedSecretly(question: string, terminal: ReadStream, signal: AbortSign
     };
     signal.addEventListener("abort", onAbort, { once: true });
     // Before the question: what is typed from then on is never shown.
-    terminal.setRawMode(true);
+    terminal.setRawMode?.(true);
     terminal.on("data", onData);
     process.stderr.write(question);
     terminal.resume();

@@ -1,6 +1,7 @@
 // Reads what is piped into a command.
 import type { Readable } from "node:stream";
 import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandContext } from "./command.ts";
 
 interface InputLimits {
   readonly mostBytes: number;
@@ -39,9 +40,12 @@ export async function readInput(
 }
 
 /** The first line, without blanks around it. Rejects with `usage` when there is none. */
-export async function readFirstLine(what: "address" | "code", signal: AbortSignal): Promise<string> {
+export async function readFirstLine(
+  what: "address" | "code",
+  { stdin, signal }: Pick<CommandContext, "stdin" | "signal">,
+): Promise<string> {
   const tooLong = () => new MountaineerError("usage", `standard input has no ${what} in its first line`);
-  const read = await readInput(process.stdin, signal, { mostBytes: 16 * 1024, tooLong, oneLine: true });
+  const read = await readInput(stdin, signal, { mostBytes: 16 * 1024, tooLong, oneLine: true });
   const [line = ""] = read.toString("utf8").split("\n");
   if (line.trim() === "") throw tooLong();
   return line.trim();

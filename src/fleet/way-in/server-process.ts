@@ -22,10 +22,13 @@ const PORT_TAKEN =
   "end what listens there (Debian's own nats-server does: systemctl disable --now nats-server); or begin the fleet at " +
   "another port: mountaineer fleet init --listen HOST:PORT";
 const READY_WITHIN_MS = 15_000;
-const RELOADED_WITHIN_MS = 10_000;
+/** Of each time that it is asked. */
+const RELOADED_WITHIN_MS = 5_000;
+const RELOADS_ASKED = 2;
+const RELOAD_SAID = /(Reloaded|Failed to reload) server configuration:?(.*)\n/;
 const ENDS_WITHIN_MS = 10_000;
 const BETWEEN_LOOKS_MS = 25;
-const LOG_TAIL_BYTES = 8_192;
+const LOG_PIECE_BYTES = 65_536;
 
 /** Rejects with `program_unavailable`. */
 export async function findServerProgram(path: string): Promise<string> {
@@ -110,7 +113,7 @@ async function start({ home, clock }: FleetPlace, address: string, signal: Abort
 
 /**
  * Has the server read its configuration again, and resolves when it has: who was taken out is cut off by then. Starts it
- * where it does not run. Rejects with `fleet_server_failed`.
+ * where it does not run, and starts it anew where it does not say that it has. Rejects with `fleet_server_failed`.
  */
 export function reloadServer(place: FleetPlace, signal: AbortSignal): Promise<void> {
   // Locked, so that nobody takes the end of another's reload for that of its own.
@@ -132,27 +135,44 @@ export async function renewServer(place: FleetPlace, signal: AbortSignal): Promi
 }
 
 async function reload(place: FleetPlace, signal: AbortSignal): Promise<void> {
-  const { home, clock } = place;
-  if ((await startUnlessRunning(place, signal)) === "started") return;
-  const server = await runningServer(home);
-  if (server === null) throw failed("nats-server ended", `see ${folderPaths(home).log}`);
+  for (let asked = 0; asked < RELOADS_ASKED; asked++) {
+    if ((await startUnlessRunning(place, signal)) === "started") return;
+    const server = await runningServer(place.home);
+    if (server !== null && (await reloads(place, server, signal))) return;
+  }
+  // Its log may be on a full disk, or it hangs.
+  const server = await runningServer(place.home);
+  if (server !== null) await endServer(place, server, signal);
+  await startUnlessRunning(place, signal);
+}
+
+/** Whether it says in time that it has; false, too, when it ends. Rejects with `fleet_server_failed` when it refuses. */
+async function reloads(
+  { home, clock }: FleetPlace,
+  server: ProcessIdentity,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { log } = folderPaths(home);
-  const from = await sizeOf(log);
+  let from = await sizeOf(log);
+  let said = "";
   try {
     process.kill(server.pid, "SIGHUP");
   } catch (error) {
     if (systemErrorCode(error) !== "ESRCH") throw error;
   }
   const untilMs = clock.monotonicMs() + RELOADED_WITHIN_MS;
-  for (;;) {
-    const said = await textFrom(log, from);
-    if (/Reloaded server configuration/.test(said)) return;
-    if (/Failed to reload server configuration/.test(said)) {
-      throw failed(`nats-server refused its configuration: ${await lastError(log, from)}`, `see ${log}`);
-    }
-    if (clock.monotonicMs() >= untilMs) throw failed("nats-server did not reload in time", `see ${log}`);
-    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+  while (clock.monotonicMs() < untilMs && (await isRunning(server))) {
+    const { text, to } = await textFrom(log, from);
+    from = to;
+    // The last line may have been cut off.
+    said = said.slice(said.lastIndexOf("\n") + 1) + text;
+    const [, word, why = ""] = RELOAD_SAID.exec(said) ?? [];
+    if (word === "Reloaded") return true;
+    if (word !== undefined)
+      throw failed(`nats-server refused its configuration: ${why.trim()}`, `see ${log}`);
+    if (text === "") await clock.sleep(BETWEEN_LOOKS_MS, signal);
   }
+  return false;
 }
 
 /** Ends the server, and removes its folder with all that it kept; resolves with whether there was one. */
@@ -196,23 +216,24 @@ async function sizeOf(path: string): Promise<number> {
   );
 }
 
-/** What was appended; a log that was set aside meanwhile is read from its beginning. */
-async function textFrom(path: string, from: number): Promise<string> {
+/** A piece of what was appended, and where it ends; a log that was set aside meanwhile is read from its beginning. */
+async function textFrom(path: string, from: number): Promise<{ text: string; to: number }> {
   const size = await sizeOf(path);
-  if (size === 0) return "";
+  const begin = size < from ? 0 : from;
+  if (size === begin) return { text: "", to: begin };
   const file = await open(path, "r");
   try {
-    const begin = size < from ? 0 : from;
-    const length = Math.min(size - begin, LOG_TAIL_BYTES);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
-    return buffer.toString("utf8", 0, bytesRead);
+    const length = Math.min(size - begin, LOG_PIECE_BYTES);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, begin);
+    return { text: buffer.toString("utf8", 0, bytesRead), to: begin + bytesRead };
   } finally {
     await file.close();
   }
 }
 
 async function lastError(path: string, from: number): Promise<string> {
-  const lines = (await textFrom(path, from).catch(() => "")).trim().split("\n");
+  const { text } = await textFrom(path, from).catch(() => ({ text: "" }));
+  const lines = text.trim().split("\n");
   const error = lines.findLast((line) => /\[(ERR|FTL)\]|nats-server:/.test(line)) ?? lines.at(-1) ?? "";
   return error.replace(/^.*\[(ERR|FTL)\] /, "") || "it said nothing";
 }

@@ -177,9 +177,7 @@ class BackendMinutes {
 
   /** Undefined where a wall clock that was set back comes upon a minute long over: it keeps the latency it had. */
   #bucketsOf(minute: number): Uint32Array | undefined {
-    const last = this.#recent.at(-1);
-    if (last?.minute === minute) return last.buckets;
-    return this.#recent.find((one) => one.minute === minute)?.buckets;
+    return this.#recent.findLast((one) => one.minute === minute)?.buckets;
   }
 
   #keepLatency({ minute, buckets }: { readonly minute: number; readonly buckets: Uint32Array }): void {

@@ -51,6 +51,7 @@ describe("the route of a carried share", () => {
     await clock.advance(500);
     route.lost();
     assert.equal(route.phase, "waiting");
+    assert.deepEqual(told, ["waiting"], "told at once");
     assert.equal(route.routeLostAtMs, 1_500);
     await clock.advance(1_000);
     route.lost();

@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { bundledProgramPath } from "../../../src/carrier/client/carrier-program.ts";
 import { beginExclusive } from "../../../src/runtime/files/sqlite-file-lock.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { randomOf } from "../../lab/random.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -157,12 +158,13 @@ describe("the carrier's process", () => {
     await carrier.open(openRequest("DATA", nas), signal);
     let taken = 0;
     let tries = 0;
+    const random = randomOf(t);
     const killing = new AbortController();
     const killer = (async () => {
       while (!killing.signal.aborted) {
         const [pid] = await bench.carriers();
         if (pid !== undefined) kill(pid);
-        await systemClock.sleep(100 + Math.random() * 300);
+        await systemClock.sleep(100 + random() * 300);
       }
     })();
     while (tries < 200) {

@@ -51,6 +51,14 @@ describe("the ledger of requests", () => {
     assert.deepEqual(told, ["asked", "answered 40"]);
   });
 
+  test("A10 of a client that asks more than can be kept, nothing is known any more", () => {
+    const { requests, ask } = ledger();
+    for (let id = 1; id <= 16_384; id++) ask(request(COMMAND.read, id));
+    assert.deepEqual([requests.outstanding, requests.isOpaque], [16_384, false]);
+    ask(request(COMMAND.read, 16_385));
+    assert.deepEqual([requests.outstanding, requests.isOpaque], [0, true]);
+  });
+
   test("A10 the oldest counts, and each message of a compound has its own answer", () => {
     const { requests, time, ask, answer } = ledger();
     ask(frame({ command: COMMAND.create, messageId: 1 }, { command: COMMAND.read, messageId: 2 }));

@@ -23,7 +23,9 @@ async function setUp(t: TestContext, mcpServers: unknown) {
     text,
     env,
     config: () => readFile(join(home, "own/config.toml"), "utf8"),
-    run: (...args: string[]) => runCommand(args, { home, env, cwd: home }),
+    run: (...args: string[]) => runCommand(args, { home, env }),
+    /** What came with the folder it is typed in is found, too. */
+    runInFolder: (...args: string[]) => runCommand(args, { home, env, cwd: home }),
   };
 }
 
@@ -77,7 +79,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
 
 test("F1 E1 a token is kept as a secret, and stands neither in the file nor on the screen", async (t) => {
   const server = { command: process.execPath, args: [LIGHT_SERVER], env: { GITHUB_TOKEN: TOKEN } };
-  const { env, config, run } = await setUp(t, { github: server });
+  const { env, config, run, runInFolder } = await setUp(t, { github: server });
   const { stdout, stderr, code } = await run("import", "claude", "--yes");
   assert.equal(code, 0, stderr);
   assert.match(stdout, /a secret of it is kept as secret:github-github-token/);
@@ -86,7 +88,7 @@ test("F1 E1 a token is kept as a secret, and stands neither in the file nor on t
   assert.ok((await readFile(join(env.MOUNTAINEER_HOME, "secrets.json"), "utf8")).includes(TOKEN));
   const shown = await run("connect", "claude", "--yes");
   assert.ok(!`${shown.stdout}${shown.stderr}`.includes(TOKEN));
-  const again = await run("import", "--yes");
+  const again = await runInFolder("import", "--yes");
   assert.equal(again.code, 0);
   assert.match(again.stderr, /nothing new in 1 file/);
 });
@@ -192,17 +194,17 @@ test("E1 connect shows no secret that stands beside the servers in a client's fi
 });
 
 test("F1 E2 import without a name and without a question leaves out what came with the folder, and says so", async (t) => {
-  const { file, env, config, run } = await setUp(t, { mine: light("mine_") });
+  const { file, env, config, runInFolder } = await setUp(t, { mine: light("mine_") });
   const own = join(env.HOME, ".mcp.json");
   await writeFile(own, JSON.stringify({ mcpServers: { cloned: light("cloned_") } }));
-  const all = await run("import", "--yes");
+  const all = await runInFolder("import", "--yes");
   assert.equal(all.code, 0, all.stderr);
   assert.ok(all.stderr.includes(`${own} came with this folder and is left out`), all.stderr);
   assert.match(await config(), /\[backends\.mine\]/);
   assert.doesNotMatch(await config(), /cloned/);
-  const json = JSON.parse((await run("import", "--yes", "--json")).stdout);
+  const json = JSON.parse((await runInFolder("import", "--yes", "--json")).stdout);
   assert.deepEqual([json.left_out, json.read], [[own], [file]]);
-  assert.equal((await run("import", own, "--yes")).code, 0);
+  assert.equal((await runInFolder("import", own, "--yes")).code, 0);
   assert.match(await config(), /\[backends\.cloned\]/);
 });
 

@@ -14,6 +14,7 @@ function contextOf(home: string, ask: CommandContext["ask"]): CommandContext {
     configPath: null,
     stdoutStyle: { width: 80, color: false, unicode: false },
     isTerminal: false,
+    stdin: process.stdin,
     ask,
     yieldInterrupts: () => ({ [Symbol.dispose]() {} }),
     signal: never,

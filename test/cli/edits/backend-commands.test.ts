@@ -175,10 +175,21 @@ test("E2 references, addresses and literals that are allowed are written as they
   );
   assert.deepEqual([one.code, one.stderr], [0, ""]);
   assert.match(one.stdout, /web {2}is added/);
-  const two = await run(
-    ...["backends", "add", "p", "--disabled", "--cwd", "sub", "-e", "A", "-e", "B=${C}", "--allow-literal"],
-    ...["-e", "TOKEN=written-out", "--", "server", "-y", "--flag"],
-  );
+  const words = [
+    "backends",
+    "add",
+    "p",
+    "--disabled",
+    "--cwd",
+    "sub",
+    "-e",
+    "A",
+    "-e",
+    "B=${C}",
+    "--allow-literal",
+  ];
+  const program = ["-e", "TOKEN=written-out", "--", "server", "-y", "--flag"];
+  const two = await runCommand([...words, ...program], { home, cwd: "/" });
   assert.equal(two.code, 0, two.stderr);
   const after = await text();
   assert.match(after, /\[backends\.web\]\nurl = "http:\/\/localhost:1\/mcp"\n/);

@@ -5,11 +5,10 @@ import { once } from "node:events";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { agree } from "../../gateway/backends/sign-in/authorization-server.ts";
 import { BACKEND, type SignInRig, startSignInRig } from "../../gateway/backends/sign-in/sign-in-rig.ts";
+import { COMMAND, environmentOf } from "../command-line.ts";
 
-const MAIN = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const { signal } = new AbortController();
 
 interface Ended {
@@ -24,8 +23,9 @@ async function run(
   args: readonly string[],
   onAddress: (address: string, answer: (line: string) => void) => void = () => {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN, "backends", ...args], {
-    env: { PATH: "/nonexistent", HOME: home, MOUNTAINEER_HOME: home, NO_COLOR: "1" },
+  const [program = "", ...own] = COMMAND;
+  const child = spawn(program, [...own, "backends", ...args], {
+    env: environmentOf({ home, env: { PATH: "/nonexistent", NO_COLOR: "1" } }),
   });
   let stdout = "";
   let stderr = "";

@@ -1,9 +1,10 @@
 // `mountaineer open` and `server-token`, the real program and daemon; and what they open across a handover.
+
 import assert from "node:assert/strict";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { handOver } from "../../mcp/handover-load.ts";
+import { handOver } from "../../mcp/gateway-rig.ts";
 import { createTestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";

@@ -236,12 +236,15 @@ for (const platform of ["linux", "darwin"] as const) {
     const removed = await manager().uninstall(NEVER);
     assert.deepEqual([removed.changed, removed.running, removed.failure], [true, false, null]);
     await assert.rejects(stat(filePath));
+    const reloads = async () => (await calls()).filter((call) => call.includes("daemon-reload")).length;
+    assert.equal(await reloads(), platform === "linux" ? 1 : 0, "systemd forgets what is gone");
     const twice = await manager().uninstall(NEVER);
     assert.deepEqual([twice.changed, twice.running, twice.failure], [false, false, null]);
+    assert.equal(await reloads(), 0);
   });
 
   test(`${platform}: without a manager the file is written and what to do is said; a failure is told`, async (t) => {
-    const { manager, mark } = await scene(t, platform);
+    const { manager, mark, calls } = await scene(t, platform);
     await mark("absent");
     const outcome = await manager().install(NEVER);
     assert.deepEqual([outcome.changed, outcome.running, outcome.failure], [true, false, null]);
@@ -249,8 +252,10 @@ for (const platform of ["linux", "darwin"] as const) {
       outcome.notes.join("\n"),
       platform === "linux" ? /enable --now mountaineer/ : /launchctl bootstrap/,
     );
+    await calls();
     const removed = await manager().uninstall(NEVER);
     assert.deepEqual([removed.changed, removed.failure], [true, null]);
+    assert.doesNotMatch((await calls()).join("\n"), /daemon-reload/, "nobody is there to be told");
     await mark("absent", false);
     await mark("broken");
     const failed = await manager().install(NEVER);

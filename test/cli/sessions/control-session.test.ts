@@ -22,6 +22,7 @@ function contextOf(home: string, changes: Partial<CommandContext> = {}): Command
     configPath: null,
     stdoutStyle: { width: 80, color: false, unicode: false },
     isTerminal: false,
+    stdin: process.stdin,
     ask: null,
     yieldInterrupts: () => ({ [Symbol.dispose]() {} }),
     signal: never,

@@ -47,6 +47,12 @@ describe("B9 a TOML value is set in place", () => {
       'shares = [\n  { name = "A", driver = "auto" }, # first\n  { name = "B", driver = "rclone" },\n]\n',
     ],
     [
+      "that a share in an array of inline tables has already",
+      'shares = [\n  { name = "A", driver = "auto" }, # first\n  { name = "B" },\n]\n',
+      set(["shares", "A", "driver"], "rclone"),
+      'shares = [\n  { name = "A", driver = "rclone" }, # first\n  { name = "B" },\n]\n',
+    ],
+    [
       "to the same: nothing changes",
       "[sync]\npoll_interval = 2.0\n",
       set(POLL, 2),

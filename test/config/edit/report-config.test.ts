@@ -74,6 +74,25 @@ incoming_auth.jwks = "https://login.example/keys?(hidden)"`,
   );
 });
 
+test("E5 a secret that stands plain under the key of a secret is hidden", async () => {
+  const text = `[[shares]]
+name = "CORE"
+fallback_host = "nas"
+password = "LITERAL"
+[incoming_auth]
+type = "local"
+token = "LITERAL"
+`;
+  assert.equal(
+    await reportedConfig(bytes(text), "toml"),
+    `shares[0].name = "CORE"
+shares[0].fallback_host = "nas"
+shares[0].password = (hidden)
+incoming_auth.type = "local"
+incoming_auth.token = (hidden)`,
+  );
+});
+
 test("E5 the same from YAML, in whatever layout", async () => {
   const text = `backends:
   files:

@@ -1,22 +1,20 @@
-// Real files: a file that changes underneath, links, modes, full disks, and savers killed at random points.
+// Real files: a file that changes underneath, links, modes, full disks.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { statSync } from "node:fs";
 import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
 import { saveContent, saveEdit } from "../../../src/config/edit/save.ts";
-import { parseConfig } from "../../../src/config/read/load.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
+import { assertReplacedWhole } from "../../support/replaced-whole.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
-import { bytes, PLACE, SHARE } from "../support.ts";
+import { bytes, PLACE } from "../support.ts";
 
 const TEXT = `# mine\r\n[global]\r\ncheck_interval_secs = 2 # often\r\n`;
 
@@ -151,27 +149,12 @@ test("a file that cannot be written stays, and why is said", async (t) => {
   await assert.rejects(saveEdit({ ...target, path: disk, edits: [] }), { code: "config_unreadable" });
 });
 
-test("kill -9 at any instant leaves the old file or the new one, whole", async (t) => {
-  const folder = await temporaryFolder(t);
-  const path = join(folder, "config.toml");
-  const start = `${TEXT}${SHARE.replaceAll("\n", "\r\n")}# ${"long ".repeat(4000)}\r\n`;
-  await writeFile(path, start);
-  const program = join(import.meta.dirname, "../programs", "save-forever.ts");
-  for (let round = 0; round < 8; round += 1) {
-    const child = spawn(process.execPath, [program, path, "edit"], { stdio: ["ignore", "pipe", "inherit"] });
-    const gone = once(child, "exit");
-    await once(child.stdout, "data");
-    // Not a wait for anything: the random instant is the point.
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 40));
-    child.kill("SIGKILL");
-    await gone;
-    const text = await readFile(path, "utf8");
-    assert.equal(text.replace(/secs = \d+/, "secs = 2"), start);
-    assert.ok((await parseConfig(bytes(text), path, PLACE)).ok);
-  }
-  // The next save sweeps what the killed ones left.
-  assert.ok((await saveEdit({ path, place: PLACE, seenSha256: null, edits: interval(0.25) })).ok);
-  assert.deepEqual(await readdir(folder), ["config.toml"]);
+test("kill -9 at any instant leaves the old file or the new one: a save puts another in its place", async (t) => {
+  const path = join(await temporaryFolder(t), "config.toml");
+  await writeFile(path, TEXT);
+  await assertReplacedWhole(path, async () => {
+    assert.ok((await saveEdit({ path, place: PLACE, seenSha256: null, edits: interval(0.25) })).ok);
+  });
   assert.ok((await lstat(path)).isFile());
 });
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
+import { watch } from "node:fs";
 import { mkdir, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -11,6 +10,8 @@ import {
   openHistory as openHistoryOf,
   refuseOtherEntry,
 } from "../../../src/config/history/history.ts";
+import { eventually } from "../../support/eventually.ts";
+import { leaveTemporary } from "../../support/replaced-whole.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 function openHistory(home: string, name = "config.toml") {
@@ -119,32 +120,26 @@ test("an entry that cannot be used is left out, and set aside with the next reco
   );
 });
 
-test("kill -9 at any instant leaves whole entries, and no name comes twice", async (t) => {
+test("kill -9 at any instant leaves whole entries: what has no name yet is swept, and no name comes twice", async (t) => {
   const home = await temporaryFolder(t);
-  const program = join(import.meta.dirname, "../programs", "save-forever.ts");
-  for (let round = 0; round < 6; round += 1) {
-    const child = spawn(process.execPath, [program, join(home, "config.toml"), "history"], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const gone = once(child, "exit");
-    await once(child.stdout, "data");
-    // Not a wait for anything: the random instant is the point.
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
-    child.kill("SIGKILL");
-    await gone;
-    const history = openHistory(home);
-    assert.deepEqual(await history.corrupt(), []);
-    const entries = await history.list();
-    assert.ok(entries.length > 0 && entries.length <= KEPT_ENTRIES);
-    for (const { n } of entries) await history.entry(n);
-  }
-  await openHistory(home).record(content("last"));
-  const files = await readdir(join(home, "history"));
-  assert.ok(
-    files.every((file) => file.endsWith(".entry")),
+  const folder = join(home, "history");
+  await openHistory(home).record(content("a"));
+  const [first = ""] = await readdir(folder);
+  await leaveTemporary(join(folder, first));
+  const names = new Set<string | null>();
+  const watcher = watch(folder, (_kind, name) => names.add(name));
+  t.after(() => watcher.close());
+  await openHistory(home).record(content("b"));
+  await eventually(() =>
+    [...names].some((name) => name?.startsWith(".0000000002-") && name.endsWith(".tmp")),
+  );
+  const files = (await readdir(folder)).toSorted();
+  assert.deepEqual(
+    files.map((file) => file.slice(0, 10)),
+    ["0000000001", "0000000002"],
     files.join(),
   );
-  assert.ok(files.length <= KEPT_ENTRIES);
+  assert.deepEqual(await openHistory(home).corrupt(), []);
 });
 
 test("each file has a history of its own; entries without a file's name are of the home's", async (t) => {

@@ -1,7 +1,6 @@
 // Real files: what a timeline leaves for the next daemon, and what that makes of whatever it finds.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,6 +24,7 @@ import { sampleShare } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { assertReplacedWhole } from "../../support/replaced-whole.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs, remountTmpfs } from "../../support/tiny-disk.ts";
 
@@ -417,33 +417,14 @@ test("a day without a daemon leaves nothing of before", async (t) => {
   await next[Symbol.asyncDispose]();
 });
 
-test("B11 kill -9 at any instant leaves a whole file, the old one or the new one", async (t) => {
-  const home = await temporaryFolder(t);
-  const path = join(home, "timeline.json");
-  const program = join(import.meta.dirname, "../../support/write-timelines.ts");
-  let newestMs = 0;
-  for (let round = 0; round < 10; round++) {
-    const child = spawn(process.execPath, [program, home], { stdio: ["ignore", "pipe", "inherit"] });
-    t.after(() => child.kill("SIGKILL"));
-    const gone = once(child, "exit");
-    await once(child.stdout, "data");
-    // Once at least a file must have come to be there, however slow the disk is.
-    if (round === 9) await eventually(() => existsSync(path));
-    // Not a wait for anything: the random instant is the point.
-    await pause(Math.random() * 20);
-    child.kill("SIGKILL");
-    await gone;
-    if (!existsSync(path)) continue;
-    const { untilMs, shares } = await knownAt(path);
-    assert.ok(untilMs >= newestMs, `round ${round}`);
-    newestMs = untilMs;
-    assert.equal(new Set([...shares.values()].map((spans) => JSON.stringify(spans))).size, 1);
-  }
-  assert.ok(newestMs > 0);
-  const b = await bench(home, createManualClock(newestMs + 60_000));
-  const timeline = await b.start();
-  assert.ok((await timeline.timeline()).gaps.length > 0);
-  assert.deepEqual(b.told(), []);
-  await timeline[Symbol.asyncDispose]();
-  assert.deepEqual(await readdir(home), ["timeline.json"]);
+test("B11 kill -9 at any instant leaves a whole file: each is another in the place of the one before", async (t) => {
+  const b = await start(t);
+  const one = await b.start();
+  await b.clock.advance(MINUTE_MS);
+  await one[Symbol.asyncDispose]();
+  await assertReplacedWhole(b.path, async () => {
+    const next = await b.start();
+    await b.clock.advance(MINUTE_MS);
+    await next[Symbol.asyncDispose]();
+  });
 });

@@ -1,4 +1,4 @@
-// A service of configuration alone, on a real file, for tests of reloads and edits.
+// A service of configuration alone, on a real file, for tests of reloads, edits and approvals.
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,6 +7,8 @@ import type { StreamEvent } from "../../../src/api/contract.ts";
 import { ownRealPath } from "../../../src/config/history/history-owner.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
+import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
+import { startApprovals } from "../../../src/daemon/approvals/start-approvals.ts";
 import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
 import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
 import { type ConfigService, createConfigService } from "../../../src/daemon/reload/config-service.ts";
@@ -17,7 +19,7 @@ import { createLocalFile } from "../../support/local-file.ts";
 import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-const NEVER = new AbortController().signal;
+export const NEVER = new AbortController().signal;
 
 /** A valid configuration that differs in one key. */
 export function text(timeoutMs: number, sync = "enabled = false"): string {
@@ -28,64 +30,124 @@ export interface Scene {
   readonly path: string;
   readonly home: string;
   readonly service: ConfigService;
-  readonly transitions: ServiceTransition[];
-  readonly streamed: StreamEvent[];
+  readonly transitions: readonly ServiceTransition[];
+  readonly streamed: readonly { readonly id: number; readonly event: StreamEvent }[];
   /** While set, the section refuses whatever is offered. */
   readonly mood: { refuses: boolean };
-  /** What the engine would run: the time that was committed last. */
+  /** What was committed, in order, as the time that `text` sets. */
   readonly committed: number[];
+  /** What the engine runs. */
+  config(): MountaineerConfig;
+  /** Of approvals. */
+  conditions(): readonly { readonly code: string; readonly hint: string | null }[];
   readonly logger: RecordingLogger;
   edit(key: string, value: string | null): ReturnType<ConfigService["control"]["edit"]>;
+  /** Idempotent. */
+  stop(): Promise<void>;
 }
 
-/** A service of configuration alone: one section that may refuse, and nothing to mount. */
-export async function scene(
-  t: TestContext,
-  first: string,
-  wrap: (file: WatchedFile) => WatchedFile = (file) => file,
-  appliers: readonly ConfigApplier[] = [],
-): Promise<Scene> {
-  const ends: ConfigService[] = [];
+export interface SceneOptions {
+  readonly wrap?: (file: WatchedFile) => WatchedFile;
+  readonly appliers?: readonly ConfigApplier[];
+  /** What decides what runs waits for a person. */
+  readonly approvals?: boolean;
+}
+
+/** A home for services, one after the other; none outlives the test. */
+export async function sceneHome(t: TestContext, first: string) {
+  const running = new Set<Scene>();
   // Registered before the folder's removal, so that it runs before it.
   t.after(async () => {
-    for (const service of ends) await service[Symbol.asyncDispose]();
+    for (const each of running) await each.stop();
   });
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home);
   const path = join(home, "config.toml");
   await writeFile(path, first);
-  const place = findPlace({ HOME: home, MOUNTAINEER_HOME: home });
+  return {
+    home,
+    path,
+    async start(options: SceneOptions = {}): Promise<Scene> {
+      const started = await openScene(home, options);
+      running.add(started);
+      return started;
+    },
+  };
+}
+
+/** A service of configuration alone: one section that may refuse, and nothing to mount. */
+export async function scene(t: TestContext, first: string, options: SceneOptions = {}): Promise<Scene> {
+  return (await sceneHome(t, first)).start(options);
+}
+
+/** On the file that is in the home. */
+export async function openScene(home: string, options: SceneOptions = {}): Promise<Scene> {
+  const { wrap = (file) => file, appliers = [], approvals = false } = options;
+  const path = join(home, "config.toml");
+  const place = findPlace({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
   const loaded = await loadConfig(path, place);
   assert.ok(loaded.ok);
   const transitions: ServiceTransition[] = [];
-  const streamed: StreamEvent[] = [];
+  const publish = (transition: ServiceTransition): void => void transitions.push(transition);
+  const streamed: { id: number; event: StreamEvent }[] = [];
   const stream = createEventStream({ onListenerError: assert.ifError });
-  stream.listen(null, (_, event) => streamed.push(event));
+  stream.listen(null, (id, event) => streamed.push({ id, event }));
   const logger = createRecordingLogger();
+  const judged = approvals
+    ? await startApprovals(
+        { place, environment: {}, snapshot: loaded.snapshot, clock, logger, publish, writes: true },
+        NEVER,
+      )
+    : null;
+  const snapshot = judged?.snapshot ?? loaded.snapshot;
+  let { config } = snapshot;
   const mood = { refuses: false };
   const committed: number[] = [];
   const section: ConfigApplier = {
     name: "moody",
     async prepare({ after }) {
       if (mood.refuses) throw new Error("not now");
-      return { commit: () => void committed.push(after.global.connectTimeoutMs) };
+      return {
+        commit() {
+          config = after;
+          committed.push(after.global.connectTimeoutMs);
+        },
+      };
     },
   };
   const service = createConfigService({
     home,
     place,
-    snapshot: loaded.snapshot,
+    snapshot,
+    ...(judged !== null && { loadedFile: loaded.snapshot, approvals: judged.keeper }),
     file: wrap(createLocalFile(path, readConfigBytes)),
     realPath: ownRealPath,
     appliers: [section, ...appliers],
     clock,
     logger,
     stream,
-    publish: (transition) => transitions.push(transition),
+    publish,
   });
-  ends.push(service);
   await service.start();
-  const edit: Scene["edit"] = (key, value) =>
-    service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER);
-  return { path, home, service, transitions, streamed, mood, committed, logger, edit };
+  let ended: Promise<void> | null = null;
+  return {
+    path,
+    home,
+    service,
+    transitions,
+    streamed,
+    mood,
+    committed,
+    config: () => config,
+    conditions: () => judged?.keeper.conditions() ?? [],
+    logger,
+    edit: (key, value) => service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER),
+    stop() {
+      ended ??= (async () => {
+        await service[Symbol.asyncDispose]();
+        await judged?.keeper[Symbol.asyncDispose]();
+      })();
+      return ended;
+    },
+  };
 }

@@ -7,9 +7,8 @@ import { configCheckReportShape } from "../../../src/api/contract.ts";
 import type { ConfigApplier } from "../../../src/daemon/reload/reload-transaction.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { sha256, smbShare } from "../samples.ts";
-import { type Scene, scene, text } from "./config-scene.ts";
+import { NEVER, type Scene, scene, text } from "./config-scene.ts";
 
-const NEVER = new AbortController().signal;
 const FIRST = text(801);
 
 async function offer({ path, service }: Scene, content: string) {
@@ -143,7 +142,7 @@ test("B6 edits made at once are taken one after the other, in the order they cam
       return { commit: () => {} };
     },
   };
-  const world = await scene(t, FIRST, undefined, [slow]);
+  const world = await scene(t, FIRST, { appliers: [slow] });
   const { watcher } = world.service;
   assert.equal(watcher.busy, false);
   const reports = await Promise.all([

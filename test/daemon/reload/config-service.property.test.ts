@@ -3,23 +3,15 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import type { StreamEvent } from "../../../src/api/contract.ts";
-import { ownRealPath } from "../../../src/config/history/history-owner.ts";
 import { findPlace } from "../../../src/config/locate.ts";
-import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
-import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
-import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
-import { type ConfigService, createConfigService } from "../../../src/daemon/reload/config-service.ts";
+import { loadConfig } from "../../../src/config/read/load.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createLocalFile } from "../../support/local-file.ts";
 import { fc } from "../../support/properties.ts";
-import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { sha256 } from "../samples.ts";
-
-const NEVER = new AbortController().signal;
+import { NEVER, openScene, type Scene } from "./config-scene.ts";
 
 type Action =
   | { readonly do: "save"; readonly seconds: number; readonly how: "in-place" | "rename" }
@@ -50,13 +42,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   fc.record({ do: fc.constant("rest"), ms: fc.integer({ min: 0, max: 200 }) } as const),
 );
 
-interface World extends AsyncDisposable {
-  readonly path: string;
-  readonly service: ConfigService;
-  readonly transitions: readonly ServiceTransition[];
-  readonly streamed: readonly { readonly id: number; readonly event: StreamEvent }[];
-  /** What the engine runs. */
-  readonly committedMs: () => number;
+interface World extends Scene, AsyncDisposable {
   perform(action: Action): Promise<void>;
 }
 
@@ -85,44 +71,8 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
     ].join("\n");
   };
   await writeFile(path, text(1));
-  const place = findPlace({ HOME: folder, MOUNTAINEER_HOME: home });
-  const loaded = await loadConfig(path, place);
-  assert.ok(loaded.ok);
-  const transitions: ServiceTransition[] = [];
-  const streamed: { id: number; event: StreamEvent }[] = [];
-  const stream = createEventStream({ onListenerError: assert.ifError });
-  stream.listen(null, (id, event) => streamed.push({ id, event }));
-  let refuses = false;
-  let committedMs = loaded.snapshot.config.global.checkIntervalMs;
-  const service = createConfigService({
-    home,
-    place,
-    snapshot: loaded.snapshot,
-    file: createLocalFile(path, readConfigBytes),
-    realPath: ownRealPath,
-    appliers: [
-      {
-        name: "engine",
-        prepare: async ({ after }) => ({
-          commit() {
-            committedMs = after.global.checkIntervalMs;
-          },
-        }),
-      },
-      {
-        name: "moody",
-        async prepare() {
-          if (refuses) throw new Error("not now");
-          return { commit() {} };
-        },
-      },
-    ],
-    clock,
-    logger: createRecordingLogger(),
-    stream,
-    publish: (transition) => transitions.push(transition),
-  });
-  await service.start();
+  const scene = await openScene(home);
+  const { service, mood } = scene;
   const { control } = service;
 
   const save = async (content: string, how: "in-place" | "rename"): Promise<void> => {
@@ -160,18 +110,14 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
         await control.reload({ dry_run: true }, NEVER);
         return;
       case "refuse":
-        refuses = each.refuses;
+        mood.refuses = each.refuses;
         return;
       case "rest":
         return clock.sleep(each.ms);
     }
   };
   return {
-    path,
-    service,
-    transitions,
-    streamed,
-    committedMs: () => committedMs,
+    ...scene,
     async perform(each) {
       try {
         await perform(each);
@@ -187,7 +133,7 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
         if (!(error instanceof MountaineerError) || !expected.includes(error.code)) throw error;
       }
     },
-    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => scene.stop(),
   };
 }
 
@@ -217,7 +163,11 @@ async function assertSettled(world: World): Promise<void> {
   const newest = sha256(await control.historyText(0, NEVER));
   // Nothing is awaited from here on: a look that ends meanwhile would be told by one of both alone.
   const report = control.sync();
-  assert.equal(world.committedMs(), watcher.running.snapshot.config.global.checkIntervalMs, "one thing runs");
+  assert.equal(
+    world.config().global.checkIntervalMs,
+    watcher.running.snapshot.config.global.checkIntervalMs,
+    "one thing runs",
+  );
   assert.equal(entries[0]?.sha256, report.sha256, "the newest of the history is what runs");
   assert.equal(newest, report.sha256);
 

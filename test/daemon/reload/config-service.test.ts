@@ -4,9 +4,7 @@ import test from "node:test";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { sha256 } from "../samples.ts";
-import { scene, text } from "./config-scene.ts";
-
-const NEVER = new AbortController().signal;
+import { NEVER, scene, text } from "./config-scene.ts";
 
 test("B6 reloads asked for at once are each answered with what theirs did", async (t) => {
   const { path, service } = await scene(t, text(801));
@@ -179,18 +177,20 @@ test("a torn file that is whole a moment later was never rejected", async (t) =>
   const on = "enabled = true";
   const torn = text(802, on).slice(0, 25);
   let tornLooks = 0;
-  const { service, path, transitions } = await scene(t, text(801, on), (file) => ({
-    ...file,
-    async read(signal) {
-      const bytes = await file.read(signal);
-      if (bytes !== null && Buffer.from(bytes).toString() === torn) {
-        tornLooks += 1;
-        // Whoever writes goes on as soon as this look has found half of it.
-        await writeFile(path, text(802, on));
-      }
-      return bytes;
-    },
-  }));
+  const { service, path, transitions } = await scene(t, text(801, on), {
+    wrap: (file) => ({
+      ...file,
+      async read(signal) {
+        const bytes = await file.read(signal);
+        if (bytes !== null && Buffer.from(bytes).toString() === torn) {
+          tornLooks += 1;
+          // Whoever writes goes on as soon as this look has found half of it.
+          await writeFile(path, text(802, on));
+        }
+        return bytes;
+      },
+    }),
+  });
   await writeFile(path, torn);
   await eventually(() => service.control.sync().generation === 2);
   await eventually(() => service.control.sync().events.length > 0);
@@ -204,16 +204,18 @@ test("a torn file that is whole a moment later was never rejected", async (t) =>
 
 test("what was read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
   let hold: Promise<void> | null = null;
-  const { service, edit } = await scene(t, text(801), (file) => ({
-    ...file,
-    async read(signal) {
-      const held = hold;
-      hold = null;
-      const bytes = await file.read(signal);
-      await held;
-      return bytes;
-    },
-  }));
+  const { service, edit } = await scene(t, text(801), {
+    wrap: (file) => ({
+      ...file,
+      async read(signal) {
+        const held = hold;
+        hold = null;
+        const bytes = await file.read(signal);
+        await held;
+        return bytes;
+      },
+    }),
+  });
   const gate = Promise.withResolvers<void>();
   hold = gate.promise;
   const reload = service.control.reload({}, NEVER);
@@ -282,13 +284,13 @@ test("B3 a dry run of a file that is not there says so", async (t) => {
 test("B8 faces that follow hear each event with its number, and the state after each change of it", async (t) => {
   const { service, edit, streamed } = await scene(t, text(801));
   await edit("sync.poll_interval", "0.5");
-  const events = streamed.flatMap((each) => (each.kind === "sync" ? [each.event] : []));
+  const events = streamed.flatMap(({ event }) => (event.kind === "sync" ? [event.event] : []));
   assert.deepEqual(events, service.control.sync().events);
   assert.deepEqual(
     events.map(({ id, type, generation }) => [id, type, generation]),
     [[1, "changed", 2]],
   );
-  const state = streamed.findLast((each) => each.kind === "sync_state");
+  const state = streamed.findLast(({ event }) => event.kind === "sync_state")?.event;
   const { events: _, ...now } = service.control.sync();
   assert.deepEqual(state, { kind: "sync_state", sync: now });
 });

@@ -5,9 +5,8 @@ import { describe, it, test } from "node:test";
 import { guardedChanges } from "../../../src/config/approval/entries.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
-import { scene } from "./config-scene.ts";
+import { NEVER, scene } from "./config-scene.ts";
 
-const NEVER = new AbortController().signal;
 const VISITOR = { isOwner: false, runsCommands: false };
 const TRUSTED = { isOwner: false, runsCommands: true };
 const PLACE = findPlace({ HOME: "/home/ann", MOUNTAINEER_HOME: "/home/ann/.mountaineer" });

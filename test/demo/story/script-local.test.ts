@@ -1,10 +1,6 @@
 // The story on plain folders, which can be played everywhere; and what is said when it cannot be played as asked.
 import assert from "node:assert/strict";
-import { symlink } from "node:fs/promises";
-import { basename, join } from "node:path";
 import { test } from "node:test";
-import { eventually } from "../../support/eventually.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { leftBehind, startDemo } from "../demo-process.ts";
 import { testStory } from "../story-contract.ts";
 
@@ -16,20 +12,6 @@ test("a story that does not go as told ends with 1, says where, and leaves nothi
   assert.equal(end.code, 1, demo.stdout() + demo.stderr());
   assert.match(demo.stdout(), /^✗ .*start the daemon.*cannot start cat/m);
   assert.match(demo.stdout(), /the story ended at step 1 of 21/);
-  assert.deepEqual(await leftBehind(demo.temporary), []);
-});
-
-test("without samba it says what is missing, and plays on plain folders", async (t) => {
-  // What the story itself needs, so that it does not end before it is told to.
-  const programs = await temporaryFolder(t);
-  for (const program of ["/bin/cat", "/usr/bin/tail"])
-    await symlink(program, join(programs, basename(program)));
-  const demo = await startDemo(t, [], { PATH: programs });
-  await eventually(() => /everything is in/.test(demo.stdout()), 30_000);
-  assert.match(demo.stdout(), /plain folders/);
-  assert.match(demo.stdout(), /not real SMB, because: .*not found \(apt install/);
-  demo.child.kill("SIGTERM");
-  assert.equal((await demo.ended).code, 143);
   assert.deepEqual(await leftBehind(demo.temporary), []);
 });
 

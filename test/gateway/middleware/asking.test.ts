@@ -117,6 +117,14 @@ describe("asking for consent", () => {
     );
   });
 
+  test("E2 an argument that is called as the mark of what is left out is shown as any other", async () => {
+    const b = bench({ destructive: "ask" });
+    const a = asked(says("accept"));
+    await b.call(a.client, "delete", { path: "/srv", "[cut]": "all" });
+    const [[, params] = []] = a.questions;
+    assert.deepEqual(String(params?.["message"]).split("\n").slice(1), ['path: "/srv"', '[cut]: "all"']);
+  });
+
   test("E2 a person agrees once to a call of several rounds, and each call is another one", async () => {
     const b = bench({ destructive: "ask" });
     const a = asked(says("accept"));

@@ -112,6 +112,25 @@ test("each minute keeps its numbers for a day, and the last five minutes alone a
   assert.equal(minutes.of("files").calls, 3);
 });
 
+test("a clock that is set back by a minute counts on in the minute that was", async () => {
+  const { clock, minutes, took } = bench();
+  await took("files", 100);
+  await clock.advance(MINUTE_MS);
+  await took("files", 1);
+  clock.jumpWall(-MINUTE_MS);
+  await took("files", 100);
+  await took("files", 100);
+  clock.jumpWall(MINUTE_MS);
+  const told = minutes.minutes.get("files") ?? [];
+  assert.deepEqual(
+    told.map(({ calls, latencyMs }) => [calls, Math.round((latencyMs?.p50 ?? 0) / 50)]),
+    [
+      [3, 2],
+      [1, 0],
+    ],
+  );
+});
+
 test("of any number of backends, a bounded number is counted", async () => {
   const { minutes, took } = bench();
   for (let nth = 0; nth < MOST_COUNTED + 3; nth++) await took(`b${nth}`, 0);

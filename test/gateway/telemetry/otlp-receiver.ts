@@ -3,9 +3,9 @@
 import { createServer } from "node:http";
 import path from "node:path";
 import type { TestContext } from "node:test";
-import { type Decoded, readProtoFolder } from "./proto-reader.ts";
+import { type Decoded, readProtoFile } from "./proto-reader.ts";
 
-const OTLP = readProtoFolder(path.join(import.meta.dirname, "opentelemetry-proto"));
+const OTLP = readProtoFile(path.join(import.meta.dirname, "otlp.proto"));
 const MESSAGES = {
   traces: "opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest",
   metrics: "opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest",

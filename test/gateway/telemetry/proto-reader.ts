@@ -1,7 +1,6 @@
-// Reads .proto files (the part of proto3 that OpenTelemetry's use), and by them what a sender wrote: protobuf's wire format
+// Reads a .proto file (the part of proto3 that OpenTelemetry's use), and by it what a sender wrote: protobuf's wire format
 // and its JSON mapping. Strict where receivers are lenient: an unknown field, or one of another type, is an error.
-import { readdirSync, readFileSync } from "node:fs";
-import path from "node:path";
+import { readFileSync } from "node:fs";
 
 interface Field {
   readonly name: string;
@@ -27,12 +26,9 @@ export interface ProtoReader {
   checkJson(message: string, value: unknown): void;
 }
 
-export function readProtoFolder(folder: string): ProtoReader {
+export function readProtoFile(file: string): ProtoReader {
   const definitions = new Map<string, Definition>();
-  for (const file of readdirSync(folder)) {
-    if (file.endsWith(".proto"))
-      readDefinitions(readFileSync(path.join(folder, file), "utf8"), file, definitions);
-  }
+  readDefinitions(readFileSync(file, "utf8"), file, definitions);
   return {
     fromWire: (message, bytes) => new WireReader(definitions).message(message, bytes),
     checkJson: (message, value) => checkJson(definitions, message, value, message),

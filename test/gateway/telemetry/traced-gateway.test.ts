@@ -213,6 +213,14 @@ test("E5 Prometheus reads /metrics on this machine, and elsewhere by a token alo
   assert.equal((await read(guarded.url)).status, 401);
   assert.equal((await read(guarded.url, { authorization: "Bearer wrong" })).status, 401);
   assert.equal((await read(guarded.url, { authorization: "Bearer scrape-me" })).status, 200);
+  const unset = { kind: "stored", name: "nobody-set-it" } as const;
+  const shut = await rig(t, telemetry({ prometheus: true, metricsToken: unset }));
+  for (const headers of [{}, { authorization: "Bearer null" }, { authorization: "Bearer scrape-me" }])
+    assert.equal((await read(shut.url, headers)).status, 401, "a token that is not there lets nobody in");
+  const written = await fetch(open.url.replace("/mcp", "/metrics"), { method: "POST" });
+  assert.deepEqual([written.status, written.headers.get("allow")], [405, "GET, HEAD"]);
+  const head = await fetch(open.url.replace("/mcp", "/metrics"), { method: "HEAD" });
+  assert.deepEqual([head.status, await head.text()], [200, ""]);
   const off = await rig(t, null);
   assert.equal((await read(off.url)).status, 404);
 });

@@ -5,9 +5,9 @@ import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { BenchClient } from "../../../bench/light-sse-client.ts";
 import { openMcpHub } from "../../../bench/reload-story-contenders.ts";
+import { type LoadEnd, startLoad } from "../../kit/load.ts";
+import { randomFrom } from "../../lab/random.ts";
 import { eventually } from "../../support/eventually.ts";
-import { randomFrom } from "../gateway-edits.ts";
-import { type LoadEnd, startNumberedLoad } from "./numbered-load.ts";
 import { firstStepConfig, type StepConfig, stepsFrom } from "./story-steps.ts";
 
 const SESSIONS = 8;
@@ -54,7 +54,7 @@ export async function playOnHub({
       .filter(({ enabled }) => enabled)
       .map(({ name, prefix }) => hub.toolName(name, `${prefix}note`));
   const load = stack.use(
-    startNumberedLoad({
+    startLoad({
       sessions,
       perSecond: PER_SECOND,
       file: path.join(folder, "notes"),

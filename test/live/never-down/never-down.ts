@@ -3,15 +3,14 @@
 import { createHash } from "node:crypto";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { type Call, type Load, type LoadEnd, startLoad, wordsOf } from "../../kit/load.ts";
+import { type LoadSession, overBridge, overHttp } from "../../kit/sessions.ts";
+import { randomFrom } from "../../lab/random.ts";
 import { LIGHT_SERVER, openHttpFixture } from "../../mcp/fixture-programs.ts";
-import { type GatewayRig, openGatewayRig } from "../../mcp/gateway-rig.ts";
-import { handOver } from "../../mcp/handover-load.ts";
+import { type GatewayRig, handOver, openGatewayRig } from "../../mcp/gateway-rig.ts";
 import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
-import { randomFrom } from "../gateway-edits.ts";
 import { CLIENTS, OWNER, tokenVariable } from "../gateway-model.ts";
 import { bareTools } from "../gateway-story.ts";
-import { type LoadSession, overBridge, overHttp } from "./load-session.ts";
-import { type Call, type LoadEnd, type NumberedLoad, startNumberedLoad, wordsOf } from "./numbered-load.ts";
 import {
   common,
   firstStepConfig,
@@ -29,6 +28,8 @@ const STDIO_SESSIONS = 4;
 const SETTLES_MS = 60_000;
 /** The longest pause between an edit and the kill of whoever reads it. */
 const KILLED_WITHIN_MS = 1_200;
+/** How long new sessions begin before a kill, one after the other. */
+const NEWCOMERS_MS = 60;
 /** Each of so many kills meets a handover. */
 const KILLS_A_HANDOVER = 4;
 
@@ -61,6 +62,8 @@ export interface StoryEnd extends LoadEnd {
   readonly toAnswerMs: readonly number[];
   /** The same, from when the gateway listened again. */
   readonly fromListeningMs: readonly number[];
+  /** Sessions that began right before kills; the last one of each kill has to last. */
+  readonly newcomers: number;
   /** Lists that were not as the file says, edits that were not taken. */
   readonly wrong: readonly string[];
   /** Sessions that are none of those that were begun. */
@@ -88,7 +91,7 @@ export async function playNeverDown({ seed, edits, handovers, kills }: StoryOpti
   const outages: { readonly fromMs: number; toMs: number }[] = [];
   const file = path.join(rig.folder, "notes");
   const load = stack.use(
-    startNumberedLoad({
+    startLoad({
       sessions: [...viewers.keys()],
       perSecond: PER_SECOND,
       file,
@@ -105,17 +108,18 @@ export async function playNeverDown({ seed, edits, handovers, kills }: StoryOpti
   for (const session of viewers.keys()) {
     await session.tools().catch((error) => story.gone.push(`${session.name}: ${wordsOf(error)}`));
   }
-  const { byKind, refused, aroundMs, toErrorMs, toAnswerMs, fromListeningMs, wrong, gone, done } = story;
+  const { byKind, refused, aroundMs, toErrorMs, toAnswerMs, fromListeningMs } = story;
+  const { newcomers, wrong, gone, done } = story;
   return {
     ...end,
     ...{ byKind: Object.fromEntries(byKind), refused, aroundMs, toErrorMs, toAnswerMs, fromListeningMs },
-    ...{ wrong, gone, handovers: done, kills, seconds: (performance.now() - startedAt) / 1_000 },
+    ...{ newcomers, wrong, gone, handovers: done, kills, seconds: (performance.now() - startedAt) / 1_000 },
   };
 }
 
 interface StoryParts {
   readonly rig: GatewayRig;
-  readonly load: NumberedLoad;
+  readonly load: Load;
   readonly viewers: ReadonlyMap<LoadSession, Viewer>;
   readonly bare: readonly string[];
 }
@@ -129,6 +133,7 @@ class Story {
   readonly fromListeningMs: number[] = [];
   readonly wrong: string[] = [];
   readonly gone: string[] = [];
+  newcomers = 0;
   /** Handovers. */
   done = 0;
   readonly #parts: StoryParts;
@@ -160,7 +165,8 @@ class Story {
     const { rig, load } = this.#parts;
     this.done++;
     try {
-      await handOver(rig);
+      const { from, to } = await handOver(rig);
+      if (from === to) throw new Error(`daemon ${from} handed over to itself`);
     } catch (error) {
       this.done--;
       this.refused.push(wordsOf(error));
@@ -184,6 +190,11 @@ class Story {
       const restart =
         step.spoil === null && index % KILLS_A_HANDOVER === 0 ? rig.home.cli(["restart"], 150_000) : null;
       await pause(random() * KILLED_WITHIN_MS);
+      const before = this.newcomers;
+      let isUp = true;
+      const newcomer = this.#lastNewcomer(() => isUp);
+      await eventually(() => this.newcomers > before);
+      await pause(random() * NEWCOMERS_MS);
       const killedAt = performance.now();
       const cut = [...load.inFlight];
       const outage = { fromMs: killedAt, toMs: Number.POSITIVE_INFINITY };
@@ -193,6 +204,7 @@ class Story {
       );
       ending.catch(() => {});
       const isOver = await rig.killDaemon();
+      isUp = false;
       const startsAt = performance.now();
       if (isOver) await rig.comeBack();
       const listensAt = performance.now();
@@ -210,8 +222,26 @@ class Story {
         return;
       }
       await restart;
+      const came = await newcomer;
+      await came
+        ?.tools()
+        .catch((error) => this.gone.push(`a newcomer, kill ${index + 1}: ${wordsOf(error)}`));
+      await came?.[Symbol.asyncDispose]();
       await this.#settle(step);
     }
+  }
+
+  /** Of sessions that begin one after the other until the kill comes, the last whose id was told. */
+  async #lastNewcomer(isUp: () => boolean): Promise<LoadSession | null> {
+    let last: LoadSession | null = null;
+    while (isUp()) {
+      const next = await overHttp("newcomer", this.#parts.rig.url, "token-of-ann").catch(() => null);
+      if (next === null) return last;
+      this.newcomers++;
+      await last?.[Symbol.asyncDispose]();
+      last = next;
+    }
+    return last;
   }
 
   /** Saves the step's file, once nobody calls what it takes away. */

@@ -1,8 +1,9 @@
 // The edits of the story that never goes down: those of the gateway's own story, limits and metrics, and files that no
 // daemon accepts. All of them from one seed, for whoever they are played on.
 
+import { pick, randomFrom } from "../../lab/random.ts";
 import type { GatewaySections } from "../../mcp/gateway-rig.ts";
-import { changeConfig, firstConfig, pickOf, randomFrom } from "../gateway-edits.ts";
+import { changeConfig, firstConfig } from "../gateway-edits.ts";
 import { CLIENTS, type Client, OWNER, type StoryConfig, sectionsOf, seenBy } from "../gateway-model.ts";
 
 const BACKENDS = 8;
@@ -55,11 +56,11 @@ function stepFrom(before: StepConfig, random: () => number, wasSpoiled: boolean)
   const drawn = random();
   // The step after a refused file mends it, and its own change must then be seen.
   if (drawn < 0.08 && !wasSpoiled) {
-    const [what, spoil] = pickOf(SPOILS, random);
+    const [what, spoil] = pick(random, SPOILS);
     return { kind: "invalid", label: `invalid: ${what}`, before, after: before, spoil };
   }
   if (drawn < 0.2) {
-    const [kind, change] = pickOf(SETTINGS, random);
+    const [kind, change] = pick(random, SETTINGS);
     return { kind, label: kind, before, after: { ...before, ...change(before, random) }, spoil: null };
   }
   const { label, config } = changeConfig(before.story, [], random);
@@ -74,8 +75,8 @@ const SETTINGS: readonly (readonly [
   string,
   (before: StepConfig, random: () => number) => Partial<StepConfig>,
 ])[] = [
-  ["limits", (_, random) => ({ callsInFlight: pickOf([128, 256, 512, 1_024], random) })],
-  ["result limit", (_, random) => ({ resultMb: pickOf([0, 1, 16], random) })],
+  ["limits", (_, random) => ({ callsInFlight: pick(random, [128, 256, 512, 1_024]) })],
+  ["result limit", (_, random) => ({ resultMb: pick(random, [0, 1, 16]) })],
   ["metrics", ({ metrics }) => ({ metrics: !metrics })],
 ];
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, lstatSync } from "node:fs";
-import { mkdir, readdir, readFile, rmdir, symlink, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -14,7 +14,7 @@ import type {
   StepLimits,
 } from "../../../src/shares/drivers/mount-driver.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
-import { otherRoute, type RouteName, type ShareSpec } from "../../../src/shares/share-spec.ts";
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../../src/shares/share-spec.ts";
 import { eventually } from "../../support/eventually.ts";
 import { programMissing } from "../../sync/programs.ts";
 
@@ -32,6 +32,7 @@ export interface DriverBench extends AsyncDisposable {
 
 export const PLAIN_NAME = "CORE";
 export const HOSTILE_NAMES = ["My Share", "Größe 日本", `it's "so", they say`];
+export const NAMES = [PLAIN_NAME, ...HOSTILE_NAMES];
 
 /** The default is for what is expected to end well long before. */
 export function limits(deadlineMs = 60_000): StepLimits {
@@ -98,34 +99,43 @@ export function describeDriver(
   start: (t: TestContext) => Promise<DriverBench>,
 ): void {
   describe(`the contract of drivers: ${name}`, { skip: skip ?? false }, () => {
-    for (const shareName of [PLAIN_NAME, ...HOSTILE_NAMES]) {
-      it(`a share named ${JSON.stringify(shareName)} is mounted, found, read, written and unmounted`, async (t) => {
-        await using bench = await start(t);
-        const { driver, prober } = bench;
-        const share = bench.share(shareName);
+    it("shares of any name are mounted side by side, found, read, written and unmounted, and touch no other", async (t) => {
+      await using bench = await start(t);
+      const { driver, prober } = bench;
+      const standing = await Promise.all(
+        NAMES.map(async (shareName, index) => {
+          const share = bench.share(shareName);
+          const route = index % 2 === 0 ? "tb" : "fallback";
+          const behind = bench.behind(share, route);
+          assert.deepEqual(await found(driver, share), []);
+          await writeFile(join(behind, "theirs"), `from the server of ${shareName}`);
+          const mount = await mounted(driver, share, route);
+          assert.deepEqual([mount.path, mount.route, mount.sameShare], [share.mountPath, route, true]);
+          assert.deepEqual([mount.processGone, mount.madeByDriver], [false, true]);
+          const look = await prober.look(mount.id, mount.path, 60_000);
+          assert.ok(look.state === "answered" && look.errno === null);
+          const theirs = await readFile(join(share.mountPath, "theirs"), "utf8");
+          assert.equal(theirs, `from the server of ${shareName}`);
+          await writeFile(join(share.mountPath, "ours"), shareName);
+          await eventually(async () => (await readFile(join(behind, "ours"), "utf8")) === shareName);
+          await eventually(async () => (await driver.unsent(share)).length === 0);
+          return { share, mount, behind };
+        }),
+      );
+      for (const [index, { share, mount, behind }] of standing.entries()) {
+        for (const other of standing.slice(index))
+          assert.deepEqual(await found(driver, other.share), [other.mount]);
+        const mode = index === 0 ? "force" : "plain";
+        assert.deepEqual(await driver.unmount(share, mount, mode, limits()), { ok: true });
         assert.deepEqual(await found(driver, share), []);
-        await writeFile(join(bench.behind(share, "tb"), "theirs"), "from the server");
-        const mount = await mounted(driver, share, "tb");
-        assert.deepEqual(await found(driver, share), [mount]);
-        assert.deepEqual([mount.path, mount.route, mount.sameShare], [share.mountPath, "tb", true]);
-        assert.deepEqual([mount.processGone, mount.madeByDriver], [false, true]);
-        const look = await prober.look(mount.id, mount.path, 60_000);
-        assert.ok(look.state === "answered" && look.errno === null);
-        assert.equal(await readFile(join(share.mountPath, "theirs"), "utf8"), "from the server");
-        await writeFile(join(share.mountPath, "ours"), "to the server");
-        await eventually(async () => {
-          return (await readFile(join(bench.behind(share, "tb"), "ours"), "utf8")) === "to the server";
-        });
-        await eventually(async () => (await driver.unsent(share)).length === 0);
-        assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), { ok: true });
-        assert.deepEqual(await found(driver, share), []);
-        assert.deepEqual((await readdir(bench.behind(share, "tb"))).sort(), ["ours", "theirs"]);
-      });
-    }
+        assert.deepEqual((await readdir(behind)).sort(), ["ours", "theirs"]);
+      }
+    });
 
-    it("a mount made before a restart is found, adopted and ended by who comes after", async (t) => {
+    it("a mount made before a restart is adopted and ended by who comes after; each next one shows its own route, under another id", async (t) => {
       await using bench = await start(t);
       const share = bench.share(PLAIN_NAME);
+      for (const route of ROUTE_NAMES) await writeFile(join(bench.behind(share, route), "file"), "content");
       const first = await mounted(bench.driver, share, "fallback");
       const later = bench.freshDriver();
       const [seen] = await found(later, share);
@@ -136,47 +146,43 @@ export function describeDriver(
       assert.equal(again.mount.route, "fallback", "what is there is told, not what was asked for");
       assert.equal((await found(later, share)).length, 1);
       const own = await later.ownProcesses(share, seen);
-      assert.deepEqual(await later.unmount(share, seen, "plain", limits()), { ok: true });
-      assert.deepEqual(await found(later, share), []);
-      for (const pid of own) await eventually(() => !existsSync(`/proc/${pid}`));
-    });
-
-    it("the same path shows the other route after a switch, under another id", async (t) => {
-      await using bench = await start(t);
-      const share = bench.share(PLAIN_NAME);
-      await writeFile(join(bench.behind(share, "tb"), "file"), "content");
-      await writeFile(join(bench.behind(share, "fallback"), "file"), "content");
-      let mount = await mounted(bench.driver, share, "tb");
-      const ids = new Set([mount.id]);
-      for (const route of ["fallback", "tb", "fallback"] as const) {
-        assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
-        mount = await mounted(bench.driver, share, route);
+      const ids = new Set([first.id]);
+      let mount = seen;
+      for (const route of ["tb", "fallback"] as const) {
+        assert.deepEqual(await later.unmount(share, mount, "plain", limits()), { ok: true });
+        assert.deepEqual(await found(later, share), []);
+        mount = await mounted(later, share, route);
         assert.equal(mount.route, route);
         ids.add(mount.id);
         assert.equal(await readFile(join(share.mountPath, "file"), "utf8"), "content");
       }
-      assert.equal(ids.size, 4);
+      assert.equal(ids.size, 3);
+      for (const pid of own) await eventually(() => !existsSync(`/proc/${pid}`));
+      // What is gone is unmounted already; another mount at its path is not it.
+      for (const mode of ["force", "plain"] as const)
+        assert.deepEqual(await later.unmount(share, seen, mode, limits()), { ok: true });
+      assert.deepEqual(await found(later, share), [mount]);
+      for (let times = 0; times < 2; times++)
+        assert.deepEqual(await later.unmount(share, mount, "plain", limits()), { ok: true });
     });
 
-    for (const [how, program, inside] of HOLDS) {
-      it(
-        `A7 ${how} keeps a plain unmount from it, and shows; a forced one goes on`,
-        needsHolder,
-        async (t) => {
-          await using bench = await start(t);
-          const { driver, prober } = bench;
-          const share = bench.share(PLAIN_NAME);
-          await writeFile(join(bench.behind(share, "tb"), "held"), "x".repeat(8192));
-          const mount = await mounted(driver, share, "tb");
-          const child = await holder(
-            t,
-            program,
-            [join(share.mountPath, "held")],
-            inside ? share.mountPath : "/",
-          );
+    it(
+      "A7 an open, a mapped file and a working folder each keep a plain unmount from it, and show; a forced one goes on, and closed files keep nothing",
+      needsHolder,
+      async (t) => {
+        await using bench = await start(t);
+        const { driver, prober } = bench;
+        const share = bench.share(PLAIN_NAME);
+        for (const route of ROUTE_NAMES)
+          await writeFile(join(bench.behind(share, route), "held"), "x".repeat(8192));
+        const mount = await mounted(driver, share, "tb");
+        const hold = ([, program, inside]: (typeof HOLDS)[number]): Promise<ChildProcess> =>
+          holder(t, program, [join(share.mountPath, "held")], inside ? share.mountPath : "/");
+        for (const each of HOLDS) {
+          const child = await hold(each);
           const refused = await driver.unmount(share, mount, "plain", limits());
-          assert.ok(!refused.ok);
-          assert.equal(refused.reason, "busy");
+          assert.ok(!refused.ok, each[0]);
+          assert.equal(refused.reason, "busy", each[0]);
           assert.deepEqual(await found(driver, share), [mount], "nothing was changed");
           // On a busy machine the prober may have been given up, and this question with it: the next one is answered.
           const files = await eventually(async () => {
@@ -185,36 +191,19 @@ export function describeDriver(
             assert.ok(answer?.ok);
             return answer.files;
           });
-          assert.deepEqual([...new Set(files.map(({ pid }) => pid))], [child.pid]);
+          assert.deepEqual([...new Set(files.map(({ pid }) => pid))], [child.pid], each[0]);
           await release(child);
-          const second = await holder(
-            t,
-            program,
-            [join(share.mountPath, "held")],
-            inside ? share.mountPath : "/",
-          );
-          assert.deepEqual(await driver.unmount(share, mount, "force", limits()), { ok: true });
-          assert.deepEqual(await found(driver, share), []);
-          const over = await mounted(driver, share, "fallback");
-          await release(second);
-          assert.deepEqual(
-            await found(driver, share),
-            [over],
-            "the old one's end does not touch the new one",
-          );
-        },
-      );
-    }
-
-    it("closed files do not keep it", needsHolder, async (t) => {
-      await using bench = await start(t);
-      const share = bench.share(PLAIN_NAME);
-      await writeFile(join(bench.behind(share, "tb"), "held"), "x");
-      const mount = await mounted(bench.driver, share, "tb");
-      const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(share.mountPath, "held")]);
-      await release(child);
-      assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
-    });
+        }
+        const cutOff = await Promise.all(HOLDS.map(hold));
+        assert.deepEqual(await driver.unmount(share, mount, "force", limits()), { ok: true });
+        assert.deepEqual(await found(driver, share), []);
+        const over = await mounted(driver, share, "fallback");
+        for (const child of cutOff) await release(child);
+        assert.deepEqual(await found(driver, share), [over], "the old one's end does not touch the new one");
+        for (const each of HOLDS) await release(await hold(each));
+        assert.deepEqual(await driver.unmount(share, over, "plain", limits()), { ok: true });
+      },
+    );
 
     it("a mount over a route that is cut fails, leaves nothing, and may be tried again over the other", async (t) => {
       await using bench = await start(t);
@@ -226,71 +215,29 @@ export function describeDriver(
       assert.equal((await mounted(bench.driver, share, "fallback")).route, "fallback");
     });
 
-    for (const [what, make, remove] of [
-      ["a file", (path: string) => writeFile(path, "mine"), unlink],
-      ["somebody's link", (path: string) => symlink("/usr", path), unlink],
-      [
-        "a folder with something in it",
-        (path: string) => mkdir(join(path, "mine"), { recursive: true }),
-        async (path: string) => {
-          await rmdir(join(path, "mine"));
-          await rmdir(path);
-        },
-      ],
-    ] as const) {
-      it(`nothing is mounted over ${what}, and it stays as it is`, async (t) => {
-        await using bench = await start(t);
-        const share = bench.share(PLAIN_NAME);
-        await mkdir(dirname(share.mountPath), { recursive: true });
-        await make(share.mountPath);
-        const before = lstatSync(share.mountPath);
-        const failed = failure(await bench.driver.mount(share, "tb", limits()));
+    it("a cancelled step mounts nothing, nor is anything mounted over a file, somebody's link or a folder with something in it, and they stay as they are; an empty folder is taken", async (t) => {
+      await using bench = await start(t);
+      const { driver } = bench;
+      const share = bench.share(PLAIN_NAME);
+      const path = share.mountPath;
+      failure(await driver.mount(share, "tb", { ...limits(), signal: AbortSignal.abort() }));
+      assert.deepEqual(await found(driver, share), []);
+      for (const make of [
+        () => writeFile(path, "mine"),
+        () => symlink("/usr", path),
+        () => mkdir(join(path, "mine"), { recursive: true }),
+      ]) {
+        await mkdir(dirname(path), { recursive: true });
+        await make();
+        const before = lstatSync(path);
+        const failed = failure(await driver.mount(share, "tb", limits()));
         assert.equal(failed.reason, "path_taken", failed.text);
-        assert.equal(lstatSync(share.mountPath).ino, before.ino);
-        assert.ok((await found(bench.driver, share)).every(({ sameShare }) => !sameShare));
-        await remove(share.mountPath);
-        await mounted(bench.driver, share, "tb");
-      });
-    }
-
-    it("an empty folder at its path is taken; a missing mount_root is made", async (t) => {
-      await using bench = await start(t);
-      const share = bench.share(PLAIN_NAME);
-      await mkdir(share.mountPath, { recursive: true });
-      await mounted(bench.driver, share, "tb");
-    });
-
-    it("unmounting what is gone is done already", async (t) => {
-      await using bench = await start(t);
-      const share = bench.share(PLAIN_NAME);
-      const mount = await mounted(bench.driver, share, "tb");
-      assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
-      for (const mode of ["plain", "force"] as const) {
-        assert.deepEqual(await bench.driver.unmount(share, mount, mode, limits()), { ok: true });
+        assert.equal(lstatSync(path).ino, before.ino);
+        assert.ok((await found(driver, share)).every(({ sameShare }) => !sameShare));
+        await rm(path, { recursive: true });
       }
-      const next = await mounted(bench.driver, share, otherRoute("tb"));
-      assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
-      assert.deepEqual(await found(bench.driver, share), [next], "another mount at its path is not it");
-    });
-
-    it("two shares do not touch each other", async (t) => {
-      await using bench = await start(t);
-      const [one, other] = [bench.share(PLAIN_NAME), bench.share(HOSTILE_NAMES[0] ?? "")];
-      const [first, second] = await Promise.all([
-        mounted(bench.driver, one, "tb"),
-        mounted(bench.driver, other, "fallback"),
-      ]);
-      assert.deepEqual(await bench.driver.unmount(one, first, "force", limits()), { ok: true });
-      assert.deepEqual(await found(bench.driver, one), []);
-      assert.deepEqual(await found(bench.driver, other), [second]);
-      assert.equal((await readdir(other.mountPath)).length, 0);
-    });
-
-    it("a cancelled step mounts nothing", async (t) => {
-      await using bench = await start(t);
-      const share = bench.share(PLAIN_NAME);
-      failure(await bench.driver.mount(share, "tb", { ...limits(), signal: AbortSignal.abort() }));
-      assert.deepEqual(await found(bench.driver, share), []);
+      await mkdir(path);
+      await mounted(driver, share, "tb");
     });
   });
 }

@@ -7,9 +7,10 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createDriverSuccession } from "../../../src/shares/drivers/driver-succession.ts";
 import { createLocalDriver } from "../../../src/shares/drivers/local/local.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
-import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import type { DriverName, ShareSpec } from "../../../src/shares/share-spec.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { routeTo, shareSpec } from "../share-spec.ts";
 import { found, limits, mounted } from "./driver-contract.ts";
 
 interface Scene {
@@ -18,12 +19,11 @@ interface Scene {
   readonly mountPath: string;
 }
 
+const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+
 async function scene(t: TestContext): Promise<Scene> {
   const folder = await temporaryFolder(t);
-  const prober = startProber({ clock: systemClock, logger: silentLogger });
-  t.after(() => prober[Symbol.asyncDispose]());
-  // The driver's own deadlines are for a prober that runs.
-  await prober.readLink(folder, 20_000);
+  const prober = proberOfFile();
   const mountPath = join(folder, "volumes", "CORE");
   return {
     mountPath,
@@ -31,19 +31,10 @@ async function scene(t: TestContext): Promise<Scene> {
       const route = async (which: string) => {
         const path = join(folder, name, which);
         await mkdir(path, { recursive: true });
-        return { host: null, port: 445, interfaceName: null, folder: path };
+        return routeTo(null, { folder: path });
       };
-      const spec: ShareSpec = {
-        name: "CORE",
-        shareName: "CORE",
-        username: "",
-        password: null,
-        missingVariable: null,
-        driver: name,
-        routes: { tb: await route("tb"), fallback: await route("fallback") },
-        mountPath,
-        stablePath: join(folder, "Shares", "CORE"),
-      };
+      const routes = { tb: await route("tb"), fallback: await route("fallback") };
+      const spec = shareSpec({ folder, driver: name, routes });
       const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: join(folder, name) });
       if (name === "local") return { spec, driver };
       // A link is nothing to drivers of SMB.

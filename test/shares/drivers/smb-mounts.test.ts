@@ -4,8 +4,8 @@ import { describe, it } from "node:test";
 import { indexMounts, isReadable, routeOfSource } from "../../../src/shares/drivers/smb-mounts.ts";
 import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
 import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo.ts";
-import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { routeTo, shareSpec } from "../share-spec.ts";
 
 const OURS = 1000;
 
@@ -31,18 +31,11 @@ describe("a mount that another user made", () => {
 });
 
 describe("a mount of the kernel's client that somebody else made", () => {
-  const route = (host: string, port = 445) => ({ host, port, interfaceName: null, folder: null });
-  const share: ShareSpec = {
-    name: "CORE",
+  const share = shareSpec({
     shareName: "My Share",
-    username: "ann",
-    password: null,
-    missingVariable: null,
     driver: "cifs",
-    routes: { tb: route("10.10.10.1"), fallback: route("nas.local") },
-    mountPath: "/home/ann/volumes/CORE",
-    stablePath: "/home/ann/Shares/CORE",
-  };
+    routes: { tb: routeTo("10.10.10.1"), fallback: routeTo("nas.local") },
+  });
   const addresses: Readonly<Record<string, readonly string[]>> = {
     "nas.local": ["192.168.1.9", "2001:db8::5", "fe80::1%eth0"],
     nas: ["192.168.1.9"],

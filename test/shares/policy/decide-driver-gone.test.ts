@@ -1,17 +1,9 @@
 // What the driver needs is gone while the share is served: nothing that serves is given up for a mount that cannot be.
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import type { RouteName } from "../../../src/shares/share-spec.ts";
 import { mountedOver, OTHER } from "../mounted-world.ts";
 import { World } from "../world.ts";
-
-const GONE = { text: "rclone is not installed", hint: "install it" };
-const ROUTES: readonly RouteName[] = ["tb", "fallback"];
-
-function moved(world: World): World {
-  world.spec = { ...world.spec, mountPath: "/elsewhere/CORE" };
-  return world;
-}
+import { PLAIN_STARTS, stories } from "./stories.ts";
 
 /** Over fallback, Thunderbolt back for almost as long as it takes. */
 function aboutToRecover(): World {
@@ -24,111 +16,84 @@ function aboutToRecover(): World {
   return world.fresh();
 }
 
+const STARTS = {
+  ...PLAIN_STARTS,
+  "over tb": () => mountedOver("tb"),
+  "over fallback": () => mountedOver("fallback"),
+  "about to recover": aboutToRecover,
+};
+
 describe("a driver that cannot mount any more", () => {
-  for (const route of ROUTES) {
-    for (const force of [false, true]) {
-      const how = force ? ", by force," : "";
-      test(`By hand: a switch from ${route}${how} is refused, and what serves keeps serving`, () => {
+  for (const route of ["tb", "fallback"] as const) {
+    for (const force of ["", " --force"]) {
+      const how = force === "" ? "" : ", by force,";
+      test(`By hand: a switch from ${route}${how} leaves the very mount, with its hint`, () => {
         const world = mountedOver(route);
         const { mount } = world;
-        world.driverProblem = GONE;
+        world.driverProblem = { text: "rclone is not installed", hint: "install it" };
         world.holders = [7];
-        world.ask({ kind: "switch", to: OTHER[route], force });
-        assert.equal(world.lastOutcome?.result, "failed");
-        assert.equal(world.lastOutcome?.detail, "rclone is not installed; nothing was changed");
+        world.ask({ kind: "switch", to: OTHER[route], force: force !== "" });
         assert.equal(world.lastOutcome?.hint, "install it");
-        assert.deepEqual(world.stepKinds, []);
-        assert.equal(world.memory.held, null);
         assert.equal(world.mount, mount);
-        assert.equal(world.memory.lastError, null);
-        const condition = world.last?.conditions.find(({ code }) => code === "driver_unavailable");
-        assert.equal(condition?.severity, "warning", "it serves");
-        world.driverProblem = null;
-        world.holders = [];
-        world.ask({ kind: "switch", to: OTHER[route] });
-        assert.equal(world.lastOutcome?.result, "switched");
       });
+      stories(
+        STARTS,
+        `
+By hand: a switch from ${route}${how} is refused, and what serves keeps serving
+  over ${route}, the driver is gone, open 7, switch ${OTHER[route]}${force}: result failed, no steps, held nothing
+  : detail /^rclone is not installed. nothing was changed$/, no error, condition driver_unavailable is warning
+  the driver is back, closed, switch ${OTHER[route]}: result switched
+`,
+      );
     }
-
-    test(`Found mounts: over ${route}, an edit of its path waits until it can be mounted again`, () => {
-      const world = moved(mountedOver(route));
-      world.driverProblem = GONE;
-      world.advance(20_000);
-      assert.deepEqual(world.stepKinds, []);
-      assert.ok(world.conditionCodes.includes("driver_unavailable"));
-      assert.ok(world.conditionCodes.includes("path_changed"));
-      world.driverProblem = null;
-      world.advance(2000);
-      assert.equal(world.mount?.path, "/elsewhere/CORE");
-    });
-
-    test(`What to mount: over ${route}, a dead mount and one whose host is gone are cleaned up all the same`, () => {
-      for (const dies of ["process", "host"] as const) {
-        const world = mountedOver(route);
-        world.driverProblem = GONE;
-        if (dies === "host") world.hosts[route] = "link_down";
-        else if (world.mount !== null) world.mount.processGone = true;
-        world.advance(4000);
-        assert.ok(world.stepKinds.includes("unmount force"), world.stepKinds.join());
-        assert.equal(world.route, "none");
-        assert.match(world.memory.lastError ?? "", /rclone is not installed/);
-        const condition = world.last?.conditions.find(({ code }) => code === "driver_unavailable");
-        assert.equal(condition?.severity, "error", "nothing serves");
-        world.driverProblem = null;
-        world.advance(65_000);
-        assert.equal(world.route, dies === "host" ? OTHER[route] : "tb");
-      }
-    });
+    const cleaned = `4 s: step unmount force, on none, error /rclone is not installed/
+  : condition driver_unavailable is error; the driver is back, 65 s`;
+    stories(
+      STARTS,
+      `
+Found mounts: over ${route}, an edit of its path waits until it can be mounted again
+  over ${route}, mount_root is edited, the driver is gone, 20 s: no steps, condition driver_unavailable
+  : condition path_changed; the driver is back, 2 s: mounts at /elsewhere/CORE
+What to mount: over ${route}, a dead mount and one whose host is gone are cleaned up all the same
+  over ${route}, the driver is gone, its process is gone, ${cleaned}: on tb
+  over ${route}, the driver is gone, ${route} link_down, ${cleaned}: on ${OTHER[route]}
+`,
+    );
   }
 
-  test("Found mounts: a dead one that no route explains is cleaned up all the same", () => {
-    const world = new World();
-    world.addMount(null, { ours: false, processGone: true });
-    world.driverProblem = GONE;
-    world.advance(2000);
-    assert.equal(world.mount, null);
-  });
+  stories(
+    STARTS,
+    `
+Found mounts: a dead one that no route explains is cleaned up all the same
+  a new share, theirs over no known route dead, the driver is gone, 2 s: 0 mounts
+By hand: what is asked to be unmounted is unmounted
+  over tb, the driver is gone, unmount: result unmounted
+`,
+  );
 
-  for (const autoFailback of [true, false]) {
-    test(`Recovery: it waits with auto_failback ${autoFailback}, and begins when it can be`, () => {
-      const world = aboutToRecover();
-      world.policy = { ...world.policy, autoFailback };
-      world.driverProblem = GONE;
-      world.advance(60_000);
-      assert.deepEqual(world.stepKinds, []);
-      assert.equal(world.route, "fallback");
-      assert.ok(world.conditionCodes.includes("driver_unavailable"));
-      assert.equal(world.memory.lastError, null);
-      world.driverProblem = null;
-      world.advance(6000);
-      assert.equal(world.route, "tb");
-    });
+  for (const auto of ["on", "off"]) {
+    stories(
+      STARTS,
+      `
+Recovery: it waits with auto_failback ${auto}, and begins when it can be
+  about to recover, auto_failback ${auto}, the driver is gone, 60 s: no steps, on fallback, no error
+  : condition driver_unavailable; the driver is back, 6 s: on tb
+`,
+    );
   }
-
-  test("By hand: what is asked to be unmounted is unmounted", () => {
-    const world = mountedOver("tb");
-    world.driverProblem = GONE;
-    world.ask({ kind: "unmount" });
-    assert.equal(world.lastOutcome?.result, "unmounted");
-  });
 
   for (const [what, ready, go] of [
-    ["a switch", () => mountedOver("tb"), (world: World) => world.ask({ kind: "switch", to: "fallback" })],
-    ["an edit of its path", () => moved(mountedOver("tb")), (world: World) => world.advance(2000)],
-    ["a recovery", aboutToRecover, (world: World) => world.advance(8000)],
-  ] as const) {
-    test(`What to mount: one that goes while open files are looked up ends ${what}`, () => {
-      const world = ready();
-      world.duringStep = () => {
-        world.driverProblem = GONE;
-      };
-      go(world);
-      assert.deepEqual(world.stepKinds, ["check"]);
-      assert.notEqual(world.mount, null);
-      world.driverProblem = null;
-      world.fresh();
-      go(world);
-      assert.equal(world.stepKinds[1], "unmount plain", "and it is done once it can be");
-    });
+    ["a switch", "over tb", "switch fallback"],
+    ["an edit of its path", "over tb, mount_root is edited", "2 s"],
+    ["a recovery", "about to recover", "8 s"],
+  ]) {
+    stories(
+      STARTS,
+      `
+What to mount: one that goes while open files are looked up ends ${what}, and it is done once it can be
+  ${ready}, in the next step the driver is gone, ${go}: steps check, 1 mount
+  the driver is back, fresh, ${go}: first steps check > unmount plain
+`,
+    );
   }
 });

@@ -1,44 +1,36 @@
 // What is mounted when nothing is, and what happens when the host that serves is gone.
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import type { RouteName } from "../../../src/shares/share-spec.ts";
 import { mountedOver, OTHER } from "../mounted-world.ts";
 import { World } from "../world.ts";
+import { PLAIN_STARTS, stories } from "./stories.ts";
 
-/** A mount whose connection lives on, although no new one is answered. */
-function answeringMount(world: World, route: RouteName) {
-  return { ...world.addMount(route), answersAlways: true };
-}
+const STARTS = {
+  ...PLAIN_STARTS,
+  "over tb": () => mountedOver("tb"),
+  "over fallback": () => mountedOver("fallback"),
+};
 
 describe("not mounted", () => {
-  test("What to mount: over tb if it answers", () => {
-    const world = new World().advance(0);
-    assert.deepEqual(world.stepKinds, ["mount tb"]);
-    assert.equal(world.memory.activeInterface, "tb");
-    assert.equal(world.memory.lastError, null);
-  });
-
-  test("What to mount: else over fallback", () => {
-    const world = new World();
-    world.hosts.tb = "refused";
-    world.advance(0);
-    assert.deepEqual(world.stepKinds, ["mount fallback"]);
-  });
-
-  test("What to mount: else it stays unmounted, last_error says why, and the first host to answer mounts", () => {
-    const world = new World();
-    world.hosts.tb = "silent";
-    world.hosts.fallback = "link_down";
-    world.advance(10_000);
-    assert.deepEqual(world.stepKinds, []);
-    assert.match(world.memory.lastError ?? "", /neither host answers.*silent.*link_down/);
-    assert.equal(world.transitionNames.filter((name) => name === "share.error").length, 1);
-    world.hosts.fallback = "answers";
-    world.advance(4000);
-    assert.deepEqual(world.stepKinds, ["mount fallback"]);
-    assert.equal(world.memory.lastError, null);
-    assert.ok(world.transitionNames.includes("share.error_cleared"));
-  });
+  stories(
+    STARTS,
+    `
+What to mount: over tb if it answers
+  a new share, 0 s: steps mount tb, serves over tb, no error
+What to mount: else over fallback
+  a new share, tb refused, 0 s: steps mount fallback
+What to mount: else it stays unmounted, last_error says why, and the first host to answer mounts
+  a new share, tb silent, fallback link_down, 10 s: no steps, error /neither host answers.*silent.*link_down/
+  : told share.error once
+  fallback answers, 4 s: steps mount fallback, no error, told share.error_cleared
+What to mount: a mount that vanished comes back
+  over tb, it vanishes, 2 s: steps mount tb, told share.vanished
+What to mount: an unset variable, a taken path or a missing program mounts nothing and says so
+  a new share, the variable NAS_PASSWORD is not set, 4 s: no steps, condition variable_missing
+  switch tb --force: result failed, no steps; switch fallback --force: result failed, no steps
+  a new share, the driver is gone, 4 s: no steps, error /^rclone is not installed$/
+`,
+  );
 
   test("What to mount: a host that connects and does not speak SMB does not answer", () => {
     const world = new World();
@@ -62,14 +54,6 @@ describe("not mounted", () => {
     assert.ok(Math.max(...pauses.slice(1)) <= 61_000);
     world.fresh().event();
     assert.deepEqual(world.stepKinds, ["mount tb", "mount fallback"]);
-  });
-
-  test("What to mount: a mount that vanished comes back", () => {
-    const world = mountedOver("tb");
-    world.mounts = [];
-    world.advance(2000);
-    assert.deepEqual(world.stepKinds, ["mount tb"]);
-    assert.ok(world.transitionNames.includes("share.vanished"));
   });
 
   test("What to mount: a mount that ends as soon as it is made is a failure, and not tried without end", () => {
@@ -103,27 +87,11 @@ describe("not mounted", () => {
     world.advance(90_000);
     assert.equal(world.memory.lastError, null, "told although it is over");
   });
-
-  test("What to mount: an unset variable, a taken path or a missing program mounts nothing and says so", () => {
-    const unset = new World();
-    unset.spec = { ...unset.spec, missingVariable: "NAS_PASSWORD" };
-    unset.advance(4000);
-    assert.deepEqual(unset.stepKinds, []);
-    assert.ok(unset.conditionCodes.includes("variable_missing"));
-    const lacking = new World();
-    lacking.driverProblem = { text: "rclone is not installed", hint: "Install it." };
-    lacking.advance(4000);
-    assert.deepEqual(lacking.stepKinds, []);
-    assert.equal(lacking.memory.lastError, "rclone is not installed");
-    for (const to of ["tb", "fallback"] as const) {
-      unset.ask({ kind: "switch", to, force: true });
-      assert.deepEqual([unset.lastOutcome?.result, unset.stepKinds], ["failed", []]);
-    }
-  });
 });
 
 describe("active host gone", () => {
   for (const route of ["tb", "fallback"] as const) {
+    const failover = `steps check > unmount force > mount ${OTHER[route]}, serves over ${OTHER[route]}`;
     test(`What to mount: ${route} refused is confirmed by a second probe 250 ms later, then fails over`, () => {
       const world = mountedOver(route);
       world.hosts[route] = "refused";
@@ -140,22 +108,15 @@ describe("active host gone", () => {
       assert.ok(world.transitionNames.includes("share.failover"));
     });
 
-    test(`A2 ${route} link_down: this machine's own word needs no second probe`, () => {
-      const world = mountedOver(route);
-      world.hosts[route] = "link_down";
-      world.event();
-      assert.deepEqual(world.stepKinds, ["check", "unmount force", `mount ${OTHER[route]}`]);
-      assert.equal(world.memory.activeInterface, OTHER[route]);
-    });
-
-    test(`What to mount: ${route} back before its loss is confirmed: nothing is done`, () => {
-      const world = mountedOver(route);
-      world.hosts[route] = "refused";
-      world.event();
-      world.hosts[route] = "answers";
-      world.advance(10_000);
-      assert.deepEqual(world.stepKinds, []);
-    });
+    stories(
+      STARTS,
+      `
+A2 ${route} link_down: this machine's own word needs no second probe
+  over ${route}, ${route} link_down, event: ${failover}
+What to mount: ${route} back before its loss is confirmed: nothing is done
+  over ${route}, ${route} refused, event, ${route} answers, 10 s: no steps
+`,
+    );
   }
 
   test("What to mount: the open files that a failover costs are counted and logged", () => {
@@ -165,14 +126,9 @@ describe("active host gone", () => {
     world.hosts.tb = "link_down";
     world.advance(5000);
     const unmounted = world.transitions.find(({ name }) => name === "share.unmounted");
-    assert.deepEqual(
-      unmounted?.name === "share.unmounted" && [
-        unmounted.forced,
-        unmounted.open_files,
-        unmounted.unsent_files,
-      ],
-      [true, 2, 1],
-    );
+    assert.ok(unmounted?.name === "share.unmounted");
+    const { forced, open_files, unsent_files } = unmounted;
+    assert.deepEqual([forced, open_files, unsent_files], [true, 2, 1]);
     assert.ok(world.conditionCodes.includes("unsent_files"));
     world.unsent = [];
     world.advance(4000);
@@ -193,60 +149,6 @@ describe("active host gone", () => {
     );
   });
 
-  test("What to mount: a failover whose mount fails is retried once, then left with last_error and pauses", () => {
-    const world = mountedOver("tb");
-    world.hosts.tb = "link_down";
-    world.mountFails.fallback = "refused";
-    world.event();
-    world.advance(300);
-    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount fallback", "mount fallback"]);
-    assert.equal(world.memory.lastError, "10.0.2.2: refused; 10.0.2.2: refused");
-    assert.equal(world.memory.activeInterface, "none");
-    world.mountFails.fallback = null;
-    world.advance(5000);
-    assert.equal(world.route, "fallback");
-    assert.equal(world.memory.lastError, null);
-  });
-
-  test("What to mount: a forced unmount that fails is not hammered, and tried again", () => {
-    const world = mountedOver("tb");
-    world.hosts.tb = "link_down";
-    world.unmountFails = "not permitted";
-    world.advance(60_000);
-    const unmounts = world.stepKinds.filter((kind) => kind === "unmount force").length;
-    assert.ok(unmounts >= 3 && unmounts <= 8, `${unmounts}`);
-    assert.match(world.memory.lastError ?? "", /not permitted/);
-    world.unmountFails = null;
-    world.advance(61_000);
-    assert.equal(world.route, "fallback");
-  });
-
-  test("What to mount: a failover whose unmount says ok mounts nothing while the mount is in the table", () => {
-    const world = mountedOver("tb");
-    world.hosts.tb = "link_down";
-    world.unmountsDoNothing = true;
-    world.advance(60_000);
-    const unmounts = world.stepKinds.filter((kind) => kind === "unmount force").length;
-    assert.ok(unmounts >= 3 && unmounts <= 8, `${unmounts}`);
-    assert.ok(!world.stepKinds.some((kind) => kind.startsWith("mount ")));
-    assert.match(world.memory.lastError ?? "", /still in the table of mounts/);
-    world.unmountsDoNothing = false;
-    world.advance(61_000);
-    assert.equal(world.route, "fallback");
-  });
-
-  test("What to mount: silence over which the mount answers keeps it, with condition route_slow", () => {
-    const world = mountedOver("tb");
-    world.hosts.tb = "silent";
-    world.mounts = [answeringMount(world, "tb")];
-    world.fresh().advance(20_000);
-    assert.deepEqual(world.stepKinds, []);
-    assert.ok(world.conditionCodes.includes("route_slow"));
-    world.hosts.tb = "answers";
-    world.advance(2000);
-    assert.ok(!world.conditionCodes.includes("route_slow"));
-  });
-
   test("What to mount: silence over which a readdir gives no answer for 1 s fails over", () => {
     const world = mountedOver("tb");
     world.hosts.tb = "silent";
@@ -258,23 +160,31 @@ describe("active host gone", () => {
     assert.ok(unmountedAfter >= 1000 && unmountedAfter <= 2500, String(unmountedAfter));
   });
 
-  test("What to mount: silence over which a readdir fails, or whose process is gone, fails over", () => {
-    for (const change of [{ errno: "EIO" }, { processGone: true }]) {
-      const world = mountedOver("tb");
-      world.hosts.tb = "silent";
-      Object.assign(world.mount ?? {}, change);
-      world.advance(5000);
-      assert.equal(world.route, "fallback");
-    }
-  });
-
-  test("What to mount: an old look over a host now silent proves nothing", () => {
-    const world = mountedOver("tb");
-    world.hosts.tb = "silent";
-    world.event();
-    assert.ok(!world.conditionCodes.includes("route_slow"));
-    assert.equal(world.wake?.reason, "confirm");
-  });
+  stories(
+    STARTS,
+    `
+What to mount: a failover whose mount fails is retried once, then left with last_error and pauses
+  over tb, tb link_down, mounts over fallback fail: refused, event, 300 ms
+  : steps check > unmount force > mount fallback > mount fallback, error /^10.0.2.2: refused. 10.0.2.2: refused$/
+  : serves over none
+  mounts work, 5 s: on fallback, no error
+What to mount: a forced unmount that fails is not hammered, and tried again
+  over tb, tb link_down, unmounts fail: not permitted, 60 s: 3 to 8 times unmount force, error /not permitted/
+  unmounts work, 61 s: on fallback
+What to mount: a failover whose unmount says ok mounts nothing while the mount is in the table
+  over tb, tb link_down, unmounts do nothing, 60 s: 3 to 8 times unmount force, no step mount
+  : error /still in the table of mounts/
+  unmounts work, 61 s: on fallback
+What to mount: silence over which the mount answers keeps it, with condition route_slow
+  over tb, tb silent, its connection lives on, fresh, 20 s: no steps, condition route_slow
+  tb answers, 2 s: no condition route_slow
+What to mount: silence over which a readdir fails, or whose process is gone, fails over
+  over tb, tb silent, the mount says EIO, 5 s: on fallback
+  over tb, tb silent, its process is gone, 5 s: on fallback
+What to mount: an old look over a host now silent proves nothing
+  over tb, tb silent, event: no condition route_slow, wakes for confirm
+`,
+  );
 });
 
 describe("shares that rest", () => {

@@ -1,18 +1,13 @@
+// The way back to Thunderbolt: the four-way table, its window, what is pending, and what open files hold up.
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
 import { forgetChangedRoutes } from "../../../src/shares/policy/lane-state.ts";
 import { World } from "../world.ts";
-
-interface Toggles {
-  readonly autoFailback: boolean;
-  readonly lsofRecheck: boolean;
-}
-
-const RECOVER = ["check", "unmount plain", "mount tb"];
+import { stories } from "./stories.ts";
 
 /** Mounted over fallback, tb just back; the window's end is 30 s away. */
-function tbBack(toggles: Toggles): World {
-  const world = new World(toggles);
+function tbBack(autoFailback = true, lsofRecheck = true): World {
+  const world = new World({ autoFailback, lsofRecheck });
   world.hosts.tb = "link_down";
   world.addMount("fallback");
   world.advance(5900);
@@ -22,70 +17,60 @@ function tbBack(toggles: Toggles): World {
 }
 
 /** The same after the window's end. */
-function windowOver(toggles: Toggles, holders: number[] = []): World {
-  const world = tbBack(toggles);
+function windowOver(autoFailback: boolean, lsofRecheck: boolean, holders: number[] = []): World {
+  const world = tbBack(autoFailback, lsofRecheck);
   world.holders = holders;
   return world.advance(30_050);
 }
 
-function reads(world: World): { pending: boolean; route: string } {
-  return { pending: world.memory.tbRecoveryPending, route: world.route };
+function pending(): World {
+  const world = windowOver(true, true, [7]);
+  assert.equal(world.memory.tbRecoveryPending, true);
+  return world.fresh();
 }
 
-const BOTH = [true, false];
-const ALL: Toggles[] = BOTH.flatMap((autoFailback) =>
-  BOTH.map((lsofRecheck) => ({ autoFailback, lsofRecheck })),
-);
-
-function named({ autoFailback, lsofRecheck }: Toggles): string {
-  return `auto_failback ${autoFailback ? "on" : "off"}, lsof_recheck ${lsofRecheck ? "on" : "off"}`;
-}
+const STARTS = {
+  "tb is back": () => tbBack(),
+  "tb is back without lsof_recheck": () => tbBack(true, false),
+  "the window is over": () => windowOver(false, false),
+  "the window is over with 7 open": () => windowOver(false, false, [7]),
+  "it is pending": pending,
+};
+const RECOVER = "check > unmount plain > mount tb";
 
 describe("the recovery table", () => {
-  for (const toggles of ALL) {
-    test(`Recovery: ${named(toggles)}, files open: pending`, () => {
-      const world = windowOver(toggles, [7]);
-      assert.deepEqual(reads(world), { pending: true, route: "fallback" });
-      assert.ok(world.conditionCodes.includes("tb_ready"));
-      for (const name of ["share.recovery_deferred", "share.tb_ready"]) {
-        assert.equal(world.transitionNames.filter((other) => other === name).length, 1);
-      }
-      world.advance(20_000);
-      assert.deepEqual(reads(world), { pending: true, route: "fallback" });
-      assert.ok(!world.stepKinds.some((kind) => kind.startsWith("unmount")));
-    });
-
-    test(`Recovery: ${named(toggles)}, files close later: ${toggles.lsofRecheck ? "switch" : "a person switches"}`, () => {
-      const world = windowOver(toggles, [7]);
-      world.advance(4000);
-      world.holders = [];
-      world.fresh().advance(4000);
-      assert.equal(world.route, toggles.lsofRecheck ? "tb" : "fallback");
-      assert.equal(world.memory.tbRecoveryPending, !toggles.lsofRecheck);
-      if (toggles.lsofRecheck) assert.deepEqual(world.stepKinds.slice(-3), RECOVER);
-      else {
-        assert.deepEqual(world.stepKinds, []);
-        world.ask({ kind: "switch", to: "tb" });
-        assert.deepEqual(reads(world), { pending: false, route: "tb" });
-      }
-    });
-
-    test(`Recovery: ${named(toggles)}, nothing open`, () => {
-      const world = windowOver(toggles);
-      if (toggles.autoFailback) {
-        assert.deepEqual(world.stepKinds, RECOVER);
-        assert.ok(!world.transitionNames.includes("share.tb_ready"), "silently");
-        assert.ok(world.transitionNames.includes("share.recovered"));
-        return;
-      }
-      assert.deepEqual(reads(world), { pending: true, route: "fallback" });
-      world.advance(2500);
-      assert.equal(world.route, toggles.lsofRecheck ? "tb" : "fallback");
-    });
+  for (const [auto, recheck] of [
+    ["on", "on"],
+    ["on", "off"],
+    ["off", "on"],
+    ["off", "off"],
+  ]) {
+    const toggles = `auto_failback ${auto}, lsof_recheck ${recheck}`;
+    const starts = {
+      "nothing is open": () => windowOver(auto === "on", recheck === "on"),
+      "7 is open": () => windowOver(auto === "on", recheck === "on", [7]),
+    };
+    const bySelf = `: on tb, not pending, last steps ${RECOVER}`;
+    const byHand = ": on fallback, pending, no steps; switch tb: on tb, not pending";
+    const silently = `: steps ${RECOVER}, not told share.tb_ready, told share.recovered`;
+    stories(
+      starts,
+      `
+Recovery: ${toggles}, files open: pending
+  7 is open: pending, on fallback, condition tb_ready, told share.recovery_deferred once, told share.tb_ready once
+  20 s: pending, on fallback, no step unmount
+Recovery: ${toggles}, files close later: ${recheck === "on" ? "switch" : "a person switches"}
+  7 is open, 4 s, closed, fresh, 4 s
+  ${recheck === "on" ? bySelf : byHand}
+Recovery: ${toggles}, nothing open
+  nothing is open
+  ${auto === "on" ? silently : `: on fallback, pending; 2500 ms: on ${recheck === "on" ? "tb" : "fallback"}`}
+`,
+    );
   }
 
   test("Recovery: not before the window's end, which wakes the lane", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
+    const world = tbBack();
     world.policy = { ...world.policy, checkIntervalMs: 10_000 };
     world.nextTickMs = world.nowMs + 9000;
     const backMs = world.nowMs;
@@ -93,45 +78,36 @@ describe("the recovery table", () => {
     assert.deepEqual(world.stepKinds, []);
     assert.deepEqual(world.wake, { atMs: backMs + 30_000, reason: "window_end" });
     world.advance(100);
-    assert.deepEqual(world.stepKinds, RECOVER);
+    assert.deepEqual(world.stepKinds, RECOVER.split(" > "));
   });
 
-  test("Recovery: toggles changed live are read at once, in either direction", () => {
-    const world = windowOver({ autoFailback: false, lsofRecheck: false }, [7]);
-    world.holders = [];
-    world.policy = { ...world.policy, lsofRecheck: true };
-    world.event();
-    assert.equal(world.route, "tb");
-    const other = windowOver({ autoFailback: false, lsofRecheck: false });
-    other.policy = { ...other.policy, autoFailback: true };
-    other.event();
-    assert.equal(other.route, "tb");
-    const off = windowOver({ autoFailback: true, lsofRecheck: true }, [7]);
-    off.policy = { ...off.policy, lsofRecheck: false };
-    off.event();
-    off.holders = [];
-    off.advance(10_000);
-    assert.deepEqual(reads(off), { pending: true, route: "fallback" });
-  });
+  stories(
+    STARTS,
+    `
+Recovery: toggles changed live are read at once, in either direction
+  the window is over with 7 open, closed, lsof_recheck on, event: on tb
+  the window is over, auto_failback on, event: on tb
+  it is pending, lsof_recheck off, event, closed, 10 s: pending, on fallback
+Recovery: a cycle that takes longer than three short intervals is no gap of its own making
+  tb is back, interval 500 ms, checks fail, checks take 2000 ms, 60 s: pending, on fallback
+  : told share.tb_ready once
+`,
+  );
 });
 
 describe("the window", () => {
-  test("Recovery: it restarts at each drop", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    for (let flap = 0; flap < 5; flap++) {
-      world.advance(25_000);
-      world.hosts.tb = "refused";
-      world.event();
-      world.pass(10);
-      world.hosts.tb = "answers";
-      world.event();
-    }
-    assert.deepEqual(world.stepKinds, []);
-    world.advance(29_000);
-    assert.deepEqual(world.stepKinds, []);
-    world.advance(2000);
-    assert.deepEqual(world.stepKinds, RECOVER);
-  });
+  const flap = "25 s, tb refused, event, pass 10 ms, tb answers, event";
+  stories(
+    STARTS,
+    `
+Recovery: it restarts at each drop
+  tb is back, ${Array.from({ length: 5 }, () => flap).join(", ")}: no steps
+  29 s: no steps; 2 s: steps ${RECOVER}
+Recovery: a restart soon enough keeps the window and what is pending, a longer one is a drop
+  the window is over, pass 1000 ms, restart, 0 s: pending
+  pass 10000 ms, restart, 0 s: not pending; 31 s: pending
+`,
+  );
 
   for (const [how, gap] of [
     ["the machine slept", (world: World) => world.sleep(60_000)],
@@ -139,7 +115,7 @@ describe("the window", () => {
     ["nobody looked", (world: World) => world.pass(7000)],
   ] as const) {
     test(`Recovery: a gap counts as a drop: ${how}`, () => {
-      const world = windowOver({ autoFailback: false, lsofRecheck: false });
+      const world = windowOver(false, false);
       assert.equal(world.memory.tbRecoveryPending, true);
       gap(world);
       while (world.nextTickMs < world.nowMs) world.nextTickMs += world.policy.checkIntervalMs;
@@ -152,22 +128,8 @@ describe("the window", () => {
     });
   }
 
-  test("Recovery: a restart soon enough keeps the window and what is pending, a longer one is a drop", () => {
-    const world = windowOver({ autoFailback: false, lsofRecheck: false });
-    world.pass(1000);
-    world.restart();
-    world.advance(0);
-    assert.equal(world.memory.tbRecoveryPending, true);
-    world.pass(10_000);
-    world.restart();
-    world.advance(0);
-    assert.equal(world.memory.tbRecoveryPending, false);
-    world.advance(31_000);
-    assert.equal(world.memory.tbRecoveryPending, true);
-  });
-
   test("Recovery: a restart that recalls no time of the last look is a drop", () => {
-    const world = windowOver({ autoFailback: false, lsofRecheck: false });
+    const world = windowOver(false, false);
     world.lastSeen = null;
     world.restart();
     world.advance(0);
@@ -175,57 +137,26 @@ describe("the window", () => {
   });
 });
 
-describe("short intervals", () => {
-  test("Recovery: a cycle that takes longer than three short intervals is no gap of its own making", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.policy = { ...world.policy, checkIntervalMs: 500 };
-    world.checkFails = "no answer in 2 s";
-    world.checkTakesMs = 2000;
-    world.advance(60_000);
-    assert.deepEqual(reads(world), { pending: true, route: "fallback" });
-    assert.equal(world.transitionNames.filter((name) => name === "share.tb_ready").length, 1);
-  });
-});
-
 describe("pending clears", () => {
-  const pending = (): World => {
-    const world = windowOver({ autoFailback: true, lsofRecheck: true }, [7]);
-    assert.equal(world.memory.tbRecoveryPending, true);
-    return world.fresh();
-  };
-
-  test("Recovery: when recovered", () => {
-    const world = pending();
-    world.holders = [];
-    world.advance(2500);
-    assert.deepEqual(reads(world), { pending: false, route: "tb" });
-    assert.ok(world.transitionNames.includes("share.tb_ready_cleared"));
-  });
-
-  test("Recovery: when tb drops", () => {
-    const world = pending();
-    world.hosts.tb = "wedged";
-    world.advance(2500);
-    assert.deepEqual(reads(world), { pending: false, route: "fallback" });
-  });
-
-  test("Recovery: on an unmount by hand, with and without a hold", () => {
-    for (const hold of [true, false]) {
-      const world = pending();
-      world.ask({ kind: "unmount", force: true, hold });
-      assert.deepEqual(reads(world), { pending: false, route: "none" });
-    }
-  });
-
-  test("Recovery: when held", () => {
-    const world = pending();
-    world.ask({ kind: "switch", to: "fallback" });
-    assert.deepEqual(reads(world), { pending: false, route: "fallback" });
-    assert.equal(world.memory.held, "fallback");
-    world.holders = [];
-    world.advance(60_000);
-    assert.deepEqual(reads(world), { pending: false, route: "fallback" });
-  });
+  stories(
+    STARTS,
+    `
+Recovery: when recovered
+  it is pending, closed, 2500 ms: not pending, on tb, told share.tb_ready_cleared
+Recovery: when tb drops
+  it is pending, tb wedged, 2500 ms: not pending, on fallback
+Recovery: on an unmount by hand, with and without a hold
+  it is pending, unmount --force: not pending, on none
+  it is pending, unmount --force without hold: not pending, on none
+Recovery: when held
+  it is pending, switch fallback: not pending, on fallback, held fallback
+  closed, 60 s: not pending, on fallback
+Recovery: when someone else mounts it over tb
+  it is pending, it vanishes, theirs over tb, event: not pending, on tb
+Recovery: when the mount vanishes
+  it is pending, it vanishes, event: not pending
+`,
+  );
 
   test("Recovery: when a host changes", () => {
     const world = pending();
@@ -241,27 +172,11 @@ describe("pending clears", () => {
     assert.equal(world.memory.tbRecoveryPending, false);
     assert.equal(forgetChangedRoutes(world.state, after, { ...after, username: "other" }), world.state);
   });
-
-  test("Recovery: when someone else mounts it over tb", () => {
-    const world = pending();
-    world.mounts = [];
-    world.addMount("tb", { ours: false });
-    world.event();
-    assert.deepEqual(reads(world), { pending: false, route: "tb" });
-  });
-
-  test("Recovery: when the mount vanishes", () => {
-    const world = pending();
-    world.mounts = [];
-    world.hosts.tb = "answers";
-    world.event();
-    assert.equal(world.memory.tbRecoveryPending, false);
-  });
 });
 
 describe("open files", () => {
   test("A7 every cycle re-checks a pending share, and says each result once", () => {
-    const world = windowOver({ autoFailback: true, lsofRecheck: true }, [7]).fresh();
+    const world = pending();
     const { cycles } = world;
     world.advance(10_000);
     assert.equal(world.stepKinds.length, world.cycles - cycles);
@@ -272,124 +187,46 @@ describe("open files", () => {
     assert.deepEqual(world.transitionNames, ["share.open_files_checked"]);
   });
 
-  test("A7 a check that failed counts as open, with its reason shown", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.checkFails = "no answer in 2 s";
-    world.advance(40_000);
-    assert.deepEqual(reads(world), { pending: true, route: "fallback" });
-    const condition = world.last?.conditions.find(({ code }) => code === "tb_ready");
-    assert.match(condition?.title ?? "", /no answer in 2 s/);
-    world.checkFails = null;
-    world.advance(2500);
-    assert.equal(world.route, "tb");
-  });
-
-  test("A7 a check that is late is used once, and does not hold the cycle", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.checkTakesMs = 1900;
-    world.holders = [7];
-    world.advance(29_950).fresh();
-    world.advance(60);
-    assert.deepEqual(world.stepKinds, ["check"]);
-    assert.equal(world.memory.tbRecoveryPending, true);
-  });
-
-  test("A7 unsent writes count as open", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.unsent = ["film.mov"];
-    world.advance(40_000);
-    assert.deepEqual(reads(world), { pending: true, route: "fallback" });
-    world.unsent = [];
-    world.advance(2500);
-    assert.equal(world.route, "tb");
-  });
-
-  test("A7 processes whose files we may not see are not by themselves open", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.hidden = 3;
-    world.advance(31_000);
-    assert.equal(world.route, "tb");
-  });
-
-  test("A7 EBUSY is open: back to pending, once a cycle, told once", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.advance(29_950);
-    const occupy = (): void => {
-      world.holders = [7];
-    };
-    world.duringStep = occupy;
-    world.fresh().advance(60);
-    assert.deepEqual(world.stepKinds, ["check", "unmount plain"]);
-    assert.deepEqual(reads(world), { pending: true, route: "fallback" });
-    assert.deepEqual(world.holders, [7]);
-    world.fresh();
-    for (let round = 0; round < 4; round++) {
-      world.holders = [];
-      world.duringStep = occupy;
-      world.advance(2000);
-    }
-    assert.equal(world.stepKinds.filter((kind) => kind === "unmount plain").length, 4);
-    assert.deepEqual(world.transitionNames, []);
-    world.holders = [];
-    world.advance(2500);
-    assert.deepEqual(reads(world), { pending: false, route: "tb" });
-  });
-
-  test("A7 with lsof_recheck off, EBUSY is pending, and a person switches", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: false });
-    world.advance(29_000);
-    world.duringStep = () => {
-      world.holders = [7];
-    };
-    world.advance(1500);
-    world.holders = [];
-    world.fresh().advance(20_000);
-    assert.deepEqual([world.stepKinds, reads(world)], [[], { pending: true, route: "fallback" }]);
-  });
+  const refusals = Array.from({ length: 4 }, () => "closed, in the next step open 7, 2 s").join(", ");
+  stories(
+    STARTS,
+    `
+A7 a check that failed counts as open, with its reason shown
+  tb is back, checks fail, 40 s: pending, on fallback, condition tb_ready says /no answer in 2 s/
+  checks work, 2500 ms: on tb
+A7 a check that is late is used once, and does not hold the cycle
+  tb is back, checks take 1900 ms, open 7, 29.95 s, fresh, 60 ms: steps check, pending
+A7 unsent writes count as open
+  tb is back, unsent film.mov, 40 s: pending, on fallback; sent, 2500 ms: on tb
+A7 processes whose files we may not see are not by themselves open
+  tb is back, hidden 3, 31 s: on tb
+A7 EBUSY is open: back to pending, once a cycle, told once
+  tb is back, 29.95 s, in the next step open 7, fresh, 60 ms: steps check > unmount plain, pending, on fallback
+  fresh, ${refusals}: 4 to 4 times unmount plain, nothing told
+  closed, 2500 ms: not pending, on tb
+A7 with lsof_recheck off, EBUSY is pending, and a person switches
+  tb is back without lsof_recheck, 29 s, in the next step open 7, 1500 ms, closed, fresh, 20 s: no steps
+  : pending, on fallback
+`,
+  );
 });
 
 describe("failed recoveries", () => {
-  test("Recovery: a failed mount after the unmount rolls back to the old route, and pauses", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.mountFails.tb = "wrong password";
-    world.advance(30_500);
-    assert.deepEqual(world.stepKinds, ["check", "unmount plain", "mount tb", "mount fallback"]);
-    assert.ok(world.transitionNames.includes("share.recovery_failed"));
-    assert.equal(world.route, "fallback");
-    world.fresh().advance(25_000);
-    assert.deepEqual(world.stepKinds, []);
-    assert.ok(world.conditionCodes.includes("recovery_failed"));
-    world.mountFails.tb = null;
-    world.advance(60_000);
-    assert.equal(world.route, "tb");
-    assert.ok(!world.conditionCodes.includes("recovery_failed"));
-  });
-
-  test("Recovery: an unmount that fails leaves all as it was and is tried again, with pauses", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.unmountFails = "no answer in 15 s";
-    world.advance(120_000);
-    const unmounts = world.stepKinds.filter((kind) => kind === "unmount plain").length;
-    assert.ok(unmounts >= 2 && unmounts <= 4, `${unmounts}`);
-    assert.equal(world.memory.lastError, null);
-    world.unmountFails = null;
-    world.advance(100_000);
-    assert.equal(world.route, "tb");
-  });
-
-  test("Recovery: a slow fallback is left all the same", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    if (world.mount !== null) world.mount.answersAlways = true;
-    world.hosts.fallback = "silent";
-    world.advance(35_000);
-    assert.equal(world.route, "tb");
-  });
-
-  test("Recovery: a mount that does not answer is not unmounted plainly", () => {
-    const world = tbBack({ autoFailback: true, lsofRecheck: true });
-    world.advance(27_000);
-    if (world.mount !== null) world.mount.hung = true;
-    world.advance(7000);
-    assert.deepEqual(world.stepKinds, []);
-  });
+  stories(
+    STARTS,
+    `
+Recovery: a failed mount after the unmount rolls back to the old route, and pauses
+  tb is back, mounts over tb fail: wrong password, 30.5 s: steps ${RECOVER} > mount fallback
+  : told share.recovery_failed, on fallback
+  fresh, 25 s: no steps, condition recovery_failed
+  mounts work, 60 s: on tb, no condition recovery_failed
+Recovery: an unmount that fails leaves all as it was and is tried again, with pauses
+  tb is back, unmounts fail: no answer in 15 s, 120 s: 2 to 4 times unmount plain, no error
+  unmounts work, 100 s: on tb
+Recovery: a slow fallback is left all the same
+  tb is back, its connection lives on, fallback silent, 35 s: on tb
+Recovery: a mount that does not answer is not unmounted plainly
+  tb is back, 27 s, the mount hangs, 7 s: no steps
+`,
+  );
 });

@@ -1,7 +1,9 @@
+// What a person asks for: switch, unmount and mount, with and without force, and what is held afterwards.
 import assert from "node:assert/strict";
-import test, { describe } from "node:test";
+import { describe } from "node:test";
 import type { RouteName } from "../../../src/shares/share-spec.ts";
 import { World } from "../world.ts";
+import { stories } from "./stories.ts";
 
 const AUTO = { autoFailback: true, lsofRecheck: true };
 
@@ -28,414 +30,146 @@ function unmountedHeld(): World {
   return world.fresh();
 }
 
-function result(world: World): string | undefined {
-  return world.lastOutcome?.result;
-}
+const STARTS = {
+  "over tb": () => mountedOver("tb"),
+  "over fallback": () => mountedOver("fallback"),
+  "held to fallback": mountedHeld,
+  "held unmounted": unmountedHeld,
+  "a new share": () => new World(AUTO),
+};
 
 describe("switch", () => {
-  test("By hand: a host that is silent for a moment is asked again, and then switched to", () => {
-    const world = mountedOver("tb");
-    world.hosts.fallback = "silent";
-    world.ask({ kind: "switch", to: "fallback" });
-    assert.equal(result(world), undefined);
-    world.hosts.fallback = "answers";
-    world.advance(1_000);
-    assert.deepEqual([result(world), world.route, world.memory.held], ["switched", "fallback", "fallback"]);
-  });
-
-  test("By hand: a host that stays silent, or refuses, is not switched to, and nothing is changed", () => {
-    const world = mountedOver("tb");
-    world.hosts.fallback = "silent";
-    for (let times = 0; times < 2; times++) {
-      world.fresh().ask({ kind: "switch", to: "fallback", wait: true }, Number.POSITIVE_INFINITY);
-      assert.equal(result(world), undefined);
-      world.advance(5_000);
-      assert.deepEqual([result(world), world.route, world.stepKinds], ["failed", "tb", []]);
-    }
-    world.hosts.fallback = "refused";
-    world.fresh().ask({ kind: "switch", to: "fallback" });
-    assert.deepEqual([result(world), world.route], ["failed", "tb"]);
-  });
-
-  test("By hand: --to fallback switches and holds", () => {
-    const world = mountedOver("tb");
-    world.ask({ kind: "switch", to: "fallback" });
-    assert.deepEqual(world.stepKinds, ["check", "unmount plain", "mount fallback"]);
-    assert.equal(result(world), "switched");
-    world.advance(120_000);
-    assert.deepEqual([world.route, world.memory.held], ["fallback", "fallback"]);
-  });
-
-  test("By hand: --to fallback holds also when already there", () => {
-    const world = mountedOver("fallback");
-    world.ask({ kind: "switch", to: "fallback" });
-    assert.deepEqual([result(world), world.memory.held, world.stepKinds], ["skipped", "fallback", []]);
-    world.advance(60_000);
-    assert.equal(world.route, "fallback");
-  });
-
-  test("By hand: --to tb switches at once if tb answers now, without the window, and holds nothing", () => {
-    const world = mountedHeld();
-    world.hosts.tb = "link_down";
-    world.event();
-    world.hosts.tb = "answers";
-    world.ask({ kind: "switch", to: "tb" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["switched", "tb", null]);
-  });
-
-  test("By hand: --to tb fails and changes nothing when tb does not answer now", () => {
-    const world = mountedHeld();
-    world.hosts.tb = "silent";
-    world.ask({ kind: "switch", to: "tb", force: true });
-    world.advance(5_000);
-    assert.deepEqual(
-      [result(world), world.route, world.memory.held, world.stepKinds],
-      ["failed", "fallback", "fallback", []],
-    );
-  });
-
-  test("By hand: --to auto holds nothing and lets the rules go on", () => {
-    const world = mountedHeld();
-    world.advance(40_000);
-    world.ask({ kind: "switch", to: "auto" });
-    assert.equal(world.memory.held, null);
-    assert.deepEqual([result(world), world.route], ["mounted", "tb"]);
-    const waiting = mountedHeld();
-    waiting.ask({ kind: "switch", to: "auto" });
-    assert.deepEqual([result(waiting), waiting.route], ["skipped", "fallback"]);
-    waiting.advance(31_000);
-    assert.equal(waiting.route, "tb");
-  });
-
-  test("By hand: --to auto says that files hold the way back", () => {
-    const world = mountedHeld();
-    world.advance(40_000);
-    world.holders = [7];
-    world.ask({ kind: "switch", to: "auto" });
-    assert.deepEqual(
-      [result(world), world.route, world.memory.tbRecoveryPending],
-      ["pending", "fallback", true],
-    );
-  });
-
-  test("By hand: switch mounts an unmounted share", () => {
-    for (const [to, route, held] of [
-      ["tb", "tb", null],
-      ["fallback", "fallback", "fallback"],
-      ["auto", "tb", null],
-    ] as const) {
-      const world = unmountedHeld();
-      world.ask({ kind: "switch", to });
-      assert.deepEqual([world.route, world.memory.held], [route, held]);
-      assert.ok(["switched", "mounted"].includes(result(world) ?? ""));
-    }
-  });
-
-  test("By hand: a switch whose mount fails rolls back, fails and holds what was held", () => {
-    const world = mountedOver("tb");
-    world.mountFails.fallback = "wrong password";
-    world.ask({ kind: "switch", to: "fallback" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["failed", "tb", null]);
-    assert.match(world.lastOutcome?.detail ?? "", /wrong password; back over Thunderbolt/);
-    world.advance(4000);
-    assert.equal(world.memory.lastError, null);
-  });
-
-  test("By hand: a switch of a share held unmounted that is rolled back to a mount of ours ends the hold", () => {
-    const world = mountedOver("tb");
-    world.addMount("tb", { ours: false, path: "/mnt/elsewhere" });
-    world.ask({ kind: "unmount" });
-    assert.equal(world.memory.held, "unmounted");
-    world.mountFails.fallback = "wrong password";
-    world.fresh().ask({ kind: "switch", to: "fallback" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["failed", "tb", null]);
-  });
-
-  test("By hand: open files are busy, with their holders; nothing is changed", () => {
-    for (const to of ["fallback"] as const) {
-      const world = mountedOver("tb");
-      world.holders = [7, 7, 8];
-      world.ask({ kind: "switch", to });
-      assert.equal(result(world), "busy");
-      assert.deepEqual(
-        world.lastOutcome?.holders.map(({ pid }) => pid),
-        [7, 7, 8],
-      );
-      assert.deepEqual([world.route, world.memory.held, world.stepKinds], ["tb", null, ["check"]]);
-    }
-  });
-
-  test("By hand: a file opened between the check and the unmount is busy, too", () => {
-    const world = mountedOver("tb");
-    world.duringStep = () => {
-      world.holders = [7];
-    };
-    world.ask({ kind: "switch", to: "fallback" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["busy", "tb", null]);
-  });
-
-  test("By hand: --force goes on where the system says busy and no open file is to be seen", () => {
-    for (const request of [
-      { kind: "switch", to: "fallback", force: true },
-      { kind: "unmount", force: true },
-    ] as const) {
-      const world = mountedOver("tb");
-      // What the check could not see.
-      world.duringStep = () => {
-        world.holders = [7];
-      };
-      world.ask(request);
-      assert.deepEqual(world.stepKinds.slice(0, 2), ["check", "unmount plain"]);
-      assert.ok(world.stepKinds.includes("unmount force"), String(world.stepKinds));
-      assert.equal(result(world), request.kind === "switch" ? "switched" : "unmounted");
-      assert.equal(world.route, request.kind === "switch" ? "fallback" : "none");
-    }
-  });
-
-  test("By hand: --wait waits until open files close", () => {
-    const world = mountedOver("tb");
-    world.holders = [7];
-    world.ask({ kind: "switch", to: "fallback", wait: true }, Number.POSITIVE_INFINITY);
-    world.advance(60_000);
-    assert.deepEqual([world.outcomes, world.route], [[], "tb"]);
-    world.holders = [];
-    world.advance(300);
-    assert.deepEqual([result(world), world.route, world.memory.held], ["switched", "fallback", "fallback"]);
-  });
-
-  test("By hand: --force switches over open and unsent files and names them", () => {
-    const world = mountedOver("fallback");
-    world.holders = [7];
-    world.unsent = ["a.txt"];
-    world.ask({ kind: "switch", to: "tb", force: true });
-    assert.deepEqual([result(world), world.route], ["switched", "tb"]);
-    assert.deepEqual(world.lastOutcome?.unsent, ["a.txt"]);
-    assert.deepEqual(
-      world.lastOutcome?.holders.map(({ pid }) => pid),
-      [7],
-    );
-    world.advance(4000);
-    assert.ok(world.conditionCodes.includes("unsent_files"));
-    world.unsent = [];
-    world.advance(4000);
-    assert.ok(!world.conditionCodes.includes("unsent_files"));
-  });
-
-  test("By hand: a switch away from a dead mount needs no force", () => {
-    const world = mountedOver("tb");
-    world.holders = [7];
-    if (world.mount !== null) world.mount.processGone = true;
-    world.ask({ kind: "switch", to: "fallback" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["switched", "fallback", "fallback"]);
-  });
+  stories(
+    STARTS,
+    `
+By hand: a host that is silent for a moment is asked again, and then switched to
+  over tb, fallback silent, switch fallback: no result
+  fallback answers, 1 s: result switched, on fallback, held fallback
+By hand: a host that stays silent, or refuses, is not switched to, and nothing is changed
+  over tb, fallback silent, switch fallback --wait: no result; 5 s: result failed, on tb, no steps
+  fresh, switch fallback --wait: no result; 5 s: result failed, on tb, no steps
+  fallback refused, fresh, switch fallback: result failed, on tb
+By hand: --to fallback switches and holds
+  over tb, switch fallback: result switched, steps check > unmount plain > mount fallback
+  120 s: on fallback, held fallback
+By hand: --to fallback holds also when already there
+  over fallback, switch fallback: result skipped, held fallback, no steps; 60 s: on fallback
+By hand: --to tb switches at once if tb answers now, without the window, and holds nothing
+  held to fallback, tb link_down, event, tb answers, switch tb: result switched, on tb, held nothing
+By hand: --to tb fails and changes nothing when tb does not answer now
+  held to fallback, tb silent, switch tb --force, 5 s: result failed, on fallback, held fallback, no steps
+By hand: --to auto holds nothing and lets the rules go on
+  held to fallback, 40 s, switch auto: held nothing, result mounted, on tb
+  held to fallback, switch auto: result skipped, on fallback; 31 s: on tb
+By hand: --to auto says that files hold the way back
+  held to fallback, 40 s, open 7, switch auto: result pending, on fallback, pending
+By hand: switch mounts an unmounted share
+  held unmounted, switch tb: result switched, on tb, held nothing
+  held unmounted, switch fallback: result switched, on fallback, held fallback
+  held unmounted, switch auto: result mounted, on tb, held nothing
+By hand: a switch whose mount fails rolls back, fails and holds what was held
+  over tb, mounts over fallback fail: wrong password, switch fallback: result failed, on tb, held nothing
+  : detail /wrong password. back over Thunderbolt/; 4 s: no error
+By hand: a switch of a share held unmounted that is rolled back to a mount of ours ends the hold
+  over tb, theirs over tb at /mnt/elsewhere, unmount: held unmounted
+  mounts over fallback fail: wrong password, fresh, switch fallback: result failed, on tb, held nothing
+By hand: open files are busy, with their holders; nothing is changed
+  over tb, open 7 7 8, switch fallback: result busy, named 7 7 8, on tb, held nothing, steps check
+By hand: a file opened between the check and the unmount is busy, too
+  over tb, in the next step open 7, switch fallback: result busy, on tb, held nothing
+By hand: --force goes on where the system says busy and no open file is to be seen
+  over tb, in the next step open 7, switch fallback --force: first steps check > unmount plain
+  : step unmount force, result switched, on fallback
+  over tb, in the next step open 7, unmount --force: first steps check > unmount plain
+  : step unmount force, result unmounted, on none
+By hand: --wait waits until open files close
+  over tb, open 7, switch fallback --wait, 60 s: no result, on tb
+  closed, 300 ms: result switched, on fallback, held fallback
+By hand: --force switches over open and unsent files and names them
+  over fallback, open 7, unsent a.txt, switch tb --force: result switched, on tb, unsent named a.txt, named 7
+  4 s: condition unsent_files; sent, 4 s: no condition unsent_files
+By hand: a switch away from a dead mount needs no force
+  over tb, open 7, its process is gone, switch fallback: result switched, on fallback, held fallback
+`,
+  );
 });
 
 describe("unsent writes", () => {
-  for (const request of [{ kind: "unmount" }, { kind: "switch", to: "fallback" }] as const) {
-    test(`By hand: ${request.kind} waits for unsent writes within its deadline`, () => {
-      const world = mountedOver("tb");
-      world.unsent = ["a.txt"];
-      world.ask(request, 15_000);
-      world.advance(5000);
-      assert.deepEqual([world.outcomes, world.route], [[], "tb"]);
-      world.unsent = [];
-      world.advance(300);
-      assert.ok(["unmounted", "switched"].includes(result(world) ?? ""));
-    });
-
-    test(`By hand: ${request.kind} ends busy at its deadline and changes nothing`, () => {
-      const world = mountedOver("tb");
-      world.unsent = ["a.txt", "b.txt"];
-      world.ask(request, 15_000);
-      world.advance(15_300);
-      assert.equal(world.lastOutcome?.detail, "busy: 2 files unsent");
-      assert.deepEqual([result(world), world.route, world.memory.held], ["busy", "tb", null]);
-    });
+  for (const [request, done] of [
+    ["unmount", "unmounted"],
+    ["switch fallback", "switched"],
+  ]) {
+    stories(
+      STARTS,
+      `
+By hand: ${request} waits for unsent writes within its deadline
+  over tb, unsent a.txt, ${request}, 5 s: no result, on tb; sent, 300 ms: result ${done}
+By hand: ${request} ends busy at its deadline and changes nothing
+  over tb, unsent a.txt b.txt, ${request}, 15.3 s: detail /^busy: 2 files unsent$/
+  : result busy, on tb, held nothing
+`,
+    );
   }
 });
 
 describe("unmount and mount", () => {
-  test("By hand: unmount holds, across ticks, events and a restart", () => {
-    const world = unmountedHeld();
-    world.advance(30_000);
-    world.event();
-    world.restart();
-    world.advance(30_000);
-    assert.deepEqual([world.route, world.memory.held, world.stepKinds], ["none", "unmounted", []]);
-    assert.equal(world.memory.lastError, null);
-  });
-
-  test("By hand: unmount of what is unmounted holds it, too", () => {
-    const world = new World(AUTO);
-    world.hosts.tb = "link_down";
-    world.hosts.fallback = "link_down";
-    world.advance(2000);
-    world.ask({ kind: "unmount" });
-    assert.deepEqual([result(world), world.memory.held], ["skipped", "unmounted"]);
-    world.hosts.tb = "answers";
-    world.advance(10_000);
-    assert.equal(world.route, "none");
-  });
-
-  test("By hand: --unmount-on-exit sets no hold, and mounts nothing on its way", () => {
-    const world = mountedOver("tb");
-    world.ask({ kind: "unmount", hold: false });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["unmounted", "none", null]);
-    world.fresh().ask({ kind: "unmount", hold: false });
-    assert.deepEqual([result(world), world.memory.held, world.stepKinds], ["skipped", null, []]);
-    world.restart();
-    world.advance(0);
-    assert.equal(world.route, "tb");
-  });
-
-  test("By hand: mount ends a hold to be unmounted", () => {
-    const world = unmountedHeld();
-    world.ask({ kind: "mount" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["mounted", "tb", null]);
-  });
-
-  test("By hand: mount keeps a hold to fallback, and what is mounted", () => {
-    const world = mountedHeld();
-    world.ask({ kind: "mount" });
-    assert.deepEqual([result(world), world.memory.held, world.stepKinds], ["skipped", "fallback", []]);
-  });
-
-  test("By hand: mount of what cannot be mounted says why, and does not wait for a pause", () => {
-    const world = new World(AUTO);
-    world.mountFails = { tb: "wrong password", fallback: "wrong password" };
-    world.advance(60_000);
-    world.fresh().ask({ kind: "mount" });
-    assert.deepEqual(world.stepKinds, ["mount tb", "mount fallback"]);
-    assert.equal(result(world), "failed");
-    assert.match(world.lastOutcome?.detail ?? "", /wrong password/);
-  });
-
-  test("By hand: mount tells what stands now, not what an earlier try came to", () => {
-    const world = new World(AUTO);
-    world.mountFails = { tb: "wrong password", fallback: "wrong password" };
-    world.advance(60_000);
-    world.spec = { ...world.spec, missingVariable: "CORE_PASSWORD" };
-    world.fresh().ask({ kind: "mount" });
-    assert.deepEqual([result(world), world.stepKinds], ["failed", []]);
-    assert.equal(world.lastOutcome?.detail, "the variable CORE_PASSWORD is not set");
-  });
-
-  test("By hand: unmount of open files is busy, --force cuts them off and names them", () => {
-    const world = mountedOver("tb");
-    world.holders = [7];
-    world.ask({ kind: "unmount" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["busy", "tb", null]);
-    world.fresh().ask({ kind: "unmount", force: true });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["unmounted", "none", "unmounted"]);
-    assert.deepEqual(
-      world.lastOutcome?.holders.map(({ pid }) => pid),
-      [7],
-    );
-    assert.deepEqual(world.stepKinds, ["check", "unmount force"]);
-  });
-
-  test("By hand: --force goes on where a plain unmount does not end", () => {
-    const world = mountedOver("tb");
-    world.unmountFails = "umount did not end within 14989 ms";
-    world.duringStep = () => {
-      world.duringStep = () => {
-        world.unmountFails = null;
-      };
-    };
-    world.ask({ kind: "unmount", force: true });
-    assert.deepEqual([result(world), world.route], ["unmounted", "none"]);
-    assert.deepEqual(world.stepKinds, ["check", "unmount plain", "unmount force"]);
-  });
-
-  test("By hand: an unmount that fails is told, holds nothing, and the share stays", () => {
-    const world = mountedOver("tb");
-    world.unmountFails = "not permitted";
-    world.ask({ kind: "unmount" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["failed", "tb", null]);
-    world.advance(10_000);
-    assert.equal(world.memory.lastError, null);
-  });
-
-  test("By hand: an unmount that says ok has failed while the mount is still in the table", () => {
-    const world = mountedOver("tb");
-    world.unmountsDoNothing = true;
-    world.ask({ kind: "unmount" });
-    assert.deepEqual([result(world), world.route, world.memory.held], ["failed", "tb", null]);
-    assert.match(world.lastOutcome?.detail ?? "", /still in the table of mounts/);
-    assert.deepEqual(world.stepKinds, ["check", "unmount plain"]);
-    assert.ok(!world.transitionNames.includes("share.unmounted"));
-    assert.ok(world.transitionNames.includes("share.unmount_failed"));
-  });
-
-  test("By hand: an unmount that was late but worked is an unmount", () => {
-    const world = mountedOver("tb");
-    world.unmountFails = "no answer in 15 s";
-    world.duringStep = () => {
-      world.duringStep = () => {
-        world.mounts = [];
-      };
-    };
-    world.ask({ kind: "unmount" });
-    assert.deepEqual([result(world), world.memory.held], ["unmounted", "unmounted"]);
-    world.advance(10_000);
-    assert.equal(world.route, "none");
-  });
+  stories(
+    STARTS,
+    `
+By hand: unmount holds, across ticks, events and a restart
+  held unmounted, 30 s, event, restart, 30 s: on none, held unmounted, no steps, no error
+By hand: unmount of what is unmounted holds it, too
+  a new share, both link_down, 2 s, unmount: result skipped, held unmounted; tb answers, 10 s: on none
+By hand: --unmount-on-exit sets no hold, and mounts nothing on its way
+  over tb, unmount without hold: result unmounted, on none, held nothing
+  fresh, unmount without hold: result skipped, held nothing, no steps
+  restart, 0 s: on tb
+By hand: mount ends a hold to be unmounted
+  held unmounted, mount: result mounted, on tb, held nothing
+By hand: mount keeps a hold to fallback, and what is mounted
+  held to fallback, mount: result skipped, held fallback, no steps
+By hand: mount of what cannot be mounted says why, and does not wait for a pause
+  a new share, mounts over both fail: wrong password, 60 s, fresh, mount: steps mount tb > mount fallback
+  : result failed, detail /wrong password/
+By hand: mount tells what stands now, not what an earlier try came to
+  a new share, mounts over both fail: wrong password, 60 s, the variable CORE_PASSWORD is not set
+  fresh, mount: result failed, no steps, detail /^the variable CORE_PASSWORD is not set$/
+By hand: unmount of open files is busy, --force cuts them off and names them
+  over tb, open 7, unmount: result busy, on tb, held nothing
+  fresh, unmount --force: result unmounted, on none, held unmounted, named 7, steps check > unmount force
+By hand: --force goes on where a plain unmount does not end
+  over tb, unmounts fail: umount did not end within 14989 ms, in the second step unmounts work
+  unmount --force: result unmounted, on none, steps check > unmount plain > unmount force
+By hand: an unmount that fails is told, holds nothing, and the share stays
+  over tb, unmounts fail: not permitted, unmount: result failed, on tb, held nothing; 10 s: no error
+By hand: an unmount that says ok has failed while the mount is still in the table
+  over tb, unmounts do nothing, unmount: result failed, on tb, held nothing, steps check > unmount plain
+  : detail /still in the table of mounts/, not told share.unmounted, told share.unmount_failed
+By hand: an unmount that was late but worked is an unmount
+  over tb, unmounts fail: no answer in 15 s, in the second step it vanishes, unmount: result unmounted
+  : held unmounted; 10 s: on none
+`,
+  );
 });
 
 describe("what is held", () => {
-  test("By hand: held to fallback mounts over fallback first, else tb, which ends the hold", () => {
-    const world = mountedHeld();
-    world.mounts = [];
-    world.advance(2500);
-    assert.deepEqual([world.route, world.memory.held], ["fallback", "fallback"]);
-    world.mounts = [];
-    world.mountFails.fallback = "refused";
-    world.advance(12_500);
-    assert.deepEqual([world.route, world.memory.held], ["tb", null]);
-  });
-
-  test("By hand: held to fallback, both mounts failing keeps the hold", () => {
-    const world = mountedHeld();
-    world.mounts = [];
-    world.mountFails = { tb: "refused", fallback: "refused" };
-    world.advance(30_000);
-    assert.deepEqual([world.route, world.memory.held], ["none", "fallback"]);
-  });
-
-  test("By hand: a hold never holds back a failover, which ends it", () => {
-    const world = mountedHeld();
-    world.hosts.fallback = "link_down";
-    world.advance(4000);
-    assert.deepEqual([world.route, world.memory.held], ["tb", null]);
-  });
-
-  test("By hand: a dead mount held to fallback comes back over fallback", () => {
-    const world = mountedHeld();
-    world.advance(11_000);
-    if (world.mount !== null) world.mount.processGone = true;
-    world.advance(2500);
-    assert.deepEqual([world.route, world.memory.held], ["fallback", "fallback"]);
-  });
-
-  test("By hand: someone else's mount of a share held unmounted is adopted, and nothing is held", () => {
-    const world = unmountedHeld();
-    world.addMount("fallback", { ours: false });
-    world.advance(2500);
-    assert.deepEqual([world.route, world.memory.held, world.stepKinds], ["fallback", null, []]);
-    const meanwhile = unmountedHeld();
-    meanwhile.addMount("tb", { ours: false });
-    meanwhile.restart();
-    meanwhile.advance(0);
-    assert.equal(meanwhile.memory.held, null);
-  });
-
-  test("By hand: what is held survives a restart", () => {
-    const world = mountedHeld();
-    world.restart();
-    world.advance(60_000);
-    assert.deepEqual(
-      [world.route, world.memory.held, world.memory.tbRecoveryPending],
-      ["fallback", "fallback", false],
-    );
-  });
+  stories(
+    STARTS,
+    `
+By hand: held to fallback mounts over fallback first, else tb, which ends the hold
+  held to fallback, it vanishes, 2500 ms: on fallback, held fallback
+  it vanishes, mounts over fallback fail: refused, 12.5 s: on tb, held nothing
+By hand: held to fallback, both mounts failing keeps the hold
+  held to fallback, it vanishes, mounts over both fail: refused, 30 s: on none, held fallback
+By hand: a hold never holds back a failover, which ends it
+  held to fallback, fallback link_down, 4 s: on tb, held nothing
+By hand: a dead mount held to fallback comes back over fallback
+  held to fallback, 11 s, its process is gone, 2500 ms: on fallback, held fallback
+By hand: someone else's mount of a share held unmounted is adopted, and nothing is held
+  held unmounted, theirs over fallback, 2500 ms: on fallback, held nothing, no steps
+  held unmounted, theirs over tb, restart, 0 s: held nothing
+By hand: what is held survives a restart
+  held to fallback, restart, 60 s: on fallback, held fallback, not pending
+`,
+  );
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { World } from "../world.ts";
+import { stories } from "./stories.ts";
 
 /** Mounted over fallback, with programs on it that need so long to end; Thunderbolt has been back for just under 30 s. */
 function beforeRecovery(programsEndInMs: number): World {
@@ -15,51 +16,28 @@ function beforeRecovery(programsEndInMs: number): World {
   return world.advance(29_950).fresh();
 }
 
+const STARTS = {
+  "before a recovery": () => beforeRecovery(1_000),
+  "a carried share": () => new World({ carry: "auto" }),
+};
+
 describe("a recovery", () => {
-  test("C1 waits until our programs have made room, and says nothing of open files", () => {
-    const world = beforeRecovery(7_000);
-    world.advance(6_000);
-    assert.deepEqual([world.route, world.memory.tbRecoveryPending, world.roomsMade], ["fallback", false, 1]);
-    assert.ok(world.last?.room === "asked", "they stay away until it is mounted");
-    world.advance(3_000);
-    assert.deepEqual(world.stepKinds.slice(-3), ["check", "unmount plain", "mount tb"]);
-    assert.equal(world.last?.room, "free", "they may come back");
-    assert.deepEqual([world.roomsMade, world.transitionNames.includes("share.tb_ready")], [1, false]);
-  });
-
-  test("C1 over a user's open files is pending as ever, and our programs go on", () => {
-    const world = beforeRecovery(100);
-    world.holders = [7];
-    world.advance(20_000);
-    assert.deepEqual([world.route, world.memory.tbRecoveryPending, world.roomsMade], ["fallback", true, 0]);
-    world.holders = [];
-    world.advance(5_000);
-    assert.deepEqual([world.route, world.roomsMade], ["tb", 1]);
-  });
-
-  test("C1 that is not possible any more lets them go on", () => {
-    const world = beforeRecovery(60_000);
-    world.advance(4_000);
-    assert.equal(world.last?.room, "asked");
-    world.hosts.tb = "refused";
-    world.event();
-    world.advance(3_000);
-    assert.deepEqual(
-      [world.route, world.last?.room, world.stepKinds.includes("unmount plain")],
-      ["fallback", "free", false],
-    );
-  });
-
-  test("C1 a file that is opened while they make room defers it, and they go on", () => {
-    const world = beforeRecovery(5_000);
-    world.advance(2_000);
-    world.holders = [7];
-    world.advance(6_000);
-    assert.deepEqual(
-      [world.route, world.memory.tbRecoveryPending, world.last?.room],
-      ["fallback", true, "free"],
-    );
-  });
+  stories(
+    STARTS,
+    `
+C1 waits until our programs have made room, and says nothing of open files
+  before a recovery, programs need 7000 ms to end, 6 s: on fallback, not pending, room made 1 time, room asked
+  3 s: last steps check > unmount plain > mount tb, room free, room made 1 time, not told share.tb_ready
+C1 over a user's open files is pending as ever, and our programs go on
+  before a recovery, programs need 100 ms to end, open 7, 20 s: on fallback, pending, room made 0 times
+  closed, 5 s: on tb, room made 1 time
+C1 that is not possible any more lets them go on
+  before a recovery, programs need 60000 ms to end, 4 s: room asked
+  tb refused, event, 3 s: on fallback, room free, no step unmount plain
+C1 a file that is opened while they make room defers it, and they go on
+  before a recovery, programs need 5000 ms to end, 2 s, open 7, 6 s: on fallback, pending, room free
+`,
+  );
 
   test("C1 room that was made in vain, for what nobody sees, is asked for again with growing pauses", () => {
     const world = beforeRecovery(500);
@@ -82,35 +60,20 @@ describe("a recovery", () => {
 });
 
 describe("a person", () => {
-  test("C1 who switches waits for our programs, however long their calls may take", () => {
-    const world = beforeRecovery(40_000);
-    world.policy = { ...world.policy, autoFailback: false, lsofRecheck: false };
-    world.ask({ kind: "switch", to: "tb" });
-    assert.deepEqual([world.lastOutcome, world.roomsMade], [null, 1]);
-    world.advance(42_000);
-    assert.deepEqual([world.lastOutcome?.result, world.route], ["switched", "tb"]);
-  });
-
-  test("C1 who switches over a user's open files is told so, and our programs go on", () => {
-    const world = beforeRecovery(1_000);
-    world.holders = [7];
-    world.ask({ kind: "switch", to: "tb" });
-    assert.deepEqual([world.lastOutcome?.result, world.roomsMade], ["busy", 0]);
-  });
-
-  test("C1 who switches by force waits for nothing", () => {
-    const world = beforeRecovery(60_000);
-    world.ask({ kind: "switch", to: "tb", force: true });
-    assert.deepEqual([world.lastOutcome?.result, world.route], ["switched", "tb"]);
-  });
-
-  test("C1 who unmounts gets the room, too", () => {
-    const world = beforeRecovery(2_000);
-    world.ask({ kind: "unmount" });
-    assert.deepEqual(world.outcomes, []);
-    world.advance(3_000);
-    assert.deepEqual([world.lastOutcome?.result, world.route], ["unmounted", "none"]);
-  });
+  stories(
+    STARTS,
+    `
+C1 who switches waits for our programs, however long their calls may take
+  before a recovery, programs need 40000 ms to end, auto_failback off, lsof_recheck off, switch tb: no result
+  : room made 1 time; 42 s: result switched, on tb
+C1 who switches over a user's open files is told so, and our programs go on
+  before a recovery, open 7, switch tb: result busy, room made 0 times
+C1 who switches by force waits for nothing
+  before a recovery, programs need 60000 ms to end, switch tb --force: result switched, on tb
+C1 who unmounts gets the room, too
+  before a recovery, programs need 2000 ms to end, unmount: no result; 3 s: result unmounted, on none
+`,
+  );
 });
 
 describe("a failover", () => {
@@ -129,18 +92,12 @@ describe("a failover", () => {
     assert.deepEqual([world.route, duringUnmount, world.last?.room], ["fallback", "taken", "free"]);
   });
 
-  test("C1 what is carried asks nobody for room", () => {
-    const world = new World({ carry: "auto" });
-    world.programsEndInMs = 60_000;
-    world.advance(10_000);
-    assert.equal(world.route, "tb");
-    world.hosts.tb = "link_down";
-    world.event();
-    world.advance(5_000);
-    assert.equal(world.route, "fallback");
-    world.hosts.tb = "answers";
-    world.event();
-    world.advance(60_000);
-    assert.deepEqual([world.route, world.roomsMade], ["tb", 0]);
-  });
+  stories(
+    STARTS,
+    `
+C1 what is carried asks nobody for room
+  a carried share, programs need 60000 ms to end, 10 s: on tb; tb link_down, event, 5 s: on fallback
+  tb answers, event, 60 s: on tb, room made 0 times
+`,
+  );
 });

@@ -63,7 +63,7 @@ function scopesOf(options: GivenOptions): readonly string[] {
 }
 
 function personAt(context: CommandContext, way: "browser" | "paste" | "device"): LoginPerson {
-  const { note } = context;
+  const { note, stdin } = context;
   return {
     visit(address) {
       note(`Sign in here: ${harmless(address)}`);
@@ -77,7 +77,7 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
     async paste(signal) {
       const { readFirstLine } = await import("../../input/standard-input.ts");
       const question = "Paste the address at which the browser ended, even if it shows an error: ";
-      return context.ask === null ? readFirstLine("address", signal) : context.ask(question);
+      return context.ask === null ? readFirstLine("address", { stdin, signal }) : context.ask(question);
     },
   };
 }

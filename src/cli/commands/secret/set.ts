@@ -38,7 +38,7 @@ export const secretSetCommand: CommandDefinition = {
       import("../../views/terminal-style.ts"),
     ]);
     const keeper = await openSecrets(context);
-    const value = await readSecretValue(name, context.signal);
+    const value = await readSecretValue(name, context);
     const place = options["in"] === "file" || options["in"] === "keyring" ? options["in"] : null;
     const change = await keeper.set(name, value, place, context.signal);
     if (readFlag(options, "json")) {

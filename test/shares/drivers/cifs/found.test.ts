@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { HOSTS } from "../bound-shares.ts";
 import { found, limits, mounted } from "../driver-contract.ts";
-import { HOSTS, skip, startBench } from "./bench.ts";
+import { skip, startBench } from "./bench.ts";
 
 describe("driver cifs, carried", { skip: skip ?? false }, () => {
   const through = { port: 24_450, patienceMs: 60_000 };

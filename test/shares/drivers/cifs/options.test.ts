@@ -2,20 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { carriedEchoIntervalS, cifsOptions } from "../../../../src/shares/drivers/cifs/options.ts";
-import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
 
-const route = { host: "nas.test", port: 4450, interfaceName: null, folder: null };
-const share: ShareSpec = {
-  name: "CORE",
+const route = routeTo("nas.test", { port: 4450 });
+const share = shareSpec({
   shareName: "core",
-  username: "ann",
   password: "s3cret",
-  missingVariable: null,
   driver: "cifs",
   routes: { tb: route, fallback: route },
-  mountPath: "/m/CORE",
-  stablePath: "/s/CORE",
-};
+});
 const owner = { uid: 1000, gid: 100 };
 
 describe("the kernel's options", () => {

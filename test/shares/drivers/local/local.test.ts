@@ -1,15 +1,17 @@
 // The driver of folders and links, under the contract of all drivers and with what is its own.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createLocalDriver } from "../../../../src/shares/drivers/local/local.ts";
-import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
+import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { routeTo } from "../../share-spec.ts";
+import { exportShares } from "../bound-shares.ts";
 import {
   type DriverBench,
   describeDriver,
@@ -29,36 +31,20 @@ const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
 async function startBench(t: TestContext): Promise<DriverBench> {
   const folder = await temporaryFolder(t);
   const prober = proberOfFile();
-  const routeFolder = (name: string, route: RouteName): string => join(folder, "routes", route, name);
-  for (const name of [PLAIN_NAME, ...HOSTILE_NAMES]) {
-    await mkdir(routeFolder(name, "tb"), { recursive: true });
-    await mkdir(routeFolder(name, "fallback"), { recursive: true });
-  }
+  const shares = await exportShares(join(folder, "routes"), (_, behind) => ({
+    folder,
+    driver: "local",
+    routes: {
+      tb: routeTo(null, { folder: behind("tb") }),
+      fallback: routeTo(null, { folder: behind("fallback") }),
+    },
+  }));
   const fresh = () => createLocalDriver({ clock: systemClock, prober, stateFolder: folder });
-  const route = (name: string, which: RouteName) => ({
-    host: null,
-    port: 445,
-    interfaceName: null,
-    folder: routeFolder(name, which),
-  });
   return {
     driver: fresh(),
     prober,
     freshDriver: fresh,
-    share: (name): ShareSpec => ({
-      name,
-      shareName: name,
-      username: "",
-      password: null,
-      missingVariable: null,
-      driver: "local",
-      routes: { tb: route(name, "tb"), fallback: route(name, "fallback") },
-      mountPath: join(folder, "volumes", name),
-      stablePath: join(folder, "Shares", name),
-    }),
-    behind: (share, which) => routeFolder(share.name, which),
-    cut: (share, which) =>
-      rename(routeFolder(share.name, which), `${routeFolder(share.name, which)} unplugged`),
+    ...shares,
     async [Symbol.asyncDispose]() {},
   };
 }

@@ -10,19 +10,14 @@ import { parseMountOutput } from "../../../../src/shares/mounts/mount-output-dar
 import { ANOTHER_USERS } from "../../../../src/shares/mounts/mount-table-darwin.ts";
 import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
 
-const route = (host: string) => ({ host, port: 445, interfaceName: null, folder: null });
-const SHARE: ShareSpec = {
-  name: "CORE",
+const SHARE = shareSpec({
   shareName: "Größe",
-  username: "ann",
-  password: null,
-  missingVariable: null,
   driver: "netfs",
-  routes: { tb: route("10.10.10.1"), fallback: route("My-NAS.local") },
+  routes: { tb: routeTo("10.10.10.1"), fallback: routeTo("My-NAS.local") },
   mountPath: "/Volumes/Größe",
-  stablePath: "/Users/ann/Shares/CORE",
-};
+});
 
 /** What is found of the share in what `mount` printed. */
 async function found(lines: readonly string[], share: ShareSpec = SHARE): Promise<readonly FoundMount[]> {

@@ -1,47 +1,28 @@
 // Driver `netfs` on mounts that are real: the double of NetFS binds folders where macOS would mount shares, the double
 // of getfsstat shows them as macOS would, and the commands that unmount are this system's.
 import assert from "node:assert/strict";
-import { chmod, mkdir, mkdtemp, readdir, rename, rmdir, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { loadKoffi } from "../../../../src/network/native/core-foundation-darwin.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
-import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { loadNetfs, type NetfsLibraries } from "../../../../src/shares/drivers/netfs/binding.ts";
 import { createNetfsDriver, type NetfsTools } from "../../../../src/shares/drivers/netfs/netfs.ts";
 import type { NetfsOutcome } from "../../../../src/shares/drivers/netfs/process.ts";
 import { mountByNetfs } from "../../../../src/shares/drivers/netfs/process.ts";
 import { loadGetfsstat } from "../../../../src/shares/mounts/getfsstat-darwin.ts";
 import { createMountTableDarwin } from "../../../../src/shares/mounts/mount-table-darwin.ts";
 import type { Prober } from "../../../../src/shares/prober/prober.ts";
-import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { buildDouble, doublesUnavailable } from "../../../doubles/build-double.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { routeTo } from "../../share-spec.ts";
+import { bindingUnavailable, exportShares, HOSTS } from "../bound-shares.ts";
 import { type DriverBench, describeDriver, failure, found, limits, mounted } from "../driver-contract.ts";
 
-const skip = await whyNot();
-const HOSTS = { tb: "tb.test", fallback: "fallback.test" } as const;
-
-async function whyNot(): Promise<string | null> {
-  const lacking = await doublesUnavailable();
-  if (lacking !== null) return lacking;
-  if (process.platform !== "linux" || process.getuid?.() !== 0)
-    return "the double mounts by bind, as root on Linux";
-  const folder = await mkdtemp(join(tmpdir(), "mountaineer-test-"));
-  const run = (command: string, ...args: readonly string[]) =>
-    runCommand(command, args, { clock: systemClock, deadlineMs: 60_000 });
-  try {
-    const bound = await run("mount", "--bind", folder, folder);
-    if (bound.exitCode !== 0) return "mounting is not permitted here";
-    await run("umount", "--", folder);
-    return null;
-  } finally {
-    await rmdir(folder);
-  }
-}
+const skip = (await doublesUnavailable()) ?? (await bindingUnavailable());
 
 interface NetfsBench extends DriverBench {
   readonly folder: string;
@@ -75,15 +56,14 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
   const logger = createRecordingLogger();
   const prober = proberOfFile();
   const env = { DOUBLE_EXPORTS: exports, DOUBLE_VOLUMES: volumes, DOUBLE_REGISTRY: registry };
+  const libraries = { coreFoundation: library, netfs: library, system: library };
   const tools: NetfsTools = {
     volumes,
     unavailable: () => Promise.resolve(null),
-    netfs: (request, options) =>
-      mountByNetfs(request, {
-        ...options,
-        libraries: { coreFoundation: library, netfs: library, system: library },
-        env,
-      }),
+    netfs:
+      mode === "system"
+        ? (request, options) => mountByNetfs(request, { ...options, libraries, env })
+        : await inThisProcess(libraries, env),
     byCommand: () => Promise.reject(new Error("no command is wanted")),
     unmountCommands: { umount: "umount", diskutil },
   };
@@ -96,35 +76,16 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
       addressesOf: () => [],
       tools: { ...tools, ...changes },
     });
-  const shares = new Map<string, ShareSpec>();
-  const share = (name: string): ShareSpec => {
-    const known = shares.get(name);
-    if (known !== undefined) return known;
-    const route = (host: string) => ({ host, port: 445, interfaceName: null, folder: null });
-    const spec: ShareSpec = {
-      name,
-      shareName: name,
-      username: "ann",
-      password: "secret",
-      missingVariable: null,
-      driver: "netfs",
-      routes: { tb: route(HOSTS.tb), fallback: route(HOSTS.fallback) },
-      mountPath: join(mode === "system" ? volumes : own, name),
-      stablePath: join(folder, "links", name),
-    };
-    shares.set(name, spec);
-    return spec;
-  };
-  const behind = (spec: ShareSpec, route: RouteName): string => join(exports, HOSTS[route], spec.shareName);
-  for (const name of ["CORE", "My Share", "Größe 日本", `it's "so", they say`]) {
-    for (const route of ["tb", "fallback"] as const)
-      await mkdir(behind(share(name), route), { recursive: true });
-  }
+  const shares = await exportShares(exports, (name) => ({
+    folder,
+    driver: "netfs",
+    password: "secret",
+    routes: { tb: routeTo(HOSTS.tb), fallback: routeTo(HOSTS.fallback) },
+    mountPath: join(mode === "system" ? volumes : own, name),
+  }));
   const driver = fresh();
   unmountAll = async () => {
-    for (const spec of shares.values()) {
-      for (const mount of await found(driver, spec)) await driver.unmount(spec, mount, "force", limits());
-    }
+    await shares.unmountAll(driver);
     setRegistry("");
   };
   return {
@@ -135,11 +96,26 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
     toolsOf: tools,
     fresh,
     freshDriver: () => fresh(),
-    share,
-    behind,
-    cut: (spec, route) =>
-      rename(join(exports, HOSTS[route]), join(exports, `${HOSTS[route]}-${spec.name}-cut`)),
+    ...shares,
     async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** The call without the process around it, whose start costs more than the call. */
+async function inThisProcess(
+  libraries: NetfsLibraries,
+  env: Readonly<Record<string, string>>,
+): Promise<NetfsTools["netfs"]> {
+  Object.assign(process.env, env);
+  const call = await loadNetfs(libraries);
+  return async (request) => {
+    // What is awaited from another thread keeps no process alive.
+    const alive = setInterval(() => {}, 60_000);
+    try {
+      return { kind: "called", ...(await call(request).answer) };
+    } finally {
+      clearInterval(alive);
+    }
   };
 }
 

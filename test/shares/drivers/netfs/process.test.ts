@@ -65,6 +65,14 @@ describe("NetFS over the double", { skip }, async () => {
     ]);
   });
 
+  it("what has answered is not cancelled: its request is gone", async () => {
+    const alive = setInterval(() => {}, 60_000);
+    const running = call(REQUEST);
+    await running.answer;
+    clearInterval(alive);
+    assert.equal(running.cancel(), false);
+  });
+
   it("without a password hands over neither, so that the Keychain is asked", async () => {
     await mount({ ...REQUEST, password: null });
     assert.match(noted(), /^user=NULL\npassword=NULL$/m);

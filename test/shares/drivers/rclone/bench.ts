@@ -4,19 +4,21 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, type TestContext } from "node:test";
+import { after, before } from "node:test";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../../src/demo/stage/plain-rig.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import type { FoundMount } from "../../../../src/shares/drivers/mount-driver.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { fileProber } from "../../../support/file-prober.ts";
-import { temporaryFolder } from "../../../support/temporary-folder.ts";
-import { type DriverBench, found, HOSTILE_NAMES, limits, PLAIN_NAME, release } from "../driver-contract.ts";
+import { type Scope, temporaryFolder } from "../../../support/temporary-folder.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
+import { type DriverBench, found, limits, mounted, NAMES, PLAIN_NAME, release } from "../driver-contract.ts";
 
 export interface RcloneBench extends DriverBench {
   readonly rig: PlainRig;
@@ -24,7 +26,6 @@ export interface RcloneBench extends DriverBench {
   readonly stateFolder: string;
 }
 
-const NAMES = [PLAIN_NAME, ...HOSTILE_NAMES];
 let started: Promise<PlainRig> | null = null;
 after(async () => (await started)?.[Symbol.asyncDispose]());
 
@@ -47,7 +48,7 @@ async function freshServer(): Promise<PlainRig> {
 
 const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 });
 
-export async function startBench(t: TestContext): Promise<RcloneBench> {
+export async function startBench(t: Scope): Promise<RcloneBench> {
   const folder = await temporaryFolder(t);
   const stateFolder = join(folder, "home");
   const rig = await freshServer();
@@ -62,7 +63,6 @@ export async function startBench(t: TestContext): Promise<RcloneBench> {
       stateFolder,
       addressesOf: (host) => (host === "nas.test" ? ["127.0.0.2"] : []),
     });
-  const route = (host: string, port: number) => ({ host, port, interfaceName: null, folder: null });
   const shares: ShareSpec[] = [];
   return {
     driver: fresh(),
@@ -72,17 +72,16 @@ export async function startBench(t: TestContext): Promise<RcloneBench> {
     stateFolder,
     freshDriver: fresh,
     share(name) {
-      const share: ShareSpec = {
+      const share = shareSpec({
+        folder,
         name,
-        shareName: name,
         username: rig.username,
         password: rig.password,
-        missingVariable: null,
-        driver: "rclone",
-        routes: { tb: route(rig.tbHost, rig.tbPort), fallback: route(rig.fallbackHost, rig.fallbackPort) },
-        mountPath: join(folder, "volumes", name),
-        stablePath: join(folder, "Shares", name),
-      };
+        routes: {
+          tb: routeTo(rig.tbHost, { port: rig.tbPort }),
+          fallback: routeTo(rig.fallbackHost, { port: rig.fallbackPort }),
+        },
+      });
       shares.push(share);
       return share;
     },
@@ -110,6 +109,29 @@ export async function startBench(t: TestContext): Promise<RcloneBench> {
   };
 }
 
+interface Standing {
+  readonly bench: RcloneBench;
+  readonly share: ShareSpec;
+  readonly mount: FoundMount;
+  readonly pid: number;
+}
+
+/** One mount for all tests of a `describe`, which leave it as it is; `mount`: in the stead of a plain one over tb. */
+export function standingMount(
+  mount = (bench: RcloneBench, share: ShareSpec): Promise<FoundMount> => mounted(bench.driver, share, "tb"),
+): () => Standing {
+  const ends = new AsyncDisposableStack();
+  let standing: Standing | null = null;
+  before(async () => {
+    const bench = await startBench({ after: (end) => ends.defer(async () => void (await end())) });
+    ends.use(bench);
+    const share = bench.share(PLAIN_NAME);
+    standing = { bench, share, mount: await mount(bench, share), pid: await server(bench, share) };
+  });
+  after(() => ends.disposeAsync());
+  return () => standing ?? assert.fail("it stands from the first test on");
+}
+
 /** What the server needs and this machine lacks; null when nothing does. */
 export const skip = missingForPlainRig();
 /** The same, for `describe`. */
@@ -127,7 +149,7 @@ export const isGone = (pid: number): boolean => !existsSync(`/proc/${pid}`);
 
 /** Mounts as a person would, without the driver; answers with the process's number. */
 export async function mountByHand(
-  t: TestContext,
+  t: Scope,
   bench: RcloneBench,
   share: ShareSpec,
   path: string,

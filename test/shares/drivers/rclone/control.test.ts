@@ -4,18 +4,19 @@ import { once } from "node:events";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { describe, it, type TestContext } from "node:test";
+import { after, describe, it } from "node:test";
 import { processIdentity } from "../../../../src/runtime/process/process-identity.ts";
 import { resetSocket } from "../../../../src/runtime/reset-socket.ts";
 import { askSpace, controlOf } from "../../../../src/shares/drivers/rclone/control.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
-import { limits, PLAIN_NAME } from "../driver-contract.ts";
-import { noSkip, type RcloneBench, server, startBench } from "./bench.ts";
+import type { Scope } from "../../../support/temporary-folder.ts";
+import { limits } from "../driver-contract.ts";
+import { noSkip, type RcloneBench, standingMount } from "./bench.ts";
 
 const AT_ONCE = 6;
 
 /** A port of 127.0.0.1 in front of the server, whose connections can all be cut at once. */
-async function startGate(t: TestContext, bench: RcloneBench) {
+async function startGate(t: Scope, bench: RcloneBench) {
   const sockets = new Set<Socket>();
   const gate = createServer((client) => {
     const behind = connect(bench.rig.tbPort, bench.rig.tbHost);
@@ -44,46 +45,42 @@ async function startGate(t: TestContext, bench: RcloneBench) {
   return { port: address.port, cut };
 }
 
-/** Mounted over the gate, with as many connections kept as `AT_ONCE`, each used more than once. */
-async function mountedBehindGate(t: TestContext, bench: RcloneBench) {
-  const share = bench.share(PLAIN_NAME);
-  const gate = await startGate(t, bench);
-  const exported = bench.behind(share, "tb");
-  const names = Array.from({ length: AT_ONCE }, (_, index) => `${index}`);
-  for (const name of names) {
-    await mkdir(join(exported, "folders", name), { recursive: true });
-    await writeFile(join(exported, name), Buffer.alloc(4 * 1024 * 1024, name));
-  }
-  const outcome = await bench.driver.mount(share, "tb", limits(), { port: gate.port, patienceMs: 30_000 });
-  assert.ok(outcome.ok, outcome.ok ? "" : outcome.text);
-  for (let rounds = 0; rounds < 3; rounds++) {
-    await Promise.all(names.map((name) => readFile(join(share.mountPath, name))));
-  }
-  return { share, gate, folders: names.map((name) => join(share.mountPath, "folders", name)) };
-}
+const NAMES = Array.from({ length: AT_ONCE }, (_, index) => `${index}`);
 
 describe("connections that rclone keeps", noSkip, () => {
-  it("A10 are used up when they are dead: what programs do next gets no error", async (t) => {
-    await using bench = await startBench(t);
-    const { share, gate, folders } = await mountedBehindGate(t, bench);
-    gate.cut();
-    await bench.driver.dropLost?.(share, AT_ONCE);
-    for (const folder of folders) assert.deepEqual(await readdir(folder), []);
+  const ends: (() => unknown)[] = [];
+  after(() => Promise.all(ends.map((end) => end())));
+  let gate: Awaited<ReturnType<typeof startGate>>;
+  const standing = standingMount(async (bench, share) => {
+    gate = await startGate({ after: (end) => void ends.push(end) }, bench);
+    const exported = bench.behind(share, "tb");
+    for (const name of NAMES) {
+      await mkdir(join(exported, "folders", name), { recursive: true });
+      await writeFile(join(exported, name), Buffer.alloc(4 * 1024 * 1024, name));
+    }
+    const outcome = await bench.driver.mount(share, "tb", limits(), { port: gate.port, patienceMs: 30_000 });
+    assert.ok(outcome.ok, outcome.ok ? "" : outcome.text);
+    return outcome.mount;
   });
 
-  it("A10 of a daemon before are used up as well", async (t) => {
-    await using bench = await startBench(t);
-    const { share, gate, folders } = await mountedBehindGate(t, bench);
-    gate.cut();
-    await bench.freshDriver().dropLost?.(share, AT_ONCE);
-    for (const folder of folders) assert.deepEqual(await readdir(folder), []);
-  });
+  for (const [what, driverOf] of [
+    ["are used up when they are dead", (bench: RcloneBench) => bench.driver],
+    ["of a daemon before are used up as well", (bench: RcloneBench) => bench.freshDriver()],
+  ] as const) {
+    it(`A10 ${what}: what programs do next gets no error`, async () => {
+      const { bench, share } = standing();
+      // As many are kept as were in use at once, each used more than once.
+      for (let rounds = 0; rounds < 3; rounds++)
+        await Promise.all(NAMES.map((name) => readFile(join(share.mountPath, name))));
+      gate.cut();
+      await driverOf(bench).dropLost?.(share, AT_ONCE);
+      for (const name of NAMES) assert.deepEqual(await readdir(join(share.mountPath, "folders", name)), []);
+    });
+  }
 
-  it("A10 rclone answers only whoever knows its password, which only its user may read", async (t) => {
-    await using bench = await startBench(t);
-    const { share } = await mountedBehindGate(t, bench);
+  it("A10 rclone answers only whoever knows its password, which only its user may read", async () => {
+    const { bench, share, pid } = standing();
     const files = rcloneFiles(bench.stateFolder, share.name);
-    const pid = await server(bench, share);
     const identity = await processIdentity(pid);
     assert.ok(identity);
     const control = await controlOf(files, identity);

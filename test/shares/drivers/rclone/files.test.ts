@@ -8,20 +8,14 @@ import {
   processNoteText,
   rcloneFiles,
 } from "../../../../src/shares/drivers/rclone/files.ts";
-import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { routeTo, shareSpec } from "../../share-spec.ts";
 
-const route = { host: "nas.local", port: 4450, interfaceName: null, folder: null };
-const share: ShareSpec = {
-  name: "CORE",
-  shareName: "CORE",
+const route = routeTo("nas.local", { port: 4450 });
+const share = shareSpec({
   username: "anna",
   password: "secret",
-  missingVariable: null,
-  driver: "rclone",
-  routes: { tb: route, fallback: { ...route, host: "fe80::1", port: 445 } },
-  mountPath: "/v/CORE",
-  stablePath: "/s/CORE",
-};
+  routes: { tb: route, fallback: routeTo("fe80::1") },
+});
 
 describe("the config", () => {
   it("differs between routes in host and port alone, so that unsent writes are found again", () => {

@@ -15,35 +15,27 @@ import { found, limits, mounted, PLAIN_NAME, release } from "../driver-contract.
 import { isGone, mountByHand, noSkip, server, startBench } from "./bench.ts";
 
 describe("a mount that dies", noSkip, () => {
-  it("A2 of a crashed process is known to be dead at once, is cleaned up and mounted again", async (t) => {
+  it("A2 of a crashed process is known to be dead at once, is cleaned up and mounted again; an unmount that was asked for is no crash", async (t) => {
     await using bench = await startBench(t);
+    const { driver } = bench;
     const share = bench.share(PLAIN_NAME);
-    const mount = await mounted(bench.driver, share, "tb");
+    const mount = await mounted(driver, share, "tb");
     const heard: string[] = [];
-    const stop = bench.driver.onMountProcessExit?.((name) => heard.push(name));
+    const stop = driver.onMountProcessExit?.((name) => heard.push(name));
     process.kill(await server(bench, share), "SIGKILL");
     await eventually(() => heard.length > 0);
-    assert.deepEqual(heard, [PLAIN_NAME]);
-    stop?.();
-    assert.deepEqual(await found(bench.driver, share), [{ ...mount, processGone: true }]);
+    assert.deepEqual(await found(driver, share), [{ ...mount, processGone: true }]);
     const [afterRestart] = await found(bench.freshDriver(), share);
     assert.equal(afterRestart?.processGone, true);
     const look = await bench.prober.look(mount.id, mount.path, 60_000);
     assert.ok(look.state === "answered" && look.errno === "ENOTCONN");
-    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
-    await mounted(bench.driver, share, "tb");
-  });
-
-  it("an unmount that was asked for is no crash", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const heard: string[] = [];
-    bench.driver.onMountProcessExit?.((name) => heard.push(name));
+    assert.deepEqual(await driver.unmount(share, mount, "force", limits()), { ok: true });
     for (const mode of ["plain", "force"] as const) {
-      const mount = await mounted(bench.driver, share, "tb");
-      assert.deepEqual(await bench.driver.unmount(share, mount, mode, limits()), { ok: true });
+      const next = await mounted(driver, share, "tb");
+      assert.deepEqual(await driver.unmount(share, next, mode, limits()), { ok: true });
     }
-    assert.deepEqual(heard, []);
+    assert.deepEqual(heard, [PLAIN_NAME]);
+    stop?.();
   });
 
   it("A2 one that hangs is ended by force, its callers are freed, and the path is mounted again", async (t) => {
@@ -75,23 +67,25 @@ describe("a mount that dies", noSkip, () => {
     assert.equal(await readFile(join(share.mountPath, "file"), "utf8"), "content");
   });
 
-  for (const what of ["server", "cable"] as const) {
-    it(`whose ${what} is gone lists no more, and is replaced over what is left`, async (t) => {
-      await using bench = await startBench(t);
-      const share = bench.share(PLAIN_NAME);
+  it("whose server or cable is gone lists no more, and is replaced over what is left", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    for (const [cut, mend] of [
+      [() => bench.rig.killServer(), () => bench.rig.startServer()],
+      [() => bench.cut(share, "tb"), () => {}],
+    ] as const) {
       const mount = await mounted(bench.driver, share, "tb");
-      if (what === "server") await bench.rig.killServer();
-      else await bench.cut(share, "tb");
+      await cut();
       const look = await eventually(async () => {
         const seen = await bench.prober.look(mount.id, mount.path, 60_000);
         return seen.state === "answered" && seen.errno !== null && seen;
       });
       assert.ok(look.state === "answered" && look.errno === "EIO");
-      if (what === "server") await bench.rig.startServer();
+      await mend();
       assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
-      await mounted(bench.driver, share, "fallback");
-    });
-  }
+    }
+    await mounted(bench.driver, share, "fallback");
+  });
 
   it("by someone else's hand is ended like ours, and its process does not take the next one with it", async (t) => {
     await using bench = await startBench(t);
@@ -110,48 +104,31 @@ describe("a mount that dies", noSkip, () => {
 });
 
 describe("processes", noSkip, () => {
-  it("outlive the daemon, one at a time: what an earlier life left without a mount is ended first", async (t) => {
+  it("outlive the daemon, one at a time: one whose number is somebody else's is not taken for ours, and what an earlier life left without a mount is ended first", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const mount = await mounted(bench.driver, share, "tb");
-    const first = await server(bench, share);
     const files = rcloneFiles(bench.stateFolder, share.name);
+    const first = await server(bench, share);
+    const theirs = JSON.stringify({ pid: process.pid, startTime: "1", mountPath: mount.path });
+    for (const note of [theirs, "{ torn"]) {
+      await writeFile(files.process, note);
+      const later = bench.freshDriver();
+      const [seen, ...more] = await found(later, share);
+      assert.ok(seen && !seen.processGone && more.length === 0);
+      assert.deepEqual(await later.ownProcesses(share, seen), [first]);
+    }
     // Killed between the start and the note, and the mount taken away: only arguments tell whose it is.
     await stopProcess(first);
     await rm(files.process);
     await runCommand("fusermount3", ["-uz", mount.path], { clock: systemClock, deadlineMs: 60_000 });
     assert.ok(!isGone(first));
     const later = bench.freshDriver();
-    await mounted(later, share, "fallback");
+    const next = await mounted(later, share, "fallback");
     await eventually(() => isGone(first));
     const ours = (await listRcloneMounts()).filter((one) => one.arguments.includes(files.config));
     assert.equal(ours.length, 1);
-  });
-
-  it("a process number that is somebody else's by now is not taken for ours", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const mount = await mounted(bench.driver, share, "tb");
-    const files = rcloneFiles(bench.stateFolder, share.name);
-    await writeFile(
-      files.process,
-      JSON.stringify({ pid: process.pid, startTime: "1", mountPath: mount.path }),
-    );
-    const later = bench.freshDriver();
-    const [seen] = await found(later, share);
-    assert.ok(seen && !seen.processGone);
-    assert.deepEqual(await later.ownProcesses(share, seen), await bench.driver.ownProcesses(share, mount));
     await writeFile(files.process, "{ torn");
-    assert.equal((await found(bench.freshDriver(), share)).length, 1);
-    assert.deepEqual(await later.unmount(share, seen, "plain", limits()), { ok: true });
-  });
-
-  it("the mount lives in a session of its own and needs no daemon", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    await mounted(bench.driver, share, "tb");
-    const pid = await server(bench, share);
-    const status = await readFile(`/proc/${pid}/stat`, "utf8");
-    assert.equal(status.slice(status.lastIndexOf(")") + 2).split(" ")[3], String(pid));
+    assert.deepEqual(await bench.freshDriver().unmount(share, next, "plain", limits()), { ok: true });
   });
 });

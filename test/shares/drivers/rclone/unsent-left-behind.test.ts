@@ -10,22 +10,11 @@ import {
   createUnsentLeftBehind,
   tellingUnsentOfRclone,
 } from "../../../../src/shares/drivers/rclone/unsent-left-behind.ts";
-import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { shareSpec } from "../../share-spec.ts";
 
-const nowhere = { host: null, port: 445, interfaceName: null, folder: null };
-const SHARE: ShareSpec = {
-  name: "CORE",
-  shareName: "CORE",
-  username: "",
-  password: null,
-  missingVariable: null,
-  driver: "local",
-  routes: { tb: nowhere, fallback: nowhere },
-  mountPath: "/nowhere/CORE",
-  stablePath: "/nowhere/Shares/CORE",
-};
+const SHARE = shareSpec({ driver: "local" });
 const DRIVER: MountDriver = {
   name: "local",
   cacheMs: 0,

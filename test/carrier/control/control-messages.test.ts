@@ -1,0 +1,84 @@
+// What a carrier or a daemon of another version may say: whatever is not whole is nothing.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  parseEndpoint,
+  parseIdentity,
+  parseJournalEntry,
+  parseLine,
+  parseMount,
+  parseMoveOutcome,
+  parseName,
+  parseNotice,
+  parseShare,
+  parseWantedPort,
+} from "../../../src/carrier/control/control-messages.ts";
+
+type Parse = (value: unknown) => unknown;
+
+/** Each is read as it is, and is nothing without one of its members, or with a member of another type. */
+const WHOLE: readonly (readonly [string, Parse, Record<string, unknown>])[] = [
+  ["a notice", parseNotice, { share: "CORE", what: "lost" }],
+  ["an entry", parseJournalEntry, { share: "CORE", at: 1, reason: "asked", from: "tb", to: "fallback" }],
+  ["a process", parseIdentity, { pid: 7, startTime: "1" }],
+  ["an endpoint", (value) => parseEndpoint(value) && value, { address: "10.0.0.2", port: 445 }],
+  ["a mount", (value) => parseMount(value) && value, { id: "m1", path: "/mnt" }],
+  ["a failed move", (value) => parseMoveOutcome(value) && value, { ok: false, reason: "silent", text: "" }],
+  [
+    "a share",
+    (value) => parseShare(value, 0) && value,
+    { share: "CORE", kind: "rclone", route: "tb", phase: "carrying", port: 4_450 },
+  ],
+];
+/** Members that may be left out. */
+const OPTIONAL = ["ok", "text"];
+
+for (const [name, parse, whole] of WHOLE) {
+  test(`A10 ${name} is read, and is nothing where a member is missing or of another type`, () => {
+    assert.deepEqual(parse(whole), whole);
+    for (const key of Object.keys(whole).filter((one) => !OPTIONAL.includes(one))) {
+      for (const other of [undefined, null, {}, true])
+        assert.equal(parse({ ...whole, [key]: other }), null, `${key} ${String(other)}`);
+    }
+    for (const other of [null, "text", 7, []]) assert.equal(parse(other), null);
+  });
+}
+
+test("A10 a port is a whole number from 1 to 65,535, and a name a text of bounded length", () => {
+  for (const port of [1, 445, 65_535]) {
+    assert.equal(parseWantedPort(port), port);
+    assert.equal(parseEndpoint({ address: "nas", port })?.port, port);
+  }
+  for (const port of [0, -1, 65_536, 1.5, "445"]) {
+    assert.equal(parseWantedPort(port), null);
+    assert.equal(parseEndpoint({ address: "nas", port }), null);
+  }
+  assert.equal(parseName("n".repeat(1_024))?.length, 1_024);
+  for (const name of ["", "n".repeat(1_025), 7]) assert.equal(parseName(name), null);
+});
+
+test("A10 a mount's process is whole, or the mount is not known", () => {
+  const mount = { id: "m1", path: "/mnt" };
+  const identity = { pid: 7, startTime: "1" };
+  assert.deepEqual(parseMount({ ...mount, process: identity })?.process, identity);
+  assert.equal(parseMount({ ...mount, process: null })?.process, null);
+  assert.equal(parseMount({ ...mount, process: { pid: 7 } }), null);
+});
+
+test("A10 times of a share come by the reader's clock, and what is no time or number is none", () => {
+  const share = { share: "CORE", kind: "rclone", route: "tb", phase: "carrying", port: 4_450 };
+  const told = parseShare(
+    { ...share, lastAnswerAtMs: 100, routeLostAtMs: "then", moves: "many", bytesUp: 5 },
+    1_000,
+  );
+  assert.deepEqual(
+    [told?.lastAnswerAtMs, told?.routeLostAtMs, told?.moves, told?.bytesUp, told?.unansweredSinceMs],
+    [1_100, null, 0, 5, null],
+  );
+});
+
+test("A10 a line of another form says nothing", () => {
+  assert.deepEqual(parseLine('{"v":1,"ask":"list"}'), { v: 1, ask: "list" });
+  for (const line of ['{"v":2,"ask":"list"}', '{"ask":"list"}', "[1]", "", "{"])
+    assert.equal(parseLine(line), null);
+});

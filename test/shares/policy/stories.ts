@@ -1,0 +1,278 @@
+// Stories of one share in the simulated world, in words: what happens, and after a colon what must be so then.
+//
+//   By hand: --to fallback holds also when already there
+//     over fallback; switch fallback: result skipped, held fallback, no steps; 60 s: on fallback
+//
+// A title stands at the margin and is a test's name; sentences end with `;` or with the line. A word that is not in the
+// lists below fails the file.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { inspect } from "node:util";
+import { ROUTE_NAMES, type RouteName } from "../../../src/shares/share-spec.ts";
+import { type HostState, World } from "../world.ts";
+
+/** Worlds that stories begin with, by their words. */
+export type Starts = Readonly<Record<string, () => World>>;
+
+export const PLAIN_STARTS: Starts = { "a new share": () => new World() };
+
+type Act = readonly [words: RegExp, act: (world: World, ...groups: string[]) => unknown];
+type Fact = readonly [
+  words: RegExp,
+  fact: (world: World, ...groups: string[]) => readonly [unknown, unknown],
+];
+
+const ACTS: readonly Act[] = [
+  [
+    /^([\d.]+) (ms|s)$/,
+    (world, count = "", unit) => world.advance(Number(count) * (unit === "s" ? 1000 : 1)),
+  ],
+  [/^event$/, (world) => world.event()],
+  [/^cycle$/, (world) => world.cycle(world.nowMs)],
+  [/^fresh$/, (world) => world.fresh()],
+  [/^restart$/, (world) => world.restart()],
+  [/^pass (\d+) ms$/, (world, ms) => world.pass(Number(ms))],
+  [/^sleep (\d+) ms$/, (world, ms) => world.sleep(Number(ms))],
+  [
+    /^(tb|fallback|both) (answers?|refused|link_down|silent|wedged)$/,
+    (world, which, state = "") => {
+      for (const route of routesOf(which))
+        world.hosts[route] = (state === "answer" ? "answers" : state) as HostState;
+    },
+  ],
+  [/^open ([\d ]+)$/, (world, pids = "") => change(world, { holders: pids.split(" ").map(Number) })],
+  [/^closed$/, (world) => change(world, { holders: [] })],
+  [/^unsent (.+)$/, (world, files = "") => change(world, { unsent: files.split(" ") })],
+  [/^sent$/, (world) => change(world, { unsent: [] })],
+  [/^hidden (\d+)$/, (world, count) => change(world, { hidden: Number(count) })],
+  [
+    /^(auto_failback|lsof_recheck) (on|off)$/,
+    (world, key, value) => setToggle(world, key ?? "", value === "on"),
+  ],
+  [/^interval (\d+) ms$/, (world, ms) => setPolicy(world, { checkIntervalMs: Number(ms) })],
+  [
+    /^switch (tb|fallback|auto)( --force)?( --wait)?$/,
+    (world, to, force, wait) =>
+      world.ask(
+        {
+          kind: "switch",
+          to: to as RouteName | "auto",
+          force: force !== undefined,
+          wait: wait !== undefined,
+        },
+        wait === undefined ? undefined : Number.POSITIVE_INFINITY,
+      ),
+  ],
+  [
+    /^unmount( --force)?( without hold)?$/,
+    (world, force, without) =>
+      world.ask({ kind: "unmount", force: force !== undefined, hold: without === undefined }),
+  ],
+  [/^mount$/, (world) => world.ask({ kind: "mount" })],
+  [
+    /^mounts over (tb|fallback|both) fail: (.+)$/,
+    (world, which, why = "") => {
+      for (const route of routesOf(which)) world.mountFails = { ...world.mountFails, [route]: why };
+    },
+  ],
+  [/^mounts work$/, (world) => change(world, { mountFails: { tb: null, fallback: null } })],
+  [/^mounts die at once$/, (world) => change(world, { mountsDieAtOnce: true })],
+  [/^mounts live$/, (world) => change(world, { mountsDieAtOnce: false })],
+  [/^new mounts (hang|answer)$/, (world, how) => change(world, { newMountsHang: how === "hang" })],
+  [/^checks fail$/, (world) => change(world, { checkFails: "no answer in 2 s" })],
+  [/^checks work$/, (world) => change(world, { checkFails: null })],
+  [/^checks take (\d+) ms$/, (world, ms) => change(world, { checkTakesMs: Number(ms) })],
+  [/^unmounts fail: (.+)$/, (world, why = "") => change(world, { unmountFails: why })],
+  [/^unmounts do nothing$/, (world) => change(world, { unmountsDoNothing: true })],
+  [/^unmounts work$/, (world) => change(world, { unmountFails: null, unmountsDoNothing: false })],
+  [/^the driver is gone$/, (world) => change(world, { driverProblem: DRIVER_GONE })],
+  [/^the driver is back$/, (world) => change(world, { driverProblem: null })],
+  [/^the variable (\w+) is not set$/, (world, name) => setSpec(world, { missingVariable: name ?? null })],
+  [/^mount_root is edited$/, (world) => setSpec(world, { mountPath: "/elsewhere/CORE" })],
+  [/^another share is at its path$/, (world) => change(world, { taken: takenBy(world) })],
+  [/^permission may be asked$/, (world) => change(world, { mayWaitForPermission: true })],
+  [/^the mount says (E[A-Z]+)$/, (world, errno) => Object.assign(mountOf(world), { errno })],
+  [/^the mount lists$/, (world) => Object.assign(mountOf(world), { errno: null })],
+  [/^the mount (hangs|goes on)$/, (world, how) => Object.assign(mountOf(world), { hung: how === "hangs" })],
+  [/^its process is gone$/, (world) => Object.assign(mountOf(world), { processGone: true })],
+  [/^its connection lives on$/, (world) => Object.assign(mountOf(world), { answersAlways: true })],
+  [/^it vanishes$/, (world) => change(world, { mounts: [] })],
+  [
+    /^(ours|theirs) over (tb|fallback|no known route)( at \S+)?( dead)?$/,
+    (world, whose, over, at, dead) =>
+      world.addMount(over === "no known route" ? null : (over as RouteName), {
+        ours: whose === "ours",
+        processGone: dead !== undefined,
+        ...(at === undefined ? {} : { path: at.slice(4) }),
+      }),
+  ],
+  [/^programs need (\d+) ms to end$/, (world, ms) => change(world, { programsEndInMs: Number(ms) })],
+  // In the step that follows, or in the one after that.
+  [
+    /^in the next step (.+)$/,
+    (world, act = "") => change(world, { duringStep: () => void doIt(world, act) }),
+  ],
+  [
+    /^in the second step (.+)$/,
+    (world, act = "") =>
+      change(world, { duringStep: () => change(world, { duringStep: () => void doIt(world, act) }) }),
+  ],
+];
+
+const FACTS: readonly Fact[] = [
+  [/^result (\w+)$/, (world, wanted) => [world.lastOutcome?.result, wanted]],
+  [/^no result$/, (world) => [world.outcomes, []]],
+  [/^detail \/(.+)\/$/, (world, text) => matches(world.lastOutcome?.detail, text)],
+  [/^named ([\d ]+)$/, (world, pids) => [world.lastOutcome?.holders.map(({ pid }) => pid).join(" "), pids]],
+  [/^unsent named (.+)$/, (world, files) => [world.lastOutcome?.unsent.join(" "), files]],
+  [/^on (\w+)$/, (world, route) => [world.route, route]],
+  [/^serves over (tb|fallback|none)$/, (world, route) => [world.memory.activeInterface, route]],
+  [/^held (\w+)$/, (world, held) => [world.memory.held ?? "nothing", held]],
+  [/^(not )?pending$/, (world, not) => [world.memory.tbRecoveryPending, not === undefined]],
+  [/^no steps$/, (world) => [world.stepKinds, []]],
+  [/^steps (.+)$/, (world, steps = "") => [world.stepKinds, stepsOf(steps)]],
+  [
+    /^last steps (.+)$/,
+    (world, steps = "") => [world.stepKinds.slice(-stepsOf(steps).length), stepsOf(steps)],
+  ],
+  [
+    /^first steps (.+)$/,
+    (world, steps = "") => [world.stepKinds.slice(0, stepsOf(steps).length), stepsOf(steps)],
+  ],
+  [/^only checks$/, (world) => [[...new Set(world.stepKinds)], ["check"]]],
+  [/^step (.+)$/, (world, step = "") => [world.stepKinds.includes(step), true]],
+  [/^no step (.+)$/, (world, step = "") => [world.stepKinds.some((kind) => kind.startsWith(step)), false]],
+  [
+    /^(\d+) to (\d+) times (.+)$/,
+    (world, least, most, step = "") => {
+      const times = world.stepKinds.filter((kind) => kind === step).length;
+      return [times >= Number(least) && times <= Number(most) ? "as often" : times, "as often"];
+    },
+  ],
+  [/^error \/(.+)\/$/, (world, text) => matches(world.memory.lastError, text)],
+  [/^(no|some) error$/, (world, some) => [world.memory.lastError !== null, some === "some"]],
+  [
+    /^(no )?condition (\S+)$/,
+    (world, no, code = "") => [world.conditionCodes.includes(code), no === undefined],
+  ],
+  [/^condition (\S+) says \/(.+)\/$/, (world, code, text) => matches(conditionOf(world, code)?.title, text)],
+  [
+    /^condition (\S+) names ([\d ]+)$/,
+    (world, code, pids) => [
+      conditionOf(world, code)
+        ?.holders?.map(({ pid }) => pid)
+        .join(" "),
+      pids,
+    ],
+  ],
+  [
+    /^condition (\S+) is (warning|error)$/,
+    (world, code, severity) => [conditionOf(world, code)?.severity, severity],
+  ],
+  [/^nothing told$/, (world) => [world.transitionNames, []]],
+  [
+    /^(not )?told (\S+)$/,
+    (world, not, name = "") => [world.transitionNames.includes(name), not === undefined],
+  ],
+  [/^told (\S+) once$/, (world, name) => [world.transitionNames.filter((each) => each === name).length, 1]],
+  [/^told alone (\S+)$/, (world, name) => [world.transitionNames, [name]]],
+  [/^mounts at (.+)$/, (world, paths) => [world.mounts.map(({ path }) => path).join(" "), paths]],
+  [/^(\d+) mounts?$/, (world, count) => [world.mounts.length, Number(count)]],
+  [/^wakes for (\w+)$/, (world, reason) => [world.wake?.reason, reason]],
+  [/^room (\w+)$/, (world, room) => [world.last?.room, room]],
+  [/^room made (\d+) times?$/, (world, times) => [world.roomsMade, Number(times)]],
+  [/^no operation$/, (world) => [world.state.operation, null]],
+];
+
+const DRIVER_GONE = { text: "rclone is not installed", hint: "install it" };
+
+/** Each story is a test. */
+export function stories(starts: Starts, text: string): void {
+  const told = new Map<string, string[]>();
+  let title = "";
+  for (const line of text.split("\n").filter((each) => each.trim() !== "")) {
+    if (line.startsWith(" ")) told.get(title)?.push(...line.split(";").map((sentence) => sentence.trim()));
+    else {
+      title = line;
+      told.set(title, []);
+    }
+  }
+  for (const [name, sentences] of told) test(name, () => play(starts, sentences.filter(Boolean)));
+}
+
+function play(starts: Starts, sentences: readonly string[]): void {
+  let world: World | null = null;
+  for (const [index, sentence] of sentences.entries()) {
+    const at = sentence.search(/(?<!fail): |^: /);
+    const [acts, facts] = at < 0 ? [sentence, ""] : [sentence.slice(0, at), sentence.slice(at + 2)];
+    const wordsOf = (part: string): readonly string[] => part.split(", ").filter(Boolean);
+    for (const act of wordsOf(acts)) {
+      const start = starts[act];
+      if (start !== undefined) world = start();
+      else doIt(world ?? assert.fail(`the story begins with "${act}"`), act);
+    }
+    for (const words of wordsOf(facts)) {
+      const [found, wanted] = factOf(world ?? assert.fail("a story begins with a world"), words);
+      const before = sentences.slice(0, index + 1).join("; ");
+      assert.deepEqual(found, wanted, `${words}, not ${inspect(found)}, after: ${before}`);
+    }
+  }
+}
+
+function doIt(world: World, act: string): void {
+  for (const [words, perform] of ACTS) {
+    const match = words.exec(act);
+    if (match !== null) return void perform(world, ...match.slice(1));
+  }
+  assert.fail(`nobody knows how "${act}" happens`);
+}
+
+function factOf(world: World, words: string): readonly [unknown, unknown] {
+  for (const [form, fact] of FACTS) {
+    const match = form.exec(words);
+    if (match !== null) return fact(world, ...match.slice(1));
+  }
+  assert.fail(`nobody knows what "${words}" means`);
+}
+
+function routesOf(which = "both"): readonly RouteName[] {
+  return which === "both" ? ROUTE_NAMES : [which as RouteName];
+}
+
+function stepsOf(text: string): readonly string[] {
+  return text.split(" > ");
+}
+
+function matches(text: string | null | undefined, pattern = ""): readonly [unknown, unknown] {
+  return [new RegExp(pattern).test(text ?? "") ? pattern : text, pattern];
+}
+
+function conditionOf(world: World, code: string | undefined) {
+  return world.last?.conditions.find((each) => each.code === code);
+}
+
+function change(world: World, parts: Partial<World>): void {
+  Object.assign(world, parts);
+}
+
+function setPolicy(world: World, parts: Partial<World["policy"]>): void {
+  world.policy = { ...world.policy, ...parts };
+}
+
+function setToggle(world: World, key: string, isOn: boolean): void {
+  setPolicy(world, key === "auto_failback" ? { autoFailback: isOn } : { lsofRecheck: isOn });
+}
+
+function setSpec(world: World, parts: Partial<World["spec"]>): void {
+  world.spec = { ...world.spec, ...parts };
+}
+
+function mountOf(world: World): NonNullable<World["mount"]> {
+  return world.mount ?? assert.fail("nothing is mounted");
+}
+
+function takenBy({ spec }: World): World["taken"] {
+  const { mountPath: path } = spec;
+  const source = "//nas/OTHER";
+  return { id: "x", path, source, sameShare: false, route: null, processGone: false, madeByDriver: false };
+}
