@@ -23,6 +23,8 @@ import { backendConfig, callOf, errorText, fromInstance } from "./scripted-insta
 
 const AUTO: FailbackPolicy = { auto: true, stableMs: 1_000, recheck: true };
 const BY_HAND: FailbackPolicy = { auto: false, stableMs: 300, recheck: false };
+/** Three servers, a gateway and four callers: on a busy machine they take their time. */
+const BUSY_MS = 60_000;
 const NOT_REPEATED = /had been sent and was not repeated, as it may have taken effect/;
 
 interface Scene {
@@ -111,7 +113,7 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
 }
 
 async function used(scene: Scene, name: string): Promise<void> {
-  await eventually(() => scene.view().inUse === name);
+  await eventually(() => scene.view().inUse === name, BUSY_MS);
 }
 
 /** Calls from four callers until it is stopped; then each call and its answer. */
@@ -133,7 +135,7 @@ function load(t: TestContext, scene: Scene) {
     /** So many more were answered. */
     async more(count: number): Promise<void> {
       const before = replies.size;
-      await eventually(() => replies.size >= before + count);
+      await eventually(() => replies.size >= before + count, BUSY_MS);
     },
     async stop(): Promise<ReadonlyMap<string, Reply>> {
       running = false;
