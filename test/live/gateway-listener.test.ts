@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
-import { createServer, type Server } from "node:net";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
@@ -9,29 +7,13 @@ import { requireAllDone, startLoad } from "../kit/load.ts";
 import type { Given } from "../kit/sessions.ts";
 import { randomFrom } from "../lab/random.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
-import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
+import { type GatewayRig, nodeBackend, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
-import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
-import { liveHome } from "./live-home.ts";
 
 const A = nodeBackend(LIGHT_SERVER);
 const TOKEN = "the-token";
-const LOCAL: Section = { type: "local", token: "${TOKEN}" };
-
-async function occupy(t: TestContext): Promise<{ readonly port: number; free(): Promise<void> }> {
-  const server: Server = createServer();
-  const port = await freePort();
-  server.listen(port, "127.0.0.1");
-  await once(server, "listening");
-  let freed: Promise<void> | null = null;
-  const free = (): Promise<void> => {
-    freed ??= new Promise((resolve) => server.close(() => resolve()));
-    return freed;
-  };
-  t.after(free);
-  return { port, free };
-}
 
 /** One call after the other on one kept connection each; elsewhere only when nobody listens where it was. */
 function keptSession(name: string, urls: readonly string[], sessionId: string) {
@@ -119,58 +101,4 @@ test("B7 the listener moves to another port under load: no call is lost, the ses
   assert.ok(callers.moved().every((moved) => moved === 1));
   const { gateway } = await rig.status();
   assert.deepEqual([gateway?.url, gateway?.sessions], [url, 1]);
-});
-
-test("B7 the listener widens to all addresses under load, with tokens from then on: no call is lost", async (t) => {
-  const rig = await startGatewayRig(t, { backends: { a: A } }, { env: { TOKEN } });
-  await rig.untilReady("a");
-  await using client = await connectLight(rig.url, { token: TOKEN });
-  const callers = await startCallers(t, rig, [rig.url, rig.url], client.sessionId ?? "");
-  const wide = { backends: { a: A }, server: { host: "0.0.0.0" }, more: { incoming_auth: LOCAL } };
-  await rig.edit(wide);
-  await callers.untilAnswered();
-  // And back.
-  await rig.edit({ ...wide, server: {} });
-  await callers.untilAnswered();
-  await callers.end();
-  await assert.rejects(connectLight(rig.url), /401/);
-  assert.equal((await rig.status()).gateway?.sessions, 1);
-});
-
-test("a port that is busy at the start is a condition; shares run, and it is listened at once it is free", async (t) => {
-  const home = await liveHome(t);
-  const { port, free } = await occupy(t);
-  const { command, args } = { command: process.execPath, args: [LIGHT_SERVER] };
-  const shares = await home.text(["CORE"]);
-  await home.writeConfig(
-    `${shares}[server]\nport = ${port}\n[backends.a]\ncommand = ${JSON.stringify(command)}\nargs = ${JSON.stringify(args)}\n`,
-  );
-  await home.start();
-  await home.untilMounted("CORE");
-  const daemon = await home.daemon();
-  const status = () => daemon.status(AbortSignal.timeout(ANSWERS_MS));
-  const { gateway, backends } = await eventually(async () => {
-    const report = await status();
-    return report.backends?.[0]?.phase === "Ready" && report;
-  });
-  assert.equal(gateway?.url, null);
-  const [condition] = gateway?.conditions ?? [];
-  assert.equal(condition?.code, "listen_failed");
-  assert.match(condition?.title ?? "", new RegExp(`\\[server\\]\\.port.*:${port}`));
-  assert.match(condition?.hint ?? "", /another \[server\]\.port/);
-  assert.equal(backends?.length, 1);
-  // The owner's own socket needs no port.
-  const { result } = await daemon.gateway.call(
-    { tool: "echo", arguments: { text: "inside" } },
-    AbortSignal.timeout(ANSWERS_MS),
-  );
-  assert.match(JSON.stringify(result), /inside/);
-  await free();
-  await eventually(async () => (await status()).gateway?.url !== null);
-  assert.deepEqual(
-    (await status()).gateway?.conditions.map(({ code, severity }) => [code, severity]),
-    [["auth_open", "info"]],
-  );
-  await using client = await connectLight(`http://127.0.0.1:${port}/mcp`);
-  assert.equal(await client.call("echo", { text: "outside" }), "outside");
 });

@@ -1,14 +1,13 @@
 // What clients have begun with one daemon, and go on with while the next one is in charge.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import { readDaemonNote } from "../../src/api/socket/daemon-note.ts";
-import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { eventually } from "../support/eventually.ts";
 import { daemonsOf } from "../support/processes.ts";
 import { stopProcess } from "../support/stop-process.ts";
@@ -34,60 +33,6 @@ async function connect(rig: GatewayRig, options: LightClientOptions = {}): Promi
   rig.beforeStop(async () => client[Symbol.asyncDispose]());
   return client;
 }
-
-/** Its connections of before lead to the old daemon for one more request each. */
-async function arrive(client: LightClient): Promise<void> {
-  for (const text of ["one", "two", "three"]) assert.equal(await client.call("echo", { text }), text);
-}
-
-test("B11 an answer to a question of a call that the old daemon finishes reaches it", async (t) => {
-  const rig = await startKept(t);
-  const asked = Promise.withResolvers<void>();
-  const mayAnswer = Promise.withResolvers<void>();
-  const client = await connect(rig, {
-    capabilities: { elicitation: {} },
-    async onRequest() {
-      asked.resolve();
-      await mayAnswer.promise;
-      return { action: "accept", content: { name: "Ann" } };
-    },
-  });
-  const params = { message: "Who?", requestedSchema: { type: "object", properties: {} } };
-  const call = client.call("ask", { method: "elicitation/create", params });
-  await asked.promise;
-  await handOver(rig);
-  await arrive(client);
-  mayAnswer.resolve();
-  assert.deepEqual(JSON.parse(await call), { action: "accept", content: { name: "Ann" } });
-});
-
-test("B11 a call that the old daemon finishes is cancelled over the new one", async (t) => {
-  const rig = await startKept(t);
-  const client = await connect(rig);
-  let requestId = 0;
-  const call = client.call("sleep", { ms: 60_000 }, { onId: (id) => (requestId = id) });
-  call.catch(() => {});
-  await client.call("echo", { text: "it is there" });
-  await handOver(rig);
-  await arrive(client);
-  await client.notify("notifications/cancelled", { requestId });
-  // Without an answer, as cancelled calls end; one that the old daemon cuts off gets an error.
-  await assert.rejects(call, /the response held no answer/);
-});
-
-test("B11 a session that its client ends over a connection from before the handover has ended", async (t) => {
-  const rig = await startKept(t);
-  const client = await connectLight(rig.url, { sockets: 1 });
-  await client.call("echo", { text: "here" });
-  await handOver(rig);
-  const sessions = async () => (await rig.status()).gateway?.sessions;
-  assert.equal(await sessions(), 1);
-  const hash = sha256Of(String(client.sessionId));
-  await client[Symbol.asyncDispose]();
-  await eventually(async () => (await sessions()) === 0);
-  const file = path.join(rig.home.home, "sessions.jsonl");
-  await eventually(async () => !(await readFile(file, "utf8")).includes(hash));
-});
 
 test("B11 a server that cannot run twice does not, also where a call outlives the time that the old daemon has", {
   skip: SKIP,

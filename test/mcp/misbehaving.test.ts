@@ -1,8 +1,9 @@
-// Servers that misbehave, behind the real program: named in status, others served, nothing left after the end.
+// Servers that misbehave, behind the real program: named in status, others served, nothing left after the end, also of a
+// daemon that is killed.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { BackendStatus } from "../../src/api/contract.ts";
-import { ANSWERS_MS } from "../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
 import {
   type GatewayRig,
@@ -160,4 +161,21 @@ test("an end waits for no call in flight and no process that ignores everything,
   const { ms } = await rig.stop();
   await ended;
   assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
+});
+
+test("a daemon killed by SIGKILL leaves no backend, nor a grandchild that ignores signals", async (t) => {
+  const rig = await startGatewayRig(t, {
+    backends: {
+      light: nodeBackend(LIGHT_SERVER),
+      own: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "own_" }, instances: "per-client" }),
+      odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"]),
+    },
+  });
+  await rig.untilReady("light", "own", "odd");
+  const client = await connectLight(rig.url);
+  await client.call("own_echo", { text: "its own process" });
+  assert.ok((await rig.processes()).length >= 5);
+  process.kill(rig.pid, "SIGKILL");
+  await eventually(async () => (await rig.processes()).length === 0);
+  await client[Symbol.asyncDispose]();
 });

@@ -1,7 +1,4 @@
-// Requests of 2026-07-28 byte by byte: what an SDK would not send, or would not show.
-import { once } from "node:events";
-import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
-import { createInterface } from "node:readline";
+import { Agent, request as httpRequest } from "node:http";
 import { text } from "node:stream/consumers";
 import { META, MODERN_VERSION } from "../../src/gateway/protocol.ts";
 import type { Json } from "./fixtures/matrix-tools.ts";
@@ -100,56 +97,4 @@ export function textOf({ result, error }: WireReply): string {
   if (error !== undefined) throw new Error(`error ${error.code}: ${error.message}`);
   const [first] = (result?.["content"] ?? []) as readonly { readonly text?: string }[];
   return first?.text ?? "";
-}
-
-/** What comes on a `subscriptions/listen`, until it ends. */
-export interface WireListening {
-  readonly messages: readonly Json[];
-  readonly isOver: boolean;
-  close(): void;
-}
-
-/** Opens one, on a connection of its own. */
-export async function listenOn(
-  url: string,
-  notifications: Json,
-  capabilities: Json = ALL_CAPABILITIES,
-  headers: Readonly<Record<string, string>> = {},
-): Promise<WireListening> {
-  const gone = new AbortController();
-  const messages: Json[] = [];
-  let isOver = false;
-  const sent = httpRequest(new URL(url), {
-    method: "POST",
-    agent: new Agent(),
-    signal: gone.signal,
-    headers: {
-      accept: "application/json, text/event-stream",
-      "content-type": "application/json",
-      "mcp-protocol-version": MODERN_VERSION,
-      "mcp-method": "subscriptions/listen",
-      ...headers,
-    },
-  });
-  const _meta = { [META.protocolVersion]: MODERN_VERSION, [META.clientCapabilities]: capabilities };
-  const params = { notifications, _meta };
-  sent.end(JSON.stringify({ jsonrpc: "2.0", id: "listening", method: "subscriptions/listen", params }));
-  const [response] = (await once(sent, "response")) as [IncomingMessage];
-  const read = async (): Promise<void> => {
-    for await (const line of createInterface({ input: response })) messages.push(...messagesOf(line));
-  };
-  // Closed by this side, or ended by the other.
-  void read()
-    .catch(() => {})
-    .finally(() => {
-      isOver = true;
-    });
-  sent.on("error", () => {});
-  return {
-    messages,
-    get isOver() {
-      return isOver;
-    },
-    close: () => gone.abort(),
-  };
 }

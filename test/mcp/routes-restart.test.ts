@@ -1,9 +1,6 @@
 // Backends with routes, as the real daemon has them: kill -9 beside them, and clients with servers of their own.
 import assert from "node:assert/strict";
-import { copyFile, rm } from "node:fs/promises";
-import path from "node:path";
-import { type TestContext, test } from "node:test";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { test } from "node:test";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight, type LightClient } from "./light-client.ts";
@@ -21,12 +18,6 @@ async function connect(rig: GatewayRig): Promise<LightClient> {
   const client = await connectLight(rig.url);
   rig.beforeStop(async () => client[Symbol.asyncDispose]());
   return client;
-}
-
-async function serverCopy(t: TestContext): Promise<string> {
-  const program = path.join(await temporaryFolder(t), "server.ts");
-  await copyFile(LIGHT_SERVER, program);
-  return program;
 }
 
 const routeOf = async (client: LightClient): Promise<unknown> =>
@@ -47,37 +38,4 @@ test("C2 B11 after kill -9 a backend is on the route on which a person held it, 
   assert.equal(seen?.held, "there");
   const released = await rig.home.cli(["switch", "--backend", "light", "--to", "auto"]);
   assert.equal(released.code, 0, released.stderr);
-});
-
-test("C2 B11 after kill -9 a backend whose first route is away by then comes up on the next one", async (t) => {
-  const program = await serverCopy(t);
-  const rig = await startGatewayRig(t, { backends: { light: routes(program) } });
-  await rig.untilReady("light");
-  const client = await connect(rig);
-  assert.equal(await routeOf(client), "here");
-  await rig.goDown("SIGKILL");
-  await rm(program);
-  await rig.comeBack();
-  await rig.untilReady("light");
-  assert.equal(await routeOf(client), "there");
-});
-
-test("C2 B7 each client has a server of its own over the route that serves, and over the next one when that goes", async (t) => {
-  const program = await serverCopy(t);
-  const rig = await startGatewayRig(t, { backends: { light: routes(program, { instances: "per-client" }) } });
-  await rig.untilReady("light");
-  const [ann, ben] = [await connect(rig), await connect(rig)];
-  const pids = async (): Promise<readonly string[]> => [await ann.call("pid"), await ben.call("pid")];
-  const before = await pids();
-  assert.equal(new Set(before).size, 2);
-  assert.deepEqual([await routeOf(ann), await routeOf(ben)], ["here", "here"]);
-  const switched = await rig.home.cli(["switch", "--backend", "light", "--to", "there"]);
-  assert.equal(switched.code, 0, switched.stderr);
-  const after = await pids();
-  assert.equal(new Set([...before, ...after]).size, 4);
-  assert.deepEqual([await routeOf(ann), await routeOf(ben)], ["there", "there"]);
-  await rig.goDown("SIGKILL");
-  await rig.comeBack();
-  assert.deepEqual([await routeOf(ann), await routeOf(ben)], ["there", "there"]);
-  assert.equal(new Set(await pids()).size, 2);
 });

@@ -72,30 +72,3 @@ test("B7 kill -9 of the daemon: the call in flight fails and is not repeated, it
   await rig.comeBack();
   assert.equal(await bridge.call(4, "echo", { text: "once more" }), "once more");
 });
-
-test("a client of the stdio bridge that leaves while the daemon is away ends it with 0, a signal at once", async (t) => {
-  const { rig, bridge, untilSaid } = await startScene(t);
-  const other = startBridge(rig);
-  await other.begin();
-  await rig.goDown("SIGTERM");
-  await untilSaid(/waiting 30 s/u);
-  await eventually(() => /waiting 30 s/u.test(other.stderr()));
-  bridge.child.stdin?.end();
-  assert.equal(await bridge.ended, 0);
-  other.child.kill("SIGTERM");
-  assert.equal(await other.ended, 143);
-});
-
-test("B11 a client that starts while a killed daemon is about to come back is served by the next one", async (t) => {
-  const env = { DAEMONS_OWN: "the daemon's" };
-  const light = nodeBackend(LIGHT_SERVER, [], { env: { SECRET: "${DAEMONS_OWN}" } });
-  const rig = await startGatewayRig(t, { backends: { light } }, { env });
-  await rig.untilReady("light");
-  await rig.goDown("SIGKILL");
-  const bridge = startBridge(rig);
-  const begun = bridge.begin();
-  await rig.comeBack();
-  await begun;
-  await rig.untilReady("light");
-  assert.equal(await bridge.call(2, "env", { name: "SECRET" }), JSON.stringify(env.DAEMONS_OWN));
-});

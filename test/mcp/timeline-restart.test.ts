@@ -1,6 +1,6 @@
 // The timeline of a real daemon while it ends, and another one comes.
 import assert from "node:assert/strict";
-import { mkdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
 import type { TimelineReport } from "../../src/api/timeline-contract.ts";
@@ -84,18 +84,4 @@ test("F2 B11 the timeline outlives a stop, kill -9 and a handover; time without 
     log.filter(({ message }) => String(message).includes("timeline")),
     [],
   );
-});
-
-test("F2 a timeline that somebody spoiled keeps no daemon from starting", async (t) => {
-  const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } });
-  await rig.goDown("SIGTERM");
-  const file = path.join(rig.home.home, "timeline.json");
-  await rm(file);
-  await mkdir(file);
-  await rig.comeBack();
-  assert.deepEqual((await timelineOf(rig)).gaps, []);
-  const told = (await rig.home.log()).filter(({ message }) => String(message).includes("timeline"));
-  assert.equal(told.length, 1, JSON.stringify(told));
-  await rig.goDown("SIGTERM");
-  assert.ok((await stat(file)).isFile());
 });

@@ -1,7 +1,7 @@
-// The real program, a server that changes its tools while it runs, and clients: what changed is told, withheld, shown,
-// approved, remembered; what may destroy something is asked about.
+// The real program, and a server that changes its tools while it runs: what changed is told, withheld, shown, approved and
+// remembered.
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
@@ -66,46 +66,4 @@ test("E3 a rug pull: with `block` the changed tool is gone until it is approved,
   await eventually(async () => JSON.stringify(await second.request("tools/list")).includes('Reads a file."'));
   const told = (await s.conditions()).filter((code) => code.startsWith("tools_"));
   assert.deepEqual(told, [], "what was approved earlier is known");
-});
-
-test("E2 a destructive tool is asked about at the client that calls, and run when a person says yes", async (t) => {
-  const s = await scene(t, [{ name: "wipe", annotations: { destructiveHint: true } }, { name: "look" }], {
-    authorization: { default_effect: "allow", destructive: "ask", unannotated: "harmless" },
-    audit: {},
-  });
-  const questions: string[] = [];
-  let action = "decline";
-  await using asked = await connectLight(s.rig.url, {
-    capabilities: { elicitation: {} },
-    onRequest: (method, params) => {
-      questions.push(`${method} ${String(params["message"])}`);
-      return { action };
-    },
-  });
-  await using mute = await connectLight(s.rig.url);
-  assert.deepEqual(await asked.tools(), ["wipe", "look"]);
-  assert.equal(await asked.call("look"), "ran look");
-  assert.match(await asked.call("wipe", { path: "/srv" }), /declined it/u);
-  action = "accept";
-  assert.equal(await asked.call("wipe", { path: "/srv" }), "ran wipe");
-  assert.equal(
-    questions[1],
-    'elicitation/create Allow the tool wipe of files? It may change or delete things.\npath: "/srv"',
-  );
-  assert.match(await mute.call("wipe"), /this client cannot be asked/u);
-  assert.match((await s.rig.home.cli(["call", "wipe", "{}"])).stdout, /ran wipe/u, "a person types it");
-  const audit = await eventually(async () => {
-    const lines = (await readFile(path.join(s.rig.home.home, "audit.jsonl"), "utf8")).trim().split("\n");
-    const calls = lines.map((line) => JSON.parse(line)).filter(({ target }) => target === "tool:wipe");
-    return calls.length === 4 && calls;
-  });
-  assert.deepEqual(
-    audit.map(({ outcome, asked: answer }) => [outcome, answer]),
-    [
-      ["denied", "decline"],
-      ["ok", "accept"],
-      ["denied", "unable"],
-      ["ok", undefined],
-    ],
-  );
 });

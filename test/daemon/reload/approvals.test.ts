@@ -122,52 +122,6 @@ test("E2 what a person approves runs at once and after a restart, and no other e
   );
 });
 
-test("E2 with all, another order of backends is shown, approved and remembered like any other entry", async (t) => {
-  const all = '[trust]\napprove = "all"\n';
-  const home = await homeOf(t, SYNC + files("serve") + other("rm") + all);
-  const daemon = await home.start();
-  await writeFile(home.path, SYNC + other("rm") + files("serve") + all);
-  await synced(daemon, 2);
-  assert.deepEqual(runs(daemon), ["serve", "rm"]);
-  const [shown, ...others] = daemon.service.control.approvals().waiting;
-  assert.deepEqual(others, []);
-  assert.equal(shown?.summary, "backends would change places: other from place 2 to 1");
-  assert.equal(shown.approved, 'order = ["files","other"]\n');
-  assert.equal(daemon.conditions()[0]?.hint, "mountaineer approve backends");
-  assert.deepEqual((await approve(daemon, "backends")).now.waiting, []);
-  assert.deepEqual(runs(daemon), ["rm", "serve"]);
-  const { summary } = shown;
-  const told = { name: "config.entry_approved", entry: "backends", kind: "access", summary };
-  assert.deepEqual(
-    daemon.transitions.filter(({ name }) => name === told.name),
-    [told],
-  );
-  await daemon.stop();
-  const next = await home.start();
-  assert.deepEqual([runs(next), next.service.control.approvals().waiting], [["rm", "serve"], []]);
-  const { control } = next.service;
-  const { sha256 } = await control.config(NEVER);
-  const text = SYNC + files("serve") + other("rm") + all;
-  await control.editText({ text, expected_sha256: sha256, source: "test" }, NEVER);
-  assert.deepEqual([runs(next), control.approvals().waiting], [["serve", "rm"], []]);
-});
-
-test("E2 one that stood switched off at the first start is switched on by its person alone, and says why it waits", async (t) => {
-  const off = `[backends.other]\nenabled = false\ncommand = "rm"\ncwd = "/srv"\n`;
-  const home = await homeOf(t, SYNC + files("serve") + off);
-  await (await home.start()).stop();
-  await writeFile(home.path, SYNC + files("serve") + other("rm"));
-  const daemon = await home.start();
-  assert.deepEqual(runs(daemon), ["serve"]);
-  const [shown] = daemon.service.control.approvals().waiting;
-  assert.equal(shown?.summary, "backend other, which you have switched off, would run rm");
-  await writeFile(home.path, SYNC + files("serve") + off);
-  await synced(daemon, 2);
-  const edits = [{ key: "backends.other.enabled", value: "true" }];
-  await daemon.service.control.edit({ edits, source: "test" }, NEVER);
-  assert.deepEqual(runs(daemon), ["serve", "rm"]);
-});
-
 test("E2 a yes is to what was shown, and to nothing that came after it", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();

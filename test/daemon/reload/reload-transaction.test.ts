@@ -10,18 +10,16 @@ import { changeOf } from "../samples.ts";
 const change = await changeOf("", "[global]\nauto_failback = true\n");
 const NEVER = new AbortController().signal;
 
+type Step = "prepare" | keyof PreparedChange;
+
 /** A section that notes what is done with it, and fails where it is told to. */
-function section(
-  name: string,
-  notes: string[],
-  fails: Partial<Record<"prepare" | keyof PreparedChange, Error>> = {},
-) {
-  const note = (what: "prepare" | keyof PreparedChange): void => {
+function section(name: string, notes: string[], fails: Partial<Record<Step, Error>> = {}): ConfigApplier {
+  const note = (what: Step): void => {
     notes.push(`${what} ${name}`);
     const error = fails[what];
     if (error !== undefined) throw error;
   };
-  const applier: ConfigApplier = {
+  return {
     name,
     async prepare() {
       note("prepare");
@@ -32,107 +30,96 @@ function section(
       };
     },
   };
-  return applier;
 }
 
-test("B6 sections prepare in order, then all commit, then what was replaced retires", async () => {
-  const notes: string[] = [];
-  const logger = createRecordingLogger();
-  await applyChange([section("shares", notes), section("sync", notes)], change, logger, NEVER);
-  assert.deepEqual(notes, [
-    "prepare shares",
-    "prepare sync",
-    "commit shares",
-    "commit sync",
-    "retire shares",
-    "retire sync",
-  ]);
-  assert.deepEqual(logger.lines, []);
-});
+interface Story {
+  readonly title: string;
+  /** Of the sections shares, sync and gateway. */
+  readonly fails: readonly Partial<Record<Step, Error>>[];
+  readonly notes: readonly string[];
+  /** Absent: it resolves. */
+  readonly rejects?: object;
+  /** Level, message, section and reason of what is logged. */
+  readonly logs?: readonly (readonly [string, string, string, string])[];
+}
 
-test("B6 one that cannot prepare rolls back those before it, the last one first, and nothing is committed", async () => {
-  const notes: string[] = [];
-  const logger = createRecordingLogger();
-  const cause = new MountaineerError("path_taken", "the port is taken", { hint: "choose another" });
-  const appliers = [
-    section("shares", notes),
-    section("sync", notes),
-    section("gateway", notes, { prepare: cause }),
-    section("never", notes),
-  ];
-  await assert.rejects(applyChange(appliers, change, logger, NEVER), (error: unknown) => {
-    assert.ok(error instanceof MountaineerError);
-    assert.deepEqual(
-      { code: error.code, message: error.message, hint: error.hint, retry: error.retry, cause: error.cause },
-      {
-        code: "path_taken",
-        message: "gateway: the port is taken",
-        hint: "choose another",
-        retry: "later",
-        cause,
-      },
-    );
-    return true;
-  });
-  assert.deepEqual(notes, [
-    "prepare shares",
-    "prepare sync",
-    "prepare gateway",
-    "rollback sync",
-    "rollback shares",
-  ]);
-});
+const NAMES = ["shares", "sync", "gateway"];
+const each = (what: Step, names: readonly string[] = NAMES): string[] =>
+  names.map((name) => `${what} ${name}`);
+const DONE = [...each("prepare"), ...each("commit"), ...each("retire")];
+const TAKEN = new MountaineerError("path_taken", "the port is taken", { hint: "choose another" });
 
-test("what is no error of ours is told as one, by the section's name", async () => {
-  const failing = section("gateway", [], { prepare: new TypeError("undefined is not a port") });
-  await assert.rejects(applyChange([failing], change, createRecordingLogger(), NEVER), {
-    code: "internal",
-    message: "gateway: undefined is not a port",
-  });
-});
-
-test("a rollback that fails is logged, and the others are rolled back all the same", async () => {
-  const notes: string[] = [];
-  const logger = createRecordingLogger();
-  const appliers = [
-    section("shares", notes),
-    section("sync", notes, { rollback: new Error("stuck") }),
-    section("gateway", notes, { prepare: new Error("no") }),
-  ];
-  await assert.rejects(applyChange(appliers, change, logger, NEVER), /gateway: no/);
-  assert.deepEqual(notes.slice(3), ["rollback sync", "rollback shares"]);
-  assert.deepEqual(logger.lines, [
-    {
-      level: "warn",
-      message: "a reload was not rolled back cleanly",
-      fields: { section: "sync", reason: "stuck" },
+const STORIES: readonly Story[] = [
+  {
+    title: "B6 sections prepare in order, then all commit, then what was replaced retires",
+    fails: [],
+    notes: DONE,
+  },
+  {
+    title:
+      "B6 one that cannot prepare rolls back those before it, the last one first, and nothing is committed",
+    fails: [{}, {}, { prepare: TAKEN }],
+    notes: [...each("prepare"), ...each("rollback", ["sync", "shares"])],
+    rejects: {
+      code: "path_taken",
+      message: "gateway: the port is taken",
+      hint: "choose another",
+      retry: "later",
+      cause: TAKEN,
     },
-  ]);
-});
+  },
+  {
+    title: "B6 those after one that cannot prepare are not asked; what is no error of ours is told as one",
+    fails: [{ prepare: new TypeError("undefined is not a port") }],
+    notes: ["prepare shares"],
+    rejects: { code: "internal", message: "shares: undefined is not a port" },
+  },
+  {
+    title: "a rollback that fails is logged, and the others are rolled back all the same",
+    fails: [{}, { rollback: new Error("stuck") }, { prepare: new Error("no") }],
+    notes: [...each("prepare"), ...each("rollback", ["sync", "shares"])],
+    rejects: { message: "gateway: no" },
+    logs: [["warn", "a reload was not rolled back cleanly", "sync", "stuck"]],
+  },
+  {
+    title: "what fails to retire is logged and holds back nothing",
+    fails: [{ retire: new Error("stuck") }],
+    notes: DONE,
+    logs: [["warn", "what a reload replaced did not end cleanly", "shares", "stuck"]],
+  },
+  {
+    title:
+      "a commit that fails against its contract is an error in the log, and the others commit: there is no way back",
+    fails: [{ commit: new Error("a mistake") }],
+    notes: DONE,
+    logs: [["error", "a section did not commit cleanly", "shares", "a mistake"]],
+  },
+];
 
-test("what fails to retire, at once or later, is logged and holds back nothing", async () => {
-  const notes: string[] = [];
+for (const { title, fails, notes: expected, rejects, logs = [] } of STORIES)
+  test(title, async () => {
+    const notes: string[] = [];
+    const logger = createRecordingLogger();
+    const appliers = NAMES.map((name, index) => section(name, notes, fails[index]));
+    const applied = applyChange(appliers, change, logger, NEVER);
+    if (rejects === undefined) await applied;
+    else await assert.rejects(applied, rejects);
+    await eventually(() => logger.lines.length === logs.length);
+    assert.deepEqual(notes, expected);
+    assert.deepEqual(
+      logger.lines.map(({ level, message, fields }) => [level, message, fields["section"], fields["reason"]]),
+      logs,
+    );
+  });
+
+test("what throws at once when it retires is logged, too", async () => {
   const logger = createRecordingLogger();
-  const atOnce: ConfigApplier = {
-    name: "at-once",
-    prepare: async () => ({
-      commit: () => {},
-      retire() {
-        throw new Error("gone before");
-      },
-    }),
+  const retire = (): never => {
+    throw new Error("gone before");
   };
-  const appliers = [atOnce, section("shares", notes, { retire: new Error("stuck") }), section("sync", notes)];
-  await applyChange(appliers, change, logger, NEVER);
-  await eventually(() => logger.lines.length === 2);
-  assert.deepEqual(
-    logger.lines.map(({ level, fields }) => [level, fields["section"], fields["reason"]]),
-    [
-      ["warn", "at-once", "gone before"],
-      ["warn", "shares", "stuck"],
-    ],
-  );
-  assert.ok(notes.includes("retire sync"));
+  const atOnce: ConfigApplier = { name: "at-once", prepare: async () => ({ commit: () => {}, retire }) };
+  await applyChange([atOnce], change, logger, NEVER);
+  await eventually(() => logger.lines[0]?.fields["reason"] === "gone before");
 });
 
 test("nobody waits for what retires", async () => {
@@ -152,21 +139,6 @@ test("nobody waits for what retires", async () => {
   assert.equal(retired, false);
   end.resolve();
   await eventually(() => retired);
-});
-
-test("a commit that fails against its contract is an error in the log, and the others commit: there is no way back", async () => {
-  const notes: string[] = [];
-  const logger = createRecordingLogger();
-  const appliers = [section("shares", notes, { commit: new Error("a mistake") }), section("sync", notes)];
-  await applyChange(appliers, change, logger, NEVER);
-  assert.deepEqual(notes.slice(2, 4), ["commit shares", "commit sync"]);
-  assert.deepEqual(logger.lines, [
-    {
-      level: "error",
-      message: "a section did not commit cleanly",
-      fields: { section: "shares", reason: "a mistake" },
-    },
-  ]);
 });
 
 test("each section is given the change and the signal as they are", async () => {

@@ -1,6 +1,4 @@
 // Opens links to real servers through the adapter of both protocol eras.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type {
@@ -69,20 +67,6 @@ export function createEraRig(t: TestContext, { isPinned = false } = {}): EraRig 
       return recorded;
     },
   };
-}
-
-/** A server of the SDK over HTTP; resolves with its address. */
-export async function startModernHttp(t: TestContext, speaks = "modern"): Promise<string> {
-  const child = spawn(process.execPath, [programPath("era-modern-server"), "http", speaks], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const ended = once(child, "exit");
-  t.after(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  const [line] = await once(child.stdout, "data");
-  return String(line).trim();
 }
 
 /** As the instance does: with all that the gateway can do. */
