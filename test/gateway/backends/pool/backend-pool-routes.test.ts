@@ -267,7 +267,11 @@ test("C2 with every route gone calls end with an error, and are served by the fi
 
 test("C2 going back waits for a person, who is told everywhere, and makes it before it breaks", async (t) => {
   const kept: (string | null)[] = [];
-  const scene = await createScene(t, { get: () => null, keep: (_, route) => void kept.push(route) });
+  const scene = await createScene(t, {
+    get: () => null,
+    keep: (_, route) => void kept.push(route),
+    settled: async () => {},
+  });
   scene.apply(scene.routes, BY_HAND);
   await used(scene, "here");
   await scene.cut("here");
@@ -316,15 +320,29 @@ test("C2 whoever asked for a route that the configuration then takes away is tol
 
 test("C2 what is held over a restart stays there, and goes on failing over", async (t) => {
   let held: string | null = "lan";
+  const kept = Promise.withResolvers<void>();
+  let isWaitedFor = false;
   const scene = await createScene(t, {
     get: () => held,
     keep: (_, route) => {
       held = route;
     },
+    settled() {
+      isWaitedFor = true;
+      return kept.promise;
+    },
   });
   scene.apply(scene.routes);
   await used(scene, "lan");
   assert.equal(scene.view().held, "lan");
+  let isAnswered = false;
+  const switched = scene.pool.switchRoute("a", "lan", AbortSignal.timeout(60_000)).finally(() => {
+    isAnswered = true;
+  });
+  await eventually(() => isWaitedFor);
+  assert.equal(isAnswered, false, "not before a kill would leave it so");
+  kept.resolve();
+  assert.equal((await switched).ok, true);
   await scene.cut("lan");
   assert.ok(!isError(await callAfterCut(scene, "one")));
   await used(scene, "here");
