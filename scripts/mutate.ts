@@ -231,7 +231,7 @@ class Workshop {
         cut = true;
         end();
       },
-      Math.min(deadline - performance.now(), 2 ** 31 - 1),
+      Math.min(Math.max(0, deadline - performance.now()), 2 ** 31 - 1),
     );
     signal.addEventListener("abort", end, { once: true });
     createInterface({ input: child.stdout }).on("line", (line) => {

@@ -4,7 +4,7 @@ import path from "node:path";
 
 /** An import that is more than types, of a file beside. */
 const IMPORT = /^(?:import|export|\}) (?!type )[^"\n]*"(\.[^"\n]+\.ts)";$|^import "(\.[^"]+)";$/gm;
-const USES_BUILD = /\bcurrentBuild\b|bin\/mountaineer"/;
+const STARTS_COMMANDS = /\bcurrentBuild\b|bin\/mountaineer"|src\/cli\/main\.ts"/;
 
 export type Suite = "unit" | "lab" | "nightly";
 
@@ -34,7 +34,6 @@ const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 const NIGHTLY_FILES = [
   "test/demo/story/script-local.test.ts",
   "test/demo/story/script-smb.test.ts",
-  "test/lab/chaos.test.ts",
   "test/lab/gateway-restarts.test.ts",
   "test/mcp/conformance-sign-in.test.ts",
 ];
@@ -61,9 +60,9 @@ export function suitesOf(sources: ReadonlyMap<string, string>): Map<string, Suit
   return suites;
 }
 
-/** Whether a test file starts programs of the build, besides those that sources start. */
-export function needsBuild(test: string, sources: ReadonlyMap<string, string>): boolean {
-  return loadedBy(test, sources).some((file) => USES_BUILD.test(sources.get(file) ?? ""));
+/** Whether a test file starts whole commands, most of them the build's. */
+export function startsCommands(test: string, sources: ReadonlyMap<string, string>): boolean {
+  return loadedBy(test, sources).some((file) => STARTS_COMMANDS.test(sources.get(file) ?? ""));
 }
 
 /** The file itself, and what it loads of the tests' own parts. */

@@ -24,7 +24,7 @@ import {
 import { type FileEnd, type FileOutcome, fileOutcome } from "./test-outcome.ts";
 import { failedFiles } from "./test-replay.ts";
 import type { TestEvent } from "./test-reporter.ts";
-import { needsBuild, type Suite, suitesOf } from "./test-suites.ts";
+import { type Suite, startsCommands, suitesOf } from "./test-suites.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
 const TOGETHER = path.join(import.meta.dirname, "test-together.ts");
@@ -85,6 +85,8 @@ const TESTS_OF_ALL = /^test\/(architecture|scripts)\//;
 
 /** Whoever saves a file waits so long for an answer, and for the end of the test file that runs then. */
 const NEAR_FOR_MS = 3000;
+/** A change can make a test hang: this is told sooner than in a whole run. */
+const NEAR_LIMIT_SECONDS = 60;
 
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
@@ -313,8 +315,8 @@ async function nearFiles(changed: readonly string[], parts: readonly string[]): 
         suites.get(file) === "unit" &&
         matches(file, parts) &&
         (!TESTS_OF_ALL.test(file) || changed.some((one) => one === file || one.startsWith("scripts/"))) &&
-        // What starts built commands from afar costs a build, and reaches nearly everything.
-        (isBeside || changed.includes(file) || !needsBuild(file, sources)),
+        // What starts commands costs seconds and a build, and reaches nearly everything.
+        (isBeside || changed.includes(file) || !startsCommands(file, sources)),
     )
     .map(({ file }) => file);
   const nearest = files.slice(0, MOST_TOGETHER);
@@ -323,7 +325,7 @@ async function nearFiles(changed: readonly string[], parts: readonly string[]): 
   );
   print(`${changed.join(", ") || "nothing"} changed: ${nearest.length} of ${files.length} test files`);
   if (inLab.length > 0) print(`${inLab.length} more are in the lab: npm run test:lab -- ${inLab[0]}`);
-  if (nearest.some((file) => needsBuild(file, sources)) && !(await isBuildFresh())) build();
+  if (nearest.some((file) => startsCommands(file, sources)) && !(await isBuildFresh())) build();
   return nearest;
 }
 
@@ -395,7 +397,8 @@ async function main(): Promise<number> {
   const files = isNear ? await nearFiles(near, parts) : await testFiles(suiteName, parts);
   if (isNear && files.length === 0) return 0;
   const concurrency = numberAbove0(values.concurrency, suite.concurrency, "concurrency");
-  const timeoutMs = numberAbove0(values.timeout, suite.timeoutSeconds, "timeout") * 1000;
+  const timeoutMs =
+    numberAbove0(values.timeout, isNear ? NEAR_LIMIT_SECONDS : suite.timeoutSeconds, "timeout") * 1000;
 
   const startedAt = performance.now();
   // What it saves a few files is less than it costs.
@@ -448,9 +451,8 @@ async function main(): Promise<number> {
   const passed = sum((outcome) => outcome.passed);
   const failed = sum((outcome) => outcome.failures.length);
   const skipped = sum((outcome) => outcome.skipped.length);
-  print(
-    `${((performance.now() - startedAt) / 1000).toFixed(1)} s in all, ${files.length} files, ${concurrency} at once`,
-  );
+  const seconds = `${((performance.now() - startedAt) / 1000).toFixed(1)} s in all`;
+  print(isNear ? seconds : `${seconds}, ${files.length} files, ${concurrency} at once`);
   if (stop.signal.aborted) print("interrupted: not all files ran");
   if (passed + failed === 0) print("no test ran");
   print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);

@@ -117,6 +117,8 @@ export interface StdioConnection {
   readonly cwdGiven?: true;
   /** Absent: none. */
   readonly sandbox?: SandboxConfig;
+  /** The only version of MCP that is spoken with it; absent: whichever it speaks. */
+  readonly protocol?: "2026-07-28";
 }
 
 export interface HttpConnection {
@@ -125,6 +127,8 @@ export interface HttpConnection {
   readonly headers: Readonly<Record<string, SecretText>>;
   /** Absent: the file has no such section; the defaults hold. */
   readonly auth?: BackendAuthConfig;
+  /** As of a program. */
+  readonly protocol?: "2026-07-28";
 }
 
 /** A backend of another machine, reached through that machine's gateway. */

@@ -66,6 +66,8 @@ const APART: readonly string[] = [
   'args = ["--verbose", "-y", "3", "application/json", "", "server@1.2.3"]',
   'args = ["https://example.com/", "http://localhost:8080", "--url=https://example.com/"]',
   'cwd = "/home/ann/Documents"\nargs = ["."]',
+  // No system takes a path of that length.
+  `args = ["/home/ann/.mountaineer/${"a".repeat(4_100)}"]`,
   'env = { HOME = "/home/ann", PATH = "/home/ann/bin:/usr/bin" }',
   'env = { TOKEN = "${TOKEN}", EMPTY = "" }',
 ];

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import {
@@ -43,6 +44,8 @@ function twoServers(sharesRoot: string): string {
   ].join("\n");
 }
 
+/** Longer than a call may take. */
+const OFF_MS = 20_000;
 const ON_DESK = "desk_read_text_file";
 const ON_NAS = "files_read_text_file";
 
@@ -71,8 +74,10 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
       assert.ok(!(await agent.tools()).includes(ON_NAS));
       const waiting = await untilPhase(scene, "Pending");
       assert.deepEqual([waiting.restarts, waiting.last_error], [0, null]);
+      assert.match(waiting.reason ?? "", /it waits for its data: share CORE is away/);
       await turnOn(scene);
-      await untilPhase(scene, "Ready");
+      const ready = await untilPhase(scene, "Ready");
+      assert.deepEqual([ready.restarts, isToldAway(ready)], [0, false]);
       await eventually(async () => (await agent.tools()).includes(ON_NAS), 30_000);
       assert.equal(agent.notices(), 1);
       await using nas = await startAgent(scene, ON_NAS);
@@ -81,7 +86,7 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
     }));
 
   for (const carry of ["auto", "off"] as const) {
-    test(`C1 carry ${carry}: off while it is worked on: no server ends by itself, the desk never fails, and all is back`, () =>
+    test(`C1 carry ${carry}: off while it is worked on: no server ends by itself, the desk never fails, every call that fails names the share in time, and all is back with one notice each way`, () =>
       play(carry, async (scene) => {
         await scene.start("tb");
         if (carry === "auto") await untilCarriedOver(scene, "CORE", "tb");
@@ -91,11 +96,17 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
         await untilServed(nas);
         const pid = await backendPid(scene);
         await turnOff(scene);
+        const offAtMs = performance.now();
         await eventually(async () => !(await desk.tools()).includes(ON_NAS), 30_000);
+        await pause(Math.max(0, offAtMs + OFF_MS - performance.now()));
         await turnOn(scene);
         await eventually(async () => (await desk.tools()).includes(ON_NAS), 60_000);
         await untilServed(nas);
+        const [failures, calls] = [failed(nas).length, nas.calls.length];
+        await eventually(() => nas.calls.length > calls + 3);
         assert.deepEqual([failed(desk), unnamed(nas)], [[], []]);
+        assert.ok(failures > 0, "calls came while the share was away");
+        assert.equal(failed(nas).length, failures, "no call fails after it");
         assert.deepEqual([desk.notices(), nas.notices()], [2, 2]);
         assert.equal((await backend(scene))?.restarts, 0);
         if (carry === "auto") assert.equal(await backendPid(scene), pid, "its process went on");

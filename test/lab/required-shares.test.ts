@@ -6,7 +6,6 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import {
@@ -14,7 +13,6 @@ import {
   backendPid,
   failed,
   filesBackend,
-  isToldAway,
   startAgent,
   unnamed,
   untilPhase,
@@ -25,8 +23,6 @@ import { playScene, type Scene, type SceneOptions, useRig } from "./scene.ts";
 
 /** So long the share may be away before the tools leave. */
 const AWAY_SECS = 3;
-/** Both routes are gone for so long. */
-const OUTAGE_MS = 20_000;
 
 function leavingBackend(sharesRoot: string): string {
   const more = [`unavailable_after_secs = ${AWAY_SECS}`, "[backends.files.timeouts]", "call = 10"];
@@ -59,30 +55,6 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
       await eventually(() => agent.calls.length > after + 2);
       assert.deepEqual(failed(agent), []);
       assert.equal(agent.notices(), 0);
-    }));
-
-  test("C1 carried: no route for a while is one notice each way, and every call that fails names the share in time", () =>
-    play({ carry: "auto" }, async (scene) => {
-      await scene.start("tb");
-      await untilCarriedOver(scene, "CORE", "tb");
-      await untilPhase(scene, "Ready");
-      await using agent = await startAgent(scene);
-      await eventually(() => agent.calls.length > 2);
-      const pid = await backendPid(scene);
-      await Promise.all([scene.rig.killServerOn("tb"), scene.rig.killServerOn("fallback")]);
-      const cutAtMs = performance.now();
-      await eventually(async () => (await agent.tools()).length === 0, 20_000);
-      await pause(Math.max(0, cutAtMs + OUTAGE_MS - performance.now()));
-      await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
-      await eventually(async () => (await agent.tools()).includes("read_text_file"), 30_000);
-      const before = failed(agent).length;
-      const calls = agent.calls.length;
-      await eventually(() => agent.calls.length > calls + 3);
-      assert.equal(agent.notices(), 2);
-      assert.deepEqual(unnamed(agent), []);
-      assert.ok(before > 0, "calls came while the share was away");
-      assert.equal(failed(agent).length, before, "no call fails after it");
-      assert.equal(await backendPid(scene), pid, "its process went on");
     }));
 
   const ON_ROUTES = { auto_failback: true, auto_failback_stable_secs: 3 };
@@ -134,18 +106,5 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
       await scene.untilOver("CORE", "tb");
       await untilServed(agent);
       assert.deepEqual([unnamed(agent), agent.notices()], [[], 0]);
-    }));
-
-  test("C4 a share that is not there at the start: the server waits, is not Failed, and starts when it is mounted", () =>
-    play({ carry: "auto" }, async (scene) => {
-      await Promise.all([scene.rig.killServerOn("tb"), scene.rig.killServerOn("fallback")]);
-      await scene.start(null);
-      const waiting = await untilPhase(scene, "Pending");
-      assert.match(waiting.reason ?? "", /it waits for its data: share CORE is away/);
-      await eventually(async () => isToldAway(await backend(scene)), 20_000);
-      assert.equal((await backend(scene))?.restarts, 0);
-      await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
-      const ready = await untilPhase(scene, "Ready");
-      assert.deepEqual([ready.restarts, isToldAway(ready)], [0, false]);
     }));
 });

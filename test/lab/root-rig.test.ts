@@ -25,68 +25,66 @@ describe("root rig", { skip: missing ?? false }, () => {
     return (await promisify(execFile)(file, args, { timeout: 120_000 })).stdout;
   };
 
-  test("both routes serve the same export", async () => {
+  test("both routes serve the same export, a wrong password is refused, and the workstation reaches nothing else", async () => {
     await writeFile(path.join(rig.exportPath("CORE"), "kept.txt"), "kept");
-    assert.match(await list(rig.tbHost, "CORE"), /kept\.txt/);
-    assert.match(await list(rig.fallbackHost, "CORE"), /kept\.txt/);
+    for (const host of [rig.tbHost, rig.fallbackHost]) assert.match(await list(host, "CORE"), /kept\.txt/);
     assert.doesNotMatch(await list(rig.tbHost, "MEDIA"), /kept\.txt/);
-  });
-
-  test("a wrong password is refused", async () => {
     await assert.rejects(list(rig.tbHost, "CORE", "wrong"), { stdout: /NT_STATUS_LOGON_FAILURE/ });
-  });
-
-  test("the workstation reaches nothing but the server", async () => {
     assert.equal(await rig.connect("192.0.2.1", ANSWERS_MS), "ENETUNREACH");
   });
 
+  const answers = async (): Promise<readonly string[]> =>
+    Promise.all([rig.tbHost, rig.fallbackHost].map((host) => rig.connect(host, ANSWERS_MS)));
   const refusedAtOnce = /^(ENETUNREACH|EHOSTUNREACH)$/;
-  const cuts = [
-    { name: "own link down", make: () => rig.cut.ownLinkDown(), expected: refusedAtOnce, waitMs: ANSWERS_MS },
-    { name: "far link down", make: () => rig.cut.farLinkDown(), expected: /^timeout$/, waitMs: 800 },
-    { name: "silence", make: () => rig.cut.silence(), expected: /^timeout$/, waitMs: 800 },
-    { name: "reject", make: () => rig.cut.reject(), expected: /^ECONNREFUSED$/, waitMs: ANSWERS_MS },
-  ];
-  for (const { name, make, expected, waitMs } of cuts) {
+  for (const [name, make, expected, waitMs] of [
+    ["own link down", () => rig.cut.ownLinkDown(), refusedAtOnce, ANSWERS_MS],
+    ["far link down", () => rig.cut.farLinkDown(), /^timeout$/, 800],
+    ["silence", () => rig.cut.silence(), /^timeout$/, 800],
+    ["reject", () => rig.cut.reject(), /^ECONNREFUSED$/, ANSWERS_MS],
+    [
+      "smbd gone",
+      async () => {
+        await rig.killServerOn("tb");
+        return () => rig.startServerOn("tb");
+      },
+      /^ECONNREFUSED$/,
+      ANSWERS_MS,
+    ],
+  ] as const) {
     test(`${name}: a connect over tb ends as a real cut's does, the fallback stays, restoring brings tb back`, async () => {
       const restore = await make();
       assert.match(await rig.connect(rig.tbHost, waitMs), expected);
-      assert.equal(await rig.connect(rig.fallbackHost, ANSWERS_MS), "connect");
+      assert.match(await list(rig.fallbackHost, "CORE"), /blocks/);
       await restore();
       await restore();
-      assert.equal(await rig.connect(rig.tbHost, ANSWERS_MS), "connect");
+      assert.deepEqual(await answers(), ["connect", "connect"]);
     });
   }
 
-  test("carrier lost: the interface stays up without a carrier, and comes back", async () => {
-    const carrier = async (): Promise<string> => {
-      const [file = "", ...prefix] = rig.enter;
-      return (await promisify(execFile)(file, [...prefix, "ip", "-o", "link", "show", "tb0"])).stdout;
-    };
-    const restore = await rig.cut.carrierLost();
-    assert.match(await carrier(), /NO-CARRIER.*,UP/);
-    assert.equal(await rig.connect(rig.fallbackHost, ANSWERS_MS), "connect");
-    await restore();
-    assert.match(await carrier(), /LOWER_UP/);
-    assert.equal(await rig.connect(rig.tbHost, ANSWERS_MS), "connect");
-  });
-
-  test("a cut can be made on the fallback, and restoreAll undoes what is left", async () => {
+  test("a cable that is pulled leaves the interface up without a carrier; flapping takes it away and gives it back each time; restoreAll undoes what is left", async () => {
+    const [file = "", ...prefix] = rig.enter;
+    const link = async (): Promise<string> =>
+      (await promisify(execFile)(file, [...prefix, "ip", "-s", "-s", "link", "show", "tb0"])).stdout;
+    // The last figure under the errors of what is sent.
+    const changes = async (): Promise<number> =>
+      Number(
+        /TX errors:.*\n\s*([\d ]+)/
+          .exec(await link())?.[1]
+          ?.trim()
+          .split(/ +/)
+          .at(-1),
+      );
+    await rig.cut.carrierLost();
     await rig.cut.ownLinkDown("fallback");
-    await rig.cut.silence("tb");
+    assert.match(await link(), /NO-CARRIER.*,UP/);
     assert.match(await rig.connect(rig.fallbackHost, ANSWERS_MS), refusedAtOnce);
-    assert.equal(await rig.connect(rig.tbHost, 500), "timeout");
     await rig.restoreAll();
-    assert.equal(await rig.connect(rig.fallbackHost, ANSWERS_MS), "connect");
+    assert.match(await link(), /LOWER_UP/);
+    assert.deepEqual(await answers(), ["connect", "connect"]);
+    const before = await changes();
+    await rig.flap(20, 1);
+    assert.equal((await changes()) - before, 40);
     assert.equal(await rig.connect(rig.tbHost, ANSWERS_MS), "connect");
-  });
-
-  test("smbd gone on one address refuses there, serves on the other, and comes back", async () => {
-    await rig.killServerOn("tb");
-    assert.equal(await rig.connect(rig.tbHost, ANSWERS_MS), "ECONNREFUSED");
-    assert.match(await list(rig.fallbackHost, "CORE"), /blocks/);
-    await rig.startServerOn("tb");
-    assert.match(await list(rig.tbHost, "CORE"), /blocks/);
   });
 
   test("a frozen server accepts TCP and says nothing", async () => {
@@ -97,20 +95,6 @@ describe("root rig", { skip: missing ?? false }, () => {
     await assert.rejects(promisify(execFile)(file, args), { code: 124 });
     thaw();
     assert.match(await list(rig.tbHost, "CORE"), /blocks/);
-  });
-
-  test("flapping takes the carrier away and gives it back, each time, and ends with the link up", async () => {
-    const changes = async (): Promise<number> => {
-      const [file = "", ...prefix] = rig.enter;
-      const args = [...prefix, "ip", "-s", "-s", "link", "show", "tb0"];
-      const { stdout } = await promisify(execFile)(file, args);
-      // The last figure under the errors of what is sent.
-      return Number(/TX errors:.*\n\s*([\d ]+)/.exec(stdout)?.[1]?.trim().split(/ +/).at(-1));
-    };
-    const before = await changes();
-    await rig.flap(20, 1);
-    assert.equal((await changes()) - before, 40);
-    assert.equal(await rig.connect(rig.tbHost, ANSWERS_MS), "connect");
   });
 
   test("disposal ends servers, namespaces, mounts and the folder, even after a failure", async () => {

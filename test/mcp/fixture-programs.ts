@@ -29,12 +29,19 @@ interface HttpFixture extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** Starts `PROGRAM --http 0`; ended by its disposal. */
+interface HttpFixtureOptions {
+  /** Default: a free one. */
+  readonly port?: number;
+  readonly args?: readonly string[];
+}
+
+/** Starts `PROGRAM ARGS… --http PORT`; ended by its disposal. */
 export async function openHttpFixture(
   file: string,
   env: Readonly<Record<string, string>> = {},
+  { port = 0, args = [] }: HttpFixtureOptions = {},
 ): Promise<HttpFixture> {
-  const child = spawn(process.execPath, [file, "--http", "0"], {
+  const child = spawn(process.execPath, [file, ...args, "--http", String(port)], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -63,8 +70,9 @@ export async function startHttpFixture(
   t: TestContext,
   file: string,
   env: Readonly<Record<string, string>> = {},
+  options: HttpFixtureOptions = {},
 ): Promise<HttpFixture> {
-  const fixture = await openHttpFixture(file, env);
+  const fixture = await openHttpFixture(file, env, options);
   t.after(() => fixture[Symbol.asyncDispose]());
   return fixture;
 }

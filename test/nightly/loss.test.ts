@@ -2,6 +2,7 @@
 // (MOUNTAINEER_LOSS_SEED) again.
 import test from "node:test";
 import { missingForPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { randomFrom } from "../lab/random.ts";
 import { ENDS, type End } from "../live/loss/ends.ts";
 import { CHANGES, type LossRow, lossScene } from "../live/loss/scene.ts";
 
@@ -12,18 +13,6 @@ const ROUNDS = Number(process.env["MOUNTAINEER_LOSS_ROUNDS"] ?? (ALL ? 5 : 1));
 const ROWS_OF_A_SLICE = 0.4;
 /** It ends within a minute. */
 const ENDS_OF_A_SLICE = 5;
-
-/** Numbers from 0 to 1, the same for the same seed. */
-function numbersOf(seed: number): () => number {
-  let state = seed % 2_147_483_647 || 1;
-  const next = (): number => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state / 2_147_483_647;
-  };
-  // The first of a small seed is small.
-  next();
-  return next;
-}
 
 /** Of these, in their order. */
 function pickEnds(count: number, next: () => number): readonly End[] {
@@ -41,7 +30,7 @@ test(
   needsSmb,
   async (t) => {
     const startedAt = performance.now();
-    const next = numbersOf(SEED);
+    const next = randomFrom(SEED);
     await using scene = await lossScene(t);
     for (let round = 0; round < ROUNDS; round++) {
       for (const end of pickEnds(ALL ? ENDS.length : ENDS_OF_A_SLICE, next)) {

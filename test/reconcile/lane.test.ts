@@ -13,6 +13,8 @@ interface Rig {
   finish(wake?: Wake | null): Promise<void>;
   fail(error: unknown): Promise<void>;
   trigger(reason: TriggerReason, ...details: string[]): void;
+  /** The same, and its cycle has begun if it may. */
+  run(reason: TriggerReason, ...details: string[]): Promise<void>;
   reasons(): string[][];
   readonly signal: () => AbortSignal | null;
   readonly concurrent: () => number;
@@ -56,6 +58,10 @@ function createRig(onRun: (lane: Lane) => void = () => {}): Rig {
       await settle();
     },
     trigger: (reason, ...details) => lane.trigger({ reason, atMs: clock.monotonicMs(), details }),
+    async run(reason, ...details) {
+      lane.trigger({ reason, atMs: clock.monotonicMs(), details });
+      await settle();
+    },
     reasons: () => runs.map((triggers) => triggers.map(({ reason }) => reason)),
     signal: () => lastSignal,
     concurrent: () => most,
@@ -65,11 +71,9 @@ function createRig(onRun: (lane: Lane) => void = () => {}): Rig {
 describe("lane", () => {
   test("A1 cycles never overlap: what comes during a cycle runs once after it", async () => {
     const rig = createRig();
-    rig.trigger("start");
-    await settle();
+    await rig.run("start");
     for (let count = 0; count < 100; count++)
-      rig.trigger(count % 2 === 0 ? "tick" : "network", `event ${count}`);
-    await settle();
+      await rig.run(count % 2 === 0 ? "tick" : "network", `event ${count}`);
     assert.equal(rig.runs.length, 1);
     await rig.finish();
     assert.equal(rig.runs.length, 2);
@@ -84,8 +88,7 @@ describe("lane", () => {
     const rig = createRig((lane) => {
       if (rounds++ === 0) lane.trigger({ reason: "retry", atMs: 0, details: [] });
     });
-    rig.trigger("start");
-    await settle();
+    await rig.run("start");
     assert.equal(rig.runs.length, 1);
     await rig.finish();
     await rig.finish();
@@ -96,8 +99,7 @@ describe("lane", () => {
   test("A1 triggers of one turn share a cycle", async () => {
     const rig = createRig();
     rig.trigger("tick");
-    rig.trigger("network", "tb0 lost carrier");
-    await settle();
+    await rig.run("network", "tb0 lost carrier");
     assert.deepEqual(rig.reasons(), [["tick", "network"]]);
   });
 
@@ -105,15 +107,13 @@ describe("lane", () => {
     const rig = createRig();
     rig.trigger("tick");
     rig.trigger("network");
-    rig.trigger("user");
-    await settle();
+    await rig.run("user");
     assert.deepEqual(rig.reasons(), [["user", "tick", "network"]]);
   });
 
   test("A4 details of triggers of one reason are kept together, at the newest time, and are bounded", async () => {
     const rig = createRig();
-    rig.trigger("start");
-    await settle();
+    await rig.run("start");
     rig.trigger("network", "tb0 lost carrier");
     await rig.clock.advance(20);
     rig.trigger("network", "tb0 gained carrier");
@@ -128,8 +128,7 @@ describe("lane", () => {
 
   test("A1 a wake runs a cycle at its time, as of that time", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     await rig.finish({ atMs: 1250, reason: "confirm" });
     assert.deepEqual(rig.lane.wake, { atMs: 1250, reason: "confirm" });
     await rig.clock.advance(249);
@@ -141,8 +140,7 @@ describe("lane", () => {
 
   test("A1 a wake in the past runs at once, and as of that time, so that what others saw is shared", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     await rig.clock.advance(500);
     await rig.finish({ atMs: 1100, reason: "confirm" });
     await rig.clock.advance(0);
@@ -174,12 +172,10 @@ describe("lane", () => {
 
   test("A1 each cycle replaces the wake of the one before; a trigger meanwhile does, too", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     await rig.finish({ atMs: 31_000, reason: "window_end" });
     await rig.clock.advance(2000);
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     assert.equal(rig.clock.pendingTimers, 0);
     await rig.finish({ atMs: 4000, reason: "retry" });
     assert.equal(rig.clock.pendingTimers, 1);
@@ -192,8 +188,7 @@ describe("lane", () => {
 
   test("A1 a wake asked for by a cycle gives way to the cycle that follows at once", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     rig.trigger("network");
     await rig.finish({ atMs: 1050, reason: "confirm" });
     assert.equal(rig.clock.pendingTimers, 0);
@@ -204,13 +199,11 @@ describe("lane", () => {
 
   test("A1 a cycle that fails is told, and tried again with growing pauses; ticks do not hurry it", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     await rig.fail(new Error("first"));
     assert.equal(rig.failures.length, 1);
     assert.equal(rig.lane.wake?.reason, "retry");
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     assert.equal(rig.runs.length, 1);
     await rig.clock.advance(1000);
     assert.equal(rig.runs.length, 2);
@@ -220,15 +213,13 @@ describe("lane", () => {
     await rig.clock.advance(1);
     assert.equal(rig.runs.length, 3);
     await rig.finish();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     assert.deepEqual(rig.reasons(), [["tick"], ["retry"], ["retry"], ["tick"]]);
   });
 
   test("A1 a tick that came while a cycle failed waits for the retry", async () => {
     const rig = createRig();
-    rig.trigger("start");
-    await settle();
+    await rig.run("start");
     rig.trigger("tick");
     await rig.fail(new Error("broken"));
     assert.equal(rig.runs.length, 1);
@@ -236,23 +227,19 @@ describe("lane", () => {
 
   test("A1 a person and the network are not kept waiting by a failure", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     await rig.fail(new Error("broken"));
-    rig.trigger("user");
-    await settle();
+    await rig.run("user");
     assert.equal(rig.runs.length, 2);
     await rig.fail(new Error("broken"));
-    rig.trigger("network");
-    await settle();
+    await rig.run("network");
     assert.equal(rig.runs.length, 3);
     assert.equal(rig.clock.pendingTimers, 0);
   });
 
   test("A1 pauses after failures end at a minute", async () => {
     const rig = createRig();
-    rig.trigger("start");
-    await settle();
+    await rig.run("start");
     for (let failures = 0; failures < 12; failures++) {
       await rig.fail(new Error("broken"));
       await rig.clock.advance(60_000);
@@ -303,8 +290,7 @@ describe("lane", () => {
 
   test("A1 idle waits for the cycle that runs and the one due at once", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     rig.trigger("network");
     let idle = false;
     const waiting = rig.lane.idle().then(() => {
@@ -319,8 +305,7 @@ describe("lane", () => {
 
   test("A1 disposal tells the running cycle, waits for it, starts no other and leaves no timer", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     rig.trigger("network");
     let ended = false;
     const ending = Promise.resolve(rig.lane[Symbol.asyncDispose]()).then(() => {
@@ -341,8 +326,7 @@ describe("lane", () => {
 
   test("A1 disposal of a lane whose cycle fails resolves, and leaves no timer", async () => {
     const rig = createRig();
-    rig.trigger("tick");
-    await settle();
+    await rig.run("tick");
     const ending = rig.lane[Symbol.asyncDispose]();
     await rig.fail(new Error("broken"));
     await ending;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { access } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { NAMED_FILES, needsBuild, suitesOf } from "../../scripts/test-suites.ts";
+import { NAMED_FILES, startsCommands, suitesOf } from "../../scripts/test-suites.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const SOURCES = new Map([
@@ -30,9 +30,9 @@ test("a daemon or a terminal makes a story for the lab, but for the smoke storie
   });
 });
 
-test("what starts the built commands needs a build", () => {
-  assert.equal(needsBuild("test/of-commands.test.ts", SOURCES), true);
-  assert.equal(needsBuild("test/of-its-types.test.ts", SOURCES), false);
+test("what loads the rig of commands starts commands", () => {
+  assert.equal(startsCommands("test/of-commands.test.ts", SOURCES), true);
+  assert.equal(startsCommands("test/of-its-types.test.ts", SOURCES), false);
 });
 
 test("the rigs and files that the rules name exist", async () => {

@@ -170,7 +170,7 @@ export function snakeCase(key: string): string {
 }
 
 function backendEntry(backend: BackendConfig): Entry {
-  const { connection, routes, ...parts } = partsOf(backend, BACKEND_FIELDS);
+  const { connection, routes, ...parts } = partsOf(withoutProtocol(backend), BACKEND_FIELDS);
   // The first route is both: they wait together, or not at all.
   const kind = routesOf(backend).some((route) => route.connection.type === "stdio") ? "runs" : "sends";
   return member("backends", backend.name, {
@@ -178,6 +178,13 @@ function backendEntry(backend: BackendConfig): Entry {
     ...(routes === undefined ? {} : { routes: { ...routes, kind } }),
     ...parts,
   });
+}
+
+/** The version of MCP decides neither what runs nor where anything is sent. */
+function withoutProtocol(backend: BackendConfig): BackendConfig {
+  const unspoken = ({ protocol: _protocol, ...connection }: BackendConfig["connection"]) => connection;
+  const routes = backend.routes?.map((route) => ({ ...route, connection: unspoken(route.connection) }));
+  return { ...backend, connection: unspoken(backend.connection), ...(routes && { routes }) };
 }
 
 function member(group: EntryGroup, name: string, parts: EntryParts): Entry {

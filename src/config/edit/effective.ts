@@ -86,14 +86,13 @@ function aliasPath(file: unknown, alias: unknown, place: ConfigPlace): string | 
 }
 
 const HIDDEN = "(hidden)";
-/** Keys whose value is one reference to a secret. */
-const REFERENCES: readonly string[] = ["password", "token", "client_secret", "private_key"];
 
 /** A file with a secret in it is refused, or warned about; its values can be asked for all the same. */
 function shown(section: SectionDoc, key: string, written: ConfigValue): ConfigValue {
   const isText = typeof written === "string";
   if (section.isOpen) return isText && (written === "" || isShowable(written)) ? written : HIDDEN;
-  if (REFERENCES.includes(key)) return isText && parseReference(written) !== null ? written : HIDDEN;
+  if (section.keyDoc(key).type === "reference")
+    return isText && parseReference(written) !== null ? written : HIDDEN;
   if (key === "url") return isText && (!URL.canParse(written) || hasSecretPart(written)) ? HIDDEN : written;
   return written;
 }

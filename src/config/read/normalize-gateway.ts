@@ -55,10 +55,15 @@ function bytes(mebibytes: number): number {
 
 type RouteFile = BackendFile["routes"][number];
 
-function connection(backend: RouteFile, place: ConfigPlace): StdioConnection | HttpConnection {
+function connection(
+  backend: RouteFile,
+  protocol: BackendFile["protocol"],
+  place: ConfigPlace,
+): StdioConnection | HttpConnection {
   const { command, url } = backend;
+  const spoken = protocol === "auto" ? {} : { protocol };
   // The rules refuse a backend with neither, and one whose type and keys contradict each other.
-  if (command === undefined) return httpConnection(backend, url ?? "");
+  if (command === undefined) return { ...httpConnection(backend, url ?? ""), ...spoken };
   return {
     type: "stdio",
     command: command.startsWith("~/") ? expandPath(command, place.userHome) : command,
@@ -68,6 +73,7 @@ function connection(backend: RouteFile, place: ConfigPlace): StdioConnection | H
       ? { cwd: place.userHome }
       : { cwd: expandPath(backend.cwd, place.userHome), cwdGiven: true }),
     ...(backend.sandbox === undefined ? {} : { sandbox: engineSandbox(backend.sandbox, place.userHome) }),
+    ...spoken,
   };
 }
 
@@ -88,13 +94,13 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
   const { timeouts, filters } = backend;
   const routes = backend.routes.map((route, index) => ({
     name: route.name ?? `${index + 1}`,
-    connection: connection(route, place),
+    connection: connection(route, backend.protocol, place),
   }));
   return {
     name,
     enabled: backend.enabled,
     group: backend.group ?? null,
-    connection: routes[0]?.connection ?? connection(backend, place),
+    connection: routes[0]?.connection ?? connection(backend, backend.protocol, place),
     ...(routes.length === 0 ? {} : { routes }),
     timeouts: {
       initMs: milliseconds(timeouts.init),

@@ -326,6 +326,10 @@ export const backendSchema = z.strictObject({
     meaning:
       "When it changes: `overlap` starts the new one beside the old one, `stop-first` is for servers that cannot run twice.",
   }),
+  protocol: choiceKey(["auto", "2026-07-28"], "auto", {
+    meaning:
+      "The version of MCP spoken with it. `auto`: a program that speaks both gets 2025-11-25, in which its tools can ask questions; a server at an address gets each client's own version. `2026-07-28`: only that one.",
+  }),
   ...connectionTables,
   routes: z.array(routeSchema).default([]),
   timeouts: timeoutsSchema.prefault({}),

@@ -1,7 +1,7 @@
 // Holds the tools that a server lists against what is remembered of them. Pure.
 import type { JsonObject } from "../json-rpc.ts";
 import { approvedAs, MOST_TOOLS, type PinnedTool } from "./pin-book.ts";
-import { toolDigest, toolPin } from "./pinned-tool.ts";
+import { isAsEarlierVersionsSaw, toolDigest, toolPin } from "./pinned-tool.ts";
 
 /** A tool that waits for a person: it never was approved, or is not as it was then. */
 export interface PendingTool {
@@ -69,7 +69,12 @@ export function checkPins(
       if (!pinned.isListed || pinned.told !== null) remember(name, { ...pinned, told: null, isListed: true });
       continue;
     }
-    if (pinned?.approved.includes(digest) === true) {
+    const isSeen = pinned?.approved.includes(digest) === true;
+    if (pinned !== undefined && !isSeen && isAsEarlierVersionsSaw(definition, pinned.approved)) {
+      remember(name, approvedAs({ ...pinned, approved: [] }, digest, toolPin(definition).text));
+      continue;
+    }
+    if (isSeen) {
       remember(name, approvedAs(pinned, digest, toolPin(definition).text));
       continue;
     }

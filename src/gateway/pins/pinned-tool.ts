@@ -1,20 +1,12 @@
-// What of a tool is pinned, as one canonical text and its digest: whatever a model or a person decides by.
+// What of a tool is pinned, as one canonical text and its digest: all that its server says of it.
 import { hash } from "node:crypto";
 import { isRawNumber, parseExactly } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-/** In the order in which they are told. */
-export const PINNED_MEMBERS = [
-  "name",
-  "title",
-  "description",
-  "inputSchema",
-  "outputSchema",
-  "annotations",
-  "frontmatter",
-  "resources",
-] as const;
-type PinnedMember = (typeof PINNED_MEMBERS)[number];
+/** In the order in which they are told; whatever else there is follows by its name. */
+const FIRST_MEMBERS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
+/** Of digests over all members. Those without it are of a version that left some out. */
+const WHOLE = "2.";
 
 /** A skill as it is pinned, among its server's tools: by its URI, which is no tool's name. */
 export function skillPin(skill: JsonObject): JsonObject {
@@ -42,27 +34,34 @@ export function toolDigest(tool: JsonObject): string {
 }
 
 export function toolPin(tool: JsonObject): { readonly digest: string; readonly text: string } {
-  const text = toolText(tool);
-  const digest = hash("sha256", text, "base64url");
+  const text = textOf(tool, membersOf(tool));
+  const digest = `${WHOLE}${hash("sha256", text, "base64url")}`;
   digests.set(tool, digest);
   return { digest, text };
 }
 
-/** The pinned members as canonical JSON: keys in order, no spaces, numbers with the digits they came with. */
-function toolText(tool: JsonObject): string {
-  const { name, title, description, inputSchema, outputSchema, annotations } = tool;
-  if (isSkillPin(tool)) {
-    const { frontmatter, resources } = tool;
-    return JSON.stringify({ name, frontmatter: inOrder(frontmatter), resources: inOrder(resources) });
-  }
-  return JSON.stringify({
-    name,
-    title,
-    description,
-    inputSchema: inOrder(inputSchema),
-    outputSchema: inOrder(outputSchema),
-    annotations: inOrder(annotations),
+/**
+ * Whether all that an earlier version remembered of a tool is as it was. The rest is remembered as it is now, once: from
+ * then on its digest is of the whole.
+ */
+export function isAsEarlierVersionsSaw(tool: JsonObject, approved: readonly string[]): boolean {
+  if (approved.length === 0 || approved.some((digest) => digest.startsWith(WHOLE))) return false;
+  const members = isSkillPin(tool) ? ["name", "frontmatter", "resources"] : FIRST_MEMBERS;
+  return approved.includes(hash("sha256", textOf(tool, members), "base64url"));
+}
+
+function membersOf(tool: JsonObject): readonly string[] {
+  const others = Object.keys(tool).filter((member) => !FIRST_MEMBERS.includes(member));
+  return [...FIRST_MEMBERS, ...others.sort()];
+}
+
+/** Members as canonical JSON: keys in order, no spaces, numbers with the digits they came with. */
+function textOf(tool: JsonObject, members: readonly string[]): string {
+  const parts = members.flatMap((member) => {
+    const value = Object.hasOwn(tool, member) ? tool[member] : undefined;
+    return value === undefined ? [] : [`${JSON.stringify(member)}:${canonical(value)}`];
   });
+  return `{${parts.join(",")}}`;
 }
 
 function canonical(value: unknown): string {
@@ -96,10 +95,7 @@ export class ListDigests {
   }
 
   of(tool: JsonObject): string {
-    const { name, title, description, inputSchema, outputSchema, annotations } = tool;
-    const of = isSkillPin(tool) ? [tool["frontmatter"], tool["resources"]] : [];
-    const raw = JSON.stringify([name, title, description, inputSchema, outputSchema, annotations, ...of]);
-    const key = hash("sha256", raw, "base64url");
+    const key = hash("sha256", JSON.stringify(tool), "base64url");
     const digest = this.#before.get(key) ?? toolDigest(tool);
     this.#now.set(key, digest);
     return digest;
@@ -107,7 +103,7 @@ export class ListDigests {
 }
 
 export interface MemberChange {
-  readonly member: PinnedMember;
+  readonly member: string;
   /** JSON on several lines, a text as it is; null: it has none. */
   readonly before: string | null;
   readonly after: string | null;
@@ -117,10 +113,8 @@ export interface MemberChange {
 export function memberChanges(before: string | null, after: JsonObject): readonly MemberChange[] {
   const was: unknown = before === null ? {} : parseExactly(before);
   const old = isJsonObject(was) ? was : {};
-  const isSkill = isSkillPin(after);
-  return PINNED_MEMBERS.flatMap((member) => {
-    // What a tool calls so is nothing of ours.
-    if (!isSkill && (member === "frontmatter" || member === "resources")) return [];
+  const members = new Set([...FIRST_MEMBERS, ...membersOf(old), ...membersOf(after)]);
+  return [...members].flatMap((member) => {
     const [one, other] = [old[member], after[member]];
     const isSame =
       one === undefined || other === undefined ? one === other : canonical(one) === canonical(other);

@@ -12,7 +12,14 @@ import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingTool } from "./check-pins.ts";
 import { approvedAs, bookValue, EMPTY_BOOK, type PinBook, readBook, withinBounds } from "./pin-book.ts";
 import type { KeptPins, PinStore } from "./pin-store.ts";
-import { ListDigests, memberChanges, skillPin, toolDigest, toolPin } from "./pinned-tool.ts";
+import {
+  isAsEarlierVersionsSaw,
+  ListDigests,
+  memberChanges,
+  skillPin,
+  toolDigest,
+  toolPin,
+} from "./pinned-tool.ts";
 import { recalledTools } from "./recalled-tools.ts";
 import { shortDiff, shownName } from "./short-diff.ts";
 
@@ -202,9 +209,10 @@ export class ToolPins implements AsyncDisposable {
       const pinned = backends.get(backend);
       const isNew = lost === null && (pinned === undefined || pinned.size === 0);
       if (isNew || (modes.get(backend) ?? rules.trust.pin) !== "block") return source;
-      const tools = listings.tools.filter(
-        (tool) => pinned?.get(String(tool["name"]))?.approved.includes(toolDigest(tool)) === true,
-      );
+      const tools = listings.tools.filter((tool) => {
+        const approved = pinned?.get(String(tool["name"]))?.approved ?? [];
+        return approved.includes(toolDigest(tool)) || isAsEarlierVersionsSaw(tool, approved);
+      });
       return tools.length === listings.tools.length
         ? source
         : { ...source, listings: { ...listings, tools } };

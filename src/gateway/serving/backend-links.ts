@@ -11,6 +11,7 @@ import { openStreamLink } from "../backends/links/stream/stream-link.ts";
 import type { PoolOptions } from "../backends/pool/backend-pool.ts";
 import type { SignIns } from "../backends/sign-in/sign-ins.ts";
 import { createCallerMarks } from "../caller-marks.ts";
+import { MODERN_VERSION } from "../protocol.ts";
 import type { OpenMachine } from "./borrowed-backends.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 
@@ -28,32 +29,33 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
   const { guarded = { homes: [], configs: [], userHome: homedir() } } = options;
   const memory = new EraMemory();
   const callerMarks = createCallerMarks();
-  const eitherVersion = (backend: string, key: string, isProcess: boolean, open: OpenLink): OpenLink =>
-    openEraLink({ backend, key, open, isProcess, memory, clock, logger });
   return (connection, backend, secrets, route, key) => {
+    const common = { backend, key, memory, clock, logger };
     if (connection.type === "fleet") {
       const open = openStreamLink({ open: (onEnd) => openMachine(connection, onEnd), clock });
-      return openEraLink({ backend, key, open, isProcess: false, callerMarks, memory, clock, logger });
+      return openEraLink({ ...common, over: "stream", isPinned: false, open, callerMarks });
     }
+    const isPinned = connection.protocol === MODERN_VERSION;
     if (connection.type !== "stdio") {
       // People sign in over the first route; over another one a machine may, by its own secret.
       const isMachine = connection.auth?.type === "client-credentials";
       const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
       const authorize = () => (name === null ? null : (signIns()?.authorize(name, connection) ?? null));
       const open = openHttpLink({ ...connection, authorize, clock, secrets });
-      return eitherVersion(backend, key, false, open);
+      return openEraLink({ ...common, over: "http", isPinned, open });
     }
-    const { shown, cwd, sandbox, ...program } = connection;
+    const { shown, cwd, sandbox, protocol: _protocol, ...program } = connection;
     const env = { ...programEnvironment, ...connection.env };
     const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
     const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
-    return eitherVersion(backend, key, true, (events) => {
+    const announced: OpenLink = (events) => {
       const link = open(events);
       const { pid } = link;
       const sandboxed = sandbox !== undefined;
       if (pid !== null) announce({ name: "backend.started", backend, pid, ...shown, cwd, sandboxed });
       return link;
-    });
+    };
+    return openEraLink({ ...common, over: "process", isPinned, open: announced });
   };
 }
 

@@ -17,7 +17,7 @@ import {
   PENDING,
   request,
 } from "../smb-messages.ts";
-import { joined, OWN_UID, startShare } from "./share-bench.ts";
+import { joined, OWN_UID, oneRoute, startShare, withClient } from "./share-bench.ts";
 
 type Bench = Awaited<ReturnType<typeof startShare>>;
 
@@ -35,9 +35,7 @@ async function confirmed(bench: Bench): Promise<void> {
 
 describe("the connections of a carried share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
+    const { nas, bench, client } = await withClient(oneRoute(t));
     const asked = Buffer.concat([
       request(COMMAND.create, 1),
       request(COMMAND.write, 2, Buffer.alloc(300_000, 5)),
@@ -64,9 +62,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a FIN of the server passes at once to a kernel's mount, after what it sent; new connections then wait for a proof", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas, kind: "cifs" });
-    const client = await bench.client();
+    const { nas, bench, client } = await withClient(oneRoute(t, { kind: "cifs" }));
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
     await eventually(() => client.received.length > 0);
@@ -87,9 +83,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a FIN of the client reaches the server after what it sent, and casts no doubt on it", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
+    const { nas, bench, client } = await withClient(oneRoute(t));
     client.socket.end(request(COMMAND.write, 1, Buffer.alloc(200_000, 3)));
     const [server] = await joined(nas);
     await eventually(() => server?.ending === "end");
@@ -104,8 +98,7 @@ describe("the connections of a carried share", () => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const bench = await startShare(t, { nas, clock });
     const [used, kept] = [await bench.client(), await bench.client()];
-    for (const client of [used, kept]) client.send(request(COMMAND.create, 1));
-    await eventually(() => used.received.length > 0 && kept.received.length > 0);
+    for (const client of [used, kept]) await client.ask(COMMAND.create, 1);
     await loseServer(bench, nas);
     await confirmed(bench);
     used.send(request(COMMAND.queryDirectory, 2));
@@ -115,13 +108,11 @@ describe("the connections of a carried share", () => {
     bench.share.usedUp();
     await eventually(() => used.ending === "reset");
     const later = await bench.client();
-    later.send(request(COMMAND.read, 1));
-    await eventually(() => later.received.length > 0);
+    await later.ask(COMMAND.read, 1);
   });
 
   test("A10 what rclone takes up again when the server is lost ends at once: all else waits for it", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
+    const { nas, bench } = await oneRoute(t);
     const [first, again] = [await bench.client(), await bench.client()];
     again.send(request(COMMAND.treeDisconnect, 1));
     first.send(request(COMMAND.create, 1));
@@ -136,8 +127,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a look at the root that is under way when the server is lost ends at once: the daemon's next question waits for it", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
+    const { nas, bench } = await oneRoute(t);
     const [asking, listing] = [await bench.client(), await bench.client()];
     for (const client of [asking, listing]) {
       client.send(request(COMMAND.treeConnect, 1));
@@ -162,9 +152,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 an encrypted session hears of it at once", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
+    const { nas, bench, client } = await withClient(oneRoute(t));
     client.send(encrypted());
     await joined(nas);
     await loseServer(bench, nas);
@@ -177,8 +165,7 @@ describe("the connections of a carried share", () => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const bench = await startShare(t, { nas, clock });
     const client = await bench.client();
-    client.send(request(COMMAND.create, 1));
-    await eventually(() => client.received.length > 0);
+    await client.ask(COMMAND.create, 1);
     await loseServer(bench, nas);
     await confirmed(bench);
     client.send(request(COMMAND.queryDirectory, 2));
@@ -187,8 +174,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 of what the server ended, a file that was read is closed, and reads of it fail; of one that was written or deleted nothing is told", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
+    const { nas, bench } = await oneRoute(t);
     const [reader, closer] = [await bench.client(), await bench.client()];
     const [writer, deleter] = [await bench.client(), await bench.client()];
     reader.send(Buffer.concat([opening(1), request(COMMAND.read, 2)]));
@@ -232,8 +218,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a read whose answer broke off in the middle is told to have failed, and has heard nothing of it", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
+    const { nas, bench } = await oneRoute(t);
     const [broken, whole, large] = [await bench.client(), await bench.client(), await bench.client()];
     const opened = answerTo(0, 0).length;
     const lengths = [100_000, 100_000, 3_000_000];
@@ -264,9 +249,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a read that the server has called pending is told to have failed under the number it was given, with all that was asked after it", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
+    const { nas, bench, client } = await withClient(oneRoute(t));
     const opened = answerTo(0, 0).length;
     client.send(opening(1));
     await eventually(() => client.received.length === opened);
@@ -294,9 +277,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a read that had only begun to be asked when the server was lost is told to have failed, too", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
+    const { nas, bench, client } = await withClient(oneRoute(t));
     const opened = answerTo(0, 0).length;
     client.send(opening(1));
     await eventually(() => client.received.length === opened);
@@ -313,9 +294,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a whole answer passes although half of the next one came with it", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
+    const { nas, client } = await withClient(oneRoute(t));
     const opened = answerTo(0, 0).length;
     client.send(opening(1));
     await eventually(() => client.received.length === opened);
@@ -330,11 +309,9 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas, patienceMs: 400 });
+    const { nas, bench } = await oneRoute(t, { patienceMs: 400 });
     const [used, kept] = [await bench.client(), await bench.client()];
-    for (const client of [used, kept]) client.send(request(COMMAND.create, 1));
-    await eventually(() => used.received.length > 0 && kept.received.length > 0);
+    for (const client of [used, kept]) await client.ask(COMMAND.create, 1);
     used.send(request(COMMAND.queryDirectory, 2));
     await nas.stop();
     await eventually(() => used.ending === "reset" && kept.ending === "reset");
@@ -343,8 +320,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 resets pass both ways", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas, kind: "netfs" });
+    const { nas, bench } = await oneRoute(t, { kind: "netfs" });
     const one = await bench.client();
     const two = await bench.client();
     one.send(request(COMMAND.read, 1));
@@ -360,8 +336,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 while the server refuses, connections are held and not read; they go through when it is confirmed", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
+    const { nas, bench } = await oneRoute(t);
     await nas.stop();
     const client = await bench.client();
     client.send(request(COMMAND.read, 1));
@@ -377,11 +352,8 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a server that is replaced between its proof and its confirmation is told of as another loss", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
-    client.send(request(COMMAND.create, 1));
-    await eventually(() => client.received.length > 0);
+    const { nas, bench, client } = await withClient(oneRoute(t));
+    await client.ask(COMMAND.create, 1);
     await loseServer(bench, nas);
     const { outage } = bench.share.state();
     const asked = (): typeof nas.connections =>
@@ -400,8 +372,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 when the patience is over, what is held is reset, and so is what comes", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas, patienceMs: 400 });
+    const { nas, bench } = await oneRoute(t, { patienceMs: 400 });
     await nas.stop();
     const client = await bench.client();
     await eventually(() => client.ending === "reset");
@@ -412,13 +383,11 @@ describe("the connections of a carried share", () => {
     await eventually(() => bench.share.state().phase === "unconfirmed");
     bench.share.confirm();
     const last = await bench.client();
-    last.send(request(COMMAND.read, 1));
-    await eventually(() => last.received.length > 0);
+    await last.ask(COMMAND.read, 1);
   });
 
   test("A10 the end of the patience resets what has heard nothing since the loss, and leaves what still answers", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas, patienceMs: 700 });
+    const { nas, bench } = await oneRoute(t, { patienceMs: 700 });
     const [dead, alive] = [await bench.client(), await bench.client()];
     dead.send(request(COMMAND.read, 1));
     alive.send(request(COMMAND.read, 1));
@@ -474,10 +443,8 @@ describe("the connections of a carried share", () => {
   }
 
   test("A10 a request that waits 300 ms is told of, and so is its answer", async (t) => {
-    const nas = await startFakeNas();
+    const { nas, bench, client } = await withClient(oneRoute(t));
     nas.mode = "withhold";
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
     const startedAtMs = systemClock.monotonicMs();
     client.send(request(COMMAND.read, 1));
     await eventually(() => bench.notices.includes("stalled"));
@@ -490,10 +457,8 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a notification that waits stalls nothing", async (t) => {
-    const nas = await startFakeNas();
+    const { nas, bench, client } = await withClient(oneRoute(t));
     nas.mode = "withhold";
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
     client.send(request(COMMAND.changeNotify, 1));
     await joined(nas);
     await systemClock.sleep(400);
@@ -502,8 +467,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a client of another user, or of nobody, is reset before a byte of it is read", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
+    const { nas, bench } = await oneRoute(t);
     for (const owner of [OWN_UID + 1, 0, null]) {
       bench.owner = owner;
       const client = await bench.client();
@@ -516,12 +480,10 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 uid 0 passes on the port of a cifs share", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas, kind: "cifs" });
+    const { bench } = await oneRoute(t, { kind: "cifs" });
     bench.owner = 0;
     const client = await bench.client();
-    client.send(request(COMMAND.read, 1));
-    await eventually(() => client.received.length > 0);
+    await client.ask(COMMAND.read, 1);
   });
 
   test("A10 a slow reader holds the server back, and the carrier keeps next to nothing", async (t) => {
@@ -549,10 +511,8 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a server that reads nothing holds the client back", async (t) => {
-    const nas = await startFakeNas();
+    const { nas, bench, client } = await withClient(oneRoute(t));
     nas.mode = "deaf";
-    const bench = await startShare(t, { nas });
-    const client = await bench.client();
     const block = request(COMMAND.write, 1, Buffer.alloc(1024 * 1024));
     for (let count = 0; count < 100; count += 1) client.send(block);
     await joined(nas);
@@ -569,8 +529,7 @@ describe("the connections of a carried share", () => {
   });
 
   test("A10 a thousand clients that come at once are all served", async (t) => {
-    const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
+    const { bench } = await oneRoute(t);
     const clients = await Promise.all(Array.from({ length: 1_000 }, () => bench.client()));
     for (const client of clients) client.send(request(COMMAND.read, 1));
     await eventually(() => clients.every(({ received }) => received.length > 0), 60_000);

@@ -12,7 +12,8 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { settle } from "../../support/manual-clock.ts";
-import type { FakeNas } from "../fake-nas.ts";
+import { type FakeNas, startFakeNas } from "../fake-nas.ts";
+import { request } from "../smb-messages.ts";
 
 export const OWN_UID = 1_000;
 
@@ -33,6 +34,8 @@ export interface BenchClient {
   received: Buffer;
   ending: "open" | "end" | "reset";
   send(bytes: Buffer): void;
+  /** Sends one request, and waits for bytes that come back. */
+  ask(command: number, messageId: number): Promise<void>;
   /** As rclone does: the frame's length first, and the rest when that is on its way. */
   sendInTwo(frame: Buffer): Promise<void>;
 }
@@ -111,6 +114,11 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
         received: Buffer.alloc(0),
         ending: "open",
         send: (bytes) => void socket.write(bytes),
+        async ask(command, messageId) {
+          const before = client.received.length;
+          socket.write(request(command, messageId));
+          await eventually(() => client.received.length > before);
+        },
         async sendInTwo(frame) {
           socket.write(frame.subarray(0, 4));
           await settle();
@@ -135,6 +143,28 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     move: (to: CarriedRoute, target: FakeNas, planned = false) =>
       share.move({ to, endpoint: target.endpoint, planned, untilMs: systemClock.monotonicMs() + 10_000 }),
   });
+}
+
+type RouteOptions = Omit<ShareBenchOptions, "nas" | "other">;
+
+/** A share with one route. */
+export async function oneRoute(t: TestContext, options: RouteOptions = {}) {
+  const nas = await startFakeNas();
+  return { nas, bench: await startShare(t, { nas, ...options }) };
+}
+
+/** The same with a second route, to `other`. */
+export async function twoRoutes(t: TestContext, options: RouteOptions = {}) {
+  const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+  return { nas, other, bench: await startShare(t, { nas, other, ...options }) };
+}
+
+/** Either, with a client that has connected. */
+export async function withClient<Made extends { readonly bench: ShareBench }>(
+  made: Promise<Made>,
+): Promise<Made & { readonly client: BenchClient }> {
+  const parts = await made;
+  return { ...parts, client: await parts.bench.client() };
 }
 
 /** Waits until so many of the mount's connections have come to the server. */

@@ -6,13 +6,11 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "../smb-messages.ts";
-import { joined, startShare } from "./share-bench.ts";
+import { joined, startShare, twoRoutes, withClient } from "./share-bench.ts";
 
 describe("a move of a carried share", () => {
   test("A10 resets the old connections and sends new ones over the new route", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other });
-    const client = await bench.client();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t));
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
     await eventually(() => client.received.length > 0);
@@ -28,16 +26,13 @@ describe("a move of a carried share", () => {
     assert.equal(bench.share.state().moves, 1);
     assert.deepEqual(bench.notices.slice(0, 2), ["moved", "lost"]);
     const next = await bench.client();
-    next.send(request(COMMAND.read, 1));
-    await eventually(() => next.received.length > 0);
+    await next.ask(COMMAND.read, 1);
     assert.equal(nas.joined().length, 1);
     assert.equal(other.joined().length, 1);
   });
 
   test("A10 to a route that refuses, or stays silent, changes nothing", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other });
-    const client = await bench.client();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t));
     client.send(request(COMMAND.read, 1));
     await joined(nas);
     other.mode = "silent";
@@ -54,8 +49,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a question that has no answer yet is not waited for alone: the next one may be answered at once", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other });
+    const { other, bench } = await twoRoutes(t);
     other.mode = "silent";
     const moving = bench.move("fallback", other, true);
     await eventually(() => other.connections.some(({ isProof }) => isProof));
@@ -67,16 +61,13 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 to a server that another has replaced since it was proved changes nothing", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other });
-    const client = await bench.client();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t));
     bench.share.learn(nas.guid.toString("hex"));
     other.guid = Buffer.alloc(16, 7);
     const replaced = await bench.move("fallback", other);
     assert.ok(!replaced.ok && replaced.reason === "refused", JSON.stringify(replaced));
     assert.match(replaced.text, /another server answers there/);
-    client.send(request(COMMAND.read, 1));
-    await eventually(() => client.received.length > 0);
+    await client.ask(COMMAND.read, 1);
     assert.equal(nas.joined().length, 1);
     assert.equal(other.joined().length, 0);
     other.guid = nas.guid;
@@ -84,8 +75,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 what waits for an abandoned route never arrives there, whatever it does later", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other });
+    const { nas, other, bench } = await twoRoutes(t);
     // A server that stops reading in the middle of a large write: its cable is silent.
     nas.mode = "deaf";
     const client = await bench.client();
@@ -115,10 +105,8 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one waits for the answers, and holds a new read back meanwhile", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
     nas.mode = "withhold";
-    const bench = await startShare(t, { nas, other, kind: "cifs" });
-    const client = await bench.client();
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
     await eventually(() => server?.unanswered.length === 1);
@@ -138,9 +126,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one never cuts inside a frame", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other, kind: "cifs" });
-    const client = await bench.client();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
     const write = request(COMMAND.write, 1, Buffer.alloc(200_000, 1));
     client.send(write.subarray(0, 1_000));
     const [server] = await joined(nas);
@@ -158,10 +144,8 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one lets what nobody asks again run to its end, such as a listing", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
     nas.mode = "withhold";
-    const bench = await startShare(t, { nas, other, kind: "cifs" });
-    const client = await bench.client();
     client.send(request(COMMAND.create, 1));
     const [server] = await joined(nas);
     const moving = bench.move("fallback", other, true);
@@ -177,9 +161,8 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one gives up waiting after 2 s, and says that it was not quiet", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const { nas, other, bench } = await twoRoutes(t, { kind: "cifs" });
     nas.mode = "withhold";
-    const bench = await startShare(t, { nas, other, kind: "cifs" });
     const [busy, idle] = [await bench.client(), await bench.client()];
     busy.send(request(COMMAND.read, 1));
     idle.send(request(COMMAND.changeNotify, 1));
@@ -192,11 +175,8 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one leaves rclone's idle connection alone until the check that follows its next operation", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other });
-    const client = await bench.client();
-    client.send(request(COMMAND.queryDirectory, 1));
-    await eventually(() => client.received.length > 0);
+    const { nas, other, bench, client } = await withClient(twoRoutes(t));
+    await client.ask(COMMAND.queryDirectory, 1);
     const outcome = await bench.move("fallback", other, true);
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.equal(client.ending, "open");
@@ -209,9 +189,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one lets reads go on where they are until rclone keeps nothing else of the old route", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other, clock: createManualClock() });
-    const client = await bench.client();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock: createManualClock() }));
     const answered = (count: number): Promise<unknown> =>
       eventually(() => client.received.length === count * answerTo(0, 0).length);
     const opened = Buffer.concat([opening(0), request(COMMAND.read, 1)]);
@@ -231,8 +209,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 a planned one that follows at once leaves its reads alone until what it left behind is used up, too", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other, clock: createManualClock() });
+    const { nas, other, bench } = await twoRoutes(t, { clock: createManualClock() });
     const lost = (count: number): Promise<unknown> =>
       eventually(() => bench.notices.filter((notice) => notice === "lost").length === count);
     const first = await bench.client();
@@ -257,9 +234,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 an encrypted session is left after 20 ms of silence", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other, kind: "cifs" });
-    const client = await bench.client();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
     client.send(encrypted());
     await joined(nas);
     const outcome = await bench.move("fallback", other, true);
@@ -267,8 +242,7 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 what is held goes over the new route, and is not reset", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
-    const bench = await startShare(t, { nas, other });
+    const { nas, other, bench } = await twoRoutes(t);
     await nas.stop();
     const client = await bench.client();
     client.send(request(COMMAND.read, 1));
@@ -282,10 +256,8 @@ describe("a move of a carried share", () => {
   });
 
   test("A10 two of one share never overlap", async (t) => {
-    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { kind: "cifs" }));
     nas.mode = "withhold";
-    const bench = await startShare(t, { nas, other, kind: "cifs" });
-    const client = await bench.client();
     client.send(request(COMMAND.read, 1));
     await joined(nas);
     const ended: string[] = [];

@@ -14,6 +14,34 @@ import { openRequest } from "../carrier-bench.ts";
 import { startFakeNas } from "../fake-nas.ts";
 
 describe("the carrier's shares", () => {
+  test("A10 a changed setting of a share is told at once", async (t) => {
+    await using nas = await startFakeNas();
+    const told: boolean[] = [];
+    await using service = new CarrierService({
+      clock: systemClock,
+      logger: silentLogger,
+      owners: createSocketOwners(systemClock),
+      prove: createServerProof(systemClock),
+      uid: process.getuid?.() ?? 0,
+      stateFile: createCarrierStateFile(await temporaryFolder(t), systemClock, silentLogger),
+      keeper: () => ({
+        identity: null,
+        hold: () => Promise.resolve(),
+        dismiss: () => Promise.resolve(),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      }),
+      onNotice: () => true,
+      onChanged: (isUrgent) => void told.push(isUrgent),
+      onUnconfirmed: () => {},
+      onEmpty: () => {},
+    });
+    await service.open(openRequest("CORE", nas));
+    told.length = 0;
+    service.served.get("CORE")?.carrier.bind({ id: "m1", path: "/mnt", process: null });
+    assert.deepEqual(told, [true]);
+    await service.close("CORE");
+  });
+
   test("A10 a carrier is not empty before whoever closed its last share can be told", async (t) => {
     await using nas = await startFakeNas();
     const handedOver = Promise.withResolvers<void>();

@@ -31,6 +31,14 @@ const drained = (socket: Socket): Promise<unknown> =>
   socket.writableLength === 0 ? Promise.resolve() : new Promise((resolve) => socket.once("drain", resolve));
 
 describe("whole answers", () => {
+  it("A10 never more stores are in use than there may be, whatever was given back", () => {
+    const stores = createAnswerStores();
+    const taken = Array.from({ length: STORES }, () => stores.take() ?? Buffer.alloc(0));
+    for (const store of taken.slice(0, 10)) stores.giveBack(store, true);
+    for (let nth = 0; nth < 10; nth++) ok((stores.take()?.length ?? 0) > 1_000_000);
+    equal(stores.take(), null);
+  });
+
   it("A10 reach the client byte for byte, and none is begun before all of it is there", async () => {
     const frames = fc.array(
       fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 1_150_000 })),

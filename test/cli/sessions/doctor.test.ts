@@ -7,51 +7,16 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import type { DoctorFinding, DoctorReport, SelfTestReport } from "../../../src/api/doctor-report.ts";
+import type { DoctorReport, SelfTestReport } from "../../../src/api/doctor-report.ts";
 import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
-import { createTestHome, type TestHome } from "../../support/daemon.ts";
-import { eventually } from "../../support/eventually.ts";
 import { createNetworkNamespace, namespacesUnavailable } from "../../support/network-namespace.ts";
-import { stopProcess } from "../../support/stop-process.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
 import { programMissing } from "../../sync/programs.ts";
 import { COMMAND, environmentOf, runCommand } from "../command-line.ts";
+import { causeOf, examined } from "./doctor-reports.ts";
 
 const run = promisify(execFile);
-
-function reportOf({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): DoctorReport {
-  assert.equal(stderr, "");
-  return JSON.parse(stdout);
-}
-
-async function examined(home: string, env: Readonly<Record<string, string>> = {}): Promise<DoctorReport> {
-  return reportOf(await runCommand(["doctor", "--json"], { home, env }));
-}
-
-function causeOf({ findings }: DoctorReport, code: string): DoctorFinding {
-  const found = findings.find((finding) => finding.code === code);
-  const told = findings.filter(({ severity }) => severity !== "ok").map((one) => `${one.code}: ${one.text}`);
-  assert.ok(found !== undefined, `no ${code} among ${told.join("\n")}`);
-  return found;
-}
-
-const localShare = (folder: string): string => `[[shares]]
-name = "CORE"
-thunderbolt_path = "${join(folder, "tb")}"
-fallback_path = "${join(folder, "fallback")}"
-`;
-
-async function localConfig(folder: string): Promise<string> {
-  await mkdir(join(folder, "tb"), { recursive: true });
-  await mkdir(join(folder, "fallback"), { recursive: true });
-  const lines = [
-    "[global]",
-    `shares_root = "${join(folder, "Shares")}"`,
-    `mount_root = "${join(folder, "v")}"`,
-  ];
-  return `${lines.join("\n")}\n${localShare(folder)}`;
-}
 
 test("a home without anything is well, in words and as JSON, and nothing is made in it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
@@ -264,50 +229,6 @@ test("a full disk", async (t) => {
   const { code, stderr } = await runCommand(["doctor", "--report", join(disk, "report.md")], { home: disk });
   assert.deepEqual([code, /report\.md cannot be written: ENOSPC/.test(stderr)], [1, true], stderr);
   assert.equal((await readdir(disk)).includes("report.md"), false);
-});
-
-async function homeWithDaemon(folder: string, name: string): Promise<TestHome> {
-  const home = await createTestHome({ home: join(folder, name), config: await localConfig(folder) });
-  await chmod(home.home, 0o700);
-  return home;
-}
-
-test("a daemon that runs, one that is stopped, and what one leaves that was killed", async (t) => {
-  const folder = await temporaryFolder(t);
-  const home = await homeWithDaemon(folder, "home");
-  await using monitor = await home.startMonitor();
-  await home.untilShare("CORE", ({ mount_alive }) => mount_alive, 10_000);
-  const running = await examined(home.home);
-  assert.equal(running.ok, true, JSON.stringify(running.findings, null, 2));
-  assert.match(causeOf(running, "daemon").text, new RegExp(`pid ${monitor.pid}`));
-  await stopProcess(monitor.pid);
-  try {
-    const silent = causeOf(await examined(home.home), "daemon_silent");
-    assert.match(silent.text, /it said nothing for 4 s$/);
-    assert.match(silent.hint ?? "", new RegExp(`kill ${monitor.pid}`));
-  } finally {
-    monitor.signal("SIGCONT");
-  }
-  await monitor.kill9();
-  const left = await examined(home.home);
-  assert.match(causeOf(left, "stale_lock").text, new RegExp(`pid ${monitor.pid}, which has ended`));
-  causeOf(left, "stale_socket");
-  assert.equal(causeOf(left, "daemon_off").severity, "info");
-});
-
-test("a second daemon that keeps the same shares, and one of another home that does not", async (t) => {
-  const folder = await temporaryFolder(t);
-  const [one, other] = [await homeWithDaemon(folder, "one"), await homeWithDaemon(folder, "other")];
-  await using _first = await one.startMonitor();
-  await using second = await other.startMonitor();
-  const found = causeOf(await examined(one.home), "second_daemon");
-  assert.match(found.text, new RegExp(`pid ${second.pid}.*keeps the same: .*CORE`));
-  assert.match(found.hint ?? "", new RegExp(`kill ${second.pid}`));
-  await other.writeConfig("");
-  await eventually(async () => (await other.glance())?.shares.length === 0);
-  const report = await examined(one.home);
-  assert.ok(report.findings.every(({ code }) => code !== "second_daemon"));
-  assert.equal(causeOf(report, "other_daemon").severity, "info");
 });
 
 test("the gateway: a program that is not there, a folder that is not, a variable, and a port that is taken", async (t) => {

@@ -1,11 +1,10 @@
-// `mountaineer logs` as a process: with a daemon, after one, without any, and where nothing may be read.
+// `mountaineer logs` as a process: without a daemon, and where nothing may be read.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFile, chmod, mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { createTestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { COMMAND, environmentOf, runCommand, startCommand } from "../command-line.ts";
@@ -105,31 +104,6 @@ describe("logs", { concurrency: 2 }, () => {
       clearInterval(writing);
       await ended.catch(() => {});
     }
-  });
-
-  test("A9 what a daemon does is in it while it runs, and after", async (t) => {
-    const folder = await temporaryFolder(t);
-    await mkdir(join(folder, "tb"));
-    await mkdir(join(folder, "fb"));
-    const home = await createTestHome({
-      home: join(folder, "home"),
-      config: `[global]
-shares_root = "${folder}/Shares"
-mount_root = "${folder}/volumes"
-[[shares]]
-name = "CORE"
-thunderbolt_path = "${folder}/tb"
-fallback_path = "${folder}/fb"
-`,
-    });
-    {
-      await using _monitor = await home.startMonitor();
-      await eventually(async () => {
-        const { stdout } = await home.cli(["logs", "--share", "CORE"]);
-        return stdout.includes("share.mounted");
-      });
-    }
-    assert.match((await home.cli(["logs"])).stdout, /stopping/);
   });
 });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { effectiveData, effectiveText, getConfigValue } from "../../../src/config/edit/effective.ts";
 import { parseConfigKey } from "../../../src/config/edit/key-path.ts";
+import { ANY_NAME, ANY_PLACE, SECTIONS } from "../../../src/config/schema/schema.ts";
 import { accepted, bytes, PLACE } from "../support.ts";
 
 const TEXT = `[global]
@@ -139,4 +140,25 @@ test("all that holds of the gateway is a configuration of the same meaning; what
   assert.ok(shown.includes('[backends.files.tool_overrides."a b"]\nname = "c"\n'));
   assert.ok(shown.indexOf("[backends.files.timeouts]") < shown.indexOf("[backends.web]"));
   assert.doesNotMatch(await effectiveText(source(TEXT)), /backends|conflict|auth|audit/);
+});
+
+test("E5 no key that takes a reference shows what stands in its place", async () => {
+  let keys = 0;
+  for (const section of SECTIONS) {
+    if (section.isOpen) continue;
+    for (const key of section.keys.filter((one) => section.keyDoc(one).type === "reference")) {
+      keys += 1;
+      const literal: unknown = { [key]: "plain-secret" };
+      const file = section.pattern.reduceRight((inner: unknown, segment) => {
+        if (segment === ANY_PLACE) return [inner];
+        return { [segment === ANY_NAME ? "one" : segment]: inner };
+      }, literal);
+      // JSON is YAML.
+      const text = { bytes: bytes(JSON.stringify(file)), format: "yaml", place: PLACE } as const;
+      const shown = await effectiveText(text);
+      assert.match(shown, new RegExp(`${key} = "\\(hidden\\)"`), `${section.name}.${key}`);
+      assert.doesNotMatch(shown, /plain-secret/);
+    }
+  }
+  assert.ok(keys >= 6, `${keys} keys`);
 });

@@ -29,6 +29,7 @@ async function setUp(
   unsavedBecause: () => string | null = () => null,
   ends = "1",
   more: Partial<Charge> = {},
+  args: readonly string[] = [PROGRAM],
 ) {
   const folder = await temporaryFolder(t);
   const logger = createRecordingLogger();
@@ -59,7 +60,7 @@ async function setUp(
     ...more,
   };
   const handover: Handover = new Handover({
-    program: { command: process.execPath, args: [PROGRAM, folder, ends] },
+    program: { command: process.execPath, args: [...args, folder, ends] },
     keeper: KEEPER,
     charge,
     clock: systemClock,
@@ -83,6 +84,24 @@ test("B11 a session that began between two daemons is known to the one that take
   await assert.rejects(handover.begin(NEVER), /under way already/);
   // It took over after all that it was told before.
   assert.equal(await readFile(join(folder, "sessions"), "utf8"), `${hashOf(1)}\n`);
+});
+
+test("B11 of a next daemon that ends before it is ready is told how it ended", async (t) => {
+  for (const [program, how] of [
+    ["process.exit(3)", /it ended with 3 before it was ready/],
+    ["process.kill(process.pid, 'SIGKILL')", /it ended with SIGKILL before it was ready/],
+  ] as const) {
+    const { handover } = await setUp(
+      t,
+      () => 0,
+      () => null,
+      "1",
+      {},
+      ["-e", program, "--"],
+    );
+    await assert.rejects(handover.begin(new AbortController().signal), how);
+    assert.equal(handover.successor, null);
+  }
 });
 
 test("B11 what a person says while the next daemon starts is known to the one that takes over", async (t) => {

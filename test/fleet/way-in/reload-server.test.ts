@@ -19,12 +19,17 @@ interface Manner {
   /** So many bytes of log follow at once. */
   readonly chatty?: number;
   readonly refuses?: boolean;
+  /** It ends at the first. */
+  readonly dies?: boolean;
 }
 
 /** A fleet's server that runs, and hears hang-ups in that manner; `late` lets the product's patience pass. */
-async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false }: Manner) {
+async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false, dies = false }: Manner) {
+  let home = "";
+  // Before the folder goes, which says which process it is.
+  t.after(() => endServer(home));
   const folder = await temporaryFolder(t);
-  const home = join(folder, "home");
+  home = join(folder, "home");
   await mkdir(home, { mode: 0o700 });
   const program = join(folder, "nats-server");
   await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${SERVER}' "$@"\n`);
@@ -46,8 +51,7 @@ async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false 
     members: [],
   });
   const beside = (name: string): string => join(folderPaths(home).folder, name);
-  await writeFile(beside("manner"), JSON.stringify({ deaf, chatty, refuses }));
-  t.after(() => endServer(home));
+  await writeFile(beside("manner"), JSON.stringify({ deaf, chatty, refuses, dies }));
   const { signal } = t;
   assert.equal(await ensureServer(place, signal), "started");
   const first = await runningServer(home);
@@ -91,6 +95,13 @@ test("a server that hears no signal is started anew", async (t) => {
   const running = await server.running();
   assert.ok(running !== undefined && running !== server.pid, String(running));
   assert.deepEqual(await server.heardBy(), [server.pid, server.pid]);
+});
+
+test("a server that ends when it is asked is started anew, at once", async (t) => {
+  const server = await serverOf(t, { dies: true });
+  await server.reload();
+  const running = await server.running();
+  assert.ok(running !== undefined && running !== server.pid, String(running));
 });
 
 test("a server that refuses its configuration goes on, and is not asked again", async (t) => {

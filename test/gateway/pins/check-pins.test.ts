@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import { describe, test } from "node:test";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { checkPins, type PinCheck } from "../../../src/gateway/pins/check-pins.ts";
@@ -127,4 +128,19 @@ describe("tools against their pins", () => {
       }),
     );
   });
+});
+
+test("E3 a tool that an earlier version pinned is remembered whole, once, without a question", () => {
+  const { name, description, inputSchema } = tool("a");
+  const earlier = hash("sha256", JSON.stringify({ name, description, inputSchema }), "base64url");
+  const known = new Map([["a", { approved: [earlier], text: null, told: null, isListed: true }]]);
+  const withMeta = tool("a", { _meta: { "ui.resourceUri": "ui://a" } });
+  const first = checkPins([withMeta], known, "block");
+  assert.deepEqual(first.pending, []);
+  assert.deepEqual(first.tools.get("a")?.approved, [toolPin(withMeta).digest]);
+  const second = checkPins([tool("a", { _meta: { "ui.resourceUri": "ui://b" } })], first.tools, "block");
+  assert.deepEqual(
+    second.pending.map((one) => one.tool),
+    ["a"],
+  );
 });

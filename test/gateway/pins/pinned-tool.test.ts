@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import { test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import {
+  isAsEarlierVersionsSaw,
   ListDigests,
   memberChanges,
-  PINNED_MEMBERS,
   skillPin,
   toolDigest,
   toolPin,
@@ -32,7 +33,7 @@ function parsed(text: string): JsonObject {
   return value;
 }
 
-test("E3 a tool has one digest, however its keys are ordered and whatever else its server says of it", () => {
+test("E3 a tool has one digest, however its keys are ordered at whatever depth", () => {
   const schema = fc.jsonValue({ maxDepth: 4 }).map((extra) => ({ type: "object", extra, a: { z: 1, b: 2 } }));
   fc.assert(
     fc.property(schema, (inputSchema) => {
@@ -41,16 +42,15 @@ test("E3 a tool has one digest, however its keys are ordered and whatever else i
       assert.ok(isJsonObject(other));
       assert.equal(toolDigest(other), toolDigest(one));
       assert.deepEqual(memberChanges(toolPin(one).text, other), []);
-      assert.equal(toolDigest({ ...one, _meta: { seen: 5 }, icons: [] }), toolDigest(one));
     }),
   );
 });
 
-test("E3 a change of each pinned member changes the digest, and is the only one told", () => {
+test("E3 a change of any member, known or not, changes the digest, and is the only one told", () => {
   const before = tool("read", { title: "Read", outputSchema: { type: "object" }, annotations: {} });
-  for (const member of PINNED_MEMBERS) {
-    if (member === "frontmatter" || member === "resources") continue;
-    const value = member.endsWith("Schema") || member === "annotations" ? { type: "object", x: 1 } : "other";
+  const members = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
+  for (const member of [...members, "_meta", "icons", "execution", "x-acme"]) {
+    const value = /Schema$|^annotations$/.test(member) ? { type: "object", x: 1 } : "other";
     const after = { ...before, [member]: value };
     assert.notEqual(toolDigest(after), toolDigest(before));
     const changes = memberChanges(toolPin(before).text, after);
@@ -61,7 +61,7 @@ test("E3 a change of each pinned member changes the digest, and is the only one 
   }
 });
 
-test("E3 a skill is pinned by its frontmatter and its files, and a tool's members of these names are nothing", () => {
+test("E3 a skill is pinned by its frontmatter and its files", () => {
   const before = skill("git", "Works with git.");
   const pin = skillPin(before);
   assert.equal(skillPin(before), pin);
@@ -80,8 +80,19 @@ test("E3 a skill is pinned by its frontmatter and its files, and a tool's member
   const digests = new ListDigests();
   digests.begin();
   assert.notEqual(digests.of(pin), digests.of(skillPin(changed[0][0])));
-  const plain = tool("read");
-  assert.equal(toolDigest({ ...plain, frontmatter: {}, resources: [] }), toolDigest(plain));
+});
+
+test("E3 what an earlier version remembered holds for what it covered, and only until the whole is remembered", () => {
+  const seen = tool("read", { title: "Read" });
+  // As versions before wrote it: name, title, description, schemas and annotations alone.
+  const { name, title, description, inputSchema } = seen;
+  const earlier = hash("sha256", JSON.stringify({ name, title, description, inputSchema }), "base64url");
+  const withMore = { ...seen, _meta: { "ui.resourceUri": "ui://a" }, icons: [] };
+  assert.equal(isAsEarlierVersionsSaw(withMore, [earlier]), true);
+  assert.equal(isAsEarlierVersionsSaw({ ...withMore, description: "Other." }, [earlier]), false);
+  assert.equal(isAsEarlierVersionsSaw(withMore, []), false);
+  const whole = toolDigest(withMore);
+  assert.equal(isAsEarlierVersionsSaw({ ...withMore, icons: [1] }, [whole, earlier]), false);
 });
 
 test("E3 numbers count with all their digits, and odd keys like any other", () => {

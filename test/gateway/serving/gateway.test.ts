@@ -313,8 +313,7 @@ describe("the gateway as a whole", () => {
     assert.ok(!isError(await again));
     assert.deepEqual([b.script.started.length, own.isClosed], [2, false]);
     await b.clock.advance(IDLE_LIMIT_MS + 3_600_000);
-    assert.equal(own.isClosed, true);
-    assert.equal(b.script.alive.length, 1);
+    assert.deepEqual([own.isClosed, b.script.alive.length], [true, 1]);
   });
 
   test("a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {
@@ -395,9 +394,7 @@ describe("the gateway as a whole", () => {
     assert.equal(settledNow, false);
     b.script.last.endWith("no such program");
     await settling;
-    assert.equal(b.gateway.view().backends[0]?.phase, "Failed");
-    assert.equal(b.gateway.restart("a"), true);
-    assert.equal(b.gateway.restart("nobody"), false);
-    assert.equal(b.gateway.logLines("nobody"), null);
+    assert.deepEqual([b.gateway.view().backends[0]?.phase, b.gateway.restart("a")], ["Failed", true]);
+    assert.deepEqual([b.gateway.restart("nobody"), b.gateway.logLines("nobody")], [false, null]);
   });
 });

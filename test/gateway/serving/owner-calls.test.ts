@@ -58,8 +58,7 @@ describe("the owner's own calls", () => {
     const [first] = b.clients();
     assert.equal(first?.ended.aborted, false);
     await b.clock.advance(2 * HOUR_MS);
-    assert.equal(first?.ended.aborted, true);
-    assert.equal(b.clock.pendingTimers, 0);
+    assert.deepEqual([first?.ended.aborted, b.clock.pendingTimers], [true, 0]);
     await b.call("three");
     assert.notEqual(b.clients()[2], first);
     assert.equal(b.clients()[2]?.ended.aborted, false);
@@ -108,7 +107,6 @@ describe("the owner's own calls", () => {
     await b.clock.advance(3_000);
     await ending;
     assert.match(errorText(await late), /the gateway is stopping/);
-    assert.equal(b.clients()[0]?.ended.aborted, true);
-    assert.equal(b.clock.pendingTimers, 0);
+    assert.deepEqual([b.clients()[0]?.ended.aborted, b.clock.pendingTimers], [true, 0]);
   });
 });

@@ -145,8 +145,7 @@ describe("the roster of sessions", () => {
     first();
     assert.equal(roster.lowestLogLevel, "notice");
     second();
-    assert.equal(roster.lowestLogLevel, "error");
-    assert.equal(roster.size, 1);
+    assert.deepEqual([roster.lowestLogLevel, roster.size], ["error", 1]);
   });
 
   test("logs of a backend are for those who see anything of it, and are let in", () => {

@@ -91,8 +91,7 @@ test("E1 fifty calls that meet an ended token: one renewal, each call done once,
   rig.authorization.endAccessTokens();
   const replies = await Promise.all(Array.from({ length: 50 }, call));
   for (const reply of replies) assertAnswered(reply);
-  assert.equal(rig.server.calls, 50);
-  assert.equal(rig.authorization.count("/token refresh_token"), 1);
+  assert.deepEqual([rig.server.calls, rig.authorization.count("/token refresh_token")], [50, 1]);
   assert.equal(phase(), "Ready");
   const renewed = await rig.grants.read(BACKEND, AbortSignal.timeout(20_000));
   const told = JSON.stringify([log.lines, announced]);

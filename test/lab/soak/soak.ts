@@ -16,7 +16,7 @@ import { checkNothingIsLeft, checkNothingServes, checkSecrets, checkWritten } fr
 import { createGrowth, type Growth } from "./growth.ts";
 import { killAny, LASTING_AGENTS, pickHappening } from "./happenings.ts";
 import { type Looks, startLooks } from "./looks.ts";
-import { ourProcesses } from "./our-processes.ts";
+import { ourProcesses, pidsOf } from "./our-processes.ts";
 import { createLedger, type Ledger } from "./promises.ts";
 import {
   CARRIED,
@@ -263,6 +263,12 @@ async function calm(world: World): Promise<void> {
     await untilRight(world);
   } finally {
     await rm(world.restFile);
+  }
+  // What one that died has left ends once its successor is up.
+  for (const role of ["carrier", "keeper", ...SHARES.map((share) => `rclone ${share}` as const)] as const) {
+    const isOne = async (): Promise<boolean> => (await pidsOf(world, role)).length === 1;
+    const isRight = await eventually(isOne, RIGHT_MS, 250).catch(() => false);
+    ledger.expect("calm", isRight, () => `not one ${role}`);
   }
   await agents.untilServed();
   const fromMs = monotonicMs();

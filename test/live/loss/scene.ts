@@ -16,7 +16,7 @@ import { type RcloneFiles, rcloneFiles } from "../../../src/shares/drivers/rclon
 import type { Monitor } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { killAll, rclonesOf } from "../../support/processes.ts";
-import { type LiveHome, liveHome, QUICK_SYNC, SETTLES_MS } from "../live-home.ts";
+import { type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "../live-home.ts";
 import { bringAbout, CARRIED_GOES_ON, type Cables, type End, NEEDS_CARRIER } from "./ends.ts";
 import { baseOf, makeDatabase, type Told, type Verdict, whereDatabase, whereFile } from "./verdict.ts";
 
@@ -166,17 +166,18 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
           closing.every(({ writer }) => writer.hasEnded() || writer.lines().at(-1)?.["what"] === "closed"),
       );
       const ranMs = performance.now() - startedAt;
-      const mountedBefore = await mountedAs(home, "CARRIED");
+      const carriedId = (): Promise<string | null> => mountIdAt(join(home.home, "volumes", "CARRIED"));
+      const mountedBefore = await carriedId();
       const inUse = await Promise.all(shares.map((share) => cableInUse(home, share)));
       const toldBefore = new Map(started.map(({ writer }) => [writer, writer.lines().length]));
       monitor = await bringAbout(end, home, inUse, monitor);
       if (end.startsWith("cut")) await untilMoved(home, shares, inUse);
       await untilServed(home, shares, false);
       if (CARRIED_GOES_ON.includes(end)) {
-        assert.equal(await mountedAs(home, "CARRIED"), mountedBefore, "the carried mount did not stay");
+        assert.equal(await carriedId(), mountedBefore, "the carried mount did not stay");
         // SQLite opens its journal for each row, and what is in flight when a route is lost may fail once.
         const going = started.filter(
-          (row) => isOpen(row) && row.share === "CARRIED" && row.change !== "sqlite",
+          (row) => row.held === "open" && row.share === "CARRIED" && row.change !== "sqlite",
         );
         for (const { file, writer } of going) {
           await eventually(
@@ -269,13 +270,6 @@ async function untilMoved(
     const to = cut[index] === cables.tb ? "fallback" : "tb";
     await home.untilShare(name, (share) => share.active_interface === to && isServed(share), SETTLED_MS);
   }
-}
-
-/** The mount's id in the system's table, which a mount that is made anew has not. */
-async function mountedAs(home: LiveHome, name: string): Promise<string | undefined> {
-  const table = await readFile("/proc/self/mountinfo", "utf8");
-  const line = table.split("\n").findLast((each) => each.split(" ")[4] === join(home.home, "volumes", name));
-  return line?.split(" ")[0];
 }
 
 /** The mount shows a folder and its sizes as they were up to a second ago. Asked by a process of its own: it may hang. */
@@ -387,10 +381,6 @@ function startWriter(change: Change, path: string, seed: string, closesAfterSecs
       await closed;
     },
   };
-}
-
-function isOpen({ held }: LossRow): boolean {
-  return held === "open";
 }
 
 function isOf(found: string, name: string): boolean {

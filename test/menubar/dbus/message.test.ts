@@ -83,3 +83,11 @@ test("a message of a type that is not known is left out, and the next one heard"
   unknown.writeUInt8(9, 1);
   assert.deepEqual(createMessageReader()(Buffer.concat([unknown, encodeMessage(CALL)])), [CALL]);
 });
+
+test("bytes that are in no byte order are no message", () => {
+  for (const mark of ["L", "b", "\0"]) {
+    const bytes = encodeMessage(CALL);
+    bytes.write(mark);
+    assert.throws(() => createMessageReader()(bytes), /no byte order/);
+  }
+});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import type { MountTable } from "../../../src/shares/mounts/mount-entry.ts";
 import {
@@ -13,10 +14,11 @@ import {
 } from "../../../src/shares/mounts/mount-table-gvfs.ts";
 import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
 import type { FolderListing } from "../../../src/shares/prober/prober.ts";
-import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
 
 const line = (path: string, userId = 1000): string =>
   `90 23 0:61 / ${path} rw,nosuid,nodev,relatime shared:9 - fuse.gvfsd-fuse gvfsd-fuse rw,user_id=${userId},group_id=${userId}\n`;
@@ -62,7 +64,7 @@ describe("the table with the desktop's shares", () => {
     await mkdir(join(folder, "smb-share:server=10.0.0.1,port=4450,share=my share"));
     await mkdir(join(folder, "sftp:host=nas"));
     await writeFile(join(folder, "smb-share:server=nas,share=a-file"), "");
-    await using prober = startProber({ clock: systemClock, logger: createRecordingLogger() });
+    const prober = proberOfFile();
     const table = withGvfsShares(
       tableOf(() => line(folder)),
       { clock: systemClock, prober, userId: 1000 },
@@ -100,7 +102,7 @@ describe("the table with the desktop's shares", () => {
     const share = join(folder, "smb-share:server=nas,share=core");
     await mkdir(share);
     const clock = createManualClock();
-    await using prober = startProber({ clock: systemClock, logger: createRecordingLogger() });
+    const prober = proberOfFile();
     const table = withGvfsShares(
       tableOf(() => line(folder), clock),
       { clock, prober, userId: 1000 },

@@ -5,8 +5,10 @@ import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { listFolders } from "../../../src/shares/prober/folder-listing.ts";
-import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
 
 /** A share with a link to it, as people reach it. */
 async function share(t: TestContext): Promise<{ folder: string; top: string; link: string }> {
@@ -92,7 +94,7 @@ test("the prober lists folders, with names of every kind on the way", async (t) 
   const { top, link } = await share(t);
   const name = 'ü"\\ \n🎬';
   await mkdir(join(top, name, "inside it"), { recursive: true });
-  await using prober = startProber({ clock: systemClock, logger: silentLogger });
+  const prober = proberOfFile();
   const [all, inner, missing] = await Promise.all([
     prober.folders(link, "", 5_000),
     prober.folders(link, name, 5_000),
@@ -107,7 +109,7 @@ test("C4 the prober tells whether a folder is there without reading it through, 
   const { top, link } = await share(t);
   await symlink("/etc", join(top, "a", "elsewhere"));
   await symlink("/etc", join(top, "absolute"));
-  await using prober = startProber({ clock: systemClock, logger: silentLogger });
+  const prober = proberOfFile();
   const look = (subpath: string) => prober.folderLook(link, subpath, 5_000);
   // Asked at once, a look and a list of the same folder are two questions.
   const [there, list, missing, file, outside] = await Promise.all([

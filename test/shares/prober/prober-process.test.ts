@@ -13,6 +13,7 @@ import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import { missingForFuse, mountLocalFuse } from "../../rig/local-fuse-mount.ts";
 import { eventually } from "../../support/eventually.ts";
+import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -27,6 +28,8 @@ function prober(t: TestContext, lookDeadlineMs = NEVER_LATE_MS): Prober {
   return started;
 }
 
+const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: NEVER_LATE_MS });
+
 const isGone = (pid: number): boolean => !existsSync(`/proc/${pid}`);
 const soleChild = (of: Prober): number => {
   const [pid, ...more] = of.pids;
@@ -38,7 +41,7 @@ describe("what the prober answers", () => {
   it("A2 a look at a folder that can be listed has no errno, at one that cannot has its name", async (t) => {
     const folder = await temporaryFolder(t);
     await writeFile(join(folder, "a file"), "");
-    const asked = prober(t);
+    const asked = proberOfFile();
     const before = systemClock.monotonicMs();
     const look = await asked.look("1", folder, PATIENT_MS);
     assert.equal(look.state, "answered");
@@ -56,7 +59,7 @@ describe("what the prober answers", () => {
 
   it("an unknown mount was never looked at, and a forgotten one neither", async (t) => {
     const folder = await temporaryFolder(t);
-    const asked = prober(t);
+    const asked = proberOfFile();
     assert.deepEqual(asked.lastLook("7"), { state: "never" });
     await asked.look("7", folder, PATIENT_MS);
     asked.forget("7");
@@ -69,7 +72,7 @@ describe("what the prober answers", () => {
     await symlink("/somewhere", link);
     await mkdir(join(folder, "folder"));
     await writeFile(join(folder, "file"), "");
-    const asked = prober(t);
+    const asked = proberOfFile();
     const paths = [
       link,
       join(folder, "folder"),
@@ -100,7 +103,7 @@ describe("what the prober answers", () => {
     await mkdir(join(folder, "real"));
     await symlink("real", join(folder, "alias"));
     await writeFile(join(folder, "file"), "");
-    const asked = prober(t);
+    const asked = proberOfFile();
     const paths = ["real", "alias", "file", "none"].map((name) => join(folder, name));
     const exist = await Promise.all(paths.map((path) => asked.folderExists(path, PATIENT_MS)));
     assert.deepEqual(exist, [true, true, false, false]);
@@ -108,8 +111,8 @@ describe("what the prober answers", () => {
     assert.deepEqual(real, [paths[0], paths[0], paths[2], null]);
   });
 
-  it("names have addresses, an address is its own, a name that is none has none", async (t) => {
-    const asked = prober(t);
+  it("names have addresses, an address is its own, a name that is none has none", async () => {
+    const asked = proberOfFile();
     assert.ok(
       (await asked.resolve("localhost", PATIENT_MS)).some((one) => one === "127.0.0.1" || one === "::1"),
     );
@@ -119,7 +122,7 @@ describe("what the prober answers", () => {
 
   it("a thousand looks asked in one turn are one batch, and cheap for the daemon", async (t) => {
     const folder = await temporaryFolder(t);
-    const asked = prober(t);
+    const asked = proberOfFile();
     await asked.look("warm", folder, PATIENT_MS);
     const round = async (): Promise<number> => {
       const before = process.cpuUsage();

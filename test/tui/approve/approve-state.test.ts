@@ -115,6 +115,14 @@ test("E2 the screen shows what would run, beside what serves, and nothing that a
   assert.match(textOf(approveLines(opened(report()), view)).join("\n"), /✓ nothing waits for approval/);
 });
 
+test("E2 how many lines of the difference are below what is shown is said, while there are some", () => {
+  const lines = report(entry("one", { waiting: "a = 1\nb = 2\nc = 3\n" }));
+  const all = differenceLines(opened(lines)).length;
+  const foot = (height: number) => textOf(approveLines(opened(lines, height), viewOf(80))).at(-1);
+  assert.equal(foot(all - 2), "2 more lines");
+  assert.equal(foot(all), "");
+});
+
 test("E2 a line as long as the file may be is shown whole, and does not stop the screen", () => {
   const long = Array.from({ length: 40_000 }, (_, index) => `word-${index}`).join(" ");
   const state = opened(report(entry("long", { waiting: `command = "${long}"\n` })), 20, 80);

@@ -24,6 +24,7 @@ test("a text is cut at its end, a path at its start", () => {
   assert.equal(cutText("abcdef", 0, "…"), "");
   assert.equal(cutStart("/home/me/.mountaineer/config.toml", 14, "…"), "…r/config.toml");
   assert.equal(cutStart("/a", 14, ".."), "/a");
+  assert.deepEqual([cutStart("/abc", 0, "…"), cutStart("/abc", 1, "…")], ["", "c"]);
   assert.equal(cutText("日本語", 4, "…"), "日…");
   assert.equal(cutStart("日本語", 4, "…"), "…語");
 });

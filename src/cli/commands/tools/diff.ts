@@ -7,7 +7,7 @@ export const toolsDiffCommand: CommandDefinition = {
   summary: "show how tools differ from what was approved",
   description:
     "Old beside new, with characters that nobody sees spelled out. What a server says of a tool decides how models use " +
-    "it: the gateway remembers name, title, description, schemas and annotations, and tells when they change. Asks the " +
+    "it: the gateway remembers all of it, and tells when they change. Asks the " +
     "running daemon; without one, starts the backends once and ends them again.",
   examples: [
     { command: "mountaineer tools diff", does: "see all that changed" },

@@ -23,6 +23,8 @@ export interface LinkFailure {
   readonly hint: string | null;
   /** HTTP: the status by which the server refused it. */
   readonly status?: number;
+  /** HTTP: the address takes no connections; absent where its name, its certificate or its answers are what is wrong. */
+  readonly isAway?: true;
 }
 
 export function linkFailure(

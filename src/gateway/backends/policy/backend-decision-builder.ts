@@ -54,6 +54,8 @@ export interface BackendSeen {
   readonly nextId: number;
   /** Calls have gone unanswered in a row: the serving instance is to be checked now. */
   readonly checkAsked: boolean;
+  /** Its address took no connections, and does now. */
+  readonly isReached?: boolean;
   /** 0 to 1, drawn anew for each look. */
   readonly jitter: number;
 }

@@ -47,6 +47,14 @@ export function foldConfig(builder: DecisionBuilder): void {
   }
 }
 
+/** It is tried at once, and calls wait for it as after a crash. */
+export function foldReached(builder: DecisionBuilder): void {
+  const { memory, seen, spec } = builder;
+  if (seen.isReached !== true || memory.serving !== null || spec.wanted.kind !== "connection") return;
+  builder.forgetFailures();
+  builder.remember({ holding: "crash" });
+}
+
 export function foldServing(builder: DecisionBuilder): void {
   const { serving } = builder.memory;
   if (serving === null) return;

@@ -23,6 +23,7 @@ import {
   foldConfig,
   foldKept,
   foldLost,
+  foldReached,
   foldSecretMissing,
   foldServing,
   foldStopFirst,
@@ -70,6 +71,8 @@ export interface BackendDecision {
   readonly reason: string | null;
   /** Monotonic ms of the next try; null: none is due. */
   readonly retryAtMs: number | null;
+  /** The address took no connections: as soon as it does, it is tried again. */
+  readonly isAway: boolean;
   readonly conditions: readonly BackendCondition[];
   readonly events: readonly BackendEvent[];
 }
@@ -85,6 +88,7 @@ export const UNDECIDED: BackendDecision = {
   phase: NEW_BACKEND.phase,
   reason: null,
   retryAtMs: null,
+  isAway: false,
   conditions: [],
   events: [],
 };
@@ -98,6 +102,7 @@ export function decideBackend(
 ): BackendDecision {
   const builder = new DecisionBuilder(spec, seen, memory, now);
   foldConfig(builder);
+  foldReached(builder);
   foldServing(builder);
   foldCandidate(builder);
   foldLost(builder);
@@ -124,6 +129,7 @@ export function decideBackend(
     phase,
     reason,
     retryAtMs: retryAtMs(builder),
+    isAway: isAway(builder),
     conditions,
     events: builder.events,
   };
@@ -239,6 +245,13 @@ function retryAtMs(builder: DecisionBuilder): number | null {
   const { notBeforeMs, failures } = nextTries(builder) ?? builder.memory.tries;
   const isWaiting = needsStart(builder) && (failures > 0 || builder.memory.holding === "crash");
   return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
+}
+
+/** With routes, another one is tried meanwhile. */
+function isAway(builder: DecisionBuilder): boolean {
+  const { serving, tries } = builder.memory;
+  const isWanted = builder.spec.wanted.kind === "connection" && serving === null;
+  return isWanted && !builder.hasRoutes && !isMissing(builder.spec) && tries.failure?.isAway === true;
 }
 
 function callRule({ spec, memory }: DecisionBuilder, reason: string | null): CallRule {

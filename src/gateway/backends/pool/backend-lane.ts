@@ -33,6 +33,7 @@ import { SharedInstances } from "./lane-instances.ts";
 import { Published } from "./lane-published.ts";
 import { LaneState, type SwitchOutcome } from "./lane-state.ts";
 import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
+import { ReachWatch } from "./reach-watch.ts";
 import { routesView } from "./routes-view.ts";
 import { PoolSubscriptions } from "./subscriptions.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
@@ -48,6 +49,7 @@ export class BackendLane {
   readonly #published: Published;
   readonly #shared: SharedInstances;
   readonly #cycles: LaneCycles;
+  readonly #reach: ReachWatch;
 
   constructor(tools: LaneTools, name: string, config: ServedBackend) {
     this.#state = new LaneState(tools, name, config, {
@@ -58,12 +60,20 @@ export class BackendLane {
     this.#own = new ClientInstances(this.#state, this.#subscriptions);
     this.#published = new Published(this.#state, this.#subscriptions, this.#own);
     this.#shared = new SharedInstances(this.#state, this.#published);
+    this.#reach = new ReachWatch({
+      clock: tools.clock,
+      onReached: () => {
+        this.#state.isReached = true;
+        this.#state.trigger("check");
+      },
+    });
     this.#cycles = new LaneCycles({
       state: this.#state,
       waiting: this.#waiting,
       own: this.#own,
       shared: this.#shared,
       published: this.#published,
+      reach: this.#reach,
     });
     this.configure(config);
   }
@@ -369,6 +379,7 @@ export class BackendLane {
   /** Takes no more calls and no more steps; those in flight go on. */
   stop(message: string): void {
     if (this.#state.stopped !== null) return;
+    this.#reach[Symbol.dispose]();
     this.#state.stop(message);
     this.#state.refuseAsked(message);
     this.#waiting.fail(message);
@@ -422,10 +433,12 @@ export class BackendLane {
     const own = this.#own;
     const { calls, gate } = state.decision;
     const isRefused = calls.kind === "refuse" || gate.kind === "refuse";
+    const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
+    if (state.decision.isAway && gate.kind !== "refuse" && state.stopped === null && state.isWanted)
+      return this.#onceReached(signal, deadlineMs, again);
     if (state.stopped !== null || !state.isWanted || isRefused) {
       return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, state.unavailable));
     }
-    const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
     const isWaiting = gate.kind === "wait" || state.doubted !== null;
     if (isWaiting) return this.#waiting.add({ run: again, deadlineMs, signal });
     const ownClient = state.isPerClient ? client : null;
@@ -439,6 +452,16 @@ export class BackendLane {
       if (state.serving !== null) return own.call(ownClient, { run: runOrAgain, deadlineMs, signal });
     } else if (state.serving?.isReady === true) return run(state.serving, deadlineMs);
     return this.#waiting.add({ run: again, deadlineMs, signal });
+  }
+
+  /** All calls share one look at the address; one that takes connections again is waited for. */
+  async #onceReached(
+    signal: CallSignal,
+    deadlineMs: number,
+    run: (leftMs: number) => Promise<Reply>,
+  ): Promise<Reply> {
+    const refusal = errorReply(BACKEND_UNAVAILABLE, this.#state.unavailable);
+    return (await this.#reach.ask()) ? this.#waiting.add({ run, deadlineMs, signal }) : refusal;
   }
 
   /** What failed while the data was away, or was mounted anew, says so: the server does not know why. */

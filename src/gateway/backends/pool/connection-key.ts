@@ -26,6 +26,7 @@ export type ResolvedConnection =
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
       readonly sandbox?: SandboxConfig;
+      readonly protocol?: StdioConnection["protocol"];
       readonly shown: ShownProgram;
     }
   | {
@@ -33,6 +34,7 @@ export type ResolvedConnection =
       readonly url: string;
       readonly headers: Readonly<Record<string, string>>;
       readonly auth?: ResolvedAuth;
+      readonly protocol?: HttpConnection["protocol"];
     }
   | FleetConnection;
 
@@ -149,7 +151,9 @@ function connectionKey(connection: ResolvedConnection): string {
           sorted(connection.headers),
           ...(connection.auth === undefined ? [] : [connection.auth]),
         ];
-  return sha256Of(JSON.stringify(parts));
+  return sha256Of(
+    JSON.stringify(connection.protocol === undefined ? parts : [...parts, connection.protocol]),
+  );
 }
 
 function sorted(values: Readonly<Record<string, string>>): readonly (readonly [string, string])[] {

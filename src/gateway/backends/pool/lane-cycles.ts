@@ -11,6 +11,7 @@ import type { ClientInstances } from "./client-instances.ts";
 import type { SharedInstances } from "./lane-instances.ts";
 import type { Published } from "./lane-published.ts";
 import type { LaneState } from "./lane-state.ts";
+import type { ReachWatch } from "./reach-watch.ts";
 import type { WaitingCalls } from "./waiting-calls.ts";
 
 /** More than instances that may have to end at once. */
@@ -22,6 +23,7 @@ interface CyclesParts {
   readonly own: ClientInstances;
   readonly shared: SharedInstances;
   readonly published: Published;
+  readonly reach: ReachWatch;
 }
 
 export class LaneCycles {
@@ -35,7 +37,7 @@ export class LaneCycles {
   }
 
   async run(): Promise<Wake | null> {
-    const { state } = this.#parts;
+    const { state, reach } = this.#parts;
     const { wake } = await stepUntilSettled({
       subject: `backend ${state.name}`,
       mostSteps: MOST_STEPS,
@@ -46,6 +48,7 @@ export class LaneCycles {
         state.decision = decision;
         state.doubted = null;
         if (held !== heldBefore) state.tools.heldRoutes?.keep(state.name, held);
+        reach.watch(decision.isAway ? state.spec.origin : null);
         this.#keep(decision);
         if (decision.step === null) this.#rest(decision);
         return decision;
@@ -63,8 +66,10 @@ export class LaneCycles {
       mayStart: this.#turn === "given",
       nextId: state.nextId,
       checkAsked: state.checkAsked,
+      isReached: state.isReached,
       jitter: state.tools.random(),
     };
+    state.isReached = false;
     return decideBackend(state.spec, seen, state.decision.memory, state.now());
   }
 

@@ -63,6 +63,8 @@ export class LaneState {
   base: InstanceBase | null = null;
   /** Calls have gone unanswered: the serving instance is to be checked. */
   checkAsked = false;
+  /** Its address takes connections again, which nobody has decided about yet. */
+  isReached = false;
   /** Of the instance that is started next. */
   nextId = 1;
   /** How often its data was seen to be away or to move, and what was said of it last. */
@@ -234,13 +236,14 @@ export class LaneState {
     if (this.stopped !== null) return this.stopped;
     if (!this.isConfigured) return `${backend} was removed from the configuration`;
     if (!this.config.enabled) return `${backend} is disabled in the configuration`;
-    const { calls, gate, retryAtMs, memory } = this.decision;
+    const { calls, gate, retryAtMs, memory, isAway } = this.decision;
     if (gate.kind === "refuse") return `${backend} cannot work: ${gate.reason}`;
     const reason = calls.kind === "refuse" ? calls.reason : "it is not ready";
     const leftMs = retryAtMs === null ? 0 : retryAtMs - this.now().monotonicMs;
     const isStarting = memory.candidate !== null && !reason.endsWith(BEING_STARTED);
-    const next =
-      leftMs > 0
+    const next = isAway
+      ? "; it is tried again as soon as it can be reached"
+      : leftMs > 0
         ? `; it is tried again in ${Math.ceil(leftMs / 1000)} s`
         : isStarting
           ? `; ${BEING_STARTED}`

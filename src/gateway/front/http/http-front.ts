@@ -27,17 +27,17 @@ import { ForwardedDoor } from "./forwarded-door.ts";
 import { Forwarding, type SessionPeers } from "./forwarding.ts";
 import { ModernExchange } from "./modern-exchange.ts";
 import { OlderDoor } from "./older-door.ts";
-import { type Accepts, PostExchange } from "./post-exchange.ts";
+import { type Accepts, PostExchange, type Slowness } from "./post-exchange.ts";
 import { refusalOfBody, refusalOfSession } from "./refusals.ts";
 import {
   accepted,
-  formFor,
   groupOf,
   MCP_PATH,
   MESSAGES_PATH,
   NOT_READ,
   notAllowed,
   pathOf,
+  refusesLargeEvents,
   SSE_PATH,
   sessionId,
   tooLarge,
@@ -369,12 +369,12 @@ export class HttpFront implements AsyncDisposable {
       } else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
       if (!this.#admission.mayAsk(visit, session, message.message)) return;
-      const form = formFor(message.message.method, accepts);
       const trace = traceOf(visit.request);
-      const slowness = form.json ? this.#slownessOf(session, message.message.id) : null;
+      const staysJson = accepts.json && refusesLargeEvents(visit.request);
+      const slowness = accepts.json && !staysJson ? this.#slownessOf(session, message.message.id) : null;
       session.serve(
         message.message,
-        new PostExchange(this.#parts, visit.response, session, form, null, trace, slowness),
+        new PostExchange(this.#parts, visit.response, session, accepts, null, { trace, slowness, staysJson }),
       );
     } else {
       session.handle(message);
@@ -382,7 +382,7 @@ export class HttpFront implements AsyncDisposable {
     }
   }
 
-  #slownessOf({ protocolVersion }: Session, id: RpcId): ConstructorParameters<typeof PostExchange>[6] {
+  #slownessOf({ protocolVersion }: Session, id: RpcId): Slowness {
     // Clients of older versions take an event without data for a mistake.
     const resumableId = protocolVersion === "2025-11-25" ? id : null;
     return { slow: this.#slow, resumption: this.#resumption, resumableId };
@@ -433,7 +433,9 @@ export class HttpFront implements AsyncDisposable {
       else answerJson(this.#parts, response, 400, `[${told.join(",")}]`);
       return;
     }
-    const exchange = new PostExchange(this.#parts, response, session, accepts, answers, traceOf(request));
+    const exchange = new PostExchange(this.#parts, response, session, accepts, answers, {
+      trace: traceOf(request),
+    });
     for (const { id, reply } of errors) exchange.answer(id, reply);
     for (const message of messages) {
       if (message.kind === "request") session.serve(message.message, exchange);

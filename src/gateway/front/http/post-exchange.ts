@@ -17,11 +17,19 @@ export interface Accepts {
 }
 
 /** How one that takes its time is answered. */
-interface Slowness {
+export interface Slowness {
   readonly slow: SlowAnswers;
   readonly resumption: Resumption;
   /** Of the request; null: what it gets cannot be taken up again. */
   readonly resumableId: RpcId | null;
+}
+
+interface PostOptions {
+  readonly trace?: TraceHeaders | null;
+  /** Null: it is answered soon. */
+  readonly slowness?: Slowness | null;
+  /** Notifications go where the client listens, if it does, so that the answer may be as large as it is. */
+  readonly staysJson?: boolean;
 }
 
 export class PostExchange implements CallOutlet, SlowAnswer {
@@ -32,19 +40,19 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   readonly #accepts: Accepts;
   readonly #batch: string[] | null;
   readonly #slowness: Slowness | null;
+  readonly #staysJson: boolean;
   #waiting: number;
   #stream: SseStream | ResumableStream | null = null;
   #gone = false;
 
-  /** `batch`: as many as it gets answers; null: one request, not in a batch. `slowness` null: it is answered soon. */
+  /** `batch`: as many as it gets answers; null: one request, not in a batch. */
   constructor(
     parts: StreamParts,
     response: ServerResponse,
     session: Session,
     accepts: Accepts,
     batch: number | null,
-    trace: TraceHeaders | null = null,
-    slowness: Slowness | null = null,
+    { trace = null, slowness = null, staysJson = false }: PostOptions = {},
   ) {
     if (trace !== null) this.trace = trace;
     this.#parts = parts;
@@ -54,6 +62,7 @@ export class PostExchange implements CallOutlet, SlowAnswer {
     this.#batch = batch === null ? null : [];
     this.#waiting = batch ?? 1;
     this.#slowness = slowness;
+    this.#staysJson = staysJson;
     slowness?.slow.add(this);
   }
 
@@ -64,6 +73,11 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   send(json: string): boolean {
     if (this.#isLost || this.#waiting === 0 || !this.#accepts.events) return false;
     return this.#streaming().send(json);
+  }
+
+  notify(json: string): boolean {
+    if (this.#staysJson && this.#stream === null && this.#session.notifyWhereItListens(json)) return true;
+    return this.send(json);
   }
 
   becomeStream(): void {

@@ -28,7 +28,6 @@ const ONCE: ReadonlySet<string> = new Set([
 const ONCE_EACH = "mcp-param-";
 const ONCE_LENGTHS: ReadonlySet<number> = new Set([...ONCE].map(({ length }) => length));
 const BOTH: Accepts = { json: true, events: true };
-const EVENTS: Accepts = { json: false, events: true };
 
 /** The replies when all request bodies together exceed the limit, and when one comes too slowly. */
 export const NOT_READ: Readonly<Record<"busy" | "too_slow", Refusal>> = {
@@ -153,9 +152,9 @@ export function accepted(header: string | undefined): Accepts {
 }
 
 /**
- * Lists are answered as a stream wherever one is accepted, as the official SDK's servers do; calls, of which there are
- * many, as JSON until something has to go before the answer.
+ * Clients that refuse an event of more than 1 MiB, by the program that speaks HTTP for them: that of the official Python
+ * SDK (`max_sse_event_size` of mcp 2.3.0, `mcp/client/streamable_http.py`). They read JSON of any size.
  */
-export function formFor(method: string, accepts: Accepts): Accepts {
-  return accepts.events && method.endsWith("/list") ? EVENTS : accepts;
+export function refusesLargeEvents({ headers }: IncomingMessage): boolean {
+  return headers["user-agent"]?.startsWith("python-httpx") === true;
 }

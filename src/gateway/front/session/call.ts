@@ -40,7 +40,9 @@ export class Call implements CallPort {
   notify(method: string, params: JsonObject | undefined): void {
     if (this.#outlet === null) return;
     const json = messageJson({ jsonrpc: "2.0", method, params });
-    if (json !== null) this.#outlet.send(json);
+    if (json === null) return;
+    if (this.#outlet.notify === undefined) this.#outlet.send(json);
+    else this.#outlet.notify(json);
   }
 
   request(...question: Question): Promise<Reply | null> {

@@ -20,6 +20,8 @@ export interface Outlet {
 export interface CallOutlet extends Outlet {
   /** Of the headers that its requests came with; absent: there were none. */
   readonly trace?: TraceHeaders;
+  /** Sends a notification of the call; absent: as any other message. */
+  notify?(json: string): boolean;
   /** The last word on the request `id`, once; `reply` null: it was cancelled and gets no answer. */
   answer(id: RpcId | null, reply: Reply | null): void;
 }

@@ -352,6 +352,11 @@ export class Session implements SessionPort {
     return true;
   }
 
+  /** False: it does not listen. */
+  notifyWhereItListens(json: string): boolean {
+    return this.#streams.at(-1)?.send(json) ?? false;
+  }
+
   #emit(method: string, params: JsonObject | undefined): boolean {
     const stream = this.#streams.at(-1);
     if (stream === undefined) return false;

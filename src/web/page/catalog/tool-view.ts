@@ -101,13 +101,15 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
   );
   // Its schema may be another by now.
   const given = useMemo(() => redrawn(drawn, typed), [drawn, typed]);
+  /** With what was typed since it was drawn. */
+  const newest = (): CallArguments => redrawn(drawn, kept.get());
   const [isTried, setTried] = useState(false);
   const [state, setState] = useState<CallState>({ kind: "idle" });
 
   const call = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (state.kind === "calling") return;
-    const args = sentArguments(given);
+    const args = sentArguments(newest());
     setTried(args === null);
     if (args === null) return;
     if (mayDestroy(tool.annotations) && !(await askToCall(app, tool))) return;
@@ -127,11 +129,12 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
     }
   };
   const turn = (): void => {
-    const turned = given.raw === null ? { raw: rawText(given) } : withRaw(given, given.raw);
+    const now = newest();
+    const turned = now.raw === null ? { raw: rawText(now) } : withRaw(now, now.raw);
     kept.set(turned);
     setTried(false);
-    if (given.raw !== null && turned.raw !== null)
-      app.tell("plain", rawMistake(given) ?? "The form has no field for something in the text.");
+    if (now.raw !== null && turned.raw !== null)
+      app.tell("plain", rawMistake(now) ?? "The form has no field for something in the text.");
   };
   return h(
     "form",
@@ -143,7 +146,7 @@ function TryIt({ app, tool }: { readonly app: App; readonly tool: ShownTool }): 
           path: [],
           label: "Arguments",
           isTried,
-          onNode: (path, node) => kept.set({ root: withNode(given.root, path, node) }),
+          onNode: (path, node) => kept.set({ root: withNode(newest().root, path, node) }),
         })
       : h(JsonArguments, {
           json: given.raw,

@@ -1,5 +1,5 @@
-// Stands for nats-server: reads its port from the configuration, greets, and hears hang-ups as the file `manner` beside the
-// configuration says: `deaf` so many, and `chatty` so many bytes of log behind the word that it has heard one.
+// Stands for nats-server: reads its port from the configuration, greets, and hears hang-ups as the file `manner` beside it
+// says: not the first `deaf`, then in a line that comes in two pieces, with `chatty` bytes of log behind it.
 import { appendFileSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
@@ -10,13 +10,18 @@ const [, port] = /^port: (\d+)$/m.exec(readFileSync(config, "utf8"));
 let heard = 0;
 process.on("SIGHUP", () => {
   heard += 1;
-  const { deaf, chatty, refuses } = JSON.parse(readFileSync(besideConfig("manner"), "utf8"));
-  const word = refuses
-    ? "[ERR] Failed to reload server configuration: no such user"
-    : "[INF] Reloaded server configuration";
-  const said = heard > deaf ? `${word}\n${"[TRC] a message\n".repeat(chatty / 16)}` : "";
-  appendFileSync(besideConfig("nats-server.log"), said);
+  const { deaf, chatty, refuses, dies } = JSON.parse(readFileSync(besideConfig("manner"), "utf8"));
+  if (dies) process.exit(1);
+  const log = besideConfig("nats-server.log");
   appendFileSync(besideConfig("heard"), `${process.pid}\n`);
+  if (heard <= deaf) return;
+  const word = refuses ? "[ERR] Failed to reload server conf" : "[INF] Reloaded server conf";
+  appendFileSync(log, word);
+  // Whoever looks meanwhile sees half a line.
+  setTimeout(() => {
+    const end = refuses ? "iguration: no such user\n" : "iguration\n";
+    appendFileSync(log, end + "[TRC] a message\n".repeat(chatty / 16));
+  }, 150);
 });
 process.on("SIGTERM", () => process.exit(0));
 createServer((socket) => {

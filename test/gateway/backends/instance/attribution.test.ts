@@ -103,7 +103,7 @@ describe("attribution", () => {
     const { call, link, clock } = await startReady();
     // What lingers for a short time leaves more to be told.
     const method = "completion/complete";
-    link.answers.set(method, () => null);
+    link.hangs(method);
     // A fixed sequence of its own: a failure can be run again.
     let seed = 20_251_125;
     const random = (below: number): number => {

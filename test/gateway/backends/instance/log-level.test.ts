@@ -7,7 +7,7 @@ import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
 
 function slowLevel(link: ScriptedLink): void {
-  link.answers.set("logging/setLevel", () => null);
+  link.hangs("logging/setLevel");
 }
 
 const overHttp = (link: ScriptedLink): void => {
@@ -19,7 +19,7 @@ const levels = (link: ScriptedLink): unknown[] =>
   link.requests("logging/setLevel").map(({ params }) => params?.["level"]);
 
 function answerNewest(link: ScriptedLink): void {
-  link.answer(link.requests("logging/setLevel").at(-1)?.id ?? -1, { result: {} });
+  link.answerTo("logging/setLevel", { result: {} });
 }
 
 describe("D2 over HTTP a call does not overtake the log level that it wants", () => {
@@ -99,12 +99,12 @@ describe("D2 over HTTP a call does not overtake the log level that it wants", ()
     instance.setLogLevel("debug");
     await settle();
     slowLevel(link);
-    link.answers.set("initialize", () => null);
+    link.hangs("initialize");
     const { id } = call(client.call(1));
     link.failRequest(id, { kind: "session_lost", message: "gone", hint: null });
     call(client.call(2));
     assert.equal(link.requests("tools/call").length, 1);
-    link.answer(link.requests("initialize").at(-1)?.id ?? -1, INITIALIZED);
+    link.answerTo("initialize", INITIALIZED);
     await settle();
     assert.deepEqual(levels(link), ["debug", "debug"]);
     assert.equal(link.requests("tools/call").length, 1);

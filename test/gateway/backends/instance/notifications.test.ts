@@ -71,8 +71,9 @@ describe("log messages", () => {
       link.requests("logging/setLevel").map(({ params }) => params?.["level"]),
       ["info", "debug"],
     );
-    const mute = await startReady({ logLevel: "info" }, (link) =>
-      link.answers.set("initialize", () => ({ result: { protocolVersion: "2025-11-25", capabilities: {} } })),
+    const mute = await startReady(
+      { logLevel: "info" },
+      { initialize: { protocolVersion: "2025-11-25", capabilities: {} } },
     );
     mute.instance.setLogLevel("debug");
     assert.equal(mute.link.requests("logging/setLevel").length, 0);

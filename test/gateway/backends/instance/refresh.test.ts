@@ -14,8 +14,8 @@ describe("lists that change", () => {
     await settle();
     assert.equal(instance.listings, before);
     assert.equal(counts.listings, 0);
-    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("two")] } }));
-    link.answers.set("resources/list", () => ({ result: { resources: [] } }));
+    link.gives("tools/list", { tools: [toolOf("two")] });
+    link.gives("resources/list", { resources: [] });
     link.notify(LIST_CHANGED.tools);
     await settle();
     assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
@@ -27,9 +27,11 @@ describe("lists that change", () => {
     const { link, instance, counts, clock } = await startReady({}, (scripted) => {
       const extensions = { "io.modelcontextprotocol/skills": {} };
       const serverInfo = { name: "scripted", version: "1.2.3" };
-      scripted.answers.set("initialize", () => ({
-        result: { protocolVersion: "2025-11-25", capabilities: { extensions }, serverInfo },
-      }));
+      scripted.gives("initialize", {
+        protocolVersion: "2025-11-25",
+        capabilities: { extensions },
+        serverInfo,
+      });
       scripted.answers.set("skills/list", () => ({
         result: { skills: skillsNow(), ...(ttlMs !== undefined && { ttlMs }) },
       }));
@@ -68,19 +70,16 @@ describe("lists that change", () => {
     const { link, instance, clock } = await startReady({}, (scripted) => {
       const capabilities = { tools: {}, extensions: { "io.modelcontextprotocol/skills": {} } };
       const serverInfo = { name: "scripted", version: "1.2.3" };
-      scripted.answers.set("initialize", () => ({
-        result: { protocolVersion: "2025-11-25", capabilities, serverInfo },
-      }));
-      scripted.answers.set("skills/list", () => ({ error: { code: -32603, message: "no disk" } }));
+      scripted.gives("initialize", { protocolVersion: "2025-11-25", capabilities, serverInfo });
+      scripted.refuses("skills/list", "no disk");
     });
     assert.equal(instance.listings?.tools.length, 1);
     assert.deepEqual(instance.listings?.skills, []);
     assert.match(String(instance.seen.listsStaleBecause), /no disk/);
-    link.answers.set("skills/list", () => ({ result: { skills: [skill("git", "Back.")] } }));
+    link.gives("skills/list", { skills: [skill("git", "Back.")] });
     await clock.advance(300_000);
     await settle();
-    assert.equal(instance.listings?.skills?.length, 1);
-    assert.equal(instance.seen.listsStaleBecause, null);
+    assert.deepEqual([instance.listings?.skills?.length, instance.seen.listsStaleBecause], [1, null]);
   });
   test("B7 a list that fails with a count in its error is told of once", async () => {
     const { link, instance, logger, clock } = await startReady();
@@ -94,7 +93,7 @@ describe("lists that change", () => {
     assert.ok(count >= 5);
     assert.match(String(instance.seen.listsStaleBecause), /request 1 failed/);
     assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 1);
-    link.answers.set("tools/list", () => ({ error: { code: -32603, message: "another reason" } }));
+    link.refuses("tools/list", "another reason");
     await clock.advance(1_000);
     link.notify(LIST_CHANGED.tools);
     await settle();
@@ -102,9 +101,7 @@ describe("lists that change", () => {
   });
   test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, and it is said why", async () => {
     const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };
-    const { instance } = await startReady({}, (link) =>
-      link.answers.set("tools/list", () => ({ result: { tools: [{ name: "odd", inputSchema }] } })),
-    );
+    const { instance } = await startReady({}, { "tools/list": { tools: [{ name: "odd", inputSchema }] } });
     assert.deepEqual(instance.listings?.tools, [{ name: "odd", inputSchema }]);
     assert.deepEqual(instance.seen.withheldEntries, [
       'tool "odd" is withheld from clients of 2026-07-28: x-mcp-header of items is not on a plain property',
@@ -117,9 +114,7 @@ describe("lists that change", () => {
     const { link, instance, counts, clock } = await startReady({}, (link) => {
       const capabilities = { tools: { listChanged: true } };
       const serverInfo = { name: "scripted", version: "1.2.3" };
-      link.answers.set("initialize", () => ({
-        result: { protocolVersion: "2026-07-28", capabilities, serverInfo },
-      }));
+      link.gives("initialize", { protocolVersion: "2026-07-28", capabilities, serverInfo });
       link.answers.set("tools/list", ({ params }) => {
         if (params?.["cursor"] !== undefined) return page(1, 30);
         return { result: { ...page(0, 50).result, nextCursor: "next" } };
@@ -128,9 +123,7 @@ describe("lists that change", () => {
     const others = { resources: null, resourceTemplates: null, prompts: null };
     assert.deepEqual(instance.freshness, { ...others, tools: { ttlMs: 30, cacheScope: "public" } });
     const { listings } = instance;
-    link.answers.set("tools/list", () => ({
-      result: { tools: [toolOf("t0"), toolOf("t1")], ttlMs: 30, cacheScope: "private" },
-    }));
+    link.gives("tools/list", { tools: [toolOf("t0"), toolOf("t1")], ttlMs: 30, cacheScope: "private" });
     await clock.advance(1_000);
     instance.refresh();
     await settle();
@@ -139,8 +132,9 @@ describe("lists that change", () => {
     assert.equal(counts.listings, 1);
   });
   test("D2 what a server of an older version says of its lists is not heard", async () => {
-    const { instance } = await startReady({}, (link) =>
-      link.answers.set("tools/list", () => ({ result: { tools: [], ttlMs: 30, cacheScope: "public" } })),
+    const { instance } = await startReady(
+      {},
+      { "tools/list": { tools: [], ttlMs: 30, cacheScope: "public" } },
     );
     assert.deepEqual(instance.freshness, {});
   });
@@ -155,13 +149,13 @@ describe("lists that change", () => {
       })),
     );
     await clock.advance(1_000);
-    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("two")] } }));
+    link.gives("tools/list", { tools: [toolOf("two")] });
     link.gap();
     await settle();
     assert.deepEqual(instance.listings?.tools, [toolOf("two")]);
     assert.equal(counts.listings, 1);
     assert.equal(link.requests("prompts/list").length, 1, "of this one it tells nothing anyway");
-    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("three")] } }));
+    link.gives("tools/list", { tools: [toolOf("three")] });
     const before = link.requests("tools/list").length;
     for (let count = 0; count < 29; count++) {
       link.gap();
@@ -179,31 +173,30 @@ describe("lists that change", () => {
   test("B7 of many notices one reading follows the one under way", async () => {
     const { link, instance, counts, clock } = await startReady();
     await clock.advance(1_000);
-    link.answers.set("tools/list", () => null);
+    link.hangs("tools/list");
     for (let notice = 0; notice < 50; notice++) link.notify(LIST_CHANGED.tools);
     assert.equal(link.requests("tools/list").length, 2);
-    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("newest")] } }));
+    link.gives("tools/list", { tools: [toolOf("newest")] });
     link.answer(link.requests("tools/list")[1]?.id ?? -1, { result: { tools: [toolOf("newer")] } });
     await settle();
     assert.deepEqual(instance.listings?.tools, [toolOf("newer")]);
     await clock.advance(100);
     assert.deepEqual(instance.listings?.tools, [toolOf("newest")]);
-    assert.equal(link.requests("tools/list").length, 3);
-    assert.equal(link.requests("prompts/list").length, 1);
+    assert.deepEqual([link.requests("tools/list").length, link.requests("prompts/list").length], [3, 1]);
     assert.equal(counts.listings, 2);
   });
   test("a reading that fails leaves the old list, says so, and is tried again by refresh", async () => {
     const { link, instance, clock, counts } = await startReady();
     await clock.advance(1_000);
     const before = instance.listings;
-    link.answers.set("prompts/list", () => ({ error: { code: -32603, message: "disk" } }));
+    link.refuses("prompts/list", "disk");
     link.notify(LIST_CHANGED.prompts);
     await settle();
     assert.equal(instance.listings, before);
     assert.equal(instance.seen.listsStaleBecause, "prompts/list was answered with error -32603: disk");
     assert.equal(instance.seen.state.kind, "ready");
     const seenBefore = counts.seen;
-    link.answers.set("prompts/list", () => ({ result: { prompts: [] } }));
+    link.gives("prompts/list", { prompts: [] });
     await clock.advance(1_000);
     instance.refresh();
     await settle();
@@ -222,21 +215,18 @@ describe("lists that change", () => {
     assert.equal(counts.listings, 0);
   });
   test("a notice while it starts is not lost", async () => {
-    const { link, instance, clock } = startUnderTest({}, (link) =>
-      link.answers.set("tools/list", () => null),
-    );
+    const { link, instance, clock } = startUnderTest({}, { "tools/list": null });
     await settle();
     link.notify(LIST_CHANGED.tools);
-    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("late")] } }));
-    link.answer(link.requests("tools/list")[0]?.id ?? -1, { result: { tools: [] } });
+    link.gives("tools/list", { tools: [toolOf("late")] });
+    link.answerTo("tools/list", { result: { tools: [] } });
     await clock.advance(100);
     assert.deepEqual(instance.listings?.tools, [toolOf("late")]);
   });
   test("a notice about a kind that the server does not have reads nothing", async () => {
-    const { link } = await startReady({}, (link) =>
-      link.answers.set("initialize", () => ({
-        result: { protocolVersion: "2025-06-18", capabilities: { tools: {} } },
-      })),
+    const { link } = await startReady(
+      {},
+      { initialize: { protocolVersion: "2025-06-18", capabilities: { tools: {} } } },
     );
     link.notify(LIST_CHANGED.prompts);
     await settle();

@@ -15,7 +15,7 @@ describe("a session that is lost", () => {
     const client = createTestClient("a");
     await instance.subscribe("a://1", client);
     const calls = [call(client.call(1)), call(client.call(2))];
-    link.answers.set("initialize", () => null);
+    link.hangs("initialize");
     for (const { id } of calls) link.failRequest(id, FAILURE("session_lost"));
     const text = "backend files lost its session; the call was not repeated, as it may have taken effect";
     for (const { reply } of calls) assert.deepEqual(await reply, { error: { code: -32000, message: text } });
@@ -24,8 +24,7 @@ describe("a session that is lost", () => {
     const late = call(client.call(4), {}, { timeoutMs: 100 });
     const abort = new AbortController();
     const cancelled = call(client.call(5), {}, { signal: abort.signal });
-    assert.equal(link.requests("tools/call").length, 2);
-    assert.equal(instance.seen.inFlight, 3);
+    assert.deepEqual([link.requests("tools/call").length, instance.seen.inFlight], [2, 3]);
     assert.equal(instance.seen.state.kind, "ready");
     await clock.advance(100);
     abort.abort();
@@ -39,8 +38,7 @@ describe("a session that is lost", () => {
     assert.equal(link.told("notifications/initialized").length, 2);
     assert.equal(link.requests("logging/setLevel").length, 2);
     assert.equal(link.requests("resources/subscribe").length, 2);
-    assert.equal(link.requests("tools/list").length, 2);
-    assert.equal(link.requests("tools/call").length, 3);
+    assert.deepEqual([link.requests("tools/list").length, link.requests("tools/call").length], [2, 3]);
   });
   test("a list that was being read is read again in the new session", async () => {
     const { link, instance, clock } = await startReady();
@@ -54,8 +52,7 @@ describe("a session that is lost", () => {
     link.notify(LIST_CHANGED.tools);
     await clock.advance(1_000);
     assert.deepEqual(instance.listings?.tools, [toolOf("again")]);
-    assert.equal(instance.seen.listsStaleBecause, null);
-    assert.equal(link.requests("initialize").length, 2);
+    assert.deepEqual([instance.seen.listsStaleBecause, link.requests("initialize").length], [null, 2]);
   });
   test("a failure of the old session after the renewal does not renew again", async () => {
     const { link, call } = await startReady();
@@ -111,7 +108,7 @@ describe("a session that is lost", () => {
   });
   test("closed while it renews, it stays closed", async () => {
     const { link, call, instance } = await startReady();
-    link.answers.set("initialize", () => null);
+    link.hangs("initialize");
     link.failRequest(call(null).id, FAILURE("session_lost"));
     const waiting = call(null);
     const error = { code: -32000, message: "removed" };
@@ -129,14 +126,13 @@ describe("a session that is lost", () => {
     call(port);
     link.ask("inside", "roots/list");
     link.failRequest(lost.id, FAILURE("session_lost"));
-    assert.equal(owner.asked[0]?.signal.aborted, true);
-    assert.equal(port.asked[0]?.signal.aborted, false);
+    assert.deepEqual([owner.asked[0]?.signal.aborted, port.asked[0]?.signal.aborted], [true, false]);
     assert.equal(link.replyTo("outside"), null);
   });
   test("a link in doubt is checked: before a call meets the lost session, there is another", async () => {
     const { link, call, instance } = await startReady();
     link.answers.set("ping", () => FAILURE("session_lost"));
-    link.answers.set("tools/call", () => ({ result: { content: [] } }));
+    link.gives("tools/call", { content: [] });
     link.doubt();
     await settle();
     assert.equal(link.requests("initialize").length, 2);
@@ -153,7 +149,6 @@ describe("a session that is lost", () => {
     link.answers.set("ping", () => FAILURE("session_lost"));
     instance.check();
     await settle();
-    assert.equal(instance.seen.missedChecks, 0);
-    assert.equal(link.requests("initialize").length, 2);
+    assert.deepEqual([instance.seen.missedChecks, link.requests("initialize").length], [0, 2]);
   });
 });

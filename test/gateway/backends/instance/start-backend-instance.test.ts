@@ -25,7 +25,7 @@ describe("what a client tells the server", () => {
     link.received.filter((message) => "method" in message && message.method === ROOTS_CHANGED);
 
   test("reaches it in a session, as it is, and is nobody's before one", async () => {
-    const starting = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    const starting = startUnderTest({}, { initialize: null });
     starting.instance.notify(ROOTS_CHANGED, undefined);
     await settle();
     assert.deepEqual(told(starting), []);
@@ -41,16 +41,12 @@ describe("what a client tells the server", () => {
 
 describe("starting", () => {
   test("B7 it is ready only when every list that the server declares has been read", async () => {
-    const { instance, link, counts } = startUnderTest({}, (link) =>
-      link.answers.set("prompts/list", () => null),
-    );
-    assert.equal(counts.seen, 0);
-    assert.equal(instance.seen.state.kind, "starting");
+    const { instance, link, counts } = startUnderTest({}, { "prompts/list": null });
+    assert.deepEqual([counts.seen, instance.seen.state.kind], [0, "starting"]);
     await settle();
-    assert.equal(instance.seen.state.kind, "starting");
-    assert.equal(instance.listings, null);
+    assert.deepEqual([instance.seen.state.kind, instance.listings], ["starting", null]);
     assert.deepEqual(instance.initializeResult?.serverInfo, { name: "scripted", version: "1.2.3" });
-    link.answer(link.requests("prompts/list")[0]?.id ?? -1, { result: { prompts: [{ name: "p" }] } });
+    link.answerTo("prompts/list", { result: { prompts: [{ name: "p" }] } });
     await settle();
     assert.equal(instance.seen.state.kind, "ready");
     assert.deepEqual(instance.listings, {
@@ -64,8 +60,7 @@ describe("starting", () => {
       link.received.slice(0, 2).map((message) => ("method" in message ? message.method : null)),
       ["initialize", "notifications/initialized"],
     );
-    assert.equal(counts.seen, 1);
-    assert.equal(counts.listings, 0);
+    assert.deepEqual([counts.seen, counts.listings], [1, 0]);
   });
   test("a shared instance declares all that any client may have, one with an owner exactly the owner's", async () => {
     const shared = await startReady();
@@ -89,17 +84,18 @@ describe("starting", () => {
     assert.deepEqual(owned.link.requests("initialize")[0]?.params?.["capabilities"], owner.capabilities);
   });
   test("lists that the server does not declare are not asked for", async () => {
-    const { instance, link } = await startReady({}, (link) =>
-      link.answers.set("initialize", () => ({ result: { protocolVersion: "2024-11-05", capabilities: {} } })),
+    const { instance, link } = await startReady(
+      {},
+      { initialize: { protocolVersion: "2024-11-05", capabilities: {} } },
     );
-    assert.equal(link.received.length, 2);
-    assert.equal(instance.initializeResult?.protocolVersion, "2024-11-05");
+    assert.deepEqual([link.received.length, instance.initializeResult?.protocolVersion], [2, "2024-11-05"]);
     assert.deepEqual(instance.initializeResult?.serverInfo, { name: "files", version: "" });
     assert.deepEqual(instance.listings?.tools, []);
   });
   test("a version that the gateway does not speak ends it, naming both sides", async () => {
-    const { instance, link } = startUnderTest({}, (link) =>
-      link.answers.set("initialize", () => ({ result: { protocolVersion: "1999-01-01", capabilities: {} } })),
+    const { instance, link } = startUnderTest(
+      {},
+      { initialize: { protocolVersion: "1999-01-01", capabilities: {} } },
     );
     await settle();
     const { state } = instance.seen;
@@ -149,7 +145,7 @@ describe("starting", () => {
       assert.equal(instance.seen.listsStaleBecause, reason);
       assert.deepEqual(instance.listings?.tools, []);
       assert.deepEqual(instance.listings?.resources, [{ uri: "a://1", name: "1" }]);
-      link.answers.set("tools/list", () => ({ result: { tools: [toolOf("one")] } }));
+      link.gives("tools/list", { tools: [toolOf("one")] });
       await clock.advance(1_000);
       instance.refresh();
       await settle();
@@ -160,7 +156,7 @@ describe("starting", () => {
   test("D3 a server of which no list can be read does not come up", async () => {
     const { instance } = startUnderTest({}, (link) => {
       for (const method of ["tools/list", "resources/list", "resources/templates/list", "prompts/list"])
-        link.answers.set(method, () => ({ error: { code: -32603, message: "x" } }));
+        link.refuses(method, "x");
     });
     await settle();
     const { state } = instance.seen;
@@ -170,8 +166,8 @@ describe("starting", () => {
   test("D3 what is wrong in a list is told, though the list beside it fails", async () => {
     const { instance, logger } = startUnderTest({}, (link) => {
       const resources = [{ uri: "a://1", size: "1" }];
-      link.answers.set("resources/list", () => ({ result: { resources } }));
-      link.answers.set("resources/templates/list", () => ({ error: { code: -32603, message: "x" } }));
+      link.gives("resources/list", { resources });
+      link.refuses("resources/templates/list", "x");
     });
     await settle();
     assert.match(instance.seen.listsStaleBecause ?? "", /templates/);
@@ -182,9 +178,7 @@ describe("starting", () => {
     );
   });
   test("D3 a list that fails again for the same reason is no news", async () => {
-    const { link, clock, logger } = startUnderTest({}, (link) =>
-      link.answers.set("tools/list", () => ({ error: { code: -32603, message: "x" } })),
-    );
+    const { link, clock, logger } = startUnderTest({}, (link) => link.refuses("tools/list", "x"));
     await settle();
     const told = () => logger.lines.filter(({ message }) => message.includes("could not be read")).length;
     assert.equal(told(), 1);
@@ -193,9 +187,8 @@ describe("starting", () => {
       link.notify(LIST_CHANGED.tools);
       await settle();
     }
-    assert.equal(link.requests("tools/list").length, 6);
-    assert.equal(told(), 1);
-    link.answers.set("tools/list", () => ({ error: { code: -32603, message: "y" } }));
+    assert.deepEqual([link.requests("tools/list").length, told()], [6, 1]);
+    link.refuses("tools/list", "y");
     await clock.advance(1_000);
     link.notify(LIST_CHANGED.tools);
     await settle();
@@ -203,10 +196,9 @@ describe("starting", () => {
   });
   test("D3 malformed entries are mended or withheld; what is withheld is told once, and no longer once it is sound", async () => {
     const broken = { name: "broken", inputSchema: { type: "string" } };
-    const { instance, link, clock, logger, counts } = startUnderTest({}, (link) =>
-      link.answers.set("tools/list", () => ({
-        result: { tools: [{ name: "bare", title: null }, broken, toolOf("one")] },
-      })),
+    const { instance, link, clock, logger, counts } = startUnderTest(
+      {},
+      { "tools/list": { tools: [{ name: "bare", title: null }, broken, toolOf("one")] } },
     );
     await settle();
     assert.deepEqual(instance.listings?.tools, [toolOf("bare"), toolOf("one")]);
@@ -226,7 +218,7 @@ describe("starting", () => {
         ["info", ['tool "bare": title is null, inputSchema is missing']],
       ],
     );
-    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("broken")] } }));
+    link.gives("tools/list", { tools: [toolOf("broken")] });
     await clock.advance(1_000);
     link.notify(LIST_CHANGED.tools);
     await settle();
@@ -235,20 +227,19 @@ describe("starting", () => {
     assert.equal(counts.seen, seenBefore + 1);
   });
   test("initialize and each list have their deadlines; initialize is not cancelled, lists are", async () => {
-    const silent = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    const silent = startUnderTest({}, { initialize: null });
     await silent.clock.advance(14_999);
     assert.equal(silent.instance.seen.state.kind, "starting");
     await silent.clock.advance(1);
     assert.equal(failureOf(silent), "no answer to initialize within 15 s");
     assert.deepEqual(silent.link.told("notifications/cancelled"), []);
-    const slow = startUnderTest({}, (link) => link.answers.set("tools/list", () => null));
+    const slow = startUnderTest({}, { "tools/list": null });
     await slow.clock.advance(10_000);
-    assert.equal(failureOf(slow), "no answer to tools/list within 10 s");
-    assert.equal(slow.clock.pendingTimers, 0);
+    assert.deepEqual([failureOf(slow), slow.clock.pendingTimers], ["no answer to tools/list within 10 s", 0]);
   });
   test("a server that is downloaded first has the time for it; its own first output ends that", async () => {
     const hang = { downloadMs: 60_000 };
-    const start = () => startUnderTest(hang, (link) => link.answers.set("initialize", () => null));
+    const start = () => startUnderTest(hang, { initialize: null });
     const silent = start();
     silent.link.log("npm warn exec The following package was not found and will be installed: files@1.0.0");
     await silent.clock.advance(74_999);
@@ -267,11 +258,10 @@ describe("starting", () => {
     await slow.clock.advance(4_999);
     assert.equal(slow.instance.seen.state.kind, "starting");
     await slow.clock.advance(1);
-    assert.equal(failureOf(slow), "no answer to initialize within 15 s");
-    assert.equal(slow.clock.pendingTimers, 0);
+    assert.deepEqual([failureOf(slow), slow.clock.pendingTimers], ["no answer to initialize within 15 s", 0]);
     const downloaded = start();
     await downloaded.clock.advance(70_000);
-    downloaded.link.answer(downloaded.link.requests("initialize")[0]?.id ?? -1, INITIALIZED);
+    downloaded.link.answerTo("initialize", INITIALIZED);
     await settle();
     assert.equal(downloaded.instance.seen.state.kind, "ready");
   });
@@ -294,16 +284,16 @@ describe("starting", () => {
   test("a log level that is wanted is set before it is ready; templates that are not there are none", async () => {
     const { instance, link } = startUnderTest({ logLevel: "debug" }, (link) => {
       link.answers.delete("resources/templates/list");
-      link.answers.set("logging/setLevel", () => null);
+      link.hangs("logging/setLevel");
     });
     await settle();
     assert.equal(instance.seen.state.kind, "starting");
-    link.answer(link.requests("logging/setLevel")[0]?.id ?? -1, { error: { code: -32602, message: "no" } });
+    link.answerTo("logging/setLevel", { error: { code: -32602, message: "no" } });
     await settle();
     assert.equal(instance.seen.state.kind, "ready");
   });
   test("while it starts a ping is answered, and who cannot be told is refused", async () => {
-    const { link } = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    const { link } = startUnderTest({}, { initialize: null });
     await settle();
     link.ask("p", "ping");
     link.ask("r", "roots/list");
@@ -316,9 +306,7 @@ describe("starting", () => {
     });
   });
   test("the process dying while it starts ends it", async () => {
-    const { instance, link, counts } = startUnderTest({}, (link) =>
-      link.answers.set("initialize", () => null),
-    );
+    const { instance, link, counts } = startUnderTest({}, { initialize: null });
     link.die(FAILURE("closed", "exited with 1"));
     assert.deepEqual(instance.seen.state, {
       kind: "ended",
@@ -383,8 +371,7 @@ describe("calls", () => {
     await clock.advance(59_000);
     link.notify("notifications/progress", { progressToken: id, progress: 1 });
     await clock.advance(59_999);
-    assert.equal(port.told.length, 1);
-    assert.equal(port.told[0]?.params?.["progressToken"], 0);
+    assert.deepEqual([port.told.length, port.told[0]?.params?.["progressToken"]], [1, 0]);
     assert.deepEqual(link.told("notifications/cancelled"), []);
     await clock.advance(1);
     const message = "backend files did not answer within 60 s";
@@ -467,10 +454,8 @@ describe("calls", () => {
     await closed;
     assert.deepEqual(await reply, { error });
     assert.deepEqual(await call(null).reply, { error });
-    assert.equal(port.asked[0]?.signal.aborted, true);
-    assert.equal(instance.seen.state.kind, "closing");
-    assert.equal(link.closed, true);
-    assert.equal(clock.pendingTimers, 0);
+    assert.deepEqual([port.asked[0]?.signal.aborted, instance.seen.state.kind], [true, "closing"]);
+    assert.deepEqual([link.closed, clock.pendingTimers], [true, 0]);
     link.notify(LIST_CHANGED.tools);
     link.die(FAILURE("closed"));
     assert.equal(instance.seen.state.kind, "closing");
@@ -509,8 +494,7 @@ describe("garbage", () => {
     assert.equal(logged(), 1);
     await clock.advance(59_000);
     link.say(1);
-    assert.equal(logged(), 1);
-    assert.equal(port.asked.length, 0);
+    assert.deepEqual([logged(), port.asked.length], [1, 0]);
     link.say({ jsonrpc: "2.0", id, result: null });
     assert.deepEqual(await reply, {
       error: { code: -32000, message: "backend files: its answer is no JSON-RPC response" },
@@ -529,7 +513,6 @@ describe("garbage", () => {
   test("the last 200 lines beside the protocol are kept", async () => {
     const { link, instance } = await startReady();
     for (let line = 0; line < 1_000; line++) link.log(`line ${line}`);
-    assert.equal(instance.logLines.length, 200);
-    assert.equal(instance.logLines[199], "line 999");
+    assert.deepEqual([instance.logLines.length, instance.logLines[199]], [200, "line 999"]);
   });
 });

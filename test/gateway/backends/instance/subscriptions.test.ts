@@ -24,18 +24,15 @@ describe("subscriptions", () => {
       [{ uri: "f://1" }, { uri: "f://1" }],
     );
     assert.equal(link.requests("resources/subscribe").length, 1);
-    assert.equal(link.requests("resources/unsubscribe").length, 1);
-    assert.equal(instance.subscriptions.size, 0);
+    assert.deepEqual([link.requests("resources/unsubscribe").length, instance.subscriptions.size], [1, 0]);
     assert.deepEqual(await instance.unsubscribe("f://2", b), OK);
   });
   test("those who come at the same time share one request, and its refusal", async () => {
-    const { instance, link } = await startReady({}, (link) =>
-      link.answers.set("resources/subscribe", () => null),
-    );
+    const { instance, link } = await startReady({}, { "resources/subscribe": null });
     const clients = ["a", "b", "c"].map((name) => createTestClient(name));
     const replies = clients.map((client) => instance.subscribe("f://1", client));
     assert.equal(link.requests("resources/subscribe").length, 1);
-    link.answer(link.requests("resources/subscribe")[0]?.id ?? -1, NO);
+    link.answerTo("resources/subscribe", NO);
     assert.deepEqual(await Promise.all(replies), [NO, NO, NO]);
     assert.equal(instance.subscriptions.size, 0);
     link.notify(UPDATED, { uri: "f://1" });
@@ -149,12 +146,11 @@ describe("subscriptions", () => {
       return { kind: "session_lost", message: "gone", hint: null };
     });
     assert.deepEqual(await instance.subscribe("f://1", createTestClient("a")), OK);
-    assert.equal(link.requests("initialize").length, 2);
-    assert.equal(instance.subscriptions.size, 1);
+    assert.deepEqual([link.requests("initialize").length, instance.subscriptions.size], [2, 1]);
   });
   test("one that gets no answer is an error that names the backend", async () => {
     const { instance, link, clock } = await startReady();
-    link.answers.set("resources/subscribe", () => null);
+    link.hangs("resources/subscribe");
     const reply = instance.subscribe("f://1", createTestClient("a"));
     await clock.advance(10_000);
     assert.deepEqual(await reply, {

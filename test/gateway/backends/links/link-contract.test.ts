@@ -5,8 +5,7 @@ import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 import { freePort } from "../../../support/free-port.ts";
-import { startHttpEcho } from "../programs/link-http-echo.ts";
-import { startSseEcho } from "../programs/link-sse-echo.ts";
+import { startHttpEcho, startSseEcho } from "../programs/link-http-echo.ts";
 import { testLinkContract } from "./link-contract.ts";
 
 const ECHO = fileURLToPath(new URL("../programs/link-echo.ts", import.meta.url));

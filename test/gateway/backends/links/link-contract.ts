@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
 import { isJsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { openRecorded } from "./link-recorder.ts";
+import { openRecorded, type RecordedLink } from "./link-recorder.ts";
 
 export interface LinkUnderTest {
   readonly name: string;
@@ -18,10 +18,15 @@ export interface LinkUnderTest {
 
 /** Registers the suite's tests. */
 export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnderTest): void {
-  test(`${name}: a request is answered, with any characters and in parallel`, async (t) => {
+  const opened = async (t: TestContext): Promise<RecordedLink> => {
     const recorded = openRecorded(await echo(t));
     t.after(() => recorded.link.close());
     await recorded.initialize();
+    return recorded;
+  };
+
+  test(`${name}: a request is answered, with any characters and in parallel`, async (t) => {
+    const recorded = await opened(t);
     const texts = ["ü€😀", "a\nb\r\nc\u2028d", "\0", "x".repeat(100_000)];
     const answers = await Promise.all(texts.map((text) => recorded.ask("echo", { text })));
     assert.deepEqual(
@@ -32,9 +37,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
   });
 
   test(`${name}: what is told within a request comes before its answer, in order`, async (t) => {
-    const recorded = openRecorded(await echo(t));
-    t.after(() => recorded.link.close());
-    await recorded.initialize();
+    const recorded = await opened(t);
     const before = recorded.received.length;
     await recorded.ask("test/notices", { count: 500 });
     const got = recorded.received.slice(before);
@@ -47,17 +50,13 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
   });
 
   test(`${name}: notifications/initialized is taken before what is sent after it`, async (t) => {
-    const recorded = openRecorded(await echo(t));
-    t.after(() => recorded.link.close());
-    await recorded.initialize();
+    const recorded = await opened(t);
     const { heard } = await recorded.ask("test/heard");
     assert.deepEqual(heard, [{ jsonrpc: "2.0", method: "notifications/initialized" }]);
   });
 
   test(`${name}: a question of the server arrives, and our answer reaches it`, async (t) => {
-    const recorded = openRecorded(await echo(t));
-    t.after(() => recorded.link.close());
-    await recorded.initialize();
+    const recorded = await opened(t);
     await recorded.ask("test/ask");
     const question = recorded.received.find(
       ({ message }) => isJsonObject(message) && message["method"] === "sampling/createMessage",
@@ -71,17 +70,13 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
   });
 
   test(`${name}: an answer of 20 MB comes whole`, async (t) => {
-    const recorded = openRecorded(await echo(t));
-    t.after(() => recorded.link.close());
-    await recorded.initialize();
+    const recorded = await opened(t);
     const { text } = await recorded.ask("test/large", { length: 10_000_000 });
     assert.equal(text, "ü".repeat(10_000_000));
   });
 
   test(`${name}: what is nested too deep to be written fails alone, and never throws`, async (t) => {
-    const recorded = openRecorded(await echo(t));
-    t.after(() => recorded.link.close());
-    await recorded.initialize();
+    const recorded = await opened(t);
     const deep = JSON.parse(`${'{"0":1,"a":'.repeat(50_000)}1${"}".repeat(50_000)}`);
     const failure = await recorded.askInVain("echo", { deep });
     assert.equal(failure.kind, "refused");
@@ -99,9 +94,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
   });
 
   test(`${name}: a held message is followed by none until it is let go`, async (t) => {
-    const recorded = openRecorded(await echo(t));
-    t.after(() => recorded.link.close());
-    await recorded.initialize();
+    const recorded = await opened(t);
     const before = recorded.received.length;
     const gate = Promise.withResolvers<void>();
     recorded.hold = () => {

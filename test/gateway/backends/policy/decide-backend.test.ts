@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { fc, runsOf } from "../../../support/properties.ts";
-import { BackendWorld, type Fate } from "../pool/backend-world.ts";
+import { BackendWorld, type Fate } from "./backend-world.ts";
 
 type Event =
   | { readonly do: "edit"; readonly change: Partial<BackendSpec> }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fc } from "../../../support/properties.ts";
-import { AUTO, DRAIN_MS, RouteWorld, STABLE_MS } from "./route-world.ts";
+import { AUTO, DRAIN_MS, RouteWorld, STABLE_MS } from "./backend-world.ts";
 
 function running(failback = AUTO): RouteWorld {
   const world = new RouteWorld(failback);
@@ -83,8 +83,8 @@ describe("C2 failover", () => {
 
   it("C2 what does not start gives way to the next at the very start", () => {
     const world = new RouteWorld();
-    world.down.add("a");
-    world.down.add("b");
+    world.fates.set("a", "fails");
+    world.fates.set("b", "fails");
     world.look();
     world.advance(2_000);
     assert.equal(world.used, "c");
@@ -173,14 +173,14 @@ describe("C2 recovery", () => {
 describe("C2 by hand", () => {
   it("C2 a switch needs no window, and holds where it is not the first", () => {
     const world = running();
-    world.ask("b");
+    world.switchTo("b");
     world.advance(1_000);
     assert.equal(world.used, "b");
     assert.equal(world.memory.routes.held, "b");
     world.advance(300_000);
     assert.equal(world.used, "b", "what is held does not go back");
     assert.equal(world.pending, null);
-    world.ask("a");
+    world.switchTo("a");
     world.advance(1_000);
     assert.equal(world.used, "a");
     assert.equal(world.memory.routes.held, null);
@@ -192,8 +192,8 @@ describe("C2 by hand", () => {
 
   it("C2 what cannot be reached changes nothing", () => {
     const world = running();
-    world.down.add("c");
-    world.ask("c");
+    world.fates.set("c", "fails");
+    world.switchTo("c");
     world.advance(1_000);
     assert.equal(world.used, "a");
     assert.equal(world.memory.routes.held, null);
@@ -202,7 +202,7 @@ describe("C2 by hand", () => {
 
   it("C2 whoever asked for a route of a backend that is then disabled is told", () => {
     const world = running();
-    world.ask("b");
+    world.switchTo("b");
     assert.deepEqual(world.told, []);
     world.spec = { ...world.spec, wanted: { kind: "nothing", because: "disabled" }, revision: 1 };
     world.look();
@@ -211,7 +211,7 @@ describe("C2 by hand", () => {
 
   it("C2 the route in use is held, too", () => {
     const world = nearlyBack();
-    world.ask("b");
+    world.switchTo("b");
     assert.deepEqual(world.told, ["failover a b", "asked_done b"]);
     world.advance(300_000);
     assert.equal(world.used, "b");
@@ -222,7 +222,7 @@ describe("C2 by hand", () => {
 
   it("C2 holding never holds back a failover, which ends it", () => {
     const world = running();
-    world.ask("b");
+    world.switchTo("b");
     world.advance(1_000);
     world.cut("b", "ends");
     world.advance(1_000);
@@ -235,7 +235,7 @@ describe("C2 edits", () => {
   it("C2 the route in use is removed: the next is ready before it drains", () => {
     const world = running();
     world.call(5_000);
-    world.edit(["b", "c"]);
+    world.offer("b", "c");
     assert.equal(world.used, "a", "it serves on");
     world.advance(1_000);
     assert.equal(world.used, "b");
@@ -248,14 +248,14 @@ describe("C2 edits", () => {
     world.look();
     world.advance(1_000);
     const { serving } = world.memory;
-    world.edit(["a", "b", "c"]);
+    world.offer("a", "b", "c");
     world.advance(60_000);
     assert.deepEqual(world.memory.serving, serving);
   });
 
   it("C2 a better one that is added is gone over to after its window", () => {
     const world = running();
-    world.edit(["new", "a", "b"]);
+    world.offer("new", "a", "b");
     world.advance(STABLE_MS - 1_000);
     assert.equal(world.used, "a");
     world.advance(5_000);
@@ -323,8 +323,8 @@ function happen(world: RouteWorld, one: Happening): void {
   else if (one.do === "mend") world.mend(one.key);
   else if (one.do === "call") world.call(one.ms);
   else if (one.do === "advance") world.advance(one.ms);
-  else if (one.do === "ask") world.ask(one.key);
-  else if (one.do === "edit") world.edit(one.names);
+  else if (one.do === "ask") world.switchTo(one.key);
+  else if (one.do === "edit") world.offer(...one.names);
   else if (one.do === "toggle") world.set({ auto: one.auto, recheck: one.recheck });
   else if (one.do === "restart") world.restart();
   else world.release();
@@ -343,7 +343,7 @@ it("C2 whatever happens, in the end the best route that works serves, and nothin
       world.advance(20_000);
       world.release();
       world.advance(400_000);
-      const best = world.routes.list.find(({ name }) => !world.down.has(name))?.name ?? null;
+      const best = world.routes.list.find(({ name }) => !world.isDown(name))?.name ?? null;
       // What an edit took out goes on while nothing of what is left works.
       const isOut = !world.routes.list.some(({ key }) => key === world.used);
       if (best !== null || !isOut) assert.equal(world.used, best);

@@ -1,14 +1,27 @@
-// A pool of scripted instances on a clock of its own, and what tests ask of it.
+// A pool of scripted instances on a clock of its own, on data that comes and goes, and what tests ask of it.
 import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
+import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import type { DataSource } from "../../../../src/gateway/backends/policy/required-data.ts";
+import type {
+  DataPrograms,
+  DataSource,
+  RequiredData,
+} from "../../../../src/gateway/backends/policy/required-data.ts";
+import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
 import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, type ManualClock, settle } from "../../../support/manual-clock.ts";
-import { backendConfig, callOf, createScript, type Script } from "./scripted-instance.ts";
+import {
+  backendConfig,
+  callOf,
+  createScript,
+  fromInstance,
+  type Script,
+  type ScriptedInstance,
+} from "./scripted-instance.ts";
 
 export interface Bench {
   readonly pool: BackendPool;
@@ -22,13 +35,43 @@ export interface Bench {
   call(name?: string): Promise<Reply>;
   codes(name?: string): string[];
   events(): string[];
+  starts(): number;
+  /** The command of the instance started last, and of any. */
+  program(instance?: ScriptedInstance): string | undefined;
+  /** Applies, and lets follow what follows at once. */
+  applied(...configs: BackendConfig[]): Promise<void>;
+  /** The instance started last is ready with these tools. */
+  comesUp(...tools: string[]): Promise<void>;
+  /** The instance started last ends, for this reason. */
+  dies(message: string, hint?: string): Promise<void>;
+  /** Applies a configuration, whose instance is ready with these tools. */
+  replaced(config: BackendConfig, ...tools: string[]): Promise<void>;
+  /** The instance started last answers all that it was asked: the number of that which the call got its answer from. */
+  answered(call: Promise<Reply>): Promise<unknown>;
+  /** How `a` stands. */
+  is(wanted: Partial<Standing>): void;
 }
 
-export function bench(environment: Record<string, string> = {}, data?: DataSource): Bench {
+/** Of a backend, as far as a test looks at it. */
+export interface Standing {
+  readonly names: readonly string[];
+  readonly phase: BackendView["phase"];
+  readonly codes: readonly string[];
+  readonly starts: number;
+  readonly instances: number;
+  readonly draining: number;
+  readonly restarts: number;
+}
+
+export function bench(
+  environment: Record<string, string> = {},
+  more: { readonly data?: DataSource; readonly heldRoutes?: HeldRoutes } = {},
+): Bench {
   const clock = createManualClock();
   const script = createScript();
   const told: GatewayTransition[] = [];
   const redacted: string[] = [];
+  const programs = new WeakMap<OpenLink, string>();
   const pool = new BackendPool({
     clock,
     logger: silentLogger,
@@ -37,17 +80,21 @@ export function bench(environment: Record<string, string> = {}, data?: DataSourc
     announce: (transition) => told.push(transition),
     clientInfo: { name: "test", version: "1" },
     startInstance: script.start,
-    openLink: () => () => assert.fail("a scripted instance opens no link"),
+    openLink(connection) {
+      const open: OpenLink = () => assert.fail("a scripted instance opens no link");
+      if (connection.type === "stdio") programs.set(open, connection.command);
+      return open;
+    },
     random: () => 0.5,
     onLog() {},
-    ...(data === undefined ? {} : { data }),
+    ...more,
   });
   const view = (name = "a"): BackendView => {
     const found = pool.view().find((one) => one.name === name);
     assert.ok(found !== undefined, `${name} is not in the view`);
     return found;
   };
-  return {
+  const b: Bench = {
     pool,
     clock,
     script,
@@ -59,7 +106,53 @@ export function bench(environment: Record<string, string> = {}, data?: DataSourc
     call: (name = "a") => pool.call(name, callOf()),
     codes: (name) => view(name).conditions.map(({ code }) => code),
     events: () => told.filter(({ name }) => name !== "backend.phase").map(({ name }) => name),
+    starts: () => script.started.length,
+    program: (instance = script.last) => programs.get(instance.options.open),
+    async applied(...configs) {
+      b.apply(...configs);
+      await settle();
+    },
+    async comesUp(...tools) {
+      script.last.becomeReady(...tools);
+      await settle();
+    },
+    async dies(message, hint) {
+      script.last.endWith(message, hint);
+      await settle();
+    },
+    async replaced(config, ...tools) {
+      await b.applied(config);
+      await b.comesUp(...tools);
+    },
+    async answered(call) {
+      script.last.answer();
+      return fromInstance(await call);
+    },
+    is(wanted) {
+      const seen: { readonly [Key in keyof Standing]: () => Standing[Key] } = {
+        names: b.names,
+        phase: () => view().phase,
+        codes: b.codes,
+        starts: b.starts,
+        instances: () => view().instances,
+        draining: () => view().draining,
+        restarts: () => view().restarts,
+      };
+      const looked = Object.entries(seen).filter(([key]) => Object.hasOwn(wanted, key));
+      assert.deepEqual(Object.fromEntries(looked.map(([key, look]) => [key, look()])), wanted);
+    },
   };
+  return b;
+}
+
+/** `a` was applied, and its first instance starts. */
+export async function starting(
+  config = backendConfig("a"),
+  environment: Record<string, string> = {},
+): Promise<Bench> {
+  const b = bench(environment);
+  await b.applied(config);
+  return b;
 }
 
 /** One ready backend `a` with tool `one`. */
@@ -67,13 +160,72 @@ export async function ready(
   config = backendConfig("a"),
   environment: Record<string, string> = {},
 ): Promise<Bench> {
-  const b = bench(environment);
-  b.apply(config);
-  await settle();
-  b.script.last.becomeReady("one");
-  await settle();
+  const b = await starting(config, environment);
+  await b.comesUp("one");
   return b;
 }
 
 /** `a` with another connection. */
 export const CHANGED = backendConfig("a", { command: "other" });
+
+export const CORE = { share: "CORE", folder: null } as const;
+
+export interface DataBench extends Bench {
+  /** The share is away from now on, for this reason. */
+  leave(reason?: string): Promise<void>;
+  /** It is there, on the mount of this name. */
+  come(mounts?: string): Promise<void>;
+  /** Room is asked for, or taken: it is being mounted anew from now on. */
+  move(room?: "asked" | "taken"): Promise<void>;
+  /** Leaders of the process groups that still run on it. */
+  running(): readonly number[];
+}
+
+export function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "away" = "there"): DataBench {
+  const there: RequiredData = { kind: "there", mounts: "1" };
+  let state: RequiredData = at === "there" ? there : away(0, "it is not mounted");
+  const listeners: (() => void)[] = [];
+  let programs: () => readonly DataPrograms[] = () => [];
+  const b = bench(
+    {},
+    {
+      data: {
+        look: () => state,
+        onChange: (listener) => void listeners.push(listener),
+        watchPrograms(list) {
+          programs = list;
+          return () => {};
+        },
+      },
+    },
+  );
+  const become = async (next: RequiredData): Promise<void> => {
+    state = next;
+    for (const listener of listeners) listener();
+    await settle();
+  };
+  b.apply(backendConfig("a", { requires: [CORE], ...change }));
+  return {
+    ...b,
+    leave: (reason = "it is not mounted") => become(away(b.clock.monotonicMs(), reason)),
+    come: (mounts = "1") => become({ kind: "there", mounts }),
+    move: (room = "asked") =>
+      become({
+        kind: "moving",
+        requirement: "CORE",
+        sinceMs: room === "taken" ? b.clock.monotonicMs() : null,
+      }),
+    running: () => programs().flatMap(({ pids }) => pids),
+  };
+}
+
+function away(sinceMs: number, reason: string): RequiredData {
+  return { kind: "away", requirement: "CORE", reason, sinceMs };
+}
+
+export async function readyOn(change: Partial<BackendConfig> = {}): Promise<DataBench> {
+  const b = dataBench(change);
+  await settle();
+  await b.comesUp("one");
+  return b;
+}

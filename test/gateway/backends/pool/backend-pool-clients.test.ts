@@ -29,10 +29,8 @@ describe("one instance for each client", () => {
   };
   /** Edits the connection; the shared instance of the new one is ready. */
   const moveShared = async (b: Bench): Promise<void> => {
-    b.apply({ ...own, connection: other });
-    await settle();
-    b.script.last.becomeReady("two");
-    await settle();
+    await b.applied({ ...own, connection: other });
+    await b.comesUp("two");
   };
 
   it("B7 a client's calls go to its own, started at its first call; nothing of it reaches another's", async () => {
@@ -62,8 +60,7 @@ describe("one instance for each client", () => {
     const ann = createClient("ann");
     void b.pool.call("a", callOf(ann));
     await settle();
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.comesUp("one");
     const [shared, anns] = b.script.started;
     assert.ok(shared !== undefined && anns !== undefined);
     anns.longWaits = { calls: 1, longestMs: 45_000 };
@@ -96,12 +93,9 @@ describe("one instance for each client", () => {
     assert.equal(fromInstance(await second), mine.id);
     const other = b.pool.call("a", callOf(createClient("bob")));
     await b.clock.advance(250);
-    b.script.last.becomeReady("one");
-    await settle();
-    b.script.last.becomeReady("one");
-    await settle();
-    b.script.last.answer();
-    assert.equal(fromInstance(await other), b.script.last.id);
+    await b.comesUp("one");
+    await b.comesUp("one");
+    assert.equal(await b.answered(other), b.script.last.id);
     assert.equal(mine.isClosed, false);
   });
 
@@ -111,31 +105,26 @@ describe("one instance for each client", () => {
     const { call: running, mine } = await begin(b, ann);
     const waiting = b.pool.call("a", callOf(bob));
     const theirs = b.script.last;
-    b.apply({ ...own, enabled: false });
-    await settle();
-    assert.equal(b.view().draining, 2);
-    assert.equal(b.view().phase, "ShuttingDown");
+    await b.applied({ ...own, enabled: false });
+    b.is({ draining: 2, phase: "ShuttingDown" });
     mine.answer();
     assert.equal(fromInstance(await running), mine.id);
     theirs.becomeReady();
     theirs.answer();
     assert.equal(fromInstance(await waiting), theirs.id);
     await settle();
-    assert.equal(b.view().instances, 0);
-    assert.equal(b.view().phase, "Pending");
+    b.is({ instances: 0, phase: "Pending" });
   });
 
   it("it ends with its session, and its calls with it", async () => {
     const b = await ready(own);
     const ann = createClient("ann");
     const call = b.pool.call("a", callOf(ann));
-    b.script.last.becomeReady();
-    await settle();
+    await b.comesUp();
     b.pool.forget(ann);
     assert.ok(isError(await call));
     await settle();
-    assert.equal(owner(b, ann)[0]?.isClosed, true);
-    assert.equal(b.view().instances, 1);
+    assert.deepEqual([owner(b, ann)[0]?.isClosed, b.view().instances], [true, 1]);
   });
 
   it("B7 a changed connection drains it; the next call starts anew, of the new configuration", async () => {
@@ -146,8 +135,7 @@ describe("one instance for each client", () => {
     assert.equal(mine.isClosed, false);
     const next = b.pool.call("a", callOf(ann));
     assert.notEqual(b.script.last.options.key, mine.options.key);
-    b.script.last.becomeReady("two");
-    await settle();
+    await b.comesUp("two");
     b.script.last.answer();
     mine.answer();
     assert.equal(fromInstance(await running), mine.id);
@@ -163,10 +151,8 @@ describe("one instance for each client", () => {
     const half = b.script.last;
     await moveShared(b);
     assert.equal(half.isClosed, true);
-    b.script.last.becomeReady("two");
-    await settle();
-    b.script.last.answer();
-    assert.equal(fromInstance(await waiting), b.script.last.id);
+    await b.comesUp("two");
+    assert.equal(await b.answered(waiting), b.script.last.id);
   });
 
   it("B7 shared again, a call that waits for its own instance goes to the shared one, and nothing more is started", async () => {
@@ -174,11 +160,8 @@ describe("one instance for each client", () => {
     const ann = createClient("ann");
     const waiting = b.pool.call("a", callOf(ann));
     const half = b.script.last;
-    b.apply(shared);
-    await settle();
-    assert.equal(owner(b, ann).length, 1);
-    assert.equal(half.isClosed, true);
-    assert.equal(b.view().instances, 1);
+    await b.applied(shared);
+    assert.deepEqual([owner(b, ann).length, half.isClosed, b.view().instances], [1, true, 1]);
     b.script.started[0]?.answer();
     assert.equal(fromInstance(await waiting), b.script.started[0]?.id);
   });
@@ -187,18 +170,14 @@ describe("one instance for each client", () => {
     const b = await ready(own);
     const ann = createClient("ann");
     void b.pool.call("a", callOf(ann));
-    b.apply(shared);
-    await settle();
+    await b.applied(shared);
     for (const { seen, becomeReady } of b.script.alive)
       if (seen.state.kind === "starting") becomeReady("one");
     for (const instance of b.script.alive) instance.answer();
-    b.apply({ ...shared, connection: other });
-    await settle();
-    b.script.last.becomeReady("two");
-    await settle();
+    await b.applied({ ...shared, connection: other });
+    await b.comesUp("two");
     const { key } = b.script.last.options;
-    b.apply({ ...own, connection: other });
-    await settle();
+    await b.applied({ ...own, connection: other });
     const next = b.pool.call("a", callOf(ann));
     assert.equal(b.script.last.options.key, key);
     b.script.last.becomeReady("two");
@@ -207,8 +186,7 @@ describe("one instance for each client", () => {
       asked.map(({ options }) => options),
       [b.script.last.options],
     );
-    b.script.last.answer();
-    assert.equal(fromInstance(await next), b.script.last.id);
+    assert.equal(await b.answered(next), b.script.last.id);
   });
 
   it("B7 disabled and shared in one edit, it lets a call that waits for its own instance finish there", async () => {
@@ -216,8 +194,7 @@ describe("one instance for each client", () => {
     const ann = createClient("ann");
     const waiting = b.pool.call("a", callOf(ann));
     const mine = b.script.last;
-    b.apply({ ...shared, enabled: false });
-    await settle();
+    await b.applied({ ...shared, enabled: false });
     mine.becomeReady("one");
     mine.answer();
     assert.equal(fromInstance(await waiting), mine.id);
@@ -275,7 +252,7 @@ describe("one instance for each client", () => {
     for (const { client } of listen) client.busy = true;
     const hanging = b.pool.call("a", callOf(waits.client));
     const refused = b.pool.call("a", callOf(createClient("65th")));
-    assert.equal(b.script.started.length, 65);
+    assert.equal(b.starts(), 65);
     assert.match(errorText(await refused), /64 instances/);
     waits.mine.answer();
     assert.equal(fromInstance(await hanging), waits.mine.id);
@@ -328,7 +305,6 @@ describe("one instance for each client", () => {
     assert.equal(mine.checks, 1);
     mine.see({ missedChecks: 1 });
     await settle();
-    assert.equal(mine.isClosed, true);
-    assert.equal(b.view().phase, "Ready");
+    assert.deepEqual([mine.isClosed, b.view().phase], [true, "Ready"]);
   });
 });

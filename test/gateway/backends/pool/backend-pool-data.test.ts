@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { settle } from "../../../support/manual-clock.ts";
-import { bench } from "./backend-pool-bench.ts";
-import { CORE, dataBench, readyOn } from "./data-bench.ts";
+import { bench, CORE, dataBench, readyOn } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("a backend that requires a share", () => {
@@ -14,14 +13,11 @@ describe("a backend that requires a share", () => {
     await b.leave();
     const call = b.call();
     await b.clock.advance(4_900);
-    assert.deepEqual(b.names(), ["one"]);
-    assert.equal(b.view().phase, "Ready");
+    b.is({ names: ["one"], phase: "Ready" });
     assert.equal(b.script.last.calls.length, 0, "it was not sent while the share was away");
     await b.come();
-    b.script.last.answer();
-    assert.equal(fromInstance(await call), 1);
-    assert.equal(published, 0);
-    assert.equal(b.starts(), 1);
+    assert.equal(await b.answered(call), 1);
+    assert.deepEqual([published, b.starts()], [0, 1]);
   });
 
   it("C1 hide: after unavailable_after_secs the names leave at once and return at once, and calls name the share", async () => {
@@ -36,11 +32,9 @@ describe("a backend that requires a share", () => {
       /^backend a cannot work: share CORE is away: no route leads to it$/,
     );
     assert.match(errorText(await b.call()), /share CORE is away/);
-    assert.equal(b.view().phase, "Degraded");
-    assert.deepEqual(b.codes(), ["share_away"]);
+    b.is({ phase: "Degraded", codes: ["share_away"] });
     await b.come();
-    assert.equal(b.view().phase, "Ready");
-    assert.deepEqual(b.codes(), []);
+    b.is({ phase: "Ready", codes: [] });
     assert.deepEqual(changes, [[], ["one"]]);
     assert.equal(b.starts(), 1, "the process went on");
   });
@@ -53,8 +47,7 @@ describe("a backend that requires a share", () => {
     assert.match(errorText(await b.call()), /share CORE is away: it is not mounted/);
     await b.come();
     const call = b.call();
-    b.script.last.answer();
-    assert.equal(fromInstance(await call), 1);
+    assert.equal(await b.answered(call), 1);
   });
 
   it("C1 stop: the process ends when its calls have ended, and is started anew when the share is back", async () => {
@@ -64,17 +57,14 @@ describe("a backend that requires a share", () => {
     await b.clock.advance(5_000);
     assert.deepEqual(b.names(), []);
     assert.equal(b.script.last.isClosed, false, "a call is in flight");
-    b.script.last.answer();
-    assert.equal(fromInstance(await call), 1);
+    assert.equal(await b.answered(call), 1);
     await settle();
     assert.equal(b.script.last.isClosed, true);
     await b.clock.advance(600_000);
-    assert.equal(b.starts(), 1);
-    assert.equal(b.view().phase, "Pending");
+    b.is({ starts: 1, phase: "Pending" });
     await b.come();
     assert.equal(b.starts(), 2);
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.comesUp("one");
     assert.deepEqual(b.names(), ["one"]);
   });
 
@@ -97,8 +87,7 @@ describe("a backend that requires a share", () => {
     await b.leave();
     b.script.last.endWith("ENOENT");
     await b.clock.advance(120_000);
-    assert.equal(b.starts(), 1);
-    assert.equal(b.view().phase, "Pending");
+    b.is({ starts: 1, phase: "Pending" });
     await b.come();
     await b.clock.advance(1_000);
     assert.equal(b.starts(), 2);
@@ -107,12 +96,10 @@ describe("a backend that requires a share", () => {
   it("C1 one that was started on another mount is replaced: the new one is ready before the old one drains", async () => {
     const b = await readyOn();
     await b.come("2");
-    assert.equal(b.starts(), 2);
-    assert.deepEqual(b.names(), ["one"]);
+    b.is({ starts: 2, names: ["one"] });
     const call = b.call();
     assert.equal(b.script.started[0]?.calls.length, 1, "the old one serves until the new one is ready");
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.comesUp("one");
     b.script.started[0]?.answer();
     assert.equal(fromInstance(await call), 1);
     await settle();
@@ -123,8 +110,7 @@ describe("a backend that requires a share", () => {
 
   it("C1 a change of what is required, on the same mounts, starts nothing anew", async () => {
     const b = await readyOn();
-    b.apply(backendConfig("a", { requires: [CORE, { share: "CORE", folder: "dev" }] }));
-    await settle();
+    await b.applied(backendConfig("a", { requires: [CORE, { share: "CORE", folder: "dev" }] }));
     assert.equal(b.starts(), 1);
     b.apply(backendConfig("a"));
     await b.leave();
@@ -145,8 +131,7 @@ describe("a backend that requires a share", () => {
     const client = createClient("s1");
     const call = b.pool.call("a", callOf(client));
     await settle();
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.comesUp("one");
     b.script.last.answer();
     await call;
     await b.leave();
@@ -166,8 +151,7 @@ describe("a backend that requires a share", () => {
       const call = b.call();
       await b.clock.advance(1_000);
       await b.come();
-      b.script.last.answer();
-      assert.equal(fromInstance(await call), 1);
+      assert.equal(await b.answered(call), 1);
       await b.clock.advance(1_000);
     }
     assert.deepEqual([published, b.starts(), b.view().restarts], [0, 1, 0]);
@@ -211,8 +195,7 @@ describe("a backend that requires a share", () => {
     await settle();
     assert.equal(b.starts(), 2);
     await b.leave();
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.comesUp("one");
     assert.equal(b.script.last.calls.length, 0);
     await b.come();
     assert.equal(b.script.last.calls.length, 1);
@@ -222,10 +205,7 @@ describe("a backend that requires a share", () => {
 
   it("C3 a pool that knows nothing of shares serves it all the same", async () => {
     const b = bench();
-    b.apply(backendConfig("a", { requires: [CORE] }));
-    await settle();
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.replaced(backendConfig("a", { requires: [CORE] }), "one");
     assert.deepEqual(b.names(), ["one"]);
   });
 });

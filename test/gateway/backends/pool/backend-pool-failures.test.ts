@@ -4,37 +4,30 @@ import { describe, it } from "node:test";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import { errorReply, REQUEST_TIMEOUT } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
-import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
+import { bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
+import { backendConfig, errorText } from "./scripted-instance.ts";
 
 describe("crashes and failures", () => {
   it("B7 after its first crash it is tried at once, its names stay, and calls wait", async () => {
     const b = await ready();
-    b.script.last.endWith("it exited with code 3");
-    await settle();
-    assert.deepEqual(b.names(), ["one"]);
-    assert.equal(b.view().phase, "Degraded");
+    await b.dies("it exited with code 3");
+    b.is({ names: ["one"], phase: "Degraded" });
     const call = b.call();
     await b.clock.advance(250);
-    assert.equal(b.script.started.length, 2);
-    b.script.last.becomeReady("one");
-    await settle();
-    b.script.last.answer();
-    assert.equal(fromInstance(await call), 2);
-    assert.equal(b.view().phase, "Ready");
-    assert.equal(b.view().restarts, 1);
+    assert.equal(b.starts(), 2);
+    await b.comesUp("one");
+    assert.equal(await b.answered(call), 2);
+    b.is({ phase: "Ready", restarts: 1 });
   });
 
   it("what the server said of itself stands as long as its names do", async () => {
     const b = await ready();
     const [result] = b.pool.initializeResults();
     assert.equal(result?.backend, "a");
-    b.script.last.endWith("it exited with code 3");
-    await settle();
+    await b.dies("it exited with code 3");
     assert.deepEqual(b.pool.initializeResults(), [result]);
     await b.clock.advance(250);
-    b.script.last.endWith("address in use");
-    await settle();
+    await b.dies("address in use");
     assert.deepEqual(b.pool.initializeResults(), []);
   });
 
@@ -43,10 +36,8 @@ describe("crashes and failures", () => {
     b.script.last.endWith("it exited with code 3");
     const call = b.call();
     await b.clock.advance(250);
-    b.script.last.becomeReady("one");
-    await settle();
-    b.script.last.answer();
-    assert.equal(fromInstance(await call), 2);
+    await b.comesUp("one");
+    assert.equal(await b.answered(call), 2);
   });
 
   it("when that try fails, the names leave, and calls say why and when it is tried next", async () => {
@@ -54,8 +45,7 @@ describe("crashes and failures", () => {
     b.script.last.endWith("it exited with code 3");
     await b.clock.advance(250);
     const waiting = b.call();
-    b.script.last.endWith("address in use");
-    await settle();
+    await b.dies("address in use");
     assert.deepEqual(b.names(), []);
     assert.match(
       errorText(await waiting),
@@ -72,44 +62,37 @@ describe("crashes and failures", () => {
     await b.clock.advance(250);
     b.script.last.becomeReady("one");
     await b.clock.advance(29_000);
-    b.script.last.endWith("2nd");
-    await settle();
+    await b.dies("2nd");
     assert.deepEqual(b.names(), []);
     await b.clock.advance(1_000);
     b.script.last.becomeReady("one");
     await b.clock.advance(30_000);
-    b.script.last.endWith("3rd");
-    await settle();
+    await b.dies("3rd");
     assert.deepEqual(b.names(), ["one"]);
   });
 
   it("five failures in a row open the circuit: one try a minute, until a restart or a change", async () => {
-    const b = bench();
-    b.apply(backendConfig("a"));
-    await settle();
+    const b = await starting();
     for (const waitMs of [1_000, 2_000, 4_000, 8_000]) {
       b.script.last.endWith("no such program");
       await b.clock.advance(waitMs - 1);
-      const before = b.script.started.length;
+      const before = b.starts();
       await b.clock.advance(1);
-      assert.equal(b.script.started.length, before + 1);
+      assert.equal(b.starts(), before + 1);
       assert.deepEqual(b.codes(), ["not_running"]);
     }
-    b.script.last.endWith("no such program", "install it");
-    await settle();
+    await b.dies("no such program", "install it");
     assert.deepEqual(b.codes(), ["circuit_open"]);
     assert.match(b.view().conditions[0]?.hint ?? "", /^install it\. A change of its configuration/);
     await b.clock.advance(59_999);
-    assert.equal(b.script.started.length, 5);
+    assert.equal(b.starts(), 5);
     await b.clock.advance(1);
-    assert.equal(b.script.started.length, 6);
-    b.script.last.endWith("no such program");
-    await settle();
+    assert.equal(b.starts(), 6);
+    await b.dies("no such program");
     assert.equal(b.pool.restart("a"), true);
     await settle();
-    assert.equal(b.script.started.length, 7);
-    b.script.last.becomeReady("one");
-    await settle();
+    assert.equal(b.starts(), 7);
+    await b.comesUp("one");
     assert.deepEqual(b.codes(), []);
     assert.equal(b.pool.restart("nobody"), false);
   });
@@ -119,16 +102,12 @@ describe("crashes and failures", () => {
     const remote = backendConfig("a", { connection: far });
     const hintsOf = async (first: BackendConfig, second: BackendConfig | null): Promise<string> => {
       const b = bench();
-      b.apply(first);
-      await settle();
+      await b.applied(first);
       if (second !== null) {
-        b.script.last.becomeReady("one");
-        await settle();
-        b.apply(second);
-        await settle();
+        await b.comesUp("one");
+        await b.applied(second);
       }
-      b.script.last.endWith("no answer");
-      await settle();
+      await b.dies("no answer");
       return b
         .view()
         .conditions.map(({ hint }) => hint)
@@ -175,27 +154,20 @@ describe("crashes and failures", () => {
     const b = bench();
     b.apply(needy);
     await b.clock.advance(120_000);
-    assert.equal(b.script.started.length, 0);
-    assert.equal(b.view().phase, "Failed");
-    assert.deepEqual(b.codes(), ["secret_missing"]);
+    b.is({ starts: 0, phase: "Failed", codes: ["secret_missing"] });
     assert.match(b.view().conditions[0]?.title ?? "", /TOKEN/);
     assert.match(errorText(await b.call()), /TOKEN/);
     await b.pool.settled(new AbortController().signal);
 
     const serving = await ready();
-    serving.apply(needy);
-    await settle();
-    assert.deepEqual(serving.names(), ["one"]);
-    assert.equal(serving.view().phase, "Degraded");
-    assert.deepEqual(serving.codes(), ["change_failed"]);
+    await serving.applied(needy);
+    serving.is({ names: ["one"], phase: "Degraded", codes: ["change_failed"] });
     assert.ok(serving.events().includes("backend.change_failed"));
-    serving.apply(backendConfig("a"));
-    await settle();
+    await serving.applied(backendConfig("a"));
     assert.deepEqual(serving.codes(), []);
 
     const set = bench({ TOKEN: "s3cret" });
-    set.apply(needy);
-    await settle();
+    await set.applied(needy);
     assert.deepEqual(set.redacted, ["s3cret"]);
     assert.doesNotMatch(set.script.last.options.key, /s3cret/);
   });
@@ -209,21 +181,16 @@ describe("health", () => {
     assert.equal(hung.checks, 1);
     hung.see({ missedChecks: 1, checkedAtMs: b.clock.monotonicMs() });
     await b.clock.advance(10_000);
-    assert.equal(hung.checks, 2);
-    assert.equal(b.view().phase, "Ready");
+    assert.deepEqual([hung.checks, b.view().phase], [2, "Ready"]);
     hung.see({ missedChecks: 2, checkedAtMs: b.clock.monotonicMs() });
     await settle();
-    assert.equal(b.view().phase, "Degraded");
-    assert.deepEqual(b.codes(), ["not_answering"]);
+    b.is({ phase: "Degraded", codes: ["not_answering"] });
     await b.clock.advance(10_000);
     hung.see({ missedChecks: 3, checkedAtMs: b.clock.monotonicMs() });
     await settle();
-    assert.equal(b.script.started.length, 2);
-    assert.deepEqual(b.names(), ["one"]);
-    b.script.last.becomeReady("one");
-    await settle();
-    assert.equal(hung.isClosed, true);
-    assert.equal(b.view().phase, "Ready");
+    b.is({ starts: 2, names: ["one"] });
+    await b.comesUp("one");
+    assert.deepEqual([hung.isClosed, b.view().phase], [true, "Ready"]);
   });
 
   it("one that does not answer and that three tries could not replace is given up: its names leave", async () => {
@@ -237,10 +204,8 @@ describe("health", () => {
     }
     assert.deepEqual(b.names(), []);
     assert.equal(b.script.started[0]?.isClosed, true);
-    b.script.last.becomeReady("one");
-    await settle();
-    assert.deepEqual(b.names(), ["one"]);
-    assert.equal(b.view().phase, "Ready");
+    await b.comesUp("one");
+    b.is({ names: ["one"], phase: "Ready" });
   });
 
   it("one that answers again is kept, and the other is abandoned", async () => {
@@ -252,9 +217,7 @@ describe("health", () => {
     assert.notEqual(other, hung);
     hung?.see({ missedChecks: 0 });
     await settle();
-    assert.equal(other.isClosed, true);
-    assert.equal(hung?.isClosed, false);
-    assert.equal(b.view().phase, "Ready");
+    assert.deepEqual([other.isClosed, hung?.isClosed, b.view().phase], [true, false, "Ready"]);
   });
 
   it("five calls in a row that timed out are a reason to check at once", async () => {
@@ -272,8 +235,7 @@ describe("health", () => {
     const b = await ready();
     b.script.last.see({ listsStaleBecause: "tools/list was answered with an error" });
     await settle();
-    assert.deepEqual(b.codes(), ["lists_stale"]);
-    assert.equal(b.view().phase, "Degraded");
+    b.is({ codes: ["lists_stale"], phase: "Degraded" });
     await b.clock.advance(1_000);
     assert.equal(b.script.last.refreshes, 1);
     await b.clock.advance(2_000);

@@ -1,55 +1,27 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
-import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
-import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
-import type { ClientPort } from "../../../../src/gateway/client-port.ts";
+import type { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
-import { isError, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
-import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
+import { isError, isJsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
-import { backendConfig, callOf, createClient } from "./scripted-instance.ts";
-
-const SERVER = fileURLToPath(new URL("../programs/pool-server.ts", import.meta.url));
+import { PATIENT, POOL_SERVER, startRealPool } from "./real-pool.ts";
+import { backendConfig, callOf } from "./scripted-instance.ts";
 
 interface RealPool {
   readonly pool: BackendPool;
-  readonly told: GatewayTransition[];
+  readonly told: readonly GatewayTransition[];
   apply(...configs: BackendConfig[]): void;
   tools(): string[];
   view(): BackendView;
-  call(ms?: number, client?: ClientPort): Promise<Reply>;
+  call(ms?: number): Promise<Reply>;
 }
 
 function realPool(t: TestContext, clock: Clock = systemClock): RealPool {
-  const warden = new Warden({ clock: systemClock, logger });
-  const told: GatewayTransition[] = [];
-  const pool = new BackendPool({
-    clock,
-    logger,
-    environment: {},
-    redact() {},
-    announce: (transition) => told.push(transition),
-    clientInfo: { name: "test", version: "1" },
-    startInstance: startBackendInstance,
-    openLink(connection) {
-      assert.ok(connection.type === "stdio");
-      const { sandbox: _, ...program } = connection;
-      return openStdioLink({ ...program, warden, clock });
-    },
-    random: Math.random,
-    onLog() {},
-  });
-  t.after(async () => {
-    await pool[Symbol.asyncDispose]();
-    await warden[Symbol.asyncDispose]();
-  });
+  const { pool, told } = startRealPool(t, { clock });
   return {
     pool,
     told,
@@ -60,27 +32,28 @@ function realPool(t: TestContext, clock: Clock = systemClock): RealPool {
       assert.ok(view !== undefined);
       return view;
     },
-    call: (ms = 0, client) =>
-      pool.call("a", { ...callOf(client ?? null), params: { name: "who", arguments: { ms } } }),
+    call: (ms = 0) => pool.call("a", { ...callOf(), params: { name: "who", arguments: { ms } } }),
   };
 }
 
 const serverConfig = (tool: string, change: Partial<BackendConfig> = {}): BackendConfig =>
   backendConfig("a", {
-    connection: { type: "stdio", command: process.execPath, args: [SERVER], env: { TOOL: [tool] }, cwd: "/" },
-    timeouts: { initMs: 60_000, listMs: 60_000, callMs: 60_000 },
+    connection: {
+      type: "stdio",
+      command: process.execPath,
+      args: [POOL_SERVER],
+      env: { TOOL: [tool] },
+      cwd: "/",
+    },
+    timeouts: PATIENT,
     ...change,
   });
 
-function saidBy(reply: Reply): JsonObject {
+function pidOf(reply: Reply): number {
   assert.ok(!isError(reply), isError(reply) ? reply.error.message : "");
   const { structuredContent } = reply.result;
   assert.ok(isJsonObject(structuredContent));
-  return structuredContent;
-}
-
-function pidOf(reply: Reply): number {
-  return Number(saidBy(reply)["pid"]);
+  return Number(structuredContent["pid"]);
 }
 
 function isAlive(pid: number): boolean {
@@ -96,10 +69,15 @@ async function ready(real: RealPool, tool: string): Promise<void> {
   await eventually(() => real.tools().join() === tool);
 }
 
-test("B7 real processes: edits while calls run lose none of them, and leave one process", async (t) => {
+async function runningPool(t: TestContext, tool: string): Promise<RealPool> {
   const real = realPool(t);
-  real.apply(serverConfig("t0"));
-  await ready(real, "t0");
+  real.apply(serverConfig(tool));
+  await ready(real, tool);
+  return real;
+}
+
+test("B7 real processes: edits while calls run lose none of them, and leave one process", async (t) => {
+  const real = await runningPool(t, "t0");
   const pids = new Set<number>();
   let running = true;
   const caller = async (): Promise<number> => {
@@ -127,9 +105,7 @@ test("B7 real processes: edits while calls run lose none of them, and leave one 
 });
 
 test("B7 real processes: after a kill -9 the next call is served by a new one", async (t) => {
-  const real = realPool(t);
-  real.apply(serverConfig("t"));
-  await ready(real, "t");
+  const real = await runningPool(t, "t");
   const { pid } = real.view();
   assert.ok(pid !== null);
   process.kill(pid, "SIGKILL");
@@ -139,50 +115,8 @@ test("B7 real processes: after a kill -9 the next call is served by a new one", 
   assert.equal(real.view().restarts, 1);
 });
 
-test("B7 real processes: stop-first never has two at once, and calls wait", async (t) => {
-  const real = realPool(t);
-  real.apply(serverConfig("t0", { replace: "stop-first" }));
-  await ready(real, "t0");
-  const first = real.view().pid;
-  real.apply(serverConfig("t1", { replace: "stop-first" }));
-  await eventually(() => real.view().pid !== first);
-  const next = pidOf(await real.call());
-  assert.ok(first !== null && !isAlive(first));
-  assert.notEqual(next, first);
-});
-
-test("B7 real processes: a client of its own each, ended with the session", async (t) => {
-  const real = realPool(t);
-  real.apply(serverConfig("t", { instances: "per-client" }));
-  await ready(real, "t");
-  const [ann, bob] = [createClient("ann"), createClient("bob")];
-  const [a1, b1] = await Promise.all([real.call(0, ann), real.call(0, bob)]);
-  assert.notEqual(pidOf(a1), pidOf(b1));
-  assert.equal(pidOf(await real.call(0, ann)), pidOf(a1));
-  real.pool.forget(ann);
-  await eventually(() => !isAlive(pidOf(a1)));
-  assert.equal(pidOf(await real.call(0, bob)), pidOf(b1));
-});
-
-test("B7 real processes: shared again while a call waits, then changed, then per-client: the newest answers", async (t) => {
-  const real = realPool(t);
-  real.apply(serverConfig("t0", { instances: "per-client" }));
-  await ready(real, "t0");
-  const ann = createClient("ann");
-  const waiting = real.call(0, ann);
-  real.apply(serverConfig("t0"));
-  assert.equal(pidOf(await waiting), real.view().pid);
-  real.apply(serverConfig("t1"));
-  await ready(real, "t1");
-  real.apply(serverConfig("t1", { instances: "per-client" }));
-  assert.equal(saidBy(await real.call(0, ann))["tool"], "t1");
-  await eventually(() => real.view().instances === 2);
-});
-
 test("B6 real processes: a program that is not there is a condition that says so; the old one serves on", async (t) => {
-  const real = realPool(t);
-  real.apply(serverConfig("t"));
-  await ready(real, "t");
+  const real = await runningPool(t, "t");
   real.apply(
     backendConfig("a", {
       connection: { type: "stdio", command: "no-such-program", args: [], env: {}, cwd: "/" },
@@ -196,9 +130,7 @@ test("B6 real processes: a program that is not there is a condition that says so
 });
 
 test("B7 real processes: twenty that are added at once are started one by one, and calls go on between", async (t) => {
-  const real = realPool(t);
-  real.apply(serverConfig("t"));
-  await ready(real, "t");
+  const real = await runningPool(t, "t");
   const { connection } = serverConfig("t");
   const more = Array.from({ length: 20 }, (_, at) => backendConfig(`b${at}`, { connection }));
   real.apply(serverConfig("t"), ...more);

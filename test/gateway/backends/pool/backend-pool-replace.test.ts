@@ -11,18 +11,14 @@ describe("a changed connection", () => {
     const b = await ready();
     const old = b.script.last;
     const call = b.call();
-    b.apply(CHANGED);
-    await settle();
-    assert.deepEqual(b.names(), ["one"]);
-    assert.equal(b.view().phase, "Ready");
+    await b.applied(CHANGED);
+    b.is({ names: ["one"], phase: "Ready" });
     const seenLists: string[][] = [];
     b.pool.onPublished(() => seenLists.push(b.names()));
-    b.script.last.becomeReady("two");
-    await settle();
+    await b.comesUp("two");
     assert.deepEqual(seenLists, [["two"]]);
     const later = b.call();
-    b.script.last.answer();
-    assert.equal(fromInstance(await later), 2);
+    assert.equal(await b.answered(later), 2);
     assert.equal(old.isClosed, false);
     old.answer();
     assert.equal(fromInstance(await call), 1);
@@ -34,8 +30,7 @@ describe("a changed connection", () => {
   it("B7 a call that outlives drain_timeout on the old one gets the documented error", async () => {
     const b = await ready();
     const call = b.call();
-    b.apply(CHANGED);
-    await settle();
+    await b.applied(CHANGED);
     b.script.last.becomeReady("two");
     await b.clock.advance(30_000);
     assert.equal(
@@ -47,74 +42,58 @@ describe("a changed connection", () => {
   it("B7 filters edited with it change with the swap, edited alone at once", async () => {
     const b = await ready();
     const filters = { ...CHANGED.filters, tools: { allow: ["x"], deny: [] } };
-    b.apply({ ...CHANGED, filters });
-    await settle();
+    await b.applied({ ...CHANGED, filters });
     assert.equal(b.pool.published[0]?.filters.tools.allow, null);
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.comesUp("one");
     assert.deepEqual(b.pool.published[0]?.filters.tools.allow, ["x"]);
     b.apply(CHANGED);
     assert.equal(b.pool.published[0]?.filters.tools.allow, null);
     b.apply({ ...CHANGED, toolOverrides: { one: { name: "uno", description: null } } });
     assert.equal(b.pool.published[0]?.toolOverrides["one"]?.name, "uno");
     await settle();
-    assert.equal(b.script.started.length, 2);
+    assert.equal(b.starts(), 2);
   });
 
   it("B7 group and timeouts alone change nothing that is published and connect nothing", async () => {
     const b = await ready();
     const before = b.pool.published;
-    b.apply(backendConfig("a", { group: "g", timeouts: { initMs: 1, listMs: 1, callMs: 7_000 } }));
-    await settle();
+    await b.applied(backendConfig("a", { group: "g", timeouts: { initMs: 1, listMs: 1, callMs: 7_000 } }));
     assert.equal(b.pool.published, before);
     assert.equal(b.view().group, "g");
     void b.call();
-    assert.equal(b.script.last.calls[0]?.timeoutMs, 7_000);
-    assert.equal(b.script.started.length, 1);
+    assert.deepEqual([b.script.last.calls[0]?.timeoutMs, b.starts()], [7_000, 1]);
   });
 
   it("D3 one that cannot read a list which the old one could takes no names away, and is tried again", async () => {
     const b = await ready();
-    b.apply(CHANGED);
-    await settle();
+    await b.applied(CHANGED);
     b.script.last.see({ listsStaleBecause: "tools/list was answered with an error" });
-    b.script.last.becomeReady();
-    await settle();
-    assert.deepEqual(b.names(), ["one"]);
-    assert.deepEqual(b.codes(), ["change_failed"]);
+    await b.comesUp();
+    b.is({ names: ["one"], codes: ["change_failed"] });
     assert.match(
       b.view().conditions[0]?.title ?? "",
       /its change does not come up: tools\/list was answered/,
     );
     assert.deepEqual([b.script.started[0]?.isClosed, b.script.started[1]?.isClosed], [false, true]);
     await b.clock.advance(1_000);
-    b.script.last.becomeReady("two");
-    await settle();
-    assert.deepEqual(b.names(), ["two"]);
-    assert.deepEqual(b.codes(), []);
+    await b.comesUp("two");
+    b.is({ names: ["two"], codes: [] });
   });
 
   it("D3 one that cannot read a list replaces one that could not either", async () => {
     const b = await ready();
     b.script.last.see({ listsStaleBecause: "prompts/list was answered with an error" });
-    b.apply(CHANGED);
-    await settle();
+    await b.applied(CHANGED);
     b.script.last.see({ listsStaleBecause: "prompts/list was answered with an error" });
-    b.script.last.becomeReady("two");
-    await settle();
-    assert.deepEqual(b.names(), ["two"]);
-    assert.deepEqual(b.codes(), ["lists_stale"]);
+    await b.comesUp("two");
+    b.is({ names: ["two"], codes: ["lists_stale"] });
   });
 
   it("B7 one that does not come up leaves the old one serving, with a condition, and is tried again", async () => {
     const b = await ready();
-    b.apply(CHANGED);
-    await settle();
-    b.script.last.endWith("it exited with code 1");
-    await settle();
-    assert.deepEqual(b.names(), ["one"]);
-    assert.equal(b.view().phase, "Degraded");
-    assert.deepEqual(b.codes(), ["change_failed"]);
+    await b.applied(CHANGED);
+    await b.dies("it exited with code 1");
+    b.is({ names: ["one"], phase: "Degraded", codes: ["change_failed"] });
     assert.match(
       b.view().conditions[0]?.title ?? "",
       /goes on as it was: its change does not come up: it exited/,
@@ -128,69 +107,51 @@ describe("a changed connection", () => {
       "line of 2",
     ]);
     await b.clock.advance(1_000);
-    assert.equal(b.script.started.length, 3);
+    assert.equal(b.starts(), 3);
     b.script.last.endWith("it exited with code 1");
     await b.clock.advance(2_000);
-    assert.equal(b.script.started.length, 4);
+    assert.equal(b.starts(), 4);
     assert.equal(b.events().filter((name) => name === "backend.change_failed").length, 1);
-    b.script.last.becomeReady("two");
-    await settle();
-    assert.deepEqual(b.names(), ["two"]);
-    assert.equal(b.view().phase, "Ready");
-    assert.deepEqual(b.codes(), []);
+    await b.comesUp("two");
+    b.is({ names: ["two"], phase: "Ready", codes: [] });
   });
 
   it("B6 changed back while the new one starts, that one is abandoned and nothing is left of it", async () => {
     const b = await ready();
-    b.apply(CHANGED);
-    await settle();
+    await b.applied(CHANGED);
     const half = b.script.last;
-    b.apply(backendConfig("a"));
-    await settle();
+    await b.applied(backendConfig("a"));
     assert.equal(half.isClosed, true);
-    assert.equal(b.script.started.length, 2);
-    assert.equal(b.view().instances, 1);
-    assert.equal(b.view().phase, "Ready");
+    b.is({ starts: 2, instances: 1, phase: "Ready" });
   });
 
   it("B6 changed again, only the newest is wanted", async () => {
     const b = await ready();
-    b.apply(CHANGED);
-    await settle();
+    await b.applied(CHANGED);
     const half = b.script.last;
-    b.apply(backendConfig("a", { command: "third" }));
-    await settle();
-    assert.equal(half.isClosed, true);
-    assert.equal(b.script.started.length, 3);
-    b.script.last.becomeReady("three");
-    await settle();
+    await b.applied(backendConfig("a", { command: "third" }));
+    assert.deepEqual([half.isClosed, b.starts()], [true, 3]);
+    await b.comesUp("three");
     assert.deepEqual(b.names(), ["three"]);
   });
 
   it("the old one ends while the new one starts: calls wait for the new one", async () => {
     const b = await ready();
-    b.apply(CHANGED);
-    await settle();
+    await b.applied(CHANGED);
     b.script.started[0]?.endWith("it was killed");
     await settle();
     assert.deepEqual(b.names(), ["one"]);
     const call = b.call();
-    b.script.last.becomeReady("two");
-    await settle();
-    b.script.last.answer();
-    assert.equal(fromInstance(await call), 2);
-    assert.deepEqual(b.names(), ["two"]);
-    assert.equal(b.script.started.length, 2);
+    await b.comesUp("two");
+    assert.equal(await b.answered(call), 2);
+    b.is({ names: ["two"], starts: 2 });
   });
 
   it("subscriptions move to the new instance, and the old one tells nobody", async () => {
     const b = await ready();
     const client = createClient("s");
     await b.pool.subscribe("a", "file:///x", client);
-    b.apply(CHANGED);
-    await settle();
-    b.script.last.becomeReady();
-    await settle();
+    await b.replaced(CHANGED);
     assert.deepEqual([...(b.script.last.subscribed.get("file:///x") ?? [])], [client]);
     assert.equal(b.script.started[0]?.subscribed.get("file:///x")?.size, 0);
     await b.pool.unsubscribe("a", "file:///x", client);
@@ -203,12 +164,8 @@ describe("a changed connection", () => {
     const subscribing = b.pool.subscribe("a", "file:///x", client);
     client.end();
     await subscribing;
-    b.apply(CHANGED);
-    await settle();
-    b.script.last.becomeReady();
-    await settle();
-    assert.equal(b.script.started.length, 2);
-    assert.equal(b.script.last.subscribed.size, 0);
+    await b.replaced(CHANGED);
+    assert.deepEqual([b.starts(), b.script.last.subscribed.size], [2, 0]);
   });
 });
 
@@ -220,35 +177,28 @@ describe("stop-first", () => {
     const b = await ready(first);
     const old = b.script.last;
     const running = b.call();
-    b.apply(changed);
-    await settle();
+    await b.applied(changed);
     const queued = b.call();
-    assert.deepEqual(b.names(), ["one"]);
-    assert.equal(b.script.started.length, 1);
+    b.is({ names: ["one"], starts: 1 });
     const gate = Promise.withResolvers<void>();
     b.script.closeGate = gate.promise;
     old.answer();
     assert.equal(fromInstance(await running), 1);
     await settle();
-    assert.equal(old.isClosed, true);
-    assert.equal(b.script.started.length, 1);
+    assert.deepEqual([old.isClosed, b.starts()], [true, 1]);
     gate.resolve();
     await settle();
-    assert.equal(b.script.started.length, 2);
-    b.script.last.becomeReady("two");
-    await settle();
+    assert.equal(b.starts(), 2);
+    await b.comesUp("two");
     assert.deepEqual(b.names(), ["two"]);
-    b.script.last.answer();
-    assert.equal(fromInstance(await queued), 2);
+    assert.equal(await b.answered(queued), 2);
   });
 
   it("B7 when the new one fails, its names leave and the queued calls fail", async () => {
     const b = await ready(first);
-    b.apply(changed);
-    await settle();
+    await b.applied(changed);
     const queued = b.call();
-    b.script.last.endWith("no such program");
-    await settle();
+    await b.dies("no such program");
     assert.deepEqual(b.names(), []);
     assert.match(
       errorText(await queued),
@@ -258,15 +208,13 @@ describe("stop-first", () => {
 
   it("B7 a queued call keeps its own deadline", async () => {
     const b = await ready({ ...first, timeouts: { initMs: 1, listMs: 1, callMs: 5_000 } });
-    b.apply({ ...changed, timeouts: { initMs: 1, listMs: 1, callMs: 5_000 } });
-    await settle();
+    await b.applied({ ...changed, timeouts: { initMs: 1, listMs: 1, callMs: 5_000 } });
     const late = b.call();
     await b.clock.advance(2_000);
     const inTime = b.call();
     await b.clock.advance(3_000);
     assert.match(errorText(await late), /not ready within the call's 5 s/);
-    b.script.last.becomeReady();
-    await settle();
+    await b.comesUp();
     assert.equal(b.script.last.calls[0]?.timeoutMs, 2_000);
     b.script.last.answer();
     await inTime;
@@ -275,14 +223,11 @@ describe("stop-first", () => {
   it("changed back while the old one drains, it goes on", async () => {
     const b = await ready(first);
     const running = b.call();
-    b.apply(changed);
-    await settle();
+    await b.applied(changed);
     const queued = b.call();
-    b.apply(first);
-    await settle();
-    assert.equal(b.script.started.length, 1);
-    b.script.last.answer();
-    assert.equal(fromInstance(await running), 1);
+    await b.applied(first);
+    assert.equal(b.starts(), 1);
+    assert.equal(await b.answered(running), 1);
     assert.equal(fromInstance(await queued), 1);
     assert.equal(b.view().phase, "Ready");
   });
@@ -290,8 +235,7 @@ describe("stop-first", () => {
   it("a cancelled call leaves the queue, and the queue is bounded", async () => {
     const b = await ready(first);
     void b.call();
-    b.apply(changed);
-    await settle();
+    await b.applied(changed);
     const cancel = new AbortController();
     const cancelled = b.pool.call("a", callOf(null, cancel.signal));
     cancel.abort();
@@ -311,9 +255,7 @@ describe("restart", () => {
     await settle();
     assert.deepEqual(b.names(), ["one"]);
     const [old] = b.script.started;
-    b.script.last.becomeReady("one");
-    await settle();
-    assert.equal(old?.isClosed, true);
-    assert.equal(b.view().restarts, 0);
+    await b.comesUp("one");
+    assert.deepEqual([old?.isClosed, b.view().restarts], [true, 0]);
   });
 });

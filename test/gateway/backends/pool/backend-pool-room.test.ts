@@ -2,14 +2,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { settle } from "../../../support/manual-clock.ts";
-import { type DataBench, readyOn } from "./data-bench.ts";
+import { type DataBench, readyOn } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
 /** The next instance is ready as soon as it was started. */
 async function comesBack(b: DataBench, mounts: string): Promise<void> {
   await b.come(mounts);
-  b.script.last.becomeReady("one");
-  await settle();
+  await b.comesUp("one");
 }
 
 describe("a backend whose share is mounted anew", () => {
@@ -76,8 +75,7 @@ describe("a backend whose share is mounted anew", () => {
     await settle();
     const waiting = b.call();
     await comesBack(b, "1");
-    b.script.last.answer();
-    assert.equal(fromInstance(await waiting), 2);
+    assert.equal(await b.answered(waiting), 2);
   });
 
   it("C1 a call that waits in vain ends within its deadline, and names the share", async () => {
@@ -133,8 +131,7 @@ describe("a backend whose share is mounted anew", () => {
     const client = createClient("s1");
     const first = b.pool.call("a", callOf(client));
     await settle();
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.comesUp("one");
     await b.move();
     const waiting = b.pool.call("a", callOf(client));
     assert.deepEqual(b.running(), [1002], "its call is in flight");
@@ -143,10 +140,8 @@ describe("a backend whose share is mounted anew", () => {
     await settle();
     assert.deepEqual(b.running(), []);
     await comesBack(b, "2");
-    b.script.last.becomeReady("one");
-    await settle();
-    b.script.last.answer();
-    assert.equal(fromInstance(await waiting), 4);
+    await b.comesUp("one");
+    assert.equal(await b.answered(waiting), 4);
   });
 
   it("C1 per client: one that becomes ready for its first call while the share moves is not called", async () => {
@@ -157,10 +152,8 @@ describe("a backend whose share is mounted anew", () => {
     await settle();
     assert.deepEqual(b.running(), []);
     await comesBack(b, "2");
-    b.script.last.becomeReady("one");
-    await settle();
-    b.script.last.answer();
-    assert.equal(fromInstance(await waiting), 4);
+    await b.comesUp("one");
+    assert.equal(await b.answered(waiting), 4);
     assert.equal(b.script.started[1]?.calls.length, 0);
   });
 
@@ -172,8 +165,7 @@ describe("a backend whose share is mounted anew", () => {
     await b.clock.advance(20_000);
     assert.deepEqual([b.script.last.isClosed, b.script.last.calls.length], [false, 0]);
     await b.come("1");
-    b.script.last.answer();
-    assert.equal(fromInstance(await waiting), 1);
+    assert.equal(await b.answered(waiting), 1);
   });
 
   it("C1 a tool's own error that met an absence says so, and its words stay; another's stays as it was", async () => {
@@ -202,8 +194,7 @@ describe("a backend whose share is mounted anew", () => {
     b.apply(backendConfig("a"));
     await b.move();
     const call = b.call();
-    b.script.last.answer();
-    assert.equal(fromInstance(await call), 1);
+    assert.equal(await b.answered(call), 1);
     assert.deepEqual(b.running(), []);
   });
 });

@@ -6,33 +6,28 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import type { BackendConfig, BackendRoute } from "../../../../src/config/snapshot.ts";
-import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
-import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
-import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import type { BackendRoute } from "../../../../src/config/snapshot.ts";
 import type { RoutesView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/route-memory.ts";
 import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
-import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
+import type { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import { isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
-import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
-import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
+import { settle } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
-import { backendConfig, callOf, errorText } from "./scripted-instance.ts";
+import { bench } from "./backend-pool-bench.ts";
+import { PATIENT, POOL_SERVER, startRealPool } from "./real-pool.ts";
+import { backendConfig, callOf, errorText, fromInstance } from "./scripted-instance.ts";
 
-const SERVER = fileURLToPath(new URL("../programs/counting-server.ts", import.meta.url));
 const AUTO: FailbackPolicy = { auto: true, stableMs: 1_000, recheck: true };
 const BY_HAND: FailbackPolicy = { auto: false, stableMs: 300, recheck: false };
 const NOT_REPEATED = /had been sent and was not repeated, as it may have taken effect/;
 
 interface Scene {
   readonly pool: BackendPool;
-  readonly told: GatewayTransition[];
+  readonly told: readonly GatewayTransition[];
   readonly routes: readonly [BackendRoute, BackendRoute, BackendRoute];
   apply(routes: readonly BackendRoute[], failback?: FailbackPolicy): void;
   view(): RoutesView;
@@ -51,47 +46,18 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
   await writeFile(ledger, "");
   const port = await freePort();
   const downFile = (name: string): string => join(folder, `${name}.down`);
-  const commandOf = (name: string, ...address: readonly string[]): readonly string[] => [
-    SERVER,
-    name,
-    ledger,
-    downFile(name),
-    ...address,
-  ];
+  const commandOf = (name: string): string[] => [POOL_SERVER, name, ledger, downFile(name)];
   const hosts: Readonly<Record<string, string>> = { lan: "127.0.0.1", far: "127.0.0.2" };
   const servers = new Map<string, ChildProcess>();
   const serve = async (name: string): Promise<void> => {
-    const args = commandOf(name, hosts[name] ?? "", String(port));
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
+    const args = [...commandOf(name), "--http", String(port), hosts[name] ?? ""];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
     servers.set(name, child);
-    assert.ok(child.stderr !== null);
-    await once(child.stderr, "data");
+    await once(child.stdout, "data");
   };
   await Promise.all(Object.keys(hosts).map(serve));
-  const warden = new Warden({ clock, logger });
-  const told: GatewayTransition[] = [];
-  const pool = new BackendPool({
-    clock,
-    logger,
-    environment: {},
-    redact() {},
-    announce: (transition) => told.push(transition),
-    clientInfo: { name: "test", version: "1" },
-    startInstance: startBackendInstance,
-    openLink(connection, _, secrets) {
-      assert.ok(connection.type !== "fleet");
-      if (connection.type === "streamable-http")
-        return openHttpLink({ ...connection, authorize: () => null, clock, secrets });
-      const { sandbox: __, ...program } = connection;
-      return openStdioLink({ ...program, warden, clock });
-    },
-    random: Math.random,
-    onLog() {},
-    ...(heldRoutes === undefined ? {} : { heldRoutes }),
-  });
-  t.after(async () => {
-    await pool[Symbol.asyncDispose]();
-    await warden[Symbol.asyncDispose]();
+  const { pool, told } = startRealPool(t, heldRoutes === undefined ? {} : { heldRoutes });
+  t.after(() => {
     for (const child of servers.values()) child.kill("SIGKILL");
   });
   const http = (name: string): BackendRoute => ({
@@ -100,9 +66,8 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
   });
   const program: BackendRoute = {
     name: "here",
-    connection: { type: "stdio", command: process.execPath, args: [...commandOf("here")], env: {}, cwd: "/" },
+    connection: { type: "stdio", command: process.execPath, args: commandOf("here"), env: {}, cwd: "/" },
   };
-  const timeouts: BackendConfig["timeouts"] = { initMs: 60_000, listMs: 60_000, callMs: 60_000 };
   const routes = [program, http("lan"), http("far")] as const;
   const view = (): RoutesView => {
     const found = pool.view()[0]?.routes ?? null;
@@ -117,8 +82,9 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
     apply(given, failback = AUTO) {
       const [first] = given;
       assert.ok(first !== undefined);
-      const config = backendConfig("a", { connection: first.connection, routes: given, timeouts });
-      pool.apply([config], { drainTimeoutMs: 60_000, failback });
+      const config = backendConfig("a", { connection: first.connection, routes: given, timeouts: PATIENT });
+      // Calls that never pause hold up the way back for so long, and no longer.
+      pool.apply([config], { drainTimeoutMs: 10_000, failback });
     },
     async cut(name) {
       await writeFile(downFile(name), "");
@@ -133,8 +99,7 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
       await rm(downFile(name), { force: true });
       if (name !== "here") await serve(name);
     },
-    call: (id, ms = 0) =>
-      pool.call("a", { ...callOf(null), params: { name: "count", arguments: { id, ms } } }),
+    call: (id, ms = 0) => pool.call("a", { ...callOf(null), params: { name: "who", arguments: { id, ms } } }),
     ledger: async () => (await readFile(ledger, "utf8")).split("\n").filter((line) => line !== ""),
     changes: () =>
       told.flatMap((one) =>
@@ -147,12 +112,6 @@ async function createScene(t: TestContext, heldRoutes?: HeldRoutes): Promise<Sce
 
 async function used(scene: Scene, name: string): Promise<void> {
   await eventually(() => scene.view().inUse === name);
-}
-
-/** Called again when a connection broke under it that the server had left open: nobody knows what became of that one. */
-async function callAfterCut(scene: Scene, id: string): Promise<Reply> {
-  const reply = await scene.call(id);
-  return isError(reply) && NOT_REPEATED.test(errorText(reply)) ? scene.call(`${id} again`) : reply;
 }
 
 /** Calls from four callers until it is stopped; then each call and its answer. */
@@ -247,30 +206,16 @@ test("C2 each of three routes is cut in turn under load: no call is lost that wa
   t.diagnostic(`${replies.size} calls, ${cut} of them cut by six changes of the route`);
 });
 
-test("C2 with every route gone calls end with an error, and are served by the first that is back", async (t) => {
-  const scene = await createScene(t);
-  scene.apply(scene.routes);
-  await used(scene, "here");
-  for (const name of ["here", "lan", "far"]) {
-    await used(scene, name);
-    await scene.cut(name);
-  }
-  const reply = await callAfterCut(scene, "gone");
-  assert.ok(isError(reply));
-  assert.match(errorText(reply), /backend a is unavailable/);
-  await scene.mend("far");
-  await used(scene, "far");
-  assert.ok(!isError(await scene.call("back")));
-  const lines = await scene.ledger();
-  assert.deepEqual(lines, ["back far"]);
-});
-
 test("C2 going back waits for a person, who is told everywhere, and makes it before it breaks", async (t) => {
   const kept: (string | null)[] = [];
+  let onDisk = 0;
   const scene = await createScene(t, {
     get: () => null,
     keep: (_, route) => void kept.push(route),
-    settled: async () => {},
+    async settled() {
+      await new Promise(setImmediate);
+      onDisk = kept.length;
+    },
   });
   scene.apply(scene.routes, BY_HAND);
   await used(scene, "here");
@@ -301,52 +246,12 @@ test("C2 going back waits for a person, who is told everywhere, and makes it bef
     changed: true,
   });
   assert.equal(scene.view().held, "far");
+  assert.equal(onDisk, 1, "a kill right after the answer leaves it held");
   assert.equal((await scene.pool.switchRoute("a", null, signal)).ok, true);
   assert.equal(scene.view().held, null);
   assert.deepEqual(kept, ["far", null]);
   const unknown = await scene.pool.switchRoute("a", "moon", signal);
   assert.deepEqual(unknown, { ok: false, reason: "it has the routes here, lan, far" });
-});
-
-test("C2 whoever asked for a route that the configuration then takes away is told", async (t) => {
-  const scene = await createScene(t);
-  scene.apply(scene.routes);
-  await used(scene, "here");
-  const asked = scene.pool.switchRoute("a", "lan", new AbortController().signal);
-  const { connection } = scene.routes[0];
-  scene.pool.apply([backendConfig("a", { connection })], { drainTimeoutMs: 60_000 });
-  assert.deepEqual(await asked, { ok: false, reason: "it has one route alone" });
-});
-
-test("C2 what is held over a restart stays there, and goes on failing over", async (t) => {
-  let held: string | null = "lan";
-  const kept = Promise.withResolvers<void>();
-  let isWaitedFor = false;
-  const scene = await createScene(t, {
-    get: () => held,
-    keep: (_, route) => {
-      held = route;
-    },
-    settled() {
-      isWaitedFor = true;
-      return kept.promise;
-    },
-  });
-  scene.apply(scene.routes);
-  await used(scene, "lan");
-  assert.equal(scene.view().held, "lan");
-  let isAnswered = false;
-  const switched = scene.pool.switchRoute("a", "lan", AbortSignal.timeout(60_000)).finally(() => {
-    isAnswered = true;
-  });
-  await eventually(() => isWaitedFor);
-  assert.equal(isAnswered, false, "not before a kill would leave it so");
-  kept.resolve();
-  assert.equal((await switched).ok, true);
-  await scene.cut("lan");
-  assert.ok(!isError(await callAfterCut(scene, "one")));
-  await used(scene, "here");
-  assert.equal(held, null);
 });
 
 test("C2 edits under load: routes are added, and the one in use is taken out", async (t) => {
@@ -370,21 +275,104 @@ test("C2 edits under load: routes are added, and the one in use is taken out", a
   assert.equal(await assertKept(scene, replies), 0, "no call was lost");
 });
 
-test("C2 a route that is left by hand shows no failure of before, and none is said to be tried that is not", async (t) => {
-  const scene = await createScene(t);
-  const { signal } = new AbortController();
-  scene.apply(scene.routes);
-  await used(scene, "here");
-  await scene.cut("here");
-  await used(scene, "lan");
-  await scene.mend("here");
-  await used(scene, "here");
-  await scene.cut("far");
-  assert.equal((await scene.pool.switchRoute("a", "far", signal)).ok, false);
-  const far = scene.view().list.find(({ name }) => name === "far");
-  assert.ok(far?.lastError !== null);
+/** A scripted pool with one backend over these programs; what is down does not start. */
+async function scripted(names: readonly string[], heldRoutes?: HeldRoutes) {
+  const b = bench({}, heldRoutes === undefined ? {} : { heldRoutes });
+  const down = new Set<string>();
+  const routes = names
+    .map((command) => backendConfig(command, { command }))
+    .map(({ name, connection }): BackendRoute => ({ name, connection }));
+  const [first] = routes;
+  assert.ok(first !== undefined);
+  const config = backendConfig("a", { connection: first.connection, routes });
+  /** What is being started comes up, or does not. */
+  const live = async (): Promise<void> => {
+    for (let round = 0; round < 8; round++) {
+      await settle();
+      for (const one of b.script.alive.filter(({ seen }) => seen.state.kind === "starting")) {
+        if (down.has(b.program(one) ?? "")) one.endWith("connection refused");
+        else one.becomeReady("who");
+      }
+    }
+  };
+  const view = (): RoutesView => b.view().routes ?? assert.fail("it has no routes");
+  const cut = async (name: string): Promise<void> => {
+    down.add(name);
+    for (const one of b.script.alive) if (b.program(one) === name) one.endWith("it was cut");
+    await live();
+  };
+  const pass = async (ms: number): Promise<void> => {
+    await b.clock.advance(ms);
+    await live();
+  };
+  b.pool.apply([config], { drainTimeoutMs: 60_000, failback: AUTO });
+  await live();
+  return { ...b, config, down, live, view, cut, pass };
+}
+
+const { signal } = new AbortController();
+
+test("C2 with every route gone calls end with an error, and are served by the first that is back", async () => {
+  const b = await scripted(["here", "lan", "far"]);
+  for (const name of ["here", "lan", "far"]) {
+    assert.equal(b.view().inUse, name);
+    await b.cut(name);
+  }
+  const refused = b.call();
+  await b.pass(5_000);
+  assert.match(errorText(await refused), /backend a is unavailable/);
+  b.down.delete("far");
+  for (let waited = 0; waited < 70; waited++) await b.pass(1_000);
+  assert.equal(b.view().inUse, "far");
+  const back = b.call();
+  for (const one of b.script.alive) one.answer();
+  const by = fromInstance(await back);
+  assert.deepEqual(
+    b.script.alive.filter(({ id }) => id === by).map((one) => b.program(one)),
+    ["far"],
+  );
+});
+
+test("C2 whoever asked for a route that the configuration then takes away is told", async () => {
+  const b = await scripted(["here", "lan"]);
+  const asked = b.pool.switchRoute("a", "lan", signal);
+  b.apply({ ...b.config, routes: null });
+  assert.deepEqual(await asked, { ok: false, reason: "it has one route alone" });
+});
+
+test("C2 what is held over a restart stays there, and goes on failing over", async () => {
+  const kept: (string | null)[] = ["lan"];
+  const heldRoutes = {
+    get: () => kept.at(-1) ?? null,
+    keep: (_: string, at: string | null) => void kept.push(at),
+    settled: async () => {},
+  };
+  const b = await scripted(["here", "lan"], heldRoutes);
+  assert.deepEqual([b.view().inUse, b.view().held], ["lan", "lan"]);
+  await b.cut("lan");
+  assert.equal(b.view().inUse, "here");
+  const call = b.call();
+  assert.equal(await b.answered(call), b.script.last.id);
+  assert.equal(kept.at(-1), null);
+});
+
+test("C2 a route that is left by hand shows no failure of before, and none is said to be tried that is not", async () => {
+  const b = await scripted(["here", "lan", "far"]);
+  await b.cut("here");
+  assert.equal(b.view().inUse, "lan");
+  b.down.delete("here");
+  for (let waited = 0; waited < 10; waited++) await b.pass(1_000);
+  assert.equal(b.view().inUse, "here");
+  b.down.add("far");
+  const vain = b.pool.switchRoute("a", "far", signal);
+  await b.live();
+  assert.equal((await vain).ok, false);
+  const far = b.view().list.find(({ name }) => name === "far");
+  assert.equal(far?.lastError, "connection refused");
   assert.equal(far?.retryAtMs, null, "it is worse than the one in use");
-  assert.equal((await scene.pool.switchRoute("a", "lan", signal)).ok, true);
-  const here = scene.view().list.find(({ name }) => name === "here");
+  const switched = b.pool.switchRoute("a", "lan", signal);
+  await b.live();
+  assert.equal((await switched).ok, true);
+  const here = b.view().list.find(({ name }) => name === "here");
   assert.deepEqual([here?.lastError, here?.retryAtMs], [null, null]);
 });

@@ -15,8 +15,7 @@ async function homeOf(b: Bench, client: ClientPort | null = null): Promise<strin
   let home = "";
   const call = b.pool.call("a", { ...callOf(client), onHome: (at) => (home = at) });
   await settle();
-  b.script.last.becomeReady("one");
-  await settle();
+  await b.comesUp("one");
   for (const one of b.script.started) one.answer();
   await call;
   return home;
@@ -45,10 +44,7 @@ describe("D1 what is about a task", () => {
     assert.equal(await answered(b, about(b, home)), first.id);
     // A call holds the old one while the new one serves.
     const held = b.pool.call("a", callOf());
-    b.apply(CHANGED);
-    await settle();
-    b.script.last.becomeReady("two");
-    await settle();
+    await b.replaced(CHANGED, "two");
     const asked = about(b, home);
     assert.equal(b.script.last.calls.length, 0);
     assert.equal(await answered(b, asked), first.id);
@@ -60,7 +56,7 @@ describe("D1 what is about a task", () => {
     assert.notEqual(await homeOf(b), home);
     const watched = await b.pool.watchTask({ backend: "a", home, id: "t", name: "n" }, createClient("ann"));
     assert.equal(errorText(watched), GONE);
-    assert.equal(b.script.started.length, 2);
+    assert.equal(b.starts(), 2);
   });
 
   it("goes to the own process of the client that began it, whoever asks, and starts none", async () => {
@@ -69,32 +65,24 @@ describe("D1 what is about a task", () => {
     const home = await homeOf(b, ann);
     const [, own] = b.script.started;
     assert.equal(await answered(b, about(b, home, other)), own?.id);
-    assert.equal(b.script.started.length, 2);
+    assert.equal(b.starts(), 2);
     b.pool.forget(ann);
     await settle();
     assert.equal(errorText(await about(b, home, other)), GONE);
-    assert.equal(b.script.started.length, 2);
+    assert.equal(b.starts(), 2);
   });
 
   it("goes to whatever is at its address now, and waits for it; at another address it is not", async () => {
     const b = await ready(backendConfig("a", at("http://one/mcp")));
     const home = await homeOf(b);
-    b.apply(backendConfig("a", at("http://one/mcp", { "x-more": ["1"] })));
-    await settle();
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.replaced(backendConfig("a", at("http://one/mcp", { "x-more": ["1"] })), "one");
     assert.equal(await answered(b, about(b, home)), b.script.last.id);
-    b.script.last.endWith("broken");
-    await settle();
+    await b.dies("broken");
     const waits = about(b, home);
     await b.clock.advance(250);
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.comesUp("one");
     assert.equal(await answered(b, waits), b.script.last.id);
-    b.apply(backendConfig("a", at("http://two/mcp")));
-    await settle();
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.replaced(backendConfig("a", at("http://two/mcp")), "one");
     const elsewhere = await about(b, home);
     assert.match(errorText(elsewhere), /at another address than the one in use/u);
     assert.equal(isError(elsewhere) && elsewhere.error.code, -32000);

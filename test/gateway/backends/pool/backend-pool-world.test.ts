@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
-import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
-import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
-import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import { isError } from "../../../../src/gateway/json-rpc.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
-import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { settle } from "../../../support/manual-clock.ts";
 import { fc, runsOf } from "../../../support/properties.ts";
-import { backendConfig, callOf, createClient, createScript } from "./scripted-instance.ts";
+import { bench } from "./backend-pool-bench.ts";
+import { backendConfig, callOf, createClient } from "./scripted-instance.ts";
 
 const NAMES = ["a", "b", "c"] as const;
 const COMMANDS = ["x", "y", "z"] as const;
@@ -66,31 +63,12 @@ const event = fc.oneof(
 type Happening = typeof event extends fc.Arbitrary<infer Value> ? Value : never;
 
 async function play(happenings: readonly Happening[]): Promise<void> {
-  const clock = createManualClock();
-  const script = createScript();
-  const commandOf = new WeakMap<OpenLink, string>();
+  const b = bench();
+  const { pool, clock, script } = b;
   const fates = new Map<string, boolean>();
   let clients = [createClient("0"), createClient("1")];
   let wanted: readonly BackendConfig[] = [];
   let open = 0;
-  const pool = new BackendPool({
-    clock,
-    logger: silentLogger,
-    environment: {},
-    redact() {},
-    announce() {},
-    clientInfo: { name: "test", version: "1" },
-    startInstance: script.start,
-    openLink(connection) {
-      const link: OpenLink = () => assert.fail("a scripted instance opens no link");
-      if (connection.type === "stdio") commandOf.set(link, connection.command);
-      return link;
-    },
-    random: () => 0.5,
-    onLog() {},
-  });
-  const command = ({ open: link }: InstanceOptions): string => commandOf.get(link) ?? "";
-
   /** What was started becomes what its fate says. */
   const live = async (): Promise<void> => {
     await settle();
@@ -98,7 +76,7 @@ async function play(happenings: readonly Happening[]): Promise<void> {
       const starting = script.alive.filter(({ seen }) => seen.state.kind === "starting");
       if (starting.length === 0) return;
       for (const instance of starting) {
-        const runs = command(instance.options);
+        const runs = b.program(instance) ?? "";
         if (fates.get(runs) ?? true) instance.becomeReady(runs);
         else instance.endWith("it does not start");
       }
@@ -181,8 +159,7 @@ async function play(happenings: readonly Happening[]): Promise<void> {
   const disposed = pool[Symbol.asyncDispose]();
   await clock.advance(5_000);
   await disposed;
-  assert.equal(script.alive.length, 0);
-  assert.equal(clock.pendingTimers, 0);
+  assert.deepEqual([script.alive.length, clock.pendingTimers], [0, 0]);
 }
 
 it("B7 whatever is edited and whatever befalls the backends, what is published equals what the last config and the world allow", async () => {

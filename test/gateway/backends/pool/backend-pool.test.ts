@@ -3,26 +3,22 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { leastGrowth } from "../../../support/heap-growth.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
+import { bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
 import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("added", () => {
   it("B7 a backend is published when it is ready, and one that hangs delays nobody", async () => {
     const b = bench();
-    b.apply(backendConfig("slow"), backendConfig("a"));
-    await settle();
+    await b.applied(backendConfig("slow"), backendConfig("a"));
     assert.deepEqual(
       b.pool.view().map(({ phase }) => phase),
       ["Initializing", "Initializing"],
     );
     let published = 0;
     b.pool.onPublished(() => published++);
-    b.script.last.becomeReady("one", "two");
-    await settle();
+    await b.comesUp("one", "two");
     assert.deepEqual(b.names(), ["one", "two"]);
-    assert.equal(published, 1);
-    assert.equal(b.view("a").phase, "Ready");
-    assert.equal(b.view("slow").phase, "Initializing");
+    assert.deepEqual([published, b.view("a").phase, b.view("slow").phase], [1, "Ready", "Initializing"]);
     assert.deepEqual(b.events(), ["backend.ready"]);
   });
 
@@ -45,10 +41,7 @@ describe("added", () => {
   it("a listener that throws holds back no step", async () => {
     const b = await ready();
     b.pool.onPublished(() => assert.fail("a mistake"));
-    b.apply(CHANGED);
-    await settle();
-    b.script.last.becomeReady("two");
-    await settle();
+    await b.replaced(CHANGED, "two");
     assert.equal(b.script.started[0]?.isClosed, true);
     assert.deepEqual(b.names(), ["two"]);
   });
@@ -63,29 +56,24 @@ describe("added", () => {
   });
 
   it("a call to what is not ready yet fails at once, and one to an unknown name says so", async () => {
-    const b = bench();
-    b.apply(backendConfig("a"));
-    await settle();
+    const b = await starting();
     assert.match(errorText(await b.call()), /^backend a is unavailable: it is being started$/);
     assert.match(errorText(await b.call("nobody")), /no backend of the name nobody/);
   });
 
   it("B7 published keeps the file's order and its identity until it changes", async () => {
     const b = bench();
-    b.apply(backendConfig("x"), backendConfig("y"));
-    await settle();
+    await b.applied(backendConfig("x"), backendConfig("y"));
     b.script.started[1]?.becomeReady("of y");
     await settle();
     b.script.started[0]?.becomeReady("of x");
     await settle();
     assert.deepEqual(b.names(), ["of x", "of y"]);
     const before = b.pool.published;
-    b.apply(backendConfig("x"), backendConfig("y"));
-    await settle();
+    await b.applied(backendConfig("x"), backendConfig("y"));
     assert.equal(b.pool.published, before);
     b.apply(backendConfig("y"), backendConfig("x"));
-    assert.deepEqual(b.names(), ["of y", "of x"]);
-    assert.equal(b.script.started.length, 2);
+    b.is({ names: ["of y", "of x"], starts: 2 });
   });
 });
 
@@ -97,12 +85,10 @@ describe("removed", () => {
     assert.deepEqual(b.names(), []);
     assert.match(errorText(await b.call()), /there is no|was removed/);
     await settle();
-    assert.equal(b.view().phase, "ShuttingDown");
-    assert.equal(b.view().draining, 1);
+    b.is({ phase: "ShuttingDown", draining: 1 });
     await b.clock.advance(10_000);
     assert.equal(b.script.last.isClosed, false);
-    b.script.last.answer();
-    assert.equal(fromInstance(await call), 1);
+    assert.equal(await b.answered(call), 1);
     await settle();
     assert.equal(b.script.last.isClosed, true);
     assert.deepEqual(b.pool.view(), []);
@@ -137,13 +123,10 @@ describe("removed", () => {
   it("B7 added again while it drains, a fresh one is started beside it", async () => {
     const b = await ready();
     const call = b.call();
-    b.apply();
-    await settle();
-    b.apply(backendConfig("a"));
-    await settle();
-    assert.equal(b.script.started.length, 2);
-    b.script.last.becomeReady("one");
-    await settle();
+    await b.applied();
+    await b.applied(backendConfig("a"));
+    assert.equal(b.starts(), 2);
+    await b.comesUp("one");
     assert.deepEqual(b.names(), ["one"]);
     const [first, second] = b.script.started;
     const later = b.call();
@@ -152,8 +135,7 @@ describe("removed", () => {
     first?.answer();
     assert.equal(fromInstance(await call), 1);
     await settle();
-    assert.equal(first?.isClosed, true);
-    assert.equal(second?.isClosed, false);
+    assert.deepEqual([first?.isClosed, second?.isClosed], [true, false]);
   });
 
   it("removed and added again in one turn, nothing happens to it", async () => {
@@ -162,8 +144,7 @@ describe("removed", () => {
     b.apply(backendConfig("a"));
     assert.deepEqual(b.names(), ["one"]);
     await settle();
-    assert.equal(b.script.started.length, 1);
-    assert.equal(b.script.last.isClosed, false);
+    assert.deepEqual([b.starts(), b.script.last.isClosed], [1, false]);
   });
 
   it("disabled, it stays in the view, and ends as a removed one does", async () => {
@@ -172,20 +153,14 @@ describe("removed", () => {
     assert.deepEqual(b.names(), []);
     assert.match(errorText(await b.call()), /is disabled/);
     await settle();
-    assert.equal(b.view().phase, "Pending");
-    assert.equal(b.view().enabled, false);
-    assert.equal(b.script.last.isClosed, true);
-    b.apply(backendConfig("a"));
-    await settle();
-    assert.equal(b.script.started.length, 2);
+    assert.deepEqual([b.view().phase, b.view().enabled, b.script.last.isClosed], ["Pending", false, true]);
+    await b.applied(backendConfig("a"));
+    assert.equal(b.starts(), 2);
   });
 
   it("one that hangs while starting is closed at once", async () => {
-    const b = bench();
-    b.apply(backendConfig("a"));
-    await settle();
-    b.apply();
-    await settle();
+    const b = await starting();
+    await b.applied();
     assert.equal(b.script.last.isClosed, true);
     assert.deepEqual(b.pool.view(), []);
   });
@@ -197,17 +172,13 @@ describe("all together", () => {
     const b = await ready();
     b.pool.setLogLevel("debug");
     assert.equal(b.script.last.level, "debug");
-    b.apply(backendConfig("a"), backendConfig("b"));
-    await settle();
+    await b.applied(backendConfig("a"), backendConfig("b"));
     assert.equal(b.script.last.level, "debug");
   });
 
   it("log lines are kept after the end", async () => {
-    const b = bench();
-    b.apply(backendConfig("a"));
-    await settle();
-    b.script.last.endWith("no such program");
-    await settle();
+    const b = await starting();
+    await b.dies("no such program");
     assert.deepEqual(b.pool.logLines("a"), ["line of 1"]);
     assert.equal(b.pool.logLines("nobody"), null);
   });
@@ -222,14 +193,12 @@ describe("all together", () => {
     await b.clock.advance(1);
     assert.equal(errorText(await call), "the gateway is stopping");
     await disposed;
-    assert.equal(b.script.alive.length, 0);
-    assert.equal(b.clock.pendingTimers, 0);
+    assert.deepEqual([b.script.alive.length, b.clock.pendingTimers], [0, 0]);
   });
 
   it("ending waits with a backend for its own calls alone", async () => {
     const b = bench();
-    b.apply(backendConfig("a"), backendConfig("b"));
-    await settle();
+    await b.applied(backendConfig("a"), backendConfig("b"));
     const [one, other] = b.script.started;
     one?.becomeReady("one");
     other?.becomeReady("other");
@@ -266,7 +235,7 @@ describe("all together", () => {
     b.script.closeGate = new Promise(() => {});
     b.apply(backendConfig("a", { replace: "stop-first", command: "other" }));
     await b.clock.advance(10_000);
-    assert.equal(b.script.started.length, 2);
+    assert.equal(b.starts(), 2);
   });
 
   it("B7 1,000 restarts leave nothing: no instance, no timer, flat memory", async () => {
@@ -275,15 +244,13 @@ describe("all together", () => {
       for (let restart = 0; restart < 200; restart++) {
         b.pool.restart("a");
         await settle();
-        b.script.last.becomeReady("one");
-        await settle();
+        await b.comesUp("one");
         assert.equal(b.script.alive.length, 1);
         b.told.length = 0;
       }
       b.script.clear();
     });
-    assert.equal(b.view().instances, 1);
-    assert.equal(b.clock.pendingTimers, 1);
+    assert.deepEqual([b.view().instances, b.clock.pendingTimers], [1, 1]);
     assert.ok(grown < 200 * 1024, `${grown} bytes more for 200 restarts`);
   });
 });

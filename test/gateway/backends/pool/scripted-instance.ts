@@ -8,6 +8,7 @@ import type {
   InstanceSeen,
   StartInstance,
 } from "../../../../src/gateway/backends/instance/backend-instance.ts";
+import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { PoolCall } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { type Listings, NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, type CallPort, type ClientPort } from "../../../../src/gateway/client-port.ts";
@@ -31,6 +32,7 @@ export interface ScriptedInstance extends BackendInstance {
   readonly level: McpLogLevel | null;
   becomeReady(...tools: string[]): void;
   endWith(message: string, hint?: string): void;
+  failWith(failure: LinkFailure): void;
   /** Answers all that is in flight. */
   answer(result?: Reply): void;
   list(...tools: string[]): void;
@@ -215,9 +217,12 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
       see({ state: { kind: "ready" }, readyAtMs: clock.monotonicMs() });
     },
     endWith(message, hint) {
+      this.failWith({ kind: "closed", message, hint: hint ?? null });
+    },
+    failWith(failure) {
       const wasReady = seen.state.kind === "ready";
-      see({ state: { kind: "ended", wasReady, failure: { kind: "closed", message, hint: hint ?? null } } });
-      failAll(message);
+      see({ state: { kind: "ended", wasReady, failure } });
+      failAll(failure.message);
     },
     answer(reply = { result: { from: options.id } }) {
       for (const one of [...pending]) one.answer(reply);

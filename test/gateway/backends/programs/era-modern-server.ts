@@ -1,23 +1,18 @@
-// A server of 2026-07-28 by the official SDK. Usage: era-modern-server.ts stdio|http modern|both; over HTTP it prints
-// its address. With SPEAKS_FILE it speaks what that file says at its start: modern, both or older.
+// A server of 2026-07-28 by the official SDK. Usage: era-modern-server.ts [modern|both|older] [--http PORT]. With
+// SPEAKS_FILE it speaks what that file says at its start.
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import {
   type CallToolResult,
-  createMcpHandler,
   type InputRequests,
   type InputRequiredResult,
   Server,
   type ServerContext,
 } from "@modelcontextprotocol/server";
-import { serveStdio } from "@modelcontextprotocol/server/stdio";
-import { createLineSplitter } from "../../../../src/runtime/text/line-splitter.ts";
+import { serve } from "../../../mcp/fixtures/scripted-server.ts";
+import { type Changes, serveSdk } from "../../../mcp/fixtures/serve-modern.ts";
 
-const [transport, given = "modern"] = process.argv.slice(2);
-const speaksFile = process.env["SPEAKS_FILE"];
-const speaks = speaksFile === undefined ? given : readFileSync(speaksFile, "utf8").trim();
+const { SPEAKS_FILE } = process.env;
+const speaks = SPEAKS_FILE === undefined ? process.argv[2] : readFileSync(SPEAKS_FILE, "utf8").trim();
 
 const RESOURCE = { uri: "test://one", name: "one" };
 const ANYTHING = { type: "object" as const };
@@ -27,6 +22,8 @@ const NAMES = [
   "ask_three",
   "ask_rounds",
   "ask_page",
+  "ask_as_before",
+  "version",
   "work",
   "wait",
   "change",
@@ -76,12 +73,12 @@ const inputs = (inputRequests: unknown, requestState?: string): InputRequiredRes
 });
 
 let added = false;
-let onChanged: (what: "tools" | "resource") => void = () => {};
 
 async function call(
   name: string,
   args: unknown,
   ctx: ServerContext,
+  changes: Changes,
 ): Promise<CallToolResult | InputRequiredResult> {
   const { inputResponses } = ctx.mcpReq;
   const state = ctx.mcpReq.requestState<string>();
@@ -102,6 +99,15 @@ async function call(
     }
     case "ask_page":
       return inputResponses === undefined ? inputs({ page: PAGE }) : text(inputResponses);
+    case "ask_as_before": {
+      const { action, content } = await ctx.mcpReq.elicitInput({
+        ...form("Who?").params,
+        mode: "form",
+      } as never);
+      return text({ action, content });
+    }
+    case "version":
+      return text(ctx.mcpReq.envelope === undefined ? "2025-11-25" : "2026-07-28");
     case "work": {
       const progressToken = ctx.mcpReq._meta?.progressToken;
       if (progressToken !== undefined)
@@ -116,10 +122,10 @@ async function call(
       return text("cancelled");
     case "change":
       added = true;
-      onChanged("tools");
+      changes.tools();
       return text("changed");
     case "touch":
-      onChanged("resource");
+      changes.resource(RESOURCE.uri);
       return text("touched");
     case "numbers":
       return {
@@ -133,7 +139,7 @@ async function call(
   }
 }
 
-function create(): Server {
+function create(changes: Changes): Server {
   const server = new Server(
     { name: "era", version: "2" },
     {
@@ -155,7 +161,9 @@ function create(): Server {
       ? { tools: TOOLS.slice(0, 3), nextCursor: "rest", ttlMs: 0, cacheScope: "private" }
       : { tools: rest(), ttlMs: 0, cacheScope: "private" },
   );
-  server.setRequestHandler("tools/call", ({ params }, ctx) => call(params.name, params.arguments, ctx));
+  server.setRequestHandler("tools/call", ({ params }, ctx) =>
+    call(params.name, params.arguments, ctx, changes),
+  );
   server.setRequestHandler("prompts/list", () => ({ prompts: [{ name: "greet" }] }));
   server.setRequestHandler("prompts/get", () => ({
     messages: [{ role: "user" as const, content: { type: "text" as const, text: "Hello." } }],
@@ -170,79 +178,10 @@ function create(): Server {
   return server;
 }
 
-const isStrict = speaks !== "both";
-
-function overStdio(): void {
-  let newest: Server | null = null;
-  onChanged = (what) => {
-    if (what === "tools") void newest?.sendToolListChanged();
-    else void newest?.sendResourceUpdated({ uri: RESOURCE.uri });
-  };
-  const opened = (): Server => {
-    newest = create();
-    return newest;
-  };
-  serveStdio(opened, { legacy: isStrict ? "reject" : "serve" });
-}
-
-function overHttp(): void {
-  const handler = createMcpHandler(() => create(), { legacy: isStrict ? "reject" : "stateless" });
-  onChanged = (what) => {
-    if (what === "tools") handler.notify.toolsChanged();
-    else handler.notify.resourceUpdated(RESOURCE.uri);
-  };
-  const server = createServer(async (incoming, outgoing) => {
-    const gone = new AbortController();
-    outgoing.once("close", () => gone.abort());
-    const { method = "GET", url = "/", headers } = incoming;
-    const request = new Request(new URL(url, "http://localhost"), {
-      method,
-      headers: headers as Record<string, string>,
-      signal: gone.signal,
-      ...(method === "POST" && { body: Readable.toWeb(incoming) as ReadableStream, duplex: "half" }),
-    });
-    try {
-      const answer = await handler.fetch(request);
-      outgoing.writeHead(answer.status, Object.fromEntries(answer.headers));
-      outgoing.flushHeaders();
-      if (answer.body === null) outgoing.end();
-      else await pipeline(Readable.fromWeb(answer.body as never), outgoing);
-    } catch {
-      outgoing.destroy();
-    }
+if (speaks === "older")
+  serve({
+    name: "era",
+    answers: { "tools/list": () => ({ tools: [{ name: "crash", inputSchema: ANYTHING }] }) },
+    tools: { crash: () => process.exit(7) },
   });
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address();
-    process.stdout.write(`http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/mcp\n`);
-  });
-}
-
-/** In 2025-11-25, with one tool that crashes. */
-function asOlder(): void {
-  const serverInfo = { name: "era", version: "1" };
-  const answers: Record<string, () => object> = {
-    initialize: () => ({
-      result: { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo },
-    }),
-    ping: () => ({ result: {} }),
-    "tools/list": () => ({ result: { tools: [{ name: "crash", inputSchema: ANYTHING }] } }),
-    "tools/call": () => process.exit(7),
-  };
-  const splitter = createLineSplitter(1e9);
-  process.stdin.on("data", (chunk: Buffer) => {
-    for (const line of splitter.take(chunk)) {
-      const { id, method } = JSON.parse(line);
-      if (id === undefined) continue;
-      const reply = answers[method]?.() ?? { error: { code: -32601, message: "Method not found" } };
-      process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id, ...reply })}\n`);
-    }
-  });
-}
-
-if (speaks === "older") asOlder();
-else if (transport === "http") overHttp();
-else {
-  const lateMs = Number(process.env["LATE_MS"] ?? 0);
-  if (lateMs > 0) process.stderr.write("starting\n");
-  setTimeout(overStdio, lateMs);
-}
+else serveSdk(create, speaks === "both");

@@ -1,6 +1,6 @@
 // An older server over stdio that takes an unknown first message badly. Usage: era-odd-server.ts ends|silent|hangs|garbage|crashes
 import { appendFileSync } from "node:fs";
-import { createLineSplitter } from "../../../../src/runtime/text/line-splitter.ts";
+import { readLines, writeLine } from "../../../mcp/fixtures/scripted-server.ts";
 import { createEcho } from "./link-echo-answers.ts";
 
 const [how, startsFile] = process.argv.slice(2);
@@ -13,18 +13,11 @@ process.stderr.write("odd server is up\n");
 const echo = createEcho();
 let isInitialized = false;
 let isStuck = false;
-const splitter = createLineSplitter(1e9);
-process.stdin.on("data", (chunk: Buffer) => {
-  for (const line of splitter.take(chunk)) {
-    const message = JSON.parse(line);
-    if (!isInitialized && message.method !== "initialize") {
-      if (how === "ends") process.exit(3);
-      if (how === "hangs") isStuck = true;
-      if (how === "garbage") process.stdout.write("what is that?\n{\n[1,2]\n");
-      continue;
-    }
-    if (isStuck) continue;
-    isInitialized = true;
-    for (const answer of echo(message)) process.stdout.write(`${JSON.stringify(answer)}\n`);
-  }
+readLines((line) => {
+  const message = JSON.parse(line);
+  isInitialized ||= message.method === "initialize" && !isStuck;
+  if (isInitialized) for (const answer of echo(message)) writeLine(answer);
+  else if (how === "ends") process.exit(3);
+  else if (how === "hangs") isStuck = true;
+  else if (how === "garbage") process.stdout.write("what is that?\n{\n[1,2]\n");
 });

@@ -17,6 +17,13 @@ export interface ScriptedLink {
   readonly received: readonly RpcMessage[];
   /** By method; what is not here is answered with -32601. */
   readonly answers: Map<string, Answer>;
+  /** It answers that method with this result from now on. */
+  gives(method: string, result: JsonObject): void;
+  refuses(method: string, message: string, code?: number): void;
+  /** It answers that method when the test says so. */
+  hangs(method: string): void;
+  /** Answers the newest request of that method. */
+  answerTo(method: string, reply: Reply): void;
   readonly established: readonly string[];
   readonly closed: boolean;
   /** The server says something. */
@@ -105,6 +112,11 @@ export function createScriptedLink(): ScriptedLink {
     },
     received,
     answers,
+    gives: (method, result) => void answers.set(method, () => ({ result: structuredClone(result) })),
+    refuses: (method, message, code = -32603) =>
+      void answers.set(method, () => ({ error: { code, message } })),
+    hangs: (method) => void answers.set(method, () => null),
+    answerTo: (method, reply) => link.answer(link.requests(method).at(-1)?.id ?? -1, reply),
     established,
     get closed() {
       return closed;

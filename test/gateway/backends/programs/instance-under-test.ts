@@ -26,12 +26,17 @@ export interface CallMore {
   readonly signal?: AbortSignal;
 }
 
-export function startUnderTest(
-  options: Partial<InstanceOptions> = {},
-  prepare: (link: ScriptedLink) => void = () => {},
-): UnderTest {
+/** What the server gives by method; null: it hangs there. Or what is done to the link before anything is sent. */
+type Prepare = Readonly<Record<string, JsonObject | null>> | ((link: ScriptedLink) => void);
+
+export function startUnderTest(options: Partial<InstanceOptions> = {}, prepare: Prepare = {}): UnderTest {
   const link = createScriptedLink();
-  prepare(link);
+  if (typeof prepare === "function") prepare(link);
+  else
+    for (const [method, result] of Object.entries(prepare)) {
+      if (result === null) link.hangs(method);
+      else link.gives(method, result);
+    }
   const clock = createManualClock();
   const logger = createRecordingLogger();
   const logs: JsonObject[] = [];
@@ -77,7 +82,7 @@ export function startUnderTest(
 
 export async function startReady(
   options: Partial<InstanceOptions> = {},
-  prepare: (link: ScriptedLink) => void = () => {},
+  prepare: Prepare = {},
 ): Promise<UnderTest> {
   const started = startUnderTest(options, prepare);
   await settle();

@@ -53,9 +53,7 @@ test("D2 questions within 15 ms are one input_required; the retry's answers are 
   assert.deepEqual(retry.answers, []);
   call.reply(said("done"));
   await settle();
-  assert.equal(textOf(retry), "done");
-  assert.equal(rig.ran.length, 1);
-  assert.equal(rig.holds.parked, 0);
+  assert.deepEqual([textOf(retry), rig.ran.length, rig.holds.parked], ["done", 1, 0]);
 });
 
 test("D2 a client is asked without the tokens of another connection", async () => {
@@ -239,8 +237,7 @@ test("D2 closing the connection cancels the call, but not after input_required; 
   sent.close();
   assert.equal(call.request.signal.aborted, false);
   retry.close();
-  assert.equal(call.request.signal.aborted, true);
-  assert.equal(codeOf(rig.send({ params })), -32602);
+  assert.deepEqual([call.request.signal.aborted, codeOf(rig.send({ params }))], [true, -32602]);
 });
 
 test("D2 what the client does not support ends the call with -32021, and the backend is told", async () => {
@@ -271,8 +268,7 @@ test("D2 a retry that supports less than the first round ends the call likewise"
   const { call, state } = await parked(rig);
   const retry = rig.send({ params: retryParams(state, {}), declared: {} });
   await rig.clock.advance(GATHER_MS);
-  assert.equal(codeOf(retry), -32021);
-  assert.equal(call.request.signal.aborted, true);
+  assert.deepEqual([codeOf(retry), call.request.signal.aborted], [-32021, true]);
 });
 
 test("D2 progress goes to the request that is open, under that one's token", async () => {

@@ -139,8 +139,7 @@ test("E4 a retry over the limit is refused, and its call still waits for it", as
   const rig = createHoldsRig();
   const { call, retry } = await parked(rig);
   rig.gateway.stopped = () => ({ reply: errorReply(-32029, "too many", { retryAfterMs: 1 }), isOver: false });
-  assert.equal(codeOf(rig.send({ params: retry })), -32029);
-  assert.equal(call.request.signal.aborted, false);
+  assert.deepEqual([codeOf(rig.send({ params: retry })), call.request.signal.aborted], [-32029, false]);
   assert.equal(rig.gateway.deniedRequests.length, 0);
   rig.gateway.stopped = () => null;
   const sent = rig.send({ params: retry });
@@ -156,8 +155,7 @@ test("E2 a retry of who may not make the call any more ends it, and is recorded"
     assert.deepEqual([method, params?.["name"], port.client.principal], ["tools/call", "t", ANN]);
     return { reply: errorReply(-32602, "Unknown tool: t"), isOver: true };
   };
-  assert.equal(codeOf(rig.send({ params: retry })), -32602);
-  assert.equal(call.request.signal.aborted, true);
+  assert.deepEqual([codeOf(rig.send({ params: retry })), call.request.signal.aborted], [-32602, true]);
   const [answer] = [await question.reply];
   assert.ok(answer !== null && "error" in answer);
   assert.equal(rig.gateway.deniedRequests.length, 1);
@@ -187,8 +185,7 @@ test("E2 rights that a reload takes away hold for the retry of a call that waits
   const work = { ...call.request, served: before };
   assert.equal(before.stopped(work), null);
   rig.gateway.stopped = (request) => after.stopped({ ...request, served: after });
-  assert.equal(codeOf(rig.send({ params: retry })), -32602);
-  assert.equal(call.request.signal.aborted, true);
+  assert.deepEqual([codeOf(rig.send({ params: retry })), call.request.signal.aborted], [-32602, true]);
 });
 
 test("D2 a client that is away may give way after a while, and later where it has come back before", async () => {

@@ -24,8 +24,7 @@ describe("the HTTP front's sessions", () => {
     }
     const other = await rig.post(initializeMessage("1999-01-01"));
     assert.equal(objectOf(other.json()["result"])["protocolVersion"], "2025-11-25");
-    assert.equal(rig.front.sessions, 5);
-    assert.equal(gateway.sessions.size, 5);
+    assert.deepEqual([rig.front.sessions, gateway.sessions.size], [5, 5]);
   });
 
   it("a request is served before notifications/initialized came, and answered as one JSON body", async () => {
@@ -65,8 +64,7 @@ describe("the HTTP front's sessions", () => {
       assert.equal(answer.status, 200);
     }
     const wrong = await rig.post(callMessage(1, "x"), { ...headers, "mcp-protocol-version": "2026-07-28" });
-    assert.equal(wrong.status, 400);
-    assert.equal(wrong.json()["jsonrpc"], "2.0");
+    assert.deepEqual([wrong.status, wrong.json()["jsonrpc"]], [400, "2.0"]);
   });
 
   it("a session belongs to its principal, whose roles follow, and anonymous ones become somebody", async () => {
@@ -87,8 +85,7 @@ describe("the HTTP front's sessions", () => {
     assert.equal(onlySession(gateway).principal.name, "ann");
     gateway.authenticate = () => ({ ok: false, reason: "a token is needed" });
     const refused = await rig.post(callMessage(1, "x"), headers);
-    assert.equal(refused.status, 401);
-    assert.equal(refused.headers["www-authenticate"], "Bearer");
+    assert.deepEqual([refused.status, refused.headers["www-authenticate"]], [401, "Bearer"]);
     assert.equal(objectOf(refused.json()["error"])["message"], "a token is needed");
   });
 

@@ -228,8 +228,7 @@ test("D2 E4 a principal's sessions are counted with those over streamable HTTP",
   await initialized(rig);
   const third = await openStream(rig);
   const answer = await third.post(initializeMessage());
-  assert.equal(answer.status, 429);
-  assert.equal(answer.headers["retry-after"], "10");
+  assert.deepEqual([answer.status, answer.headers["retry-after"]], [429, "10"]);
   assert.match(answer.body, /\[limits\]\.sessions/);
   one.request.destroy();
   await eventually(() => gateway.sessions.size === 1);
@@ -270,8 +269,7 @@ test("D2 streams that nobody uses are bounded: the oldest gives way", async () =
   const silent: Stream[] = [];
   for (let index = 0; index < 130; index++) silent.push(await openStream(rig));
   await eventually(() => silent[0]?.told.ended() === true && silent[1]?.told.ended() === true);
-  assert.equal(silent[2]?.told.ended(), false);
-  assert.equal(used.told.ended(), false);
+  assert.deepEqual([silent[2]?.told.ended(), used.told.ended()], [false, false]);
   await used.post(callMessage(1, "any"));
   await used.answer(1);
   for (const { request } of silent) request.destroy();

@@ -66,8 +66,7 @@ test("D2 what may be said once, and is said twice, is refused, whatever stands i
       assert.equal(answers, 1);
     }
   }
-  assert.equal(gateway.requests.length, 0);
-  assert.equal(gateway.sessions.size, 0);
+  assert.deepEqual([gateway.requests.length, gateway.sessions.size], [0, 0]);
   assert.equal(gateway.turnedAwayRequests.length, cases.length * 2);
   const single = await said(
     rig,

@@ -70,8 +70,7 @@ test("D2 a call whose connection breaks is taken up again: nothing is lost, noth
   await eventually(() => first.events.length === 1);
   const [one] = first.events;
   assert.ok(one);
-  assert.equal(one.retry, "1000");
-  assert.equal(JSON.parse(one.data).params.progress, 1);
+  assert.deepEqual([one.retry, JSON.parse(one.data).params.progress], ["1000", 1]);
   const port = held.started[0]?.port;
   assert.ok(port);
   port.notify(...progress(2));

@@ -21,3 +21,48 @@ test("D2 a slow answer to a client that reads no streams stays one JSON text", a
   const kinds = (await Promise.all(answers)).map(({ headers: { "content-type": kind } }) => kind);
   assert.deepEqual(kinds, ["application/json", "text/event-stream"]);
 });
+
+test("D5 a client that refuses large events gets JSON however long it takes, and notices where it listens", async () => {
+  const clock = createManualClock();
+  const held = createHeldTool();
+  const large = text("x".repeat(2_000_000));
+  const gateway = createScriptedGateway({
+    held: held.tool,
+    noisy: async ({ port }) => {
+      port.notify("notifications/progress", { progressToken: 1, progress: 1 });
+      return large;
+    },
+  });
+  await using rig = await startRig(gateway, { clock });
+  const headers = {
+    "mcp-session-id": await rig.initialize("2025-11-25"),
+    "user-agent": "python-httpx2/2.16.2",
+  };
+  const { response } = await rig.open("GET", headers);
+  let heard = "";
+  response.setEncoding("utf8").on("data", (chunk: string) => (heard += chunk));
+  const slow = rig.post(callMessage(1, "held"), headers);
+  await eventually(() => held.started.length === 1);
+  await clock.advance(5_000);
+  await clock.advance(5_000);
+  held.release(large);
+  const noisy = await rig.post(callMessage(2, "noisy"), headers);
+  for (const answer of [await slow, noisy]) {
+    assert.equal(answer.headers["content-type"], "application/json");
+    assert.equal(answer.body.length > 2_000_000, true);
+  }
+  await eventually(() => heard.includes("notifications/progress"));
+  // Another client is told within its call, as ever.
+  const other = await rig.post(callMessage(3, "noisy"), { "mcp-session-id": headers["mcp-session-id"] });
+  assert.equal(other.headers["content-type"], "text/event-stream");
+  response.destroy();
+});
+
+test("D5 a list is one JSON text wherever JSON is accepted", async () => {
+  await using rig = await startRig(createScriptedGateway({}));
+  const headers = { "mcp-session-id": await rig.initialize("2025-11-25") };
+  const list = { jsonrpc: "2.0", id: 1, method: "tools/list" };
+  assert.equal((await rig.post(list, headers)).headers["content-type"], "application/json");
+  const accept = "text/event-stream";
+  assert.equal((await rig.post(list, { ...headers, accept })).headers["content-type"], accept);
+});

@@ -179,8 +179,7 @@ describe("D1 subscriptions/listen", () => {
       request.task === task ? { result: {} } : errorReply(-32602, "Unknown task");
     await using rig = await startRig(gateway);
     const refused = await postModern(rig, "subscriptions/listen", { notifications: { taskIds: ["ok 1"] } });
-    assert.equal(refused.status, 400);
-    assert.equal(objectOf(refused.json()["error"])["code"], -32021);
+    assert.deepEqual([refused.status, objectOf(refused.json()["error"])["code"]], [400, -32021]);
     const _meta = { [META.clientCapabilities]: { extensions: { "io.modelcontextprotocol/tasks": {} } } };
     const listenFor = async (taskIds: unknown) => {
       const { response } = await openModern(

@@ -21,8 +21,7 @@ describe("D1 a request of 2026-07-28", () => {
     await using rig = await startRig(gateway);
     const params = { name: "echo", arguments: { x: "ü" } };
     const answer = await postModern(rig, "tools/call", params, { "mcp-session-id": "unknown" });
-    assert.equal(answer.status, 200);
-    assert.equal(answer.headers["content-type"], "application/json");
+    assert.deepEqual([answer.status, answer.headers["content-type"]], [200, "application/json"]);
     assert.equal(answer.headers["mcp-session-id"], undefined);
     assert.deepEqual(answer.json(), {
       jsonrpc: "2.0",

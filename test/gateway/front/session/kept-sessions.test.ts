@@ -141,8 +141,7 @@ describe("sessions of before a restart", () => {
       await first.begins("one");
       await first[way]();
       const next = await home.daemon();
-      assert.equal(next.store.size, 1);
-      assert.equal(next.store.find("another", ANN), null);
+      assert.deepEqual([next.store.size, next.store.find("another", ANN)], [1, null]);
       const session = found(next.store.find("one", ANN));
       assert.deepEqual(
         [session.protocolVersion, session.capabilities, session.clientInfo, session.principal.roles],
@@ -196,8 +195,7 @@ describe("sessions of before a restart", () => {
     await first.clock.advance(HOUR_MS);
     await first.stops();
     const next = await home.daemon(IDLE_LIMIT_MS - 6 * HOUR_MS);
-    assert.equal(next.store.size, 1);
-    assert.equal(next.store.find("unused", ANN), null);
+    assert.deepEqual([next.store.size, next.store.find("unused", ANN)], [1, null]);
     await next.clock.advance(5 * HOUR_MS);
     assert.equal(next.store.find("used", ANN), null, "a day after its last use");
     assert.equal(next.store.size, 0);

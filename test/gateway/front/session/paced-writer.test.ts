@@ -45,8 +45,7 @@ describe("a paced writer", () => {
     assert.equal(reader.target.ended, 0);
     while (reader.take());
     assert.equal(reader.text(), texts.join(""));
-    assert.equal(reader.target.ended, 1);
-    assert.equal(writer.backlog, 0);
+    assert.deepEqual([reader.target.ended, writer.backlog], [1, 0]);
   });
 
   it("has at most half a mebibyte with its target, and the rest waits", () => {
@@ -80,8 +79,7 @@ describe("a paced writer", () => {
     const again = now();
     writer.destroy();
     await again;
-    assert.equal(now(), null);
-    assert.equal(reader.target.destroyed, true);
+    assert.deepEqual([now(), reader.target.destroyed], [null, true]);
   });
 
   it("is stalled when something waits and nothing was taken for so long", async () => {

@@ -262,8 +262,7 @@ describe("the file of sessions", () => {
     await eventually(() => file.unsavedBecause === null);
     await file[Symbol.asyncDispose]();
     assert.deepEqual([...(await found(path)).keys()], [hashOf(1), hashOf(2)]);
-    assert.equal(told()[0], "the sessions cannot be saved");
-    assert.equal(clock.pendingTimers, 0);
+    assert.deepEqual([told()[0], clock.pendingTimers], ["the sessions cannot be saved", 0]);
   });
 
   it("B11 whoever removes the file removes no session", async (t) => {

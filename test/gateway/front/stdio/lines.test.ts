@@ -29,8 +29,7 @@ describe("a stream of lines", () => {
     });
     line.client.end();
     await line.front.closed;
-    assert.equal(session.ended.aborted, true);
-    assert.equal(gateway.sessions.size, 0);
+    assert.deepEqual([session.ended.aborted, gateway.sessions.size], [true, 0]);
   });
 
   it("asks and cancels on it, and a cancelled call gets no answer", async () => {
@@ -184,8 +183,7 @@ describe("a stream of lines", () => {
     await eventually(() => held.started.length === 1);
     line.stream.destroy();
     await line.front.closed;
-    assert.equal(held.started[0]?.signal.aborted, true);
-    assert.equal(line.front.sessions, 0);
+    assert.deepEqual([held.started[0]?.signal.aborted, line.front.sessions], [true, 0]);
   });
 
   it("does not read who does not read its answers", async () => {

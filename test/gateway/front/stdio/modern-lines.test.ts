@@ -45,8 +45,7 @@ test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session"
       ["notifications/message", undefined],
     ],
   );
-  assert.equal(line.front.sessions, 0);
-  assert.equal(gateway.sessions.size, 0);
+  assert.deepEqual([line.front.sessions, gateway.sessions.size], [0, 0]);
 });
 
 test("D1 D2 what a request lacks or has too much is said in the codes of 2026-07-28", async () => {

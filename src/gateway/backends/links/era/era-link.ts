@@ -1,5 +1,7 @@
 // A link that presents a server of 2025-11-25, whatever is behind it: it finds out which version the server speaks at
-// each `initialize`, and puts itself between where that is 2026-07-28.
+// each `initialize`, and puts itself between where that is 2026-07-28. A server that speaks both is spoken with in
+// 2025-11-25 as a program, and over HTTP in each client's own version: today's SDKs refuse a tool's questions in
+// 2026-07-28 that are asked as servers ask them in 2025-11-25.
 import type { Logger } from "../../../../runtime/log/log.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
@@ -14,6 +16,7 @@ import {
   type RpcRequest,
 } from "../../../json-rpc.ts";
 import {
+  isModern,
   isProtocolVersion,
   MODERN_VERSION,
   type SpokenVersion,
@@ -29,6 +32,7 @@ import {
 } from "../backend-link.ts";
 import type { EraMemory } from "./era-memory.ts";
 import { mayBeModern } from "./judge-discover.ts";
+import { eitherCapabilities, LegacySession } from "./legacy-session.ts";
 import { ModernServer } from "./modern-server.ts";
 import { bringsState, initializeResult, olderRequest } from "./older-form.ts";
 import { type Found, Probe } from "./probe.ts";
@@ -39,14 +43,23 @@ const FIRST_OWN_ID = 1_000_000_000;
 const STATE_GONE =
   "this requestState is of a server that spoke another version of MCP before it was started anew; make the call again without it";
 
+const NOT_MODERN = linkFailure(
+  "protocol",
+  `the server does not speak ${MODERN_VERSION}`,
+  'remove `protocol = "2026-07-28"` from its section',
+);
+const SUBSCRIBES: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
+
 interface EraOptions {
   readonly backend: string;
   /** The connection's key: what was learned of a server is kept under it. */
   readonly key: string;
-  /** Opens what carries the messages; a program may be started twice. */
+  /** Opens what carries the messages; over HTTP a second one may be opened beside it. */
   readonly open: OpenLink;
-  /** It is a program that is started, and no HTTP server. */
-  readonly isProcess: boolean;
+  /** `process`: a program that is started, whose connection has one version; `stream`: another machine's gateway. */
+  readonly over: "process" | "http" | "stream";
+  /** Nothing but 2026-07-28 is spoken. */
+  readonly isPinned: boolean;
   /** The server is another machine's gateway, which is told which client a request is of; absent: it is not. */
   readonly callerMarks?: CallerMarks;
   readonly memory: EraMemory;
@@ -61,22 +74,35 @@ export function openEraLink(options: EraOptions): OpenLink {
 class EraLink implements BackendLink {
   readonly #options: EraOptions;
   readonly #events: LinkEvents;
-  #link: BackendLink;
-  /** Counts the links that were opened: what an earlier one tells is dropped. */
-  #turn = 0;
+  readonly #link: BackendLink;
   #probe: Probe | null = null;
   #modern: ModernServer | null = null;
+  /** Beside `#modern`, of a server that speaks both. */
+  #legacy: LegacySession | null = null;
+  /** Who subscribes to resources: the version in which the server offers it. */
+  #subscribesOver: "modern" | "legacy" = "modern";
   /** The instance's, until it is answered; null: none is open. */
   #initialize: RpcRequest | null = null;
-  /** It was started again without a probe, which may have ended it. */
-  #isSecond = false;
+  /** The server that was of 2026-07-28 is another one now. */
+  #isChanged = false;
   #closing: Promise<void> | null = null;
   #lastOwnId = FIRST_OWN_ID;
 
   constructor(options: EraOptions, events: LinkEvents) {
     this.#options = options;
     this.#events = events;
-    this.#link = this.#open();
+    this.#link = options.open({
+      onMessage: (message, streamOf) => this.#take(message, streamOf),
+      onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
+      onDoubt: () => events.onDoubt(),
+      onGap: () => events.onGap(),
+      onClosed: (failure) => {
+        this.#endProbe();
+        this.#modern?.dispose(null);
+        events.onClosed(failure);
+      },
+      onLogLine: (line) => events.onLogLine(line),
+    });
   }
 
   get pid(): number | null {
@@ -84,13 +110,36 @@ class EraLink implements BackendLink {
   }
 
   get backlogBytes(): number {
-    return this.#link.backlogBytes;
+    return this.#link.backlogBytes + (this.#legacy?.backlogBytes ?? 0);
   }
 
   send(message: RpcMessage, sender: Sender | null = null): void {
     if ("method" in message && message.method === "initialize" && "id" in message) this.#begin(message);
-    else if (this.#modern !== null) this.#modern.send(message, sender);
+    else if (this.#modern !== null) this.#sendEither(this.#modern, message, sender);
     else if (this.#probe === null) this.#sendOlder(message);
+  }
+
+  /** A client's request goes out in that client's version. */
+  #sendEither(modern: ModernServer, message: RpcMessage, sender: Sender | null): void {
+    const legacy = this.#legacy;
+    if (legacy === null) modern.send(message, sender);
+    else if (!("method" in message)) {
+      if (message.id !== null && legacy.asks(message.id)) legacy.send(message, sender);
+      else modern.send(message, sender);
+    } else if (!("id" in message)) {
+      const requestId = message.params?.["requestId"];
+      if (message.method === "notifications/cancelled" && modern.has(requestId)) modern.send(message, sender);
+      else legacy.send(message, sender);
+    } else if (this.#isForLegacy(message, sender, modern)) legacy.send(message, sender);
+    else {
+      if (message.method === "logging/setLevel") legacy.tell(message.method, message.params);
+      modern.send(message, sender);
+    }
+  }
+
+  #isForLegacy(message: RpcRequest, sender: Sender | null, modern: ModernServer): boolean {
+    if (SUBSCRIBES.has(message.method)) return this.#subscribesOver === "legacy";
+    return sender !== null && !isModern(message.params) && !modern.wraps(message);
   }
 
   #sendOlder(message: RpcMessage): void {
@@ -106,7 +155,10 @@ class EraLink implements BackendLink {
 
   established(version: SpokenVersion): void {
     if (this.#modern === null) this.#link.established(version);
-    else this.#modern.established();
+    else {
+      this.#modern.established();
+      this.#legacy?.established();
+    }
   }
 
   toolFault(tool: JsonObject): string | null {
@@ -115,73 +167,49 @@ class EraLink implements BackendLink {
   }
 
   close(): Promise<void> {
-    if (this.#closing === null) {
-      // It had all its time, and answered nothing: the next start does not probe.
-      const { isProcess, memory, key } = this.#options;
-      if (isProcess && this.#probe?.isSilent === true) memory.leaveUnprobed(key);
-      this.#endProbe();
-      this.#modern?.dispose(null);
-      this.#turn++;
-      this.#closing = this.#link.close();
-    }
+    this.#closing ??= this.#end();
     return this.#closing;
   }
 
-  #open(): BackendLink {
-    const turn = ++this.#turn;
-    const events = this.#events;
-    const isHeard = (): boolean => turn === this.#turn;
-    return this.#options.open({
-      onMessage: (message, streamOf) => (isHeard() ? this.#take(message, streamOf) : null),
-      onRequestFailed: (id, failure) => {
-        if (isHeard()) this.#requestFailed(id, failure);
-      },
-      onDoubt: () => {
-        if (isHeard()) events.onDoubt();
-      },
-      onGap: () => {
-        if (isHeard()) events.onGap();
-      },
-      onClosed: (failure) => {
-        if (isHeard()) this.#closed(failure);
-      },
-      onLogLine: (line) => {
-        if (!isHeard()) return;
-        this.#probe?.onOutput(line);
-        events.onLogLine(line);
-      },
-    });
+  async #end(): Promise<void> {
+    this.#endProbe();
+    this.#modern?.dispose(null);
+    await Promise.all([this.#link.close(), this.#legacy?.close()]);
   }
 
   #begin(initialize: RpcRequest): void {
+    if (this.#modern !== null && this.#legacy !== null && !this.#isChanged) {
+      // Only its session of 2025-11-25 was lost: what goes on in the other version has no session.
+      void this.#initializeBoth(this.#modern, initialize);
+      return;
+    }
+    this.#isChanged = false;
     this.#modern?.dispose(linkFailure("closed", "the server was initialized anew"));
     this.#modern = null;
+    this.#dropLegacy();
     this.#endProbe();
-    if (this.#isPlain) this.#initializePlainly(initialize);
-    else this.#startProbe(initialize, null);
+    const { over, isPinned, memory, key } = this.#options;
+    // A program that speaks both serves the version of the first message that it gets.
+    if (!isPinned && (over === "process" || memory.isUnprobed(key))) {
+      this.#initialize = initialize;
+      this.#link.send(initialize);
+    } else this.#startProbe(initialize, null);
   }
 
-  /** This start goes without a probe. */
-  get #isPlain(): boolean {
-    const { memory, key } = this.#options;
-    return memory.isUnprobed(key) || memory.onlyStart(key) === "plain";
-  }
-
-  #initializePlainly(initialize: RpcRequest): void {
-    this.#initialize = initialize;
-    this.#link.send(initialize);
+  #dropLegacy(): void {
+    void this.#legacy?.close();
+    this.#legacy = null;
+    this.#subscribesOver = "modern";
   }
 
   #startProbe(initialize: RpcRequest, answered: Reply | null): void {
-    const { clock, isProcess, memory, key } = this.#options;
     this.#initialize = null;
     this.#probe = new Probe({
       link: this.#link,
-      clock,
-      isProcess,
-      isPatient: memory.isLate(key),
+      clock: this.#options.clock,
       initialize,
       probeId: ++this.#lastOwnId,
+      isPinned: this.#options.isPinned,
       answered,
       onFound: (found) => this.#found(initialize, found),
     });
@@ -194,55 +222,69 @@ class EraLink implements BackendLink {
 
   #found(initialize: RpcRequest, found: Found): void {
     this.#probe = null;
-    const { memory, key } = this.#options;
-    if (found.kind !== "harmed" && found.kind !== "failed") memory.started(key);
+    const { memory, key, isPinned } = this.#options;
     switch (found.kind) {
       case "modern":
         memory.probeAgain(key);
-        this.#beModern(initialize, found.discovered);
+        void this.#beModern(initialize, found.discovered);
         return;
       case "older":
+        if (isPinned) {
+          this.#events.onRequestFailed(initialize.id, NOT_MODERN);
+          return;
+        }
         if (found.wasSilent) memory.leaveUnprobed(key);
         this.#initialize = initialize;
         if (found.reply !== null) void this.#initialized(found.reply, null);
         return;
       case "failed":
         this.#events.onRequestFailed(initialize.id, found.failure);
-        return;
-      case "harmed":
-        this.#isSecond = true;
-        void this.#startAgain(() => this.#initializePlainly(initialize));
-        return;
-      case "settled":
-        memory.waitFor(key);
-        void this.#startAgain(() => this.#startProbe(initialize, null));
     }
   }
 
-  #beModern(initialize: RpcRequest, discovered: JsonObject): void {
-    const { clock, callerMarks } = this.#options;
-    this.#modern = new ModernServer({
+  async #beModern(initialize: RpcRequest, discovered: JsonObject): Promise<void> {
+    const { clock, callerMarks, over, isPinned, open } = this.#options;
+    const nextId = (): number => ++this.#lastOwnId;
+    const modern = new ModernServer({
       link: this.#link,
-      events: this.#events,
+      events: {
+        ...this.#events,
+        onRequestFailed: (id, failure) => {
+          if (failure.kind === "session_lost") this.#isChanged = true;
+          this.#events.onRequestFailed(id, failure);
+        },
+      },
       clock,
       initialize: initialize.params ?? {},
       discovered,
-      nextId: () => ++this.#lastOwnId,
+      nextId,
       callerMarks,
     });
+    this.#modern = modern;
     this.#spoke(MODERN_VERSION);
-    const result = initializeResult(discovered);
-    void this.#events.onMessage({ jsonrpc: "2.0", id: initialize.id, result }, null);
+    if (over === "http" && !isPinned) {
+      const legacy = new LegacySession({ open, events: this.#events, clock, nextId });
+      this.#legacy = legacy;
+    }
+    await this.#initializeBoth(modern, initialize);
   }
 
-  /** The program ended, hung or settled on the older version when it was probed. */
-  async #startAgain(begin: () => void): Promise<void> {
-    const old = this.#link;
-    this.#turn++;
-    await old.close();
-    if (this.#closing !== null) return;
-    this.#link = this.#open();
-    begin();
+  async #initializeBoth(modern: ModernServer, initialize: RpcRequest): Promise<void> {
+    const { discovered } = modern;
+    const legacy = this.#legacy;
+    const answer = legacy === null ? null : await legacy.begin(initialize);
+    if (this.#closing !== null || this.#modern !== modern) return;
+    let { capabilities } = discovered;
+    if (answer === null) this.#dropLegacy();
+    else {
+      const offers = (one: unknown): boolean =>
+        isJsonObject(one) && isJsonObject(one["resources"]) && one["resources"]["subscribe"] === true;
+      const isLegacyAlone = offers(answer["capabilities"]) && !offers(capabilities);
+      this.#subscribesOver = isLegacyAlone ? "legacy" : "modern";
+      capabilities = eitherCapabilities(capabilities, answer["capabilities"]);
+    }
+    const result = initializeResult({ ...discovered, capabilities });
+    void this.#events.onMessage({ jsonrpc: "2.0", id: initialize.id, result }, null);
   }
 
   #take(message: unknown, streamOf: RpcId | null): Promise<void> | null {
@@ -264,20 +306,18 @@ class EraLink implements BackendLink {
 
   /** A server over HTTP was replaced by one that knows no sessions. */
   #isOtherVersion(error: unknown): boolean {
-    return !this.#options.isProcess && isJsonObject(error) && error["code"] === UNSUPPORTED_VERSION;
+    const { over } = this.#options;
+    return over !== "process" && isJsonObject(error) && error["code"] === UNSUPPORTED_VERSION;
   }
 
-  /** `message`: the answer as it came. */
+  /** `message`: the answer as it came; null: the probe was answered, too. */
   #initialized(reply: Reply, message: unknown): Promise<void> | null {
     const initialize = this.#initialize;
     if (initialize === null) return null;
     this.#initialize = null;
     const { memory, key } = this.#options;
-    const isPlain = this.#isPlain;
-    memory.started(key);
     if ("error" in reply) {
-      // It was not probed for what an earlier one did.
-      if (isPlain && message !== null && mayBeModern(reply)) {
+      if (message !== null && mayBeModern(reply)) {
         memory.probeAgain(key);
         this.#startProbe(initialize, reply);
         return null;
@@ -291,7 +331,6 @@ class EraLink implements BackendLink {
       this.#events.onRequestFailed(initialize.id, failure);
       return null;
     }
-    if (this.#isSecond) memory.leaveUnprobed(key);
     memory.initialized(key, JSON.stringify(serverInfo) ?? "");
     if (isProtocolVersion(protocolVersion)) this.#spoke(protocolVersion);
     return this.#events.onMessage({ jsonrpc: "2.0", id: initialize.id, ...reply }, null);
@@ -309,22 +348,5 @@ class EraLink implements BackendLink {
   #requestFailed(id: RpcId, failure: LinkFailure): void {
     if (this.#modern !== null) this.#modern.requestFailed(id, failure);
     else if (this.#probe?.requestFailed(id, failure) !== true) this.#events.onRequestFailed(id, failure);
-  }
-
-  #closed(failure: LinkFailure): void {
-    const { memory, key, isProcess } = this.#options;
-    const only = memory.onlyStart(key);
-    const mayBeHarmed = this.#probe?.mayBeHarmed === true;
-    // What could not be started at all would not be without the probe either, nor what ended without one before.
-    if (mayBeHarmed && failure.kind === "closed" && only === null) this.#probe?.ended();
-    else {
-      const isAtStart = isProcess && (mayBeHarmed || this.#initialize !== null);
-      if (isAtStart && (only !== null || this.#isSecond)) {
-        memory.endedAt(key, mayBeHarmed ? "probed" : "plain");
-      }
-      this.#endProbe();
-      this.#modern?.dispose(null);
-      this.#events.onClosed(failure);
-    }
   }
 }

@@ -124,6 +124,20 @@ export class ModernServer {
     });
   }
 
+  get discovered(): JsonObject {
+    return this.#options.discovered;
+  }
+
+  /** It has no answer to the request with that id yet. */
+  has(id: unknown): boolean {
+    return this.#flights.has(id as RpcId);
+  }
+
+  /** The answer of the tool that is called has to be put into the form that older clients know. */
+  wraps({ method, params }: RpcRequest): boolean {
+    return method === "tools/call" && this.#toolOf(params).wraps;
+  }
+
   established(): void {
     this.#listening.start();
   }

@@ -5,21 +5,23 @@ export interface ConnectReason {
   readonly text: string;
   /** Absent: the server, or its address, is to be looked at. */
   readonly hint?: string;
+  /** The address takes no connections now. */
+  readonly isAway?: true;
 }
 
 /** Of an error before the connection was there, that of TLS included. */
 export function connectReason(error: unknown): ConnectReason {
   switch (systemErrorCode(error)) {
     case "ECONNREFUSED":
-      return { text: "nothing listens there" };
+      return { text: "nothing listens there", isAway: true };
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return { text: "its name cannot be resolved" };
     case "EHOSTUNREACH":
     case "ENETUNREACH":
-      return { text: "there is no route to it" };
+      return { text: "there is no route to it", isAway: true };
     case "ETIMEDOUT":
-      return { text: "it does not answer" };
+      return { text: "it does not answer", isAway: true };
     case "ECONNRESET":
       return { text: "it ended the connection at once" };
     case "EPROTO":

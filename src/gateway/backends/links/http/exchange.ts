@@ -25,6 +25,16 @@ const RESUME_MS = { least: 50, usual: 1_000, atMost: 30_000 };
 /** A server ends the stream after its answer; one that does not is not waited for. */
 const AFTER_ANSWER_MS = 2_000;
 
+/** The specification's reads and notifications. Answers to questions have no method; a method of a server's own may do anything. */
+const HARMLESS_TWICE: ReadonlySet<string> = new Set([
+  ...["ping", "server/discover", "completion/complete"],
+  ...["tools/list", "prompts/list", "prompts/get"],
+  ...["resources/list", "resources/templates/list", "resources/read"],
+  ...["tasks/get", "tasks/list", "tasks/result"],
+  ...["notifications/initialized", "notifications/cancelled", "notifications/progress"],
+  "notifications/roots/list_changed",
+]);
+
 /** What all exchanges of a link have in common. */
 export interface LinkContext {
   readonly target: HttpTarget;
@@ -135,9 +145,10 @@ export class Exchange {
     }
   }
 
-  /** Once, on a kept connection that the server ended as we wrote: harmless, but for what may have side effects. */
+  /** Once, on a kept connection that the server ended as we wrote, and only what takes effect once if it comes twice. */
   #mayRepeat(error: unknown, asked: Asked): boolean {
-    if (this.#repeated || !asked.request.reusedSocket || this.#method === "tools/call") return false;
+    const isHarmless = this.#method === null || HARMLESS_TWICE.has(this.#method);
+    if (this.#repeated || !asked.request.reusedSocket || !isHarmless) return false;
     this.#repeated = true;
     const code = systemErrorCode(error);
     return code === "ECONNRESET" || code === "EPIPE";

@@ -134,7 +134,10 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
         failure(error) {
           const { origin } = url;
           if (late)
-            return unreachable(origin, { text: `no connection within ${CONNECT_TIMEOUT_MS / 1000} s` });
+            return unreachable(origin, {
+              text: `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`,
+              isAway: true,
+            });
           if (!connected) return unreachable(origin, connectReason(error));
           if (systemErrorCode(error)?.startsWith("HPE_")) {
             return linkFailure("protocol", `${origin} answers something that is no HTTP`);
@@ -151,7 +154,8 @@ function unusable(message: string): LinkFailure {
   return linkFailure("unreachable", message, "correct it in the configuration");
 }
 
-function unreachable(origin: string, { text, hint }: ConnectReason): LinkFailure {
+function unreachable(origin: string, { text, hint, isAway }: ConnectReason): LinkFailure {
   const message = `cannot reach ${origin}: ${text}`;
-  return linkFailure("unreachable", message, hint ?? "check that the server runs, and its `url`");
+  const failure = linkFailure("unreachable", message, hint ?? "check that the server runs, and its `url`");
+  return isAway === true ? { ...failure, isAway } : failure;
 }

@@ -102,10 +102,8 @@ export class Warden implements AsyncDisposable {
       return;
     }
     this.#child = started;
-    let over = false;
+    // Called once: what could not be started does not exit.
     const end = (how: string): void => {
-      if (over) return;
-      over = true;
       started.stdin?.destroy();
       if (this.#child === started) this.#child = null;
       this.#onEnd(how);

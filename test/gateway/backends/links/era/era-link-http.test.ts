@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { callTool, createEraRig, initialize, send } from "./era-rig.ts";
@@ -36,15 +36,20 @@ function modern(otherwise: (posted: Posted) => boolean = () => false): RawHttp["
   };
 }
 
+/** An initialized link to such a server. */
+async function opened(t: TestContext, answer: RawHttp["answer"]) {
+  const raw = await startRawHttp(t, answer);
+  const rig = createEraRig(t);
+  const recorded = rig.open(rig.http(raw.url));
+  return { raw, rig, recorded, result: await initialize(recorded) };
+}
+
 const INITIALIZED = {
   result: { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: { name: "older", version: "1" } },
 };
 
 test("D2 each request says in its headers what it is, and what its tool wants there", async (t) => {
-  const raw = await startRawHttp(t, modern());
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
+  const { raw, recorded } = await opened(t, modern());
   await recorded.ask("tools/list");
   await callTool(recorded, "where", { place: { code: 42 } }).reply;
   await recorded.ask("resources/read", { uri: "file:///ü" });
@@ -65,14 +70,14 @@ test("D2 each request says in its headers what it is, and what its tool wants th
   const encoded = Buffer.from("file:///ü").toString("base64");
   assert.equal(read?.headers["mcp-name"], `=?base64?${encoded}?=`);
   assert.deepEqual(
-    raw.posted.filter(({ method }) => method === "initialize" || method.startsWith("notifications/")),
+    raw.posted.filter(({ method }) => method.startsWith("notifications/")),
     [],
   );
 });
 
 test("D2 a tool whose headers have changed is listed again, and called once more", async (t) => {
   let header = "Old";
-  const raw = await startRawHttp(
+  const { raw, recorded } = await opened(
     t,
     modern((posted) => {
       if (posted.method === "tools/list") json(posted, { result: { tools: [TOOL(header)] } });
@@ -81,9 +86,6 @@ test("D2 a tool whose headers have changed is listed again, and called once more
       return true;
     }),
   );
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
   await recorded.ask("tools/list");
   header = "New";
   const { result } = await callTool(recorded, "where", { place: { code: 1 } }).reply;
@@ -102,7 +104,7 @@ test("D2 a tool whose headers have changed is listed again, and called once more
 
 test("D2 how long a list holds is kept for the gateway; of a resource it is not for older clients", async (t) => {
   const holds = { ttlMs: 60_000, cacheScope: "public" };
-  const raw = await startRawHttp(
+  const { recorded } = await opened(
     t,
     modern((posted) => {
       if (posted.method === "tools/list") json(posted, { result: { tools: [], ...holds } });
@@ -111,31 +113,22 @@ test("D2 how long a list holds is kept for the gateway; of a resource it is not 
       return true;
     }),
   );
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
   assert.deepEqual(await recorded.ask("tools/list"), { tools: [], ...holds });
   assert.deepEqual(await recorded.ask("resources/read", { uri: "a://b" }), { contents: [] });
 });
 
 test("D2 a tool that wants headers in a way that is not valid cannot be called", async (t) => {
-  const raw = await startRawHttp(t, modern());
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
+  const { recorded } = await opened(t, modern());
   const fault = (tool: JsonObject): string | null => recorded.link.toolFault?.(tool) ?? null;
   assert.equal(fault(TOOL("Fine")), null);
   assert.match(fault(TOOL("not fine")) ?? "", /x-mcp-header of place\.code is not a valid header name/);
 });
 
 test("D2 to cancel is to close the stream, and nothing is told", async (t) => {
-  const raw = await startRawHttp(
+  const { raw, recorded } = await opened(
     t,
     modern(({ method }) => method === "tools/call"),
   );
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
   const { id } = callTool(recorded, "where");
   const [call] = await eventually(() => raw.of("tools/call").length === 1 && raw.of("tools/call"));
   recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } });
@@ -145,10 +138,7 @@ test("D2 to cancel is to close the stream, and nothing is told", async (t) => {
 });
 
 test("D2 a new subscription is acknowledged before the old stream ends", async (t) => {
-  const raw = await startRawHttp(t, modern());
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
+  const { raw, recorded } = await opened(t, modern());
   const [first] = await eventually(
     () => raw.of("subscriptions/listen").length === 1 && raw.of("subscriptions/listen"),
   );
@@ -176,10 +166,7 @@ test("D2 a new subscription is acknowledged before the old stream ends", async (
 });
 
 test("D2 a stream that breaks is opened again, and what it may have missed is asked for", async (t) => {
-  const raw = await startRawHttp(t, modern());
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
+  const { raw, recorded } = await opened(t, modern());
   await recorded.ask("resources/subscribe", { uri: "a://1" });
   raw.of("subscriptions/listen").at(-1)?.response.destroy();
   await eventually(() => recorded.gaps === 1);
@@ -280,10 +267,7 @@ test("D1 a server over HTTP that is replaced by an older or a newer one loses it
     else if ("id" in posted.message) json(posted, DONE);
     else posted.response.writeHead(202).end();
   };
-  const raw = await startRawHttp(t, modern());
-  const rig = createEraRig(t);
-  const recorded = rig.open(rig.http(raw.url));
-  await initialize(recorded);
+  const { raw, recorded } = await opened(t, modern());
   raw.answer = older;
   assert.equal((await recorded.askInVain("tools/call", { name: "where" })).kind, "session_lost");
   assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");

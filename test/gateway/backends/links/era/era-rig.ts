@@ -1,6 +1,4 @@
 // Opens links to real servers through the adapter of both protocol eras.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type {
@@ -37,7 +35,7 @@ export interface EraRig {
   open(open: OpenLink): RecordedLink;
 }
 
-export function createEraRig(t: TestContext): EraRig {
+export function createEraRig(t: TestContext, { isPinned = false } = {}): EraRig {
   const warden = new Warden({ clock, logger: silentLogger });
   const logger = createRecordingLogger();
   const memory = new EraMemory();
@@ -53,10 +51,15 @@ export function createEraRig(t: TestContext): EraRig {
     stdio(program, args = [], env = {}) {
       const command = { command: process.execPath, args: [programPath(program), ...args] };
       const open = openStdioLink({ ...command, env, cwd: "/", warden, clock });
-      return openEraLink({ ...common, open, isProcess: true });
+      return openEraLink({ ...common, open, over: "process", isPinned });
     },
     http(url) {
-      return openEraLink({ ...common, open: openHttpLink({ url, headers: {}, clock }), isProcess: false });
+      return openEraLink({
+        ...common,
+        open: openHttpLink({ url, headers: {}, clock }),
+        over: "http",
+        isPinned,
+      });
     },
     open(open) {
       const recorded = openRecorded(open);
@@ -64,20 +67,6 @@ export function createEraRig(t: TestContext): EraRig {
       return recorded;
     },
   };
-}
-
-/** A server of the SDK over HTTP; resolves with its address. */
-export async function startModernHttp(t: TestContext, speaks = "modern"): Promise<string> {
-  const child = spawn(process.execPath, [programPath("era-modern-server"), "http", speaks], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const ended = once(child, "exit");
-  t.after(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  const [line] = await once(child.stdout, "data");
-  return String(line).trim();
 }
 
 /** As the instance does: with all that the gateway can do. */

@@ -1,7 +1,9 @@
 // An HTTP server whose every answer the test gives, and that keeps what it was sent.
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
+import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../../../src/gateway/json-rpc.ts";
+import { onLoopback } from "../../../../support/on-loopback.ts";
 
 export interface Posted {
   readonly headers: IncomingHttpHeaders;
@@ -21,36 +23,18 @@ export interface RawHttp {
 
 export async function startRawHttp(t: TestContext, answer: RawHttp["answer"]): Promise<RawHttp> {
   const posted: Posted[] = [];
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("end", () => {
-      if (request.method !== "POST") {
-        response.writeHead(405).end();
-        return;
-      }
-      const message = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-      const one: Posted = {
-        headers: request.headers,
-        message,
-        method: message.method,
-        isGone: false,
-        response,
-      };
-      response.once("close", () => {
-        one.isGone = !response.writableEnded;
-      });
-      posted.push(one);
-      raw.answer(one);
+  const server = createServer(async (request, response) => {
+    const { method, headers } = request;
+    if (method !== "POST") return void response.writeHead(405).end();
+    const message = JSON.parse(await text(request));
+    const one: Posted = { headers, message, method: message.method, isGone: false, response };
+    response.once("close", () => {
+      one.isGone = !response.writableEnded;
     });
+    posted.push(one);
+    raw.answer(one);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const port = await onLoopback(t, server);
   const raw: RawHttp = {
     url: `http://127.0.0.1:${port}/mcp`,
     posted,

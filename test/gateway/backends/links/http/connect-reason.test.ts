@@ -24,5 +24,5 @@ test("what TLS refuses is said without the library's words, each with what helps
 
 test("what has no words of its own keeps the system's", () => {
   assert.deepEqual(connectReason(failed("EWHATEVER", "odd")), { text: "odd" });
-  assert.deepEqual(connectReason(failed("ECONNREFUSED")), { text: "nothing listens there" });
+  assert.deepEqual(connectReason(failed("ECONNREFUSED")), { text: "nothing listens there", isAway: true });
 });

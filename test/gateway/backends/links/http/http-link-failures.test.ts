@@ -88,7 +88,7 @@ test("an error that names no request is said in the words of the server", async 
     ["text/event-stream", `data: ${error}\n\n`],
   ] as const) {
     const take: Take = (_, response) => Boolean(response.writeHead(200, { "Content-Type": type }).end(body));
-    const { recorded } = await withEcho(t, { take }, { secrets: ["s3cret"] });
+    const { recorded } = await withEcho(t, { take, secrets: ["s3cret"] });
     assert.match((await recorded.askInVain("echo")).message, /answered with an error: no \[redacted\]$/);
   }
 });
@@ -172,10 +172,10 @@ test("an answer beyond the limit is overloaded: JSON, one event, and not many sm
   for (const type of ["application/json", "text/event-stream"]) {
     const take: Take = (_, response) =>
       Boolean(response.writeHead(200, { "Content-Type": type }).end(`data: ${large}\n\n`));
-    const { recorded } = await withEcho(t, { take }, { responseLimitBytes: 1_000 });
+    const { recorded } = await withEcho(t, { take, responseLimitBytes: 1_000 });
     assert.equal((await recorded.askInVain("echo")).kind, "overloaded");
   }
-  const { recorded } = await withEcho(t, { answers: "events" }, { responseLimitBytes: 1_000 });
+  const { recorded } = await withEcho(t, { answers: "events", responseLimitBytes: 1_000 });
   await recorded.ask("test/notices", { count: 100 });
 });
 

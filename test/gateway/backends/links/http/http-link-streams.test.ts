@@ -6,18 +6,17 @@ import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../../support/pass-time.ts";
-import { isEcho, openEvents, result, withEcho } from "./bench.ts";
+import { openEvents } from "../../programs/link-http-echo.ts";
+import { result, takeEcho, withEcho } from "./bench.ts";
 
 test("a broken stream is taken up again from its last event, after the time the server asks for", async (t) => {
   let gets = 0;
   let lastId: unknown;
   const { recorded } = await withEcho(t, {
-    take(message, response) {
-      if (!isEcho(message)) return false;
+    take: takeEcho((response, message) => {
       lastId = message.id;
       openEvents(response).end("id: 1\nretry: 20\ndata:\n\n");
-      return true;
-    },
+    }),
     onGet(request, response) {
       if (request.headers["last-event-id"] === undefined) response.writeHead(405).end();
       else if (request.headers["last-event-id"] === "1") {
@@ -43,21 +42,16 @@ test("a server that wishes for no wait, and ends each stream after one event, is
     answeredAt.push(manual.monotonicMs());
     openEvents(response).end(notice);
   };
-  const { recorded } = await withEcho(
-    t,
-    {
-      take(message, response) {
-        if (!isEcho(message)) return false;
-        answer(response);
-        return true;
-      },
-      onGet(request, response) {
-        if (request.headers["last-event-id"] === undefined) response.writeHead(405).end();
-        else answer(response);
-      },
+  const { recorded } = await withEcho(t, {
+    take: takeEcho((response) => {
+      answer(response);
+    }),
+    onGet(request, response) {
+      if (request.headers["last-event-id"] === undefined) response.writeHead(405).end();
+      else answer(response);
     },
-    { clock: manual },
-  );
+    clock: manual,
+  });
   await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
   await passTimeUntil(manual, () => answeredAt.length > 5, 10);
@@ -76,8 +70,7 @@ test("a stream that cannot be taken up fails the request, after a bounded number
   const tried = refusals.map(async (refuse) => {
     let gets = 0;
     const { recorded } = await withEcho(t, {
-      take: (message, response) =>
-        isEcho(message) && Boolean(openEvents(response).end("id: 1\nretry: 1\ndata:\n\n")),
+      take: takeEcho((response) => openEvents(response).end("id: 1\nretry: 1\ndata:\n\n")),
       onGet(request, response) {
         if (request.headers["last-event-id"] !== undefined) gets += 1;
         refuse(response);
@@ -93,7 +86,7 @@ test("a stream that cannot be taken up fails the request, after a bounded number
 
 test("a stream without event ids that ends too soon fails the request at once", async (t) => {
   const { echo, recorded } = await withEcho(t, {
-    take: (message, response) => isEcho(message) && Boolean(openEvents(response).end(": nothing\n\n")),
+    take: takeEcho((response) => openEvents(response).end(": nothing\n\n")),
   });
   assert.equal((await recorded.askInVain("echo")).kind, "closed");
   assert.deepEqual(echo.seen, ["POST echo"]);
@@ -102,20 +95,15 @@ test("a stream without event ids that ends too soon fails the request at once", 
 test("a server that leaves a stream open after the answer keeps no connection busy", async (t) => {
   const manual = createManualClock();
   let closed = false;
-  const { recorded } = await withEcho(
-    t,
-    {
-      take(message, response) {
-        if (!isEcho(message)) return false;
-        response.on("close", () => {
-          closed = true;
-        });
-        openEvents(response).write(`data: ${result(message.id)}\n\n`);
-        return true;
-      },
-    },
-    { clock: manual },
-  );
+  const { recorded } = await withEcho(t, {
+    take: takeEcho((response, message) => {
+      response.on("close", () => {
+        closed = true;
+      });
+      openEvents(response).write(`data: ${result(message.id)}\n\n`);
+    }),
+    clock: manual,
+  });
   await recorded.ask("echo");
   assert.equal(closed, false);
   await manual.advance(2_000);
@@ -148,7 +136,7 @@ test("the server's own stream is opened after initialized, read, and opened agai
 
 test("a server without a stream of its own is asked for it once", async (t) => {
   const manual = createManualClock();
-  const { echo, recorded } = await withEcho(t, {}, { clock: manual });
+  const { echo, recorded } = await withEcho(t, { clock: manual });
   await recorded.initialize();
   await eventually(() => echo.seen.includes("GET"));
   await manual.advance(120_000);
@@ -185,18 +173,15 @@ test("a stream that was open and is refused from then on raises a doubt; one tha
 test("a server that has not noticed the end of the last stream, and grants one alone, is asked again", async (t) => {
   let gets = 0;
   const manual = createManualClock();
-  const { recorded } = await withEcho(
-    t,
-    {
-      onGet(_, response) {
-        gets += 1;
-        if (gets === 1) openEvents(response).end();
-        else if (gets === 2) response.writeHead(409).end();
-        else openEvents(response).write('data: {"n":1}\n\n');
-      },
+  const { recorded } = await withEcho(t, {
+    onGet(_, response) {
+      gets += 1;
+      if (gets === 1) openEvents(response).end();
+      else if (gets === 2) response.writeHead(409).end();
+      else openEvents(response).write('data: {"n":1}\n\n');
     },
-    { clock: manual },
-  );
+    clock: manual,
+  });
   await recorded.initialize();
   await passTimeUntil(
     manual,
@@ -212,17 +197,14 @@ test("a stream that is open again tells of the gap, unless it is taken up from i
   ] as const) {
     const manual = createManualClock();
     let gets = 0;
-    const { recorded } = await withEcho(
-      t,
-      {
-        onGet(_, response) {
-          gets += 1;
-          openEvents(response).write(`${id}retry: 1\n\n`);
-          if (gets < 3) response.end();
-        },
+    const { recorded } = await withEcho(t, {
+      onGet(_, response) {
+        gets += 1;
+        openEvents(response).write(`${id}retry: 1\n\n`);
+        if (gets < 3) response.end();
       },
-      { clock: manual },
-    );
+      clock: manual,
+    });
     await recorded.initialize();
     await passTimeUntil(manual, () => gets === 3 && recorded.gaps === gaps, 500);
     await recorded.ask("echo");
@@ -232,11 +214,10 @@ test("a stream that is open again tells of the gap, unless it is taken up from i
 
 test("a server whose stream fails is asked ever less often", async (t) => {
   const manual = createManualClock();
-  const { echo, recorded } = await withEcho(
-    t,
-    { onGet: (_, response) => response.writeHead(503).end() },
-    { clock: manual },
-  );
+  const { echo, recorded } = await withEcho(t, {
+    onGet: (_, response) => response.writeHead(503).end(),
+    clock: manual,
+  });
   const gets = (): number => echo.seen.filter((each) => each === "GET").length;
   await recorded.initialize();
   for (const [count, delayMs] of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].entries()) {

@@ -5,14 +5,12 @@ import { test } from "node:test";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
-import { connect, isEcho, result, startRaw, type Take, withEcho } from "./bench.ts";
+import { connect, isEcho, result, startRaw, type Take, takeEcho, withEcho } from "./bench.ts";
 
 test("headers: the configured ones, ours over them, session and version once they are known", async (t) => {
-  const { echo, recorded } = await withEcho(
-    t,
-    {},
-    { headers: { Authorization: "Bearer s3cret", Accept: "text/html", "X-Own": "1", "Content-Length": "3" } },
-  );
+  const { echo, recorded } = await withEcho(t, {
+    headers: { Authorization: "Bearer s3cret", Accept: "text/html", "X-Own": "1", "Content-Length": "3" },
+  });
   await recorded.initialize();
   await recorded.ask("echo");
   const [first, second] = [echo.headers[0], echo.headers[echo.seen.indexOf("POST echo")]];
@@ -35,7 +33,7 @@ test("nothing overtakes notifications/initialized, which is not waited for beyon
     slow = response;
     return true;
   };
-  const { echo, recorded } = await withEcho(t, { take }, { clock: manual });
+  const { echo, recorded } = await withEcho(t, { take, clock: manual });
   await recorded.initialize();
   const answer = recorded.ask("echo");
   await eventually(() => slow);
@@ -49,12 +47,10 @@ test("nothing overtakes notifications/initialized, which is not waited for beyon
 test("100 calls are under way at once", async (t) => {
   const waiting: ServerResponse[] = [];
   const ids: unknown[] = [];
-  const take: Take = (message, response) => {
-    if (!isEcho(message)) return false;
+  const take = takeEcho((response, message) => {
     waiting.push(response);
     ids.push(message.id);
-    return true;
-  };
+  });
   const { recorded } = await withEcho(t, { take });
   await recorded.initialize();
   const answers = Array.from({ length: 100 }, () => recorded.ask("echo"));
@@ -87,14 +83,12 @@ test("a lost session is told as such; a new initialize begins another on the sam
 });
 
 test("servers that answer 400 to an unknown session are understood; without a session 404 is a refusal", async (t) => {
-  const take: Take = (message, response) => {
-    if (!isEcho(message)) return false;
+  const take = takeEcho((response, _message) => {
     response.writeHead(400, { "Content-Type": "application/json" });
     response.end(
       '{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}',
     );
-    return true;
-  };
+  });
   const { recorded } = await withEcho(t, { take });
   await recorded.initialize();
   assert.equal((await recorded.askInVain("echo")).kind, "session_lost");
@@ -119,7 +113,7 @@ test("holding one answer holds no other", async (t) => {
 
 test("close deletes the session, ends what is under way, and waits for neither longer than a second", async (t) => {
   const manual = createManualClock();
-  const { echo, recorded } = await withEcho(t, { take: isEcho }, { clock: manual });
+  const { echo, recorded } = await withEcho(t, { take: isEcho, clock: manual });
   await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
   await eventually(() => echo.seen.includes("POST echo"));
@@ -130,7 +124,7 @@ test("close deletes the session, ends what is under way, and waits for neither l
   );
   assert.equal(recorded.failed.size, 0);
 
-  const hanging = await withEcho(t, {}, { clock: manual });
+  const hanging = await withEcho(t, { clock: manual });
   hanging.echo.server.prependListener("request", (request, response) => {
     if (request.method === "DELETE") response.writeHead = () => response;
   });
@@ -144,19 +138,14 @@ test("close deletes the session, ends what is under way, and waits for neither l
 test("a cancelled request gives up its connection in the end", async (t) => {
   const manual = createManualClock();
   let closed = false;
-  const { recorded } = await withEcho(
-    t,
-    {
-      take(message, response) {
-        if (!isEcho(message)) return false;
-        response.on("close", () => {
-          closed = true;
-        });
-        return true;
-      },
-    },
-    { clock: manual },
-  );
+  const { recorded } = await withEcho(t, {
+    take: takeEcho((response) => {
+      response.on("close", () => {
+        closed = true;
+      });
+    }),
+    clock: manual,
+  });
   await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", id: "slow", method: "echo" });
   recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "slow" } });

@@ -9,8 +9,8 @@ import type { LinkAuthorization } from "../../../../../src/gateway/backends/link
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
-import { type SseEchoOptions, startSseEcho } from "../../programs/link-sse-echo.ts";
-import { connect, openEvents } from "./bench.ts";
+import { openEvents, type SseEchoOptions, startSseEcho } from "../../programs/link-http-echo.ts";
+import { connect } from "./bench.ts";
 
 async function withSseEcho(
   t: TestContext,

@@ -1,0 +1,54 @@
+// What `mountaineer doctor` says of daemons: one that runs, was stopped or killed, or is one too many.
+import assert from "node:assert/strict";
+import { chmod } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createTestHome, type TestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { stopProcess } from "../../support/stop-process.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { causeOf, examined, localConfig } from "./doctor-reports.ts";
+
+async function homeWithDaemon(folder: string, name: string): Promise<TestHome> {
+  const home = await createTestHome({ home: join(folder, name), config: await localConfig(folder) });
+  await chmod(home.home, 0o700);
+  return home;
+}
+
+test("a daemon that runs, one that is stopped, and what one leaves that was killed", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = await homeWithDaemon(folder, "home");
+  await using monitor = await home.startMonitor();
+  await home.untilShare("CORE", ({ mount_alive }) => mount_alive, 10_000);
+  const running = await examined(home.home);
+  assert.equal(running.ok, true, JSON.stringify(running.findings, null, 2));
+  assert.match(causeOf(running, "daemon").text, new RegExp(`pid ${monitor.pid}`));
+  await stopProcess(monitor.pid);
+  try {
+    const silent = causeOf(await examined(home.home), "daemon_silent");
+    assert.match(silent.text, /it said nothing for 4 s$/);
+    assert.match(silent.hint ?? "", new RegExp(`kill ${monitor.pid}`));
+  } finally {
+    monitor.signal("SIGCONT");
+  }
+  await monitor.kill9();
+  const left = await examined(home.home);
+  assert.match(causeOf(left, "stale_lock").text, new RegExp(`pid ${monitor.pid}, which has ended`));
+  causeOf(left, "stale_socket");
+  assert.equal(causeOf(left, "daemon_off").severity, "info");
+});
+
+test("a second daemon that keeps the same shares, and one of another home that does not", async (t) => {
+  const folder = await temporaryFolder(t);
+  const [one, other] = [await homeWithDaemon(folder, "one"), await homeWithDaemon(folder, "other")];
+  await using _first = await one.startMonitor();
+  await using second = await other.startMonitor();
+  const found = causeOf(await examined(one.home), "second_daemon");
+  assert.match(found.text, new RegExp(`pid ${second.pid}.*keeps the same: .*CORE`));
+  assert.match(found.hint ?? "", new RegExp(`kill ${second.pid}`));
+  await other.writeConfig("");
+  await eventually(async () => (await other.glance())?.shares.length === 0);
+  const report = await examined(one.home);
+  assert.ok(report.findings.every(({ code }) => code !== "second_daemon"));
+  assert.equal(causeOf(report, "other_daemon").severity, "info");
+});

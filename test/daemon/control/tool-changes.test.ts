@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MOST_SHOWN } from "../../../src/api/tool-changes-contract.ts";
+import { toolChangesReport } from "../../../src/daemon/control/tool-changes.ts";
+import type { Gateway } from "../../../src/gateway/serving/gateway-contract.ts";
+
+const gateway = {
+  entries: () => ({ tools: [{ backend: "files", originalName: "t0", name: "files_t0" }] }),
+  trust: () => ({
+    pending: Array.from({ length: MOST_SHOWN + 1 }, (_, nth) => ({
+      backend: "files",
+      tool: `t${nth}`,
+      kind: nth === 0 ? "new" : "changed",
+      isWithheld: true,
+      digest: "d",
+      before: null,
+      definition: { name: `t${nth}`, description: "does it" },
+    })),
+    lost: null,
+    unseen: [],
+  }),
+  // What else a gateway can is not asked for.
+} as unknown as Gateway;
+
+test("E3 all changes of tools are told, the first of them with their texts", () => {
+  const { changes } = toolChangesReport(gateway, null);
+  assert.equal(changes.length, MOST_SHOWN + 1);
+  assert.equal(changes.filter(({ members }) => members !== null).length, MOST_SHOWN);
+  assert.equal(changes.at(-1)?.members, null);
+  assert.deepEqual(
+    changes.slice(0, 2).map(({ published_as, before_known }) => [published_as, before_known]),
+    [
+      ["files_t0", true],
+      [null, false],
+    ],
+  );
+});

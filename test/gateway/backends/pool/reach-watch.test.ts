@@ -1,0 +1,101 @@
+// A server at an address that took no connections: it is asked cheaply, and started as soon as it is back.
+import assert from "node:assert/strict";
+import { createServer, type Server } from "node:net";
+import { type TestContext, test } from "node:test";
+import { ReachWatch } from "../../../../src/gateway/backends/pool/reach-watch.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { bench } from "./backend-pool-bench.ts";
+import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
+
+/** A port that refuses connections, until the server that is returned listens. */
+async function closedPort(t: TestContext): Promise<{ origin: string; open(): Promise<Server> }> {
+  const first = createServer();
+  await new Promise<void>((resolve) => first.listen(0, "127.0.0.1", resolve));
+  const address = first.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const { port } = address;
+  await new Promise((resolve) => first.close(resolve));
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    async open() {
+      const server = createServer((socket) => socket.on("error", () => {}).resume());
+      t.after(() => server.close());
+      await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+      return server;
+    },
+  };
+}
+
+test("D5 an address that refused is asked every 2 s, after ten minutes every 30 s, until it takes a connection", async (t) => {
+  const { origin, open } = await closedPort(t);
+  const clock = createManualClock();
+  let reached = 0;
+  const watch = new ReachWatch({ clock, onReached: () => (reached += 1) });
+  t.after(() => watch[Symbol.dispose]());
+  watch.watch(origin);
+  assert.equal(await watch.ask(), false);
+  assert.equal(clock.pendingTimers, 1);
+  await clock.advance(1_999);
+  await open();
+  assert.equal(reached, 0);
+  await clock.advance(1);
+  await eventually(() => reached === 1);
+  assert.equal(clock.pendingTimers, 0);
+  assert.equal(await watch.ask(), false, "what was reached is watched no more");
+
+  const later = await closedPort(t);
+  watch.watch(later.origin);
+  await clock.advance(600_000);
+  assert.equal(await watch.ask(), false);
+  await later.open();
+  await clock.advance(29_999);
+  assert.equal(reached, 1);
+  await clock.advance(1);
+  await eventually(() => reached === 2);
+});
+
+test("D5 a server that was away is started as soon as its address takes connections, not when its pause is over", async (t) => {
+  const { origin, open } = await closedPort(t);
+  const b = bench();
+  t.after(() => b.pool[Symbol.asyncDispose]());
+  b.apply(backendConfig("a", { connection: { type: "streamable-http", url: `${origin}/mcp`, headers: {} } }));
+  await settle();
+  for (let failures = 0; failures < 6; failures++) {
+    b.script.last.failWith({
+      kind: "unreachable",
+      message: "nothing listens there",
+      hint: null,
+      isAway: true,
+    });
+    await settle();
+    await b.clock.advance(120_000);
+  }
+  b.script.last.failWith({ kind: "unreachable", message: "nothing listens there", hint: null, isAway: true });
+  await settle();
+  const { length } = b.script.started;
+  assert.match(errorText(await b.call()), /tried again as soon as it can be reached/);
+  await open();
+  // One look for all calls; they wait for the server.
+  const calls = [b.call(), b.call()];
+  await eventually(() => b.script.started.length === length + 1);
+  b.script.last.becomeReady("one");
+  await eventually(() => b.script.last.pending.size === 2);
+  b.script.last.answer();
+  for (const call of calls) assert.equal(fromInstance(await call), length + 1);
+});
+
+test("D5 a failure of another kind keeps its pause: the address is not asked", async (t) => {
+  const { origin, open } = await closedPort(t);
+  const server = await open();
+  let connections = 0;
+  server.on("connection", () => (connections += 1));
+  const b = bench();
+  t.after(() => b.pool[Symbol.asyncDispose]());
+  b.apply(backendConfig("a", { connection: { type: "streamable-http", url: `${origin}/mcp`, headers: {} } }));
+  await settle();
+  b.script.last.failWith({ kind: "refused", message: "HTTP 503", hint: null, status: 503 });
+  await b.clock.advance(400);
+  assert.match(errorText(await b.call()), /tried again in 1 s/);
+  assert.equal(connections, 0);
+});

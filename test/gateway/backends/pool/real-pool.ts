@@ -1,0 +1,48 @@
+// A pool of real processes: programs over stdio, and servers over HTTP.
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
+import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
+import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
+import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
+import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
+import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
+import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
+import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
+
+export const POOL_SERVER = fileURLToPath(new URL("../programs/pool-server.ts", import.meta.url));
+export const PATIENT = { initMs: 60_000, listMs: 60_000, callMs: 60_000 };
+
+export function startRealPool(
+  t: TestContext,
+  { clock = systemClock, heldRoutes }: { readonly clock?: Clock; readonly heldRoutes?: HeldRoutes } = {},
+): { readonly pool: BackendPool; readonly told: readonly GatewayTransition[] } {
+  const warden = new Warden({ clock: systemClock, logger });
+  const told: GatewayTransition[] = [];
+  const pool = new BackendPool({
+    clock,
+    logger,
+    environment: {},
+    redact() {},
+    announce: (transition) => told.push(transition),
+    clientInfo: { name: "test", version: "1" },
+    startInstance: startBackendInstance,
+    openLink(connection, _, secrets) {
+      assert.ok(connection.type !== "fleet");
+      if (connection.type === "streamable-http")
+        return openHttpLink({ ...connection, authorize: () => null, clock, secrets });
+      const { sandbox: __, ...program } = connection;
+      return openStdioLink({ ...program, warden, clock });
+    },
+    random: Math.random,
+    onLog() {},
+    ...(heldRoutes !== undefined && { heldRoutes }),
+  });
+  t.after(async () => {
+    await pool[Symbol.asyncDispose]();
+    await warden[Symbol.asyncDispose]();
+  });
+  return { pool, told };
+}

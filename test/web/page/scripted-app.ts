@@ -1,0 +1,108 @@
+// An app for the page's views, with answers of the test's and a person who says yes or no.
+import type { OperationName } from "../../../src/api/operations.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { EMPTY_STATE, type PageState } from "../../../src/web/page/daemon/live.ts";
+import { createStore } from "../../../src/web/page/daemon/store.ts";
+import type { App } from "../../../src/web/page/parts/app.ts";
+import {
+  sampleApprovals,
+  sampleConfig,
+  sampleEdit,
+  sampleEntry,
+  sampleSyncReport,
+} from "../../api/sample-config.ts";
+import { sampleFleet } from "../../api/sample-fleet.ts";
+import { gatewayReport, sampleAudit, sampleCatalog, sampleToolChange } from "../../api/sample-gateway.ts";
+import { SAMPLE_NOW, sampleResult, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+
+type Answers = Partial<Record<OperationName, unknown>>;
+
+const LINE = { at: secondsAgo(5), level: "warn", message: "share.failover", fields: { share: "CORE" } };
+const DAY = { from: secondsAgo(86_400), to: new Date(SAMPLE_NOW).toISOString(), gaps: [] };
+const SPAN = { from: secondsAgo(3_600), to: DAY.to };
+
+const ANSWERS: Answers = {
+  audit: sampleAudit({ more: false, next: null }),
+  catalog: sampleCatalog(),
+  config: sampleConfig(),
+  daemonLog: { path: "/l", lines: [LINE], more: false, next: null },
+  edit: sampleEdit(),
+  fleet: sampleFleet(),
+  history: { entries: [sampleEntry(0), sampleEntry(1)] },
+  historyText: "# before\n",
+  timeline: {
+    ...DAY,
+    shares: [{ name: "CORE", spans: [{ ...SPAN, state: "mounted", route: "fallback" }] }],
+    ...{ known_since: DAY.from, minute_step: 1 },
+    backends: [
+      {
+        ...{ name: "files", spans: [{ ...SPAN, phase: "Ready" }] },
+        minutes: [
+          { at: SPAN.from, calls: 30, errors: 2, p50_ms: 10, p99_ms: 50 },
+          { at: SPAN.to, calls: 10, errors: 0, p50_ms: 50, p99_ms: 90 },
+        ],
+      },
+    ],
+  },
+  toolChanges: { changes: [sampleToolChange()], unseen: [], lost: null },
+};
+
+export interface Scripted extends App {
+  /** Requests that change something, as JSON; titles of questions; and what was told. */
+  readonly log: string[];
+}
+
+/** `yes`: what the person says to each question. An answer that is an error rejects, and a list is one answer
+ * after the other. */
+export function scriptedApp(
+  answers: Answers = {},
+  state: Partial<PageState> = {},
+  yes = true,
+  meanwhile = (): void => {},
+): Scripted {
+  const log: string[] = [];
+  const given: Answers = { ...ANSWERS, ...answers };
+  const ask = async (name: OperationName, input?: unknown): Promise<unknown> => {
+    if (!(name in ANSWERS) || name === "edit") log.push(`${name} ${JSON.stringify(input)}`);
+    const answer = given[name] ?? { results: [sampleResult()] };
+    const value = Array.isArray(answer) ? answer.shift() : answer;
+    if (value instanceof Error) throw value;
+    return value;
+  };
+  const never = () => Promise.reject(new Error("not asked for here"));
+  const app: Scripted = {
+    log,
+    store: createStore<PageState>({
+      ...EMPTY_STATE,
+      session: { expiresAt: null, mayRunCommands: true },
+      link: { kind: "live" },
+      status: gatewayReport(undefined, { shares: [sampleShare()] }),
+      sync: sampleSyncReport(),
+      approvals: sampleApprovals(),
+      ...state,
+    }),
+    // Each answer is of the operation that the test says.
+    requests: { ask: ask as App["requests"]["ask"], session: never, signIn: never, signOut: never },
+    async ask({ title, outdated }) {
+      log.push(`? ${title}`);
+      // What comes while the question is open.
+      meanwhile();
+      const reason = outdated?.(app.store.get()) ?? null;
+      if (reason !== null) log.push(`! ${reason}`);
+      return yes && reason === null;
+    },
+    tell: (tone, text) => void log.push(`${tone}: ${text}`),
+    async attempt(what, work) {
+      try {
+        await work();
+        return true;
+      } catch (error) {
+        if (!(error instanceof MountaineerError)) throw error;
+        log.push(`bad: ${what}: ${error.message}`);
+        return false;
+      }
+    },
+    refresh() {},
+  };
+  return app;
+}

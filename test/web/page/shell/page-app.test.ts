@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { PageApp } from "../../../../src/web/page/shell/page-app.ts";
+import { sampleApprovals, sampleSyncReport } from "../../../api/sample-config.ts";
+import { gatewayReport } from "../../../api/sample-gateway.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { mount } from "../tiny-dom.ts";
+
+const SESSION = { expires_at: null, may_run_commands: false };
+const ANSWERS: Readonly<Record<string, unknown>> = {
+  "/manage/v1/status": gatewayReport(),
+  "/manage/v1/sync": sampleSyncReport(),
+  "/manage/v1/config/approvals": sampleApprovals(),
+};
+
+/** A browser with a daemon that has the session `own`, and takes the link "once" and the token "right". */
+function openBrowser(t: TestContext, own: boolean) {
+  const asked: string[] = [];
+  let isIn = own;
+  t.mock.method(globalThis, "fetch", async (path: string, { method, body }: RequestInit) => {
+    asked.push(`${method} ${path}`);
+    if (path !== "/page/v1/session")
+      return path in ANSWERS ? Response.json(ANSWERS[path]) : Response.json({}, { status: 404 });
+    if (method === "GET") return isIn ? Response.json(SESSION) : new Response(null, { status: 401 });
+    if (method === "POST" && !/once|right/.test(String(body)))
+      return Response.json(
+        { error: { code: "permission_denied", message: "not taken", hint: null } },
+        { status: 401 },
+      );
+    isIn = method === "POST";
+    return new Response(null, { status: 204 });
+  });
+  class Source {
+    static readonly CLOSED = 2;
+    onopen = (): void => {};
+    constructor() {
+      queueMicrotask(() => this.onopen());
+    }
+    close(): void {}
+  }
+  const listeners = new Map<string, () => void>();
+  const location = { hash: "" };
+  const window = {
+    addEventListener: (name: string, listener: () => void) => listeners.set(name, listener),
+    removeEventListener: (name: string) => listeners.delete(name),
+  };
+  Object.assign(globalThis, { EventSource: Source, location, window });
+  return {
+    asked,
+    go(hash: string): void {
+      location.hash = hash;
+      listeners.get("hashchange")?.();
+    },
+  };
+}
+
+test("F2 a browser with a session is in at once, goes from view to view, and signs out", async (t) => {
+  const browser = openBrowser(t, true);
+  using page = mount(PageApp, { link: null });
+  assert.match(page.text(), /Connecting/);
+  await eventually(() => page.text().includes("live") && page.text().includes("secure-filesystem-server"));
+  assert.match(page.text(), /Approvals 1 waiting/);
+  browser.go("#/sync");
+  await eventually(() => page.text().includes("Notice changes by"));
+  page.named("button", "Sign out").fire("click");
+  await eventually(() => page.text().includes("You are signed out."));
+  assert.ok(browser.asked.includes("DELETE /page/v1/session"));
+});
+
+test("F2 a link signs in; one that was used is told, and a token is asked for", async (t) => {
+  openBrowser(t, false);
+  {
+    using page = mount(PageApp, { link: "once" });
+    await eventually(() => page.text().includes("live"));
+  }
+  openBrowser(t, false);
+  using page = mount(PageApp, { link: "used" });
+  await eventually(() => page.text().includes("The link was not taken: not taken. Links work once"));
+  const type = async (token: string): Promise<void> => {
+    page.byId("token").fire("input", { value: token });
+    await eventually(() => page.byId("token").value === token);
+    await new Promise(setImmediate);
+    page.elements("form")[0]?.fire("submit");
+  };
+  await type(" ");
+  await eventually(() => page.text().includes("Type or paste the token."));
+  await type("wrong");
+  await eventually(() => /not taken/.test(page.text()) && !/The link/.test(page.text()));
+  await type(" right ");
+  await eventually(() => page.text().includes("live"));
+});
+
+test("F2 signed out in one tab is signed out in the other", async (t) => {
+  openBrowser(t, true);
+  using one = mount(PageApp, { link: null });
+  using two = mount(PageApp, { link: null });
+  await eventually(() => one.text().includes("live") && two.text().includes("live"));
+  one.named("button", "Sign out").fire("click");
+  await eventually(() => two.text().includes("Signed out in another tab."));
+});

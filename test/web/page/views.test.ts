@@ -1,0 +1,399 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import type { PageState } from "../../../src/web/page/daemon/live.ts";
+import type { App } from "../../../src/web/page/parts/app.ts";
+import { VIEWS, viewAt } from "../../../src/web/page/shell/views.ts";
+import { sampleApprovals, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
+import { gatewayReport, sampleBackend, sampleTool } from "../../api/sample-gateway.ts";
+import { sampleResult, sampleShare } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type Scripted, scriptedApp } from "./scripted-app.ts";
+import { mount } from "./tiny-dom.ts";
+
+const viewOf = (name: string, app: App) =>
+  mount(viewAt(`#/${name}`).view as (props: { app: App }) => null, { app });
+
+/** Each with words that are there once all answers have come. */
+const SAYS: Readonly<Record<string, readonly string[]>> = {
+  dashboard: [
+    "CORE",
+    "Mounted over Thunderbolt",
+    "10.0.0.2",
+    "files",
+    "Ready",
+    "14 tools",
+    "1 call has waited 45 s",
+  ],
+  fleet: ["4 machines: 2 here", "nas", "CORE not mounted: no host answers"],
+  catalog: [
+    "files_read",
+    "Resources (2)",
+    "Prompts (1)",
+    "Kept from clients",
+    "the backend's filters keep it back",
+  ],
+  sync: [
+    "/home/ada/.mountaineer/config.toml",
+    "0123456789ab",
+    "● live",
+    "1 share reloaded",
+    "Notice changes by",
+  ],
+  config: ["Runs now", "settings reloaded"],
+  approvals: [
+    "backend files would run evil instead",
+    '+command = "evil"',
+    "read_file",
+    "Reads a\\u{202e} file.",
+  ],
+  // 40 calls, 2 failed, a typical one of (30 × 10 + 10 × 50) / 40 ms.
+  timeline: ["CORE", "Fallback", "Ready", "files40220 ms90 ms"],
+  records: ["warn", "share.failover", "CORE"],
+};
+
+test("F2 each view says what the daemon told, and names itself behind the #", async () => {
+  assert.deepEqual(
+    Object.keys(SAYS),
+    VIEWS.map(({ name }) => name),
+  );
+  assert.equal(viewAt("#/nothing"), viewAt(""));
+  const waits = sampleBackend({ waiting_calls: { count: 1, longest_ms: 45_000 } });
+  const status = gatewayReport([waits], { shares: [sampleShare()] });
+  for (const [name, words] of Object.entries(SAYS)) {
+    using view = viewOf(name, scriptedApp({}, { status }));
+    await eventually(() => words.every((word) => view.text().includes(word))).catch(() =>
+      assert.fail(`${name}: ${words.filter((word) => !view.text().includes(word))} in ${view.text()}`),
+    );
+  }
+});
+
+const HOSTILE = "x\u001b[2J\u202e";
+
+test("F2 what others write is text that drives nothing, in every view", async () => {
+  const share = sampleShare({ name: HOSTILE, last_error: HOSTILE, stable_path: HOSTILE, tb_host: HOSTILE });
+  const backend = sampleBackend({ name: HOSTILE, phase: "Failed", reason: HOSTILE, last_error: HOSTILE });
+  const status = gatewayReport([backend], { shares: [share] });
+  const tool = { ...sampleTool({ name: HOSTILE, backend: HOSTILE, description: HOSTILE }) };
+  const catalog = {
+    tools: [tool],
+    resources: [],
+    resource_templates: [],
+    prompts: [],
+    withheld: [],
+    left_out: null,
+  };
+  for (const name of ["dashboard", "catalog"]) {
+    using view = viewOf(name, scriptedApp({ catalog }, { status }));
+    await eventually(() => view.text().includes("x\\x1b[2J"));
+    assert.ok(!/\p{Cc}|\u202e/u.test(view.text()), name);
+  }
+});
+
+const busy = sampleResult({
+  result: "busy",
+  detail: "1 file is open",
+  holders: [{ pid: 7, command: "vim", path: "/x" }],
+});
+const done = sampleResult({ result: "unmounted", detail: "unmounted" });
+const gone = new MountaineerError("daemon_unreachable", "the daemon does not answer");
+const pending = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
+const carried = {
+  ...{ port: 1, phase: "carrying" as const, connections: 1, connections_in_all: 1, moves: 0 },
+  ...{ bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 },
+};
+
+interface Click {
+  readonly button: string;
+  readonly share?: ReturnType<typeof sampleShare>;
+  readonly answers?: Parameters<typeof scriptedApp>[0];
+  readonly yes?: boolean;
+  readonly log: readonly string[];
+}
+
+const CLICKS: readonly Click[] = [
+  { button: "Unmount: CORE", yes: false, log: ["? Unmount CORE?"] },
+  {
+    button: "Unmount: CORE",
+    answers: { unmount: [{ results: [busy] }, { results: [done] }] },
+    log: [
+      "? Unmount CORE?",
+      'unmount {"shares":["CORE"],"force":false}',
+      "? CORE is in use. Do it all the same?",
+      'unmount {"shares":["CORE"],"force":true}',
+      "good: CORE: unmounted",
+    ],
+  },
+  {
+    button: "Unmount: CORE",
+    answers: { unmount: gone },
+    log: [
+      "? Unmount CORE?",
+      'unmount {"shares":["CORE"],"force":false}',
+      "bad: CORE: the daemon does not answer",
+    ],
+  },
+  {
+    button: "Mount: CORE",
+    share: sampleShare({ mount_state: "unmounted", active_interface: "none" }),
+    answers: { mount: { results: [sampleResult({ result: "failed", detail: "no", hint: "wait" })] } },
+    log: ['mount {"shares":["CORE"]}', "bad: CORE: no (wait)"],
+  },
+  {
+    button: "Switch CORE to Thunderbolt",
+    share: pending,
+    log: [
+      "? Switch CORE to Thunderbolt?",
+      'switchRoute {"shares":["CORE"],"to":"tb","force":false}',
+      "good: CORE: mounted over Thunderbolt (//10.0.0.2/CORE)",
+    ],
+  },
+  {
+    button: "To Fallback: CORE",
+    share: sampleShare({ carried }),
+    answers: { switchRoute: { results: [sampleResult({ result: "skipped", detail: "nothing to do" })] } },
+    log: ['switchRoute {"shares":["CORE"],"to":"fallback","force":false}', "plain: CORE: nothing to do"],
+  },
+  {
+    button: "Let the rules go on: CORE",
+    share: sampleShare({ active_interface: "fallback", held: "fallback" }),
+    answers: { switchRoute: { results: [] } },
+    log: ['switchRoute {"shares":["CORE"],"to":"auto","force":false}'],
+  },
+  { button: "Restart files", yes: false, log: ["? Restart files?"] },
+  {
+    button: "Restart files",
+    answers: { restart: { restarted: ["files"] } },
+    log: ["? Restart files?", 'restart {"backends":["files"]}', "good: files: started anew"],
+  },
+];
+
+test("F2 records come by pages, and each filter begins anew", async () => {
+  const of = (target: string, next: string | null) => ({
+    ...{ enabled: true, path: "/a", more: next !== null, next },
+    records: [{ time: "2026-01-05T12:00:00.000Z", kind: "request", target, outcome: "denied" }],
+  });
+  const app = scriptedApp({ audit: [of("newest", "1-1.5"), of("older", null), of("found", null)] });
+  using view = viewOf("records", app);
+  view.named("button", "Audit").fire("click");
+  await eventually(() => view.text().includes("newest"));
+  view.named("button", "Older records").fire("click");
+  await eventually(() => view.text().includes("older"));
+  assert.ok(view.text().includes("newest") && !view.text().includes("Older records"));
+  view.elements("input")[0]?.fire("input", { value: "words" });
+  await eventually(() => view.text().includes("found"));
+  assert.ok(!view.text().includes("newest"));
+});
+
+test("F2 what takes something away is asked first; files that are open, with whose they are; no changes nothing", async () => {
+  for (const { button, share = sampleShare(), answers, yes, log } of CLICKS) {
+    const status = gatewayReport(undefined, { shares: [share] });
+    const app = scriptedApp(structuredAnswers(answers), { status }, yes);
+    using view = viewOf("dashboard", app);
+    view.named("button", button).fire("click");
+    // While it is under way, the same again does nothing.
+    view.named("button", button).fire("click");
+    await settled(app, log.length);
+    assert.deepEqual(app.log, log, button);
+  }
+});
+
+/** Answers that come one after the other are taken off: each story has its own. */
+function structuredAnswers(answers: Click["answers"] = {}): NonNullable<Click["answers"]> {
+  return Object.fromEntries(
+    Object.entries(answers).map(([name, answer]) => [name, Array.isArray(answer) ? [...answer] : answer]),
+  );
+}
+
+async function settled({ log }: Scripted, count: number): Promise<void> {
+  await eventually(() => log.length >= count);
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+}
+
+test("F2 a tool's arguments go as they were typed; what is wrong stands at its field and is not sent", async () => {
+  const tool = sampleTool({
+    input_schema: {
+      type: "object",
+      required: ["id"],
+      properties: { id: { type: "integer" }, tags: { type: "array", items: { type: "string" } } },
+    },
+    annotations: { readOnlyHint: true },
+  } as never);
+  const catalog = {
+    tools: [tool],
+    resources: [],
+    resource_templates: [],
+    prompts: [],
+    withheld: [],
+    left_out: null,
+  };
+  const result = { content: [{ type: "text", text: "it answered" }] };
+  const app = scriptedApp({ catalog, call: { result, error: null } });
+  using view = viewOf("catalog", app);
+  await eventually(() => view.elements("li").length > 0);
+  const option = await eventually(() => view.elements("li").find(({ name }) => name.includes("read_file")));
+  option.fire("click");
+  const submit = (): void =>
+    view
+      .elements("form")
+      .find(({ name }) => name.startsWith("Try"))
+      ?.fire("submit");
+  await eventually(() => view.elements("form").length > 0);
+  submit();
+  await eventually(() => view.text().includes("id: required"));
+  assert.deepEqual(app.log, []);
+  view.named("button", "Add to tags").fire("click");
+  await eventually(() => view.text().includes("tags 1 (required)"));
+  view.byId("argument-1-0").fire("input", { value: "one" });
+  await eventually(() => view.byId("argument-1-0").value === "one");
+  view.byId("argument-0").fire("input", { value: "12345678901234567890" });
+  await eventually(() => !view.text().includes("id: required"));
+  submit();
+  await eventually(() => view.text().includes("it answered"));
+  assert.deepEqual(app.log, [
+    'call {"tool":"read_file","arguments":{"id":12345678901234567890,"tags":["one"]}}',
+  ]);
+  view.named("button", "Write it as JSON").fire("click");
+  await eventually(() => view.text().includes("Arguments, as JSON"));
+  const text = view.byId("arguments-json");
+  text.fire("input", { value: '{"id": 7, "tags": ' });
+  view.named("button", "Use the form").fire("click");
+  await eventually(() => app.log.at(-1)?.startsWith("plain: line 1:"));
+  text.fire("input", { value: '{"id": 7}' });
+  await eventually(() => {
+    const turn = view.elements("button").find(({ name }) => name === "Use the form");
+    turn?.fire("click");
+    return turn === undefined && view.byId("argument-0").value === "7";
+  });
+});
+
+test("B9 the Sync form saves what differs, over the file it was drawn from, and says why it could not", async () => {
+  const changed = new MountaineerError("config_changed", "another");
+  const app = scriptedApp({ edit: [changed] });
+  using view = viewOf("sync", app);
+  const field = () => view.byId("sync-debounce");
+  const save = (): void => view.named("button", "Save").fire("click");
+  await eventually(() => field().value === "1.0");
+  field().fire("input", { value: "99" });
+  await eventually(() => !view.named("button", "Save").disabled);
+  save();
+  await eventually(() => view.text().includes("must be 0.01 to 60 seconds"));
+  assert.deepEqual(app.log, []);
+  field().fire("input", { value: "0.50" });
+  await new Promise(setImmediate);
+  await eventually(() => {
+    if (app.log.length === 0) save();
+    return view.text().includes("The file has changed since this form was drawn. Nothing was saved.");
+  });
+  assert.match(
+    app.log[0] ?? "",
+    /^edit \{"edits":\[\{"key":"sync\.debounce","value":"0\.50"\}\],"expected_sha256":"01234/,
+  );
+});
+
+test("E2 what is approved is what was shown: by its digest, only with leave, and not once it is another", async () => {
+  const [entry] = sampleApprovals().waiting;
+  const digest = entry?.digest;
+  const waiting = (changes: object[]): Partial<PageState> => ({
+    approvals: {
+      ...sampleApprovals(),
+      waiting: changes.map((each) => ({ ...sampleApprovals().waiting[0], ...each })) as never,
+    },
+  });
+  const answers = {
+    approve: { approved: ["backends.files"], reload: sampleReload(), now: sampleApprovals() },
+  };
+  const click = "Approve backends.files";
+  const rows: readonly [state: Partial<PageState>, meanwhile: Partial<PageState>, log: readonly string[]][] =
+    [
+      [{ session: { expiresAt: null, mayRunCommands: false } }, {}, []],
+      [
+        {},
+        {},
+        [
+          "? Approve backends.files?",
+          `approve {"entries":[{"id":"backends.files","digest":"${digest}"}]}`,
+          "good: Approved: backends.files (settings reloaded)",
+        ],
+      ],
+      [{}, waiting([]), ["? Approve backends.files?", "! It no longer waits."]],
+      [
+        {},
+        waiting([{ digest: "other" }]),
+        [
+          "? Approve backends.files?",
+          "! The file has changed: something else waits now than is shown here. Close this, and read it again.",
+        ],
+      ],
+    ];
+  for (const [state, meanwhile, log] of rows) {
+    const app: Scripted = scriptedApp(answers, state, true, () => app.store.set(meanwhile));
+    using view = viewOf("approvals", app);
+    view.named("button", click).fire("click");
+    await settled(app, log.length);
+    assert.deepEqual(app.log, log);
+  }
+  const stale = new MountaineerError("config_changed", "another waits by now");
+  const late = scriptedApp({ approve: stale });
+  {
+    using view = viewOf("approvals", late);
+    view.named("button", click).fire("click");
+    await settled(late, 3);
+    assert.equal(late.log.at(-1), "bad: Approve backends.files: another waits by now");
+  }
+  const app = scriptedApp({ approveTools: { approved: [], left: [] } });
+  using view = viewOf("approvals", app);
+  await eventually(() => view.text().includes("Change of read_file") || view.text().includes("as it is now"));
+  view.named("button", "Approve tool read_file").fire("click");
+  await settled(app, 3);
+  assert.deepEqual(app.log, [
+    "? Approve read_file of files?",
+    'approveTools {"items":[{"backend":"files","tool":"read_file","digest":"digest"}]}',
+    "bad: read_file is another by now than was shown. It was not approved; read it again.",
+  ]);
+});
+
+test("F2 the editor saves over the text it began with; mistakes and another file keep what was typed", async () => {
+  const mistake = sampleMistake();
+  const another = new MountaineerError("config_changed", "another");
+  const answer = Promise.withResolvers<unknown>();
+  const answers = {
+    editText: [sampleEdit({ errors: [mistake] }), another, answer.promise],
+    checkConfig: { mistakes: [], would_change: null, waits_for_approval: [] },
+  };
+  const app = scriptedApp(answers);
+  using view = viewOf("config", app);
+  await eventually(() => view.text().includes("Text of the configuration"));
+  const text = view.byId("config-text");
+  assert.equal(text.value, "# é\n");
+  assert.ok(view.named("button", "Save …").disabled, "nothing to save");
+  text.fire("input", { value: "# mine\u202e\n" });
+  await eventually(() => view.text().includes("Characters that nobody sees"));
+  const save = async (said: string): Promise<void> => {
+    await eventually(() => !view.named("button", "Save …").disabled);
+    view.named("button", "Save …").fire("click");
+    await eventually(() => view.text().includes(said) || app.log.at(-1)?.includes(said));
+    assert.equal(text.value, "# mine\u202e\n");
+  };
+  await save("Nothing was saved: the text has mistakes.");
+  assert.match(view.text(), /3:1global\.share_root: found an unknown key.*did you mean `shares_root`/);
+  await save("Nothing was saved: the file is another by now.");
+  assert.match(view.text(), /begin anew from what it says now/);
+  await save("editText");
+  text.fire("input", { value: "# mine\u202e\n# meanwhile\n" });
+  answer.resolve(sampleEdit({ sha256: "new" }));
+  await eventually(() => app.log.includes("good: Saved: settings reloaded"));
+  assert.equal(text.value, "# mine\u202e\n# meanwhile\n", "what was typed meanwhile stays, and is not saved");
+  assert.ok(!view.named("button", "Save …").disabled);
+  text.fire("input", { value: "# mine\u202e\n" });
+  await eventually(() => view.named("button", "Save …").disabled);
+  assert.match(
+    app.log.find((line) => line.startsWith("editText")) ?? "",
+    /"expected_sha256":"0123456789abcdef/,
+  );
+  text.fire("input", { value: "# other\n" });
+  await eventually(() => !view.named("button", "Begin anew").disabled);
+  view.named("button", "Begin anew").fire("click");
+  await eventually(() => text.value === "# é\n");
+  assert.ok(app.log.includes("? Give up your changes?"));
+});
