@@ -210,7 +210,15 @@ test("C2 each of three routes is cut in turn under load: no call is lost that wa
 
 test("C2 going back waits for a person, who is told everywhere, and makes it before it breaks", async (t) => {
   const kept: (string | null)[] = [];
-  const scene = await createScene(t, { get: () => null, keep: (_, route) => void kept.push(route) });
+  let onDisk = 0;
+  const scene = await createScene(t, {
+    get: () => null,
+    keep: (_, route) => void kept.push(route),
+    async settled() {
+      await new Promise(setImmediate);
+      onDisk = kept.length;
+    },
+  });
   scene.apply(scene.routes, BY_HAND);
   await used(scene, "here");
   await scene.cut("here");
@@ -240,6 +248,7 @@ test("C2 going back waits for a person, who is told everywhere, and makes it bef
     changed: true,
   });
   assert.equal(scene.view().held, "far");
+  assert.equal(onDisk, 1, "a kill right after the answer leaves it held");
   assert.equal((await scene.pool.switchRoute("a", null, signal)).ok, true);
   assert.equal(scene.view().held, null);
   assert.deepEqual(kept, ["far", null]);
@@ -338,6 +347,7 @@ test("C2 what is held over a restart stays there, and goes on failing over", asy
   const heldRoutes = {
     get: () => kept.at(-1) ?? null,
     keep: (_: string, at: string | null) => void kept.push(at),
+    settled: async () => {},
   };
   const b = await scripted(["here", "lan"], heldRoutes);
   assert.deepEqual([b.view().inUse, b.view().held], ["lan", "lan"]);
