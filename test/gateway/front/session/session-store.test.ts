@@ -39,7 +39,9 @@ describe("the store of sessions", () => {
     assert.deepEqual([idle.ended.aborted, busy.ended.aborted, store.size], [true, false, 1]);
     assert.equal(clock.pendingTimers, 1);
     busy.end("over");
-    await clock.advance(3_600_000);
+    assert.deepEqual([store.size, clock.pendingTimers], [0, 0]);
+    addSession(store, "last", false);
+    await clock.advance(25 * 3_600_000);
     assert.deepEqual([store.size, clock.pendingTimers], [0, 0]);
   });
 
