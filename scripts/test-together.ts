@@ -1,20 +1,28 @@
 // Runs several test files in this process, each as a suite of its own, so that hooks and titles stay apart.
-// Usage: node scripts/test-together.ts [--for MS] FILE…: after so long it begins no further file.
-import { after, describe } from "node:test";
+// Usage: node scripts/test-together.ts [--for MS] FILE…: after so long, or once a test has failed, it begins no further file.
+import { after, afterEach, describe } from "node:test";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { for: { type: "string" } } });
 
+const isShort = values.for !== undefined;
+let hasFailed = false;
+
 for (const [index, file] of positionals.entries()) {
-  if (index > 0 && values.for !== undefined && performance.now() > Number(values.for)) break;
+  if (isShort && index > 0 && (hasFailed || performance.now() > Number(values.for))) break;
   const loaded = Promise.withResolvers<void>();
   const over = Promise.withResolvers<void>();
   describe(file, async () => {
+    if (isShort)
+      afterEach((context) => {
+        if ("passed" in context && !context.passed) hasFailed = true;
+      });
     after(() => over.resolve());
     try {
       await import(pathToFileURL(file).href);
     } catch (error) {
+      hasFailed = true;
       over.resolve();
       throw error;
     } finally {
@@ -23,5 +31,5 @@ for (const [index, file] of positionals.entries()) {
   });
   // One after the other: which suite a test belongs to is known from what loads it.
   await loaded.promise;
-  if (values.for !== undefined) await over.promise;
+  if (isShort) await over.promise;
 }

@@ -432,7 +432,7 @@ async function main(): Promise<number> {
       });
       results.push(result);
       const left = isNear ? group.filter((file) => !result.outcome.byFile.has(file)) : [];
-      if (left.length > 0) print(`no time for ${left.join(", ")}`);
+      if (left.length > 0) print(`left out: ${left.join(", ")}`);
       const failuresFile = process.env[FAILURES_VARIABLE];
       if (failuresFile !== undefined && result.outcome.failures.length > 0) {
         const failed = failedFiles(suiteName, group, result.outcome, loadavg());

@@ -7,10 +7,15 @@ import { PROMISES } from "./promises.ts";
 
 const TESTS = path.resolve(import.meta.dirname, "..");
 
-/** The titles of `test(…)`, `it(…)`, `describe(…)` and `t.test(…)`, and those in tables of cases (`name: "…"`). */
+/**
+ * The titles of `test(…)`, `it(…)`, `describe(…)` and `t.test(…)`, those in tables of cases (`name: "…"`), and the lines at
+ * the margin of `stories(…)`.
+ */
 export function titlesIn(source: string): string[] {
   const title = /\b(?:test|it|describe|suite|name|title)\s*(?:\(|:)\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g;
-  return [...source.matchAll(title)].flatMap((match) => (match[2] === undefined ? [] : [match[2]]));
+  const told = [...source.matchAll(/\bstories\(([^`]*)`\n([^`]*)/g)].map((match) => match[2] ?? "");
+  const inStories = told.flatMap((text) => text.split("\n").filter((line) => /^\S/.test(line)));
+  return [...source.matchAll(title)].flatMap((match) => match[2] ?? []).concat(inStories);
 }
 
 /** `A1` cites A1 and `A1, A2 …` both; `A10` cites neither. */
@@ -62,9 +67,10 @@ test("titles are read from calls and from tables of cases, however they are quot
     'const cases = [{ name: "A4 four", x: 1 }];',
     'await t.test("A5 with \\"quotes\\"", () => {});',
     'test(\n  "A7 on the next line", () => {});',
+    "stories(\n  STARTS,\n  `\nA8 told\n  over tb: no steps\nA9 told, too\n`,\n);",
   ].join("\n");
   assert.deepEqual(
     titlesIn(source).map((title) => title.slice(0, 2)),
-    ["A1", "A2", "A3", "A4", "A5", "A7"],
+    ["A1", "A2", "A3", "A4", "A5", "A7", "A8", "A9"],
   );
 });

@@ -5,6 +5,7 @@ import {
   parseInterfaceName,
   parseServerShareName,
   parseShareName,
+  parseSubpath,
   parseUserName,
 } from "../../src/config/names.ts";
 
@@ -79,4 +80,36 @@ test("interface names are the system's", () => {
     assert.ok(parseInterfaceName(name).ok);
   for (const name of ["", "a b", "a/b", "abcdefghijklmnop", "..", "a\0"])
     assert.ok(!parseInterfaceName(name).ok);
+});
+
+test("a way into a share has no slash around it, and leads nowhere else", () => {
+  const read = (text: string): string | null => {
+    const reading = parseSubpath(text);
+    return reading.ok ? reading.value : null;
+  };
+  assert.deepEqual(["Projects", "Docs/2026", "a.b/..c/", "a//"].map(read), [
+    "Projects",
+    "Docs/2026",
+    "a.b/..c",
+    "a",
+  ]);
+  const long = "n".repeat(256);
+  for (const wrong of [
+    "",
+    "/",
+    "/a",
+    "~",
+    "~/a",
+    "..",
+    "a/..",
+    "a/../b",
+    ".",
+    "./a",
+    "a/./b",
+    "a//b",
+    "a\nb",
+    long,
+  ])
+    assert.equal(read(wrong), null, JSON.stringify(wrong));
+  assert.equal(read(long.slice(1)), long.slice(1));
 });

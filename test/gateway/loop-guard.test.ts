@@ -1,14 +1,13 @@
 // A gateway that is told to be its own backend.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFromThisGateway, loopGuard } from "../../src/gateway/loop-guard.ts";
-import { createGateway } from "../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
-import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { backendConfig } from "./backends/pool/scripted-instance.ts";
+import { realGateway, serverOn } from "./serving/gateway-rig.ts";
 
 test("the mark is known again, and nothing else is", () => {
   assert.ok(isFromThisGateway({ _meta: loopGuard() }));
@@ -24,21 +23,12 @@ test("the mark is known again, and nothing else is", () => {
 });
 
 test("a gateway is no backend of its own: its lists would grow without end, and it would call itself", async (t) => {
-  const gateway = createGateway({
-    clock: systemClock,
-    logger: silentLogger,
-    environment: {},
-    redact() {},
-    announce() {},
-    version: "1",
-    listens: true,
-  });
-  t.after(() => gateway[Symbol.asyncDispose]());
+  const gateway = realGateway(t);
   const port = await freePort();
   const connection = { type: "streamable-http", url: `http://127.0.0.1:${port}/mcp`, headers: {} } as const;
   await gateway.start({
     ...NO_GATEWAY,
-    server: { host: "127.0.0.1", port, publicUrl: null, bodyLimitBytes: 1_024, drainTimeoutMs: 1_000 },
+    server: serverOn(port, { bodyLimitBytes: 1_024 }),
     backends: [backendConfig("me", { connection })],
   });
   const failed = await eventually(() => gateway.view().backends.find(({ phase }) => phase === "Failed"));

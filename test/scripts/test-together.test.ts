@@ -61,4 +61,8 @@ test("each file is a suite with its own hooks, and a failure in one leaves the o
   assert.equal(short.code, 0, short.stdout);
   assert.match(short.stdout, /ok \d+ - second/);
   assert.doesNotMatch(short.stdout, /third/);
+
+  const red = await run(["--for", "600000", hooked, broken, counting]);
+  assert.match(red.stdout, /not ok \d+ - third/);
+  assert.doesNotMatch(red.stdout, /fourth/);
 });

@@ -7,7 +7,6 @@ import { scriptedConfig } from "../api/sample-config.ts";
 import { gatewayReport, sampleBackend, scriptedGateway } from "../api/sample-gateway.ts";
 import { sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
 import { MOUNTAINEER, openScene } from "./scene.ts";
 import { NO_TERMINAL } from "./terminal.ts";
 
@@ -154,34 +153,5 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await terminal.until("of the newest 2000");
     config.emit({ kind: "transition", transition: { name: "share.mounted", share: "the-last" } });
     await terminal.until("the-last");
-  });
-
-  test("the view outlives its daemon: says since when, keeps what it knew, and goes on", async (t) => {
-    const home = await temporaryFolder(t);
-    const config = scriptedConfig();
-    const control = { ...scriptedControl(), status: () => READY };
-    const first = await startRig(t, { home, control, config, gateway: scriptedGateway() });
-    await using scene = await openScene(t, {
-      columns: 100,
-      mountaineerHome: home,
-      command: `exec ${MOUNTAINEER} tui`,
-    });
-    const { terminal } = scene;
-    await terminal.until("● CORE");
-    await first.server[Symbol.asyncDispose]();
-    await terminal.until((lines) => /○ not connected since \d\d:\d\d:\d\d$/.test(lines[0] ?? ""));
-    await terminal.until("● CORE");
-    await terminal.press("m");
-    await terminal.until("✕ no daemon runs for this home");
-    await startRig(t, { home, control, config, gateway: scriptedGateway() });
-    await terminal.until("● connected");
-    await terminal.press("l");
-    await terminal.until("Logs  the daemon  files");
-    await terminal.press("E");
-    await terminal.until("Audit");
-    await terminal.press("a");
-    await terminal.until("backend files would run evil instead");
-    await terminal.press("s");
-    await terminal.until("Settings [sync]");
   });
 });

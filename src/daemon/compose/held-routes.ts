@@ -69,6 +69,7 @@ export function openHeldRoutes({ home, clock, logger, mayWrite }: HeldRoutesOpti
       void flush();
     },
     flush,
+    settled: flush,
   };
 }
 

@@ -45,6 +45,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
         changes += 1;
         heldRoutes.keep(backend, route);
       },
+      settled: () => settledWithin(clock, END_MS, heldRoutes.flush()),
     },
     /** Grows with each command of a person that a daemon which read the home before cannot know of. */
     get changes(): number {

@@ -53,6 +53,8 @@ interface Kept extends KeptPart {
   /** Whose it is, as `principalKey` says. */
   readonly principal: string;
   readonly part: LargePart;
+  /** Parts of one result go together. */
+  readonly result: symbol;
   readonly pieceCharacters: number;
   readonly untilMs: number;
 }
@@ -78,27 +80,38 @@ export class KeptResults implements Disposable {
     return this.#bounds.keptMs;
   }
 
-  /** Null: it is larger than all that may be kept, or the session has ended. Older ones of the session make room. */
-  keep(client: ClientPort, part: LargePart, pieceCharacters: number): KeptPart | null {
+  /**
+   * The parts of one result: all of them, in their order, or none. Null: they are larger than all that may be kept, or
+   * the session has ended. Older results of the session make room.
+   */
+  keep(client: ClientPort, parts: readonly LargePart[], pieceCharacters: number): readonly KeptPart[] | null {
     const { sessionBytes, keptMs } = this.#bounds;
-    const bytes = part.kind === "blob" ? Math.floor((part.content.length / 4) * 3) : textSize(part.content);
-    if (bytes > sessionBytes || client.ended.aborted) return null;
-    const id = randomBytes(12).toString("base64url");
+    const sizes = parts.map(({ kind, content }) =>
+      kind === "blob" ? Math.floor((content.length / 4) * 3) : textSize(content),
+    );
+    const sum = sizes.reduce((all, bytes) => all + bytes, 0);
+    if (sum > sessionBytes || client.ended.aborted) return null;
     const characters = Math.max(GROUP, Math.ceil(pieceCharacters / GROUP) * GROUP);
-    const kept: Kept = {
-      uri: `${KEPT_RESULTS}${id}`,
-      pieces: Math.max(1, Math.ceil(part.content.length / characters)),
-      bytes,
-      holder: holderOf(client),
-      principal: principalKey(client.principal),
-      part,
-      pieceCharacters: characters,
-      untilMs: this.#clock.monotonicMs() + keptMs,
-    };
-    this.#kept.set(id, kept);
+    const result = Symbol();
+    const all = parts.map((part, index): Kept => {
+      const id = randomBytes(12).toString("base64url");
+      const kept = {
+        uri: `${KEPT_RESULTS}${id}`,
+        pieces: Math.max(1, Math.ceil(part.content.length / characters)),
+        bytes: sizes[index] ?? 0,
+        holder: holderOf(client),
+        principal: principalKey(client.principal),
+        part,
+        result,
+        pieceCharacters: characters,
+        untilMs: this.#clock.monotonicMs() + keptMs,
+      };
+      this.#kept.set(id, kept);
+      return kept;
+    });
     this.#makeRoom(holderOf(client));
     this.#timer ??= this.#clock.setTimer(keptMs, this.#expire);
-    return kept;
+    return all;
   }
 
   /** The answer to resources/read of a URI of ours. */
@@ -128,22 +141,25 @@ export class KeptResults implements Disposable {
   #makeRoom(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
     this.#dropOldest(holder, sessionResults, sessionBytes);
-    while (this.size > allResults || this.#bytes > allBytes) {
+    while (resultsOf(this.#kept.values()) > allResults || this.#bytes > allBytes) {
       const largest = this.#largestHolder();
       if (largest === null) return;
       const own = [...this.#kept.values()].filter((kept) => kept.holder === largest);
-      this.#dropOldest(largest, own.length - 1, sessionBytes);
+      this.#dropOldest(largest, resultsOf(own) - 1, sessionBytes);
     }
   }
 
   #dropOldest(holder: Holder, mostResults: number, mostBytes: number): void {
     const own = [...this.#kept].filter(([, kept]) => kept.holder === holder);
     let bytes = own.reduce((sum, [, kept]) => sum + kept.bytes, 0);
-    let count = own.length;
-    for (const [id, kept] of own) {
+    const results = Map.groupBy(own, ([, { result }]) => result);
+    let count = results.size;
+    for (const parts of results.values()) {
       if (count <= mostResults && bytes <= mostBytes) return;
-      this.#kept.delete(id);
-      bytes -= kept.bytes;
+      for (const [id, kept] of parts) {
+        this.#kept.delete(id);
+        bytes -= kept.bytes;
+      }
       count -= 1;
     }
   }
@@ -176,6 +192,10 @@ export class KeptResults implements Disposable {
       this.#kept.delete(id);
     }
   };
+}
+
+function resultsOf(kept: Iterable<Kept>): number {
+  return new Set([...kept].map(({ result }) => result)).size;
 }
 
 function holderOf(client: ClientPort): Holder {

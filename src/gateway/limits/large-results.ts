@@ -11,7 +11,7 @@ import { limitRefusal, mebibytes } from "./limit-refusal.ts";
 import { jsonSize } from "./result-size.ts";
 
 const MOST_PIECE_CHARACTERS = 1024 * 1024;
-/** So many blocks or fewer stay apart; of more, the texts are kept as one. */
+/** So many blocks or fewer stay apart; of more, texts that follow one another are kept as one. */
 const MOST_BLOCKS = 64;
 /** It goes out with each piece. */
 const LONGEST_TYPE = 255;
@@ -78,12 +78,18 @@ function inPieces(large: Large, kept: KeptResults): Reply | null {
   const around = jsonSize({ ...result, content: [] });
   const left = sizes.reduce((sum, size, index) => (moved.has(index) ? sum : sum + size), around);
   if (moved.size === 0 || left > limitBytes) return null;
+  const parts = [...moved].sort(([a], [b]) => a - b);
+  const places = kept.keep(
+    client,
+    parts.map(([, part]) => part),
+    pieceCharacters(limitBytes),
+  );
+  if (places === null) return null;
+  const placeOf = new Map(parts.map(([index], nth) => [index, places[nth]]));
   const out: unknown[] = [];
   for (const [index, block] of blocks.entries()) {
-    const part = moved.get(index);
-    const place = part === undefined ? null : kept.keep(client, part, pieceCharacters(limitBytes));
-    if (part === undefined) out.push(block);
-    else if (place === null) return null;
+    const [part, place] = [moved.get(index), placeOf.get(index)];
+    if (part === undefined || place === undefined) out.push(block);
     else {
       out.push({ type: "text", text: note(large, place, kept.keptMs) });
       if (client.protocolVersion >= FIRST_WITH_LINKS) out.push(link(place, part));
@@ -144,16 +150,24 @@ function typed(mimeType: unknown, otherwise: string): string {
   return typeof mimeType === "string" && mimeType.length <= LONGEST_TYPE ? mimeType : otherwise;
 }
 
-/** All texts as one, in the place of the first. */
+/** Texts that follow one another are one: nothing changes its place. */
 function joined(content: readonly unknown[]): readonly unknown[] {
-  const texts: string[] = [];
-  const others: unknown[] = [];
+  const blocks: unknown[] = [];
+  let texts: string[] = [];
+  const end = (): void => {
+    if (texts.length > 0) blocks.push({ type: "text", text: texts.join("\n") });
+    texts = [];
+  };
   for (const block of content) {
     if (isJsonObject(block) && block["type"] === "text" && typeof block["text"] === "string") {
       texts.push(block["text"]);
-    } else others.push(block);
+    } else {
+      end();
+      blocks.push(block);
+    }
   }
-  return texts.length === 0 ? others : [{ type: "text", text: texts.join("\n") }, ...others];
+  end();
+  return blocks;
 }
 
 /** A resource cannot be answered by a link: the error says where its pieces are. */
@@ -162,8 +176,8 @@ function readInstead(large: Large, kept: KeptResults): Reply {
   const { contents } = result;
   const [only, ...others] = Array.isArray(contents) ? contents : [];
   const part = others.length === 0 ? resourcePart(only) : null;
-  const place = part === null ? null : kept.keep(client, part, pieceCharacters(limitBytes));
-  if (place === null) return refusal(large);
+  const [place] = part === null ? [] : (kept.keep(client, [part], pieceCharacters(limitBytes)) ?? []);
+  if (place === undefined) return refusal(large);
   return limitRefusal({
     limit: LIMIT,
     allowed: limitBytes,

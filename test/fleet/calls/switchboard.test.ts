@@ -178,6 +178,23 @@ test("G1 a machine that lies spoils nothing but its own tunnels", async (t) => {
   assert.deepEqual([honest.ends, lost], [[], []]);
 });
 
+test("G1 who waits for the last tunnel is told when it has ended, on either side", async (t) => {
+  const { laptop, desktop, open } = two(t);
+  await laptop.idle();
+  const [one, other] = [open(), open()];
+  for (const { stream } of [one, other]) stream.write("word");
+  await eventually(() => one.said() === "word" && other.said() === "word");
+  let isIdle = false;
+  const idle = Promise.all([laptop.idle(), desktop.idle()]).then(() => {
+    isIdle = true;
+  });
+  one.stream.destroy();
+  await new Promise(setImmediate);
+  assert.equal(isIdle, false);
+  other.stream.destroy();
+  await idle;
+});
+
 test("G1 what is not offered is refused with a reason, and a reason is shown as a stranger's", async (t) => {
   const { open, laptop, sent } = two(t);
   const refused = open(laptop, { ...FILES, backend: "private" });

@@ -135,6 +135,42 @@ describe("E4 a result over the size", () => {
     assert.equal(pieces.map((piece) => piece["text"]).join(""), lines.join("\n"));
   });
 
+  it("of 60 large parts is kept whole, each where it stood, and a refused one leaves nothing", async () => {
+    const image = (index: number) => ({
+      type: "image",
+      mimeType: "image/png",
+      data: String(index).padEnd(12_000, "A"),
+    });
+    const content = Array.from({ length: 60 }, (_, index) => [
+      { type: "text", text: `${index}` },
+      image(index),
+    ]).flat();
+    const { call, read, kept } = limited({ content });
+    const from = client(user("ann"));
+    const out = contentOf(await call(from));
+    const order = out.filter(({ type, text }) => type === "text" && /^[0-9]+$/.test(String(text)));
+    assert.deepEqual(
+      order.map(({ text }) => text),
+      Array.from({ length: 60 }, (_, index) => `${index}`),
+    );
+    const links = out.flatMap(({ type, uri }) => (type === "resource_link" ? [String(uri)] : []));
+    assert.equal(links.length, 60);
+    for (const [index, uri] of links.entries())
+      assert.match(String(pieceOf(await read(uri, from))["blob"]), new RegExp(`^${index}A`));
+    assert.equal(kept.size, 60);
+
+    const tight = {
+      sessionResults: 32,
+      sessionBytes: 100_000,
+      allResults: 256,
+      allBytes: 1_000_000,
+      keptMs: 1_000,
+    };
+    const refused = limited({ content }, tight);
+    assert.ok(isError(await refused.call(from)));
+    assert.equal(refused.kept.size, 0);
+  });
+
   it("is for the session that asked and its principal alone, whoever knows where it is", async () => {
     const { call, read } = limited({ content: [text("x".repeat(20_000))] });
     const from = client(user("ann"), "one");

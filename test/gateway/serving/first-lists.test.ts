@@ -1,15 +1,15 @@
 // Calls for tools that a backend is remembered to have, while it has listed none since the gateway began.
+
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import type { RequiredData } from "../../../src/gateway/backends/policy/required-data.ts";
-import { createGateway } from "../../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { type createManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
-import { backendConfig, createScript } from "../backends/pool/scripted-instance.ts";
+import { backendConfig, type createScript } from "../backends/pool/scripted-instance.ts";
 import { type MemoryStore, memoryStore } from "../pins/tools.ts";
+import { scriptedGateway } from "./gateway-rig.ts";
 
 const NEVER = new AbortController().signal;
 const AWAY: RequiredData = { kind: "away", requirement: "CORE", reason: "it is not mounted", sinceMs: 1_000 };
@@ -29,28 +29,12 @@ async function begin(
   config = backendConfig("a"),
   data: RequiredData = AWAY,
 ): Promise<Begun> {
-  const clock = createManualClock();
-  const script = createScript();
   let seen = data;
   const listeners: (() => void)[] = [];
-  const gateway = createGateway(
-    {
-      clock,
-      logger: silentLogger,
-      environment: {},
-      redact() {},
-      announce() {},
-      version: "1",
-      listens: false,
-      pinStore: store,
-      data: { look: () => seen, onChange: (listener) => void listeners.push(listener) },
-    },
-    {
-      startInstance: script.start,
-      openLink: () => () => assert.fail("no link is opened"),
-      random: () => 0.5,
-    },
-  );
+  const { gateway, clock, script } = scriptedGateway({
+    pinStore: store,
+    data: { look: () => seen, onChange: (listener) => void listeners.push(listener) },
+  });
   t.after(() => passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000));
   await gateway.start({ ...NO_GATEWAY, backends: [config] });
   await settle();

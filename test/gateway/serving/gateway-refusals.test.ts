@@ -1,16 +1,15 @@
 // Requests that a real listener refuses, as the audit's file tells of them.
+
 import assert from "node:assert/strict";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { AuditConfig } from "../../../src/config/snapshot.ts";
-import { createGateway } from "../../../src/gateway/serving/gateway.ts";
 import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { realGateway, serverOn } from "./gateway-rig.ts";
 
 const HEADERS = { "content-type": "application/json", accept: "application/json" };
 const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
@@ -19,20 +18,11 @@ async function startGuarded(
   t: TestContext,
   audit: AuditConfig | null,
 ): Promise<{ gateway: Gateway; url: string; changeAudit: (next: AuditConfig | null) => Promise<void> }> {
-  const gateway = createGateway({
-    clock: systemClock,
-    logger: silentLogger,
-    environment: { ANNA_TOKEN: "the-right-one" },
-    redact() {},
-    announce() {},
-    version: "1",
-    listens: true,
-  });
-  t.after(() => gateway[Symbol.asyncDispose]());
+  const gateway = realGateway(t, { environment: { ANNA_TOKEN: "the-right-one" } });
   const port = await freePort();
   const configWith = (next: AuditConfig | null): GatewayConfig => ({
     ...NO_GATEWAY,
-    server: { host: "127.0.0.1", port, publicUrl: null, bodyLimitBytes: 1_024, drainTimeoutMs: 1_000 },
+    server: serverOn(port, { bodyLimitBytes: 1_024 }),
     incomingAuth: {
       type: "local",
       users: [{ name: "anna", token: { kind: "environment", variable: "ANNA_TOKEN" }, roles: [] }],

@@ -7,19 +7,18 @@ import type { AuditConfig, BackendConfig } from "../../../src/config/snapshot.ts
 import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { createGateway } from "../../../src/gateway/serving/gateway.ts";
 import type {
   Gateway,
   GatewayConfig,
   PreparedGateway,
 } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
+import { type ManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntil, passTimeUntilSettled } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { backendConfig, createScript, type Script } from "../backends/pool/scripted-instance.ts";
+import { backendConfig, type Script } from "../backends/pool/scripted-instance.ts";
+import { scriptedGateway } from "./gateway-rig.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -36,25 +35,11 @@ interface Bench {
 }
 
 function bench(t: TestContext): Bench {
-  const clock = createManualClock();
-  const script = createScript();
   const told: GatewayTransition[] = [];
-  const gateway = createGateway(
-    {
-      clock,
-      logger: silentLogger,
-      environment: { TOKEN: "t" },
-      redact() {},
-      announce: (transition) => void told.push(transition),
-      version: "1",
-      listens: false,
-    },
-    {
-      startInstance: script.start,
-      openLink: () => () => assert.fail("no link is opened"),
-      random: () => 0.5,
-    },
-  );
+  const { gateway, clock, script } = scriptedGateway({
+    environment: { TOKEN: "t" },
+    announce: (transition) => void told.push(transition),
+  });
   t.after(() => endOf(gateway, clock));
   return {
     gateway,

@@ -1,15 +1,15 @@
 // The gateway in front of a real MCP server that wants a login: conditions, calls through a renewal, and scopes.
+
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { createGateway } from "../../../src/gateway/serving/gateway.ts";
 import type { Gateway } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { BACKEND, openTestStore, type SignInRig, startSignInRig } from "../backends/sign-in/sign-in-rig.ts";
+import { realGateway } from "./gateway-rig.ts";
 
 interface Scene {
   readonly rig: SignInRig;
@@ -28,17 +28,12 @@ async function scene(t: TestContext): Promise<Scene> {
   const log = createRecordingLogger();
   const announced: unknown[] = [];
   const { home, server } = rig;
-  const gateway = createGateway({
-    clock: systemClock,
+  const gateway = realGateway(t, {
     logger: log,
-    environment: {},
-    redact() {},
     announce: (transition) => void announced.push(transition),
-    version: "1",
     listens: false,
     signIn: { home, openStore: openTestStore(home) },
   });
-  t.after(() => gateway[Symbol.asyncDispose]());
   const connection = { type: "streamable-http", headers: {} } as const;
   await gateway.start({
     ...NO_GATEWAY,

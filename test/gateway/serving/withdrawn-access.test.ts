@@ -1,17 +1,17 @@
 // Tokens that are taken back while their clients are at work: over real connections, with a real server behind.
+
 import assert from "node:assert/strict";
 import { createServer, request as httpRequest, type ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import type { AuthorizationConfig, AuthUser, HttpConnection } from "../../../src/config/snapshot.ts";
-import { createGateway } from "../../../src/gateway/serving/gateway.ts";
 import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
+import { onLoopback } from "../../support/on-loopback.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { initialize, post } from "../sign-in/signed-gateway.ts";
+import { realGateway, serverOn } from "./gateway-rig.ts";
 
 const TOKENS = { ANN_OLD: "anns-old", ANN_NEW: "anns-new", BEN: "bens-own" };
 const userWith = (name: string, variable: keyof typeof TOKENS, ...roles: string[]): AuthUser => ({
@@ -52,13 +52,7 @@ async function startWaitingServer(t: TestContext) {
     } else if (method === "tools/call") waiting.set(id, response);
     else response.writeHead(400).end();
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  const port = typeof address === "object" ? address?.port : 0;
+  const port = await onLoopback(t, server);
   const connection: HttpConnection = {
     type: "streamable-http",
     url: `http://127.0.0.1:${port}/mcp`,
@@ -92,20 +86,11 @@ interface Rig {
 async function startRig(t: TestContext, authorization: AuthorizationConfig | null = null): Promise<Rig> {
   const server = await startWaitingServer(t);
   const port = await freePort();
-  const gateway = createGateway({
-    clock: systemClock,
-    logger: silentLogger,
-    environment: TOKENS,
-    redact() {},
-    announce() {},
-    version: "1",
-    listens: true,
-  });
-  t.after(() => gateway[Symbol.asyncDispose]());
+  const gateway = realGateway(t, { environment: TOKENS });
   const backend = backendConfig("files", { connection: server.connection });
   const configFor = (users: readonly AuthUser[]): GatewayConfig => ({
     ...NO_GATEWAY,
-    server: { host: "127.0.0.1", port, publicUrl: null, bodyLimitBytes: 100_000, drainTimeoutMs: 1_000 },
+    server: serverOn(port, { bodyLimitBytes: 100_000 }),
     backends: [backend],
     authorization,
     incomingAuth: { type: "local", users },

@@ -1,4 +1,5 @@
 // What an authorization server may answer, and what keys may be: on real sockets.
+
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
@@ -10,6 +11,7 @@ import { fetchDocument } from "../../../src/gateway/sign-in/fetch-document.ts";
 import { createKeySource, metadataAddresses } from "../../../src/gateway/sign-in/key-source.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { onLoopback } from "../../support/on-loopback.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { newKey } from "./authorization-server.ts";
 import { signedTokens } from "./signed-gateway.ts";
@@ -18,13 +20,8 @@ const signal = new AbortController().signal;
 
 async function served(t: TestContext, answer: RequestListener): Promise<string> {
   const server = createServer(answer);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  return `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  const port = await onLoopback(t, server);
+  return `http://127.0.0.1:${port}`;
 }
 
 const load = (keys: SigningKeysPlace, issuer = "https://issuer.example") =>

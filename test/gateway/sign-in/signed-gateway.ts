@@ -1,4 +1,5 @@
 // A gateway whose clients sign in at an authorization server, and requests to it.
+
 import type { TestContext } from "node:test";
 import { SIGNING_ALGORITHMS } from "../../../src/config/sign-in-values.ts";
 import type {
@@ -6,11 +7,10 @@ import type {
   IncomingAuthConfig,
   SignedTokensConfig,
 } from "../../../src/config/snapshot.ts";
-import { createGateway, type GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
+import type { GatewayMeans } from "../../../src/gateway/serving/gateway.ts";
 import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { realGateway, serverOn } from "../serving/gateway-rig.ts";
 
 export function signedTokens(issuer: string, change: Partial<SignedTokensConfig> = {}): SignedTokensConfig {
   return {
@@ -50,22 +50,10 @@ export async function startSignedGateway(
   means: GatewayMeans = {},
 ): Promise<SignedGateway> {
   const { port, incomingAuth, authorization = null, publicUrl = null, backends = [], audit = null } = options;
-  const gateway = createGateway(
-    {
-      clock: systemClock,
-      logger: silentLogger,
-      environment: { ANNA_TOKEN: "annas-own-token" },
-      redact() {},
-      announce() {},
-      version: "1",
-      listens: true,
-    },
-    means,
-  );
-  t.after(() => gateway[Symbol.asyncDispose]());
+  const gateway = realGateway(t, { environment: { ANNA_TOKEN: "annas-own-token" } }, means);
   const config: GatewayConfig = {
     ...NO_GATEWAY,
-    server: { host: "127.0.0.1", port, publicUrl, bodyLimitBytes: 1_000_000, drainTimeoutMs: 1_000 },
+    server: serverOn(port, { publicUrl }),
     incomingAuth,
     authorization,
     backends,

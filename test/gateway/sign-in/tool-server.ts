@@ -1,7 +1,9 @@
 // A small MCP server over HTTP that remembers what it was sent.
+
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { TestContext } from "node:test";
 import type { HttpConnection } from "../../../src/config/snapshot.ts";
+import { onLoopback } from "../../support/on-loopback.ts";
 
 interface ToolServer {
   readonly connection: HttpConnection;
@@ -30,13 +32,7 @@ export async function startToolServer(t: TestContext): Promise<ToolServer> {
     response.writeHead(200, { "content-type": "application/json" });
     response.end(JSON.stringify({ jsonrpc: "2.0", id, result }));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  const port = typeof address === "object" ? address?.port : 0;
+  const port = await onLoopback(t, server);
   return { connection: { type: "streamable-http", url: `http://127.0.0.1:${port}/mcp`, headers: {} }, seen };
 }
 

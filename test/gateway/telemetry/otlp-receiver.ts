@@ -1,8 +1,10 @@
 // A receiver of OTLP over HTTP that decodes what it is sent, protobuf or JSON, by OpenTelemetry's own definitions: a field
 // that they do not have, or of another type, is an error.
+
 import { createServer } from "node:http";
 import path from "node:path";
 import type { TestContext } from "node:test";
+import { onLoopback } from "../../support/on-loopback.ts";
 import { type Decoded, readProtoFile } from "./proto-reader.ts";
 
 const OTLP = readProtoFile(path.join(import.meta.dirname, "otlp.proto"));
@@ -54,14 +56,9 @@ export async function startReceiver(t: TestContext): Promise<OtlpReceiver> {
     }
     response.writeHead(receiver.status, { "content-type": "application/json" }).end("{}");
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
+  const port = await onLoopback(t, server);
   const receiver: OtlpReceiver = {
-    endpoint: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
+    endpoint: `http://127.0.0.1:${port}`,
     spans: [],
     metrics: new Map(),
     texts: [],

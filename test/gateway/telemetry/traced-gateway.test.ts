@@ -1,16 +1,15 @@
 // Traces and metrics of a gateway that listens, read back as OpenTelemetry and Prometheus read them.
+
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import type { ServerConfig, TelemetryConfig } from "../../../src/config/snapshot.ts";
-import { createGateway } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
+import { realGateway } from "../serving/gateway-rig.ts";
 import { initialize, post } from "../sign-in/signed-gateway.ts";
 import { startToolServer } from "../sign-in/tool-server.ts";
 import { startReceiver } from "./otlp-receiver.ts";
@@ -35,14 +34,9 @@ const telemetry = (change: Partial<TelemetryConfig>): TelemetryConfig => ({
 
 async function rig(t: TestContext, wanted: TelemetryConfig | null, change: Partial<ServerConfig> = {}) {
   const [port, tools] = await Promise.all([freePort(), startToolServer(t)]);
-  const gateway = createGateway({
-    clock: systemClock,
-    logger: silentLogger,
+  const gateway = realGateway(t, {
     environment: { "secret:otlp": "Bearer the-receivers-own", "secret:metrics": "scrape-me" },
-    redact() {},
-    announce() {},
     version: "1.2.3",
-    listens: true,
     measured: () => [
       {
         name: "mountaineer.share.route",
@@ -52,7 +46,6 @@ async function rig(t: TestContext, wanted: TelemetryConfig | null, change: Parti
       },
     ],
   });
-  t.after(() => gateway[Symbol.asyncDispose]());
   const config: GatewayConfig = {
     ...NO_GATEWAY,
     server: {

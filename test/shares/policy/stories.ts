@@ -194,6 +194,7 @@ export function stories(starts: Starts, text: string): void {
     if (line.startsWith(" ")) told.get(title)?.push(...line.split(";").map((sentence) => sentence.trim()));
     else {
       title = line;
+      assert.ok(!told.has(title), `told twice: ${title}`);
       told.set(title, []);
     }
   }
@@ -202,21 +203,24 @@ export function stories(starts: Starts, text: string): void {
 
 function play(starts: Starts, sentences: readonly string[]): void {
   let world: World | null = null;
+  let facts = 0;
   for (const [index, sentence] of sentences.entries()) {
     const at = sentence.search(/(?<!fail): |^: /);
-    const [acts, facts] = at < 0 ? [sentence, ""] : [sentence.slice(0, at), sentence.slice(at + 2)];
+    const [acts, claims] = at < 0 ? [sentence, ""] : [sentence.slice(0, at), sentence.slice(at + 2)];
     const wordsOf = (part: string): readonly string[] => part.split(", ").filter(Boolean);
     for (const act of wordsOf(acts)) {
       const start = starts[act];
       if (start !== undefined) world = start();
       else doIt(world ?? assert.fail(`the story begins with "${act}"`), act);
     }
-    for (const words of wordsOf(facts)) {
+    for (const words of wordsOf(claims)) {
+      facts++;
       const [found, wanted] = factOf(world ?? assert.fail("a story begins with a world"), words);
       const before = sentences.slice(0, index + 1).join("; ");
       assert.deepEqual(found, wanted, `${words}, not ${inspect(found)}, after: ${before}`);
     }
   }
+  assert.ok(facts > 0, "a story in which nothing must be so");
 }
 
 function doIt(world: World, act: string): void {

@@ -73,10 +73,11 @@ test("F2 plain mode: lines in, lines out, nothing drawn; actions ask, and say wh
   child.stdin.write("unmount CORE\nyes\n");
   await says("done: CORE: unmounted");
   assert.deepEqual(unmounts, [["CORE"]]);
-  child.stdin.write("approvals\nevents\nfly to the moon\n");
+  child.stdin.write("approvals\nevents\nfly to the moon\nCORE\n");
   await says("backends.files: backend files would run evil instead");
   await says("share.failover CORE");
   await says("nothing is called fly to the moon; type help");
+  await eventually(() => /type one of them whole: .*unmount CORE/i.test(out));
   await server[Symbol.asyncDispose]();
   await says("not connected since");
   child.stdin.write("quit\n");
@@ -114,7 +115,7 @@ args = ["${CALL_SERVER}"]
   child.stdin.write("catalog\n");
   await says("backend demo: 6 tools");
   await says("tool echo: Answers with its arguments.");
-  child.stdin.write("catalog wipes everything\n");
+  child.stdin.write("c wipes everything\n");
   await says("backend demo: 1 tool\ntool wipe: Wipes everything.\n");
   child.stdin.write("tool nothing\ntool echo\nconfig\n");
   await says("no tool is called nothing");

@@ -4,11 +4,13 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EditReport, ReloadReport, SyncEvent } from "../../../src/api/contract.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { SyncListener, SyncSource } from "../../../src/tui/status/sync-source.ts";
+import { createSyncScreen } from "../../../src/tui/sync/sync-screen.ts";
 import { startSyncSession } from "../../../src/tui/sync/sync-session.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
+import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { sampleConfig, sampleEdit, sampleReload, sampleSyncEvent } from "../../api/sample-config.ts";
 import { eventually } from "../../support/eventually.ts";
-import { sampleStatus } from "../views.ts";
+import { sampleStatus, textOf, viewOf } from "../views.ts";
 
 function event(id: number, over: Partial<SyncEvent> = {}): SyncEvent {
   const iso = new Date(Date.UTC(2026, 0, 1, 0, 0, id)).toISOString();
@@ -215,4 +217,39 @@ test("when it is ended, what is still under way changes nothing any more", async
   await session.ended;
   await nextTurn();
   assert.equal(session.panel.get(), before);
+});
+
+test("B8 at every size the screen has each part once, and its hints follow the focus", async () => {
+  const { session, daemon, press, ready } = scripted();
+  await ready();
+  for (let id = 1; id <= 4; id += 1) daemon.event(event(id));
+  const screen = createSyncScreen(session);
+  const parts = [/^Config /, /Hash /, /^Time +Event +Details$/, /^Settings \[sync\]/].concat(
+    ["enabled", "interval", "debounce", "detection", "on failure"].map((name) => new RegExp(`^ {2}${name} `)),
+  );
+  for (const [width, height] of [
+    [60, 13],
+    [61, 14],
+    [80, 22],
+    [120, 13],
+    [60, 38],
+    [200, 58],
+  ] as const) {
+    const drawn = screen.draw({ ...viewOf(width), height });
+    assert.ok(drawn.length <= height && drawn.every((line) => lineColumns(line) <= width));
+    const lines = textOf(drawn);
+    const count = (mark: RegExp): number => lines.filter((line) => mark.test(line)).length;
+    for (const part of parts) assert.equal(count(part), 1, `${part} at ${width}×${height}`);
+    const rows = count(/⟳ changed/);
+    assert.ok(height >= 22 ? rows === 4 : rows >= 2, `${rows} rows at ${width}×${height}`);
+  }
+  const hints = (): readonly string[] => screen.hints({ ...viewOf(80), height: 22 });
+  assert.deepEqual(hints(), ["Tab settings", "q quit"]);
+  press("tab");
+  assert.deepEqual(hints(), ["Tab next", "Space toggle", "Ctrl-S save", "Esc revert", "q quit"]);
+  assert.equal(screen.warnUnsaved?.(), false);
+  press(" ", "tab");
+  assert.deepEqual(hints(), ["Tab next", "Ctrl-S save", "Esc revert", "Ctrl-C quit"]);
+  assert.equal(screen.warnUnsaved?.(), true);
+  assert.match(textOf(screen.draw({ ...viewOf(80), height: 22 })).join("\n"), /not saved: Ctrl-S saves/);
 });

@@ -16,6 +16,8 @@ export interface HeldRoutes {
   get(backend: string): string | null;
   /** null: it is held no more. */
   keep(backend: string, route: string | null): void;
+  /** Resolves when what was kept outlives a kill, or when that was waited for long enough. Never rejects. */
+  settled(): Promise<unknown>;
 }
 
 export interface LaneTools {

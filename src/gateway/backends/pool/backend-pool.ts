@@ -154,10 +154,13 @@ export class BackendPool implements AsyncDisposable {
     return lane !== undefined;
   }
 
-  /** Over that route from now on; null: as the rules say. Never rejects. */
-  switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+  /** Over that route from now on, also after a kill; null: as the rules say. Never rejects. */
+  async switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
-    return lane?.switchRoute(to, signal) ?? Promise.resolve({ ok: false, reason: "it is not configured" });
+    if (lane === undefined) return { ok: false, reason: "it is not configured" };
+    const outcome = await lane.switchRoute(to, signal);
+    await this.#options.heldRoutes?.settled();
+    return outcome;
   }
 
   /** What its decision reads beside its instances has changed. */

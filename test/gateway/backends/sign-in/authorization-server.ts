@@ -1,9 +1,10 @@
 // A real authorization server (oidc-provider) on loopback, whose tokens are good for one MCP server, and the person who
 // agrees there.
-import { once } from "node:events";
+
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import { Provider } from "oidc-provider";
+import { onLoopback } from "../../../support/on-loopback.ts";
 
 export const GIVEN_CLIENT = { id: "given-client", secret: "s3cret-of-the-given-client" };
 export const MACHINE_CLIENT = { id: "machine-client", secret: "s3cret-of-the-machine" };
@@ -51,14 +52,8 @@ export async function startAuthorizationServer(
     if (path === "/token" && hold !== null) holdBack(response, hold);
     handle(request, response);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  const issuer = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  const port = await onLoopback(t, server);
+  const issuer = `http://127.0.0.1:${port}`;
   /** Access tokens that are good. */
   const good = new Set<string>();
   const provider = quietly(() => createProvider(issuer, options));

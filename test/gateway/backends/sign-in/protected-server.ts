@@ -1,11 +1,12 @@
 // A real MCP server of the official SDK behind a bearer check, as MCP describes it: 401 and 403 with a challenge, and its
 // metadata.
-import { once } from "node:events";
+
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { CallToolRequestSchema, ListToolsRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+import { onLoopback } from "../../../support/on-loopback.ts";
 import type { AuthorizationServer } from "./authorization-server.ts";
 
 export interface ProtectedServer {
@@ -68,14 +69,8 @@ export async function startProtectedServer(
   const http = createServer((request, response) => {
     serve(request, response).catch(() => response.destroy());
   });
-  http.listen(0, "127.0.0.1");
-  await once(http, "listening");
-  t.after(() => {
-    http.closeAllConnections();
-    http.close();
-  });
-  const address = http.address();
-  origin = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  const port = await onLoopback(t, http);
+  origin = `http://127.0.0.1:${port}`;
   return {
     url: `${origin}/mcp`,
     get calls() {

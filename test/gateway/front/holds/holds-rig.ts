@@ -1,6 +1,7 @@
 // Modern clients, the front and the holds as they run; only what the chain does is the test's. Each tool call waits for
 // the test, which asks, notifies and answers in its place.
 import type { Principal } from "../../../../src/gateway/client-port.ts";
+import { GATHER_MS } from "../../../../src/gateway/front/holds/hold.ts";
 import { Holds } from "../../../../src/gateway/front/holds/holds.ts";
 import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import type { ModernRequest } from "../../../../src/gateway/front/modern/request.ts";
@@ -191,4 +192,19 @@ export function textOf({ answers }: Sent): unknown {
 
 export function said(text: string): Reply {
   return { result: { text } };
+}
+
+/** A call that has asked one question, and whose client was told. */
+export async function parked(rig: HoldsRig, principal = ANN) {
+  const { sent, call } = await rig.begin({ principal });
+  const question = ask(call);
+  await rig.clock.advance(GATHER_MS);
+  const required = inputRequired(sent);
+  return { sent, call, question, ...required, retry: retryParams(required.state, { q1: accept() }) };
+}
+
+/** The call comes to its end. */
+export async function finish(call: Ran, reply: Reply = said("done")): Promise<void> {
+  call.reply(reply);
+  await settle();
 }

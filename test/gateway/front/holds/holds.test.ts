@@ -6,28 +6,20 @@ import { MOST_OF_ONE, MOST_PARKED } from "../../../../src/gateway/front/holds/ho
 import { isError, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import {
-  ANN,
   accept,
   ask,
   BEN,
   codeOf,
   createHoldsRig,
-  type HoldsRig,
+  finish,
   inputRequired,
+  parked,
   retryParams,
   said,
   TOOL,
   textOf,
   user,
 } from "./holds-rig.ts";
-
-/** A call that has asked one question, and whose client was told. */
-async function parked(rig: HoldsRig, principal = ANN) {
-  const { sent, call } = await rig.begin({ principal });
-  const question = ask(call);
-  await rig.clock.advance(GATHER_MS);
-  return { sent, call, question, ...inputRequired(sent) };
-}
 
 test("D2 questions within 15 ms are one input_required; the retry's answers are theirs, and the call ends there", async () => {
   const rig = createHoldsRig();
@@ -51,8 +43,7 @@ test("D2 questions within 15 ms are one input_required; the retry's answers are 
   assert.deepEqual(await first.reply, { result: accept({ a: 1 }) });
   assert.deepEqual(await second.reply, { result: answers[two] });
   assert.deepEqual(retry.answers, []);
-  call.reply(said("done"));
-  await settle();
+  await finish(call);
   assert.deepEqual([textOf(retry), rig.ran.length, rig.holds.parked], ["done", 1, 0]);
 });
 
@@ -92,8 +83,7 @@ test("D2 a round that was answered never answers twice, before and after the nex
   assert.notEqual(fresh, state);
   assert.equal(codeOf(rig.send({ params })), -32602);
   assert.deepEqual(next.got, []);
-  call.reply(said("done"));
-  await settle();
+  await finish(call);
   assert.equal(textOf(rig.send({ params: retryParams(fresh, {}) })), "done");
   assert.equal(codeOf(rig.send({ params: retryParams(fresh, {}) })), -32602);
 });
@@ -125,8 +115,7 @@ test("D2 what is forged, too late, another's or for another request is refused, 
   };
   const retry = rig.send({ params });
   assert.deepEqual(await question.reply, { result: accept() });
-  call.reply(said("done"));
-  await settle();
+  await finish(call);
   assert.equal(textOf(retry), "done");
 });
 
@@ -152,8 +141,7 @@ test("D2 what is missing, or no answer, is asked again under its key; keys that 
   assert.deepEqual([first.got, third.got], [[], []]);
   const last = rig.send({ params: retryParams(again.state, { [one]: accept(), [three]: { roots: [] } }) });
   assert.deepEqual(await third.reply, { result: { roots: [] } });
-  call.reply(said("done"));
-  await settle();
+  await finish(call);
   assert.equal(textOf(last), "done");
 });
 
@@ -203,8 +191,7 @@ test("D2 what a backend takes back is not asked, and where nothing is left the c
   const last = rig.send({ params: retryParams(again.state, {}) });
   await rig.clock.advance(GATHER_MS);
   assert.deepEqual(last.answers, []);
-  call.reply(said("done"));
-  await settle();
+  await finish(call);
   assert.equal(textOf(last), "done");
 });
 
@@ -295,8 +282,7 @@ test("D2 other requests, and other questions, are refused to the backend, and th
   assert.ok(isErrorReply(await ask(completing.call).reply));
   const { sent, call } = await rig.begin();
   assert.ok(isErrorReply(await ask(call, {}, "tasks/get").reply));
-  call.reply(said("done"));
-  await settle();
+  await finish(call);
   assert.equal(textOf(sent), "done");
 });
 
@@ -365,7 +351,6 @@ test("D2 a request that cannot be made again is asked nothing", async () => {
   const question = ask(call);
   await rig.clock.advance(GATHER_MS);
   assert.ok(isErrorReply(await question.reply));
-  call.reply(said("done"));
-  await settle();
+  await finish(call);
   assert.equal(textOf(sent), "done");
 });

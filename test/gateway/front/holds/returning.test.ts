@@ -17,8 +17,10 @@ import {
   BEN,
   codeOf,
   createHoldsRig,
+  finish,
   type HoldsRig,
   inputRequired,
+  parked,
   retryParams,
   said,
   TOOL,
@@ -126,15 +128,6 @@ test("E2 through the whole chain: who sends an agreed call's state again is aske
   assert.equal(textOf(last), "ran");
 });
 
-/** A call that has asked one question, and whose client was told. */
-async function parked(rig: HoldsRig) {
-  const { sent, call } = await rig.begin();
-  const question = ask(call);
-  await rig.clock.advance(GATHER_MS);
-  const { state } = inputRequired(sent);
-  return { call, question, state, retry: retryParams(state, { q1: accept() }) };
-}
-
 test("E4 a retry over the limit is refused, and its call still waits for it", async () => {
   const rig = createHoldsRig();
   const { call, retry } = await parked(rig);
@@ -143,8 +136,7 @@ test("E4 a retry over the limit is refused, and its call still waits for it", as
   assert.equal(rig.gateway.deniedRequests.length, 0);
   rig.gateway.stopped = () => null;
   const sent = rig.send({ params: retry });
-  call.reply(said("done"));
-  await settle();
+  await finish(call);
   assert.equal(textOf(sent), "done");
 });
 

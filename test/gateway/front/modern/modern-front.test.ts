@@ -382,7 +382,8 @@ describe("D1 a call of 2026-07-28 in flight", () => {
     await using rig = await startRig(gateway);
     const answer = postModern(rig, "tools/call", { name: "held" });
     await eventually(() => held.started.length === 1);
-    const stopped = rig.modern.end(10_000, "the gateway is stopping");
+    // Much longer than anybody waits: the end of the call ends it.
+    const stopped = rig.modern.end(600_000, "the gateway is stopping");
     held.release(text("done"));
     assert.equal((await answer).status, 200);
     await stopped;

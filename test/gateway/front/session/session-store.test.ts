@@ -30,6 +30,21 @@ function addSession(
 const user = (name: string): Principal => ({ kind: "user", name, roles: [] });
 
 describe("the store of sessions", () => {
+  it("ends what is idle for a day, and looks for that only while there are sessions", async () => {
+    const clock = createManualClock();
+    const store = new SessionStore({ gateway: createScriptedGateway(), clock, logger: silentLogger });
+    const idle = addSession(store, "idle", false);
+    const busy = addSession(store, "busy", true);
+    await clock.advance(25 * 3_600_000);
+    assert.deepEqual([idle.ended.aborted, busy.ended.aborted, store.size], [true, false, 1]);
+    assert.equal(clock.pendingTimers, 1);
+    busy.end("over");
+    assert.deepEqual([store.size, clock.pendingTimers], [0, 0]);
+    addSession(store, "last", false);
+    await clock.advance(25 * 3_600_000);
+    assert.deepEqual([store.size, clock.pendingTimers], [0, 0]);
+  });
+
   it("E4 whoever has as many sessions as allowed gives up its own idle ones, and nobody else's", async () => {
     const clock = createManualClock();
     const gateway = createScriptedGateway();

@@ -62,8 +62,8 @@ test("what is appended while a log is cut, time after time, is there, in order a
   const ended = once(writer, "exit");
   let cuts = 0;
   while (writer.exitCode === null && cuts < 10) {
-    if ((await sizeOf(log)) > MEGABYTE) {
-      await cutLog(log, 256 * 1024);
+    if ((await sizeOf(log)) > MEGABYTE / 4) {
+      await cutLog(log, MEGABYTE / 16);
       cuts += 1;
     }
   }

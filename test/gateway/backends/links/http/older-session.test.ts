@@ -1,7 +1,7 @@
 // Servers of the older transport, HTTP+SSE of 2024-11-05: found by themselves, and all that goes wrong with them.
+
 import assert from "node:assert/strict";
 import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { SSEServerTransport } from "@modelcontextprotocol/sdk/server/sse.js";
@@ -9,6 +9,7 @@ import type { LinkAuthorization } from "../../../../../src/gateway/backends/link
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
+import { onLoopback } from "../../../../support/on-loopback.ts";
 import { openEvents, type SseEchoOptions, startSseEcho } from "../../programs/link-http-echo.ts";
 import { connect } from "./bench.ts";
 
@@ -53,9 +54,7 @@ test("D2 an endpoint on another origin is refused, and nothing is sent there", a
   const other = createServer(() => {
     reached += 1;
   });
-  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-  t.after(() => other.close());
-  const { port } = other.address() as AddressInfo;
+  const port = await onLoopback(t, other);
   for (const endpoint of [
     `http://127.0.0.1:${port}/messages?sessionId=1`,
     "https://user:pw@evil.example/messages",
@@ -298,12 +297,7 @@ test("D2 the official server of the older transport is usable, and again after i
     if (url.pathname !== "/messages" || transport === undefined) response.writeHead(404).end();
     else await transport.handlePostMessage(request, response);
   });
-  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    http.closeAllConnections();
-    http.close();
-  });
-  const { port } = http.address() as AddressInfo;
+  const port = await onLoopback(t, http);
   const recorded = connect(t, `http://127.0.0.1:${port}/sse`);
   const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } };
   const use = async (): Promise<void> => {
