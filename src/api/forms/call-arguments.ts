@@ -39,7 +39,7 @@ export function rawText({ root, raw }: CallArguments): string {
       return { ...node, isSet: false, field: { ...node.field, isRequired: false } };
     return { ...node, children: node.children.map(clean) };
   };
-  return JSON.stringify(sentValue(clean(root)) ?? {}, null, 2);
+  return JSON.stringify(sentValue(clean(root)), null, 2);
 }
 
 /** With all arguments from a JSON text: in the fields if they can hold it, else as the text. */

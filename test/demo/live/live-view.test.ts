@@ -5,30 +5,18 @@ import { paintFor } from "../../../src/cli/views/terminal-style.ts";
 import { type LiveState, renderLive } from "../../../src/demo/live/live-view.ts";
 import type { TerminalStyle } from "../../../src/demo/stage/terminal-style.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
+import { sampleShare } from "../../api/sample-report.ts";
 
 function style(color: boolean, unicode = true): TerminalStyle {
   return { unicode, paint: paintFor({ color, unicode }) };
 }
 
-const share: ShareStatus = {
-  name: "CORE",
-  active_interface: "tb",
-  mount_state: "mounted",
-  mount_path: "/tmp/d/home/volumes/CORE",
+const share = sampleShare({
   stable_path: "/tmp/d/Shares/CORE",
   tb_host: "127.0.0.2:4451",
   fb_host: "127.0.0.3:4452",
-  tb_reachable: true,
-  fb_reachable: true,
-  mount_alive: true,
-  tb_recovery_pending: false,
-  held: null,
-  last_error: null,
-  last_switch_at: null,
-  tb_reachable_since: null,
-  tb_healthy_since: null,
-  conditions: [],
-};
+  ...{ last_switch_at: null, tb_reachable_since: null, tb_healthy_since: null },
+});
 
 const healthy: LiveState = {
   driver: "smb",
