@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BackendWorld } from "../pool/backend-world.ts";
+import { BackendWorld } from "./backend-world.ts";
 
 test("C3 lists that could not be read are asked for again, until they are read", () => {
   const world = new BackendWorld();
