@@ -37,7 +37,8 @@ export function createCompletion({ clock, logger }: { clock: Clock; logger: Logg
     let left = 0;
     for (const { path, note } of await listSetAside(files)) {
       if (signal.aborted) return 0;
-      if (note?.state !== "incomplete") continue;
+      // What is missing in it is on another server.
+      if (note?.state !== "incomplete" || note.server !== files.server) continue;
       try {
         const state = await completeOne(files, path, note, { clock, signal });
         if (state === "incomplete") left++;
