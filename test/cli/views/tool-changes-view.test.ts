@@ -5,7 +5,11 @@ import { sampleToolChange } from "../../api/sample-gateway.ts";
 import { PLAIN } from "./looks.ts";
 
 const drawn = (changes: Parameters<typeof sampleToolChange>[0], color = false): string =>
-  renderToolChanges({ changes: [sampleToolChange(changes)], unseen: [], lost: null }, { ...PLAIN, color }, false);
+  renderToolChanges(
+    { changes: [sampleToolChange(changes)], unseen: [], lost: null },
+    { ...PLAIN, color },
+    false,
+  );
 
 test("each member of a changed tool stands old beside new, hidden text spelled out, in colours", () => {
   const members = [
@@ -30,7 +34,10 @@ test("each member of a changed tool stands old beside new, hidden text spelled o
 });
 
 test("text that was too long to keep is said to be missing, and text that is not shown how to see it", () => {
-  assert.match(drawn({ before_known: false }), /published\n {4}what was approved was too long to keep.*\n---/);
+  assert.match(
+    drawn({ before_known: false }),
+    /published\n {4}what was approved was too long to keep.*\n---/,
+  );
   assert.doesNotMatch(drawn({}), /too long/);
   assert.match(drawn({ members: null }), /published\n {4}mountaineer tools diff files:read_file shows it\n$/);
 });

@@ -364,7 +364,10 @@ test("F2 going back to a content is asked first, and told with what came of it",
     view.elements("li").find(({ name }) => name.includes("settings reloaded") && !name.includes("Runs now")),
   );
   option.fire("click");
-  for (const said of [/^bad: Nothing was written: line 3: expected /, /^good: Rolled back: the file says so$/]) {
+  for (const said of [
+    /^bad: Nothing was written: line 3: expected /,
+    /^good: Rolled back: the file says so$/,
+  ]) {
     await eventually(() => view.elements("button").some(({ name }) => name === "Go back to it …"));
     view.named("button", "Go back to it …").fire("click");
     await eventually(() => said.test(app.log.at(-1) ?? ""));
