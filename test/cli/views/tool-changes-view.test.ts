@@ -30,7 +30,7 @@ test("each member of a changed tool stands old beside new, hidden text spelled o
 +Reads a\\u{202e} file.
 `,
   );
-  assert.match(drawn({ members }, true), /\x1b\[32m\+Read/);
+  assert.ok(drawn({ members }, true).includes("\x1b[32m+Read"));
 });
 
 test("text that was too long to keep is said to be missing, and text that is not shown how to see it", () => {

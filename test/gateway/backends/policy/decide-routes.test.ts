@@ -77,7 +77,8 @@ describe("C2 failover", () => {
     world.fates.set("a", "hangs");
     world.advance(60_000);
     assert.equal(world.memory.serving?.distrusted, true);
-    assert.equal(world.memory.candidate, null);
+    const { candidate } = world.memory;
+    assert.equal(candidate, null);
     assert.equal(world.decision?.gate.kind, "wait", "for its turn");
     world.fates.set("b", "fails");
     world.mayStart = true;
