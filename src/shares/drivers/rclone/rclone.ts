@@ -58,7 +58,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const care = createCacheCare({ clock, logger, unsent, onChange });
   const obscure = createObscuredPasswords(clock);
   const realPaths = createRealMountPaths(prober);
-  const caches = createCaches({ clock, logger, stateFolder, unsent });
+  const caches = createCaches({ clock, logger, stateFolder, unsent, onReplaced: care.replaced });
 
   /** The server that is mounted; null: none is, as far as this home knows. */
   const serverInUse = ({ name }: ShareSpec): Promise<string | null> =>
