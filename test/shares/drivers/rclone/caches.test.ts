@@ -6,9 +6,16 @@ import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { createCacheCare } from "../../../../src/shares/drivers/rclone/cache-care.ts";
 import { createCaches } from "../../../../src/shares/drivers/rclone/caches.ts";
-import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
+import {
+  processNoteText,
+  REMOTE_NAME,
+  type RcloneFiles,
+  rcloneFilesIn,
+} from "../../../../src/shares/drivers/rclone/files.ts";
+import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { createUnsentWrites } from "../../../../src/shares/drivers/rclone/unsent.ts";
 import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
+import type { Prober } from "../../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { shareSpec } from "../../share-spec.ts";
@@ -37,7 +44,7 @@ async function scene(t: TestContext) {
       JSON.stringify({ source: "//nas/core", witness: {} }),
     );
   }
-  return { caches, care, unsent, away, here };
+  return { caches, care, unsent, away, here, stateFolder, clock };
 }
 
 /** As rclone leaves a file of which it has noted no byte yet. */
@@ -93,4 +100,25 @@ test("A11 what one server's rclone did not touch says nothing of another server'
   const path = join(here.cache, "vfsMeta", REMOTE_NAME, SHARE.shareName, "file");
   const note = await readFile(path, "utf8").catch(() => "set aside");
   assert.notEqual(note, JSON.stringify({ Dirty: true, Size: 0, Rs: [] }));
+});
+
+test("A13 what a server that is gone for good left unsent can be set aside after a restart of the machine, too", async (t) => {
+  const { away, stateFolder, clock } = await scene(t);
+  await write(away, "file");
+  const identity = { pid: process.pid, startTime: "of another process" };
+  const note = { identity, mountPath: SHARE.mountPath, carriedPort: null, pinned: false, server: AWAY };
+  await writeFile(away.process, processNoteText(note));
+  const driver = createRcloneDriver({
+    ...{ clock, logger: silentLogger, stateFolder, addressesOf: () => [] },
+    mountTable: { read: async () => [] },
+    // Asked for nothing here.
+    prober: {} as Prober,
+  });
+  assert.deepEqual(
+    (await driver.waiting?.(SHARE, true))?.map(({ server, inUse }) => [server, inUse]),
+    [[AWAY, false]],
+  );
+  await driver.decideWaiting?.(SHARE, AWAY, "set_aside");
+  const aside = join(away.setAside, REMOTE_NAME, SHARE.shareName, "file");
+  assert.equal(await readFile(aside, "utf8"), "written");
 });
