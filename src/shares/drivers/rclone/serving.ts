@@ -92,6 +92,11 @@ export function createServingProcesses() {
     async serverInUse(share: RcloneShare): Promise<string | null> {
       return (await known(share))?.server ?? null;
     },
+    /** The same; null also when it has ended by itself. */
+    async serverServed(share: RcloneShare): Promise<string | null> {
+      const own = await known(share);
+      return own !== null && (await runs(own)) ? own.server : null;
+    },
     /** Processes that were started for this share and run, whether a mount shows for them or not. */
     async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {
       const own = await known(share);
