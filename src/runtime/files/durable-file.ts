@@ -91,14 +91,9 @@ export async function removeLeftovers(path: string): Promise<void> {
   );
 }
 
-/** The file as UTF-8 text; null when there is none, nor could be below a file. Rejects with the system's error for all else. */
+/** The file as UTF-8 text; null when there is none. Rejects with the system's error for all else. */
 export async function readIfPresent(path: string): Promise<string | null> {
-  try {
-    return await orNull(readFile(path, "utf8"));
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOTDIR") return null;
-    throw error;
-  }
+  return orNull(readFile(path, "utf8"));
 }
 
 /** Whether anything has the path, a link that leads nowhere included. Rejects with the system's error for all but ENOENT. */
