@@ -104,7 +104,8 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
   }
   // What serves is given up only for a route of which it is known whose it is.
   const next = operation.plan.find((route) => answers(builder, route));
-  if (operation.mode === "plain" && next !== undefined && waitsForProof(builder, operation, next)) return null;
+  if (operation.mode === "plain" && next !== undefined && waitsForProof(builder, operation, next))
+    return null;
   setState(builder, { operation: { ...operation, cost: files } });
   return { kind: "unmount", mount: mount.found, mode: operation.mode };
 }

@@ -75,7 +75,11 @@ function chooseStep(builder: Builder): Step | null {
   }
   // One that waits until it is known whose its next route is goes on; nothing else begins, unless it is not wanted.
   const waits = builder.state.operation !== null;
-  if (builder.request !== null && builder.outcome === null && (!waits || builder.request.kind === "unmount")) {
+  if (
+    builder.request !== null &&
+    builder.outcome === null &&
+    (!waits || builder.request.kind === "unmount")
+  ) {
     const step = takeRequest(builder);
     if (step !== null) return step;
   }

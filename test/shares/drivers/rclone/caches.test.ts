@@ -8,8 +8,8 @@ import { createCacheCare } from "../../../../src/shares/drivers/rclone/cache-car
 import { createCaches } from "../../../../src/shares/drivers/rclone/caches.ts";
 import {
   processNoteText,
-  REMOTE_NAME,
   type RcloneFiles,
+  REMOTE_NAME,
   rcloneFilesIn,
 } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
