@@ -31,8 +31,8 @@ import {
   type Sender,
 } from "../backend-link.ts";
 import type { EraMemory } from "./era-memory.ts";
-import { judgeFailure, mayBeModern } from "./judge-discover.ts";
-import { type Begun, eitherCapabilities, LegacySession, OTHER_VERSION } from "./legacy-session.ts";
+import { judgeFailure, mayBeModern, OTHER_VERSION } from "./judge-discover.ts";
+import { type Begun, eitherCapabilities, LegacySession } from "./legacy-session.ts";
 import { ModernServer } from "./modern-server.ts";
 import { bringsState, initializeResult, olderRequest } from "./older-form.ts";
 import { type Found, Probe } from "./probe.ts";

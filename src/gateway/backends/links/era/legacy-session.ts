@@ -21,16 +21,11 @@ import {
   type OpenLink,
   type Sender,
 } from "../backend-link.ts";
+import { OTHER_VERSION } from "./judge-discover.ts";
 
 /** A server that speaks both answers within this; one that does not is spoken with in 2026-07-28 alone. */
 const INITIALIZE_MS = 5_000;
 const SILENT = linkFailure("unreachable", `no answer to initialize within ${INITIALIZE_MS / 1_000} s`);
-
-/** Of a request that a server refuses which spoke that version before. */
-export const OTHER_VERSION = linkFailure(
-  "session_lost",
-  "the server speaks another version of MCP than before",
-);
 
 /** What came of `initialize`. `failed`: no answer came, which says nothing of what the server speaks. */
 export type Begun =
