@@ -118,7 +118,7 @@ export function missingHint(missing: readonly string[]): string {
 export function changeHint(key: string): string {
   return isStoredKey(key)
     ? `mountaineer secret set ${key.slice(STORED_PREFIX.length)}`
-    : `set ${key} in the environment of the daemon and restart it`;
+    : `set \${${key}} for the daemon and start it again`;
 }
 
 function partedKeys(missing: readonly string[]): { variables: readonly string[]; names: readonly string[] } {

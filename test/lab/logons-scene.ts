@@ -20,6 +20,8 @@ export interface LogonsScene extends AsyncDisposable {
   readonly names: readonly string[];
   at(name: string, ...parts: readonly string[]): string;
   start(): Promise<Monitor>;
+  /** In a process of its own, as the mount may hang; null: it failed. */
+  read(name: string, file: string): Promise<string | null>;
   /** `mountaineer secret set nas`, with that value. */
   secret(value: string): Promise<void>;
   /** Logons that the NAS has refused, as it says itself. */
@@ -78,6 +80,11 @@ export async function logonsScene(
     nas,
     names,
     at: (name, ...parts) => join(home.folder, "Shares", name, ...parts),
+    async read(name, file) {
+      const options = { cwd: "/", timeout: 20_000, killSignal: "SIGKILL" } as const;
+      const ended = await run("cat", [join(home.folder, "Shares", name, file)], options).catch(() => null);
+      return ended?.stdout ?? null;
+    },
     async start() {
       const started = await home.start();
       monitors.push(started);

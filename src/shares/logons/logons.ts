@@ -97,8 +97,6 @@ export function createLogons(clock: Clock) {
     );
     for (const each of account.logins.values()) if (each.id === login) each.name = randomUUID();
   };
-  const isNoted = ({ refusals }: Account, atMs: number): boolean =>
-    refusals.some((one) => Math.abs(one.atMs - atMs) < ONE_REFUSAL_MS);
   const isInDoubt = (account: Account, login: Login): boolean => {
     const { acceptedAtMs } = login;
     if (acceptedAtMs === null || clock.monotonicMs() - acceptedAtMs >= KNOWN_FOR_MS) return true;
@@ -156,7 +154,10 @@ export function createLogons(clock: Clock) {
     /** The carrier saw a refusal then. `login`: of the mount; null: not known. Told more than once, it counts once. */
     seen(share: LoginOf, login: string | null, text: string, atMs: number): void {
       const account = accountOf(share);
-      if (!isNoted(account, atMs)) note(account, login, text, atMs);
+      const isKnown = account.refusals.some(
+        (one) => isNear(one.atMs, atMs) && (one.login === null || login === null || one.login === login),
+      );
+      if (!isKnown) note(account, login, text, atMs);
     },
     /** A person asks for a try, or has changed the login. */
     asked(share: LoginOf): void {
@@ -170,13 +171,20 @@ export function createLogons(clock: Clock) {
     recall(share: LoginOf, refusedAt: readonly number[]): void {
       const account = accountOf(share);
       const [nowMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
-      for (const at of refusedAt) {
-        // A clock that was set back says nothing of how long ago it was.
-        const atMs = nowMs - Math.max(0, wallMs - at);
-        if (!isNoted(account, atMs)) note(account, null, BEFORE, atMs);
+      // A clock that was set back says nothing of how long ago it was.
+      const recalled = refusedAt.map((at) => nowMs - Math.max(0, wallMs - at));
+      for (const [index, atMs] of recalled.entries()) {
+        // Each share of an account has noted the same ones.
+        const known = account.refusals.filter((one) => isNear(one.atMs, atMs)).length;
+        const count = recalled.slice(0, index + 1).filter((other) => isNear(other, atMs)).length;
+        if (known < count) note(account, null, BEFORE, atMs);
       }
     },
   };
+}
+
+function isNear(oneMs: number, otherMs: number): boolean {
+  return Math.abs(oneMs - otherMs) < ONE_REFUSAL_MS;
 }
 
 interface AttemptParts<T> {

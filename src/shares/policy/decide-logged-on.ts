@@ -18,6 +18,15 @@ export function foldLogon(builder: Builder): void {
 export function logonConditions({ seen: { logon, mount }, spec, conditions }: Builder): void {
   if (logon === undefined || (logon.refusal === null && logon.shut === null)) return;
   const { name, username, passwordFrom = null } = spec;
+  if (logon.refusal === null) {
+    conditions.push({
+      code: "login_refused",
+      severity: "warning",
+      title: `The server does not take the login any more that ${name} is mounted with`,
+      hint: "It is mounted anew with the one that is configured now, as soon as nothing on it is open.",
+    });
+    return;
+  }
   const mend = passwordFrom === null ? "give it a username and a password" : changeHint(passwordFrom);
   const goesOn = mount === null ? "" : " What is open goes on as long as its connections last.";
   conditions.push({
