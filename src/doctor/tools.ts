@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { release } from "node:os";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import { rcloneProgram } from "../rclone-release/installed.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import type { Lacking } from "../shares/drivers/mount-driver.ts";
 import { askRcloneVersion, type RcloneVersion, rcloneCan } from "../shares/drivers/rclone/version.ts";
@@ -28,6 +29,8 @@ export function examineTools({ snapshot, parts }: DoctorContext): Promise<Doctor
 /** A file of 537 MB, sent by the one version that was measured beside 1.60 (docs/performance.md). */
 const MEASURED = "1.75 was measured at about twice the speed";
 
+const NEWER = "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
+
 export interface SpeedLook {
   /** null: there is no rclone, or it does not say. */
   readonly version: RcloneVersion | null;
@@ -38,11 +41,16 @@ export interface SpeedLook {
 }
 
 /** Only where a share is mounted by rclone. */
-export async function examineSpeed({ snapshot, clock, parts }: DoctorContext): Promise<DoctorFinding[]> {
+export async function examineSpeed({
+  snapshot,
+  clock,
+  home,
+  parts,
+}: DoctorContext): Promise<DoctorFinding[]> {
   const shares = snapshot?.config.shares ?? [];
   if (!shares.some(({ driver }) => driver === "rclone")) return [];
   const [version, kernelHasCifs, cifsLacks] = await Promise.all([
-    askRcloneVersion(clock),
+    rcloneProgram(home).then((rclone) => askRcloneVersion(clock, rclone)),
     hasCifs({ filesystems: "/proc/filesystems", modules: `/lib/modules/${release()}` }),
     parts.drivers.cifs.unavailable(),
   ]);
@@ -55,13 +63,12 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
   const ours = `rclone ${version?.major}.${version?.minor}`;
   if (!rcloneCan(version, "sendsInParallel", true)) {
     const text = `${ours} sends a large file over one connection; 1.64 or newer over several (${MEASURED})`;
-    const hint =
-      "install a newer rclone (https://rclone.org/downloads); each share uses it from its next mount on";
+    const hint = `${NEWER}; each share uses it from its next mount on`;
     found.push(finding("info", "rclone_one_connection", text, { hint }));
   }
   if (!rcloneCan(version, "survivesBrokenUploads", true)) {
     const text = `${ours} may fail a file, or end, when a route is lost during its upload; 1.69 or newer does not`;
-    const hint = "nothing written is lost; install a newer rclone (https://rclone.org/downloads)";
+    const hint = `nothing written is lost; ${NEWER}`;
     found.push(finding("info", "rclone_breaks_at_uploads", text, { hint }));
   }
   if (kernelHasCifs && cifsLacks === null) {

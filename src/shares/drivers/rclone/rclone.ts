@@ -44,7 +44,7 @@ const CACHE_MS = 1_000;
 
 export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const { clock, logger, prober, mountTable, stateFolder } = options;
-  const check = createRcloneCheck(clock);
+  const check = createRcloneCheck(clock, stateFolder);
   const unsent = createUnsentWrites();
   const leftBehind = createUnsentLeftBehind({ clock, logger, stateFolder });
   const folders = createMountFolders({ clock, logger });
@@ -53,8 +53,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent, notes });
   const refused = createRefusedUploads();
   const onChange = (shareName: string): void => folders.changed(shareName);
-  const care = createCacheCare({ clock, logger, unsent, onChange });
-  const obscure = createObscuredPasswords(clock);
+  const care = createCacheCare({ clock, logger, unsent, onChange, home: stateFolder });
+  const obscure = createObscuredPasswords(clock, stateFolder);
   const realPaths = createRealMountPaths(prober);
 
   const placeOf = async ({ name, mountPath }: ShareSpec): Promise<RclonePlace> => ({

@@ -33,9 +33,9 @@ export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility,
 }
 
 /** null: there is none, or it does not say. */
-export async function askRcloneVersion(clock: Clock): Promise<RcloneVersion | null> {
+export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
   try {
-    const { stdout } = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
+    const { stdout } = await runCommand(rclone, ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
     return parseRcloneVersion(stdout);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
