@@ -15,7 +15,7 @@ export function installedProgramPath(home: string, version: string): string {
 export async function installedRclone(home: string): Promise<string | null> {
   // What cannot be read must keep no share from being mounted.
   const version = (await readIfPresent(currentVersionPath(home)).catch(() => null))?.trim() ?? "";
-  if (!/^\d+(\.\d+){1,3}$/.test(version)) return null;
+  if (!/^\d+(\.\d+)+(-[\w.]+)?$/.test(version)) return null;
   const program = installedProgramPath(home, version);
   return (await isProgram(program)) ? program : null;
 }

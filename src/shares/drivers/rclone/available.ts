@@ -29,18 +29,19 @@ export function createRcloneCheck(clock: Clock, home: string) {
   const find = createFinder(clock);
 
   const check = async (): Promise<Lacking | null> => {
-    const rclone = (await installedRclone(home)) ?? (await find("rclone"));
+    const installed = await installedRclone(home);
+    const rclone = installed ?? (await find("rclone"));
     if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
     if ((await find("fusermount3")) === null) {
       const hint = "install FUSE 3 (apt install fuse3)";
       return { text: "fusermount3 is not installed", hint, fuse: "missing" };
     }
-    program = rclone;
+    program = installed ?? "rclone";
     const closed = await whyClosed("/dev/fuse");
     if (closed !== null) return closed;
     const identity = await identityOf(rclone);
     if (identity !== null && identity === fit) return null;
-    const answer = await askWhetherFit(clock, rclone);
+    const answer = await askWhetherFit(clock, program);
     version = answer.version;
     if (answer.lacking === null) fit = identity;
     return answer.lacking;
