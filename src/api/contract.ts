@@ -338,6 +338,28 @@ export const stepReportShape = object({
 });
 export type StepReport = TypeOf<typeof stepReportShape>;
 
+/** Files that were written for one server and are not there yet. */
+export const unsentServerShape = object({
+  share: text,
+  /** The server's id. */
+  server: text,
+  /** Where it was met last, `//HOST/SHARE`; null: not known. */
+  source: nullable(text),
+  /** False: nobody can tell which server it is. */
+  proved: flag,
+  /** It is the one that is mounted: they are being sent. */
+  in_use: flag,
+  /** When the oldest was written, ISO 8601 UTC; null: there is none any more. */
+  oldest: nullable(text),
+  files: list(object({ path: text, bytes: number, written_at: text })),
+  /** Where their content is kept. */
+  folder: text,
+});
+export type UnsentServer = TypeOf<typeof unsentServerShape>;
+
+export const unsentReportShape = object({ servers: list(unsentServerShape) });
+export type UnsentReport = TypeOf<typeof unsentReportShape>;
+
 /** What became of one change of the configuration file. */
 export const syncEventShape = object({
   /** Grows by one with each event of this daemon. */

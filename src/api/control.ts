@@ -21,6 +21,7 @@ import type {
   StreamEvent,
   SyncReport,
   ToolsReport,
+  UnsentReport,
   VerifyReport,
 } from "./contract.ts";
 import type {
@@ -44,6 +45,7 @@ import type {
   ReloadRequest,
   RollbackRequest,
   SwitchTarget,
+  UnsentRequest,
 } from "./requests.ts";
 
 import type { TimelineReport } from "./timeline-contract.ts";
@@ -76,6 +78,11 @@ export interface DaemonControl {
     options: { to: SwitchTarget; force: boolean; wait: boolean },
     signal: AbortSignal,
   ): Promise<readonly StepResult[]>;
+  /**
+   * What waits for which server, and where; after a person's word: how it is then. Rejects with `usage` where that cannot
+   * be done, also because files are open.
+   */
+  unsent(request: UnsentRequest, signal: AbortSignal): Promise<UnsentReport>;
 }
 
 /** The places by which people reach shares: aliases, and the folders inside. */

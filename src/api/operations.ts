@@ -29,6 +29,7 @@ import {
   stepReportShape,
   syncReportShape,
   toolsReportShape,
+  unsentReportShape,
   verifyReportShape,
 } from "./contract.ts";
 import {
@@ -56,6 +57,7 @@ import {
   sharesRequest,
   switchRequest,
   unmountRequest,
+  unsentRequest,
 } from "./requests.ts";
 import { count, strictObject, type TypeOf, text } from "./shape.ts";
 import { timelineReportShape } from "./timeline-contract.ts";
@@ -130,6 +132,15 @@ export const OPERATIONS = {
     counts: "steps",
     perform: (control, { shares = null, to, force = false, wait = false }, signal) =>
       steps(control.switchRoute(shares, { to, force, wait }, signal)),
+  }),
+  unsent: operation({
+    part: "control",
+    at: "POST unsent",
+    says: "Files that are not on their server yet, and a person's word about them",
+    input: unsentRequest,
+    output: unsentReportShape,
+    counts: "steps",
+    perform: (control, request, signal) => control.unsent(request, signal),
   }),
   handOver: operation({
     part: "handover",

@@ -47,6 +47,15 @@ export const switchRequest = strictObject({
 });
 export type SwitchTarget = TypeOf<typeof switchRequest>["to"];
 
+export const unsentRequest = strictObject({
+  /** Absent or null: all of them. */
+  share: optional(nullable(text)),
+  /** The id of the server that files wait for; needed where there are several. */
+  server: optional(nullable(text)),
+  what: choice("show", "send_here", "set_aside"),
+});
+export type UnsentRequest = TypeOf<typeof unsentRequest>;
+
 export const foldersRequest = strictObject({
   share: text,
   /** From the share's root; absent or "" is the root itself. */

@@ -61,6 +61,8 @@ export interface CarriedShare {
   readonly outage: number | null;
   /** What `outage` was when the route in use was taken; null or absent: an older carrier does not tell, or none was. */
   readonly outageAtMove?: number | null;
+  /** As it was opened with. */
+  readonly server?: string | null;
 }
 
 export interface OpenRequest {
@@ -72,6 +74,8 @@ export interface OpenRequest {
   readonly patienceMs: number;
   /** A port that the mount's own instructions name (a line of fstab); null: any. */
   readonly wantedPort: number | null;
+  /** The daemon's name for the server that is mounted; null or absent: it has none. */
+  readonly server?: string | null;
 }
 
 export interface MoveRequest {

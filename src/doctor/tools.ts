@@ -3,9 +3,11 @@
 
 import { readFile } from "node:fs/promises";
 import { release } from "node:os";
+import { delimiter } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
+import { findProgram } from "../runtime/process/find-program.ts";
 import type { Lacking } from "../shares/drivers/mount-driver.ts";
 import { askRcloneVersion, type RcloneVersion, rcloneCan } from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
@@ -38,6 +40,8 @@ export interface SpeedLook {
   readonly kernelHasCifs: boolean;
   /** What mounting with it lacks; null: nothing. */
   readonly cifsLacks: Lacking | null;
+  /** Whether smbclient is here, the one program that tells when files of a server were created. */
+  readonly hasSmbclient: boolean;
 }
 
 /** Only where a share is mounted by rclone. */
@@ -49,17 +53,24 @@ export async function examineSpeed({
 }: DoctorContext): Promise<DoctorFinding[]> {
   const shares = snapshot?.config.shares ?? [];
   if (!shares.some(({ driver }) => driver === "rclone")) return [];
-  const [version, kernelHasCifs, cifsLacks] = await Promise.all([
+  const [version, kernelHasCifs, cifsLacks, smbclient] = await Promise.all([
     rcloneProgram(home).then((rclone) => askRcloneVersion(clock, rclone)),
     hasCifs({ filesystems: "/proc/filesystems", modules: `/lib/modules/${release()}` }),
     parts.drivers.cifs.unavailable(),
+    findProgram("smbclient", (process.env["PATH"] ?? "").split(delimiter)),
   ]);
-  return speedFindings({ version, kernelHasCifs, cifsLacks });
+  return speedFindings({ version, kernelHasCifs, cifsLacks, hasSmbclient: smbclient !== null });
 }
 
 export function speedFindings(look: SpeedLook): DoctorFinding[] {
   const { version, kernelHasCifs, cifsLacks } = look;
   const found: DoctorFinding[] = [];
+  if (!look.hasSmbclient) {
+    const text =
+      "without smbclient a clone of your NAS, with its name and files, cannot be told from the NAS";
+    const hint = "install smbclient (apt install smbclient, brew install samba)";
+    found.push(finding("warning", "clones_look_alike", text, { hint }));
+  }
   const ours = `rclone ${version?.major}.${version?.minor}`;
   if (!rcloneCan(version, "sendsInParallel", true)) {
     const text = `${ours} sends a large file over one connection; 1.64 or newer over several (${MEASURED})`;

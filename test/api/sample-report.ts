@@ -129,5 +129,6 @@ export function scriptedControl(
     mount: (selection, signal) => step({ name: "mount", selection, options: {}, signal }),
     unmount: (selection, options, signal) => step({ name: "unmount", selection, options, signal }),
     switchRoute: (selection, options, signal) => step({ name: "switch", selection, options, signal }),
+    unsent: async () => ({ servers: [] }),
   };
 }

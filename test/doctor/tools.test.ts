@@ -10,6 +10,7 @@ const NEWEST: SpeedLook = {
   version: { major: 1, minor: 69 },
   kernelHasCifs: false,
   cifsLacks: null,
+  hasSmbclient: true,
 };
 const codes = (look: Partial<SpeedLook>): string[] =>
   speedFindings({ ...NEWEST, ...look }).map(({ code }) => code);
@@ -56,4 +57,10 @@ test("a kernel has a client that is built in, loaded, or a module to load", asyn
   await writeFile(join(places.modules, "modules.dep"), "");
   await writeFile(places.filesystems, "\text4\nnodev\tcifs\n");
   assert.equal(await hasCifs(places), true);
+});
+
+test("A13 without smbclient a clone cannot be told from the NAS, and the doctor says so", () => {
+  const [first] = speedFindings({ ...NEWEST, hasSmbclient: false });
+  assert.deepEqual([first?.code, first?.severity], ["clones_look_alike", "warning"]);
+  assert.match(first?.hint ?? "", /smbclient/);
 });

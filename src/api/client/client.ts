@@ -295,6 +295,7 @@ function shareCalls(ask: Ask): RemoteControl {
     reconcile: (shares, signal) => steps(ask("reconcile", { shares }, signal)),
     mount: (shares, signal) => steps(ask("mount", { shares }, signal)),
     unmount: (shares, { force }, signal) => steps(ask("unmount", { shares, force }, signal)),
+    unsent: (request, signal) => ask("unsent", request, signal),
     switchRoute: (shares, { to, force, wait }, signal) =>
       steps(ask("switchRoute", { shares, to, force, wait }, signal)),
   };

@@ -80,11 +80,11 @@ export class ShareCarrier implements AsyncDisposable {
   }
 
   state(): CarriedShare {
-    const { share, kind, port, route, mount } = this.settings;
+    const { share, kind, port, route, mount, server = null } = this.settings;
     const { bytesUp, bytesDown, longestWaitMs } = this.#traffic;
     const { phase, routeLostAtMs, outage } = this.#route;
     return {
-      ...{ share, kind, port, route, phase, mount, bytesUp, bytesDown, routeLostAtMs, outage },
+      ...{ share, kind, port, route, phase, mount, server, bytesUp, bytesDown, routeLostAtMs, outage },
       outageAtMove: this.#outageAtMove,
       endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
       connections: this.#share.connections.size,

@@ -17,6 +17,8 @@ export interface ShareSettings {
   mount: CarriedMount | null;
   /** The server's, in hex, once it was seen. */
   guid: string | null;
+  /** The daemon's name for it. */
+  readonly server?: string | null;
   confirmed: boolean;
 }
 

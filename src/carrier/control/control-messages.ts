@@ -151,6 +151,7 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     routeLostAtMs: time("routeLostAtMs"),
     outage: parseOutage(value["outage"]),
     outageAtMove: parseOutage(value["outageAtMove"]),
+    server: parseName(value["server"]),
   };
 }
 

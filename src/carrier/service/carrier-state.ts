@@ -14,6 +14,7 @@ import {
   parseJournalEntry,
   parseKind,
   parseMount,
+  parseName,
   parseRoute,
 } from "../control/control-messages.ts";
 
@@ -115,5 +116,6 @@ function parseSettings(value: unknown): ShareSettings | null {
     mount: parseMount(value["mount"]),
     guid: typeof guid === "string" ? guid : null,
     confirmed: confirmed !== false,
+    server: parseName(value["server"]),
   };
 }

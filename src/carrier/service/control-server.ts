@@ -214,6 +214,7 @@ function readOpen(members: Members): OpenRequest {
     endpoints: parseEndpoints(members["endpoints"]),
     patienceMs: need(parsePatience(members["patienceMs"])),
     wantedPort: parseWantedPort(members["wantedPort"]),
+    server: parseName(members["server"]),
   };
 }
 

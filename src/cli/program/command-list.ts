@@ -71,6 +71,7 @@ import { toolsListCommand } from "../commands/tools/list.ts";
 import { tuiCommand } from "../commands/tui.ts";
 import { uninstallCommand } from "../commands/uninstall.ts";
 import { unmountCommand } from "../commands/unmount.ts";
+import { unsentCommand } from "../commands/unsent.ts";
 import { verifyCommand } from "../commands/verify.ts";
 import type { CommandDefinition, CommandGroup } from "../input/command.ts";
 
@@ -212,6 +213,7 @@ export const SECTIONS: readonly CommandSection[] = [
       mountCommand,
       unmountCommand,
       switchCommand,
+      unsentCommand,
       verifyCommand,
       reconcileCommand,
       {

@@ -63,15 +63,15 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       first ??= firstWord();
       return first;
     },
-    async open({ share, driver, route, endpoints, patienceMs, wantedPort }, signal) {
+    async open({ share, driver, route, endpoints, patienceMs, wantedPort, server }, signal) {
       if (driver === "local") return { ok: false, text: "a folder is not carried" };
       try {
-        const request = { share, kind: driver, route, endpoints, patienceMs, wantedPort };
+        const request = { share, kind: driver, route, endpoints, patienceMs, wantedPort, server };
         const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
         told.set(share, JSON.stringify([endpoints, patienceMs]));
         return { ok: true, port };
       } catch (error) {
-        logger.warn("a share is mounted without a carrier", { share, reason: errorText(error) });
+        logger.warn("a share has no carrier", { share, reason: errorText(error) });
         return { ok: false, text: `the carrier does not open a port: ${errorText(error)}` };
       }
     },

@@ -1,9 +1,11 @@
 // A user's commands for all or some shares: all asked at once, answered one by one.
-import type { StepResult, VerifyReport } from "../../api/contract.ts";
+import type { StepResult, UnsentReport, UnsentServer, VerifyReport } from "../../api/contract.ts";
 import type { ShareSelection } from "../../api/control.ts";
-import type { SwitchTarget } from "../../api/requests.ts";
+import type { SwitchTarget, UnsentRequest } from "../../api/requests.ts";
 import { selectShares } from "../../api/share-selection.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { WaitingUnsent } from "../../shares/drivers/mount-driver.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { RequestOutcome, ShareRequest } from "../../shares/policy/share-request.ts";
 import { keptUnmountedBy, openFileHolders, shareStatus } from "./share-status.ts";
@@ -43,6 +45,39 @@ export function createShareControl(engine: ShareEngine, clock: Clock) {
     };
   };
 
+  const waitingOf = async (name: string): Promise<readonly WaitingUnsent[]> => {
+    const { driver, spec } = engine.view(name).subject;
+    return (await driver.waiting?.(spec, true)) ?? [];
+  };
+
+  /** Carries out a person's word about what waits for a server. Rejects with `usage` and `failed`. */
+  const decideUnsent = async (
+    name: string,
+    { server = null, what }: UnsentRequest,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const { driver, spec } = engine.view(name).subject;
+    const waiting = (await waitingOf(name)).filter(({ inUse }) => !inUse);
+    const [one, ...others] = server === null ? waiting : waiting.filter((each) => each.server === server);
+    if (one === undefined) throw new MountaineerError("usage", `nothing of ${name} waits for another server`);
+    if (others.length > 0) {
+      const ids = waiting.map((each) => each.server).join(", ");
+      throw new MountaineerError("usage", `files wait for several servers: --server, one of ${ids}`);
+    }
+    if (what === "show") return;
+    await driver.decideWaiting?.(spec, one.server, what);
+    if (what === "set_aside") return;
+    // rclone reads its cache when it starts.
+    const request = { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() } as const;
+    const { result: ended, detail } = await engine.ask(name, request, signal);
+    if (ended !== "unmounted" && ended !== "skipped") {
+      throw new MountaineerError("usage", `${detail}; they are sent with the next mount`, {
+        hint: `Close what is open, then: mountaineer unmount --share ${name}; mountaineer mount --share ${name}`,
+      });
+    }
+    await engine.ask(name, { kind: "mount", waitUntilMs: waitUntilMs() }, signal);
+  };
+
   const waitUntilMs = (): number => clock.monotonicMs() + UNSENT_WAIT_MS;
 
   return {
@@ -63,6 +98,15 @@ export function createShareControl(engine: ShareEngine, clock: Clock) {
         }),
       );
     },
+    async unsent(request: UnsentRequest, signal: AbortSignal): Promise<UnsentReport> {
+      const { share = null } = request;
+      const names = select(share === null ? null : [share]);
+      if (share !== null && request.what !== "show") await decideUnsent(share, request, signal);
+      const all = await Promise.all(
+        names.map(async (name) => (await waitingOf(name)).map((one) => unsentServer(name, one))),
+      );
+      return { servers: all.flat() };
+    },
     mount: (selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]> =>
       askAll(selection, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
     unmount: (
@@ -81,6 +125,18 @@ export function createShareControl(engine: ShareEngine, clock: Clock) {
         { kind: "switch", to, force, wait, waitUntilMs: wait ? Number.POSITIVE_INFINITY : waitUntilMs() },
         signal,
       ),
+  };
+}
+
+function unsentServer(
+  share: string,
+  { server, source, proved, inUse, files, folder }: WaitingUnsent,
+): UnsentServer {
+  const oldestMs = Math.min(...files.map(({ writtenAtMs }) => writtenAtMs));
+  return {
+    ...{ share, server, source, proved, in_use: inUse, folder },
+    oldest: files.length === 0 ? null : isoTime(oldestMs),
+    files: files.map(({ path, bytes, writtenAtMs }) => ({ path, bytes, written_at: isoTime(writtenAtMs) })),
   };
 }
 

@@ -52,8 +52,8 @@ function carriedStatus(carried: CarriedState): CarriedStatus {
 }
 
 /** No route to look through: what its looks find says nothing of the mount. */
-function isWaiting({ carried = null }: MountSeen): boolean {
-  return carried !== null && carried.phase !== "carrying";
+function isWaiting({ carried = null, pinned = null }: MountSeen): boolean {
+  return (carried !== null && carried.phase !== "carrying") || pinned?.phase === "unconfirmed";
 }
 
 function mountState(mount: MountSeen | null): ShareStatus["mount_state"] {

@@ -35,6 +35,8 @@ interface PlainRigOptions {
   readonly password?: string;
   /** The folder to make its own one in; default the system's for temporary files. */
   readonly parent?: string;
+  /** Servers of one name have one ServerGuid. Default "RIG". */
+  readonly netbiosName?: string;
   /** Added to ours for the server. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -64,6 +66,7 @@ export async function startPlainRig({
   shares,
   password = "secret word",
   parent = tmpdir(),
+  netbiosName = "RIG",
   environment = {},
 }: PlainRigOptions): Promise<PlainRig> {
   // Short: sockets of the server lie four folders deeper, and their paths may have 107 bytes.
@@ -75,7 +78,7 @@ export async function startPlainRig({
     await makeFolders(folder, shares);
     const configPath = join(folder, "smb.conf");
     const port = await freePort();
-    await writeFile(configPath, serverConfig(folder, shares, username, port));
+    await writeFile(configPath, serverConfig({ folder, shares, username, port, netbiosName }));
     await addUser(configPath, username, password);
     const lifeline = join(folder, "lifeline");
     await makeFifo(lifeline);
@@ -127,11 +130,19 @@ async function makeFolders(folder: string, shares: readonly string[]): Promise<v
   for (const share of shares) await mkdir(exportFolder(folder, shares, share), { recursive: true });
 }
 
-function serverConfig(folder: string, shares: readonly string[], username: string, port: number): string {
+interface ServerConfig {
+  readonly folder: string;
+  readonly shares: readonly string[];
+  readonly username: string;
+  readonly port: number;
+  readonly netbiosName: string;
+}
+
+function serverConfig({ folder, shares, username, port, netbiosName }: ServerConfig): string {
   const global = [
     "server role = standalone server",
     "workgroup = RIG",
-    "netbios name = RIG",
+    `netbios name = ${netbiosName}`,
     "disable netbios = yes",
     `smb ports = ${port}`,
     `interfaces = ${SERVER_HOST}`,

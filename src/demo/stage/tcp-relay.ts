@@ -30,6 +30,7 @@ interface Link {
 
 export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOptions) {
   const links = new Set<Link>();
+  let target = { host: targetHost, port: targetPort };
   let mode: RelayMode = "pass";
   let server: Server | null = null;
   let silence: Silence | null = null;
@@ -43,7 +44,7 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
   /** Both directions; called again, it does nothing more. */
   const join = (link: Link): void => {
     if (link.far === null) {
-      const far = connect({ host: targetHost, port: targetPort, allowHalfOpen: true });
+      const far = connect({ ...target, allowHalfOpen: true });
       link.far = far;
       far.on("error", () => cut(link));
       far.on("close", () => cut(link));
@@ -107,6 +108,11 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
     },
     get mode() {
       return mode;
+    },
+    /** Another server takes the place of the one behind it: what is open is cut. */
+    leadTo(host: string, port: number): void {
+      target = { host, port };
+      for (const link of [...links]) cut(link);
     },
     /** Resolves when it is so. Calls take effect one after the other. */
     setMode(next: RelayMode): Promise<void> {

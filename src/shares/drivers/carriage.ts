@@ -34,6 +34,8 @@ export interface CarriedState {
   readonly outage: number | null;
   /** What it was when the route in use was taken; null or absent: not told. */
   readonly outageAtMove?: number | null;
+  /** The server that is mounted; null or absent: not told. */
+  readonly server?: string | null;
   readonly connections: number;
   readonly connectionsInAll: number;
   readonly bytesUp: number;
@@ -50,6 +52,7 @@ interface CarryRequest {
   readonly patienceMs: number;
   /** A port that the share's own mount instructions name; null: any. */
   readonly wantedPort: number | null;
+  readonly server: string | null;
 }
 
 type CarryOutcome =

@@ -26,6 +26,10 @@ export interface FoundMount {
   readonly madeByDriver: boolean;
   /** The port of 127.0.0.1 that it talks to, whose route can be moved; null or absent: it talks to its host. */
   readonly carriedPort?: number | null;
+  /** Its route was not to be moved when it was mounted. */
+  readonly pinned?: boolean;
+  /** The server whose cache it uses; null or absent: not told. */
+  readonly server?: string | null;
 }
 
 /** Where a mount talks to instead of its host. */
@@ -34,6 +38,8 @@ export interface Through {
   readonly port: number;
   /** How long it may be without an answer. */
   readonly patienceMs: number;
+  /** Only to have what goes to the server held back: its route is not to be moved. */
+  readonly pinned?: boolean;
 }
 
 /** Whether mounts of a driver go on while their connections are reset and made anew over another route. */
@@ -99,6 +105,29 @@ export interface SetAsideFolder {
   readonly files: readonly string[];
 }
 
+/** What programs wrote to one server, and what is not there yet. */
+export interface WaitingUnsent {
+  /** The server's id. */
+  readonly server: string;
+  /** Where it was met last, `//HOST/SHARE`; null: not known. */
+  readonly source: string | null;
+  /** False: nobody can tell which server it is. */
+  readonly proved: boolean;
+  /** It is the one that is mounted. */
+  readonly inUse: boolean;
+  readonly files: readonly UnsentFile[];
+  /** The folder of this machine that holds their content. */
+  readonly folder: string;
+}
+
+export interface UnsentFile {
+  /** In the share. */
+  readonly path: string;
+  readonly bytes: number;
+  /** When it was written last, wall ms. */
+  readonly writtenAtMs: number;
+}
+
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
@@ -120,14 +149,21 @@ export interface MountDriver {
   /** Absent: it cannot be carried. */
   readonly carries?: CarryAbility;
   /**
+   * What it has not sent outlives its mounts, and is kept for each server apart. It is mounted through the carrier alone,
+   * as that lets nothing to a server that is not proved. Absent: what is unsent ends with a mount.
+   */
+  readonly keepsUnsent?: true;
+  /**
    * Mounts over one route and proves it by a readdir; on failure leaves nothing mounted behind. `through`: over that
-   * port, for good; the mount table shows the preferred host all the same.
+   * port, for good; the mount table shows the preferred host all the same. `server`: the one that is there, and to which
+   * goes what is kept for it. The deadline counts from the last thing that a mount was seen to do.
    */
   mount(
     share: ShareSpec,
     route: RouteName,
     limits: StepLimits,
     through?: Through | null,
+    server?: string,
   ): Promise<MountOutcome>;
   /** `ok` means gone from the mount table and its process ended. */
   unmount(
@@ -136,8 +172,12 @@ export interface MountDriver {
     mode: UnmountMode,
     limits: StepLimits,
   ): Promise<UnmountOutcome>;
-  /** Files written and not yet on the server, as paths inside the share. */
+  /** Files written and not yet on the server that is mounted, or was last, as paths inside the share. */
   unsent(share: ShareSpec): Promise<readonly string[]>;
+  /** What is kept for the other servers of the share, and if so asked for the one that is mounted. Cheap enough for every look; never rejects. */
+  waiting?(share: ShareSpec, withInUse?: boolean): Promise<readonly WaitingUnsent[]>;
+  /** A person's word about that. Rejects with `usage` where it cannot be done. */
+  decideWaiting?(share: ShareSpec, server: string, what: "send_here" | "set_aside"): Promise<void>;
   /**
    * Folders of this machine that hold what programs wrote to this share and what never gets to the server by itself.
    * Cheap enough for every look; absent where there can be none. Never rejects.

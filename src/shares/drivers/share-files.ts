@@ -23,6 +23,9 @@ export interface SharePlace<Files extends ShareFiles = ShareFiles> {
   readonly mountPath: string;
 }
 
+/** The server whose files lie where versions before this one kept those of whichever server a share had. */
+export const FIRST_SERVER = "first";
+
 /** Bytes of a file name on any file system, less what suffixes need. */
 const NAME_AT_MOST = 180;
 
@@ -33,6 +36,20 @@ export function shareMountsFolder(stateFolder: string): string {
 
 export function shareFiles(stateFolder: string, shareName: string): ShareFiles {
   return shareFilesIn(join(shareMountsFolder(stateFolder), folderName(shareName)));
+}
+
+/** Holds a folder for each server that the share was ever mounted from. `folder`: of one share. */
+export function serversFolder(folder: string): string {
+  return join(folder, "servers");
+}
+
+/** What is kept of one server of a share: its id is a folder's name. */
+export function serverFolder(folder: string, server: string): string {
+  return join(serversFolder(folder), server);
+}
+
+export function isServerId(value: unknown): value is string {
+  return typeof value === "string" && /^[a-z0-9]{1,32}$/.test(value);
 }
 
 /** `folder`: of one share. */

@@ -1,30 +1,47 @@
 // Observes a carried mount: the route it really uses, the state of its connections, and whether its server is proved.
+import { isIP } from "node:net";
 import type { CarriedState, Endpoints } from "../drivers/carriage.ts";
-import type { FoundMount } from "../drivers/mount-driver.ts";
+import type { FoundMount, MountDriver } from "../drivers/mount-driver.ts";
 import {
+  type CarriedSeen,
   type CarrySeen,
   type MountSeen,
   NO_TRUST,
   type RouteSeen,
   type ShareSeen,
 } from "../policy/share-seen.ts";
-import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
+import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy, type ShareSpec } from "../share-spec.ts";
 import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
 /** How long a carrier may be away before mounts through it count as dead: one that was killed is back in a second, ms. */
 const CARRIER_ABSENT_MS = 10_000;
 
+/** How long programs on a share that is not carried wait for its server, as the system's own clients make them, ms. */
+export const PINNED_PATIENCE_MS = 3_000;
+
 export function isCarriedPort({ carriedPort = null }: FoundMount): boolean {
   return carriedPort !== null;
 }
 
-/** The mount table shows a carried mount's preferred host; the route in use is the carrier's word. */
+/** Its route can be moved: it was mounted so, or both routes were proved to lead to its server since. */
+export function isMovable(
+  { rememberedPort }: { readonly rememberedPort?: LookTools["rememberedPort"] | undefined },
+  { carriedPort = null, pinned = false }: FoundMount,
+): boolean {
+  return carriedPort !== null && (!pinned || rememberedPort?.() === carriedPort);
+}
+
+/**
+ * The mount table shows a carried mount's preferred host; the route in use is the carrier's word. `configured`: what the
+ * probes of the configured hosts found.
+ */
 export function withCarried(
-  { clock, carriage, rememberedPort }: LookTools,
+  tools: LookTools,
   { spec }: Subject,
-  routes: ShareSeen["routes"],
+  configured: ShareSeen["routes"],
   mount: MountSeen,
 ): MountSeen {
+  const { clock, carriage, rememberedPort } = tools;
   const { found } = mount;
   const { carriedPort = null } = found;
   if (carriedPort === null || !found.sameShare) return mount;
@@ -37,66 +54,116 @@ export function withCarried(
     // Nobody serves its port: whoever uses it waits for nothing.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
-  const { phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage, outageAtMove = null } = state;
-  return {
-    look: mount.look,
-    found: { ...found, route: state.route },
-    carried: {
-      port: carriedPort,
-      phase,
-      lastAnswerAtMs,
-      unansweredSinceMs,
-      routeLostAtMs,
-      outage,
-      outageAtMove,
-      rerouted: isRerouted(spec, routes[state.route], state),
-    },
+  const { route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
+  const carried: CarriedSeen = {
+    ...{ port: carriedPort, route, phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage },
+    outageAtMove: state.outageAtMove ?? null,
+    rerouted: isRerouted(spec, configured[route], state),
+    server: found.server ?? state.server ?? null,
   };
+  if (!isMovable(tools, found)) return { look: mount.look, found, pinned: carried };
+  return { look: mount.look, found: { ...found, route }, carried };
 }
 
-function isRerouted(spec: ShareSpec, { probe }: RouteSeen, { route, endpoint }: CarriedState): boolean {
-  if (probe.verdict !== "answers" || probe.address === null) return false;
-  return probe.address !== endpoint.address || spec.routes[route].port !== endpoint.port;
+/** Whether the route in use leads elsewhere than the configuration says, or nobody can tell where that leads. */
+export function isRerouted(
+  spec: ShareSpec,
+  { probe }: RouteSeen,
+  { route, endpoint }: CarriedState,
+): boolean {
+  const { host, port } = spec.routes[route];
+  if (port !== endpoint.port) return true;
+  const address = probe.address ?? (isIP(host ?? "") === 0 ? null : host);
+  return address !== endpoint.address;
 }
 
 /** Also begins the proof that is due, and tells the carrier of changed addresses. */
 export async function observeCarry(
   { carriage, trust }: ObserveTools,
   { spec, policy, driver }: Subject,
-  routes: ShareSeen["routes"],
+  { routes, configured }: Pick<ShareSeen, "routes"> & { readonly configured: ShareSeen["routes"] },
   mount: MountSeen | null,
 ): Promise<CarrySeen | null> {
-  if (carriage === undefined || policy.carry === "off") return null;
-  const ability = driver.carries ?? {
-    can: false,
-    reason: `driver ${driver.name} mounts anew for each route`,
-  };
-  const refusal = ability.can ? ((await ability.refusal?.(spec)) ?? null) : null;
-  const unable = ability.can
-    ? refusal === null
-      ? null
-      : `${refusal.text}; ${refusal.hint}`
-    : ability.reason;
-  const carried = mount?.carried ?? null;
-  if (carried !== null) carriage.keepEndpoints(spec.name, endpointsOf(spec, routes), policy.outagePatienceMs);
+  const { keepsUnsent = false } = driver;
+  if (carriage === undefined || (policy.carry === "off" && !keepsUnsent)) return null;
+  const { unable, account } = await abilityOf(driver, spec, policy);
+  const { carried = null, pinned = null } = mount ?? {};
+  const held = carried ?? pinned;
   // What served the mount is gone: it is about to be mounted anew.
   const isMountDue = mount === null || mount.found.processGone;
-  const wanted = unable === null && spec.missingVariable === null && (isMountDue || carried !== null);
-  const route = mount?.found.route ?? null;
-  const { outage = null, outageAtMove = null, phase } = carried ?? {};
+  const isUseful = keepsUnsent || (unable === null && (isMountDue || carried !== null));
+  const wanted = isUseful && spec.missingVariable === null;
+  const route = held?.route ?? mount?.found.route ?? null;
   const inUse =
-    carried === null || route === null ? null : { route, outage, outageAtMove, goesOn: phase === "carrying" };
+    held === null || route === null
+      ? null
+      : {
+          ...inUseOf(held, route),
+          ...(held.rerouted
+            ? { detour: { seen: routes[route], port: carriage.of(spec.name)?.endpoint.port ?? 0 } }
+            : {}),
+        };
   // The server is asked as who the mount is.
-  const account = wanted && ability.can ? ((await ability.account?.(spec)) ?? null) : null;
-  const asked = account === null ? spec : { ...spec, ...account };
-  const trusted = trust?.note({ spec: asked, routes, wanted, inUse });
-  return { unable, trust: trusted ?? NO_TRUST };
+  const asked = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
+  const trusted = trust?.note({ spec: asked, routes: configured, wanted, inUse }) ?? NO_TRUST;
+  if (held !== null) {
+    const proved = ROUTE_NAMES.filter((name) => trusted.proved[name]);
+    const patienceMs = carried === null ? PINNED_PATIENCE_MS : policy.outagePatienceMs;
+    carriage.keepEndpoints(
+      spec.name,
+      endpointsOf(spec, configured, carried === null ? [] : proved),
+      patienceMs,
+    );
+  }
+  return { unable, trust: trusted, asks: wanted };
 }
 
-/** Of the routes whose hosts answer. */
-export function endpointsOf(spec: ShareSpec, routes: ShareSeen["routes"]): Endpoints {
+/** Whether the share could be carried, and whose login its mount has. */
+async function abilityOf(
+  { name, carries }: MountDriver,
+  spec: ShareSpec,
+  { carry }: SharePolicy,
+): Promise<{ unable: string | null; account: Extract<MountDriver["carries"], { can: true }>["account"] }> {
+  if (carry === "off") return { unable: "carry is off", account: undefined };
+  if (carries?.can !== true)
+    return { unable: carries?.reason ?? `driver ${name} mounts anew for each route`, account: undefined };
+  const refusal = (await carries.refusal?.(spec)) ?? null;
+  return {
+    unable: refusal === null ? null : `${refusal.text}; ${refusal.hint}`,
+    account: carries.account,
+  };
+}
+
+function inUseOf({ server = null, outage, outageAtMove = null, phase }: CarriedSeen, route: RouteName) {
+  return { route, server, outage, outageAtMove, goesOn: phase === "carrying" };
+}
+
+/** What was mounted without a proof of both routes is carried once they are proved; nothing is mounted anew for it. */
+export function carriedIfProved(
+  mount: MountSeen | null,
+  carry: CarrySeen | null,
+  configured: ShareSeen["routes"],
+): MountSeen | null {
+  const { pinned = null } = mount ?? {};
+  const route = pinned?.route ?? null;
+  if (mount === null || pinned === null || route === null || carry === null || pinned.phase !== "carrying")
+    return mount;
+  const { unable, trust } = carry;
+  const { state, proved } = trust;
+  const other = otherRoute(route);
+  if (unable !== null || state !== "same" || !proved[route]) return mount;
+  if (!proved[other] && configured[other].probe.verdict === "answers") return mount;
+  return { look: mount.look, found: { ...mount.found, route }, carried: pinned };
+}
+
+/** Of those of the routes whose hosts answer. */
+export function endpointsOf(
+  spec: ShareSpec,
+  routes: ShareSeen["routes"],
+  names: readonly RouteName[] = ROUTE_NAMES,
+): Endpoints {
   const found: Partial<Record<RouteName, Endpoints["tb"]>> = {};
-  for (const name of ROUTE_NAMES) {
+  for (const name of names) {
     const { probe } = routes[name];
     if (probe.verdict !== "answers" || probe.address === null) continue;
     found[name] = {

@@ -2,7 +2,13 @@
 // deadline, and a mount is not waited for when its host is certainly gone.
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { CarriedState } from "../drivers/carriage.ts";
-import type { FoundMount, Lacking, RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
+import type {
+  FoundMount,
+  Lacking,
+  RefusedUpload,
+  SetAsideFolder,
+  WaitingUnsent,
+} from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
 import type { LaneState } from "../policy/lane-state.ts";
 import type {
@@ -15,7 +21,14 @@ import type {
 } from "../policy/share-seen.ts";
 import type { Look } from "../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
-import { isCarriedPort, observeCarry, withCarried } from "./observe-carried.ts";
+import {
+  carriedIfProved,
+  isCarriedPort,
+  isMovable,
+  isRerouted,
+  observeCarry,
+  withCarried,
+} from "./observe-carried.ts";
 import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
 /** How long looks at local disks (links, route folders) may take, ms. */
@@ -43,18 +56,22 @@ export async function observe(
     probeRoute(tools, subject, "fallback", asOfMs, hurried),
     findMounts(tools, subject, asOfMs),
   ]);
-  const routes = { tb, fallback };
-  const carriedOver = carriedNow(tools, subject, ours)?.route ?? null;
+  const configured = { tb, fallback };
+  const through = carriedNow(tools, subject, ours);
+  const routes = await probeInUse(tools, subject, configured, through, asOfMs);
+  const carriedOver = through?.route ?? null;
   // What the carrier has seen meanwhile decides what that means.
   if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
-  const mount =
+  const found =
     ours === null
       ? null
-      : withCarried(tools, subject, routes, {
+      : withCarried(tools, subject, configured, {
           found: ours,
           look: await chooseLook(tools, ours, lookUnderWay, routes, Object.keys(hurried).length > 0),
         });
-  const carry = await observeCarry(tools, subject, routes, mount);
+  const carry = await observeCarry(tools, subject, { routes, configured }, found);
+  const mount = carriedIfProved(found, carry, configured);
+  const waiting = driver.waiting?.(spec) ?? NOTHING_WAITS;
   const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
   const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
@@ -68,6 +85,7 @@ export async function observe(
     atMs: clock.monotonicMs(),
     wallMs: clock.wallMs(),
     routes,
+    configured,
     mount,
     twins,
     taken,
@@ -77,6 +95,7 @@ export async function observe(
     carry,
     unsent,
     setAside: await setAside,
+    waiting: await waiting,
     refusedUploads: await refusedUploads,
     linkBlocked,
     lastStep: null,
@@ -98,9 +117,14 @@ export async function observeAfterStep(
   const mount: MountSeen | null =
     ours === null
       ? null
-      : withCarried(tools, subject, before.routes, { found: ours, look: tools.prober.lastLook(ours.id) });
+      : withCarried(tools, subject, before.configured ?? before.routes, {
+          found: ours,
+          look: tools.prober.lastLook(ours.id),
+        });
   return {
     ...before,
+    // What is not mounted leads nowhere but where the configuration says.
+    routes: mount === null ? (before.configured ?? before.routes) : before.routes,
     atMs: tools.clock.monotonicMs(),
     wallMs: tools.clock.wallMs(),
     mount,
@@ -179,6 +203,7 @@ async function findMounts(
 const NONE: readonly FoundMount[] = [];
 const NO_FOLDERS: readonly SetAsideFolder[] = [];
 const NO_UPLOADS: readonly RefusedUpload[] = [];
+const NOTHING_WAITS: readonly WaitingUnsent[] = [];
 
 /** If a share is mounted twice, ours is the mount at our path, else one that is alive; the others are left alone. */
 function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
@@ -203,7 +228,8 @@ function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promi
   // A look tells nothing while a carried mount waits for a route, or for an answer that is already overdue.
   if (isCarriedPort(mount)) {
     const state = carriedNow(tools, subject, mount);
-    if (state === null || state.phase !== "carrying" || state.unansweredSinceMs !== null) return null;
+    const isOverdue = isMovable(tools, mount) && state !== null && state.unansweredSinceMs !== null;
+    if (state === null || state.phase !== "carrying" || isOverdue) return null;
   }
   const last = prober.lastLook(mount.id);
   const proved = last.state === "answered" && last.errno === null;
@@ -218,14 +244,15 @@ function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promi
  * the host is asked again.
  */
 async function chooseLook(
-  { prober }: LookTools,
+  { prober, rememberedPort }: LookTools,
   mount: FoundMount,
   underWay: Promise<Look> | null,
   routes: ShareSeen["routes"],
   isAskedAgain: boolean,
 ): Promise<Look> {
   const verdict = mount.route === null ? null : routes[mount.route].probe.verdict;
-  const goesOn = verdict === "gone" || (verdict === "silent" && (isCarriedPort(mount) || !isAskedAgain));
+  const goesOn =
+    verdict === "gone" || (verdict === "silent" && (isMovable({ rememberedPort }, mount) || !isAskedAgain));
   return underWay === null || goesOn ? prober.lastLook(mount.id) : await underWay;
 }
 
@@ -249,6 +276,23 @@ function probeRoute(
   return prober
     .folderExists(folder ?? "", LOCAL_LOOK_MS)
     .then((exists) => ({ atMs: asOfMs, probe: folderProbe(folder ?? "", exists) }));
+}
+
+/** As long as the mount leads elsewhere than its route says by now, it is that address whose answers count. */
+async function probeInUse(
+  { hostProber }: LookTools,
+  { spec, policy }: Subject,
+  configured: ShareSeen["routes"],
+  through: CarriedState | null,
+  asOfMs: number,
+): Promise<ShareSeen["routes"]> {
+  if (through === null || !isRerouted(spec, configured[through.route], through)) return configured;
+  const { address: host, port } = through.endpoint;
+  const probe = await hostProber.probe(
+    { host, port, interfaceName: null },
+    { notBeforeMs: asOfMs, timeoutMs: policy.connectTimeoutMs },
+  );
+  return { ...configured, [through.route]: { atMs: asOfMs, probe } };
 }
 
 function folderProbe(folder: string, exists: boolean | null): RouteProbe {

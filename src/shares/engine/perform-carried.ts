@@ -4,7 +4,8 @@ import type { MoveOutcome } from "../drivers/carriage.ts";
 import type { MountOutcome, StepLimits } from "../drivers/mount-driver.ts";
 import type { ShareSeen } from "../policy/share-seen.ts";
 import type { Step } from "../policy/step.ts";
-import { endpointsOf } from "./observe-carried.ts";
+import type { ServerProof } from "../server-proof/server-proof.ts";
+import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-carried.ts";
 import type { LookTools, Subject } from "./share-subject.ts";
 
 /** How often the host is asked while a mount over it is under way, and how long it may take to answer, ms. */
@@ -13,6 +14,11 @@ const WATCH_PROBE_MS = 300;
 /** A host whose last answer took more of that than this share is far away, and has the usual time. */
 const FAR_SHARE = 0.25;
 const MOVE_DEADLINE_MS = 4_000;
+
+export interface MountTools extends LookTools {
+  /** Absent where nothing can be proved. */
+  readonly serverProof?: Pick<ServerProof, "compare" | "recognise" | "begin">;
+}
 
 type MountStep = Extract<Step, { kind: "mount" }>;
 
@@ -23,7 +29,7 @@ export async function moveCarried(
   seen: ShareSeen,
   { route, planned }: Extract<Step, { kind: "move" }>,
 ): Promise<MoveOutcome> {
-  const endpoint = endpointsOf(spec, seen.routes)[route];
+  const endpoint = endpointsOf(spec, seen.configured ?? seen.routes)[route];
   if (carriage === undefined || endpoint === undefined)
     return { ok: false, text: "its address is not known" };
   const signal = AbortSignal.any([forceStop, AbortSignal.timeout(MOVE_DEADLINE_MS)]);
@@ -32,7 +38,7 @@ export async function moveCarried(
 
 /** Mounts, and gives up at once when the host goes away meanwhile: two probes in a row without an answer. */
 export async function mountWatched(
-  tools: LookTools,
+  tools: MountTools,
   subject: Subject,
   seen: ShareSeen,
   step: MountStep,
@@ -81,30 +87,40 @@ async function watchHost(
 }
 
 async function mountNow(
-  { carriage }: Pick<LookTools, "carriage">,
+  { carriage, serverProof }: MountTools,
   { spec, policy, driver }: Subject,
   seen: ShareSeen,
-  { route, carried }: MountStep,
+  { route, carried, server: known = null }: MountStep,
   limits: StepLimits,
 ): Promise<MountOutcome> {
-  if (!carried || carriage === undefined) return driver.mount(spec, route, limits);
-  const { carries } = driver;
+  const { carries, keepsUnsent = false } = driver;
+  const server = known ?? (keepsUnsent ? await serverProof?.begin(spec, route) : undefined) ?? null;
+  if (carriage === undefined || (!carried && !keepsUnsent))
+    return driver.mount(spec, route, limits, null, server ?? undefined);
   const wantedPort = carries?.can === true ? ((await carries.fixedPort?.(spec)) ?? null) : null;
+  const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
+  const configured = seen.configured ?? seen.routes;
   const opened = await carriage.open(
     {
       share: spec.name,
       driver: spec.driver,
       route,
-      endpoints: endpointsOf(spec, seen.routes),
-      patienceMs: policy.outagePatienceMs,
+      // The others once they are proved to lead to this server, too.
+      endpoints: endpointsOf(spec, configured, [route]),
+      patienceMs,
       wantedPort,
+      server,
     },
     limits.signal,
   );
-  // A share without a carrier is better than none: it is mounted over its route, and carried from its next mount on.
-  if (!opened.ok) return driver.mount(spec, route, limits);
-  const through = { port: opened.port, patienceMs: policy.outagePatienceMs };
-  const outcome = await driver.mount(spec, route, limits, through);
+  if (!opened.ok) {
+    // Nothing would hold back what goes to another server at that address.
+    if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
+    // A share without a carrier is better than none: it is mounted over its route, and carried from its next mount on.
+    return driver.mount(spec, route, limits);
+  }
+  const through = { port: opened.port, patienceMs: policy.outagePatienceMs, pinned: carried !== true };
+  const outcome = await driver.mount(spec, route, limits, through, server ?? undefined);
   if (!outcome.ok || (outcome.mount.carriedPort ?? null) !== opened.port) {
     await carriage.close(spec.name);
     return outcome;

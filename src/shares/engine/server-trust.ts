@@ -2,31 +2,40 @@
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { RouteSeen, TrustSeen } from "../policy/share-seen.ts";
-import type { ProofEndpoint, ProofVerdict, ServerProof } from "../server-proof/server-proof.ts";
-import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
+import { FIRST_SERVER } from "../drivers/share-files.ts";
+import type { RouteSeen, ServerSeen, TrustSeen } from "../policy/share-seen.ts";
+import type { Expected, ProofEndpoint, ProofVerdict, ServerProof } from "../server-proof/server-proof.ts";
+import { otherRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 
 export interface TrustInput {
   readonly spec: ShareSpec;
+  /** What the probes of the configured hosts found. */
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
-  /** Whether a proof is of use now: the share is carried, or could be. */
+  /** Whether a proof is of use now: the share is carried, or could be, or is to be mounted. */
   readonly wanted: boolean;
-  /** The route that something is carried over; null: nothing is, and one route alone is worth no proof. */
+  /** The route that something is mounted over through the carrier; null: nothing is. */
   readonly inUse: RouteInUse | null;
 }
 
 export interface RouteInUse {
   readonly route: RouteName;
+  /** The server that it was mounted from; null: not told. */
+  readonly server?: string | null;
   /** A number that changes each time the server is lost; null: not told. */
   readonly outage: number | null;
   /** What it was when this route was taken; null or absent: not told. */
   readonly outageAtMove?: number | null;
   /** Its connections have gone on since they were proved: its server is the one. */
   readonly goesOn: boolean;
+  /** Where it leads still, when the configuration names another address; null or absent: where that says. */
+  readonly detour?: { readonly seen: RouteSeen; readonly port: number } | null;
 }
 
 interface RouteTrust {
-  proved: boolean;
+  /** Who is there, since the route last came up; null: that is not proved. */
+  server: string | null;
+  /** It was asked who is there, and that could not be proved. */
+  asked: boolean;
   /** Counts what made an earlier proof worthless. */
   doubts: number;
   /** Address and GUID at the last look. */
@@ -42,6 +51,9 @@ interface TrustTools {
 
 type Ask = (signal: AbortSignal) => Promise<ProofVerdict>;
 
+/** What a proof is about: a configured route, or the address that is in use although no route names it any more. */
+type Subject = RouteName | "detour";
+
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 /** Why a proof was ended early. */
@@ -51,13 +63,25 @@ const LOST = Symbol("a route or its server was lost");
 export class ServerTrust implements AsyncDisposable {
   readonly #tools: TrustTools;
   readonly #onVerdict: () => void;
-  readonly #known: Readonly<Record<RouteName, RouteTrust>> = {
-    tb: { proved: false, doubts: 0, identity: null },
-    fallback: { proved: false, doubts: 0, identity: null },
+  readonly #known: Readonly<Record<Subject, RouteTrust>> = {
+    tb: unknownRoute(),
+    fallback: unknownRoute(),
+    detour: unknownRoute(),
   };
   #state: TrustSeen["state"] = "unasked";
   #text: string | null = null;
+  /** Why the routes lead to two servers, as long as neither was lost since that was found. */
+  #different: string | null = null;
+  /** Servers that can be recognised by what is known of them. */
+  readonly #witnessed = new Set<string>();
+  /** The server in use by what was known of it before it was mounted. */
+  #better: string | null = null;
+  /** The one in use, where neither its driver nor its carrier tells it. */
+  #untold: string = FIRST_SERVER;
+  readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
+  /** What it is about. */
+  #subjects: readonly Subject[] = [];
   /** The newest proof, until its programs have ended and the login that they read is removed. */
   #newest: Promise<void> = Promise.resolve();
   /** The proof under way, as long as it needs both routes. */
@@ -73,24 +97,50 @@ export class ServerTrust implements AsyncDisposable {
 
   /** Takes in what the probes found, begins a proof when one is due, and tells what is known now. */
   note(input: TrustInput): TrustSeen {
+    const known = this.#known;
     for (const route of ROUTE_NAMES) this.#fold(route, input.routes[route]);
     const { inUse } = input;
     this.#foldInUse(inUse);
-    if (inUse?.goesOn === true && input.routes[inUse.route].probe.verdict === "answers")
-      this.#known[inUse.route].proved = true;
+    const own = inUse === null ? null : ownSubject(inUse);
+    if (own !== null && inUse?.goesOn === true && probeOf(input, own)?.verdict === "answers")
+      known[own].server = this.#mounted(inUse);
     if (input.wanted) this.#beginIfDue(input);
+    const mounted = this.#mounted(inUse);
+    const isOther = ({ server }: RouteTrust): boolean =>
+      server !== null && server !== (mounted ?? known.tb.server ?? server);
+    const proved = (subject: Subject): boolean =>
+      known[subject].server !== null && (mounted === null || known[subject].server === mounted);
+    const split = ROUTE_NAMES.find((route) => isOther(known[route]));
+    const different = this.#different ?? (split === undefined ? null : this.#otherText[split]);
     return {
-      state: this.#state,
+      state: different === null ? this.#state : "different",
       asking: this.#asking !== null,
-      text: this.#text,
-      proved: { tb: this.#known.tb.proved, fallback: this.#known.fallback.proved },
+      text: different ?? this.#text,
+      proved: { tb: proved("tb"), fallback: proved("fallback") },
+      detourProved: proved("detour"),
+      servers: {
+        tb: this.#serverSeen(known.tb, mounted),
+        fallback: this.#serverSeen(known.fallback, mounted),
+      },
+      better: this.#better,
     };
   }
 
   /** The server behind `route` has ended connections. */
-  doubt(route: RouteName): void {
-    this.#known[route].proved = false;
-    this.#known[route].doubts++;
+  doubt(route: Subject): void {
+    const known = this.#known[route];
+    known.server = null;
+    known.asked = false;
+    known.doubts++;
+    this.#different = null;
+    this.#backoff = NO_BACKOFF;
+  }
+
+  /** The configuration is another, or somebody asks for a try: what failed is tried again now. */
+  retry(changed: readonly RouteName[] = []): void {
+    for (const route of changed) this.doubt(route);
+    if (changed.length > 0) cutOff(this.#asking);
+    for (const route of ROUTE_NAMES) this.#known[route].asked = false;
     this.#backoff = NO_BACKOFF;
   }
 
@@ -107,7 +157,8 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    if (isAway ? one.proved || this.#compared !== null : isOther) this.doubt(route);
+    const isAsked = this.#asking !== null && this.#subjects.includes(route);
+    if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
     // What is left to ask is the other route alone, and whoever is moved there waits for that.
     if (isAway) cutOff(this.#compared);
   }
@@ -116,55 +167,101 @@ export class ServerTrust implements AsyncDisposable {
   #foldInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
     this.#inUseBefore = inUse;
+    if (before === null && inUse !== null) this.#untold = this.#known[inUse.route].server ?? FIRST_SERVER;
+    if (before?.server !== inUse?.server) this.#better = null;
+    // What was proved of an address counts for no other that is in use later.
+    const { server, asked } = this.#known.detour;
+    if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.doubt("detour");
     const lost = inUse === null ? [] : routesLost(before, inUse);
-    for (const route of lost) this.doubt(route);
+    for (const route of lost) this.doubt(inUse !== null && route === inUse.route ? ownSubject(inUse) : route);
     if (lost.length > 0) cutOff(this.#asking);
+  }
+
+  #serverSeen({ server, asked }: RouteTrust, mounted: string | null): ServerSeen {
+    return { id: server === mounted ? (this.#better ?? server) : server, asked };
+  }
+
+  /** The server of what is mounted; null: nothing is. */
+  #mounted(inUse: RouteInUse | null): string | null {
+    return inUse === null ? null : (inUse.server ?? this.#untold);
   }
 
   #beginIfDue(input: TrustInput): void {
     const { spec, inUse } = input;
     const known = this.#known;
-    if (this.#asking !== null || this.#tools.clock.monotonicMs() < this.#backoff.notBeforeMs) return;
-    if (ROUTE_NAMES.every((route) => known[route].proved)) return;
-    const endpoints = { tb: endpointOf(input, "tb"), fallback: endpointOf(input, "fallback") };
-    const { tb, fallback } = endpoints;
-    if (tb !== null && fallback !== null) {
+    if (this.#asking !== null) return;
+    const isPaused = this.#tools.clock.monotonicMs() < this.#backoff.notBeforeMs;
+    const own = inUse === null ? null : ownSubject(inUse);
+    const mounted = this.#mounted(inUse);
+    if (own !== null && known[own].server === null) {
+      const endpoint = endpointOf(input, own);
       // Both may have been away together: that they are equal does not say that they are the one of before.
-      if (inUse !== null && !known[inUse.route].proved)
-        this.#recognise(spec, inUse.route, { tb, fallback }[inUse.route]);
-      else this.#compare(spec, ROUTE_NAMES, { tb, fallback });
+      if (endpoint !== null && !isPaused) {
+        this.#recognise(spec, own, endpoint, { server: mounted });
+        return;
+      }
+      if (own !== "detour" && endpoint !== null) return;
+    }
+    const up = ROUTE_NAMES.filter((route) => endpointOf(input, route) !== null);
+    const [due] = up.filter((route) => known[route].server === null && (!isPaused || !known[route].asked));
+    if (due === undefined) {
+      if (!isPaused) this.#learn(input);
       return;
     }
-    const endpoint = tb ?? fallback;
-    if (inUse === null || endpoint === null) return;
-    const route: RouteName = tb === null ? "fallback" : "tb";
-    if (!known[route].proved) this.#recognise(spec, route, endpoint);
-    // Nothing is known yet to recognise the server by after it was away: it is looked at while it is certain.
-    else if (this.#state === "unasked") this.#compare(spec, [route], { tb: endpoint, fallback: endpoint });
+    const { tb, fallback } = { tb: endpointOf(input, "tb"), fallback: endpointOf(input, "fallback") };
+    if (tb !== null && fallback !== null && this.#different === null) {
+      const isCertain = own !== null && own !== "detour" && known[own].server !== null;
+      this.#compare(
+        spec,
+        ROUTE_NAMES,
+        { tb, fallback },
+        isCertain && known[own].server === mounted ? mounted : null,
+      );
+      return;
+    }
+    const endpoint = endpointOf(input, due);
+    const not = this.#different === null ? null : known[otherRoute(due)].server;
+    if (endpoint !== null) this.#recognise(spec, due, endpoint, { server: mounted, not });
   }
 
-  #recognise(spec: ShareSpec, route: RouteName, endpoint: ProofEndpoint): void {
-    this.#begin([route], (signal) => this.#tools.proof.recognise(spec, route, endpoint, signal));
+  /** What is mounted is looked at while it is certain whose it is, to recognise the server by after it was away. */
+  #learn(input: TrustInput): void {
+    const { spec, inUse } = input;
+    if (inUse === null || !inUse.goesOn || ownSubject(inUse) === "detour") return;
+    const { route } = inUse;
+    const server = this.#mounted(inUse);
+    const endpoint = endpointOf(input, route);
+    if (server === null || this.#witnessed.has(server) || endpoint === null) return;
+    this.#compare(spec, [route], { tb: endpoint, fallback: endpoint }, server);
   }
 
-  /** What was seen is kept only if the server in use was not lost meanwhile: what answers then may be another server. */
+  #recognise(spec: ShareSpec, subject: Subject, endpoint: ProofEndpoint, expected: Expected): void {
+    const route = subject === "detour" ? (this.#inUseBefore?.route ?? "tb") : subject;
+    const ask: Ask = (signal) => this.#tools.proof.recognise(spec, route, endpoint, expected, signal);
+    this.#begin([subject], ask, null);
+  }
+
+  /** What was seen counts only if the server in use was not lost meanwhile: what answers then may be another server. */
   #compare(
     spec: ShareSpec,
     routes: readonly RouteName[],
     endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
+    inUse: string | null,
   ): void {
     const { proof, outage: outageNow } = this.#tools;
     const outage = outageNow();
     const isSteady = (): boolean => outage === null || outageNow() === outage;
-    this.#begin(routes, (signal) => proof.compare(spec, endpoints, isSteady, signal), isSteady);
+    const ask: Ask = (signal) => proof.compare(spec, endpoints, inUse, isSteady, signal);
+    this.#begin(routes, ask, inUse, isSteady);
   }
 
-  #begin(routes: readonly RouteName[], ask: Ask, isSteady = ALWAYS): void {
+  #begin(subjects: readonly Subject[], ask: Ask, mounted: string | null, isSteady = ALWAYS): void {
     const controller = new AbortController();
-    const before = new Map(routes.map((route) => [route, this.#known[route].doubts]));
+    const before = new Map(subjects.map((subject) => [subject, this.#known[subject].doubts]));
     const deadline = this.#tools.clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
     this.#asking = controller;
-    this.#compared = routes.length > 1 ? controller : null;
+    this.#subjects = subjects;
+    this.#compared = subjects.length > 1 ? controller : null;
     this.#newest = ask(controller.signal)
       .catch((error: unknown): ProofVerdict => ({ kind: "unproved", text: errorText(error) }))
       .then((verdict) => {
@@ -173,25 +270,61 @@ export class ServerTrust implements AsyncDisposable {
         this.#asking = null;
         this.#compared = null;
         if (controller.signal.reason !== LOST) {
-          const steady = routes.filter((route) => before.get(route) === this.#known[route].doubts);
-          this.#take(verdict, steady, steady.length === routes.length && isSteady());
+          const steady = subjects.filter((subject) => before.get(subject) === this.#known[subject].doubts);
+          this.#take(verdict, steady, mounted, steady.length === subjects.length && isSteady());
         }
         this.#onVerdict();
       });
   }
 
   /** What a lost route or server fell into says nothing, or is of another server than the one there now. */
-  #take(verdict: ProofVerdict, steady: readonly RouteName[], isSteady: boolean): void {
+  #take(verdict: ProofVerdict, steady: readonly Subject[], mounted: string | null, isSteady: boolean): void {
     if (verdict.kind === "same") {
       this.#text = null;
       this.#backoff = NO_BACKOFF;
-      for (const route of steady) this.#known[route].proved = true;
+      const known = this.#isAnotherName(verdict.server, mounted) ? mounted : verdict.server;
+      this.#witnessed.add(verdict.server);
+      for (const subject of steady) this.#known[subject].server = known;
     } else if (isSteady) {
       this.#text = verdict.text;
       this.#backoff = backOff(this.#backoff, this.#tools.clock.monotonicMs());
+      const other = verdict.kind === "different" ? (verdict.server ?? null) : null;
+      if (verdict.kind === "different" && steady.length > 1) this.#different = verdict.text;
+      for (const subject of steady) {
+        if (verdict.kind === "unproved") this.#known[subject].asked = true;
+        if (other === null) continue;
+        this.#known[subject].server = other;
+        if (subject !== "detour") this.#otherText[subject] = verdict.text;
+      }
     } else return;
     this.#state = verdict.kind;
   }
+
+  /** The server that is mounted is known by another id, too: from before it was mounted without being proved. */
+  #isAnotherName(server: string, mounted: string | null): mounted is string {
+    if (mounted === null || server === mounted) return false;
+    if ((this.#inUseBefore?.server ?? null) === null) {
+      this.#untold = server;
+      return false;
+    }
+    this.#better = server;
+    this.#witnessed.add(mounted);
+    return true;
+  }
+}
+
+const SPLIT = "the routes lead to two servers that are known";
+
+function unknownRoute(): RouteTrust {
+  return { server: null, asked: false, doubts: 0, identity: null };
+}
+
+function ownSubject({ route, detour = null }: RouteInUse): Subject {
+  return detour === null ? route : "detour";
+}
+
+function probeOf({ routes, inUse }: TrustInput, subject: Subject): RouteSeen["probe"] | null {
+  return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
 }
 
 /** Those that were in use when a server was lost since the look before. */
@@ -211,12 +344,14 @@ function cutOff(proof: AbortController | null): void {
   proof?.abort(LOST);
 }
 
-function endpointOf({ spec, routes }: TrustInput, route: RouteName): ProofEndpoint | null {
-  const { probe } = routes[route];
-  if (probe.verdict !== "answers" || probe.address === null) return null;
+function endpointOf(input: TrustInput, subject: Subject): ProofEndpoint | null {
+  const probe = probeOf(input, subject);
+  if (probe?.verdict !== "answers" || probe.address === null) return null;
+  const { inUse, spec } = input;
+  const port = subject === "detour" ? inUse?.detour?.port : spec.routes[subject].port;
   return {
     address: probe.address,
-    port: spec.routes[route].port,
+    port: port ?? 445,
     localAddress: probe.localAddress ?? null,
     serverGuid: probe.serverGuid ?? null,
   };

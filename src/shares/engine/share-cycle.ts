@@ -7,27 +7,24 @@ import { isOutsideEvent, type Trigger } from "../../reconcile/trigger.ts";
 import type { CarriedState } from "../drivers/carriage.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
-import { forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
+import { changedRoutes, forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
 import type { OpenFilesSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
 import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
-import type { ServerProof } from "../server-proof/server-proof.ts";
-import type { RouteName } from "../share-spec.ts";
+import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
 import { createHurry } from "./hurry.ts";
 import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { isCarriedPort } from "./observe-carried.ts";
-import { mountWatched, moveCarried } from "./perform-carried.ts";
+import { type MountTools, mountWatched, moveCarried } from "./perform-carried.ts";
 import { ServerTrust, type TrustInput } from "./server-trust.ts";
-import type { Hurried, LookTools, Subject } from "./share-subject.ts";
+import type { Hurried, Subject } from "./share-subject.ts";
 
 const MOST_STEPS = 16;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
-export interface CycleTools extends LookTools {
-  /** Proves which server is behind a route; absent where nothing can be carried. */
-  readonly serverProof?: Pick<ServerProof, "compare" | "recognise">;
+export interface CycleTools extends MountTools {
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
   /** Aborts steps under way: the daemon has no more time. */
@@ -92,6 +89,7 @@ export class ShareCycle {
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
+      this.#trust?.retry();
     }
     const { links } = this.#tools;
     let seen = await observe(
@@ -147,7 +145,12 @@ export class ShareCycle {
 
   /** From the next cycle on. What did not change keeps its memory. */
   reconfigure(next: Subject): void {
-    this.#state = forgetChangedRoutes(this.#state, this.#subject.spec, next.spec);
+    const { spec } = this.#subject;
+    this.#state = forgetChangedRoutes(this.#state, spec, next.spec);
+    const isSameLogin = spec.username === next.spec.username && spec.password === next.spec.password;
+    const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
+    // A proof is of an address, a port, a share and a user.
+    this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }

@@ -1,13 +1,28 @@
 // What to do with a share that is carried: its mount stays whatever becomes of the routes, and moves between them.
-import { otherRoute, type RouteName } from "../share-spec.ts";
+import { otherRoute, ROUTE_NAMES, type RouteName } from "../share-spec.ts";
+import { isOwnProved } from "./decide-carry.ts";
 import { judgeMount, type MountVerdict, settleBackoff } from "./decide-mount-alive.ts";
-import { decideDead, isBackingOff, pushSlowRoute } from "./decide-mounted.ts";
+import {
+  decideDead,
+  isBackingOff,
+  pushSlowRoute,
+  remountOnceClosed,
+  takeBetterCache,
+} from "./decide-mounted.ts";
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { isDeadErrno, isLocalErrno, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
 import { whyNeither } from "./decide-unmounted.ts";
-import { answers, type Builder, clearError, hostOf, setError, setState } from "./decision-builder.ts";
-import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
+import {
+  answers,
+  type Builder,
+  clearError,
+  configuredAnswers,
+  hostOf,
+  setError,
+  setState,
+} from "./decision-builder.ts";
+import { type CarriedSeen, type MountSeen, NO_TRUST, type ServerSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** A request without an answer for so long, on a route that does not answer probes, ms. */
@@ -25,18 +40,42 @@ export function decideCarried(
 ): Step | null {
   const own = judgeOwnCarried(builder, route, mount, carried);
   const verdict = judgeCarried(builder, mount, route, carried);
-  noteDoubt(builder, carried, own);
+  noteDoubt(builder, carried, own === "answers");
+  if (carried.rerouted) pushRerouted(builder, route);
   if (builder.memory.held === "unmounted") return null;
   if (verdict.state === "dead") return decideDeadCarried(builder, mount, route, verdict.reason);
   if (own === "waiting") return null;
-  if (own === "gone") return decideRouteGone(builder, route, carried);
+  if (own === "gone") return decideRouteGone(builder, mount, route, carried);
   if (own === "slow") pushSlowRoute(builder, route);
-  if (carried.phase !== "carrying") return openGate(builder, route, carried);
+  if (carried.phase !== "carrying") return openGate(builder, route, carried, builder.policy.outagePatienceMs);
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
+  // A move that failed is not tried again at once because what is open goes on well where it is.
+  if (carried.rerouted) return followHost(builder, mount, route, false);
   settleBackoff(builder);
-  if (carried.rerouted) return followHost(builder, route);
-  return route === "fallback" ? decideRecovery(builder, mount) : null;
+  return (
+    takeBetterCache(builder, mount, route) ?? (route === "fallback" ? decideRecovery(builder, mount) : null)
+  );
+}
+
+/** How long a server whose share is not carried may take to be recognised, ms; then it is mounted anew. */
+const PINNED_DOUBT_MS = 10_000;
+
+/** Nothing goes to a server that was away before it is proved to be the one of before. "open": the rules go on. */
+export function decidePinnedGate(
+  builder: Builder,
+  mount: MountSeen,
+  pinned: CarriedSeen,
+): Step | null | "open" {
+  const { route = mount.found.route, phase } = pinned;
+  const isAway = route === null || !answers(builder, route);
+  const isClosed = phase !== "carrying" && !isAway && !mount.found.processGone;
+  noteDoubt(builder, pinned, isClosed);
+  if (!isClosed || builder.state.operation !== null || builder.memory.held === "unmounted") return "open";
+  // Where an edit leads, the rules tell: what the configuration no longer names is left once nothing is open.
+  if (pinned.rerouted && !isOwnProved(builder, route, pinned)) return "open";
+  if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
+  return openGate(builder, route, pinned, PINNED_DOUBT_MS);
 }
 
 /** Whether the route in use is gone. Silence counts when the carrier, too, has had no answer since. */
@@ -104,8 +143,8 @@ function judgeCarried(
 }
 
 /** Since when the server behind the route in use answers without being proved. */
-function noteDoubt(builder: Builder, { phase }: CarriedSeen, own: OwnRoute): void {
-  const isInDoubt = phase !== "carrying" && own === "answers";
+function noteDoubt(builder: Builder, { phase }: CarriedSeen, isThere: boolean): void {
+  const isInDoubt = phase !== "carrying" && isThere;
   const { doubtAtMs } = builder.state;
   if (isInDoubt === (doubtAtMs !== null)) return;
   setState(builder, { doubtAtMs: isInDoubt ? builder.seen.atMs : null });
@@ -123,17 +162,27 @@ function decideDeadCarried(
   return null;
 }
 
-function decideRouteGone(builder: Builder, route: RouteName, carried: CarriedSeen): Step | null {
+function decideRouteGone(
+  builder: Builder,
+  mount: MountSeen,
+  route: RouteName,
+  carried: CarriedSeen,
+): Step | null {
   const { phase } = carried;
   const other = otherRoute(route);
   const hold = (): Step | null => (phase === "carrying" ? holdOnce(builder) : null);
+  const { proved, asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
+  if (carried.rerouted && !(proved[other] && answers(builder, other))) {
+    setError(builder, `${hostOf(builder, route)} is not proved, and the address in use is gone`);
+    lookAgainSoon(builder);
+    return hold() ?? followHost(builder, mount, route, true);
+  }
   if (!answers(builder, other)) {
     setError(builder, `both hosts are gone, the mount is kept: ${whyNeither(builder)}`);
     if (isPatient(builder, carried)) lookAgainSoon(builder);
     return hold();
   }
   if (isBackingOff(builder)) return hold();
-  const { proved, asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
   const reason = `${hostOf(builder, route)} is gone: ${builder.seen.routes[route].probe.text}`;
   if (proved[other]) {
     return startOperation(builder, {
@@ -179,16 +228,20 @@ function holdOnce({ seen, wakes }: Builder): Step | null {
 }
 
 /** The route answers, and programs wait: they go on once the server is proved to be theirs. */
-function openGate(builder: Builder, route: RouteName, { outage }: CarriedSeen): Step | null {
-  const { proved, asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
+function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, withinMs: number): Step | null {
+  const { outage, rerouted } = carried;
+  const { asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
   const { lastStep, atMs } = builder.seen;
-  if (proved[route]) {
+  if (isOwnProved(builder, route, carried)) {
     if (lastStep?.kind !== "gate") return { kind: "confirm", outage };
     builder.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });
     return null;
   }
   const { doubtAtMs } = builder.state;
-  const isOverdue = doubtAtMs !== null && atMs - doubtAtMs >= builder.policy.outagePatienceMs;
+  const isOverdue = doubtAtMs !== null && atMs - doubtAtMs >= withinMs;
+  if (doubtAtMs !== null && !isOverdue) builder.wakes.push({ atMs: doubtAtMs + withinMs, reason: "confirm" });
+  // What is open is cut off for no typing mistake: it waits, and may be set back.
+  if (rerouted) return null;
   if (asking || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
   const why =
     state === "different" ? "another server answers there" : "the server is not proved to be the same";
@@ -200,14 +253,38 @@ function openGate(builder: Builder, route: RouteName, { outage }: CarriedSeen): 
   });
 }
 
-/** The configuration gives the route another address: the mount follows once the server there is proved. */
-function followHost(builder: Builder, route: RouteName): Step | null {
-  if (builder.seen.carry?.trust.proved[route] !== true || isBackingOff(builder)) return null;
-  return startOperation(builder, {
-    kind: "remount",
-    reason: `its host is ${hostOf(builder, route)} now`,
-    mode: "plain",
-    plan: [route],
-    moves: true,
+/** The configuration gives the route another address: the mount follows once its server is proved to be there. */
+function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
+  const { proved, asking, servers } = builder.seen.carry?.trust ?? NO_TRUST;
+  const reason = `its host is ${hostOf(builder, route)} now`;
+  if (isBackingOff(builder)) return null;
+  if (proved[route] && configuredAnswers(builder, route))
+    return startOperation(builder, { kind: "remount", reason, mode: "plain", plan: [route], moves: true });
+  const plan = ROUTE_NAMES.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
+  if (asking || plan.length === 0) return null;
+  // Another server, or one that nobody can prove: nothing that is open goes there.
+  return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
+}
+
+/** It is known who is there, or that this cannot be known. */
+function isJudged(server: ServerSeen | undefined): boolean {
+  return server !== undefined && (server.id !== null || server.asked);
+}
+
+function pushRerouted({ seen, spec, conditions }: Builder, route: RouteName): void {
+  const { servers, text, proved } = seen.carry?.trust ?? NO_TRUST;
+  const { host, port } = spec.routes[route];
+  const { probe } = (seen.configured ?? seen.routes)[route];
+  if (proved[route] || probe.address === null) return;
+  const isOther = (servers?.[route].id ?? null) !== null;
+  const why = probe.verdict === "answers" ? (text ?? "it is being asked") : probe.text;
+  const now = `What is open goes on over ${seen.routes[route].probe.address ?? "the old address"} as long as that answers.`;
+  conditions.push({
+    code: "host_unproved",
+    severity: "warning",
+    title: isOther
+      ? `Another server answers at ${host}:${port} than the one that is mounted: ${why}`
+      : `${host}:${port} is not proved to be the server that is mounted: ${why}`,
+    hint: `${now} Close it, and the share is mounted from there; or set the host back.`,
   });
 }

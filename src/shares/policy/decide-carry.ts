@@ -1,7 +1,8 @@
 // Whether a share may be carried, and where to: the rules of proof, read by every decision that mounts or moves.
 
 import { otherRoute, type RouteName } from "../share-spec.ts";
-import { answers, type Builder } from "./decision-builder.ts";
+import { answers, type Builder, type NewCondition } from "./decision-builder.ts";
+import { type CarriedSeen, NO_TRUST } from "./share-seen.ts";
 
 /** Whether a mount over `route` is to be carried. Both routes answer: only when one server is proved behind them. */
 export function carriesAt(builder: Builder, route: RouteName): boolean {
@@ -11,11 +12,33 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
   return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
 }
 
-/** A mount waits for the proof that is under way, so that it need not be made anew after it. */
-export function awaitsProof(builder: Builder): boolean {
+/** Longer than any proof takes. */
+const PROOF_AT_MOST_MS = 30_000;
+
+/**
+ * A mount over `route` waits for the proof that is under way, so that it need not be made anew after it, and until it is
+ * known whose that is: what is kept for one server goes to no other. `sinceMs`: since when it waits.
+ */
+export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number | null): boolean {
+  const { carry = null, atMs } = builder.seen;
+  const server = carry?.trust.servers?.[route];
+  const isUnknown = carry?.asks === true && server?.id === null && !server.asked;
+  if (isUnknown && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS)) return true;
   const trust = trustToCarry(builder);
   // What an earlier proof came to says nothing of this one, as a route was away since; two servers stay two.
   return trust?.asking === true && trust.state !== "different";
+}
+
+/** The server behind `route`; absent: nobody can tell. */
+export function serverAt({ seen }: Builder, route: RouteName): { readonly server?: string } {
+  const id = seen.carry?.asks === true ? (seen.carry.trust.servers?.[route].id ?? null) : null;
+  return id === null ? {} : { server: id };
+}
+
+/** Whether the address that what is mounted uses still leads to its server. */
+export function isOwnProved({ seen }: Builder, route: RouteName, { rerouted }: CarriedSeen): boolean {
+  const { proved, detourProved = false } = seen.carry?.trust ?? NO_TRUST;
+  return rerouted ? detourProved : proved[route];
 }
 
 /** What is mounted can be moved to `route` now: it is carried, and the server there is proved to be its own. */
@@ -37,8 +60,10 @@ function trustToCarry({ policy, seen }: Builder) {
 
 export function carryConditions({ policy, seen, spec, conditions }: Builder): void {
   const { carry, mount } = seen;
-  if (!carry || policy.carry === "off") return;
-  if (carry.unable !== null) {
+  if (!carry) return;
+  const { carried = null, pinned = null } = mount ?? {};
+  if (policy.carry === "off" || carry.unable !== null) {
+    if (pinned !== null && carry.trust.state === "unproved") conditions.push(unproved(carry.trust.text));
     if (policy.carry === "on") {
       conditions.push({
         code: "carry_unavailable",
@@ -60,13 +85,11 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
   }
   if (state === "unproved") {
     conditions.push({
-      code: "server_unproved",
-      severity: "warning",
-      title: `It is not proved that both routes lead to one server: ${text ?? ""}`,
+      ...unproved(text),
       hint: "Until it is, a change of route mounts the share anew and cuts open files off.",
     });
   }
-  const phase = mount?.carried?.phase ?? "carrying";
+  const phase = carried?.phase ?? (pinned?.phase === "unconfirmed" ? "unconfirmed" : "carrying");
   if (phase !== "carrying") {
     conditions.push({
       code: "waiting_for_route",
@@ -80,4 +103,13 @@ export function carryConditions({ policy, seen, spec, conditions }: Builder): vo
       hint: "What is open stays open; nothing has to be done.",
     });
   }
+}
+
+function unproved(text: string | null): NewCondition {
+  return {
+    code: "server_unproved",
+    severity: "warning",
+    title: `It is not proved that both routes lead to one server: ${text ?? ""}`,
+    hint: "Until it is, what is unsent when the server is lost waits for your word; docs/shares.md says what makes a server known.",
+  };
 }

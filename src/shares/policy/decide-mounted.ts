@@ -22,7 +22,20 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
   settleBackoff(builder);
-  return route === "fallback" ? decideRecovery(builder, mount) : null;
+  return (
+    takeBetterCache(builder, mount, route) ?? (route === "fallback" ? decideRecovery(builder, mount) : null)
+  );
+}
+
+/** It was mounted before its server could be proved, and what is kept for that server waits since. */
+export function takeBetterCache(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
+  const better = builder.seen.carry?.trust.better ?? null;
+  const { server = null } = mount.carried ?? mount.pinned ?? {};
+  if (better === null || better === server || isBackingOff(builder)) return null;
+  return remountOnceClosed(builder, mount, {
+    reason: "its server is proved now, and files for it wait here",
+    plan: [route],
+  });
 }
 
 export function pushSlowRoute(builder: Builder, route: RouteName): void {
@@ -124,13 +137,30 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
   if (isBackingOff(builder)) return null;
   if (verdict.state === "dead")
     return startOperation(builder, { kind: "remount", reason, mode: "force", plan });
+  return remountOnceClosed(builder, mount, { reason, plan });
+}
+
+interface Remount {
+  readonly reason: string;
+  readonly plan: readonly RouteName[];
+  /** The server is gone: what is unsent is kept for it, and its mount cannot be asked. */
+  readonly lost?: boolean;
+}
+
+/** Mounts anew as soon as nothing is open, and tells what is until then. */
+export function remountOnceClosed(
+  builder: Builder,
+  mount: MountSeen,
+  { reason, plan, lost = false }: Remount,
+): Step | null {
   const { lastStep } = builder.seen;
   const busy = lastStep?.kind === "unmount" && !lastStep.outcome.ok ? lastStep.outcome.text : null;
   const files = checkedOpenFiles(builder);
   if (files === null && busy === null) return { kind: "check_open_files", mount: mount.found };
-  if (files?.state === "none" && busy === null) {
+  const isClosed = files?.state === "none" || (lost && files?.state === "open" && files.holders.length === 0);
+  if (isClosed && busy === null) {
     if (!hasRoom(builder)) return null;
-    return startOperation(builder, { kind: "remount", reason, mode: "plain", plan });
+    return startOperation(builder, { kind: "remount", reason, mode: lost ? "force" : "plain", plan });
   }
   const holders = files?.holders ?? [];
   builder.conditions.push({

@@ -2,7 +2,7 @@
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";
-import { awaitsProof, carriesAt } from "./decide-carry.ts";
+import { awaitsProof, carriesAt, serverAt } from "./decide-carry.ts";
 import { continueMove, foldMoved } from "./decide-move.ts";
 import {
   finishArrived,
@@ -12,13 +12,16 @@ import {
   stopOperation,
 } from "./decide-operation-end.ts";
 import { isDeadErrno } from "./decide-routes.ts";
-import { answers, type Builder, hostOf, setError, setState } from "./decision-builder.ts";
+import { answers, type Builder, configuredAnswers, hostOf, setError, setState } from "./decision-builder.ts";
 import type { Operation, OperationKind } from "./lane-state.ts";
 import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** How old a check may be that only counts what an unmount will cost, ms; its own deadline is shorter. */
 const COUNT_FRESH_MS = 3000;
+
+/** The end of a proof wakes the lane; this is for one that begins with the next look, ms. */
+const ASK_SOON_MS = 250;
 
 type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
   readonly asked?: boolean;
@@ -107,16 +110,17 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
 function whyStop(
   builder: Builder,
   { kind, from, mode, plan }: Operation,
-  { found, look, carried = null }: MountSeen,
+  { found, look, carried = null, pinned = null }: MountSeen,
 ): string | null {
   if (kind !== "failover" && kind !== "remount") return null;
-  if (!plan.some((route) => answers(builder, route))) return "no other host answers any more";
+  if (!plan.some((route) => configuredAnswers(builder, route))) return "no other host answers any more";
   if (kind === "failover") {
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
   // What its look found before its server was replaced says nothing.
-  const isHeld = carried !== null && carried.phase !== "carrying";
+  const through = carried ?? pinned;
+  const isHeld = through !== null && through.phase !== "carrying";
   const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
   return mode === "force" && isAlive ? "the mount answers again" : null;
 }
@@ -127,15 +131,20 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
     if (answers(builder, route)) {
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
       const isCarried = carriesAt(builder, route);
-      // Mounted now it would stay without a carrier until it is mounted anew.
-      if (!isCarried && awaitsProof(builder)) return null;
+      const own = serverAt(builder, route);
+      const isKnown = isCarried && (own.server !== undefined || builder.seen.carry?.asks !== true);
+      // Mounted now it would stay without what is kept for its server until it is mounted anew.
+      if (!isKnown && awaitsProof(builder, route, operation.startedAtMs)) {
+        builder.wakes.push({ atMs: builder.seen.atMs + ASK_SOON_MS, reason: "confirm" });
+        return null;
+      }
       builder.transitions.push({
         name: "share.mount_attempt",
         route,
         host: hostOf(builder, route),
         reason: operation.reason,
       });
-      return isCarried ? { kind: "mount", route, carried: true } : { kind: "mount", route };
+      return isCarried ? { kind: "mount", route, carried: true, ...own } : { kind: "mount", route, ...own };
     }
     failures.push(`${hostOf(builder, route)}: ${builder.seen.routes[route].probe.text}`);
   }

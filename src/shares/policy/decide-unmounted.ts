@@ -29,11 +29,12 @@ export function decideUnmounted(builder: Builder): Step | null {
     builder.wakes.push({ atMs: state.mountBackoff.notBeforeMs, reason: "retry" });
     return null;
   }
-  if (awaitsProof(builder)) {
+  const plan = bestRoutes(builder);
+  const [first] = plan;
+  if (first !== undefined && awaitsProof(builder, first, null)) {
     builder.wakes.push({ atMs: seen.atMs + PROOF_LOOK_MS, reason: "confirm" });
     return null;
   }
-  const plan = bestRoutes(builder);
   if (plan.length === 0) {
     setError(builder, `neither host answers: ${whyNeither(builder)}`);
     return null;

@@ -2,7 +2,7 @@
 import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";
-import { decideCarried } from "./decide-carried.ts";
+import { decideCarried, decidePinnedGate } from "./decide-carried.ts";
 import { carryConditions } from "./decide-carry.ts";
 import { foldMountIdentity } from "./decide-identity.ts";
 import { decideMounted, decideUnexplained } from "./decide-mounted.ts";
@@ -81,8 +81,12 @@ function chooseStep(builder: Builder): Step | null {
   if (mount === null) return decideUnmounted(builder);
   const { route, path, madeByDriver } = mount.found;
   const isMisplaced = madeByDriver && path !== builder.spec.mountPath;
+  const { carried = null, pinned = null } = mount;
+  if (pinned !== null) {
+    const gate = decidePinnedGate(builder, mount, pinned);
+    if (gate !== "open") return gate;
+  }
   if (route === null || isMisplaced) return decideUnexplained(builder, mount);
-  const { carried = null } = mount;
   return carried === null
     ? decideMounted(builder, mount, route)
     : decideCarried(builder, mount, route, carried);

@@ -50,6 +50,11 @@ export function answers(builder: Builder, route: RouteName): boolean {
   return builder.seen.routes[route].probe.verdict === "answers";
 }
 
+/** The host that the configuration names: what is mounted may still lead elsewhere. */
+export function configuredAnswers({ seen }: Builder, route: RouteName): boolean {
+  return (seen.configured ?? seen.routes)[route].probe.verdict === "answers";
+}
+
 /** How a route's host is called in messages. */
 export function hostOf(builder: Builder, route: RouteName): string {
   const { host, port, folder } = builder.spec.routes[route];

@@ -117,7 +117,7 @@ export const NEW_LANE_STATE: LaneState = {
 
 /** What is known of a route whose host was changed says nothing of the new one; Thunderbolt's window begins anew. */
 export function forgetChangedRoutes(state: LaneState, before: ShareSpec, after: ShareSpec): LaneState {
-  const changed = ROUTE_NAMES.filter((name) => !isSameRoute(before.routes[name], after.routes[name]));
+  const changed = changedRoutes(before, after);
   if (changed.length === 0) return state;
   const health = { ...state.health };
   const announced = { ...state.announced };
@@ -133,6 +133,10 @@ export function forgetChangedRoutes(state: LaneState, before: ShareSpec, after: 
     recoveryBackoff: NO_BACKOFF,
     recoveryFailure: null,
   };
+}
+
+export function changedRoutes(before: ShareSpec, after: ShareSpec): readonly RouteName[] {
+  return ROUTE_NAMES.filter((name) => !isSameRoute(before.routes[name], after.routes[name]));
 }
 
 function isSameRoute(one: RouteSpec, other: RouteSpec): boolean {

@@ -8,6 +8,7 @@ import type {
   RefusedUpload,
   SetAsideFolder,
   UnmountOutcome,
+  WaitingUnsent,
 } from "../drivers/mount-driver.ts";
 import type { Look, OpenFile } from "../prober/prober.ts";
 import type { RouteName } from "../share-spec.ts";
@@ -28,10 +29,14 @@ export interface MountSeen {
   readonly look: Look;
   /** Its route can be moved beneath it; null or absent: it is mounted over its route. */
   readonly carried?: CarriedSeen | null;
+  /** It talks through the carrier, which lets nothing to a server that is not proved, and is never moved. */
+  readonly pinned?: CarriedSeen | null;
 }
 
 export interface CarriedSeen {
   readonly port: number;
+  /** The one in use. Absent: the one of the mount. */
+  readonly route?: RouteName;
   readonly phase: CarriedPhase;
   readonly lastAnswerAtMs: number | null;
   readonly unansweredSinceMs: number | null;
@@ -41,6 +46,8 @@ export interface CarriedSeen {
   readonly outageAtMove?: number | null;
   /** The route in use leads to another address than the configuration says now. */
   readonly rerouted: boolean;
+  /** The server that it was mounted from; null or absent: not told. */
+  readonly server?: string | null;
 }
 
 /** What is known of the server behind the routes. */
@@ -51,8 +58,20 @@ export interface TrustSeen {
   readonly asking: boolean;
   /** Why they are different, or not proved. */
   readonly text: string | null;
-  /** Proved to lead to the share's server since the route last came up. */
+  /** Proved to lead to the server that is mounted, or while nothing is, to one that is known, since the route last came up. */
   readonly proved: Readonly<Record<RouteName, boolean>>;
+  /** The same for the address in use that no route names any more. */
+  readonly detourProved?: boolean;
+  /** Whose each route is. Absent: nobody asks. */
+  readonly servers?: Readonly<Record<RouteName, ServerSeen>>;
+  /** The id by which the server in use was known before it was mounted without a proof; null or absent: none. */
+  readonly better?: string | null;
+}
+
+export interface ServerSeen {
+  readonly id: string | null;
+  /** It was asked who is there, and that could not be proved. */
+  readonly asked: boolean;
 }
 
 /** Nothing is proved, and nobody has asked. */
@@ -64,6 +83,8 @@ export const NO_TRUST: TrustSeen = {
 };
 
 export interface CarrySeen {
+  /** Whose each route is, is asked before anything is mounted over it. Absent: no. */
+  readonly asks?: boolean;
   /** What keeps the share from being carried at all; null: nothing. */
   readonly unable: string | null;
   readonly trust: TrustSeen;
@@ -114,7 +135,10 @@ interface GateStepSeen {
 export interface ShareSeen {
   readonly atMs: number;
   readonly wallMs: number;
+  /** Of what is in use, the address that it really leads to, whatever the configuration says by now. */
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
+  /** Where that differs: the hosts as they are configured. */
+  readonly configured?: Readonly<Record<RouteName, RouteSeen>>;
   /** The mount of this share that is ours to look after. */
   readonly mount: MountSeen | null;
   /** Other mounts of the same share; a condition, never unmounted. */
@@ -132,6 +156,8 @@ export interface ShareSeen {
   readonly unsent: readonly string[] | null;
   /** Folders of this machine that hold files of the share which never get to the server by themselves. */
   readonly setAside?: readonly SetAsideFolder[];
+  /** What was written for other servers than the one that is mounted. */
+  readonly waiting?: readonly WaitingUnsent[];
   /** Uploads that the server refused and that are tried again. */
   readonly refusedUploads?: readonly RefusedUpload[];
   /** The stable link could not be made: what stands in its way. */

@@ -1,7 +1,7 @@
 // The conditions of a share that follow from the observation alone; rules add others where they decide.
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
-import type { RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
+import type { RefusedUpload, SetAsideFolder, WaitingUnsent } from "../drivers/mount-driver.ts";
 import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
 import type { OpenFilesSeen } from "./share-seen.ts";
 
@@ -80,8 +80,16 @@ function sideBySide({ seen }: Builder): NewCondition[] {
 
 /** Files that are written and not on the server. */
 function fileConditions({ seen }: Builder): NewCondition[] {
-  const { unsent, mount, setAside = [], refusedUploads = [] } = seen;
+  const { unsent, mount, setAside = [], refusedUploads = [], waiting = [] } = seen;
   const conditions: NewCondition[] = [];
+  if (waiting.length > 0 && mount !== null) {
+    conditions.push({
+      code: "unsent_elsewhere",
+      severity: "warning",
+      title: `${waiting.map(waitingText).join("; ")}, as another server is mounted now`,
+      hint: "They are sent when their server is back; `mountaineer unsent` shows them, sends them here, or sets them aside.",
+    });
+  }
   if (unsent !== null && unsent.length > 0) {
     conditions.push({
       code: "unsent_files",
@@ -146,6 +154,11 @@ function refusedText(uploads: readonly RefusedUpload[]): string {
       return `${namedSome(paths)} (${reason})`;
     })
     .join("; ");
+}
+
+function waitingText({ source, files, server }: WaitingUnsent): string {
+  const whose = source ?? `server ${server}`;
+  return `${counted(files.length, "file")} written to ${whose} are kept here (${namedSome(files.map(({ path }) => path))})`;
 }
 
 function setAsideText({ folder, files }: SetAsideFolder): string {

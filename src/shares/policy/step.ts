@@ -3,8 +3,13 @@ import type { FoundMount, UnmountMode } from "../drivers/mount-driver.ts";
 import type { RouteName } from "../share-spec.ts";
 
 export type Step =
-  /** `carried`: over a port whose route can be moved beneath the mount. */
-  | { readonly kind: "mount"; readonly route: RouteName; readonly carried?: true }
+  /** `carried`: over a port whose route can be moved beneath the mount. `server`: whose it is; null or absent: not proved. */
+  | {
+      readonly kind: "mount";
+      readonly route: RouteName;
+      readonly carried?: true;
+      readonly server?: string | null;
+    }
   | { readonly kind: "unmount"; readonly mount: FoundMount; readonly mode: UnmountMode }
   /** Moves what is carried to another route (or to the same one's new address). Planned: at a quiet instant. */
   | { readonly kind: "move"; readonly route: RouteName; readonly planned: boolean }

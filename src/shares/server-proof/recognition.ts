@@ -8,7 +8,8 @@ export type Births = ReadonlyMap<string, Birth>;
 
 /** `text` is told after what was listed: "//nas/core is empty: …". */
 type Recognition =
-  | { readonly kind: "same" }
+  /** `by` a creation time that agrees, which no clone has, or by entries that are as they were. */
+  | { readonly kind: "same"; readonly by: "creation" | "entries" }
   | { readonly kind: "different"; readonly text: string }
   | { readonly kind: "unproved"; readonly text: string };
 
@@ -29,13 +30,13 @@ export function recogniseRoot(
   const now = new Map(listing.entries.map((entry) => [entry.name, entry]));
   const unchanged = witness.entries.filter((known) => isUnchanged(known, now.get(known.name), listing));
   const created = unchanged.map((known) => agreement(known.createdMs, births?.get(known.name)));
-  if (created.includes("agrees")) return { kind: "same" };
+  if (created.includes("agrees")) return { kind: "same", by: "creation" };
   const copy = unchanged[created.indexOf("differs")];
   if (root !== "agrees" && copy !== undefined) {
     const text = `holds a copy: its ${shownName(copy.name)} was created at another time than the one known`;
     return { kind: "different", text };
   }
-  if (created.includes("unknown")) return { kind: "same" };
+  if (created.includes("unknown")) return { kind: "same", by: root === "agrees" ? "creation" : "entries" };
   const count = witness.entries.length;
   // What was cut off may still be there.
   const isGone = listing.rest === null && !witness.entries.some(({ name }) => now.has(name));

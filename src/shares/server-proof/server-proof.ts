@@ -1,4 +1,4 @@
-// Proves that both routes of a share lead to one server, and that a server that was away is the one from before.
+// Proves which server is behind a route of a share: each has an id, and both routes may lead to one, or to two.
 
 import { createSemaphore } from "../../network/probe/semaphore.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -18,7 +18,13 @@ import {
   type ReadRequest,
   type RootReader,
 } from "./root-reader.ts";
-import { createWitnessStore, type ServerWitness } from "./server-witness.ts";
+import {
+  createKnownServers,
+  type KnownServer,
+  type KnownServers,
+  newServerId,
+  type ServerWitness,
+} from "./server-witness.ts";
 
 /** Where the newest probe of a route was answered. */
 export interface ProofEndpoint extends ReaderEndpoint {
@@ -28,8 +34,10 @@ export interface ProofEndpoint extends ReaderEndpoint {
 
 /** `text` is one line for people that names the evidence, or what is missing. */
 export type ProofVerdict =
-  | { readonly kind: "same" }
-  | { readonly kind: "different"; readonly text: string }
+  /** `server`: the id of the one that is there. */
+  | { readonly kind: "same"; readonly server: string }
+  /** `server` of one route that leads to another than the expected one; absent: that is not known either. */
+  | { readonly kind: "different"; readonly text: string; readonly server?: string }
   | { readonly kind: "unproved"; readonly text: string };
 
 /**
@@ -48,6 +56,14 @@ export interface ServerProofOptions {
 
 const PROOFS_AT_ONCE = 2;
 const DEADLINE_MS = 10_000;
+/** What is known already of the server that is asked for. */
+export interface Expected {
+  /** The one that something is mounted from; null: nothing is, and any server will do. */
+  readonly server: string | null;
+  /** One that is behind the other route, and not behind this one. */
+  readonly not?: string | null;
+}
+
 /** A file that is written all the time is seen to change in it. */
 const BETWEEN_READINGS_MS = 1_000;
 /** Enough that some are left when a few are deleted; each is four requests to the server. */
@@ -61,17 +77,18 @@ export function createServerProof(options: ServerProofOptions) {
     stateFolder,
     ...(programFolders === undefined ? {} : { folders: programFolders }),
   });
-  const witnesses = createWitnessStore(stateFolder, logger);
+  const known = createKnownServers(stateFolder, logger);
   const semaphore = createSemaphore(PROOFS_AT_ONCE);
 
   return {
     /**
-     * While both routes answer: compares what the share's root shows over each, and remembers it, if that `isSteady`
-     * still, to recognise the server by.
+     * While both routes answer: compares what the share's root shows over each, and tells whose it is, if that `isSteady`
+     * still. `inUse`: the server that one of them has led to all the time.
      */
     compare(
       share: ShareSpec,
       endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
+      inUse: string | null,
       isSteady: () => boolean,
       signal: AbortSignal,
     ): Promise<ProofVerdict> {
@@ -85,60 +102,150 @@ export function createServerProof(options: ServerProofOptions) {
         const requests = requestsFor(share, endpoints, clock.monotonicMs() + DEADLINE_MS, signal);
         const compared = await compareRoots({ clock, reader, programs, requests, share });
         if ("verdict" in compared) return compared.verdict;
-        const { listing, births } = compared.side;
-        const before = await witnesses.read(share);
         if (!isSteady()) return unproved(`the server of ${bothSources(share)} was lost meanwhile`);
-        const known = before?.serverGuid === guids.serverGuid ? before : null;
-        await witnesses.write(share, witnessOf(guids.serverGuid, listing, births, known));
-        return { kind: "same" };
+        const root = { serverGuid: guids.serverGuid, ...compared.side };
+        const source = sourceOf(share.routes.tb, share.shareName);
+        const more = (): Promise<null> => Promise.resolve(null);
+        return await identify(known, share, {
+          root,
+          more,
+          source,
+          certain: inUse,
+          expected: { server: null },
+        });
       });
     },
 
-    /** After the server was away: is the server on this one route the one that the last proof saw? */
+    /** Which server is behind this one route? Another than the `expected` one is `different`. */
     recognise(
       share: ShareSpec,
       route: RouteName,
       endpoint: ProofEndpoint,
+      expected: Expected,
       signal: AbortSignal,
     ): Promise<ProofVerdict> {
       return semaphore.use(async () => {
         signal.throwIfAborted();
         const source = sourceOf(share.routes[route], share.shareName);
-        const witness = await witnesses.read(share);
-        if (witness === null) return unproved(`nothing is known yet of the server behind ${source}`);
-        if (endpoint.serverGuid === null) return unproved(`${source} does not tell its ServerGuid`);
-        if (endpoint.serverGuid !== witness.serverGuid) {
-          const guids = `its ServerGuid is ${endpoint.serverGuid}, not ${witness.serverGuid}`;
-          return different(`${source} leads to another server than before: ${guids}`);
-        }
+        const { serverGuid } = endpoint;
+        if (serverGuid === null) return unproved(`${source} does not tell its ServerGuid`);
+        const servers = await known.list(share);
+        const witness = servers.find(({ id }) => id === expected.server)?.witness ?? null;
+        if (expected.server !== null && witness === null)
+          return unproved(`nothing is known yet of the server behind ${source}`);
+        const isOther = witness !== null && serverGuid !== witness.serverGuid;
+        const guids = `its ServerGuid is ${serverGuid}, not ${witness?.serverGuid}`;
+        const other = isOther ? different(`${source} leads to another server than before: ${guids}`) : null;
         const programs = await reader.programs();
         const early = cannotRead(share, programs);
-        if (early !== null) return early;
+        if (early !== null) return other ?? early;
         const deadlineAtMs = clock.monotonicMs() + DEADLINE_MS;
-        const read = await readAgain(reader, programs, witness, {
-          share,
-          route,
-          endpoint,
-          deadlineAtMs,
-          signal,
-        });
-        if (read.kind === "failed") return unproved(`${source} cannot be listed: ${harmless(read.text)}`);
-        const recognised = recogniseRoot(witness, read.listing, read.births);
-        if (recognised.kind !== "same") return { ...recognised, text: `${source} ${recognised.text}` };
-        await witnesses.write(share, witnessOf(witness.serverGuid, read.listing, read.births, witness));
-        return recognised;
+        const born = new Set(candidates(servers, share, serverGuid).flatMap(ownBirths));
+        const request = { share, route, endpoint, deadlineAtMs, signal };
+        const read = await readAgain(reader, programs, [...born], request);
+        if (read.kind === "failed")
+          return other ?? unproved(`${source} cannot be listed: ${harmless(read.text)}`);
+        const root = { serverGuid, listing: read.listing, births: read.births };
+        const more = async (): Promise<Births | null> => {
+          if (!programs.includes("smbclient")) return null;
+          const births = await reader.births(request, plainNames(read.listing), false);
+          return births.kind === "read" ? births.births : null;
+        };
+        const found = await identify(known, share, { root, more, source, certain: null, expected });
+        return found.kind === "different" && other?.kind === "different"
+          ? { ...found, text: other.text }
+          : found;
       });
+    },
+
+    /** A server that is mounted before it could be proved. Rejects with the system's error. */
+    async begin(share: ShareSpec, route: RouteName): Promise<string> {
+      const id = newServerId();
+      const { shareName } = share;
+      await known.keep(share, {
+        id,
+        shareName,
+        source: sourceOf(share.routes[route], shareName),
+        witness: null,
+      });
+      return id;
     },
 
     /** Removes the files with a login that a killed process left, of whichever share. Never rejects. */
     removeLeftovers: (): Promise<void> => reader.removeLeftovers(logger),
-
-    /** Removes what is known of the server behind a share. */
-    async forget(share: ShareSpec): Promise<void> {
-      await witnesses.forget(share);
-      await reader.forget(share);
-    },
   };
+}
+
+interface Root {
+  readonly serverGuid: string;
+  readonly listing: RootListing;
+  readonly births: Births | null;
+}
+
+interface Identifying {
+  readonly root: Root;
+  /** When the entries of a new server were created, if that was not asked yet. */
+  readonly more: () => Promise<Births | null>;
+  readonly source: string;
+  /** It is this one, whatever its root shows. */
+  readonly certain: string | null;
+  readonly expected: Expected;
+}
+
+/** Finds whose root it is among the servers known, or makes it known as a new one. */
+async function identify(
+  known: KnownServers,
+  share: ShareSpec,
+  { root, more, source, certain, expected }: Identifying,
+): Promise<ProofVerdict> {
+  const { serverGuid, listing, births } = root;
+  const { shareName } = share;
+  if (listing.count === 0) return unproved(`${source} is empty: nothing in it can be recognised`);
+  const servers = await known.list(share);
+  const keep = async (id: string): Promise<Extract<ProofVerdict, { kind: "same" }>> => {
+    const before = servers.find((server) => server.id === id)?.witness ?? null;
+    const steady = before?.serverGuid === serverGuid ? before : null;
+    const born = steady === null ? new Map([...(births ?? []), ...((await more()) ?? [])]) : births;
+    const witness = witnessOf(serverGuid, listing, born, steady);
+    await known.keep(share, { id, shareName, source, witness });
+    return { kind: "same", server: id };
+  };
+  if (servers.some(({ id, witness }) => id === certain && witness !== null)) return keep(certain ?? "");
+  const likely = candidates(servers, share, serverGuid)
+    .filter(({ id }) => id !== expected.not)
+    .map(({ id, witness }) => ({ id, recognised: recogniseRoot(witness, listing, births) }));
+  const same = likely.flatMap(({ id, recognised }) =>
+    recognised.kind === "same" ? [{ id, by: recognised.by }] : [],
+  );
+  const born = same.filter(({ by }) => by === "creation");
+  const [only, ...others] = born.length > 0 ? born : same;
+  if (others.length > 0) return unproved(`${source} looks like ${others.length + 1} servers that are known`);
+  if (expected.server !== null && only?.id !== expected.server) {
+    const own = likely.find(({ id }) => id === expected.server)?.recognised;
+    const text = own === undefined || own.kind === "same" ? "leads to another server than before" : own.text;
+    if (own?.kind === "unproved" && only === undefined) return unproved(`${source} ${text}`);
+    const { server } = await keep(only?.id ?? newServerId());
+    return { kind: "different", text: `${source} ${text}`, server };
+  }
+  // What was mounted before it could be proved, and goes on since, is known from now on.
+  return await keep(only?.id ?? certain ?? newServerId());
+}
+
+type Candidate = KnownServer & { readonly witness: ServerWitness };
+
+function candidates(servers: readonly KnownServer[], share: ShareSpec, serverGuid: string): Candidate[] {
+  return servers.flatMap((server) => {
+    const { witness, shareName } = server;
+    return witness?.serverGuid === serverGuid && shareName === share.shareName
+      ? [{ ...server, witness }]
+      : [];
+  });
+}
+
+/** Names of entries of which it is known when they were created. */
+function ownBirths({ witness }: Candidate): readonly string[] {
+  const own = witness.entries.filter(({ createdMs }) => createdMs !== null);
+  return own.slice(0, BIRTHS_AT_MOST).map(({ name }) => name);
 }
 
 type GuidsCompared =
@@ -248,14 +355,19 @@ async function bothBirths(
   requests: Requests,
   listing: RootListing,
 ): Promise<readonly [Births, Births] | null> {
-  const names = steadiest(listing.entries.filter(({ name }) => isPlainName(name)))
-    .slice(0, BIRTHS_AT_MOST)
-    .map(({ name }) => name);
+  const names = plainNames(listing);
   const [one, other] = await bothEnded(
     reader.births(requests[0], names, false),
     reader.births(requests[1], names, false),
   );
   return one.kind === "read" && other.kind === "read" ? [one.births, other.births] : null;
+}
+
+/** Those that were not changed for longest, of which smbclient can ask. */
+function plainNames({ entries }: RootListing): readonly string[] {
+  return steadiest(entries.filter(({ name }) => isPlainName(name)))
+    .slice(0, BIRTHS_AT_MOST)
+    .map(({ name }) => name);
 }
 
 /** Rejects when both have ended, too: by then neither has left its login in a file. */
@@ -272,13 +384,11 @@ type ReadAgain =
 async function readAgain(
   reader: RootReader,
   programs: readonly ProofProgram[],
-  witness: ServerWitness,
+  names: readonly string[],
   request: ReadRequest,
 ): Promise<ReadAgain> {
   let failure: ReadFailure | null = null;
   if (programs.includes("smbclient")) {
-    const own = witness.entries.filter(({ createdMs }) => createdMs !== null);
-    const names = own.slice(0, BIRTHS_AT_MOST).map(({ name }) => name);
     const read = await reader.births(request, names, true);
     if (read.kind === "read" || read.isRefusedLogin) return read;
     failure = read;

@@ -1,11 +1,12 @@
-// What is known of the server behind a share, on disk: written after each proof, read when a server is back.
-import { rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { errorText } from "../../runtime/errors.ts";
+// What is known of the servers of a share, on disk, each by a random id: written after each proof, read to tell them apart.
+import { randomBytes } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
-import { shareFiles } from "../drivers/share-files.ts";
+import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../drivers/share-files.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
@@ -23,52 +24,96 @@ export interface ServerWitness {
   readonly entries: readonly KnownEntry[];
 }
 
-export const KNOWN_ENTRIES_AT_MOST = 64;
-const VERSION = 1;
+/** A server, as the one that has the share of this name. */
+export interface KnownServer {
+  readonly id: string;
+  readonly shareName: string;
+  /** Where it was met last, `//HOST/SHARE`; null: an earlier version met it. */
+  readonly source: string | null;
+  /** null: it could not be proved; what is kept for it is sent to no server that comes later. */
+  readonly witness: ServerWitness | null;
+}
 
-export function createWitnessStore(stateFolder: string, logger: Logger) {
-  const pathOf = (share: ShareSpec): string =>
-    join(shareFiles(stateFolder, share.name).folder, "server.json");
+export const KNOWN_ENTRIES_AT_MOST = 64;
+const VERSION = 2;
+
+export function newServerId(): string {
+  return randomBytes(8).toString("hex");
+}
+
+export type KnownServers = ReturnType<typeof createKnownServers>;
+
+export function createKnownServers(stateFolder: string, logger: Logger) {
+  const folderOf = (share: Pick<ShareSpec, "name">): string => shareFiles(stateFolder, share.name).folder;
+  const pathOf = (share: Pick<ShareSpec, "name">, id: string): string =>
+    join(serverFolder(folderOf(share), id), "server.json");
+
+  const read = async (share: Pick<ShareSpec, "name">, id: string): Promise<KnownServer | null> => {
+    const known = parseServer(id, await readIfPresent(pathOf(share, id)));
+    if (known !== null || id !== FIRST_SERVER) return known;
+    return parseServer(id, await readIfPresent(join(folderOf(share), "server.json")));
+  };
+
   return {
-    /** null: nothing is known of what the share is now set to. Never rejects. */
-    async read(share: ShareSpec): Promise<ServerWitness | null> {
+    /** All that the share, by any name on a server, was mounted from, or proved to be on. Never rejects. */
+    async list(share: Pick<ShareSpec, "name">): Promise<readonly KnownServer[]> {
       try {
-        return parseWitness(await readIfPresent(pathOf(share)), share);
+        const ids = new Set([FIRST_SERVER, ...(await foldersIn(serversFolder(folderOf(share))))]);
+        const servers = await Promise.all([...ids].filter(isServerId).map((id) => read(share, id)));
+        return servers.filter((server) => server !== null);
       } catch (error) {
-        logger.warn("cannot read what is known of the server", {
+        logger.warn("cannot read what is known of the servers", {
           share: share.name,
           reason: errorText(error),
         });
-        return null;
+        return [];
       }
     },
-    /** Never rejects: what cannot be kept is logged. */
-    async write(share: ShareSpec, witness: ServerWitness): Promise<void> {
-      const path = pathOf(share);
-      try {
-        const text = witnessText(share, witness);
-        if ((await readIfPresent(path)) === text) return;
-        await ensureFolder(dirname(path), 0o700);
-        await writeDurably(path, text, { mode: 0o600 });
-      } catch (error) {
-        logger.warn("cannot keep what is known of the server", {
-          share: share.name,
-          reason: errorText(error),
-        });
-      }
+    /** Rejects with the system's error: what is unsent must not be kept for a server that nobody can recognise. */
+    async keep(share: Pick<ShareSpec, "name">, server: KnownServer): Promise<void> {
+      const path = pathOf(share, server.id);
+      const text = serverText(server);
+      if ((await readIfPresent(path)) === text) return;
+      await ensureFolder(serverFolder(folderOf(share), server.id), 0o700);
+      await writeDurably(path, text, { mode: 0o600 });
     },
-    forget: (share: ShareSpec): Promise<void> => rm(pathOf(share), { force: true }),
+    /** Also what is kept for it. */
+    async drop(share: Pick<ShareSpec, "name">, id: string): Promise<void> {
+      await rm(serverFolder(folderOf(share), id), { recursive: true, force: true });
+    },
   };
 }
 
-function witnessText({ shareName, username }: ShareSpec, witness: ServerWitness): string {
-  return `${JSON.stringify({ version: VERSION, shareName, username, ...witness })}\n`;
+async function foldersIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return [];
+    throw error;
+  }
 }
 
-/** null for what is not whole, and for another share or login. */
-function parseWitness(text: string | null, share: ShareSpec): ServerWitness | null {
-  const { version, shareName, username, serverGuid, rootCreatedMs, entries } = jsonObject(text ?? "") ?? {};
-  if (version !== VERSION || shareName !== share.shareName || username !== share.username) return null;
+function serverText({ shareName, source, witness }: KnownServer): string {
+  return `${JSON.stringify({ version: VERSION, shareName, source, witness })}\n`;
+}
+
+/** null for what is not whole. */
+function parseServer(id: string, text: string | null): KnownServer | null {
+  const members = jsonObject(text ?? "") ?? {};
+  const { version, shareName, source, witness } = members;
+  if (typeof shareName !== "string") return null;
+  // Version 1 knew one server of each share, and had its witness beside the rest.
+  if (version === 1) return { id, shareName, source: null, witness: parseWitness(members) };
+  if (version !== VERSION) return null;
+  return {
+    id,
+    shareName,
+    source: typeof source === "string" ? source : null,
+    witness: isObject(witness) ? parseWitness(witness) : null,
+  };
+}
+
+function parseWitness({ serverGuid, rootCreatedMs, entries }: JsonMembers): ServerWitness | null {
   if (typeof serverGuid !== "string" || !isTimeOrNull(rootCreatedMs) || !Array.isArray(entries)) return null;
   const known = entries.map((entry: unknown) => (isObject(entry) ? parseEntry(entry) : null));
   const whole = known.filter((entry) => entry !== null);

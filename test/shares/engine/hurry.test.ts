@@ -49,7 +49,7 @@ for (const first of [1500, null]) {
     const verdict = Promise.withResolvers<ProofVerdict>();
     const proof = { compare: () => verdict.promise, recognise: () => verdict.promise };
     const trust = new ServerTrust({ clock: createManualClock(), proof, outage: () => 1 }, () => {});
-    const inUse = { route: "tb", outage: 1, goesOn: false } as const;
+    const inUse = { route: "tb", server: "s1", outage: 1, goesOn: false } as const;
     let fallbackMs: number | null = first;
     const look = (): TrustSeen => {
       const tookMs = { tb: null, fallback: fallbackMs };
@@ -60,7 +60,7 @@ for (const first of [1500, null]) {
     };
     for (let looks = 1; looks <= 5; looks++) look();
     assert.equal(look().asking, true);
-    verdict.resolve({ kind: "same" });
+    verdict.resolve({ kind: "same", server: "s1" });
     await turn();
     assert.equal(look().proved.fallback, true, "what waits may be moved there");
   });

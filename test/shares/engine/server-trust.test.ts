@@ -30,9 +30,14 @@ function scene(): Scene {
   const ask = (what: string, signal: AbortSignal, isSteady = () => true): Promise<ProofVerdict> =>
     new Promise((answer) => asked.push({ what, answer, signal, isSteady }));
   const proof = {
-    compare: (_share: unknown, _ends: unknown, isSteady: () => boolean, signal: AbortSignal) =>
-      ask("compare", signal, isSteady),
-    recognise: (_share: unknown, route: RouteName, _end: unknown, signal: AbortSignal) =>
+    compare: (
+      _share: unknown,
+      _ends: unknown,
+      _inUse: string | null,
+      isSteady: () => boolean,
+      signal: AbortSignal,
+    ) => ask("compare", signal, isSteady),
+    recognise: (_share: unknown, route: RouteName, _end: unknown, _expected: unknown, signal: AbortSignal) =>
       ask(`recognise ${route}`, signal),
   };
   const made: Scene = {
@@ -52,11 +57,11 @@ function scene(): Scene {
 }
 
 function goingOn(route: RouteName, outage = 1): RouteInUse {
-  return { route, outage, goesOn: true };
+  return { route, server: "s1", outage, goesOn: true };
 }
 
 function lost(route: RouteName, outage = 1): RouteInUse {
-  return { route, outage, goesOn: false };
+  return { route, server: "s1", outage, goesOn: false };
 }
 
 /** Answers, by the server of that GUID; or does not. */
@@ -83,14 +88,12 @@ test("A10 both routes are proved by one comparison, and its end is told", async 
     asked.map(({ what }) => what),
     ["compare"],
   );
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
-  assert.deepEqual(note(), {
-    state: "same",
-    asking: false,
-    text: null,
-    proved: { tb: true, fallback: true },
-  });
+  const { state, asking, text, proved, servers } = note();
+  assert.deepEqual({ state, asking, text }, { state: "same", asking: false, text: null });
+  assert.deepEqual(proved, { tb: true, fallback: true });
+  assert.deepEqual([servers?.tb.id, servers?.fallback.id], ["s1", "s1"]);
   assert.equal(asked.length, 1);
   await trust[Symbol.asyncDispose]();
 });
@@ -98,7 +101,7 @@ test("A10 both routes are proved by one comparison, and its end is told", async 
 test("A10 a route that was away is not proved any more, and compared with the one that stayed", async () => {
   const { note, asked } = scene();
   note();
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   assert.deepEqual(note({ fallback: false }, { inUse: goingOn("tb") }).proved, {
     tb: true,
@@ -114,7 +117,7 @@ test("A10 a route that was away is not proved any more, and compared with the on
 test("A10 another GUID at the same address is a server that was away", async () => {
   const { note, asked } = scene();
   note();
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   assert.equal(note({ fallback: "bb" }, { inUse: goingOn("tb") }).proved.fallback, false);
 });
@@ -123,7 +126,7 @@ test("A10 what was begun before a doubt proves nothing after it", async () => {
   const { note, asked, trust } = scene();
   note();
   trust.doubt("tb");
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   assert.deepEqual(note().proved, { tb: false, fallback: true });
 });
@@ -131,7 +134,7 @@ test("A10 what was begun before a doubt proves nothing after it", async () => {
 test("A10 after both were away the server is recognised first: two equal strangers are not the one known", async () => {
   const { note, asked } = scene();
   note();
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   note({ tb: false, fallback: false }, { inUse: lost("tb") });
   note({}, { inUse: lost("tb") });
@@ -148,7 +151,7 @@ test("A10 after both were away the server is recognised first: two equal strange
 test("A10 a server that was lost and is back within one look is recognised: the route beside it vouches for nothing", async () => {
   const { note, asked } = scene();
   note({}, { inUse: goingOn("tb") });
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   assert.deepEqual(note({}, { inUse: goingOn("tb") }).proved, { tb: true, fallback: true });
   const told = note({}, { inUse: lost("tb", 2) });
@@ -161,7 +164,7 @@ test("A10 a server that was lost and is back within one look is recognised: the 
 test("A10 a server that was lost right after its share was mounted is recognised, whatever was proved before", async () => {
   const { note, asked } = scene();
   note();
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   assert.equal(note({}, { inUse: lost("tb") }).proved.tb, false);
   assert.equal(asked.at(-1)?.what, "recognise tb");
@@ -170,7 +173,7 @@ test("A10 a server that was lost right after its share was mounted is recognised
 test("A10 connections that were seen going on before a loss prove nothing after it", async () => {
   const { note, asked } = scene();
   note({}, { inUse: goingOn("tb") });
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   note({}, { inUse: lost("tb", 2) });
   // A look that began before the loss ends after it.
@@ -189,7 +192,7 @@ for (const [when, outage, outageAtMove, proved] of MOVED) {
   test(`A10 a loss around a move takes the proof of the routes that were in use then: ${when}`, async () => {
     const { note, asked } = scene();
     note({}, { inUse: goingOn("fallback") });
-    asked[0]?.answer({ kind: "same" });
+    asked[0]?.answer({ kind: "same", server: "s1" });
     await turn();
     assert.deepEqual(note({}, { inUse: goingOn("fallback") }).proved, { tb: true, fallback: true });
     assert.deepEqual(note({}, { inUse: { ...lost("tb", outage), outageAtMove } }).proved, proved);
@@ -204,7 +207,7 @@ test("A10 a comparison that a loss fell into remembers nothing, and ends", async
   assert.equal(one.asked[0]?.isSteady(), false);
   one.note({}, { inUse: lost("tb", 2) });
   assert.equal(one.asked[0]?.signal.aborted, true);
-  one.asked[0]?.answer({ kind: "same" });
+  one.asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   assert.equal(one.note({}, { inUse: lost("tb", 2) }).proved.tb, false);
 });
@@ -213,7 +216,7 @@ test("A10 after a loss of both, the other route is compared once the one in use 
   const { note, asked } = scene();
   note({ tb: false, fallback: false }, { inUse: lost("tb") });
   note({}, { inUse: lost("tb") });
-  asked.at(-1)?.answer({ kind: "same" });
+  asked.at(-1)?.answer({ kind: "same", server: "s1" });
   await turn();
   const told = note({}, { inUse: lost("tb") });
   assert.deepEqual(told.proved, { tb: true, fallback: false });
@@ -232,21 +235,21 @@ test("A10 one route alone is looked at while it is certain, so that its server i
   );
 });
 
-test("A10 one route alone is recognised, where something is carried", () => {
-  const one = scene();
-  one.note({ tb: false });
-  assert.deepEqual(one.asked, []);
-  one.note({ tb: false }, { inUse: lost("tb") });
-  assert.deepEqual(
-    one.asked.map(({ what }) => what),
-    ["recognise fallback"],
-  );
+test("A13 one route alone is asked whose it is, whether something is mounted or not", () => {
+  for (const inUse of [null, lost("tb")]) {
+    const one = scene();
+    one.note({ tb: false }, { inUse });
+    assert.deepEqual(
+      one.asked.map(({ what }) => what),
+      ["recognise fallback"],
+    );
+  }
 });
 
 test("A10 when a route goes in the middle of a comparison, that ends, and the other is recognised without a pause", async () => {
   const { note, asked } = scene();
   note();
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   note({ tb: false }, { inUse: goingOn("fallback") });
   // It is back, and the one in use goes.
@@ -260,7 +263,7 @@ test("A10 when a route goes in the middle of a comparison, that ends, and the ot
     [told.asking, told.state, asked.map(({ what }) => what)],
     [true, "same", ["compare", "compare", "recognise tb"]],
   );
-  asked[2]?.answer({ kind: "same" });
+  asked[2]?.answer({ kind: "same", server: "s1" });
   await turn();
   assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).proved.tb, true);
 });
@@ -268,7 +271,7 @@ test("A10 when a route goes in the middle of a comparison, that ends, and the ot
 test("A10 a look at one route that a loss of the other cut short is no verdict, and is begun anew at once", async () => {
   const { note, asked } = scene();
   note();
-  asked[0]?.answer({ kind: "same" });
+  asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   note({ tb: false }, { inUse: goingOn("fallback") });
   assert.equal(note({ fallback: false }, { inUse: goingOn("fallback") }).asking, true);
@@ -287,7 +290,7 @@ test("A10 a look at one route that a loss of the other cut short is no verdict, 
 test("A10 a comparison that a loss of the server in use fell into says nothing, and is made again at once", async () => {
   const one = scene();
   one.note({}, { inUse: goingOn("tb") });
-  one.asked[0]?.answer({ kind: "same" });
+  one.asked[0]?.answer({ kind: "same", server: "s1" });
   await turn();
   one.note({ fallback: false }, { inUse: goingOn("tb") });
   one.note({}, { inUse: goingOn("tb") });
@@ -317,6 +320,70 @@ test("A10 a proof that cannot be made is tried again with growing pauses, and at
   assert.equal(note().asking, false);
   await clock.advance(1000);
   assert.equal(note().asking, true);
+});
+
+test("A13 connections to the old address of an edited host prove nothing about the new one", async () => {
+  const { note, asked } = scene();
+  const detour = { seen: seen(true), port: 445 };
+  const first = note({ fallback: false, tb: "bb" }, { inUse: { ...goingOn("tb"), detour } });
+  assert.deepEqual([first.proved.tb, first.detourProved], [false, true]);
+  assert.deepEqual(
+    asked.map(({ what }) => what),
+    ["recognise tb"],
+  );
+  asked[0]?.answer({ kind: "different", text: "other files", server: "s2" });
+  await turn();
+  const told = note({ fallback: false, tb: "bb" }, { inUse: { ...goingOn("tb"), detour } });
+  assert.deepEqual([told.state, told.text, told.servers?.tb.id], ["different", "other files", "s2"]);
+  assert.deepEqual([told.proved.tb, told.detourProved], [false, true]);
+});
+
+test("A13 an address that only its old connections vouch for is recognised once they are lost", async () => {
+  const { note, asked } = scene();
+  const detour = { seen: seen(true), port: 445 };
+  const told = note({ tb: false, fallback: false }, { inUse: { ...lost("tb"), detour } });
+  assert.equal(told.detourProved, false);
+  assert.equal(asked[0]?.what, "recognise tb");
+  asked[0]?.answer({ kind: "same", server: "s1" });
+  await turn();
+  assert.equal(note({ tb: false, fallback: false }, { inUse: { ...lost("tb"), detour } }).detourProved, true);
+});
+
+test("A14 what could not be proved is asked again at once after a changed login, mounted or not", async () => {
+  for (const inUse of [null, goingOn("tb")]) {
+    const { note, asked, trust } = scene();
+    note({}, { inUse });
+    asked[0]?.answer({ kind: "unproved", text: "the login was refused" });
+    await turn();
+    assert.equal(note({}, { inUse }).asking, false);
+    trust.retry(["tb", "fallback"]);
+    assert.equal(note({}, { inUse }).asking, true);
+  }
+});
+
+test("A13 two routes that lead to two servers are each known by its own, and neither is asked about again", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "different", text: "only the first has a.txt" });
+  await turn();
+  for (const server of ["s1", "s2"]) {
+    note();
+    asked.at(-1)?.answer({ kind: "same", server });
+    await turn();
+  }
+  const { servers, state, asking, text } = note();
+  assert.deepEqual([servers?.tb.id, servers?.fallback.id, state, asking], ["s1", "s2", "different", false]);
+  assert.equal(text, "only the first has a.txt");
+});
+
+test("A13 a server that was mounted before it could be proved, and turns out to be a known one, is told", async () => {
+  const { note, asked } = scene();
+  const inUse = { ...goingOn("tb"), server: "new" };
+  note({ fallback: false }, { inUse });
+  asked[0]?.answer({ kind: "same", server: "s1" });
+  await turn();
+  const { better, proved } = note({ fallback: false }, { inUse });
+  assert.deepEqual([better, proved.tb], ["s1", true]);
 });
 
 test("A10 one that is late is ended", async () => {

@@ -23,7 +23,7 @@ const OBSTACLES: readonly (readonly [string, (world: World) => void, RegExp])[] 
         madeByDriver: false,
       };
     },
-    /^\/volumes\/CORE is taken by \/dev\/sdb1$/,
+    /\/volumes\/CORE is taken by \/dev\/sdb1$/,
   ],
   [
     "a driver that cannot mount",

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
-import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { startSmbServer } from "../../network/smb-server.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -21,6 +20,7 @@ import {
   fill,
   isSteady,
   keptFiles,
+  knownTo,
   missingForTwoServers,
   onlyPrograms,
   PATH_FOLDERS,
@@ -31,16 +31,18 @@ import {
   setCreated,
   shareOn,
   startTwoServers,
+  type ToldVerdict,
   type TwoServers,
 } from "./two-servers.ts";
 
 const missing = await missingForTwoServers();
 const SHARES = Array.from({ length: 24 }, (_, index) => `PROOF${index}`);
 const ODD_SHARE = "Proof of $Ümlaut 'x'";
-const SAME: ProofVerdict = { kind: "same" };
+const SAME: ToldVerdict = { kind: "same" };
+const NEVER = new AbortController().signal;
 
-function assertVerdict(verdict: ProofVerdict, kind: "different" | "unproved", text: RegExp): void {
-  assert.equal(verdict.kind, kind, JSON.stringify(verdict));
+function assertVerdict(verdict: ToldVerdict, kind: "different" | "unproved", text: RegExp): void {
+  assert.ok(verdict.kind !== "same" && verdict.kind === kind, JSON.stringify(verdict));
   assert.match(verdict.text, text);
   assert.ok(!verdict.text.includes("\n"), verdict.text);
 }
@@ -75,8 +77,10 @@ describe("the server proof", { skip: missing ?? false }, () => {
     const { folder } = rcloneFiles(stateFolder, whole.name);
     await writeFile(join(folder, "proof-tb.1-0123456789ab.auth"), "password = of a process that was killed");
     assert.deepEqual(await compared(proof, whole), SAME);
-    assert.deepEqual(await readdir(folder), ["server.json"]);
-    assert.equal((await stat(join(folder, "server.json"))).mode & 0o777, 0o600);
+    assert.deepEqual(await readdir(folder), ["servers"]);
+    const [server, ...more] = await readdir(join(folder, "servers"));
+    assert.equal((await stat(join(folder, "servers", server ?? "", "server.json"))).mode & 0o777, 0o600);
+    assert.deepEqual(more, [], "one server has one id");
     assert.equal((await stat(folder)).mode & 0o777, 0o700);
     assert.deepEqual((await readdir(root)).toSorted(), ["first.txt", "letters", "second.dat"]);
   });
@@ -123,13 +127,13 @@ describe("the server proof", { skip: missing ?? false }, () => {
     const { signal } = new AbortController();
     const other = { tb, fallback: { ...fallback, serverGuid: "ff".repeat(16) } };
     assertVerdict(
-      await proof.compare(whole, other, isSteady, signal),
+      await proof.compare(whole, other, null, isSteady, signal),
       "different",
       /two servers: their ServerGuids are/,
     );
     const silent = { tb: { ...tb, serverGuid: null }, fallback };
     assertVerdict(
-      await proof.compare(whole, silent, isSteady, signal),
+      await proof.compare(whole, silent, null, isSteady, signal),
       "unproved",
       /does not tell its ServerGuid/,
     );
@@ -233,15 +237,16 @@ describe("the server proof", { skip: missing ?? false }, () => {
     );
     assert.deepEqual(await compared(proof, whole), SAME);
     const endpoint = await probed(whole.routes.tb);
+    const expected = { server: (await knownTo(proof, whole))[0]?.id ?? null };
     const other = { ...endpoint, serverGuid: "0".repeat(32) };
     assertVerdict(
-      await proof.recognise(whole, "tb", other, signal),
+      await proof.recognise(whole, "tb", other, expected, signal),
       "different",
       /leads to another server than before/,
     );
     const silent = { ...endpoint, serverGuid: null };
     assertVerdict(
-      await proof.recognise(whole, "tb", silent, signal),
+      await proof.recognise(whole, "tb", silent, expected, signal),
       "unproved",
       /does not tell its ServerGuid/,
     );
@@ -300,33 +305,61 @@ describe("the server proof", { skip: missing ?? false }, () => {
     assertVerdict(await compared(proof, split), "different", /only the first has first\.txt, second\.dat/);
   });
 
-  test("A10 what is known is of one share and login, survives no damage, and can be forgotten", async (t) => {
+  test("A13 what is known of a server survives no damage, and a change of user", async (t) => {
     const { whole, root } = fresh();
     await fill(root);
     const stateFolder = await temporaryFolder(t);
     const proof = proofIn(stateFolder);
     assert.deepEqual(await compared(proof, whole), SAME);
-    const path = join(rcloneFiles(stateFolder, whole.name).folder, "server.json");
-    const changes: readonly Partial<ShareSpec>[] = [{ username: "somebody" }, { shareName: "ELSE" }];
-    for (const change of changes) {
-      assertVerdict(
-        await recognised(proof, { ...whole, ...change }, "tb"),
-        "unproved",
-        /nothing is known yet/,
-      );
-    }
+    const [server] = await knownTo(proof, whole);
+    const folder = join(rcloneFiles(stateFolder, whole.name).folder, "servers", server?.id ?? "");
+    const path = join(folder, "server.json");
+    const elsewhere = await recognised(proof, { ...whole, username: "somebody" }, "tb");
+    assertVerdict(elsewhere, "unproved", /cannot be listed/);
     assert.deepEqual(await recognised(proof, whole, "tb"), SAME);
     const text = await readFile(path, "utf8");
     for (const damaged of ["", text.slice(0, -20), "[]", text.replace('"entries":[', '"entries":[7,')]) {
       await writeFile(path, damaged);
       assertVerdict(await recognised(proof, whole, "tb"), "unproved", /nothing is known yet/);
     }
-    assert.deepEqual(await compared(proof, whole), SAME, "a proof makes it whole again");
-    assert.deepEqual(await recognised(proof, whole, "tb"), SAME);
-    await proof.forget(whole);
-    await proof.forget(whole);
-    assert.deepEqual(await keptFiles(stateFolder), []);
-    assertVerdict(await recognised(proof, whole, "tb"), "unproved", /nothing is known yet/);
+  });
+
+  test("A13 what a version before knew of a share's one server is known of it still", async (t) => {
+    const { whole, root } = fresh();
+    await fill(root);
+    const stateFolder = await temporaryFolder(t);
+    const proof = proofIn(stateFolder);
+    assert.deepEqual(await compared(proof, whole), SAME);
+    const { folder } = rcloneFiles(stateFolder, whole.name);
+    const [{ shareName, witness } = assert.fail()] = await knownTo(proof, whole);
+    await rm(join(folder, "servers"), { recursive: true });
+    const before = { version: 1, shareName, username: whole.username, ...witness };
+    await writeFile(join(folder, "server.json"), `${JSON.stringify(before)}\n`);
+    assert.deepEqual(await compared(proof, whole), SAME);
+    assert.deepEqual(
+      (await knownTo(proof, whole)).map(({ id }) => id),
+      ["first"],
+    );
+  });
+
+  test("A13 of three servers of one ServerGuid each has its id, and a clone by its own creation times", async (t) => {
+    const { whole, replaced, root, otherRoot } = fresh();
+    await fill(root);
+    await setCreated(whole, "first.txt");
+    const proof = proofIn(await temporaryFolder(t));
+    const idAt = async (share: ShareSpec): Promise<string> => {
+      const endpoint = await probed(share.routes.tb);
+      const verdict = await proof.recognise(share, "tb", endpoint, { server: null }, NEVER);
+      return verdict.kind === "same" ? verdict.server : assert.fail(verdict.text);
+    };
+    const original = await idAt(whole);
+    await clone(root, otherRoot);
+    await writeFile(join(otherRoot, "one more.txt"), "");
+    await setCreated(replaced, "first.txt", "2020:01:02-03:04:05");
+    const copy = await idAt(replaced);
+    assert.notEqual(copy, original);
+    assert.equal(await idAt(whole), original);
+    assert.equal(await idAt(replaced), copy);
   });
 
   test("A10 roots of thousands of files are compared to the last, in bounded memory", async (t) => {
@@ -345,10 +378,8 @@ describe("the server proof", { skip: missing ?? false }, () => {
     assert.deepEqual(await compared(proof, whole), SAME);
     t.diagnostic(`compared in ${Math.round(performance.now() - startedAtMs)} ms`);
     assert.deepEqual(await compared(proof, split), SAME);
-    const known = JSON.parse(
-      await readFile(join(rcloneFiles(join(folder, "home"), whole.name).folder, "server.json"), "utf8"),
-    );
-    assert.equal(known.entries.length, 64);
+    const [known] = await knownTo(proof, whole);
+    assert.equal(known?.witness?.entries.length, 64);
     await writeFile(join(otherRoot, "file-05999"), "1");
     assertVerdict(
       await compared(proof, split),
@@ -370,6 +401,7 @@ describe("the server proof", { skip: missing ?? false }, () => {
     const comparing = proof.compare(
       guest,
       { tb: endpoint, fallback: endpoint },
+      null,
       isSteady,
       new AbortController().signal,
     );
@@ -381,7 +413,7 @@ describe("the server proof", { skip: missing ?? false }, () => {
     assertVerdict(ended, "unproved", /cannot be listed: rclone took too long$/);
     assert.equal(await started(), 2, "no time is left for another program");
     const stop = new AbortController();
-    const cancelled = proof.compare(guest, { tb: endpoint, fallback: endpoint }, isSteady, stop.signal);
+    const cancelled = proof.compare(guest, { tb: endpoint, fallback: endpoint }, null, isSteady, stop.signal);
     await eventually(async () => (await started()) === 4);
     stop.abort();
     await assert.rejects(cancelled, { code: "aborted" });
@@ -403,10 +435,8 @@ describe("the server proof", { skip: missing ?? false }, () => {
       const proof = proofIn(join(folder, `home-${program}`), { programFolders });
       assert.deepEqual(await compared(proof, whole), SAME);
       assert.deepEqual(await recognised(proof, whole, "tb"), SAME);
-      const { folder: kept } = rcloneFiles(join(folder, `home-${program}`), whole.name);
-      const known: { entries: { name: string; size: number | null }[] } = JSON.parse(
-        await readFile(join(kept, "server.json"), "utf8"),
-      );
+      const [server] = await knownTo(proof, whole);
+      const known = server?.witness ?? assert.fail();
       const names = known.entries.map(({ name }) => name).toSorted();
       assert.deepEqual(names, (await readdir(root)).toSorted());
       assert.equal(known.entries.find(({ name }) => name === "日本語")?.size, 17);
@@ -441,6 +471,7 @@ test("A10 a guest's share is compared, over IPv6 too", { skip: missing ?? false 
     const proof = proofIn(state, { programFolders: await onlyPrograms(state, [program]) });
     assert.deepEqual(await compared(proof, share), SAME);
     const endpoint = { ...(await probed(share.routes.tb)), localAddress: "127.0.0.9" };
-    assert.deepEqual(await proof.recognise(share, "tb", endpoint, new AbortController().signal), SAME);
+    const { kind } = await proof.recognise(share, "tb", endpoint, { server: null }, NEVER);
+    assert.equal(kind, "same");
   }
 });

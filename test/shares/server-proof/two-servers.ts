@@ -11,9 +11,11 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import {
   createServerProof,
   type ProofEndpoint,
+  type ProofVerdict,
   type ServerProof,
   type ServerProofOptions,
 } from "../../../src/shares/server-proof/server-proof.ts";
+import { createKnownServers, type KnownServer } from "../../../src/shares/server-proof/server-witness.ts";
 import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
 
 export const PATH_FOLDERS = (process.env["PATH"] ?? "").split(delimiter);
@@ -84,19 +86,50 @@ export async function endpointsOf(share: ShareSpec): Promise<Readonly<Record<Rou
   return { tb: await probed(share.routes.tb), fallback: await probed(share.routes.fallback) };
 }
 
+const stateFolders = new WeakMap<ServerProof, string>();
+
 export function proofIn(stateFolder: string, more: Partial<ServerProofOptions> = {}): ServerProof {
-  return createServerProof({ clock: systemClock, logger: silentLogger, stateFolder, ...more });
+  const proof = createServerProof({ clock: systemClock, logger: silentLogger, stateFolder, ...more });
+  stateFolders.set(proof, stateFolder);
+  return proof;
+}
+
+/** All that the proof knows of the servers of a share. */
+export function knownTo(proof: ServerProof, share: ShareSpec): Promise<readonly KnownServer[]> {
+  return createKnownServers(stateFolders.get(proof) ?? "", silentLogger).list(share);
+}
+
+export type ToldVerdict =
+  | { readonly kind: "same" }
+  | { readonly kind: "different" | "unproved"; readonly text: string };
+
+/** Without the server's id, which is another one each time. */
+export function told(verdict: ProofVerdict): ToldVerdict {
+  return verdict.kind === "same" ? { kind: verdict.kind } : { kind: verdict.kind, text: verdict.text };
 }
 
 export const isSteady = (): boolean => true;
 
 /** Compares as the daemon does: both routes probed right before. */
 export async function compared(proof: ServerProof, share: ShareSpec) {
-  return proof.compare(share, await endpointsOf(share), isSteady, new AbortController().signal);
+  const { signal } = new AbortController();
+  const verdict = await proof.compare(share, await endpointsOf(share), null, isSteady, signal);
+  const key = metKey(proof, share);
+  if (verdict.kind === "same" && !metFirst.has(key)) metFirst.set(key, verdict.server);
+  return told(verdict);
 }
 
+const metFirst = new Map<string, string>();
+
+function metKey(proof: ServerProof, { name }: ShareSpec): string {
+  return `${stateFolders.get(proof)} ${name}`;
+}
+
+/** Whether it is the server that was met first. */
 export async function recognised(proof: ServerProof, share: ShareSpec, route: RouteName) {
-  return proof.recognise(share, route, await probed(share.routes[route]), new AbortController().signal);
+  const { signal } = new AbortController();
+  const expected = { server: metFirst.get(metKey(proof, share)) ?? "nobody" };
+  return told(await proof.recognise(share, route, await probed(share.routes[route]), expected, signal));
 }
 
 /** Fills a root with files and a folder, all written long ago. */
@@ -119,9 +152,9 @@ export async function clone(from: string, to: string): Promise<void> {
 }
 
 /** Gives the root and an entry creation times that the server keeps, as it has for what was made over SMB. */
-export async function setCreated(share: ShareSpec, name: string): Promise<void> {
+export async function setCreated(share: ShareSpec, name: string, at = "2019:01:02-03:04:05"): Promise<void> {
   const { host, port } = share.routes.tb;
-  const script = ["\\", name].map((path) => `utimes "${path}" 2019:01:02-03:04:05 -1 -1 -1\n`).join("");
+  const script = ["\\", name].map((path) => `utimes "${path}" ${at} -1 -1 -1\n`).join("");
   const { exitCode, stdout } = await runCommand(
     "smbclient",
     [`//${host}/${share.shareName}`, "-p", String(port), "-U", share.username, "-s", "/dev/null"],

@@ -28,14 +28,18 @@ import {
 import { readLoggedFailure } from "./log.ts";
 import type { ServingProcesses } from "./serving.ts";
 import type { RcloneUnmount } from "./unmount.ts";
+import type { UnsentWrites } from "./unsent.ts";
 
 const MOUNT_POLL_MS = 5;
 
 /** Between two looks at what a mount that does not come up is stuck with. */
 const STUCK_POLL_MS = 250;
 
-/** Part of a mount's deadline after which a file that is still being fetched counts as what holds it up. */
+/** Part of a mount's deadline: has rclone done nothing for so long, the files that it has open count as what holds it up. */
 const LATE_SHARE = 0.6;
+
+/** Less than this is no work on files: a runtime's own threads wake each other. */
+const WORK_BYTES = 1_024;
 
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
@@ -56,6 +60,7 @@ export interface AttemptTools {
   readonly serving: ServingProcesses;
   readonly unmounts: RcloneUnmount;
   readonly care: CacheCare;
+  readonly unsent: UnsentWrites;
   readonly found: (share: ShareSpec, mount: SmbMount) => Promise<FoundMount>;
 }
 
@@ -65,15 +70,15 @@ export interface Attempt {
   readonly place: RclonePlace;
   readonly route: RouteName;
   readonly through: Through | null;
-  /** Monotonic ms. */
-  readonly untilMs: number;
+  /** Without any work of rclone's; for each file that is to be sent it has as long again, whatever it does. */
+  readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
 
 /** On failure nothing of it is left behind. */
 export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
-  const { mountTable, folders, unmounts, care } = tools;
-  const { share, place } = attempt;
+  const { clock, mountTable, folders, unmounts, care } = tools;
+  const { share, place, deadlineMs } = attempt;
   let failure: Failed;
   try {
     await prepare(tools, attempt);
@@ -83,7 +88,8 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
     await using bare = folder.bare;
     const entry = await startUntilMounted(tools, attempt);
     if (!("ok" in entry)) await folders.uncover(place, bare);
-    const broken = "ok" in entry ? entry : await whyNotListed(tools, entry, attempt);
+    const untilMs = clock.monotonicMs() + deadlineMs;
+    const broken = "ok" in entry ? entry : await whyNotListed(tools, entry, { ...attempt, untilMs });
     const mount = broken === null ? indexMounts(await mountTable.read(0)).at(place.mountPath) : null;
     if (mount !== null) {
       care.mounted(place);
@@ -121,7 +127,7 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
     const password = newControlPassword();
     const env = { ...MOUNT_ENVIRONMENT, ...(through === null ? {} : controlEnvironment(password)) };
     const child = await startDetached(check.program, args, { env, logPath: files.log });
-    const server = await serving.started(place, child, through?.port ?? null);
+    const server = await serving.started(place, child, through);
     const outcome = await untilMounted(tools, attempt, child);
     if (!("stuck" in outcome)) {
       if (through !== null && server !== null) await noteControl(files, server, password);
@@ -137,12 +143,15 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
 
 /** Resolves with the entry when it stands in the table, with files that rclone is stuck with, or with why it fails. */
 async function untilMounted(
-  { clock, mountTable, care }: AttemptTools,
-  { share, place, untilMs, signal }: Attempt,
+  { clock, mountTable, care, unsent }: AttemptTools,
+  { share, place, deadlineMs, signal }: Attempt,
   child: DetachedProcess,
 ): Promise<MountEntry | Stuck | Failed> {
   const startedAtMs = clock.monotonicMs();
-  const lateAtMs = startedAtMs + (untilMs - startedAtMs) * LATE_SHARE;
+  // rclone asks the server for each of them before it mounts, and may have to fetch what they lack.
+  const count = (await unsent.all(place.files.cache)).length;
+  const untilMs = startedAtMs + deadlineMs * (1 + count);
+  let worked = { bytes: 0, atMs: startedAtMs };
   let askedAtMs = startedAtMs;
   let ended = false;
   const release = child.onExit(() => {
@@ -155,16 +164,32 @@ async function untilMounted(
       if (ended) return failed("other", "rclone ended before it had mounted");
       if (signal.aborted) return failed("other", "cancelled");
       const atMs = clock.monotonicMs();
-      if (atMs >= untilMs) return failed("timed_out", "rclone did not mount in time");
+      const idleMs = atMs - worked.atMs;
+      if (atMs >= untilMs || idleMs >= deadlineMs) return failed("timed_out", "rclone did not mount in time");
       if (atMs - askedAtMs >= STUCK_POLL_MS) {
         askedAtMs = atMs;
-        const stuck = await care.stuck(place.files, share.shareName, child.pid, atMs >= lateAtMs);
+        const bytes = await bytesMoved(child.pid);
+        if (bytes - worked.bytes >= WORK_BYTES) worked = { bytes, atMs };
+        const isLate = idleMs >= deadlineMs * LATE_SHARE;
+        const stuck = await care.stuck(place.files, share.shareName, child.pid, isLate);
         if (stuck.length > 0) return { stuck };
       }
       await clock.sleep(MOUNT_POLL_MS, signal).catch(() => {});
     }
   } finally {
     release();
+  }
+}
+
+/** What a process has read and written so far, files and connections alike; 0 where the system does not tell. */
+async function bytesMoved(pid: number): Promise<number> {
+  try {
+    const io = await readFile(`/proc/${pid}/io`, "utf8");
+    const [, read, written] = /^rchar: (\d+)\nwchar: (\d+)/.exec(io) ?? [];
+    return Number(read ?? 0) + Number(written ?? 0);
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return 0;
   }
 }
 

@@ -10,7 +10,7 @@ import { createCompletion } from "./completion.ts";
 import { type RcloneFiles, type RcloneShare, REMOTE_NAME } from "./files.ts";
 import { hasRouteTrouble, readStuckFiles } from "./log.ts";
 import { cachePathsOpenIn } from "./note-writer.ts";
-import { listSetAside, reviewCache, setStuckAside } from "./set-aside.ts";
+import { listSetAside, reviewCache, setFilesAside } from "./set-aside.ts";
 import type { UnsentWrites } from "./unsent.ts";
 
 interface CacheCareOptions {
@@ -67,7 +67,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     },
     /** Call once that rclone has ended. Rejects with the system's error. */
     async setStuckAside({ shareName, files }: RcloneShare, paths: readonly string[]): Promise<void> {
-      told(shareName, await setStuckAside(files, paths, clock.wallMs()));
+      told(shareName, await setFilesAside(files, paths, "stuck", clock.wallMs()));
     },
     /** The mount came up, and programs may write: what is in the cache is no longer only what was reviewed. */
     mounted({ shareName, files }: RcloneShare): void {

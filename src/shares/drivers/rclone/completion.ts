@@ -38,7 +38,8 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     let left = 0;
     for (const { path, note } of await listSetAside(files)) {
       if (signal.aborted) return 0;
-      if (note?.state !== "incomplete") continue;
+      // What is missing in it is on another server.
+      if (note?.state !== "incomplete" || note.server !== files.server) continue;
       try {
         const rclone = await rcloneProgram(home);
         const state = await completeOne(rclone, files, path, note, { clock, signal });

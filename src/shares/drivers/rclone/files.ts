@@ -1,17 +1,27 @@
 // The folder that each share has for its rclone: config, write cache, log, and a note of the process that serves it.
 
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";
-import { type ShareFiles, type SharePlace, shareFiles, shareFilesIn } from "../share-files.ts";
+import {
+  FIRST_SERVER,
+  isServerId,
+  type ShareFiles,
+  type SharePlace,
+  serverFolder,
+  shareFiles,
+  shareFilesIn,
+} from "../share-files.ts";
 import { type RcloneVersion, rcloneCan } from "./version.ts";
 
 export interface RcloneFiles extends ShareFiles {
   readonly config: string;
+  /** Whose files the cache holds: a mount of another server has another cache, and never sees this one. */
+  readonly server: string;
   readonly cache: string;
   readonly log: string;
   readonly process: string;
@@ -41,21 +51,24 @@ const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,
  */
 export const MOUNT_ENVIRONMENT: Readonly<Record<string, string>> = { GOGC: "200" };
 
+const CACHE = "cache";
+
 /** `folder`: of one share. */
 export function rcloneLogPath(folder: string): string {
   return join(folder, "rclone.log");
 }
 
-export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles {
-  return rcloneFilesIn(shareFiles(stateFolder, shareName).folder);
+export function rcloneFiles(stateFolder: string, shareName: string, server = FIRST_SERVER): RcloneFiles {
+  return rcloneFilesIn(shareFiles(stateFolder, shareName).folder, server);
 }
 
 /** `folder`: of one share. */
-export function rcloneFilesIn(folder: string): RcloneFiles {
+export function rcloneFilesIn(folder: string, server = FIRST_SERVER): RcloneFiles {
   return {
     ...shareFilesIn(folder),
     config: join(folder, "rclone.conf"),
-    cache: join(folder, "cache"),
+    server,
+    cache: join(server === FIRST_SERVER ? folder : serverFolder(folder, server), CACHE),
     log: rcloneLogPath(folder),
     process: join(folder, "process.json"),
     setAsideNotes: join(folder, "set-aside-notes"),
@@ -102,7 +115,7 @@ export function mountArguments(
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
     // Carried, it is the preferred host whatever the route: what programs see as the source never changes.
-    ...["--devname", sourceOf(through === null ? route : share.routes.tb, share.shareName)],
+    ...["--devname", sourceOf(isMovable(through) ? share.routes.tb : route, share.shareName)],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
     // `--timeout` ends idle connections, too, and what uses one next gets EIO. rclone keeps as many as were in use at
     // once and uses them in turn: where only looks come, every two seconds, each of 100 waits more than three minutes.
@@ -121,6 +134,10 @@ export function mountArguments(
     ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--vfs-cache-max-age", "5m"],
     ...["--log-file", files.log],
   ];
+}
+
+function isMovable(through: Through | null): boolean {
+  return through !== null && through.pinned !== true;
 }
 
 /** How long after its last close a file is sent: with three seconds none of 351 git commits in a row failed. */
@@ -143,6 +160,13 @@ const CARRIED_FLAG = ["--user-agent"] as const;
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
 
+/** The server whose cache a process with these arguments uses. `folder`: of its share. */
+export function serverOfArguments(args: readonly string[], folder: string): string {
+  const cache = args[args.indexOf("--cache-dir") + 1] ?? "";
+  const id = cache === join(folder, CACHE) ? FIRST_SERVER : basename(dirname(cache));
+  return isServerId(id) ? id : FIRST_SERVER;
+}
+
 /** The port that a process with these arguments talks to; null: it is not carried. */
 export function carriedPortOf(args: readonly string[]): number | null {
   const port = Number(args[args.indexOf(CARRIED_FLAG[0]) + 1] ?? "");
@@ -156,6 +180,7 @@ export function connectsTo(route: RouteSpec, through: Through | null): RouteSpec
 
 export async function makeFolders(files: RcloneFiles): Promise<void> {
   await ensureFolder(files.folder, 0o700);
+  await ensureFolder(dirname(files.cache), 0o700);
   await ensureFolder(files.cache, 0o700);
 }
 
@@ -165,21 +190,28 @@ export interface ProcessNote {
   readonly mountPath: string;
   /** The port of 127.0.0.1 that it talks to; null: to the host itself. */
   readonly carriedPort: number | null;
+  /** As `Through` has it. */
+  readonly pinned: boolean;
+  /** Whose cache it uses. */
+  readonly server: string;
 }
 
 /** null for what is not a note of ours, whole and of this form. */
 export function parseProcessNote(text: string | null): ProcessNote | null {
-  const { pid, startTime, mountPath, carriedPort = null } = jsonObject(text ?? "") ?? {};
+  const { pid, startTime, mountPath, carriedPort = null, pinned, server } = jsonObject(text ?? "") ?? {};
   if (typeof pid !== "number" || typeof startTime !== "string" || typeof mountPath !== "string") return null;
   return {
     identity: { pid, startTime },
     mountPath,
     carriedPort: typeof carriedPort === "number" ? carriedPort : null,
+    pinned: pinned === true,
+    server: isServerId(server) ? server : FIRST_SERVER,
   };
 }
 
-export function processNoteText({ identity, mountPath, carriedPort }: ProcessNote): string {
-  return `${JSON.stringify({ ...identity, mountPath, ...(carriedPort === null ? {} : { carriedPort }) })}\n`;
+export function processNoteText({ identity, mountPath, carriedPort, pinned, server }: ProcessNote): string {
+  const carried = carriedPort === null ? {} : { carriedPort, ...(pinned ? { pinned } : {}) };
+  return `${JSON.stringify({ ...identity, mountPath, ...carried, server })}\n`;
 }
 
 /** `DOMAIN\user` and `DOMAIN;user`, as people write them. */

@@ -7,7 +7,7 @@ import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { shareMountsFolder } from "../share-files.ts";
-import { parseProcessNote, type RcloneFiles, rcloneFilesIn } from "./files.ts";
+import { parseProcessNote, rcloneFilesIn } from "./files.ts";
 import type { NoteWriter, ServedMount } from "./note-writer.ts";
 
 interface NoteKeeperOptions {
@@ -36,10 +36,10 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
 
   const lookAfter = async (name: string): Promise<void> => {
     const folder = join(shareMountsFolder(stateFolder), name);
-    const files = rcloneFilesIn(folder);
-    // Most shares with another driver have no cache here, and are not looked into at each beat.
-    if (!(await listed(folder)).includes(basename(files.cache))) return;
-    const mount = (await notes.hasNotes(files)) ? await servedMount(name, files) : null;
+    // Most shares with another driver have no process here, and are not looked into at each beat.
+    if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return;
+    const served = await servedMount(name, folder);
+    const mount = served !== null && (await notes.hasNotes(served.files)) ? served : null;
     const pause = pauses.get(name);
     if (mount === null || pause?.pid !== mount.pid) pauses.delete(name);
     else if (clock.monotonicMs() < pause.untilMs) return;
@@ -55,9 +55,10 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
     }
   };
 
-  const servedMount = async (name: string, files: RcloneFiles): Promise<ServedMount | null> => {
-    const note = parseProcessNote(await readIfPresent(files.process));
+  const servedMount = async (name: string, folder: string): Promise<ServedMount | null> => {
+    const note = parseProcessNote(await readIfPresent(rcloneFilesIn(folder).process));
     if (note === null || !(await isRunning(note.identity))) return null;
+    const files = rcloneFilesIn(folder, note.server);
     return { shareName: name, files, mountPath: note.mountPath, pid: note.identity.pid };
   };
 

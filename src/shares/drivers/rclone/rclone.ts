@@ -1,6 +1,6 @@
 // The driver that mounts SMB shares by rclone and FUSE: no root, writes that survive a failover, one process per mount.
 import { dirname } from "node:path";
-import { errorText } from "../../../runtime/errors.ts";
+import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -12,10 +12,12 @@ import type { FoundMount, MountDriver } from "../mount-driver.ts";
 import { failed, failedBy } from "../mount-failure.ts";
 import { createMountFolders } from "../mount-folder.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
+import { FIRST_SERVER } from "../share-files.ts";
 import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 import { attemptMount } from "./attempt.ts";
 import { createRcloneCheck } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";
+import { createCaches, listCaches } from "./caches.ts";
 import { controlOf, dropLostConnections } from "./control.ts";
 import { type RcloneFiles, type RclonePlace, rcloneFiles, remoteOf } from "./files.ts";
 import { createNoteWriter, type NoteWriter } from "./note-writer.ts";
@@ -56,15 +58,20 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const care = createCacheCare({ clock, logger, unsent, onChange, home: stateFolder });
   const obscure = createObscuredPasswords(clock, stateFolder);
   const realPaths = createRealMountPaths(prober);
+  const caches = createCaches({ clock, logger, stateFolder, unsent });
 
-  const placeOf = async ({ name, mountPath }: ShareSpec): Promise<RclonePlace> => ({
-    shareName: name,
-    files: rcloneFiles(stateFolder, name),
-    mountPath: await realPaths.find(mountPath),
+  /** The server that is mounted; null: none is, as far as this home knows. */
+  const serverInUse = ({ name }: ShareSpec): Promise<string | null> =>
+    serving.serverInUse({ shareName: name, files: rcloneFiles(stateFolder, name) });
+  const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>
+    rcloneFiles(stateFolder, share.name, (await serverInUse(share)) ?? undefined);
+  const placeOf = async (share: ShareSpec, server?: string): Promise<RclonePlace> => ({
+    shareName: share.name,
+    files: server === undefined ? await filesOf(share) : rcloneFiles(stateFolder, share.name, server),
+    mountPath: await realPaths.find(share.mountPath),
   });
   const { found, find, servedName } = createRcloneFinding(options, serving, placeOf);
-  const attemptTools = { ...options, check, obscure, folders, serving, unmounts, care, found };
-  const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
+  const attemptTools = { ...options, check, obscure, folders, serving, unmounts, care, found, unsent };
 
   return {
     name: "rclone",
@@ -72,7 +79,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     unavailable: (_share, notBeforeMs) => check.lacking(notBeforeMs),
     find,
     carries: { can: true },
-    async mount(share, route, { deadlineMs, signal }, through = null) {
+    keepsUnsent: true,
+    async mount(share, route, { deadlineMs, signal }, through = null, server = FIRST_SERVER) {
       const problem = await check.lacking();
       if (problem !== null) return failed("driver_unavailable", problem.text);
       try {
@@ -84,8 +92,9 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
         if (!(await unmounts.endLeftovers(place, deadlineMs)))
           return failed("other", "an earlier rclone of this share does not end");
         await ensureFolder(dirname(share.mountPath), 0o755);
-        const untilMs = clock.monotonicMs() + deadlineMs;
-        const attempt = { share, place: await placeOf(share), route, through, untilMs, signal };
+        const own = await placeOf(share, server);
+        await caches.prepare(share, own.files);
+        const attempt = { share, place: own, route, through, deadlineMs, signal };
         return await attemptMount(attemptTools, attempt);
       } catch (error) {
         return failedBy(error, share.password);
@@ -103,13 +112,13 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     },
     async setAside(share) {
       const left = await leftBehind(share.name, [share.shareName, servedName(share)]);
-      const files = filesOf(share);
+      const files = await filesOf(share);
       const own = await folders.setAside({ shareName: share.name, files });
       return [...(await Promise.all(own.map((folder) => care.named(folder, files)))), ...left];
     },
     async refusedUploads(share) {
-      const files = filesOf(share);
       try {
+        const files = await filesOf(share);
         // What rclone has yet to send is noted.
         if (!refused.isAny(share.name) && !(await notes.hasNotes(files))) return [];
         return await refused.of(share.name, files, () => unsent.of(files.cache, servedName(share)));
@@ -118,7 +127,40 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
         return [];
       }
     },
-    unsent: (share) => unsent.of(filesOf(share).cache, servedName(share)),
+    async unsent(share) {
+      const server = await serverInUse(share);
+      const { folder } = rcloneFiles(stateFolder, share.name);
+      const all = server === null ? await listCaches(folder) : [await filesOf(share)];
+      return (await Promise.all(all.map(({ cache }) => unsent.of(cache, servedName(share))))).flat();
+    },
+    async waiting(share, withInUse = false) {
+      try {
+        const inUse = await serverInUse(share);
+        return withInUse ? await caches.all(share, inUse) : await caches.waiting(share, inUse);
+      } catch (error) {
+        logger.debug("what waits for other servers not looked up", {
+          share: share.name,
+          error: errorText(error),
+        });
+        return [];
+      }
+    },
+    async decideWaiting(share, server, what) {
+      const inUse = await serverInUse(share);
+      if (server === inUse) {
+        throw new MountaineerError("usage", "that server is mounted now: what is unsent is being sent", {
+          hint: "`mountaineer status` says so if the server refuses it.",
+        });
+      }
+      if (what === "set_aside") await caches.setAside(share, server);
+      else if (inUse !== null) await caches.sendHere(server, await filesOf(share));
+      else {
+        throw new MountaineerError("usage", `${share.name} is not mounted, so there is nowhere to send it`, {
+          hint: `Mount it first: mountaineer mount --share ${share.name}`,
+        });
+      }
+      folders.changed(share.name);
+    },
     async dropLost(share, kept) {
       try {
         const place = await placeOf(share);
@@ -134,7 +176,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     async ownProcesses(share, mount) {
       const entry = (await mountTable.read(0)).find(({ id }) => id === mount.id);
       if (entry === undefined) return [];
-      const { identity } = await serving.of({ shareName: share.name, files: filesOf(share) }, entry);
+      const { identity } = await serving.of({ shareName: share.name, files: await filesOf(share) }, entry);
       return identity === null ? [] : [identity.pid];
     },
     openFilesPath: ({ path }) => realPaths.known(path),
@@ -169,6 +211,8 @@ function createRcloneFinding(
       processGone: server?.gone ?? false,
       madeByDriver: readable && (server?.own ?? false),
       carriedPort: server?.carriedPort ?? null,
+      pinned: server?.pinned ?? false,
+      server: server?.server ?? null,
     };
   };
 

@@ -8,6 +8,7 @@ import {
   processIdentity,
 } from "../../../runtime/process/process-identity.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
+import type { Through } from "../mount-driver.ts";
 import { writeUnlessFull } from "../share-files.ts";
 import {
   carriedPortOf,
@@ -17,6 +18,7 @@ import {
   type RcloneFiles,
   type RclonePlace,
   type RcloneShare,
+  serverOfArguments,
 } from "./files.ts";
 
 interface Server {
@@ -28,6 +30,9 @@ interface Server {
   readonly own: boolean;
   /** The port of 127.0.0.1 that it talks to; null: it talks to its host. */
   readonly carriedPort: number | null;
+  readonly pinned: boolean;
+  /** Whose cache it uses; null: it is not this home's. */
+  readonly server: string | null;
 }
 
 export type ServingProcesses = ReturnType<typeof createServingProcesses>;
@@ -69,17 +74,23 @@ export function createServingProcesses() {
       const own = await known(share);
       const isAtPath = own?.mountPath === entry.path;
       if (isAtPath && (own.mountId ?? entry.id) === entry.id) {
-        const { identity, carriedPort } = own;
+        const { identity, carriedPort, pinned, server } = own;
+        const about = { own: true, carriedPort, pinned, server };
         if (await runs(own)) {
           own.mountId = entry.id;
-          return { identity, gone: false, own: true, carriedPort };
+          return { ...about, identity, gone: false };
         }
         // One that was gone before we ever saw it serve this mount may not be the one that did.
-        if (own.mountId !== null) return { identity: null, gone: true, own: true, carriedPort };
+        if (own.mountId !== null) return { ...about, identity: null, gone: true };
       }
       const other = await findForeign(entry);
       if (other !== null) return foreignServer(other, share.files);
-      return { identity: null, gone: isAtPath && own.mountId === null, own: isAtPath, carriedPort: null };
+      const gone = isAtPath && own.mountId === null;
+      return { identity: null, gone, own: isAtPath, carriedPort: null, pinned: false, server: null };
+    },
+    /** Whose cache the process of this share uses that was started last; null: it has ended, as it was to. */
+    async serverInUse(share: RcloneShare): Promise<string | null> {
+      return (await known(share))?.server ?? null;
     },
     /** Processes that were started for this share and run, whether a mount shows for them or not. */
     async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {
@@ -97,11 +108,12 @@ export function createServingProcesses() {
     async started(
       { shareName, files, mountPath }: RclonePlace,
       child: DetachedProcess,
-      carriedPort: number | null,
+      through: Through | null,
     ): Promise<ProcessIdentity | null> {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
-      const note = { identity, mountPath, carriedPort };
+      const pinned = through?.pinned === true;
+      const note = { identity, mountPath, carriedPort: through?.port ?? null, pinned, server: files.server };
       const own: Known = { ...note, mountId: null, exited: false, ending: false };
       started.set(shareName, own);
       child.onExit(() => {
@@ -145,7 +157,7 @@ function createForeignSearch(): (entry: MountEntry) => Promise<RcloneProcess | n
 
 async function foreignServer(
   { identity, arguments: args }: RcloneProcess,
-  { config }: RcloneFiles,
+  { config, folder }: RcloneFiles,
 ): Promise<Server> {
   const alive = await isRunning(identity);
   // One that was killed with the daemon before its note was written is known by its configuration file.
@@ -155,6 +167,8 @@ async function foreignServer(
     gone: !alive,
     own,
     carriedPort: own ? carriedPortOf(args) : null,
+    pinned: false,
+    server: own ? serverOfArguments(args, folder) : null,
   };
 }
 

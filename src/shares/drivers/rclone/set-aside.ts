@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import { ensureFolder, entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
-import { isDiskFull, writeIfChanged } from "../share-files.ts";
+import { FIRST_SERVER, isDiskFull, isServerId, writeIfChanged } from "../share-files.ts";
 import type { RcloneFiles } from "./files.ts";
 import {
   type ByteRange,
@@ -24,8 +24,9 @@ import { listFiles } from "./unsent.ts";
  * - `unlisted`: the file holds data that its note does not list.
  * - `truncated`: it was made shorter, and rclone would make it longer again.
  * - `stuck`: the note is whole, and rclone did not mount because of the file.
+ * - `asked`: a person said so.
  */
-type SetAsideReason = "torn" | "unlisted" | "truncated" | "stuck";
+type SetAsideReason = "torn" | "unlisted" | "truncated" | "stuck" | "asked";
 
 /**
  * - `incomplete`: holes are still to be filled with the server's bytes.
@@ -49,6 +50,8 @@ export interface SetAsideNote {
   readonly serverEnd: number | null;
   readonly base: CacheNote["base"];
   readonly state: SetAsideState;
+  /** The one that the file was written for. */
+  readonly server: string;
 }
 
 interface CacheReview {
@@ -95,16 +98,17 @@ export async function reviewCache(
   return { aside, corrected };
 }
 
-/** Sets aside files that rclone is stuck with, by their paths in the cache. Gives the paths they have then. */
-export async function setStuckAside(
+/** Sets aside files by their paths in the cache. Gives the paths they have then. */
+export async function setFilesAside(
   files: RcloneFiles,
   paths: readonly string[],
+  reason: "stuck" | "asked",
   wallMs: number,
 ): Promise<readonly string[]> {
   const aside: string[] = [];
   for (const path of paths) {
     const note = parseCacheNote((await readIfPresent(notePath(files, path))) ?? "");
-    const kept = await moveAside(files, path, note, "stuck", wallMs);
+    const kept = await moveAside(files, path, note, reason, wallMs);
     if (kept !== null) aside.push(kept);
   }
   return aside;
@@ -162,6 +166,7 @@ async function moveAside(
       serverEnd: end,
       base: note?.base ?? null,
       state: whole ? "complete" : "incomplete",
+      server: files.server,
     };
   });
   if (known === null) {
@@ -260,11 +265,12 @@ function parseSetAsideNote(text: string): SetAsideNote | null {
   const { cachePath, reason, setAsideAt, size, serverEnd: end, base, state } = members;
   if (typeof cachePath !== "string" || typeof setAsideAt !== "string" || typeof size !== "number")
     return null;
-  const why = (["torn", "unlisted", "truncated", "stuck"] as const).find((one) => one === reason);
+  const why = (["torn", "unlisted", "truncated", "stuck", "asked"] as const).find((one) => one === reason);
   const how = (["incomplete", "complete", "changed", "gone"] as const).find((one) => one === state);
   if (why === undefined || how === undefined) return null;
   return {
     ...{ cachePath, setAsideAt, size, reason: why, state: how },
+    server: isServerId(members["server"]) ? members["server"] : FIRST_SERVER,
     real: rangesOf(members["real"]),
     doubtful: rangesOf(members["doubtful"]),
     serverEnd: typeof end === "number" ? end : null,

@@ -6,6 +6,8 @@ import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountDriver, SetAsideFolder } from "../mount-driver.ts";
+import { shareFiles } from "../share-files.ts";
+import { listCaches } from "./caches.ts";
 import { parseProcessNote, REMOTE_NAME, rcloneFiles } from "./files.ts";
 import { createUnsentWrites } from "./unsent.ts";
 
@@ -22,46 +24,48 @@ interface LeftBehindOptions {
  */
 type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
 
-/** By the name on the server. */
-type LeftBehind = ReadonlyMap<string, SetAsideFolder>;
+/** `name`: of the share on its server. */
+type LeftBehind = readonly (SetAsideFolder & { readonly name: string })[];
 
 const LOOKED_FOR_MS = 10_000;
 const NAMED_AT_MOST = 100;
 
 export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehindOptions): UnsentLeftBehind {
   const unsent = createUnsentWrites();
-  const looked = new Map<string, { readonly atMs: number; readonly byName: LeftBehind }>();
+  const looked = new Map<string, { readonly atMs: number; readonly left: LeftBehind }>();
 
   const look = async (name: string): Promise<LeftBehind> => {
-    const { cache } = rcloneFiles(stateFolder, name);
-    const folder = join(cache, "vfs", REMOTE_NAME);
-    const byName = new Map<string, { folder: string; files: string[] }>();
-    for (const path of await unsent.of(cache, "")) {
-      const [serverName = "", ...inShare] = path.split("/");
-      const left = byName.get(serverName);
-      // Somebody may have taken them away: what is left then is a note.
-      if ((left?.files.length ?? 0) >= NAMED_AT_MOST || !(await entryExists(join(folder, path)))) continue;
-      if (left !== undefined) left.files.push(inShare.join("/"));
-      else byName.set(serverName, { folder: join(folder, serverName), files: [inShare.join("/")] });
+    const left: { name: string; folder: string; files: string[] }[] = [];
+    for (const { cache } of await listCaches(shareFiles(stateFolder, name).folder)) {
+      const root = join(cache, "vfs", REMOTE_NAME);
+      for (const path of await unsent.of(cache, "")) {
+        const [serverName = "", ...inShare] = path.split("/");
+        const folder = join(root, serverName);
+        const one = left.find((each) => each.folder === folder);
+        // Somebody may have taken them away: what is left then is a note.
+        if ((one?.files.length ?? 0) >= NAMED_AT_MOST || !(await entryExists(join(root, path)))) continue;
+        if (one !== undefined) one.files.push(inShare.join("/"));
+        else left.push({ name: serverName, folder, files: [inShare.join("/")] });
+      }
     }
-    return byName;
+    return left;
   };
 
   return async (name, sentNames) => {
     let known = looked.get(name);
     const atMs = clock.monotonicMs();
     // What was found is looked at anew each time: it may have been sent since.
-    if (known === undefined || known.byName.size > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
+    if (known === undefined || known.left.length > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
       try {
-        known = { atMs, byName: await look(name) };
+        known = { atMs, left: await look(name) };
         looked.set(name, known);
       } catch (error) {
         logger.debug("unsent files of rclone not looked up", { share: name, error: errorText(error) });
       }
     }
-    return [...(known?.byName ?? [])]
-      .filter(([serverName]) => !sentNames.includes(serverName))
-      .map(([, left]) => left);
+    return (known?.left ?? [])
+      .filter((one) => !sentNames.includes(one.name))
+      .map(({ folder, files }) => ({ folder, files }));
   };
 }
 

@@ -31,7 +31,8 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     double.setText("State:/Network/Interface/en0/AirPort", "x", "x");
     double.setText(GLOBAL, "PrimaryInterface", "en0");
     assert.deepEqual(heard, [], "nothing before the loop runs");
-    store.run(SHORT_SECONDS);
+    // A busy machine may end the loop's short time before all are called back.
+    for (let turns = 0; turns < 100 && heard.length < 3; turns++) store.run(SHORT_SECONDS);
     assert.deepEqual(heard, [link("bridge0"), addresses("en0"), GLOBAL]);
   });
 

@@ -51,8 +51,12 @@ describe("the config", () => {
 
 describe("the note of who serves a mount", () => {
   it("is read back, and nothing else is taken for one", () => {
-    const note = { identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE", carriedPort: null };
-    assert.deepEqual(parseProcessNote(processNoteText(note)), note);
+    const note = { identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE", server: "0af3" };
+    for (const carried of [
+      { carriedPort: null, pinned: false },
+      { carriedPort: 4450, pinned: true },
+    ])
+      assert.deepEqual(parseProcessNote(processNoteText({ ...note, ...carried })), { ...note, ...carried });
     for (const text of [
       null,
       "",

@@ -1,6 +1,6 @@
 // Files that were on the server and are being changed when rclone is killed from outside, with the driver alone.
 import assert from "node:assert/strict";
-import { readFile, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
@@ -66,5 +66,35 @@ describe("files that are being changed when rclone is killed", noSkip, () => {
     const kept = await aside("replaced");
     assert.ok(kept.subarray(100_000, 100_500).equals(Buffer.alloc(500, "w")), "it keeps its holes");
     assert.equal(await readFile(behind("replaced"), "utf8"), "another");
+  });
+
+  it("A15 however many are unsent, none is set aside for slowness, and a server that they were not written for sees none", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const files = rcloneFiles(bench.stateFolder, share.name, "aa");
+    const time = new Date().toISOString();
+    const names = Array.from({ length: 150 }, (_, index) => `f${index}`);
+    for (const [kind, content] of [
+      ["vfs", "hello"],
+      ["vfsMeta", JSON.stringify({ ModTime: time, Size: 5, Rs: [{ Pos: 0, Size: 5 }], Dirty: true })],
+    ] as const) {
+      const folder = join(files.cache, kind, "share", PLAIN_NAME);
+      await mkdir(folder, { recursive: true });
+      for (const name of names) await writeFile(join(folder, name), content);
+    }
+    const other = await bench.driver.mount(share, "tb", limits(), null, "bb");
+    assert.ok(other.ok, JSON.stringify(other));
+    assert.equal((await bench.driver.waiting?.(share))?.[0]?.files.length, names.length);
+    assert.deepEqual(await bench.driver.unmount(share, other.mount, "plain", limits()), { ok: true });
+    assert.deepEqual(await readdir(bench.behind(share, "tb")), []);
+    // For each of them rclone asks the server before it mounts: longer than that in all.
+    const outcome = await bench.driver.mount(share, "tb", limits(1_500), null, "aa");
+    assert.ok(outcome.ok, JSON.stringify(outcome));
+    assert.deepEqual(await bench.driver.setAside?.(share), []);
+    assert.deepEqual((await readdir(share.mountPath)).toSorted(), names.toSorted());
+    await eventually(
+      async () => (await readdir(bench.behind(share, "tb"))).toSorted().join() === names.toSorted().join(),
+      90_000,
+    );
   });
 });

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
 import { rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
-import { listSetAside, reviewCache, setStuckAside } from "../../../../src/shares/drivers/rclone/set-aside.ts";
+import { listSetAside, reviewCache, setFilesAside } from "../../../../src/shares/drivers/rclone/set-aside.ts";
 import { dataOf } from "../../../../src/shares/drivers/rclone/sparse-file.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
@@ -92,6 +92,7 @@ test("A11 a file with more than its note lists is set aside, under a new name, w
     size: BASE,
     reason: "unlisted",
     state: "incomplete",
+    server: "first",
     real: [
       { start: 0, end: 4096 },
       { start: 65_536, end: 69_632 },
@@ -121,7 +122,7 @@ test("A11 a torn note and a file that rclone is stuck with are set aside, and ot
   await cached(BASE, [[0, 100]], noteText([[0, 100]]), "share/CORE/stuck");
   await cached(BASE, [[0, 100]], noteText([[0, 100]]), "share/CORE/other");
   await reviewCache(files, [PATH, "share/CORE/other"], 0, false);
-  await setStuckAside(files, ["share/CORE/stuck", "share/CORE/nowhere"], 0);
+  await setFilesAside(files, ["share/CORE/stuck", "share/CORE/nowhere"], "stuck", 0);
   assert.deepEqual(
     (await listSetAside(files)).map(({ path, note }) => [path, note?.reason]),
     [

@@ -74,7 +74,13 @@ test("A2 what was sent, and what an rclone that runs will send, is not told", as
   assert.ok(identity !== null);
   await writeFile(
     files.process,
-    processNoteText({ identity, mountPath: SHARE.mountPath, carriedPort: null }),
+    processNoteText({
+      identity,
+      mountPath: SHARE.mountPath,
+      carriedPort: null,
+      pinned: false,
+      server: "first",
+    }),
   );
   await clock.advance(10_000);
   assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
@@ -82,6 +88,8 @@ test("A2 what was sent, and what an rclone that runs will send, is not told", as
     identity: { ...identity, startTime: "another" },
     mountPath: SHARE.mountPath,
     carriedPort: null,
+    pinned: false,
+    server: "first",
   };
   await writeFile(files.process, processNoteText(gone));
   await clock.advance(10_000);

@@ -1,0 +1,177 @@
+// The write caches of a share, one for each of its servers: what waits in those that no mount uses, and a person's word.
+import { readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import { ensureFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { ShareSpec } from "../../share-spec.ts";
+import type { UnsentFile, WaitingUnsent } from "../mount-driver.ts";
+import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../share-files.ts";
+import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "./files.ts";
+import { setFilesAside } from "./set-aside.ts";
+import type { UnsentWrites } from "./unsent.ts";
+
+interface CachesOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly stateFolder: string;
+  readonly unsent: UnsentWrites;
+}
+
+/** What is known of a server, as far as it is told to people. */
+interface ServerTold {
+  readonly source: string | null;
+  readonly proved: boolean;
+}
+
+const LOOKED_FOR_MS = 10_000;
+
+export type Caches = ReturnType<typeof createCaches>;
+
+export function createCaches({ clock, logger, stateFolder, unsent }: CachesOptions) {
+  const looked = new Map<string, { readonly atMs: number; readonly waiting: readonly WaitingUnsent[] }>();
+
+  const look = async (
+    { name, shareName }: ShareSpec,
+    inUse: string | null,
+  ): Promise<readonly WaitingUnsent[]> => {
+    const waiting: WaitingUnsent[] = [];
+    for (const files of await listCaches(shareFiles(stateFolder, name).folder)) {
+      const paths = await unsent.of(files.cache, shareName);
+      if (paths.length === 0) continue;
+      const folder = join(files.cache, "vfs", REMOTE_NAME, shareName);
+      const found = await Promise.all(paths.map((path) => unsentFile(folder, path)));
+      waiting.push({
+        server: files.server,
+        ...(await toldOf(files)),
+        inUse: files.server === inUse,
+        files: found.filter((file) => file !== null),
+        folder,
+      });
+    }
+    return waiting;
+  };
+
+  return {
+    /** What waits for servers other than the one `inUse`; as of at most 10 s ago. Rejects with the system's error. */
+    async waiting(share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> {
+      const key = JSON.stringify([share.name, share.shareName, inUse]);
+      const known = looked.get(key);
+      const atMs = clock.monotonicMs();
+      if (known !== undefined && atMs - known.atMs < LOOKED_FOR_MS) return known.waiting;
+      const waiting = (await look(share, inUse)).filter((one) => !one.inUse);
+      looked.set(key, { atMs, waiting });
+      return waiting;
+    },
+
+    /** All, as of now. Rejects likewise. */
+    all: look,
+
+    /** From the next mount of the server `inUse` on, what waits for `server` is sent to that. */
+    async sendHere(server: string, inUse: RcloneFiles): Promise<void> {
+      if ((await unsent.all(inUse.cache)).length > 0) {
+        throw new MountaineerError("usage", "files of the server that is mounted now are not sent yet", {
+          hint: "Try again when `mountaineer status` names none.",
+        });
+      }
+      const { proved } = await toldOf(inUse);
+      const files = rcloneFilesIn(inUse.folder, server);
+      await ensureFolder(dirname(orderPath(files)), 0o700);
+      await writeDurably(orderPath(files), `${JSON.stringify({ to: proved ? inUse.server : null })}\n`, {
+        mode: 0o600,
+      });
+      looked.clear();
+    },
+
+    /** Moves them to the share's set-aside folder. No process may use that cache. */
+    async setAside({ name, shareName }: ShareSpec, server: string): Promise<void> {
+      const files = rcloneFilesIn(shareFiles(stateFolder, name).folder, server);
+      const paths = (await unsent.of(files.cache, shareName)).map((path) =>
+        join(REMOTE_NAME, shareName, path),
+      );
+      const aside = await setFilesAside(files, paths, "asked", clock.wallMs());
+      logger.warn("unsent files set aside", { share: name, server, files: aside });
+      looked.clear();
+    },
+
+    /** Before `files` is mounted from, while none of the share's processes runs. Rejects with the system's error. */
+    async prepare({ name }: Pick<ShareSpec, "name">, files: RcloneFiles): Promise<void> {
+      for (const other of await listCaches(files.folder)) {
+        if (other.server === files.server) continue;
+        const isEmpty = (await unsent.all(other.cache)).length === 0;
+        const { proved } = await toldOf(other);
+        // Nobody will ever recognise it, and there is nothing to recognise it for.
+        if (isEmpty && !proved && other.server !== FIRST_SERVER) await forget(other);
+        else if (!isEmpty && (await isMeant(other, files))) {
+          logger.warn("unsent files are sent to another server, as asked", {
+            share: name,
+            from: other.server,
+            to: files.server,
+          });
+          await rm(files.cache, { recursive: true, force: true });
+          await ensureFolder(dirname(files.cache), 0o700);
+          await rename(other.cache, files.cache);
+          await forget(other);
+        }
+      }
+      looked.clear();
+    },
+  };
+
+  /** Whether a person said that what waits for `other` goes to the server that is about to be mounted. */
+  async function isMeant(other: RcloneFiles, files: RcloneFiles): Promise<boolean> {
+    const order = jsonObject((await readIfPresent(orderPath(other))) ?? "");
+    if (order === null || (await unsent.all(files.cache)).length > 0) return false;
+    return order["to"] === null ? !(await toldOf(files)).proved : order["to"] === files.server;
+  }
+}
+
+/** All that the share has, whoever uses them. `folder`: of one share. */
+export async function listCaches(folder: string): Promise<readonly RcloneFiles[]> {
+  const others = (await foldersIn(serversFolder(folder))).filter(
+    (id) => isServerId(id) && id !== FIRST_SERVER,
+  );
+  return [FIRST_SERVER, ...others.toSorted()].map((server) => rcloneFilesIn(folder, server));
+}
+
+async function toldOf({ folder, server }: RcloneFiles): Promise<ServerTold> {
+  const text =
+    (await readIfPresent(join(serverFolder(folder, server), "server.json"))) ??
+    (server === FIRST_SERVER ? await readIfPresent(join(folder, "server.json")) : null);
+  const { source, witness, serverGuid } = jsonObject(text ?? "") ?? {};
+  return {
+    source: typeof source === "string" ? source : null,
+    proved: isObject(witness) || typeof serverGuid === "string",
+  };
+}
+
+function orderPath({ folder, server }: RcloneFiles): string {
+  return join(serverFolder(folder, server), "send-to.json");
+}
+
+async function forget({ folder, server }: RcloneFiles): Promise<void> {
+  await rm(serverFolder(folder, server), { recursive: true, force: true });
+  if (server === FIRST_SERVER) await rm(join(folder, "server.json"), { force: true });
+}
+
+/** null: somebody took it away. */
+async function unsentFile(folder: string, path: string): Promise<UnsentFile | null> {
+  try {
+    const { size, mtimeMs } = await stat(join(folder, path));
+    return { path, bytes: size, writtenAtMs: mtimeMs };
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+async function foldersIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}

@@ -1,0 +1,115 @@
+// Three servers of which two share a ServerGuid: edits, deaths, swaps and restarts at any point. After each story every byte
+// that a program was told to be written is on the server it was written for, or listed as waiting, and on no other.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
+import type { Monitor } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { pick, randomFrom } from "./random.ts";
+import {
+  isMounted,
+  SERVER_NAMES,
+  type ServerName,
+  type ServersScene,
+  serversScene,
+} from "./servers-scene.ts";
+
+const missing = await missingForTwoServers();
+const COUNT = process.env["MOUNTAINEER_IDENTITY"] === "all" ? 40 : 5;
+const SEED = Number(process.env["MOUNTAINEER_IDENTITY_SEED"] ?? Date.now() % 1_000_000);
+const STEPS = 6;
+/** By what only one of them has, a program knows whose folder it is in. */
+const MARKS: Readonly<Record<ServerName, string>> = {
+  A: "only-a.txt",
+  CLONE: "one-more.txt",
+  OTHER: "elsewhere.txt",
+};
+
+describe("servers at random", { skip: missing ?? false, timeout: 6_000_000 }, () => {
+  for (let index = 0; index < COUNT; index++) {
+    const seed = SEED + index;
+    for (const carry of [index % 2 === 0 ? "auto" : "off"]) {
+      test(`A13 every byte is on its own server or waits for it; seed ${seed}, carry ${carry}`, async (t) => {
+        t.diagnostic(`seed ${seed}`);
+        await using scene = await serversScene(t, [`carry = "${carry}"`]);
+        try {
+          await playAtRandom(scene, randomFrom(seed), (step) => t.diagnostic(step));
+        } catch (error) {
+          t.diagnostic(await scene.said());
+          throw error;
+        }
+      });
+    }
+  }
+});
+
+async function playAtRandom(
+  scene: ServersScene,
+  random: () => number,
+  tell: (step: string) => void,
+): Promise<void> {
+  let monitor: Monitor = await scene.start();
+  await scene.until("mounted", isMounted, 90_000);
+  /** Files by the server that the program saw when it wrote. */
+  const written = new Map<string, ServerName>();
+  let count = 0;
+  const write = async (): Promise<void> => {
+    const name = `written-${count++}`;
+    // In one folder that was opened once, so that the mark and the file are of one mount.
+    const out = await scene.sh(`cd '${scene.mounted}/' && ls && printf '%s' ${name} > ${name}`, 8_000);
+    const owner = SERVER_NAMES.find((server) => out?.split("\n").includes(MARKS[server]));
+    if (owner !== undefined) written.set(name, owner);
+  };
+  const steps: Readonly<Record<string, () => Promise<unknown>>> = {
+    edit: () => scene.edit(pick(random, [...SERVER_NAMES, "cables"] as const)),
+    swap: async () => scene.lead(pick(random, ["tb", "fallback"] as const), pick(random, SERVER_NAMES)),
+    "swap both": async () => {
+      const to = pick(random, SERVER_NAMES);
+      scene.lead("tb", to);
+      scene.lead("fallback", to);
+    },
+    cut: async () => scene.cables[pick(random, ["tb", "fallback"] as const)].setMode("refuse"),
+    "cut both": () =>
+      Promise.all([scene.cables.tb.setMode("refuse"), scene.cables.fallback.setMode("refuse")]),
+    heal: () => Promise.all([scene.cables.tb.setMode("pass"), scene.cables.fallback.setMode("pass")]),
+    "kill rclone": async () => {
+      for (const pid of await scene.rclone()) process.kill(pid, "SIGKILL");
+    },
+    "restart the daemon": async () => {
+      await monitor.kill9();
+      monitor = await scene.start();
+    },
+  };
+  for (let step = 0; step < STEPS; step++) {
+    await write();
+    const name = pick(random, Object.keys(steps));
+    tell(`${step}: ${name}`);
+    await steps[name]?.();
+    if (pick(random, [true, false])) await write();
+    await scene.sh(`sleep ${pick(random, [0, 1, 4])}`);
+  }
+  await scene.cables.tb.setMode("pass");
+  await scene.cables.fallback.setMode("pass");
+  await eventually(async () => (await verdict(scene, written)) === null, 90_000, 500).catch(async () => {
+    assert.equal(await verdict(scene, written), null);
+  });
+}
+
+/** What is not as it has to be; null: nothing. A byte on another server is no matter of time. */
+async function verdict(
+  scene: ServersScene,
+  written: ReadonlyMap<string, ServerName>,
+): Promise<string | null> {
+  const listed = (await scene.unsent()).flatMap(({ files, source }) =>
+    files.map(({ path }) => ({ path, source })),
+  );
+  for (const [name, owner] of written) {
+    for (const server of SERVER_NAMES)
+      if (server !== owner && (await scene.onServer(server, name)) !== null)
+        return `${name}, written for ${owner}, is on ${server}`;
+    const there = await scene.onServer(owner, name);
+    const waits = listed.some(({ path, source }) => path === name && source !== null);
+    if (there !== name && !waits) return `${name}, written for ${owner}, is neither there nor listed`;
+  }
+  return null;
+}

@@ -1,0 +1,180 @@
+// Three servers and one share: two of one ServerGuid, of which one is a clone with one more file and creation times of its
+// own, and a third one. Cables lead to whichever, the configuration names whichever, and programs write all the time.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { promisify } from "node:util";
+import type { ShareStatus, UnsentServer } from "../../src/api/contract.ts";
+import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts";
+import { systemErrorCode } from "../../src/runtime/errors.ts";
+import { rcloneFiles } from "../../src/shares/drivers/rclone/files.ts";
+import { type LiveHome, liveHome, QUICK_SYNC } from "../live/live-home.ts";
+import { clone, fill, setCreated, shareOn } from "../shares/server-proof/two-servers.ts";
+import type { Monitor } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { carriersOf, keepersOf, killAll, rclonesOf } from "../support/processes.ts";
+
+export type ServerName = "A" | "CLONE" | "OTHER";
+export const SERVER_NAMES: readonly ServerName[] = ["A", "CLONE", "OTHER"];
+export const SHARE = "CORE";
+const RUN_MS = 20_000;
+const run = promisify(execFile);
+
+export interface ServersScene extends AsyncDisposable {
+  readonly home: LiveHome;
+  readonly servers: Readonly<Record<ServerName, PlainRig>>;
+  /** The addresses that the configuration names at first; where they lead can be changed. */
+  readonly cables: Readonly<Record<"tb" | "fallback", TcpRelay>>;
+  readonly mounted: string;
+  start(): Promise<Monitor>;
+  lead(route: "tb" | "fallback", to: ServerName): void;
+  /** Names other hosts: of one server, or the cables. */
+  edit(hosts: ServerName | "cables", password?: string): Promise<void>;
+  /** `sh -c` in a process of its own, as the mount may hang; null: it failed, or took longer than `withinMs`. */
+  sh(script: string, withinMs?: number): Promise<string | null>;
+  onServer(server: ServerName, path: string): Promise<string | null>;
+  filesOn(server: ServerName): Promise<readonly string[]>;
+  status(): Promise<ShareStatus>;
+  until(what: string, holds: (share: ShareStatus) => boolean, ms?: number): Promise<ShareStatus>;
+  unsent(): Promise<readonly UnsentServer[]>;
+  rclone(): Promise<readonly number[]>;
+  /** Ends of the daemon's log and rclone's. */
+  said(): Promise<string>;
+}
+
+export async function serversScene(t: TestContext, settings: readonly string[] = []): Promise<ServersScene> {
+  const shareName = `core-${process.pid.toString(36)}`;
+  const ends = new AsyncDisposableStack();
+  const rig = async (netbiosName: string): Promise<PlainRig> =>
+    ends.use(await startPlainRig({ shares: [shareName], netbiosName }));
+  const [a, copy, other] = await Promise.all([rig("NAS"), rig("NAS"), rig("ELSE")]);
+  const servers = { A: a, CLONE: copy, OTHER: other };
+  await fill(a.exportPath(shareName), ["first.txt", "second.dat"]);
+  await setCreated(shareOn(a, a, shareName), "first.txt");
+  await clone(a.exportPath(shareName), copy.exportPath(shareName));
+  await writeFile(join(copy.exportPath(shareName), "one-more.txt"), "of the clone");
+  await writeFile(join(a.exportPath(shareName), "only-a.txt"), "of the original");
+  await setCreated(shareOn(copy, copy, shareName), "first.txt", "2020:01:02-03:04:05");
+  await fill(other.exportPath(shareName), ["elsewhere.txt"]);
+  const cable = async (host: string): Promise<TcpRelay> =>
+    ends.use(await startTcpRelay({ host, targetHost: "127.0.0.1", targetPort: a.serverPort }));
+  const cables = { tb: await cable("127.0.0.5"), fallback: await cable("127.0.0.6") };
+  const home = await liveHome(t, {
+    env: { RIG_PASSWORD: a.password, MISTYPED: "mistyped", MOUNTAINEER_LOG: "debug" },
+    before: () => ends.disposeAsync(),
+  });
+  const mounted = join(home.folder, "Shares", SHARE);
+  const configText = (tb: string, fallback: string, password: string): string =>
+    [
+      "[global]",
+      `shares_root = "${join(home.folder, "Shares")}"`,
+      "check_interval_secs = 0.5",
+      "connect_timeout_ms = 3000",
+      "outage_patience_secs = 20",
+      ...settings,
+      "[sync]",
+      QUICK_SYNC,
+      "[[shares]]",
+      `name = "${SHARE}"`,
+      `share_name = "${shareName}"`,
+      `thunderbolt_host = "${tb}"`,
+      `fallback_host = "${fallback}"`,
+      `username = "${a.username}"`,
+      `password = "${password}"`,
+      "",
+    ].join("\n");
+  const edit = (hosts: ServerName | "cables", password = "${RIG_PASSWORD}"): Promise<void> => {
+    if (hosts === "cables") {
+      const { tb, fallback } = cables;
+      return home.writeConfig(
+        configText(`${tb.host}:${tb.port}`, `${fallback.host}:${fallback.port}`, password),
+      );
+    }
+    const { tbHost, tbPort, fallbackHost, fallbackPort } = servers[hosts];
+    return home.writeConfig(configText(`${tbHost}:${tbPort}`, `${fallbackHost}:${fallbackPort}`, password));
+  };
+  await edit("cables");
+  const monitors: Monitor[] = [];
+  const exported = (server: ServerName, path = ""): string =>
+    join(servers[server].exportPath(shareName), path);
+  const status = async (): Promise<ShareStatus> => {
+    const report = await home.glance();
+    return report?.shares[0] ?? assert.fail("no daemon answers");
+  };
+
+  return {
+    home,
+    servers,
+    cables,
+    mounted,
+    async start() {
+      const started = await home.start();
+      monitors.push(started);
+      return started;
+    },
+    lead: (route, to) => cables[route].leadTo("127.0.0.1", servers[to].serverPort),
+    edit,
+    async sh(script, withinMs = RUN_MS) {
+      const options = { cwd: "/", timeout: withinMs, killSignal: "SIGKILL" } as const;
+      const ended = await run("sh", ["-c", script], options).catch(() => null);
+      return ended?.stdout ?? null;
+    },
+    async onServer(server, path) {
+      try {
+        return await readFile(exported(server, path), "utf8");
+      } catch (error) {
+        if (systemErrorCode(error) === "ENOENT") return null;
+        throw error;
+      }
+    },
+    filesOn: (server) => readdir(exported(server)),
+    status,
+    async until(what, holds, ms = 40_000) {
+      let last: ShareStatus | null = null;
+      const look = async (): Promise<ShareStatus | null> => {
+        last = await status();
+        return holds(last) ? last : null;
+      };
+      return await eventually(look, ms, 50).catch((cause: unknown) => {
+        throw new Error(`${what}: ${JSON.stringify(last)}`, { cause });
+      });
+    },
+    async unsent() {
+      const daemon = await home.daemon();
+      const { servers: told } = await daemon.unsent({ what: "show" }, AbortSignal.timeout(RUN_MS));
+      return told;
+    },
+    rclone: () => rclonesOf(home.home),
+    async said() {
+      const log = (await home.log())
+        .filter(
+          ({ message }) => !["management request", "cycle", "probe", "host probed"].includes(String(message)),
+        )
+        .slice(-80)
+        .map((line) => JSON.stringify(line));
+      const rclone = await readFile(rcloneFiles(home.home, SHARE).log, "utf8").catch(String);
+      return [...log, rclone.split("\n").slice(-30).join("\n")].join("\n");
+    },
+    async [Symbol.asyncDispose]() {
+      // Before the rest: it would mount again.
+      for (const monitor of monitors) await monitor.kill9();
+      killAll(await rclonesOf(home.home));
+      await run("fusermount3", ["-uz", join(home.home, "volumes", SHARE)]).catch(() => {});
+      // It ends with its mount, a few seconds later.
+      await eventually(
+        async () => [...(await carriersOf(home.home)), ...(await keepersOf(home.home))].length === 0,
+      );
+    },
+  };
+}
+
+export function isMounted({ mount_state, mount_alive, active_interface }: ShareStatus): boolean {
+  return mount_state === "mounted" && mount_alive && active_interface !== "none";
+}
+
+export function isCarried(share: ShareStatus): boolean {
+  return isMounted(share) && share.carried !== undefined;
+}

@@ -1,0 +1,195 @@
+// What a program writes goes to the server that it was written for, or waits: another server at the same address, behind
+// the other route, or in an edited configuration.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { describe, type TestContext, test } from "node:test";
+import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
+import { eventually } from "../support/eventually.ts";
+import {
+  isCarried,
+  isMounted,
+  SERVER_NAMES,
+  type ServersScene,
+  SHARE,
+  serversScene,
+} from "./servers-scene.ts";
+
+const missing = await missingForTwoServers();
+
+async function play(
+  t: TestContext,
+  settings: readonly string[],
+  story: (scene: ServersScene) => Promise<void>,
+): Promise<void> {
+  const scene = await serversScene(t, settings);
+  try {
+    await scene.start();
+    await story(scene);
+  } catch (error) {
+    t.diagnostic(await scene.said());
+    throw error;
+  } finally {
+    await scene[Symbol.asyncDispose]();
+  }
+}
+
+/** rclone has it, and not the server yet: the cables are cut before it is sent. */
+async function writeUnsent(scene: ServersScene, name: string): Promise<void> {
+  assert.notEqual(await scene.sh(`printf 'of A' > '${scene.mounted}/${name}'`), null);
+  await Promise.all([scene.cables.tb.setMode("refuse"), scene.cables.fallback.setMode("refuse")]);
+}
+
+async function assertNowhereElse(scene: ServersScene, name: string): Promise<void> {
+  for (const server of SERVER_NAMES)
+    if (server !== "A") assert.equal(await scene.onServer(server, name), null, `${name} is on ${server}`);
+}
+
+describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
+  for (const settings of [[], ['carry = "off"']]) {
+    const how = settings.length === 0 ? "carried" : "mounted for each route";
+    for (const thief of ["CLONE", "OTHER"] as const) {
+      test(`A13 a server that answers at another one's address gets nothing that was written for that: ${thief}, ${how}`, (t) =>
+        play(t, settings, async (scene) => {
+          await scene.until("mounted", settings.length === 0 ? isCarried : isMounted);
+          await writeUnsent(scene, "precious.txt");
+          assert.equal(await scene.onServer("A", "precious.txt"), null);
+          for (const route of ["tb", "fallback"] as const) {
+            scene.lead(route, thief);
+            await scene.cables[route].setMode("pass");
+          }
+          const told = await scene.until("told what waits", ({ conditions }) =>
+            conditions.some(({ code }) => code === "unsent_elsewhere"),
+          );
+          assert.match(JSON.stringify(told.conditions), /precious\.txt/);
+          await assertNowhereElse(scene, "precious.txt");
+          const waiting = (await scene.unsent()).filter(({ in_use }) => !in_use);
+          assert.deepEqual(
+            waiting.map(({ files }) => files.map(({ path, bytes }) => [path, bytes])),
+            [[["precious.txt", 4]]],
+          );
+          // It is back, and gets what is its own.
+          scene.lead("tb", "A");
+          scene.lead("fallback", "A");
+          await eventually(async () => (await scene.onServer("A", "precious.txt")) === "of A", 60_000, 100);
+          await eventually(async () => (await scene.unsent()).length === 0, 30_000, 100);
+          await assertNowhereElse(scene, "precious.txt");
+        }));
+    }
+  }
+
+  test("A13 the hosts are edited to another NAS while both routes are away: it gets nothing, and a person's word sends it there", (t) =>
+    play(t, [], async (scene) => {
+      await scene.until("carried", isCarried);
+      await writeUnsent(scene, "precious.txt");
+      await scene.edit("OTHER");
+      await scene.until(
+        "mounted from the other",
+        (share) => isMounted(share) && share.conditions.some(({ code }) => code === "unsent_elsewhere"),
+        90_000,
+      );
+      await assertNowhereElse(scene, "precious.txt");
+      const { code, stdout, stderr } = await scene.home.cli([
+        "unsent",
+        "--share",
+        SHARE,
+        "--send-here",
+        "--json",
+      ]);
+      assert.equal(code, 0, stdout + stderr);
+      await eventually(async () => (await scene.onServer("OTHER", "precious.txt")) === "of A", 30_000, 100);
+    }));
+
+  test("A13 hosts edited to a clone of the same name: what is open goes on where it was, and the clone gets nothing", (t) =>
+    play(t, [], async (scene) => {
+      await scene.until("carried", isCarried);
+      await using appender = startAppender(scene, "lines.txt");
+      await eventually(() => appender.lines() > 3);
+      await scene.edit("CLONE");
+      await scene.until("told that another server is there", ({ conditions }) =>
+        conditions.some(
+          ({ code, title }) => code === "host_unproved" && title.startsWith("Another server answers at "),
+        ),
+      );
+      const before = appender.lines();
+      await eventually(() => appender.lines() > before + 5);
+      assert.equal(appender.failed(), false);
+      const written = await appender.end();
+      const onA = async (): Promise<number> =>
+        (await scene.onServer("A", "lines.txt"))?.split("\n").filter((line) => line !== "").length ?? 0;
+      await eventually(async () => (await onA()) === written, 30_000, 100);
+      assert.equal(await scene.onServer("CLONE", "lines.txt"), null);
+      // Nothing is open any more: the edit is followed.
+      await eventually(
+        async () => (await scene.sh(`cat '${scene.mounted}/one-more.txt'`)) === "of the clone",
+        60_000,
+        200,
+      );
+      assert.equal(await scene.onServer("CLONE", "lines.txt"), null);
+    }));
+
+  test("A13 hosts edited to another NAS with nothing open are followed, and the log is short", (t) =>
+    play(t, [], async (scene) => {
+      await scene.until("carried", isCarried);
+      await scene.edit("OTHER");
+      await eventually(
+        async () => (await scene.sh(`ls '${scene.mounted}'`))?.includes("elsewhere.txt"),
+        60_000,
+        200,
+      );
+      assert.ok((await scene.home.logged("share.move_failed")).length <= 1);
+      assert.ok((await scene.home.logged("share.remounted")).length <= 1);
+      await scene.edit("cables");
+      await eventually(
+        async () => (await scene.sh(`ls '${scene.mounted}'`))?.includes("second.dat"),
+        60_000,
+        200,
+      );
+    }));
+
+  test("A14 after a mistyped first password the right one mounts the share carried", (t) =>
+    play(t, [], async (scene) => {
+      await scene.edit("cables", "${MISTYPED}");
+      await scene.home.cli(["unmount", "--share", SHARE]);
+      await scene.home.cli(["mount", "--share", SHARE]);
+      await scene.until("refused", ({ last_error }) => /logon|password/i.test(last_error ?? ""));
+      await scene.edit("cables");
+      const rightAtMs = performance.now();
+      await scene.until("carried", isCarried);
+      t.diagnostic(`carried ${Math.round(performance.now() - rightAtMs)} ms after the right password`);
+    }));
+});
+
+/** Appends a line, flushed, every 50 ms to a file that it keeps open. */
+function startAppender(scene: ServersScene, name: string) {
+  const script =
+    "import os, sys, time\n" +
+    "f = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n" +
+    "for n in range(10**6):\n" +
+    "    os.write(f, b'line %d\\n' % n); os.fsync(f); print(n, flush=True); time.sleep(0.05)\n";
+  const child = spawn("python3", ["-c", script, `${scene.mounted}/${name}`], {
+    cwd: "/",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  let lines = 0;
+  let ended = false;
+  let wanted = false;
+  child.stdout.on("data", (chunk: Buffer) => {
+    lines += chunk.toString().split("\n").length - 1;
+  });
+  const exited = once(child, "exit").then(() => {
+    ended = true;
+  });
+  const end = async (): Promise<number> => {
+    wanted = true;
+    child.kill("SIGKILL");
+    await exited;
+    return lines;
+  };
+  return {
+    lines: () => lines,
+    failed: () => ended && !wanted,
+    end,
+    [Symbol.asyncDispose]: async () => void (await end()),
+  };
+}
