@@ -9,7 +9,13 @@ import { rcloneProgram } from "../rclone-release/installed.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { findProgram } from "../runtime/process/find-program.ts";
 import type { Lacking } from "../shares/drivers/mount-driver.ts";
-import { askRcloneVersion, type RcloneVersion, rcloneCan } from "../shares/drivers/rclone/version.ts";
+import {
+  askRcloneVersion,
+  NEWER_RCLONE,
+  type RcloneVersion,
+  rcloneCan,
+  whyUploadsBreak,
+} from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
@@ -30,8 +36,6 @@ export function examineTools({ snapshot, parts }: DoctorContext): Promise<Doctor
 
 /** A file of 537 MB, sent by the one version that was measured beside 1.60 (docs/performance.md). */
 const MEASURED = "1.75 was measured at about twice the speed";
-
-const NEWER = "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
 
 export interface SpeedLook {
   /** null: there is no rclone, or it does not say. */
@@ -74,14 +78,12 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
   const ours = `rclone ${version?.major}.${version?.minor}`;
   if (!rcloneCan(version, "sendsInParallel", true)) {
     const text = `${ours} sends a large file over one connection; 1.64 or newer over several (${MEASURED})`;
-    const hint = `${NEWER}; each share uses it from its next mount on`;
+    const hint = `${NEWER_RCLONE}; each share uses it from its next mount on`;
     found.push(finding("info", "rclone_one_connection", text, { hint }));
   }
-  if (!rcloneCan(version, "survivesBrokenUploads", true)) {
-    const text = `${ours} may fail a file, or end, when a route is lost during its upload; 1.69 or newer does not`;
-    const hint = `nothing written is lost; ${NEWER}`;
-    found.push(finding("info", "rclone_breaks_at_uploads", text, { hint }));
-  }
+  const breaks = whyUploadsBreak(version);
+  if (breaks !== null)
+    found.push(finding("info", "rclone_breaks_at_uploads", breaks.text, { hint: breaks.hint }));
   if (kernelHasCifs && cifsLacks === null) {
     const text =
       "the kernel's own SMB client can mount here; large files may be faster with it than with rclone";

@@ -32,13 +32,11 @@ export const PROMISES: readonly Promised[] = [
   {
     id: "A13",
     what: "what a program reads or writes belongs to the server it was opened on, or fails",
-    notYetProved: true,
   },
   { id: "A14", what: "few refused logons by itself, so that no account is locked", notYetProved: true },
   {
     id: "A15",
     what: "after a crash nothing is set aside for slowness, and no path shows an older version",
-    notYetProved: true,
   },
   { id: "What to mount", what: "which route is mounted, failed over to, kept or cleaned up" },
   { id: "Found mounts", what: "a mount that is already there is adopted, not doubled" },

@@ -153,7 +153,9 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       await scene.rig.killServerOn("tb");
       await scene.rig.startServerOn("tb");
       const back = await scene.untilOver("CORE", "tb", 30_000);
-      assert.deepEqual(back.conditions, []);
+      // An empty share proves nothing of its server.
+      const others = back.conditions.filter(({ code }) => code !== "server_unproved");
+      assert.deepEqual(others, []);
     }));
 
   test("By hand: a share held to fallback stays there over a restart, fails over all the same, and auto lets it go back", () =>

@@ -62,7 +62,8 @@ test("E2 kill -9 between a yes and what it is for, at each step: it runs after t
     assert.equal(await isThere(ran("evil")), false, `step ${step}`);
     isDone = isKilled === "done";
     if (isDone) break;
-    killed.push(await readFile(`${order}.killed`, "utf8"));
+    // It is there before its text is.
+    killed.push(await eventually(() => readFile(`${order}.killed`, "utf8")));
     await rm(`${order}.killed`);
     await rig.goDown("SIGKILL");
     await rig.comeBack();

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { access, appendFile, chmod, copyFile, readFile, rm, writeFile } from "node:fs/promises";
+import { access, appendFile, chmod, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
 import { runCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
@@ -111,7 +112,7 @@ test("B11 A5 what would not come up leaves the old daemon in charge, and the com
   await writeFile(rig.home.configFile, "[server]\nprot = 1\n");
   await isRefused(/the new daemon does not take over: .*prot/s);
   const program = path.join(rig.folder, "server.ts");
-  await copyFile(LIGHT_SERVER, program);
+  await writeFile(program, `import ${JSON.stringify(pathToFileURL(LIGHT_SERVER).href)};\n`);
   const second = nodeBackend(program, [], { env: { LIGHT_PREFIX: "s_" } });
   await rig.edit({ server: SERVER, backends: { first: nodeBackend(LIGHT_SERVER), second } });
   await rig.untilReady("first", "second");

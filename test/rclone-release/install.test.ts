@@ -283,6 +283,6 @@ it("the command refuses a file that is not rclone's release, and the home has no
   await writeFile(join(home, "other.zip"), "something else");
   const { code, stderr } = await runCommand(["rclone", "install", join(home, "other.zip")], { home });
   assert.equal(code, 1);
-  assert.match(stderr, /pins no checksum of rclone-v|is not the release of rclone/);
+  assert.match(stderr, /is not the release of rclone/);
   assert.deepEqual(await readdir(home), ["other.zip"]);
 });

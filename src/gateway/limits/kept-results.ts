@@ -81,8 +81,8 @@ export class KeptResults implements Disposable {
   }
 
   /**
-   * The parts of one result: all of them, in their order, or none. Null: they are larger than all that may be kept, or
-   * the session has ended. Older results of the session make room.
+   * The parts of one result: all of them, in their order, or none. Null: they are larger than all that may be kept
+   * beside what others keep, or the session has ended. Older results of the session make room.
    */
   keep(client: ClientPort, parts: readonly LargePart[], pieceCharacters: number): readonly KeptPart[] | null {
     const { sessionBytes, keptMs } = this.#bounds;
@@ -111,7 +111,8 @@ export class KeptResults implements Disposable {
     });
     this.#makeRoom(holderOf(client));
     this.#timer ??= this.#clock.setTimer(keptMs, this.#expire);
-    return all;
+    const isKept = [...this.#kept.values()].some((kept) => kept.result === result);
+    return isKept ? all : null;
   }
 
   /** The answer to resources/read of a URI of ours. */

@@ -51,8 +51,15 @@ export function isAsEarlierVersionsSaw(tool: JsonObject, approved: readonly stri
 }
 
 function membersOf(tool: JsonObject): readonly string[] {
-  const others = Object.keys(tool).filter((member) => !FIRST_MEMBERS.includes(member));
+  const others = Object.keys(tool).filter(
+    (member) => !FIRST_MEMBERS.includes(member) && !(member === "execution" && isUsual(tool[member])),
+  );
   return [...FIRST_MEMBERS, ...others.sort()];
+}
+
+/** What a tool without it means, too: lists of 2025-11-25 have it where those of 2026-07-28 say nothing. */
+function isUsual(execution: unknown): boolean {
+  return canonical(execution) === '{"taskSupport":"forbidden"}';
 }
 
 /** Members as canonical JSON: keys in order, no spaces, numbers with the digits they came with. */

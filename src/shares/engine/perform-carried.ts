@@ -2,6 +2,7 @@
 
 import type { MoveOutcome } from "../drivers/carriage.ts";
 import type { MountOutcome, StepLimits } from "../drivers/mount-driver.ts";
+import { failedBy } from "../drivers/mount-failure.ts";
 import type { ShareSeen } from "../policy/share-seen.ts";
 import type { Step } from "../policy/step.ts";
 import type { ServerProof } from "../server-proof/server-proof.ts";
@@ -59,6 +60,9 @@ export async function mountWatched(
     const outcome = await mountNow(tools, subject, seen, step, { ...limits, signal });
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
+  } catch (error) {
+    // What is known of a server cannot be written down, on a full disk.
+    return failedBy(error, subject.spec.password);
   } finally {
     done.abort();
   }

@@ -7,7 +7,15 @@ import { checkedOpenFiles, routesFrom, startOperation, whyNotMountable } from ".
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
 import { bestRoutes, whyNeither } from "./decide-unmounted.ts";
-import { answers, type Builder, clearError, hasRoom, hostOf, setError } from "./decision-builder.ts";
+import {
+  answers,
+  type Builder,
+  clearError,
+  configuredAnswers,
+  hasRoom,
+  hostOf,
+  setError,
+} from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
@@ -16,7 +24,7 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
   const verdict = judgeMount(builder, mount);
   // Held unmounted and mounted: someone else's, which came to light when a person had ours unmounted.
   if (own === "waiting" || builder.memory.held === "unmounted") return null;
-  if (own === "gone") return decideHostGone(builder, route);
+  if (own === "gone") return decideHostGone(builder, mount, route);
   if (verdict.state === "dead") return decideDead(builder, mount, route, verdict.reason);
   if (own === "slow") pushSlowRoute(builder, route);
   if (verdict.state !== "alive") return null;
@@ -48,9 +56,14 @@ export function pushSlowRoute(builder: Builder, route: RouteName): void {
   });
 }
 
-function decideHostGone(builder: Builder, route: RouteName): Step | null {
+function decideHostGone(builder: Builder, { pinned = null }: MountSeen, route: RouteName): Step | null {
   const other = otherRoute(route);
   const { probe } = builder.seen.routes[route];
+  // Its host has another address by now: what is mounted would never go there.
+  if (pinned?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
+    const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
+    return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
+  }
   if (!answers(builder, other)) {
     setError(builder, `both hosts are gone, the mount is kept: ${whyNeither(builder)}`);
     return null;

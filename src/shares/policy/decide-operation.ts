@@ -102,6 +102,10 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
     setState(builder, { operation: { ...operation, checked: true } });
     return { kind: "check_open_files", mount: mount.found };
   }
+  // What serves is given up only for a route of which it is known whose it is.
+  const next = operation.plan.find((route) => configuredAnswers(builder, route));
+  if (operation.mode === "plain" && next !== undefined && waitsForProof(builder, operation, next))
+    return null;
   setState(builder, { operation: { ...operation, cost: files } });
   return { kind: "unmount", mount: mount.found, mode: operation.mode };
 }
@@ -130,14 +134,10 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
   for (const [index, route] of operation.plan.entries()) {
     if (answers(builder, route)) {
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
+      // Mounted now it would stay without what is kept for its server until it is mounted anew.
+      if (waitsForProof(builder, operation, route)) return null;
       const isCarried = carriesAt(builder, route);
       const own = serverAt(builder, route);
-      const isKnown = isCarried && (own.server !== undefined || builder.seen.carry?.asks !== true);
-      // Mounted now it would stay without what is kept for its server until it is mounted anew.
-      if (!isKnown && awaitsProof(builder, route, operation.startedAtMs)) {
-        builder.wakes.push({ atMs: builder.seen.atMs + ASK_SOON_MS, reason: "confirm" });
-        return null;
-      }
       builder.transitions.push({
         name: "share.mount_attempt",
         route,
@@ -149,6 +149,16 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
     failures.push(`${hostOf(builder, route)}: ${builder.seen.routes[route].probe.text}`);
   }
   return finishExhausted(builder, { ...operation, plan: [], failures });
+}
+
+/** Whether the next step has to wait, and the lane looks again soon. */
+function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: RouteName): boolean {
+  const isCarried = carriesAt(builder, route);
+  const isKnown =
+    isCarried && (serverAt(builder, route).server !== undefined || builder.seen.carry?.asks !== true);
+  if (isKnown || !awaitsProof(builder, route, startedAtMs)) return false;
+  builder.wakes.push({ atMs: builder.seen.atMs + ASK_SOON_MS, reason: "confirm" });
+  return true;
 }
 
 /**

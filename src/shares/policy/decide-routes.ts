@@ -104,8 +104,13 @@ export function judgeByProbes(
   return verdict.suspicion.certain ? "gone" : { silentSinceMs: verdict.suspicion.firstAtMs };
 }
 
-function judgeSilence(builder: Builder, { found, look }: MountSeen, sinceMs: number): OwnRoute {
-  if (found.processGone) return "gone";
+function judgeSilence(
+  builder: Builder,
+  { found, look, pinned = null }: MountSeen,
+  sinceMs: number,
+): OwnRoute {
+  // No look is begun through a carrier that has lost the route, too.
+  if (found.processGone || (pinned !== null && pinned.phase !== "carrying")) return "gone";
   const { atMs: nowMs } = builder.seen;
   if (look.state === "pending") {
     const waited = nowMs - look.startedAtMs;

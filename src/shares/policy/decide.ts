@@ -73,12 +73,18 @@ function chooseStep(builder: Builder): Step | null {
     const step = continueOperation(builder);
     if (step !== null) return step;
   }
-  if (builder.request !== null && builder.outcome === null) {
+  // One that waits until it is known whose its next route is goes on; nothing else begins, unless it is not wanted.
+  const waits = builder.state.operation !== null;
+  if (
+    builder.request !== null &&
+    builder.outcome === null &&
+    (!waits || builder.request.kind === "unmount")
+  ) {
     const step = takeRequest(builder);
     if (step !== null) return step;
   }
   const { mount } = builder.seen;
-  if (mount === null) return decideUnmounted(builder);
+  if (mount === null) return builder.state.operation === null ? decideUnmounted(builder) : null;
   const { route, path, madeByDriver } = mount.found;
   const isMisplaced = madeByDriver && path !== builder.spec.mountPath;
   const { carried = null, pinned = null } = mount;

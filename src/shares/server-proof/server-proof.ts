@@ -77,7 +77,7 @@ export function createServerProof(options: ServerProofOptions) {
     stateFolder,
     ...(programFolders === undefined ? {} : { folders: programFolders }),
   });
-  const known = createKnownServers(stateFolder, logger);
+  const known = createKnownServers(stateFolder);
   const semaphore = createSemaphore(PROOFS_AT_ONCE);
 
   return {

@@ -2,9 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { systemErrorCode } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
-import type { Logger } from "../../runtime/log/log.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../drivers/share-files.ts";
 import type { ShareSpec } from "../share-spec.ts";
@@ -43,7 +42,7 @@ export function newServerId(): string {
 
 export type KnownServers = ReturnType<typeof createKnownServers>;
 
-export function createKnownServers(stateFolder: string, logger: Logger) {
+export function createKnownServers(stateFolder: string) {
   const folderOf = (share: Pick<ShareSpec, "name">): string => shareFiles(stateFolder, share.name).folder;
   const pathOf = (share: Pick<ShareSpec, "name">, id: string): string =>
     join(serverFolder(folderOf(share), id), "server.json");
@@ -55,19 +54,14 @@ export function createKnownServers(stateFolder: string, logger: Logger) {
   };
 
   return {
-    /** All that the share, by any name on a server, was mounted from, or proved to be on. Never rejects. */
+    /**
+     * All that the share, by any name on a server, was mounted from, or proved to be on. Rejects with the system's error: a
+     * server that cannot be read is no new one.
+     */
     async list(share: Pick<ShareSpec, "name">): Promise<readonly KnownServer[]> {
-      try {
-        const ids = new Set([FIRST_SERVER, ...(await foldersIn(serversFolder(folderOf(share))))]);
-        const servers = await Promise.all([...ids].filter(isServerId).map((id) => read(share, id)));
-        return servers.filter((server) => server !== null);
-      } catch (error) {
-        logger.warn("cannot read what is known of the servers", {
-          share: share.name,
-          reason: errorText(error),
-        });
-        return [];
-      }
+      const ids = new Set([FIRST_SERVER, ...(await foldersIn(serversFolder(folderOf(share))))]);
+      const servers = await Promise.all([...ids].filter(isServerId).map((id) => read(share, id)));
+      return servers.filter((server) => server !== null);
     },
     /** Rejects with the system's error: what is unsent must not be kept for a server that nobody can recognise. */
     async keep(share: Pick<ShareSpec, "name">, server: KnownServer): Promise<void> {

@@ -25,6 +25,7 @@ const SHARE: ShareSettings = {
   mount: { id: "36:0:45", path: "/mnt/CORE", process: { pid: 7, startTime: "b:1" } },
   guid: "ab",
   confirmed: false,
+  server: "first",
 };
 const MEMORY: CarrierMemory = {
   shares: [SHARE],

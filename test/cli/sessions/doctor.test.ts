@@ -81,9 +81,16 @@ ${more}
   const right = share("RIGHT", 'password = "${RIGHT}"');
   await writeFile(join(home, "config.toml"), right);
   const env = { RIGHT: rig.password, WRONG: "hidden word", EMPTY: "" };
-  const well = await examined(home, env);
-  assert.equal(well.ok, true, JSON.stringify(well.findings, null, 2));
-  assert.match(causeOf(well, "credentials").text, /lets .* into CORE/);
+  // A busy machine's server answers too late at times, which is another cause.
+  const told = (holds: (report: DoctorReport) => void) =>
+    eventually(async () => {
+      holds(await examined(home, env));
+      return true;
+    }, 100_000);
+  await told((well) => {
+    assert.equal(well.ok, true, JSON.stringify(well.findings, null, 2));
+    assert.match(causeOf(well, "credentials").text, /lets .* into CORE/);
+  });
   const wrong: readonly string[] = [
     right,
     share("PASSWORD", 'password = "${WRONG}"'),
@@ -99,8 +106,7 @@ ${more}
   ] as const) {
     await writeFile(join(home, "config.toml"), wrong[index] ?? "");
     // What a server has besides is left out where its answer is late.
-    await eventually(async () => {
-      const report = await examined(home, env);
+    await told((report) => {
       const cause = causeOf(report, code);
       assert.equal(cause.severity, "error");
       assert.equal(
@@ -111,21 +117,21 @@ ${more}
       if (code === "wrong_credentials") assert.match(cause.hint ?? "", /\$\{WRONG\}/);
       if (code === "no_such_share") assert.match(cause.text, /has no share nope; it has .*CORE/);
       assert.doesNotMatch(JSON.stringify(report), /hidden word|secret word/);
-      return true;
-    }, 100_000);
+    });
   }
   // The kernel's client would be asked with the same password; whether there is one here is another matter.
   await writeFile(join(home, "config.toml"), share("KERNEL", 'driver = "cifs"\npassword = "${WRONG}"'));
-  assert.equal(causeOf(await examined(home, env), "wrong_credentials").subject, "KERNEL");
+  await told((report) => assert.equal(causeOf(report, "wrong_credentials").subject, "KERNEL"));
   await writeFile(join(home, "config.toml"), share("FSTAB", 'driver = "cifs"'));
   assert.ok((await examined(home, env)).findings.every(({ area }) => area !== "credentials"));
 
   await writeFile(join(home, "config.toml"), right);
   await rig.relays.tb.setMode("hang");
   await rig.relays.fallback.setMode("refuse");
-  const off = await examined(home, env);
-  assert.match(causeOf(off, "smb_silent").text, /Thunderbolt/);
-  assert.match(causeOf(off, "smb_refused").text, /fallback/);
+  await told((off) => {
+    assert.match(causeOf(off, "smb_silent").text, /Thunderbolt/);
+    assert.match(causeOf(off, "smb_refused").text, /fallback/);
+  });
 });
 
 test("a host that is off, a route over the wrong interface, and an interface that is not there", async (t) => {

@@ -32,6 +32,7 @@ test("what is no text is described in a line", () => {
     [{ type: "image", mimeType: "image/png", data: "A".repeat(16_400) }, "[image, image/png, 12.3 kB]\n"],
     [{ type: "audio", mimeType: "audio/wav", data: "QUI=" }, "[audio, audio/wav, 2 B]\n"],
     [{ type: "image", data: "A".repeat(8_000_000) }, "[image, 6.0 MB]\n"],
+    [{ type: "image", mimeType: "image/png" }, "[image, image/png]\n"],
     [{ type: "resource_link", uri: "file:///a", name: "a" }, "[link, file:///a, a]\n"],
     [{ type: "resource_link", uri: "file:///a", name: "a", title: "The A" }, "[link, file:///a, The A]\n"],
     [{ type: "resource", resource: { uri: "x:1", text: "inside" } }, "inside\n"],

@@ -12,6 +12,7 @@ test("a line for each entry, in columns", () => {
   assert.equal(lines[0], " 0  2026-11-20 09:05:07  01234567  file        settings reloaded");
   assert.equal(lines[1], " 1  2026-11-20 09:05:07  01234567  rollback 3  2 shares reloaded");
   assert.equal(lines[10], "10  2026-11-20 09:05:07  01234567  file        settings reloaded");
+  assert.match(renderHistory(entries.slice(0, 10), PLAIN), /^0 .*\n1 /);
   assert.equal(renderHistory([], PLAIN), "");
 });
 

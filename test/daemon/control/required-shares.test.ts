@@ -28,7 +28,7 @@ function stage() {
   ]);
   const triggered: string[] = [];
   const looks: number[] = [];
-  let isThere = (_nowMs: number): boolean => true;
+  let isThere = (_nowMs: number): boolean | Promise<boolean> => true;
   const required = createRequiredShares({
     clock,
     engine: () => ({
@@ -42,9 +42,9 @@ function stage() {
       settle: () => Promise.resolve(),
     }),
     prober: () => ({
-      folderLook() {
+      async folderLook() {
         looks.push(clock.monotonicMs());
-        return Promise.resolve(isThere(clock.monotonicMs()) ? THERE : GONE);
+        return (await isThere(clock.monotonicMs())) ? THERE : GONE;
       },
     }),
   });
@@ -54,7 +54,7 @@ function stage() {
     triggered,
     looks,
     required,
-    folderIs: (holds: (nowMs: number) => boolean) => {
+    folderIs: (holds: typeof isThere) => {
       isThere = holds;
     },
     /** Cycles of the share pass by. */
@@ -144,6 +144,18 @@ describe("a folder of a share", () => {
     });
     await s.cycles(60_000);
     assert.deepEqual([s.required.look([WORK]), s.looks.length], [before, looks + 1]);
+  });
+
+  test("C1 that hangs is looked for once, however many cycles pass meanwhile", async () => {
+    const s = stage();
+    const hanging = Promise.withResolvers<boolean>();
+    s.folderIs(() => hanging.promise);
+    s.required.look([WORK]);
+    await s.cycles(60_000);
+    assert.equal(s.looks.length, 1);
+    hanging.resolve(true);
+    await settle();
+    assert.equal(s.required.look([WORK]).kind, "there");
   });
 
   test("C1 is not looked for once the service has ended", async () => {

@@ -241,6 +241,10 @@ describe("E4 a result over the size", () => {
     const small = { ...bounds, sessionBytes: 10_000 };
     const refused = await limited({ content: [text("x".repeat(20_000))] }, small).call();
     assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED);
+    // So is one for which there is no room beside what others keep: what is told can be read.
+    const crowded = limited({ content: [text("x".repeat(20_000))] }, { ...bounds, allBytes: 10_000 });
+    assert.ok(isError(await crowded.call()));
+    assert.equal(crowded.kept.size, 0);
   });
 
   it("that is structured is refused, never cut, with the size, the limit and the key", async () => {

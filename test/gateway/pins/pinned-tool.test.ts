@@ -82,6 +82,12 @@ test("E3 a skill is pinned by its frontmatter and its files", () => {
   assert.notEqual(digests.of(pin), digests.of(skillPin(changed[0][0])));
 });
 
+test("D5 a tool is the same in the lists of either version of MCP", () => {
+  const modern = tool("read", { title: "Read" });
+  assert.equal(toolDigest({ ...modern, execution: { taskSupport: "forbidden" } }), toolDigest(modern));
+  assert.notEqual(toolDigest({ ...modern, execution: { taskSupport: "optional" } }), toolDigest(modern));
+});
+
 test("E3 what an earlier version remembered holds for what it covered, and only until the whole is remembered", () => {
   const seen = tool("read", { title: "Read" });
   // As versions before wrote it: name, title, description, schemas and annotations alone.

@@ -96,7 +96,7 @@ export function proofIn(stateFolder: string, more: Partial<ServerProofOptions> =
 
 /** All that the proof knows of the servers of a share. */
 export function knownTo(proof: ServerProof, share: ShareSpec): Promise<readonly KnownServer[]> {
-  return createKnownServers(stateFolders.get(proof) ?? "", silentLogger).list(share);
+  return createKnownServers(stateFolders.get(proof) ?? "").list(share);
 }
 
 export type ToldVerdict =

@@ -88,6 +88,13 @@ test("F1 many lines are pasted at once, and taken back at once", () => {
   assert.equal(pasteText(press(editor, "<find>"), "b\n").search?.query, "b ");
 });
 
+test("F1 of 4 MiB of changes and more the oldest cannot be taken back any more", () => {
+  const paste = (editor: TextEditor, letter: string) => pasteText(editor, letter.repeat(2 * 1024 * 1024));
+  let editor = ["a", "b", "c"].reduce(paste, createTextEditor(""));
+  for (let presses = 0; presses < 3; presses += 1) editor = press(editor, "<undo>");
+  assert.match(editorText(editor), /^a{2097152}$/);
+});
+
 test("F1 a file keeps its line breaks, whatever they are", () => {
   const windows = pasteText(press(createTextEditor("a\r\nb\r\n"), "<end><enter>x"), "1\n2");
   assert.equal(editorText(windows), "a\r\nx1\r\n2\r\nb\r\n");

@@ -353,6 +353,28 @@ test("E2 what is approved is what was shown: by its digest, only with leave, and
   ]);
 });
 
+test("F2 going back to a content is asked first, and told with what came of it", async () => {
+  const rollback = [
+    { ...sampleEdit(), errors: [sampleMistake()] },
+    { ...sampleEdit(), errors: [], reload: null },
+  ];
+  const app = scriptedApp({ rollback });
+  using view = viewOf("config", app);
+  const option = await eventually(() =>
+    view.elements("li").find(({ name }) => name.includes("settings reloaded") && !name.includes("Runs now")),
+  );
+  option.fire("click");
+  for (const said of [
+    /^bad: Nothing was written: line 3: expected /,
+    /^good: Rolled back: the file says so$/,
+  ]) {
+    await eventually(() => view.elements("button").some(({ name }) => name === "Go back to it …"));
+    view.named("button", "Go back to it …").fire("click");
+    await eventually(() => said.test(app.log.at(-1) ?? ""));
+  }
+  assert.match(app.log.join("\n"), /^\? Go back to this content\?\nrollback \{"n":1,/);
+});
+
 test("F2 the editor saves over the text it began with; mistakes and another file keep what was typed", async () => {
   const mistake = sampleMistake();
   const another = new MountaineerError("config_changed", "another");

@@ -460,8 +460,13 @@ export class BackendLane {
     deadlineMs: number,
     run: (leftMs: number) => Promise<Reply>,
   ): Promise<Reply> {
-    const refusal = errorReply(BACKEND_UNAVAILABLE, this.#state.unavailable);
-    return (await this.#reach.ask()) ? this.#waiting.add({ run, deadlineMs, signal }) : refusal;
+    const state = this.#state;
+    const { clock } = state.tools;
+    const untilMs = clock.monotonicMs() + deadlineMs;
+    const isReached = await this.#reach.ask();
+    const leftMs = Math.max(1, untilMs - clock.monotonicMs());
+    if (isReached) return this.#waiting.add({ run, deadlineMs: leftMs, signal });
+    return errorReply(BACKEND_UNAVAILABLE, state.unavailable);
   }
 
   /** What failed while the data was away, or was mounted anew, says so: the server does not know why. */

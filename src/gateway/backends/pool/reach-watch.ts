@@ -1,6 +1,6 @@
 // Asks an address that refused connections whether it takes them again: cheaply, and often enough that its server is
 // started as soon as it is back.
-import { createConnection, type Socket } from "node:net";
+import { createConnection } from "node:net";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
 const OFTEN_MS = 2_000;
@@ -15,13 +15,19 @@ interface ReachWatchOptions {
   readonly onReached: () => void;
 }
 
+/** One look, for all who want to know. */
+interface Asking {
+  readonly answer: Promise<boolean>;
+  readonly end: () => void;
+}
+
 export class ReachWatch implements Disposable {
   readonly #options: ReachWatchOptions;
   /** `http://host:port`; null: nothing is watched. */
   #origin: string | null = null;
   #sinceMs = 0;
   #timer: Timer | null = null;
-  #asking: { readonly answer: Promise<boolean>; readonly end: () => void } | null = null;
+  #asking: Asking | null = null;
 
   constructor(options: ReachWatchOptions) {
     this.#options = options;
@@ -47,8 +53,14 @@ export class ReachWatch implements Disposable {
       const socket = createConnection(destination(origin));
       const late = this.#options.clock.setTimer(CONNECT_MS, () => resolve(false));
       socket.once("connect", () => resolve(true)).on("error", () => resolve(false));
-      const answer = promise.then((isReached) => this.#answered(socket, late, isReached));
-      this.#asking = { answer, end: () => resolve(false) };
+      const answer = promise.then((isReached) => {
+        late[Symbol.dispose]();
+        socket.destroy();
+        // Of an address that is watched no more it tells nothing of the one that is.
+        return this.#asking === asking && this.#answered(isReached);
+      });
+      const asking: Asking = { answer, end: () => resolve(false) };
+      this.#asking = asking;
     }
     return this.#asking.answer;
   }
@@ -60,10 +72,7 @@ export class ReachWatch implements Disposable {
     this.#asking = null;
   }
 
-  #answered(socket: Socket, late: Timer, isReached: boolean): boolean {
-    late[Symbol.dispose]();
-    socket.destroy();
-    if (this.#origin === null) return false;
+  #answered(isReached: boolean): boolean {
     this.#asking = null;
     if (!isReached) this.#askLater();
     else {

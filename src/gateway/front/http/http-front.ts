@@ -80,6 +80,9 @@ interface HttpFrontOptions {
   readonly peers?: (() => SessionPeers) | undefined;
 }
 
+/** The official Python SDK gives up what says nothing for 300 s: before that a stream keeps the connection alive. */
+const VERY_SLOW_MS = 120_000;
+
 /** Disposing is `stop(0)`. */
 export class HttpFront implements AsyncDisposable {
   readonly #options: HttpFrontOptions;
@@ -90,6 +93,8 @@ export class HttpFront implements AsyncDisposable {
   readonly #older: OlderDoor;
   readonly #resumption: Resumption;
   readonly #slow: SlowAnswers;
+  /** To clients that refuse large events. */
+  readonly #verySlow: SlowAnswers;
   readonly #documents: Documents;
   readonly #forwarding: Forwarding;
   readonly #forwarded: ForwardedDoor;
@@ -105,6 +110,7 @@ export class HttpFront implements AsyncDisposable {
     this.#admission = new RequestAdmission(options, this.#sessions, this.#refuse);
     this.#resumption = new Resumption(this.#parts);
     this.#slow = new SlowAnswers(clock);
+    this.#verySlow = new SlowAnswers(clock, VERY_SLOW_MS);
     this.#forwarding = new Forwarding({ ...options, refuse: this.#refuse });
     const used = { gateway: options.gateway, parts: this.#parts, admission: this.#admission };
     this.#documents = new Documents({ ...used, refuse: this.#refuse });
@@ -202,7 +208,7 @@ export class HttpFront implements AsyncDisposable {
   stop(graceMs: number): Promise<void> {
     this.#stopping ??= this.#end(graceMs).finally(() => {
       this.#older.end();
-      const used = [this.#slow, this.#resumption, this.#parts.keepAlive, this.#bodies];
+      const used = [this.#slow, this.#verySlow, this.#resumption, this.#parts.keepAlive, this.#bodies];
       for (const each of used) each[Symbol.dispose]();
     });
     return this.#stopping;
@@ -371,7 +377,8 @@ export class HttpFront implements AsyncDisposable {
       if (!this.#admission.mayAsk(visit, session, message.message)) return;
       const trace = traceOf(visit.request);
       const staysJson = accepts.json && refusesLargeEvents(visit.request);
-      const slowness = accepts.json && !staysJson ? this.#slownessOf(session, message.message.id) : null;
+      const slow = staysJson ? this.#verySlow : this.#slow;
+      const slowness = accepts.json ? this.#slownessOf(session, message.message.id, slow) : null;
       session.serve(
         message.message,
         new PostExchange(this.#parts, visit.response, session, accepts, null, { trace, slowness, staysJson }),
@@ -382,10 +389,10 @@ export class HttpFront implements AsyncDisposable {
     }
   }
 
-  #slownessOf({ protocolVersion }: Session, id: RpcId): Slowness {
+  #slownessOf({ protocolVersion }: Session, id: RpcId, slow: SlowAnswers): Slowness {
     // Clients of older versions take an event without data for a mistake.
     const resumableId = protocolVersion === "2025-11-25" ? id : null;
-    return { slow: this.#slow, resumption: this.#resumption, resumableId };
+    return { slow, resumption: this.#resumption, resumableId };
   }
 
   #readModern(visit: Visit, accepts: Accepts, message: ValidMessage): void {

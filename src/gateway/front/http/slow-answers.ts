@@ -3,7 +3,6 @@
 import { FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
-/** An answer is slow after this long to twice as long. */
 const LOOK_MS = 5_000;
 
 export interface SlowAnswer {
@@ -13,17 +12,20 @@ export interface SlowAnswer {
 
 export class SlowAnswers implements Disposable {
   readonly #clock: Clock;
+  readonly #lookMs: number;
   #young = new FleetingSet<SlowAnswer>();
   #old = new FleetingSet<SlowAnswer>();
   #timer: Timer | null = null;
 
-  constructor(clock: Clock) {
+  /** An answer is slow after `lookMs` to twice as long. */
+  constructor(clock: Clock, lookMs = LOOK_MS) {
     this.#clock = clock;
+    this.#lookMs = lookMs;
   }
 
   add(answer: SlowAnswer): void {
     this.#young.add(answer);
-    this.#timer ??= this.#clock.setTimer(LOOK_MS, this.#look);
+    this.#timer ??= this.#clock.setTimer(this.#lookMs, this.#look);
   }
 
   delete(answer: SlowAnswer): void {
@@ -42,7 +44,7 @@ export class SlowAnswers implements Disposable {
     this.#old = this.#young;
     this.#young = new FleetingSet();
     // Not ended with the last call: there is a next one soon.
-    this.#timer = this.#old.size > 0 ? this.#clock.setTimer(LOOK_MS, this.#look) : null;
+    this.#timer = this.#old.size > 0 ? this.#clock.setTimer(this.#lookMs, this.#look) : null;
     for (const answer of slow) answer.becomeStream();
   };
 }

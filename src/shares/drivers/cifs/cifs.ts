@@ -2,7 +2,7 @@
 // the mount; Mountaineer runs no process for it.
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { ensureFolder } from "../../../runtime/files/durable-file.ts";
+import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
@@ -15,7 +15,7 @@ import type { FoundMount, MountDriver, MountOutcome, Through } from "../mount-dr
 import { type Failed, failed, failedBy, orHanging, withoutSecret } from "../mount-failure.ts";
 import { createMountFolders, type MountFolders } from "../mount-folder.ts";
 import { whyNotListed } from "../new-mount-look.ts";
-import { rcloneFiles } from "../rclone/files.ts";
+import { parseProcessNote, rcloneFiles, rcloneFilesIn } from "../rclone/files.ts";
 import { createUnsentWrites } from "../rclone/unsent.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
 import { type SharePlace, shareFiles } from "../share-files.ts";
@@ -147,7 +147,9 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       // The kernel writes back by itself, and a plain unmount waits for it; rclone's mount of before keeps a cache.
       const atPath = indexMounts(await mountTable.read(0)).at(await realPaths.find(share.mountPath));
       if (atPath?.entry.type !== "fuse.rclone") return [];
-      return unsentOfRclone.of(rcloneFiles(stateFolder, share.name).cache, share.shareName);
+      const { folder, process } = rcloneFiles(stateFolder, share.name);
+      const { cache } = rcloneFilesIn(folder, parseProcessNote(await readIfPresent(process))?.server);
+      return unsentOfRclone.of(cache, share.shareName);
     },
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: ({ path }) => realPaths.known(path),

@@ -99,7 +99,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   } catch (error) {
     failure = failedBy(error, share.password);
   }
-  if (await unmounts.undo(place, UNDO_MS)) care.neverMounted(place.shareName);
+  if (await unmounts.undo(place, UNDO_MS)) care.neverMounted(place);
   await folders.clear(place, true);
   return failure;
 }

@@ -28,7 +28,7 @@ export type CacheCare = ReturnType<typeof createCacheCare>;
 
 export function createCacheCare({ clock, logger, unsent, onChange, home }: CacheCareOptions) {
   const completion = createCompletion({ clock, logger, home });
-  /** By share, until it is mounted: `untouched` is one whose rclone ended without having mounted. */
+  /** By cache, until it is mounted from: `untouched` is one whose rclone ended without having mounted. */
   const states = new Map<string, "reviewed" | "untouched">();
 
   const told = (shareName: string, aside: readonly string[]): void => {
@@ -41,11 +41,11 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     /** Call before rclone is started, while none of the share runs. Rejects with the system's error. */
     async review({ shareName, files }: RcloneShare): Promise<void> {
       await completion.stop(shareName);
-      const trusted = states.get(shareName) === "untouched";
-      states.delete(shareName);
+      const trusted = states.get(files.cache) === "untouched";
+      states.delete(files.cache);
       const paths = await unsent.all(files.cache);
       const { aside, corrected } = await reviewCache(files, paths, clock.wallMs(), trusted);
-      states.set(shareName, "reviewed");
+      states.set(files.cache, "reviewed");
       if (corrected.length > 0)
         logger.info("notes of unsent files corrected", { share: shareName, files: corrected });
       told(shareName, aside);
@@ -71,13 +71,15 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     },
     /** The mount came up, and programs may write: what is in the cache is no longer only what was reviewed. */
     mounted({ shareName, files }: RcloneShare): void {
-      states.delete(shareName);
+      states.delete(files.cache);
       completion.start(shareName, files, () => onChange(shareName));
     },
     /** rclone ended without ever having mounted: nobody wrote. */
-    neverMounted(shareName: string): void {
-      if (states.has(shareName)) states.set(shareName, "untouched");
+    neverMounted({ files }: RcloneShare): void {
+      if (states.has(files.cache)) states.set(files.cache, "untouched");
     },
+    /** The cache holds what another one held: nothing is known of it. */
+    replaced: ({ cache }: RcloneFiles): void => void states.delete(cache),
     /** Ends what still works on files of the share. */
     unmounting: (shareName: string): Promise<void> => completion.stop(shareName),
     /** The set-aside folder with the names of what is in it. Never rejects. */

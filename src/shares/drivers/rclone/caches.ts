@@ -18,6 +18,8 @@ interface CachesOptions {
   readonly logger: Logger;
   readonly stateFolder: string;
   readonly unsent: UnsentWrites;
+  /** A cache holds other files now than when its rclone ended. */
+  readonly onReplaced: (files: RcloneFiles) => void;
 }
 
 /** What is known of a server, as far as it is told to people. */
@@ -30,7 +32,7 @@ const LOOKED_FOR_MS = 10_000;
 
 export type Caches = ReturnType<typeof createCaches>;
 
-export function createCaches({ clock, logger, stateFolder, unsent }: CachesOptions) {
+export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }: CachesOptions) {
   const looked = new Map<string, { readonly atMs: number; readonly waiting: readonly WaitingUnsent[] }>();
 
   const look = async (
@@ -98,9 +100,13 @@ export function createCaches({ clock, logger, stateFolder, unsent }: CachesOptio
 
     /** Before `files` is mounted from, while none of the share's processes runs. Rejects with the system's error. */
     async prepare({ name }: Pick<ShareSpec, "name">, files: RcloneFiles): Promise<void> {
+      // Its server is back: what was said about it while it was away is not said of what is written from now on.
+      await rm(orderPath(files), { force: true });
       for (const other of await listCaches(files.folder)) {
         if (other.server === files.server) continue;
         const isEmpty = (await unsent.all(other.cache)).length === 0;
+        // Sent or set aside since, or a crash came right after they were handed over.
+        if (isEmpty) await rm(orderPath(other), { force: true });
         const { proved } = await toldOf(other);
         // Nobody will ever recognise it, and there is nothing to recognise it for.
         if (isEmpty && !proved && other.server !== FIRST_SERVER) await forget(other);
@@ -113,6 +119,7 @@ export function createCaches({ clock, logger, stateFolder, unsent }: CachesOptio
           await rm(files.cache, { recursive: true, force: true });
           await ensureFolder(dirname(files.cache), 0o700);
           await rename(other.cache, files.cache);
+          onReplaced(files);
           await forget(other);
         }
       }

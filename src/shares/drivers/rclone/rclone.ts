@@ -27,6 +27,7 @@ import { createServingProcesses, type ServingProcesses } from "./serving.ts";
 import { createRcloneUnmount } from "./unmount.ts";
 import { createUnsentWrites } from "./unsent.ts";
 import { createUnsentLeftBehind } from "./unsent-left-behind.ts";
+import { whyUploadsBreak } from "./version.ts";
 
 interface RcloneDriverOptions {
   readonly clock: Clock;
@@ -58,11 +59,14 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const care = createCacheCare({ clock, logger, unsent, onChange, home: stateFolder });
   const obscure = createObscuredPasswords(clock, stateFolder);
   const realPaths = createRealMountPaths(prober);
-  const caches = createCaches({ clock, logger, stateFolder, unsent });
+  const caches = createCaches({ clock, logger, stateFolder, unsent, onReplaced: care.replaced });
 
   /** The server that is mounted; null: none is, as far as this home knows. */
   const serverInUse = ({ name }: ShareSpec): Promise<string | null> =>
     serving.serverInUse({ shareName: name, files: rcloneFiles(stateFolder, name) });
+  /** The same; null also when its rclone has ended by itself: what it left waits like that of any other. */
+  const serverServed = ({ name }: ShareSpec): Promise<string | null> =>
+    serving.serverServed({ shareName: name, files: rcloneFiles(stateFolder, name) });
   const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>
     rcloneFiles(stateFolder, share.name, (await serverInUse(share)) ?? undefined);
   const placeOf = async (share: ShareSpec, server?: string): Promise<RclonePlace> => ({
@@ -77,6 +81,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     name: "rclone",
     cacheMs: CACHE_MS,
     unavailable: (_share, notBeforeMs) => check.lacking(notBeforeMs),
+    advice: () => whyUploadsBreak(check.version),
     find,
     carries: { can: true },
     keepsUnsent: true,
@@ -135,8 +140,9 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     },
     async waiting(share, withInUse = false) {
       try {
-        const inUse = await serverInUse(share);
-        return withInUse ? await caches.all(share, inUse) : await caches.waiting(share, inUse);
+        return withInUse
+          ? await caches.all(share, await serverServed(share))
+          : await caches.waiting(share, await serverInUse(share));
       } catch (error) {
         logger.debug("what waits for other servers not looked up", {
           share: share.name,
@@ -146,7 +152,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       }
     },
     async decideWaiting(share, server, what) {
-      const inUse = await serverInUse(share);
+      const inUse = await serverServed(share);
       if (server === inUse) {
         throw new MountaineerError("usage", "that server is mounted now: what is unsent is being sent", {
           hint: "`mountaineer status` says so if the server refuses it.",

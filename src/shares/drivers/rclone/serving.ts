@@ -1,5 +1,6 @@
 // The processes that serve mounts: started by this daemon, by an earlier one, or by someone else.
 import { readdir, readFile, rm } from "node:fs/promises";
+import { systemErrorCode } from "../../../runtime/errors.ts";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { DetachedProcess } from "../../../runtime/process/child-process.ts";
 import {
@@ -44,6 +45,12 @@ interface Known extends ProcessNote {
   ending: boolean;
 }
 
+/** A mount says why it cannot make its folder; a look finds no process there. */
+function nothingBelowFile(error: unknown): null {
+  if (systemErrorCode(error) === "ENOTDIR") return null;
+  throw error;
+}
+
 export function createServingProcesses() {
   /** null: it was looked for, and there is none. */
   const started = new Map<string, Known | null>();
@@ -55,7 +62,7 @@ export function createServingProcesses() {
   const known = async ({ shareName, files }: RcloneShare): Promise<Known | null> => {
     const current = started.get(shareName);
     if (current !== undefined) return current;
-    const note = parseProcessNote(await readIfPresent(files.process));
+    const note = parseProcessNote(await readIfPresent(files.process).catch(nothingBelowFile));
     // Another caller may have been faster, or a process may have been started meanwhile.
     const now = started.get(shareName);
     if (now !== undefined) return now;
@@ -91,6 +98,11 @@ export function createServingProcesses() {
     /** Whose cache the process of this share uses that was started last; null: it has ended, as it was to. */
     async serverInUse(share: RcloneShare): Promise<string | null> {
       return (await known(share))?.server ?? null;
+    },
+    /** The same; null also when it has ended by itself. */
+    async serverServed(share: RcloneShare): Promise<string | null> {
+      const own = await known(share);
+      return own !== null && (await runs(own)) ? own.server : null;
     },
     /** Processes that were started for this share and run, whether a mount shows for them or not. */
     async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {

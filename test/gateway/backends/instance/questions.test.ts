@@ -227,6 +227,15 @@ describe("whose question it is", () => {
     await settle();
     assert.deepEqual(link.replyTo(1), { result: { roots: [] } });
   });
+  test("outside of any call it is withdrawn when its client goes, and the server gets an error", async () => {
+    const owner = createTestClient("a");
+    const { link, instance } = await startReady({ owner });
+    link.ask(1, "roots/list");
+    instance.forget(owner);
+    const reply = link.replyTo(1);
+    assert.ok(reply !== null && "error" in reply && /the client has gone/.test(reply.error.message));
+    assert.equal(owner.asked[0]?.signal.aborted, true);
+  });
 });
 
 describe("what a client does not support", () => {

@@ -428,7 +428,8 @@ export class RouteWorld extends BackendWorld {
   protected override answer(instance: SimInstance): void {
     instance.checking = false;
     const outOfReach = this.isDown(instance.seen.key);
-    const missedChecks = outOfReach ? instance.seen.missedChecks + 1 : 0;
+    const isSilent = outOfReach || this.fates.get(instance.seen.key) === "hangs";
+    const missedChecks = isSilent ? instance.seen.missedChecks + 1 : 0;
     see(instance, { missedChecks, outOfReach, checkedAtMs: this.nowMs });
   }
 }

@@ -69,6 +69,27 @@ describe("C2 failover", () => {
     assert.deepEqual(world.told, []);
   });
 
+  it("C2 calls wait also while the next route may not start yet, and while its own is started again", () => {
+    const world = new RouteWorld(AUTO, ["a", "b"]);
+    world.look();
+    world.advance(1_000);
+    world.mayStart = false;
+    world.fates.set("a", "hangs");
+    world.advance(60_000);
+    assert.equal(world.memory.serving?.distrusted, true);
+    const { candidate } = world.memory;
+    assert.equal(candidate, null);
+    assert.equal(world.decision?.gate.kind, "wait", "for its turn");
+    world.fates.set("b", "fails");
+    world.mayStart = true;
+    const gates = new Set<string | undefined>();
+    for (let step = 0; step < 100; step += 1) {
+      world.advance(100);
+      if (world.memory.candidate?.key === "a") gates.add(world.decision?.gate.kind);
+    }
+    assert.deepEqual([...gates], ["wait"]);
+  });
+
   it("C2 with all routes gone calls are refused, and the first to come back serves", () => {
     const world = running();
     for (const key of ["a", "b", "c"]) world.cut(key, "ends");

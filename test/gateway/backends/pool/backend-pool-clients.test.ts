@@ -277,6 +277,7 @@ describe("one instance for each client", () => {
     const b = await ready(own);
     const ann = createClient("ann");
     const { call, mine } = await begin(b, ann);
+    const other = b.pool.call("a", callOf(ann));
     mine.see({ missedChecks: 2 });
     await settle();
     assert.equal(owner(b, ann).length, 1);
@@ -285,8 +286,13 @@ describe("one instance for each client", () => {
     assert.equal(mine.isClosed, false);
     void b.pool.call("a", callOf(ann));
     assert.equal(owner(b, ann).length, 2);
-    mine.answer();
+    const [one] = mine.pending;
+    one?.answer({ result: { from: mine.id } });
     assert.equal(fromInstance(await call), mine.id);
+    await settle();
+    assert.equal(mine.isClosed, false, "it has another call in flight");
+    mine.answer();
+    assert.equal(fromInstance(await other), mine.id);
     await settle();
     assert.equal(mine.isClosed, true);
   });

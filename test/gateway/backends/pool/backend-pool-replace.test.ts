@@ -158,6 +158,14 @@ describe("a changed connection", () => {
     assert.equal(b.script.last.subscribed.get("file:///x")?.size, 0);
   });
 
+  it("subscriptions of a backend that is switched off end, also for when it is switched on again", async () => {
+    const b = await ready();
+    await b.pool.subscribe("a", "file:///x", createClient("s"));
+    await b.applied(backendConfig("a", { enabled: false }));
+    await b.replaced(backendConfig("a"), "one");
+    assert.deepEqual([b.starts(), b.script.last.subscribed.size], [2, 0]);
+  });
+
   it("a client that ended while it subscribed is not subscribed at the new instance", async () => {
     const b = await ready();
     const client = createClient("s");

@@ -99,3 +99,38 @@ test("D5 a failure of another kind keeps its pause: the address is not asked", a
   assert.match(errorText(await b.call()), /tried again in 1 s/);
   assert.equal(connections, 0);
 });
+
+test("D5 an answer about the address before tells nothing of the one that is watched now", async (t) => {
+  const [before, now] = [await closedPort(t), await closedPort(t)];
+  await before.open();
+  const clock = createManualClock();
+  let reached = 0;
+  const watch = new ReachWatch({ clock, onReached: () => (reached += 1) });
+  t.after(() => watch[Symbol.dispose]());
+  watch.watch(before.origin);
+  const answer = watch.ask();
+  watch.watch(now.origin);
+  assert.equal(await answer, false);
+  assert.equal(reached, 0);
+  assert.equal(clock.pendingTimers, 1, "the next look at the address that is watched");
+});
+
+test("D5 a call during whose look the address is edited is told how it is now", async (t) => {
+  const { origin } = await closedPort(t);
+  const b = bench();
+  t.after(() => b.pool[Symbol.asyncDispose]());
+  const at = (url: string) =>
+    backendConfig("a", { connection: { type: "streamable-http", url, headers: {} } });
+  b.apply(at(`${origin}/mcp`));
+  await settle();
+  for (let failures = 0; failures < 6; failures++) {
+    b.script.last.failWith({ kind: "unreachable", message: "away", hint: null, isAway: true });
+    await settle();
+    await b.clock.advance(120_000);
+  }
+  b.script.last.failWith({ kind: "unreachable", message: "away", hint: null, isAway: true });
+  await settle();
+  const call = b.call();
+  b.apply(at("http://127.0.0.1:9/other"));
+  assert.match(errorText(await call), /it is not running yet$/);
+});

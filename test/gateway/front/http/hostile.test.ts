@@ -218,6 +218,18 @@ describe("the listener against", () => {
     assert.equal((await rig.send("GET", "/manage/v1/health", {})).status, 200);
   });
 
+  it("what is not HTTP behind another response: the connection closed, without words that could be taken for a part of it", async () => {
+    await using rig = await startRig(createScriptedGateway());
+    const { socket, read } = await open(rig.listener.port);
+    socket.write("GET /manage/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await eventually(() => read().startsWith("HTTP/1.1 200 "));
+    const before = read();
+    const closed = once(socket, "close");
+    socket.write("\x16\x03\x01 no HTTP\r\n\r\n");
+    await closed;
+    assert.equal(read(), before);
+  });
+
   it("a body that breaks off: nothing is left behind", async () => {
     const gateway = createScriptedGateway();
     await using rig = await startRig(gateway);

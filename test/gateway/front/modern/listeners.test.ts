@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { errorReply } from "../../../../src/gateway/json-rpc.ts";
 import { META } from "../../../../src/gateway/protocol.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { settle } from "../../../support/manual-clock.ts";
 import { collect, type Rig, startRig } from "../http/http-rig.ts";
 import { createScriptedGateway, objectOf, onlySession, type ScriptedGateway } from "../scripted-gateway.ts";
 import { openModern, postModern } from "./modern-rig.ts";
@@ -96,6 +97,26 @@ describe("D1 subscriptions/listen", () => {
     await eventually(() => stream.messages.length === 3);
     assert.equal(stream.messages[0]?.["method"], ACKNOWLEDGED);
     response.destroy();
+  });
+
+  it("one that ends while it subscribes asks for nothing more", async () => {
+    const gateway = createListening();
+    const held = Promise.withResolvers<void>();
+    let asked = 0;
+    gateway.handle = async () => {
+      asked += 1;
+      await held.promise;
+      return { result: {} };
+    };
+    await using rig = await startRig(gateway);
+    const opening = listen(rig, { resourceSubscriptions: Array.from({ length: 20 }, (_, n) => `ok:${n}`) });
+    await eventually(() => asked === 8);
+    onlySession(gateway).admit(false);
+    const { stream } = await opening;
+    await eventually(() => stream.ended());
+    held.resolve();
+    await settle();
+    assert.equal(asked, 8);
   });
 
   it("several are open at once, each under its own id", async () => {

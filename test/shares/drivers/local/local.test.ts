@@ -156,6 +156,24 @@ describe("the local driver", () => {
     assert.equal(await readlink(share.mountPath), "/usr");
   });
 
+  it("a folder that comes between the look and the link is not replaced, and told as what takes the path", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const { prober } = bench;
+    const late: typeof prober = {
+      ...prober,
+      async readLink(path, waitMs) {
+        const look = await prober.readLink(path, waitMs);
+        await mkdir(path, { recursive: true });
+        return look;
+      },
+    };
+    const stateFolder = await temporaryFolder(t);
+    const driver = createLocalDriver({ clock: systemClock, prober: late, stateFolder });
+    assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "path_taken");
+    assert.deepEqual(await readdir(share.mountPath), []);
+  });
+
   it("a route that is a file, or none, is a failure that leaves nothing", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);

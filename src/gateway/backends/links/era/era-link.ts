@@ -31,8 +31,8 @@ import {
   type Sender,
 } from "../backend-link.ts";
 import type { EraMemory } from "./era-memory.ts";
-import { mayBeModern } from "./judge-discover.ts";
-import { eitherCapabilities, LegacySession } from "./legacy-session.ts";
+import { judgeFailure, mayBeModern, OTHER_VERSION } from "./judge-discover.ts";
+import { type Begun, eitherCapabilities, LegacySession } from "./legacy-session.ts";
 import { ModernServer } from "./modern-server.ts";
 import { bringsState, initializeResult, olderRequest } from "./older-form.ts";
 import { type Found, Probe } from "./probe.ts";
@@ -48,6 +48,7 @@ const NOT_MODERN = linkFailure(
   `the server does not speak ${MODERN_VERSION}`,
   'remove `protocol = "2026-07-28"` from its section',
 );
+const INITIALIZED_ANEW = linkFailure("closed", "the server was initialized anew");
 const SUBSCRIBES: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
 
 interface EraOptions {
@@ -139,6 +140,7 @@ class EraLink implements BackendLink {
 
   #isForLegacy(message: RpcRequest, sender: Sender | null, modern: ModernServer): boolean {
     if (SUBSCRIBES.has(message.method)) return this.#subscribesOver === "legacy";
+    if (message.method === "ping") return this.#legacy?.isDoubted === true;
     return sender !== null && !isModern(message.params) && !modern.wraps(message);
   }
 
@@ -174,17 +176,17 @@ class EraLink implements BackendLink {
   async #end(): Promise<void> {
     this.#endProbe();
     this.#modern?.dispose(null);
-    await Promise.all([this.#link.close(), this.#legacy?.close()]);
+    await Promise.all([this.#link.close(), this.#legacy?.close(null)]);
   }
 
   #begin(initialize: RpcRequest): void {
     if (this.#modern !== null && this.#legacy !== null && !this.#isChanged) {
       // Only its session of 2025-11-25 was lost: what goes on in the other version has no session.
-      void this.#initializeBoth(this.#modern, initialize);
+      void this.#initializeBoth(this.#modern, initialize, true);
       return;
     }
     this.#isChanged = false;
-    this.#modern?.dispose(linkFailure("closed", "the server was initialized anew"));
+    this.#modern?.dispose(INITIALIZED_ANEW);
     this.#modern = null;
     this.#dropLegacy();
     this.#endProbe();
@@ -197,8 +199,9 @@ class EraLink implements BackendLink {
   }
 
   #dropLegacy(): void {
-    void this.#legacy?.close();
+    const legacy = this.#legacy;
     this.#legacy = null;
+    void legacy?.close(INITIALIZED_ANEW);
     this.#subscribesOver = "modern";
   }
 
@@ -266,17 +269,23 @@ class EraLink implements BackendLink {
       const legacy = new LegacySession({ open, events: this.#events, clock, nextId });
       this.#legacy = legacy;
     }
-    await this.#initializeBoth(modern, initialize);
+    await this.#initializeBoth(modern, initialize, false);
   }
 
-  async #initializeBoth(modern: ModernServer, initialize: RpcRequest): Promise<void> {
+  async #initializeBoth(modern: ModernServer, initialize: RpcRequest, isAnew: boolean): Promise<void> {
     const { discovered } = modern;
     const legacy = this.#legacy;
-    const answer = legacy === null ? null : await legacy.begin(initialize);
+    const begun: Begun = legacy === null ? { kind: "refused" } : await legacy.begin(initialize);
     if (this.#closing !== null || this.#modern !== modern) return;
+    // What it spoke before it still speaks, for all that is known: it is away.
+    if (isAnew && begun.kind === "failed" && isAway(begun.failure)) {
+      this.#events.onRequestFailed(initialize.id, begun.failure);
+      return;
+    }
     let { capabilities } = discovered;
-    if (answer === null) this.#dropLegacy();
+    if (begun.kind !== "begun") this.#dropLegacy();
     else {
+      const answer = begun.result;
       const offers = (one: unknown): boolean =>
         isJsonObject(one) && isJsonObject(one["resources"]) && one["resources"]["subscribe"] === true;
       const isLegacyAlone = offers(answer["capabilities"]) && !offers(capabilities);
@@ -299,8 +308,7 @@ class EraLink implements BackendLink {
     }
     const { id, error } = message;
     if (error === undefined || !this.#isOtherVersion(error)) return this.#events.onMessage(message, streamOf);
-    const failure = linkFailure("session_lost", "the server speaks another version of MCP than before");
-    this.#events.onRequestFailed(id as RpcId, failure);
+    this.#events.onRequestFailed(id as RpcId, OTHER_VERSION);
     return null;
   }
 
@@ -349,4 +357,9 @@ class EraLink implements BackendLink {
     if (this.#modern !== null) this.#modern.requestFailed(id, failure);
     else if (this.#probe?.requestFailed(id, failure) !== true) this.#events.onRequestFailed(id, failure);
   }
+}
+
+/** It says nothing of what the server speaks. */
+function isAway(failure: LinkFailure): boolean {
+  return failure.kind === "closed" || (failure.status ?? 0) >= 500 || judgeFailure(failure).kind === "failed";
 }

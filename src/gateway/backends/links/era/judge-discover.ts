@@ -17,6 +17,12 @@ export type Judged =
   | { readonly kind: "older" }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
+/** Of a request that a server refuses which spoke that version before. */
+export const OTHER_VERSION = linkFailure(
+  "session_lost",
+  "the server speaks another version of MCP than before",
+);
+
 const OLDER: Judged = { kind: "older" };
 const LONGEST = 300;
 

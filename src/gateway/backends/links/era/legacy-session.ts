@@ -12,11 +12,26 @@ import {
   type RpcMessage,
   type RpcRequest,
 } from "../../../json-rpc.ts";
-import { isProtocolVersion, type ProtocolVersion } from "../../../protocol.ts";
-import type { BackendLink, LinkEvents, OpenLink, Sender } from "../backend-link.ts";
+import { isProtocolVersion, type ProtocolVersion, UNSUPPORTED_VERSION } from "../../../protocol.ts";
+import {
+  type BackendLink,
+  type LinkEvents,
+  type LinkFailure,
+  linkFailure,
+  type OpenLink,
+  type Sender,
+} from "../backend-link.ts";
+import { OTHER_VERSION } from "./judge-discover.ts";
 
 /** A server that speaks both answers within this; one that does not is spoken with in 2026-07-28 alone. */
 const INITIALIZE_MS = 5_000;
+const SILENT = linkFailure("unreachable", `no answer to initialize within ${INITIALIZE_MS / 1_000} s`);
+
+/** What came of `initialize`. `failed`: no answer came, which says nothing of what the server speaks. */
+export type Begun =
+  | { readonly kind: "begun"; readonly result: JsonObject }
+  | { readonly kind: "refused" }
+  | { readonly kind: "failed"; readonly failure: LinkFailure };
 
 interface LegacySessionOptions {
   readonly open: OpenLink;
@@ -30,10 +45,14 @@ export class LegacySession {
   readonly #link: BackendLink;
   /** Requests of the server that have no answer yet. */
   readonly #asked = new FleetingSet<RpcId>();
-  #initialize: { readonly id: RpcId; readonly settle: (result: JsonObject | null) => void } | null = null;
+  /** Requests that were sent and have no answer yet. */
+  readonly #flights = new FleetingSet<RpcId>();
+  #initialize: { readonly id: RpcId; readonly settle: (begun: Begun) => void } | null = null;
   #version: ProtocolVersion | null = null;
   /** Requests of our own, whose answers nobody waits for. */
   readonly #own = new FleetingSet<RpcId>();
+  /** The server may have forgotten the session. */
+  #isDoubted = false;
 
   constructor(options: LegacySessionOptions) {
     this.#options = options;
@@ -42,10 +61,14 @@ export class LegacySession {
       ...events,
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => {
-        if (id === this.#initialize?.id) this.#initialize.settle(null);
-        else if (!this.#own.delete(id)) events.onRequestFailed(id, failure);
+        if (id === this.#initialize?.id) this.#initialize.settle({ kind: "failed", failure });
+        else if (!this.#own.delete(id)) this.#failed(id, failure);
       },
-      onClosed: () => this.#initialize?.settle(null),
+      onDoubt: () => {
+        this.#isDoubted = true;
+        events.onDoubt();
+      },
+      onClosed: (failure) => this.#initialize?.settle({ kind: "failed", failure }),
       onLogLine: (line) => events.onLogLine(line),
     });
   }
@@ -54,20 +77,26 @@ export class LegacySession {
     return this.#link.backlogBytes;
   }
 
-  /** Begins a session, in place of the one there is. Resolves with the server's answer; null: it gives none. */
-  async begin({ params }: RpcRequest): Promise<JsonObject | null> {
+  /** The next ping is to tell whether the server still knows the session. */
+  get isDoubted(): boolean {
+    return this.#isDoubted;
+  }
+
+  /** Begins a session, in place of the one there is. */
+  async begin({ params }: RpcRequest): Promise<Begun> {
     const { clock, nextId } = this.#options;
-    const { promise, resolve } = Promise.withResolvers<JsonObject | null>();
+    const { promise, resolve } = Promise.withResolvers<Begun>();
     const id = nextId();
+    this.#isDoubted = false;
     this.#initialize = { id, settle: resolve };
     this.#link.send({ jsonrpc: "2.0", id, method: "initialize", ...(params && { params }) });
     await settledWithin(clock, INITIALIZE_MS, promise);
     this.#initialize = null;
-    resolve(null);
-    const result = await promise;
-    const version = result?.["protocolVersion"];
+    resolve({ kind: "failed", failure: SILENT });
+    const begun = await promise;
+    const version = begun.kind === "begun" ? begun.result["protocolVersion"] : null;
     this.#version = isProtocolVersion(version) ? version : null;
-    return this.#version === null ? null : result;
+    return begun.kind === "begun" && this.#version === null ? { kind: "refused" } : begun;
   }
 
   established(): void {
@@ -75,7 +104,14 @@ export class LegacySession {
   }
 
   send(message: RpcMessage, sender: Sender | null): void {
-    if (!("method" in message) && message.id !== null) this.#asked.delete(message.id);
+    if (!("method" in message)) {
+      if (message.id !== null) this.#asked.delete(message.id);
+    } else if ("id" in message) {
+      if (message.method === "ping") this.#isDoubted = false;
+      this.#flights.add(message.id);
+    } else if (message.method === "notifications/cancelled") {
+      this.#flights.delete(message.params?.["requestId"] as RpcId);
+    }
     this.#link.send(message, sender);
   }
 
@@ -91,9 +127,16 @@ export class LegacySession {
     return this.#asked.has(id);
   }
 
-  close(): Promise<void> {
-    this.#initialize?.settle(null);
+  /** Requests in flight get no answer; with a failure they fail. */
+  close(failure: LinkFailure | null): Promise<void> {
+    this.#initialize?.settle({ kind: "refused" });
+    if (failure !== null) for (const id of [...this.#flights]) this.#failed(id, failure);
     return this.#link.close();
+  }
+
+  #failed(id: RpcId, failure: LinkFailure): void {
+    this.#flights.delete(id);
+    this.#options.events.onRequestFailed(id, failure);
   }
 
   #take(message: unknown, streamOf: RpcId | null): Promise<void> | null {
@@ -102,10 +145,18 @@ export class LegacySession {
     else if (classified.kind === "response" && classified.id !== null) {
       const { id, reply } = classified;
       if (id === this.#initialize?.id) {
-        this.#initialize.settle(isError(reply) ? null : reply.result);
+        this.#initialize.settle(
+          isError(reply) ? { kind: "refused" } : { kind: "begun", result: reply.result },
+        );
         return null;
       }
       if (this.#own.delete(id)) return null;
+      this.#flights.delete(id);
+      if (isError(reply) && reply.error.code === UNSUPPORTED_VERSION) {
+        // The server was replaced by one that speaks 2026-07-28 alone.
+        this.#options.events.onRequestFailed(id, OTHER_VERSION);
+        return null;
+      }
     }
     return this.#options.events.onMessage(message, streamOf);
   }

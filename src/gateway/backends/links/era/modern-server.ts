@@ -40,7 +40,7 @@ import {
   linkFailure,
   type Sender,
 } from "../backend-link.ts";
-import { judgeFailure, judgeReply } from "./judge-discover.ts";
+import { judgeFailure, judgeReply, OTHER_VERSION } from "./judge-discover.ts";
 import { Listening, resourceTopic, taskTopic } from "./listening.ts";
 import { modernCapabilities, modernParams, olderReply, withoutSubscription } from "./older-form.ts";
 import { requestHeaders } from "./request-headers.ts";
@@ -193,7 +193,7 @@ export class ModernServer {
     if (flight === undefined) return;
     this.#forget(flight);
     const isOdd = failure.kind === "refused" && NOT_UNDERSTOOD.has(failure.status ?? 0);
-    if (isOdd) void this.#isStillModern().then((is) => this.#fail(flight, is ? failure : this.#changed()));
+    if (isOdd) void this.#isStillModern().then((is) => this.#fail(flight, is ? failure : OTHER_VERSION));
     else this.#fail(flight, failure);
   }
 
@@ -389,7 +389,7 @@ export class ModernServer {
     const { link } = this.#options;
     if (code === UNSUPPORTED_VERSION) {
       this.#forget(flight);
-      this.#fail(flight, this.#changed());
+      this.#fail(flight, OTHER_VERSION);
       return true;
     }
     const isCall = flight.message.method === "tools/call";
@@ -442,11 +442,6 @@ export class ModernServer {
     flight.inner = this.#options.nextId();
     this.#renamed.set(flight.inner, flight.message.id);
     this.#dispatch(flight, params);
-  }
-
-  /** A server that was replaced by an older one is initialized anew. */
-  #changed(): LinkFailure {
-    return linkFailure("session_lost", "the server speaks another version of MCP than before");
   }
 
   async #isStillModern(): Promise<boolean> {

@@ -110,6 +110,7 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
       });
       let responded = false;
       let connected = false;
+      let isTaken = false;
       let late = false;
       request.once("socket", (socket: Socket) => {
         if (!socket.connecting) {
@@ -119,6 +120,9 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
         const timer = options.clock.setTimer(CONNECT_TIMEOUT_MS, () => {
           late = true;
           request.destroy(new Error("connecting took too long"));
+        });
+        socket.once("connect", () => {
+          isTaken = true;
         });
         socket.once(connectedEvent, () => {
           connected = true;
@@ -133,11 +137,11 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
         },
         failure(error) {
           const { origin } = url;
-          if (late)
-            return unreachable(origin, {
-              text: `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`,
-              isAway: true,
-            });
+          if (late) {
+            const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
+            // One that is taken, and gets no further, would be found to be back at each look.
+            return unreachable(origin, isTaken ? { text } : { text, isAway: true });
+          }
           if (!connected) return unreachable(origin, connectReason(error));
           if (systemErrorCode(error)?.startsWith("HPE_")) {
             return linkFailure("protocol", `${origin} answers something that is no HTTP`);

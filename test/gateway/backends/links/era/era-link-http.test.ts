@@ -236,6 +236,7 @@ for (const status of [401, 403]) {
     const recorded = rig.open(rig.http(raw.url));
     const failure = await recorded.askInVain("initialize");
     assert.match(failure.message, new RegExp(`HTTP ${status}`));
+    assert.equal(recorded.failed.size, 1, "the link's own question is nobody else's");
     assert.deepEqual(
       raw.posted.map(({ method }) => method),
       ["server/discover"],

@@ -21,10 +21,16 @@ export interface RawHttp {
   answer: (posted: Posted) => void;
 }
 
-export async function startRawHttp(t: TestContext, answer: RawHttp["answer"]): Promise<RawHttp> {
+/** `openStream`: what asks for the server's own stream gets; without it there is none. */
+export async function startRawHttp(
+  t: TestContext,
+  answer: RawHttp["answer"],
+  openStream: (response: ServerResponse) => void = (response) => response.writeHead(405).end(),
+): Promise<RawHttp> {
   const posted: Posted[] = [];
   const server = createServer(async (request, response) => {
     const { method, headers } = request;
+    if (method === "GET") return void openStream(response);
     if (method !== "POST") return void response.writeHead(405).end();
     const message = JSON.parse(await text(request));
     const one: Posted = { headers, message, method: message.method, isGone: false, response };

@@ -1,10 +1,12 @@
 // Servers that refuse, speak no MCP, break off or answer too much: what a request is told.
 import assert from "node:assert/strict";
+import { createServer } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
+import { onLoopback } from "../../../../support/on-loopback.ts";
 import { startHttpEcho } from "../../programs/link-http-echo.ts";
 import { connect, result, startRaw, type Take, withEcho } from "./bench.ts";
 
@@ -146,6 +148,23 @@ test("a connection that does not come about ends after its deadline", async (t) 
   await manual.advance(5_000);
   const failure = await eventually(() => recorded.failed.get(1));
   assert.equal(failure.kind, "unreachable");
+  assert.equal(failure.isAway, true);
+  // Who takes a connection and says nothing of TLS is there: to look whether it is back would always find that it is.
+  let taken = false;
+  const mute = await onLoopback(
+    t,
+    createServer((socket) => {
+      taken = true;
+      t.after(() => socket.destroy());
+    }),
+  );
+  const secure = connect(t, `https://127.0.0.1:${mute}/mcp`, { clock: manual });
+  secure.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
+  await eventually(() => taken);
+  await manual.advance(5_000);
+  const late = await eventually(() => secure.failed.get(1));
+  assert.match(late.message, /no connection within 5 s/);
+  assert.equal(late.isAway, undefined);
   // An established connection has no deadline of ours.
   const silent = connect(t, url, { clock: manual });
   silent.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });

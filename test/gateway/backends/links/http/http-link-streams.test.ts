@@ -244,3 +244,26 @@ test("a new session closes the old one's stream", async (t) => {
   await eventually(() => closed === 1 && echo.seen.filter((each) => each === "GET").length === 2);
   assert.equal(echo.headers[echo.seen.lastIndexOf("GET")]?.["mcp-session-id"], "session-2");
 });
+
+test("a session without an id ends with the first message that is of none, and its stream with it", async (t) => {
+  let closed = 0;
+  const { echo, recorded } = await withEcho(t, {
+    take(message, response) {
+      if (message.method !== "initialize") return false;
+      response.setHeader("Content-Type", "application/json");
+      response.end(result(message.id));
+      return true;
+    },
+    onGet(_, response) {
+      response.on("close", () => {
+        closed += 1;
+      });
+      openEvents(response).flushHeaders();
+    },
+  });
+  await recorded.initialize();
+  await eventually(() => echo.seen.includes("GET"));
+  recorded.link.stateless?.send({ jsonrpc: "2.0", id: 9, method: "echo" }, {});
+  await eventually(() => closed === 1 && echo.seen.at(-1) === "POST echo");
+  assert.equal(echo.headers.at(-1)?.["mcp-protocol-version"], undefined);
+});

@@ -11,6 +11,7 @@ import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../../support/temporary-folder.ts";
 import { openRecorded } from "../link-recorder.ts";
 
@@ -147,6 +148,29 @@ test("the warden minds no signal but SIGKILL, and after that it is started again
   assert.equal((await living([group.pid])).length > 0, true);
   await warden[Symbol.asyncDispose]();
   await eventually(async () => (await living([group.pid])).length === 0);
+});
+
+test("the warden that ends again and again is started later each time, and soon again after a calm", async (t) => {
+  const manual = createManualClock();
+  const recorded = createRecordingLogger();
+  const warden = new Warden({ clock: manual, logger: recorded });
+  t.after(() => warden[Symbol.asyncDispose]());
+  warden.channel();
+  const pauses = (): unknown[] => recorded.lines.map(({ fields }) => fields["afterMs"]);
+  for (const [upMs, pauseMs] of [
+    [1, 100],
+    [1, 200],
+    [30_000, 400],
+    [30_001, 100],
+  ] as const) {
+    const { pid } = warden;
+    assert.ok(pid);
+    await manual.advance(upMs);
+    process.kill(pid, "SIGKILL");
+    await eventually(() => warden.pid === null);
+    assert.equal(pauses().at(-1), pauseMs);
+    await manual.advance(pauseMs);
+  }
 });
 
 test("a backend starts while there is no warden", async (t) => {
