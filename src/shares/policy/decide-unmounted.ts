@@ -4,7 +4,7 @@ import type { RouteName } from "../share-spec.ts";
 import { awaitsProof } from "./decide-carry.ts";
 import { whyNoLogon } from "./decide-logged-on.ts";
 import { startOperation } from "./decide-operation.ts";
-import { answers, type Builder, clearError, hostOf, setError } from "./decision-builder.ts";
+import { type Builder, clearError, configuredAnswers, hostOf, setError } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
 /** The end of a proof wakes the lane; this is for one whose end was missed. */
@@ -63,7 +63,7 @@ export function whyUnmountable(builder: Builder): string | null {
 /** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
 export function bestRoutes(builder: Builder): RouteName[] {
   const order: RouteName[] = builder.memory.held === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
-  return order.filter((route) => answers(builder, route));
+  return order.filter((route) => configuredAnswers(builder, route));
 }
 
 export function whyNeither(builder: Builder): string {

@@ -2,6 +2,7 @@
 
 import { rm } from "node:fs/promises";
 import { delimiter, dirname } from "node:path";
+import { installedRclone } from "../../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -99,9 +100,11 @@ interface ReadTools {
 
 export function createRootReader(options: RootReaderOptions) {
   const { clock, stateFolder, folders = pathFolders, logons } = options;
-  const find = (program: ProofProgram) => findProgram(program, folders());
+  const find = async (program: ProofProgram) =>
+    (program === "rclone" ? await installedRclone(stateFolder) : null) ??
+    (await findProgram(program, folders()));
   const loginFiles = createLoginFiles(stateFolder);
-  const tools: ReadTools = { clock, loginFiles, find, obscured: createObscuredPasswords(clock) };
+  const tools: ReadTools = { clock, loginFiles, find, obscured: createObscuredPasswords(clock, stateFolder) };
   const read = <R extends RootRead | BirthsRead>(
     { share, signal }: ReadRequest,
     run: () => Promise<R | ReadFailure>,
