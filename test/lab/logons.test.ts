@@ -25,7 +25,9 @@ async function play(
   try {
     await story(scene);
   } catch (error) {
-    for (const line of (await scene.home.log()).slice(-60)) t.diagnostic(JSON.stringify(line));
+    const noise = ["management request", "host probed", "probe"];
+    const log = (await scene.home.log()).filter(({ message }) => !noise.includes(String(message)));
+    for (const line of log.slice(-80)) t.diagnostic(JSON.stringify(line));
     throw error;
   } finally {
     await scene[Symbol.asyncDispose]();
@@ -129,8 +131,11 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 1_800_000 }, 
           "mounted anew",
           lines.length === 0 ? (one) => isCarried(one) && isMounted(one) : isMounted,
         );
-        t.diagnostic(`mounted anew ${Math.round(performance.now() - atMs)} ms after the last close`);
-        assert.notDeepEqual(await mountIds(scene), mountBefore);
+        const tookMs = performance.now() - atMs;
+        t.diagnostic(`mounted anew ${Math.round(tookMs)} ms after the last close`);
+        assert.ok(tookMs < CARRIED_WITHIN_MS, `${tookMs} ms`);
+        // The log may be a moment behind.
+        await eventually(async () => (await scene.home.logged("share.remounted")).length === 1);
         await eventually(async () => (await scene.read("CORE", "kept.txt")) === "of CORE");
         // What was mounted with the old one may have tried that once more when its server was proved.
         assert.ok((await scene.refused()) <= REFUSALS_AT_MOST);

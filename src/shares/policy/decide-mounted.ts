@@ -3,13 +3,7 @@
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
 import { foldYoungDeath, judgeMount, settleBackoff } from "./decide-mount-alive.ts";
-import {
-  checkedOpenFiles,
-  looksDead,
-  routesFrom,
-  startOperation,
-  whyNotMountable,
-} from "./decide-operation.ts";
+import { checkedOpenFiles, routesFrom, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
 import { bestRoutes, whyNeither } from "./decide-unmounted.ts";
@@ -70,12 +64,11 @@ export function decideShutLogon(
   const canBeKnown = asking || state !== "unproved";
   if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
   if (shut === "other") {
+    const { look } = mount;
+    // Else our own look, which waits for what is turned away, would keep it busy.
+    const lost = look.state !== "answered" || look.errno !== null;
     const reason = "its login is another now";
-    return remountOnceClosed(builder, mount, {
-      reason,
-      plan: routesFrom(builder, route),
-      lost: looksDead(builder),
-    });
+    return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });
   }
   if (lastStep?.kind !== "gate") return { kind: "confirm", outage: null, logon: true };
   builder.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });

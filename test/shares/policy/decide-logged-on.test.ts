@@ -127,10 +127,16 @@ describe("a login that is refused", () => {
       kindsOf(world).every((kind) => kind === "check"),
       kindsOf(world).join(),
     );
+    // A look that waits is none of a program's.
+    mount.errno = null;
+    mount.hung = true;
+    mount.look = { state: "pending", startedAtMs: world.nowMs };
     world.fresh().holders = [];
     // What its rclone cannot send is kept for the next one.
     world.unsent = ["unsent.txt"];
-    world.duringStep = null;
+    world.onDecision = ({ step }) => {
+      if (step?.kind === "mount") world.logon = ACCEPTED;
+    };
     world.advance(2_500);
     assert.ok(kindsOf(world).includes("unmount force"), kindsOf(world).join());
   });
