@@ -10,11 +10,13 @@ import { missingForPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { isCarried, type LogonsScene, logonsScene } from "./logons-scene.ts";
 
-/** How long nobody says a word. All of it: an hour's budget must outlast that. */
-const LEFT_ALONE_MS = process.env["MOUNTAINEER_LOGONS"] === "all" ? 600_000 : 12_000;
+const IS_WHOLE = process.env["MOUNTAINEER_LOGONS"] === "all";
+/** How long nobody says a word. */
+const LEFT_ALONE_MS = IS_WHOLE ? 600_000 : 12_000;
 /** By itself, in any hour. */
 const REFUSALS_AT_MOST = 2;
-const CARRIED_WITHIN_MS = 5_000;
+/** Beside other suites a machine is too busy for a claim of speed. */
+const CARRIED_WITHIN_MS = IS_WHOLE ? 5_000 : 20_000;
 
 async function play(
   t: TestContext,
@@ -160,6 +162,23 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 1_800_000 }, 
       for (const name of scene.names)
         await eventually(async () => (await scene.read(name, "kept.txt")) === `of ${name}`);
       assert.deepEqual(await mountIds(scene), mountBefore);
+    }));
+
+  test("A14 a NAS that was away is tried once more, and not each time that it restarts", (t) =>
+    play(t, [1, []], async (scene) => {
+      await scene.secret("mistyped");
+      await scene.start();
+      await scene.until("CORE", "refused", isRefused);
+      assert.equal(await scene.refused(), 1);
+      for (const _ of ["once", "twice", "thrice"]) {
+        await scene.nas.killServer();
+        await scene.until("CORE", "gone", ({ tb_reachable, fb_reachable }) => !tb_reachable && !fb_reachable);
+        await scene.nas.startServer();
+        await scene.until("CORE", "back", ({ tb_reachable, fb_reachable }) => tb_reachable && fb_reachable);
+        await eventually(async () => (await scene.refused()) === REFUSALS_AT_MOST);
+      }
+      await scene.until("CORE", "still refused", isRefused);
+      assert.equal(await scene.refused(), REFUSALS_AT_MOST);
     }));
 
   test("A14 a daemon that is started again and again does not hammer the NAS", (t) =>

@@ -113,6 +113,9 @@ export class ShareCycle {
       this.#state,
       this.#openFilesAhead?.files ?? null,
     );
+    const { configured = seen.routes } = seen;
+    if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
+      this.#tools.logons.away(this.#subject.spec);
     const { wake } = await stepUntilSettled({
       subject: `share ${this.#subject.spec.name}`,
       mostSteps: MOST_STEPS,
