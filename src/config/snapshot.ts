@@ -215,7 +215,7 @@ export type ServedBackend = Omit<BackendConfig, "connection"> & {
   readonly connection: BackendConfig["connection"] | FleetConnection;
 };
 
-/** What happens when a server describes a tool otherwise than before. */
+/** What happens when a server shows something otherwise than before. */
 export type PinMode = "tell" | "block" | "off";
 
 /** Which changes of the file wait for a person's approval. */

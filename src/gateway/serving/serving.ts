@@ -16,7 +16,7 @@ import { TaskIds } from "../middleware/task-ids.ts";
 import { TaskMemory } from "../middleware/task-memory.ts";
 import { createOwnTools, type OwnTools } from "../optimizer/own-tools.ts";
 import { ToolIndex } from "../optimizer/tool-index.ts";
-import type { ToolPins } from "../pins/tool-pins.ts";
+import type { Pins } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Together } from "../together/together.ts";
@@ -34,7 +34,7 @@ interface ServingOptions {
   readonly pool: BackendPool;
   /** Signs what clients carry. */
   readonly stateKey: () => string;
-  readonly pins: ToolPins;
+  readonly pins: Pins;
   readonly together: Together;
 }
 
@@ -112,7 +112,12 @@ export class Serving {
   /** Of what that client is served: the words of those servers alone. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
     const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
-    const servers = this.#options.pool.initializeResults().filter(({ backend }) => serves(backend));
+    // What the pins leave of what servers say of themselves.
+    const told = new Map(this.#sources.map(({ backend, instructions = null }) => [backend, instructions]));
+    const servers = this.#options.pool
+      .initializeResults()
+      .filter(({ backend }) => serves(backend))
+      .map((server) => ({ ...server, instructions: told.get(server.backend) ?? null }));
     return gatewayInitializeResult(version, servers, { catalog, passesAll, introduction }, spoken);
   }
 
@@ -143,17 +148,23 @@ export class Serving {
   #merged(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins, together } = this.#options;
     return together.merge(pins.admit(pool.published, config), config, () => {
-      const { hidden, down, unlisted } = pool;
-      const last = [...pins.approvedOf([...hidden, ...down], config), ...pins.recalled(unlisted)];
-      return { last, pending: pins.pending };
+      const tools = pins.pending.filter(({ kind }) => kind === "tool");
+      return { last: this.#away(config), pending: tools };
     });
+  }
+
+  /** What is not published, as it was approved: its data is away, its server is down or has listed nothing yet. */
+  #away(config: GatewayRules["config"]): readonly CatalogSource[] {
+    const { pool, pins } = this.#options;
+    const { hidden, down, unlisted } = pool;
+    return [...pins.approvedOf([...hidden, ...down], config), ...pins.recalled(unlisted)];
   }
 
   #build(): ServingSet {
     // Who lists no tools finds them: nobody else pays for the index.
     this.#index.follow(this.#selections.mayOptimize ? this.catalog.tools : NO_TOOLS);
-    const { tools, redaction, pool, pins } = this.#options;
-    const away = [...pool.hidden, ...pool.down, ...pins.recalled(pool.unlisted)];
+    const { tools, redaction } = this.#options;
+    const away = this.#away(this.rules.config);
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
     return buildServingSet({
