@@ -197,6 +197,8 @@ export interface BackendConfig {
     readonly callMs: number;
   };
   readonly filters: BackendFilters;
+  /** Absolute: the only folders that paths in a call may lie in; absent: they may lie anywhere. */
+  readonly folders?: readonly string[];
   /** By the server's own tool name. */
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly instances: "shared" | "per-client";

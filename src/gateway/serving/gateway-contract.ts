@@ -25,6 +25,7 @@ import type { HeldRoutes } from "../backends/pool/backend-lane-contract.ts";
 import type { SwitchOutcome } from "../backends/pool/lane-state.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
+import type { LookAtPlaces } from "../folders/folder-gate.ts";
 import type { Holds } from "../front/holds/holds.ts";
 import type { SessionPeers } from "../front/http/forwarding.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
@@ -104,6 +105,8 @@ export interface GatewayOptions {
   readonly measured?: () => readonly Measured[];
   /** Absent: nothing is known of shares. */
   readonly data?: DataSource;
+  /** Where paths lead; absent: nobody can tell, and nothing that looks like a path goes to a backend with `folders`. */
+  readonly places?: LookAtPlaces;
   /** On which routes people hold backends; absent: that is not kept. */
   readonly heldRoutes?: HeldRoutes;
   /** Where the pins of tools are kept; absent: they are not. */

@@ -5,7 +5,7 @@ import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
-import type { GatewayTransition } from "../gateway-transitions.ts";
+import { withFolders } from "../folders/folder-gate.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { KeptResults } from "../limits/kept-results.ts";
 import { PrincipalLimiter } from "../limits/principal-limits.ts";
@@ -20,6 +20,7 @@ import type { Pins } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Together } from "../together/together.ts";
+import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
@@ -28,7 +29,7 @@ import type { SessionRoster } from "./session-roster.ts";
 import { type WithheldEntry, withheldEntries } from "./withheld-entries.ts";
 
 interface ServingOptions {
-  readonly tools: RulesTools & { readonly announce: (transition: GatewayTransition) => void };
+  readonly tools: RulesTools & Pick<GatewayOptions, "announce" | "environment" | "guarded" | "places">;
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
@@ -167,6 +168,7 @@ export class Serving {
     const away = this.#away(this.rules.config);
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
+    const pool = telemetry === null ? this.#services.pool : telemetry.traced(this.#services.pool);
     return buildServingSet({
       catalog: this.catalog,
       away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution),
@@ -181,10 +183,14 @@ export class Serving {
       limits: { limiter: this.limiter, kept: this.kept },
       selections: this.#selections,
       ownTools: this.#ownTools,
-      services:
-        telemetry === null
-          ? this.#services
-          : { ...this.#services, pool: telemetry.traced(this.#services.pool) },
+      services: {
+        ...this.#services,
+        pool: withFolders(pool, {
+          backends: config.backends,
+          userHome: tools.guarded?.userHome ?? tools.environment["HOME"] ?? "/",
+          places: tools.places ?? (async () => null),
+        }),
+      },
       between: telemetry === null ? [] : [telemetry.middleware],
       backends: this.#backends,
       callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
