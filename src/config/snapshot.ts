@@ -197,8 +197,8 @@ export interface BackendConfig {
     readonly callMs: number;
   };
   readonly filters: BackendFilters;
-  /** Absolute: the only folders that paths in a call may lie in; absent: they may lie anywhere. */
-  readonly folders?: readonly string[];
+  /** Absolute: the only folders that paths in a call may lie in; null or absent: they may lie anywhere. */
+  readonly folders?: readonly string[] | null;
   /** By the server's own tool name. */
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly instances: "shared" | "per-client";

@@ -112,9 +112,10 @@ function engineBackend(name: string, backend: BackendFile, place: ConfigPlace): 
       resources: nameFilter(filters.resources),
       prompts: nameFilter(filters.prompts),
     },
-    ...(backend.folders === undefined
-      ? {}
-      : { folders: [...new Set(backend.folders.map((folder) => expandPath(folder, place.userHome)))] }),
+    folders:
+      backend.folders === undefined
+        ? null
+        : [...new Set(backend.folders.map((folder) => expandPath(folder, place.userHome)))],
     toolOverrides: Object.fromEntries(
       Object.entries(backend.tool_overrides).map(([tool, override]) => [tool, toolOverride(override)]),
     ),

@@ -48,8 +48,8 @@ export function withFolders(
 ): RoutingServices["pool"] {
   const gates = new Map(
     backends.flatMap((backend) => {
-      const { name, folders } = backend;
-      return folders === undefined ? [] : [[name, gateOf(backend, folders, userHome, places)] as const];
+      const { name, folders = null } = backend;
+      return folders === null ? [] : [[name, gateOf(backend, folders, userHome, places)] as const];
     }),
   );
   if (gates.size === 0) return pool;

@@ -26,6 +26,8 @@ any = "1"
 name = "two"
 [backends.apart]
 command = "serve"
+cwd = "/opt"
+folders = ["/srv"]
 [backends.apart.sandbox]
 kind = "bubblewrap"
 read = ["/srv/a"]
@@ -228,6 +230,7 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "limits.overrides.users": ['users = ["ann"]', 'users = ["eve"]'],
   "limits.overrides.roles": ['users = ["ann"]', 'roles = ["x"]'],
   "limits.overrides.sessions": ["sessions = 7", "sessions = 8"],
+  "backends.folders": ['folders = ["/srv"]\n', ""],
   "trust.pin": ["[trust]", '[trust]\npin = "off"'],
   "audit.redact": ["[audit]", '[audit]\nredact = ["x"]'],
 };

@@ -27,6 +27,7 @@ test("a backend needs a command alone; the rest has defaults", async () => {
       connection: { type: "stdio", command: "npx", args: [], env: {}, cwd: PLACE.userHome },
       timeouts: { initMs: 15_000, listMs: 10_000, callMs: 60_000 },
       filters: { tools: all, resources: all, prompts: all },
+      folders: null,
       toolOverrides: {},
       instances: "shared",
       replace: "overlap",
