@@ -93,29 +93,41 @@ interface HeldText {
   /** Where it stands, for people. */
   readonly label: string;
   readonly text: string;
+  /** It is called a path: also a plain name is one then. */
+  readonly isNamedPath: boolean;
+}
+
+const PATH_NAMES = /^(?:path|file|filename|dir|directory|folder|source|destination)s?$/i;
+
+/** By the last word of an argument's name, as in `file_path` and `outputDir`. */
+function namesPath(key: string): boolean {
+  return PATH_NAMES.test(key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).at(-1) ?? "");
 }
 
 /** Null: there are more than are looked at. */
 function textsOf(params: JsonObject, members: readonly string[]): readonly HeldText[] | null {
   const texts: HeldText[] = [];
-  const left: { readonly label: string; readonly value: unknown }[] = members.map((member) => ({
-    label: member,
-    value: params[member],
-  }));
+  interface Left {
+    readonly label: string;
+    readonly value: unknown;
+    readonly isNamedPath: boolean;
+  }
+  const left: Left[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
-    const { label, value } = next;
+    const { label, value, isNamedPath } = next;
     if (texts.length + left.length >= MOST_TEXTS) return null;
     const below = (step: string): string => (label.length > LONGEST_LABEL ? label : `${label}${step}`);
-    if (typeof value === "string") texts.push({ label, text: value });
+    if (typeof value === "string") texts.push({ label, text: value, isNamedPath });
     else if (Array.isArray(value))
       value.forEach((part: unknown, at) => {
-        left.push({ label: below(`[${at}]`), value: part });
+        left.push({ label: below(`[${at}]`), value: part, isNamedPath });
       });
     else if (isJsonObject(value) && !isRawNumber(value)) {
       for (const [key, part] of Object.entries(value)) {
         // A plain word is what an argument is called.
-        if (/[/\\~%]|\.\./.test(key)) texts.push({ label: `a name in ${label}`, text: key });
-        left.push({ label: below(`.${key}`), value: part });
+        if (/[/\\~%]|\.\./.test(key))
+          texts.push({ label: `a name in ${label}`, text: key, isNamedPath: false });
+        left.push({ label: below(`.${key}`), value: part, isNamedPath: namesPath(key) });
       }
     }
   }
@@ -133,7 +145,7 @@ async function faultOf(
   const read: { readonly held: HeldText; readonly reading: Reading }[] = [];
   const paths = new Set(folders);
   for (const held of texts) {
-    const readings = readingsOf(held.text, bases);
+    const readings = readingsOf(held.text, bases, held.isNamedPath);
     if ("unclear" in readings) return `${shown(held)}: ${readings.unclear}`;
     for (const reading of readings) {
       read.push({ held, reading });

@@ -25,11 +25,12 @@ const LONGEST_PATH = 4_096;
 /** Of a longer text only the plain forms are looked at: it is the content of a file. */
 const LONGEST_FORM = 64 * 1024;
 
-export function readingsOf(text: string, bases: PathBases): Readings {
+/** `isNamedPath`: what the argument is called says that it is one. */
+export function readingsOf(text: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (text.includes("\0")) return { unclear: "it has a NUL character" };
   const readings = new Map<string, Reading>();
   for (const form of formsOf(text)) {
-    const found = readForm(form, bases);
+    const found = readForm(form, bases, isNamedPath);
     if ("unclear" in found) return found;
     for (const one of found) {
       // Nothing so long is opened; what is meant as a path and is none is for the prober to say.
@@ -68,7 +69,7 @@ function unescaped(text: string): string {
   }
 }
 
-function readForm(form: string, bases: PathBases): Readings {
+function readForm(form: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (form.includes("\0")) return { unclear: "it has a NUL character" };
   // URL parsers leave these out.
   const compact = form.replace(/[\t\n\r]/g, "");
@@ -87,7 +88,7 @@ function readForm(form: string, bases: PathBases): Readings {
     return { unclear: "it has `..` between braces" };
   const slashed = form.replaceAll("\\", "/");
   return [
-    ...(form.startsWith("/") ? ofAbsolute(form) : ofRelative(form, bases)),
+    ...(form.startsWith("/") ? ofAbsolute(form) : ofRelative(form, bases, isNamedPath)),
     ...(slashed === form ? [] : ofBackslashes(slashed, bases)),
   ];
 }
@@ -101,7 +102,7 @@ function ofFileUri(uri: string, bases: PathBases): Readings {
   const rest = uri.replace(/^file:(?:\/\/(?:localhost(?=\/))?)?/i, "");
   const found: Reading[] = paths.flatMap(certain);
   for (const raw of [rest, unescaped(rest)]) {
-    const more = readForm(raw, bases);
+    const more = readForm(raw, bases, true);
     if ("unclear" in more) return more;
     found.push(...more);
   }
@@ -132,32 +133,33 @@ function ofAbsolute(form: string): readonly Reading[] {
 }
 
 /**
- * From the server's folder it is a path if it says so (`./`, `..`) or if what it begins with exists there. In the other
- * folders, and from the root as servers read it that put a slash in front, only if that is there.
+ * From each folder where the server may look, it is a path if it says so (`./`, `..`, the argument's name), or if what it
+ * begins with exists there; from the root, as servers read it that put a slash in front, if its first two parts do.
  */
-function ofRelative(form: string, { cwd, others }: PathBases): readonly Reading[] {
+function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boolean): readonly Reading[] {
+  const bases = [cwd, ...others];
+  if (hasLines(form)) return bases.flatMap((base) => unlikely(base, `${base}/${form}`));
   const normal = posix.normalize(form);
   const [first = "", second] = normal.split("/");
   const isUpward = first === "..";
   const isUrl = /^[A-Za-z][A-Za-z\d+.-]+:\/\//.test(form);
-  const isSaid = isUpward || (!isUrl && (/^\.(?:\/|$)/.test(form) || form === "" || hasStepUp(form)));
-  const own = `${cwd}/${form}`;
-  if (hasLines(form)) return [cwd, ...others].flatMap((base) => unlikely(base, `${base}/${form}`));
-  const below = (base: string): readonly Reading[] =>
-    spellings(`${base}/${form}`).map((at) => ({ at, onlyIf: hasStepUp(form) ? at : `${base}/${first}` }));
-  const hasNoName = normal === "." || normal === "./";
+  const saysSo = isNamedPath || form === "" || /^\.(?:\/|$)/.test(form) || hasStepUp(form);
+  const isSaid = isUpward || (saysSo && !isUrl);
+  const fromRoot = { at: `/${normal}`, onlyIf: `/${first}/${second}` };
   return [
-    ...(isSaid ? certain(own) : below(cwd)),
-    ...(hasNoName ? [] : others.flatMap(below)),
-    ...(isUpward || second === undefined || second === ""
-      ? []
-      : [{ at: `/${normal}`, onlyIf: `/${first}/${second}` }]),
+    ...bases.flatMap((base) => {
+      // What the server was given besides its own folder may be a file, and then nothing is in it.
+      const folder = base === cwd ? null : `${base}/.`;
+      const onlyIf = isSaid ? folder : `${base}/${first}`;
+      return spellings(`${base}/${form}`).map((at) => ({ at, onlyIf }));
+    }),
+    ...(isUpward || second === undefined || second === "" ? [] : [fromRoot]),
   ];
 }
 
 /** Nobody writes them here but who counts on a server that takes them for slashes; regular expressions are full of them. */
 function ofBackslashes(slashed: string, bases: PathBases): readonly Reading[] {
-  if (!slashed.startsWith("/")) return ofRelative(slashed, bases);
+  if (!slashed.startsWith("/")) return ofRelative(slashed, bases, false);
   const normal = posix.normalize(slashed);
   const [, first, second] = normal.split("/");
   if (first === undefined || first === "") return [];

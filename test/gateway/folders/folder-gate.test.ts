@@ -16,7 +16,10 @@ import { ORDINARY_TEXTS } from "./ordinary-texts.ts";
 type Pool = RoutingServices["pool"];
 
 /** A folder that may be used, `pub`, beside one that may not, with links between them. */
-async function scene(t: TestContext, given: { readonly cwd?: string; readonly places?: LookAtPlaces } = {}) {
+async function scene(
+  t: TestContext,
+  given: { readonly cwd?: string; readonly root?: string; readonly places?: LookAtPlaces } = {},
+) {
   const top = await realpath(await temporaryFolder(t));
   const at = (...steps: readonly string[]): string => path.join(top, ...steps);
   for (const folder of ["pub/sub", "private", "public", "home/notes"])
@@ -32,7 +35,13 @@ async function scene(t: TestContext, given: { readonly cwd?: string; readonly pl
   const cwd = at(given.cwd ?? "pub");
   const backend: ServedBackend = {
     ...backendConfig("files"),
-    connection: { type: "stdio", command: "server", args: [at("pub")], env: {}, cwd },
+    connection: {
+      type: "stdio",
+      command: "server",
+      args: [at("pub/a.txt"), at(given.root ?? "pub")],
+      env: {},
+      cwd,
+    },
     folders: [at("also-pub")],
   };
   const sent: JsonObject[] = [];
@@ -213,7 +222,7 @@ describe("the folders of a backend", () => {
     test(`E3 ${ORDINARY_TEXTS.length} ordinary arguments pass where the server is started in ${cwd}`, async (t) => {
       const { call } = await scene(t, { cwd });
       for (const text of ORDINARY_TEXTS) assert.equal(refusalIn(await call(text)), null, text);
-      assert.equal(refusalIn(await call([1, true, null, { limit: 10, path: "a", content: "b" }])), null);
+      assert.equal(refusalIn(await call([1, true, null, { limit: 10, name: "a", content: "b" }])), null);
     });
   }
 
@@ -223,6 +232,24 @@ describe("the folders of a backend", () => {
       assert.match(refusalIn(await call(text)) ?? "", /leads out of its folders/u, text);
     for (const text of ["and/or", "sub", "sub/b.txt"]) assert.equal(refusalIn(await call(text)), null, text);
   });
+
+  for (const wide of [{ cwd: "home" }, { root: "" }]) {
+    test(`E3 what is called a path is one, also where a server looks elsewhere, too: ${JSON.stringify(wide)}`, async (t) => {
+      const { ask } = await scene(t, wide);
+      const refusalOf = async (given: JsonObject): Promise<string | null> =>
+        refusalIn(await ask("tools/call", { name: "write", arguments: given }));
+      for (const name of ["path", "filePath", "file_name_or_path", "outputDir", "paths"])
+        for (const text of ["new.txt", "new/deeper", ".", ""]) {
+          const given = { [name]: name === "paths" ? [text] : text };
+          assert.match((await refusalOf(given)) ?? "", /leads out of its folders/u, JSON.stringify(given));
+        }
+      assert.match((await refusalOf({ any: "." })) ?? "", /leads out of its folders/u);
+      assert.equal(
+        await refusalOf({ profile: "new.txt", query: "and/or", path: "http://example.com/x" }),
+        null,
+      );
+    });
+  }
 
   test("E3 prompts, completions and resources are held against them, too, and other backends are not", async (t) => {
     const { at, ask, gated, client } = await scene(t);
