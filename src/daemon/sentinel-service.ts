@@ -13,7 +13,7 @@ import type { Bus } from "../runtime/bus.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
-import { type Clock, isoTime } from "../runtime/time/clock.ts";
+import { type Clock, isoTime, settledWithin } from "../runtime/time/clock.ts";
 import type { OpenedApprovals } from "./approvals/open-approvals.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
@@ -60,7 +60,7 @@ const UNMOUNT_DEADLINE_MS = 10_000;
 const NEEDED_MS = 5_000;
 
 /** Nothing is asked before the shares are looked after. */
-const NO_PROBER = { folderLook: async () => null, places: async () => null };
+const NO_PROBER = { folderLook: async () => null };
 
 /** Resolves when the home is this daemon's; `build` starts what needs no home. */
 export type TakeHome = (build: () => Promise<GatewayView | null>) => Promise<TakenHome>;
@@ -241,6 +241,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
 
   const forceStop = force.signal;
   let parts: EngineParts | null = null;
+  const probing = Promise.withResolvers<EngineParts["prober"]>();
   let shareMetrics: ReturnType<typeof createShareMetrics> | null = null;
   const required = createRequiredShares({
     clock,
@@ -254,7 +255,11 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       environment,
       announce: publish,
       data: required,
-      places: (paths, waitMs) => (parts?.prober ?? NO_PROBER).places(paths, waitMs),
+      // Calls may come a moment before there is one.
+      places: async (paths, waitMs) =>
+        (await settledWithin(clock, waitMs, probing.promise))
+          ? (await probing.promise).places(paths, waitMs)
+          : null,
       measured: () => shareMetrics?.measured() ?? [],
       openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
       peers: () => fleet.peers,
@@ -279,6 +284,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   };
   const watched = { forceStop, announce: publish, onCycle, programs: required };
   parts = stack.use(startEngineParts({ home, clock, logger, memory, ...watched }));
+  probing.resolve(parts.prober);
   required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));
   const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const privacy = createPrivatePlaces({ home, look: localExposures(parts, clock), clock, logger });

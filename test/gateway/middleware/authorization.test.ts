@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
+import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
-import { isError } from "../../../src/gateway/json-rpc.ts";
+import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
@@ -27,6 +28,36 @@ const sources = [
     templates: ["u:{id}"],
   }),
 ];
+
+test("E3 what waits for approval is refused with the reason, to who may use it then alone", async () => {
+  const [whole] = sources;
+  assert.ok(whole !== undefined);
+  const { listings } = whole;
+  const held = { ...NO_LISTINGS, prompts: listings.prompts, resources: listings.resources };
+  const left = { ...whole, listings: { ...listings, prompts: [], resources: [] }, held };
+  const authorization = rules(
+    "deny",
+    policy("allow", { roles: ["admin"] }),
+    policy("allow", { resources: ["tool:*"] }),
+  );
+  const served = servingSet([left], recordingServices(), { authorization });
+  const messageFor = async (principal: Principal, method: string, params: JsonObject): Promise<string> => {
+    const reply = await ask(served, method, params, client(principal));
+    assert.ok(isError(reply));
+    return reply.error.message;
+  };
+  for (const [method, params, plain] of [
+    ["prompts/get", { name: "p" }, "Unknown prompt: p"],
+    ["resources/read", { uri: "u:open" }, "Resource not found"],
+  ] as const) {
+    const told = await messageFor(user("ann", "admin"), method, params);
+    assert.equal(
+      told,
+      `${plain}. Backend a offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`,
+    );
+    assert.equal(await messageFor(user("eve"), method, params), plain);
+  }
+});
 
 describe("policies", () => {
   test("the first that matches decides, else the default", () => {
