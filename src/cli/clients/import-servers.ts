@@ -47,6 +47,8 @@ interface Draft {
   /** What cannot be a backend here, and why. */
   readonly refused: readonly { readonly name: string; readonly why: string }[];
   readonly hasToken: boolean;
+  /** Of two servers with a tool of one name, the later one's gets its server's name. */
+  readonly prefixes: boolean;
   readonly before: string;
   readonly after: string;
   readonly seenSha256: string;
@@ -168,6 +170,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<O
       : await withBackends(hasToken ? withBlocks(begun, [TOKEN_BLOCK]) : begun, format, sound);
   const checked = await parseConfig(Buffer.from(after), path, place);
   if (!checked.ok) throw refusalError(checked.mistakes);
+  const { backends: all, conflictResolution } = checked.snapshot.config;
   return {
     path,
     files,
@@ -176,6 +179,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<O
     unsure,
     refused,
     hasToken,
+    prefixes: all.length > 1 && ["first-wins", "priority"].includes(conflictResolution.strategy),
     before,
     after,
     seenSha256: sha256Of(bytes),
@@ -249,6 +253,12 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
   if (added.length === 0 && bare.length < files.length)
     context.note(`nothing new in ${counted(files.length - bare.length, "file")}`);
   if (added.length === 0) return 0;
+  if (draft.prefixes)
+    context.print(
+      paint.dim(
+        "  a tool whose name another server has already gets its own server's before it, as NAME_tool, for good: mountaineer tools list\n",
+      ),
+    );
   context.print(paint.dim(`  next: ${nextStep(words)}\n`));
   return 0;
 }

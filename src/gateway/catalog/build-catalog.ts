@@ -1,5 +1,5 @@
-// Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
-// sources give the same catalog, in the same order.
+// Builds what is published: filters, then overrides, then who has a name that two backends offer. Pure: the same sources and
+// known names give the same catalog, in the same order.
 import { foreignPrefix } from "../../config/backend-names.ts";
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
@@ -16,6 +16,7 @@ import type {
 } from "./catalog.ts";
 import { freshnessOfAll } from "./freshness.ts";
 import { compileGlobs } from "./glob.ts";
+import { type KnownNames, Namer, NO_NAMES } from "./names.ts";
 import { seenEntry } from "./seen-text.ts";
 import { publishSkills, type SkillPlaces, skillAt } from "./skill-places.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
@@ -38,14 +39,23 @@ const EVERYTHING: Permission = { permits: () => true, denies: () => false };
  * Definitions are the servers' own objects; where the name or description is another one, a copy with only that
  * changed, the same copy for the same object and names.
  */
-export function buildCatalog(sources: readonly CatalogSource[], conflict: ConflictConfig): Catalog {
+export function buildCatalog(
+  sources: readonly CatalogSource[],
+  conflict: ConflictConfig,
+  known: KnownNames = NO_NAMES,
+): Catalog {
   const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
   const appPages = publishAppPages(byPriority.flatMap((index) => pagesOf(sources[index])));
   const skillPlaces = publishSkills(
     byPriority.flatMap((index) => skillsOf(sources[index])),
     conflict.strategy === "prefix",
   );
-  const offers = sources.map((source) => offerOf(source, conflict, appPages, skillPlaces));
+  const namer = new Namer(known, conflict);
+  const offers: SourceOffer[] = [];
+  for (const index of byPriority) {
+    const source = sources[index];
+    if (source !== undefined) offers[index] = offerOf(source, conflict, { appPages, skillPlaces, namer });
+  }
   const withSkills = sources.filter(({ listings }) => isDeclared(listings.skills));
   const collisions: Collision[] = [];
   const publish = (
@@ -57,6 +67,7 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
       collisions,
     );
   return {
+    freshNames: namer.fresh,
     tools: publish("tools"),
     resources: publish("resources"),
     templates: publish("templates"),
@@ -130,16 +141,22 @@ interface SourceOffer {
   readonly unseen: readonly UnseenEntry[];
 }
 
+interface Places {
+  readonly appPages: AppPages;
+  readonly skillPlaces: SkillPlaces;
+  readonly namer: Namer;
+}
+
 function offerOf(
   source: CatalogSource,
   { strategy, separator, longestName }: ConflictConfig,
-  appPages: AppPages,
-  skillPlaces: SkillPlaces,
+  { appPages, skillPlaces, namer }: Places,
 ): SourceOffer {
   const { backend, filters, toolOverrides, listings } = source;
   // The names of one machine are its own already, one for each of its tools.
   const whose = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
   const prefix = whose === null ? "" : whose + separator;
+  const keepsNames = whose === null && strategy !== "error";
   const toolPermission = permissionOf(filters.tools);
   const resourcePermission = permissionOf(filters.resources);
   const promptPermission = permissionOf(filters.prompts);
@@ -168,15 +185,21 @@ function offerOf(
       if (faults.length > 0 && unseen.length < UNSEEN_AT_MOST) {
         unseen.push({ backend, kind, name: originalName, faults });
       }
-      const fullName = isNamed ? prefix + (override?.name ?? originalName) : publishedUri(originalName);
-      const name =
-        kind === "tool" ? usableName(fullName, longestName) : isNamed ? withoutUnseen(fullName) : fullName;
+      const wanted = override?.name ?? originalName;
+      const plainName = kind === "prompt" ? withoutUnseen(wanted) : wanted;
+      const fullName = !isNamed
+        ? publishedUri(originalName)
+        : keepsNames
+          ? namer.nameOf({ kind, backend, plainName })
+          : prefix + plainName;
+      const name = kind === "tool" ? usableName(fullName, longestName) : fullName;
       const description = override?.description ?? null;
       entries.push({
         kind,
         name,
         backend,
         fullName,
+        ...(keepsNames && isNamed && fullName !== plainName ? { plainName } : {}),
         originalName,
         ...(kind === "tool" && source.places?.has(originalName) === true
           ? { places: source.places.get(originalName) ?? [] }

@@ -153,6 +153,7 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
   return async ({ params, port: { client }, served }) => {
     // Whole lists, one page: there is no cursor that we gave.
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
+    services.inUse?.(served.catalog);
     const view = served.viewFor(client.principal);
     if (client.protocolVersion !== MODERN_VERSION) return { result: view.lists[list] };
     const result = view.modern.lists[list];
@@ -167,8 +168,9 @@ function callByName(
   target: RequestTarget,
   found: Found,
 ): Promise<Reply> {
-  const { method, params, port, signal } = request;
+  const { method, params, port, signal, served } = request;
   const { backend } = found;
+  services.inUse?.(served.catalog);
   if (target.kind === "tool" && found.places !== undefined && services.together !== undefined)
     return callTogether(services, services.together, request, target, { ...found, places: found.places });
   if (target.kind === "tool" && takesTasks(request))

@@ -104,7 +104,7 @@ function standing(
     }
   } else conditions.push(...hiddenNames(catalog));
   if (mayOptimize(config)) conditions.push(...behindOwnTools(catalog));
-  conditions.push(...shortenedNames(catalog));
+  conditions.push(...prefixedNames(catalog), ...shortenedNames(catalog));
   return conditions;
 }
 
@@ -118,6 +118,17 @@ function sessionConditions(unsavedBecause: string | null): Standing[] {
       hint: "They go on until the daemon ends; it is tried again within a minute. Make room, or make the home writable.",
     },
   ];
+}
+
+function prefixedNames({ tools, prompts }: Catalog): Standing[] {
+  const named = [...tools.values(), ...prompts.values()];
+  const prefixed = named.filter(({ plainName }) => plainName !== undefined);
+  return [...Map.groupBy(prefixed, ({ backend }) => backend)].map(([backend, same]) => ({
+    code: "names_prefixed",
+    severity: "info",
+    title: `${backend} offers names that others had before, and they are published with its own: ${firstOf(same, ({ name }) => shown(name))}`,
+    hint: `They stay as they are. Name tools yourself with [backends.${backend}.tool_overrides].`,
+  }));
 }
 
 function shortenedNames({ tools }: Catalog): Standing[] {
@@ -181,7 +192,7 @@ function hiddenNames(catalog: Catalog): Standing[] {
         kept === hidden
           ? `${kept} offers names twice, and the second ones are not published: ${told}`
           : `${kept} and ${hidden} offer the same names, and those of ${hidden} are not published: ${told}`,
-      hint: `Rename them with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy = "prefix".`,
+      hint: `Keep back those that nobody needs, with [backends.${hidden}.filters].`,
     };
   });
 }

@@ -108,6 +108,8 @@ export interface GatewayOptions {
   readonly heldRoutes?: HeldRoutes;
   /** Where the pins of tools are kept; absent: they are not. */
   readonly pinStore?: PinStore;
+  /** The same for the names that clients have used. */
+  readonly nameStore?: PinStore;
   /** Where sessions outlive a restart; absent: they do not. Read when it begins to listen, closed when it ends. */
   readonly sessions?: SessionFile;
   /** Calls that wait for modern clients; absent: its own, and no other daemon knows of them. */
@@ -167,7 +169,7 @@ export interface Gateway extends AsyncDisposable {
   built(signal: AbortSignal): Promise<void>;
   /** Null while it does not listen. */
   door(): GivenDoor | null;
-  /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when the pins are written. */
+  /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
   save(): Promise<void>;
   /** The home is this gateway's from `begin` on: what the one before has learned of tools meanwhile is known here. */
   takeHome(begin: () => void): Promise<void>;

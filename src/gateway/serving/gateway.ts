@@ -34,6 +34,7 @@ import type {
 import { closeRules, createRules, DEFAULT_SERVER, type GatewayRules, publicHostOf } from "./gateway-rules.ts";
 import { closeDoor } from "./given-door.ts";
 import { gatewayInfo } from "./initialize-result.ts";
+import { KeptNames } from "./kept-names.ts";
 import { leaveGateway } from "./leave-gateway.ts";
 import { besideMcp, type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
@@ -64,6 +65,7 @@ class RunningGateway implements Gateway {
   readonly #signIns: SignIns | null;
   readonly #pool: BackendPool;
   readonly #pins: ToolPins;
+  readonly #names: KeptNames;
   readonly together: Together;
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
@@ -106,6 +108,7 @@ class RunningGateway implements Gateway {
       if (this.#ending === null) this.#serving.swap(this.#serving.rules);
     };
     this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
+    this.#names = new KeptNames({ ...options, onChanged });
     this.together = new Together({ ...options, pool: this.#pool, onChanged });
     this.#holds = options.holds ?? new Holds(clock);
     this.#serving = new Serving({
@@ -115,6 +118,7 @@ class RunningGateway implements Gateway {
       roster: this.#roster,
       pool: this.#pool,
       pins: this.#pins,
+      names: this.#names,
       together: this.together,
     });
     this.#resumed = new ResumedSessions({
@@ -167,7 +171,7 @@ class RunningGateway implements Gateway {
   }
 
   async build(config: GatewayConfig): Promise<void> {
-    await this.#pins.load(config);
+    await Promise.all([this.#pins.load(config), this.#names.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
@@ -188,13 +192,13 @@ class RunningGateway implements Gateway {
     return this.#keeper.door;
   }
 
-  save(): Promise<void> {
+  async save(): Promise<void> {
     this.#http.saveSessions();
-    return this.#pins.flush();
+    await Promise.all([this.#pins.flush(), this.#names.flush()]);
   }
 
-  takeHome(begin: () => void): Promise<void> {
-    return this.#pins.takeHome(begin);
+  async takeHome(begin: () => void): Promise<void> {
+    await Promise.all([this.#pins.takeHome(begin), this.#names.reload()]);
   }
 
   adopt(hash: string, record: SessionRecord): Promise<unknown> {
@@ -229,7 +233,7 @@ class RunningGateway implements Gateway {
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await Promise.all([this.#pins.load(config), this.#http.restore()]);
+    await Promise.all([this.#pins.load(config), this.#names.load(), this.#http.restore()]);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
@@ -493,7 +497,7 @@ class RunningGateway implements Gateway {
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
     this.#serving.rules.authentication[Symbol.dispose]();
-    await this.#pins[Symbol.asyncDispose]();
+    await Promise.all([this.#pins[Symbol.asyncDispose](), this.#names[Symbol.asyncDispose]()]);
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
     await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
   }

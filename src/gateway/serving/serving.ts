@@ -5,6 +5,7 @@ import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
+import { type KnownNames, NO_NAMES } from "../catalog/names.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { KeptResults } from "../limits/kept-results.ts";
@@ -22,6 +23,7 @@ import { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Together } from "../together/together.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
+import type { KeptNames } from "./kept-names.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
@@ -35,6 +37,7 @@ interface ServingOptions {
   /** Signs what clients carry. */
   readonly stateKey: () => string;
   readonly pins: ToolPins;
+  readonly names: KeptNames;
   readonly together: Together;
 }
 
@@ -54,6 +57,8 @@ export class Serving {
   #selections: Selections;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
+  /** With which the catalog was built. */
+  #owners = NO_NAMES.owners;
 
   constructor(options: ServingOptions) {
     const { tools, redaction, roster, pool } = options;
@@ -75,6 +80,7 @@ export class Serving {
       together: options.together,
       hasAllLists: () => pool.unlisted.length === 0,
       catalog: () => this.catalog,
+      inUse: ({ freshNames }) => this.#use(freshNames),
       tasks: new TaskMemory(),
       taskIds: new TaskIds(options.stateKey),
       kept: this.kept,
@@ -128,9 +134,15 @@ export class Serving {
     const before = this.catalog;
     const conflicts = next.config.conflictResolution;
     const sources = this.#merged(next.config);
-    if (this.#sources !== sources || conflicts !== this.rules.config.conflictResolution) {
+    const { owners } = this.#options.names;
+    const isSame =
+      this.#sources === sources &&
+      this.#owners === owners &&
+      conflicts === this.rules.config.conflictResolution;
+    if (!isSame) {
       this.#sources = sources;
-      this.catalog = buildCatalog(this.#sources, conflicts);
+      this.#owners = owners;
+      this.catalog = buildCatalog(this.#sources, conflicts, knownNames(owners, next.config));
     }
     if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);
     if (!isSameSelection(next.config, this.rules.config)) this.#selections = createSelections(next.config);
@@ -138,6 +150,14 @@ export class Serving {
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
     roster.notifyChanges(this.served);
+  }
+
+  /** Names that nobody had are given in the file's order, until a client has them. */
+  #use(fresh: Catalog["freshNames"]): void {
+    const { names } = this.#options;
+    const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;
+    if (fresh.size === 0 || isUsed) return;
+    names.use(fresh, knownNames(names.owners, this.rules.config).isConfigured);
   }
 
   #merged(config: GatewayRules["config"]): readonly CatalogSource[] {
@@ -156,9 +176,10 @@ export class Serving {
     const away = [...pool.hidden, ...pool.down, ...pins.recalled(pool.unlisted)];
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
+    const known = knownNames(new Map([...this.#owners, ...this.catalog.freshNames]), config);
     return buildServingSet({
       catalog: this.catalog,
-      away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution),
+      away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution, known),
       authentication,
       scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
       authorization: config.authorization,
@@ -182,4 +203,9 @@ export class Serving {
       clean: redaction.clean,
     });
   }
+}
+
+function knownNames(owners: KnownNames["owners"], { backends }: GatewayRules["config"]): KnownNames {
+  const configured = new Set(backends.map(({ name }) => name));
+  return { owners, isConfigured: (backend) => configured.has(backend) };
 }

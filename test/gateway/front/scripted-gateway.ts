@@ -93,6 +93,7 @@ export function createScriptedGateway(
           templates: empty,
           prompts: empty,
           collisions: [],
+          freshNames: new Map(),
           unseen: [],
           withheldTools: new Map(),
           resourceReach: [],
