@@ -1,5 +1,6 @@
 // `import`: takes MCP servers over from what other programs have. Shows what would change, asks, and does it.
 import { resolve } from "node:path";
+import type { BackendStatus } from "../../api/contract.ts";
 import { withBackends } from "../../clients/backend-block.ts";
 import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "../../clients/client.ts";
 import { clientFiles } from "../../clients/client-places.ts";
@@ -14,6 +15,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { counted, harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { renderOutcome, settledBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken, TOKEN_BLOCK, wantsToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
@@ -33,6 +35,8 @@ interface ImportManner {
   readonly yes: boolean;
   readonly json: boolean;
   readonly allowLiteral: boolean;
+  /** How long to wait for what is imported to serve, ms; 0: not at all. */
+  readonly waitMs: number;
 }
 
 interface Draft {
@@ -96,6 +100,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
     if (manner.json) tell(context, manner, draft, false);
     return FAILED_EXIT;
   }
+  let started: readonly (BackendStatus | null)[] = [];
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
   const keptNow: string[] = [];
   try {
@@ -105,9 +110,16 @@ export async function importServers(context: CommandContext, manner: ImportManne
       keptNow.push(name);
     }
     if (draft.hasToken) await makeToken(context);
-    const report = await changeConfig(context, "import", (editor) =>
-      editor.replace(draft.after, draft.seenSha256),
-    );
+    const report = await changeConfig(context, "import", async (editor, { daemon }) => {
+      const replaced = await editor.replace(draft.after, draft.seenSha256);
+      if (daemon === null || replaced.errors.length > 0 || manner.waitMs === 0) return replaced;
+      // Who lists tools right after it gets theirs. It is saved, whatever becomes of the wait.
+      const settled = draft.added.map(({ name }) =>
+        settledBackend(daemon, name, manner.waitMs, context.signal).catch(() => null),
+      );
+      started = await Promise.all(settled);
+      return replaced;
+    });
     if (report.errors.length > 0) throw refusalError(report.errors);
     if (report.reload?.failure)
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
@@ -115,7 +127,11 @@ export async function importServers(context: CommandContext, manner: ImportManne
     for (const name of keptNow) await keeper.remove(name, context.signal);
     throw error;
   }
-  return tell(context, manner, draft, true);
+  const exit = tell(context, manner, draft, true);
+  if (!manner.json)
+    for (const backend of started)
+      if (backend?.enabled === true) context.print(renderOutcome(backend, context.stdoutStyle));
+  return exit;
 }
 
 function wordOf(word: string): ClientName | { readonly path: string } {

@@ -55,6 +55,8 @@ const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
   "backends disable": "backends",
   "backends restart": "backends",
   "backends logs": "backends",
+  "backends login": "backends",
+  "backends logout": "backends",
   "tools diff": "changed-tools",
   "tools approve": "changed-tools",
   call: "tools",
