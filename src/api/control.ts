@@ -8,6 +8,7 @@ import type {
   BackendLogsReport,
   BackendSwitchReport,
   CallReport,
+  ClientsReport,
   ConfigCheckReport,
   ConfigReport,
   EditReport,
@@ -132,6 +133,8 @@ export interface ConfigControl {
 export interface GatewayControl {
   /** What is published; a single-shot command first waits until every backend is ready or has failed. */
   tools(signal: AbortSignal): Promise<ToolsReport>;
+  /** Clients that are connected now. */
+  clients(signal: AbortSignal): Promise<ClientsReport>;
   /** All that clients are offered, and what is kept from them; bounded. */
   catalog(signal: AbortSignal): Promise<CatalogReport>;
   /** A tool's error is an answer; the owner may call whatever is published. */

@@ -15,6 +15,7 @@ import {
   backendLogsReportShape,
   backendSwitchReportShape,
   callReportShape,
+  clientsReportShape,
   configCheckReportShape,
   configReportShape,
   editReportShape,
@@ -182,6 +183,13 @@ export const OPERATIONS = {
     says: "The tools that are published",
     output: toolsReportShape,
     perform: (gateway, _, signal) => gateway.tools(signal),
+  }),
+  clients: operation({
+    part: "gateway",
+    at: "GET clients",
+    says: "The MCP clients that are connected now",
+    output: clientsReportShape,
+    perform: (gateway, _, signal) => gateway.clients(signal),
   }),
   catalog: operation({
     part: "gateway",

@@ -17,7 +17,7 @@ test("pin: the operations, their methods and paths", () => {
       .join(" ");
   assert.equal(
     paths("GET"),
-    "status aliases tools catalog timeline fleet fleet/config fleet/config/history fleet/config/history/ sync " +
+    "status aliases tools clients catalog timeline fleet fleet/config fleet/config/history fleet/config/history/ sync " +
       "config config/approvals config/history config/history/",
   );
   assert.equal(
@@ -71,6 +71,7 @@ const FIELDS: readonly [shape: { readonly fields: object }, fields: string][] = 
       "draining calls errors latency_ms restarts retry_at last_error tools resources prompts withheld_tools routes " +
       "together conditions",
   ],
+  [contract.clientShape, "name version user group protocol transport since calls last_error"],
   [contract.toolsReportShape, "tools"],
   [contract.toolEntryShape, "name backend original_name description input_schema places"],
   [contract.callReportShape, "result error"],

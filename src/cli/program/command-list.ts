@@ -15,6 +15,7 @@ import { backendsLogsCommand } from "../commands/backends/logs.ts";
 import { backendsRemoveCommand } from "../commands/backends/remove.ts";
 import { backendsRestartCommand } from "../commands/backends/restart.ts";
 import { callCommand } from "../commands/call.ts";
+import { clientsCommand } from "../commands/clients.ts";
 import { completionsCommand } from "../commands/completions.ts";
 import { configDiffCommand } from "../commands/config/diff.ts";
 import { configEditCommand } from "../commands/config/edit.ts";
@@ -244,6 +245,7 @@ export const SECTIONS: readonly CommandSection[] = [
       },
       { group: TOOLS, commands: [toolsListCommand, toolsDiffCommand, toolsApproveCommand] },
       callCommand,
+      clientsCommand,
       mcpCommand,
     ],
   },

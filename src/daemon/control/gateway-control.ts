@@ -7,7 +7,7 @@ import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
-import { placesOf, toolEntry } from "./gateway-status.ts";
+import { clientStatus, placesOf, toolEntry } from "./gateway-status.ts";
 import { toolChangesReport } from "./tool-changes.ts";
 
 /** `current` tells the gateway that is configured, null when there is none; all that is asked rejects then. */
@@ -26,6 +26,9 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
     async tools() {
       const running = gateway();
       return { tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)) };
+    },
+    async clients() {
+      return { clients: gateway().clients().map(clientStatus) };
     },
     async catalog() {
       const running = gateway();

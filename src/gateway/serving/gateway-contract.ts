@@ -40,6 +40,7 @@ import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { Together, TogetherConfig } from "../together/together.ts";
 import type { BorrowedBackend, OpenMachine } from "./borrowed-backends.ts";
+import type { ConnectedClient } from "./connected-clients.ts";
 import type { WithheldEntry } from "./withheld-entries.ts";
 
 /** A listening socket, as Node passes it from process to process. */
@@ -202,6 +203,8 @@ export interface Gateway extends AsyncDisposable {
   };
   /** All that is published, with what is kept back of what the backends offer, and why. */
   published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] };
+  /** Those that are connected now, the one that came first first; not the owner's own calls. */
+  clients(): readonly ConnectedClient[];
   /** How much each backend is asked, and how fast it answers. */
   readonly calls: Pick<CallMinutes, "of" | "minutes">;
   /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */

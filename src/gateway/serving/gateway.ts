@@ -292,6 +292,10 @@ class RunningGateway implements Gateway {
     return this.#serving.minutes;
   }
 
+  clients(): ReturnType<Gateway["clients"]> {
+    return this.#serving.clients.list;
+  }
+
   trust(): ReturnType<Gateway["trust"]> {
     const { pending, lost, isUnread } = this.#pins.state;
     return { pending, lost, isUnread, unseen: this.#serving.catalog.unseen };
@@ -421,8 +425,12 @@ class RunningGateway implements Gateway {
         const { resultBytes } = serving.limiter.limitsOf(principal);
         return resultBytes === null || jsonSize(result, resultBytes) <= resultBytes;
       },
-      opened: (session) => roster.add(session, serving.served),
+      opened: (session) => {
+        roster.add(session, serving.served);
+        serving.clients.opened(session);
+      },
       resumed: (session, lists) => {
+        serving.clients.opened(session);
         this.#resumed.resume(session, lists);
         serving.followLogLevel();
       },
@@ -431,6 +439,7 @@ class RunningGateway implements Gateway {
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
         roster.remove(session);
+        serving.clients.closed(session);
         pool.forget(session);
         serving.kept.forget(session);
         serving.followLogLevel();

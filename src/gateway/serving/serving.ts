@@ -21,6 +21,7 @@ import type { ToolPins } from "../pins/tool-pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Together } from "../together/together.ts";
+import { ConnectedClients } from "./connected-clients.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
 import type { KeptNames } from "./kept-names.ts";
@@ -51,6 +52,7 @@ export class Serving {
   readonly limiter: PrincipalLimiter;
   readonly kept: KeptResults;
   readonly minutes: CallMinutes;
+  readonly clients: ConnectedClients;
   readonly #options: ServingOptions;
   readonly #index = new ToolIndex();
   readonly #ownTools: OwnTools;
@@ -74,6 +76,7 @@ export class Serving {
     this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
     this.kept = new KeptResults(tools.clock);
     this.minutes = new CallMinutes(tools.clock);
+    this.clients = new ConnectedClients(tools.clock, redaction.clean);
     this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });
     this.#services = {
       pool: this.minutes.counted(pool),
@@ -191,6 +194,7 @@ export class Serving {
       limits: { limiter: this.limiter, kept: this.kept },
       selections: this.#selections,
       ownTools: this.#ownTools,
+      answered: (request, reply) => this.clients.answered(request, reply),
       services:
         telemetry === null
           ? this.#services

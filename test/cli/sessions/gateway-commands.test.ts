@@ -3,6 +3,7 @@ import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
+import type { ClientStatus } from "../../../src/api/contract.ts";
 import { startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { startRig } from "../../api/management-rig.ts";
@@ -53,6 +54,22 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.deepEqual(JSON.parse(json.stdout), {
       tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
     });
+  });
+
+  test("clients lists who is connected, and what of it failed; without a daemon nobody is", async (t) => {
+    const { home } = await startGatewayRig(t);
+    const human = await runCommand(["clients"], { home });
+    assert.deepEqual([human.code, human.stderr], [0, ""]);
+    assert.match(
+      human.stdout,
+      /^Client +User +Speaks .*\nclaude-code 2\.1\.0 +ann +2025-11-25 over HTTP +\d+ d .* 12 +no such file \(\d+ d .* ago\)\n$/,
+    );
+    const json = JSON.parse((await runCommand(["clients", "--json"], { home })).stdout);
+    assert.deepEqual(
+      json.clients.map(({ name, calls }: ClientStatus) => [name, calls]),
+      [["claude-code", 12]],
+    );
+    assert.equal((await runCommand(["clients"], { home: await temporaryFolder(t) })).code, 8);
   });
 
   test("call passes its arguments on, of the command line or of stdin, and prints what the tool says", async (t) => {

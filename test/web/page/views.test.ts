@@ -24,6 +24,9 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "Ready",
     "14 tools",
     "1 call has waited 45 s",
+    "claude-code 2.1.0",
+    "2025-11-25 over HTTP",
+    "no such file (",
   ],
   fleet: ["4 machines: 2 here", "nas", "CORE not mounted: no host answers"],
   catalog: [
