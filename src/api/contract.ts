@@ -285,8 +285,16 @@ export type ToolEntry = TypeOf<typeof toolEntryShape>;
 
 export const toolsReportShape = object({
   tools: list(toolEntryShape),
+  /** Those that a person has switched off, by the names that they would have. */
+  off: optional(list(object({ name: text, backend: text }))),
 });
 export type ToolsReport = TypeOf<typeof toolsReportShape>;
+
+export const switchToolsReportShape = object({
+  /** Those that were not so already. */
+  switched: list(text),
+});
+export type SwitchToolsReport = TypeOf<typeof switchToolsReportShape>;
 
 /** What the tool answered: MCP's CallToolResult as it came, or the error. */
 export const callReportShape = object({

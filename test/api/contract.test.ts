@@ -22,7 +22,7 @@ test("pin: the operations, their methods and paths", () => {
   );
   assert.equal(
     paths("POST"),
-    "verify reconcile mount unmount switch unsent restart aliases/reconcile folders call tools/changes tools/approve " +
+    "verify reconcile mount unmount switch unsent restart aliases/reconcile folders tools/switch call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
       "config/approve config/rollback access/link access/token access/token/forget",
   );
@@ -72,7 +72,8 @@ const FIELDS: readonly [shape: { readonly fields: object }, fields: string][] = 
       "together conditions",
   ],
   [contract.clientShape, "name version user group protocol transport since calls last_error"],
-  [contract.toolsReportShape, "tools"],
+  [contract.toolsReportShape, "tools off"],
+  [contract.switchToolsReportShape, "switched"],
   [contract.toolEntryShape, "name backend original_name description input_schema places"],
   [contract.callReportShape, "result error"],
   [contract.restartReportShape, "restarted"],

@@ -209,6 +209,16 @@ export function scriptedGateway(
       calls.push({ name: "tools", request: null, signal });
       return { tools: [...tools] };
     },
+    async switchTools(request, signal) {
+      calls.push({ name: "switchTools", request, signal });
+      const [unknown] = request.tools.filter((name) => !tools.some((tool) => tool.name === name));
+      if (unknown !== undefined)
+        throw toolUnknown(
+          unknown,
+          tools.map(({ name }) => name),
+        );
+      return { switched: [...request.tools] };
+    },
     async clients(signal) {
       calls.push({ name: "clients", request: null, signal });
       return { clients: [sampleClient()] };

@@ -69,6 +69,7 @@ import { switchCommand } from "../commands/switch.ts";
 import { toolsApproveCommand } from "../commands/tools/approve.ts";
 import { toolsDiffCommand } from "../commands/tools/diff.ts";
 import { toolsListCommand } from "../commands/tools/list.ts";
+import { toolsDisableCommand, toolsEnableCommand } from "../commands/tools/switch.ts";
 import { tuiCommand } from "../commands/tui.ts";
 import { uninstallCommand } from "../commands/uninstall.ts";
 import { unmountCommand } from "../commands/unmount.ts";
@@ -243,7 +244,16 @@ export const SECTIONS: readonly CommandSection[] = [
           backendsLogoutCommand,
         ],
       },
-      { group: TOOLS, commands: [toolsListCommand, toolsDiffCommand, toolsApproveCommand] },
+      {
+        group: TOOLS,
+        commands: [
+          toolsListCommand,
+          toolsDiffCommand,
+          toolsApproveCommand,
+          toolsDisableCommand,
+          toolsEnableCommand,
+        ],
+      },
       callCommand,
       clientsCommand,
       mcpCommand,

@@ -25,7 +25,17 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
   return {
     async tools() {
       const running = gateway();
-      return { tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)) };
+      const off = [...running.published().catalog.off.values()];
+      return {
+        tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)),
+        off: off.map(({ name, backend }) => ({ name, backend })),
+      };
+    },
+    async switchTools({ tools, on }) {
+      const outcome = await gateway().switchTools(tools, on);
+      if ("switched" in outcome) return { switched: [...outcome.switched] };
+      const { catalog } = gateway().published();
+      throw toolUnknown(outcome.unknown, [...catalog.tools.keys(), ...catalog.off.keys()]);
     },
     async clients() {
       return { clients: gateway().clients().map(clientStatus) };

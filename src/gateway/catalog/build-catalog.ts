@@ -66,9 +66,15 @@ export function buildCatalog(
       byPriority,
       collisions,
     );
+  const [tools, off] = [new Map<string, CatalogEntry>(), new Map<string, CatalogEntry>()];
+  for (const [name, tool] of publish("tools")) {
+    if (known.isOff(tool.backend, tool.originalName)) off.set(name, { ...tool, isOff: true });
+    else tools.set(name, tool);
+  }
   return {
     freshNames: namer.fresh,
-    tools: publish("tools"),
+    tools,
+    off,
     resources: publish("resources"),
     templates: publish("templates"),
     prompts: publish("prompts"),

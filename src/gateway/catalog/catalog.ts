@@ -60,10 +60,12 @@ export interface CatalogEntry {
   readonly definition: JsonObject;
   /** Of a tool that several machines have in common: the backends that serve it, of which `backend` may be none. */
   readonly places?: readonly string[];
+  /** A tool that a person has switched off: in no list, and refused. */
+  readonly isOff?: true;
 }
 
 /** The backend that a request goes to, and what the server there calls the thing. */
-export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places">;
+export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places" | "isOff">;
 
 /** Two entries would have one name, and no other one can be given. */
 export interface Collision {
@@ -112,6 +114,8 @@ export interface Catalog {
   /** Pages of MCP Apps, by the URI under which clients read them; listed as resources or only named by tools. */
   readonly appPages: ReadonlyMap<string, Resolved>;
   readonly collisions: readonly Collision[];
+  /** Tools that a person has switched off, by the names that they have. */
+  readonly off: ReadonlyMap<string, CatalogEntry>;
   /** Names in it that nobody had before. */
   readonly freshNames: NameOwners;
   /** The first of those that are published; their `definition` is without these characters. */

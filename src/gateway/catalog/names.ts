@@ -17,9 +17,11 @@ export interface KnownNames {
   readonly owners: NameOwners;
   /** The names of a backend that is not configured any more are free. */
   isConfigured(backend: string): boolean;
+  /** A person has switched the tool off; `tool`: as its server calls it. */
+  isOff(backend: string, tool: string): boolean;
 }
 
-export const NO_NAMES: KnownNames = { owners: new Map(), isConfigured: () => true };
+export const NO_NAMES: KnownNames = { owners: new Map(), isConfigured: () => true, isOff: () => false };
 
 export function nameKey(kind: NamedEntry["kind"], name: string): string {
   return `${kind} ${name}`;

@@ -158,8 +158,8 @@ function effectOf(
 }
 
 /** With all that a policy may have been written for: its other names, and what its server says of it. */
-function listed({ tools, prompts }: Catalog, target: RequestTarget): PolicyTarget {
-  if (target.kind === "tool") return tools.get(target.name) ?? target;
+function listed({ tools, off, prompts }: Catalog, target: RequestTarget): PolicyTarget {
+  if (target.kind === "tool") return tools.get(target.name) ?? off.get(target.name) ?? target;
   return target.kind === "prompt" ? (prompts.get(target.name) ?? target) : target;
 }
 

@@ -203,6 +203,14 @@ export interface Gateway extends AsyncDisposable {
   };
   /** All that is published, with what is kept back of what the backends offer, and why. */
   published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] };
+  /**
+   * For everybody, until it is taken back: tools by the names that they have. Resolves with those that were not so already,
+   * or with one that there is not, and nothing is changed. Rejects with `secret_unavailable`.
+   */
+  switchTools(
+    names: readonly string[],
+    on: boolean,
+  ): Promise<{ readonly switched: readonly string[] } | { readonly unknown: string }>;
   /** Those that are connected now, the one that came first first; not the owner's own calls. */
   clients(): readonly ConnectedClient[];
   /** How much each backend is asked, and how fast it answers. */

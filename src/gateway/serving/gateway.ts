@@ -6,6 +6,7 @@ import { startBackendInstance } from "../backends/instance/start-backend-instanc
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
+import { resolveServed } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
 import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
@@ -290,6 +291,18 @@ class RunningGateway implements Gateway {
 
   get calls(): Gateway["calls"] {
     return this.#serving.minutes;
+  }
+
+  async switchTools(names: readonly string[], on: boolean): ReturnType<Gateway["switchTools"]> {
+    const { served } = this.#serving;
+    const tools = names.map((name) => ({ name, found: resolveServed(served, { kind: "tool", name }) }));
+    const unknown = tools.find(({ found }) => found === null);
+    if (unknown !== undefined) return { unknown: unknown.name };
+    const other = tools.flatMap(({ name, found }) =>
+      found === null || (found.isOff !== true) === on ? [] : [{ ...found, name }],
+    );
+    if (other.length > 0) await this.#names.switchTools(other, on);
+    return { switched: other.map(({ name }) => name) };
   }
 
   clients(): ReturnType<Gateway["clients"]> {

@@ -1,9 +1,11 @@
-// The names that clients have used, and whose each is: read at the start, and written as soon as one is new.
-import { errorText } from "../../runtime/errors.ts";
+// The names that clients have used, whose each is, and the tools that a person has switched off: read at the start, and
+// written as soon as one is new.
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/shared-writes.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { Resolved } from "../catalog/catalog.ts";
 import type { NamedEntry, NameOwners } from "../catalog/names.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 
@@ -24,6 +26,8 @@ interface NamesOptions {
 
 export class KeptNames implements AsyncDisposable {
   owners: NameOwners = new Map();
+  /** By `toolKey`. Another object when it is another. */
+  off: ReadonlySet<string> = new Set();
   readonly #options: NamesOptions;
   readonly #store: PinStore;
   readonly #writes = shareWrites(() => this.#write());
@@ -31,6 +35,7 @@ export class KeptNames implements AsyncDisposable {
   /** What was kept could not be read yet: nothing may take its place. */
   #isUnread = false;
   #isStale = false;
+  #unsavedBecause: string | null = null;
   #tryAgain: Timer | null = null;
   #isDisposed = false;
 
@@ -65,6 +70,26 @@ export class KeptNames implements AsyncDisposable {
     void this.flush();
   }
 
+  /** Resolves when it is written. Rejects with `secret_unavailable`: it holds, if at all, until this process ends. */
+  async switchTools(tools: readonly Resolved[], on: boolean): Promise<void> {
+    const failed = (why: string): MountaineerError =>
+      new MountaineerError("secret_unavailable", `what is switched off cannot be kept: ${why}`, {
+        retry: "later",
+      });
+    if (this.#isUnread) throw failed("the keyring gives no answer; unlock it");
+    const off = new Set(this.off);
+    for (const { backend, originalName } of tools) {
+      const key = toolKey(backend, originalName);
+      if (on) off.delete(key);
+      else off.add(key);
+    }
+    this.off = off;
+    this.#isStale = true;
+    this.#options.onChanged();
+    await this.flush();
+    if (this.#unsavedBecause !== null) throw failed(this.#unsavedBecause);
+  }
+
   /** Writes what is not written yet, where it may; resolves when no write is under way. Never rejects. */
   async flush(): Promise<void> {
     const mayWrite = !this.#isUnread && (this.#store.isOurs ?? true);
@@ -89,10 +114,11 @@ export class KeptNames implements AsyncDisposable {
       return;
     }
     if (kept.kind === "none") return;
-    const owners = kept.kind === "kept" ? readOwners(kept.value) : null;
-    if (owners !== null) {
-      const others = [...this.owners].filter(([key]) => !owners.has(key));
-      this.owners = new Map([...others, ...owners]);
+    const known = kept.kind === "kept" ? readKept(kept.value) : null;
+    if (known !== null) {
+      const others = [...this.owners].filter(([key]) => !known.owners.has(key));
+      this.owners = new Map([...others, ...known.owners]);
+      this.off = known.off;
     } else {
       const reason =
         kept.kind === "untrusted" ? kept.reason : "they are not of a form that this version reads";
@@ -103,11 +129,13 @@ export class KeptNames implements AsyncDisposable {
   async #write(): Promise<void> {
     this.#isStale = false;
     try {
-      await this.#store.write({ version: 1, names: [...this.owners].map(plainEntry) });
+      await this.#store.write({ version: 1, names: [...this.owners].map(plainEntry), off: [...this.off] });
+      this.#unsavedBecause = null;
     } catch (error) {
       this.#isStale = true;
+      this.#unsavedBecause = errorText(error);
       this.#options.logger.warn("the names of tools are not kept over a restart", {
-        reason: errorText(error),
+        reason: this.#unsavedBecause,
       });
       this.#later(() => this.flush());
     }
@@ -118,6 +146,11 @@ export class KeptNames implements AsyncDisposable {
     this.#tryAgain?.[Symbol.dispose]();
     this.#tryAgain = this.#options.clock.setTimer(TRY_AGAIN_MS, again);
   }
+}
+
+/** `tool`: as its server calls it. */
+export function toolKey(backend: string, tool: string): string {
+  return JSON.stringify([backend, tool]);
 }
 
 function ownerKey({ kind, backend, plainName }: NamedEntry): string {
@@ -140,9 +173,9 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
 }
 
 /** Null: it is not of this form. */
-function readOwners(value: unknown): NameOwners | null {
-  const { version, names } = objectOf(value) as Readonly<Record<string, unknown>>;
-  if (version !== 1 || !Array.isArray(names)) return null;
+function readKept(value: unknown): Pick<KeptNames, "owners" | "off"> | null {
+  const { version, names, off = [] } = objectOf(value) as Readonly<Record<string, unknown>>;
+  if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;
   const owners = new Map<string, NamedEntry>();
   for (const entry of names) {
     if (!Array.isArray(entry)) return null;
@@ -152,5 +185,5 @@ function readOwners(value: unknown): NameOwners | null {
       return null;
     owners.set(key, { kind, backend, plainName });
   }
-  return owners;
+  return { owners, off: new Set(off.filter((tool) => typeof tool === "string")) };
 }

@@ -24,7 +24,7 @@ import type { Together } from "../together/together.ts";
 import { ConnectedClients } from "./connected-clients.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
-import type { KeptNames } from "./kept-names.ts";
+import { type KeptNames, toolKey } from "./kept-names.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
@@ -61,6 +61,7 @@ export class Serving {
   #sources: readonly CatalogSource[] = [];
   /** With which the catalog was built. */
   #owners = NO_NAMES.owners;
+  #off: KeptNames["off"] = new Set();
 
   constructor(options: ServingOptions) {
     const { tools, redaction, roster, pool } = options;
@@ -137,15 +138,17 @@ export class Serving {
     const before = this.catalog;
     const conflicts = next.config.conflictResolution;
     const sources = this.#merged(next.config);
-    const { owners } = this.#options.names;
+    const { owners, off } = this.#options.names;
     const isSame =
       this.#sources === sources &&
       this.#owners === owners &&
+      this.#off === off &&
       conflicts === this.rules.config.conflictResolution;
     if (!isSame) {
       this.#sources = sources;
       this.#owners = owners;
-      this.catalog = buildCatalog(this.#sources, conflicts, knownNames(owners, next.config));
+      this.#off = off;
+      this.catalog = buildCatalog(this.#sources, conflicts, knownNames(this.#options.names, next.config));
     }
     if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);
     if (!isSameSelection(next.config, this.rules.config)) this.#selections = createSelections(next.config);
@@ -160,7 +163,7 @@ export class Serving {
     const { names } = this.#options;
     const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;
     if (fresh.size === 0 || isUsed) return;
-    names.use(fresh, knownNames(names.owners, this.rules.config).isConfigured);
+    names.use(fresh, knownNames(names, this.rules.config).isConfigured);
   }
 
   #merged(config: GatewayRules["config"]): readonly CatalogSource[] {
@@ -179,7 +182,8 @@ export class Serving {
     const away = [...pool.hidden, ...pool.down, ...pins.recalled(pool.unlisted)];
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
-    const known = knownNames(new Map([...this.#owners, ...this.catalog.freshNames]), config);
+    const owners = new Map([...this.#owners, ...this.catalog.freshNames]);
+    const known = knownNames({ owners, off: this.#off }, config);
     return buildServingSet({
       catalog: this.catalog,
       away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution, known),
@@ -209,7 +213,14 @@ export class Serving {
   }
 }
 
-function knownNames(owners: KnownNames["owners"], { backends }: GatewayRules["config"]): KnownNames {
+function knownNames(
+  { owners, off }: Pick<KeptNames, "owners" | "off">,
+  { backends }: GatewayRules["config"],
+): KnownNames {
   const configured = new Set(backends.map(({ name }) => name));
-  return { owners, isConfigured: (backend) => configured.has(backend) };
+  return {
+    owners,
+    isConfigured: (backend) => configured.has(backend),
+    isOff: (backend, tool) => off.size > 0 && off.has(toolKey(backend, tool)),
+  };
 }

@@ -72,6 +72,29 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.equal((await runCommand(["clients"], { home: await temporaryFolder(t) })).code, 8);
   });
 
+  test("tools disable and enable say what became of each; what is off comes last in tools list", async (t) => {
+    const { home, gateway } = await startGatewayRig(t);
+    const off = await runCommand(["tools", "disable", "read_file", "write_file"], { home });
+    assert.deepEqual([off.code, off.stdout], [0, "read_file is off\nwrite_file is off\n"]);
+    assert.equal((await runCommand(["tools", "enable", "read_file"], { home })).stdout, "read_file is on\n");
+    assert.deepEqual(
+      gateway.calls.map(({ request }) => request),
+      [
+        { tools: ["read_file", "write_file"], on: false },
+        { tools: ["read_file"], on: true },
+      ],
+    );
+    const unknown = await runCommand(["tools", "disable", "read_fil"], { home });
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /read_fil[\s\S]*did you mean read_file/);
+    const listing = {
+      ...gateway,
+      tools: async () => ({ tools: [], off: [{ name: "gone", backend: "files" }] }),
+    };
+    const other = await startGatewayRig(t, listing);
+    assert.equal((await runCommand(["tools", "list"], other)).stdout, "gone  files  (switched off)\n");
+  });
+
   test("call passes its arguments on, of the command line or of stdin, and prints what the tool says", async (t) => {
     const result = { content: [{ type: "text", text: "a\tb\nc" }], structuredContent: { x: 1 } };
     const { home, gateway } = await startGatewayRig(

@@ -94,6 +94,7 @@ export function createScriptedGateway(
           prompts: empty,
           collisions: [],
           freshNames: new Map(),
+          off: empty,
           unseen: [],
           withheldTools: new Map(),
           resourceReach: [],
