@@ -276,7 +276,10 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, unsaved),
+      conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, {
+        sessionsUnsavedBecause: unsaved,
+        namesLost: this.#names.lost,
+      }),
     };
   }
 

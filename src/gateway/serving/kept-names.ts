@@ -28,6 +28,8 @@ export class KeptNames implements AsyncDisposable {
   owners: NameOwners = new Map();
   /** By `toolKey`. Another object when it is another. */
   off: ReadonlySet<string> = new Set();
+  /** Why it is not known what was so before; null: it is. Until the next start, or until it can be read. */
+  lost: string | null = null;
   readonly #options: NamesOptions;
   readonly #store: PinStore;
   readonly #writes = shareWrites(() => this.#write());
@@ -109,10 +111,12 @@ export class KeptNames implements AsyncDisposable {
     const wasUnread = this.#isUnread;
     this.#isUnread = kept.kind === "unanswered";
     if (kept.kind === "unanswered") {
+      this.lost = kept.reason;
       if (!wasUnread) logger.warn("the names of tools cannot be read yet", { reason: kept.reason });
       this.#later(() => this.reload());
       return;
     }
+    this.lost = null;
     if (kept.kind === "none") return;
     const known = kept.kind === "kept" ? readKept(kept.value) : null;
     if (known !== null) {
@@ -120,9 +124,8 @@ export class KeptNames implements AsyncDisposable {
       this.owners = new Map([...others, ...known.owners]);
       this.off = known.off;
     } else {
-      const reason =
-        kept.kind === "untrusted" ? kept.reason : "they are not of a form that this version reads";
-      logger.error("the names of tools cannot be trusted, and are given anew", { reason });
+      this.lost = kept.kind === "untrusted" ? kept.reason : "they are not of a form that this version reads";
+      logger.error("the names of tools cannot be trusted, and are given anew", { reason: this.lost });
     }
   }
 

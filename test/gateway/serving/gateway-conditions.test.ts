@@ -181,7 +181,10 @@ test("B11 sessions that cannot be written are told, with why, as long as it is s
   let now = 1;
   const conditions = createGatewayConditions(() => now);
   const found = (reason: string | null) =>
-    conditions(rulesOf(), NO_CATALOG, null, undefined, undefined, reason);
+    conditions(rulesOf(), NO_CATALOG, null, undefined, undefined, {
+      sessionsUnsavedBecause: reason,
+      namesLost: null,
+    });
   const [first] = found("ENOSPC: no space left on device");
   assert.deepEqual([first?.code, first?.severity, first?.sinceMs], ["sessions_not_saved", "warning", 1]);
   assert.match(first?.title ?? "", /ENOSPC/u);

@@ -115,6 +115,22 @@ test("what cannot be kept is told, and holds as long as this process", async (t)
   assert.deepEqual(locked.named(), ["x"]);
 });
 
+test("that it is not known what is switched off is told, until it can be read", async (t) => {
+  const kept = { kind: "kept", value: { version: 1, names: [], off: ['["a","x"]'] } } as const;
+  const store = memoryStore({ kind: "unanswered", reason: "it is locked" });
+  const { gateway, clock, script, named } = await begin(t, store);
+  script.last.becomeReady("x");
+  await settle();
+  const told = (of = gateway) =>
+    of.view().conditions.flatMap(({ code, title }) => (code === "names_lost" ? [title] : []));
+  assert.match(told()[0] ?? "", /it is locked$/);
+  store.kept = kept;
+  await clock.advance(60_000);
+  assert.deepEqual([told(), named()], [[], []]);
+  const forged = await begin(t, memoryStore({ kind: "untrusted", reason: "somebody else wrote it" }));
+  assert.match(told(forged.gateway)[0] ?? "", /somebody else wrote it$/);
+});
+
 test("E2 whoever may not call one learns nothing of it", async () => {
   const sources = [source("a", { tools: ["x"] })];
   const known = { ...NO_NAMES, isOff: () => true };
