@@ -63,6 +63,11 @@ export interface CarriedShare {
   readonly outageAtMove?: number | null;
   /** As it was opened with. */
   readonly server?: string | null;
+  /**
+   * The server refused the login: what is logged in goes on, new connections are reset until `reopen`. `atMs`: on the
+   * caller's monotonic clock. null or absent: it did not, or an older carrier does not tell.
+   */
+  readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
 }
 
 export interface OpenRequest {
@@ -76,6 +81,11 @@ export interface OpenRequest {
   readonly wantedPort: number | null;
   /** The daemon's name for the server that is mounted; null or absent: it has none. */
   readonly server?: string | null;
+  /**
+   * The daemon's name for the login: shares of one name log in one after the other, and none of them once the server has
+   * refused it. null or absent: this share's own.
+   */
+  readonly login?: string | null;
 }
 
 export interface MoveRequest {
@@ -147,6 +157,8 @@ export interface Carrier extends AsyncDisposable {
   hold(share: string, signal: AbortSignal): Promise<void>;
   /** The server behind the route in use is the one it was, proved since `outage`: held connections go through. */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
+  /** The login that the server refused is right again: connections log in. */
+  reopen(share: string, signal: AbortSignal): Promise<void>;
   /** The connections that were `lost` are used up: rclone keeps none of them any more. */
   usedUp(share: string, signal: AbortSignal): Promise<void>;
   /** Resets what is left and frees the port. The carrier ends with its last share. */

@@ -117,5 +117,7 @@ function parseSettings(value: unknown): ShareSettings | null {
     guid: typeof guid === "string" ? guid : null,
     confirmed: confirmed !== false,
     server: parseName(value["server"]),
+    login: parseName(value["login"]),
+    refusedLogon: parseName(value["refusedLogon"]),
   };
 }

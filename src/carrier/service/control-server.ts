@@ -45,7 +45,8 @@ interface ControlServerOptions {
 
 type AskedService = Pick<
   CarrierService,
-  "states" | "open" | "bind" | "configure" | "move" | "hold" | "confirm" | "usedUp" | "close" | "takeJournal"
+  | ("states" | "open" | "bind" | "configure" | "move" | "hold" | "confirm")
+  | ("reopen" | "usedUp" | "close" | "takeJournal")
 >;
 
 type Members = Readonly<Record<string, unknown>>;
@@ -176,6 +177,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
   hold: ({ service }, members) => service().hold(shareIn(members)),
   confirm: ({ service }, members) => service().confirm(shareIn(members), parseOutage(members["outage"])),
+  reopen: ({ service }, members) => service().reopen(shareIn(members)),
   used_up: ({ service }, members) => service().usedUp(shareIn(members)),
   close: ({ service }, members) => service().close(shareIn(members)),
   takeJournal: ({ service }) => service().takeJournal(),
@@ -215,6 +217,7 @@ function readOpen(members: Members): OpenRequest {
     patienceMs: need(parsePatience(members["patienceMs"])),
     wantedPort: parseWantedPort(members["wantedPort"]),
     server: parseName(members["server"]),
+    login: parseName(members["login"]),
   };
 }
 

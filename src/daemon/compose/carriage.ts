@@ -63,10 +63,11 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       first ??= firstWord();
       return first;
     },
-    async open({ share, driver, route, endpoints, patienceMs, wantedPort, server }, signal) {
+    async open({ share, driver, route, endpoints, patienceMs, wantedPort, server, login }, signal) {
       if (driver === "local") return { ok: false, text: "a folder is not carried" };
       try {
-        const request = { share, kind: driver, route, endpoints, patienceMs, wantedPort, server };
+        const where = { share, kind: driver, route, endpoints, patienceMs, wantedPort };
+        const request = { ...where, server, login: login ?? null };
         const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
         told.set(share, JSON.stringify([endpoints, patienceMs]));
         return { ok: true, port };
@@ -102,6 +103,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     },
     hold: (share) => quietly("hold", share, carrier.hold(share, within(ASK_MS))),
     confirm: (share, outage) => quietly("go on", share, carrier.confirm(share, outage, within(ASK_MS))),
+    reopen: (share) => quietly("log in again", share, carrier.reopen(share, within(ASK_MS))),
     usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),
     async close(share) {
       told.delete(share);

@@ -1,18 +1,20 @@
 // Builds what is published: filters, then overrides, then who has a name that two backends offer. Pure: the same sources and
 // known names give the same catalog, in the same order.
 import { foreignPrefix } from "../../config/backend-names.ts";
-import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
+import type { ConflictConfig, NameFilter, ToolOverride } from "../../config/snapshot.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { type AppPages, isAppPage, pageOfTool, publishAppPages, underUri, withPage } from "./app-pages.ts";
-import type {
-  Catalog,
-  CatalogEntry,
-  CatalogSource,
-  Collision,
-  EntryKind,
-  ResourceReach,
-  UnseenEntry,
+import {
+  type Catalog,
+  type CatalogEntry,
+  type CatalogSource,
+  type Collision,
+  ENTRY_LISTS,
+  type EntryKind,
+  heldKey,
+  type ResourceReach,
+  type UnseenEntry,
 } from "./catalog.ts";
 import { freshnessOfAll } from "./freshness.ts";
 import { compileGlobs } from "./glob.ts";
@@ -20,6 +22,7 @@ import { type KnownNames, Namer, NO_NAMES } from "./names.ts";
 import { seenEntry } from "./seen-text.ts";
 import { publishSkills, type SkillPlaces, skillAt } from "./skill-places.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
+import { compileUriTemplate } from "./uri-template.ts";
 import { usableName } from "./usable-name.ts";
 
 export interface Permission {
@@ -80,11 +83,12 @@ export function buildCatalog(
     prompts: publish("prompts"),
     skills: publish("skills"),
     skillReach: new Map(
-      withSkills.map(({ backend, filters, holdsSkills = false }) => [
-        backend,
-        { permits: unlisted(permissionOf(filters.resources)).permits, isHeld: holdsSkills },
+      withSkills.map((source) => [
+        source.backend,
+        { permits: reachOf(source).permits, isHeld: source.holdsSkills === true },
       ]),
     ),
+    held: new Map(offers.flatMap(({ held }) => held)),
     skillPlaces,
     appPages: appPages.pages,
     collisions,
@@ -111,7 +115,7 @@ function pagesOf(source: CatalogSource | undefined) {
   if (source === undefined) return [];
   const { backend, filters, listings } = source;
   const tools = permissionOf(filters.tools);
-  const resources = unlisted(permissionOf(filters.resources));
+  const resources = reachOf(source);
   const named = listings.tools.filter(({ name }) => typeof name === "string" && tools.permits(name));
   const uris = [...listings.resources.map(({ uri }) => uri), ...named.map(pageOfTool)];
   return [{ backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) }];
@@ -126,7 +130,7 @@ function skillsOf(source: CatalogSource | undefined) {
   if (source === undefined) return [];
   const { backend, filters, listings } = source;
   const permission = permissionOf(filters.resources);
-  const { permits } = unlisted(permission);
+  const { permits } = reachOf(source);
   const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
   return [
     {
@@ -145,6 +149,8 @@ interface SourceOffer {
   readonly skills: Offer;
   readonly reach: ResourceReach | null;
   readonly unseen: readonly UnseenEntry[];
+  /** What waits, by `heldKey`. */
+  readonly held: readonly (readonly [string, string])[];
 }
 
 interface Places {
@@ -158,7 +164,7 @@ function offerOf(
   { strategy, separator, longestName }: ConflictConfig,
   { appPages, skillPlaces, namer }: Places,
 ): SourceOffer {
-  const { backend, filters, toolOverrides, listings } = source;
+  const { backend, filters, toolOverrides, listings, held } = source;
   // The names of one machine are its own already, one for each of its tools.
   const whose = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
   const prefix = whose === null ? "" : whose + separator;
@@ -174,6 +180,25 @@ function offerOf(
   };
   const publishedUri = (uri: string): string =>
     isAppPage(uri) ? appPages.publishedUri(backend, uri) : skillPlaces.publishedUri(backend, uri);
+  const overrideOf = (kind: EntryKind, originalName: string): ToolOverride | undefined =>
+    kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : undefined;
+  const nameOf = (
+    kind: EntryKind,
+    originalName: string,
+  ): Pick<CatalogEntry, "fullName" | "name" | "plainName"> => {
+    if (kind !== "tool" && kind !== "prompt") {
+      const name = publishedUri(originalName);
+      return { fullName: name, name };
+    }
+    const wanted = overrideOf(kind, originalName)?.name ?? originalName;
+    const plainName = kind === "prompt" ? withoutUnseen(wanted) : wanted;
+    const fullName = keepsNames ? namer.nameOf({ kind, backend, plainName }) : prefix + plainName;
+    return {
+      fullName,
+      name: kind === "tool" ? usableName(fullName, longestName) : fullName,
+      ...(keepsNames && fullName !== plainName ? { plainName } : {}),
+    };
+  };
   const offer = (
     kind: EntryKind,
     definitions: readonly JsonObject[],
@@ -184,28 +209,19 @@ function offerOf(
     for (const given of definitions) {
       const originalName = given[key];
       if (typeof originalName !== "string" || !permission.permits(originalName)) continue;
-      const override =
-        kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : null;
       const isNamed = kind === "tool" || kind === "prompt";
       const { entry: definition, faults } = seenEntry(given, !isNamed && kind !== "skill");
       if (faults.length > 0 && unseen.length < UNSEEN_AT_MOST) {
         unseen.push({ backend, kind, name: originalName, faults });
       }
-      const wanted = override?.name ?? originalName;
-      const plainName = kind === "prompt" ? withoutUnseen(wanted) : wanted;
-      const fullName = !isNamed
-        ? publishedUri(originalName)
-        : keepsNames
-          ? namer.nameOf({ kind, backend, plainName })
-          : prefix + plainName;
-      const name = kind === "tool" ? usableName(fullName, longestName) : fullName;
-      const description = override?.description ?? null;
+      const { fullName, name, plainName } = nameOf(kind, originalName);
+      const description = overrideOf(kind, originalName)?.description ?? null;
       entries.push({
         kind,
         name,
         backend,
         fullName,
-        ...(keepsNames && isNamed && fullName !== plainName ? { plainName } : {}),
+        ...(plainName === undefined ? {} : { plainName }),
         originalName,
         ...(kind === "tool" && source.places?.has(originalName) === true
           ? { places: source.places.get(originalName) ?? [] }
@@ -221,7 +237,8 @@ function offerOf(
   };
   const resources = offer("resource", listings.resources, "uri", resourcePermission);
   const templates = offer("template", listings.resourceTemplates, "uriTemplate", resourcePermission);
-  const skills = offer("skill", listings.skills ?? [], "uri", unlisted(resourcePermission));
+  const reach = reachOf(source);
+  const skills = offer("skill", listings.skills ?? [], "uri", reach);
   return {
     tools: offer("tool", listings.tools, "name", toolPermission),
     resources,
@@ -229,10 +246,15 @@ function offerOf(
     prompts: offer("prompt", listings.prompts, "name", promptPermission),
     skills,
     unseen,
-    reach:
-      resources.length + templates.length + skills.length === 0
-        ? null
-        : { backend, ...unlisted(resourcePermission) },
+    reach: resources.length + templates.length + skills.length === 0 ? null : { backend, ...reach },
+    held:
+      held === undefined
+        ? []
+        : ENTRY_LISTS.flatMap(({ kind, list, key }) =>
+            (held[list] ?? []).map(
+              (entry) => [heldKey(kind, nameOf(kind, String(entry[key])).name), backend] as const,
+            ),
+          ),
   };
 }
 
@@ -249,12 +271,34 @@ export function permissionOf({ allow, deny }: NameFilter): Permission {
   return { permits: (name) => allows(name) && !denies(name), denies };
 }
 
-/** For URIs that a client made up: where there are filters, no other spelling gets around them. */
-function unlisted(permission: Permission): Permission {
-  if (permission === EVERYTHING) return EVERYTHING;
+// Filters and what is held are a source's own, and asked for several times while a catalog is built.
+const reaches = new WeakMap<CatalogSource, Permission>();
+
+/**
+ * For URIs that a client made up: where there are filters, or entries that wait for a person, no other spelling gets around
+ * them. What a template that waits stands for is not permitted, unless another one stands for it, too.
+ */
+function reachOf(source: CatalogSource): Permission {
+  const known = reaches.get(source);
+  if (known !== undefined) return known;
+  const reach = unlisted(source);
+  reaches.set(source, reach);
+  return reach;
+}
+
+function unlisted({ filters, held }: CatalogSource): Permission {
+  const permission = permissionOf(filters.resources);
+  if (permission === EVERYTHING && held === undefined) return EVERYTHING;
+  const waiting = new Set([...(held?.resources ?? []), ...(held?.skills ?? [])].map(({ uri }) => uri));
+  const templates = (held?.resourceTemplates ?? []).flatMap(
+    ({ uriTemplate }) => compileUriTemplate(String(uriTemplate)) ?? [],
+  );
+  const isDenied = (uri: string): boolean => permission.denies(uri) || waiting.has(uri);
   const denies = (uri: string): boolean =>
-    isUnclear(uri) || permission.denies(uri) || otherSpellings(uri).some(permission.denies);
-  return { permits: (uri) => permission.permits(uri) && !denies(uri), denies };
+    isUnclear(uri) || isDenied(uri) || otherSpellings(uri).some(isDenied);
+  const permits = (uri: string): boolean =>
+    permission.permits(uri) && !denies(uri) && !templates.some((fits) => fits(uri));
+  return { permits, denies };
 }
 
 /** Indices of the sources, whoever keeps a name first. */

@@ -3,7 +3,7 @@
 import { machineOf } from "../../config/backend-names.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { NOT_FRESH } from "../catalog/freshness.ts";
-import { resolveServed, resolveTarget } from "../catalog/resolve.ts";
+import { heldBy, resolveServed, resolveTarget } from "../catalog/resolve.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -153,7 +153,9 @@ function routed(needs: string, to: ToTarget): Handle {
     const target = targetOf(method, params);
     if (target === null) return Promise.resolve(errorReply(INVALID_PARAMS, `${method} needs ${needs}`));
     const found = resolveServed(served, target);
-    return found === null ? Promise.resolve(unknownTarget(target, method)) : to(request, target, found);
+    return found === null
+      ? Promise.resolve(unknownTarget(target, method, heldBy(served, target)))
+      : to(request, target, found);
   };
 }
 

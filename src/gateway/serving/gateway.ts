@@ -18,7 +18,7 @@ import type { JsonObject, Reply } from "../json-rpc.ts";
 import { jsonSize } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
-import { type ApprovedItem, ToolPins } from "../pins/tool-pins.ts";
+import { type ApprovedItem, Pins } from "../pins/pins.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { Together } from "../together/together.ts";
 import { backendLinks } from "./backend-links.ts";
@@ -65,7 +65,7 @@ class RunningGateway implements Gateway {
   readonly #roster = new SessionRoster();
   readonly #signIns: SignIns | null;
   readonly #pool: BackendPool;
-  readonly #pins: ToolPins;
+  readonly #pins: Pins;
   readonly #names: KeptNames;
   readonly together: Together;
   readonly #serving: Serving;
@@ -108,7 +108,7 @@ class RunningGateway implements Gateway {
     const onChanged = (): void => {
       if (this.#ending === null) this.#serving.swap(this.#serving.rules);
     };
-    this.#pins = new ToolPins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
+    this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
     this.#names = new KeptNames({ ...options, onChanged });
     this.together = new Together({ ...options, pool: this.#pool, onChanged });
     this.#holds = options.holds ?? new Holds(clock);

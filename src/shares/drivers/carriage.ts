@@ -36,6 +36,8 @@ export interface CarriedState {
   readonly outageAtMove?: number | null;
   /** The server that is mounted; null or absent: not told. */
   readonly server?: string | null;
+  /** The server refused the login, and nobody new logs in; null or absent: it did not, or that is not told. Monotonic ms. */
+  readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
   readonly connections: number;
   readonly connectionsInAll: number;
   readonly bytesUp: number;
@@ -53,6 +55,8 @@ interface CarryRequest {
   /** A port that the share's own mount instructions name; null: any. */
   readonly wantedPort: number | null;
   readonly server: string | null;
+  /** Names the login. */
+  readonly login?: string;
 }
 
 type CarryOutcome =
@@ -100,6 +104,8 @@ export interface Carriage {
   hold(share: string): Promise<void>;
   /** The server is proved since `outage`: programs go on, unless it was lost again. */
   confirm(share: string, outage: number | null): Promise<void>;
+  /** The login that was refused is right again. */
+  reopen(share: string): Promise<void>;
   /** After `lost`: the mount keeps no dead connection any more. */
   usedUp(share: string): Promise<void>;
   close(share: string): Promise<void>;

@@ -2,7 +2,8 @@
 
 import type { MoveOutcome } from "../drivers/carriage.ts";
 import type { MountOutcome, StepLimits } from "../drivers/mount-driver.ts";
-import { failedBy } from "../drivers/mount-failure.ts";
+import { failed, failedBy } from "../drivers/mount-failure.ts";
+import type { LogonResult, Logons } from "../logons/logons.ts";
 import type { ShareSeen } from "../policy/share-seen.ts";
 import type { Step } from "../policy/step.ts";
 import type { ServerProof } from "../server-proof/server-proof.ts";
@@ -19,6 +20,8 @@ const MOVE_DEADLINE_MS = 4_000;
 export interface MountTools extends LookTools {
   /** Absent where nothing can be proved. */
   readonly serverProof?: Pick<ServerProof, "compare" | "recognise" | "begin">;
+  /** Who was refused where. */
+  readonly logons: Logons;
 }
 
 type MountStep = Extract<Step, { kind: "mount" }>;
@@ -57,7 +60,12 @@ export async function mountWatched(
     },
   );
   try {
-    const outcome = await mountNow(tools, subject, seen, step, { ...limits, signal });
+    const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
+    const { spec } = subject;
+    const outcome =
+      spec.driver === "local"
+        ? await mount()
+        : await tools.logons.attempt(spec, mount, { judge: logonResult, otherwise: refusedLogon, signal });
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
   } catch (error) {
@@ -66,6 +74,15 @@ export async function mountWatched(
   } finally {
     done.abort();
   }
+}
+
+function logonResult(outcome: MountOutcome): LogonResult {
+  if (outcome.ok) return outcome.adopted ? "unknown" : "accepted";
+  return outcome.reason === "wrong_credentials" ? { refused: outcome.text } : "unknown";
+}
+
+function refusedLogon(text: string): MountOutcome {
+  return failed("wrong_credentials", text);
 }
 
 /** Resolves with why the host is given up. */
@@ -91,7 +108,7 @@ async function watchHost(
 }
 
 async function mountNow(
-  { carriage, serverProof }: MountTools,
+  { carriage, serverProof, logons }: MountTools,
   { spec, policy, driver }: Subject,
   seen: ShareSeen,
   { route, carried, server: known = null }: MountStep,
@@ -114,6 +131,7 @@ async function mountNow(
       patienceMs,
       wantedPort,
       server,
+      login: logons.nameOf(spec),
     },
     limits.signal,
   );
@@ -126,8 +144,13 @@ async function mountNow(
   const through = { port: opened.port, patienceMs: policy.outagePatienceMs, pinned: carried !== true };
   const outcome = await driver.mount(spec, route, limits, through, server ?? undefined);
   if (!outcome.ok || (outcome.mount.carriedPort ?? null) !== opened.port) {
+    await carriage.recount();
+    const refused = carriage.of(spec.name)?.refusedLogon ?? null;
     await carriage.close(spec.name);
-    return outcome;
+    // What turned it away is known better here than in the driver's words.
+    return refused === null || outcome.ok || outcome.reason === "wrong_credentials"
+      ? outcome
+      : failed("wrong_credentials", refused.text);
   }
   await carriage.bind(spec.name, outcome.mount, await driver.ownProcesses(spec, outcome.mount));
   return outcome;

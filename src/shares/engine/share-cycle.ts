@@ -9,7 +9,7 @@ import type { StableLinks } from "../links/stable-links.ts";
 import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
 import { changedRoutes, forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
-import type { OpenFilesSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
+import type { OpenFilesSeen, ShareLogonSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
 import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
 import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
@@ -46,6 +46,8 @@ export interface ShareView {
 interface Asked {
   readonly request: ShareRequest;
   readonly answer: (outcome: RequestOutcome) => void;
+  /** A cycle has seen it. */
+  isHeard: boolean;
 }
 
 /** The cycle of one share: one run at a time. */
@@ -58,6 +60,10 @@ export class ShareCycle {
   #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
+  /** The login of what is mounted; null: not known. */
+  #mountedWith: string | null = null;
+  /** The login might not be tried at the last look. */
+  #mightNotLogOn = false;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
 
@@ -73,7 +79,9 @@ export class ShareCycle {
   ) {
     this.#subject = first;
     this.#memory = recalled.memory;
-    this.#tools = { ...given, rememberedPort: () => this.#memory.carriedPort };
+    given.logons.recall(first.spec, recalled.memory.logonsRefusedAt);
+    const logon = first.spec.driver === "local" ? {} : { logon: () => this.#logon() };
+    this.#tools = { ...given, ...logon, rememberedPort: () => this.#memory.carriedPort };
     this.#state = recalledLaneState(given, recalled);
     this.#view = { subject: first, memory: recalled.memory, seen: null, conditions: [] };
     const { clock, serverProof } = given;
@@ -91,6 +99,7 @@ export class ShareCycle {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
       this.#trust?.retry();
     }
+    this.#askLogon(isAskedToTry);
     const { links } = this.#tools;
     let seen = await observe(
       {
@@ -104,6 +113,9 @@ export class ShareCycle {
       this.#state,
       this.#openFilesAhead?.files ?? null,
     );
+    const { configured = seen.routes } = seen;
+    if (ROUTE_NAMES.every((route) => configured[route].probe.verdict !== "answers"))
+      this.#tools.logons.away(this.#subject.spec);
     const { wake } = await stepUntilSettled({
       subject: `share ${this.#subject.spec.name}`,
       mostSteps: MOST_STEPS,
@@ -114,6 +126,9 @@ export class ShareCycle {
       },
       perform: async (step: Step) => {
         seen = await perform(this.#tools, this.#subject, step, seen);
+        const { lastStep } = seen;
+        if (lastStep?.kind === "mount" && lastStep.outcome.ok)
+          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logons.idOf(this.#subject.spec);
       },
     });
     this.#lookUpOpenFiles(seen);
@@ -124,7 +139,7 @@ export class ShareCycle {
   ask(request: ShareRequest): Promise<RequestOutcome> {
     this.#asked?.answer(outcome("failed", "superseded by a newer command"));
     return new Promise((answer) => {
-      this.#asked = { request, answer };
+      this.#asked = { request, answer, isHeard: false };
     });
   }
 
@@ -151,6 +166,7 @@ export class ShareCycle {
     const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
     // A proof is of an address, a port, a share and a user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
+    if (!isSameLogin) this.#tools.logons.asked(next.spec);
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }
@@ -178,6 +194,28 @@ export class ShareCycle {
   /** Ends what is under way beside the cycles; resolves when nothing of it is left. */
   async end(): Promise<void> {
     await this.#trust?.[Symbol.asyncDispose]();
+  }
+
+  /** A person's word is one for a try; and what was found while none might be made is asked anew with the first. */
+  #askLogon(isAskedToTry: boolean): void {
+    const { logons } = this.#tools;
+    const { spec } = this.#subject;
+    const asked = this.#asked;
+    const isNew = asked !== null && !asked.isHeard && asked.request.kind !== "unmount";
+    if (asked !== null) asked.isHeard = true;
+    if (isAskedToTry || isNew) logons.asked(spec);
+    const { may } = logons.look(spec);
+    if (may && this.#mightNotLogOn) this.#trust?.retry();
+    this.#mightNotLogOn = !may;
+  }
+
+  #logon(): ShareLogonSeen {
+    const { logons } = this.#tools;
+    const { spec } = this.#subject;
+    const refused = this.#carriedNow()?.refusedLogon ?? null;
+    if (refused !== null) logons.seen(spec, this.#mountedWith, refused.text, refused.atMs);
+    const isSame = this.#mountedWith === logons.idOf(spec);
+    return { ...logons.look(spec), shut: refused === null ? null : isSame ? "same" : "other" };
   }
 
   #carriedNow(): CarriedState | null {
@@ -296,6 +334,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
     case "hold":
     case "confirm":
       if (step.kind === "hold") await carriage?.hold(spec.name);
+      else if (step.logon) await carriage?.reopen(spec.name);
       else await carriage?.confirm(spec.name, step.outage);
       return after({ kind: "gate", step, outcome: { ok: true } });
     case "mount": {

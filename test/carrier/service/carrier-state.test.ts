@@ -26,6 +26,8 @@ const SHARE: ShareSettings = {
   guid: "ab",
   confirmed: false,
   server: "first",
+  login: "a-login",
+  refusedLogon: "wrong password",
 };
 const MEMORY: CarrierMemory = {
   shares: [SHARE],

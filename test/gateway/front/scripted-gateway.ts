@@ -96,6 +96,7 @@ export function createScriptedGateway(
           freshNames: new Map(),
           off: empty,
           unseen: [],
+          held: empty,
           withheldTools: new Map(),
           resourceReach: [],
           freshness: {

@@ -4,6 +4,7 @@ import test from "node:test";
 import type { ProbeRequest, ProbeResult } from "../../../src/network/probe/probe-result.ts";
 import type { MountDriver, MountOutcome } from "../../../src/shares/drivers/mount-driver.ts";
 import { mountWatched } from "../../../src/shares/engine/perform-carried.ts";
+import { createLogons } from "../../../src/shares/logons/logons.ts";
 import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
@@ -58,6 +59,7 @@ function play(verdicts: readonly Verdict[], lastAnswerMs = 1): Played {
       },
       // Nothing that a mount step asks itself.
       prober: {} as Prober,
+      logons: createLogons(clock),
     },
     { spec: SPEC, policy: POLICY, driver: driver as MountDriver },
     seen as ShareSeen,
