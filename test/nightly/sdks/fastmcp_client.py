@@ -65,7 +65,7 @@ async def play(client: Client) -> dict[str, str]:
 
     async def log() -> str:
         answer = await call("say")
-        return f"{answer} {await until(lambda: len(told) > 0)}"
+        return answer if await until(lambda: len(told) > 0) else "error: not told"
 
     async def cancel() -> str:
         before = int(await call("ended"))

@@ -78,8 +78,7 @@ async def play(client: Client) -> dict[str, str]:
 
     async def log() -> str:
         answer = await call("say")
-        await until(lambda: len(told) > 0)
-        return f"{answer} {told[:1]}"
+        return answer if await until(lambda: len(told) > 0) else "error: not told"
 
     async def cancel() -> str:
         before = int(await call("ended"))

@@ -113,7 +113,10 @@ func ask(version string, target []string) {
 			return "", err
 		}
 		text, err := call(ctx, "say", map[string]any{}, false)
-		return fmt.Sprint(text, " ", until(func() bool { return told.Load() > 0 })), err
+		if !until(func() bool { return told.Load() > 0 }) {
+			return "error: not told", nil
+		}
+		return text, err
 	})
 	feature("cancel", func(ctx context.Context) (string, error) {
 		before, err := call(ctx, "ended", map[string]any{}, false)
