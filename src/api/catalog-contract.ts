@@ -86,9 +86,10 @@ const withheldShape = object({
   name: text,
   /**
    * `filter`: the backend's filters keep it back; `approval`: it is not as it was approved; `collision`: another
-   * backend offers the name; `share`: the share that its backend requires is away.
+   * backend offers the name; `share`: the share that its backend requires is away; `off`: a person has switched the tool off,
+   * and `name` is what it would be called.
    */
-  reason: choice("filter", "approval", "collision", "share"),
+  reason: choice("filter", "approval", "collision", "share", "off"),
   /** The reason in a sentence. */
   why: text,
 });

@@ -244,6 +244,31 @@ export const statusReportShape = object({
 });
 export type StatusReport = TypeOf<typeof statusReportShape>;
 
+/** A client that is connected now. */
+export const clientShape = object({
+  /** What it calls itself. */
+  name: text,
+  version: nullable(text),
+  /** Who it came in as: the name of a user, `anonymous`, `owner`, `fleet:MACHINE`. */
+  user: text,
+  /** At whose address it came in; null: at that of everything. */
+  group: nullable(text),
+  /** The version of MCP that it speaks. */
+  protocol: text,
+  /** `fleet`: another machine, for its own clients. */
+  transport: choice("http", "sse", "stdio", "fleet"),
+  /** When it came, or after a restart came back. */
+  since: text,
+  /** Of tools, prompts and resources. */
+  calls: number,
+  last_error: nullable(object({ time: text, message: text })),
+});
+export type ClientStatus = TypeOf<typeof clientShape>;
+
+/** Those that came first, first. */
+export const clientsReportShape = object({ clients: list(clientShape) });
+export type ClientsReport = TypeOf<typeof clientsReportShape>;
+
 /** One published tool. */
 export const toolEntryShape = object({
   name: text,
@@ -260,8 +285,16 @@ export type ToolEntry = TypeOf<typeof toolEntryShape>;
 
 export const toolsReportShape = object({
   tools: list(toolEntryShape),
+  /** Those that a person has switched off, by the names that they would have. */
+  off: optional(list(object({ name: text, backend: text }))),
 });
 export type ToolsReport = TypeOf<typeof toolsReportShape>;
+
+export const switchToolsReportShape = object({
+  /** Those that were not so already. */
+  switched: list(text),
+});
+export type SwitchToolsReport = TypeOf<typeof switchToolsReportShape>;
 
 /** What the tool answered: MCP's CallToolResult as it came, or the error. */
 export const callReportShape = object({

@@ -8,6 +8,7 @@ import type {
   BackendLogsReport,
   BackendSwitchReport,
   CallReport,
+  ClientsReport,
   ConfigCheckReport,
   ConfigReport,
   EditReport,
@@ -19,6 +20,7 @@ import type {
   StatusReport,
   StepResult,
   StreamEvent,
+  SwitchToolsReport,
   SyncReport,
   ToolsReport,
   UnsentReport,
@@ -45,6 +47,7 @@ import type {
   ReloadRequest,
   RollbackRequest,
   SwitchTarget,
+  SwitchToolsRequest,
   UnsentRequest,
 } from "./requests.ts";
 
@@ -132,6 +135,10 @@ export interface ConfigControl {
 export interface GatewayControl {
   /** What is published; a single-shot command first waits until every backend is ready or has failed. */
   tools(signal: AbortSignal): Promise<ToolsReport>;
+  /** Names are those that clients use. Rejects with `tool_unknown` and `secret_unavailable`. */
+  switchTools(request: SwitchToolsRequest, signal: AbortSignal): Promise<SwitchToolsReport>;
+  /** Clients that are connected now. */
+  clients(signal: AbortSignal): Promise<ClientsReport>;
   /** All that clients are offered, and what is kept from them; bounded. */
   catalog(signal: AbortSignal): Promise<CatalogReport>;
   /** A tool's error is an answer; the owner may call whatever is published. */

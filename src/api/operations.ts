@@ -15,6 +15,7 @@ import {
   backendLogsReportShape,
   backendSwitchReportShape,
   callReportShape,
+  clientsReportShape,
   configCheckReportShape,
   configReportShape,
   editReportShape,
@@ -27,6 +28,7 @@ import {
   type StepResult,
   statusReportShape,
   stepReportShape,
+  switchToolsReportShape,
   syncReportShape,
   toolsReportShape,
   unsentReportShape,
@@ -56,6 +58,7 @@ import {
   rollbackRequest,
   sharesRequest,
   switchRequest,
+  switchToolsRequest,
   unmountRequest,
   unsentRequest,
 } from "./requests.ts";
@@ -182,6 +185,25 @@ export const OPERATIONS = {
     says: "The tools that are published",
     output: toolsReportShape,
     perform: (gateway, _, signal) => gateway.tools(signal),
+  }),
+  switchTools: operation({
+    part: "gateway",
+    at: "POST tools/switch",
+    says: "Switch tools off or on, for all clients",
+    input: switchToolsRequest,
+    output: switchToolsReportShape,
+    perform(gateway, request, signal, rights) {
+      // What a person has switched off comes back by the word of one who may approve it.
+      if (request.on) requireReach("with_commands", rights);
+      return gateway.switchTools(request, signal);
+    },
+  }),
+  clients: operation({
+    part: "gateway",
+    at: "GET clients",
+    says: "The MCP clients that are connected now",
+    output: clientsReportShape,
+    perform: (gateway, _, signal) => gateway.clients(signal),
   }),
   catalog: operation({
     part: "gateway",

@@ -70,6 +70,10 @@ export const callRequest = strictObject({
 });
 export type CallRequest = TypeOf<typeof callRequest>;
 
+/** By the names that clients use. */
+export const switchToolsRequest = strictObject({ tools: list(text, MOST_EDITS), on: flag });
+export type SwitchToolsRequest = TypeOf<typeof switchToolsRequest>;
+
 export const backendsRequest = strictObject({ backends: optional(names) });
 export const backendRequest = strictObject({ backend: wellFormedText });
 

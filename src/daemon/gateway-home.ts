@@ -95,6 +95,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
     version: packageVersion(),
     pinStore: writes.pinStore,
+    nameStore: writes.nameStore,
     heldRoutes: writes.heldRoutes,
     sessions: handedSessions(openSessionFile({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,

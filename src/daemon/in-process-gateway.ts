@@ -84,6 +84,7 @@ export async function openGatewayInProcess({
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),
         pinStore: sealedPinStore({ home, clock, environment }, false),
+        nameStore: sealedPinStore({ home, clock, environment }, false, "names"),
         heldRoutes: openHeldRoutes({ home, clock, logger, mayWrite: () => false }),
         listens: false,
         async places(paths, waitMs) {

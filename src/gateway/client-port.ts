@@ -70,6 +70,8 @@ export interface ClientPort {
   /** As the client declared them at initialize. */
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
+  /** Absent: streamable HTTP, or lines where its principal came over the home's socket or from another machine. */
+  readonly transport?: "sse";
   /** The group at whose address it came in; null: at that of everything. */
   readonly group: string | null;
   /** What the client asked for by logging/setLevel; null: never. */

@@ -17,12 +17,12 @@ test("pin: the operations, their methods and paths", () => {
       .join(" ");
   assert.equal(
     paths("GET"),
-    "status aliases tools catalog timeline fleet fleet/config fleet/config/history fleet/config/history/ sync " +
+    "status aliases tools clients catalog timeline fleet fleet/config fleet/config/history fleet/config/history/ sync " +
       "config config/approvals config/history config/history/",
   );
   assert.equal(
     paths("POST"),
-    "verify reconcile mount unmount switch unsent restart aliases/reconcile folders call tools/changes tools/approve " +
+    "verify reconcile mount unmount switch unsent restart aliases/reconcile folders tools/switch call tools/changes tools/approve " +
       "backends/restart backends/switch backends/logs audit fleet/check log reload config/edit config/check " +
       "config/approve config/rollback access/link access/token access/token/forget",
   );
@@ -71,7 +71,9 @@ const FIELDS: readonly [shape: { readonly fields: object }, fields: string][] = 
       "draining calls errors latency_ms restarts retry_at last_error tools resources prompts withheld_tools routes " +
       "together conditions",
   ],
-  [contract.toolsReportShape, "tools"],
+  [contract.clientShape, "name version user group protocol transport since calls last_error"],
+  [contract.toolsReportShape, "tools off"],
+  [contract.switchToolsReportShape, "switched"],
   [contract.toolEntryShape, "name backend original_name description input_schema places"],
   [contract.callReportShape, "result error"],
   [contract.restartReportShape, "restarted"],

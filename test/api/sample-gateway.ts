@@ -4,6 +4,7 @@ import type { CatalogReport } from "../../src/api/catalog-contract.ts";
 import type {
   BackendStatus,
   CallReport,
+  ClientStatus,
   GatewayStatus,
   GlobalStatus,
   ShareStatus,
@@ -173,6 +174,21 @@ export function sampleAudit(changes: Partial<AuditReport> = {}): AuditReport {
   };
 }
 
+export function sampleClient(changes: Partial<ClientStatus> = {}): ClientStatus {
+  return {
+    name: "claude-code",
+    version: "2.1.0",
+    user: "ann",
+    group: null,
+    protocol: "2025-11-25",
+    transport: "http",
+    since: secondsAgo(300),
+    calls: 12,
+    last_error: { time: secondsAgo(60), message: "no such file" },
+    ...changes,
+  };
+}
+
 /** A gateway that notes every request, and answers a call with what `answer` says. */
 export function scriptedGateway(
   answer: (request: CallRequest, signal: AbortSignal) => CallReport | Promise<CallReport> = ({ tool }) => ({
@@ -192,6 +208,20 @@ export function scriptedGateway(
     async tools(signal) {
       calls.push({ name: "tools", request: null, signal });
       return { tools: [...tools] };
+    },
+    async switchTools(request, signal) {
+      calls.push({ name: "switchTools", request, signal });
+      const [unknown] = request.tools.filter((name) => !tools.some((tool) => tool.name === name));
+      if (unknown !== undefined)
+        throw toolUnknown(
+          unknown,
+          tools.map(({ name }) => name),
+        );
+      return { switched: [...request.tools] };
+    },
+    async clients(signal) {
+      calls.push({ name: "clients", request: null, signal });
+      return { clients: [sampleClient()] };
     },
     async catalog(signal) {
       calls.push({ name: "catalog", request: null, signal });

@@ -187,6 +187,13 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 1_800_000 }, 
       for (let starts = 0; starts < 5; starts++) {
         const monitor = await scene.start();
         await scene.until("CORE", "refused", isRefused);
+        // What is not on the disk yet a kill takes with it.
+        await eventually(async () => {
+          const noted = /"logons_refused_at":\[([^\]]*)\]/.exec(
+            JSON.stringify(await scene.home.state()),
+          )?.[1];
+          return noted?.split(",").length === (await scene.refused());
+        });
         await monitor.kill9();
       }
       const alone = await scene.refused();

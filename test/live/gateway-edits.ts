@@ -37,8 +37,7 @@ export function firstConfig(
   const all = [...Array.from({ length: stdio }, () => null), ...servers];
   return {
     backends: all.map((server, index) => newBackend(`b${index}`, server, random)),
-    strategy: "first-wins",
-    order: [],
+    strategy: "error",
     roles: { ann: "admin", ben: "reader", cyd: "writer" },
     tokens: true,
     policies: null,
@@ -161,10 +160,8 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
     return edited(config, "group and timeouts of", backend, change);
   },
   conflicts(config, random) {
-    const strategy = pick(random, ["first-wins", "prefix", "priority", "error"] as const);
-    const order = config.backends.map(({ name }) => name).filter(() => random() < 0.4);
-    const label = `names that collide: ${strategy}`;
-    return { label, config: { ...config, strategy, order: order.toReversed() }, reconnected: null };
+    const strategy = pick(random, ["prefix", "error"] as const);
+    return { label: `names that collide: ${strategy}`, config: { ...config, strategy }, reconnected: null };
   },
   tokens: (config) => ({
     label: config.tokens ? "anonymous" : "tokens",

@@ -39,8 +39,8 @@ export interface Policy {
 
 export interface StoryConfig {
   readonly backends: readonly StoryBackend[];
-  readonly strategy: "first-wins" | "prefix" | "priority" | "error";
-  readonly order: readonly string[];
+  /** Those under which a name depends on the configuration alone, and not on who had it before. */
+  readonly strategy: "prefix" | "error";
   readonly roles: Readonly<Record<Client, string>>;
   /** false: nobody needs a token, and nobody has a role but `anonymous`. */
   readonly tokens: boolean;
@@ -52,13 +52,12 @@ export interface StoryConfig {
 
 /** The configuration as the file spells it. */
 export function sectionsOf(config: StoryConfig): GatewaySections {
-  const { strategy, order, tokens, roles, policies, audited } = config;
-  const names = new Set(config.backends.map(({ name }) => name));
+  const { strategy, tokens, roles, policies, audited } = config;
   const users = CLIENTS.map((name) => ({ name, token: `\${${tokenVariable(name)}}`, roles: [roles[name]] }));
   return {
     backends: Object.fromEntries(config.backends.map((backend) => [backend.name, sectionOf(backend)])),
     more: {
-      conflict_resolution: { strategy, order: order.filter((name) => names.has(name)) },
+      conflict_resolution: { strategy },
       incoming_auth: tokens ? { type: "local", users } : { type: "anonymous" },
       ...(policies && {
         authorization: {
@@ -151,13 +150,8 @@ export function seenBy(
 
 function published(config: StoryConfig, bare: readonly string[]): Offered[] {
   const offered = running(config).flatMap((backend) => offersOf(config, backend, bare));
-  const rank = ({ backend }: Offered): number => {
-    const at = config.order.indexOf(backend);
-    return config.strategy !== "priority" ? 0 : at < 0 ? config.order.length : at;
-  };
   const first = new Map<string, Offered>();
-  // Sorting is stable: among equals it is the order of the file.
-  for (const entry of offered.toSorted((one, other) => rank(one) - rank(other))) {
+  for (const entry of offered) {
     const key = `${entry.kind} ${entry.name}`;
     if (!first.has(key)) first.set(key, entry);
   }

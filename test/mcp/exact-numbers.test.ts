@@ -56,6 +56,20 @@ test("B7 a progress token comes back with every digit", async (t) => {
   assert.match(text, /"progressToken":9007199254740993\b/);
 });
 
+test("B7 a progress token of 2026-07-28 comes back with every digit, too", async (t) => {
+  const rig = await startVerbatim(t);
+  const meta = `"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"progressToken":9007199254740993`;
+  const body = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"verbatim","arguments":{},"_meta":{${meta}}}}`;
+  const headers = {
+    ...HEADERS,
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+    "mcp-name": "verbatim",
+  };
+  const text = await (await fetch(rig.url, { method: "POST", headers, body })).text();
+  assert.match(text, /"progressToken":9007199254740993\b/);
+});
+
 test("B7 `mountaineer call` passes them too", async (t) => {
   const rig = await startVerbatim(t);
   const { stdout } = await run(MOUNTAINEER, ["call", "verbatim", GIVEN, "--json"], {

@@ -220,6 +220,8 @@ function createClient(
       tools: (signal) => ask("tools", null, signal),
       catalog: (signal) => ask("catalog", null, signal),
       call: (request, signal) => ask("call", request, signal),
+      switchTools: (request, signal) => ask("switchTools", request, signal),
+      clients: (signal) => ask("clients", null, signal),
       toolChanges: (request, signal) => ask("toolChanges", request, signal),
       approveTools: (request, signal) => ask("approveTools", request, signal),
       restart: (backends, signal) => ask("restart", { backends }, signal),

@@ -1,5 +1,6 @@
 // `import`: takes MCP servers over from what other programs have. Shows what would change, asks, and does it.
 import { resolve } from "node:path";
+import type { BackendStatus } from "../../api/contract.ts";
 import { withBackends } from "../../clients/backend-block.ts";
 import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "../../clients/client.ts";
 import { clientFiles } from "../../clients/client-places.ts";
@@ -14,6 +15,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { counted, harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { renderOutcome, settledBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken, TOKEN_BLOCK, wantsToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
@@ -33,6 +35,8 @@ interface ImportManner {
   readonly yes: boolean;
   readonly json: boolean;
   readonly allowLiteral: boolean;
+  /** How long to wait for what is imported to serve, ms; 0: not at all. */
+  readonly waitMs: number;
 }
 
 interface Draft {
@@ -47,6 +51,8 @@ interface Draft {
   /** What cannot be a backend here, and why. */
   readonly refused: readonly { readonly name: string; readonly why: string }[];
   readonly hasToken: boolean;
+  /** Of two servers with a tool of one name, the later one's gets its server's name. */
+  readonly prefixes: boolean;
   readonly before: string;
   readonly after: string;
   readonly seenSha256: string;
@@ -94,6 +100,7 @@ export async function importServers(context: CommandContext, manner: ImportManne
     if (manner.json) tell(context, manner, draft, false);
     return FAILED_EXIT;
   }
+  let started: readonly (BackendStatus | null)[] = [];
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
   const keptNow: string[] = [];
   try {
@@ -103,9 +110,16 @@ export async function importServers(context: CommandContext, manner: ImportManne
       keptNow.push(name);
     }
     if (draft.hasToken) await makeToken(context);
-    const report = await changeConfig(context, "import", (editor) =>
-      editor.replace(draft.after, draft.seenSha256),
-    );
+    const report = await changeConfig(context, "import", async (editor, { daemon }) => {
+      const replaced = await editor.replace(draft.after, draft.seenSha256);
+      if (daemon === null || replaced.errors.length > 0 || manner.waitMs === 0) return replaced;
+      // Who lists tools right after it gets theirs. It is saved, whatever becomes of the wait.
+      const settled = draft.added.map(({ name }) =>
+        settledBackend(daemon, name, manner.waitMs, context.signal).catch(() => null),
+      );
+      started = await Promise.all(settled);
+      return replaced;
+    });
     if (report.errors.length > 0) throw refusalError(report.errors);
     if (report.reload?.failure)
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
@@ -113,7 +127,11 @@ export async function importServers(context: CommandContext, manner: ImportManne
     for (const name of keptNow) await keeper.remove(name, context.signal);
     throw error;
   }
-  return tell(context, manner, draft, true);
+  const exit = tell(context, manner, draft, true);
+  if (!manner.json)
+    for (const backend of started)
+      if (backend?.enabled === true) context.print(renderOutcome(backend, context.stdoutStyle));
+  return exit;
 }
 
 function wordOf(word: string): ClientName | { readonly path: string } {
@@ -168,6 +186,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<O
       : await withBackends(hasToken ? withBlocks(begun, [TOKEN_BLOCK]) : begun, format, sound);
   const checked = await parseConfig(Buffer.from(after), path, place);
   if (!checked.ok) throw refusalError(checked.mistakes);
+  const { backends: all, conflictResolution } = checked.snapshot.config;
   return {
     path,
     files,
@@ -176,6 +195,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]): Promise<O
     unsure,
     refused,
     hasToken,
+    prefixes: all.length > 1 && ["first-wins", "priority"].includes(conflictResolution.strategy),
     before,
     after,
     seenSha256: sha256Of(bytes),
@@ -249,6 +269,12 @@ function tell(context: CommandContext, manner: ImportManner, draft: Draft, chang
   if (added.length === 0 && bare.length < files.length)
     context.note(`nothing new in ${counted(files.length - bare.length, "file")}`);
   if (added.length === 0) return 0;
+  if (draft.prefixes)
+    context.print(
+      paint.dim(
+        "  a tool whose name another server has already gets its own server's before it, as NAME_tool, for good: mountaineer tools list\n",
+      ),
+    );
   context.print(paint.dim(`  next: ${nextStep(words)}\n`));
   return 0;
 }

@@ -7,8 +7,8 @@ export const callCommand: CommandDefinition = {
   name: "call",
   summary: "call a tool, and print what it answers",
   description:
-    "The arguments are a JSON object; - reads it from stdin, none is {}. Text is printed as it is, other content " +
-    "described; with --json the whole answer is printed, structuredContent and all. Waits as long as the backend's " +
+    "The arguments are a JSON object; - reads it from stdin, none is {}. Text is printed as it is, but for characters that " +
+    "nobody sees, which are spelled out; other content is described; with --json the whole answer is printed, structuredContent and all. Waits as long as the backend's " +
     "timeouts allow; Ctrl-C cancels the call. Asks the running daemon; without one, starts the backends for this call.",
   examples: [
     { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call a tool" },
@@ -31,12 +31,12 @@ export const callCommand: CommandDefinition = {
   async run(context, options, [tool = "", given]) {
     const { readToolArguments } = await import("../input/tool-arguments.ts");
     const { withGateway } = await import("../sessions/gateway-session.ts");
-    const { answerText, callFailure } = await import("../views/call-view.ts");
+    const { answerJson, answerText, callFailure } = await import("../views/call-view.ts");
     const { signal } = context;
     const request = { tool, arguments: await readToolArguments(given, context.stdin, signal) };
     const report = await withGateway(context, "call", ({ control }) => control.call(request, signal));
     if (readFlag(options, "json") && report.result !== null) {
-      context.print(`${JSON.stringify(report.result, null, 2)}\n`);
+      context.print(answerJson(report.result));
     }
     const failure = callFailure(report);
     if (failure !== null) throw new MountaineerError("tool_failed", failure);

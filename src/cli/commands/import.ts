@@ -2,7 +2,7 @@
 import { Argument } from "commander";
 import { CLIENT_NAMES } from "../../clients/client.ts";
 import type { CommandDefinition } from "../input/command.ts";
-import { addJsonOption, readFlag } from "../input/options.ts";
+import { addJsonOption, addWaitOption, readFlag, readWaitMs } from "../input/options.ts";
 
 export const importCommand: CommandDefinition = {
   name: "import",
@@ -10,7 +10,7 @@ export const importCommand: CommandDefinition = {
   description:
     "Reads Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code (vscode), Zed, Codex, Windsurf, Gemini " +
     "CLI (gemini), mcp-hub, 1MCP (1mcp), or any file in their manner; without a name, all that are here. Shows what " +
-    "would be added, and asks. Secrets that are written out are kept as secrets, with a reference in the file. The " +
+    "would be added, and asks; with a daemon it returns when it is known whether they serve. Secrets that are written out are kept as secrets, with a reference in the file. The " +
     "other program's file is only read.",
   examples: [
     { command: "mountaineer import claude", does: "take over those of Claude Desktop" },
@@ -31,6 +31,7 @@ export const importCommand: CommandDefinition = {
       )
       .option("-y, --yes", "do not ask")
       .option("--allow-literal", "write secrets in arguments and addresses into the file as they are");
+    addWaitOption(command);
     addJsonOption(command);
   },
   async run(context, options, words) {
@@ -40,6 +41,7 @@ export const importCommand: CommandDefinition = {
       yes: readFlag(options, "yes"),
       json: readFlag(options, "json"),
       allowLiteral: readFlag(options, "allowLiteral"),
+      waitMs: readWaitMs(options),
     });
   },
 };

@@ -41,6 +41,8 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
       return toolNames;
     case "changed-tools":
       return changedToolNames;
+    case "off-tools":
+      return offToolNames;
     case "folders":
       return folderNames;
     case "secrets": {
@@ -104,6 +106,11 @@ async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly C
     value: name,
     description: description?.split("\n")[0] ?? "",
   }));
+}
+
+async function offToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+  const { off = [] } = (await (await connectToDaemon(home, { clock }))?.gateway.tools(signal)) ?? {};
+  return off.map(({ name, backend }) => ({ value: name, description: `of ${backend}, switched off` }));
 }
 
 /** With their backend and kind where two have one of that name. */

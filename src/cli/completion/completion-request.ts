@@ -9,6 +9,7 @@ export type LiveKind =
   | "backends"
   | "tools"
   | "changed-tools"
+  | "off-tools"
   | "secrets"
   | "keys"
   | "folders"
@@ -55,8 +56,12 @@ const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
   "backends disable": "backends",
   "backends restart": "backends",
   "backends logs": "backends",
+  "backends login": "backends",
+  "backends logout": "backends",
   "tools diff": "changed-tools",
   "tools approve": "changed-tools",
+  "tools disable": "tools",
+  "tools enable": "off-tools",
   call: "tools",
   "secret set": "secrets",
   "secret remove": "secrets",

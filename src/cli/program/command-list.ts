@@ -15,6 +15,7 @@ import { backendsLogsCommand } from "../commands/backends/logs.ts";
 import { backendsRemoveCommand } from "../commands/backends/remove.ts";
 import { backendsRestartCommand } from "../commands/backends/restart.ts";
 import { callCommand } from "../commands/call.ts";
+import { clientsCommand } from "../commands/clients.ts";
 import { completionsCommand } from "../commands/completions.ts";
 import { configDiffCommand } from "../commands/config/diff.ts";
 import { configEditCommand } from "../commands/config/edit.ts";
@@ -68,6 +69,7 @@ import { switchCommand } from "../commands/switch.ts";
 import { toolsApproveCommand } from "../commands/tools/approve.ts";
 import { toolsDiffCommand } from "../commands/tools/diff.ts";
 import { toolsListCommand } from "../commands/tools/list.ts";
+import { toolsDisableCommand, toolsEnableCommand } from "../commands/tools/switch.ts";
 import { tuiCommand } from "../commands/tui.ts";
 import { uninstallCommand } from "../commands/uninstall.ts";
 import { unmountCommand } from "../commands/unmount.ts";
@@ -242,8 +244,18 @@ export const SECTIONS: readonly CommandSection[] = [
           backendsLogoutCommand,
         ],
       },
-      { group: TOOLS, commands: [toolsListCommand, toolsDiffCommand, toolsApproveCommand] },
+      {
+        group: TOOLS,
+        commands: [
+          toolsListCommand,
+          toolsDiffCommand,
+          toolsApproveCommand,
+          toolsDisableCommand,
+          toolsEnableCommand,
+        ],
+      },
       callCommand,
+      clientsCommand,
       mcpCommand,
     ],
   },

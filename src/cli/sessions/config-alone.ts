@@ -11,7 +11,7 @@ import { parseConfig } from "../../config/read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { ConfigEditor } from "./config-editor.ts";
 
@@ -125,8 +125,9 @@ export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
 function summaryOf(before: ConfigSnapshot, after: ConfigSnapshot): string {
   const diff = diffConfigs(before.config, after.config);
   if (isEmptyDiff(diff)) return "no changes";
-  const { added, removed, changed } = diff.shares;
-  const touched = added.length + removed.length + changed.length;
-  if (touched === 0) return "settings changed";
-  return `${counted(touched, "share")} changed`;
+  const touched = [diff.shares, diff.backends].map(
+    ({ added, removed, changed }) => added.length + removed.length + changed.length,
+  );
+  const what = sharesAndBackends(touched[0] ?? 0, touched[1] ?? 0);
+  return `${what ?? "settings"} changed`;
 }

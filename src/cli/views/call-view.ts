@@ -1,10 +1,12 @@
 // A tool's answer as text; content that is not text is described. Pure.
 import type { CallReport } from "../../api/contract.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
+import { spelledOut } from "../../runtime/text/plain-text.ts";
+import { replaceUnseen } from "../../runtime/text/unseen-characters.ts";
 import { forTerminal } from "./diff-view.ts";
 
 interface AnswerLook {
-  /** Then whatever a terminal could obey is spelled out; elsewhere text is printed as it came. */
+  /** Then whatever a terminal could obey is spelled out; elsewhere only what nobody sees. */
   readonly isTerminal: boolean;
 }
 
@@ -12,7 +14,17 @@ interface AnswerLook {
 export function answerText({ result }: CallReport, { isTerminal }: AnswerLook): string {
   const parts = partsOf(result);
   const text = parts.map((part) => (part.endsWith("\n") || part === "" ? part : `${part}\n`)).join("");
-  return isTerminal ? forTerminal(text) : text;
+  return isTerminal ? forTerminal(text) : replaceUnseen(text, spelledOut);
+}
+
+/** The whole answer as JSON; what nobody sees is escaped in it, and is the same to whoever parses it. */
+export function answerJson(result: CallReport["result"]): string {
+  const escaped = (unseen: string): string =>
+    Array.from(
+      { length: unseen.length },
+      (_, at) => `\\u${unseen.charCodeAt(at).toString(16).padStart(4, "0")}`,
+    ).join("");
+  return `${replaceUnseen(JSON.stringify(result, null, 2), escaped)}\n`;
 }
 
 /** Why the call failed, for people; null when it did not. */

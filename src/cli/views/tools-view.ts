@@ -10,8 +10,10 @@ const LONGEST_BACKEND = 20;
 const LEAST_DESCRIPTION = 16;
 const GAP = "  ";
 
+type ListedTool = Pick<ToolEntry, "name" | "backend" | "description" | "places">;
+
 /** A line for each tool: its name, its backend, where it is served, and as much of its description as has room. */
-export function renderTools(tools: readonly ToolEntry[], style: TerminalStyle): string {
+export function renderTools(tools: readonly ListedTool[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const nameWidth = widest(
     tools.map(({ name }) => name),

@@ -364,13 +364,14 @@ export const backendsSchema = z.record(backendName, backendSchema);
 export const conflictSchema = z.strictObject({
   strategy: choiceKey(["first-wins", "prefix", "priority", "error"], "first-wins", {
     meaning:
-      "When two backends offer the same name: `first-wins` the file's order, `priority` the `order` below; `prefix` puts the backend's name before every name; `error` publishes the first and tells of the other.",
+      "When two backends offer a tool or prompt of the same name: `first-wins` the one that had it first, else the file's order, `priority` the `order` below, and the other one's gets its backend's name before it, for good; `prefix` puts the backend's name before every name; `error` publishes the first and tells of the other.",
   }),
   separator: document(
     readText(parseSeparator).default("_"),
     textDoc({
       absent: '"_"',
-      meaning: "Strategy `prefix`: what stands between the backend's name and the rest.",
+      meaning:
+        "What stands between a backend's name and the rest, where names have their backend's before them.",
       example: '"_"',
     }),
   ),

@@ -226,7 +226,7 @@ export const SECTIONS: readonly SectionDoc[] = (
     {
       at: "backends.*",
       meaning:
-        "One block per MCP server behind the gateway, under a name of your choice: letters, digits, `_` and `-`, beginning with a letter. Who comes first in the file wins when two offer the same name. Either `command` or `url` is needed.",
+        "One block per MCP server behind the gateway, under a name of your choice: letters, digits, `_` and `-`, beginning with a letter. When two that are new offer the same name, the first in the file has it. Either `command` or `url` is needed.",
       keys: backendSchema.shape,
       members: "backends",
     },

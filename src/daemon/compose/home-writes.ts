@@ -1,4 +1,4 @@
-// What the gateway keeps in its home: pins of tools, and the routes that people hold backends on. Only the daemon in charge
+// What the gateway keeps in its home: pins of tools, the names that clients have used, and the routes that people hold backends on. Only the daemon in charge
 // writes there; one that is to take over reads them at its start, and again when it is in charge.
 import type { PinStore } from "../../gateway/pins/pin-store.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -18,27 +18,30 @@ interface HomeWritesOptions {
 
 export function openHomeWrites(options: HomeWritesOptions) {
   const { home, clock, logger } = options;
-  const pins = sealedPinStore(options, true);
   let stage: "before" | "ours" | "over" = "before";
   let changes = 0;
   let writing: Promise<unknown> = Promise.resolve();
   const heldRoutes = openHeldRoutes({ home, clock, logger, mayWrite: () => stage === "ours" });
-  const writePins = (value: unknown): Promise<void> => {
-    const mine = writing.then(() => pins.write(value));
-    writing = mine.catch(() => {});
-    return mine;
-  };
-  const pinStore: PinStore = {
-    get isOurs() {
-      return stage === "ours";
-    },
-    read: () => pins.read(),
-    async write(value) {
-      if (stage === "ours") await writePins(value);
-    },
+  const storeOf = (name: "pins" | "names"): PinStore => {
+    const sealed = sealedPinStore(options, true, name);
+    const written = (value: unknown): Promise<void> => {
+      const mine = writing.then(() => sealed.write(value));
+      writing = mine.catch(() => {});
+      return mine;
+    };
+    return {
+      get isOurs() {
+        return stage === "ours";
+      },
+      read: () => sealed.read(),
+      async write(value) {
+        if (stage === "ours") await written(value);
+      },
+    };
   };
   return {
-    pinStore,
+    pinStore: storeOf("pins"),
+    nameStore: storeOf("names"),
     heldRoutes: {
       get: heldRoutes.get,
       keep(backend: string, route: string | null): void {

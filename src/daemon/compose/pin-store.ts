@@ -1,4 +1,4 @@
-// The pins of tools in the home: a sealed file, so that what somebody else wrote there is not taken for ours.
+// The pins of tools in the home, and the names that clients have used: a sealed file each, so that what somebody else wrote there is not taken for ours.
 import type { KeptPins, PinStore } from "../../gateway/pins/pin-store.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts";
@@ -7,11 +7,15 @@ import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts
 const LIMITS = { deadlineMs: 2_000 };
 
 /** `writes` false: for a command that only looks. */
-export function sealedPinStore(options: Omit<SealedFileOptions, "name">, writes: boolean): PinStore {
+export function sealedPinStore(
+  options: Omit<SealedFileOptions, "name">,
+  writes: boolean,
+  name: "pins" | "names" = "pins",
+): PinStore {
   let opened: SealedFile | null = null;
   const file = async (): Promise<SealedFile> => {
     const { openSealedFile } = await import("../../secrets/sealed-file.ts");
-    opened ??= openSealedFile({ ...options, name: "pins" });
+    opened ??= openSealedFile({ ...options, name });
     return opened;
   };
   return {

@@ -7,7 +7,7 @@ import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
-import { placesOf, toolEntry } from "./gateway-status.ts";
+import { clientStatus, placesOf, toolEntry } from "./gateway-status.ts";
 import { toolChangesReport } from "./tool-changes.ts";
 
 /** `current` tells the gateway that is configured, null when there is none; all that is asked rejects then. */
@@ -25,7 +25,20 @@ export function createGatewayControl(current: () => Gateway | null): Omit<Gatewa
   return {
     async tools() {
       const running = gateway();
-      return { tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)) };
+      const off = [...running.published().catalog.off.values()];
+      return {
+        tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)),
+        off: off.map(({ name, backend }) => ({ name, backend })),
+      };
+    },
+    async switchTools({ tools, on }) {
+      const outcome = await gateway().switchTools(tools, on);
+      if ("switched" in outcome) return { switched: [...outcome.switched] };
+      const { catalog } = gateway().published();
+      throw toolUnknown(outcome.unknown, [...catalog.tools.keys(), ...catalog.off.keys()]);
+    },
+    async clients() {
+      return { clients: gateway().clients().map(clientStatus) };
     },
     async catalog() {
       const running = gateway();

@@ -4,6 +4,7 @@ import type { ToolPlaces } from "../../api/catalog-contract.ts";
 import type {
   BackendRoutesStatus,
   BackendStatus,
+  ClientStatus,
   Condition,
   GatewayStatus,
   StatusReport,
@@ -15,7 +16,9 @@ import { secretMissing } from "../../gateway/backends/policy/backend-conditions.
 import type { BackendCondition, RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
 import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
+import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts";
 import type { Gateway, GatewayView } from "../../gateway/serving/gateway-contract.ts";
+import { shortened } from "../../runtime/text/foreign-line.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 
@@ -207,6 +210,27 @@ function countByBackend(entries: readonly CatalogEntry[]): Map<string, number> {
 
 function conditionStatus({ code, severity, title, hint, sinceMs }: BackendCondition): Condition {
   return { code, severity, title, hint, since: isoTime(sinceMs) };
+}
+
+/** Of what a client calls itself. */
+const LONGEST_CLIENT_NAME = 100;
+
+export function clientStatus({ client, sinceMs, calls, lastError }: ConnectedClient): ClientStatus {
+  const { clientInfo, principal, group, protocolVersion } = client;
+  const said = (value: unknown): string | null =>
+    typeof value === "string" ? shortened(value, LONGEST_CLIENT_NAME) : null;
+  const own = { owner: "stdio", machine: "fleet", anonymous: "http", user: "http" } as const;
+  return {
+    name: said(clientInfo["name"]) ?? "unnamed",
+    version: said(clientInfo["version"]),
+    user: principal.name,
+    group,
+    protocol: protocolVersion,
+    transport: client.transport ?? own[principal.kind],
+    since: isoTime(sinceMs),
+    calls,
+    last_error: lastError === null ? null : { time: isoTime(lastError.atMs), message: lastError.message },
+  };
 }
 
 export function toolEntry(tool: CatalogEntry, together: Gateway["together"]): ToolEntry {

@@ -1,5 +1,5 @@
-// Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
-// sources give the same catalog, in the same order.
+// Builds what is published: filters, then overrides, then who has a name that two backends offer. Pure: the same sources and
+// known names give the same catalog, in the same order.
 import { foreignPrefix } from "../../config/backend-names.ts";
 import type { ConflictConfig, NameFilter, ToolOverride } from "../../config/snapshot.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
@@ -18,6 +18,7 @@ import {
 } from "./catalog.ts";
 import { freshnessOfAll } from "./freshness.ts";
 import { compileGlobs } from "./glob.ts";
+import { type KnownNames, Namer, NO_NAMES } from "./names.ts";
 import { seenEntry } from "./seen-text.ts";
 import { publishSkills, type SkillPlaces, skillAt } from "./skill-places.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
@@ -41,14 +42,23 @@ const EVERYTHING: Permission = { permits: () => true, denies: () => false };
  * Definitions are the servers' own objects; where the name or description is another one, a copy with only that
  * changed, the same copy for the same object and names.
  */
-export function buildCatalog(sources: readonly CatalogSource[], conflict: ConflictConfig): Catalog {
+export function buildCatalog(
+  sources: readonly CatalogSource[],
+  conflict: ConflictConfig,
+  known: KnownNames = NO_NAMES,
+): Catalog {
   const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
   const appPages = publishAppPages(byPriority.flatMap((index) => pagesOf(sources[index])));
   const skillPlaces = publishSkills(
     byPriority.flatMap((index) => skillsOf(sources[index])),
     conflict.strategy === "prefix",
   );
-  const offers = sources.map((source) => offerOf(source, conflict, appPages, skillPlaces));
+  const namer = new Namer(known, conflict);
+  const offers: SourceOffer[] = [];
+  for (const index of byPriority) {
+    const source = sources[index];
+    if (source !== undefined) offers[index] = offerOf(source, conflict, { appPages, skillPlaces, namer });
+  }
   const withSkills = sources.filter(({ listings }) => isDeclared(listings.skills));
   const collisions: Collision[] = [];
   const publish = (
@@ -59,8 +69,15 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
       byPriority,
       collisions,
     );
+  const [tools, off] = [new Map<string, CatalogEntry>(), new Map<string, CatalogEntry>()];
+  for (const [name, tool] of publish("tools")) {
+    if (known.isOff(tool.backend, tool.originalName)) off.set(name, { ...tool, isOff: true });
+    else tools.set(name, tool);
+  }
   return {
-    tools: publish("tools"),
+    freshNames: namer.fresh,
+    tools,
+    off,
     resources: publish("resources"),
     templates: publish("templates"),
     prompts: publish("prompts"),
@@ -136,16 +153,22 @@ interface SourceOffer {
   readonly held: readonly (readonly [string, string])[];
 }
 
+interface Places {
+  readonly appPages: AppPages;
+  readonly skillPlaces: SkillPlaces;
+  readonly namer: Namer;
+}
+
 function offerOf(
   source: CatalogSource,
   { strategy, separator, longestName }: ConflictConfig,
-  appPages: AppPages,
-  skillPlaces: SkillPlaces,
+  { appPages, skillPlaces, namer }: Places,
 ): SourceOffer {
   const { backend, filters, toolOverrides, listings, held } = source;
   // The names of one machine are its own already, one for each of its tools.
   const whose = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
   const prefix = whose === null ? "" : whose + separator;
+  const keepsNames = whose === null && strategy !== "error";
   const toolPermission = permissionOf(filters.tools);
   const resourcePermission = permissionOf(filters.resources);
   const promptPermission = permissionOf(filters.prompts);
@@ -159,15 +182,21 @@ function offerOf(
     isAppPage(uri) ? appPages.publishedUri(backend, uri) : skillPlaces.publishedUri(backend, uri);
   const overrideOf = (kind: EntryKind, originalName: string): ToolOverride | undefined =>
     kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : undefined;
-  const nameOf = (kind: EntryKind, originalName: string): { fullName: string; name: string } => {
+  const nameOf = (
+    kind: EntryKind,
+    originalName: string,
+  ): Pick<CatalogEntry, "fullName" | "name" | "plainName"> => {
     if (kind !== "tool" && kind !== "prompt") {
       const name = publishedUri(originalName);
       return { fullName: name, name };
     }
-    const fullName = prefix + (overrideOf(kind, originalName)?.name ?? originalName);
+    const wanted = overrideOf(kind, originalName)?.name ?? originalName;
+    const plainName = kind === "prompt" ? withoutUnseen(wanted) : wanted;
+    const fullName = keepsNames ? namer.nameOf({ kind, backend, plainName }) : prefix + plainName;
     return {
       fullName,
-      name: kind === "tool" ? usableName(fullName, longestName) : withoutUnseen(fullName),
+      name: kind === "tool" ? usableName(fullName, longestName) : fullName,
+      ...(keepsNames && fullName !== plainName ? { plainName } : {}),
     };
   };
   const offer = (
@@ -185,13 +214,14 @@ function offerOf(
       if (faults.length > 0 && unseen.length < UNSEEN_AT_MOST) {
         unseen.push({ backend, kind, name: originalName, faults });
       }
-      const { fullName, name } = nameOf(kind, originalName);
+      const { fullName, name, plainName } = nameOf(kind, originalName);
       const description = overrideOf(kind, originalName)?.description ?? null;
       entries.push({
         kind,
         name,
         backend,
         fullName,
+        ...(plainName === undefined ? {} : { plainName }),
         originalName,
         ...(kind === "tool" && source.places?.has(originalName) === true
           ? { places: source.places.get(originalName) ?? [] }

@@ -1,6 +1,7 @@
 // What is published: every name, which backend it belongs to, and what the server calls it.
 import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
+import type { NameOwners } from "./names.ts";
 import type { SkillPlaces } from "./skill-places.ts";
 
 /** Entries are the server's own objects, in its order, wherever they have the name that they are known by. */
@@ -69,12 +70,16 @@ export interface CatalogEntry {
   readonly backend: string;
   /** What it would be called if clients could use any name; policies know it by both. */
   readonly fullName: string;
+  /** Without its backend's name, which it has because another one's name met its own; policies know it by this, too. */
+  readonly plainName?: string;
   /** What the server calls it. */
   readonly originalName: string;
   /** As listed to clients. */
   readonly definition: JsonObject;
   /** Of a tool that several machines have in common: the backends that serve it, of which `backend` may be none. */
   readonly places?: readonly string[];
+  /** A tool that a person has switched off: in no list, and refused. */
+  readonly isOff?: true;
 }
 
 /** By what clients would call it. */
@@ -83,9 +88,9 @@ export function heldKey(kind: EntryKind, name: string): string {
 }
 
 /** The backend that a request goes to, and what the server there calls the thing. */
-export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places">;
+export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places" | "isOff">;
 
-/** Two backends offer the same. */
+/** Two entries would have one name, and no other one can be given. */
 export interface Collision {
   readonly kind: EntryKind;
   readonly name: string;
@@ -132,6 +137,10 @@ export interface Catalog {
   /** Pages of MCP Apps, by the URI under which clients read them; listed as resources or only named by tools. */
   readonly appPages: ReadonlyMap<string, Resolved>;
   readonly collisions: readonly Collision[];
+  /** Tools that a person has switched off, by the names that they have. */
+  readonly off: ReadonlyMap<string, CatalogEntry>;
+  /** Names in it that nobody had before. */
+  readonly freshNames: NameOwners;
   /** The first of those that are published; their `definition` is without these characters. */
   readonly unseen: readonly UnseenEntry[];
   /** What waits for a person's approval: its backend, by `heldKey`. */

@@ -68,6 +68,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
   return {
     ...catalog,
     tools,
+    off: filtered(catalog.off, hasTool),
     resources: filtered(catalog.resources, (entry) => isOwned(entry) || pages.has(entry.name)),
     templates: filtered(catalog.templates, isOwned),
     prompts: filtered(catalog.prompts, isOwned),

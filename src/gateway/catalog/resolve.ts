@@ -12,7 +12,7 @@ export function resolveTarget(
 ): Resolved | null {
   switch (kind) {
     case "tool":
-      return catalog.tools.get(name) ?? null;
+      return catalog.tools.get(name) ?? catalog.off.get(name) ?? null;
     case "prompt":
       return catalog.prompts.get(name) ?? null;
     case "resource":

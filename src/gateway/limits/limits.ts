@@ -10,9 +10,22 @@ export interface LimitParts {
   readonly kept: KeptResults;
 }
 
+/** What no backend is asked for: how clients connect, and what they list. */
+const OWN_ANSWERS: ReadonlySet<string> = new Set([
+  "initialize",
+  "ping",
+  "logging/setLevel",
+  "tools/list",
+  "prompts/list",
+  "resources/list",
+  "resources/templates/list",
+  "skills/list",
+]);
+
 export function createLimits({ limiter, kept }: LimitParts): Middleware {
   return (next: Handle) => (request: GatewayRequest) => {
-    const admitted = limiter.admit(request.port.client.principal, request.isCounted === true);
+    const counted = request.isCounted === true ? "already" : OWN_ANSWERS.has(request.method) ? "own" : "call";
+    const admitted = limiter.admit(request.port.client.principal, counted);
     if ("error" in admitted) return Promise.resolve(admitted);
     const { account, limits } = admitted;
     return next(request).then(

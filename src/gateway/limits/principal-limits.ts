@@ -11,12 +11,21 @@ const MOST_ACCOUNTS = 10_000;
 /** When calls in flight end is not known. */
 const IN_FLIGHT_RETRY_MS = 1_000;
 
-/** Of one principal, whatever sessions it has. */
-interface Account {
-  /** Calls that it may make now. */
+/** What the gateway answers by itself, as lists, costs it less than a call: so many times as much may be asked. */
+const OWN_ANSWERS = 10;
+
+interface Bucket {
+  /** Requests that it may make now. */
   tokens: number;
   /** Monotonic ms, of `tokens`. */
   atMs: number;
+}
+
+/** Of one principal, whatever sessions it has. */
+interface Account {
+  readonly calls: Bucket;
+  /** Apart: a client that lists what there is has all its calls left. */
+  readonly own: Bucket;
   inFlight: number;
 }
 
@@ -67,10 +76,13 @@ export class PrincipalLimiter {
   }
 
   /**
-   * What the call uses: `inFlight` goes down again, once, when it has its answer. Or the refusal. `isCounted`: it was by
-   * `count`.
+   * What the request uses: `inFlight` goes down again, once, when it has its answer. Or the refusal. `counted`: "already" by
+   * `count`; "own": the gateway answers it by itself.
    */
-  admit(principal: Principal, isCounted = false): Known | { readonly error: RpcError } {
+  admit(
+    principal: Principal,
+    counted: "call" | "own" | "already" = "call",
+  ): Known | { readonly error: RpcError } {
     const known = this.#knownOf(principal);
     const { limits, account } = known;
     if (account.inFlight >= limits.callsInFlight) {
@@ -81,30 +93,34 @@ export class PrincipalLimiter {
         retryAfterMs: IN_FLIGHT_RETRY_MS,
       });
     }
-    const refusal = isCounted ? null : this.count(principal);
+    const refusal = counted === "already" ? null : this.count(principal, counted === "own");
     if (refusal !== null) return refusal;
     account.inFlight += 1;
     return known;
   }
 
   /** One more of those that a second has room for; or the refusal. */
-  count(principal: Principal): { readonly error: RpcError } | null {
+  count(principal: Principal, isOwn = false): { readonly error: RpcError } | null {
     const { limits, account } = this.#knownOf(principal);
-    const { callsPerSecond, burst } = limits;
-    if (callsPerSecond === null) return null;
+    if (limits.callsPerSecond === null) return null;
+    const times = isOwn ? OWN_ANSWERS : 1;
+    const perSecond = limits.callsPerSecond * times;
+    const bucket = isOwn ? account.own : account.calls;
     const nowMs = this.#clock.monotonicMs();
-    const gained = ((nowMs - account.atMs) * callsPerSecond) / 1_000;
-    account.tokens = Math.min(burst, account.tokens + gained);
-    account.atMs = nowMs;
-    if (account.tokens < 1) {
+    const gained = ((nowMs - bucket.atMs) * perSecond) / 1_000;
+    bucket.tokens = Math.min(limits.burst * times, bucket.tokens + gained);
+    bucket.atMs = nowMs;
+    if (bucket.tokens < 1) {
       return limitRefusal({
         limit: "[limits].calls_per_second",
-        allowed: callsPerSecond,
-        message: `${named(principal)} makes more than ${callsPerSecond} calls a second`,
-        retryAfterMs: ((1 - account.tokens) / callsPerSecond) * 1_000,
+        allowed: limits.callsPerSecond,
+        message: isOwn
+          ? `${named(principal)} asks for lists and the like more than ${perSecond} times a second`
+          : `${named(principal)} makes more than ${perSecond} calls a second`,
+        retryAfterMs: ((1 - bucket.tokens) / perSecond) * 1_000,
       });
     }
-    account.tokens -= 1;
+    bucket.tokens -= 1;
     return null;
   }
 
@@ -122,7 +138,12 @@ export class PrincipalLimiter {
     let account = this.#accounts.get(key);
     if (account === undefined) {
       if (this.#accounts.size >= MOST_ACCOUNTS) this.#forgetUnused();
-      account = { tokens: burst, atMs: this.#clock.monotonicMs(), inFlight: 0 };
+      const atMs = this.#clock.monotonicMs();
+      account = {
+        calls: { tokens: burst, atMs },
+        own: { tokens: burst * OWN_ANSWERS, atMs },
+        inFlight: 0,
+      };
       this.#accounts.set(key, account);
     }
     return account;

@@ -161,9 +161,9 @@ function effectOf(
   return effectWith(policies.decide(principal, target, method), given);
 }
 
-/** With all that a policy may have been written for: its whole name, and what its server says of it. */
-function listed({ tools, prompts }: Catalog, target: RequestTarget): PolicyTarget {
-  if (target.kind === "tool") return tools.get(target.name) ?? target;
+/** With all that a policy may have been written for: its other names, and what its server says of it. */
+function listed({ tools, off, prompts }: Catalog, target: RequestTarget): PolicyTarget {
+  if (target.kind === "tool") return tools.get(target.name) ?? off.get(target.name) ?? target;
   return target.kind === "prompt" ? (prompts.get(target.name) ?? target) : target;
 }
 

@@ -164,7 +164,8 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
     matchesLabel(targetLabel(target)) || matchesName(target.name);
   return (target) => {
     if (target === null) return false;
-    const { kind, name, fullName = name } = target;
-    return isNamed(target) || (fullName !== name && isNamed({ kind, name: fullName }));
+    const { kind, name, fullName = name, plainName = name } = target;
+    const isOther = (other: string): boolean => other !== name && isNamed({ kind, name: other });
+    return isNamed(target) || isOther(fullName) || isOther(plainName);
   };
 }

@@ -17,7 +17,8 @@ import type { OpenTask } from "./task-ids.ts";
 export const READ_DIRECTORY = "resources/directory/read";
 
 /** `template`: as completion/complete names it, a template or a URI. */
-export type RequestTarget = Pick<CatalogEntry, "kind" | "name"> & Partial<Pick<CatalogEntry, "fullName">>;
+export type RequestTarget = Pick<CatalogEntry, "kind" | "name"> &
+  Partial<Pick<CatalogEntry, "fullName" | "plainName">>;
 
 /** Null: the method is about nothing that has a name, or the name is missing. */
 export function targetOf(method: string, params: JsonObject | undefined): RequestTarget | null {

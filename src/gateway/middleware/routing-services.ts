@@ -26,6 +26,8 @@ export interface RoutingServices {
   hasAllLists(): boolean;
   /** What is published now, whatever a request began with. */
   catalog(): Catalog;
+  /** Clients have the names in it from now on; absent: names are not remembered. */
+  inUse?(catalog: Catalog): void;
   setLogLevel(client: ClientPort, level: McpLogLevel): void;
   readonly tasks: TaskMemory;
   /** Of 2026-07-28. */

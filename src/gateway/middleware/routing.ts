@@ -4,7 +4,14 @@ import { machineOf } from "../../config/backend-names.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { NOT_FRESH } from "../catalog/freshness.ts";
 import { heldBy, resolveServed, resolveTarget } from "../catalog/resolve.ts";
-import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import {
+  errorReply,
+  INVALID_PARAMS,
+  INVALID_REQUEST,
+  isJsonObject,
+  type JsonObject,
+  type Reply,
+} from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS, MODERN_VERSION, UNWATCH_TASK, WATCH_TASK } from "../protocol.ts";
 import { createTaskPassing, createTaskWatching, publishedTask, takesTasks } from "./extension-tasks.ts";
 import type { GatewayRequest, Handle, VisibleLists } from "./middleware.ts";
@@ -17,6 +24,7 @@ import {
   unknownTarget,
 } from "./request-target.ts";
 import type { RoutingServices } from "./routing-services.ts";
+import { sanitise } from "./sanitise.ts";
 import { createSkillRouting } from "./skill-routing.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 
@@ -155,6 +163,7 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
   return async ({ params, port: { client }, served }) => {
     // Whole lists, one page: there is no cursor that we gave.
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
+    services.inUse?.(served.catalog);
     const view = served.viewFor(client.principal);
     if (client.protocolVersion !== MODERN_VERSION) return { result: view.lists[list] };
     const result = view.modern.lists[list];
@@ -169,8 +178,10 @@ function callByName(
   target: RequestTarget,
   found: Found,
 ): Promise<Reply> {
-  const { method, params, port, signal } = request;
+  const { method, params, port, signal, served } = request;
   const { backend } = found;
+  services.inUse?.(served.catalog);
+  if (found.isOff === true) return Promise.resolve(switchedOff(target, params));
   if (target.kind === "tool" && found.places !== undefined && services.together !== undefined)
     return callTogether(services, services.together, request, target, { ...found, places: found.places });
   if (target.kind === "tool" && takesTasks(request))
@@ -195,6 +206,7 @@ function callTogether(
   // What waits there for the client's own server may have lost its tool by then.
   const renewAt = (backend: string, theirs: JsonObject | undefined): RenewedCall => {
     const now = resolveTarget(services.catalog(), target);
+    if (now?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
     const isThere = now !== null && (now.places ?? [now.backend]).includes(backend);
     return isThere && now.originalName === originalName
       ? { params: theirs, answer: null }
@@ -263,6 +275,14 @@ async function callThatMayBeTask(
   return publishedTask(services, request, task, reply);
 }
 
+/** The model that called is to read why, so it is the tool's own error where that can be one. */
+function switchedOff({ name }: RequestTarget, params: JsonObject | undefined): Reply {
+  const shown = sanitise(name);
+  const text = `The tool ${shown} is switched off on this machine. Its owner can switch it on: mountaineer tools enable ${shown}`;
+  if (params?.["task"] !== undefined) return errorReply(INVALID_REQUEST, text);
+  return { result: { content: [{ type: "text", text }], isError: true } };
+}
+
 function underTheirName(params: JsonObject | undefined, { originalName }: Found): JsonObject | undefined {
   return params?.["name"] === originalName ? params : { ...params, name: originalName };
 }
@@ -281,6 +301,7 @@ function renewedCall(
   const found = resolveTarget(catalog(), target);
   const moved = found?.backend !== meant.backend;
   // A task is remembered with the backend that it was asked of.
+  if (found?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
   if (found === null || (moved && (params?.["task"] !== undefined || isOtherMachines(found, meant)))) {
     return { answer: Promise.resolve(unknownTarget(target)) };
   }

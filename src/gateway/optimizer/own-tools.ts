@@ -139,6 +139,11 @@ export function createOwnTools({ index, clock, logger }: OwnToolsOptions): OwnTo
       if (!isError(unknown) || reply.error.message !== unknown.error.message) return reply;
       if (name === FIND_TOOL || name === CALL_TOOL)
         return failed(`${name} is called by itself. ${CALL_SHAPE}.`);
+      // It is there for this client, so what it said of it was refused.
+      if (findable(request).has(name))
+        return failed(
+          `A policy does not allow this call of ${sanitise(name)}: other arguments may be allowed.`,
+        );
       const near = nearTo(index, request, name);
       const hint = near.length === 0 ? "" : ` Similar names: ${near.join(", ")}.`;
       return failed(`There is no tool ${sanitise(name)}.${hint} ${FIND_TOOL} finds tools by what they do.`);

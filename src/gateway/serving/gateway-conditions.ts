@@ -20,6 +20,14 @@ const NO_PINS: PinsState = {
   unsavedBecause: null,
 };
 
+/** What is wrong with what the gateway keeps in its home; null: nothing. */
+interface KeptState {
+  readonly sessionsUnsavedBecause: string | null;
+  readonly namesLost: string | null;
+}
+
+const NOTHING_WRONG: KeptState = { sessionsUnsavedBecause: null, namesLost: null };
+
 type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 
 /** Remembers since when each stands, where that is not known otherwise. */
@@ -31,17 +39,18 @@ export function createGatewayConditions(
   listening: BackendCondition | null,
   pins?: PinsState,
   url?: string | null,
-  sessionsUnsavedBecause?: string | null,
+  kept?: KeptState,
 ) => readonly BackendCondition[] {
   let since: ReadonlyMap<string, number> = new Map();
-  return (rules, catalog, listening, pins = NO_PINS, url = null, sessionsUnsavedBecause = null) => {
+  return (rules, catalog, listening, pins = NO_PINS, url = null, kept = NOTHING_WRONG) => {
     const now = wallMs();
     const found = [
       ...standing(rules, catalog, listening),
       ...signInConditions(rules, url),
       ...telemetryConditions(rules),
       ...trustConditions(pins, catalog),
-      ...sessionConditions(sessionsUnsavedBecause),
+      ...sessionConditions(kept.sessionsUnsavedBecause),
+      ...nameConditions(kept.namesLost),
     ];
     since = standingSince(
       found.map((condition) => ({ code: keyOf(condition) })),
@@ -104,7 +113,7 @@ function standing(
     }
   } else conditions.push(...hiddenNames(catalog));
   if (mayOptimize(config)) conditions.push(...behindOwnTools(catalog));
-  conditions.push(...shortenedNames(catalog));
+  conditions.push(...prefixedNames(catalog), ...shortenedNames(catalog));
   return conditions;
 }
 
@@ -118,6 +127,29 @@ function sessionConditions(unsavedBecause: string | null): Standing[] {
       hint: "They go on until the daemon ends; it is tried again within a minute. Make room, or make the home writable.",
     },
   ];
+}
+
+function nameConditions(lost: string | null): Standing[] {
+  if (lost === null) return [];
+  return [
+    {
+      code: "names_lost",
+      severity: "warning",
+      title: `Which tools you have switched off, and whose each name was, is not known: ${lost}`,
+      hint: "Unlock the keyring: it is asked again every minute. Else switch them off anew; names are given by the file's order.",
+    },
+  ];
+}
+
+function prefixedNames({ tools, prompts }: Catalog): Standing[] {
+  const named = [...tools.values(), ...prompts.values()];
+  const prefixed = named.filter(({ plainName }) => plainName !== undefined);
+  return [...Map.groupBy(prefixed, ({ backend }) => backend)].map(([backend, same]) => ({
+    code: "names_prefixed",
+    severity: "info",
+    title: `${backend} offers names that others had before, and they are published with its own: ${firstOf(same, ({ name }) => shown(name))}`,
+    hint: `They stay as they are. Name tools yourself with [backends.${backend}.tool_overrides].`,
+  }));
 }
 
 function shortenedNames({ tools }: Catalog): Standing[] {
@@ -181,7 +213,7 @@ function hiddenNames(catalog: Catalog): Standing[] {
         kept === hidden
           ? `${kept} offers names twice, and the second ones are not published: ${told}`
           : `${kept} and ${hidden} offer the same names, and those of ${hidden} are not published: ${told}`,
-      hint: `Rename them with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy = "prefix".`,
+      hint: `Keep back those that nobody needs, with [backends.${hidden}.filters].`,
     };
   });
 }

@@ -41,6 +41,7 @@ import type { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { Together, TogetherConfig } from "../together/together.ts";
 import type { BorrowedBackend, OpenMachine } from "./borrowed-backends.ts";
+import type { ConnectedClient } from "./connected-clients.ts";
 import type { WithheldEntry } from "./withheld-entries.ts";
 
 /** A listening socket, as Node passes it from process to process. */
@@ -111,6 +112,8 @@ export interface GatewayOptions {
   readonly heldRoutes?: HeldRoutes;
   /** Where the pins of tools are kept; absent: they are not. */
   readonly pinStore?: PinStore;
+  /** The same for the names that clients have used. */
+  readonly nameStore?: PinStore;
   /** Where sessions outlive a restart; absent: they do not. Read when it begins to listen, closed when it ends. */
   readonly sessions?: SessionFile;
   /** Calls that wait for modern clients; absent: its own, and no other daemon knows of them. */
@@ -170,7 +173,7 @@ export interface Gateway extends AsyncDisposable {
   built(signal: AbortSignal): Promise<void>;
   /** Null while it does not listen. */
   door(): GivenDoor | null;
-  /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when the pins are written. */
+  /** Keeps on disk what is to outlive it, for the gateway that follows; resolves when pins and names are written. */
   save(): Promise<void>;
   /** The home is this gateway's from `begin` on: what the one before has learned of tools meanwhile is known here. */
   takeHome(begin: () => void): Promise<void>;
@@ -203,6 +206,16 @@ export interface Gateway extends AsyncDisposable {
   };
   /** All that is published, with what is kept back of what the backends offer, and why. */
   published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] };
+  /**
+   * For everybody, until it is taken back: tools by the names that they have. Resolves with those that were not so already,
+   * or with one that there is not, and nothing is changed. Rejects with `secret_unavailable`.
+   */
+  switchTools(
+    names: readonly string[],
+    on: boolean,
+  ): Promise<{ readonly switched: readonly string[] } | { readonly unknown: string }>;
+  /** Those that are connected now, the one that came first first; not the owner's own calls. */
+  clients(): readonly ConnectedClient[];
   /** How much each backend is asked, and how fast it answers. */
   readonly calls: Pick<CallMinutes, "of" | "minutes">;
   /** Tools that are not as they were approved, or wait to be, and what is hidden in texts. */

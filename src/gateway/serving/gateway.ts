@@ -6,6 +6,7 @@ import { startBackendInstance } from "../backends/instance/start-backend-instanc
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
+import { resolveServed } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
 import { Holds } from "../front/holds/holds.ts";
 import { HttpFront } from "../front/http/http-front.ts";
@@ -34,6 +35,7 @@ import type {
 import { closeRules, createRules, DEFAULT_SERVER, type GatewayRules, publicHostOf } from "./gateway-rules.ts";
 import { closeDoor } from "./given-door.ts";
 import { gatewayInfo } from "./initialize-result.ts";
+import { KeptNames } from "./kept-names.ts";
 import { leaveGateway } from "./leave-gateway.ts";
 import { besideMcp, type ListenAddress, ListenerKeeper } from "./listener-keeper.ts";
 import { OwnerCalls } from "./owner-calls.ts";
@@ -64,6 +66,7 @@ class RunningGateway implements Gateway {
   readonly #signIns: SignIns | null;
   readonly #pool: BackendPool;
   readonly #pins: Pins;
+  readonly #names: KeptNames;
   readonly together: Together;
   readonly #serving: Serving;
   readonly #resumed: ResumedSessions;
@@ -106,6 +109,7 @@ class RunningGateway implements Gateway {
       if (this.#ending === null) this.#serving.swap(this.#serving.rules);
     };
     this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
+    this.#names = new KeptNames({ ...options, onChanged });
     this.together = new Together({ ...options, pool: this.#pool, onChanged });
     this.#holds = options.holds ?? new Holds(clock);
     this.#serving = new Serving({
@@ -115,6 +119,7 @@ class RunningGateway implements Gateway {
       roster: this.#roster,
       pool: this.#pool,
       pins: this.#pins,
+      names: this.#names,
       together: this.together,
     });
     this.#resumed = new ResumedSessions({
@@ -167,7 +172,7 @@ class RunningGateway implements Gateway {
   }
 
   async build(config: GatewayConfig): Promise<void> {
-    await this.#pins.load(config);
+    await Promise.all([this.#pins.load(config), this.#names.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
@@ -188,13 +193,13 @@ class RunningGateway implements Gateway {
     return this.#keeper.door;
   }
 
-  save(): Promise<void> {
+  async save(): Promise<void> {
     this.#http.saveSessions();
-    return this.#pins.flush();
+    await Promise.all([this.#pins.flush(), this.#names.flush()]);
   }
 
-  takeHome(begin: () => void): Promise<void> {
-    return this.#pins.takeHome(begin);
+  async takeHome(begin: () => void): Promise<void> {
+    await Promise.all([this.#pins.takeHome(begin), this.#names.reload()]);
   }
 
   adopt(hash: string, record: SessionRecord): Promise<unknown> {
@@ -229,7 +234,7 @@ class RunningGateway implements Gateway {
   }
 
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await Promise.all([this.#pins.load(config), this.#http.restore()]);
+    await Promise.all([this.#pins.load(config), this.#names.load(), this.#http.restore()]);
     const listener = await this.#keeper.prepare(this.#addressOf(config));
     const before = this.#serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
@@ -271,7 +276,10 @@ class RunningGateway implements Gateway {
         prompts: catalog.prompts.size,
       },
       withheldTools: catalog.withheldTools,
-      conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, unsaved),
+      conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, {
+        sessionsUnsavedBecause: unsaved,
+        namesLost: this.#names.lost,
+      }),
     };
   }
 
@@ -286,6 +294,22 @@ class RunningGateway implements Gateway {
 
   get calls(): Gateway["calls"] {
     return this.#serving.minutes;
+  }
+
+  async switchTools(names: readonly string[], on: boolean): ReturnType<Gateway["switchTools"]> {
+    const { served } = this.#serving;
+    const tools = names.map((name) => ({ name, found: resolveServed(served, { kind: "tool", name }) }));
+    const unknown = tools.find(({ found }) => found === null);
+    if (unknown !== undefined) return { unknown: unknown.name };
+    const other = tools.flatMap(({ name, found }) =>
+      found === null || (found.isOff !== true) === on ? [] : [{ ...found, name }],
+    );
+    if (other.length > 0) await this.#names.switchTools(other, on);
+    return { switched: other.map(({ name }) => name) };
+  }
+
+  clients(): ReturnType<Gateway["clients"]> {
+    return this.#serving.clients.list;
   }
 
   trust(): ReturnType<Gateway["trust"]> {
@@ -417,8 +441,12 @@ class RunningGateway implements Gateway {
         const { resultBytes } = serving.limiter.limitsOf(principal);
         return resultBytes === null || jsonSize(result, resultBytes) <= resultBytes;
       },
-      opened: (session) => roster.add(session, serving.served),
+      opened: (session) => {
+        roster.add(session, serving.served);
+        serving.clients.opened(session);
+      },
       resumed: (session, lists) => {
+        serving.clients.opened(session);
         this.#resumed.resume(session, lists);
         serving.followLogLevel();
       },
@@ -427,6 +455,7 @@ class RunningGateway implements Gateway {
       identified: (session) => roster.identified(session, serving.served),
       closed(session) {
         roster.remove(session);
+        serving.clients.closed(session);
         pool.forget(session);
         serving.kept.forget(session);
         serving.followLogLevel();
@@ -493,7 +522,7 @@ class RunningGateway implements Gateway {
     this.#serving.kept[Symbol.dispose]();
     this.#serving.refusals[Symbol.dispose]();
     this.#serving.rules.authentication[Symbol.dispose]();
-    await this.#pins[Symbol.asyncDispose]();
+    await Promise.all([this.#pins[Symbol.asyncDispose](), this.#names[Symbol.asyncDispose]()]);
     await this.#serving.rules.auditFile?.[Symbol.asyncDispose]();
     await this.#serving.rules.telemetry?.[Symbol.asyncDispose]();
   }

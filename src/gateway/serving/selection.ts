@@ -86,8 +86,9 @@ function partOf({ tools, backends }: GroupConfig): CatalogPart {
   const names = backends === null ? null : new Set(backends);
   const isTool = tools === null ? null : compileGlobs(tools);
   return {
-    hasTool: ({ name, fullName, backend }) =>
-      (names === null || names.has(backend)) && (isTool === null || isTool(name) || isTool(fullName)),
+    hasTool: ({ name, fullName, plainName = name, backend }) =>
+      (names === null || names.has(backend)) &&
+      (isTool === null || [name, fullName, plainName].some((each) => isTool(each))),
     hasBackend: names === null ? null : (backend) => names.has(backend),
   };
 }

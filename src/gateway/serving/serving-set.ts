@@ -6,6 +6,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
 import type { Principal } from "../client-port.ts";
+import type { Reply } from "../json-rpc.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { createAsking } from "../middleware/asking.ts";
 import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.ts";
@@ -51,6 +52,8 @@ export interface ServingSetOptions {
   readonly selections?: Selections;
   /** For clients whose tools are not all listed; absent: there are none. */
   readonly ownTools?: OwnTools;
+  /** Told of each request and its answer; absent: nobody asks. */
+  readonly answered?: (request: GatewayRequest, reply: Reply) => void;
 }
 
 /** Of 2026-07-28. */
@@ -135,7 +138,7 @@ function oneSet(
   forClient: ServingSet["forClient"],
 ): ServingSet {
   const { catalog, away, authentication, services, backends, callMs, clock, logger, clean } = options;
-  const { limits = null, own, selections, isPart, sole } = options;
+  const { limits = null, own, selections, isPart, sole, answered } = options;
   const routing = createRouting(services, sole);
   const composed = composeChain({
     policies,
@@ -203,7 +206,15 @@ function oneSet(
       const known = authentication.refresh(principal);
       return known !== null && isTaskPermitted(policies, { catalog, away }, known, task);
     },
-    handle: own === null ? chain : (request) => chain(request).then((reply) => own.told(request, reply)),
+    handle(request) {
+      const reply = chain(request);
+      if (own === null && answered === undefined) return reply;
+      return reply.then((given) => {
+        const told = own === null ? given : own.told(request, given);
+        answered?.(request, told);
+        return told;
+      });
+    },
     stopped(request) {
       const refusal = limits?.limiter.count(request.port.client.principal) ?? null;
       if (refusal !== null) return { reply: refusal, isOver: false };

@@ -5,6 +5,7 @@ import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
+import { type KnownNames, NO_NAMES } from "../catalog/names.ts";
 import { withFolders } from "../folders/folder-gate.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { KeptResults } from "../limits/kept-results.ts";
@@ -20,9 +21,11 @@ import type { Pins } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
 import type { Together } from "../together/together.ts";
+import { ConnectedClients } from "./connected-clients.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
+import { type KeptNames, toolKey } from "./kept-names.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
@@ -36,6 +39,7 @@ interface ServingOptions {
   /** Signs what clients carry. */
   readonly stateKey: () => string;
   readonly pins: Pins;
+  readonly names: KeptNames;
   readonly together: Together;
 }
 
@@ -49,12 +53,16 @@ export class Serving {
   readonly limiter: PrincipalLimiter;
   readonly kept: KeptResults;
   readonly minutes: CallMinutes;
+  readonly clients: ConnectedClients;
   readonly #options: ServingOptions;
   readonly #index = new ToolIndex();
   readonly #ownTools: OwnTools;
   #selections: Selections;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
+  /** With which the catalog was built. */
+  #owners = NO_NAMES.owners;
+  #off: KeptNames["off"] = new Set();
 
   constructor(options: ServingOptions) {
     const { tools, redaction, roster, pool } = options;
@@ -70,12 +78,14 @@ export class Serving {
     this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
     this.kept = new KeptResults(tools.clock);
     this.minutes = new CallMinutes(tools.clock);
+    this.clients = new ConnectedClients(tools.clock, redaction.clean);
     this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });
     this.#services = {
       pool: this.minutes.counted(pool),
       together: options.together,
       hasAllLists: () => pool.unlisted.length === 0,
       catalog: () => this.catalog,
+      inUse: ({ freshNames }) => this.#use(freshNames),
       tasks: new TaskMemory(),
       taskIds: new TaskIds(options.stateKey),
       kept: this.kept,
@@ -134,9 +144,17 @@ export class Serving {
     const before = this.catalog;
     const conflicts = next.config.conflictResolution;
     const sources = this.#merged(next.config);
-    if (this.#sources !== sources || conflicts !== this.rules.config.conflictResolution) {
+    const { owners, off } = this.#options.names;
+    const isSame =
+      this.#sources === sources &&
+      this.#owners === owners &&
+      this.#off === off &&
+      conflicts === this.rules.config.conflictResolution;
+    if (!isSame) {
       this.#sources = sources;
-      this.catalog = buildCatalog(this.#sources, conflicts);
+      this.#owners = owners;
+      this.#off = off;
+      this.catalog = buildCatalog(this.#sources, conflicts, knownNames(this.#options.names, next.config));
     }
     if (next.config.limits !== this.rules.config.limits) this.limiter.configure(next.config.limits);
     if (!isSameSelection(next.config, this.rules.config)) this.#selections = createSelections(next.config);
@@ -144,6 +162,14 @@ export class Serving {
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
     roster.notifyChanges(this.served);
+  }
+
+  /** Names that nobody had are given in the file's order, until a client has them. */
+  #use(fresh: Catalog["freshNames"]): void {
+    const { names } = this.#options;
+    const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;
+    if (fresh.size === 0 || isUsed) return;
+    names.use(fresh, knownNames(names, this.rules.config).isConfigured);
   }
 
   #merged(config: GatewayRules["config"]): readonly CatalogSource[] {
@@ -168,10 +194,12 @@ export class Serving {
     const away = this.#away(this.rules.config);
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
+    const owners = new Map([...this.#owners, ...this.catalog.freshNames]);
+    const known = knownNames({ owners, off: this.#off }, config);
     const pool = telemetry === null ? this.#services.pool : telemetry.traced(this.#services.pool);
     return buildServingSet({
       catalog: this.catalog,
-      away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution),
+      away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution, known),
       authentication,
       scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
       authorization: config.authorization,
@@ -183,6 +211,7 @@ export class Serving {
       limits: { limiter: this.limiter, kept: this.kept },
       selections: this.#selections,
       ownTools: this.#ownTools,
+      answered: (request, reply) => this.clients.answered(request, reply),
       services: {
         ...this.#services,
         pool: withFolders(pool, {
@@ -199,4 +228,16 @@ export class Serving {
       clean: redaction.clean,
     });
   }
+}
+
+function knownNames(
+  { owners, off }: Pick<KeptNames, "owners" | "off">,
+  { backends }: GatewayRules["config"],
+): KnownNames {
+  const configured = new Set(backends.map(({ name }) => name));
+  return {
+    owners,
+    isConfigured: (backend) => configured.has(backend),
+    isOff: (backend, tool) => off.size > 0 && off.has(toolKey(backend, tool)),
+  };
 }

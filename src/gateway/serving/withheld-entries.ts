@@ -8,23 +8,26 @@ import type { PinsState } from "../pins/pins.ts";
 export interface WithheldEntry {
   readonly backend: string;
   readonly kind: ShownKind;
-  /** The server's own name of it, without characters that nobody sees; of a collision the published one. */
+  /** The server's own name of it, without characters that nobody sees; of a collision, and of a tool that is off, the published one. */
   readonly name: string;
-  readonly reason: "filter" | "approval" | "collision" | "share";
+  readonly reason: "filter" | "approval" | "collision" | "share" | "off";
   readonly why: string;
 }
 
 interface Offered {
   /** What pins leave of the backends' lists. */
   readonly sources: readonly CatalogSource[];
-  readonly catalog: Pick<Catalog, "collisions">;
+  readonly catalog: Pick<Catalog, "collisions" | "off">;
   readonly pending: PinsState["pending"];
   /** Of backends whose share is away. */
   readonly hidden: readonly CatalogSource[];
 }
 
-/** In the order: filters, approvals, collisions, shares; within each by backend. */
+/** In the order: what is off, filters, approvals, collisions, shares; within each by backend. */
 export function withheldEntries({ sources, catalog, pending, hidden }: Offered): readonly WithheldEntry[] {
+  const off = [...catalog.off.values()].map(({ backend, name }) =>
+    withheld(backend, "tool", name, "off", "you have switched it off"),
+  );
   const filtered = sources.flatMap((source) =>
     entriesOf(source).flatMap(({ kind, name, isPermitted }) =>
       isPermitted
@@ -46,7 +49,7 @@ export function withheldEntries({ sources, catalog, pending, hidden }: Offered):
         : [],
     ),
   );
-  return [...filtered, ...unapproved, ...collided, ...away];
+  return [...off, ...filtered, ...unapproved, ...collided, ...away];
 }
 
 interface OfferedEntry {

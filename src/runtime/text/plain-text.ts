@@ -14,7 +14,8 @@ export function harmless(text: string): string {
   return replaceUnseen(text, spelledOut).replace(DRIVING, spelledOut);
 }
 
-function spelledOut(character: string): string {
+/** One character as people see it: `\x1b`, `\u{202e}`; a line break or tab is a space. */
+export function spelledOut(character: string): string {
   if (character === "\n" || character === "\t") return " ";
   const code = character.codePointAt(0) ?? 0;
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;

@@ -160,7 +160,14 @@ export function catalogHints({ page, isSearching, query }: CatalogState, arrows:
   switch (page.kind) {
     case "list":
       if (isSearching) return ["type to search", "Up/Down choose", "Enter done", "Esc done"];
-      return ["/ search", "Enter details", ...(query.text === "" ? [] : ["Esc all"]), "r again", "q quit"];
+      return [
+        "/ search",
+        "Enter details",
+        "o on/off",
+        ...(query.text === "" ? [] : ["Esc all"]),
+        "r again",
+        "q quit",
+      ];
     case "details":
       return [...(page.item.kind === "tool" ? ["Enter call it"] : []), "Space more", "Esc back"];
     case "form":

@@ -28,6 +28,7 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "Ctrl-U", does: "in a call: leaves the field out, or removes the item from its list" },
   { keys: "Ctrl-S", does: "in a call: calls the tool; asks first where it may destroy something" },
   { keys: "Esc", does: "back; cancels a call that is under way" },
+  { keys: "o", does: "switches the chosen tool off for all clients, or on again" },
   { keys: "r", does: "asks for the catalog again" },
 ];
 
@@ -88,10 +89,26 @@ export function createCatalogScreen({
     }
   };
 
+  const switchTool = async ({ name }: CatalogItem, on: boolean): Promise<void> => {
+    const state = on ? "on" : "off";
+    try {
+      await (await link.daemon()).gateway.switchTools({ tools: [name], on }, signal);
+      prompt.note({ tone: "good", text: `${name} is switched ${state}` });
+      load();
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      prompt.note({ tone: "bad", text: `${name} is not switched ${state}: ${lineOf(error)}` });
+    }
+  };
+
   const perform = (action: CatalogAction): void => {
     switch (action.kind) {
       case "load":
         load();
+        break;
+      case "switch":
+        void switchTool(action.item, action.on);
         break;
       case "cancel":
         cancel?.abort();

@@ -68,6 +68,7 @@ export type CatalogAction =
       /** Asked about first. */
       readonly mayDestroy: boolean;
     }
+  | { readonly kind: "switch"; readonly item: CatalogItem; readonly on: boolean }
   | { readonly kind: "cancel" };
 
 interface CatalogStep {
@@ -214,6 +215,9 @@ function inSearch(state: CatalogState, key: Key): CatalogStep {
 function inList(state: CatalogState, key: Key): CatalogStep {
   if (key.kind === "character") {
     if (key.text === "/") return used({ ...state, isSearching: true });
+    const item = state.found[state.at];
+    if (key.text === "o" && item !== undefined && (item.kind === "tool" || isOff(item)))
+      return { state, action: { kind: "switch", item, on: isOff(item) }, used: true };
     return key.text === "r" ? { state, action: { kind: "load" }, used: true } : unused(state);
   }
   const moved = movedBy(state, key);
@@ -225,6 +229,11 @@ function inList(state: CatalogState, key: Key): CatalogStep {
   }
   const hasQuery = state.query.text !== "";
   return key.name === "escape" && hasQuery ? used(searched(state, { text: "", caret: 0 })) : unused(state);
+}
+
+/** A tool that a person has switched off. */
+function isOff({ kind, entry }: CatalogItem): boolean {
+  return kind === "withheld" && entry["reason"] === "off";
 }
 
 function detailsOf(state: CatalogState, item: CatalogItem): CatalogPage {

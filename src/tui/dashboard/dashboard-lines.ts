@@ -67,6 +67,8 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: ScreenSize): reado
       return readyLines(row.share, size).map(fit);
     case "backend":
       return [fit([lead, ...backendSpans(row.backend, isChosen, size)])];
+    case "client":
+      return [fit(clientLine(row.words, size))];
     case "waiting":
       return [fit([lead, span(`${symbols.warning} ${row.summary}`, "warning")])];
     case "condition":
@@ -165,6 +167,17 @@ function backendMark({ enabled, phase }: BackendStatus, { symbols }: View): read
   if (phase === "Ready") return [symbols.on, "good"];
   if (phase === "Degraded") return [symbols.warning, "warning"];
   return phase === "Failed" ? [symbols.error, "bad"] : [symbols.off, "accent"];
+}
+
+function clientLine([name = "", ...words]: readonly string[], view: View): Line {
+  const error = words.at(-1) ?? "";
+  const [user = "", speaks = "", since = "", calls = ""] = words;
+  return [
+    span("  "),
+    nameSpan(name, false, view),
+    span(`${user}  ${speaks}  for ${since}  ${calls} calls`),
+    ...(error === "" ? [] : [span(`  ${error}`, "bad")]),
+  ];
 }
 
 function conditionLine(

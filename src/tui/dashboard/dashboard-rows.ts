@@ -7,6 +7,8 @@ export type DashboardRow =
   | { readonly kind: "share"; readonly id: string; readonly share: ShareStatus }
   | { readonly kind: "ready"; readonly share: ShareStatus }
   | { readonly kind: "backend"; readonly id: string; readonly backend: BackendStatus }
+  /** A connected client, as `clientWords` has it. */
+  | { readonly kind: "client"; readonly words: readonly string[] }
   | { readonly kind: "waiting"; readonly id: string; readonly summary: string }
   | { readonly kind: "condition"; readonly subject: string | null; readonly condition: Condition };
 
@@ -20,6 +22,7 @@ export function isChoice(row: DashboardRow): row is ChoiceRow {
 export function dashboardRows(
   status: StatusReport,
   approvals: ApprovalsReport | null,
+  clients: readonly (readonly string[])[] = [],
 ): readonly DashboardRow[] {
   const { global, shares, gateway, backends = [], aliases = [] } = status;
   const waiting = approvals?.waiting ?? [];
@@ -50,6 +53,10 @@ export function dashboardRows(
           },
         ]),
     ...backends.map((backend): DashboardRow => ({ kind: "backend", id: `backend ${backend.name}`, backend })),
+    ...(clients.length === 0
+      ? []
+      : [{ kind: "head" as const, text: headText("Clients", clients.length, null) }]),
+    ...clients.map((words): DashboardRow => ({ kind: "client", words })),
     ...(waiting.length === 0
       ? []
       : [{ kind: "head" as const, text: headText("Waits for approval", waiting.length, null) }]),

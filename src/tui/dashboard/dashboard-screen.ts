@@ -1,5 +1,7 @@
 // The dashboard: shares, backends, what waits, conditions and the last events, with keys that act on the chosen row.
 
+import { clientWords } from "../../api/words/client-words.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApproveSession } from "../approve/approve-session.ts";
 import type { EventRing } from "../events/event-ring.ts";
@@ -53,9 +55,10 @@ interface DashboardOptions {
 export function createDashboardScreen(options: DashboardOptions): Screen {
   const { link, approving, ring, actions, clock } = options;
   const chosen = createStore<string | null>(null);
+  const clients = createStore<readonly (readonly string[])[]>([]);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
-    return status === null ? [] : dashboardRows(status, approving.state.get().report);
+    return status === null ? [] : dashboardRows(status, approving.state.get().report, clients.get());
   };
   const choice = (): ChoiceRow | null => chosenRow(rows(), chosen.get());
   return {
@@ -63,8 +66,11 @@ export function createDashboardScreen(options: DashboardOptions): Screen {
     title: "Dashboard",
     about: "shares, backends, what waits and what is wrong",
     keys: KEYS,
-    changes: eitherOf(link.status, approving.state, ring.count, chosen),
-    open: (signal) => void refreshFigures(link, clock, signal),
+    changes: eitherOf(link.status, approving.state, ring.count, chosen, clients),
+    open(signal) {
+      void refreshFigures(link, clock, signal);
+      void followClients(link, clock, clients.set, signal);
+    },
     draw(size) {
       const now = rows();
       return drawnLines(options, now, chosenRow(now, chosen.get()), size);
@@ -86,6 +92,25 @@ async function refreshFigures(link: DaemonLink, clock: Clock, signal: AbortSigna
   while (!signal.aborted) {
     await clock.sleep(FIGURES_MS, signal).catch(() => {});
     if (!signal.aborted && (link.status.get()?.backends ?? []).length > 0) link.refresh();
+  }
+}
+
+/** Who comes and goes is told by no event either. */
+async function followClients(
+  link: DaemonLink,
+  clock: Clock,
+  show: (clients: readonly (readonly string[])[]) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const report = await (await link.daemon()).gateway.clients(signal);
+      show(report.clients.map((client) => clientWords(client, clock.wallMs())));
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      if (error.code === "gateway_off") show([]);
+    }
+    await clock.sleep(FIGURES_MS, signal).catch(() => {});
   }
 }
 

@@ -5,9 +5,12 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { environmentOf, runCommand } from "../command-line.ts";
+import { environmentOf, runCommand, startCommand } from "../command-line.ts";
 
 const TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
 
@@ -44,6 +47,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
   const imported = await run("import", "claude", "--yes");
   assert.equal(imported.code, 0, imported.stderr);
   assert.match(imported.stdout, /✓ server9 {2}from Claude Desktop\n/);
+  assert.match(imported.stdout, /a tool whose name another server has already gets .* NAME_tool/);
   const connected = await run("connect", "claude", "--yes");
   assert.equal(connected.code, 0, connected.stderr);
   assert.match(connected.stderr, /taken out of Claude Desktop, as they come through Mountaineer: server0, /);
@@ -168,6 +172,24 @@ test("F1 two accounts of one server are two servers", async (t) => {
   const { config, run } = await setUp(t, { work: of(`${TOKEN}w`), home: of(`${TOKEN}h`) });
   assert.equal((await run("import", "claude", "--yes")).code, 0);
   assert.match(await config(), /\[backends\.work\][\s\S]*\[backends\.home\]/);
+});
+
+test("F1 with a daemon import returns when what it brought serves: who lists tools then gets them", async (t) => {
+  const { env, run } = await setUp(t, { one: light("a_"), broken: { command: "/nowhere/server" } });
+  const home = env.MOUNTAINEER_HOME;
+  await mkdir(home, { recursive: true });
+  await writeFile(join(home, "config.toml"), `[server]\nport = ${await freePort()}\n`);
+  const monitor = startCommand(["monitor"], { home, env });
+  t.after(async () => {
+    monitor.child.kill("SIGTERM");
+    await monitor.ended;
+  });
+  await eventually(async () => (await connectToDaemon(home)) !== null);
+  const { stdout, code } = await run("import", "claude", "--yes");
+  assert.equal(code, 0);
+  assert.match(stdout, /✓ one {2}is ready: \d+ tools/);
+  assert.match(stdout, /✗ broken {2}is Failed/);
+  assert.match((await run("tools", "list")).stdout, /a_echo/);
 });
 
 test("F1 what cannot be a backend here is named, and the others are imported", async (t) => {

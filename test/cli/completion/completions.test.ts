@@ -123,6 +123,7 @@ test("commands, options and choices come from the definitions; what takes a file
   assert.deepEqual(words("monitor", "--interval", ""), [":nothing"]);
   assert.deepEqual(words("call", "tool", ""), [":nothing"]);
   assert.deepEqual(words("backends", "restart", "files", ""), [":live"], "several can be named");
+  for (const command of ["login", "logout"]) assert.deepEqual(words("backends", command, ""), [":live"]);
 });
 
 test("the line that bash gives is parted as bash parts it, open quotes and all", () => {

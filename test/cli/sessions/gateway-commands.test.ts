@@ -3,6 +3,7 @@ import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
+import type { ClientStatus } from "../../../src/api/contract.ts";
 import { startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { startRig } from "../../api/management-rig.ts";
@@ -53,6 +54,45 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.deepEqual(JSON.parse(json.stdout), {
       tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
     });
+  });
+
+  test("clients lists who is connected, and what of it failed; without a daemon nobody is", async (t) => {
+    const { home } = await startGatewayRig(t);
+    const human = await runCommand(["clients"], { home });
+    assert.deepEqual([human.code, human.stderr], [0, ""]);
+    assert.match(
+      human.stdout,
+      /^Client +User +Speaks .*\nclaude-code 2\.1\.0 +ann +2025-11-25 over HTTP +\d+ d .* 12 +no such file \(\d+ d .* ago\)\n$/,
+    );
+    const json = JSON.parse((await runCommand(["clients", "--json"], { home })).stdout);
+    assert.deepEqual(
+      json.clients.map(({ name, calls }: ClientStatus) => [name, calls]),
+      [["claude-code", 12]],
+    );
+    assert.equal((await runCommand(["clients"], { home: await temporaryFolder(t) })).code, 8);
+  });
+
+  test("tools disable and enable say what became of each; what is off comes last in tools list", async (t) => {
+    const { home, gateway } = await startGatewayRig(t);
+    const off = await runCommand(["tools", "disable", "read_file", "write_file"], { home });
+    assert.deepEqual([off.code, off.stdout], [0, "read_file is off\nwrite_file is off\n"]);
+    assert.equal((await runCommand(["tools", "enable", "read_file"], { home })).stdout, "read_file is on\n");
+    assert.deepEqual(
+      gateway.calls.map(({ request }) => request),
+      [
+        { tools: ["read_file", "write_file"], on: false },
+        { tools: ["read_file"], on: true },
+      ],
+    );
+    const unknown = await runCommand(["tools", "disable", "read_fil"], { home });
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /read_fil[\s\S]*did you mean read_file/);
+    const listing = {
+      ...gateway,
+      tools: async () => ({ tools: [], off: [{ name: "gone", backend: "files" }] }),
+    };
+    const other = await startGatewayRig(t, listing);
+    assert.equal((await runCommand(["tools", "list"], other)).stdout, "gone  files  (switched off)\n");
   });
 
   test("call passes its arguments on, of the command line or of stdin, and prints what the tool says", async (t) => {

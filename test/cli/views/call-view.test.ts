@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answerText, callFailure } from "../../../src/cli/views/call-view.ts";
+import { answerJson, answerText, callFailure } from "../../../src/cli/views/call-view.ts";
 import { fc } from "../../support/properties.ts";
 
 const piped = { isTerminal: false };
@@ -18,6 +18,15 @@ test("text is printed as it is, with a line break at its end", () => {
   );
   assert.equal(answerText(content(), piped), "");
   assert.equal(answerText(of({}), piped), "");
+});
+
+test("E3 what nobody sees is spelled out wherever it is printed, and is the same in the JSON", () => {
+  const sly = content({ type: "text", text: "safe\u202egnp.exe\u{e0041}" });
+  for (const isTerminal of [true, false])
+    assert.equal(answerText(sly, { isTerminal }), "safe\\u{202e}gnp.exe\\u{e0041}\n");
+  const json = answerJson(sly.result);
+  assert.doesNotMatch(json, /[\u202e\u{e0041}]/u);
+  assert.deepEqual(JSON.parse(json), sly.result);
 });
 
 test("on a terminal what it could obey is spelled out, tabs and lines kept", () => {

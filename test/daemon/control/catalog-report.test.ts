@@ -97,7 +97,7 @@ test("F2 what clients do not get is told with its reason: filters, approval, a t
   };
   const sources = [
     source("files", { tools: ["read", "rm", "rm_all"], resources: ["file:a", "http:b"], filters }),
-    source("web", { tools: ["read"] }),
+    source("web", { tools: ["read"], resources: ["file:a"] }),
   ];
   const catalog = buildCatalog(sources, FIRST_WINS);
   const pending = (name: string, change: "new" | "changed", isWithheld: boolean) => ({
@@ -128,7 +128,7 @@ test("F2 what clients do not get is told with its reason: filters, approval, a t
       "files resource http:b: filter, the backend's filters keep it back",
       "web tool fetch: approval, it is new and waits for approval",
       "web tool post: approval, it changed and waits for approval",
-      "web tool read: collision, files offers the same name, and comes first",
+      "web resource file:a: collision, files offers the same name, and comes first",
       "nas tool scan: share, the share that its backend requires is away",
     ],
   );

@@ -4,6 +4,7 @@ import type { ConflictConfig } from "../../../src/config/snapshot.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
+import { type KnownNames, NO_NAMES, nameKey } from "../../../src/gateway/catalog/names.ts";
 import { fc } from "../../support/properties.ts";
 import { ALL, FIRST_WINS, source } from "./sources.ts";
 
@@ -139,8 +140,8 @@ describe("overrides", () => {
       ],
       FIRST_WINS,
     );
-    assert.deepEqual(owners(catalog), ["a:x"]);
-    assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "x", kept: "a", hidden: "b" }]);
+    assert.deepEqual(owners(catalog), ["a:x", "b:b_x"]);
+    assert.equal(catalog.tools.get("b_x")?.originalName, "y");
   });
 
   test("G1 machines whose names meet at a separator that names may have: one keeps it, and it is told", () => {
@@ -166,15 +167,39 @@ describe("conflicts", () => {
     source("c", { tools: ["x"], resources: ["u:1"] }),
   ];
 
-  test("first-wins: the file's order decides", () => {
-    assert.deepEqual(owners(buildCatalog(three, FIRST_WINS)), ["a:x", "a:only_a", "b:only_b"]);
+  test("first-wins: the file's order decides, and the others' get their backends' names; URIs stay", () => {
+    const catalog = buildCatalog(three, FIRST_WINS);
+    assert.deepEqual(owners(catalog), ["a:x", "a:only_a", "b:b_x", "b:only_b", "c:c_x"]);
+    assert.equal(catalog.tools.get("b_x")?.definition["name"], "b_x");
+    assert.equal(catalog.tools.get("b_x")?.plainName, "x");
+    assert.equal(catalog.tools.get("only_b")?.plainName, undefined);
+    assert.deepEqual(owners(catalog, "resources"), ["a:u:1"]);
+  });
+
+  test("prompts that meet get their backends' names as tools do", () => {
+    const catalog = buildCatalog(
+      [source("a", { prompts: ["p"] }), source("b", { prompts: ["p", "q"] })],
+      conflict({ separator: "." }),
+    );
+    assert.deepEqual(owners(catalog, "prompts"), ["a:p", "b:b.p", "b:q"]);
+    assert.equal(catalog.prompts.get("b.p")?.definition["title"], "P");
+  });
+
+  test("a name with its backend's before it that another one has gets that name once more", () => {
+    const catalog = buildCatalog(
+      [source("a", { tools: ["x", "b_x"] }), source("b", { tools: ["x"] })],
+      FIRST_WINS,
+    );
+    assert.deepEqual(owners(catalog), ["a:x", "a:b_x", "b:b_b_x"]);
   });
 
   test("priority: the order that is given decides, then the file's; lists stay in the file's order", () => {
     const catalog = buildCatalog(three, conflict({ strategy: "priority", order: ["c", "gone", "b"] }));
-    assert.deepEqual(owners(catalog), ["a:only_a", "b:only_b", "c:x"]);
+    assert.deepEqual(owners(catalog), ["a:a_x", "a:only_a", "b:b_x", "b:only_b", "c:x"]);
     assert.deepEqual(
-      catalog.collisions.filter(({ kind }) => kind === "tool").map(({ kept, hidden }) => `${kept}>${hidden}`),
+      catalog.collisions
+        .filter(({ kind }) => kind === "resource")
+        .map(({ kept, hidden }) => `${kept}>${hidden}`),
       ["c>b", "c>a"],
     );
   });
@@ -191,7 +216,7 @@ describe("conflicts", () => {
     assert.equal(winner([a, b, c], ["c"]), "c");
     const unlisted = buildCatalog([c, b, a], conflict({ strategy: "priority", order: ["a"] })).collisions;
     assert.deepEqual(
-      unlisted.filter(({ kind }) => kind === "tool").map(({ kept, hidden }) => `${kept}>${hidden}`),
+      unlisted.filter(({ kind }) => kind === "resource").map(({ kept, hidden }) => `${kept}>${hidden}`),
       ["a>c", "a>b"],
     );
   });
@@ -235,6 +260,38 @@ describe("conflicts", () => {
       FIRST_WINS,
     );
     assert.deepEqual(catalog.collisions, []);
+  });
+});
+
+describe("names that clients have used", () => {
+  const a = source("a", { tools: ["x"] });
+  const b = source("b", { tools: ["x"] });
+  const used = (catalog: Catalog): KnownNames => ({ ...NO_NAMES, owners: catalog.freshNames });
+
+  test("stay whose they are, wherever another backend stands in the file, and while theirs is away", () => {
+    const known = used(buildCatalog([b], FIRST_WINS));
+    assert.deepEqual(owners(buildCatalog([a, b], FIRST_WINS, known)), ["a:a_x", "b:x"]);
+    assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
+  });
+
+  test("stay prefixed when the one that had the name is removed, which is then free for a newcomer", () => {
+    const known = { ...used(buildCatalog([b, a], FIRST_WINS)), isConfigured: (name: string) => name !== "b" };
+    assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
+    const catalog = buildCatalog([a, source("c", { tools: ["x"] })], FIRST_WINS, known);
+    assert.deepEqual(owners(catalog), ["a:a_x", "c:x"]);
+  });
+
+  test("stay as they are under another separator", () => {
+    const known = used(buildCatalog([b, a], FIRST_WINS));
+    const catalog = buildCatalog([b, a], conflict({ separator: "." }), known);
+    assert.deepEqual(owners(catalog), ["b:x", "a:a_x"]);
+    assert.equal(catalog.freshNames.size, 0);
+  });
+
+  test("priority: a person's order takes a name from the one that had it", () => {
+    const known = used(buildCatalog([a, b], FIRST_WINS));
+    const rules = conflict({ strategy: "priority", order: ["b"] });
+    assert.deepEqual(owners(buildCatalog([a, b], rules, known)), ["a:a_x", "b:x"]);
   });
 });
 
@@ -307,6 +364,35 @@ describe("whatever the world", () => {
         assert.equal(published + catalog.collisions.length, offered);
         for (const { kind, name: hidden, kept } of catalog.collisions) {
           assert.equal(catalog[`${kind}s`].get(hidden)?.backend, kept);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("no tool is hidden by another backend's, and no name that was used becomes another tool's", () => {
+    const worlds = fc.array(world, { minLength: 2, maxLength: 4 });
+    fc.assert(
+      fc.property(worlds, (all) => {
+        let known = NO_NAMES;
+        const names = new Map<string, string>();
+        for (const sources of all) {
+          const catalog = buildCatalog(sources, FIRST_WINS, known);
+          for (const { kind, kept, hidden } of catalog.collisions) {
+            if (kind === "tool" || kind === "prompt") assert.equal(kept, hidden);
+          }
+          for (const { kind, name, backend, plainName = name } of [
+            ...catalog.tools.values(),
+            ...catalog.prompts.values(),
+          ]) {
+            const whose = `${kind} ${backend} ${plainName}`;
+            assert.equal(names.get(whose) ?? name, name);
+            names.set(whose, name);
+            assert.ok(kind === "tool" || kind === "prompt");
+            const had = known.owners.get(nameKey(kind, name));
+            if (had !== undefined) assert.deepEqual([had.backend, had.plainName], [backend, plainName]);
+          }
+          known = { ...known, owners: new Map([...known.owners, ...catalog.freshNames]) };
         }
       }),
       { numRuns: 500 },

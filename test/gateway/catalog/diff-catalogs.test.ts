@@ -9,7 +9,7 @@ describe("what became different", () => {
   const after = buildCatalog(
     [
       source("a", { tools: ["y", "z"], resources: ["u:1"], templates: ["u:{i}"] }),
-      source("b", { tools: ["z"] }),
+      source("b", { tools: ["z"], resources: ["u:1"] }),
     ],
     FIRST_WINS,
   );
@@ -18,14 +18,14 @@ describe("what became different", () => {
     assert.deepEqual(catalogTransitions(before, after), [
       {
         name: "catalog.changed",
-        tools: 2,
+        tools: 3,
         resources: 2,
         prompts: 0,
-        added: ["tool:z", "resource:u:1", "template:u:{i}"],
+        added: ["tool:z", "tool:b_z", "resource:u:1", "template:u:{i}"],
         removed: ["tool:x", "prompt:p"],
         changed: [],
       },
-      { name: "catalog.collision", kind: "tool", entry: "z", kept: "a", hidden: "b" },
+      { name: "catalog.collision", kind: "resource", entry: "u:1", kept: "a", hidden: "b" },
     ]);
   });
 
@@ -49,12 +49,14 @@ describe("what became different", () => {
   });
 
   test("a name that one backend offers more often is one collision, and told once", () => {
-    const sources = [source("a", { tools: ["x"] }), source("b", { tools: ["x", "x", "x"] })];
+    const sources = [source("a", { resources: ["x"] }), source("b", { resources: ["x", "x", "x"] })];
     const doubled = buildCatalog(sources, FIRST_WINS);
     const told = catalogTransitions(buildCatalog([], FIRST_WINS), doubled).filter(
       ({ name }) => name === "catalog.collision",
     );
-    assert.deepEqual(told, [{ name: "catalog.collision", kind: "tool", entry: "x", kept: "a", hidden: "b" }]);
+    assert.deepEqual(told, [
+      { name: "catalog.collision", kind: "resource", entry: "x", kept: "a", hidden: "b" },
+    ]);
     const more = buildCatalog([...sources, source("c", { prompts: ["p"] })], FIRST_WINS);
     assert.deepEqual(
       catalogTransitions(doubled, more).map(({ name }) => name),
@@ -75,9 +77,9 @@ describe("what became different", () => {
   });
 
   test("D3 a thousand collisions are twenty events, the last of which counts the rest", () => {
-    const tools = Array.from({ length: 1_000 }, (_, index) => `t${index}`);
-    const both = buildCatalog([source("a", { tools }), source("b", { tools })], FIRST_WINS);
-    const told = catalogTransitions(buildCatalog([source("a", { tools })], FIRST_WINS), both);
+    const resources = Array.from({ length: 1_000 }, (_, index) => `t${index}`);
+    const both = buildCatalog([source("a", { resources }), source("b", { resources })], FIRST_WINS);
+    const told = catalogTransitions(buildCatalog([source("a", { resources })], FIRST_WINS), both);
     assert.equal(told.length, 20);
     const last = told.at(-1);
     assert.ok(last?.name === "catalog.collision");

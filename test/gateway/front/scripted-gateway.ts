@@ -93,6 +93,8 @@ export function createScriptedGateway(
           templates: empty,
           prompts: empty,
           collisions: [],
+          freshNames: new Map(),
+          off: empty,
           unseen: [],
           held: empty,
           withheldTools: new Map(),

@@ -17,7 +17,7 @@ function limited(limits: Partial<LimitsConfig>, answer?: () => Promise<Reply>) {
   const served = servingSet([source("a", { tools: ["x"] })], services, { limits: { limiter, kept } });
   const call = (principal: Principal, sessionId?: string): Promise<Reply> =>
     ask(served, "tools/call", { name: "x" }, client(principal, sessionId));
-  return { clock, limiter, services, call };
+  return { clock, limiter, served, services, call };
 }
 
 const refusalOf = (reply: Reply) => (isError(reply) ? reply.error : null);
@@ -53,9 +53,21 @@ describe("E4 calls in a second", () => {
     const { limiter } = limited({ callsPerSecond: 1, burst: 1 });
     const ann = user("ann");
     assert.equal(limiter.count(ann), null);
-    assert.ok(!("error" in limiter.admit(ann, true)));
+    assert.ok(!("error" in limiter.admit(ann, "already")));
     assert.ok("error" in limiter.admit(ann));
     assert.equal(limiter.count(ann)?.error.code, LIMIT_REACHED);
+  });
+
+  it("are calls: lists and pings, which no backend is asked for, are counted apart, ten times as many", async () => {
+    const { limiter, served } = limited({ callsPerSecond: 1, burst: 3 });
+    const ann = user("ann");
+    const list = (): Promise<Reply> => ask(served, "tools/list", {}, client(ann));
+    for (let count = 0; count < 30; count++) assert.equal(refusalOf(await list()), null);
+    assert.match(
+      refusalOf(await list())?.message ?? "",
+      /asks for lists and the like more than 10 times a second/,
+    );
+    for (const isRefused of [false, false, false, true]) assert.equal(limiter.count(ann) !== null, isRefused);
   });
 
   it("of one principal cost no other any, and a principal is the same whatever object stands for it", async () => {

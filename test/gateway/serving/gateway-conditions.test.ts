@@ -23,9 +23,13 @@ const NO_CATALOG = buildCatalog([], FIRST_WINS);
 
 test("C3 names that the strategy hides are named, once for each pair of backends", () => {
   const conditions = createGatewayConditions(() => 1);
-  const tools = ["a", "b", "c", "d", "e", "f", "g"];
+  const resources = ["a", "b", "c", "d", "e", "f", "g"];
   const catalog = buildCatalog(
-    [source("one", { tools }), source("two", { tools }), source("three", { tools: ["a", "own"] })],
+    [
+      source("one", { resources }),
+      source("two", { resources }),
+      source("three", { resources: ["a", "own"] }),
+    ],
     FIRST_WINS,
   );
   const found = conditions(rulesOf(), catalog, null);
@@ -35,15 +39,21 @@ test("C3 names that the strategy hides are named, once for each pair of backends
       [
         "catalog_hidden",
         "info",
-        "one and two offer the same names, and those of two are not published: tool a, tool b, tool c, tool d, tool e and 2 more",
+        "one and two offer the same names, and those of two are not published: resource a, resource b, resource c, resource d, resource e and 2 more",
       ],
       [
         "catalog_hidden",
         "info",
-        "one and three offer the same names, and those of three are not published: tool a",
+        "one and three offer the same names, and those of three are not published: resource a",
       ],
     ],
   );
+});
+
+test("names that got their backend's name before them are told, once for each backend", () => {
+  const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), buildCatalog(twins, FIRST_WINS), null);
+  assert.deepEqual([found?.code, found?.severity, more.length], ["names_prefixed", "info", 0]);
+  assert.match(found?.title ?? "", /^b offers names that others had before, .* with its own: b_echo$/u);
 });
 
 test("D4 a server's find_tool that the gateway's own hides is told, where tools are found at all", () => {
@@ -86,7 +96,7 @@ test("D3 a thousand collisions under the strategy `error` are twenty conditions,
 });
 
 test("C3 one collision is told once, however often the hidden backend offers the name", () => {
-  const sources = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "echo"] })];
+  const sources = [source("a", { resources: ["echo"] }), source("b", { resources: ["echo", "echo"] })];
   const conditions = createGatewayConditions(() => 1);
   const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
   const warned = conditions(rulesOf({ conflictResolution }), buildCatalog(sources, conflictResolution), null);
@@ -95,7 +105,7 @@ test("C3 one collision is told once, however often the hidden backend offers the
     ["catalog_collision"],
   );
   const [hidden, ...more] = conditions(rulesOf(), buildCatalog(sources, FIRST_WINS), null);
-  assert.match(hidden?.title ?? "", /not published: tool echo$/);
+  assert.match(hidden?.title ?? "", /not published: resource echo$/);
   assert.deepEqual(more, []);
 });
 
@@ -171,7 +181,10 @@ test("B11 sessions that cannot be written are told, with why, as long as it is s
   let now = 1;
   const conditions = createGatewayConditions(() => now);
   const found = (reason: string | null) =>
-    conditions(rulesOf(), NO_CATALOG, null, undefined, undefined, reason);
+    conditions(rulesOf(), NO_CATALOG, null, undefined, undefined, {
+      sessionsUnsavedBecause: reason,
+      namesLost: null,
+    });
   const [first] = found("ENOSPC: no space left on device");
   assert.deepEqual([first?.code, first?.severity, first?.sinceMs], ["sessions_not_saved", "warning", 1]);
   assert.match(first?.title ?? "", /ENOSPC/u);

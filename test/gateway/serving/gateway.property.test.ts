@@ -166,12 +166,18 @@ function backendOf({ name, program, enabled, stopFirst, deny, renamed, perClient
   });
 }
 
-/** An account of what `user` sees when every backend serves what `toolsOf` says. */
+/**
+ * An account of what `user` sees when every backend serves what `toolsOf` says. Which of those that meet have their
+ * backends' names before them is told by `all`, which are published: that depends on who came first.
+ */
 function expectedNames(
   { backends, strategy, tokens, reserved }: Wishes,
   user: string,
   toolsOf: (name: string) => readonly string[],
+  all: ReadonlyMap<string, string>,
 ): string[] {
+  const isPrefixed = (name: string, tool: string): boolean =>
+    strategy !== "error" && all.get(`${name}_${tool}`) === name && all.get(tool) !== name;
   const offers = backends
     .filter(({ enabled }) => enabled)
     .map(({ name, program, deny, renamed }) => ({
@@ -179,13 +185,17 @@ function expectedNames(
       tools: toolsOf(name)
         .filter((tool) => !(deny === "beta" && tool === "beta") && !(deny === "*a" && tool.endsWith("a")))
         .map((tool) => (renamed && tool === PROGRAMS[program]?.[0] ? "renamed" : tool))
-        .map((tool) => (strategy === "prefix" ? `${name}_${tool}` : tool)),
+        .map((tool) => (strategy === "prefix" || isPrefixed(name, tool) ? `${name}_${tool}` : tool)),
     }));
-  const rank = ({ name }: { readonly name: string }): number =>
-    strategy === "priority" ? ["c", "a", "b"].indexOf(name) : 0;
   const owners = new Map<string, string>();
-  for (const { name, tools } of offers.toSorted((one, other) => rank(one) - rank(other))) {
-    for (const tool of tools) if (!owners.has(tool)) owners.set(tool, name);
+  for (const { name, tools } of offers) {
+    for (const tool of tools) {
+      assert.ok(
+        strategy === "error" || !owners.has(tool) || owners.get(tool) === name,
+        `${tool} of ${name} is hidden`,
+      );
+      if (!owners.has(tool)) owners.set(tool, name);
+    }
   }
   const suffix = reserved === null || (tokens && user === "ann") ? null : reserved.slice(1);
   return offers.flatMap(({ name, tools }) =>
@@ -216,6 +226,8 @@ class World {
   readonly calls: Call[] = [];
   clients: Client[] = [];
   wishes: Wishes;
+  /** Whose each name is that a client has seen, under one strategy. */
+  readonly #seen = new Map<string, string>();
 
   constructor(first: Wishes) {
     this.wishes = first;
@@ -262,6 +274,7 @@ class World {
         const prepared = await this.gateway.prepare(configOf(step.wishes), NEVER);
         if (!step.accepted) return prepared.rollback();
         prepared.commit();
+        if (step.wishes.strategy !== this.wishes.strategy) this.#seen.clear();
         this.wishes = step.wishes;
         return prepared.retire();
       }
@@ -309,8 +322,16 @@ class World {
     for (const { backend } of this.gateway.entries().tools) {
       assert.ok(enabled.has(backend as "a"), `${backend} is published, and is not wanted`);
     }
+    const configured = new Set<string>(this.wishes.backends.map(({ name }) => name));
     for (const client of this.clients) {
       const names = await client.light.tools();
+      if (this.wishes.strategy === "first-wins") {
+        for (const { name, backend } of this.gateway.entries().tools) {
+          const owner = this.#seen.get(name) ?? backend;
+          if (configured.has(owner)) assert.equal(backend, owner, `${name} stays with ${owner}`);
+          this.#seen.set(name, backend);
+        }
+      }
       const all = new Set(this.gateway.entries().tools.map(({ name }) => name));
       const hidden = this.wishes.reserved?.slice(1);
       const isFree = this.wishes.tokens && client.user === "ann";
@@ -362,7 +383,8 @@ class World {
         ?.listings?.tools.map((tool) => String(tool["name"])) ?? [];
     for (const { user, light } of this.clients) {
       const names = await light.tools();
-      assert.deepEqual(names, expectedNames(this.wishes, user, toolsOf), `the tools of ${user}`);
+      const all = new Map(this.gateway.entries().tools.map((tool) => [tool.name, tool.backend]));
+      assert.deepEqual(names, expectedNames(this.wishes, user, toolsOf, all), `the tools of ${user}`);
       for (const name of names) await this.#isRouted(light, name);
     }
     for (const instance of this.script.started) {

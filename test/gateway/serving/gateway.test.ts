@@ -228,13 +228,14 @@ describe("the gateway as a whole", () => {
       backendConfig("a", { command, replace: "stop-first" }),
       backendConfig("b"),
     ];
-    await b.change({ backends: config("old") });
+    const conflictResolution = { ...NO_GATEWAY.conflictResolution, strategy: "error" } as const;
+    await b.change({ backends: config("old"), conflictResolution });
     for (const { becomeReady, options } of b.script.alive) {
       becomeReady(...(options.backend === "a" ? ["both", "own"] : ["both"]));
     }
     await settle();
     const other = b.script.alive.find(({ options }) => options.backend === "b");
-    await b.change({ backends: config("new") });
+    await b.change({ backends: config("new"), conflictResolution });
     const both = b.ask("tools/call", { name: "both" });
     const own = b.ask("tools/call", { name: "own" });
     const task = b.ask("tools/call", { name: "both", task: {} });

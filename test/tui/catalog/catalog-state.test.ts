@@ -288,3 +288,22 @@ test("D1 every page fits from 60 by 15 to 200 by 60, and nothing foreign is obey
     ).length < 100_000,
   );
 });
+
+test("F2 o switches the chosen tool off, and one that is off on again; nothing else is switched", () => {
+  const off = {
+    backend: "lab",
+    kind: "tool",
+    name: "gone",
+    reason: "off",
+    why: "you have switched it off",
+  } as const;
+  const filtered = { ...off, name: "kept", reason: "filter" } as const;
+  const state = withCatalog(EMPTY_CATALOG, report([tool("echo")], { withheld: [off, filtered] }));
+  const switched = (moves: string) => {
+    const { action } = press(state, `${moves}o`);
+    return action?.kind === "switch" ? [action.item.name, action.on] : action;
+  };
+  assert.deepEqual(switched(""), ["echo", false]);
+  assert.deepEqual(switched("<down>"), ["gone", true]);
+  assert.equal(switched("<down><down>"), null);
+});

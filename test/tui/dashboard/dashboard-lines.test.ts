@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { StatusReport } from "../../../src/api/contract.ts";
+import { clientWords } from "../../../src/api/words/client-words.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
 import { chosenRow, dashboardRows, movedChoice } from "../../../src/tui/dashboard/dashboard-rows.ts";
 import { sampleApprovals } from "../../api/sample-config.ts";
-import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
-import { sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+import { gatewayReport, sampleBackend, sampleClient } from "../../api/sample-gateway.ts";
+import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 import { textOf, viewOf } from "../views.ts";
 
 function condition(title: string) {
@@ -49,6 +50,16 @@ describe("the dashboard", () => {
     assert.match(
       shown(gatewayReport([waits]), 140, 60).join("\n"),
       /files +Ready +14 tools, 1 in flight {2}1 call has waited 45 s/,
+    );
+  });
+
+  test("F2 shows who is connected below the backends", () => {
+    const words = clientWords(sampleClient({ name: "sly\u202e" }), SAMPLE_NOW);
+    const rows = dashboardRows(gatewayReport(), null, [words]);
+    const text = textOf(dashboardLines(rows, null, [], { ...viewOf(140), height: 60 })).join("\n");
+    assert.match(
+      text,
+      /Clients \(1\)\n {2}sly\\u\{202e\} 2\.1\.0 +ann {2}2025-11-25 over HTTP {2}for 5 min {2}12 calls {2}no such file \(1 min ago\)/,
     );
   });
 

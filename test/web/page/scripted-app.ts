@@ -12,7 +12,13 @@ import {
   sampleSyncReport,
 } from "../../api/sample-config.ts";
 import { sampleFleet } from "../../api/sample-fleet.ts";
-import { gatewayReport, sampleAudit, sampleCatalog, sampleToolChange } from "../../api/sample-gateway.ts";
+import {
+  gatewayReport,
+  sampleAudit,
+  sampleCatalog,
+  sampleClient,
+  sampleToolChange,
+} from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleResult, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 
 type Answers = Partial<Record<OperationName, unknown>>;
@@ -24,6 +30,7 @@ const SPAN = { from: secondsAgo(3_600), to: DAY.to };
 const ANSWERS: Answers = {
   audit: sampleAudit({ more: false, next: null }),
   catalog: sampleCatalog(),
+  clients: { clients: [sampleClient()] },
   config: sampleConfig(),
   daemonLog: { path: "/l", lines: [LINE], more: false, next: null },
   edit: sampleEdit(),

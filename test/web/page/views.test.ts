@@ -24,6 +24,9 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "Ready",
     "14 tools",
     "1 call has waited 45 s",
+    "claude-code 2.1.0",
+    "2025-11-25 over HTTP",
+    "no such file (",
   ],
   fleet: ["4 machines: 2 here", "nas", "CORE not mounted: no host answers"],
   catalog: [
@@ -209,6 +212,31 @@ async function settled({ log }: Scripted, count: number): Promise<void> {
   await eventually(() => log.length >= count);
   for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
 }
+
+test("F2 a tool is switched off where it is shown, and on again where it is kept from clients", async () => {
+  const withheld = [
+    { backend: "files", kind: "tool", name: "gone", reason: "off", why: "you have switched it off" },
+  ];
+  const catalog = {
+    ...{ tools: [sampleTool()], resources: [], resource_templates: [], prompts: [], left_out: null },
+    withheld,
+  };
+  const app = scriptedApp({ catalog, switchTools: { switched: [] } });
+  using view = viewOf("catalog", app);
+  const option = await eventually(() => view.elements("li").find(({ name }) => name.includes("read_file")));
+  option.fire("click");
+  await eventually(() => view.text().includes("Switch off"));
+  view.named("button", "Switch off").fire("click");
+  await settled(app, 2);
+  view.named("button", "Switch on").fire("click");
+  await settled(app, 4);
+  assert.deepEqual(app.log, [
+    'switchTools {"tools":["read_file"],"on":false}',
+    "good: read_file is switched off",
+    'switchTools {"tools":["gone"],"on":true}',
+    "good: gone is switched on",
+  ]);
+});
 
 test("F2 a tool's arguments go as they were typed; what is wrong stands at its field and is not sent", async () => {
   const tool = sampleTool({

@@ -163,7 +163,7 @@ export class OlderDoor {
   ): Session {
     const { gateway, sessions } = this.#options;
     const id = newSessionId(null);
-    const session = sessions.open({ ...client, id, principal, isPassing: true });
+    const session = sessions.open({ ...client, id, principal, transport: "sse", isPassing: true });
     channel.session = session;
     gateway.opened(session);
     session.listen(channel.outlet);

@@ -54,6 +54,8 @@ export interface SessionOptions {
   readonly clientInfo: JsonObject;
   /** Absent: none. */
   readonly group?: string | null;
+  /** As `ClientPort`. */
+  readonly transport?: "sse";
   /** Of a session that goes on after a restart. */
   readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;
@@ -79,6 +81,7 @@ export class Session implements SessionPort {
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
   readonly group: string | null;
+  readonly transport?: "sse";
   logLevel: McpLogLevel | null = null;
   /** Calls handed on and not settled yet; cancelled ones count until they are. */
   inFlight = 0;
@@ -102,6 +105,7 @@ export class Session implements SessionPort {
     this.capabilities = options.capabilities;
     this.clientInfo = options.clientInfo;
     this.group = options.group ?? null;
+    if (options.transport !== undefined) this.transport = options.transport;
     this.logLevel = options.logLevel ?? null;
     this.#options = options;
   }

@@ -93,5 +93,5 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
       ? nothing("Choose a tool to read what it does and to try it.")
       : h(ToolView, { key: tool.name, app, tool }),
   );
-  return [parts, report === null ? null : h(OtherEntries, { report })];
+  return [parts, report === null ? null : h(OtherEntries, { app, report })];
 }

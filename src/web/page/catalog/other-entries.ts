@@ -1,8 +1,10 @@
 // What the catalog has besides tools, and what is kept from clients, with the reason.
 import { type ComponentChild, h } from "preact";
 import type { CatalogReport } from "../../../api/catalog-contract.ts";
-import { code, mark, section } from "../parts/elements.ts";
+import type { App } from "../parts/app.ts";
+import { code, mark, section, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
+import { switchTool } from "./tool-view.ts";
 
 const MOST_SHOWN = 200;
 
@@ -13,7 +15,12 @@ interface Row {
   readonly about: string;
 }
 
-export function OtherEntries({ report }: { readonly report: CatalogReport }): ComponentChild {
+interface Props {
+  readonly app: App;
+  readonly report: CatalogReport;
+}
+
+export function OtherEntries({ app, report }: Props): ComponentChild {
   const { resources, resource_templates: templates, prompts, withheld } = report;
   return [
     list(
@@ -49,6 +56,9 @@ export function OtherEntries({ report }: { readonly report: CatalogReport }): Co
                   { key: `${backend} ${kind} ${name}`, class: "row" },
                   mark("warning", reason),
                   h("span", {}, `${kind} `, code(name), ` of ${shown(backend)}: ${shown(why)}`),
+                  reason === "off"
+                    ? h(WorkButton, { label: "Switch on", run: () => switchTool(app, name, true) })
+                    : null,
                 ),
               ),
           ),

@@ -18,7 +18,7 @@ import { mayDestroy } from "../../../api/tool-hints.ts";
 import { placesText } from "../../../api/words/tool-places.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App } from "../parts/app.ts";
-import { code, textBlock } from "../parts/elements.ts";
+import { code, textBlock, WorkButton } from "../parts/elements.ts";
 import { createFormKeeper } from "../parts/kept-form.ts";
 import { shown } from "../parts/text.ts";
 import { useKeptForm } from "../parts/use-kept-form.ts";
@@ -65,12 +65,26 @@ export function ToolView({ app, tool }: { readonly app: App; readonly tool: Show
       : textBlock(tool.description, `Description of ${shown(tool.name)}`),
     h(TryIt, { app, tool }),
     h(
+      "div",
+      { class: "row actions" },
+      h(WorkButton, { label: "Switch off", run: () => switchTool(app, tool.name, false) }),
+    ),
+    h(
       "details",
       {},
       h("summary", {}, "Schema"),
       textBlock(JSON.stringify(tool.input_schema, null, 2), `Schema of ${shown(tool.name)}`),
     ),
   );
+}
+
+/** For all clients, until it is taken back. */
+export async function switchTool(app: App, name: string, on: boolean): Promise<void> {
+  const state = on ? "on" : "off";
+  await app.attempt(`Switch ${state}`, async () => {
+    await app.requests.ask("switchTools", { tools: [name], on });
+    app.tell("good", `${shown(name)} is switched ${state}`);
+  });
 }
 
 function askToCall(app: App, { name, backend }: ShownTool): Promise<boolean> {

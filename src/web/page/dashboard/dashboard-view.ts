@@ -8,6 +8,7 @@ import type { App, ViewProps } from "../parts/app.ts";
 import { code, conditionList, nothing, section, WorkButton } from "../parts/elements.ts";
 import { clockText, forText, shown } from "../parts/text.ts";
 import { BackendCard } from "./backend-card.ts";
+import { ClientsTable } from "./clients-table.ts";
 import { reconcileShares } from "./share-actions.ts";
 import { ShareCard } from "./share-card.ts";
 
@@ -72,6 +73,7 @@ export function DashboardView({ app }: ViewProps): ComponentChild {
                 backends.map((backend) => h(BackendCard, { key: backend.name, app, backend, now })),
               ),
         ),
+    gateway === undefined ? null : h(ClientsTable, { app, now }),
     h(Events, { app, now }),
     section("Daemon", h(DaemonCard, { app, status, now })),
   );

@@ -65,8 +65,11 @@ function wordsOf(body: unknown, { text, target }: RefusedResponse): string {
   return isPage || pieces.some((piece) => said.includes(piece)) ? "" : said;
 }
 
-function hintFor({ status }: RefusedResponse): string | null {
+function hintFor({ status, target: { origin, path } }: RefusedResponse): string | null {
   if (status === 401 || status === 403) return "check the credentials in `headers`";
+  const isBare = path === "/" || path.startsWith("/?");
+  if (isBare && status !== 429 && (status < 500 || status === 501))
+    return `the address has no path: most servers take ${origin}/mcp`;
   return status === 404 || status === 405 ? "check `url`: it must be the server's MCP endpoint" : null;
 }
 

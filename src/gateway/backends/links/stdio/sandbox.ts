@@ -27,7 +27,10 @@ export function sandboxArguments(
   { config, guarded }: ProgramSandbox,
   cwd: string,
 ): readonly string[] | LinkFailure {
-  const { read, write, network } = config;
+  const { network } = config;
+  // Its own stands there: that of the system shows the processes outside.
+  const withoutProc = (paths: readonly string[]) => paths.filter((path) => !isWithin(path, "/proc"));
+  const [read, write] = [withoutProc(config.read), withoutProc(config.write)];
   const named = [...read, ...write];
   const shown = named.find((path) => placesReached(path, { ...guarded, homes: [] }).length > 0);
   const isInHome = guarded.configs.every((file) => guarded.homes.some((home) => isWithin(file, home)));

@@ -49,6 +49,22 @@ test("refusals name the status and never a secret", async (t) => {
   }
 });
 
+test("an address without a path that takes no messages is told where most servers take them", async (t) => {
+  const hintOf = async (path: string, status: number): Promise<string> => {
+    const take: Take = (_, response) => Boolean(response.writeHead(status).end());
+    const { url } = await startHttpEcho(t, { answers: "json", take });
+    return (await connect(t, `${new URL(url).origin}${path}`).askInVain("echo")).hint ?? "";
+  };
+  assert.match(
+    await hintOf("", 501),
+    /^the address has no path: most servers take http:\/\/127\.0\.0\.1:\d+\/mcp$/,
+  );
+  assert.match(await hintOf("/?key=1", 405), /has no path: .*\d\/mcp$/);
+  assert.doesNotMatch(await hintOf("/other", 501), /no path/);
+  assert.doesNotMatch(await hintOf("", 503), /no path/);
+  assert.match(await hintOf("", 401), /credentials/);
+});
+
 test("an error status whose body answers this very request is its answer", async (t) => {
   const take: Take = (message, response) => {
     response.writeHead(400, { "Content-Type": "application/json" });

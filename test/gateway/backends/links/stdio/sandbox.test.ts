@@ -129,6 +129,13 @@ test("E2 a home and a configuration among the system's folders are hidden all th
   assert.match(text, /--ro-bind \/dev\/null \/etc\/mountaineer\.toml/);
 });
 
+test("E2 a sandbox has a /proc of its own, also where the system's is named", withBubblewrap, async (t) => {
+  const { say } = await scene(t);
+  const outside = `test -e /proc/${process.pid}/status && echo seen || echo hidden; test -e /proc/self/status && echo own`;
+  for (const change of [{ read: ["/proc"] }, { write: ["/proc", `/proc/${process.pid}`] }, { read: ["/"] }])
+    assert.deepEqual(await say(outside, change), ["hidden", "own"]);
+});
+
 test(
   "E2 a link in the place of a named folder shows nothing of Mountaineer's own",
   withBubblewrap,

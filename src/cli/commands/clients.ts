@@ -1,0 +1,33 @@
+// The command `mountaineer clients`.
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, showResult } from "../input/options.ts";
+
+export const clientsCommand: CommandDefinition = {
+  name: "clients",
+  summary: "list the MCP clients that are connected",
+  description:
+    "What each calls itself, who it came in as, the version of MCP that it speaks and over what, since when, how many " +
+    "tools, prompts and resources it asked for, and its last error. A client of 2026-07-28 has no session: it is listed " +
+    "while it listens, and for five minutes after each request.",
+  examples: [
+    { command: "mountaineer clients", does: "see who is connected" },
+    {
+      command: "mountaineer clients --json | jq -r '.clients[] | select(.last_error != null) | .name'",
+      does: "name those of which a call failed",
+    },
+  ],
+  exits: { 8: "no daemon runs" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { withDaemonsGateway } = await import("../sessions/gateway-session.ts");
+    const { renderTable } = await import("../views/table-view.ts");
+    const { CLIENT_TITLES, clientWords } = await import("../../api/words/client-words.ts");
+    const report = await withDaemonsGateway(context, ({ control }) => control.clients(context.signal));
+    const rows = report.clients.map((client) => clientWords(client, Date.now()));
+    showResult(context, options, report, () =>
+      rows.length === 0 ? "" : renderTable(CLIENT_TITLES, rows, context.stdoutStyle),
+    );
+    if (rows.length === 0) context.note("no client is connected");
+    return 0;
+  },
+};

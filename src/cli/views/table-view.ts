@@ -1,0 +1,23 @@
+// Rows of harmless cells under titles. Pure.
+import { columns, padded } from "../../runtime/text/plain-text.ts";
+import { paintFor, type TerminalStyle } from "./terminal-style.ts";
+
+const GAP = "  ";
+
+/** A line for the titles and one for each row, the columns below each other; nothing is cut. */
+export function renderTable(
+  titles: readonly string[],
+  rows: readonly (readonly string[])[],
+  style: TerminalStyle,
+): string {
+  const paint = paintFor(style);
+  const widths = titles.map((title, at) =>
+    Math.max(...[title, ...rows.map((row) => row[at] ?? "")].map(columns)),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, at) => padded(cell, widths[at] ?? 0))
+      .join(GAP)
+      .trimEnd();
+  return [paint.dim(line(titles)), ...rows.map(line)].map((text) => `${text}\n`).join("");
+}

@@ -1,0 +1,111 @@
+// Who is connected now, and what they ask. A client of 2026-07-28 has no session: it is there while it listens, and for five
+// minutes after each of its requests.
+import { foreignLine } from "../../runtime/text/foreign-line.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { type ClientPort, principalKey } from "../client-port.ts";
+import { isError, isJsonObject, type Reply } from "../json-rpc.ts";
+import type { GatewayRequest } from "../middleware/middleware.ts";
+import { MODERN_VERSION } from "../protocol.ts";
+
+const HERE_MS = 300_000;
+/** Without a session anybody may call itself anything: the one that was seen first makes room. */
+const MOST_WITHOUT_SESSION = 500;
+const LONGEST_ERROR = 200;
+const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
+
+export interface ConnectedClient {
+  readonly client: ClientPort;
+  /** Wall ms. */
+  readonly sinceMs: number;
+  /** Of tools, prompts and resources. */
+  readonly calls: number;
+  /** `atMs`: wall ms. */
+  readonly lastError: { readonly atMs: number; readonly message: string } | null;
+}
+
+interface Entry {
+  client: ClientPort;
+  readonly sinceMs: number;
+  calls: number;
+  lastError: ConnectedClient["lastError"];
+  /** Monotonic ms. */
+  seenMs: number;
+  /** Its streams that are open. */
+  open: number;
+}
+
+export class ConnectedClients {
+  readonly #clock: Clock;
+  readonly #clean: (text: string) => string;
+  /** By session. */
+  readonly #sessions = new Map<ClientPort, Entry>();
+  /** Without one: by who it is and what it calls itself. */
+  readonly #others = new Map<string, Entry>();
+
+  constructor(clock: Clock, clean: (text: string) => string) {
+    this.#clock = clock;
+    this.#clean = clean;
+  }
+
+  opened(client: ClientPort): void {
+    if (client.protocolVersion === MODERN_VERSION) this.#seen(client).open += 1;
+    else this.#sessions.set(client, this.#made(client));
+  }
+
+  closed(client: ClientPort): void {
+    if (this.#sessions.delete(client)) return;
+    const entry = this.#others.get(keyOf(client));
+    if (entry === undefined) return;
+    entry.open = Math.max(0, entry.open - 1);
+    entry.seenMs = this.#clock.monotonicMs();
+  }
+
+  answered({ method, port: { client } }: Pick<GatewayRequest, "method" | "port">, reply: Reply): void {
+    const entry = client.protocolVersion === MODERN_VERSION ? this.#seen(client) : this.#sessions.get(client);
+    if (entry === undefined || !CALLS.has(method)) return;
+    entry.calls += 1;
+    const message = failureOf(reply);
+    if (message === null) return;
+    const shown = foreignLine(this.#clean(message), LONGEST_ERROR);
+    entry.lastError = { atMs: this.#clock.wallMs(), message: shown };
+  }
+
+  /** Those that came first, first. */
+  get list(): readonly ConnectedClient[] {
+    const sinceMs = this.#clock.monotonicMs() - HERE_MS;
+    for (const [key, { open, seenMs }] of this.#others)
+      if (open === 0 && seenMs < sinceMs) this.#others.delete(key);
+    return [...this.#sessions.values(), ...this.#others.values()].toSorted(
+      (one, other) => one.sinceMs - other.sinceMs,
+    );
+  }
+
+  #seen(client: ClientPort): Entry {
+    const key = keyOf(client);
+    const entry = this.#others.get(key) ?? this.#made(client);
+    entry.client = client;
+    entry.seenMs = this.#clock.monotonicMs();
+    this.#others.set(key, entry);
+    const [first] = this.#others.keys();
+    if (first !== undefined && this.#others.size > MOST_WITHOUT_SESSION) this.#others.delete(first);
+    return entry;
+  }
+
+  #made(client: ClientPort): Entry {
+    const [sinceMs, seenMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
+    return { client, sinceMs, calls: 0, lastError: null, seenMs, open: 0 };
+  }
+}
+
+function keyOf({ principal, group, clientInfo }: ClientPort): string {
+  return JSON.stringify([principalKey(principal), group, clientInfo["name"], clientInfo["version"]]);
+}
+
+/** The error's words, or the tool's own; null: it did not fail. */
+function failureOf(reply: Reply): string | null {
+  if (isError(reply)) return reply.error.message;
+  if (reply.result["isError"] !== true) return null;
+  const content = reply.result["content"];
+  const [first]: readonly unknown[] = Array.isArray(content) ? content : [];
+  return isJsonObject(first) && typeof first["text"] === "string" ? first["text"] : "it says nothing of why";
+}
