@@ -1,6 +1,7 @@
 // Holds calls against the folders that a backend's section allows: what is, as a whole, a path to somewhere else is refused
 // before its server hears of it.
 import { posix } from "node:path";
+import { routesOf } from "../../config/backend-routes.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
@@ -27,7 +28,8 @@ interface FolderGateOptions {
 const LOOK_MS = 2_000;
 /** Of one call. */
 const MOST_TEXTS = 10_000;
-const MOST_PATHS = 10_000;
+/** Each part of a path may be a look of its own. */
+const MOST_PARTS = 50_000;
 const LONGEST_LABEL = 100;
 const LONGEST_SHOWN = 200;
 
@@ -72,9 +74,12 @@ function gateOf(
   userHome: string,
   places: LookAtPlaces,
 ): Gate {
-  const { connection } = backend;
-  const cwd = connection.type === "stdio" ? connection.cwd : userHome;
-  const bases: PathBases = { cwd, others: namedPaths(backend).filter((path) => path !== cwd), userHome };
+  const folderOf = ({ connection }: { readonly connection: ServedBackend["connection"] }): string =>
+    connection.type === "stdio" ? connection.cwd : userHome;
+  const cwd = folderOf(backend);
+  const others = new Set([...routesOf(backend).map(folderOf), ...namedPaths(backend)]);
+  others.delete(cwd);
+  const bases: PathBases = { cwd, others: [...others], userHome };
   return async (method, params) => {
     const members = HELD[method];
     if (members === undefined || params === undefined) return null;
@@ -144,15 +149,19 @@ async function faultOf(
   if (texts === null) return `it has more than ${MOST_TEXTS} texts, and not all of them can be looked at`;
   const read: { readonly held: HeldText; readonly reading: Reading }[] = [];
   const paths = new Set(folders);
+  let parts = 0;
   for (const held of texts) {
     const readings = readingsOf(held.text, bases, held.isNamedPath);
     if ("unclear" in readings) return `${shown(held)}: ${readings.unclear}`;
     for (const reading of readings) {
       read.push({ held, reading });
-      paths.add(reading.at);
-      if (reading.onlyIf !== null) paths.add(reading.onlyIf);
+      for (const path of [reading.at, reading.onlyIf]) {
+        if (path === null || paths.has(path)) continue;
+        paths.add(path);
+        parts += path.split("/").length;
+      }
     }
-    if (paths.size > MOST_PATHS) return "it may hold more paths than can be looked at";
+    if (parts > MOST_PARTS) return "it may hold more paths than can be looked at";
   }
   if (read.length === 0) return null;
   const asked = [...paths];

@@ -22,19 +22,25 @@ export interface PathBases {
 
 /** The kernel opens no longer path. */
 const LONGEST_PATH = 4_096;
-/** Of a longer text only the plain forms are looked at: it is the content of a file. */
-const LONGEST_FORM = 64 * 1024;
+/** A longer text is the content of a file, and no path however it is decoded. */
+const LONGEST_TEXT = 32 * 1024;
 
 /** `isNamedPath`: what the argument is called says that it is one. */
-export function readingsOf(text: string, bases: PathBases, isNamedPath: boolean): Readings {
-  if (text.includes("\0")) return { unclear: "it has a NUL character" };
+export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
+  if (given.includes("\0")) return { unclear: "it has a NUL character" };
+  // What servers leave out can make any path as long as one likes.
+  const text = given.length > LONGEST_TEXT ? given.trim().replace(/\/(?:\.?\/)+/g, "/") : given;
+  if (text.length > LONGEST_TEXT)
+    return hasStepUp(text) ? { unclear: "it is too long to be looked at, and has `..` in it" } : [];
   const readings = new Map<string, Reading>();
   for (const form of formsOf(text)) {
     const found = readForm(form, bases, isNamedPath);
     if ("unclear" in found) return found;
     for (const one of found) {
-      // Nothing so long is opened; what is meant as a path and is none is for the prober to say.
-      if (one.at.length > LONGEST_PATH && one.onlyIf !== null) continue;
+      if (one.at.length > LONGEST_PATH) {
+        if (one.onlyIf !== null || hasStepUp(one.at)) continue;
+        return { unclear: "it is longer than any path" };
+      }
       readings.set(`${one.onlyIf ?? ""}\0${one.at}`, one);
     }
   }
@@ -46,9 +52,7 @@ export function readingsOf(text: string, bases: PathBases, isNamedPath: boolean)
  * for `/`.
  */
 function formsOf(text: string): ReadonlySet<string> {
-  const plain = text.trim().replace(/^["'`]+|["'`]+$/g, "");
-  const forms = new Set([text, text.trim(), plain]);
-  if (text.length > LONGEST_FORM) return forms;
+  const forms = new Set([text, text.trim(), unquoted(text.trim())]);
   for (const form of [...forms]) forms.add(form.normalize("NFKC"));
   for (const form of [...forms]) {
     const once = unescaped(form);
@@ -56,6 +60,15 @@ function formsOf(text: string): ReadonlySet<string> {
   }
   return forms;
 }
+
+function unquoted(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && QUOTES.has(text.charAt(start))) start++;
+  while (end > start && QUOTES.has(text.charAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+const QUOTES: ReadonlySet<string> = new Set(["'", '"', "`"]);
 
 function unescaped(text: string): string {
   try {
@@ -128,7 +141,7 @@ function unlikely(base: string, path: string): readonly Reading[] {
 }
 
 function ofAbsolute(form: string): readonly Reading[] {
-  const isProse = hasLines(form) || /^\/[/*]+\s/.test(form);
+  const isProse = hasLines(form) || /^\/[/*]+[\s!]/.test(form);
   return isProse ? unlikely("/", form) : certain(form);
 }
 

@@ -165,6 +165,10 @@ const OUTSIDE: readonly ((at: (...steps: readonly string[]) => string) => string
   (at) => `${at("pub")}/\n/../../private/secret.txt`,
   (at) => `${at("pub")}/${"x/../".repeat(2_000)}../private`,
   (at) => `${at("private")}/${"x".repeat(300)}`,
+  (at) => `${at("private")}/${"x".repeat(5_000)}`,
+  (at) => `${"/".repeat(100_000)}${at("private")}`,
+  (at) => `${" ".repeat(100_000)}${at("private")}`,
+  (at) => `${at("pub")}/${"x/../".repeat(20_000)}../private`,
 ];
 
 describe("the folders of a backend", () => {
@@ -284,6 +288,20 @@ describe("the folders of a backend", () => {
       refusalIn(await ask("tools/call", { name: "read", arguments: many })) ?? "",
       /more than 10000/u,
     );
+  });
+
+  test("E3 huge arguments are looked at in linear time, and pass where they are the content of a file", async (t) => {
+    const { call } = await scene(t);
+    for (const text of [
+      '"'.repeat(1_000_000),
+      "a/".repeat(500_000),
+      "// x\n".repeat(200_000),
+      "%2e".repeat(300_000),
+    ])
+      assert.equal(refusalIn(await call(`${text}x`)), null, text.slice(0, 10));
+    assert.equal(refusalIn(await call(`/*! a library */${"x;".repeat(50_000)}`)), null);
+    const deep = Array.from({ length: 100 }, (_, at) => "a/".repeat(1_000) + at);
+    assert.match(refusalIn(await call(deep)) ?? "", /more paths than can be looked at/u);
   });
 
   test("where no backend has folders, nothing comes between", async (t) => {
