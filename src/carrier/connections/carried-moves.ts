@@ -63,7 +63,7 @@ export function createMoves(share: ShareContext, onMoved: (isGentle: boolean) =>
       await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));
       if (share.closed) return CLOSED_MEANWHILE;
       settings.route = to;
-      settings.endpoints = { ...settings.endpoints, [to]: endpoint };
+      settings.endpoints = { [to]: endpoint };
       settings.guid = proof.guid;
       moves += 1;
       onMoved(isGentle);

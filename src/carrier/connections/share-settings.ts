@@ -12,6 +12,7 @@ export interface ShareSettings {
   readonly kind: CarriedKind;
   readonly port: number;
   route: CarriedRoute;
+  /** Of the route in use. */
   endpoints: Partial<Record<CarriedRoute, RouteEndpoint>>;
   patienceMs: number;
   mount: CarriedMount | null;
@@ -20,6 +21,8 @@ export interface ShareSettings {
   /** The daemon's name for it. */
   readonly server?: string | null;
   confirmed: boolean;
+  /** How many things the carrier did alone. */
+  epoch: number;
 }
 
 interface ShareEvents {

@@ -73,6 +73,11 @@ export function parseOutage(value: unknown): number | null {
   return typeof value === "number" ? value : null;
 }
 
+/** null: whoever says it does not count. */
+export function parseEpoch(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}
+
 export function parseEndpoint(value: unknown): RouteEndpoint | null {
   if (!isObject(value)) return null;
   const { port, localAddress } = value;
@@ -152,6 +157,8 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     outage: parseOutage(value["outage"]),
     outageAtMove: parseOutage(value["outageAtMove"]),
     server: parseName(value["server"]),
+    witness: typeof value["witness"] === "number" ? value["witness"] : null,
+    epoch: parseEpoch(value["epoch"]),
   };
 }
 

@@ -10,6 +10,7 @@ import type { JournalEntry } from "../carrier.ts";
 import type { ShareSettings } from "../connections/share-settings.ts";
 import {
   parseEndpoints,
+  parseEpoch,
   parseIdentity,
   parseJournalEntry,
   parseKind,
@@ -117,5 +118,6 @@ function parseSettings(value: unknown): ShareSettings | null {
     guid: typeof guid === "string" ? guid : null,
     confirmed: confirmed !== false,
     server: parseName(value["server"]),
+    epoch: parseEpoch(value["epoch"]) ?? 0,
   };
 }

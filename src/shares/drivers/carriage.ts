@@ -36,6 +36,10 @@ export interface CarriedState {
   readonly outageAtMove?: number | null;
   /** The server that is mounted; null or absent: not told. */
   readonly server?: string | null;
+  /** Another one for each connection that shows who is behind the route not in use; null: none. Absent: not told. */
+  readonly witness?: number | null;
+  /** Another one after each thing that was done without a daemon; null or absent: not told. */
+  readonly epoch?: number | null;
   readonly connections: number;
   readonly connectionsInAll: number;
   readonly bytesUp: number;
@@ -71,6 +75,8 @@ interface MoveTarget {
   readonly endpoint: RouteEndpoint;
   /** True: the move waits for a moment with no request in flight. */
   readonly planned: boolean;
+  /** The share's when this was decided: another one since, and nothing is changed. */
+  readonly epoch?: number | null;
 }
 
 /**
@@ -95,9 +101,12 @@ export interface Carriage {
   /** Says which mount talks through the port, so that the port ends with it. */
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveTarget, signal: AbortSignal): Promise<MoveOutcome>;
-  /** The newest endpoints; asks the carrier only when they changed. */
-  keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number): void;
-  hold(share: string): Promise<void>;
+  /**
+   * The newest endpoints: of the route in use, and of the other while that is proved. Asks the carrier when they changed,
+   * and as long as nothing shows who is behind the other. `epoch` as for a move.
+   */
+  keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number, epoch: number | null): void;
+  hold(share: string, epoch: number | null): Promise<void>;
   /** The server is proved since `outage`: programs go on, unless it was lost again. */
   confirm(share: string, outage: number | null): Promise<void>;
   /** After `lost`: the mount keeps no dead connection any more. */

@@ -34,7 +34,12 @@ export async function moveCarried(
   if (carriage === undefined || endpoint === undefined)
     return { ok: false, text: "its address is not known" };
   const signal = AbortSignal.any([forceStop, AbortSignal.timeout(MOVE_DEADLINE_MS)]);
-  return carriage.move({ share: spec.name, to: route, endpoint, planned }, signal);
+  return carriage.move({ share: spec.name, to: route, endpoint, planned, epoch: epochOf(seen) }, signal);
+}
+
+/** By which the carrier knows that something was decided before it acted alone. */
+export function epochOf({ mount }: ShareSeen): number | null {
+  return (mount?.carried ?? mount?.pinned)?.epoch ?? null;
 }
 
 /** Mounts, and gives up at once when the host goes away meanwhile: two probes in a row without an answer. */

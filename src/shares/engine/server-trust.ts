@@ -25,6 +25,8 @@ export interface RouteInUse {
   readonly outage: number | null;
   /** What it was when this route was taken; null or absent: not told. */
   readonly outageAtMove?: number | null;
+  /** Another one for each connection that shows who is behind the other route; null or absent: none. */
+  readonly witness?: number | null;
   /** Its connections have gone on since they were proved: its server is the one. */
   readonly goesOn: boolean;
   /** Where it leads still, when the configuration names another address; null or absent: where that says. */
@@ -175,6 +177,8 @@ export class ServerTrust implements AsyncDisposable {
     const lost = inUse === null ? [] : routesLost(before, inUse);
     for (const route of lost) this.doubt(inUse !== null && route === inUse.route ? ownSubject(inUse) : route);
     if (lost.length > 0) cutOff(this.#asking);
+    if (inUse !== null && before?.route === inUse.route && (before.witness ?? null) !== null)
+      if (before.witness !== inUse.witness) this.doubt(otherRoute(inUse.route));
   }
 
   #serverSeen({ server, asked }: RouteTrust, mounted: string | null): ServerSeen {

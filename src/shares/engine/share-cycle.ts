@@ -16,7 +16,7 @@ import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
 import { createHurry } from "./hurry.ts";
 import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { isCarriedPort } from "./observe-carried.ts";
-import { type MountTools, mountWatched, moveCarried } from "./perform-carried.ts";
+import { epochOf, type MountTools, mountWatched, moveCarried } from "./perform-carried.ts";
 import { ServerTrust, type TrustInput } from "./server-trust.ts";
 import type { Hurried, Subject } from "./share-subject.ts";
 
@@ -295,7 +295,7 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
     }
     case "hold":
     case "confirm":
-      if (step.kind === "hold") await carriage?.hold(spec.name);
+      if (step.kind === "hold") await carriage?.hold(spec.name, epochOf(seen));
       else await carriage?.confirm(spec.name, step.outage);
       return after({ kind: "gate", step, outcome: { ok: true } });
     case "mount": {

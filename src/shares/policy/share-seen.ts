@@ -48,6 +48,9 @@ export interface CarriedSeen {
   readonly rerouted: boolean;
   /** The server that it was mounted from; null or absent: not told. */
   readonly server?: string | null;
+  /** As the carrier tells them. */
+  readonly witness?: number | null;
+  readonly epoch?: number | null;
 }
 
 /** What is known of the server behind the routes. */

@@ -26,6 +26,7 @@ const SHARE: ShareSettings = {
   guid: "ab",
   confirmed: false,
   server: "first",
+  epoch: 3,
 };
 const MEMORY: CarrierMemory = {
   shares: [SHARE],
