@@ -93,6 +93,8 @@ export interface MoveRequest {
   readonly planned: boolean;
   /** The share's when this was decided: nothing is changed if the carrier has acted alone since. null or absent: not known. */
   readonly epoch?: number | null;
+  /** Likewise: nothing is changed if the server behind the route may be another since. */
+  readonly witness?: number | null;
 }
 
 /** What may change of a share that is open; `epoch` as for a move. */

@@ -64,6 +64,7 @@ export class ShareCarrier implements AsyncDisposable {
     this.#losses = createLosses(share);
     this.#moves = createMoves(
       share,
+      (witness) => this.#standby.hasEnded(witness),
       (isGentle) => this.#moved(isGentle),
       () => this.#joinHeld(),
     );

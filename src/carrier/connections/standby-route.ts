@@ -4,6 +4,8 @@ import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
 import type { ShareContext } from "./share-settings.ts";
 
 const ANSWER_WITHIN_MS = 1_000;
+/** Whoever took the server's place ends its connection at once. */
+const ENDS_WITHIN_MS = 300;
 
 export interface Standby {
   readonly route: CarriedRoute;
@@ -69,6 +71,12 @@ export function createStandbyRoute({ settings, clock, logger, prove, events }: S
       if (endpoint === undefined) return;
       wanted = { route, endpoint };
       void begin(wanted);
+    },
+    /** The connection of that number, or of one that took over from it, has ended since. */
+    async hasEnded(id: number): Promise<boolean> {
+      const asked = held;
+      if (asked?.id === id) await asked.witness.stillThere(ENDS_WITHIN_MS);
+      return asked?.id !== id || held !== asked;
     },
     /** The route in use is another now. */
     moved(): void {

@@ -228,11 +228,11 @@ export class AloneWatch implements Disposable {
     }
     const { standby } = carrier;
     if (standby !== null && (await standby.witness.stillThere(PROOF_MS))) {
-      if (!this.#isAlone || carrier.standby?.id !== standby.id) return;
+      if (!this.#isAlone) return;
       carrier.beginAlone();
-      const { route: to, endpoint } = standby;
+      const { route: to, endpoint, id: witness } = standby;
       const untilMs = clock.monotonicMs() + MOVE_WITHIN_MS;
-      const outcome = await service.move({ share, to, endpoint, planned: false }, untilMs);
+      const outcome = await service.move({ share, to, endpoint, planned: false, witness }, untilMs);
       if (outcome.ok) service.note({ share, at: clock.wallMs(), from, to, reason });
       return;
     }

@@ -10,12 +10,12 @@ import type { JournalEntry } from "../carrier.ts";
 import type { ShareSettings } from "../connections/share-settings.ts";
 import {
   parseEndpoints,
-  parseEpoch,
   parseIdentity,
   parseJournalEntry,
   parseKind,
   parseMount,
   parseName,
+  parseNumber,
   parseRoute,
 } from "../control/control-messages.ts";
 
@@ -118,6 +118,6 @@ function parseSettings(value: unknown): ShareSettings | null {
     guid: typeof guid === "string" ? guid : null,
     confirmed: confirmed !== false,
     server: parseName(value["server"]),
-    epoch: parseEpoch(value["epoch"]) ?? 0,
+    epoch: parseNumber(value["epoch"]) ?? 0,
   };
 }

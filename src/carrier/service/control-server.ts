@@ -13,12 +13,11 @@ import {
   PROTOCOL_VERSION,
   parseEndpoint,
   parseEndpoints,
-  parseEpoch,
   parseKind,
   parseLine,
   parseMount,
   parseName,
-  parseOutage,
+  parseNumber,
   parsePatience,
   parseRoute,
   parseWantedPort,
@@ -185,12 +184,12 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     service().configure(shareIn(members), {
       endpoints: parseEndpoints(members["endpoints"]),
       patienceMs: need(parsePatience(members["patienceMs"])),
-      epoch: parseEpoch(members["epoch"]),
+      epoch: parseNumber(members["epoch"]),
     }),
   move: ({ clock, service }, members) =>
     service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
-  hold: ({ service }, members) => service().hold(shareIn(members), parseEpoch(members["epoch"])),
-  confirm: ({ service }, members) => service().confirm(shareIn(members), parseOutage(members["outage"])),
+  hold: ({ service }, members) => service().hold(shareIn(members), parseNumber(members["epoch"])),
+  confirm: ({ service }, members) => service().confirm(shareIn(members), parseNumber(members["outage"])),
   used_up: ({ service }, members) => service().usedUp(shareIn(members)),
   close: ({ service }, members) => service().close(shareIn(members)),
   takeJournal: ({ service }) => service().takeJournal(),
@@ -239,6 +238,7 @@ function readMove(members: Members): MoveRequest {
     to: need(parseRoute(members["to"])),
     endpoint: need(parseEndpoint(members["endpoint"])),
     planned: members["planned"] === true,
-    epoch: parseEpoch(members["epoch"]),
+    epoch: parseNumber(members["epoch"]),
+    witness: parseNumber(members["witness"]),
   };
 }

@@ -97,8 +97,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       const process = pid === undefined ? null : await processIdentity(pid);
       await quietly("watch the mount", share, carrier.bind(share, { id, path, process }, within(ASK_MS)));
     },
-    async move({ share, to, endpoint, planned, epoch = null }, signal) {
-      const request: MoveRequest = { share, to, endpoint, planned, epoch };
+    async move(request: MoveRequest, signal) {
       try {
         const outcome = await carrier.move(request, signal);
         if (!outcome.ok) return { ok: false, text: outcome.text };

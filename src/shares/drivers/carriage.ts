@@ -77,6 +77,8 @@ interface MoveTarget {
   readonly planned: boolean;
   /** The share's when this was decided: another one since, and nothing is changed. */
   readonly epoch?: number | null;
+  /** Likewise. */
+  readonly witness?: number | null;
 }
 
 /**

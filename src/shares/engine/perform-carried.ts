@@ -34,7 +34,11 @@ export async function moveCarried(
   if (carriage === undefined || endpoint === undefined)
     return { ok: false, text: "its address is not known" };
   const signal = AbortSignal.any([forceStop, AbortSignal.timeout(MOVE_DEADLINE_MS)]);
-  return carriage.move({ share: spec.name, to: route, endpoint, planned, epoch: epochOf(seen) }, signal);
+  const witness = route === seen.mount?.carried?.route ? null : (seen.mount?.carried?.witness ?? null);
+  return carriage.move(
+    { share: spec.name, to: route, endpoint, planned, epoch: epochOf(seen), witness },
+    signal,
+  );
 }
 
 /** By which the carrier knows that something was decided before it acted alone. */

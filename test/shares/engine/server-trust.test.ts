@@ -98,6 +98,23 @@ test("A10 both routes are proved by one comparison, and its end is told", async 
   await trust[Symbol.asyncDispose]();
 });
 
+test("A13 the other route is proved again when the connection that showed who is there has ended", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same", server: "s1" });
+  await turn();
+  const held = (witness: number | null) => note({}, { inUse: { ...goingOn("tb"), witness } });
+  held(null);
+  assert.deepEqual(held(7).proved, { tb: true, fallback: true });
+  assert.equal(asked.length, 1);
+  assert.deepEqual(held(null).proved, { tb: true, fallback: false });
+  assert.equal(asked.length, 2);
+  asked[1]?.answer({ kind: "same", server: "s1" });
+  await turn();
+  assert.deepEqual(held(8).proved, { tb: true, fallback: true });
+  assert.equal(asked.length, 2, "a new one says nothing against it");
+});
+
 test("A10 a route that was away is not proved any more, and compared with the one that stayed", async () => {
   const { note, asked } = scene();
   note();
