@@ -10,7 +10,7 @@ import { eventually } from "../support/eventually.ts";
 import { longestEndingIn, type Program, startProgram } from "./load.ts";
 import { writeKnownFile } from "./programs/known-bytes.ts";
 import { monotonicMs, type WorkLine } from "./programs/work-log.ts";
-import { isCarried, type ServersScene, SHARE, serversScene } from "./servers-scene.ts";
+import { isCarried, type ServersScene, serversScene } from "./servers-scene.ts";
 
 const missing = await missingForTwoServers();
 /** 32 MiB. */
