@@ -83,6 +83,8 @@ export interface OpenRequest {
   readonly wantedPort: number | null;
   /** The daemon's name for the server that is mounted; null or absent: it has none. */
   readonly server?: string | null;
+  /** The server is to be proved once more before anything passes: what connects is held until `confirm`. */
+  readonly unproved?: boolean;
 }
 
 export interface MoveRequest {

@@ -99,7 +99,7 @@ export class CarrierService implements AsyncDisposable {
     });
   }
 
-  open({ wantedPort, ...request }: OpenRequest): Promise<CarriedShare> {
+  open({ wantedPort, unproved = false, ...request }: OpenRequest): Promise<CarriedShare> {
     return this.#inTurn(async () => {
       const { share, route } = request;
       // Whoever opens has nothing mounted: what is left of an earlier mount ends here.
@@ -113,7 +113,7 @@ export class CarrierService implements AsyncDisposable {
       // Port 0: one that the system picks.
       await listen(server, { host: "127.0.0.1", port: wantedPort ?? 0, backlog: BACKLOG });
       const port = portOf(server);
-      const settings = { ...request, port, mount: null, guid: null, confirmed: true, epoch: 0 };
+      const settings = { ...request, port, mount: null, guid: null, confirmed: !unproved, epoch: 0 };
       const { carrier } = this.#serve(server, settings);
       carrier.configure(request);
       await this.#holdPorts();

@@ -229,6 +229,7 @@ function readOpen(members: Members): OpenRequest {
     patienceMs: need(parsePatience(members["patienceMs"])),
     wantedPort: parseWantedPort(members["wantedPort"]),
     server: parseName(members["server"]),
+    unproved: members["unproved"] === true,
   };
 }
 

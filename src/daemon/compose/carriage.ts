@@ -81,14 +81,14 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       first ??= firstWord();
       return first;
     },
-    async open({ share, driver, route, endpoints, patienceMs, wantedPort, server }, signal) {
+    async open({ driver, ...asked }, signal) {
       if (driver === "local") return { ok: false, text: "a folder is not carried" };
       try {
-        const request = { share, kind: driver, route, endpoints, patienceMs, wantedPort, server };
+        const request = { ...asked, kind: driver };
         const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
         return { ok: true, port };
       } catch (error) {
-        logger.warn("a share has no carrier", { share, reason: errorText(error) });
+        logger.warn("a share has no carrier", { share: asked.share, reason: errorText(error) });
         return { ok: false, text: `the carrier does not open a port: ${errorText(error)}` };
       }
     },

@@ -57,6 +57,8 @@ interface CarryRequest {
   /** A port that the share's own mount instructions name; null: any. */
   readonly wantedPort: number | null;
   readonly server: string | null;
+  /** Nothing passes before `confirm`: the server is proved once more, over the connection that the carrier keeps from now on. */
+  readonly unproved: boolean;
 }
 
 type CarryOutcome =

@@ -6,6 +6,7 @@ import { failedBy } from "../drivers/mount-failure.ts";
 import type { ShareSeen } from "../policy/share-seen.ts";
 import type { Step } from "../policy/step.ts";
 import type { ServerProof } from "../server-proof/server-proof.ts";
+import type { RouteName } from "../share-spec.ts";
 import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-carried.ts";
 import type { LookTools, Subject } from "./share-subject.ts";
 
@@ -19,6 +20,8 @@ const MOVE_DEADLINE_MS = 4_000;
 export interface MountTools extends LookTools {
   /** Absent where nothing can be proved. */
   readonly serverProof?: Pick<ServerProof, "compare" | "recognise" | "begin">;
+  /** The server behind a route was to be mounted, and may be another than the one that was proved there. */
+  readonly onDoubt?: (route: RouteName) => void;
 }
 
 type MountStep = Extract<Step, { kind: "mount" }>;
@@ -100,12 +103,15 @@ async function watchHost(
 }
 
 async function mountNow(
-  { carriage, serverProof }: MountTools,
-  { spec, policy, driver }: Subject,
+  tools: MountTools,
+  subject: Subject,
   seen: ShareSeen,
-  { route, carried, server: known = null }: MountStep,
+  step: MountStep,
   limits: StepLimits,
 ): Promise<MountOutcome> {
+  const { carriage, serverProof } = tools;
+  const { spec, policy, driver } = subject;
+  const { route, carried, server: known = null } = step;
   const { carries, keepsUnsent = false } = driver;
   const server = known ?? (keepsUnsent ? await serverProof?.begin(spec, route) : undefined) ?? null;
   if (carriage === undefined || (!carried && !keepsUnsent))
@@ -113,6 +119,7 @@ async function mountNow(
   const wantedPort = carries?.can === true ? ((await carries.fixedPort?.(spec)) ?? null) : null;
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured ?? seen.routes;
+  const gate = known === null ? null : createGate(tools, subject, seen, step, limits.signal);
   const opened = await carriage.open(
     {
       share: spec.name,
@@ -123,21 +130,80 @@ async function mountNow(
       patienceMs,
       wantedPort,
       server,
+      unproved: gate !== null,
     },
     limits.signal,
   );
   if (!opened.ok) {
+    gate?.end();
     // Nothing would hold back what goes to another server at that address.
     if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
     // A share without a carrier is better than none: it is mounted over its route, and carried from its next mount on.
     return driver.mount(spec, route, limits);
   }
   const through = { port: opened.port, patienceMs: policy.outagePatienceMs, pinned: carried !== true };
-  const outcome = await driver.mount(spec, route, limits, through, server ?? undefined);
+  const signal = gate === null ? limits.signal : AbortSignal.any([limits.signal, gate.shut]);
+  const mounted = await driver.mount(spec, route, { ...limits, signal }, through, server ?? undefined);
+  gate?.end();
+  const outcome: MountOutcome =
+    gate?.shut.aborted === true && !mounted.ok
+      ? { ok: false, reason: "other", text: String(gate.shut.reason) }
+      : mounted;
   if (!outcome.ok || (outcome.mount.carriedPort ?? null) !== opened.port) {
     await carriage.close(spec.name);
     return outcome;
   }
   await carriage.bind(spec.name, outcome.mount, await driver.ownProcesses(spec, outcome.mount));
   return outcome;
+}
+
+/**
+ * What the mount asks is held by the carrier until the server is proved once more, over a connection that lasts from before
+ * that proof to its end: another may have come since the last one. `shut`: it is not the one, and nothing has passed.
+ */
+function createGate(
+  { carriage, serverProof, onDoubt }: MountTools,
+  { spec, driver: { carries } }: Subject,
+  seen: ShareSeen,
+  { route, server = null }: MountStep,
+  signal: AbortSignal,
+) {
+  const ended = new AbortController();
+  const shut = new AbortController();
+  const prove = async (): Promise<void> => {
+    const { probe } = (seen.configured ?? seen.routes)[route];
+    if (carriage === undefined || serverProof === undefined || probe.address === null) return;
+    const outage = carriage.of(spec.name)?.outage ?? null;
+    const account = carries?.can === true ? await carries.account?.(spec) : undefined;
+    const endpoint = {
+      address: probe.address,
+      port: spec.routes[route].port,
+      localAddress: probe.localAddress ?? null,
+      serverGuid: probe.serverGuid ?? null,
+    };
+    const asked = { ...spec, ...account };
+    const until = AbortSignal.any([signal, ended.signal]);
+    const verdict = await serverProof.recognise(asked, route, endpoint, { server }, until);
+    if (verdict.kind === "same" && verdict.server === server) {
+      await carriage.confirm(spec.name, outage);
+      return;
+    }
+    onDoubt?.(route);
+    const why = verdict.kind === "same" ? "it is another that is known" : verdict.text;
+    shut.abort(`the server may be another than the one that was proved: ${why}`);
+  };
+  let proving: Promise<void> = Promise.resolve();
+  // Again when the connection that was to last has ended.
+  const unregister = carriage?.onNotice((share, notice) => {
+    if (share !== spec.name || notice !== "doubt") return;
+    // Rejects only when the step has ended.
+    proving = proving.then(prove).catch(() => {});
+  });
+  return {
+    shut: shut.signal,
+    end(): void {
+      unregister?.();
+      ended.abort();
+    },
+  };
 }

@@ -73,7 +73,11 @@ export class ShareCycle {
   ) {
     this.#subject = first;
     this.#memory = recalled.memory;
-    this.#tools = { ...given, rememberedPort: () => this.#memory.carriedPort };
+    this.#tools = {
+      ...given,
+      rememberedPort: () => this.#memory.carriedPort,
+      onDoubt: (route) => this.#trust?.doubt(route),
+    };
     this.#state = recalledLaneState(given, recalled);
     this.#view = { subject: first, memory: recalled.memory, seen: null, conditions: [] };
     const { clock, serverProof } = given;

@@ -42,7 +42,7 @@ export type ProofVerdict =
 
 /**
  * Answers within 12 s of its turn, with `unproved` when that is too short; two proofs run at once, the others wait.
- * Rejects only when the signal aborts. One at a time for a share.
+ * Rejects only when the signal aborts. Those of one share take turns.
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
 
@@ -79,6 +79,12 @@ export function createServerProof(options: ServerProofOptions) {
   });
   const known = createKnownServers(stateFolder);
   const semaphore = createSemaphore(PROOFS_AT_ONCE);
+  const turns = new Map<string, ReturnType<typeof createSemaphore>>();
+  const inTurn = ({ name }: ShareSpec, work: () => Promise<ProofVerdict>): Promise<ProofVerdict> => {
+    const turn = turns.get(name) ?? createSemaphore(1);
+    turns.set(name, turn);
+    return turn.use(() => semaphore.use(work));
+  };
 
   return {
     /**
@@ -92,7 +98,7 @@ export function createServerProof(options: ServerProofOptions) {
       isSteady: () => boolean,
       signal: AbortSignal,
     ): Promise<ProofVerdict> {
-      return semaphore.use(async () => {
+      return inTurn(share, async () => {
         signal.throwIfAborted();
         const guids = compareGuids(share, endpoints);
         if (guids.kind !== "one") return guids.verdict;
@@ -124,7 +130,7 @@ export function createServerProof(options: ServerProofOptions) {
       expected: Expected,
       signal: AbortSignal,
     ): Promise<ProofVerdict> {
-      return semaphore.use(async () => {
+      return inTurn(share, async () => {
         signal.throwIfAborted();
         const source = sourceOf(share.routes[route], share.shareName);
         const { serverGuid } = endpoint;
