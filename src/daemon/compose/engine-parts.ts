@@ -20,6 +20,7 @@ import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { tellingUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
 import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
+import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import type { MountTable } from "../../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
@@ -81,6 +82,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
   const serverProof = createServerProof({ clock, logger, stateFolder: home });
+  const claims = stack.use(createMountClaims({ home, logger }));
   const engine = stack.use(
     createShareEngine({
       clock,
@@ -97,6 +99,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       ...(options.onCycle === undefined ? {} : { onCycle: options.onCycle }),
       ...(options.programs === undefined ? {} : { programs: options.programs }),
       links: createStableLinks(clock, prober),
+      claims,
     }),
   );
   return {

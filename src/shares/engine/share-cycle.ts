@@ -6,6 +6,7 @@ import { stepUntilSettled } from "../../reconcile/step-loop.ts";
 import { isOutsideEvent, type Trigger } from "../../reconcile/trigger.ts";
 import type { CarriedState } from "../drivers/carriage.ts";
 import type { StableLinks } from "../links/stable-links.ts";
+import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
 import { changedRoutes, forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
@@ -27,6 +28,8 @@ const UNMOUNT_DEADLINE_MS = 15_000;
 export interface CycleTools extends MountTools {
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
+  /** Absent: nobody else looks after the mount paths. */
+  readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts steps under way: the daemon has no more time. */
   readonly forceStop: AbortSignal;
   /** Only transitions that are remembered are announced. */
@@ -60,6 +63,7 @@ export class ShareCycle {
   #asked: Asked | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
   #openFilesAhead: OpenFilesAhead | null = null;
+  #otherHome: string | null = null;
 
   /**
    * `recalled` is what the state file says, `observedAt` (wall ms) when it was last true. `onProof` is called when a proof
@@ -95,12 +99,16 @@ export class ShareCycle {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
       this.#trust?.retry();
     }
-    const { links } = this.#tools;
-    let seen = await observe(
+    const { links, claims } = this.#tools;
+    const otherHome = (await claims?.claim(this.#subject.spec.mountPath)) ?? null;
+    this.#otherHome = otherHome;
+    const ensured = isAskedFor ? links.ensureNow : links.ensure;
+    const found = await observe(
       {
         ...this.#tools,
-        ensureLink: isAskedFor ? links.ensureNow : links.ensure,
-        trust: this.#trust,
+        ensureLink: otherHome === null ? ensured : () => null,
+        // A proof is a login of its own.
+        trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
       this.#subject,
@@ -108,6 +116,7 @@ export class ShareCycle {
       this.#state,
       this.#openFilesAhead?.files ?? null,
     );
+    let seen: ShareSeen = { ...found, otherHome };
     const { wake } = await stepUntilSettled({
       subject: `share ${this.#subject.spec.name}`,
       mostSteps: MOST_STEPS,
@@ -167,7 +176,7 @@ export class ShareCycle {
     const lookOnly = { ...this.#tools, ensureLink: () => null, trust: told };
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
-    const seen = { ...found, linkBlocked };
+    const seen = { ...found, linkBlocked, otherHome: this.#otherHome };
     const { conditions, memory } = this.#decide(seen, null);
     return this.#withCarriage({ subject: this.#subject, memory, seen, conditions });
   }
@@ -182,6 +191,7 @@ export class ShareCycle {
   /** Ends what is under way beside the cycles; resolves when nothing of it is left. */
   async end(): Promise<void> {
     await this.#trust?.[Symbol.asyncDispose]();
+    await this.#tools.claims?.release(this.#subject.spec.mountPath);
   }
 
   #carriedNow(): CarriedState | null {

@@ -146,6 +146,8 @@ export interface ShareSeen {
   readonly mount: MountSeen | null;
   /** Other mounts of the same share; a condition, never unmounted. */
   readonly twins: readonly FoundMount[];
+  /** Another home whose daemon looks after our path; null or absent: none does. */
+  readonly otherHome?: string | null;
   /** Something that is not this share, and not our doing, at our path. */
   readonly taken: FoundMount | null;
   /** What keeps the driver from mounting anything now, whether something is mounted or not. */
