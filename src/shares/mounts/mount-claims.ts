@@ -79,7 +79,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions): Moun
 /** Told by the user alone, and not by the environment: a shell's and a service's differ. */
 async function runtimeFolder(): Promise<string> {
   const uid = process.getuid?.() ?? 0;
-  if (uid === 0 && process.platform === "linux") return "/run/mountaineer";
+  if (uid === 0) return "/var/run/mountaineer";
   const own = `/run/user/${uid}`;
   const found = await lstat(own).catch(() => null);
   return found?.uid === uid ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
