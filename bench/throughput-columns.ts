@@ -120,7 +120,7 @@ export async function bareRcloneColumn(rig: PlainRig, share: string, folder: str
   const pass = (await obscuring).stdout.trim();
   const remote = `[bare]\ntype = smb\nhost = 127.0.0.1\nport = ${rig.serverPort}\nuser = ${rig.username}\npass = ${pass}\n`;
   await writeFile(config, remote, { mode: 0o600 });
-  const version = await askRcloneVersion(systemClock);
+  const version = await askRcloneVersion(systemClock, "rclone");
   const child = spawn(
     "rclone",
     [

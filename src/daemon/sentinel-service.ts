@@ -407,6 +407,7 @@ function createServiceControl(
   { home, clock, intervalMs }: ServiceOptions,
   {
     memory,
+    parts: { drivers },
     startedAt,
     snapshot,
     privacy,
@@ -428,6 +429,7 @@ function createServiceControl(
     running: () => config.watcher.running.snapshot,
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
+    rcloneAdvice: () => drivers.rclone.advice?.() ?? null,
   });
   const globalConditions = (): Condition[] => [
     ...conditions(),

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { ShareConfig } from "../config/snapshot.ts";
 import { shareSubjects } from "../daemon/compose/share-subjects.ts";
+import { rcloneProgram } from "../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { missingHint, oneMissingText, referenceText, resolveReference } from "../secrets/reference.ts";
@@ -23,9 +24,9 @@ export async function examineCredentials(
   context: DoctorContext,
   looks: readonly HostLook[],
 ): Promise<DoctorFinding[]> {
-  const { snapshot, clock } = context;
+  const { snapshot, clock, home } = context;
   const shares = snapshot?.config.shares ?? [];
-  const obscure = createObscuredPasswords(clock);
+  const obscure = createObscuredPasswords(clock, home);
   const found: DoctorFinding[] = [];
   for (let index = 0; index < shares.length; index += AT_ONCE) {
     const some = shares.slice(index, index + AT_ONCE);
@@ -71,7 +72,7 @@ async function askServer(
   obscure: (password: string) => Promise<string>,
 ): Promise<DoctorFinding> {
   const subject = share.name;
-  const { clock, signal, parts, values } = context;
+  const { clock, signal, parts, values, home } = context;
   let folder: string | null = null;
   try {
     if (context.snapshot === null) throw new MountaineerError("internal", "there is no configuration");
@@ -85,12 +86,14 @@ async function askServer(
     folder = await mkdtemp(join(tmpdir(), "mountaineer-doctor-"));
     const config = join(folder, "rclone.conf");
     await writeFile(config, configText(spec, spec.routes[route], obscured), { mode: 0o600 });
+    const rclone = await rcloneProgram(home);
     const list = (of: string) =>
-      runCommand(
-        "rclone",
-        ["lsf", "--max-depth", "1", `${REMOTE_NAME}:${of}`, ...RCLONE, "--config", config],
-        { clock, deadlineMs: LOOK_DEADLINE_MS, maxOutputBytes: 64 * 1024, signal },
-      );
+      runCommand(rclone, ["lsf", "--max-depth", "1", `${REMOTE_NAME}:${of}`, ...RCLONE, "--config", config], {
+        clock,
+        deadlineMs: LOOK_DEADLINE_MS,
+        maxOutputBytes: 64 * 1024,
+        signal,
+      });
     const { exitCode, stderr, timedOut } = await list(spec.shareName);
     const who = share.password === null ? "a guest" : share.username;
     if (exitCode === 0) {

@@ -11,6 +11,7 @@ import { secretUses } from "../config/read/secret-uses.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
 import { logFilePath } from "../daemon/compose/log-path.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
+import { rcloneProgram } from "../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log/log.ts";
 import { createRedaction } from "../runtime/log/log-redaction.ts";
@@ -30,7 +31,6 @@ interface ReportRequest {
 const LOG_END_BYTES = 64 * 1024;
 const VERSION_DEADLINE_MS = 3_000;
 const PROGRAMS: readonly (readonly [string, string])[] = [
-  ["rclone", "version"],
   ["fusermount3", "--version"],
   ["lsof", "-v"],
 ];
@@ -52,7 +52,11 @@ export async function reportText({
       ? null
       : await parseConfig(Buffer.from(config), located.path, place).catch(() => null);
   const known = loaded?.ok === true ? loaded.snapshot : null;
-  const versions = await Promise.all(PROGRAMS.map(([program, option]) => versionOf(program, option, signal)));
+  const versions = await Promise.all(
+    [[await rcloneProgram(home), "version"] as const, ...PROGRAMS].map(([program, option]) =>
+      versionOf(program, option, signal),
+    ),
+  );
   const sections: readonly (readonly [string, string])[] = [
     [
       "machine",

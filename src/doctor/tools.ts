@@ -5,10 +5,17 @@ import { readFile } from "node:fs/promises";
 import { release } from "node:os";
 import { delimiter } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
+import { rcloneProgram } from "../rclone-release/installed.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { findProgram } from "../runtime/process/find-program.ts";
 import type { Lacking } from "../shares/drivers/mount-driver.ts";
-import { askRcloneVersion, type RcloneVersion, rcloneCan } from "../shares/drivers/rclone/version.ts";
+import {
+  askRcloneVersion,
+  NEWER_RCLONE,
+  type RcloneVersion,
+  rcloneCan,
+  whyUploadsBreak,
+} from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
@@ -42,11 +49,16 @@ export interface SpeedLook {
 }
 
 /** Only where a share is mounted by rclone. */
-export async function examineSpeed({ snapshot, clock, parts }: DoctorContext): Promise<DoctorFinding[]> {
+export async function examineSpeed({
+  snapshot,
+  clock,
+  home,
+  parts,
+}: DoctorContext): Promise<DoctorFinding[]> {
   const shares = snapshot?.config.shares ?? [];
   if (!shares.some(({ driver }) => driver === "rclone")) return [];
   const [version, kernelHasCifs, cifsLacks, smbclient] = await Promise.all([
-    askRcloneVersion(clock),
+    rcloneProgram(home).then((rclone) => askRcloneVersion(clock, rclone)),
     hasCifs({ filesystems: "/proc/filesystems", modules: `/lib/modules/${release()}` }),
     parts.drivers.cifs.unavailable(),
     findProgram("smbclient", (process.env["PATH"] ?? "").split(delimiter)),
@@ -66,15 +78,12 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
   const ours = `rclone ${version?.major}.${version?.minor}`;
   if (!rcloneCan(version, "sendsInParallel", true)) {
     const text = `${ours} sends a large file over one connection; 1.64 or newer over several (${MEASURED})`;
-    const hint =
-      "install a newer rclone (https://rclone.org/downloads); each share uses it from its next mount on";
+    const hint = `${NEWER_RCLONE}; each share uses it from its next mount on`;
     found.push(finding("info", "rclone_one_connection", text, { hint }));
   }
-  if (!rcloneCan(version, "survivesBrokenUploads", true)) {
-    const text = `${ours} may fail a file, or end, when a route is lost during its upload; 1.69 or newer does not`;
-    const hint = "nothing written is lost; install a newer rclone (https://rclone.org/downloads)";
-    found.push(finding("info", "rclone_breaks_at_uploads", text, { hint }));
-  }
+  const breaks = whyUploadsBreak(version);
+  if (breaks !== null)
+    found.push(finding("info", "rclone_breaks_at_uploads", breaks.text, { hint: breaks.hint }));
   if (kernelHasCifs && cifsLacks === null) {
     const text =
       "the kernel's own SMB client can mount here; large files may be faster with it than with rclone";

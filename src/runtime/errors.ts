@@ -40,6 +40,10 @@ export const ERROR_CODES = {
   driver_unavailable: { exit: 1, means: "the machine lacks what the driver needs" },
   program_unavailable: { exit: 1, means: "a program that is needed cannot be started" },
   registry_failed: { exit: 1, means: "the registry of MCP servers did not give what was asked for" },
+  rclone_refused: {
+    exit: 1,
+    means: "rclone's release was not installed: it cannot be had, or is not the pinned one",
+  },
   client_unreadable: { exit: 3, means: "another program's file cannot be read, or is not as it was" },
   backend_unknown: { exit: 2, means: "no backend of that name is configured" },
   group_unknown: { exit: 2, means: "no group of that name is configured" },

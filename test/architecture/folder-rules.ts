@@ -26,8 +26,12 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     knows: ["runtime", "network"],
     because: "it forwards bytes and outlives the daemon: it holds nothing of shares, and must stay small",
   },
+  "rclone-release": {
+    knows: ["runtime"],
+    because: "taking a program in needs nothing of what it is used for",
+  },
   shares: {
-    knows: ["runtime", "secrets", "config", "network", "reconcile"],
+    knows: ["runtime", "rclone-release", "secrets", "config", "network", "reconcile"],
     because: "shares run alone; what the gateway needs of them goes through daemon, as plain data",
   },
   gateway: {
@@ -63,6 +67,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   doctor: {
     knows: [
       "runtime",
+      "rclone-release",
       "secrets",
       "config",
       "network",
@@ -96,6 +101,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "runtime",
       "config",
       "clients",
+      "rclone-release",
       "registry",
       "api",
       "daemon",

@@ -52,6 +52,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer backends add fetch --registry io.github.example/fetch": {
     elsewhere: "test/cli/clients/registry.test.ts",
   },
+  "mountaineer rclone install": { elsewhere: "test/rclone-release/install.test.ts" },
+  "mountaineer rclone install ./rclone.zip": alone(/pins no checksum|cannot be taken/, 1),
   "mountaineer import claude": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import": { elsewhere: "test/cli/clients/client-commands.test.ts" },
   "mountaineer import ./mcp.json --yes": { elsewhere: "test/clients/import.test.ts" },

@@ -22,7 +22,7 @@ test("A12 an rclone that sends over one connection is told, and what a newer one
     found?.text ?? "",
     /^rclone 1\.60 sends a large file over one connection; 1\.64 or newer over several/,
   );
-  assert.match(found?.hint ?? "", /next mount/);
+  assert.match(found?.hint ?? "", /mountaineer rclone install .* next mount/);
   assert.deepEqual(codes({}), []);
   assert.deepEqual(codes({ version: { major: 2, minor: 0 } }), []);
   assert.deepEqual(codes({ version: null }), [], "none is installed");

@@ -52,6 +52,7 @@ import { menubarCommand } from "../commands/menubar.ts";
 import { monitorCommand } from "../commands/monitor.ts";
 import { mountCommand } from "../commands/mount.ts";
 import { openCommand } from "../commands/open.ts";
+import { rcloneInstallCommand } from "../commands/rclone/install.ts";
 import { reconcileCommand } from "../commands/reconcile.ts";
 import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
@@ -178,6 +179,13 @@ const SECRET: CommandGroup = {
   ],
 };
 
+const RCLONE: CommandGroup = {
+  name: "rclone",
+  summary: "a newer rclone than the system's",
+  description: "The driver rclone mounts with the one in the home, if there is one, else with the system's.",
+  examples: [{ command: "mountaineer rclone install", does: "take the official release into the home" }],
+};
+
 interface CommandSection {
   readonly heading: string;
   readonly entries: readonly (CommandDefinition | GroupedCommands)[];
@@ -213,6 +221,7 @@ export const SECTIONS: readonly CommandSection[] = [
         commands: [aliasListCommand, aliasAddCommand, aliasRemoveCommand, aliasReconcileCommand],
       },
       foldersCommand,
+      { group: RCLONE, commands: [rcloneInstallCommand] },
     ],
   },
   {

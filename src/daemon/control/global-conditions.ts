@@ -4,6 +4,7 @@ import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { NetworkListener } from "../../network/listen/network-listener.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { Lacking } from "../../shares/drivers/mount-driver.ts";
 import type { SyncState } from "../../sync/sync-state.ts";
 
 export interface ConditionSources {
@@ -14,6 +15,8 @@ export interface ConditionSources {
   readonly sync: () => SyncState;
   /** Why the configuration's history lacks what runs; null: it does not. */
   readonly historyUnsavedBecause: () => string | null;
+  /** What rclone does worse than a newer one; null: nothing. */
+  readonly rcloneAdvice: () => Lacking | null;
 }
 
 /** Remembers since when each stands, where that is not known otherwise. */
@@ -43,7 +46,8 @@ export function configWarningConditions({ warnings }: ConfigSnapshot, since: str
   }));
 }
 
-function standing({ memory, listener, running, sync, historyUnsavedBecause }: ConditionSources): Standing[] {
+function standing(sources: ConditionSources): Standing[] {
+  const { memory, listener, running, sync, historyUnsavedBecause, rcloneAdvice } = sources;
   const conditions: Standing[] = [];
   const warn = (code: string, title: string, hint: string | null): void => {
     conditions.push({ code, severity: "warning", title, hint });
@@ -98,6 +102,14 @@ function standing({ memory, listener, running, sync, historyUnsavedBecause }: Co
       "The system's own events are not available; see the log.",
     );
   }
+  const advice = running().config.shares.some(({ driver }) => driver === "rclone") ? rcloneAdvice() : null;
+  if (advice !== null)
+    conditions.push({
+      code: "rclone_breaks_at_uploads",
+      severity: "info",
+      title: advice.text,
+      hint: advice.hint,
+    });
   for (const { since: _, ...condition } of configWarningConditions(running(), "")) conditions.push(condition);
   return conditions;
 }

@@ -144,6 +144,8 @@ export interface MountDriver {
    * missing since then will do.
    */
   unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
+  /** What the program that mounts does worse than a newer one; null: nothing that is known. Absent: never anything. */
+  advice?(): Lacking | null;
   /** All mounts of this share, wherever, and whatever is mounted at its path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
   /** Absent: it cannot be carried. */

@@ -72,7 +72,7 @@ export class ServerTrust implements AsyncDisposable {
   };
   #state: TrustSeen["state"] = "unasked";
   #text: string | null = null;
-  /** Why the routes lead to two servers, as long as neither was lost since that was found. */
+  /** Why the routes lead to two servers; until both are known to be one, nobody can tell any more, or an edit. */
   #different: string | null = null;
   /** Servers that can be recognised by what is known of them. */
   readonly #witnessed = new Set<string>();
@@ -113,11 +113,12 @@ export class ServerTrust implements AsyncDisposable {
     const proved = (subject: Subject): boolean =>
       known[subject].server !== null && (mounted === null || known[subject].server === mounted);
     const split = ROUTE_NAMES.find((route) => isOther(known[route]));
-    const different = this.#different ?? (split === undefined ? null : this.#otherText[split]);
+    if (split !== undefined) this.#different ??= this.#otherText[split];
+    else if (known.tb.server !== null && known.tb.server === known.fallback.server) this.#different = null;
     return {
-      state: different === null ? this.#state : "different",
+      state: this.#different === null ? this.#state : "different",
       asking: this.#asking !== null,
-      text: different ?? this.#text,
+      text: this.#different ?? this.#text,
       proved: { tb: proved("tb"), fallback: proved("fallback") },
       detourProved: proved("detour"),
       servers: {
@@ -134,14 +135,16 @@ export class ServerTrust implements AsyncDisposable {
     known.server = null;
     known.asked = false;
     known.doubts++;
-    this.#different = null;
     this.#backoff = NO_BACKOFF;
   }
 
   /** The configuration is another, or somebody asks for a try: what failed is tried again now. */
   retry(changed: readonly RouteName[] = []): void {
     for (const route of changed) this.doubt(route);
-    if (changed.length > 0) cutOff(this.#asking);
+    if (changed.length > 0) {
+      this.#different = null;
+      cutOff(this.#asking);
+    }
     for (const route of ROUTE_NAMES) this.#known[route].asked = false;
     this.#backoff = NO_BACKOFF;
   }
@@ -293,7 +296,8 @@ export class ServerTrust implements AsyncDisposable {
       this.#text = verdict.text;
       this.#backoff = backOff(this.#backoff, this.#tools.clock.monotonicMs());
       const other = verdict.kind === "different" ? (verdict.server ?? null) : null;
-      if (verdict.kind === "different" && steady.length > 1) this.#different = verdict.text;
+      if (verdict.kind === "unproved") this.#different = null;
+      else if (steady.length > 1) this.#different = verdict.text;
       for (const subject of steady) {
         if (verdict.kind === "unproved") this.#known[subject].asked = true;
         if (other === null) continue;

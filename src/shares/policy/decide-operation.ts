@@ -103,7 +103,7 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
     return { kind: "check_open_files", mount: mount.found };
   }
   // What serves is given up only for a route of which it is known whose it is.
-  const next = operation.plan.find((route) => answers(builder, route));
+  const next = operation.plan.find((route) => configuredAnswers(builder, route));
   if (operation.mode === "plain" && next !== undefined && waitsForProof(builder, operation, next))
     return null;
   setState(builder, { operation: { ...operation, cost: files } });

@@ -3,7 +3,7 @@ import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";
 import { awaitsProof } from "./decide-carry.ts";
 import { startOperation } from "./decide-operation.ts";
-import { answers, type Builder, clearError, hostOf, setError } from "./decision-builder.ts";
+import { type Builder, clearError, configuredAnswers, hostOf, setError } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
 /** The end of a proof wakes the lane; this is for one whose end was missed. */
@@ -55,7 +55,7 @@ export function whyUnmountable(builder: Builder): string | null {
 /** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
 export function bestRoutes(builder: Builder): RouteName[] {
   const order: RouteName[] = builder.memory.held === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
-  return order.filter((route) => answers(builder, route));
+  return order.filter((route) => configuredAnswers(builder, route));
 }
 
 export function whyNeither(builder: Builder): string {

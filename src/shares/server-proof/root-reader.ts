@@ -2,6 +2,7 @@
 
 import { rm } from "node:fs/promises";
 import { delimiter, dirname } from "node:path";
+import { installedRclone } from "../../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -97,9 +98,11 @@ interface ReadTools {
 
 export function createRootReader(options: RootReaderOptions) {
   const { clock, stateFolder, folders = pathFolders } = options;
-  const find = (program: ProofProgram) => findProgram(program, folders());
+  const find = async (program: ProofProgram) =>
+    (program === "rclone" ? await installedRclone(stateFolder) : null) ??
+    (await findProgram(program, folders()));
   const loginFiles = createLoginFiles(stateFolder);
-  const tools: ReadTools = { clock, loginFiles, find, obscured: createObscuredPasswords(clock) };
+  const tools: ReadTools = { clock, loginFiles, find, obscured: createObscuredPasswords(clock, stateFolder) };
   return {
     /** Those that are installed, the best for a listing first. */
     async programs(): Promise<readonly ProofProgram[]> {

@@ -5,6 +5,8 @@ import {
   type ConditionSources,
   createGlobalConditions,
 } from "../../../src/daemon/control/global-conditions.ts";
+import type { Lacking } from "../../../src/shares/drivers/mount-driver.ts";
+import { whyUploadsBreak } from "../../../src/shares/drivers/rclone/version.ts";
 import type { SyncState } from "../../../src/sync/sync-state.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { PATH, smbShare, snapshotOf } from "../samples.ts";
@@ -24,6 +26,7 @@ interface World {
   sync: SyncState;
   running: ConfigSnapshot;
   historyUnsavedBecause: string | null;
+  rcloneAdvice: Lacking | null;
 }
 
 async function world() {
@@ -34,6 +37,7 @@ async function world() {
     sync: FINE,
     running: await snapshotOf(""),
     historyUnsavedBecause: null,
+    rcloneAdvice: null,
   };
   const conditions = createGlobalConditions({
     clock,
@@ -50,6 +54,7 @@ async function world() {
     running: () => now.running,
     sync: () => now.sync,
     historyUnsavedBecause: () => now.historyUnsavedBecause,
+    rcloneAdvice: () => now.rcloneAdvice,
   });
   return { clock, now, conditions };
 }
@@ -112,6 +117,16 @@ test("C3 without a share nobody is told how network changes are learnt", async (
     conditions().map(({ code }) => code),
     ["network_polling"],
   );
+});
+
+test("A11 an rclone that may end at a cut is told where a share is mounted by it, with the command that brings a newer one", async () => {
+  const { now, conditions } = await world();
+  now.rcloneAdvice = whyUploadsBreak({ major: 1, minor: 60 });
+  assert.deepEqual(conditions(), []);
+  now.running = await snapshotOf(smbShare("CORE"));
+  const [told] = conditions();
+  assert.deepEqual([told?.code, told?.severity], ["rclone_breaks_at_uploads", "info"]);
+  assert.match(told?.hint ?? "", /mountaineer rclone install/);
 });
 
 test("each stands since it was first met, and one that comes again stands since then", async () => {

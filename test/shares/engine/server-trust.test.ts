@@ -423,3 +423,18 @@ test("A10 a proof ends with its share, and the end waits until nothing of it is 
   asked[0]?.answer({ kind: "unproved", text: "it was ended" });
   await ended;
 });
+
+test("A10 routes that lead to two servers do so while one of them is away, and until both are known to be one", async () => {
+  const { note, asked } = scene();
+  const answered = async (verdict: ProofVerdict): Promise<void> => {
+    note();
+    asked.at(-1)?.answer(verdict);
+    await turn();
+  };
+  await answered({ kind: "different", text: "other files" });
+  await answered({ kind: "same", server: "s1" });
+  await answered({ kind: "same", server: "s2" });
+  assert.equal(note({ tb: false }).state, "different");
+  await answered({ kind: "same", server: "s2" });
+  assert.equal(note().state, "same");
+});

@@ -4,7 +4,12 @@ import test from "node:test";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
 import { decide } from "../../../src/shares/policy/decide.ts";
 import { NEW_LANE_STATE } from "../../../src/shares/policy/lane-state.ts";
-import type { CarriedSeen, RouteSeen, ShareSeen } from "../../../src/shares/policy/share-seen.ts";
+import {
+  type CarriedSeen,
+  NO_TRUST,
+  type RouteSeen,
+  type ShareSeen,
+} from "../../../src/shares/policy/share-seen.ts";
 import { CACHE_MS, POLICY, SPEC, WALL_START } from "../world.ts";
 
 const NOW_MS = 100_000;
@@ -26,21 +31,27 @@ function probed(verdict: "answers" | "silent" | "gone"): RouteSeen {
 }
 
 /** What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
-function decided(pinned: CarriedSeen, routes: ShareSeen["routes"], configured = routes) {
+function decided(
+  pinned: CarriedSeen,
+  routes: ShareSeen["routes"],
+  configured = routes,
+  { carry = null, openFiles = null }: Partial<Pick<ShareSeen, "carry" | "openFiles">> = {},
+) {
+  const isAnswering = routes.tb.probe.verdict === "answers";
+  const isGone = routes.tb.probe.verdict === "gone";
   const found = {
     id: "1",
     path: SPEC.mountPath,
     source: "//10.0.1.2/CORE",
     sameShare: true,
-    route: "tb",
+    route: pinned.rerouted && isAnswering ? null : ("tb" as const),
     processGone: false,
     madeByDriver: true,
     carriedPort: pinned.port,
     pinned: true,
-  } as const;
+  };
   const atMs = LOST_AT_MS - 1_000;
   const look = { state: "answered", startedAtMs: atMs, finishedAtMs: atMs, errno: null } as const;
-  const isGone = routes.tb.probe.verdict === "gone";
   return decide({
     ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null },
     memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb" },
@@ -48,13 +59,13 @@ function decided(pinned: CarriedSeen, routes: ShareSeen["routes"], configured = 
       ...NEW_LANE_STATE,
       mountId: found.id,
       announced: { tb: { up: false, atMs: 0 }, fallback: { up: true, atMs: 0 } },
-      suspicion: { key: "tb 1", firstAtMs: LOST_AT_MS, certain: isGone },
+      suspicion: isAnswering ? null : { key: "tb 1", firstAtMs: LOST_AT_MS, certain: isGone },
     },
     seen: {
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured },
       mount: { found, look, pinned },
-      ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles: null, unsent: null },
-      ...{ linkBlocked: null, lastStep: null, carry: null },
+      ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles, unsent: null },
+      ...{ linkBlocked: null, lastStep: null, carry },
     },
   });
 }
@@ -73,4 +84,15 @@ test('What to mount: with carry = "off", a host that has another address now is 
   const configured = { tb: probed("answers"), fallback: probed("gone") };
   const { state } = decided({ ...CARRIED, phase: "waiting", rerouted: true }, inUse, configured);
   assert.deepEqual([state.operation?.kind, state.operation?.plan], ["failover", ["tb", "fallback"]]);
+});
+
+test("A13 what an edit left unexplained is mounted over the route that answers, once it is closed: it waits for no proof of the other", () => {
+  const inUse = { tb: probed("answers"), fallback: probed("answers") };
+  const configured = { tb: probed("gone"), fallback: probed("answers") };
+  const servers = { tb: { id: null, asked: false }, fallback: { id: "a", asked: false } };
+  const { step, state } = decided({ ...CARRIED, rerouted: true }, inUse, configured, {
+    carry: { unable: "carry is off", trust: { ...NO_TRUST, servers }, asks: true },
+    openFiles: { atMs: NOW_MS, state: "none", holders: [], unsent: [], hiddenProcesses: 0, text: null },
+  });
+  assert.deepEqual([step?.kind, state.operation?.plan], ["unmount", ["fallback"]]);
 });

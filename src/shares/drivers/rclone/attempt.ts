@@ -126,7 +126,7 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
   for (;;) {
     const password = newControlPassword();
     const env = { ...MOUNT_ENVIRONMENT, ...(through === null ? {} : controlEnvironment(password)) };
-    const child = await startDetached("rclone", args, { env, logPath: files.log });
+    const child = await startDetached(check.program, args, { env, logPath: files.log });
     const server = await serving.started(place, child, through);
     const outcome = await untilMounted(tools, attempt, child);
     if (!("stuck" in outcome)) {

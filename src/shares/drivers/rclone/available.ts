@@ -1,6 +1,7 @@
 // What this machine lacks for mounting with rclone.
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
+import { installedRclone } from "../../../rclone-release/installed.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
@@ -11,33 +12,36 @@ import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS 
 /** How long a program is where it was found, as long as it is there: a better place on PATH may get one, too. */
 const SEARCHED_ANEW_MS = 60_000;
 const NOTHING = Promise.resolve(null);
-const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
+const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 
 /**
  * Gives a check that looks afresh each time, as programs are installed and removed while the daemon runs. A program is
  * run, for its version, only when it was not seen before. Calls at the same time share one look.
  */
-export function createRcloneCheck(clock: Clock) {
+export function createRcloneCheck(clock: Clock, home: string) {
   /** The identity of the newest rclone that was found fit. */
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
+  let program = "rclone";
   let underWay: Promise<Lacking | null> | null = null;
   let completeAtMs = Number.NEGATIVE_INFINITY;
 
   const find = createFinder(clock);
 
   const check = async (): Promise<Lacking | null> => {
-    const rclone = await find("rclone");
+    const installed = await installedRclone(home);
+    const rclone = installed ?? (await find("rclone"));
     if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
     if ((await find("fusermount3")) === null) {
       const hint = "install FUSE 3 (apt install fuse3)";
       return { text: "fusermount3 is not installed", hint, fuse: "missing" };
     }
+    program = installed ?? "rclone";
     const closed = await whyClosed("/dev/fuse");
     if (closed !== null) return closed;
     const identity = await identityOf(rclone);
     if (identity !== null && identity === fit) return null;
-    const answer = await askWhetherFit(clock);
+    const answer = await askWhetherFit(clock, program);
     version = answer.version;
     if (answer.lacking === null) fit = identity;
     return answer.lacking;
@@ -59,7 +63,11 @@ export function createRcloneCheck(clock: Clock) {
       });
       return underWay;
     },
-    /** Of the one that was last looked at; null: not known. */
+    /** The one that was last looked at. */
+    get program(): string {
+      return program;
+    },
+    /** Its version; null: not known. */
     get version(): RcloneVersion | null {
       return version;
     },
@@ -70,9 +78,10 @@ export type RcloneCheck = ReturnType<typeof createRcloneCheck>;
 
 async function askWhetherFit(
   clock: Clock,
+  rclone: string,
 ): Promise<{ readonly version: RcloneVersion | null; readonly lacking: Lacking | null }> {
   try {
-    const result = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
+    const result = await runCommand(rclone, ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
     const version = parseRcloneVersion(result.stdout);
     if (version === null && result.exitCode !== 0 && !result.timedOut) {
       const said =
@@ -82,7 +91,7 @@ async function askWhetherFit(
     // A version that cannot be read is given the benefit of the doubt.
     if (rcloneCan(version, "speaksSmb", true)) return { version, lacking: null };
     const text = `rclone ${version?.major}.${version?.minor} cannot speak SMB`;
-    return { version, lacking: { text, hint: "install rclone 1.60 or newer" } };
+    return { version, lacking: { text, hint: INSTALL } };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     // As in the middle of an upgrade: it is gone again, or not whole yet.

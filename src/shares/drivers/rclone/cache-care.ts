@@ -16,6 +16,7 @@ import type { UnsentWrites } from "./unsent.ts";
 interface CacheCareOptions {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly home: string;
   readonly unsent: UnsentWrites;
   /** Something was set aside, or what was is completed. */
   readonly onChange: (shareName: string) => void;
@@ -25,8 +26,8 @@ const NAMED_AT_MOST = 100;
 
 export type CacheCare = ReturnType<typeof createCacheCare>;
 
-export function createCacheCare({ clock, logger, unsent, onChange }: CacheCareOptions) {
-  const completion = createCompletion({ clock, logger });
+export function createCacheCare({ clock, logger, unsent, onChange, home }: CacheCareOptions) {
+  const completion = createCompletion({ clock, logger, home });
   /** By cache, until it is mounted from: `untouched` is one whose rclone ended without having mounted. */
   const states = new Map<string, "reviewed" | "untouched">();
 

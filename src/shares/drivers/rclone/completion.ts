@@ -2,6 +2,7 @@
 // only read, and a file that somebody touched meanwhile is left as it is.
 import { type FileHandle, open, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
+import { rcloneProgram } from "../../../rclone-release/installed.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
@@ -30,7 +31,7 @@ const FLAGS = ["--contimeout", "5s", "--timeout", "30s", "--low-level-retries", 
 /** It holds nothing that could be torn. */
 const ENDED_AT_ONCE = { killGroup: true, killGraceMs: 0 };
 
-export function createCompletion({ clock, logger }: { clock: Clock; logger: Logger }) {
+export function createCompletion({ clock, logger, home }: { clock: Clock; logger: Logger; home: string }) {
   const running = new Map<string, { readonly controller: AbortController; readonly ended: Promise<void> }>();
 
   const completeAll = async (shareName: string, files: RcloneFiles, signal: AbortSignal): Promise<number> => {
@@ -40,7 +41,8 @@ export function createCompletion({ clock, logger }: { clock: Clock; logger: Logg
       // What is missing in it is on another server.
       if (note?.state !== "incomplete" || note.server !== files.server) continue;
       try {
-        const state = await completeOne(files, path, note, { clock, signal });
+        const rclone = await rcloneProgram(home);
+        const state = await completeOne(rclone, files, path, note, { clock, signal });
         if (state === "incomplete") left++;
         else {
           await writeSetAsideNote(files, path, { ...note, state });
@@ -102,12 +104,13 @@ interface Limits {
 }
 
 async function completeOne(
+  rclone: string,
   files: RcloneFiles,
   path: string,
   note: SetAsideNote,
   limits: Limits,
 ): Promise<SetAsideState> {
-  const server = await askServer(files, note, limits);
+  const server = await askServer(rclone, files, note, limits);
   if (server === "unknown") return "incomplete";
   if (server === null) return "gone";
   const { base } = note;
@@ -118,7 +121,7 @@ async function completeOne(
   const copy = join(files.folder, "server-copy.part");
   try {
     const source = remotePath(note.cachePath);
-    const { exitCode } = await runCommand("rclone", ["copyto", source, copy, ...configOf(files), ...FLAGS], {
+    const { exitCode } = await runCommand(rclone, ["copyto", source, copy, ...configOf(files), ...FLAGS], {
       ...limits,
       ...ENDED_AT_ONCE,
       deadlineMs: COPIED_MS,
@@ -169,12 +172,13 @@ async function fillBeforeEnd(
 
 /** null: it is no more. */
 async function askServer(
+  rclone: string,
   files: RcloneFiles,
   note: SetAsideNote,
   limits: Limits,
 ): Promise<{ readonly size: number; readonly time: string } | null | "unknown"> {
   const args = ["lsjson", "--stat", remotePath(note.cachePath), ...configOf(files), ...FLAGS];
-  const { exitCode, stdout } = await runCommand("rclone", args, {
+  const { exitCode, stdout } = await runCommand(rclone, args, {
     ...limits,
     ...ENDED_AT_ONCE,
     deadlineMs: ASKED_MS,

@@ -1,5 +1,6 @@
 // Passwords in the form that rclone takes: made by rclone itself, once for each, kept in memory.
 
+import { rcloneProgram } from "../../../rclone-release/installed.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -7,11 +8,11 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 const DEADLINE_MS = 5_000;
 
 /** Gives `obscure(password)`, so that a failover starts no program for it. */
-export function createObscuredPasswords(clock: Clock): (password: string) => Promise<string> {
+export function createObscuredPasswords(clock: Clock, home: string): (password: string) => Promise<string> {
   const known = new Map<string, Promise<string>>();
   const obscure = async (password: string): Promise<string> => {
     // On standard input: arguments and environments show to others.
-    const { exitCode, stdout, stderr } = await runCommand("rclone", ["obscure", "-"], {
+    const { exitCode, stdout, stderr } = await runCommand(await rcloneProgram(home), ["obscure", "-"], {
       clock,
       deadlineMs: DEADLINE_MS,
       stdin: password,

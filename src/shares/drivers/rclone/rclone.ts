@@ -27,6 +27,7 @@ import { createServingProcesses, type ServingProcesses } from "./serving.ts";
 import { createRcloneUnmount } from "./unmount.ts";
 import { createUnsentWrites } from "./unsent.ts";
 import { createUnsentLeftBehind } from "./unsent-left-behind.ts";
+import { whyUploadsBreak } from "./version.ts";
 
 interface RcloneDriverOptions {
   readonly clock: Clock;
@@ -46,7 +47,7 @@ const CACHE_MS = 1_000;
 
 export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const { clock, logger, prober, mountTable, stateFolder } = options;
-  const check = createRcloneCheck(clock);
+  const check = createRcloneCheck(clock, stateFolder);
   const unsent = createUnsentWrites();
   const leftBehind = createUnsentLeftBehind({ clock, logger, stateFolder });
   const folders = createMountFolders({ clock, logger });
@@ -55,8 +56,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent, notes });
   const refused = createRefusedUploads();
   const onChange = (shareName: string): void => folders.changed(shareName);
-  const care = createCacheCare({ clock, logger, unsent, onChange });
-  const obscure = createObscuredPasswords(clock);
+  const care = createCacheCare({ clock, logger, unsent, onChange, home: stateFolder });
+  const obscure = createObscuredPasswords(clock, stateFolder);
   const realPaths = createRealMountPaths(prober);
   const caches = createCaches({ clock, logger, stateFolder, unsent, onReplaced: care.replaced });
 
@@ -80,6 +81,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     name: "rclone",
     cacheMs: CACHE_MS,
     unavailable: (_share, notBeforeMs) => check.lacking(notBeforeMs),
+    advice: () => whyUploadsBreak(check.version),
     find,
     carries: { can: true },
     keepsUnsent: true,

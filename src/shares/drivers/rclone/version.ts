@@ -2,6 +2,7 @@
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
+import type { Lacking } from "../mount-driver.ts";
 
 export interface RcloneVersion {
   readonly major: number;
@@ -32,10 +33,20 @@ export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility,
   return version.major > 1 || (version.major === 1 && version.minor >= SINCE[ability]);
 }
 
+export const NEWER_RCLONE =
+  "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
+
+/** null: it holds, or is not known. */
+export function whyUploadsBreak(version: RcloneVersion | null): Lacking | null {
+  if (rcloneCan(version, "survivesBrokenUploads", true)) return null;
+  const text = `rclone ${version?.major}.${version?.minor} may end, or fail a file, when a route is lost during many uploads; 1.69 or newer does not`;
+  return { text, hint: NEWER_RCLONE };
+}
+
 /** null: there is none, or it does not say. */
-export async function askRcloneVersion(clock: Clock): Promise<RcloneVersion | null> {
+export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
   try {
-    const { stdout } = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
+    const { stdout } = await runCommand(rclone, ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
     return parseRcloneVersion(stdout);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;

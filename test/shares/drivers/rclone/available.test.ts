@@ -8,6 +8,9 @@ import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { noSkip } from "./bench.ts";
 
+/** Nothing is installed in it. */
+const NO_HOME = "/nowhere";
+
 interface Programs {
   readonly folder: string;
   /** Puts one there as package managers do. */
@@ -49,7 +52,7 @@ describe("what mounting with rclone lacks", noSkip, () => {
   it("is not looked for again where an answer from before will do, as long as nothing was missing then", async (t) => {
     const programs = await ownPrograms(t);
     const clock = createManualClock();
-    const check = createRcloneCheck(clock);
+    const check = createRcloneCheck(clock, NO_HOME);
     assert.equal(await check.lacking(), null);
     await programs.remove("rclone");
     assert.equal(await check.lacking(clock.monotonicMs()), null, "it was there then");
@@ -61,7 +64,7 @@ describe("what mounting with rclone lacks", noSkip, () => {
 
   it("is looked for anew each time, and a program is asked for its version once", async (t) => {
     const programs = await ownPrograms(t);
-    const check = createRcloneCheck(systemClock);
+    const check = createRcloneCheck(systemClock, NO_HOME);
     assert.equal(await check.lacking(), null);
     assert.equal(await check.lacking(), null);
     assert.equal(await programs.asked(), 1);
@@ -83,7 +86,7 @@ describe("what mounting with rclone lacks", noSkip, () => {
     const earlier = await temporaryFolder(t);
     process.env["PATH"] = `${earlier}:${programs.folder}`;
     const clock = createManualClock();
-    const check = createRcloneCheck(clock);
+    const check = createRcloneCheck(clock, NO_HOME);
     assert.equal(await check.lacking(), null);
     assert.equal(check.version?.minor, 60);
     const file = join(earlier, "rclone");
@@ -96,7 +99,7 @@ describe("what mounting with rclone lacks", noSkip, () => {
 
   it("is told of a program that an upgrade has not finished", async (t) => {
     const programs = await ownPrograms(t);
-    const check = createRcloneCheck(systemClock);
+    const check = createRcloneCheck(systemClock, NO_HOME);
     assert.equal(await check.lacking(), null);
     await programs.put("rclone", "echo libfuse.so: cannot open shared object file >&2; exit 127");
     assert.equal(
@@ -115,13 +118,13 @@ describe("what mounting with rclone lacks", noSkip, () => {
   it("is not told of a program whose version cannot be read", async (t) => {
     const programs = await ownPrograms(t);
     await programs.put("rclone", "echo rclone DEV");
-    const check = createRcloneCheck(systemClock);
+    const check = createRcloneCheck(systemClock, NO_HOME);
     assert.equal(await check.lacking(), null);
   });
 
   it("is looked for once for all who ask at the same time", async (t) => {
     const programs = await ownPrograms(t);
-    const check = createRcloneCheck(systemClock);
+    const check = createRcloneCheck(systemClock, NO_HOME);
     assert.deepEqual(await Promise.all([check.lacking(), check.lacking(), check.lacking()]), [
       null,
       null,

@@ -27,7 +27,13 @@ async function scene(t: TestContext) {
   const stateFolder = await temporaryFolder(t);
   const clock = createManualClock();
   const unsent = createUnsentWrites();
-  const care = createCacheCare({ clock, logger: silentLogger, unsent, onChange: () => {} });
+  const care = createCacheCare({
+    clock,
+    logger: silentLogger,
+    unsent,
+    onChange: () => {},
+    home: stateFolder,
+  });
   const caches = createCaches({
     clock,
     logger: silentLogger,

@@ -1,0 +1,43 @@
+// The release of rclone that is installed, and the checksums of its archives: the one place that says what is trusted.
+
+export interface RcloneRelease {
+  readonly version: string;
+  /** SHA-256 of the archive, by platform as rclone spells it: "linux-amd64". One that is not here is not installed. */
+  readonly sums: Readonly<Record<string, string>>;
+}
+
+/**
+ * As rclone signs them in https://downloads.rclone.org/v1.75.1/SHA256SUMS (https://rclone.org/release_signing, key
+ * FBF737ECE9F8AB18604BD2AC93935E02FF3B54FA). Read on 23 November 2026 from copies: ten unrelated public projects pin these
+ * sums, two of which say that they verified the signature. Who pins another version verifies it likewise.
+ */
+export const PINNED: RcloneRelease = {
+  version: "1.75.1",
+  sums: {
+    "linux-amd64": "982b5aa772841168f8e380f139e9e787b2a105403e32b94da8676a0e1c0a13ab",
+    "linux-arm64": "03f2504174034b6d004152ed7369251c9a9ec1f7e0836eda420f5c7a5ec0dff9",
+    "osx-amd64": "29253d0288b8fbbac46baad6e5f6add6cb01d462c79f10805bbd4631c4cdf82c",
+    "osx-arm64": "c61d7a371c62bcbbe882c3423aa4b8bf63485c248dd0f692997b8f0c3f6d0c6f",
+  },
+};
+
+export const OFFICIAL_BASE = "https://downloads.rclone.org";
+
+const SYSTEMS: Readonly<Record<string, string>> = { linux: "linux", darwin: "osx", freebsd: "freebsd" };
+const PROCESSORS: Readonly<Record<string, string>> = {
+  x64: "amd64",
+  arm64: "arm64",
+  arm: "arm-v7",
+  ia32: "386",
+};
+
+/** By Node's words for them; null: rclone publishes none that is known here. */
+export function rclonePlatform(system: string, processor: string): string | null {
+  const [left, right] = [SYSTEMS[system], PROCESSORS[processor]];
+  return left === undefined || right === undefined ? null : `${left}-${right}`;
+}
+
+/** Of the archive without `.zip`, and of the one folder in it. */
+export function archiveName(version: string, platform: string): string {
+  return `rclone-v${version}-${platform}`;
+}

@@ -1,0 +1,288 @@
+// rclone's release, from a loopback server or a file, with a checksum that the test pins.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer, type ServerResponse } from "node:http";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { installRclone } from "../../src/rclone-release/install.ts";
+import { installedRclone, rcloneProgram } from "../../src/rclone-release/installed.ts";
+import { rclonePlatform } from "../../src/rclone-release/releases.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { sha256Of } from "../../src/runtime/files/sha256.ts";
+import { runCommand } from "../cli/command-line.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { zipOf } from "./zip.ts";
+
+const OWN = "linux-amd64";
+const INSTALL_FILE = join(import.meta.dirname, "programs/install-file.ts");
+const { signal: NEVER } = new AbortController();
+
+const saying = (version: string): string => `#!/bin/sh\necho rclone v${version}\n`;
+const entryOf = (version: string, platform = OWN): string => `rclone-v${version}-${platform}/rclone`;
+const archiveOf = (version: string, content = saying(version)): Buffer =>
+  zipOf([
+    { name: `rclone-v${version}-${OWN}/README.txt`, content: "read me", isStored: true },
+    { name: entryOf(version), content },
+  ]);
+
+interface Case {
+  readonly version?: string;
+  readonly archive?: Buffer;
+  /** What comes of it instead. */
+  readonly sent?: Buffer;
+  readonly atMostBytes?: number;
+}
+
+interface World {
+  readonly home: string;
+  readonly install: (of?: Case) => ReturnType<typeof installRclone>;
+  /** What `install` rejects with. */
+  readonly refusal: (of: Case) => Promise<MountaineerError>;
+}
+
+async function world(t: TestContext): Promise<World> {
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  const install = async ({
+    version = "1.76.0",
+    archive = archiveOf(version),
+    sent,
+    atMostBytes,
+  }: Case = {}) => {
+    const file = join(folder, "rclone.zip");
+    await writeFile(file, sent ?? archive);
+    const release = { version, sums: { [OWN]: sha256Of(archive) } };
+    const limit = atMostBytes === undefined ? {} : { atMostBytes };
+    return installRclone({ home, file, signal: NEVER, platform: OWN, release, ...limit });
+  };
+  return { home, install, refusal: (of) => refusalOf(install(of)) };
+}
+
+async function refusalOf(attempt: Promise<unknown>): Promise<MountaineerError> {
+  const error = await attempt.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof MountaineerError, String(error));
+  assert.equal(error.code, "rclone_refused");
+  assert.notEqual(error.hint, null);
+  return error;
+}
+
+/** A server in place of rclone's; what it was asked for is in `asked`. */
+async function serve(t: TestContext, answer: (response: ServerResponse) => void) {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? "");
+    answer(response);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(address !== null && typeof address !== "string");
+  return { asked, base: `http://127.0.0.1:${address.port}` };
+}
+
+describe("an archive that is here", () => {
+  it("becomes the home's rclone, for its owner alone, and is used before the system's", async (t) => {
+    const { home, install } = await world(t);
+    assert.equal(await rcloneProgram(home), "rclone");
+    const { program, before } = await install();
+    assert.equal(before, null);
+    assert.equal(await rcloneProgram(home), program);
+    assert.equal(await readFile(program, "utf8"), saying("1.76.0"));
+    for (const path of [program, join(home, "rclone"), join(home, "rclone/1.76.0")])
+      assert.equal((await stat(path)).mode & 0o777, 0o700, path);
+    assert.deepEqual((await readdir(join(home, "rclone"))).sort(), ["1.76.0", "current"]);
+    assert.deepEqual(await readdir(join(home, "rclone/1.76.0")), ["rclone"], "nothing else is unpacked");
+  });
+
+  it("leaves the version of before where it is, for mounts that run it", async (t) => {
+    const { home, install } = await world(t);
+    const old = await install({ version: "1.75.1" });
+    const { before } = await install();
+    assert.equal(before, "1.75.1");
+    assert.equal(await readFile(old.program, "utf8"), saying("1.75.1"));
+    assert.equal(await installedRclone(home), join(home, "rclone/1.76.0/rclone"));
+  });
+
+  it("is refused with what was found and expected unless it is the pinned one, and the old one stays", async (t) => {
+    const { home, install, refusal } = await world(t);
+    const { program } = await install({ version: "1.75.1" });
+    const archive = archiveOf("1.76.0");
+    const tampered = Buffer.from(archive);
+    tampered[60] = (tampered[60] ?? 0) ^ 1;
+    for (const sent of [tampered, archive.subarray(0, archive.length - 30), Buffer.alloc(0)]) {
+      const { message, hint } = await refusal({ archive, sent });
+      assert.match(message, new RegExp(`found SHA-256 ${sha256Of(sent)}, expected ${sha256Of(archive)}`));
+      assert.match(hint ?? "", /nothing was changed; take rclone-v1\.76\.0-linux-amd64\.zip/);
+    }
+    assert.match((await refusal({ archive, atMostBytes: 100 })).message, /longer than 100 bytes/);
+    assert.equal(await installedRclone(home), program);
+    assert.deepEqual((await readdir(join(home, "rclone"))).sort(), ["1.75.1", "current"]);
+  });
+
+  it("of another platform, or one that has no pin, is named as that", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [file, home] = [join(folder, "rclone.zip"), join(folder, "home")];
+    await writeFile(file, "of a Mac");
+    const sums = { [OWN]: sha256Of("of Linux"), "osx-arm64": sha256Of("of a Mac") };
+    const from = (platform: string | null) =>
+      refusalOf(installRclone({ home, file, signal: NEVER, platform, release: { version: "1.76.0", sums } }));
+    assert.match((await from(OWN)).message, /which is that of rclone-v1\.76\.0-osx-arm64\.zip, expected/);
+    assert.match((await from("linux-386")).message, /pins no checksum of rclone-v1\.76\.0-linux-386\.zip/);
+    assert.match((await from(null)).message, /no rclone is known for/);
+    assert.deepEqual(await readdir(folder), ["rclone.zip"]);
+    assert.equal(rclonePlatform("linux", "x64"), OWN);
+    assert.equal(rclonePlatform("darwin", "arm64"), "osx-arm64");
+    assert.equal(rclonePlatform("win32", "x64"), null);
+    assert.equal(rclonePlatform("linux", "s390x"), null);
+  });
+
+  it("writes nothing outside of its place, whatever names are in it", async (t) => {
+    const { home, refusal, install } = await world(t);
+    const names = ["../../rclone", "/tmp/rclone", `rclone-v1.76.0-${OWN}/../../../rclone`, "rclone"];
+    const hostile = names.map((name) => ({ name, content: saying("1.76.0") }));
+    assert.match(
+      (await refusal({ archive: zipOf(hostile) })).message,
+      /has no rclone-v1\.76\.0-linux-amd64\/rclone/,
+    );
+    const { program } = await install({
+      archive: zipOf([...hostile, { name: entryOf("1.76.0"), content: saying("1.76.0") }]),
+    });
+    assert.deepEqual(await readdir(join(home, "..")), ["home", "rclone.zip"]);
+    assert.deepEqual(await readdir(home), ["rclone"]);
+    assert.deepEqual(await readdir(join(program, "..")), ["rclone"]);
+  });
+
+  it("that cannot be unpacked is refused also when it is pinned", async (t) => {
+    const { home, refusal } = await world(t);
+    const name = entryOf("1.76.0");
+    const broken: readonly (readonly [Buffer, RegExp])[] = [
+      [Buffer.from("no archive"), /no zip archive/],
+      [zipOf([{ name, content: saying("1.76.0"), saidBytes: 5 }]), /cannot be unpacked/],
+      [zipOf([{ name, content: "short", saidBytes: 500 }]), /has 5 bytes, not 500/],
+      [zipOf([{ name, content: "huge", saidBytes: 2 ** 31 }]), /too large: 2147483648 bytes/],
+      [archiveOf("1.76.0").subarray(20), /directory is broken|out of range/],
+    ];
+    for (const [archive, why] of broken) assert.match((await refusal({ archive })).message, why);
+    await assert.rejects(stat(home));
+  });
+
+  it("is refused when its program does not run here, or is another version", async (t) => {
+    const { home, install, refusal } = await world(t);
+    await install({ version: "1.75.1" });
+    const other = await refusal({ archive: archiveOf("1.76.0", saying("1.60.1")) });
+    assert.match(other.message, /found "rclone v1\.60\.1", expected "rclone v1\.76\.0"/);
+    const foreign = await refusal({ archive: archiveOf("1.76.0", "\x7fELF of another machine") });
+    assert.match(foreign.message, /does not run here: found/);
+    assert.equal(await installedRclone(home), join(home, "rclone/1.75.1/rclone"));
+    assert.deepEqual((await readdir(join(home, "rclone"))).sort(), ["1.75.1", "current"]);
+  });
+
+  it("leaves the old one in use when it is killed in the middle, and is installed by the next try", async (t) => {
+    const { home, install } = await world(t);
+    const { program: old } = await install({ version: "1.75.1" });
+    const marker = join(home, "stop-here");
+    await writeFile(marker, "");
+    // Unpacked and asked for its version: it waits there, until it is killed with the one that asked.
+    const script = `#!/bin/sh\n[ -e ${marker} ] && echo $$ >${marker}.pid && exec sleep 60\necho rclone v1.76.0\n`;
+    const archive = archiveOf("1.76.0", script);
+    const file = join(home, "rclone.zip");
+    await writeFile(file, archive);
+    const child = spawn(process.execPath, [INSTALL_FILE, home, file, "1.76.0", OWN, sha256Of(archive)]);
+    t.after(() => child.kill("SIGKILL"));
+    const pid = await eventually(
+      async () => Number(await readFile(`${marker}.pid`, "utf8").catch(() => "")) || null,
+    );
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    process.kill(Number(pid), "SIGKILL");
+    assert.equal(await installedRclone(home), old);
+    await rm(marker);
+    const { program } = await install({ archive });
+    assert.equal(await installedRclone(home), program);
+    assert.equal(await readFile(program, "utf8"), script);
+  });
+});
+
+describe("an archive that is downloaded", () => {
+  const release = (archive: Buffer) => ({ version: "1.76.0", sums: { [OWN]: sha256Of(archive) } });
+
+  it("is asked for once, where rclone publishes it", async (t) => {
+    const archive = archiveOf("1.76.0");
+    const { base, asked } = await serve(t, (response) => response.end(archive));
+    const home = await temporaryFolder(t);
+    const options = { home, file: null, signal: NEVER, platform: OWN, base, release: release(archive) };
+    const { program } = await installRclone(options);
+    assert.equal(await installedRclone(home), program);
+    assert.deepEqual(asked, ["/v1.76.0/rclone-v1.76.0-linux-amd64.zip"]);
+  });
+
+  it("is not asked for when nothing is pinned", async (t) => {
+    const { base, asked } = await serve(t, (response) => response.end("anything"));
+    const home = await temporaryFolder(t);
+    const options = { home, file: null, signal: NEVER, platform: OWN, base };
+    await refusalOf(installRclone({ ...options, release: { version: "1.76.0", sums: {} } }));
+    assert.deepEqual(asked, []);
+  });
+
+  it("is given up when it is too large, late, cut off, elsewhere or not there, and nothing is left", async (t) => {
+    const archive = archiveOf("1.76.0");
+    const cases: readonly (readonly [(response: ServerResponse) => void, RegExp])[] = [
+      [(response) => response.end(Buffer.alloc(5_000)), /longer than 4000 bytes/],
+      [(response) => response.write("the beginning"), /not there within 0\.3 s/],
+      [
+        (response) => {
+          response.writeHead(200, { "content-length": archive.length }).write(archive.subarray(0, 50));
+          setImmediate(() => response.destroy());
+        },
+        /cannot be had/,
+      ],
+      [(response) => response.writeHead(302, { location: "http://127.0.0.1:1/" }).end(), /redirect/],
+      [(response) => response.writeHead(404).end(), /status 404/],
+    ];
+    for (const [answer, why] of cases) {
+      const { base } = await serve(t, answer);
+      const home = await temporaryFolder(t);
+      // Only what never comes is waited for so briefly.
+      const withinMs = why.source.includes("within") ? 300 : 60_000;
+      const options = { home, file: null, signal: NEVER, platform: OWN, base, withinMs, atMostBytes: 4_000 };
+      assert.match((await refusalOf(installRclone({ ...options, release: release(archive) }))).message, why);
+      assert.deepEqual(await readdir(home), []);
+    }
+  });
+
+  it("is given up with its signal", async (t) => {
+    const controller = new AbortController();
+    const archive = archiveOf("1.76.0");
+    const { base } = await serve(t, (response) => {
+      response.write("the beginning");
+      controller.abort(new MountaineerError("aborted", "enough"));
+    });
+    const options = {
+      home: await temporaryFolder(t),
+      file: null,
+      signal: controller.signal,
+      platform: OWN,
+      base,
+    };
+    await assert.rejects(installRclone({ ...options, release: release(archive) }), { code: "aborted" });
+  });
+});
+
+it("the command refuses a file that is not rclone's release, and the home has no rclone then", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "other.zip"), "something else");
+  const { code, stderr } = await runCommand(["rclone", "install", join(home, "other.zip")], { home });
+  assert.equal(code, 1);
+  assert.match(stderr, /is not the release of rclone/);
+  assert.deepEqual(await readdir(home), ["other.zip"]);
+});
