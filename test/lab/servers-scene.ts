@@ -171,6 +171,8 @@ export async function serversScene(t: TestContext, settings: readonly string[] =
       // It ends with its mount, a few seconds later.
       await eventually(
         async () => [...(await carriersOf(home.home)), ...(await keepersOf(home.home))].length === 0,
+        // A minute where the daemon was killed before it said which mount it is.
+        90_000,
       );
     },
   };

@@ -189,6 +189,8 @@ export class AloneWatch implements Disposable {
     const { share, mount } = watch.one.carrier.settings;
     const nowMs = clock.monotonicMs();
     if (mount === null) {
+      // A daemon that was killed just then did not come to say which mount it is.
+      if (watch.one.carrier.state().connections > 0) return false;
       if (Math.min(this.#silentMs(), nowMs - watch.one.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {
       if (nowMs < watch.mountNotBeforeMs) return false;

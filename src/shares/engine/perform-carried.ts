@@ -174,6 +174,7 @@ function createGate(
     const { probe } = (seen.configured ?? seen.routes)[route];
     if (carriage === undefined || serverProof === undefined || probe.address === null) return;
     const outage = carriage.of(spec.name)?.outage ?? null;
+    const isSteady = (): boolean => (carriage.of(spec.name)?.outage ?? null) === outage;
     const account = carries?.can === true ? await carries.account?.(spec) : undefined;
     const endpoint = {
       address: probe.address,
@@ -183,7 +184,8 @@ function createGate(
     };
     const asked = { ...spec, ...account };
     const until = AbortSignal.any([signal, ended.signal]);
-    const verdict = await serverProof.recognise(asked, route, endpoint, { server }, until);
+    const verdict = await serverProof.recognise(asked, route, endpoint, { server, isSteady }, until);
+    if (!isSteady()) return;
     if (verdict.kind === "same" && verdict.server === server) {
       await carriage.confirm(spec.name, outage);
       return;

@@ -204,7 +204,7 @@ export class ServerTrust implements AsyncDisposable {
       const endpoint = endpointOf(input, own);
       // Both may have been away together: that they are equal does not say that they are the one of before.
       if (endpoint !== null && !isPaused) {
-        this.#recognise(spec, own, endpoint, { server: mounted });
+        this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;
       }
       if (own !== "detour" && endpoint !== null) return;
@@ -245,7 +245,7 @@ export class ServerTrust implements AsyncDisposable {
   #recognise(spec: ShareSpec, subject: Subject, endpoint: ProofEndpoint, expected: Expected): void {
     const route = subject === "detour" ? (this.#inUseBefore?.route ?? "tb") : subject;
     const ask: Ask = (signal) => this.#tools.proof.recognise(spec, route, endpoint, expected, signal);
-    this.#begin([subject], ask, null);
+    this.#begin([subject], ask, null, expected.isSteady);
   }
 
   /** What was seen counts only if the server in use was not lost meanwhile: what answers then may be another server. */
@@ -255,11 +255,17 @@ export class ServerTrust implements AsyncDisposable {
     endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
     inUse: string | null,
   ): void {
-    const { proof, outage: outageNow } = this.#tools;
-    const outage = outageNow();
-    const isSteady = (): boolean => outage === null || outageNow() === outage;
+    const { proof } = this.#tools;
+    const isSteady = this.#steadiness();
     const ask: Ask = (signal) => proof.compare(spec, endpoints, inUse, isSteady, signal);
     this.#begin(routes, ask, inUse, isSteady);
+  }
+
+  /** From now on: the server in use was not lost. */
+  #steadiness(): () => boolean {
+    const { outage: outageNow } = this.#tools;
+    const outage = outageNow();
+    return () => outage === null || outageNow() === outage;
   }
 
   #begin(subjects: readonly Subject[], ask: Ask, mounted: string | null, isSteady = ALWAYS): void {

@@ -62,6 +62,8 @@ export interface Expected {
   readonly server: string | null;
   /** One that is behind the other route, and not behind this one. */
   readonly not?: string | null;
+  /** What was read may be of two servers, and is of no use, if not. Absent: nobody can tell. */
+  readonly isSteady?: () => boolean;
 }
 
 /** A file that is written all the time is seen to change in it. */
@@ -151,6 +153,7 @@ export function createServerProof(options: ServerProofOptions) {
         const read = await readAgain(reader, programs, [...born], request);
         if (read.kind === "failed")
           return other ?? unproved(`${source} cannot be listed: ${harmless(read.text)}`);
+        if (expected.isSteady?.() === false) return unproved(`the server of ${source} was lost meanwhile`);
         const root = { serverGuid, listing: read.listing, births: read.births };
         const more = async (): Promise<Births | null> => {
           if (!programs.includes("smbclient")) return null;

@@ -50,7 +50,11 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
       unansweredSinceMs: null,
       lastAnswerAtMs: null,
       outage: 1,
-    } as Pick<CarriedShare, "phase" | "routeLostAtMs" | "unansweredSinceMs" | "lastAnswerAtMs" | "outage">,
+      connections: 0,
+    } as Pick<
+      CarriedShare,
+      "phase" | "routeLostAtMs" | "unansweredSinceMs" | "lastAnswerAtMs" | "outage" | "connections"
+    >,
   };
   /** The route takes no connections from now on. */
   const lose = (): void => {
@@ -276,9 +280,15 @@ describe("a carrier without a daemon", () => {
   });
 
   test("A10 closes a share that nothing was ever mounted through, after a minute alone", async (t) => {
-    const { clock, told, watch } = start(t, { mount: null });
+    const { clock, told, watch, world } = start(t, { mount: null });
     watch.daemons(1);
     await clock.advance(300_000);
+    watch.daemons(0);
+    world.state = { ...world.state, connections: 1 };
+    await clock.advance(300_000);
+    assert.deepEqual(told, [], "somebody uses it: the daemon was killed before it said which mount it is");
+    world.state = { ...world.state, connections: 0 };
+    watch.daemons(1);
     watch.daemons(0);
     await clock.advance(59_000);
     assert.deepEqual(told, []);
