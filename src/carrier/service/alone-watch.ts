@@ -65,11 +65,6 @@ export class AloneWatch implements Disposable {
     this.changed();
   }
 
-  /** A daemon is there, as far as is known. */
-  get isAnswered(): boolean {
-    return this.#silentSinceMs === null;
-  }
-
   /** A daemon has said something. */
   heard(): void {
     this.#silentSinceMs = null;
@@ -164,11 +159,12 @@ export class AloneWatch implements Disposable {
     const leftMs = ALONE_FOR_MS - this.#silentMs();
     if (leftMs > PROOF_MS) return;
     if (leftMs > 0) await this.#options.clock.sleep(leftMs);
-    if (this.#isAlone && this.#isTroubled(watch.one)) await this.#act(watch, reason);
+    if (this.isAlone && !this.#ended && this.#isTroubled(watch.one)) await this.#act(watch, reason);
   }
 
-  get #isAlone(): boolean {
-    return this.#silentMs() >= ALONE_FOR_MS && !this.#ended;
+  /** No daemon has answered for so long that it is not waited for. */
+  get isAlone(): boolean {
+    return this.#silentMs() >= ALONE_FOR_MS;
   }
 
   /** The server's GUID is asked for once: later ones are compared with it. */
@@ -230,7 +226,7 @@ export class AloneWatch implements Disposable {
     }
     const { standby } = carrier;
     if (standby !== null && (await standby.witness.stillThere(PROOF_MS))) {
-      if (!this.#isAlone) return;
+      if (!this.isAlone) return;
       carrier.beginAlone();
       const { route: to, endpoint, id: witness } = standby;
       const untilMs = clock.monotonicMs() + MOVE_WITHIN_MS;
@@ -238,7 +234,7 @@ export class AloneWatch implements Disposable {
       if (outcome.ok) service.note({ share, at: clock.wallMs(), from, to, reason });
       return;
     }
-    if (watch.waits || !this.#isAlone) return;
+    if (watch.waits || !this.isAlone) return;
     watch.waits = true;
     carrier.beginAlone();
     if (carrier.state().phase === "carrying") service.hold(share, null);

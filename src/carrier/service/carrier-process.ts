@@ -75,7 +75,7 @@ async function main(): Promise<void> {
         logger,
         onChange,
       }),
-    onNotice: (notice) => control.notice(notice) && watch.isAnswered,
+    onNotice: (notice) => control.notice(notice) && !watch.isAlone,
     onChanged(urgent) {
       control.changed(urgent);
       if (urgent) watch.changed();

@@ -248,7 +248,7 @@ describe("a carrier without a daemon", () => {
     assert.deepEqual(told, []);
     await clock.advance(200);
     assert.deepEqual(told, ["move fallback"]);
-    assert.equal(watch.isAnswered, false);
+    assert.equal(watch.isAlone, true);
     watch.heard();
     lose();
     world.isAnswering = true;
