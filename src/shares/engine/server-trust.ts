@@ -74,6 +74,8 @@ export class ServerTrust implements AsyncDisposable {
   #text: string | null = null;
   /** Why the routes lead to two servers; until both are known to be one, nobody can tell any more, or an edit. */
   #different: string | null = null;
+  /** The routes were found to lead to two servers, and neither was lost since. */
+  #areTwo = false;
   /** Servers that can be recognised by what is known of them. */
   readonly #witnessed = new Set<string>();
   /** The server in use by what was known of it before it was mounted. */
@@ -135,6 +137,7 @@ export class ServerTrust implements AsyncDisposable {
     known.server = null;
     known.asked = false;
     known.doubts++;
+    this.#areTwo = false;
     this.#backoff = NO_BACKOFF;
   }
 
@@ -227,7 +230,7 @@ export class ServerTrust implements AsyncDisposable {
       return;
     }
     const endpoint = endpointOf(input, due);
-    const not = this.#different === null ? null : known[otherRoute(due)].server;
+    const not = this.#areTwo ? known[otherRoute(due)].server : null;
     if (endpoint !== null) this.#recognise(spec, due, endpoint, { server: mounted, not });
   }
 
@@ -303,7 +306,10 @@ export class ServerTrust implements AsyncDisposable {
       this.#backoff = backOff(this.#backoff, this.#tools.clock.monotonicMs());
       const other = verdict.kind === "different" ? (verdict.server ?? null) : null;
       if (verdict.kind === "unproved") this.#different = null;
-      else if (steady.length > 1) this.#different = verdict.text;
+      else if (steady.length > 1) {
+        this.#different = verdict.text;
+        this.#areTwo = true;
+      }
       for (const subject of steady) {
         if (verdict.kind === "unproved") this.#known[subject].asked = true;
         if (other === null) continue;
